@@ -1,0 +1,116 @@
+/**
+ * The one error type of Hone and the table of its codes.
+ *
+ * A code is stable: clients may branch on it (it travels as the `reason` of `google.rpc.ErrorInfo`). Its kind says what
+ * a caller can do about it, and is what the doors translate into their own statuses. `docs/errors.md` explains each.
+ */
+
+/** What a caller can do about an error; every door maps each kind to one status of its transport. */
+export type ErrorKind =
+  | 'invalid_argument'
+  | 'not_found'
+  | 'already_exists'
+  | 'failed_precondition'
+  | 'resource_exhausted'
+  | 'unavailable'
+  | 'cancelled'
+  | 'deadline_exceeded'
+  | 'unauthenticated'
+  | 'permission_denied'
+  | 'data_loss'
+  | 'unimplemented'
+  | 'internal';
+
+/** Every code and its kind. */
+export const errorCodes = {
+  INVALID_REQUEST: 'invalid_argument',
+  PROMPT_TOO_LONG: 'invalid_argument',
+  GENERATION_NOT_FOUND: 'not_found',
+  VERSION_NOT_FOUND: 'not_found',
+  EVENTS_NOT_FOUND: 'not_found',
+  IDEMPOTENCY_CONFLICT: 'already_exists',
+  LEARNER_OFF: 'failed_precondition',
+  VERSION_NOT_SERVABLE: 'failed_precondition',
+  QUEUE_FULL: 'resource_exhausted',
+  STORE_FULL: 'resource_exhausted',
+  DRAINING: 'unavailable',
+  WORKER_CRASHED: 'unavailable',
+  CANCELLED: 'cancelled',
+  DEADLINE_EXCEEDED: 'deadline_exceeded',
+  UNAUTHENTICATED: 'unauthenticated',
+  PERMISSION_DENIED: 'permission_denied',
+  STORE_CORRUPT: 'data_loss',
+  STORE_LOCKED: 'failed_precondition',
+  DATA_DIRECTORY_LOCKED: 'failed_precondition',
+  INVALID_OPTIONS: 'invalid_argument',
+  PACKAGE_INVALID: 'failed_precondition',
+  MODEL_INVALID: 'failed_precondition',
+  OPERATOR_UNSUPPORTED: 'unimplemented',
+  OPERATOR_NOT_DIFFERENTIABLE: 'unimplemented',
+  ADAPTER_INVALID: 'data_loss',
+  ADAPTER_MISMATCH: 'failed_precondition',
+  INTERNAL: 'internal',
+} as const satisfies Record<string, ErrorKind>;
+
+export type ErrorCode = keyof typeof errorCodes;
+
+/** One field of a request that was refused: a path such as `messages[1].role`, and why. */
+export interface FieldViolation {
+  readonly field: string;
+  readonly description: string;
+}
+
+export interface HoneErrorOptions {
+  readonly cause?: unknown;
+  /** The fields at fault, for `INVALID_REQUEST` and its like. */
+  readonly violations?: readonly FieldViolation[];
+  /** For `resource_exhausted` and `unavailable`: when trying again makes sense, in milliseconds. */
+  readonly retryAfterMs?: number;
+}
+
+/** The base of every error that Hone throws: what was wrong, with which value, and what to do. */
+export class HoneError extends Error {
+  override readonly name = 'HoneError';
+  readonly code: ErrorCode;
+  readonly violations: readonly FieldViolation[];
+  readonly retryAfterMs: number | undefined;
+
+  constructor(code: ErrorCode, message: string, options: HoneErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.violations = options.violations ?? [];
+    this.retryAfterMs = options.retryAfterMs;
+  }
+
+  get kind(): ErrorKind {
+    return errorCodes[this.code];
+  }
+
+  /** A structured-clone value that {@link HoneError.fromJSON} turns back into the error across threads and processes. */
+  toJSON(): SerializedError {
+    return {
+      code: this.code,
+      message: this.message,
+      violations: this.violations,
+      ...(this.retryAfterMs === undefined ? {} : { retryAfterMs: this.retryAfterMs }),
+    };
+  }
+
+  static fromJSON(value: SerializedError): HoneError {
+    return new HoneError(value.code, value.message, value);
+  }
+
+  /** The error itself, or an `INTERNAL` one around whatever was thrown. */
+  static from(thrown: unknown): HoneError {
+    if (thrown instanceof HoneError) return thrown;
+    const message = thrown instanceof Error ? thrown.message : String(thrown);
+    return new HoneError('INTERNAL', message, { cause: thrown });
+  }
+}
+
+export interface SerializedError {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly violations: readonly FieldViolation[];
+  readonly retryAfterMs?: number;
+}

@@ -1,0 +1,137 @@
+/** What the parts of the learner say to each other, and what the learner process says to the agent. */
+
+import type { Adapter } from '../versions/types.js';
+
+/** A completion to learn from: prompt and completion tokens (an end-of-sequence token included where it was sampled). */
+export interface TrainingRow {
+  readonly promptTokens: ArrayLike<number>;
+  readonly completionTokens: ArrayLike<number>;
+}
+
+/** Trainable parameters by graph input name, updated in place by the optimizer. */
+export type Parameters = Map<string, { readonly dims: readonly number[]; readonly data: Float32Array }>;
+
+/** Completions of CoPG groups, flat: rows of one prompt share a group number; group numbers need not be adjacent. */
+export interface CopgBatch {
+  readonly rows: readonly TrainingRow[];
+  /** Per row. */
+  readonly groups: ArrayLike<number>;
+  /** Per row: the sequence score R(y), summed-KL scale (rewards in [0, 1] by default). */
+  readonly rewards: ArrayLike<number>;
+  /** Per row: ln pi_ref(y|x), summed over completion tokens. */
+  readonly referenceLogprobs: ArrayLike<number>;
+  /** Per row: V(x), used where the row is alone in its group; ignored in larger groups. */
+  readonly values: ArrayLike<number>;
+  readonly beta: number;
+}
+
+export interface CopgResult {
+  /** Mean over prompts of the mean over members of -stop(A_i K/(K-1)) ln pi_i: its gradient is the update; its value says little. */
+  readonly surrogate: number;
+  /** 1/(2 beta) * mean squared residual difference: the paper's loss, for logging. */
+  readonly loss: number;
+  /** Per row: ln pi(y|x). */
+  readonly logprobs: Float32Array;
+  /** Per row: A_i K/(K-1). */
+  readonly weights: Float32Array;
+  readonly gradients: Map<string, Float32Array>;
+}
+
+/** Loss and gradients of a batch: each engine is the other's oracle. */
+export interface TrainingEngine {
+  readonly name: string;
+  /** ln pi(y|x) of each row, summed over completion tokens. */
+  logProbabilities(rows: readonly TrainingRow[], parameters: Parameters): Promise<Float32Array>;
+  copg(batch: CopgBatch, parameters: Parameters): Promise<CopgResult>;
+  close(): Promise<void>;
+}
+
+/** Settings of the learner; defaults are argued in `docs/learning.md`. */
+export interface LearnerSettings {
+  readonly rank: number;
+  /** lora_alpha / r. */
+  readonly scale: number;
+  readonly learningRate: number;
+  readonly adamBeta1: number;
+  readonly adamBeta2: number;
+  readonly warmupSteps: number;
+  readonly clipNorm: number;
+  readonly beta: number;
+  readonly groupsPerStep: number;
+  /** Largest number of members of one group in a step. */
+  readonly groupSize: number;
+  /** Times each scored completion is used, at most. */
+  readonly replayRatio: number;
+  /** Share of each batch from the newest groups. */
+  readonly newestShare: number;
+  /** Completions generated more than so many versions ago are left out. */
+  readonly maxStaleness: number;
+  /** New scored completions that start a training round. */
+  readonly scoresPerRound: number;
+  /** Share of prompts (by hash) that never train. */
+  readonly holdoutShare: number;
+  readonly threads: number;
+  readonly seed: number;
+}
+
+/** How the agent starts the learner process. Messages are plain JSON over the child's channel. */
+export interface LearnerStart {
+  readonly type: 'start';
+  readonly packageDirectory: string;
+  readonly packageDigest: string;
+  readonly replayPath: string;
+  /** Checkpoint and candidates live here. */
+  readonly directory: string;
+  readonly settings: LearnerSettings;
+  readonly liveVersion: number;
+}
+
+export type LearnerCommand =
+  | LearnerStart
+  /** The head moved (a promotion or a rollback): train on from these weights. `adapterPath` null is the zero adapter. */
+  | {
+      readonly type: 'live';
+      readonly version: number;
+      readonly adapterPath: string | null;
+      readonly rolledBack: boolean;
+    }
+  /** The store has changed up to this sequence number. */
+  | { readonly type: 'changed'; readonly sequence: number }
+  /** Finish the step in flight, write the checkpoint, exit. */
+  | { readonly type: 'stop' };
+
+export type LearnerState = 'off' | 'starting' | 'idle' | 'training' | 'crashed' | 'stopping';
+
+/** Numbers of the last step and round, for status and events. */
+export interface LearnerProgress {
+  readonly state: LearnerState;
+  readonly steps: number;
+  readonly droppedSteps: number;
+  readonly rounds: number;
+  /** Scored completions read from the store so far. */
+  readonly scoresSeen: number;
+  readonly lastSequence: number;
+  readonly loss: number | null;
+  readonly meanReward: number | null;
+  /** Mean of ln pi - ln pi_ref over the completions of the last round: an estimate of the KL to the reference, nats per completion. */
+  readonly kl: number | null;
+  /** Mean h of the below-mean completions; beyond +-10 nats is a sign of trouble. */
+  readonly belowMeanH: number | null;
+  readonly gradientNorm: number | null;
+  readonly stepMs: number | null;
+}
+
+export type LearnerEvent =
+  | { readonly type: 'ready'; readonly pid: number }
+  | { readonly type: 'progress'; readonly progress: LearnerProgress }
+  /** A trained adapter lies in `directory` (PEFT layout); the agent adopts it as a version or rejects it. */
+  | {
+      readonly type: 'candidate';
+      readonly directory: string;
+      readonly adapterDigest: string;
+      readonly parent: number;
+      readonly metrics: Readonly<Record<string, number>>;
+    }
+  | { readonly type: 'failed'; readonly code: string; readonly message: string };
+
+export type { Adapter };

@@ -1,0 +1,51 @@
+/** What other folders see of a package: the model folder in Hugging Face / transformers.js layout. */
+
+export interface DecoderConfig {
+  readonly modelType: string;
+  readonly layers: number;
+  readonly hiddenSize: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headSize: number;
+  readonly vocabularySize: number;
+  /** Longest sequence (prompt and completion together), in tokens. */
+  readonly contextLength: number;
+  readonly bosTokenId: number | null;
+  /** A completion ends with any of these. */
+  readonly eosTokenIds: readonly number[];
+}
+
+export interface ChatMessage {
+  readonly role: 'system' | 'user' | 'assistant';
+  readonly content: string;
+}
+
+export interface PackageTokenizer {
+  readonly vocabularySize: number;
+  /** Tokens of plain text: special tokens that are written in it stay text. */
+  encodeText(text: string): number[];
+  /** Tokens of a chat, generation prompt appended; message contents are encoded as plain text. */
+  encodeChat(messages: readonly ChatMessage[]): number[];
+  /** The whole text; special tokens are left out. */
+  decode(tokens: readonly number[]): string;
+  /** Incremental decoding: every prefix of the pieces concatenates to `decode` of the tokens so far, UTF-8 never cut. */
+  createDecoder(): TokenDecoder;
+}
+
+export interface TokenDecoder {
+  /** The text that became certain with this token; may be empty. */
+  push(token: number): string;
+  /** What is left at the end (an incomplete UTF-8 sequence becomes U+FFFD). */
+  flush(): string;
+}
+
+export interface Package {
+  readonly directory: string;
+  /** SHA-256 (hex) over configuration, tokenizer and weights. */
+  readonly digest: string;
+  readonly name: string;
+  readonly config: DecoderConfig;
+  readonly tokenizer: PackageTokenizer;
+  /** Path of `onnx/model.onnx`. */
+  readonly modelPath: string;
+}

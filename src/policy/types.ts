@@ -1,0 +1,128 @@
+/** The policy as the agent sees it: a package that serves completions on a live version, step by step, in a worker. */
+
+import type { Adapter } from '../versions/types.js';
+
+/** Complete, validated sampling settings of one request. */
+export interface SamplingSettings {
+  /** 0 is greedy. */
+  readonly temperature: number;
+  /** (0, 1]; 1 is off. */
+  readonly topP: number;
+  /** 0 is off. */
+  readonly topK: number;
+  /** [0, 1); 0 is off. */
+  readonly minP: number;
+  readonly maxTokens: number;
+  readonly stop: readonly string[];
+  readonly ignoreEos: boolean;
+  readonly presencePenalty: number;
+  readonly frequencyPenalty: number;
+  /** 1 is off. */
+  readonly repetitionPenalty: number;
+  readonly logitBias: Readonly<Record<number, number>>;
+  /** How many alternatives to report per token, 0..20; token log-probabilities themselves are always computed. */
+  readonly topLogprobs: number;
+}
+
+export interface CandidateRequest {
+  /** The generation id, minted at admission. */
+  readonly id: string;
+  /** 32-bit unsigned. Same seed, same version, same request alone = same tokens. */
+  readonly seed: number;
+}
+
+export interface CompletionRequest {
+  readonly promptTokens: readonly number[];
+  readonly sampling: SamplingSettings;
+  /** Share one prefill. */
+  readonly candidates: readonly CandidateRequest[];
+  /** A version number that is held by the worker; the live one when absent. */
+  readonly version?: number;
+}
+
+export type FinishReason = 'stop' | 'length' | 'cancelled' | 'error';
+
+export interface TopLogprob {
+  readonly token: number;
+  readonly logprob: number;
+}
+
+/** What one step (or a few, where they were ready together) brought for one candidate. */
+export interface TokenChunk {
+  readonly type: 'tokens';
+  readonly candidate: number;
+  readonly tokens: readonly number[];
+  /** Text that became certain; may be empty. Never holds a stop string or a part of one. */
+  readonly text: string;
+  /** Log-softmax at temperature 1 of the raw logits, per token. */
+  readonly logprobs: readonly number[];
+  /** Log-probability under the distribution actually sampled from, per token. */
+  readonly sampledLogprobs: readonly number[];
+  readonly topLogprobs?: readonly (readonly TopLogprob[])[];
+}
+
+export interface CandidateFinished {
+  readonly type: 'finished';
+  readonly candidate: number;
+  readonly reason: FinishReason;
+  /** True if an end-of-sequence token was sampled (it is part of `tokens`). */
+  readonly endOfSequence: boolean;
+}
+
+/** First event of a completion: which version it runs on, for its whole life. */
+export interface CompletionStarted {
+  readonly type: 'started';
+  readonly version: number;
+  readonly adapterDigest: string;
+  readonly cachedPromptTokens: number;
+}
+
+export type CompletionEvent = CompletionStarted | TokenChunk | CandidateFinished;
+
+/** A version's weights as they are handed to the worker. The zero adapter is version 0. */
+export interface PolicyVersion {
+  readonly number: number;
+  readonly adapterDigest: string;
+  readonly adapter: Adapter;
+}
+
+export interface SwapReport {
+  readonly version: number;
+  /** Recomputed by the worker over the tensors that it holds. */
+  readonly adapterDigest: string;
+  /** Distance of the served probe logits to the candidate's own and to the previous version's. */
+  readonly probe: {
+    readonly verdict: 'proved' | 'inconclusive' | 'failed';
+    readonly toNew: number;
+    readonly toPrevious: number;
+  };
+  /** From the swap message to the first step that may run on the new version. */
+  readonly durationMs: number;
+  /** Time spent waiting for the oldest live version to drain. */
+  readonly waitedMs: number;
+}
+
+export interface PolicyStats {
+  readonly liveVersion: number;
+  readonly adapterDigest: string;
+  readonly runningSequences: number;
+  readonly queuedRequests: number;
+  readonly generatedTokens: number;
+  readonly promptTokens: number;
+  readonly steps: number;
+  readonly heldVersions: readonly number[];
+}
+
+export interface Policy {
+  /**
+   * Runs a completion. The iterable ends after every candidate's `finished` event. Aborting the signal frees the slots
+   * within one step and yields `finished` with `cancelled`.
+   * @throws HoneError `QUEUE_FULL`, `PROMPT_TOO_LONG`, `VERSION_NOT_SERVABLE`, `WORKER_CRASHED`, `DRAINING`
+   */
+  complete(request: CompletionRequest, signal?: AbortSignal): AsyncIterable<CompletionEvent>;
+  /** Makes a version live for the requests that start from now on; those that run keep theirs. */
+  swap(version: PolicyVersion): Promise<SwapReport>;
+  stats(): Promise<PolicyStats>;
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
