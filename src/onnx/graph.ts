@@ -1,0 +1,251 @@
+/**
+ * A decoder file as a graph that code can read and edit.
+ *
+ * Values are names, as in ONNX: an input, an initializer or a node's output. A graph is in static single assignment;
+ * node order need not be topological until it is written (`sortNodes`). Subgraphs (If, Loop) are refused by the codec.
+ */
+
+import { HoneError } from '../errors.js';
+import {
+  type ElementType,
+  elementCount,
+  float32Tensor,
+  int64Tensor,
+  int64Values,
+  isExternal,
+  type Tensor,
+} from './tensor.js';
+
+/** An attribute in ONNX's kinds: f float, i int, s string, t tensor, and the plural forms. */
+export type Attribute =
+  | { readonly f: number }
+  | { readonly i: number }
+  | { readonly s: string }
+  | { readonly t: Tensor }
+  | { readonly fs: readonly number[] }
+  | { readonly is: readonly number[] }
+  | { readonly ss: readonly string[] };
+
+export type Attributes = Readonly<Record<string, Attribute>>;
+
+export interface Node {
+  readonly name: string;
+  readonly op: string;
+  /** `''` is ai.onnx. */
+  readonly domain: string;
+  /** `''` stands for an optional input that is left out. */
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly attributes: Attributes;
+}
+
+/** A graph input or output; a string is a dimension known only at run time. */
+export interface ValueInfo {
+  readonly type: ElementType;
+  readonly dims: readonly (number | string)[];
+}
+
+export interface AddOptions {
+  readonly domain?: string;
+  readonly attributes?: Attributes;
+  /** Names of the outputs; one fresh name by default. */
+  readonly outputs?: readonly string[];
+  readonly name?: string;
+}
+
+export const microsoft = 'com.microsoft';
+
+export class Graph {
+  readonly inputs = new Map<string, ValueInfo>();
+  /** Declared outputs; `null` leaves type and shape for onnxruntime to infer. */
+  readonly outputs = new Map<string, ValueInfo | null>();
+  readonly initializers = new Map<string, Tensor>();
+  nodes: Node[] = [];
+  readonly opsets = new Map<string, number>([
+    ['', 21],
+    [microsoft, 1],
+  ]);
+  name = 'hone';
+  /** Where external data lies: the folder of the file that the graph was read from. */
+  directory: string | null = null;
+  #fresh = 0;
+  readonly #constants = new Map<string, string>();
+
+  /** Adds a node and returns the name of its first output. */
+  add(op: string, inputs: readonly string[], options: AddOptions = {}): string {
+    const outputs = options.outputs ?? [this.freshName(op)];
+    const node: Node = {
+      name: options.name ?? `${outputs[0]}/${op}`,
+      op,
+      domain: options.domain ?? '',
+      inputs,
+      outputs,
+      attributes: options.attributes ?? {},
+    };
+    this.nodes.push(node);
+    return outputs[0] as string;
+  }
+
+  /** A value name that is not in use; `hint` makes graphs readable. */
+  freshName(hint: string): string {
+    this.#fresh += 1;
+    return `~${hint}.${this.#fresh}`;
+  }
+
+  /** An int64 initializer with these values (shared by equal content); a scalar when `values` is a number. */
+  int64(values: number | readonly number[]): string {
+    const key = `i:${typeof values === 'number' ? values : `[${values.join()}]`}`;
+    return this.#constant(key, () => (typeof values === 'number' ? int64Tensor([values], []) : int64Tensor(values)));
+  }
+
+  /** A float32 scalar initializer (shared by equal content). */
+  float(value: number): string {
+    return this.#constant(`f:${value}`, () => float32Tensor(Float32Array.of(value), []));
+  }
+
+  #constant(key: string, make: () => Tensor): string {
+    const existing = this.#constants.get(key);
+    if (existing !== undefined && this.initializers.has(existing)) return existing;
+    const name = this.freshName(`const ${key}`);
+    this.initializers.set(name, make());
+    this.#constants.set(key, name);
+    return name;
+  }
+
+  /** The values of an int64 initializer or Constant node, or undefined when the value is not constant. */
+  constantInts(name: string): number[] | undefined {
+    const tensor = this.initializers.get(name) ?? this.#constantNode(name);
+    return tensor?.type === 'int64' ? int64Values(tensor) : undefined;
+  }
+
+  #constantNode(name: string): Tensor | undefined {
+    const node = this.producers().get(name);
+    const value = node?.op === 'Constant' ? node.attributes.value : undefined;
+    return value !== undefined && 't' in value ? value.t : undefined;
+  }
+
+  /** Node by the name of each of its outputs; made anew by each call. */
+  producers(): Map<string, Node> {
+    const producers = new Map<string, Node>();
+    for (const node of this.nodes) for (const output of node.outputs) if (output !== '') producers.set(output, node);
+    return producers;
+  }
+
+  /** Nodes by the name of each value that they read; made anew by each call. */
+  consumers(): Map<string, Node[]> {
+    const consumers = new Map<string, Node[]>();
+    for (const node of this.nodes) {
+      for (const input of new Set(node.inputs)) {
+        const list = consumers.get(input);
+        if (list) list.push(node);
+        else consumers.set(input, [node]);
+      }
+    }
+    return consumers;
+  }
+
+  /** Makes every reader of `from` (nodes and graph outputs keep their own names) read `to` instead. */
+  replaceUses(from: string, to: string, except: (node: Node) => boolean = () => false): void {
+    this.nodes = this.nodes.map((node) =>
+      node.inputs.includes(from) && !except(node)
+        ? { ...node, inputs: node.inputs.map((input) => (input === from ? to : input)) }
+        : node,
+    );
+  }
+
+  /** Replaces one node by others that together give its outputs. */
+  replaceNode(node: Node, replacement: readonly Node[]): void {
+    const index = this.nodes.indexOf(node);
+    this.nodes.splice(index, 1, ...replacement);
+  }
+
+  removeNodes(doomed: ReadonlySet<Node>): void {
+    this.nodes = this.nodes.filter((node) => !doomed.has(node));
+  }
+
+  /** Drops nodes and initializers that no output needs, and sorts the rest topologically. Inputs stay. */
+  prune(): void {
+    this.nodes = this.#reachable();
+    const used = new Set(this.nodes.flatMap((node) => node.inputs));
+    for (const name of this.initializers.keys()) {
+      if (!used.has(name) && !this.outputs.has(name)) this.initializers.delete(name);
+    }
+  }
+
+  /** Nodes that the outputs need, in topological order. @throws HoneError `MODEL_INVALID` on an unknown value or a cycle */
+  #reachable(): Node[] {
+    const producers = this.producers();
+    const sorted: Node[] = [];
+    const state = new Map<Node, 'open' | 'done'>();
+    const stack: { node: Node; next: number }[] = [];
+    const enter = (value: string, reader: string): void => {
+      if (value === '' || this.inputs.has(value) || this.initializers.has(value)) return;
+      const node = producers.get(value);
+      if (!node) throw new HoneError('MODEL_INVALID', `${reader} reads "${value}", which nothing in the graph gives`);
+      const seen = state.get(node);
+      if (seen === 'open') throw new HoneError('MODEL_INVALID', `the graph has a cycle through ${node.name}`);
+      if (seen === undefined) {
+        state.set(node, 'open');
+        stack.push({ node, next: 0 });
+      }
+    };
+    for (const output of this.outputs.keys()) {
+      enter(output, 'the output list');
+      while (stack.length > 0) {
+        const top = stack[stack.length - 1] as { node: Node; next: number };
+        const input = top.node.inputs[top.next];
+        if (input === undefined) {
+          state.set(top.node, 'done');
+          sorted.push(top.node);
+          stack.pop();
+        } else {
+          top.next += 1;
+          enter(input, top.node.name);
+        }
+      }
+    }
+    return sorted;
+  }
+
+  /** A copy whose lists and maps can be edited without touching this graph; tensor bytes are shared. */
+  clone(): Graph {
+    const copy = new Graph();
+    for (const [name, value] of this.inputs) copy.inputs.set(name, value);
+    for (const [name, value] of this.outputs) copy.outputs.set(name, value);
+    for (const [name, value] of this.initializers) copy.initializers.set(name, value);
+    copy.opsets.clear();
+    for (const [domain, version] of this.opsets) copy.opsets.set(domain, version);
+    copy.nodes = [...this.nodes];
+    copy.name = this.name;
+    copy.directory = this.directory;
+    copy.#fresh = this.#fresh;
+    for (const [key, name] of this.#constants) copy.#constants.set(key, name);
+    return copy;
+  }
+
+  /** Bytes of initializers that lie inside the graph, and number of parameters overall. */
+  size(): { parameters: number; inlineBytes: number } {
+    let parameters = 0;
+    let inlineBytes = 0;
+    for (const tensor of this.initializers.values()) {
+      parameters += elementCount(tensor.dims);
+      if (!isExternal(tensor.data)) inlineBytes += tensor.data.byteLength;
+    }
+    return { parameters, inlineBytes };
+  }
+}
+
+/** An attribute's number (int or float), or the default. */
+export function numberAttribute(node: Node, name: string, fallback: number): number {
+  const value = node.attributes[name];
+  if (value === undefined) return fallback;
+  if ('i' in value) return value.i;
+  if ('f' in value) return value.f;
+  throw new HoneError('MODEL_INVALID', `${node.op} ${node.name}: attribute ${name} is not a number`);
+}
+
+/** An attribute's list of ints, or undefined. */
+export function intsAttribute(node: Node, name: string): readonly number[] | undefined {
+  const value = node.attributes[name];
+  return value !== undefined && 'is' in value ? value.is : undefined;
+}

@@ -1,0 +1,26 @@
+export { decodeModel, encodeModel, readModel } from './codec.js';
+export {
+  type AddOptions,
+  type Attribute,
+  type Attributes,
+  Graph,
+  intsAttribute,
+  microsoft,
+  type Node,
+  numberAttribute,
+  type ValueInfo,
+} from './graph.js';
+export { createSession, type SessionOptions } from './session.js';
+export { type ProbeSizes, probeShapes, type ValueShape, zeros } from './shapes.js';
+export {
+  type ElementType,
+  type ExternalData,
+  elementCount,
+  elementTypes,
+  float32Tensor,
+  float32Values,
+  int64Tensor,
+  int64Values,
+  isExternal,
+  type Tensor,
+} from './tensor.js';

@@ -1,0 +1,114 @@
+/**
+ * Shapes by execution: run the graph on two different input sizes with every value an output. A dimension that is
+ * equal in both runs is constant; the others are known at run time only. No table of shape rules to keep in step with
+ * onnxruntime's operators. Weights are replaced by zeros of their shape, so that probing a large model stays small.
+ */
+
+import { Tensor as OrtTensor } from 'onnxruntime-node';
+import { HoneError } from '../errors.js';
+import type { Graph } from './graph.js';
+import { createSession } from './session.js';
+import { type ElementType, elementCount } from './tensor.js';
+
+/** `null` is a dimension that differs between the probes. */
+export interface ValueShape {
+  readonly type: string;
+  readonly dims: readonly (number | null)[];
+}
+
+/** Sizes for the symbolic dimensions of the graph's inputs, by name; the two probes must differ in each. */
+export type ProbeSizes = Readonly<Record<string, readonly [number, number]>>;
+
+const largestInlineProbe = 4096;
+
+/**
+ * Shapes of every value in the graph.
+ * @param feeds Values for inputs that cannot be zeros (e.g. indices that must stay in range are fine as zeros).
+ */
+export async function probeShapes(
+  graph: Graph,
+  sizes: ProbeSizes,
+  feeds: (probe: 0 | 1) => Record<string, OrtTensor> = () => ({}),
+): Promise<Map<string, ValueShape>> {
+  const probeGraph = withZeroWeights(graph);
+  probeGraph.outputs.clear();
+  for (const node of graph.nodes) {
+    for (const output of node.outputs) if (output !== '') probeGraph.outputs.set(output, null);
+  }
+  const session = await createSession(probeGraph, { threads: 1, prepack: false });
+  const runs: Record<string, OrtTensor>[] = [];
+  try {
+    for (const probe of [0, 1] as const) {
+      runs.push(
+        (await session.run({ ...zeroFeeds(graph, sizes, probe), ...feeds(probe) })) as Record<string, OrtTensor>,
+      );
+    }
+  } finally {
+    await session.release();
+  }
+  const shapes = new Map<string, ValueShape>();
+  for (const [name, tensor] of graph.initializers) shapes.set(name, { type: tensor.type, dims: tensor.dims });
+  for (const [name, info] of graph.inputs) {
+    shapes.set(name, { type: info.type, dims: info.dims.map((dim) => (typeof dim === 'number' ? dim : null)) });
+  }
+  const [first, second] = runs as [Record<string, OrtTensor>, Record<string, OrtTensor>];
+  for (const [name, a] of Object.entries(first)) {
+    const b = second[name] as OrtTensor;
+    if (a.dims.length !== b.dims.length)
+      throw new HoneError('MODEL_INVALID', `the rank of ${name} depends on the input sizes`);
+    shapes.set(name, { type: a.type, dims: a.dims.map((dim, axis) => (dim === b.dims[axis] ? dim : null)) });
+  }
+  return shapes;
+}
+
+function withZeroWeights(graph: Graph): Graph {
+  const probe = graph.clone();
+  for (const [name, tensor] of graph.initializers) {
+    if (elementCount(tensor.dims) <= largestInlineProbe || tensor.type !== 'float32') continue;
+    probe.initializers.delete(name);
+    probe.nodes.unshift({
+      name: `zeros ${name}`,
+      op: 'ConstantOfShape',
+      domain: '',
+      inputs: [probe.int64(tensor.dims)],
+      outputs: [name],
+      attributes: {},
+    });
+  }
+  return probe;
+}
+
+function zeroFeeds(graph: Graph, sizes: ProbeSizes, probe: 0 | 1): Record<string, OrtTensor> {
+  return Object.fromEntries(
+    [...graph.inputs].map(([name, info]) => {
+      const dims = info.dims.map((dim) => {
+        if (typeof dim === 'number') return dim;
+        const size = sizes[dim];
+        if (!size)
+          throw new HoneError(
+            'MODEL_INVALID',
+            `input ${name} has the dimension "${dim}", for which no probe size is given`,
+          );
+        return size[probe];
+      });
+      return [name, zeros(info.type, dims)];
+    }),
+  );
+}
+
+/** A tensor of zeros to feed. */
+export function zeros(type: ElementType, dims: readonly number[]): OrtTensor {
+  const count = elementCount(dims);
+  switch (type) {
+    case 'float32':
+      return new OrtTensor('float32', new Float32Array(count), dims);
+    case 'int64':
+      return new OrtTensor('int64', new BigInt64Array(count), dims);
+    case 'int32':
+      return new OrtTensor('int32', new Int32Array(count), dims);
+    case 'bool':
+      return new OrtTensor('bool', new Uint8Array(count), dims);
+    default:
+      throw new HoneError('MODEL_INVALID', `a graph input of type ${type} is not supported`);
+  }
+}
