@@ -1,0 +1,128 @@
+/**
+ * The reverse pass: walks a graph backwards from a scalar and appends, rule by rule, plain ONNX nodes that compute the
+ * gradient with respect to chosen inputs. What comes out is run by the same runtime as the forward pass.
+ */
+
+import { HoneError } from '../errors.js';
+import type { Graph, Node, ValueShape } from '../onnx/index.js';
+import type { RuleContext } from './rule.js';
+import { findRule } from './rules/index.js';
+
+type Dims = readonly (number | null)[];
+
+/**
+ * Appends the gradient of `loss` (a scalar float32) with respect to each value of `wrt` to the graph.
+ * @param shapes Shapes of every value of the graph (`probeShapes`).
+ * @returns The name of each gradient, in the shape of its value.
+ * @throws HoneError `OPERATOR_NOT_DIFFERENTIABLE` names an operator between `wrt` and `loss` that has no rule.
+ */
+export function appendGradients(
+  graph: Graph,
+  loss: string,
+  wrt: readonly string[],
+  shapes: ReadonlyMap<string, ValueShape>,
+): Map<string, string> {
+  const order = topologicalOrder(graph, loss);
+  const carries = carriers(order, wrt, shapes);
+  const pending = new Map<string, string[]>([[loss, [graph.float(1)]]]);
+  const sum = (value: string): string | undefined => {
+    const parts = pending.get(value);
+    if (parts === undefined) return undefined;
+    if (parts.length === 1) return parts[0];
+    const total = graph.add('Sum', parts);
+    pending.set(value, [total]);
+    return total;
+  };
+
+  for (const node of order.reverse()) {
+    if (!node.outputs.some((output) => carries.has(output) && pending.has(output))) continue;
+    const rule = findRule(node);
+    if (rule.kind === 'no-gradient') continue;
+    const context = createContext(graph, node, node.outputs.map(sum), carries, shapes);
+    const gradients = rule.apply(context);
+    for (const [i, gradient] of gradients.entries()) {
+      const input = node.inputs[i];
+      if (gradient === undefined || input === undefined || !carries.has(input)) continue;
+      const output = node.outputs[0] as string;
+      const fitted = rule.kind === 'elementwise' ? context.reduceTo(gradient, context.shape(output), input) : gradient;
+      const parts = pending.get(input);
+      if (parts) parts.push(fitted);
+      else pending.set(input, [fitted]);
+    }
+  }
+
+  return new Map(
+    wrt.map((value) => {
+      const gradient = sum(value);
+      if (gradient === undefined) {
+        throw new HoneError('OPERATOR_NOT_DIFFERENTIABLE', `no gradient flows from the loss to ${value}`);
+      }
+      return [value, gradient];
+    }),
+  );
+}
+
+/** Nodes that the loss needs, inputs before readers. */
+function topologicalOrder(graph: Graph, loss: string): Node[] {
+  const view = graph.clone();
+  view.outputs.clear();
+  view.outputs.set(loss, null);
+  view.prune();
+  return view.nodes;
+}
+
+/** Values that depend on `wrt` through floats: gradients flow through these alone. */
+function carriers(
+  order: readonly Node[],
+  wrt: readonly string[],
+  shapes: ReadonlyMap<string, ValueShape>,
+): Set<string> {
+  const carries = new Set(wrt);
+  for (const node of order) {
+    if (!node.inputs.some((input) => carries.has(input)) || findRule(node).kind === 'no-gradient') continue;
+    for (const output of node.outputs) {
+      if (shapes.get(output)?.type.startsWith('float')) carries.add(output);
+    }
+  }
+  return carries;
+}
+
+function createContext(
+  graph: Graph,
+  node: Node,
+  outputGradients: readonly (string | undefined)[],
+  carries: ReadonlySet<string>,
+  shapes: ReadonlyMap<string, ValueShape>,
+): RuleContext {
+  const shape = (value: string): Dims => {
+    const known = shapes.get(value);
+    if (!known) throw new HoneError('INTERNAL', `${node.op} ${node.name}: the shape of ${value} was not probed`);
+    return known.dims;
+  };
+  return {
+    graph,
+    node,
+    outputGradients,
+    shape,
+    needs: (input) => carries.has(node.inputs[input] ?? ''),
+    shapeTensor: (value) => {
+      const dims = shape(value);
+      const unknown = dims.filter((dim) => dim === null).length;
+      return unknown <= 1 ? graph.int64(dims.map((dim) => dim ?? -1)) : graph.add('Shape', [value]);
+    },
+    reduceTo: (gradient, from, value) => reduce(graph, gradient, from, shape(value)),
+  };
+}
+
+/** Sums over axes that `to` lacks or holds as 1. A dimension unknown on both sides is taken to be the same one. */
+function reduce(graph: Graph, gradient: string, from: Dims, to: Dims): string {
+  const extra = from.length - to.length;
+  const leading = Array.from({ length: extra }, (_, axis) => axis);
+  const broadcast = to.flatMap((dim, axis) => (dim === 1 && from[axis + extra] !== 1 ? [axis + extra] : []));
+  let reduced = gradient;
+  if (broadcast.length > 0)
+    reduced = graph.add('ReduceSum', [reduced, graph.int64(broadcast)], { attributes: { keepdims: { i: 1 } } });
+  if (leading.length > 0)
+    reduced = graph.add('ReduceSum', [reduced, graph.int64(leading)], { attributes: { keepdims: { i: 0 } } });
+  return reduced;
+}

@@ -1,0 +1,59 @@
+/** What a gradient rule is given, what it returns, and the three declarations that an operator can have. */
+
+import type { AddOptions, Graph, Node, ValueShape } from '../onnx/index.js';
+
+/** One node on the way back from the loss. */
+export interface RuleContext {
+  readonly graph: Graph;
+  readonly node: Node;
+  /** Gradient of the loss with respect to each output; undefined where nothing flows. At least one is defined. */
+  readonly outputGradients: readonly (string | undefined)[];
+  /** Whether somebody needs the gradient of this input. */
+  needs(input: number): boolean;
+  /** Shape of a value of the forward graph. */
+  shape(value: string): readonly (number | null)[];
+  /** Shape of a value as an int64 tensor: a constant (with at most one -1) where possible, `Shape` at run time else. */
+  shapeTensor(value: string): string;
+  /** Sums a gradient of the first shape down to that of `value`, which was broadcast to it. */
+  reduceTo(gradient: string, from: readonly (number | null)[], value: string): string;
+}
+
+/** Gradient with respect to each input, as names of values; undefined where none flows. */
+export type Gradients = readonly (string | undefined)[];
+
+export type GradientRule =
+  /** The general case: gradients in the shapes of the inputs. */
+  | { readonly kind: 'rule'; readonly apply: (context: RuleContext) => Gradients }
+  /** Elementwise with broadcasting: gradients in the shape of the output; the engine sums them down. */
+  | { readonly kind: 'elementwise'; readonly apply: (context: RuleContext) => Gradients }
+  /** Constant almost everywhere, or made of integers: nothing flows back. */
+  | { readonly kind: 'no-gradient' };
+
+export type RuleTable = Readonly<Record<string, GradientRule>>;
+
+export const rule = (apply: (context: RuleContext) => Gradients): GradientRule => ({ kind: 'rule', apply });
+export const elementwise = (apply: (context: RuleContext) => Gradients): GradientRule => ({
+  kind: 'elementwise',
+  apply,
+});
+export const noGradient: GradientRule = { kind: 'no-gradient' };
+
+/** The only output's gradient. */
+export function outputGradient(context: RuleContext): string {
+  return context.outputGradients[0] as string;
+}
+
+/** Input and output names that a rule reads. */
+export function values(node: Node): { x: string; y: string; inputs: readonly string[] } {
+  return { x: node.inputs[0] as string, y: node.outputs[0] as string, inputs: node.inputs };
+}
+
+/** Adds a node of ai.onnx; shorthand that keeps rules in one line per formula. */
+export function emit(
+  context: RuleContext,
+  op: string,
+  inputs: readonly string[],
+  attributes?: AddOptions['attributes'],
+): string {
+  return context.graph.add(op, inputs, attributes === undefined ? {} : { attributes });
+}

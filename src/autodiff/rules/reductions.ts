@@ -1,0 +1,59 @@
+/** Sums, means, and the softmax family. */
+
+import { HoneError } from '../../errors.js';
+import { intsAttribute, numberAttribute } from '../../onnx/index.js';
+import { emit, noGradient, outputGradient, type RuleContext, type RuleTable, rule, values } from '../rule.js';
+
+/** Axes of a reduction, non-negative; all of them when none are named. */
+function reducedAxes(c: RuleContext): number[] {
+  const rank = c.shape(values(c.node).x).length;
+  const named = c.node.inputs[1] ? c.graph.constantInts(c.node.inputs[1]) : intsAttribute(c.node, 'axes');
+  if (c.node.inputs[1] && named === undefined) {
+    throw new HoneError('OPERATOR_NOT_DIFFERENTIABLE', `${c.node.op} ${c.node.name}: axes must be constant`);
+  }
+  const axes = named?.length ? named : Array.from({ length: rank }, (_, axis) => axis);
+  return axes.map((axis) => (axis + rank) % rank);
+}
+
+/** dy with the reduced axes put back as 1, then repeated to the shape of x. */
+function spread(c: RuleContext, gradient: string): string {
+  const { x } = values(c.node);
+  const keepsAxes = numberAttribute(c.node, 'keepdims', 1) !== 0;
+  const kept = keepsAxes ? gradient : emit(c, 'Unsqueeze', [gradient, c.graph.int64(reducedAxes(c))]);
+  return emit(c, 'Expand', [kept, emit(c, 'Shape', [x])]);
+}
+
+/** Number of elements that each output of a reduction averages, as a float32 scalar. */
+function reducedCount(c: RuleContext): string {
+  const { x, y } = values(c.node);
+  const shape = c.shape(x);
+  const dims = reducedAxes(c).map((axis) => shape[axis] ?? null);
+  if (dims.every((dim) => dim !== null)) return c.graph.float(dims.reduce<number>((n, dim) => n * (dim as number), 1));
+  const ratio = emit(c, 'Div', [emit(c, 'Size', [x]), emit(c, 'Size', [y])]);
+  return emit(c, 'Cast', [ratio], { to: { i: 1 } });
+}
+
+const lastAxis = (c: RuleContext): number => numberAttribute(c.node, 'axis', -1);
+
+export const reductionRules: RuleTable = {
+  // dx = dy, repeated
+  ReduceSum: rule((c) => [spread(c, outputGradient(c))]),
+  // dx = dy / n, repeated
+  ReduceMean: rule((c) => [spread(c, emit(c, 'Div', [outputGradient(c), reducedCount(c)]))]),
+  // dx = y * (dy - sum(dy * y))
+  Softmax: rule((c) => {
+    const { y } = values(c.node);
+    const weighted = emit(c, 'Mul', [outputGradient(c), y]);
+    const total = emit(c, 'ReduceSum', [weighted, c.graph.int64([lastAxis(c)])]);
+    return [emit(c, 'Sub', [weighted, emit(c, 'Mul', [y, total])])];
+  }),
+  // dx = dy - exp(y) * sum(dy)
+  LogSoftmax: rule((c) => {
+    const dy = outputGradient(c);
+    const total = emit(c, 'ReduceSum', [dy, c.graph.int64([lastAxis(c)])]);
+    return [emit(c, 'Sub', [dy, emit(c, 'Mul', [emit(c, 'Exp', [values(c.node).y]), total])])];
+  }),
+  ArgMax: noGradient,
+  ArgMin: noGradient,
+  CumSum: noGradient,
+};

@@ -1,0 +1,353 @@
+import { Tensor } from 'onnxruntime-node';
+import { describe, expect, it } from 'vitest';
+import { appendGradients, expandComposites, gradientRules } from '../../../src/autodiff/index.js';
+import {
+  type Attributes,
+  createSession,
+  elementCount,
+  float32Tensor,
+  Graph,
+  int64Tensor,
+  microsoft,
+  probeShapes,
+} from '../../../src/onnx/index.js';
+
+/** One operator under test: float inputs (all differentiated), integer constants, and how the node is added. */
+interface Case {
+  readonly title?: string;
+  readonly op: string;
+  readonly domain?: string;
+  /** `N` in a shape is a dimension known only at run time. */
+  readonly inputs: readonly (readonly (number | 'N')[])[];
+  /** Constants after the inputs. */
+  readonly constants?: readonly {
+    readonly values: readonly number[];
+    readonly dims?: readonly number[];
+    readonly float?: boolean;
+  }[];
+  /** Order of inputs (0..) and constants (-1, -2, ..) at the node; all inputs, then all constants, by default. */
+  readonly order?: readonly number[];
+  readonly attributes?: Attributes;
+  readonly outputs?: number;
+  /** Inputs lie in this interval; (-1, 1) by default. */
+  readonly range?: readonly [number, number];
+}
+
+const axis = (i: number): Attributes => ({ axis: { i } });
+const runtimeSize = 3;
+
+const cases: readonly Case[] = [
+  {
+    op: 'Add',
+    inputs: [
+      ['N', 4],
+      ['N', 4],
+    ],
+  },
+  {
+    op: 'Add',
+    title: 'Add over broadcast axes',
+    inputs: [
+      [2, 'N', 4],
+      [1, 4],
+    ],
+  },
+  { op: 'Sub', inputs: [[4], ['N', 4]] },
+  {
+    op: 'Mul',
+    inputs: [
+      ['N', 4],
+      ['N', 1],
+    ],
+  },
+  { op: 'Mul', title: 'Mul by a scalar', inputs: [['N', 4], []] },
+  { op: 'Div', inputs: [['N', 4], [4]], range: [0.5, 2] },
+  { op: 'Pow', inputs: [['N', 4]], constants: [{ values: [3], dims: [], float: true }], range: [0.5, 2] },
+  { op: 'Neg', inputs: [['N', 4]] },
+  { op: 'Exp', inputs: [['N', 4]] },
+  { op: 'Log', inputs: [['N', 4]], range: [0.5, 2] },
+  { op: 'Sqrt', inputs: [['N', 4]], range: [0.5, 2] },
+  { op: 'Reciprocal', inputs: [['N', 4]], range: [0.5, 2] },
+  { op: 'Sigmoid', inputs: [['N', 4]] },
+  { op: 'Tanh', inputs: [['N', 4]] },
+  { op: 'Erf', inputs: [['N', 4]] },
+  { op: 'Relu', inputs: [['N', 4]], range: [0.1, 1] },
+  { op: 'Where', inputs: [['N', 4], [4]], constants: [{ values: [1, 0, 1, 0] }], order: [-1, 0, 1] },
+  { op: 'Identity', inputs: [['N', 4]] },
+  { op: 'Cast', inputs: [['N', 4]], attributes: { to: { i: 1 } } },
+  {
+    op: 'MatMul',
+    inputs: [
+      ['N', 4],
+      [4, 5],
+    ],
+  },
+  {
+    op: 'MatMul',
+    title: 'MatMul of a batch by a matrix',
+    inputs: [
+      [2, 'N', 4],
+      [4, 5],
+    ],
+  },
+  {
+    op: 'MatMul',
+    title: 'MatMul of two batches',
+    inputs: [
+      [2, 'N', 4],
+      [2, 4, 5],
+    ],
+  },
+  {
+    op: 'MatMul',
+    title: 'MatMul of a matrix by a batch',
+    inputs: [
+      [3, 4],
+      [2, 4, 'N'],
+    ],
+  },
+  {
+    op: 'MatMul',
+    title: 'MatMul of batches of which one is broadcast',
+    inputs: [
+      [2, 3, 'N', 4],
+      [2, 1, 4, 5],
+    ],
+  },
+  ...[0, 1, 2, 3].map(
+    (bits): Case => ({
+      op: 'FusedMatMul',
+      title: `FusedMatMul transA=${bits & 1} transB=${bits >> 1}`,
+      domain: microsoft,
+      inputs: [bits & 1 ? [2, 4, 'N'] : [2, 'N', 4], bits >> 1 ? [2, 5, 4] : [2, 4, 5]],
+      attributes: { transA: { i: bits & 1 }, transB: { i: bits >> 1 }, alpha: { f: 0.7 } },
+    }),
+  ),
+  {
+    op: 'FusedMatMul',
+    title: 'FusedMatMul of a batch by a transposed matrix',
+    domain: microsoft,
+    inputs: [
+      [2, 'N', 4],
+      [5, 4],
+    ],
+    attributes: { transB: { i: 1 }, alpha: { f: 2 } },
+  },
+  { op: 'Gemm', inputs: [['N', 4], [4, 5], [5]], attributes: { alpha: { f: 0.5 }, beta: { f: 2 } } },
+  {
+    op: 'Gemm',
+    title: 'Gemm with both operands transposed',
+    inputs: [
+      [4, 'N'],
+      [5, 4],
+    ],
+    attributes: { transA: { i: 1 }, transB: { i: 1 } },
+  },
+  { op: 'Reshape', inputs: [['N', 4]], constants: [{ values: [2, -1] }] },
+  { op: 'Squeeze', inputs: [['N', 1, 4]], constants: [{ values: [1] }] },
+  { op: 'Unsqueeze', inputs: [['N', 4]], constants: [{ values: [1] }] },
+  { op: 'Flatten', inputs: [['N', 2, 4]] },
+  { op: 'Transpose', inputs: [[2, 'N', 4]], attributes: { perm: { is: [1, 2, 0] } } },
+  { op: 'Expand', inputs: [[1, 4]], constants: [{ values: [3, 4] }] },
+  {
+    op: 'Concat',
+    inputs: [
+      ['N', 2],
+      ['N', 3],
+    ],
+    attributes: axis(-1),
+  },
+  {
+    op: 'Concat',
+    title: 'Concat of pieces whose sizes are known at run time',
+    inputs: [
+      ['N', 2],
+      ['N', 2],
+    ],
+    attributes: axis(0),
+  },
+  { op: 'Split', inputs: [['N', 5]], constants: [{ values: [2, 3] }], attributes: axis(1), outputs: 2 },
+  { op: 'Slice', inputs: [['N', 5]], constants: [{ values: [1] }, { values: [4] }, { values: [1] }] },
+  {
+    op: 'Slice',
+    title: 'Slice from the end',
+    inputs: [['N', 5]],
+    constants: [{ values: [-2] }, { values: [5] }, { values: [-1] }],
+  },
+  { op: 'ReduceSum', inputs: [['N', 4]], constants: [{ values: [0] }], attributes: { keepdims: { i: 0 } } },
+  { op: 'ReduceMean', inputs: [['N', 4]], constants: [{ values: [-1] }] },
+  {
+    op: 'ReduceMean',
+    title: 'ReduceMean over a size known at run time',
+    inputs: [['N', 4]],
+    constants: [{ values: [0] }],
+    attributes: { keepdims: { i: 0 } },
+  },
+  { op: 'Softmax', inputs: [['N', 4]], attributes: axis(-1) },
+  { op: 'LogSoftmax', inputs: [['N', 4]], attributes: axis(-1) },
+  { op: 'Gather', inputs: [[5, 2]], constants: [{ values: [0, 3, 3, 1], dims: [2, 2] }] },
+  {
+    op: 'GatherElements',
+    inputs: [['N', 4]],
+    constants: [{ values: [0, 1, 3, 3, 2, 0], dims: [3, 2] }],
+    attributes: axis(1),
+  },
+  { op: 'GatherND', inputs: [['N', 4]], constants: [{ values: [0, 1, 2, 3, 0, 1], dims: [3, 2] }] },
+  {
+    op: 'SimplifiedLayerNormalization',
+    inputs: [[2, 'N', 4], [4]],
+    attributes: { axis: { i: -1 }, epsilon: { f: 1e-3 } },
+  },
+  {
+    op: 'RotaryEmbedding',
+    domain: microsoft,
+    inputs: [[1, 'N', 8]],
+    constants: [
+      { values: [0, 2, 1], dims: [1, 3] },
+      { values: [1, 1, 0.5, 0.8, -0.4, 0.3], dims: [3, 2], float: true },
+      { values: [0, 0, 0.87, 0.6, 0.92, 0.95], dims: [3, 2], float: true },
+    ],
+  },
+  { op: 'TokenLogProbability', domain: 'hone', inputs: [['N', 4]], constants: [{ values: [3, 0, 2] }], outputs: 2 },
+];
+
+const withoutGradientTest = new Set(
+  Object.entries(gradientRules)
+    .filter(([, rule]) => rule.kind === 'no-gradient')
+    .map(([name]) => name),
+);
+
+/** Numbers in an interval, the same each time. */
+function createNumbers(seed: number): (low: number, high: number) => number {
+  let state = seed;
+  return (low, high) => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    return low + ((high - low) * state) / 2 ** 32;
+  };
+}
+
+/** loss = sum(weights * first output); its gradient by the rule and by central differences. */
+async function gradientsOf(test: Case): Promise<{ analytic: Float32Array; numeric: Float32Array }[]> {
+  const next = createNumbers(11);
+  const graph = new Graph();
+  const names = test.inputs.map((dims, i) => {
+    graph.inputs.set(`x${i}`, { type: 'float32', dims });
+    return `x${i}`;
+  });
+  const constants = (test.constants ?? []).map(({ values, dims = [values.length], float }, i) => {
+    const tensor = float ? float32Tensor(Float32Array.from(values), dims) : int64Tensor(values, dims);
+    graph.initializers.set(`c${i}`, tensor);
+    // The condition of Where is the one boolean constant here.
+    return test.op === 'Where' ? graph.add('Cast', [`c${i}`], { attributes: { to: { i: 9 } } }) : `c${i}`;
+  });
+  const order = test.order ?? [...names.keys(), ...constants.map((_, i) => -1 - i)];
+  const outputs = Array.from({ length: test.outputs ?? 1 }, (_, i) => `y${i}`);
+  graph.add(
+    test.op,
+    order.map((i) => (i >= 0 ? (names[i] as string) : (constants[-1 - i] as string))),
+    { domain: test.domain ?? '', attributes: test.attributes ?? {}, outputs },
+  );
+  // A weight per element, made in the graph from its index: no two elements of the output count alike.
+  const flat = graph.add('Reshape', ['y0', graph.int64([-1])]);
+  const count = graph.add('Squeeze', [graph.add('Shape', [flat]), graph.int64([0])]);
+  const index = graph.add('Cast', [graph.add('Range', [graph.int64(0), count, graph.int64(1)])], {
+    attributes: { to: { i: 1 } },
+  });
+  const weights = graph.add('Cos', [index]);
+  graph.add('ReduceSum', [graph.add('Mul', [flat, weights])], {
+    outputs: ['loss'],
+    attributes: { keepdims: { i: 0 } },
+  });
+  graph.outputs.set('loss', null);
+  graph.prune();
+
+  // Integer constants fix some sizes, so both probes use the size of the test; other tests vary it.
+  const sizes = {
+    N: [
+      runtimeSize,
+      (test.constants ?? []).some(({ dims }) => dims?.[0] === runtimeSize || dims?.[1] === runtimeSize) ||
+      test.op === 'TokenLogProbability'
+        ? runtimeSize
+        : 5,
+    ],
+  } as const;
+  const shapes = await probeShapes(expandComposites(graph), sizes);
+  const gradients = appendGradients(graph, 'loss', names, shapes);
+  for (const gradient of gradients.values()) graph.outputs.set(gradient, null);
+  const expanded = expandComposites(graph);
+  expanded.prune();
+  const session = await createSession(expanded, { threads: 1 });
+  const data = test.inputs.map((dims) => {
+    const [low, high] = test.range ?? [-1, 1];
+    return Float32Array.from({ length: elementCount(dims.map((d) => (d === 'N' ? runtimeSize : d))) }, () =>
+      next(low, high),
+    );
+  });
+  const run = async (): Promise<Record<string, Tensor>> =>
+    (await session.run(
+      Object.fromEntries(
+        data.map((values, i) => {
+          const dims = (test.inputs[i] as readonly (number | 'N')[]).map((d) => (d === 'N' ? runtimeSize : d));
+          return [names[i] as string, new Tensor('float32', values, dims)];
+        }),
+      ),
+    )) as Record<string, Tensor>;
+  const first = await run();
+  const results: { analytic: Float32Array; numeric: Float32Array }[] = [];
+  for (const [i, values] of data.entries()) {
+    const gradient = first[gradients.get(names[i] as string) as string] as Tensor;
+    const numeric = new Float32Array(values.length);
+    for (let k = 0; k < values.length; k++) {
+      const step = 1 / 128;
+      const center = values[k] as number;
+      values[k] = center + step;
+      const above = ((await run()).loss as Tensor).data[0] as number;
+      values[k] = center - step;
+      const below = ((await run()).loss as Tensor).data[0] as number;
+      values[k] = center;
+      numeric[k] = (above - below) / (2 * step);
+    }
+    results.push({ analytic: gradient.data as Float32Array, numeric });
+  }
+  await session.release();
+  return results;
+}
+
+describe('gradient rules', () => {
+  it.each(cases.map((test) => ({ name: test.title ?? test.op, test })))(
+    '$name agrees with finite differences',
+    async ({ test }) => {
+      for (const { analytic, numeric } of await gradientsOf(test)) {
+        expect(analytic).toHaveLength(numeric.length);
+        for (const [k, value] of numeric.entries()) expect(analytic[k]).toBeCloseTo(value, 2.5);
+      }
+    },
+  );
+
+  it('has a finite-difference test for every rule', () => {
+    const tested = new Set(cases.map(({ op, domain }) => (domain ? `${domain}.${op}` : op)));
+    const untested = Object.keys(gradientRules).filter((name) => !tested.has(name) && !withoutGradientTest.has(name));
+    expect(untested).toEqual([]);
+  });
+
+  it('refuses an operator without a rule by name', async () => {
+    const graph = new Graph();
+    graph.inputs.set('x', { type: 'float32', dims: ['N'] });
+    graph.add('ReduceSum', [graph.add('Cosh', ['x'])], { outputs: ['loss'], attributes: { keepdims: { i: 0 } } });
+    graph.outputs.set('loss', null);
+    const shapes = await probeShapes(graph, { N: [2, 3] });
+    expect(() => appendGradients(graph, 'loss', ['x'], shapes)).toThrowError(
+      expect.objectContaining({ code: 'OPERATOR_NOT_DIFFERENTIABLE', message: expect.stringContaining('Cosh') }),
+    );
+  });
+
+  it('refuses a value from which the loss does not depend', async () => {
+    const graph = new Graph();
+    graph.inputs.set('x', { type: 'float32', dims: ['N'] });
+    graph.inputs.set('unused', { type: 'float32', dims: ['N'] });
+    graph.add('ReduceSum', ['x'], { outputs: ['loss'], attributes: { keepdims: { i: 0 } } });
+    graph.outputs.set('loss', null);
+    const shapes = await probeShapes(graph, { N: [2, 3] });
+    expect(() => appendGradients(graph, 'loss', ['unused'], shapes)).toThrowError(/no gradient flows/);
+  });
+});
