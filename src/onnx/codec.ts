@@ -97,6 +97,7 @@ export function decodeModel(bytes: Uint8Array, where = 'the model'): Graph {
   }
   for (const output of model.graph.output ?? []) graph.outputs.set(output.name, decodeValueInfo(output));
   graph.nodes = (model.graph.node ?? []).map(decodeNode);
+  graph.reserveNames();
   return graph;
 }
 

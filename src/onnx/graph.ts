@@ -92,6 +92,15 @@ export class Graph {
     return `~${hint}.${this.#fresh}`;
   }
 
+  /** Keeps {@link freshName} clear of the names that a graph read from a file brings along. */
+  reserveNames(): void {
+    const names = [...this.initializers.keys(), ...this.nodes.flatMap((node) => node.outputs)];
+    for (const name of names) {
+      const number = /^~.*\.(\d+)$/.exec(name)?.[1];
+      if (number !== undefined) this.#fresh = Math.max(this.#fresh, Number(number));
+    }
+  }
+
   /** An int64 initializer with these values (shared by equal content); a scalar when `values` is a number. */
   int64(values: number | readonly number[]): string {
     const key = `i:${typeof values === 'number' ? values : `[${values.join()}]`}`;

@@ -1,0 +1,142 @@
+/** The default training engine: the package's graph, its backward pass made by `src/autodiff`, run by onnxruntime. */
+
+import { join } from 'node:path';
+import { type InferenceSession, Tensor } from 'onnxruntime-node';
+import { appendGradients, expandComposites } from '../autodiff/index.js';
+import { createSession, type Graph, probeShapes, readModel } from '../onnx/index.js';
+import { adapterInputA, adapterInputB, attachAdapters, findLinears } from '../package/index.js';
+import type { AdapterTarget } from '../versions/types.js';
+import { addCopgObjective, addRowLogprobs, linearForm, summarize } from './objective.js';
+import { packRows } from './packing.js';
+import { toTrainingGraph } from './training-graph.js';
+import type { CopgBatch, CopgResult, Parameters, TrainingEngine, TrainingRow } from './types.js';
+
+export interface OnnxEngineOptions {
+  /** The package's folder; its `onnx/model.onnx` is differentiated. */
+  readonly packageDirectory: string;
+  /** LoRA rank r. */
+  readonly rank: number;
+  /** lora_alpha / r. */
+  readonly scale: number;
+  /** Intra-op threads. */
+  readonly threads: number;
+}
+
+/** Dimensions of the training graph's inputs in the two probes that tell constant shapes from run-time ones. */
+export const trainingProbeSizes = { B: [2, 3], T: [5, 7], N: [4, 6], R: [2, 3] } as const;
+
+/**
+ * Reads the package's model, attaches adapters to every linear layer and derives the backward pass.
+ * @throws HoneError `MODEL_INVALID`, `OPERATOR_UNSUPPORTED`, `OPERATOR_NOT_DIFFERENTIABLE`
+ */
+export async function createOnnxEngine(options: OnnxEngineOptions): Promise<OnnxEngine> {
+  const source = await readModel(join(options.packageDirectory, 'onnx', 'model.onnx'));
+  const { forward, backward, gradients, targets } = await deriveGraphs(source, options);
+  const sessionOptions = { threads: options.threads, prepack: false };
+  const forwardSession = await createSession(forward, sessionOptions);
+  const backwardSession = await createSession(backward, sessionOptions);
+  return new OnnxEngine(forwardSession, backwardSession, gradients, targets);
+}
+
+/** The forward graph (`row_logprobs`) and the CoPG graph with gradients of every adapter matrix, ready to run. */
+export async function deriveGraphs(
+  source: Graph,
+  { rank, scale }: Pick<OnnxEngineOptions, 'rank' | 'scale'>,
+): Promise<{ forward: Graph; backward: Graph; gradients: Map<string, string>; targets: readonly AdapterTarget[] }> {
+  const adapted = toTrainingGraph(source);
+  const linears = findLinears(adapted);
+  attachAdapters(adapted, linears, rank, scale);
+
+  const forward = adapted.clone();
+  addRowLogprobs(forward);
+  setOutputs(forward, ['row_logprobs']);
+
+  const backward = adapted.clone();
+  addCopgObjective(backward);
+  setOutputs(backward, ['surrogate', 'row_logprobs', 'advantages']);
+  const shapes = await probeShapes(expandComposites(backward), trainingProbeSizes);
+  const wrt = linears.flatMap(({ module }) => [adapterInputA(module), adapterInputB(module)]);
+  const gradients = appendGradients(backward, 'surrogate', wrt, shapes);
+  setOutputs(backward, ['surrogate', 'row_logprobs', 'advantages', ...gradients.values()]);
+  return {
+    forward: finished(forward),
+    backward: finished(backward),
+    gradients,
+    targets: linears.map(({ module, inFeatures, outFeatures }) => ({ module, inFeatures, outFeatures })),
+  };
+}
+
+function setOutputs(graph: Graph, names: readonly string[]): void {
+  graph.outputs.clear();
+  for (const name of names) graph.outputs.set(name, null);
+  graph.prune();
+}
+
+function finished(graph: Graph): Graph {
+  const expanded = expandComposites(graph);
+  expanded.prune();
+  return expanded;
+}
+
+export class OnnxEngine implements TrainingEngine {
+  readonly name = 'onnx';
+  /** The linear layers that adapters are attached to. */
+  readonly targets: readonly AdapterTarget[];
+  readonly #forward: InferenceSession;
+  readonly #backward: InferenceSession;
+  readonly #gradients: ReadonlyMap<string, string>;
+  #closed = false;
+
+  constructor(
+    forward: InferenceSession,
+    backward: InferenceSession,
+    gradients: ReadonlyMap<string, string>,
+    targets: readonly AdapterTarget[],
+  ) {
+    this.#forward = forward;
+    this.#backward = backward;
+    this.#gradients = gradients;
+    this.targets = targets;
+  }
+
+  async logProbabilities(rows: readonly TrainingRow[], parameters: Parameters): Promise<Float32Array> {
+    const outputs = await this.#forward.run({ ...packRows(rows).feeds, ...feedParameters(parameters) });
+    return (outputs.row_logprobs as Tensor).data as Float32Array;
+  }
+
+  async copg(batch: CopgBatch, parameters: Parameters): Promise<CopgResult> {
+    const rows = batch.rows.length;
+    const form = linearForm(batch);
+    const vector = (values: ArrayLike<number>): Tensor => new Tensor('float32', Float32Array.from(values), [rows]);
+    const outputs = (await this.#backward.run({
+      ...packRows(batch.rows).feeds,
+      ...feedParameters(parameters),
+      reference_logprobs: vector(batch.referenceLogprobs),
+      rewards: vector(batch.rewards),
+      baselines: vector(form.baselines),
+      coefficients: vector(form.coefficients),
+      group_mean: new Tensor('float32', form.groupMean, [rows, rows]),
+      beta: new Tensor('float32', Float32Array.of(batch.beta), []),
+    })) as Record<string, Tensor>;
+    const values = (name: string): Float32Array => (outputs[name] as Tensor).data as Float32Array;
+    const { weights, loss } = summarize(values('advantages'), form, batch.beta);
+    return {
+      surrogate: values('surrogate')[0] as number,
+      loss,
+      logprobs: values('row_logprobs'),
+      weights,
+      gradients: new Map([...this.#gradients].map(([parameter, output]) => [parameter, values(output)])),
+    };
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    await this.#forward.release();
+    await this.#backward.release();
+  }
+}
+
+function feedParameters(parameters: Parameters): Record<string, Tensor> {
+  return Object.fromEntries([...parameters].map(([name, { dims, data }]) => [name, new Tensor('float32', data, dims)]));
+}

@@ -1,0 +1,91 @@
+/** Packs completions into the training graph's inputs: completions of one prompt share its tokens. */
+
+import { Tensor } from 'onnxruntime-node';
+import { HoneError } from '../errors.js';
+import type { TrainingRow } from './types.js';
+
+export interface PackedRows {
+  /** `input_ids`, `position_ids`, `segment_ids` [B, T]; `target_positions`, `target_ids` [N]; `row_of_token` [R, N]. */
+  readonly feeds: Readonly<Record<string, Tensor>>;
+  /** Row of each of the N target tokens. */
+  readonly rowOfToken: Int32Array;
+  /** B * T, padding included: what a step costs. */
+  readonly tokens: number;
+}
+
+interface Sequence {
+  readonly prompt: ArrayLike<number>;
+  readonly rows: number[];
+  length: number;
+}
+
+/** @throws HoneError `INTERNAL` for a row without prompt or completion: the caller filters those. */
+export function packRows(rows: readonly TrainingRow[], options: { readonly sharePrompts?: boolean } = {}): PackedRows {
+  const sequences = groupByPrompt(rows, options.sharePrompts ?? true);
+  const batch = sequences.length;
+  const length = sequences.reduce((longest, sequence) => Math.max(longest, sequence.length), 0);
+  const targets = rows.reduce((count, row) => count + row.completionTokens.length, 0);
+  const ids = new BigInt64Array(batch * length);
+  const positions = new BigInt64Array(batch * length);
+  const segments = new BigInt64Array(batch * length);
+  const targetPositions = new BigInt64Array(targets);
+  const targetIds = new BigInt64Array(targets);
+  const rowOfToken = new Int32Array(targets);
+  const rowMatrix = new Float32Array(rows.length * targets);
+  let target = 0;
+  for (const [b, sequence] of sequences.entries()) {
+    let cursor = b * length;
+    const promptLength = sequence.prompt.length;
+    for (let i = 0; i < promptLength; i++, cursor++) {
+      ids[cursor] = BigInt(sequence.prompt[i] as number);
+      positions[cursor] = BigInt(i);
+    }
+    for (const [k, r] of sequence.rows.entries()) {
+      const completion = (rows[r] as TrainingRow).completionTokens;
+      for (let i = 0; i < completion.length; i++, cursor++) {
+        // The first token of a completion is predicted by the prompt's last position.
+        targetPositions[target] = BigInt(i === 0 ? b * length + promptLength - 1 : cursor - 1);
+        targetIds[target] = BigInt(completion[i] as number);
+        rowOfToken[target] = r;
+        rowMatrix[r * targets + target] = 1;
+        target += 1;
+        ids[cursor] = BigInt(completion[i] as number);
+        positions[cursor] = BigInt(promptLength + i);
+        segments[cursor] = BigInt(k + 1);
+      }
+    }
+  }
+  return {
+    feeds: {
+      input_ids: new Tensor('int64', ids, [batch, length]),
+      position_ids: new Tensor('int64', positions, [batch, length]),
+      segment_ids: new Tensor('int64', segments, [batch, length]),
+      target_positions: new Tensor('int64', targetPositions, [targets]),
+      target_ids: new Tensor('int64', targetIds, [targets]),
+      row_of_token: new Tensor('float32', rowMatrix, [rows.length, targets]),
+    },
+    rowOfToken,
+    tokens: batch * length,
+  };
+}
+
+function groupByPrompt(rows: readonly TrainingRow[], share: boolean): Sequence[] {
+  const sequences = new Map<string, Sequence>();
+  for (const [r, { promptTokens, completionTokens }] of rows.entries()) {
+    if (promptTokens.length === 0 || completionTokens.length === 0) {
+      throw new HoneError(
+        'INTERNAL',
+        `training row ${r} has ${promptTokens.length} prompt and ${completionTokens.length} completion tokens`,
+      );
+    }
+    const key = share ? Array.prototype.join.call(promptTokens, ',') : String(r);
+    let sequence = sequences.get(key);
+    if (!sequence) {
+      sequence = { prompt: promptTokens, rows: [], length: promptTokens.length };
+      sequences.set(key, sequence);
+    }
+    sequence.rows.push(r);
+    sequence.length += completionTokens.length;
+  }
+  return [...sequences.values()];
+}

@@ -1,0 +1,117 @@
+/**
+ * The training variant of a package's graph: no cache, log-probabilities at completion positions only.
+ *
+ * Completions of one prompt are packed into one sequence `[prompt, y1, y2, ..]`: each token attends to the prompt and to
+ * its own completion, and positions restart after the prompt, so the prompt is computed once for the whole group and
+ * every logit is the one that the completion would have alone (COPG.md's groups cost one prompt, not K).
+ *
+ * Inputs [B, T] int64: `input_ids`; `position_ids`; `segment_ids` (0 for the prompt, k for the k-th completion; padding
+ * at the right end may hold anything). `target_positions` [N]: which of the B*T positions predicts; `target_ids` [N]:
+ * the token that it should predict.
+ */
+
+import { addTokenLogProbability } from '../autodiff/index.js';
+import { HoneError } from '../errors.js';
+import { type Graph, microsoft, type Node } from '../onnx/index.js';
+import { type AttentionSite, findAttention } from '../package/index.js';
+
+/** The value [N] that {@link toTrainingGraph} adds: ln pi(target | what precedes it). */
+export const tokenLogprobs = 'token_logprobs';
+
+/** Turns a package's graph into the training variant, in a copy; {@link tokenLogprobs} is its one output. */
+export function toTrainingGraph(source: Graph): Graph {
+  const graph = source.clone();
+  const sites = findAttention(graph);
+  for (const name of ['attention_mask', ...sites.flatMap((site) => [site.pastKey, site.pastValue])])
+    graph.inputs.delete(name);
+  graph.inputs.set('segment_ids', { type: 'int64', dims: ['B', 'T'] });
+  graph.inputs.set('input_ids', { type: 'int64', dims: ['B', 'T'] });
+  graph.inputs.set('position_ids', { type: 'int64', dims: ['B', 'T'] });
+  graph.inputs.set('target_positions', { type: 'int64', dims: ['N'] });
+  graph.inputs.set('target_ids', { type: 'int64', dims: ['N'] });
+  const { heads, kvHeads } = sites[0] as AttentionSite;
+  const bias = addVisibility(graph, heads / kvHeads);
+  for (const site of sites) fillAttention(graph, site, bias);
+  addTargetLogprobs(graph);
+  graph.outputs.clear();
+  graph.outputs.set(tokenLogprobs, { type: 'float32', dims: ['N'] });
+  graph.prune();
+  return graph;
+}
+
+/** What is added to scores: 0 where a key is visible to a query, hugely negative elsewhere; [B, 1, g*T, T]. */
+function addVisibility(graph: Graph, groupSize: number): string {
+  const length = graph.add('Squeeze', [
+    graph.add('Shape', ['segment_ids'], { attributes: { start: { i: 1 }, end: { i: 2 } } }),
+    graph.int64([0]),
+  ]);
+  const index = graph.add('Range', [graph.int64(0), length, graph.int64(1)]);
+  const causal = graph.add('LessOrEqual', [index, graph.add('Unsqueeze', [index, graph.int64([1])])]);
+  const keySegment = graph.add('Unsqueeze', ['segment_ids', graph.int64([1])]);
+  const querySegment = graph.add('Unsqueeze', ['segment_ids', graph.int64([2])]);
+  const prompt = graph.add('Equal', [keySegment, graph.int64(0)]);
+  const own = graph.add('Equal', [keySegment, querySegment]);
+  const visible = graph.add('And', [graph.add('Or', [prompt, own]), causal]);
+  const bias = graph.add('Where', [visible, graph.float(0), graph.float(-1e30)]);
+  const perHead = graph.add('Unsqueeze', [bias, graph.int64([1])]);
+  if (groupSize === 1) return perHead;
+  return graph.add('Concat', new Array<string>(groupSize).fill(perHead), { attributes: { axis: { i: 2 } } });
+}
+
+/** softmax(scale * Q K^T + bias) V, with the query heads of a group stacked along the rows: no key is repeated. */
+function fillAttention(graph: Graph, site: AttentionSite, bias: string): void {
+  const { heads, kvHeads, headSize } = site;
+  graph.removeNodes(new Set([site.node]));
+  const split = (value: string, count: number): string =>
+    graph.add('Transpose', [graph.add('Reshape', [value, graph.int64([0, 0, count, headSize])])], {
+      attributes: { perm: { is: [0, 2, 1, 3] } },
+    });
+  const query = graph.add('Reshape', [split(site.query, heads), graph.int64([0, kvHeads, -1, headSize])]);
+  const scores = graph.add('FusedMatMul', [query, split(site.key, kvHeads)], {
+    domain: microsoft,
+    attributes: { transB: { i: 1 }, alpha: { f: site.scale } },
+  });
+  const weights = graph.add('Softmax', [graph.add('Add', [scores, bias])], { attributes: { axis: { i: -1 } } });
+  const mixed = graph.add('MatMul', [weights, split(site.value, kvHeads)]);
+  const byHead = graph.add('Reshape', [mixed, graph.int64([0, heads, -1, headSize])]);
+  const byToken = graph.add('Transpose', [byHead], { attributes: { perm: { is: [0, 2, 1, 3] } } });
+  graph.add('Reshape', [byToken, graph.int64([0, 0, heads * headSize])], { outputs: [site.output] });
+}
+
+/** The head runs at the positions that predict a target, nowhere else. */
+function addTargetLogprobs(graph: Graph): void {
+  const producers = graph.producers();
+  const head = producers.get('logits');
+  if (head?.op !== 'MatMul') {
+    throw new HoneError(
+      'OPERATOR_UNSUPPORTED',
+      `logits come from ${head?.op ?? 'nothing'}; a MatMul by the head's weight is expected`,
+    );
+  }
+  const [hidden, weight] = head.inputs as [string, string];
+  graph.removeNodes(new Set([head]));
+  const width = hiddenWidth(graph, producers.get(weight), weight);
+  const rows = graph.add('Reshape', [hidden, graph.int64([-1, width])]);
+  const chosen = graph.add('Gather', [rows, 'target_positions']);
+  const tied = transposedInitializer(graph, producers.get(weight));
+  const logits =
+    tied === undefined
+      ? graph.add('MatMul', [chosen, weight])
+      : graph.add('FusedMatMul', [chosen, tied], { domain: microsoft, attributes: { transB: { i: 1 } } });
+  const logprobs = addTokenLogProbability(graph, logits, 'target_ids');
+  graph.add('Identity', [logprobs], { outputs: [tokenLogprobs] });
+}
+
+/** The [V, D] weight behind Transpose(W): used as it is, since a transposed constant would be folded into a copy. */
+function transposedInitializer(graph: Graph, producer: Node | undefined): string | undefined {
+  const source = producer?.op === 'Transpose' ? (producer.inputs[0] as string) : undefined;
+  return source !== undefined && graph.initializers.has(source) ? source : undefined;
+}
+
+function hiddenWidth(graph: Graph, producer: Node | undefined, weight: string): number {
+  const tied = transposedInitializer(graph, producer);
+  const width = tied === undefined ? graph.initializers.get(weight)?.dims[0] : graph.initializers.get(tied)?.dims[1];
+  if (width === undefined)
+    throw new HoneError('OPERATOR_UNSUPPORTED', `the head's weight ${weight} is not a constant of the model`);
+  return width;
+}

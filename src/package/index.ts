@@ -1,0 +1,9 @@
+export {
+  type AttentionSite,
+  adapterInputA,
+  adapterInputB,
+  attachAdapters,
+  findAttention,
+  findLinears,
+  type LinearSite,
+} from './lowering.js';

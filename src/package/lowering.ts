@@ -1,0 +1,135 @@
+/**
+ * What every variant of a package's graph starts from: where attention happens, which linear layers there are, and how
+ * adapters are attached to them. Both the decode and the training variant are edits of the package's own file.
+ */
+
+import { HoneError } from '../errors.js';
+import { type Graph, microsoft, type Node, numberAttribute } from '../onnx/index.js';
+
+/** One fused attention operator: the hole that each variant fills in its own way. */
+export interface AttentionSite {
+  readonly node: Node;
+  readonly layer: number;
+  /** [B, S, heads * headSize], rotated already. */
+  readonly query: string;
+  /** [B, S, kvHeads * headSize], rotated already. */
+  readonly key: string;
+  /** [B, S, kvHeads * headSize] */
+  readonly value: string;
+  /** [B, S, heads * headSize] */
+  readonly output: string;
+  readonly pastKey: string;
+  readonly pastValue: string;
+  readonly presentKey: string;
+  readonly presentValue: string;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headSize: number;
+  /** What scores are multiplied by. */
+  readonly scale: number;
+}
+
+/** One linear layer `output = input W` whose weight is named after its module. */
+export interface LinearSite {
+  /** Module path as in the Hugging Face checkpoint, e.g. `model.layers.0.mlp.up_proj`. */
+  readonly module: string;
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+  readonly node: Node;
+  readonly input: string;
+  readonly weight: string;
+  readonly output: string;
+}
+
+/**
+ * The attention operators of a decoder, in layer order.
+ * @throws HoneError `OPERATOR_UNSUPPORTED` for a decoder without GroupQueryAttention, or with rotary positions inside it
+ */
+export function findAttention(graph: Graph): AttentionSite[] {
+  const sites: AttentionSite[] = [];
+  for (const node of graph.nodes) {
+    if (node.op !== 'GroupQueryAttention' || node.domain !== microsoft) continue;
+    const [query, key, value, pastKey, pastValue] = node.inputs as [string, string, string, string, string];
+    const [output, presentKey, presentValue] = node.outputs as [string, string, string];
+    const layer = Number(/^past_key_values\.(\d+)\.key$/.exec(pastKey)?.[1] ?? Number.NaN);
+    const past = graph.inputs.get(pastKey);
+    const headSize = past?.dims[3];
+    if (!Number.isInteger(layer) || typeof headSize !== 'number') {
+      throw new HoneError(
+        'OPERATOR_UNSUPPORTED',
+        `${node.name}: the cache must come in as past_key_values.<layer>.key with a fixed head size`,
+      );
+    }
+    for (const attribute of ['do_rotary', 'local_window_size', 'softcap']) {
+      if (numberAttribute(node, attribute, 0) > 0) {
+        throw new HoneError('OPERATOR_UNSUPPORTED', `${node.name}: GroupQueryAttention with ${attribute} is not read`);
+      }
+    }
+    sites.push({
+      node,
+      layer,
+      query,
+      key,
+      value,
+      output,
+      pastKey,
+      pastValue,
+      presentKey,
+      presentValue,
+      heads: numberAttribute(node, 'num_heads', 0),
+      kvHeads: numberAttribute(node, 'kv_num_heads', 0),
+      headSize,
+      scale: numberAttribute(node, 'scale', 0) || 1 / Math.sqrt(headSize),
+    });
+  }
+  if (sites.length === 0) {
+    throw new HoneError(
+      'OPERATOR_UNSUPPORTED',
+      'the decoder has no GroupQueryAttention operator; export it with fused attention (for instance by onnxruntime-genai or Optimum with optimisation)',
+    );
+  }
+  return sites.sort((a, b) => a.layer - b.layer);
+}
+
+/** Linear layers inside the decoder's blocks: MatMul by an initializer `<module>.weight` [in, out]. */
+export function findLinears(graph: Graph): LinearSite[] {
+  const sites: LinearSite[] = [];
+  for (const node of graph.nodes) {
+    const [input, weight] = node.inputs as [string, string];
+    const tensor = node.op === 'MatMul' ? graph.initializers.get(weight) : undefined;
+    if (tensor?.dims.length !== 2 || !weight.endsWith('.weight') || !weight.includes('.layers.')) continue;
+    sites.push({
+      node,
+      module: weight.slice(0, -'.weight'.length),
+      input,
+      weight,
+      output: node.outputs[0] as string,
+      inFeatures: tensor.dims[0] as number,
+      outFeatures: tensor.dims[1] as number,
+    });
+  }
+  return sites;
+}
+
+export const adapterInputA = (module: string): string => `${module}.lora_A`;
+export const adapterInputB = (module: string): string => `${module}.lora_B`;
+
+/**
+ * Adds `+ scale * (x A) B` to each linear layer, with A [in, r] and B [r, out] as graph inputs named after the module.
+ * The product `x A` comes first: it is r wide.
+ */
+export function attachAdapters(graph: Graph, linears: readonly LinearSite[], rank: number, scale: number): void {
+  for (const { node, module, input, output, inFeatures, outFeatures } of linears) {
+    const a = adapterInputA(module);
+    const b = adapterInputB(module);
+    graph.inputs.set(a, { type: 'float32', dims: [inFeatures, rank] });
+    graph.inputs.set(b, { type: 'float32', dims: [rank, outFeatures] });
+    const base = graph.freshName(`${module}.base`);
+    graph.replaceNode(node, [{ ...node, outputs: [base] }]);
+    const delta = graph.add('FusedMatMul', [graph.add('MatMul', [input, a]), b], {
+      domain: microsoft,
+      attributes: { alpha: { f: scale } },
+    });
+    graph.add('Add', [base, delta], { outputs: [output] });
+  }
+}
