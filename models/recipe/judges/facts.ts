@@ -1,0 +1,86 @@
+/**
+ * A judge of summaries by the facts of the post: are they told, are they right, is it short, is it a sentence.
+ *
+ * `score = facts^1.3 * brevity * form * grammar`. Every part moves smoothly or in small steps, so that each fact put right counts.
+ * It reads the facts from the post's text and works on posts of this recipe's world; of grammar it knows
+ * only how many words hold the values together.
+ */
+import { type Fact, type FactKind, findValues, lexicon, parsePost, wordsOf } from '../world/index.js';
+import { countFunctionWords, isFramed, ramp, repeatedRuns, sentencesOf } from './form.js';
+
+/** What a fact is worth when it is right; the question is the point of such a post. */
+const weights: Readonly<Partial<Record<FactKind, number>>> = { option: 1.5 };
+
+/** Credit of a fact by how it is told: a wrong value costs, and so does naming several to be on the safe side. */
+const credits = { right: 1, missing: 0, wrong: -0.4, ambiguous: 0.1 } as const;
+
+type Found = ReadonlyMap<FactKind, readonly string[]>;
+
+/** Up to this many words a summary is short; from the second number on it is none. */
+const shortWords = 32;
+const longWords = 56;
+
+/** What a completion is worth as a summary of these facts, in [0, 1]. */
+export function scoreFacts(facts: readonly Fact[], completion: string): number {
+  const words = wordsOf(completion);
+  if (words.length === 0) return 0;
+  const found = findValues(completion);
+  return (
+    coverage(facts, found, words) ** 1.3 *
+    ramp(words.length, shortWords, longWords) *
+    form(completion, words) *
+    grammar(found, words)
+  );
+}
+
+/** What a completion is worth as a summary of a post, in [0, 1]; 0 where the post is none of this world. */
+export function judgeFacts(post: string, completion: string): number {
+  const facts = parsePost(post);
+  return facts === null ? 0 : scoreFacts(facts, completion);
+}
+
+export default judgeFacts;
+
+function coverage(facts: readonly Fact[], found: Found, words: readonly string[]): number {
+  const joined = ` ${words.join(' ')} `;
+  let total = 0;
+  let sum = 0;
+  for (const fact of facts) {
+    const weight = weights[fact.kind] ?? 1;
+    const told = found.get(fact.kind) ?? [];
+    const others = told.filter((value) => value !== fact.value).length;
+    const isTold = told.includes(fact.value) || tellsOtherForm(fact, joined);
+    total += weight;
+    sum += weight * credits[isTold ? (others === 0 ? 'right' : 'ambiguous') : others === 0 ? 'missing' : 'wrong'];
+  }
+  // A value of a kind that the post has none of is made up.
+  for (const kind of found.keys()) {
+    if (!facts.some((fact) => fact.kind === kind)) sum += credits.wrong;
+  }
+  return Math.max(0, sum / total);
+}
+
+/** Whether `took` or `takes` stands for `taking`; a form that is itself a value of another kind does not count. */
+function tellsOtherForm(fact: Fact, joined: string): boolean {
+  return fact.forms.some((other) => !lexicon.has(other) && joined.includes(` ${other} `));
+}
+
+function form(completion: string, words: readonly string[]): number {
+  const { capital, end } = isFramed(completion);
+  const sentences = sentencesOf(completion);
+  const asks = sentences.some((sentence) => sentence.endsWith('?'));
+  return (
+    (capital ? 1 : 0.85) *
+    (end ? 1 : 0.7) *
+    (asks ? 1 : 0.8) *
+    ramp(sentences.length, 2, 6) *
+    0.85 ** repeatedRuns(words)
+  );
+}
+
+/** 1 where about one word or more holds each value to the others, 0 for a list of values. */
+function grammar(found: Found, words: readonly string[]): number {
+  const values = [...found.values()].flat();
+  const inside = countFunctionWords(values.flatMap((value) => value.split(' ')));
+  return ramp((countFunctionWords(words) - inside) / Math.max(1, values.length), 0.8, 0.3);
+}

@@ -1,0 +1,43 @@
+/** One line on a terminal that tells how far long work is; plain lines, now and then, where there is no terminal. */
+
+export interface Progress {
+  /** `done` of the total, with a few words of what is going on. */
+  update(done: number, note: string): void;
+  /** Leaves the last state on the screen and ends the line. */
+  finish(note: string): void;
+}
+
+const barWidth = 24;
+const plainEveryMs = 15_000;
+
+/** Writes to `stream` (standard error by default, so that results can be piped). */
+export function createProgress(title: string, total: number, stream: NodeJS.WriteStream = process.stderr): Progress {
+  const startedAt = Date.now();
+  let lastPlainAt = startedAt;
+  const line = (done: number, note: string): string => {
+    const share = total > 0 ? Math.min(1, done / total) : 1;
+    const bar = '█'.repeat(Math.round(share * barWidth)).padEnd(barWidth, '░');
+    const elapsedMs = Date.now() - startedAt;
+    const left = share > 0.01 && share < 1 ? `, ${formatDuration((elapsedMs * (1 - share)) / share)} left` : '';
+    return `${title} ${bar} ${Math.round(share * 100)} % ${note}${left}`;
+  };
+  return {
+    update(done, note) {
+      if (stream.isTTY) {
+        stream.write(`\r\x1b[2K${line(done, note).slice(0, (stream.columns ?? 100) - 1)}`);
+      } else if (Date.now() - lastPlainAt >= plainEveryMs) {
+        lastPlainAt = Date.now();
+        stream.write(`${line(done, note)}\n`);
+      }
+    },
+    finish(note) {
+      stream.write(`${stream.isTTY ? '\r\x1b[2K' : ''}${title}: ${note} (${formatDuration(Date.now() - startedAt)})\n`);
+    },
+  };
+}
+
+/** `45 s`, `3 min 05 s`. */
+export function formatDuration(ms: number): string {
+  const seconds = Math.round(ms / 1000);
+  return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${String(seconds % 60).padStart(2, '0')} s`;
+}
