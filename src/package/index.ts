@@ -1,3 +1,4 @@
+export { loadPackage } from './load.js';
 export {
   type AttentionSite,
   adapterInputA,
@@ -7,3 +8,5 @@ export {
   findLinears,
   type LinearSite,
 } from './lowering.js';
+export { loadTokenizer } from './tokenizer.js';
+export type { ChatMessage, DecoderConfig, Package, PackageTokenizer, TokenDecoder } from './types.js';
