@@ -51,7 +51,7 @@ const fullRecipe: Recipe = {
     ropeTheta: 10_000,
     rmsNormEpsilon: 1e-5,
   },
-  steps: 3600,
+  steps: 2400,
   postsPerStep: 8,
   summariesPerPost: 4,
   learningRate: 2e-3,

@@ -25,13 +25,17 @@ import {
 import { type DecoderShape, decoderGraph, weightShapes } from './decoder.js';
 import type { Random } from './world/index.js';
 
-/** Normal numbers of deviation 0.02; the projections back into the residual stream by 1/sqrt(2 layers) less (GPT-2). */
+/**
+ * Normal numbers: embeddings of deviation 0.05, matrices of 1/sqrt(fan-in), those that write into the residual stream by
+ * 1/sqrt(2 layers) less. With GPT-2's 0.02, made for wider models, copying from the post begins some 500 steps later.
+ */
 export function initializeWeights(shape: DecoderShape, random: Random): Parameters {
   const normal = (): number => Math.sqrt(-2 * Math.log(1 - random.next())) * Math.cos(2 * Math.PI * random.next());
   const parameters: Parameters = new Map();
   for (const [name, dims] of weightShapes(shape)) {
     const residual = name.endsWith('o_proj.weight') || name.endsWith('down_proj.weight');
-    const deviation = 0.02 / (residual ? Math.sqrt(2 * shape.layers) : 1);
+    const fanIn = 1 / Math.sqrt(dims[0] as number);
+    const deviation = name.includes('embed') ? 0.05 : fanIn / (residual ? Math.sqrt(2 * shape.layers) : 1);
     const data = Float32Array.from({ length: elementCount(dims) }, () =>
       name.includes('norm') ? 1 : deviation * normal(),
     );
