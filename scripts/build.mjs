@@ -1,0 +1,75 @@
+// Makes proto/generated (types of the contract) and dist (everything that runs) where a source has changed since.
+//
+// Types are made with 64-bit integers as numbers: every one in the contract is a count, a sequence number or a time in
+// milliseconds, far below 2^53. Enums are their names. The loaders in server/ and client/ use the same options.
+
+import { createHash } from 'node:crypto';
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { fail, root, runNode, say } from './project.mjs';
+
+const sources = ['src', 'server', 'client', 'models', 'proto', 'test', 'bench'];
+const stampPath = join(root, 'dist/.sources');
+
+/** The files of a folder of the project, by path from its root, in order. */
+function listFiles(folder, accept) {
+  const found = [];
+  for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
+    const path = `${folder}/${entry.name}`;
+    if (entry.isDirectory() && path !== 'proto/generated') found.push(...listFiles(path, accept));
+    else if (accept.test(path)) found.push(path);
+  }
+  return found.sort();
+}
+
+/** A digest of name, size and time of every source: cheap, and any edit changes it. */
+function stampOfSources() {
+  const hash = createHash('sha256');
+  const files = sources.flatMap((folder) => listFiles(folder, /\.(ts|proto|json)$/));
+  for (const path of [...files, 'tsconfig.json', 'package.json', 'scripts/build.mjs']) {
+    const { size, mtimeMs } = statSync(join(root, path));
+    hash.update(`${path} ${size} ${mtimeMs}\n`);
+  }
+  return hash.digest('hex');
+}
+
+/** Makes proto/generated anew. */
+export async function generate() {
+  const generator = join(root, 'node_modules/@grpc/proto-loader/build/bin/proto-loader-gen-types.js');
+  rmSync(join(root, 'proto/generated'), { recursive: true, force: true });
+  const files = listFiles('proto', /\.proto$/).map((path) => path.slice('proto/'.length));
+  const options = ['--longs=Number', '--enums=String', '--defaults', '--oneofs', '--includeComments'];
+  const target = ['--grpcLib=@grpc/grpc-js', '--importFileExtension=.js', '-I', 'proto', '--outDir=proto/generated'];
+  const code = await runNode(generator, [...options, ...target, ...files]);
+  if (code !== 0) fail('the types of proto/ could not be generated: see above.');
+}
+
+/** Generates and compiles unless dist is up to date; `force` does it in any case. Ends the process on an error. */
+export async function build(force = false) {
+  const stamp = stampOfSources();
+  if (!force && readStamp() === stamp) return;
+  const started = Date.now();
+  say('building ...');
+  await generate();
+  // Outputs of sources that are gone must not be run or packed.
+  rmSync(join(root, 'dist'), { recursive: true, force: true });
+  const code = await runNode(join(root, 'node_modules/typescript/bin/tsc'), ['-p', '.']);
+  if (code !== 0) fail('the compiler found errors: see above.');
+  mkdirSync(join(root, 'dist'), { recursive: true });
+  writeFileSync(stampPath, stamp);
+  say(`built in ${((Date.now() - started) / 1000).toFixed(1)} s`);
+}
+
+function readStamp() {
+  try {
+    return readFileSync(stampPath, 'utf8');
+  } catch {
+    return undefined;
+  }
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  if (process.argv.includes('--generate')) await generate();
+  else await build(true);
+}
