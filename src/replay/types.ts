@@ -74,7 +74,7 @@ export type ScoreOutcome =
   | { readonly status: 'stored' | 'replaced' | 'retracted' | 'duplicate'; readonly sequence: number }
   | {
       readonly status: 'refused';
-      readonly code: 'GENERATION_NOT_FOUND' | 'IDEMPOTENCY_CONFLICT';
+      readonly code: 'GENERATION_NOT_FOUND' | 'IDEMPOTENCY_CONFLICT' | 'INVALID_REQUEST';
       readonly message: string;
     };
 

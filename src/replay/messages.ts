@@ -1,0 +1,45 @@
+/** What the store and its worker say to each other: plain structured-clone values, one answer to each request. */
+
+import type { SerializedError } from '../errors.js';
+import type {
+  Generation,
+  GenerationAdmission,
+  GenerationCompletion,
+  ReplayStats,
+  Score,
+  ScoreOutcome,
+  ScoreWrite,
+} from './types.js';
+
+/** What the worker is started with. */
+export interface WorkerSettings {
+  readonly path: string;
+  readonly busyTimeoutMs: number;
+  readonly maxFileBytes: number | null;
+  readonly maxItemsPerCommit: number;
+  readonly nowMs: number;
+}
+
+/** Each operation: what goes in, what comes out. Every payload is an array, so that its length is its share of the queue. */
+export interface Operations {
+  readonly admit: { readonly in: readonly GenerationAdmission[]; readonly out: null };
+  readonly complete: { readonly in: readonly GenerationCompletion[]; readonly out: null };
+  readonly score: { readonly in: readonly ScoreWrite[]; readonly out: ScoreOutcome[] };
+  readonly readGenerations: { readonly in: readonly string[]; readonly out: Generation[] };
+  readonly readScores: { readonly in: readonly string[]; readonly out: Score[] };
+  readonly stats: { readonly in: readonly []; readonly out: ReplayStats };
+}
+
+export type OperationName = keyof Operations;
+
+export type WorkerRequest =
+  | {
+      [Name in OperationName]: { readonly id: number; readonly type: Name; readonly items: Operations[Name]['in'] };
+    }[OperationName]
+  | { readonly id: number; readonly type: 'close' };
+
+export type WorkerReply =
+  | { readonly type: 'opened'; readonly abortedGenerations: number }
+  | { readonly type: 'refused'; readonly error: SerializedError }
+  | { readonly type: 'done'; readonly id: number; readonly result: unknown }
+  | { readonly type: 'failed'; readonly id: number; readonly error: SerializedError };

@@ -1,0 +1,185 @@
+/** The store as the server holds it: an asynchronous face of the worker that writes, with a bounded queue between. */
+
+import { Worker } from 'node:worker_threads';
+import { HoneError } from '../errors.js';
+import type { OperationName, Operations, WorkerReply, WorkerRequest, WorkerSettings } from './messages.js';
+import type {
+  Generation,
+  GenerationAdmission,
+  GenerationCompletion,
+  ReplayStats,
+  ReplayStore,
+  Score,
+  ScoreOutcome,
+  ScoreWrite,
+} from './types.js';
+
+export interface ReplayStoreOptions {
+  /** The database file; its directory is created (0700) when missing, the file is 0600. */
+  readonly path: string;
+  /** Items (generations, scores, ids read) that may wait for the worker; beyond it `QUEUE_FULL`. Default 16384. */
+  readonly maxQueuedItems?: number;
+  /** Items in one commit, about. Default 1024. */
+  readonly maxItemsPerCommit?: number;
+  /** How long the worker waits for another program's lock on the file. Default 5000. */
+  readonly busyTimeoutMs?: number;
+  /** Largest size of the file; writes beyond it are refused with `STORE_FULL`. Default: no limit but the disk's. */
+  readonly maxFileBytes?: number;
+  /** Heap of the worker thread; past it the worker ends and the store reports `WORKER_CRASHED`. Default: Node's own. */
+  readonly maxWorkerHeapMb?: number;
+  /** Told once when the worker has died; every later call rejects with `WORKER_CRASHED`. */
+  readonly onCrash?: (error: HoneError) => void;
+}
+
+interface Pending {
+  readonly items: number;
+  readonly resolve: (result: never) => void;
+  readonly reject: (error: HoneError) => void;
+}
+
+/**
+ * Opens (or creates) the store and marks generations that a dead process left running as aborted. One process at a time
+ * may hold a store: the caller guards the data directory.
+ * @throws HoneError `STORE_CORRUPT`, `STORE_LOCKED`, `STORE_FULL`, `STORE_TOO_NEW`
+ */
+export async function openReplayStore(options: ReplayStoreOptions): Promise<ReplayStore> {
+  const settings: WorkerSettings = {
+    path: options.path,
+    busyTimeoutMs: options.busyTimeoutMs ?? 5000,
+    maxFileBytes: options.maxFileBytes ?? null,
+    maxItemsPerCommit: options.maxItemsPerCommit ?? 1024,
+    nowMs: Date.now(),
+  };
+  const worker = new Worker(new URL('./worker.js', import.meta.url), {
+    workerData: settings,
+    ...(options.maxWorkerHeapMb === undefined
+      ? {}
+      : { resourceLimits: { maxOldGenerationSizeMb: options.maxWorkerHeapMb } }),
+  });
+  await new Promise<void>((resolve, reject) => {
+    worker.once('error', (error) => reject(crashed(error)));
+    worker.once('exit', () => reject(crashed(undefined)));
+    worker.once('message', (reply: WorkerReply) => {
+      if (reply.type === 'opened') resolve();
+      else if (reply.type === 'refused') reject(HoneError.fromJSON(reply.error));
+    });
+  });
+  return new WorkerReplayStore(worker, options.maxQueuedItems ?? 16384, options.onCrash);
+}
+
+class WorkerReplayStore implements ReplayStore {
+  readonly #worker: Worker;
+  readonly #maxQueuedItems: number;
+  readonly #pending = new Map<number, Pending>();
+  readonly #exited: Promise<void>;
+  #queuedItems = 0;
+  #nextId = 1;
+  #crash: HoneError | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(worker: Worker, maxQueuedItems: number, onCrash?: (error: HoneError) => void) {
+    this.#worker = worker;
+    this.#maxQueuedItems = maxQueuedItems;
+    worker.removeAllListeners('error');
+    worker.removeAllListeners('exit');
+    worker.on('message', (reply: WorkerReply) => this.#settle(reply));
+    worker.on('error', (error) => {
+      this.#crash = crashed(error);
+    });
+    this.#exited = new Promise((resolve) => {
+      worker.once('exit', () => {
+        const expected = this.#closing !== undefined && this.#pending.size === 0;
+        if (!expected) {
+          this.#crash ??= crashed(undefined);
+          for (const waiting of this.#pending.values()) waiting.reject(this.#crash);
+          this.#pending.clear();
+          this.#queuedItems = 0;
+          onCrash?.(this.#crash);
+        }
+        resolve();
+      });
+    });
+  }
+
+  async admit(generations: readonly GenerationAdmission[]): Promise<void> {
+    await this.#request('admit', generations);
+  }
+
+  async complete(generations: readonly GenerationCompletion[]): Promise<void> {
+    await this.#request('complete', generations);
+  }
+
+  score(items: readonly ScoreWrite[]): Promise<ScoreOutcome[]> {
+    return this.#request('score', items);
+  }
+
+  readGenerations(ids: readonly string[]): Promise<Generation[]> {
+    return this.#request('readGenerations', ids);
+  }
+
+  readScores(generationIds: readonly string[]): Promise<Score[]> {
+    return this.#request('readScores', generationIds);
+  }
+
+  stats(): Promise<ReplayStats> {
+    return this.#request('stats', []);
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    // The worker reads its queue in order: what was asked before is committed before it closes.
+    if (this.#crash === undefined) {
+      await this.#send({ id: this.#nextId++, type: 'close' }, 0).catch(() => undefined);
+    }
+    await this.#exited;
+  }
+
+  async #request<Name extends OperationName>(
+    type: Name,
+    items: Operations[Name]['in'],
+  ): Promise<Operations[Name]['out']> {
+    if (this.#crash !== undefined) throw this.#crash;
+    if (this.#closing !== undefined) throw new HoneError('DRAINING', 'the replay store is closed');
+    const weight = Math.max(1, items.length);
+    // A request larger than the whole queue may pass when it is alone, or it could never be made.
+    if (this.#queuedItems > 0 && this.#queuedItems + weight > this.#maxQueuedItems) {
+      throw new HoneError(
+        'QUEUE_FULL',
+        `${this.#queuedItems} items wait for the replay store, the limit is ${this.#maxQueuedItems}; try again later`,
+        { retryAfterMs: 100 },
+      );
+    }
+    return this.#send({ id: this.#nextId++, type, items } as WorkerRequest, weight);
+  }
+
+  #send<Result>(request: WorkerRequest, items: number): Promise<Result> {
+    return new Promise<Result>((resolve, reject) => {
+      this.#pending.set(request.id, { items, resolve: resolve as Pending['resolve'], reject });
+      this.#queuedItems += items;
+      this.#worker.postMessage(request);
+    });
+  }
+
+  #settle(reply: WorkerReply): void {
+    if (reply.type !== 'done' && reply.type !== 'failed') return;
+    const waiting = this.#pending.get(reply.id);
+    if (waiting === undefined) return;
+    this.#pending.delete(reply.id);
+    this.#queuedItems -= waiting.items;
+    if (reply.type === 'done') waiting.resolve(reply.result as never);
+    else waiting.reject(HoneError.fromJSON(reply.error));
+  }
+}
+
+function crashed(error: unknown): HoneError {
+  const reason = error instanceof Error ? `: ${error.message}` : '';
+  return new HoneError('WORKER_CRASHED', `the replay store's worker ended unexpectedly${reason}`, { cause: error });
+}

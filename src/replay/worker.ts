@@ -1,0 +1,125 @@
+/**
+ * The store's worker thread: the only writer of the file.
+ *
+ * Group commit: it takes whatever has arrived, up to a limit, runs it in one transaction and answers after the commit.
+ * While a commit waits for the disk the next requests gather, so the batches grow with the load by themselves. Each
+ * request runs in a savepoint: one that throws is undone alone. When the commit itself fails (a full disk), each request
+ * is tried again in a transaction of its own, so that one that is too large does not take its neighbours with it.
+ */
+
+import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import type { Database } from 'better-sqlite3';
+import { HoneError } from '../errors.js';
+import type { WorkerReply, WorkerRequest, WorkerSettings } from './messages.js';
+import { openForWriting } from './open-file.js';
+import { prepareReads } from './reader.js';
+import { fromSqlite } from './sqlite-errors.js';
+import { ReplayWriter } from './writer.js';
+
+type Work = Exclude<WorkerRequest, { readonly type: 'close' }>;
+
+if (parentPort === null) throw new HoneError('INTERNAL', 'the store worker runs as a worker thread only');
+serve(parentPort, workerData as WorkerSettings);
+
+function serve(port: MessagePort, settings: WorkerSettings): void {
+  const post = (reply: WorkerReply): void => port.postMessage(reply);
+  let database: Database;
+  let writer: ReplayWriter;
+  try {
+    database = openForWriting(settings);
+    writer = new ReplayWriter(database);
+    post({ type: 'opened', abortedGenerations: writer.abortRunning(settings.nowMs) });
+  } catch (thrown) {
+    post({ type: 'refused', error: fromSqlite(thrown, settings.path).toJSON() });
+    port.close();
+    return;
+  }
+  const reads = prepareReads(database);
+
+  function perform(work: Work): unknown {
+    switch (work.type) {
+      case 'admit':
+        return writer.admit(work.items) ?? null;
+      case 'complete':
+        return writer.complete(work.items) ?? null;
+      case 'score':
+        return work.items.map((item) => writer.score(item));
+      case 'readGenerations':
+        return reads.readGenerations(work.items);
+      case 'readScores':
+        return reads.readScores(work.items);
+      case 'stats':
+        return reads.stats();
+    }
+  }
+
+  // Called inside the batch's transaction, this makes a savepoint; called alone, a transaction.
+  const performAtomically = database.transaction(perform);
+
+  function failed(work: Work, thrown: unknown): WorkerReply {
+    return { type: 'failed', id: work.id, error: fromSqlite(thrown, settings.path).toJSON() };
+  }
+
+  const performBatch = database.transaction((batch: readonly Work[]): WorkerReply[] =>
+    batch.map((work): WorkerReply => {
+      try {
+        return { type: 'done', id: work.id, result: performAtomically(work) };
+      } catch (thrown) {
+        // SQLite ends the whole transaction on some errors (a full disk): then nothing of the batch stands.
+        if (!database.inTransaction) throw thrown;
+        return failed(work, thrown);
+      }
+    }),
+  );
+
+  function performAlone(work: Work): WorkerReply {
+    try {
+      return { type: 'done', id: work.id, result: performAtomically.immediate(work) };
+    } catch (thrown) {
+      return failed(work, thrown);
+    }
+  }
+
+  function run(batch: readonly Work[]): void {
+    let replies: readonly WorkerReply[];
+    try {
+      replies = performBatch.immediate(batch);
+    } catch (thrown) {
+      const only = batch.length === 1 ? batch[0] : undefined;
+      replies = only === undefined ? batch.map(performAlone) : [failed(only, thrown)];
+    }
+    for (const reply of replies) post(reply);
+  }
+
+  function close(id: number): void {
+    try {
+      database.pragma('wal_checkpoint(TRUNCATE)');
+    } finally {
+      database.close();
+    }
+    post({ type: 'done', id, result: null });
+    port.close();
+  }
+
+  port.on('message', (first: WorkerRequest) => {
+    let next: WorkerRequest | undefined = first;
+    let batch: Work[] = [];
+    let items = 0;
+    while (next !== undefined) {
+      if (next.type === 'close') {
+        if (batch.length > 0) run(batch);
+        close(next.id);
+        return;
+      }
+      batch.push(next);
+      items += Math.max(1, next.items.length);
+      if (items >= settings.maxItemsPerCommit) {
+        run(batch);
+        batch = [];
+        items = 0;
+      }
+      next = (receiveMessageOnPort(port) as { message: WorkerRequest } | undefined)?.message;
+    }
+    if (batch.length > 0) run(batch);
+  });
+}

@@ -1,0 +1,60 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, test } from 'vitest';
+import { openReplayReader, openReplayStore } from '../../src/replay/index.js';
+import { temporaryDirectory } from '../unit/replay/directory.js';
+import { admission } from '../unit/replay/records.js';
+
+const writer = fileURLToPath(new URL('./replay-writer-process.js', import.meta.url));
+
+test('a writer killed at any moment loses nothing that it acknowledged, and its half-done generations are aborted', async () => {
+  const path = join(temporaryDirectory(), 'replay.sqlite');
+  const admitted: string[] = [];
+  const scored: string[] = [];
+  const finished: string[] = [];
+  const lists: Record<string, string[]> = { admitted, scored, finished };
+  for (const [round, acknowledgements] of [30, 211, 97, 450].entries()) {
+    const child = fork(writer, [path, `round${round}`]);
+    let left = acknowledgements;
+    child.on('message', ([kind, id]: [string, string]) => {
+      lists[kind]?.push(id);
+      if (--left === 0) child.kill('SIGKILL');
+    });
+    await once(child, 'exit');
+    expect(child.signalCode).toBe('SIGKILL');
+
+    const store = await openReplayStore({ path });
+    const generations = new Map((await store.readGenerations(admitted)).map((g) => [g.id, g]));
+    expect(generations.size).toBe(admitted.length);
+    for (const id of finished) expect(generations.get(id)).toMatchObject({ state: 'finished', text: 'Sleep on it.' });
+    const scores = await store.readScores(scored);
+    expect(scores.map((score) => score.generationId)).toEqual(scored);
+    expect(await store.stats()).toMatchObject({ running: 0 });
+    expect((await store.stats()).aborted).toBeGreaterThan(0);
+    await store.close();
+  }
+  const reader = openReplayReader(path);
+  const changes = reader.readSince(0, 100_000);
+  reader.close();
+  expect(changes.map((change) => change.sequence)).toEqual(changes.map((_, i) => i + 1));
+  for (const id of scored) expect(changes.filter((c) => c.type === 'score' && c.generationId === id)).toHaveLength(1);
+});
+
+test('when the worker dies every waiting call is told and the store says so from then on', async () => {
+  const path = join(temporaryDirectory(), 'replay.sqlite');
+  const crashes: string[] = [];
+  const store = await openReplayStore({ path, maxWorkerHeapMb: 16, onCrash: (error) => crashes.push(error.code) });
+  const ids = Array.from({ length: 120 }, (_, i) => `g${i}`);
+  for (const id of ids) await store.admit([admission(id, { promptJson: id.repeat(100_000) })]);
+  const outcomes = await Promise.allSettled([store.readGenerations(ids), store.stats()]);
+  for (const outcome of outcomes) expect(outcome).toMatchObject({ reason: { code: 'WORKER_CRASHED' } });
+  await expect(store.stats()).rejects.toMatchObject({ code: 'WORKER_CRASHED' });
+  expect(crashes).toEqual(['WORKER_CRASHED']);
+  await store.close();
+
+  const again = await openReplayStore({ path });
+  expect((await again.stats()).aborted).toBe(ids.length);
+  await again.close();
+});

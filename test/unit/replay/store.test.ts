@@ -1,0 +1,235 @@
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { expect, onTestFinished, test } from 'vitest';
+import { openReplayReader, openReplayStore, type ReplayStoreOptions } from '../../../src/replay/index.js';
+import { temporaryDirectory } from './directory.js';
+import { admission, completion, scoreWrite } from './records.js';
+
+async function openStore(options: Partial<ReplayStoreOptions> = {}) {
+  const path = options.path ?? join(temporaryDirectory(), 'data', 'replay.sqlite');
+  const store = await openReplayStore({ ...options, path });
+  onTestFinished(() => store.close());
+  return { store, path };
+}
+
+function openReader(path: string) {
+  const reader = openReplayReader(path);
+  onTestFinished(() => reader.close());
+  return reader;
+}
+
+test('a generation comes back as it was admitted and completed', async () => {
+  const { store } = await openStore();
+  await store.admit([admission('g1'), admission('g2')]);
+  expect((await store.readGenerations(['g1']))[0]).toMatchObject({ ...admission('g1'), state: 'running', text: '' });
+  await store.complete([completion('g1')]);
+  const [read, other] = await store.readGenerations(['g1', 'g2', 'unknown']);
+  expect(read).toEqual({ ...admission('g1'), ...completion('g1') });
+  expect(other?.state).toBe('running');
+});
+
+test('the files are private to the user and the directory is made', async () => {
+  const { store, path } = await openStore();
+  await store.admit([admission('g1')]);
+  expect(statSync(path).mode & 0o777).toBe(0o600);
+  expect(statSync(`${path}-wal`).mode & 0o777).toBe(0o600);
+  expect(statSync(join(path, '..')).mode & 0o777).toBe(0o700);
+});
+
+test('a second score replaces the first and a retraction removes it, each with a later sequence number', async () => {
+  const { store, path } = await openStore();
+  await store.admit([admission('g1')]);
+  await store.complete([completion('g1')]);
+  const outcomes = await store.score([
+    scoreWrite('g1', 0.25),
+    scoreWrite('g1', 0.75),
+    scoreWrite('g1', 1, { rater: 'bob' }),
+    scoreWrite('g1', null, { rater: 'bob' }),
+  ]);
+  expect(outcomes.map((outcome) => outcome.status)).toEqual(['stored', 'replaced', 'stored', 'retracted']);
+  expect(await store.readScores(['g1'])).toEqual([
+    { generationId: 'g1', rater: 'ann', metric: 'quality', value: 0.75, createdAtMs: 3000, sequence: 3 },
+  ]);
+  const reader = openReader(path);
+  expect(reader.readSince(0, 100).map((change) => [change.sequence, change.type])).toEqual([
+    [1, 'generation'],
+    [2, 'score'],
+    [3, 'score'],
+    [4, 'score'],
+    [5, 'score'],
+  ]);
+  expect(reader.readSince(3, 1)).toEqual([
+    { sequence: 4, type: 'score', generationId: 'g1', rater: 'bob', metric: 'quality', value: 1 },
+  ]);
+  expect(reader.readSince(4, 9)).toMatchObject([{ sequence: 5, value: null }]);
+  expect(reader.lastSequence()).toBe(5);
+});
+
+test('an idempotency key answers the same content with the stored answer and refuses other content', async () => {
+  const { store } = await openStore();
+  await store.admit([admission('g1'), admission('g2')]);
+  const key = { idempotencyKey: 'k1' };
+  const [first] = await store.score([scoreWrite('g1', 0.5, key)]);
+  expect(await store.score([scoreWrite('g1', 0.5, key)])).toEqual([{ status: 'duplicate', sequence: 1 }]);
+  expect(first).toEqual({ status: 'stored', sequence: 1 });
+  const [otherValue, otherGeneration] = await store.score([scoreWrite('g1', 0.6, key), scoreWrite('g2', 0.5, key)]);
+  expect(otherValue).toMatchObject({ status: 'refused', code: 'IDEMPOTENCY_CONFLICT' });
+  expect(otherGeneration).toMatchObject({ status: 'refused', code: 'IDEMPOTENCY_CONFLICT' });
+  expect((await store.readScores(['g1']))[0]?.value).toBe(0.5);
+});
+
+test('a bad score leaves its neighbours alone', async () => {
+  const { store } = await openStore();
+  await store.admit([admission('g1')]);
+  const outcomes = await store.score([
+    scoreWrite('nobody', 1),
+    scoreWrite('g1', Number.NaN),
+    scoreWrite('g1', Number.POSITIVE_INFINITY),
+    scoreWrite('g1', 1),
+  ]);
+  expect(outcomes).toMatchObject([
+    { code: 'GENERATION_NOT_FOUND' },
+    { code: 'INVALID_REQUEST' },
+    { code: 'INVALID_REQUEST' },
+    { status: 'stored' },
+  ]);
+});
+
+test('a request that fails is undone alone although it shares a commit with others', async () => {
+  const { store } = await openStore();
+  await store.admit([admission('g1')]);
+  const results = await Promise.allSettled([
+    store.admit([admission('g2')]),
+    store.admit([admission('g3'), admission('g1')]),
+    store.complete([completion('g1'), completion('unknown')]),
+    store.admit([admission('g4')]),
+  ]);
+  expect(results.map((result) => result.status)).toEqual(['fulfilled', 'rejected', 'rejected', 'fulfilled']);
+  const stored = await store.readGenerations(['g1', 'g2', 'g3', 'g4']);
+  expect(stored.map((g) => [g.id, g.state])).toEqual([
+    ['g1', 'running'],
+    ['g2', 'running'],
+    ['g4', 'running'],
+  ]);
+});
+
+test('cancelled and aborted generations are no change to learn from', async () => {
+  const { store, path } = await openStore();
+  await store.admit([admission('g1'), admission('g2')]);
+  await store.complete([completion('g1', { state: 'cancelled' }), completion('g2', { state: 'aborted' })]);
+  expect(openReader(path).readSince(0, 10)).toEqual([]);
+});
+
+test('what a dead process left running is aborted at the next opening', async () => {
+  const { store, path } = await openStore();
+  await store.admit([admission('g1'), admission('g2')]);
+  await store.complete([completion('g2')]);
+  await store.close();
+  const { store: again } = await openStore({ path });
+  expect((await again.readGenerations(['g1', 'g2'])).map((g) => g.state)).toEqual(['aborted', 'finished']);
+  expect(await again.stats()).toMatchObject({
+    generations: 2,
+    finished: 1,
+    running: 0,
+    aborted: 1,
+    lastSequence: 1,
+    oldestGenerationAtMs: 1000,
+  });
+});
+
+test('a full queue refuses at once and says when to try again', async () => {
+  const { store } = await openStore({ maxQueuedItems: 4 });
+  const first = store.admit([admission('g1'), admission('g2'), admission('g3')]);
+  await expect(store.admit([admission('g4'), admission('g5')])).rejects.toMatchObject({
+    code: 'QUEUE_FULL',
+    retryAfterMs: 100,
+  });
+  await first;
+  await store.admit([admission('g4'), admission('g5')]);
+});
+
+test('a store that has reached its size refuses with STORE_FULL and keeps what it acknowledged', async () => {
+  const { store, path } = await openStore({ maxFileBytes: 256 * 1024 });
+  await store.admit([admission('small')]);
+  const results = await Promise.allSettled([
+    store.score([scoreWrite('small', 1)]),
+    store.admit([admission('large', { promptJson: 'x'.repeat(400 * 1024) })]),
+    store.score([scoreWrite('small', 0, { rater: 'bob' })]),
+  ]);
+  expect(results.map((result) => result.status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+  expect(results[1]).toMatchObject({ reason: { code: 'STORE_FULL' } });
+  expect(await store.readScores(['small'])).toHaveLength(2);
+  await store.close();
+  const { store: again } = await openStore({ path });
+  expect((await again.stats()).generations).toBe(1);
+});
+
+test('closing waits for the writes in flight, leaves no log behind and can be repeated', async () => {
+  const { store, path } = await openStore();
+  await store.admit([admission('g1')]);
+  const writes = Array.from({ length: 50 }, (_, i) => store.score([scoreWrite('g1', i, { rater: `r${i}` })]));
+  await Promise.all([store.close(), store.close()]);
+  expect((await Promise.all(writes)).flat()).toHaveLength(50);
+  expect(() => statSync(`${path}-wal`)).toThrow();
+  await expect(store.stats()).rejects.toMatchObject({ code: 'DRAINING' });
+});
+
+test.each([
+  ['an empty file', () => Buffer.alloc(0)],
+  ['a file that is something else', () => Buffer.from('not a database, but long enough to have a header'.repeat(40))],
+])('%s in the place of the store is refused and left as it is', async (_, content) => {
+  const path = join(temporaryDirectory(), 'replay.sqlite');
+  writeFileSync(path, content());
+  await expect(openReplayStore({ path })).rejects.toMatchObject({ code: 'STORE_CORRUPT' });
+  expect(readFileSync(path)).toEqual(content());
+});
+
+test('a store with damaged pages is refused with the remedy', async () => {
+  const { store, path } = await openStore();
+  await store.admit(Array.from({ length: 200 }, (_, i) => admission(`g${i}`, { promptJson: 'y'.repeat(500) })));
+  await store.close();
+  const bytes = readFileSync(path);
+  for (let page = 2; page < bytes.length / 4096; page++) bytes.fill(0xa5, page * 4096, page * 4096 + 64);
+  writeFileSync(path, bytes);
+  await expect(openReplayStore({ path })).rejects.toMatchObject({
+    code: 'STORE_CORRUPT',
+    message: expect.stringContaining('.recover'),
+  });
+});
+
+test('a log without its store is refused', async () => {
+  const path = join(temporaryDirectory(), 'replay.sqlite');
+  writeFileSync(`${path}-wal`, 'frames');
+  await expect(openReplayStore({ path })).rejects.toMatchObject({ code: 'STORE_CORRUPT' });
+});
+
+test('a store that another program holds is refused as locked', async () => {
+  const { store, path } = await openStore();
+  await store.close();
+  const holder = new Database(path);
+  onTestFinished(() => void holder.close());
+  holder.exec('BEGIN EXCLUSIVE');
+  holder.exec("UPDATE generations SET subject = ''");
+  await expect(openReplayStore({ path, busyTimeoutMs: 50 })).rejects.toMatchObject({ code: 'STORE_LOCKED' });
+});
+
+test('a store of a later format is refused by number', async () => {
+  const { store, path } = await openStore();
+  await store.close();
+  const database = new Database(path);
+  database.pragma('user_version = 99');
+  database.close();
+  await expect(openReplayStore({ path })).rejects.toMatchObject({ code: 'STORE_TOO_NEW' });
+  expect(() => openReplayReader(path)).toThrow(/format 99/);
+});
+
+test('a reader sees what is committed while the writer goes on', async () => {
+  const { store, path } = await openStore();
+  const reader = openReader(path);
+  await store.admit([admission('g1')]);
+  await store.complete([completion('g1')]);
+  expect(reader.readGenerations(['g1', 'unknown'])).toEqual(await store.readGenerations(['g1']));
+  await store.score([scoreWrite('g1', 0.5)]);
+  expect(reader.readScores(['g1'])).toEqual(await store.readScores(['g1']));
+});
