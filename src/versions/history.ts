@@ -1,0 +1,89 @@
+/** The version log as a value: what the entries so far add up to. Immutable; the file behind it is `log-file.ts`. */
+
+import { HoneError } from '../errors.js';
+import { transition } from './transitions.js';
+import type { Version } from './types.js';
+
+/** One line of the log. */
+export type LogEntry =
+  /** A new version: a candidate, or (a base) the new head at once. */
+  | { readonly type: 'version'; readonly version: Version }
+  /** A candidate became the head; the head before it is retired. */
+  | { readonly type: 'promoted'; readonly number: number }
+  | { readonly type: 'rejected'; readonly number: number; readonly reason: string };
+
+export class VersionHistory {
+  /** All versions; the index is the number. */
+  readonly versions: readonly Version[];
+  /** Every version that was ever the head, in the order in which it became so; a number appears once. */
+  readonly heads: readonly number[];
+
+  constructor(versions: readonly Version[] = [], heads: readonly number[] = []) {
+    this.versions = versions;
+    this.heads = heads;
+  }
+
+  get head(): Version | undefined {
+    const number = this.heads.at(-1);
+    return number === undefined ? undefined : this.versions[number];
+  }
+
+  get nextNumber(): number {
+    return this.versions.length;
+  }
+
+  /** @throws HoneError `VERSION_NOT_FOUND` */
+  get(number: number): Version {
+    const version = this.versions[number];
+    if (version === undefined) {
+      throw new HoneError(
+        'VERSION_NOT_FOUND',
+        `there is no version ${number}; versions go from 0 to ${this.nextNumber - 1}`,
+      );
+    }
+    return version;
+  }
+
+  /** The version whose weights a version serves: itself, or, for a rollback, the one that it points at. */
+  weightsOf(number: number): Version {
+    let version = this.get(number);
+    while (version.origin === 'rollback' && version.parent !== null) version = this.get(version.parent);
+    return version;
+  }
+
+  /**
+   * The history with one more entry.
+   * @throws HoneError `VERSION_NOT_SERVABLE`, `VERSION_NOT_FOUND`, `INTERNAL` for an entry that cannot follow
+   */
+  apply(entry: LogEntry): VersionHistory {
+    switch (entry.type) {
+      case 'version':
+        return this.#add(entry.version);
+      case 'promoted':
+        return this.#withHead(transition(this.get(entry.number), 'live'));
+      case 'rejected':
+        return new VersionHistory(
+          this.versions.with(entry.number, transition(this.get(entry.number), 'rejected')),
+          this.heads,
+        );
+    }
+  }
+
+  #add(version: Version): VersionHistory {
+    const { number, state, origin, parent } = version;
+    if (number !== this.nextNumber || state !== (origin === 'base' ? 'live' : 'candidate')) {
+      throw new HoneError('INTERNAL', `version ${number} (${origin}, ${state}) cannot follow ${this.nextNumber - 1}`);
+    }
+    if (parent !== null && !(parent >= 0 && parent < number)) {
+      throw new HoneError('INTERNAL', `version ${number} names ${parent} as its parent`);
+    }
+    const extended = new VersionHistory([...this.versions, version], this.heads);
+    return origin === 'base' ? extended.#withHead(version) : extended;
+  }
+
+  #withHead(version: Version): VersionHistory {
+    const { head } = this;
+    const versions = head === undefined ? this.versions : this.versions.with(head.number, transition(head, 'retired'));
+    return new VersionHistory(versions.with(version.number, version), [...this.heads, version.number]);
+  }
+}

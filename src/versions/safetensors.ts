@@ -1,0 +1,118 @@
+/**
+ * The safetensors format, for float32 tensors: an 8-byte little-endian header length, a JSON header, the data.
+ * Reading trusts nothing: every length and offset is checked against the file before it is used.
+ */
+
+import { HoneError } from '../errors.js';
+
+export interface SafeTensor {
+  readonly dims: readonly number[];
+  readonly data: Float32Array;
+}
+
+export interface SafeTensorsFile {
+  readonly tensors: ReadonlyMap<string, SafeTensor>;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+/** Far above what an adapter of thousands of layers needs. */
+const maxHeaderBytes = 16 * 1024 * 1024;
+
+/** The bytes of a file; tensors in the order of the map, data aligned to eight bytes. */
+export function encodeSafeTensors(
+  tensors: ReadonlyMap<string, SafeTensor>,
+  metadata: Readonly<Record<string, string>> = {},
+): Uint8Array {
+  const header: Record<string, unknown> = { __metadata__: metadata };
+  let offset = 0;
+  for (const [name, { dims, data }] of tensors) {
+    header[name] = { dtype: 'F32', shape: dims, data_offsets: [offset, offset + data.byteLength] };
+    offset += data.byteLength;
+  }
+  const json = Buffer.from(JSON.stringify(header), 'utf8');
+  const headerBytes = Math.ceil(json.length / 8) * 8;
+  const bytes = Buffer.alloc(8 + headerBytes + offset, 0x20);
+  bytes.writeBigUInt64LE(BigInt(headerBytes), 0);
+  json.copy(bytes, 8);
+  let position = 8 + headerBytes;
+  for (const { data } of tensors.values()) {
+    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), position);
+    position += data.byteLength;
+  }
+  return bytes;
+}
+
+/**
+ * The tensors of a file, copied out of it.
+ * @throws HoneError `ADAPTER_INVALID` for anything that is not a complete, gapless file of float32 tensors
+ */
+export function decodeSafeTensors(bytes: Uint8Array): SafeTensorsFile {
+  const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  if (view.length < 8) throw invalid(`the file has ${view.length} bytes`);
+  const headerBytes = view.readBigUInt64LE(0);
+  if (headerBytes > BigInt(Math.min(maxHeaderBytes, view.length - 8))) {
+    throw invalid(`a header of ${headerBytes} bytes does not fit a file of ${view.length}`);
+  }
+  const dataStart = 8 + Number(headerBytes);
+  const header = parseHeader(view.toString('utf8', 8, dataStart));
+  const { __metadata__: metadata = {}, ...entries } = header;
+  const tensors = new Map<string, SafeTensor>();
+  let expected = 0;
+  const spans = Object.entries(entries).map(([name, entry]) => ({ name, ...checkEntry(name, entry) }));
+  for (const { name, dims, begin, end } of spans.sort((a, b) => a.begin - b.begin || a.end - b.end)) {
+    if (begin !== expected) throw invalid(`tensor ${name} begins at ${begin}, expected ${expected}`);
+    if (dataStart + end > view.length) throw invalid(`tensor ${name} ends beyond the file`);
+    tensors.set(name, {
+      dims,
+      data: new Float32Array(Uint8Array.prototype.slice.call(view, dataStart + begin, dataStart + end).buffer),
+    });
+    expected = end;
+  }
+  if (dataStart + expected !== view.length) {
+    throw invalid(`the file has ${view.length} bytes, its header describes ${dataStart + expected}`);
+  }
+  return { tensors, metadata: checkMetadata(metadata) };
+}
+
+function parseHeader(text: string): Record<string, unknown> {
+  let header: unknown;
+  try {
+    header = JSON.parse(text);
+  } catch (cause) {
+    throw new HoneError('ADAPTER_INVALID', 'not a safetensors file: the header is not JSON', { cause });
+  }
+  if (!isRecord(header)) throw invalid('the header is not an object');
+  return header;
+}
+
+function checkEntry(name: string, entry: unknown) {
+  if (!isRecord(entry)) throw invalid(`the entry of ${name} is not an object`);
+  const { dtype, shape, data_offsets: offsets } = entry;
+  if (dtype !== 'F32') throw invalid(`tensor ${name} is ${String(dtype)}; only F32 is read`);
+  if (!isCounts(shape) || !isCounts(offsets) || offsets.length !== 2) {
+    throw invalid(`shape or offsets of tensor ${name} are not lists of counts`);
+  }
+  const [begin = 0, end = 0] = offsets;
+  const size = shape.reduce((product, dim) => product * dim, 4);
+  if (end - begin !== size) throw invalid(`tensor ${name} of shape [${shape}] has ${end - begin} bytes`);
+  return { dims: shape, begin, end };
+}
+
+function checkMetadata(metadata: unknown): Readonly<Record<string, string>> {
+  if (!isRecord(metadata) || Object.values(metadata).some((value) => typeof value !== 'string')) {
+    throw invalid('__metadata__ is not an object of strings');
+  }
+  return metadata as Record<string, string>;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isCounts(value: unknown): value is readonly number[] {
+  return Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && item >= 0);
+}
+
+function invalid(reason: string): HoneError {
+  return new HoneError('ADAPTER_INVALID', `not a safetensors file of float32 tensors: ${reason}`);
+}

@@ -1,0 +1,26 @@
+/** What a version may become: candidate -> live | rejected, live -> retired, and nothing else. */
+
+import { HoneError } from '../errors.js';
+import type { Version, VersionState } from './types.js';
+
+const allowed: Readonly<Record<VersionState, readonly VersionState[]>> = {
+  candidate: ['live', 'rejected'],
+  live: ['retired'],
+  retired: [],
+  rejected: [],
+};
+
+/**
+ * The version in its next state.
+ * @throws HoneError `VERSION_NOT_SERVABLE` when the step is not one of those above
+ */
+export function transition(version: Version, to: VersionState): Version {
+  if (!allowed[version.state].includes(to)) {
+    throw new HoneError(
+      'VERSION_NOT_SERVABLE',
+      `version ${version.number} is ${version.state} and cannot become ${to}` +
+        (version.state === 'retired' && to === 'live' ? '; roll back to it instead' : ''),
+    );
+  }
+  return { ...version, state: to };
+}

@@ -1,0 +1,300 @@
+/**
+ * The versions of a data directory: which exist, which one serves, and their weights.
+ *
+ * Every change is one line of `log.jsonl`, on disk before it is true. An adapter's files are in place before the line
+ * that names them, so a crash between the two leaves a directory without a line, which the next adoption replaces.
+ * Numbers only grow, through rollbacks and changes of the package too.
+ */
+
+import { rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { HoneError } from '../errors.js';
+import { adapterTargets, checkSameLayers, digestAdapter, zeroAdapter } from './adapter.js';
+import { finiteMetrics, readAdapter as readAdapterFiles } from './adapter-files.js';
+import { moveDirectoryDurably } from './durable-files.js';
+import { VersionLogFile } from './log-file.js';
+import type { Adapter, Version } from './types.js';
+
+export interface VersionLogOptions {
+  /** Holds `log.jsonl` and one directory per adapter; made (0700) when missing. */
+  readonly directory: string;
+  /** Digest of the package that serves. Another one than the head's opens, or goes back to, that package's lineage. */
+  readonly packageDigest: string;
+  /** The package's zero adapter: the weights of base versions, and the shapes that every adapter must have. */
+  readonly zeroAdapter: Adapter;
+  /** Milliseconds since 1970; for tests. Default `Date.now`. */
+  readonly now?: () => number;
+}
+
+/** A trained or imported adapter that asks to become a version. */
+export interface Candidate {
+  /** Its files; moved away when it is adopted. */
+  readonly directory: string;
+  /** What its maker says the digest is; compared with the files. */
+  readonly adapterDigest: string;
+  /** The version it was trained from. */
+  readonly parent: number | null;
+  readonly metrics: Readonly<Record<string, number>>;
+  /** Default `learned`. */
+  readonly origin?: 'learned' | 'imported';
+}
+
+/**
+ * Opens or creates the log. Where the head's files are damaged, the last version whose files are whole becomes the head
+ * anew; {@link VersionLog.warnings} says so.
+ * @throws HoneError `STORE_CORRUPT` when the log is damaged
+ */
+export async function openVersionLog(options: VersionLogOptions): Promise<VersionLog> {
+  const file = await VersionLogFile.open(join(options.directory, 'log.jsonl'));
+  const log = new VersionLog(file, options);
+  try {
+    await log.settle();
+    return log;
+  } catch (error) {
+    await log.close();
+    throw error;
+  }
+}
+
+export class VersionLog {
+  readonly #file: VersionLogFile;
+  readonly #directory: string;
+  readonly #packageDigest: string;
+  readonly #zeroAdapter: Adapter;
+  readonly #now: () => number;
+  readonly #warnings: HoneError[] = [];
+  #queue: Promise<unknown> = Promise.resolve();
+  #closing: Promise<void> | undefined;
+
+  /** Use {@link openVersionLog}. */
+  constructor(file: VersionLogFile, options: VersionLogOptions) {
+    this.#file = file;
+    this.#directory = options.directory;
+    this.#packageDigest = options.packageDigest;
+    this.#zeroAdapter = options.zeroAdapter;
+    this.#now = options.now ?? Date.now;
+  }
+
+  /** What was found wrong at opening and worked around: versions that were passed over because their files are damaged. */
+  get warnings(): readonly HoneError[] {
+    return this.#warnings;
+  }
+
+  /** All versions by number, oldest first. */
+  list(): readonly Version[] {
+    return this.#file.history.versions;
+  }
+
+  /** The head: the version that serves. */
+  live(): Version {
+    const { head } = this.#file.history;
+    if (head === undefined) throw new HoneError('INTERNAL', 'the version log has no head yet');
+    return head;
+  }
+
+  /** The version of that number, if there is one. */
+  get(number: number): Version | undefined {
+    return this.#file.history.versions[number];
+  }
+
+  /** Directory of a version's adapter, or null where it is the zero adapter. @throws HoneError `VERSION_NOT_FOUND` */
+  adapterPath(number: number): string | null {
+    const weights = this.#file.history.weightsOf(number);
+    return weights.origin === 'base' ? null : this.#directoryOf(weights.number);
+  }
+
+  /**
+   * A version's weights, checked against the digest in the log and the layers of the package.
+   * @throws HoneError `VERSION_NOT_FOUND`, `ADAPTER_INVALID` (damaged), `ADAPTER_MISMATCH` (another package's)
+   */
+  async readAdapter(number: number): Promise<Adapter> {
+    const version = this.#require(number);
+    this.#checkPackage(version);
+    const directory = this.adapterPath(number);
+    if (directory === null) return this.#zeroLike(this.#file.history.weightsOf(number));
+    const { adapter, digest } = await readAdapterFiles(directory);
+    if (digest !== version.adapterDigest) {
+      throw new HoneError(
+        'ADAPTER_INVALID',
+        `the adapter in ${directory} has digest ${digest}, version ${number} was recorded with ${version.adapterDigest}`,
+      );
+    }
+    checkSameLayers(adapter, this.#zeroAdapter);
+    return adapter;
+  }
+
+  /**
+   * Takes a candidate's files over as the next version, in state `candidate`; on disk when it resolves. The candidate's
+   * directory is moved away. When it rejects, nothing has changed.
+   * @throws HoneError `ADAPTER_INVALID`, `ADAPTER_MISMATCH`, `VERSION_NOT_FOUND` (parent), `STORE_FULL`
+   */
+  adopt(candidate: Candidate): Promise<Version> {
+    return this.#serially(async () => {
+      const { adapter, digest, meta } = await readAdapterFiles(candidate.directory);
+      if (digest !== candidate.adapterDigest) {
+        throw new HoneError(
+          'ADAPTER_INVALID',
+          `the candidate in ${candidate.directory} has digest ${digest}, announced was ${candidate.adapterDigest}`,
+        );
+      }
+      if (meta.packageDigest !== this.#packageDigest) {
+        throw new HoneError(
+          'ADAPTER_MISMATCH',
+          `the candidate was trained on package ${meta.packageDigest}, this server has ${this.#packageDigest}`,
+        );
+      }
+      checkSameLayers(adapter, this.#zeroAdapter);
+      if (candidate.parent !== null) this.#require(candidate.parent);
+      const version = this.#next({ origin: 'learned', ...candidate, adapterDigest: digest, state: 'candidate' });
+      const target = this.#directoryOf(version.number);
+      await rm(target, { recursive: true, force: true });
+      await moveDirectoryDurably(candidate.directory, target);
+      try {
+        await this.#file.append({ type: 'version', version });
+      } catch (error) {
+        await rename(target, candidate.directory).catch(() => undefined);
+        throw error;
+      }
+      return version;
+    });
+  }
+
+  /** Makes a candidate the head; on disk when it resolves. @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE` */
+  promote(number: number): Promise<Version> {
+    return this.#serially(async () => {
+      this.#checkPackage(this.#require(number));
+      await this.#file.append({ type: 'promoted', number });
+      return this.#require(number);
+    });
+  }
+
+  /**
+   * Turns a candidate down; on disk, with the reason, when it resolves.
+   * @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE`
+   */
+  reject(number: number, reason: string): Promise<Version> {
+    return this.#serially(async () => {
+      await this.#file.append({ type: 'rejected', number, reason });
+      return this.#require(number);
+    });
+  }
+
+  /**
+   * A new candidate with the weights of a version that served before; promoting it completes the rollback. On disk when
+   * it resolves.
+   * @returns the new version, `parent` being `toNumber`
+   * @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE`, `ADAPTER_INVALID` when the old files are damaged
+   */
+  rollback(toNumber: number): Promise<Version> {
+    return this.#serially(async () => {
+      const target = this.#require(toNumber);
+      this.#checkPackage(target);
+      if (target.state !== 'retired') {
+        throw new HoneError(
+          'VERSION_NOT_SERVABLE',
+          `version ${toNumber} is ${target.state}; one can roll back to a version that served before`,
+        );
+      }
+      await this.readAdapter(toNumber);
+      return this.#appendRollback(target);
+    });
+  }
+
+  /** Waits for the change in flight and closes the log. */
+  close(): Promise<void> {
+    this.#closing ??= this.#queue.then(
+      () => this.#file.close(),
+      () => this.#file.close(),
+    );
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Brings the head in line with the package and with the files that are really there; part of opening. */
+  async settle(): Promise<void> {
+    const { history } = this.#file;
+    const served = history.heads.map((number) => history.get(number)).reverse();
+    const ours = served.filter((version) => version.packageDigest === this.#packageDigest);
+    for (const version of ours) {
+      try {
+        await this.readAdapter(version.number);
+      } catch (thrown) {
+        this.#warnings.push(HoneError.from(thrown));
+        continue;
+      }
+      if (version.number !== history.head?.number) {
+        const { number } = await this.#appendRollback(version);
+        await this.#file.append({ type: 'promoted', number });
+      }
+      return;
+    }
+    const version = this.#next({
+      adapterDigest: digestAdapter(this.#zeroAdapter),
+      state: 'live',
+      parent: null,
+      origin: 'base',
+      metrics: { rank: this.#zeroAdapter.rank, scale: this.#zeroAdapter.scale },
+    });
+    await this.#file.append({ type: 'version', version });
+  }
+
+  /** The zero adapter as a base version was recorded: at the rank and scale of that day, which its digest covers. */
+  #zeroLike(base: Version): Adapter {
+    const { rank = this.#zeroAdapter.rank, scale = this.#zeroAdapter.scale } = base.metrics;
+    return zeroAdapter(adapterTargets(this.#zeroAdapter), rank, scale);
+  }
+
+  async #appendRollback(target: Version): Promise<Version> {
+    const version = this.#next({
+      adapterDigest: target.adapterDigest,
+      state: 'candidate',
+      parent: target.number,
+      origin: 'rollback',
+      metrics: {},
+    });
+    await this.#file.append({ type: 'version', version });
+    return version;
+  }
+
+  #next(fields: Pick<Version, 'adapterDigest' | 'state' | 'parent' | 'origin' | 'metrics'>): Version {
+    return {
+      lineage: this.#packageDigest.slice(0, 12),
+      number: this.#file.history.nextNumber,
+      adapterDigest: fields.adapterDigest,
+      packageDigest: this.#packageDigest,
+      state: fields.state,
+      createdAtMs: this.#now(),
+      parent: fields.parent,
+      origin: fields.origin,
+      metrics: finiteMetrics(fields.metrics),
+    };
+  }
+
+  #require(number: number): Version {
+    return this.#file.history.get(number);
+  }
+
+  #checkPackage(version: Version): void {
+    if (version.packageDigest === this.#packageDigest) return;
+    throw new HoneError(
+      'ADAPTER_MISMATCH',
+      `version ${version.number} belongs to package ${version.packageDigest}; start the server with that package to use it`,
+    );
+  }
+
+  #directoryOf(number: number): string {
+    return join(this.#directory, String(number).padStart(6, '0'));
+  }
+
+  #serially<Result>(task: () => Promise<Result>): Promise<Result> {
+    if (this.#closing !== undefined) {
+      return Promise.reject(new HoneError('DRAINING', 'the version log is closed'));
+    }
+    const result = this.#queue.then(task, task);
+    this.#queue = result.catch(() => undefined);
+    return result;
+  }
+}

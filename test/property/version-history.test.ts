@@ -1,0 +1,77 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { type LogEntry, VersionHistory } from '../../src/versions/history.js';
+import type { Version } from '../../src/versions/index.js';
+
+const number = fc.integer({ min: -1, max: 12 });
+type Attempt =
+  | { readonly type: 'adopt' }
+  | { readonly type: 'base' }
+  | { readonly type: 'promoted'; readonly number: number }
+  | { readonly type: 'rejected'; readonly number: number; readonly reason: string }
+  | { readonly type: 'rollback'; readonly number: number };
+
+const attempt: fc.Arbitrary<Attempt> = fc.oneof(
+  fc.constant({ type: 'adopt' } as const),
+  fc.constant({ type: 'base' } as const),
+  fc.record({ type: fc.constant('promoted' as const), number }),
+  fc.record({ type: fc.constant('rejected' as const), number, reason: fc.constant('x') }),
+  fc.record({ type: fc.constant('rollback' as const), number }),
+);
+
+function version(number: number, origin: Version['origin'], parent: number | null): Version {
+  const state = origin === 'base' ? 'live' : 'candidate';
+  return {
+    lineage: 'l',
+    number,
+    adapterDigest: 'd',
+    packageDigest: 'p',
+    state,
+    createdAtMs: 0,
+    parent,
+    origin,
+    metrics: {},
+  };
+}
+
+const steps: Readonly<Record<string, readonly string[]>> = {
+  candidate: ['candidate', 'live', 'rejected'],
+  live: ['live', 'retired'],
+  retired: ['retired'],
+  rejected: ['rejected'],
+};
+
+test('whatever is tried, one version is live, numbers only grow and states only move forward', () => {
+  fc.assert(
+    fc.property(fc.array(attempt, { maxLength: 40 }), (attempts) => {
+      let history = new VersionHistory().apply({ type: 'version', version: version(0, 'base', null) });
+      for (const tried of attempts) {
+        const before = history;
+        const next = history.nextNumber;
+        const entry: LogEntry =
+          tried.type === 'adopt'
+            ? { type: 'version', version: version(next, 'learned', next - 1) }
+            : tried.type === 'base'
+              ? { type: 'version', version: version(next, 'base', null) }
+              : tried.type === 'rollback'
+                ? { type: 'version', version: version(next, 'rollback', tried.number) }
+                : tried;
+        const state = 'number' in tried ? before.versions[tried.number]?.state : undefined;
+        try {
+          history = history.apply(entry);
+          if (tried.type === 'promoted' || tried.type === 'rejected') expect(state).toBe('candidate');
+        } catch (error) {
+          expect(error).toMatchObject({ name: 'HoneError' });
+          if (tried.type === 'promoted' || tried.type === 'rejected') expect(state).not.toBe('candidate');
+          expect(history).toBe(before);
+        }
+        const live = history.versions.filter((v) => v.state === 'live');
+        expect(live).toEqual([history.head]);
+        expect(history.versions.map((v) => v.number)).toEqual(history.versions.map((_, i) => i));
+        for (const old of before.versions) expect(steps[old.state]).toContain(history.versions[old.number]?.state);
+        expect(['base', 'learned']).toContain(history.weightsOf(history.head?.number ?? -1).origin);
+      }
+    }),
+    { seed: 5, numRuns: 300 },
+  );
+});
