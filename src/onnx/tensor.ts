@@ -57,8 +57,8 @@ function inlineBytes(tensor: Tensor, type: ElementType): ArrayBuffer {
   if (tensor.type !== type || isExternal(tensor.data)) {
     throw new HoneError('MODEL_INVALID', `expected ${type} values inside the model, found ${tensor.type}`);
   }
-  // Copied: bytes that were read from a file need not be aligned.
-  return tensor.data.slice().buffer;
+  // Copied: bytes that were read from a file need not be aligned, and a Buffer's slice() would not copy.
+  return new Uint8Array(tensor.data).buffer;
 }
 
 /** The values of an inline float32 tensor (a copy). */

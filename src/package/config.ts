@@ -1,0 +1,48 @@
+/** `config.json` and `generation_config.json`: raw -> checked -> what the rest of Hone needs of them. */
+
+import { z } from 'zod';
+import type { DecoderConfig } from './types.js';
+
+const tokenId = z.int().nonnegative();
+const tokenIds = z.union([tokenId.transform((id) => [id]), z.array(tokenId)]);
+const count = z.int().positive();
+
+/** The fields of `config.json` that are read; whatever else it holds belongs to others. */
+export const configSchema = z.object({
+  model_type: z.string().min(1),
+  num_hidden_layers: count,
+  hidden_size: count,
+  num_attention_heads: count,
+  num_key_value_heads: count.nullish(),
+  head_dim: count.nullish(),
+  vocab_size: count,
+  max_position_embeddings: count,
+  bos_token_id: tokenIds.nullish(),
+  eos_token_id: tokenIds.nullish(),
+});
+
+/** The fields of `generation_config.json` that are read; they win over those of `config.json`. */
+export const generationConfigSchema = z.object({
+  bos_token_id: tokenIds.nullish(),
+  eos_token_id: tokenIds.nullish(),
+});
+
+/** The decoder's configuration with the defaults of `transformers` for what is absent. */
+export function decoderConfig(
+  config: z.output<typeof configSchema>,
+  generation: z.output<typeof generationConfigSchema>,
+): DecoderConfig {
+  const heads = config.num_attention_heads;
+  return {
+    modelType: config.model_type,
+    layers: config.num_hidden_layers,
+    hiddenSize: config.hidden_size,
+    heads,
+    kvHeads: config.num_key_value_heads ?? heads,
+    headSize: config.head_dim ?? Math.floor(config.hidden_size / heads),
+    vocabularySize: config.vocab_size,
+    contextLength: config.max_position_embeddings,
+    bosTokenId: (generation.bos_token_id ?? config.bos_token_id)?.[0] ?? null,
+    eosTokenIds: generation.eos_token_id ?? config.eos_token_id ?? [],
+  };
+}

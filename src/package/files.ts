@@ -1,0 +1,75 @@
+/** Reading a package's files: JSON checked by a schema, and the digest over all of them. Errors name file and remedy. */
+
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { z } from 'zod';
+import { HoneError } from '../errors.js';
+
+/** A `PACKAGE_INVALID` error about one file of a package. */
+export function invalidPackage(directory: string, file: string, problem: string, cause?: unknown): HoneError {
+  return new HoneError('PACKAGE_INVALID', `${join(directory, file)}: ${problem}`, { cause });
+}
+
+/** A text file of the package. @throws HoneError `PACKAGE_INVALID` when it cannot be read */
+export async function readText(directory: string, file: string): Promise<string> {
+  try {
+    return await readFile(join(directory, file), 'utf8');
+  } catch (cause) {
+    throw invalidPackage(
+      directory,
+      file,
+      'cannot be read; a package is a Hugging Face model folder with config.json, tokenizer.json, ' +
+        'tokenizer_config.json and onnx/model.onnx',
+      cause,
+    );
+  }
+}
+
+/** A JSON file of the package that fits a schema. @throws HoneError `PACKAGE_INVALID` with the path of each bad field */
+export async function readJson<Schema extends z.ZodType>(
+  directory: string,
+  file: string,
+  schema: Schema,
+): Promise<z.output<Schema>> {
+  const text = await readText(directory, file);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw invalidPackage(directory, file, 'is not JSON; download or export the file again', cause);
+  }
+  const checked = schema.safeParse(value);
+  if (checked.success) return checked.data;
+  throw invalidPackage(directory, file, `does not fit: ${z.prettifyError(checked.error)}`);
+}
+
+export async function fileExists(directory: string, file: string): Promise<boolean> {
+  return stat(join(directory, file)).then(
+    (found) => found.isFile(),
+    () => false,
+  );
+}
+
+/**
+ * SHA-256 (hex) over the files in the order of their names: for each its name, its length and its bytes. Large files
+ * are streamed.
+ */
+export async function digestFiles(directory: string, files: readonly string[]): Promise<string> {
+  const hash = createHash('sha256').update('hone-package-1\n');
+  for (const file of [...files].sort()) {
+    const path = join(directory, file);
+    try {
+      const { size } = await stat(path);
+      hash.update(`${file}\n${size}\n`);
+      await pipeline(createReadStream(path, { highWaterMark: 1 << 20 }), async (chunks: AsyncIterable<Buffer>) => {
+        for await (const chunk of chunks) hash.update(chunk);
+      });
+    } catch (cause) {
+      throw invalidPackage(directory, file, 'cannot be read; the package is incomplete', cause);
+    }
+  }
+  return hash.digest('hex');
+}

@@ -1,0 +1,164 @@
+/**
+ * The tokenizer of a package: a byte-level BPE read from `tokenizer.json`.
+ *
+ * Text is always encoded by a tokenizer that does not know the special tokens, so that nothing a user writes becomes
+ * one; special tokens come from the chat template alone.
+ */
+
+import { Tokenizer } from '@huggingface/tokenizers';
+import { z } from 'zod';
+import { HoneError } from '../errors.js';
+import { ChatTemplate, checkRoles, type TemplateVariables } from './chat-template.js';
+import { fileExists, invalidPackage, readJson, readText } from './files.js';
+import { SpecialTokens } from './special-tokens.js';
+import { ByteLevelDecoder, bytesOfToken, decodeTokens, type TokenBytes } from './token-decoder.js';
+import type { ChatMessage, PackageTokenizer, TokenDecoder } from './types.js';
+
+const addedTokenSchema = z.looseObject({
+  id: z.int().nonnegative(),
+  content: z.string(),
+  special: z.boolean().default(false),
+  lstrip: z.boolean().default(false),
+  rstrip: z.boolean().default(false),
+});
+
+/** What is read of `tokenizer.json`; the rest is the tokenizer library's business. */
+const tokenizerSchema = z.looseObject({
+  added_tokens: z.array(addedTokenSchema).default([]),
+  model: z.looseObject({ type: z.literal('BPE'), vocab: z.record(z.string(), z.int().nonnegative()) }),
+});
+
+/** A special token is written as its text or as an object that holds it. */
+const tokenText = z.union([z.string(), z.looseObject({ content: z.string() }).transform(({ content }) => content)]);
+
+const tokenizerConfigSchema = z.looseObject({
+  chat_template: z.union([z.string(), z.array(z.looseObject({ name: z.string(), template: z.string() }))]).nullish(),
+  bos_token: tokenText.nullish(),
+  eos_token: tokenText.nullish(),
+  pad_token: tokenText.nullish(),
+  unk_token: tokenText.nullish(),
+});
+
+type TokenizerJson = z.output<typeof tokenizerSchema>;
+type TokenizerConfig = z.output<typeof tokenizerConfigSchema>;
+
+/** Name of the file that newer packages keep the template in. */
+export const templateFile = 'chat_template.jinja';
+
+/** Reads tokenizer and chat template of a package. @throws HoneError `PACKAGE_INVALID` */
+export async function loadTokenizer(directory: string): Promise<PackageTokenizer> {
+  const json = await readJson(directory, 'tokenizer.json', tokenizerSchema);
+  const config = await readJson(directory, 'tokenizer_config.json', tokenizerConfigSchema);
+  const source = (await fileExists(directory, templateFile))
+    ? await readText(directory, templateFile)
+    : templateSource(config);
+  try {
+    const template = source === undefined ? null : new ChatTemplate(source, templateVariables(config));
+    return new ByteLevelTokenizer(json, config, template);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw invalidPackage(directory, 'tokenizer.json', `the tokenizer or its template cannot be used: ${reason}`, cause);
+  }
+}
+
+function templateSource({ chat_template: template }: TokenizerConfig): string | undefined {
+  if (typeof template === 'string') return template;
+  const named = template ?? [];
+  return (named.find(({ name }) => name === 'default') ?? named[0])?.template;
+}
+
+function templateVariables(config: TokenizerConfig): TemplateVariables {
+  const names = ['bos_token', 'eos_token', 'pad_token', 'unk_token'] as const;
+  return Object.fromEntries(names.map((name) => [name, config[name] ?? '']));
+}
+
+class ByteLevelTokenizer implements PackageTokenizer {
+  readonly vocabularySize: number;
+  readonly #plain: Tokenizer;
+  readonly #special: SpecialTokens;
+  readonly #template: ChatTemplate | null;
+  readonly #bytes: TokenBytes;
+  /** A beginning-of-sequence token, where the tokenizer puts one before each text. */
+  readonly #textPrefix: readonly number[];
+
+  constructor(json: TokenizerJson, config: TokenizerConfig, template: ChatTemplate | null) {
+    this.#plain = new Tokenizer(withoutSpecialTokens(json), config);
+    this.#special = new SpecialTokens(json.added_tokens.filter(({ special }) => special));
+    this.#template = template;
+    this.#bytes = tokenBytes(json);
+    this.vocabularySize = this.#bytes.length;
+    this.#textPrefix = leadingTokens(json, config);
+  }
+
+  encodeText(text: string): number[] {
+    return [...this.#textPrefix, ...this.#encodePlain(text)];
+  }
+
+  encodeChat(messages: readonly ChatMessage[]): number[] {
+    checkRoles(messages);
+    if (this.#template === null) {
+      throw new HoneError('INVALID_REQUEST', 'the package has no chat template; send a prompt instead of messages', {
+        violations: [{ field: 'messages', description: 'the package has no chat template; send a prompt' }],
+      });
+    }
+    const { shielded, restore } = this.#special.shield(messages.map(({ content }) => content));
+    const rendered = this.#template.render(
+      messages.map((message, i) => ({ ...message, content: shielded[i] as string })),
+    );
+    return this.#special
+      .split(rendered)
+      .flatMap((piece) => ('token' in piece ? [piece.token] : this.#encodePlain(restore(piece.text))));
+  }
+
+  decode(tokens: readonly number[]): string {
+    return decodeTokens(this.#bytes, tokens);
+  }
+
+  createDecoder(): TokenDecoder {
+    return new ByteLevelDecoder(this.#bytes);
+  }
+
+  #encodePlain(text: string): number[] {
+    // Half a surrogate pair is no text; UTF-8 has the replacement character for it.
+    return text === ''
+      ? []
+      : this.#plain.encode(text.replace(/\p{Surrogate}/gu, '\uFFFD'), { add_special_tokens: false }).ids;
+  }
+}
+
+/** The same vocabulary as if no special token were in it. */
+function withoutSpecialTokens(json: TokenizerJson): TokenizerJson {
+  const special = new Set(json.added_tokens.filter((token) => token.special).map(({ content }) => content));
+  return {
+    ...json,
+    added_tokens: json.added_tokens.filter((token) => !token.special),
+    model: {
+      ...json.model,
+      vocab: Object.fromEntries(Object.entries(json.model.vocab).filter(([token]) => !special.has(token))),
+    },
+  };
+}
+
+/** Bytes by token id. @throws Error when the vocabulary is not byte-level */
+function tokenBytes({ model, added_tokens }: TokenizerJson): TokenBytes {
+  const bytes: (Uint8Array | undefined)[] = [];
+  const added = new Set(added_tokens.map(({ id }) => id));
+  for (const [token, id] of Object.entries(model.vocab)) {
+    if (added.has(id)) continue;
+    const value = bytesOfToken(token);
+    if (value === undefined) {
+      throw new Error(`token ${id} ("${token}") is not byte-level; only byte-level BPE vocabularies are read`);
+    }
+    bytes[id] = value;
+  }
+  const utf8 = new TextEncoder();
+  for (const { id, content, special } of added_tokens) bytes[id] = special ? undefined : utf8.encode(content);
+  return bytes;
+}
+
+function leadingTokens(json: TokenizerJson, config: TokenizerConfig): readonly number[] {
+  const bos = json.added_tokens.find(({ content }) => content === config.bos_token);
+  if (bos === undefined) return [];
+  const first = new Tokenizer(json, config).encode('a', { add_special_tokens: true }).ids[0];
+  return first === bos.id ? [bos.id] : [];
+}

@@ -1,0 +1,212 @@
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { loadTokenizer, type PackageTokenizer } from '../../../src/package/index.js';
+import { tinyDirectory } from './tiny.js';
+
+const [end, user, assistant, system] = [256, 257, 258, 259];
+const firstSpecial = 256;
+const specialTexts = ['<|end|>', '<|user|>', '<|assistant|>', '<|system|>'];
+
+let tiny: PackageTokenizer;
+let scratch: string;
+
+beforeAll(async () => {
+  tiny = await loadTokenizer(tinyDirectory);
+  scratch = await mkdtemp(join(tmpdir(), 'hone-tokenizer-'));
+});
+
+afterAll(() => rm(scratch, { recursive: true, force: true }));
+
+/** The tiny package's tokenizer with other settings. */
+async function variant(
+  name: string,
+  changes: { readonly config?: object; readonly tokenizer?: (json: Record<string, never>) => void },
+): Promise<PackageTokenizer> {
+  const directory = join(scratch, name);
+  await cp(tinyDirectory, directory, { recursive: true });
+  const config = JSON.parse(await readFile(join(directory, 'tokenizer_config.json'), 'utf8'));
+  await writeFile(join(directory, 'tokenizer_config.json'), JSON.stringify({ ...config, ...changes.config }));
+  const tokenizer = JSON.parse(await readFile(join(directory, 'tokenizer.json'), 'utf8'));
+  changes.tokenizer?.(tokenizer);
+  await writeFile(join(directory, 'tokenizer.json'), JSON.stringify(tokenizer));
+  return loadTokenizer(directory);
+}
+
+const text = fc.oneof(
+  fc.string({ unit: 'grapheme', maxLength: 20 }),
+  fc.string({ unit: 'binary', maxLength: 20 }),
+  fc
+    .array(fc.constantFrom('👩‍👩‍👧', 'é', ' ', '<|end|>', '<|', '|>', '<', '\n', '日本', 'a', '\uFEFF', '\uE000'), {
+      maxLength: 10,
+    })
+    .map((parts) => parts.join('')),
+);
+
+describe('the tokenizer of a package', () => {
+  test('knows its vocabulary', () => {
+    expect(tiny.vocabularySize).toBe(260);
+  });
+
+  test('encodes text to tokens that decode to the same text', () => {
+    fc.assert(
+      fc.property(text, (value) => {
+        expect(tiny.decode(tiny.encodeText(value))).toBe(value);
+      }),
+    );
+  });
+
+  test('renders a chat with the special tokens of the template', () => {
+    const tokens = tiny.encodeChat([
+      { role: 'system', content: 'S' },
+      { role: 'user', content: 'Hi' },
+    ]);
+    expect(tokens.map((token) => (token >= firstSpecial ? token : tiny.decode([token])))).toEqual([
+      system,
+      'S',
+      end,
+      user,
+      'H',
+      'i',
+      end,
+      assistant,
+    ]);
+  });
+
+  test('special tokens written in user text stay text, in prompts and in chats', () => {
+    fc.assert(
+      fc.property(text, fc.constantFrom(...specialTexts, ''), (value, special) => {
+        const content = value + special + value;
+        expect(tiny.encodeText(content).every((token) => token < firstSpecial)).toBe(true);
+        const chat = tiny.encodeChat([{ role: 'user', content }]);
+        expect(chat).toEqual([user, ...tiny.encodeText(content), end, assistant]);
+      }),
+    );
+  });
+
+  test('text that would complete a special token together with the template stays text', async () => {
+    const template = "{{ messages[0].content | trim }}{{ 'end|>' }}{{ '<|us' }}{{ messages[1].content }}";
+    const tokenizer = await variant('edges', { config: { chat_template: template } });
+    const tokens = tokenizer.encodeChat([
+      { role: 'user', content: ' a<| ' },
+      { role: 'user', content: 'er|>b' },
+    ]);
+    expect(tokenizer.decode(tokens)).toBe('a<|end|><|user|>b');
+    expect(tokens.every((token) => token < firstSpecial)).toBe(true);
+  });
+
+  test('a template sees the contents themselves: it may trim them and look into them', async () => {
+    const template =
+      "{% for m in messages %}{{ '<|user|>' + (m.content | trim) }}{% if 'secret' in m.content %}!{% endif %}{% endfor %}";
+    const tokenizer = await variant('trim', { config: { chat_template: template } });
+    expect(tokenizer.encodeChat([{ role: 'user', content: '  a secret ' }])).toEqual([
+      user,
+      ...tokenizer.encodeText('a secret!'),
+    ]);
+  });
+
+  test('a special token that strips white space around itself does so', async () => {
+    const tokenizer = await variant('strip', {
+      config: { chat_template: "{{ 'a  <|end|>  b' }}" },
+      tokenizer: (json: Record<string, unknown>) => {
+        const token = (json.added_tokens as Record<string, unknown>[])[0];
+        Object.assign(token as object, { lstrip: true, rstrip: true });
+      },
+    });
+    const tokens = tokenizer.encodeChat([{ role: 'user', content: 'x' }]);
+    expect(tokens).toEqual([...tokenizer.encodeText('a'), end, ...tokenizer.encodeText('b')]);
+  });
+
+  test('a tokenizer that begins each text with a token does so for prompts, once', async () => {
+    const tokenizer = await variant('bos', {
+      config: { bos_token: '<|system|>' },
+      tokenizer: (json: Record<string, unknown>) => {
+        json.post_processor = {
+          type: 'TemplateProcessing',
+          single: [{ SpecialToken: { id: '<|system|>', type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } }],
+          pair: [],
+          special_tokens: { '<|system|>': { id: '<|system|>', ids: [system], tokens: ['<|system|>'] } },
+        };
+      },
+    });
+    expect(tokenizer.encodeText('a')).toEqual([system, ...tiny.encodeText('a')]);
+    expect(tokenizer.encodeChat([{ role: 'user', content: 'a' }])).toEqual([
+      user,
+      ...tiny.encodeText('a'),
+      end,
+      assistant,
+    ]);
+  });
+
+  test('merges are applied', async () => {
+    const tokenizer = await variant('merges', {
+      tokenizer: (json: Record<string, unknown>) => {
+        const model = json.model as { merges: string[]; vocab: Record<string, number> };
+        model.merges = ['a b', 'ab c'];
+        Object.assign(model.vocab, { ab: 260, abc: 261 });
+      },
+    });
+    expect(tokenizer.encodeText('abcab')).toEqual([261, 260]);
+    expect(tokenizer.decode([261, 260])).toBe('abcab');
+  });
+
+  test('refuses roles that it does not know, and chats that the template refuses', async () => {
+    const alien = { role: 'tool', content: 'x' } as unknown as { role: 'user'; content: string };
+    expect(() => tiny.encodeChat([{ role: 'user', content: 'a' }, alien])).toThrowError(
+      expect.objectContaining({
+        code: 'INVALID_REQUEST',
+        violations: [expect.objectContaining({ field: 'messages[1].role' })],
+      }),
+    );
+    expect(() => tiny.encodeChat([])).toThrowError(expect.objectContaining({ code: 'INVALID_REQUEST' }));
+    const strict = await variant('strict', {
+      config: { chat_template: "{{ raise_exception('users first') }}" },
+    });
+    expect(() => strict.encodeChat([{ role: 'user', content: 'a' }])).toThrowError(/users first/);
+    const none = await variant('none', { config: { chat_template: null } });
+    expect(() => none.encodeChat([{ role: 'user', content: 'a' }])).toThrowError(/no chat template/);
+  });
+});
+
+describe('incremental decoding', () => {
+  const tokens = fc.array(fc.oneof(fc.integer({ min: 0, max: 260 }), fc.constantFrom(0xf0, 0x9f, 0x98, 0x80, end)), {
+    maxLength: 40,
+  });
+
+  test('the pieces concatenate to the whole text, whatever the tokens', () => {
+    fc.assert(
+      fc.property(tokens, (ids) => {
+        const decoder = tiny.createDecoder();
+        const pieces = ids.map((id) => decoder.push(id));
+        expect(pieces.join('') + decoder.flush()).toBe(tiny.decode(ids));
+      }),
+    );
+  });
+
+  test('no piece of a text ends inside a character, and each prefix is a prefix of the text', () => {
+    fc.assert(
+      fc.property(text, (value) => {
+        const decoder = tiny.createDecoder();
+        let sofar = '';
+        for (const id of tiny.encodeText(value)) {
+          sofar += decoder.push(id);
+          expect(value.startsWith(sofar)).toBe(true);
+          expect(sofar).not.toMatch(/\p{Surrogate}/u);
+        }
+        expect(sofar).toBe(value);
+        expect(decoder.flush()).toBe('');
+      }),
+    );
+  });
+
+  test('an unfinished character becomes U+FFFD at the end only', () => {
+    const [a, ...emoji] = tiny.encodeText('a😀') as [number, ...number[]];
+    const decoder = tiny.createDecoder();
+    expect(decoder.push(a)).toBe('a');
+    expect(decoder.push(emoji[0] as number)).toBe('');
+    expect(decoder.push(emoji[1] as number)).toBe('');
+    expect(decoder.flush()).toBe('\uFFFD');
+  });
+});
