@@ -1,0 +1,116 @@
+/**
+ * The events of one completion between the worker, which never waits, and a reader, who may be slow.
+ *
+ * Tokens that a reader has not fetched yet are added to the chunk that waits for it, so that at most one chunk and one
+ * end per candidate are kept, whatever the number of tokens.
+ */
+
+import type { HoneError } from '../errors.js';
+import type { CandidateFinished, CompletionEvent, TokenChunk, TopLogprob } from './types.js';
+
+interface WaitingChunk extends TokenChunk {
+  readonly tokens: number[];
+  text: string;
+  readonly logprobs: number[];
+  readonly sampledLogprobs: number[];
+  readonly topLogprobs?: (readonly TopLogprob[])[];
+}
+
+/** One token of a candidate. */
+export interface StreamedToken {
+  readonly candidate: number;
+  readonly token: number;
+  readonly text: string;
+  readonly logprob: number;
+  readonly sampledLogprob: number;
+  readonly top: readonly TopLogprob[] | undefined;
+}
+
+export class CompletionStream {
+  readonly #events: CompletionEvent[] = [];
+  /** Chunks in `#events` that nobody has fetched, by candidate. */
+  readonly #waiting = new Map<number, WaitingChunk>();
+  readonly #withTop: boolean;
+  #unfinished: number;
+  #error: HoneError | null = null;
+  #wake: (() => void) | null = null;
+
+  constructor(candidates: number, withTop: boolean) {
+    this.#unfinished = candidates;
+    this.#withTop = withTop;
+  }
+
+  /** Whether every candidate has ended or the stream has failed. */
+  get ended(): boolean {
+    return this.#unfinished === 0 || this.#error !== null;
+  }
+
+  start(version: number, adapterDigest: string): void {
+    this.#push({ type: 'started', version, adapterDigest, cachedPromptTokens: 0 });
+  }
+
+  add({ candidate, token, text, logprob, sampledLogprob, top }: StreamedToken): void {
+    const chunk = this.#chunkFor(candidate);
+    chunk.tokens.push(token);
+    chunk.text += text;
+    chunk.logprobs.push(logprob);
+    chunk.sampledLogprobs.push(sampledLogprob);
+    chunk.topLogprobs?.push(top ?? []);
+  }
+
+  /** @param text what was held back */
+  finish(event: Omit<CandidateFinished, 'type'>, text: string): void {
+    if (text !== '') this.#chunkFor(event.candidate).text += text;
+    this.#unfinished -= 1;
+    this.#push({ type: 'finished', ...event });
+  }
+
+  /** The reader gets what there is, then the error. */
+  fail(error: HoneError): void {
+    if (this.ended) return;
+    this.#error = error;
+    this.#wake?.();
+  }
+
+  /** Events until the last candidate's end. @throws the error that the stream failed with */
+  async *read(): AsyncGenerator<CompletionEvent> {
+    for (;;) {
+      const event = this.#events.shift();
+      if (event !== undefined) {
+        if (event.type === 'tokens') this.#waiting.delete(event.candidate);
+        yield event;
+      } else if (this.#error !== null) {
+        throw this.#error;
+      } else if (this.#unfinished === 0) {
+        return;
+      } else {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+        this.#wake = null;
+      }
+    }
+  }
+
+  #chunkFor(candidate: number): WaitingChunk {
+    const waiting = this.#waiting.get(candidate);
+    if (waiting !== undefined) return waiting;
+    const chunk: WaitingChunk = {
+      type: 'tokens',
+      candidate,
+      tokens: [],
+      text: '',
+      logprobs: [],
+      sampledLogprobs: [],
+      ...(this.#withTop ? { topLogprobs: [] } : {}),
+    };
+    this.#waiting.set(candidate, chunk);
+    this.#push(chunk);
+    return chunk;
+  }
+
+  #push(event: CompletionEvent): void {
+    this.#events.push(event);
+    this.#wake?.();
+  }
+}

@@ -1,0 +1,135 @@
+/**
+ * The versions that a worker can serve: their tensors, and leases that keep them while sequences run on them.
+ *
+ * Version 0, where it was handed over, stays for good: it is the reference that others are compared with, and costs a
+ * few hundred kilobytes. Of the others at most `maxLiveVersions` are held; the oldest without a lease makes room.
+ */
+
+import { Tensor } from 'onnxruntime-node';
+import { HoneError } from '../errors.js';
+import { type Adapter, checkAdapter, checkSameLayers, digestAdapter, zeroAdapter } from '../versions/index.js';
+import type { AdapterTarget } from '../versions/types.js';
+import type { AdapterFeeds } from './decoder.js';
+import type { PolicyVersion } from './types.js';
+
+/** A version with the tensors that steps on it are fed. */
+export interface HeldVersion {
+  readonly number: number;
+  /** Computed over the tensors that are held. */
+  readonly adapterDigest: string;
+  readonly adapter: Adapter;
+  readonly feeds: AdapterFeeds;
+}
+
+/** Tensors over an adapter's own memory, by graph input name. */
+export function adapterFeeds(adapter: Adapter): AdapterFeeds {
+  return Object.fromEntries(
+    [...adapter.tensors].map(([name, { dims, data }]) => [name, new Tensor('float32', data, dims)]),
+  );
+}
+
+export class HeldVersions {
+  readonly #targets: readonly AdapterTarget[];
+  readonly #scale: number;
+  readonly #maximum: number;
+  /** In the order of their arrival. */
+  readonly #held = new Map<number, HeldVersion>();
+  readonly #leases = new Map<HeldVersion, number>();
+  #live: HeldVersion | undefined;
+
+  constructor(targets: readonly AdapterTarget[], scale: number, maximum: number) {
+    this.#targets = targets;
+    this.#scale = scale;
+    this.#maximum = maximum;
+  }
+
+  /** @throws HoneError `INTERNAL` before the first version */
+  get live(): HeldVersion {
+    if (this.#live === undefined) throw new HoneError('INTERNAL', 'no version is live yet');
+    return this.#live;
+  }
+
+  get numbers(): number[] {
+    return [...this.#held.keys()];
+  }
+
+  /**
+   * Whether a further version may come; drops what nobody uses to make room.
+   * @param number the version that would come: no room is needed for one that is held
+   */
+  makeRoomFor(number: number): boolean {
+    if (number === 0 || this.#held.has(number)) return true;
+    for (const version of this.#counted()) {
+      if (this.#counted().length < this.#maximum) break;
+      if (version !== this.#live && !this.#leases.has(version)) this.#held.delete(version.number);
+    }
+    return this.#counted().length < this.#maximum;
+  }
+
+  #counted(): HeldVersion[] {
+    return [...this.#held.values()].filter(({ number }) => number !== 0);
+  }
+
+  /**
+   * Takes a version in; the tensors become the worker's.
+   * @throws HoneError `ADAPTER_INVALID` when the digest is not the one of these tensors; `ADAPTER_MISMATCH` when they
+   * were made for other layers or another scale; `VERSION_NOT_SERVABLE` when other tensors are held under the number
+   */
+  hold({ number, adapterDigest, adapter }: PolicyVersion): HeldVersion {
+    checkAdapter(adapter);
+    checkSameLayers(adapter, zeroAdapter(this.#targets, 1, 1));
+    if (adapter.scale !== this.#scale) {
+      throw new HoneError(
+        'ADAPTER_MISMATCH',
+        `version ${number} has scale ${adapter.scale}, the policy was opened with ${this.#scale}; restart it to change the scale`,
+      );
+    }
+    const digest = digestAdapter(adapter);
+    if (digest !== adapterDigest) {
+      throw new HoneError(
+        'ADAPTER_INVALID',
+        `version ${number} should have digest ${adapterDigest}, but has ${digest}`,
+      );
+    }
+    const known = this.#held.get(number);
+    if (known?.adapterDigest === digest) return known;
+    if (known !== undefined) {
+      throw new HoneError(
+        'VERSION_NOT_SERVABLE',
+        `version ${number} is held already, with digest ${known.adapterDigest}`,
+      );
+    }
+    const held = { number, adapterDigest: digest, adapter, feeds: adapterFeeds(adapter) };
+    this.#held.set(number, held);
+    return held;
+  }
+
+  /** Makes a held version the one for requests that name none. */
+  setLive(version: HeldVersion): void {
+    this.#live = version;
+  }
+
+  /** Gives a version up that shall not serve; those that run on it keep their lease. */
+  drop(version: HeldVersion): void {
+    if (version !== this.#live && !this.#leases.has(version)) this.#held.delete(version.number);
+  }
+
+  /**
+   * Keeps a version, the live one by default, until {@link HeldVersions.release}.
+   * @throws HoneError `VERSION_NOT_SERVABLE`
+   */
+  lease(number?: number): HeldVersion {
+    const version = number === undefined ? this.live : this.#held.get(number);
+    if (version === undefined) {
+      throw new HoneError('VERSION_NOT_SERVABLE', `version ${number} is not held; held are ${this.numbers.join(', ')}`);
+    }
+    this.#leases.set(version, (this.#leases.get(version) ?? 0) + 1);
+    return version;
+  }
+
+  release(version: HeldVersion): void {
+    const leases = (this.#leases.get(version) ?? 0) - 1;
+    if (leases > 0) this.#leases.set(version, leases);
+    else this.#leases.delete(version);
+  }
+}

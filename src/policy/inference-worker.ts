@@ -1,0 +1,111 @@
+/** The thread that serves: sessions, cache, scheduler and sampling live here; one message goes out per step. */
+
+import { parentPort, workerData } from 'node:worker_threads';
+import { HoneError } from '../errors.js';
+import { loadTokenizer } from '../package/index.js';
+import { createDecoder, type Decoder } from './decoder.js';
+import { HeldVersions } from './held-versions.js';
+import type { FromWorker, StepMessage, ToWorker, WorkerSettings } from './messages.js';
+import { Scheduler } from './scheduler.js';
+import { Swapper } from './swapper.js';
+import type { PolicyVersion } from './types.js';
+
+class InferenceWorker {
+  readonly #send: (message: FromWorker) => void;
+  readonly #scheduler: Scheduler;
+  readonly #versions: HeldVersions;
+  readonly #swapper: Swapper;
+  #closing = false;
+  #wake: (() => void) | null = null;
+
+  constructor(
+    send: (message: FromWorker) => void,
+    parts: { readonly scheduler: Scheduler; readonly versions: HeldVersions; readonly swapper: Swapper },
+  ) {
+    this.#send = send;
+    this.#scheduler = parts.scheduler;
+    this.#versions = parts.versions;
+    this.#swapper = parts.swapper;
+  }
+
+  /** Messages arrive during steps; whatever changes state waits for the step's end. */
+  receive(message: ToWorker): void {
+    switch (message.type) {
+      case 'submit':
+        this.#scheduler.submit(message.request, message.completion);
+        break;
+      case 'cancel':
+        this.#scheduler.cancel(message.request);
+        break;
+      case 'swap':
+        this.#swapper.request(message.call, message.version);
+        break;
+      case 'stats':
+        this.#send({
+          type: 'stats',
+          call: message.call,
+          stats: {
+            runningSequences: this.#scheduler.runningSequences,
+            queuedRequests: this.#scheduler.queuedRequests,
+            heldVersions: this.#versions.numbers,
+          },
+        });
+        return;
+      case 'close':
+        this.#closing = true;
+        break;
+    }
+    this.#wake?.();
+  }
+
+  /** Turns until told to close and nothing is left to do. */
+  async run(): Promise<void> {
+    for (;;) {
+      await this.#swapper.proceed();
+      if (this.#scheduler.busy) {
+        const message = await this.#scheduler.turn();
+        if (!isEmpty(message)) this.#send(message);
+      } else if (this.#closing && !this.#swapper.waiting) {
+        return;
+      } else {
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+        this.#wake = null;
+      }
+    }
+  }
+}
+
+function isEmpty({ started, tokens, finished, refused, steps }: StepMessage): boolean {
+  return started.length + tokens.token.length + finished.length + refused.length + steps === 0;
+}
+
+async function openWorker(
+  settings: WorkerSettings,
+  send: (message: FromWorker) => void,
+): Promise<[InferenceWorker, Decoder]> {
+  const { versions: initial, ...limits } = settings;
+  const live = initial[initial.length - 1] as PolicyVersion;
+  const { scale } = live.adapter;
+  const decoder = await createDecoder({ ...limits, scale });
+  const versions = new HeldVersions(decoder.targets, scale, settings.maxLiveVersions);
+  for (const version of initial) versions.setLive(versions.hold(version));
+  const tokenizer = await loadTokenizer(settings.packageDirectory);
+  const scheduler = new Scheduler({ ...limits, decoder, versions, tokenizer });
+  const swapper = new Swapper({ decoder, versions, vocabularySize: settings.vocabularySize, send });
+  return [new InferenceWorker(send, { scheduler, versions, swapper }), decoder];
+}
+
+const port = parentPort;
+if (port === null) throw new HoneError('INTERNAL', 'the inference worker runs in a worker thread only');
+try {
+  const [worker, decoder] = await openWorker(workerData as WorkerSettings, (message) => port.postMessage(message));
+  port.on('message', (message: ToWorker) => worker.receive(message));
+  port.postMessage({ type: 'ready' } satisfies FromWorker);
+  await worker.run();
+  await decoder.close();
+} catch (thrown) {
+  port.postMessage({ type: 'crashed', error: HoneError.from(thrown).toJSON() } satisfies FromWorker);
+}
+port.close();

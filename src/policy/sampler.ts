@@ -1,0 +1,219 @@
+/**
+ * Draws tokens from logits.
+ *
+ * Order: logit bias; repetition penalty (tokens of prompt and completion: a positive logit is divided by it, a negative
+ * one multiplied); presence and frequency penalty (tokens of the completion); temperature; top-k; top-p (the smallest
+ * set of the most probable tokens whose probability reaches p); min-p (at least so much of the largest probability).
+ * What is left is renormalised. Temperature 0 takes the largest penalised logit.
+ *
+ * Two numbers come with each token: its log-softmax at temperature 1 over the raw logits, which is what the learner
+ * computes too, and its log-probability under the distribution that it was drawn from.
+ */
+
+import { HoneError } from '../errors.js';
+import { Random } from './random.js';
+import { TopSelection } from './top-selection.js';
+import type { SamplingSettings, TopLogprob } from './types.js';
+
+/** What {@link Sampler.sample} found; one object per sampler, overwritten by each call. */
+export interface Sampled {
+  token: number;
+  logprob: number;
+  sampledLogprob: number;
+  /** The most probable tokens over the raw logits; empty unless asked for. */
+  top: readonly TopLogprob[];
+}
+
+/** Buffers that all samplers of a thread share. */
+export class SamplingScratch {
+  readonly scores: Float64Array;
+  readonly selection = new TopSelection();
+
+  constructor(vocabularySize: number) {
+    this.scores = new Float64Array(vocabularySize);
+  }
+}
+
+/** How many of the most probable tokens a search for top-p starts with. */
+const firstNucleus = 64;
+
+/** One candidate's sampler: its generator and the tokens that its penalties count. */
+export class Sampler {
+  readonly #settings: SamplingSettings;
+  readonly #scratch: SamplingScratch;
+  readonly #size: number;
+  readonly #random: Random;
+  readonly #bias: readonly (readonly [number, number])[];
+  /** Tokens that the repetition penalty is on; null when it is off. */
+  readonly #seen: Set<number> | null;
+  /** Completion tokens with their counts; null when both penalties are off. */
+  readonly #counts: Map<number, number> | null;
+  /** Whether raw logits over all tokens are what is sampled, up to temperature. */
+  readonly #plain: boolean;
+  readonly #result: Sampled = { token: 0, logprob: 0, sampledLogprob: 0, top: [] };
+
+  /** @param seed 32-bit unsigned; the same seed and logits give the same tokens */
+  constructor(settings: SamplingSettings, promptTokens: readonly number[], seed: number, scratch: SamplingScratch) {
+    this.#settings = settings;
+    this.#scratch = scratch;
+    this.#size = scratch.scores.length;
+    this.#random = new Random(seed);
+    this.#bias = Object.entries(settings.logitBias).map(([token, value]) => [Number(token), value] as const);
+    this.#seen = settings.repetitionPenalty === 1 ? null : new Set(promptTokens);
+    this.#counts = settings.presencePenalty === 0 && settings.frequencyPenalty === 0 ? null : new Map();
+    this.#plain = this.#bias.length === 0 && this.#seen === null && this.#counts === null;
+  }
+
+  /**
+   * Draws from the logits `data[offset .. offset + vocabulary size)`.
+   * @throws HoneError `INTERNAL` when they are not finite
+   */
+  sample(data: Float32Array, offset: number): Sampled {
+    const result = this.#result;
+    const { temperature, topLogprobs } = this.#settings;
+    const maximum = largest(data, offset, this.#size);
+    // At temperature 1 the weights of the raw logits are those to draw from, so that one pass serves both numbers.
+    const total = this.#weigh(data, offset, maximum, 1);
+    if (!Number.isFinite(total)) {
+      throw new HoneError('INTERNAL', 'the model gave logits that are not finite; its weights are damaged');
+    }
+    const logTotal = maximum + Math.log(total);
+    if (this.#plain && temperature === 1) this.#draw(total);
+    else this.#drawAdjusted(data, offset);
+    result.logprob = (data[offset + result.token] as number) - logTotal;
+    result.top = topLogprobs === 0 ? [] : this.#topLogprobs(data, offset, topLogprobs, logTotal);
+    this.#seen?.add(result.token);
+    this.#counts?.set(result.token, (this.#counts.get(result.token) ?? 0) + 1);
+    return result;
+  }
+
+  /** exp((x - maximum) / temperature) into the scratch. @returns their sum */
+  #weigh(values: ArrayLike<number>, offset: number, maximum: number, temperature: number): number {
+    const { scores } = this.#scratch;
+    const inverse = 1 / temperature;
+    let total = 0;
+    for (let i = 0; i < this.#size; i++) {
+      const weight = Math.exp(((values[offset + i] as number) - maximum) * inverse);
+      scores[i] = weight;
+      total += weight;
+    }
+    return total;
+  }
+
+  #drawAdjusted(data: Float32Array, offset: number): void {
+    const { scores } = this.#scratch;
+    const { temperature } = this.#settings;
+    for (let i = 0; i < this.#size; i++) scores[i] = data[offset + i] as number;
+    this.#penalize(scores);
+    const maximum = largest(scores, 0, this.#size);
+    if (temperature === 0) {
+      this.#result.token = scores.indexOf(maximum);
+      this.#result.sampledLogprob = 0;
+      return;
+    }
+    this.#draw(this.#weigh(scores, 0, maximum, temperature));
+  }
+
+  #penalize(scores: Float64Array): void {
+    const { repetitionPenalty, presencePenalty, frequencyPenalty } = this.#settings;
+    for (const [token, value] of this.#bias) scores[token] = (scores[token] as number) + value;
+    for (const token of this.#seen ?? []) {
+      const score = scores[token] as number;
+      scores[token] = score > 0 ? score / repetitionPenalty : score * repetitionPenalty;
+    }
+    for (const [token, count] of this.#counts ?? []) {
+      scores[token] = (scores[token] as number) - presencePenalty - frequencyPenalty * count;
+    }
+  }
+
+  /** Draws by the weights in the scratch, whose largest is 1. */
+  #draw(total: number): void {
+    const { topK, topP, minP } = this.#settings;
+    const truncates = (topK > 0 && topK < this.#size) || topP < 1;
+    if (truncates) this.#drawSelected(total);
+    else if (minP > 0) this.#drawFrom(this.#dropBelow(minP));
+    else this.#drawFrom(total);
+  }
+
+  /** Zeroes weights below a share of the largest. @returns the sum of the others */
+  #dropBelow(minP: number): number {
+    const { scores } = this.#scratch;
+    let total = 0;
+    for (let i = 0; i < this.#size; i++) {
+      const weight = scores[i] as number;
+      if (weight < minP) scores[i] = 0;
+      else total += weight;
+    }
+    return total;
+  }
+
+  /** Inverse distribution function over all tokens, in the order of their ids. */
+  #drawFrom(total: number): void {
+    const { scores } = this.#scratch;
+    let rest = this.#random.uniform() * total;
+    let token = -1;
+    for (let i = 0; i < this.#size; i++) {
+      const weight = scores[i] as number;
+      if (weight === 0) continue;
+      token = i;
+      rest -= weight;
+      if (rest < 0) break;
+    }
+    this.#result.token = token;
+    this.#result.sampledLogprob = Math.log((scores[token] as number) / total);
+  }
+
+  /** The same over the most probable tokens. */
+  #drawSelected(total: number): void {
+    const { topK, topP, minP } = this.#settings;
+    const { scores, selection } = this.#scratch;
+    const limit = topK > 0 ? Math.min(topK, this.#size) : this.#size;
+    let kept = 0;
+    let keptTotal = 0;
+    // top-p is a share of what top-k left; without top-k the nucleus is searched in growing selections.
+    for (let k = topK > 0 ? limit : firstNucleus; ; k *= 8) {
+      selection.select(scores, 0, this.#size, Math.min(k, limit));
+      let available = total;
+      if (topK > 0) {
+        available = 0;
+        for (let i = 0; i < selection.length; i++) available += selection.scores[i] as number;
+      }
+      kept = 0;
+      keptTotal = 0;
+      while (kept < selection.length && (kept === 0 || keptTotal < topP * available)) {
+        keptTotal += selection.scores[kept++] as number;
+      }
+      if (keptTotal >= topP * available || selection.length === limit) break;
+    }
+    const threshold = minP * (selection.scores[0] as number);
+    while (kept > 1 && (selection.scores[kept - 1] as number) < threshold)
+      keptTotal -= selection.scores[--kept] as number;
+    let rest = this.#random.uniform() * keptTotal;
+    let chosen = 0;
+    for (let i = 0; i < kept; i++) {
+      chosen = i;
+      rest -= selection.scores[i] as number;
+      if (rest < 0) break;
+    }
+    this.#result.token = selection.indices[chosen] as number;
+    this.#result.sampledLogprob = Math.log((selection.scores[chosen] as number) / keptTotal);
+  }
+
+  #topLogprobs(data: Float32Array, offset: number, count: number, logTotal: number): TopLogprob[] {
+    const { selection } = this.#scratch;
+    selection.select(data, offset, this.#size, count);
+    return Array.from({ length: selection.length }, (_, i) => ({
+      token: selection.indices[i] as number,
+      logprob: (selection.scores[i] as number) - logTotal,
+    }));
+  }
+}
+
+function largest(values: ArrayLike<number>, offset: number, count: number): number {
+  let maximum = Number.NEGATIVE_INFINITY;
+  for (let i = 0; i < count; i++) {
+    const value = values[offset + i] as number;
+    if (value > maximum) maximum = value;
+  }
+  return maximum;
+}

@@ -1,0 +1,128 @@
+/** One run of the inference worker: a thread that answers calls and sends steps until it is closed or dies. */
+
+import { Worker } from 'node:worker_threads';
+import { HoneError } from '../errors.js';
+import type { FromWorker, StepMessage, ToWorker, WorkerSettings, WorkerStats } from './messages.js';
+import type { CompletionRequest, PolicyVersion, SwapReport } from './types.js';
+
+interface Call {
+  readonly resolve: (value: never) => void;
+  readonly reject: (error: HoneError) => void;
+}
+
+export interface WorkerEvents {
+  readonly onStep: (message: StepMessage) => void;
+  /** Once, after the worker died of itself; every call has been rejected. */
+  readonly onCrash: (error: HoneError) => void;
+}
+
+export class WorkerHandle {
+  readonly #worker: Worker;
+  readonly #events: WorkerEvents;
+  readonly #calls = new Map<number, Call>();
+  readonly #exited: Promise<void>;
+  #nextCall = 0;
+  #closing = false;
+  #crash: HoneError | null = null;
+  /** Resolves when the worker serves. @throws HoneError what kept it from starting */
+  readonly ready: Promise<void>;
+
+  constructor(settings: WorkerSettings, events: WorkerEvents) {
+    this.#events = events;
+    this.#worker = new Worker(new URL('./inference-worker.js', import.meta.url), { workerData: settings });
+    this.ready = new Promise((resolve, reject) => this.#calls.set(-1, { resolve: resolve as Call['resolve'], reject }));
+    this.#exited = new Promise((resolve) => this.#worker.once('exit', () => resolve()));
+    this.#worker.on('message', (message: FromWorker) => this.#receive(message));
+    this.#worker.on('error', (thrown) => this.#noteCrash(HoneError.from(thrown)));
+    this.#worker.on('exit', (status) => this.#onExit(status));
+  }
+
+  submit(request: number, completion: CompletionRequest): void {
+    this.#post({ type: 'submit', request, completion });
+  }
+
+  cancel(request: number): void {
+    this.#post({ type: 'cancel', request });
+  }
+
+  /** @throws HoneError what the worker found wrong, or `WORKER_CRASHED` */
+  swap(version: PolicyVersion): Promise<SwapReport> {
+    return this.#call((call) => ({ type: 'swap', call, version }));
+  }
+
+  /** @throws HoneError `WORKER_CRASHED` */
+  stats(): Promise<WorkerStats> {
+    return this.#call((call) => ({ type: 'stats', call }));
+  }
+
+  /** Lets the worker finish what runs; resolves when its thread has ended. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    this.#post({ type: 'close' });
+    await this.#exited;
+  }
+
+  #post(message: ToWorker): void {
+    this.#worker.postMessage(message);
+  }
+
+  #call<Result>(make: (call: number) => ToWorker): Promise<Result> {
+    if (this.#crash !== null) return Promise.reject(this.#crash);
+    const call = this.#nextCall++;
+    return new Promise((resolve, reject) => {
+      this.#calls.set(call, { resolve: resolve as Call['resolve'], reject });
+      this.#post(make(call));
+    });
+  }
+
+  #receive(message: FromWorker): void {
+    switch (message.type) {
+      case 'step':
+        this.#events.onStep(message);
+        return;
+      case 'ready':
+        this.#settle(-1, (call) => call.resolve(undefined as never));
+        return;
+      case 'swapped':
+        this.#settle(message.call, (call) => call.resolve(message.report as never));
+        return;
+      case 'stats':
+        this.#settle(message.call, (call) => call.resolve(message.stats as never));
+        return;
+      case 'failed':
+        this.#settle(message.call, (call) => call.reject(HoneError.fromJSON(message.error)));
+        return;
+      case 'crashed':
+        this.#noteCrash(HoneError.fromJSON(message.error));
+        return;
+    }
+  }
+
+  #settle(id: number, how: (call: Call) => void): void {
+    const call = this.#calls.get(id);
+    this.#calls.delete(id);
+    if (call !== undefined) how(call);
+  }
+
+  /** The first report is the cause. */
+  #noteCrash(cause: HoneError): void {
+    this.#crash ??= cause;
+  }
+
+  #onExit(status: number): void {
+    if (this.#closing && this.#crash === null && this.#calls.size === 0) return;
+    const starting = this.#calls.get(-1);
+    this.#calls.delete(-1);
+    const cause = this.#crash ?? new HoneError('INTERNAL', `the thread ended with status ${status}`);
+    // What kept it from starting (a graph that cannot be served, an adapter of another model) is for who opened it.
+    starting?.reject(cause);
+    const error = new HoneError('WORKER_CRASHED', `the inference worker crashed: ${cause.message}`, {
+      cause,
+      retryAfterMs: 1000,
+    });
+    this.#crash = error;
+    for (const call of this.#calls.values()) call.reject(error);
+    this.#calls.clear();
+    if (starting === undefined && !this.#closing) this.#events.onCrash(error);
+  }
+}

@@ -1,0 +1,258 @@
+/**
+ * The policy, as seen from the event loop: a bounded queue of requests before an inference worker that is started anew
+ * on the live version when it crashes.
+ */
+
+import { HoneError } from '../errors.js';
+import type { Package } from '../package/types.js';
+import { CompletionStream } from './completion-stream.js';
+import type { StepMessage, WorkerSettings } from './messages.js';
+import { checkPolicyOptions, type PolicyOptions, type PolicySettings } from './options.js';
+import type { CompletionEvent, CompletionRequest, Policy, PolicyStats, PolicyVersion, SwapReport } from './types.js';
+import { WorkerHandle } from './worker-handle.js';
+
+/** Pauses before the restarts that follow each other without a step between; after the last the policy gives up. */
+const restartPausesMs = [0, 100, 1000, 5000, 15_000];
+
+/**
+ * Opens the policy; it serves when this resolves.
+ * @throws HoneError `INVALID_OPTIONS`; `MODEL_INVALID`, `OPERATOR_UNSUPPORTED` for a decoder that cannot be served;
+ * `ADAPTER_INVALID`, `ADAPTER_MISMATCH` for the versions
+ */
+export async function openPolicy(options: PolicyOptions): Promise<Policy> {
+  const policy = new WorkerPolicy(options, checkPolicyOptions(options));
+  await policy.ready();
+  return policy;
+}
+
+class WorkerPolicy implements Policy {
+  readonly #options: PolicyOptions;
+  readonly #settings: PolicySettings;
+  #worker: WorkerHandle;
+  #state: 'serving' | 'restarting' | 'failed' | 'closing' = 'serving';
+  /** Restarts since the last step. */
+  #crashes = 0;
+  #live: PolicyVersion;
+  readonly #streams = new Map<number, CompletionStream>();
+  /** Requests that the worker has not started yet. */
+  readonly #waiting = new Set<number>();
+  #nextRequest = 0;
+  #closed: Promise<void> | null = null;
+  readonly #totals = { generatedTokens: 0, promptTokens: 0, steps: 0 };
+  /** When requests left the queue lately, for the advice when to try again. */
+  #startIntervalMs = 100;
+  #lastStartAt = 0;
+  readonly #promptTokens = new Map<number, number>();
+
+  constructor(options: PolicyOptions, settings: PolicySettings) {
+    this.#options = options;
+    this.#settings = settings;
+    this.#live = options.version;
+    this.#worker = this.#startWorker();
+  }
+
+  ready(): Promise<void> {
+    return this.#worker.ready;
+  }
+
+  async *complete(request: CompletionRequest, signal?: AbortSignal): AsyncIterable<CompletionEvent> {
+    this.#checkOpen();
+    checkRequest(request, this.#options.pkg);
+    if (this.#waiting.size >= this.#settings.maxQueue) throw this.#queueFull();
+    const id = this.#nextRequest++;
+    const stream = new CompletionStream(request.candidates.length, request.sampling.topLogprobs > 0);
+    const cancel = (): void => this.#worker.cancel(id);
+    this.#streams.set(id, stream);
+    this.#waiting.add(id);
+    this.#promptTokens.set(id, request.promptTokens.length);
+    this.#worker.submit(id, request);
+    if (signal?.aborted) cancel();
+    else signal?.addEventListener('abort', cancel, { once: true });
+    try {
+      yield* stream.read();
+    } finally {
+      signal?.removeEventListener('abort', cancel);
+      if (!stream.ended) cancel();
+    }
+  }
+
+  async swap(version: PolicyVersion): Promise<SwapReport> {
+    this.#checkOpen();
+    const report = await this.#worker.swap(version);
+    if (report.probe.verdict !== 'failed') this.#live = version;
+    return report;
+  }
+
+  async stats(): Promise<PolicyStats> {
+    this.#checkOpen();
+    const stats = await this.#worker.stats();
+    return {
+      ...stats,
+      ...this.#totals,
+      queuedRequests: this.#waiting.size,
+      liveVersion: this.#live.number,
+      adapterDigest: this.#live.adapterDigest,
+    };
+  }
+
+  /** Refuses new requests, lets those that run come to their end, ends the worker. Idempotent. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    this.#state = 'closing';
+    await this.#worker.close();
+    const error = new HoneError('DRAINING', 'the policy was closed');
+    for (const stream of this.#streams.values()) stream.fail(error);
+  }
+
+  #startWorker(): WorkerHandle {
+    const { pkg, held = [] } = this.#options;
+    const { maxQueue: _, ...settings } = this.#settings;
+    const workerSettings: WorkerSettings = {
+      ...settings,
+      packageDirectory: pkg.directory,
+      modelPath: pkg.modelPath,
+      contextLength: pkg.config.contextLength,
+      vocabularySize: pkg.config.vocabularySize,
+      eosTokenIds: pkg.config.eosTokenIds,
+      versions: this.#versionsToHold(held),
+    };
+    return new WorkerHandle(workerSettings, {
+      onStep: (message) => this.#onStep(message),
+      onCrash: (error) => this.#onCrash(error),
+    });
+  }
+
+  /** The live version last; version 0, wherever it was seen, stays servable. */
+  #versionsToHold(held: readonly PolicyVersion[]): PolicyVersion[] {
+    const others = [...held, this.#options.version].filter(
+      ({ number }, i, all) =>
+        number !== this.#live.number &&
+        (held.some((kept) => kept.number === number) || number === 0) &&
+        all.findIndex((other) => other.number === number) === i,
+    );
+    return [...others, this.#live];
+  }
+
+  #onStep(message: StepMessage): void {
+    this.#crashes = 0;
+    this.#totals.steps += message.steps;
+    for (const { request, version, adapterDigest } of message.started) {
+      this.#noteStart(request);
+      this.#streams.get(request)?.start(version, adapterDigest);
+    }
+    const { request, candidate, token, text, logprob, sampledLogprob, top } = message.tokens;
+    this.#totals.generatedTokens += token.length;
+    for (let i = 0; i < token.length; i++) {
+      this.#streams.get(request[i] as number)?.add({
+        candidate: candidate[i] as number,
+        token: token[i] as number,
+        text: text[i] as string,
+        logprob: logprob[i] as number,
+        sampledLogprob: sampledLogprob[i] as number,
+        top: top[i],
+      });
+    }
+    for (const { request: id, text: rest, candidate: index, reason, endOfSequence } of message.finished) {
+      const stream = this.#streams.get(id);
+      stream?.finish({ candidate: index, reason, endOfSequence }, rest);
+      if (stream?.ended) this.#forget(id);
+    }
+    for (const { request: id, error } of message.refused) {
+      this.#streams.get(id)?.fail(HoneError.fromJSON(error));
+      this.#forget(id);
+    }
+  }
+
+  #noteStart(request: number): void {
+    this.#waiting.delete(request);
+    this.#totals.promptTokens += this.#promptTokens.get(request) ?? 0;
+    const now = performance.now();
+    const interval = Math.min(now - this.#lastStartAt, 10_000);
+    if (this.#lastStartAt > 0) this.#startIntervalMs += 0.1 * (interval - this.#startIntervalMs);
+    this.#lastStartAt = now;
+  }
+
+  #forget(request: number): void {
+    this.#streams.delete(request);
+    this.#waiting.delete(request);
+    this.#promptTokens.delete(request);
+  }
+
+  #onCrash(error: HoneError): void {
+    for (const [id, stream] of this.#streams) {
+      stream.fail(error);
+      this.#forget(id);
+    }
+    this.#state = 'restarting';
+    this.#options.onRestart?.(error);
+    void this.#restart();
+  }
+
+  async #restart(): Promise<void> {
+    while (this.#state === 'restarting') {
+      const pause = restartPausesMs[this.#crashes++];
+      if (pause === undefined) {
+        this.#state = 'failed';
+        return;
+      }
+      if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause));
+      if (this.#state !== 'restarting') return;
+      this.#worker = this.#startWorker();
+      try {
+        await this.#worker.ready;
+        if (this.#state === 'restarting') this.#state = 'serving';
+      } catch {
+        // The next pause is longer.
+      }
+    }
+  }
+
+  #checkOpen(): void {
+    switch (this.#state) {
+      case 'closing':
+        throw new HoneError('DRAINING', 'the policy is closing');
+      case 'restarting':
+        throw new HoneError('WORKER_CRASHED', 'the inference worker is being restarted', { retryAfterMs: 1000 });
+      case 'failed':
+        throw new HoneError('WORKER_CRASHED', 'the inference worker crashed again and again; restart the server');
+      case 'serving':
+        return;
+    }
+  }
+
+  #queueFull(): HoneError {
+    const { maxQueue } = this.#settings;
+    return new HoneError('QUEUE_FULL', `${maxQueue} requests are waiting already; try again later`, {
+      retryAfterMs: Math.round(Math.min(Math.max(this.#startIntervalMs * maxQueue * 0.5, 100), 30_000)),
+    });
+  }
+}
+
+/** What would disturb the worker; the rest of a request was checked by whoever made it. */
+function checkRequest({ promptTokens, candidates, sampling }: CompletionRequest, { config }: Package): void {
+  const refuse = (field: string, description: string): never => {
+    throw new HoneError('INVALID_REQUEST', `${field}: ${description}`, { violations: [{ field, description }] });
+  };
+  const isToken = (token: number): boolean => Number.isInteger(token) && token >= 0 && token < config.vocabularySize;
+  if (promptTokens.length === 0) refuse('prompt', 'holds no token');
+  if (candidates.length === 0) refuse('n', 'must be at least 1');
+  if (!promptTokens.every(isToken)) refuse('prompt', `holds a token outside 0..${config.vocabularySize - 1}`);
+  if (!Object.keys(sampling.logitBias).every((token) => isToken(Number(token)))) {
+    refuse('logit_bias', `names a token outside 0..${config.vocabularySize - 1}`);
+  }
+  if (promptTokens.length >= config.contextLength) {
+    throw new HoneError(
+      'PROMPT_TOO_LONG',
+      `the prompt has ${promptTokens.length} tokens and leaves no room in a context of ${config.contextLength}`,
+      { violations: [{ field: 'prompt', description: 'is too long' }] },
+    );
+  }
+}
