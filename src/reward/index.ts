@@ -1,0 +1,1 @@
+export { defaultRewardSettings, type FoldableScore, foldReward, type RewardSettings } from './fold.js';
