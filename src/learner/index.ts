@@ -1,4 +1,6 @@
 export { AdamW, type AdamWSettings, type AdamWState, type StepOutcome, warmUp } from './adamw.js';
+export { isHeldOut } from './holdout.js';
+export { acquireLockFile, type LockFile } from './lock-file.js';
 export { addCopgObjective, addCrossEntropy, addRowLogprobs, linearForm, summarize } from './objective.js';
 export {
   createOnnxEngine,
@@ -8,5 +10,7 @@ export {
   trainingProbeSizes,
 } from './onnx-engine.js';
 export { type PackedRows, packRows } from './packing.js';
+export { checkLearnerSettings, type LearnerSettingsInput } from './settings.js';
+export { type LearnerOptions, LearnerSupervisor, type SupervisorReport, startLearner } from './supervisor.js';
 export { tokenLogprobs, toTrainingGraph } from './training-graph.js';
 export type * from './types.js';

@@ -84,6 +84,8 @@ export interface LearnerStart {
   readonly directory: string;
   readonly settings: LearnerSettings;
   readonly liveVersion: number;
+  /** Where the live version's adapter lies; null is the zero adapter. */
+  readonly adapterPath: string | null;
 }
 
 export type LearnerCommand =

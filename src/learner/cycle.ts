@@ -1,0 +1,112 @@
+/** One step of learning: sample groups, complete them with the reference, CoPG, AdamW. */
+
+import type { AdamW } from './adamw.js';
+import type { ExperienceBuffer, Member } from './buffer.js';
+import { createRandom } from './random.js';
+import { sampleGroups } from './sampler.js';
+import type { CopgResult, LearnerSettings, Parameters, TrainingEngine, TrainingRow } from './types.js';
+import type { ValueBaseline } from './value-baseline.js';
+
+export interface CycleOptions {
+  readonly engine: TrainingEngine;
+  readonly optimizer: Pick<AdamW, 'step'>;
+  readonly buffer: ExperienceBuffer;
+  readonly baseline: ValueBaseline;
+  /** Trained in place. */
+  readonly parameters: Parameters;
+  /** The policy that KL is measured against. */
+  readonly reference: Parameters;
+  readonly settings: LearnerSettings;
+}
+
+/** What one step did. */
+export interface StepReport {
+  /** Completions in the batch. */
+  readonly rows: number;
+  /** False when loss or gradient were not finite and nothing moved. */
+  readonly applied: boolean;
+  readonly loss: number;
+  readonly meanReward: number;
+  /** Mean h of the batch, nats per completion. */
+  readonly kl: number;
+  /** Mean h of the completions that were pushed down; null when there was none. */
+  readonly belowMeanH: number | null;
+  readonly gradientNorm: number;
+}
+
+/**
+ * Runs one step.
+ * @param number of the step: its random draws follow from it and the seed
+ * @returns null when every completion is used up
+ */
+export async function learnStep(options: CycleOptions, number: number): Promise<StepReport | null> {
+  const { engine, optimizer, buffer, baseline, parameters, settings } = options;
+  const random = createRandom(settings.seed ^ Math.imul(number + 1, 0x9e3779b1));
+  const members: Member[] = [];
+  const groups: number[] = [];
+  for (const [index, group] of sampleGroups(buffer, settings, random).entries()) {
+    for (const member of group) {
+      members.push(member);
+      groups.push(index);
+    }
+  }
+  if (members.length === 0) return null;
+  await addReference(engine, members, options.reference);
+  const referenceLogprobs = members.map((member) => member.referenceLogprob ?? 0);
+  const rewards = members.map((member) => member.reward);
+  const result = await engine.copg(
+    {
+      rows: members.map(toRow),
+      groups,
+      rewards,
+      referenceLogprobs,
+      values: members.map(({ group }) => baseline.value(group.key, group.promptTokens)),
+      beta: settings.beta,
+    },
+    parameters,
+  );
+  const h = members.map((_, i) => (result.logprobs[i] ?? Number.NaN) - (referenceLogprobs[i] ?? Number.NaN));
+  const finite = Number.isFinite(result.loss) && h.every(Number.isFinite);
+  const { norm, applied } = finite
+    ? optimizer.step(parameters, result.gradients)
+    : { norm: Number.NaN, applied: false };
+  if (applied) {
+    baseline.observe(
+      members.map(({ group, reward }, i) => ({
+        groupKey: group.key,
+        promptTokens: group.promptTokens,
+        residual: reward - settings.beta * (h[i] as number),
+      })),
+    );
+  }
+  return {
+    rows: members.length,
+    applied,
+    loss: result.loss,
+    meanReward: average(rewards),
+    kl: average(h),
+    belowMeanH: pushedDown(h, result),
+    gradientNorm: norm,
+  };
+}
+
+/** The reference never moves, so each completion is evaluated under it once. */
+async function addReference(engine: TrainingEngine, members: readonly Member[], reference: Parameters): Promise<void> {
+  const missing = members.filter((member) => member.referenceLogprob === undefined);
+  if (missing.length === 0) return;
+  const logprobs = await engine.logProbabilities(missing.map(toRow), reference);
+  for (const [i, member] of missing.entries()) member.referenceLogprob = logprobs[i] ?? Number.NaN;
+}
+
+function toRow({ group, completionTokens }: Member): TrainingRow {
+  return { promptTokens: group.promptTokens, completionTokens };
+}
+
+function pushedDown(h: readonly number[], { weights }: CopgResult): number | null {
+  const below = h.filter((_, i) => (weights[i] ?? 0) < 0);
+  return below.length === 0 ? null : average(below);
+}
+
+function average(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}

@@ -1,0 +1,63 @@
+/**
+ * Entry of the learner process: a child of the server, started by `supervisor.ts`, that speaks {@link LearnerCommand} and
+ * {@link LearnerEvent} over its channel. It runs at the lowest priority and never outlives the channel.
+ */
+
+import { constants, setPriority } from 'node:os';
+import { join } from 'node:path';
+import { HoneError } from '../errors.js';
+import { openReplayReader } from '../replay/index.js';
+import { acquireLockFile } from './lock-file.js';
+import { createOnnxEngine } from './onnx-engine.js';
+import { LearnerRunner } from './runner.js';
+import type { LearnerCommand, LearnerEvent, LearnerStart } from './types.js';
+
+setPriority(constants.priority.PRIORITY_LOW);
+// Without its server it has no purpose; what it learned is in the checkpoint.
+process.once('disconnect', () => process.exit(0));
+
+/** Commands that came before the runner was ready. */
+const waiting: LearnerCommand[] = [];
+let runner: LearnerRunner | undefined;
+let started = false;
+
+process.on('message', (command: LearnerCommand) => {
+  if (command.type === 'start') {
+    if (started) return;
+    started = true;
+    work(command).then(
+      () => process.exit(0),
+      (thrown: unknown) => {
+        const { code, message } = HoneError.from(thrown);
+        send({ type: 'failed', code, message }, () => process.exit(1));
+      },
+    );
+  } else if (runner === undefined) {
+    if (command.type === 'stop' && !started) process.exit(0);
+    waiting.push(command);
+  } else {
+    runner.handle(command);
+  }
+});
+
+async function work(start: LearnerStart): Promise<void> {
+  const lock = acquireLockFile(join(start.directory, 'learner.lock'));
+  try {
+    const { packageDirectory, settings } = start;
+    const { rank, scale, threads } = settings;
+    const engine = await createOnnxEngine({ packageDirectory, rank, scale, threads });
+    const reader = openReplayReader(start.replayPath);
+    runner = new LearnerRunner({ start, engine, reader, send });
+    for (const command of waiting) runner.handle(command);
+    await runner.run();
+    reader.close();
+    await engine.close();
+  } finally {
+    lock.release();
+  }
+}
+
+function send(event: LearnerEvent, then?: () => void): void {
+  if (process.connected) process.send?.(event, undefined, undefined, () => then?.());
+  else then?.();
+}

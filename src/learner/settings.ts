@@ -1,0 +1,51 @@
+/** The learner's settings: defaults, ranges, and what may not be combined. */
+
+import { z } from 'zod';
+import { HoneError } from '../errors.js';
+import type { LearnerSettings } from './types.js';
+
+const count = z.int().min(1);
+const share = z.number().min(0).max(1);
+
+const schema = z.strictObject({
+  rank: count.max(256).default(8),
+  scale: z.number().positive().default(2),
+  learningRate: z.number().positive().max(1).default(1.5e-3),
+  adamBeta1: z.number().min(0).lt(1).default(0.9),
+  adamBeta2: z.number().min(0).lt(1).default(0.99),
+  warmupSteps: z.int().min(0).default(8),
+  clipNorm: z.number().positive().default(1),
+  beta: z.number().positive().default(0.03),
+  groupsPerStep: count.default(8),
+  groupSize: count.default(8),
+  replayRatio: count.default(3),
+  newestShare: share.default(0.5),
+  maxStaleness: z.int().min(0).default(15),
+  scoresPerRound: count.default(64),
+  holdoutShare: z.number().min(0).lt(1).default(0),
+  threads: count.default(1),
+  seed: z.int().min(0).max(0xffffffff).default(1),
+});
+
+/** Settings as a user gives them: what is absent takes its default. */
+export type LearnerSettingsInput = Partial<{
+  -readonly [Name in keyof LearnerSettings]: LearnerSettings[Name] | undefined;
+}>;
+
+/**
+ * Complete, checked settings.
+ * @throws HoneError `INVALID_OPTIONS` with a violation per setting at fault
+ */
+export function checkLearnerSettings(input: LearnerSettingsInput = {}): LearnerSettings {
+  const result = schema.safeParse(input);
+  if (result.success) return result.data;
+  const violations = result.error.issues.map((issue) => ({
+    field: `learner.${issue.path.join('.')}`,
+    description: issue.message,
+  }));
+  throw new HoneError(
+    'INVALID_OPTIONS',
+    `the learner's settings are not valid: ${violations.map((v) => `${v.field}: ${v.description}`).join('; ')}`,
+    { violations },
+  );
+}

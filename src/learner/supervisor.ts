@@ -1,0 +1,202 @@
+/**
+ * The learner process as the server holds it: started, watched, started again with growing delays when it dies, and
+ * ended with the server. Nothing that happens in the child reaches serving but its messages.
+ */
+
+import { type ChildProcess, fork } from 'node:child_process';
+import type { LearnerCommand, LearnerEvent, LearnerProgress, LearnerStart, LearnerState } from './types.js';
+
+export interface LearnerOptions extends Omit<LearnerStart, 'type'> {
+  /** Heap of the process; past it the process ends and is started again. Default 1024. */
+  readonly maxHeapMb?: number;
+  /** Delay before the first restart; it doubles with each that follows. Default 1000. */
+  readonly restartAfterMs?: number;
+  /** Longest delay; a learner that lived so long begins at the first delay again. Default 60 000. */
+  readonly maxRestartAfterMs?: number;
+  /** How long stopping waits for the step in flight before the process is killed. Default 10 000. */
+  readonly stopGraceMs?: number;
+}
+
+/** What the learner is doing, for status. */
+export interface SupervisorReport extends Omit<LearnerProgress, 'state'> {
+  readonly state: LearnerState | 'paused';
+  /** Times the process died and was started again. */
+  readonly restarts: number;
+}
+
+/** Starts the learner process. Its first `ready` event says that it waits for scores. */
+export function startLearner(options: LearnerOptions): LearnerSupervisor {
+  const supervisor = new LearnerSupervisor(options);
+  supervisor.spawn();
+  return supervisor;
+}
+
+const stderrKept = 2000;
+
+export class LearnerSupervisor {
+  readonly #options: LearnerOptions;
+  readonly #listeners: ((event: LearnerEvent) => void)[] = [];
+  #head: Pick<LearnerStart, 'liveVersion' | 'adapterPath'>;
+  #child: ChildProcess | undefined;
+  #exited: Promise<void> = Promise.resolve();
+  #timer: NodeJS.Timeout | undefined;
+  #state: LearnerState = 'starting';
+  #wanted: 'running' | 'paused' | 'closed' = 'running';
+  #progress: Omit<LearnerProgress, 'state'> = {
+    steps: 0,
+    droppedSteps: 0,
+    rounds: 0,
+    scoresSeen: 0,
+    lastSequence: 0,
+    loss: null,
+    meanReward: null,
+    kl: null,
+    belowMeanH: null,
+    gradientNorm: null,
+    stepMs: null,
+  };
+  #restarts = 0;
+  #failuresInARow = 0;
+
+  /** Use {@link startLearner}. */
+  constructor(options: LearnerOptions) {
+    this.#options = options;
+    this.#head = { liveVersion: options.liveVersion, adapterPath: options.adapterPath };
+  }
+
+  /** Process id while there is one. */
+  get pid(): number | undefined {
+    return this.#child?.pid;
+  }
+
+  report(): SupervisorReport {
+    const paused = this.#wanted === 'paused' && this.#state === 'off';
+    return { ...this.#progress, state: paused ? 'paused' : this.#state, restarts: this.#restarts };
+  }
+
+  onEvent(listener: (event: LearnerEvent) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** The head moved: train on from these weights. `adapterPath` null is the zero adapter. */
+  live(version: number, adapterPath: string | null, rolledBack: boolean): void {
+    this.#head = { liveVersion: version, adapterPath };
+    this.#send({ type: 'live', version, adapterPath, rolledBack });
+  }
+
+  /** The store has changed up to this sequence number. */
+  changed(sequence: number): void {
+    this.#send({ type: 'changed', sequence });
+  }
+
+  /** Finishes the step in flight, writes the checkpoint and ends the process. */
+  async pause(): Promise<void> {
+    if (this.#wanted === 'running') this.#wanted = 'paused';
+    await this.#stop();
+  }
+
+  /** Starts the process again after {@link pause}. */
+  async resume(): Promise<void> {
+    if (this.#wanted !== 'paused') return;
+    this.#wanted = 'running';
+    await this.#exited;
+    if (this.#wanted === 'running' && this.#child === undefined) this.spawn();
+  }
+
+  /** Ends the process for good; resolves when it is gone. Idempotent. */
+  async close(): Promise<void> {
+    this.#wanted = 'closed';
+    await this.#stop();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Starts the process; part of {@link startLearner}. */
+  spawn(): void {
+    const { maxHeapMb = 1024, packageDirectory, packageDigest, replayPath, directory, settings } = this.#options;
+    // Not detached: a session of its own would have a scheduling group of its own, where nice no longer protects us.
+    const child = fork(new URL('./process.js', import.meta.url), {
+      execArgv: [`--max-old-space-size=${maxHeapMb}`],
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    });
+    this.#child = child;
+    this.#setState('starting');
+    const startedAtMs = performance.now();
+    let stderr = '';
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+      stderr = (stderr + text).slice(-stderrKept);
+    });
+    child.on('message', (event: LearnerEvent) => this.#hear(event));
+    this.#exited = new Promise((resolve) => {
+      const ended = (reason: string): void => {
+        if (this.#child !== child) return;
+        this.#child = undefined;
+        this.#ended(reason, stderr.trim(), performance.now() - startedAtMs);
+        resolve();
+      };
+      child.once('error', (error) => ended(error.message));
+      child.once('close', (code, signal) => ended(signal === null ? `exit code ${code}` : `signal ${signal}`));
+    });
+    this.#send({ type: 'start', packageDirectory, packageDigest, replayPath, directory, settings, ...this.#head });
+  }
+
+  #send(command: LearnerCommand): void {
+    // A message to a process that is dying is lost: the next one starts from the head and reads the store anew.
+    if (this.#child?.connected) this.#child.send(command, () => undefined);
+  }
+
+  #hear(event: LearnerEvent): void {
+    if (event.type === 'progress') {
+      const { state, ...figures } = event.progress;
+      this.#state = state;
+      this.#progress = figures;
+    }
+    this.#emit(event);
+  }
+
+  #ended(reason: string, stderr: string, livedMs: number): void {
+    if (this.#wanted !== 'running') {
+      this.#setState('off');
+      return;
+    }
+    const { restartAfterMs = 1000, maxRestartAfterMs = 60_000 } = this.#options;
+    this.#failuresInARow = livedMs >= maxRestartAfterMs ? 1 : this.#failuresInARow + 1;
+    const delayMs = Math.min(maxRestartAfterMs, restartAfterMs * 2 ** (this.#failuresInARow - 1));
+    this.#setState('crashed');
+    const detail = stderr === '' ? '' : `: ${stderr}`;
+    this.#emit({
+      type: 'failed',
+      code: 'WORKER_CRASHED',
+      message: `the learner ended (${reason}) and starts again in ${delayMs} ms${detail}`,
+    });
+    this.#timer = setTimeout(() => {
+      this.#restarts += 1;
+      this.spawn();
+    }, delayMs);
+  }
+
+  async #stop(): Promise<void> {
+    clearTimeout(this.#timer);
+    const child = this.#child;
+    if (child === undefined) {
+      this.#setState('off');
+      return;
+    }
+    this.#send({ type: 'stop' });
+    const killing = setTimeout(() => child.kill('SIGKILL'), this.#options.stopGraceMs ?? 10_000);
+    await this.#exited;
+    clearTimeout(killing);
+  }
+
+  #setState(state: LearnerState): void {
+    if (this.#state === state) return;
+    this.#state = state;
+    this.#emit({ type: 'progress', progress: { ...this.#progress, state } });
+  }
+
+  #emit(event: LearnerEvent): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+}

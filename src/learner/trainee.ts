@@ -1,0 +1,162 @@
+/**
+ * The weights in training with everything that belongs to them: optimizer, baseline, the head that they come from, and
+ * the candidates made of them that have not become the head yet.
+ */
+
+import { HoneError } from '../errors.js';
+import {
+  type Adapter,
+  type AdapterTarget,
+  checkSameLayers,
+  digestAdapter,
+  readAdapter,
+  zeroAdapter,
+} from '../versions/index.js';
+import { AdamW, warmUp } from './adamw.js';
+import type { Checkpoint } from './checkpoint.js';
+import { initialParameters, toAdapter, toParameters } from './initialization.js';
+import type { LearnerSettings, Parameters } from './types.js';
+import { RunningMeanBaseline, type ValueBaseline } from './value-baseline.js';
+
+export class Trainee {
+  readonly #settings: LearnerSettings;
+  readonly #targets: readonly AdapterTarget[];
+  readonly #zero: Adapter;
+  /** The zero adapter: what KL is measured against. */
+  readonly reference: Parameters;
+  #parameters: Parameters;
+  #optimizer: AdamW;
+  #baseline: ValueBaseline = new RunningMeanBaseline();
+  #liveVersion = -1;
+  #liveDigest = '';
+  #candidates: string[] = [];
+
+  constructor(targets: readonly AdapterTarget[], settings: LearnerSettings) {
+    this.#settings = settings;
+    this.#targets = targets;
+    this.#zero = zeroAdapter(targets, settings.rank, settings.scale);
+    this.reference = toParameters(this.#zero);
+    this.#parameters = new Map();
+    this.#optimizer = this.#newOptimizer();
+  }
+
+  /** Trained in place. */
+  get parameters(): Parameters {
+    return this.#parameters;
+  }
+
+  get optimizer(): AdamW {
+    return this.#optimizer;
+  }
+
+  get baseline(): ValueBaseline {
+    return this.#baseline;
+  }
+
+  /** A copy of the weights as they are. */
+  adapter(): Adapter {
+    return toAdapter(this.#parameters, this.#settings.rank, this.#settings.scale);
+  }
+
+  /** Remembers that an adapter with this digest was offered as a version. */
+  offered(digest: string): void {
+    this.#candidates = [...this.#candidates.slice(-15), digest];
+  }
+
+  /**
+   * Follows the head. One that was made of these weights changes nothing: they may be ahead of it by now. Any other
+   * replaces them; so does a later version with the weights of an older one, for that is a rollback.
+   * @param version its number
+   * @param adapterPath directory of the head's adapter; null is the zero adapter
+   * @param fromCheckpoint continue with this where the head is the one that it was written under
+   * @returns whether the weights are still the ones from before (or from the checkpoint)
+   * @throws HoneError `ADAPTER_INVALID`, `ADAPTER_MISMATCH`
+   */
+  async follow(
+    version: number,
+    adapterPath: string | null,
+    rolledBack: boolean,
+    fromCheckpoint?: Checkpoint,
+  ): Promise<boolean> {
+    const { adapter, digest } =
+      adapterPath === null
+        ? { adapter: this.#zero, digest: digestAdapter(this.#zero) }
+        : await readAdapter(adapterPath);
+    if (fromCheckpoint !== undefined && this.#fits(fromCheckpoint)) this.#restore(fromCheckpoint);
+    const offer = this.#candidates.indexOf(digest);
+    const unmoved = version === this.#liveVersion && digest === this.#liveDigest;
+    const continues = !rolledBack && (unmoved || offer >= 0);
+    if (!continues) this.#reset(adapterPath === null ? null : adapter);
+    // What was offered before the new head is no longer on its way.
+    else this.#candidates = this.#candidates.slice(offer + 1);
+    this.#liveVersion = version;
+    this.#liveDigest = digest;
+    return continues;
+  }
+
+  /** What a checkpoint must hold of this. */
+  state() {
+    const { step, moments } = this.#optimizer.state();
+    return {
+      moments,
+      parameters: this.#parameters,
+      state: {
+        rank: this.#settings.rank,
+        scale: this.#settings.scale,
+        liveVersion: this.#liveVersion,
+        liveDigest: this.#liveDigest,
+        candidateDigests: this.#candidates,
+        optimizerStep: step,
+        baseline: this.#baseline.state(),
+      },
+    };
+  }
+
+  #reset(adapter: Adapter | null): void {
+    const { rank, scale, seed } = this.#settings;
+    if (adapter === null) {
+      this.#parameters = initialParameters(this.#targets, rank, seed);
+    } else {
+      checkSameLayers(adapter, this.#zero);
+      if (adapter.rank !== rank || adapter.scale !== scale) {
+        throw new HoneError(
+          'ADAPTER_MISMATCH',
+          `the live adapter has rank ${adapter.rank} and scale ${adapter.scale}, the learner is set to ${rank} and ` +
+            `${scale}; set the learner to the adapter's, or roll back to a version without one`,
+        );
+      }
+      this.#parameters = toParameters(adapter);
+    }
+    this.#optimizer = this.#newOptimizer();
+    this.#baseline = new RunningMeanBaseline();
+    this.#candidates = [];
+  }
+
+  #fits({ state, parameters }: Checkpoint): boolean {
+    return (
+      state.rank === this.#settings.rank &&
+      state.scale === this.#settings.scale &&
+      parameters.size === this.reference.size &&
+      [...this.reference].every(([name, { dims }]) => String(parameters.get(name)?.dims) === String(dims))
+    );
+  }
+
+  #restore({ state, parameters, moments }: Checkpoint): void {
+    this.#parameters = parameters;
+    this.#optimizer.restore({ step: state.optimizerStep, moments: new Map(moments) });
+    this.#baseline.restore(state.baseline);
+    this.#liveVersion = state.liveVersion;
+    this.#liveDigest = state.liveDigest;
+    this.#candidates = [...state.candidateDigests];
+  }
+
+  #newOptimizer(): AdamW {
+    const { learningRate, adamBeta1, adamBeta2, warmupSteps, clipNorm } = this.#settings;
+    return new AdamW({
+      learningRate: warmUp(learningRate, warmupSteps),
+      beta1: adamBeta1,
+      beta2: adamBeta2,
+      clipNorm,
+    });
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * The smallest policy that CoPG can train, with exact gradients: three arms, logits = scale * A B from a LoRA pair of one
+ * linear layer with one input. A completion is one token, the arm; the prompt does not matter.
+ */
+
+import { linearForm, summarize } from '../../../src/learner/index.js';
+import type { CopgBatch, CopgResult, Parameters, TrainingEngine, TrainingRow } from '../../../src/learner/types.js';
+import type { AdapterTarget } from '../../../src/versions/index.js';
+
+export class BanditEngine implements TrainingEngine {
+  readonly name = 'bandit';
+  readonly targets: readonly AdapterTarget[] = [{ module: 'bandit', inFeatures: 1, outFeatures: 3 }];
+  readonly #scale: number;
+  /** Batches so far, for the tests to look at. */
+  readonly batches: CopgBatch[] = [];
+  /** Set to make the next gradients useless. */
+  poisoned = false;
+  /** Rows whose log-probabilities were asked for. */
+  evaluatedRows = 0;
+
+  constructor(scale: number) {
+    this.#scale = scale;
+  }
+
+  logits(parameters: Parameters): [number, number, number] {
+    const a = parameters.get('bandit.lora_A')?.data ?? [];
+    const b = parameters.get('bandit.lora_B')?.data ?? [];
+    const logits: [number, number, number] = [0, 0, 0];
+    for (let r = 0; r < a.length; r++) {
+      for (const k of [0, 1, 2] as const) logits[k] += this.#scale * (a[r] as number) * (b[r * 3 + k] as number);
+    }
+    return logits;
+  }
+
+  probabilities(parameters: Parameters): number[] {
+    const powers = this.logits(parameters).map(Math.exp);
+    const total = powers.reduce((sum, power) => sum + power, 0);
+    return powers.map((power) => power / total);
+  }
+
+  async logProbabilities(rows: readonly TrainingRow[], parameters: Parameters): Promise<Float32Array> {
+    this.evaluatedRows += rows.length;
+    return this.#logprobs(rows, parameters);
+  }
+
+  async copg(batch: CopgBatch, parameters: Parameters): Promise<CopgResult> {
+    this.batches.push(batch);
+    const form = linearForm(batch);
+    const logprobs = this.#logprobs(batch.rows, parameters);
+    const rows = batch.rows.length;
+    const residuals = logprobs.map(
+      (logprob, i) => (batch.rewards[i] as number) - batch.beta * (logprob - (batch.referenceLogprobs[i] as number)),
+    );
+    const advantages = residuals.map((residual, i) => {
+      let mean = 0;
+      for (let j = 0; j < rows; j++) mean += (form.groupMean[i * rows + j] as number) * (residuals[j] as number);
+      return residual - mean - (form.baselines[i] as number);
+    });
+    const pi = this.probabilities(parameters);
+    const dLogits = [0, 0, 0];
+    let surrogate = 0;
+    for (const [i, { completionTokens }] of batch.rows.entries()) {
+      const weight = (form.coefficients[i] as number) * (advantages[i] as number);
+      surrogate -= weight * (logprobs[i] as number);
+      for (const k of [0, 1, 2]) {
+        dLogits[k] = (dLogits[k] as number) - weight * ((completionTokens[0] === k ? 1 : 0) - (pi[k] as number));
+      }
+    }
+    const gradients = this.#chain(parameters, dLogits);
+    if (this.poisoned) for (const gradient of gradients.values()) gradient[0] = Number.NaN;
+    return { surrogate, ...summarize(advantages, form, batch.beta), logprobs, gradients };
+  }
+
+  async close(): Promise<void> {}
+
+  #logprobs(rows: readonly TrainingRow[], parameters: Parameters): Float32Array {
+    const pi = this.probabilities(parameters);
+    return Float32Array.from(rows, ({ completionTokens }) => Math.log(pi[completionTokens[0] as number] as number));
+  }
+
+  #chain(parameters: Parameters, dLogits: readonly number[]): Map<string, Float32Array> {
+    const a = parameters.get('bandit.lora_A')?.data ?? new Float32Array();
+    const b = parameters.get('bandit.lora_B')?.data ?? new Float32Array();
+    const dA = new Float32Array(a.length);
+    const dB = new Float32Array(b.length);
+    for (let r = 0; r < a.length; r++) {
+      for (const k of [0, 1, 2]) {
+        const d = this.#scale * (dLogits[k] as number);
+        dA[r] = (dA[r] as number) + d * (b[r * 3 + k] as number);
+        dB[r * 3 + k] = d * (a[r] as number);
+      }
+    }
+    return new Map([
+      ['bandit.lora_A', dA],
+      ['bandit.lora_B', dB],
+    ]);
+  }
+}

@@ -1,0 +1,98 @@
+import { expect, test } from 'vitest';
+import { ExperienceBuffer } from '../../../src/learner/buffer.js';
+import { type CycleOptions, learnStep } from '../../../src/learner/cycle.js';
+import { AdamW, warmUp } from '../../../src/learner/index.js';
+import { initialParameters, toParameters } from '../../../src/learner/initialization.js';
+import type { LearnerSettings } from '../../../src/learner/types.js';
+import { RunningMeanBaseline } from '../../../src/learner/value-baseline.js';
+import { zeroAdapter } from '../../../src/versions/index.js';
+import { BanditEngine } from './bandit-engine.js';
+import { openExperience, type Sample, settings } from './experience.js';
+
+/** Section 4 of the paper with rewards scaled into [0, 1]: only R/beta matters. */
+const armRewards = [1, 0.8, 0.4];
+const optimum = [0.7054, 0.2595, 0.0351];
+
+async function bandit(samples: readonly Sample[], over: Partial<LearnerSettings> = {}) {
+  const { add, reader } = await openExperience();
+  await add(samples);
+  const buffer = new ExperienceBuffer({ packageDigest: 'package', holdoutShare: 0, maxStaleness: 9 });
+  buffer.sync(reader, 0);
+  const chosen = settings({ rank: 2, scale: 1, beta: 0.2, replayRatio: 1e6, learningRate: 0.02, ...over });
+  const engine = new BanditEngine(chosen.scale);
+  const options = {
+    engine,
+    buffer,
+    settings: chosen,
+    baseline: new RunningMeanBaseline(),
+    optimizer: new AdamW({
+      learningRate: warmUp(chosen.learningRate, chosen.warmupSteps),
+      beta1: 0.9,
+      beta2: 0.99,
+      clipNorm: 1,
+    }),
+    parameters: initialParameters(engine.targets, chosen.rank, 3),
+    reference: toParameters(zeroAdapter(engine.targets, chosen.rank, chosen.scale)),
+  } satisfies CycleOptions;
+  return { engine, buffer, options };
+}
+
+/** Arms drawn very unevenly, as the paper's data is. */
+function draws(groups: number, size: number): Sample[] {
+  let state = 17;
+  const arm = (): number => {
+    state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
+    const u = state / 2 ** 32;
+    return u < 0.1 ? 0 : u < 0.3 ? 1 : 2;
+  };
+  return Array.from({ length: groups * size }, (_, i) => {
+    const token = arm();
+    return { id: `${i}`, group: `g${Math.floor(i / size)}`, tokens: [token], reward: armRewards[token] ?? 0 };
+  });
+}
+
+test('groups drawn off-policy lead to the optimum of the regularised objective', async () => {
+  const { engine, options } = await bandit(draws(60, 3));
+  for (let step = 0; step < 600; step++) await learnStep(options, step);
+  for (const [arm, p] of engine.probabilities(options.parameters).entries())
+    expect(p).toBeCloseTo(optimum[arm] ?? 0, 2);
+});
+
+test('single completions lead there too, with V(x) in place of the siblings', async () => {
+  const { engine, options } = await bandit(draws(200, 1), { groupsPerStep: 64 });
+  for (let step = 0; step < 800; step++) await learnStep(options, step);
+  for (const [arm, p] of engine.probabilities(options.parameters).entries())
+    expect(p).toBeCloseTo(optimum[arm] ?? 0, 1);
+});
+
+test('the reference is asked once per completion, and a step reports its figures', async () => {
+  const { engine, options } = await bandit([
+    { id: '1', group: 'x', tokens: [0], reward: 1 },
+    { id: '2', group: 'x', tokens: [2], reward: 0 },
+    { id: '3', group: 'y', tokens: [1], reward: 0.5 },
+  ]);
+  const report = await learnStep(options, 0);
+  expect(report).toMatchObject({ rows: 3, applied: true, meanReward: 0.5 });
+  expect(report?.kl).toBeCloseTo(0, 6);
+  expect(report?.gradientNorm).toBeGreaterThan(0);
+  await learnStep(options, 1);
+  expect(engine.evaluatedRows).toBe(3);
+  const [batch] = engine.batches;
+  const groups = new Map(batch?.rows.map((row, i) => [row.completionTokens[0], batch.groups[i]]));
+  expect(groups.get(0)).toBe(groups.get(2));
+  expect(groups.get(1)).not.toBe(groups.get(0));
+});
+
+test('a step whose gradients are not finite moves nothing and says so', async () => {
+  const { engine, options } = await bandit(draws(4, 3));
+  const before = options.parameters.get('bandit.lora_A')?.data.slice();
+  engine.poisoned = true;
+  expect(await learnStep(options, 0)).toMatchObject({ applied: false });
+  expect(options.parameters.get('bandit.lora_A')?.data).toEqual(before);
+});
+
+test('when everything is used up there is no step', async () => {
+  const { options } = await bandit(draws(2, 2), { replayRatio: 1 });
+  expect(await learnStep(options, 0)).not.toBeNull();
+  expect(await learnStep(options, 1)).toBeNull();
+});

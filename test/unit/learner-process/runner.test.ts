@@ -1,0 +1,238 @@
+import { readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import { LearnerRunner } from '../../../src/learner/runner.js';
+import type { LearnerEvent, LearnerSettings, LearnerStart } from '../../../src/learner/types.js';
+import { openVersionLog, readAdapter, zeroAdapter } from '../../../src/versions/index.js';
+import { temporaryDirectory } from '../replay/directory.js';
+import { BanditEngine } from './bandit-engine.js';
+import { type Experience, openExperience, type Sample, settings } from './experience.js';
+
+type Candidate = Extract<LearnerEvent, { type: 'candidate' }>;
+
+const armRewards = [1, 0.5, 0];
+
+/** One round of scores: every arm for each prompt. */
+function round(number: number, prompts = 4): Sample[] {
+  return Array.from({ length: prompts * 3 }, (_, i) => ({
+    id: `${number}-${i}`,
+    group: `${number}-${Math.floor(i / 3)}`,
+    tokens: [i % 3],
+    reward: armRewards[i % 3] ?? 0,
+  }));
+}
+
+/** A learner that runs in this process on the bandit, and what it says. */
+function startRunner(directory: string, experience: Experience, over: Partial<LearnerSettings & LearnerStart> = {}) {
+  const chosen = settings({
+    rank: 2,
+    scale: 1,
+    beta: 0.2,
+    learningRate: 0.05,
+    scoresPerRound: 12,
+    groupsPerStep: 2,
+    replayRatio: 4,
+  });
+  const engine = new BanditEngine(1);
+  const events: LearnerEvent[] = [];
+  let heard = (): void => undefined;
+  const runner = new LearnerRunner({
+    start: {
+      type: 'start',
+      packageDirectory: '/somewhere/tldr',
+      packageDigest: 'package',
+      replayPath: experience.path,
+      directory,
+      settings: chosen,
+      liveVersion: 0,
+      adapterPath: null,
+      ...over,
+    },
+    engine,
+    reader: experience.reader,
+    send: (event) => {
+      events.push(event);
+      heard();
+    },
+    checkpointEveryMs: 0,
+  });
+  const finished = runner.run();
+  const stop = async (): Promise<void> => {
+    runner.handle({ type: 'stop' });
+    await finished;
+  };
+  onTestFinished(stop);
+
+  /** The event at which the condition holds, of those from `from` on. */
+  async function until<E extends LearnerEvent>(
+    condition: (event: LearnerEvent) => event is E,
+    from?: number,
+  ): Promise<E>;
+  async function until(condition: (event: LearnerEvent) => boolean, from?: number): Promise<LearnerEvent>;
+  async function until(condition: (event: LearnerEvent) => boolean, from = 0): Promise<LearnerEvent> {
+    for (;;) {
+      const found = events.slice(from).find(condition);
+      if (found !== undefined) return found;
+      const saysMore = new Promise<boolean>((resolve) => {
+        heard = () => resolve(true);
+      });
+      const ended = finished.then(() => false);
+      expect(await Promise.race([saysMore, ended]), 'the learner ended without the event').toBe(true);
+    }
+  }
+  return { runner, engine, events, until, stop };
+}
+
+const isCandidate = (event: LearnerEvent): event is Candidate => event.type === 'candidate';
+const isIdle = (event: LearnerEvent): boolean => event.type === 'progress' && event.progress.state === 'idle';
+
+async function adapterProbabilities(engine: BanditEngine, directory: string): Promise<number[]> {
+  const { adapter } = await readAdapter(directory);
+  return engine.probabilities(new Map(adapter.tensors));
+}
+
+test('a round of scores becomes a candidate that does better, and the next round builds on it', async () => {
+  const directory = temporaryDirectory();
+  const experience = await openExperience(directory);
+  const { runner, engine, events, until } = startRunner(directory, experience);
+  await until((event) => event.type === 'ready');
+  await experience.add(round(1));
+  runner.handle({ type: 'changed', sequence: experience.reader.lastSequence() });
+  const first = await until(isCandidate);
+  const [best = 0, , worst = 0] = await adapterProbabilities(engine, first.directory);
+  expect(best).toBeGreaterThan(0.4);
+  expect(worst).toBeLessThan(0.3);
+  expect(first).toMatchObject({ parent: 0, metrics: { steps: 8, rounds: 1, dropped_steps: 0, mean_reward: 0.5 } });
+  expect(first.metrics.kl).toBeGreaterThan(-1);
+
+  const heard = events.length;
+  await experience.add(round(2));
+  runner.handle({ type: 'changed', sequence: experience.reader.lastSequence() });
+  const second = await until(isCandidate, heard);
+  const [better = 0] = await adapterProbabilities(engine, second.directory);
+  expect(better).toBeGreaterThan(best);
+  expect(events.some((event) => event.type === 'progress' && event.progress.state === 'training')).toBe(true);
+});
+
+test('too few scores start nothing, however often the store changes', async () => {
+  const directory = temporaryDirectory();
+  const experience = await openExperience(directory);
+  const { runner, engine, stop } = startRunner(directory, experience);
+  await experience.add(round(1).slice(0, 11));
+  runner.handle({ type: 'changed', sequence: experience.reader.lastSequence() });
+  await stop();
+  expect(engine.batches).toEqual([]);
+});
+
+test('the version log takes the candidate over, and the learner goes on from its own weights', async () => {
+  const directory = temporaryDirectory();
+  const experience = await openExperience(directory);
+  const { runner, engine, until, events } = startRunner(join(directory, 'learner'), experience);
+  const versions = await openVersionLog({
+    directory: join(directory, 'versions'),
+    packageDigest: 'package',
+    zeroAdapter: zeroAdapter(engine.targets, 2, 1),
+  });
+  onTestFinished(() => versions.close());
+  await experience.add(round(1));
+  runner.handle({ type: 'changed', sequence: 0 });
+  const candidate = await until(isCandidate);
+  const { number } = await versions.promote((await versions.adopt(candidate)).number);
+  runner.handle({ type: 'live', version: number, adapterPath: versions.adapterPath(number), rolledBack: false });
+  const heard = events.length;
+  await experience.add(round(2));
+  runner.handle({ type: 'changed', sequence: 0 });
+  const next = await until(isCandidate, heard);
+  expect(next.parent).toBe(1);
+  expect(next.metrics.steps).toBe(16);
+
+  const back = events.length;
+  runner.handle({ type: 'live', version: 2, adapterPath: null, rolledBack: true });
+  await until(isIdle, back);
+  await experience.add(round(3));
+  runner.handle({ type: 'changed', sequence: 0 });
+  const after = await until(isCandidate, back);
+  expect(after.parent).toBe(2);
+  const [best = 0] = await adapterProbabilities(engine, after.directory);
+  // Rolled back to the zero adapter, it had one round instead of two.
+  const [ahead = 1] = await adapterProbabilities(engine, next.directory);
+  expect(best).toBeLessThan(ahead);
+});
+
+test('a learner that is stopped in the middle of a round goes on in the middle of it', async () => {
+  const directory = temporaryDirectory();
+  const experience = await openExperience(directory);
+  const first = startRunner(directory, experience);
+  await experience.add(round(1, 40).slice(0, 120));
+  first.runner.handle({ type: 'changed', sequence: 0 });
+  await first.until((event) => event.type === 'progress' && event.progress.state === 'training');
+  await first.stop();
+  const done = first.engine.batches.length;
+  expect(done).toBeGreaterThan(0);
+  expect(done).toBeLessThan(80);
+  expect(first.events.some(isCandidate)).toBe(false);
+
+  const second = startRunner(directory, experience);
+  const candidate = await second.until(isCandidate);
+  expect(candidate.metrics.steps).toBe(80);
+  expect(second.engine.batches.length).toBe(80 - done);
+  const uses = new Map<string, number>();
+  for (const batch of [...first.engine.batches, ...second.engine.batches]) {
+    for (const [i, row] of batch.rows.entries()) {
+      const key = `${batch.groups[i]} ${row.completionTokens}`;
+      uses.set(key, (uses.get(key) ?? 0) + 1);
+    }
+  }
+  expect([...uses.values()].reduce((sum, n) => sum + n, 0)).toBe(120 * 4);
+});
+
+test('a head that is not made of the checkpoint replaces its weights', async () => {
+  const directory = temporaryDirectory();
+  const experience = await openExperience(directory);
+  const first = startRunner(join(directory, 'learner'), experience);
+  await experience.add(round(1));
+  first.runner.handle({ type: 'changed', sequence: 0 });
+  const candidate = await first.until(isCandidate);
+  const versions = await openVersionLog({
+    directory: join(directory, 'versions'),
+    packageDigest: 'package',
+    zeroAdapter: zeroAdapter(first.engine.targets, 2, 1),
+  });
+  onTestFinished(() => versions.close());
+  await versions.promote((await versions.adopt(candidate)).number);
+  await first.stop();
+
+  // It never heard that its candidate became version 1, nor that somebody rolled back to version 0.
+  const second = startRunner(join(directory, 'learner'), experience, { liveVersion: 2, adapterPath: null });
+  await second.until((event) => event.type === 'ready');
+  await experience.add(round(2));
+  second.runner.handle({ type: 'changed', sequence: 0 });
+  const next = await second.until(isCandidate);
+  expect(next.metrics).toMatchObject({ rounds: 2, steps: 16 });
+  const [best = 0] = await adapterProbabilities(second.engine, next.directory);
+  const [alone = 0] = await adapterProbabilities(second.engine, versions.adapterPath(1) ?? '');
+  expect(best).toBeCloseTo(alone, 1);
+});
+
+test('a damaged checkpoint is put aside, said, and training begins from the live version', async () => {
+  const directory = temporaryDirectory();
+  const experience = await openExperience(directory);
+  writeFileSync(join(directory, 'checkpoint.safetensors'), 'half a file');
+  const { events, until } = startRunner(directory, experience);
+  await until((event) => event.type === 'ready');
+  expect(events[0]).toMatchObject({ type: 'failed', code: 'ADAPTER_INVALID' });
+  expect(readdirSync(directory)).toContain('checkpoint.safetensors.damaged');
+});
+
+test('gradients that are not finite are counted and yield no candidate', async () => {
+  const directory = temporaryDirectory();
+  const experience = await openExperience(directory);
+  const { runner, engine, until, events } = startRunner(directory, experience);
+  engine.poisoned = true;
+  await until((event) => event.type === 'ready');
+  await experience.add(round(1));
+  runner.handle({ type: 'changed', sequence: 0 });
+  const report = await until((event) => event.type === 'progress' && event.progress.rounds === 1);
+  expect(report).toMatchObject({ progress: { steps: 8, droppedSteps: 8 } });
+  expect(events.some(isCandidate)).toBe(false);
+});
