@@ -41,6 +41,7 @@ export const errorCodes = {
   PERMISSION_DENIED: 'permission_denied',
   STORE_CORRUPT: 'data_loss',
   STORE_LOCKED: 'failed_precondition',
+  STORE_TOO_NEW: 'failed_precondition',
   DATA_DIRECTORY_LOCKED: 'failed_precondition',
   INVALID_OPTIONS: 'invalid_argument',
   PACKAGE_INVALID: 'failed_precondition',

@@ -1,0 +1,96 @@
+/**
+ * The folder that holds everything, and the lock that keeps it to one server.
+ *
+ * The lock is an exclusive transaction of SQLite on the file `lock`: held by the operating system for as long as the
+ * process lives, so a dead server's lock is free at once and two starting servers cannot both take it. Who holds it is
+ * read from `server.json`, which is there while a server listens.
+ */
+
+import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { HoneError } from '../src/errors.js';
+
+/** What `server.json` says of the server that listens. */
+export interface ServerRecord {
+  readonly pid: number;
+  readonly host: string;
+  readonly port: number;
+  /** `host:port`, as a client takes it. */
+  readonly address: string;
+  readonly startedAtMs: number;
+}
+
+export interface DataDirectory {
+  readonly path: string;
+  readonly replayPath: string;
+  readonly versionsPath: string;
+  readonly learnerPath: string;
+  readonly eventsPath: string;
+  /** Announces the server, for tools on this machine. */
+  writeRecord(record: ServerRecord): void;
+  /** Withdraws the announcement and frees the lock. */
+  close(): void;
+}
+
+/**
+ * Makes the folder (0700) when missing and locks it.
+ * @throws HoneError `DATA_DIRECTORY_LOCKED` while another server holds it; `INVALID_OPTIONS` where it cannot be made
+ */
+export function openDataDirectory(path: string): DataDirectory {
+  const recordPath = join(path, 'server.json');
+  try {
+    mkdirSync(path, { recursive: true, mode: 0o700 });
+    chmodSync(path, 0o700);
+  } catch (error) {
+    throw new HoneError('INVALID_OPTIONS', `the data directory ${path} cannot be used: ${messageOf(error)}`, {
+      cause: error,
+    });
+  }
+  const lock = takeLock(path, recordPath);
+  rmSync(recordPath, { force: true });
+  return {
+    path,
+    replayPath: join(path, 'replay.sqlite'),
+    versionsPath: join(path, 'versions'),
+    learnerPath: join(path, 'learner'),
+    eventsPath: join(path, 'events.jsonl'),
+    writeRecord(record) {
+      writeFileSync(`${recordPath}.new`, `${JSON.stringify(record)}\n`, { mode: 0o600 });
+      renameSync(`${recordPath}.new`, recordPath);
+    },
+    close() {
+      rmSync(recordPath, { force: true });
+      lock.close();
+    },
+  };
+}
+
+function takeLock(path: string, recordPath: string): Database.Database {
+  const lock = new Database(join(path, 'lock'), { timeout: 0 });
+  try {
+    lock.exec('BEGIN EXCLUSIVE');
+    return lock;
+  } catch (error) {
+    lock.close();
+    if ((error as { code?: string }).code !== 'SQLITE_BUSY') throw HoneError.from(error);
+    const holder = readHolder(recordPath);
+    throw new HoneError(
+      'DATA_DIRECTORY_LOCKED',
+      `the data directory ${path} is used by ${holder}; stop that server or choose another folder with --data`,
+    );
+  }
+}
+
+function readHolder(recordPath: string): string {
+  try {
+    const { pid, address } = JSON.parse(readFileSync(recordPath, 'utf8')) as ServerRecord;
+    return `the server with process id ${pid} that listens on ${address}`;
+  } catch {
+    return 'another server that is starting or stopping';
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,72 @@
+/** From Hone's errors to gRPC statuses: the one place where a kind becomes a status, with `google.rpc` details. */
+
+import { Metadata, type StatusObject, status } from '@grpc/grpc-js';
+import { type ErrorKind, HoneError } from '../src/errors.js';
+import { encodeMessage } from './grpc/contract.js';
+
+/** The gRPC status of each kind; never UNKNOWN. */
+export function toCode(kind: ErrorKind): status {
+  switch (kind) {
+    case 'invalid_argument':
+      return status.INVALID_ARGUMENT;
+    case 'not_found':
+      return status.NOT_FOUND;
+    case 'already_exists':
+      return status.ALREADY_EXISTS;
+    case 'failed_precondition':
+      return status.FAILED_PRECONDITION;
+    case 'resource_exhausted':
+      return status.RESOURCE_EXHAUSTED;
+    case 'unavailable':
+      return status.UNAVAILABLE;
+    case 'cancelled':
+      return status.CANCELLED;
+    case 'deadline_exceeded':
+      return status.DEADLINE_EXCEEDED;
+    case 'unauthenticated':
+      return status.UNAUTHENTICATED;
+    case 'permission_denied':
+      return status.PERMISSION_DENIED;
+    case 'data_loss':
+      return status.DATA_LOSS;
+    case 'unimplemented':
+      return status.UNIMPLEMENTED;
+    case 'internal':
+      return status.INTERNAL;
+    default:
+      return kind satisfies never;
+  }
+}
+
+/** A `google.rpc.Status` as the contract's loader takes it. */
+export interface RpcStatus {
+  readonly code: number;
+  readonly message: string;
+  readonly details: { type_url: string; value: Buffer }[];
+}
+
+/** Code, message and details: ErrorInfo always, BadRequest where fields are at fault, RetryInfo where a retry helps. */
+export function toRpcStatus(error: HoneError): RpcStatus {
+  const details = [detail('google.rpc.ErrorInfo', { reason: error.code, domain: 'hone' })];
+  if (error.violations.length > 0) {
+    details.push(detail('google.rpc.BadRequest', { fieldViolations: error.violations }));
+  }
+  if (error.retryAfterMs !== undefined) {
+    const seconds = Math.floor(error.retryAfterMs / 1000);
+    const nanos = Math.round((error.retryAfterMs - seconds * 1000) * 1e6);
+    details.push(detail('google.rpc.RetryInfo', { retryDelay: { seconds, nanos } }));
+  }
+  return { code: toCode(error.kind), message: error.message, details };
+}
+
+/** What a failed call ends with; whatever was thrown that is not a HoneError is INTERNAL. */
+export function toStatus(thrown: unknown): StatusObject {
+  const rpcStatus = toRpcStatus(HoneError.from(thrown));
+  const metadata = new Metadata();
+  metadata.set('grpc-status-details-bin', encodeMessage('google.rpc.Status', rpcStatus));
+  return { code: rpcStatus.code, details: rpcStatus.message, metadata };
+}
+
+function detail(typeName: string, value: object): { type_url: string; value: Buffer } {
+  return { type_url: `type.googleapis.com/${typeName}`, value: encodeMessage(typeName, value) };
+}

@@ -1,0 +1,101 @@
+/** The gRPC door: services, health and reflection on one address, opened and closed as one. */
+
+import { isIP } from 'node:net';
+import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { ReflectionService } from '@grpc/reflection';
+import { HealthImplementation } from 'grpc-health-check';
+import type { Agent } from '../../src/agent/index.js';
+import { HoneError } from '../../src/errors.js';
+import { adminHandlers } from './admin.js';
+import type { ReportError } from './calls.js';
+import { contract, fullName, serviceDefinition, serviceNames } from './contract.js';
+import { eventHandlers } from './events.js';
+import { feedbackHandlers } from './feedback.js';
+import { generationHandlers } from './generation.js';
+import { createInterceptor, type FinishedCall } from './interceptor.js';
+import { learnerHandlers } from './learner.js';
+import { statusHandlers } from './status.js';
+import { versionHandlers } from './versions.js';
+
+export interface DoorOptions {
+  readonly agent: Agent;
+  readonly host: string;
+  /** 0 takes any free port. */
+  readonly port: number;
+  readonly authToken: string | undefined;
+  /** Whether reflection is served. */
+  readonly reflection: boolean;
+  readonly serverVersion: string;
+  readonly onCall: (call: FinishedCall) => void;
+  readonly report: ReportError;
+}
+
+/** Largest message taken from a client, bytes. */
+export const maxReceiveBytes = 4 * 1024 * 1024;
+
+/** How long a caller has to take its last answer when the server stops. */
+const lastAnswersMs = 1000;
+
+export interface Door {
+  readonly port: number;
+  /** Tells health watchers that the server stops; calls are still taken. */
+  announceStop(): void;
+  /** Takes no new calls; once `served` resolves, cuts off the calls that have not ended within a second. */
+  close(served: Promise<void>): Promise<void>;
+}
+
+/** Opens the door. @throws HoneError `INVALID_OPTIONS` where the address cannot be listened on */
+export async function openDoor(options: DoorOptions): Promise<Door> {
+  const { agent, report } = options;
+  const server = new Server({
+    interceptors: [
+      createInterceptor({ identity: () => agent.identity(), authToken: options.authToken, onCall: options.onCall }),
+    ],
+    'grpc.max_receive_message_length': maxReceiveBytes,
+    // A peer that vanished without a word is noticed within these; its completions are cancelled then.
+    'grpc.keepalive_time_ms': 60_000,
+    'grpc.keepalive_timeout_ms': 20_000,
+  });
+  const handlers = {
+    GenerationService: generationHandlers(agent, report),
+    FeedbackService: feedbackHandlers(agent, report),
+    LearnerService: learnerHandlers(agent, report),
+    VersionService: versionHandlers(agent, report),
+    EventService: eventHandlers(agent, report),
+    StatusService: statusHandlers(agent, options.serverVersion, report),
+    AdminService: adminHandlers(agent, report),
+  };
+  for (const name of serviceNames) server.addService(serviceDefinition(name), handlers[name]);
+  const watched = ['', ...serviceNames.map(fullName)];
+  const health = new HealthImplementation(Object.fromEntries(watched.map((name) => [name, 'SERVING' as const])));
+  health.addToServer(server);
+  if (options.reflection) new ReflectionService(contract, { services: watched.slice(1) }).addToServer(server);
+  const port = await bind(server, options.host, options.port);
+
+  return {
+    port,
+    announceStop() {
+      for (const name of watched) health.setStatus(name, 'NOT_SERVING');
+    },
+    close: (served) => shutDown(server, served),
+  };
+}
+
+function bind(server: Server, host: string, port: number): Promise<number> {
+  const address = `${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
+  return new Promise((resolve, reject) => {
+    server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) => {
+      if (error === null) resolve(bound);
+      else reject(new HoneError('INVALID_OPTIONS', `cannot listen on ${address}: ${error.message}`, { cause: error }));
+    });
+  });
+}
+
+async function shutDown(server: Server, served: Promise<void>): Promise<void> {
+  const ended = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+  await served;
+  // Readers of health never leave by themselves, and a slow reader may never take its last answer.
+  const cut = setTimeout(() => server.forceShutdown(), lastAnswersMs);
+  await ended;
+  clearTimeout(cut);
+}

@@ -1,0 +1,139 @@
+/** GenerationService: translates between the contract and the agent. */
+
+import type { CandidateChunk } from '../../proto/generated/hone/v1/CandidateChunk.js';
+import type { FinishReason as ProtoFinishReason } from '../../proto/generated/hone/v1/FinishReason.js';
+import type { GenerateRequest__Output } from '../../proto/generated/hone/v1/GenerateRequest.js';
+import type { GenerateResponse } from '../../proto/generated/hone/v1/GenerateResponse.js';
+import type { GenerationServiceHandlers } from '../../proto/generated/hone/v1/GenerationService.js';
+import type { StreamGenerateRequest__Output } from '../../proto/generated/hone/v1/StreamGenerateRequest.js';
+import type { StreamGenerateResponse } from '../../proto/generated/hone/v1/StreamGenerateResponse.js';
+import type { TopLogprobs } from '../../proto/generated/hone/v1/TopLogprobs.js';
+import type { Agent, AgentEvent, ChunkEvent, EndedEvent, GenerateInput } from '../../src/agent/index.js';
+import type { FinishReason, TopLogprob } from '../../src/policy/types.js';
+import { batched, type ReportError, serverStream, unary } from './calls.js';
+import { toProtoGeneration } from './stored-generation.js';
+
+export function generationHandlers(agent: Agent, report: ReportError): GenerationServiceHandlers {
+  return {
+    Generate: unary(report, async (request: GenerateRequest__Output, signal): Promise<GenerateResponse> => {
+      const collected = new Collected();
+      for await (const event of agent.generate(toInput(request), signal)) collected.add(event);
+      return collected.response;
+    }),
+    StreamGenerate: serverStream(report, async function* (request: StreamGenerateRequest__Output, signal) {
+      for await (const events of batched(agent.generate(toInput(request), signal))) yield toStreamResponse(events);
+    }),
+    GetGeneration: unary(report, async ({ generationId }: { generationId: string }) => ({
+      generation: toProtoGeneration(await agent.getGeneration(generationId)),
+    })),
+  };
+}
+
+const roles: Readonly<Record<string, string>> = {
+  ROLE_SYSTEM: 'system',
+  ROLE_USER: 'user',
+  ROLE_ASSISTANT: 'assistant',
+};
+
+function toInput(request: GenerateRequest__Output): GenerateInput {
+  const { messages, prompt, sampling, n, seed, logprobs, topLogprobs, store, subject, version, metadata } = request;
+  return {
+    messages: messages.map(({ role, content }) => ({ role: roles[role] ?? 'unspecified', content })),
+    prompt,
+    sampling: sampling ?? undefined,
+    n,
+    seed,
+    logprobs,
+    topLogprobs,
+    store,
+    subject,
+    version,
+    metadata,
+  };
+}
+
+const finishReasons: Readonly<Record<FinishReason, ProtoFinishReason>> = {
+  stop: 'FINISH_REASON_STOP',
+  length: 'FINISH_REASON_LENGTH',
+  cancelled: 'FINISH_REASON_CANCELLED',
+  error: 'FINISH_REASON_ERROR',
+};
+
+/** One message of what was ready together: at most one chunk per candidate. */
+export function toStreamResponse(events: readonly AgentEvent[]): StreamGenerateResponse {
+  const response: StreamGenerateResponse = {};
+  const chunks = new Map<number, MutableChunk>();
+  for (const event of events) {
+    if (event.type === 'started') {
+      const { type: _, ...started } = event;
+      response.started = { ...started, generationIds: [...event.generationIds] };
+    } else if (event.type === 'chunk') {
+      const chunk = chunks.get(event.candidate);
+      if (chunk === undefined) chunks.set(event.candidate, newChunk(event));
+      else extendChunk(chunk, event);
+    } else if (event.type === 'finished') {
+      response.finished = [
+        ...(response.finished ?? []),
+        { index: event.candidate, reason: finishReasons[event.reason] },
+      ];
+    } else response.usage = toUsage(event);
+  }
+  if (chunks.size > 0) response.chunks = [...chunks.values()];
+  return response;
+}
+
+interface MutableChunk extends CandidateChunk {
+  text: string;
+  tokenIds: number[];
+  logprobs: number[];
+  sampledLogprobs: number[];
+  topLogprobs: TopLogprobs[];
+}
+
+function newChunk(event: ChunkEvent): MutableChunk {
+  const chunk = { index: event.candidate, text: '', tokenIds: [], logprobs: [], sampledLogprobs: [], topLogprobs: [] };
+  extendChunk(chunk, event);
+  return chunk;
+}
+
+function extendChunk(chunk: MutableChunk, event: ChunkEvent): void {
+  chunk.text += event.text;
+  chunk.tokenIds.push(...event.tokens);
+  chunk.logprobs.push(...(event.logprobs ?? []));
+  chunk.sampledLogprobs.push(...(event.sampledLogprobs ?? []));
+  chunk.topLogprobs.push(...(event.topLogprobs ?? []).map(toTopLogprobs));
+}
+
+function toTopLogprobs(alternatives: readonly TopLogprob[]): TopLogprobs {
+  return { tokenIds: alternatives.map(({ token }) => token), logprobs: alternatives.map(({ logprob }) => logprob) };
+}
+
+function toUsage({ promptTokens, completionTokens, cachedPromptTokens }: EndedEvent) {
+  return { promptTokens, completionTokens, totalTokens: promptTokens + completionTokens, cachedPromptTokens };
+}
+
+/** A whole answer, put together from the events of a request. */
+class Collected {
+  readonly response: GenerateResponse = {};
+  readonly #chunks: MutableChunk[] = [];
+
+  add(event: AgentEvent): void {
+    if (event.type === 'started') {
+      const { version, adapterDigest, packageDigest, generationIds } = event;
+      Object.assign(this.response, { version, adapterDigest, packageDigest });
+      generationIds.forEach((generationId, candidate) => {
+        this.#chunks.push(
+          Object.assign(newChunk({ type: 'chunk', candidate, text: '', tokens: [] }), { generationId }),
+        );
+      });
+    } else if (event.type === 'chunk') {
+      const chunk = this.#chunks[event.candidate];
+      if (chunk !== undefined) extendChunk(chunk, event);
+    } else if (event.type === 'finished') {
+      Object.assign(this.#chunks[event.candidate] ?? {}, { finishReason: finishReasons[event.reason] });
+    } else {
+      this.response.candidates = this.#chunks;
+      this.response.usage = toUsage(event);
+    }
+  }
+}

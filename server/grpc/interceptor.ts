@@ -1,0 +1,95 @@
+/**
+ * What every call has in common, health included: who may call, what is served (as initial metadata), and one line in
+ * the log - method, status and duration, never a word of a request.
+ */
+
+import { createHash, timingSafeEqual } from 'node:crypto';
+import {
+  Metadata as GrpcMetadata,
+  type Metadata,
+  ResponderBuilder,
+  ServerInterceptingCall,
+  type ServerInterceptor,
+  ServerListenerBuilder,
+} from '@grpc/grpc-js';
+import type { ServedIdentity } from '../../src/agent/index.js';
+import { HoneError } from '../../src/errors.js';
+import { toStatus } from '../errors.js';
+
+export interface InterceptorOptions {
+  readonly identity: () => ServedIdentity;
+  /** Asked of every call but health; `undefined`: nobody is asked. */
+  readonly authToken: string | undefined;
+  readonly onCall: (call: FinishedCall) => void;
+}
+
+/** One finished call, for the log. */
+export interface FinishedCall {
+  readonly path: string;
+  readonly code: number;
+  readonly durationMs: number;
+  readonly requestId: string | undefined;
+  readonly traceparent: string | undefined;
+}
+
+export function createInterceptor(options: InterceptorOptions): ServerInterceptor {
+  const isAllowed = tokenCheck(options.authToken);
+  return (method, nextCall) => {
+    const startedAt = performance.now();
+    let requestId: string | undefined;
+    let traceparent: string | undefined;
+    let metadataSent = false;
+
+    const describe = (metadata: Metadata): Metadata => {
+      const { version, adapterDigest, packageDigest } = options.identity();
+      metadata.set('hone-version', String(version));
+      metadata.set('hone-adapter-digest', adapterDigest);
+      metadata.set('hone-package-digest', packageDigest);
+      if (requestId !== undefined) metadata.set('x-request-id', requestId);
+      metadataSent = true;
+      return metadata;
+    };
+
+    const responder = new ResponderBuilder()
+      .withStart((next) => {
+        const listener = new ServerListenerBuilder()
+          .withOnReceiveMetadata((metadata, pass) => {
+            requestId = firstText(metadata, 'x-request-id');
+            traceparent = firstText(metadata, 'traceparent');
+            if (method.path.startsWith('/grpc.health.v1.Health/') || isAllowed(firstText(metadata, 'authorization'))) {
+              pass(metadata);
+            } else {
+              call.sendStatus(
+                toStatus(new HoneError('UNAUTHENTICATED', 'send metadata "authorization: Bearer <token>"')),
+              );
+            }
+          })
+          .build();
+        next(listener);
+      })
+      .withSendMetadata((metadata, next) => next(describe(metadata)))
+      .withSendStatus((status, next) => {
+        // A call that fails before its first message tells what is served, too.
+        if (!metadataSent) nextCall.sendMetadata(describe(new GrpcMetadata()));
+        next(status);
+        const durationMs = performance.now() - startedAt;
+        options.onCall({ path: method.path, code: status.code ?? 0, durationMs, requestId, traceparent });
+      })
+      .build();
+    const call = new ServerInterceptingCall(nextCall, responder);
+    return call;
+  };
+}
+
+/** Compares digests: their length is always the same, and so is the time. */
+function tokenCheck(token: string | undefined): (header: string | undefined) => boolean {
+  if (token === undefined) return () => true;
+  const digest = (text: string) => createHash('sha256').update(text).digest();
+  const expected = digest(`Bearer ${token}`);
+  return (header) => timingSafeEqual(digest(header ?? ''), expected);
+}
+
+function firstText(metadata: Metadata, key: string): string | undefined {
+  const [value] = metadata.get(key);
+  return typeof value === 'string' && value.length <= 256 ? value : undefined;
+}

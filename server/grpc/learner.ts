@@ -1,0 +1,30 @@
+/** LearnerService, and the learner in the contract's words. */
+
+import type { LearnerServiceHandlers } from '../../proto/generated/hone/v1/LearnerService.js';
+import type { LearnerState } from '../../proto/generated/hone/v1/LearnerState.js';
+import type { LearnerStatus } from '../../proto/generated/hone/v1/LearnerStatus.js';
+import type { Agent, LearnerReport } from '../../src/agent/index.js';
+import { type ReportError, unary } from './calls.js';
+
+export function learnerHandlers(agent: Agent, report: ReportError): LearnerServiceHandlers {
+  return {
+    GetLearnerStatus: unary(report, () => ({ learner: toLearnerStatus(agent.learnerReport()) })),
+  };
+}
+
+const states: Readonly<Record<LearnerReport['state'], LearnerState>> = {
+  off: 'LEARNER_STATE_OFF',
+  starting: 'LEARNER_STATE_STARTING',
+  idle: 'LEARNER_STATE_IDLE',
+  training: 'LEARNER_STATE_TRAINING',
+  crashed: 'LEARNER_STATE_CRASHED',
+  stopping: 'LEARNER_STATE_STOPPING',
+  paused: 'LEARNER_STATE_PAUSED',
+};
+
+export function toLearnerStatus(learner: LearnerReport): LearnerStatus {
+  const { state, loss, meanReward, kl, belowMeanH, gradientNorm, stepMs, ...counts } = learner;
+  const figures = { loss, meanReward, kl, belowMeanH, gradientNorm, stepMs };
+  const known = Object.fromEntries(Object.entries(figures).filter(([, value]) => value !== null));
+  return { ...counts, ...known, state: states[state] };
+}

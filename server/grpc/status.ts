@@ -1,0 +1,53 @@
+/** StatusService: one snapshot of everything. */
+
+import type { ProbeVerdict } from '../../proto/generated/hone/v1/ProbeVerdict.js';
+import type { StatusServiceHandlers } from '../../proto/generated/hone/v1/StatusService.js';
+import type { SwapStatus } from '../../proto/generated/hone/v1/SwapStatus.js';
+import type { Agent } from '../../src/agent/index.js';
+import type { SwapReport } from '../../src/policy/index.js';
+import { type ReportError, unary } from './calls.js';
+import { toLearnerStatus } from './learner.js';
+import { toProtoVersion } from './versions.js';
+
+export function statusHandlers(agent: Agent, serverVersion: string, report: ReportError): StatusServiceHandlers {
+  return {
+    GetServerStatus: unary(report, async () => {
+      const { packageName, startedAtMs, draining, live, serving, replay, learner, lastSwap } = await agent.status();
+      const { runningSequences, queuedRequests, generatedTokens, promptTokens, steps, heldVersions } = serving;
+      const { oldestGenerationAtMs, ...counts } = replay;
+      return {
+        serverVersion,
+        packageName,
+        startedAtMs,
+        draining,
+        live: toProtoVersion(live),
+        serving: {
+          runningSequences,
+          queuedRequests,
+          generatedTokens,
+          promptTokens,
+          steps,
+          heldVersions: [...heldVersions],
+        },
+        replay: { ...counts, ...(oldestGenerationAtMs === null ? {} : { oldestGenerationAtMs }) },
+        learner: toLearnerStatus(learner),
+        ...(lastSwap === null ? {} : { lastSwap: toSwapStatus(lastSwap) }),
+      };
+    }),
+  };
+}
+
+const verdicts: Readonly<Record<SwapReport['probe']['verdict'], ProbeVerdict>> = {
+  proved: 'PROBE_VERDICT_PROVED',
+  inconclusive: 'PROBE_VERDICT_INCONCLUSIVE',
+  failed: 'PROBE_VERDICT_FAILED',
+};
+
+function toSwapStatus({ probe, ...swap }: SwapReport): SwapStatus {
+  return {
+    ...swap,
+    probeVerdict: verdicts[probe.verdict],
+    probeToNew: probe.toNew,
+    probeToPrevious: probe.toPrevious,
+  };
+}

@@ -1,0 +1,197 @@
+/**
+ * The composition root: builds everything in order and ends it in reverse. Nothing else in the project knows how the
+ * parts are put together.
+ */
+
+import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { type Agent, createAgent, EventLog, openEventJournal } from '../src/agent/index.js';
+import { HoneError } from '../src/errors.js';
+import {
+  checkLearnerSettings,
+  type LearnerSettings,
+  type LearnerSupervisor,
+  startLearner,
+} from '../src/learner/index.js';
+import { readModel } from '../src/onnx/index.js';
+import { findLinears, loadPackage, type Package } from '../src/package/index.js';
+import { openPolicy, type Policy, type PolicyVersion } from '../src/policy/index.js';
+import { openReplayStore } from '../src/replay/index.js';
+import { openVersionLog, type Version, type VersionLog, zeroAdapter } from '../src/versions/index.js';
+import { type DataDirectory, openDataDirectory, type ServerRecord } from './data-directory.js';
+import { packageFolder } from './grpc/contract.js';
+import { openDoor } from './grpc/door.js';
+import type { ServerOptions } from './options.js';
+
+const eventsKept = 1000;
+
+/** A server that takes calls. */
+export interface RunningServer {
+  readonly record: ServerRecord;
+  readonly agent: Agent;
+  readonly packageName: string;
+  /** Ends everything, in order: health says so, running requests finish, the learner writes its checkpoint. Idempotent. */
+  close(): Promise<void>;
+}
+
+/** Told once when the server cannot go on and its process should end, to be started again. */
+export type OnFatal = (error: HoneError) => void;
+
+/**
+ * Builds the server; where a part fails, those before it are ended again.
+ * @throws HoneError `DATA_DIRECTORY_LOCKED`, `PACKAGE_INVALID`, `STORE_CORRUPT`, `INVALID_OPTIONS` and what else the
+ * parts say when they open
+ */
+export async function startServer(options: ServerOptions, log: Logger, onFatal: OnFatal): Promise<RunningServer> {
+  const endings: (() => unknown)[] = [];
+  const close = async () => {
+    for (let end = endings.pop(); end !== undefined; end = endings.pop()) await end();
+  };
+  try {
+    return await build(options, log, onFatal, endings, close);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function build(
+  options: ServerOptions,
+  log: Logger,
+  onFatal: OnFatal,
+  endings: (() => unknown)[],
+  close: () => Promise<void>,
+): Promise<RunningServer> {
+  const settings = checkLearnerSettings({
+    // One core is left to the inference worker.
+    threads: Math.max(1, availableParallelism() - 1),
+    ...options.learnerSettings,
+  });
+  const data = openDataDirectory(options.dataDirectory);
+  endings.push(() => data.close());
+  const pkg = await loadPackage(options.packageDirectory);
+  const versions = await openVersions(pkg, settings, data);
+  endings.push(() => versions.close());
+  for (const warning of versions.warnings) log.warn({ code: warning.code }, warning.message);
+  const replay = await openReplayStore({ path: data.replayPath, onCrash: onFatal });
+  endings.push(() => replay.close());
+  const journal = await openEventJournal(data.eventsPath, eventsKept, (error) =>
+    log.warn({ error }, 'event not written'),
+  );
+  const events = new EventLog({ capacity: eventsKept, journal, now: Date.now });
+  const policy = await openLivePolicy(pkg, versions, options, events);
+  endings.push(() => policy.close());
+  const learner = options.learner ? startLearnerFor(pkg, versions, data, settings) : null;
+  endings.push(() => learner?.close());
+  const agent = createAgent({
+    pkg,
+    policy,
+    replay,
+    versions,
+    learner,
+    events,
+    maxOpenRequests: options.maxOpenRequests,
+    drainGraceMs: options.drainGraceMs,
+  });
+  endings.push(() => agent.close());
+  logEvents(agent, log);
+  const door = await openDoor({
+    agent,
+    host: options.host,
+    port: options.port,
+    authToken: options.authToken,
+    reflection: options.reflection,
+    serverVersion: readServerVersion(),
+    onCall: (call) => log.debug(call, 'call'),
+    report: (path, error) => log.error({ path, code: error.code, error }, 'call failed'),
+  });
+  // No new calls from now on; the agent ends those that run, and the door then has only their last answers to send.
+  endings.push(() => door.close(agent.close()));
+  endings.push(() => door.announceStop());
+  const record: ServerRecord = {
+    pid: process.pid,
+    host: options.host,
+    port: door.port,
+    address: `${options.host.includes(':') ? `[${options.host}]` : options.host}:${door.port}`,
+    startedAtMs: Date.now(),
+  };
+  data.writeRecord(record);
+  return { record, agent, packageName: pkg.name, close };
+}
+
+async function openVersions(pkg: Package, settings: LearnerSettings, data: DataDirectory): Promise<VersionLog> {
+  const linears = findLinears(await readModel(pkg.modelPath));
+  return openVersionLog({
+    directory: data.versionsPath,
+    packageDigest: pkg.digest,
+    zeroAdapter: zeroAdapter(linears, settings.rank, settings.scale),
+  });
+}
+
+async function openLivePolicy(
+  pkg: Package,
+  versions: VersionLog,
+  options: ServerOptions,
+  events: EventLog,
+): Promise<Policy> {
+  const read = async ({ number, adapterDigest }: Version): Promise<PolicyVersion> => ({
+    number,
+    adapterDigest,
+    adapter: await versions.readAdapter(number),
+  });
+  const live = versions.live();
+  // The first version stays servable: what was learned is measured against it.
+  const base = versions.list().find(({ origin, packageDigest }) => origin === 'base' && packageDigest === pkg.digest);
+  const held = base === undefined || base.number === live.number ? [] : [await read(base)];
+  return openPolicy({
+    pkg,
+    version: await read(live),
+    held,
+    threads: options.threads,
+    maxLiveVersions: options.maxLiveVersions,
+    onRestart: (error) => {
+      events.publish({ type: 'worker_restarted', detail: `inference worker: ${error.message}` });
+    },
+  });
+}
+
+function startLearnerFor(
+  pkg: Package,
+  versions: VersionLog,
+  data: DataDirectory,
+  settings: LearnerSettings,
+): LearnerSupervisor {
+  const { number } = versions.live();
+  return startLearner({
+    packageDirectory: pkg.directory,
+    packageDigest: pkg.digest,
+    replayPath: data.replayPath,
+    directory: data.learnerPath,
+    settings,
+    liveVersion: number,
+    adapterPath: versions.adapterPath(number),
+  });
+}
+
+/** What changes is worth a line each; the learner's figures are for those who watch. */
+async function logEvents(agent: Agent, log: Logger): Promise<void> {
+  try {
+    for await (const events of agent.watchEvents({})) {
+      for (const { type, atMs: _, ...event } of events) {
+        if (type === 'worker_restarted' || type === 'store_failed' || type === 'version_rejected')
+          log.warn(event, type);
+        else if (type.startsWith('version_')) log.info(event, type);
+        else log.debug(event, type);
+      }
+    }
+  } catch (thrown) {
+    const error = HoneError.from(thrown);
+    if (error.code !== 'DRAINING') log.error({ error }, 'events are no longer logged');
+  }
+}
+
+function readServerVersion(): string {
+  return (JSON.parse(readFileSync(join(packageFolder, 'package.json'), 'utf8')) as { version: string }).version;
+}

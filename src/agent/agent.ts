@@ -1,0 +1,291 @@
+/** The loop: admit, generate, record, score, learn, swap. Knows no transport; builds nothing, closes only what is its own. */
+
+import { randomInt } from 'node:crypto';
+import { z } from 'zod';
+import { HoneError } from '../errors.js';
+import type { LearnerEvent } from '../learner/types.js';
+import type { Package } from '../package/types.js';
+import type { Policy } from '../policy/types.js';
+import type { ReplayStore } from '../replay/types.js';
+import type { Version, VersionLog } from '../versions/index.js';
+import type { EventLog } from './event-log.js';
+import { abortReason, type GenerationContext, runGeneration } from './generation.js';
+import { Head } from './head.js';
+import { LearnerWatch } from './learner-watch.js';
+import { checkGenerate } from './requests.js';
+import { checkScores, toResult } from './scores.js';
+import type {
+  Agent,
+  AgentEvent,
+  AgentStatus,
+  GenerateInput,
+  Learner,
+  LearnerReport,
+  LoopEvent,
+  ScoreInput,
+  ScoreResult,
+  ServedIdentity,
+  StoredGeneration,
+  VersionPage,
+  WatchOptions,
+} from './types.js';
+import { check, invalidRequest } from './violations.js';
+
+export interface AgentOptions {
+  readonly pkg: Package;
+  /** Serves the head of `versions` already. */
+  readonly policy: Policy;
+  readonly replay: ReplayStore;
+  readonly versions: VersionLog;
+  /** `null`: the learner is off. */
+  readonly learner: Learner | null;
+  readonly events: EventLog;
+  /** Requests that may run or wait at once; beyond it `QUEUE_FULL`. Default 1024. */
+  readonly maxOpenRequests?: number;
+  /** How long closing waits for running requests before it cuts them off. Default 10 000. */
+  readonly drainGraceMs?: number;
+  /** Milliseconds since 1970. Default `Date.now`. */
+  readonly now?: () => number;
+  /** Where a request names no seed: 32-bit unsigned. Default: random. */
+  readonly randomSeed?: () => number;
+}
+
+/** Puts the parts of the loop together. The caller keeps owning them and closes them after the agent. */
+export function createAgent(options: AgentOptions): Agent {
+  return new LoopAgent(options);
+}
+
+const generationId = z.object({ generationId: z.uuid({ error: 'must be the id (UUID) of a generation' }) });
+
+class LoopAgent implements Agent {
+  readonly #options: AgentOptions;
+  readonly #now: () => number;
+  readonly #events: EventLog;
+  readonly #head: Head;
+  readonly #watch: LearnerWatch;
+  readonly #context: GenerationContext;
+  readonly #startedAtMs: number;
+  readonly #running = new Set<AbortController>();
+  /** Generations that run, and whether a score has come for them already. */
+  readonly #early = new Map<string, boolean>();
+  #idle: (() => void) | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: AgentOptions) {
+    const { learner, events, versions, policy } = options;
+    this.#options = options;
+    this.#now = options.now ?? Date.now;
+    this.#events = events;
+    this.#startedAtMs = this.#now();
+    this.#head = new Head({ policy, versions, learner, events });
+    this.#watch = new LearnerWatch(events, this.#now);
+    this.#context = {
+      pkg: options.pkg,
+      policy,
+      replay: options.replay,
+      now: this.#now,
+      onNotKept: (error) => this.#storeFailed(error),
+      onAdmitted: (ids) => {
+        for (const id of ids) this.#early.set(id, false);
+      },
+      onRecorded: (ids) => this.#recorded(ids),
+    };
+    learner?.onEvent((event) => this.#onLearnerEvent(event));
+    const { version, adapterDigest } = this.#head.identity;
+    events.publish({ type: 'server_started', version, adapterDigest });
+  }
+
+  async *generate(input: GenerateInput, signal?: AbortSignal): AsyncGenerator<AgentEvent> {
+    this.#refuseWhenClosing();
+    const limit = this.#options.maxOpenRequests ?? 1024;
+    if (this.#running.size >= limit) {
+      const message = `${limit} requests run or wait already; try again later`;
+      throw new HoneError('QUEUE_FULL', message, { retryAfterMs: 1000 });
+    }
+    const request = checkGenerate(input, this.#options.pkg, this.#options.randomSeed ?? (() => randomInt(2 ** 32)));
+    if (request.version !== undefined) this.getVersion(request.version, 'version');
+    if (signal?.aborted === true) throw abortReason(signal);
+    const abort = new AbortController();
+    const onAbort = () => abort.abort(signal?.reason);
+    signal?.addEventListener('abort', onAbort, { once: true });
+    this.#running.add(abort);
+    try {
+      yield* runGeneration(this.#context, request, abort);
+    } finally {
+      signal?.removeEventListener('abort', onAbort);
+      this.#running.delete(abort);
+      if (this.#running.size === 0) this.#idle?.();
+    }
+  }
+
+  async score(items: readonly ScoreInput[]): Promise<ScoreResult[]> {
+    this.#refuseWhenClosing();
+    const checked = checkScores(items, this.#now());
+    const writes = checked.flatMap((item) => ('write' in item ? [item.write] : []));
+    const outcomes = writes.length === 0 ? [] : await this.#options.replay.score(writes);
+    let next = 0;
+    let sequence = 0;
+    const results = checked.map((item): ScoreResult => {
+      if ('error' in item) return { status: 'refused', error: item.error };
+      const outcome = outcomes[next++];
+      if (outcome === undefined) throw new HoneError('INTERNAL', 'the store answered fewer scores than it was given');
+      if (outcome.status !== 'refused') {
+        sequence = Math.max(sequence, outcome.sequence);
+        if (this.#early.has(item.write.generationId)) this.#early.set(item.write.generationId, true);
+      }
+      return toResult(outcome);
+    });
+    if (sequence > 0) this.#options.learner?.changed(sequence);
+    return results;
+  }
+
+  async getGeneration(id: string): Promise<StoredGeneration> {
+    const { generationId: asked } = check(generationId, { generationId: id });
+    const [generation] = await this.#options.replay.readGenerations([asked.toLowerCase()]);
+    if (generation === undefined) throw new HoneError('GENERATION_NOT_FOUND', `no generation ${id} is stored`);
+    return { generation, scores: await this.#options.replay.readScores([generation.id]) };
+  }
+
+  listVersions(pageSize: number, pageToken: string): VersionPage {
+    const size = pageSize === 0 ? 100 : pageSize;
+    if (!Number.isInteger(size) || size < 1 || size > 1000) {
+      throw invalidRequest([{ field: 'page_size', description: `must be 1 to 1000, or 0 for 100, got ${pageSize}` }]);
+    }
+    const all = this.#options.versions.list();
+    // A token is the number of versions not yet shown: new versions never move a page.
+    const rest = pageToken === '' ? all.length : Number(pageToken);
+    if (!Number.isInteger(rest) || rest < 1 || rest > all.length) {
+      if (pageToken !== '') throw invalidRequest([{ field: 'page_token', description: 'is not one of this server' }]);
+    }
+    const from = Math.max(0, rest - size);
+    return { versions: all.slice(from, rest).reverse(), nextPageToken: from === 0 ? '' : String(from) };
+  }
+
+  getVersion(number: number, field = 'number'): Version {
+    const { versions } = this.#options;
+    const version = versions.get(number);
+    if (version !== undefined) return version;
+    throw new HoneError(
+      'VERSION_NOT_FOUND',
+      `there is no version ${number}; versions go from 0 to ${versions.list().length - 1}`,
+      { violations: [{ field, description: `there is no version ${number}` }] },
+    );
+  }
+
+  async rollback(number: number): Promise<Version> {
+    this.#refuseWhenClosing();
+    this.getVersion(number);
+    return this.#head.rollback(number);
+  }
+
+  learnerReport(): LearnerReport {
+    return this.#options.learner?.report() ?? learnerOff;
+  }
+
+  async pauseLearner(): Promise<LearnerReport> {
+    await this.#learner().pause();
+    return this.learnerReport();
+  }
+
+  async resumeLearner(): Promise<LearnerReport> {
+    this.#refuseWhenClosing();
+    await this.#learner().resume();
+    return this.learnerReport();
+  }
+
+  watchEvents(options: WatchOptions, signal?: AbortSignal): AsyncIterable<readonly LoopEvent[]> {
+    return this.#events.watch(options, signal);
+  }
+
+  identity(): ServedIdentity {
+    return this.#head.identity;
+  }
+
+  async status(): Promise<AgentStatus> {
+    const { policy, replay, pkg } = this.#options;
+    const [serving, stored] = await Promise.all([policy.stats(), replay.stats()]);
+    return {
+      packageName: pkg.name,
+      startedAtMs: this.#startedAtMs,
+      draining: this.#closing !== undefined,
+      live: this.getVersion(this.#head.identity.version),
+      serving,
+      replay: stored,
+      learner: this.learnerReport(),
+      lastSwap: this.#head.lastSwap,
+    };
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #close(): Promise<void> {
+    this.#events.publish({ type: 'server_draining' });
+    if (this.#running.size > 0) await this.#drain();
+    await this.#head.close();
+    await this.#events.close();
+  }
+
+  async #drain(): Promise<void> {
+    const idle = new Promise<void>((resolve) => {
+      this.#idle = resolve;
+    });
+    const grace = setTimeout(() => {
+      const reason = new HoneError('DRAINING', 'the server stopped before the request was done; send it again');
+      for (const abort of this.#running) abort.abort(reason);
+    }, this.#options.drainGraceMs ?? 10_000);
+    await idle;
+    clearTimeout(grace);
+  }
+
+  /** A generation that was scored while it ran may train only now: the learner hears of it again. */
+  async #recorded(ids: readonly string[]): Promise<void> {
+    const scored = ids.filter((id) => this.#early.get(id));
+    for (const id of ids) this.#early.delete(id);
+    if (scored.length === 0 || this.#options.learner === null) return;
+    const { lastSequence } = await this.#options.replay.stats();
+    this.#options.learner.changed(lastSequence);
+  }
+
+  #onLearnerEvent(event: LearnerEvent): void {
+    this.#watch.see(event);
+    if (event.type === 'candidate' && this.#closing === undefined) void this.#head.consider(event);
+  }
+
+  #storeFailed(error: HoneError): void {
+    this.#events.publish({ type: 'store_failed', detail: `${error.code}: ${error.message}` });
+  }
+
+  #learner(): Learner {
+    const { learner } = this.#options;
+    if (learner === null) throw new HoneError('LEARNER_OFF', 'the server was started without a learner');
+    return learner;
+  }
+
+  #refuseWhenClosing(): void {
+    if (this.#closing === undefined) return;
+    throw new HoneError('DRAINING', 'the server is stopping and takes no new requests', { retryAfterMs: 1000 });
+  }
+}
+
+const learnerOff: LearnerReport = {
+  state: 'off',
+  steps: 0,
+  droppedSteps: 0,
+  rounds: 0,
+  scoresSeen: 0,
+  lastSequence: 0,
+  loss: null,
+  meanReward: null,
+  kl: null,
+  belowMeanH: null,
+  gradientNorm: null,
+  stepMs: null,
+  restarts: 0,
+};

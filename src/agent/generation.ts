@@ -1,0 +1,240 @@
+/**
+ * One request from admission to its last event.
+ *
+ * The policy starts (and prefills) while the generations are being written, but no event leaves before they are on
+ * disk; the last event leaves after the whole completions are. However the request ends - by itself, by the caller, by a
+ * crash of the worker - what was sampled is recorded with the state that says so.
+ */
+
+import { v7 as uuidv7 } from 'uuid';
+import { HoneError } from '../errors.js';
+import type { Package } from '../package/types.js';
+import type {
+  CandidateFinished,
+  CompletionEvent,
+  CompletionStarted,
+  FinishReason,
+  Policy,
+  TokenChunk,
+} from '../policy/types.js';
+import type { GenerationCompletion, ReplayStore } from '../replay/types.js';
+import { type CheckedRequest, candidateSeed } from './requests.js';
+import type { AgentEvent, ChunkEvent, StartedEvent } from './types.js';
+
+/** What running a request needs of the agent. */
+export interface GenerationContext {
+  readonly pkg: Package;
+  readonly policy: Policy;
+  readonly replay: ReplayStore;
+  readonly now: () => number;
+  /** The store has no room: the request is served, but neither kept nor learned from. */
+  readonly onNotKept: (error: HoneError) => void;
+  /** Generations that may take scores while they run. */
+  readonly onAdmitted: (ids: readonly string[]) => void;
+  /** They are on disk, whole, or will never be. */
+  readonly onRecorded: (ids: readonly string[]) => Promise<void>;
+}
+
+/** What one candidate has brought so far. */
+interface CandidateRecord {
+  readonly id: string;
+  readonly tokens: number[];
+  readonly logprobs: number[];
+  readonly sampledLogprobs: number[];
+  text: string;
+  reason: FinishReason | null;
+  endOfSequence: boolean;
+}
+
+/**
+ * Runs a checked request; see {@link AgentEvent} for what leaves in which order.
+ * @param abort fired to stop the policy, by the caller's signal or by leaving the loop early
+ */
+export async function* runGeneration(
+  context: GenerationContext,
+  request: CheckedRequest,
+  abort: AbortController,
+): AsyncGenerator<AgentEvent> {
+  const { promptTokens, sampling, n } = request;
+  const records = Array.from({ length: n }, (): CandidateRecord => newRecord(uuidv7()));
+  const ids = records.map(({ id }) => id);
+  const events = context.policy
+    .complete(
+      {
+        promptTokens,
+        sampling,
+        candidates: ids.map((id, index) => ({ id, seed: candidateSeed(request.seed, index) })),
+        ...(request.version === undefined ? {} : { version: request.version }),
+      },
+      abort.signal,
+    )
+    [Symbol.asyncIterator]();
+  const started = await firstEvent(events, abort.signal);
+  let kept = false;
+  let recorded = false;
+  const record = async (crashed: boolean) => {
+    recorded = true;
+    if (!kept) return;
+    try {
+      await context.replay.complete(records.map((candidate) => toCompletion(candidate, crashed, context.now())));
+    } finally {
+      await context.onRecorded(ids);
+    }
+  };
+
+  try {
+    kept = request.store && (await admit(context, request, ids, started));
+    if (kept) context.onAdmitted(ids);
+    yield toStarted(context.pkg, ids, started, promptTokens.length);
+    for (;;) {
+      const next = await events.next();
+      if (next.done === true) break;
+      const event = keep(records, next.value);
+      if (event !== undefined && !abort.signal.aborted) yield withAsked(event, request);
+    }
+    await record(false);
+    if (abort.signal.aborted) throw abortReason(abort.signal);
+    yield {
+      type: 'ended',
+      promptTokens: promptTokens.length,
+      completionTokens: records.reduce((sum, { tokens }) => sum + tokens.length, 0),
+      cachedPromptTokens: started.cachedPromptTokens,
+    };
+  } catch (thrown) {
+    if (!recorded) {
+      abort.abort();
+      await record(true);
+    }
+    throw thrown;
+  } finally {
+    if (!recorded) {
+      // The caller left the loop: what the policy still says belongs to the record.
+      abort.abort();
+      await drain(events, records);
+      await record(false);
+    }
+  }
+}
+
+async function firstEvent(events: AsyncIterator<CompletionEvent>, signal: AbortSignal): Promise<CompletionStarted> {
+  const first = await events.next();
+  if (first.done !== true && first.value.type === 'started') return first.value;
+  // A request that is aborted while it waits for a slot may end without ever having started.
+  if (signal.aborted) throw abortReason(signal);
+  throw new HoneError('INTERNAL', 'the policy ended a completion before it started');
+}
+
+/** False where the store has no room: serving goes on without keeping. */
+async function admit(
+  context: GenerationContext,
+  request: CheckedRequest,
+  ids: readonly string[],
+  started: CompletionStarted,
+): Promise<boolean> {
+  const createdAtMs = context.now();
+  const samplingJson = JSON.stringify({ ...request.sampling, seed: request.seed });
+  try {
+    await context.replay.admit(
+      ids.map((id) => ({
+        id,
+        groupKey: request.groupKey,
+        packageDigest: context.pkg.digest,
+        version: started.version,
+        adapterDigest: started.adapterDigest,
+        promptTokens: Uint32Array.from(request.promptTokens),
+        promptJson: request.promptJson,
+        samplingJson,
+        subject: request.subject,
+        createdAtMs,
+      })),
+    );
+    return true;
+  } catch (thrown) {
+    const error = HoneError.from(thrown);
+    if (error.code !== 'STORE_FULL') throw error;
+    context.onNotKept(error);
+    return false;
+  }
+}
+
+async function drain(events: AsyncIterator<CompletionEvent>, records: readonly CandidateRecord[]): Promise<void> {
+  try {
+    for (let next = await events.next(); next.done !== true; next = await events.next()) keep(records, next.value);
+  } catch {
+    // The worker died while it was being told to stop: the record says "cancelled" all the same.
+  }
+}
+
+/** Writes an event into its candidate's record. */
+function keep(records: readonly CandidateRecord[], event: CompletionEvent): TokenChunk | CandidateFinished | undefined {
+  if (event.type === 'started') return undefined;
+  const record = records[event.candidate];
+  if (record === undefined) return undefined;
+  if (event.type === 'finished') {
+    record.reason = event.reason;
+    record.endOfSequence = event.endOfSequence;
+    return event;
+  }
+  record.text += event.text;
+  record.tokens.push(...event.tokens);
+  record.logprobs.push(...event.logprobs);
+  record.sampledLogprobs.push(...event.sampledLogprobs);
+  return event;
+}
+
+function newRecord(id: string): CandidateRecord {
+  return { id, tokens: [], logprobs: [], sampledLogprobs: [], text: '', reason: null, endOfSequence: false };
+}
+
+function toCompletion(record: CandidateRecord, crashed: boolean, nowMs: number): GenerationCompletion {
+  const reason = record.reason ?? (crashed ? 'error' : 'cancelled');
+  return {
+    id: record.id,
+    state: reason === 'cancelled' ? 'cancelled' : reason === 'error' ? 'aborted' : 'finished',
+    finishReason: reason,
+    endOfSequence: record.endOfSequence,
+    tokens: Uint32Array.from(record.tokens),
+    text: record.text,
+    logprobs: Float32Array.from(record.logprobs),
+    sampledLogprobs: Float32Array.from(record.sampledLogprobs),
+    finishedAtMs: nowMs,
+  };
+}
+
+function toStarted(
+  pkg: Package,
+  generationIds: readonly string[],
+  started: CompletionStarted,
+  promptTokens: number,
+): StartedEvent {
+  return {
+    type: 'started',
+    generationIds,
+    version: started.version,
+    adapterDigest: started.adapterDigest,
+    packageDigest: pkg.digest,
+    promptTokens,
+    cachedPromptTokens: started.cachedPromptTokens,
+  };
+}
+
+/** The event as the caller asked for it: log-probabilities only on request. */
+function withAsked(event: TokenChunk | CandidateFinished, request: CheckedRequest): AgentEvent {
+  if (event.type === 'finished') return { type: 'finished', candidate: event.candidate, reason: event.reason };
+  const { candidate, text, tokens, logprobs, sampledLogprobs, topLogprobs } = event;
+  const chunk: ChunkEvent = { type: 'chunk', candidate, text, tokens };
+  if (!request.logprobs) return chunk;
+  return {
+    ...chunk,
+    logprobs,
+    sampledLogprobs,
+    ...(request.topLogprobs > 0 && topLogprobs !== undefined ? { topLogprobs } : {}),
+  };
+}
+
+/** The abort's own reason where it is one of ours (a deadline, a shutdown), else that the caller went away. */
+export function abortReason(signal: AbortSignal): HoneError {
+  return signal.reason instanceof HoneError
+    ? signal.reason
+    : new HoneError('CANCELLED', 'the caller ended the request', { cause: signal.reason });
+}

@@ -1,0 +1,172 @@
+/**
+ * The way of a candidate to the head, and the way back.
+ *
+ * Promotion: adopted (files and log entry on disk) -> judged -> swapped -> recorded as the head. A rollback goes the same
+ * way with a candidate that points at older weights. A crash before the record serves the previous head again; the
+ * candidate's number stays taken, so generations that ran on it already keep a version that exists. Changes of the head
+ * happen one after another.
+ */
+
+import { HoneError } from '../errors.js';
+import type { LearnerEvent } from '../learner/types.js';
+import type { Policy, SwapReport } from '../policy/types.js';
+import type { Version, VersionLog } from '../versions/index.js';
+import type { EventLog } from './event-log.js';
+import { judgeCandidate } from './judge.js';
+import type { Learner, ServedIdentity } from './types.js';
+
+type CandidateEvent = Extract<LearnerEvent, { readonly type: 'candidate' }>;
+
+export interface HeadOptions {
+  readonly policy: Policy;
+  readonly versions: VersionLog;
+  readonly learner: Learner | null;
+  readonly events: EventLog;
+}
+
+/** Holds what serves now and moves it. */
+export class Head {
+  readonly #policy: Policy;
+  readonly #versions: VersionLog;
+  readonly #learner: Learner | null;
+  readonly #events: EventLog;
+  #identity: ServedIdentity;
+  #lastSwap: SwapReport | null = null;
+  #queue: Promise<unknown> = Promise.resolve();
+  #closed = false;
+
+  /** The policy must already serve the log's head. */
+  constructor(options: HeadOptions) {
+    this.#policy = options.policy;
+    this.#versions = options.versions;
+    this.#learner = options.learner;
+    this.#events = options.events;
+    this.#identity = identityOf(options.versions.live());
+  }
+
+  get identity(): ServedIdentity {
+    return this.#identity;
+  }
+
+  get lastSwap(): SwapReport | null {
+    return this.#lastSwap;
+  }
+
+  /** Takes a trained adapter over; never rejects, for nobody waits: events tell what became of it. */
+  consider(candidate: CandidateEvent): Promise<void> {
+    return this.#serially(() => this.#promote(candidate)).catch((thrown: unknown) => {
+      const { code, message } = HoneError.from(thrown);
+      this.#events.publish({ type: 'version_rejected', detail: `${code}: ${message}` });
+    });
+  }
+
+  /** @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE`, `ADAPTER_INVALID`, `WORKER_CRASHED`, `STORE_FULL` */
+  rollback(number: number): Promise<Version> {
+    return this.#serially(async () => {
+      const candidate = await this.#versions.rollback(number);
+      try {
+        await this.#swap(candidate);
+      } catch (error) {
+        await this.#versions.reject(candidate.number, HoneError.from(error).message);
+        throw error;
+      }
+      const version = await this.#record(candidate);
+      this.#publish('version_rolled_back', version, `serves the weights of version ${number}`);
+      this.#learner?.live(version.number, this.#versions.adapterPath(version.number), true);
+      return version;
+    });
+  }
+
+  /** Waits for the change in flight; later ones are refused. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#queue.catch(() => undefined);
+  }
+
+  async #promote(candidate: CandidateEvent): Promise<void> {
+    const adopted = await this.#versions.adopt(candidate);
+    const { number, adapterDigest, metrics } = adopted;
+    this.#events.publish({ type: 'version_created', version: number, adapterDigest, numbers: metrics });
+    const verdict = judgeCandidate(await this.#versions.readAdapter(number), candidate.metrics);
+    if (!verdict.promote) return this.#reject(adopted, verdict.reason);
+    try {
+      await this.#swap(adopted);
+    } catch (thrown) {
+      return this.#reject(adopted, HoneError.from(thrown).message);
+    }
+    this.#publish('version_promoted', await this.#record(adopted));
+    this.#learner?.live(number, this.#versions.adapterPath(number), false);
+  }
+
+  /** Records what serves already as the head; where that fails, the head serves again. */
+  async #record(version: Version): Promise<Version> {
+    const previous = this.#versions.live();
+    try {
+      return await this.#versions.promote(version.number);
+    } catch (error) {
+      await this.#swap(previous);
+      throw error;
+    }
+  }
+
+  async #reject(version: Version, reason: string): Promise<void> {
+    await this.#versions.reject(version.number, reason);
+    const { number, adapterDigest } = version;
+    this.#events.publish({ type: 'version_rejected', version: number, adapterDigest, detail: reason });
+  }
+
+  #publish(type: 'version_promoted' | 'version_rolled_back', version: Version, detail?: string): void {
+    const { number, adapterDigest } = version;
+    const numbers = swapNumbers(this.#lastSwap);
+    this.#events.publish({
+      type,
+      version: number,
+      adapterDigest,
+      numbers,
+      ...(detail === undefined ? {} : { detail }),
+    });
+  }
+
+  async #swap(version: Version): Promise<void> {
+    const { number, adapterDigest } = version;
+    const adapter = await this.#versions.readAdapter(number);
+    const report = await this.#policy.swap({ number, adapterDigest, adapter });
+    if (report.adapterDigest !== adapterDigest || report.probe.verdict === 'failed') {
+      await this.#swapBack();
+      throw new HoneError(
+        'ADAPTER_INVALID',
+        `the worker does not serve version ${number}: its digest is ${report.adapterDigest}, recorded is ${adapterDigest}; probe ${report.probe.verdict}`,
+      );
+    }
+    this.#lastSwap = report;
+    this.#identity = identityOf(version);
+  }
+
+  async #swapBack(): Promise<void> {
+    const { version: number, adapterDigest } = this.#identity;
+    await this.#policy.swap({ number, adapterDigest, adapter: await this.#versions.readAdapter(number) });
+  }
+
+  #serially<Result>(task: () => Promise<Result>): Promise<Result> {
+    if (this.#closed) return Promise.reject(new HoneError('DRAINING', 'the server is stopping; the head stays'));
+    const result = this.#queue.then(task, task);
+    this.#queue = result.catch(() => undefined);
+    return result;
+  }
+}
+
+function identityOf(version: Version): ServedIdentity {
+  const { number, adapterDigest, packageDigest } = version;
+  return { version: number, adapterDigest, packageDigest };
+}
+
+function swapNumbers(report: SwapReport | null): Record<string, number> {
+  if (report === null) return {};
+  const { durationMs, waitedMs, probe } = report;
+  return {
+    duration_ms: durationMs,
+    waited_ms: waitedMs,
+    probe_to_new: probe.toNew,
+    probe_to_previous: probe.toPrevious,
+  };
+}

@@ -1,0 +1,211 @@
+/** The agent's words: what the doors may ask of the loop and what it answers. No transport is known here. */
+
+import type { HoneError } from '../errors.js';
+import type { LearnerEvent, LearnerProgress } from '../learner/types.js';
+import type { FinishReason, PolicyStats, SwapReport, TopLogprob } from '../policy/types.js';
+import type { Generation, ReplayStats, Score } from '../replay/types.js';
+import type { Version } from '../versions/types.js';
+
+/** Sampling settings as a caller gives them; what is absent takes its default (see `requests.ts`). */
+export interface SamplingInput {
+  readonly maxTokens?: number | undefined;
+  readonly temperature?: number | undefined;
+  readonly topP?: number | undefined;
+  readonly topK?: number | undefined;
+  readonly minP?: number | undefined;
+  readonly stop?: readonly string[] | undefined;
+  readonly ignoreEos?: boolean | undefined;
+  readonly presencePenalty?: number | undefined;
+  readonly frequencyPenalty?: number | undefined;
+  readonly repetitionPenalty?: number | undefined;
+  readonly logitBias?: Readonly<Record<string, number>> | undefined;
+}
+
+/** A prompt and how to complete it, unchecked. Exactly one of `messages` and `prompt` is given. */
+export interface GenerateInput {
+  readonly messages?: readonly { readonly role: string; readonly content: string }[] | undefined;
+  readonly prompt?: string | undefined;
+  readonly sampling?: SamplingInput | undefined;
+  readonly n?: number | undefined;
+  readonly seed?: number | undefined;
+  readonly logprobs?: boolean | undefined;
+  readonly topLogprobs?: number | undefined;
+  readonly store?: boolean | undefined;
+  readonly subject?: string | undefined;
+  readonly version?: number | undefined;
+  readonly metadata?: Readonly<Record<string, string>> | undefined;
+}
+
+/** First event of a request: its generations are on disk (unless `store` was false), so feedback may be given. */
+export interface StartedEvent {
+  readonly type: 'started';
+  /** UUIDv7, one per candidate, by index. */
+  readonly generationIds: readonly string[];
+  readonly version: number;
+  readonly adapterDigest: string;
+  readonly packageDigest: string;
+  readonly promptTokens: number;
+  readonly cachedPromptTokens: number;
+}
+
+/** What a step brought for one candidate; the log-probabilities are there only where they were asked for. */
+export interface ChunkEvent {
+  readonly type: 'chunk';
+  readonly candidate: number;
+  readonly text: string;
+  readonly tokens: readonly number[];
+  readonly logprobs?: readonly number[];
+  readonly sampledLogprobs?: readonly number[];
+  readonly topLogprobs?: readonly (readonly TopLogprob[])[];
+}
+
+export interface CandidateEndedEvent {
+  readonly type: 'finished';
+  readonly candidate: number;
+  readonly reason: FinishReason;
+}
+
+/** Last event of a request: its generations are on disk, whole. */
+export interface EndedEvent {
+  readonly type: 'ended';
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+  readonly cachedPromptTokens: number;
+}
+
+export type AgentEvent = StartedEvent | ChunkEvent | CandidateEndedEvent | EndedEvent;
+
+/** One score as a caller gives it, unchecked. `retract` takes the score back; otherwise `value` is the score. */
+export interface ScoreInput {
+  readonly generationId: string;
+  readonly value?: number | undefined;
+  readonly retract?: boolean | undefined;
+  /** Default `default`. */
+  readonly rater?: string | undefined;
+  /** Default `score`. */
+  readonly metric?: string | undefined;
+  readonly idempotencyKey?: string | undefined;
+}
+
+/** What became of one item; it is on disk unless it was refused. */
+export type ScoreResult =
+  | { readonly status: 'stored' | 'replaced' | 'retracted' | 'duplicate'; readonly sequence: number }
+  | { readonly status: 'refused'; readonly error: HoneError };
+
+/** What happens in the loop; the same words as the contract's `EventType`. */
+export type LoopEventType =
+  | 'server_started'
+  | 'server_draining'
+  | 'learner_state_changed'
+  | 'learner_progress'
+  | 'version_created'
+  | 'version_promoted'
+  | 'version_rejected'
+  | 'version_rolled_back'
+  | 'worker_restarted'
+  | 'store_failed';
+
+/** One thing that happened. No text of prompts or completions. */
+export interface LoopEvent {
+  /** Grows by one per event, over restarts too. */
+  readonly sequence: number;
+  readonly atMs: number;
+  readonly type: LoopEventType;
+  readonly version?: number;
+  readonly adapterDigest?: string;
+  /** In words, for people. */
+  readonly detail?: string;
+  /** Figures by name, units in the names. */
+  readonly numbers?: Readonly<Record<string, number>>;
+}
+
+/** From where to watch: after a sequence number (0: everything kept), or from now on when absent. */
+export interface WatchOptions {
+  readonly afterSequence?: number | undefined;
+  /** Only these; all when empty. */
+  readonly types?: readonly LoopEventType[] | undefined;
+}
+
+/** The learner as callers see it; `paused` is the admin's doing. */
+export interface LearnerReport extends Omit<LearnerProgress, 'state'> {
+  readonly state: LearnerProgress['state'] | 'paused';
+  readonly restarts: number;
+}
+
+/** One snapshot of everything. */
+export interface AgentStatus {
+  readonly packageName: string;
+  readonly startedAtMs: number;
+  readonly draining: boolean;
+  readonly live: Version;
+  readonly serving: PolicyStats;
+  readonly replay: ReplayStats;
+  readonly learner: LearnerReport;
+  /** The last swap since the start; `null` before the first. */
+  readonly lastSwap: SwapReport | null;
+}
+
+/** Which weights answer now: what every door sends along with each call. */
+export interface ServedIdentity {
+  readonly version: number;
+  readonly adapterDigest: string;
+  readonly packageDigest: string;
+}
+
+export interface VersionPage {
+  /** Newest first. */
+  readonly versions: readonly Version[];
+  /** Asks for the next page; empty on the last. */
+  readonly nextPageToken: string;
+}
+
+/** A generation and the scores that stand. */
+export interface StoredGeneration {
+  readonly generation: Generation;
+  readonly scores: readonly Score[];
+}
+
+/** The learner process as the agent holds it. */
+export interface Learner {
+  report(): LearnerReport;
+  /** The head moved: train on from these weights. */
+  live(version: number, adapterPath: string | null, rolledBack: boolean): void;
+  /** The store changed up to this sequence number. */
+  changed(sequence: number): void;
+  /** Finishes the step in flight, writes the checkpoint, ends the process; scores are still taken. */
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  onEvent(listener: (event: LearnerEvent) => void): void;
+}
+
+/** The loop: admit, generate, record, score, learn, swap. */
+export interface Agent {
+  /**
+   * Runs a request. The first event is `started`, the last `ended`; leaving early, or aborting the signal, frees the
+   * slots within a step and records the generations as cancelled.
+   * @throws HoneError `INVALID_REQUEST`, `PROMPT_TOO_LONG`, `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE`, `QUEUE_FULL`,
+   * `WORKER_CRASHED`, `STORE_FULL`, `DRAINING`, and after an abort its reason where that is a HoneError, else `CANCELLED`
+   */
+  generate(input: GenerateInput, signal?: AbortSignal): AsyncIterable<AgentEvent>;
+  /** Outcomes in the order of the items, on disk. @throws HoneError `INVALID_REQUEST`, `STORE_FULL`, `QUEUE_FULL`, `DRAINING` */
+  score(items: readonly ScoreInput[]): Promise<ScoreResult[]>;
+  /** @throws HoneError `GENERATION_NOT_FOUND`, `INVALID_REQUEST` */
+  getGeneration(id: string): Promise<StoredGeneration>;
+  listVersions(pageSize: number, pageToken: string): VersionPage;
+  /** @throws HoneError `VERSION_NOT_FOUND` */
+  getVersion(number: number): Version;
+  /** Serves the weights of an older version as a new head. @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE` */
+  rollback(number: number): Promise<Version>;
+  learnerReport(): LearnerReport;
+  /** @throws HoneError `LEARNER_OFF` */
+  pauseLearner(): Promise<LearnerReport>;
+  /** @throws HoneError `LEARNER_OFF` */
+  resumeLearner(): Promise<LearnerReport>;
+  /** Batches in order, until the signal aborts. @throws HoneError `EVENTS_NOT_FOUND`, `DRAINING` when the agent closes */
+  watchEvents(options: WatchOptions, signal?: AbortSignal): AsyncIterable<readonly LoopEvent[]>;
+  identity(): ServedIdentity;
+  status(): Promise<AgentStatus>;
+  /** Refuses new requests, waits for the running ones up to the grace, then cuts them off. Idempotent. */
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}

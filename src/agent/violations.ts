@@ -1,0 +1,67 @@
+/** From zod's issues to field violations named as in the contract: `sampling.max_tokens`, `messages[1].role`. */
+
+import { z } from 'zod';
+import { type FieldViolation, HoneError } from '../errors.js';
+
+/** Maps whose keys are the caller's own words and are quoted instead of renamed. */
+const maps = new Set(['metadata', 'logitBias']);
+
+/** A path of camelCase keys in the contract's spelling. */
+export function fieldPath(path: readonly PropertyKey[]): string {
+  let field = '';
+  let insideMap = false;
+  for (const part of path) {
+    if (typeof part === 'number') field += `[${part}]`;
+    else if (insideMap) field += `["${String(part)}"]`;
+    else field += `${field === '' ? '' : '.'}${snakeCase(String(part))}`;
+    insideMap = maps.has(String(part));
+  }
+  return field;
+}
+
+function snakeCase(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+}
+
+/**
+ * Checks `input` and completes it with the schema's defaults.
+ * @throws HoneError `INVALID_REQUEST` with a violation per field at fault
+ */
+export function check<Schema extends z.ZodType>(schema: Schema, input: unknown): z.output<Schema> {
+  const result = schema.safeParse(input, { reportInput: true });
+  if (result.success) return result.data;
+  throw invalidRequest(
+    result.error.issues.map((issue) => ({
+      field: fieldPath(issue.path),
+      description: describe(issue.message, issue.input),
+    })),
+  );
+}
+
+/** The error for fields at fault; its message names them all. */
+export function invalidRequest(violations: readonly FieldViolation[]): HoneError {
+  const list = violations.map(({ field, description }) => `${field}: ${description}`).join('; ');
+  return new HoneError('INVALID_REQUEST', `the request is invalid: ${list}`, { violations });
+}
+
+/** Numbers are repeated to the caller; texts are not, for they are somebody's words and errors are logged. */
+function describe(message: string, input: unknown): string {
+  return typeof input === 'number' ? `${message}, got ${input}` : message;
+}
+
+/** A number within bounds; the description names them. */
+export function numberBetween(min: number, max: number, words = `must be a number from ${min} to ${max}`) {
+  return z.number({ error: words }).min(min, { error: words }).max(max, { error: words });
+}
+
+/** A whole number within bounds. */
+export function wholeBetween(min: number, max: number) {
+  const words = `must be a whole number from ${min} to ${max}`;
+  return z.number({ error: words }).int({ error: words }).min(min, { error: words }).max(max, { error: words });
+}
+
+/** A text of at most so many characters. */
+export function textUpTo(maxCharacters: number) {
+  const words = `must be a text of at most ${maxCharacters} characters`;
+  return z.string({ error: words }).max(maxCharacters, { error: words });
+}

@@ -1,0 +1,130 @@
+import { appendFile, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { openEventJournal } from '../../../src/agent/event-journal.js';
+import { EventLog } from '../../../src/agent/event-log.js';
+import type { LoopEvent } from '../../../src/agent/types.js';
+
+const now = () => 1000;
+const fail = (error: unknown) => {
+  throw error;
+};
+
+async function take(events: AsyncIterable<readonly LoopEvent[]>, count: number): Promise<number[]> {
+  const sequences: number[] = [];
+  for await (const batch of events) {
+    sequences.push(...batch.map(({ sequence }) => sequence));
+    if (sequences.length >= count) break;
+  }
+  return sequences;
+}
+
+function publish(log: EventLog, count: number): void {
+  for (let i = 0; i < count; i++) log.publish({ type: 'learner_progress', numbers: { i } });
+}
+
+describe('the event log', () => {
+  it('resumes after a number without a gap, and goes on with what comes', async () => {
+    const log = new EventLog({ now, capacity: 10 });
+    publish(log, 5);
+    const watching = take(log.watch({ afterSequence: 3 }), 4);
+    publish(log, 2);
+    expect(await watching).toEqual([4, 5, 6, 7]);
+  });
+
+  it('begins now where no number is given', async () => {
+    const log = new EventLog({ now });
+    publish(log, 3);
+    const watching = take(log.watch({}), 1);
+    publish(log, 1);
+    expect(await watching).toEqual([4]);
+  });
+
+  it('gives everything that is kept after 0, and only the types that are asked for', async () => {
+    const log = new EventLog({ now, capacity: 3 });
+    publish(log, 8);
+    log.publish({ type: 'version_promoted', version: 1 });
+    expect((await take(log.watch({ afterSequence: 0 }), 1)).at(-1)).toBe(9);
+    expect(await take(log.watch({ afterSequence: 0, types: ['version_promoted'] }), 1)).toEqual([9]);
+  });
+
+  it('refuses a place that is no longer kept, or was never reached', async () => {
+    const log = new EventLog({ now, capacity: 3 });
+    publish(log, 20);
+    await expect(take(log.watch({ afterSequence: 1 }), 1)).rejects.toMatchObject({ code: 'EVENTS_NOT_FOUND' });
+    await expect(take(log.watch({ afterSequence: 21 }), 1)).rejects.toMatchObject({ code: 'EVENTS_NOT_FOUND' });
+  });
+
+  it('tells a watcher that fell behind, and costs it nothing to be slow within the ring', async () => {
+    const log = new EventLog({ now, capacity: 4 });
+    publish(log, 1);
+    const watcher = log.watch({ afterSequence: 0 });
+    expect((await watcher.next()).value).toHaveLength(1);
+    publish(log, 3);
+    expect((await watcher.next()).value).toHaveLength(3);
+    publish(log, 20);
+    await expect(watcher.next()).rejects.toMatchObject({ code: 'EVENTS_NOT_FOUND' });
+  });
+
+  it('ends watchers when they abort and when the log closes, after the last event', async () => {
+    const log = new EventLog({ now });
+    const controller = new AbortController();
+    const aborted = log.watch({}, controller.signal).next();
+    controller.abort();
+    expect((await aborted).done).toBe(true);
+    const watcher = log.watch({});
+    const last = watcher.next();
+    publish(log, 1);
+    await log.close();
+    expect((await last).value).toHaveLength(1);
+    await expect(watcher.next()).rejects.toMatchObject({ code: 'DRAINING' });
+  });
+});
+
+describe('the event journal', () => {
+  let folder: string;
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'hone-events-'));
+  });
+  afterEach(() => rm(folder, { recursive: true }));
+
+  const open = async (capacity = 4) => {
+    const journal = await openEventJournal(join(folder, 'events.jsonl'), capacity, fail);
+    return new EventLog({ now, capacity, journal });
+  };
+
+  it('carries numbering and the newest events over a restart', async () => {
+    const first = await open();
+    publish(first, 6);
+    await first.close();
+    const second = await open();
+    expect(second.lastSequence).toBe(6);
+    publish(second, 1);
+    expect(await take(second.watch({ afterSequence: 4 }), 3)).toEqual([5, 6, 7]);
+    await second.close();
+  });
+
+  it('leaves out a line that a crash cut short', async () => {
+    const first = await open();
+    publish(first, 2);
+    await first.close();
+    await appendFile(join(folder, 'events.jsonl'), '{"sequence":3,"atMs":1,"ty');
+    const second = await open();
+    expect(second.lastSequence).toBe(2);
+    await second.close();
+  });
+
+  it('stays small and private', async () => {
+    const log = await open();
+    for (let i = 0; i < 50; i++) {
+      publish(log, 1);
+      await new Promise(setImmediate);
+    }
+    await log.close();
+    const lines = (await readFile(join(folder, 'events.jsonl'), 'utf8')).trimEnd().split('\n');
+    expect(lines.length).toBeLessThanOrEqual(16);
+    expect(JSON.parse(lines.at(-1) ?? '{}')).toMatchObject({ sequence: 50 });
+    expect((await stat(join(folder, 'events.jsonl'))).mode & 0o777).toBe(0o600);
+  });
+});

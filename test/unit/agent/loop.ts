@@ -1,0 +1,117 @@
+/** An agent around a scripted policy, with the real store and the real version log in a temporary folder. */
+
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createAgent } from '../../../src/agent/agent.js';
+import { EventLog } from '../../../src/agent/event-log.js';
+import type { Agent, Learner, LearnerReport, LoopEvent } from '../../../src/agent/types.js';
+import type { LearnerEvent } from '../../../src/learner/types.js';
+import type { Package } from '../../../src/package/types.js';
+import { openReplayStore, type ReplayStore } from '../../../src/replay/index.js';
+import {
+  type Adapter,
+  openVersionLog,
+  type VersionLog,
+  writeAdapter,
+  zeroAdapter,
+} from '../../../src/versions/index.js';
+import { type Script, ScriptedPolicy } from './scripted-policy.js';
+
+const packageDigest = 'd'.repeat(64);
+const targets = [{ module: 'model.layers.0.mlp.up_proj', inFeatures: 4, outFeatures: 4 }];
+
+const pkg = {
+  digest: packageDigest,
+  name: 'scripted',
+  config: { contextLength: 256, vocabularySize: 128 },
+  tokenizer: { encodeText: (text: string) => [...text].map((character) => character.charCodeAt(0) % 128) },
+} as unknown as Package;
+
+/** Remembers what it was told. */
+export class RecordingLearner implements Learner {
+  readonly told: string[] = [];
+  emit: (event: LearnerEvent) => void = () => undefined;
+
+  report(): LearnerReport {
+    throw new Error('not asked for here');
+  }
+  live(version: number, adapterPath: string | null, rolledBack: boolean): void {
+    this.told.push(`live ${version} ${adapterPath === null ? 'zero' : 'adapter'}${rolledBack ? ' rolled back' : ''}`);
+  }
+  changed(sequence: number): void {
+    this.told.push(`changed ${sequence}`);
+  }
+  async pause(): Promise<void> {
+    this.told.push('pause');
+  }
+  async resume(): Promise<void> {
+    this.told.push('resume');
+  }
+  onEvent(listener: (event: LearnerEvent) => void): void {
+    this.emit = listener;
+  }
+}
+
+export interface Loop extends AsyncDisposable {
+  readonly agent: Agent;
+  readonly policy: ScriptedPolicy;
+  readonly replay: ReplayStore;
+  readonly versions: VersionLog;
+  readonly learner: RecordingLearner;
+  /** Trains nothing: writes an adapter with this weight everywhere and announces it. */
+  offerCandidate(weight: number, metrics?: Record<string, number>): Promise<void>;
+  /** The next event of this type after what was already seen by this method. */
+  nextEvent(type: LoopEvent['type']): Promise<LoopEvent>;
+}
+
+export async function openLoop(script: Script, drainGraceMs = 1000): Promise<Loop> {
+  const folder = await mkdtemp(join(tmpdir(), 'hone-agent-'));
+  const versions = await openVersionLog({
+    directory: join(folder, 'versions'),
+    packageDigest,
+    zeroAdapter: zeroAdapter(targets, 2, 1),
+  });
+  const replay = await openReplayStore({ path: join(folder, 'replay.sqlite') });
+  const policy = new ScriptedPolicy(script);
+  const learner = new RecordingLearner();
+  const events = new EventLog({ now: Date.now });
+  const agent = createAgent({ pkg, policy, replay, versions, learner, events, drainGraceMs, randomSeed: () => 1 });
+  let seen = 0;
+  let candidates = 0;
+  return {
+    agent,
+    policy,
+    replay,
+    versions,
+    learner,
+    async offerCandidate(weight, metrics = {}) {
+      const directory = join(folder, `candidate-${candidates++}`);
+      const parent = versions.live().number;
+      const meta = { packageDigest, baseModel: 'scripted', parent, createdAtMs: 1, metrics };
+      const adapterDigest = await writeAdapter(directory, filled(weight), meta);
+      learner.emit({ type: 'candidate', directory, adapterDigest, parent, metrics });
+    },
+    async nextEvent(type) {
+      for await (const batch of agent.watchEvents({ afterSequence: seen, types: [type] })) {
+        const [event] = batch;
+        if (event === undefined) continue;
+        seen = event.sequence;
+        return event;
+      }
+      throw new Error('the events ended');
+    },
+    async [Symbol.asyncDispose]() {
+      await agent.close();
+      await replay.close();
+      await versions.close();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function filled(weight: number): Adapter {
+  const zero = zeroAdapter(targets, 2, 1);
+  for (const { data } of zero.tensors.values()) data.fill(weight);
+  return zero;
+}

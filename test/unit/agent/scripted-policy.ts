@@ -1,0 +1,74 @@
+/** A policy whose completions are written in the test: for orders of events and failures that a model cannot be asked for. */
+
+import type {
+  CompletionEvent,
+  CompletionRequest,
+  Policy,
+  PolicyStats,
+  PolicyVersion,
+  SwapReport,
+} from '../../../src/policy/types.js';
+
+/** What a completion does; aborting is its own business. */
+export type Script = (request: CompletionRequest, signal: AbortSignal) => AsyncIterable<CompletionEvent>;
+
+export class ScriptedPolicy implements Policy {
+  readonly swaps: number[] = [];
+  script: Script;
+  /** What the next swap answers instead of what it should. */
+  wrongDigest: string | undefined;
+
+  constructor(script: Script) {
+    this.script = script;
+  }
+
+  complete(request: CompletionRequest, signal: AbortSignal): AsyncIterable<CompletionEvent> {
+    return this.script(request, signal);
+  }
+
+  async swap({ number, adapterDigest }: PolicyVersion): Promise<SwapReport> {
+    this.swaps.push(number);
+    const digest = this.wrongDigest ?? adapterDigest;
+    this.wrongDigest = undefined;
+    const probe = { verdict: 'proved', toNew: 0, toPrevious: 1 } as const;
+    return { version: number, adapterDigest: digest, probe, durationMs: 1, waitedMs: 0 };
+  }
+
+  async stats(): Promise<PolicyStats> {
+    return {
+      liveVersion: this.swaps.at(-1) ?? 0,
+      adapterDigest: '',
+      runningSequences: 0,
+      queuedRequests: 0,
+      generatedTokens: 0,
+      promptTokens: 0,
+      steps: 0,
+      heldVersions: [],
+    };
+  }
+
+  async close(): Promise<void> {}
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+}
+
+export const started: CompletionEvent = { type: 'started', version: 0, adapterDigest: 'a', cachedPromptTokens: 0 };
+
+/** One token of one candidate. */
+export function token(candidate: number, id: number, text = String.fromCharCode(id)): CompletionEvent {
+  return { type: 'tokens', candidate, tokens: [id], text, logprobs: [-1], sampledLogprobs: [-0.5] };
+}
+
+export function finished(candidate: number, reason: 'stop' | 'length' | 'cancelled'): CompletionEvent {
+  return { type: 'finished', candidate, reason, endOfSequence: reason === 'stop' };
+}
+
+/** Endless tokens of one candidate until it is aborted. */
+export async function* untilAborted(_: CompletionRequest, signal: AbortSignal): AsyncGenerator<CompletionEvent> {
+  yield started;
+  while (!signal.aborted) {
+    yield token(0, 97);
+    await new Promise(setImmediate);
+  }
+  yield finished(0, 'cancelled');
+}

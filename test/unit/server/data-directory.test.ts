@@ -1,0 +1,63 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { openDataDirectory } from '../../../server/data-directory.js';
+
+const module = new URL('../../../server/data-directory.js', import.meta.url).href;
+let folder: string;
+
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'hone-data-'));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+/** A process of its own that takes the lock, says so, and waits to be killed. */
+async function holder(path: string) {
+  const script = `
+    const { openDataDirectory } = await import(${JSON.stringify(module)});
+    const data = openDataDirectory(${JSON.stringify(path)});
+    data.writeRecord({ pid: process.pid, host: '127.0.0.1', port: 1, address: '127.0.0.1:1', startedAtMs: 0 });
+    process.send('locked');
+    setInterval(() => {}, 1000);`;
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
+  await once(child, 'message');
+  return child;
+}
+
+describe('the data directory', () => {
+  it('is private to its owner', async () => {
+    const path = join(folder, 'new');
+    openDataDirectory(path).close();
+    expect((await stat(path)).mode & 0o777).toBe(0o700);
+  });
+
+  it('is refused to a second server, by name of the first, and free at once when that is killed', async () => {
+    const first = await holder(folder);
+    expect(() => openDataDirectory(folder)).toThrow(
+      expect.objectContaining({ code: 'DATA_DIRECTORY_LOCKED', message: expect.stringContaining(String(first.pid)) }),
+    );
+    first.kill('SIGKILL');
+    await once(first, 'exit');
+    const second = openDataDirectory(folder);
+    second.close();
+    openDataDirectory(folder).close();
+  });
+
+  it('is refused within one process too', () => {
+    const first = openDataDirectory(folder);
+    expect(() => openDataDirectory(folder)).toThrow(expect.objectContaining({ code: 'DATA_DIRECTORY_LOCKED' }));
+    first.close();
+  });
+
+  it('that cannot be made is refused in words', async () => {
+    await writeFile(join(folder, 'file'), '');
+    expect(() => openDataDirectory(join(folder, 'file', 'below'))).toThrow(
+      expect.objectContaining({ code: 'INVALID_OPTIONS' }),
+    );
+  });
+});
