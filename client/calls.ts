@@ -1,0 +1,177 @@
+/** gRPC calls as promises and async iterables: deadlines, cancellation, credentials, retries, typed errors. */
+
+import { randomUUID } from 'node:crypto';
+import { type Client, type ClientDuplexStream, Metadata } from '@grpc/grpc-js';
+import type { MethodDefinition } from '@grpc/proto-loader';
+import { HoneClientError } from './errors.js';
+import { cancelled, Retries, type RetryOptions, type RetryRule } from './retry.js';
+
+/** What every method of the client takes besides its request. */
+export interface CallOptions {
+  /** The call, with its retries, ends with DEADLINE_EXCEEDED after so many milliseconds. Default: the client's. */
+  readonly timeoutMs?: number;
+  /** Ends the call; the server stops its work at once. */
+  readonly signal?: AbortSignal;
+  /** Sent as `x-request-id`, found again in the server's log. Default: a random UUID. */
+  readonly requestId?: string;
+  /** Default: the client's. */
+  readonly retry?: RetryOptions;
+}
+
+/** What is the same for all calls of a client. */
+export interface CallDefaults {
+  readonly token: string | undefined;
+  /** For unary calls; streams have no deadline unless one is given. */
+  readonly timeoutMs: number;
+  readonly retry: RetryOptions;
+}
+
+/** A method of the contract, as the loader describes it: what goes in, what comes out. */
+export type Method<In, Out> = Pick<
+  MethodDefinition<In, unknown, unknown, Out>,
+  'path' | 'requestSerialize' | 'responseDeserialize'
+>;
+
+/** All calls over one connection. */
+export class Calls {
+  readonly #connection: Client;
+  readonly #defaults: CallDefaults;
+
+  constructor(connection: Client, defaults: CallDefaults) {
+    this.#connection = connection;
+    this.#defaults = defaults;
+  }
+
+  /** Makes a unary call. @throws HoneClientError */
+  async unary<In, Out>(method: Method<In, Out>, request: In, rule: RetryRule, options: CallOptions): Promise<Out> {
+    const deadline = Date.now() + (options.timeoutMs ?? this.#defaults.timeoutMs);
+    const metadata = this.#metadata(options);
+    const retries = this.retries(options);
+    for (;;) {
+      try {
+        return await this.#unaryOnce(method, request, metadata, deadline, options.signal);
+      } catch (thrown) {
+        await retries.waitOrThrow(HoneClientError.from(thrown), rule, deadline, options.signal);
+      }
+    }
+  }
+
+  #unaryOnce<In, Out>(
+    method: Method<In, Out>,
+    request: In,
+    metadata: Metadata,
+    deadline: number,
+    signal: AbortSignal | undefined,
+  ): Promise<Out> {
+    const { path, requestSerialize, responseDeserialize } = method;
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) {
+        reject(cancelled(signal));
+        return;
+      }
+      const onAbort = (): void => call.cancel();
+      const call = this.#connection.makeUnaryRequest(
+        path,
+        requestSerialize,
+        responseDeserialize,
+        request,
+        metadata,
+        { deadline },
+        (error, value) => {
+          signal?.removeEventListener('abort', onAbort);
+          if (error === null && value !== undefined) resolve(value);
+          else reject(signal?.aborted ? cancelled(signal) : HoneClientError.from(error));
+        },
+      );
+      signal?.addEventListener('abort', onAbort, { once: true });
+    });
+  }
+
+  /**
+   * Reads a server stream, no faster than it is consumed. Leaving the loop cancels the call. Tried again only while
+   * nothing has arrived.
+   * @throws HoneClientError
+   */
+  async *serverStream<In, Out>(
+    method: Method<In, Out>,
+    request: In,
+    rule: RetryRule,
+    options: CallOptions,
+  ): AsyncGenerator<Out, void, undefined> {
+    const { signal } = options;
+    const { path, requestSerialize, responseDeserialize } = method;
+    // One deadline for all tries.
+    const callOptions = this.#streamOptions(options);
+    const metadata = this.#metadata(options);
+    const retries = this.retries(options);
+    for (;;) {
+      if (signal?.aborted) throw cancelled(signal);
+      let begun = false;
+      const call = this.#connection.makeServerStreamRequest(
+        path,
+        requestSerialize,
+        responseDeserialize,
+        request,
+        metadata,
+        callOptions,
+      );
+      // An error after the loop was left has nobody to tell.
+      call.on('error', () => undefined);
+      const onAbort = (): void => call.cancel();
+      signal?.addEventListener('abort', onAbort, { once: true });
+      try {
+        for await (const message of call as AsyncIterable<Out>) {
+          begun = true;
+          yield message;
+        }
+        return;
+      } catch (thrown) {
+        if (signal?.aborted) throw cancelled(signal);
+        const error = HoneClientError.from(thrown);
+        await retries.waitOrThrow(error, begun ? 'never' : rule, callOptions.deadline, signal);
+      } finally {
+        signal?.removeEventListener('abort', onAbort);
+        // The loop was left early, or it ended and this does nothing.
+        call.cancel();
+      }
+    }
+  }
+
+  /** Opens a call that streams both ways. */
+  duplexStream<In, Out>(method: Method<In, Out>, options: CallOptions): ClientDuplexStream<In, Out> {
+    const { signal } = options;
+    const call = this.#connection.makeBidiStreamRequest(
+      method.path,
+      method.requestSerialize,
+      method.responseDeserialize,
+      this.#metadata(options),
+      this.#streamOptions(options),
+    );
+    const onAbort = (): void => call.cancel();
+    if (signal?.aborted) onAbort();
+    signal?.addEventListener('abort', onAbort, { once: true });
+    call.once('close', () => signal?.removeEventListener('abort', onAbort));
+    return call;
+  }
+
+  /** The counter of tries of one call. */
+  retries(options: CallOptions): Retries {
+    return new Retries({ ...this.#defaults.retry, ...options.retry });
+  }
+
+  /** Cuts what runs and closes the connection. */
+  close(): void {
+    this.#connection.close();
+  }
+
+  #streamOptions(options: CallOptions): { readonly deadline?: number } {
+    return options.timeoutMs === undefined ? {} : { deadline: Date.now() + options.timeoutMs };
+  }
+
+  #metadata(options: CallOptions): Metadata {
+    const metadata = new Metadata();
+    metadata.set('x-request-id', options.requestId ?? randomUUID());
+    if (this.#defaults.token !== undefined) metadata.set('authorization', `Bearer ${this.#defaults.token}`);
+    return metadata;
+  }
+}

@@ -1,0 +1,35 @@
+/** `hone demo`: the whole loop in a few minutes. */
+
+import type { Command } from 'commander';
+import { parseCount } from './flags.js';
+
+/** What the demo is told. */
+export interface DemoFlags {
+  /** Path of a module whose default export scores (post, completion). Default: the judge that comes with Hone. */
+  readonly judge?: string;
+  /** Where the demo's store, versions and report go. Default: a folder of its own below `data/`. */
+  readonly data?: string;
+  readonly seed?: number;
+  readonly json?: boolean;
+}
+
+/** Adds the command. */
+export function addDemoCommand(program: Command): void {
+  program
+    .command('demo')
+    .summary('watch the whole loop: serve, score, learn, swap')
+    .description(
+      'Starts a server and its learner, plays an app whose users score summaries, and compares the first with the last version on posts that were never trained on.',
+    )
+    .option('--judge <module>', 'a module whose default export scores (post, completion) with a number')
+    .option('--data <folder>', 'where the demo keeps its data and its report')
+    .option('--seed <number>', 'of the posts and the samples', parseCount)
+    .option('--json', 'print one last line of JSON')
+    .action(async (flags: DemoFlags) => {
+      // By address: the demo is a program of its own that only this command loads.
+      const demo = (await import(new URL('../demo/main.js', import.meta.url).href)) as {
+        runDemo(flags: DemoFlags): Promise<number>;
+      };
+      process.exitCode = await demo.runDemo(flags);
+    });
+}

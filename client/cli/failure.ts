@@ -1,0 +1,70 @@
+/** What the command says, and with which code it ends, when something failed. */
+
+import type { GrpcStatus, HoneClientError } from '../errors.js';
+
+/** Exit codes of the `hone` command. */
+export const exitCodes = { ok: 0, failed: 1, usage: 2, unavailable: 3, refused: 4, interrupted: 130 } as const;
+
+/** A failure of the command line itself: a file that cannot be read, an argument that makes no sense. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+/** An interruption by the user (Ctrl-C). */
+export class Interrupted extends Error {
+  override readonly name = 'Interrupted';
+}
+
+const codesByStatus: Partial<Record<GrpcStatus, number>> = {
+  UNAVAILABLE: exitCodes.unavailable,
+  DEADLINE_EXCEEDED: exitCodes.unavailable,
+  RESOURCE_EXHAUSTED: exitCodes.unavailable,
+  INVALID_ARGUMENT: exitCodes.refused,
+  NOT_FOUND: exitCodes.refused,
+  ALREADY_EXISTS: exitCodes.refused,
+  FAILED_PRECONDITION: exitCodes.refused,
+  UNAUTHENTICATED: exitCodes.refused,
+  PERMISSION_DENIED: exitCodes.refused,
+  OUT_OF_RANGE: exitCodes.refused,
+  UNIMPLEMENTED: exitCodes.refused,
+  CANCELLED: exitCodes.interrupted,
+};
+
+const nextSteps: Partial<Record<string, string>> = {
+  UNAVAILABLE: 'Start a server with `hone serve` (in a clone: npm start), or name one with --address or HONE_ADDRESS.',
+  DRAINING: 'The server is stopping; try again when it is back.',
+  QUEUE_FULL: 'The server is busy; try again in a moment.',
+  UNAUTHENTICATED: 'Give the server\u2019s token with --token-file or HONE_TOKEN.',
+  GENERATION_NOT_FOUND: '`hone generate` prints the id of each generation at its end.',
+  VERSION_NOT_FOUND: '`hone versions` lists those there are.',
+  LEARNER_OFF: 'Start the server with --learner on.',
+};
+
+/** The exit code for whatever was thrown, and what to print of it. */
+export function explain(thrown: unknown): { exitCode: number; message: Record<string, unknown> & { message: string } } {
+  if (thrown instanceof UsageError)
+    return { exitCode: exitCodes.usage, message: { code: 'USAGE', message: thrown.message } };
+  if (thrown instanceof Interrupted) {
+    return { exitCode: exitCodes.interrupted, message: { code: 'CANCELLED', message: 'interrupted' } };
+  }
+  if (isClientError(thrown)) {
+    const fields = thrown.violations
+      .filter(({ description }) => !thrown.message.includes(description))
+      .map(({ field, description }) => `\n  ${field}: ${description}`);
+    const next = nextSteps[thrown.code];
+    return {
+      exitCode: codesByStatus[thrown.status] ?? exitCodes.failed,
+      message: {
+        ...thrown.toJSON(),
+        message: `${thrown.message}${fields.join('')}${next === undefined ? '' : `\n${next}`}`,
+      },
+    };
+  }
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  return { exitCode: exitCodes.failed, message: { code: 'INTERNAL', message } };
+}
+
+// By name: importing the class would load the gRPC library for commands that do not need it.
+function isClientError(thrown: unknown): thrown is HoneClientError {
+  return thrown instanceof Error && thrown.name === 'HoneClientError';
+}

@@ -1,0 +1,104 @@
+/** `hone feedback`: one score from the command line, or many from standard input. */
+
+import { createInterface } from 'node:readline';
+import type { Command } from 'commander';
+import type { HoneClient } from '../client.js';
+import type { FeedbackItem, FeedbackOutcome } from '../types.js';
+import { exitCodes, UsageError } from './failure.js';
+import { addConnectionFlags, type ConnectionFlags, parseNumber, withClient } from './flags.js';
+import { print, printJson, remark } from './output.js';
+
+interface FeedbackFlags extends ConnectionFlags {
+  readonly rater?: string;
+  readonly metric?: string;
+  readonly retract?: boolean;
+  readonly idempotencyKey?: string;
+}
+
+/** Adds the command. */
+export function addFeedbackCommand(program: Command): void {
+  const command = program
+    .command('feedback')
+    .summary('score a generation, or take a score back')
+    .description(
+      'Scores a generation. Without arguments, reads items from standard input, one JSON object a line:\n' +
+        '{"generationId": "...", "score": 0.8, "rater": "...", "metric": "...", "idempotencyKey": "..."}; a score of null takes it back.',
+    )
+    .argument('[generation]', 'id of the generation')
+    .argument('[score]', 'the score; larger is better, by default on a scale from 0 to 1', parseNumber)
+    .option('--rater <name>', 'who says so')
+    .option('--metric <name>', 'what is measured')
+    .option('--retract', 'take the score back')
+    .option('--idempotency-key <key>', 'makes repeating the command safe');
+  addConnectionFlags(command).action(
+    async (generationId: string | undefined, score: number | undefined, flags: FeedbackFlags) => {
+      if (generationId === undefined) {
+        await withClient(flags, (client, signal) => sendLines(client, signal, flags));
+        return;
+      }
+      if ((score === undefined) !== (flags.retract === true)) {
+        throw new UsageError('give a score, or --retract to take it back (not both).');
+      }
+      await withClient(flags, async (client, signal) => {
+        const item: FeedbackItem = {
+          generationId,
+          score: score ?? null,
+          rater: flags.rater,
+          metric: flags.metric,
+          idempotencyKey: flags.idempotencyKey,
+        };
+        const [outcome] = await client.feedback(item, { signal });
+        if (outcome === undefined) return;
+        if (outcome.status === 'refused') throw outcome.error;
+        if (flags.json) printJson(outcome);
+        else print(`${outcome.status}, on disk`);
+      });
+    },
+  );
+}
+
+async function sendLines(client: HoneClient, signal: AbortSignal, flags: FeedbackFlags): Promise<void> {
+  const counts = new Map<string, number>();
+  const report = (line: number, outcome: FeedbackOutcome): void => {
+    counts.set(outcome.status, (counts.get(outcome.status) ?? 0) + 1);
+    if (flags.json) printJson({ line, ...outcome });
+    else if (outcome.status === 'refused') remark(`line ${line}: ${outcome.error.message}`);
+  };
+  const stream = client.feedbackStream({ signal });
+  let number = 0;
+  try {
+    for await (const text of createInterface({ input: process.stdin, signal })) {
+      number += 1;
+      const line = number;
+      if (text.trim() === '') continue;
+      const item = parseLine(text, line, flags);
+      await stream.ready();
+      // A failed call is told by `ready` and `close`.
+      stream.send(item).then(
+        (outcome) => report(line, outcome),
+        () => undefined,
+      );
+    }
+  } finally {
+    // Even when a line is wrong, what was sent before is waited for.
+    await stream.close();
+  }
+  if (!flags.json) print([...counts].map(([status, count]) => `${count} ${status}`).join(', ') || 'no items');
+  if (counts.has('refused')) process.exitCode = exitCodes.refused;
+}
+
+function parseLine(text: string, line: number, flags: FeedbackFlags): FeedbackItem {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    throw new UsageError(`line ${line} is not JSON: ${text.slice(0, 80)}`);
+  }
+  const item = value as Partial<FeedbackItem> | null;
+  if (typeof item?.generationId !== 'string' || !(item.score === null || typeof item.score === 'number')) {
+    throw new UsageError(
+      `line ${line} needs "generationId" (a string) and "score" (a number, or null to take it back).`,
+    );
+  }
+  return { rater: flags.rater, metric: flags.metric, ...item, generationId: item.generationId, score: item.score };
+}

@@ -1,0 +1,128 @@
+/** `hone generate`: completes a prompt, token by token on a terminal. */
+
+import type { Command } from 'commander';
+import type { GenerateEvent, GenerateRequest } from '../types.js';
+import { UsageError } from './failure.js';
+import {
+  addConnectionFlags,
+  type ConnectionFlags,
+  parseCount,
+  parseInteger,
+  parseNumber,
+  withClient,
+} from './flags.js';
+import { print, printJson, remark } from './output.js';
+
+interface GenerateFlags extends ConnectionFlags {
+  readonly raw?: boolean;
+  readonly system?: string;
+  readonly n?: number;
+  readonly maxTokens?: number;
+  readonly temperature?: number;
+  readonly topP?: number;
+  readonly topK?: number;
+  readonly minP?: number;
+  readonly stop?: readonly string[];
+  readonly presencePenalty?: number;
+  readonly frequencyPenalty?: number;
+  readonly repetitionPenalty?: number;
+  readonly ignoreEos?: boolean;
+  readonly seed?: number;
+  readonly logprobs?: boolean;
+  readonly topLogprobs?: number;
+  readonly store: boolean;
+  readonly subject?: string;
+  readonly policyVersion?: number;
+}
+
+/** Adds the command. */
+export function addGenerateCommand(program: Command): void {
+  const command = program
+    .command('generate')
+    .summary('complete a prompt')
+    .description(
+      'Completes a prompt, given as an argument or on standard input, and prints the id by which to score it.',
+    )
+    .argument('[prompt]', 'the text; read from standard input when absent or -')
+    .option('--raw', 'continue the text as it stands, without the model\u2019s chat template')
+    .option('--system <text>', 'instructions that come before the prompt')
+    .option('-n, --n <count>', 'how many candidates', parseInteger)
+    .option('--max-tokens <count>', 'longest completion', parseInteger)
+    .option('--temperature <number>', '0 is greedy', parseNumber)
+    .option('--top-p <number>', 'sample from the likeliest tokens with this much probability', parseNumber)
+    .option('--top-k <count>', 'sample from so many likeliest tokens', parseInteger)
+    .option(
+      '--min-p <number>',
+      'leave out tokens below this share of the likeliest one\u2019s probability',
+      parseNumber,
+    )
+    .option('--stop <text...>', 'end at any of these texts')
+    .option('--presence-penalty <number>', 'make tokens that are there already less likely', parseNumber)
+    .option('--frequency-penalty <number>', 'the same, for each time they are there', parseNumber)
+    .option('--repetition-penalty <number>', 'divide the logits of tokens that are there already', parseNumber)
+    .option('--ignore-eos', 'go on after the end-of-sequence token')
+    .option('--seed <number>', 'same seed, version and request: same tokens', parseCount)
+    .option('--logprobs', 'with --json: give each token\u2019s log-probability')
+    .option('--top-logprobs <count>', 'with --json: and so many alternatives', parseInteger)
+    .option('--no-store', 'neither keep nor learn from it')
+    .option('--subject <id>', 'whose data it is')
+    .option('--policy-version <number>', 'run on this version instead of the live one', parseCount);
+  addConnectionFlags(command).action(async (prompt: string | undefined, flags: GenerateFlags) => {
+    const text = prompt === undefined || prompt === '-' ? await readStandardInput() : prompt;
+    await withClient(flags, async (client, signal) => {
+      const timeout = flags.timeout === undefined ? {} : { timeoutMs: flags.timeout * 1000 };
+      const events = client.stream(toRequest(text, flags), { signal, ...timeout });
+      await (flags.json ? printEvents(events) : printText(events, flags.store));
+    });
+  });
+}
+
+async function readStandardInput(): Promise<string> {
+  if (process.stdin.isTTY) throw new UsageError('no prompt: give it as an argument, or on standard input.');
+  process.stdin.setEncoding('utf8');
+  let text = '';
+  for await (const piece of process.stdin) text += piece;
+  return text.replace(/\r?\n$/, '');
+}
+
+function toRequest(text: string, flags: GenerateFlags): GenerateRequest {
+  const { json, address, tokenFile, tls, timeout, raw, system, policyVersion, ...settings } = flags;
+  if (raw && system !== undefined) throw new UsageError('--system needs the chat template: leave --raw away.');
+  const user = { role: 'user', content: text } as const;
+  const messages = system === undefined ? [user] : [{ role: 'system', content: system } as const, user];
+  return { ...settings, ...(raw ? { prompt: text } : { messages }), version: policyVersion };
+}
+
+async function printEvents(events: AsyncIterable<GenerateEvent>): Promise<void> {
+  for await (const event of events) printJson(event);
+}
+
+/** A single candidate is written as it comes; several are written one after the other as they end. */
+async function printText(events: AsyncIterable<GenerateEvent>, stored: boolean): Promise<void> {
+  const texts: string[] = [];
+  let ids: readonly string[] = [];
+  let version = 0;
+  let firstTokenAt = 0;
+  for await (const event of events) {
+    if (event.type === 'started') {
+      ids = event.generationIds;
+      version = event.version;
+    } else if (event.type === 'chunk') {
+      firstTokenAt ||= performance.now();
+      if (ids.length === 1) process.stdout.write(event.text);
+      else texts[event.index] = (texts[event.index] ?? '') + event.text;
+    } else if (event.type === 'finished') {
+      if (ids.length === 1) print('');
+      else print(`[${event.index + 1}] ${texts[event.index] ?? ''}`, '');
+      if (event.reason !== 'stop') remark(`candidate ${event.index + 1} ended by ${event.reason}`);
+    } else {
+      const seconds = (performance.now() - firstTokenAt) / 1000;
+      remark(
+        `\nversion ${version}, ${event.completionTokens} tokens, ${Math.round(event.completionTokens / seconds)} tokens/s`,
+      );
+    }
+  }
+  if (!stored) return;
+  for (const [index, id] of ids.entries()) remark(`${ids.length === 1 ? 'generation' : `[${index + 1}]`} ${id}`);
+  remark(`Say how good it was, from 0 to 1: hone feedback ${ids[0]} 0.8`);
+}

@@ -1,0 +1,58 @@
+#!/usr/bin/env node
+/** The `hone` command. Every subcommand loads what it needs only when it runs, so that `hone --help` is instant. */
+
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { Command, CommanderError } from 'commander';
+import { addDemoCommand } from './demo.js';
+import { exitCodes, explain } from './failure.js';
+import { addFeedbackCommand } from './feedback.js';
+import { addGenerateCommand } from './generate.js';
+import { addRollbackCommand } from './rollback.js';
+import { addServeCommand } from './serve.js';
+import { addStatusCommand } from './status.js';
+import { addVersionsCommand } from './versions.js';
+
+const manifest = JSON.parse(readFileSync(createRequire(import.meta.url).resolve('hone/package.json'), 'utf8')) as {
+  version: string;
+};
+
+const program = new Command('hone')
+  .description('Serve a small language model, send back scores, and it gets better while it serves.')
+  .version(manifest.version)
+  // Before any subcommand is added: they inherit it.
+  .exitOverride()
+  .showHelpAfterError('Run the command with --help for its arguments.')
+  .addHelpText(
+    'after',
+    `
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no server or it cannot answer now, 4 the server refused, 130 interrupted.
+
+A first round:
+  hone serve                          start a server (leave it running)
+  hone generate "My flatmate ..."     ask it; it prints a generation id
+  hone feedback <id> 0.8              say how good that was
+  hone status                         watch it learn`,
+  );
+
+addServeCommand(program);
+addGenerateCommand(program);
+addFeedbackCommand(program);
+addStatusCommand(program);
+addVersionsCommand(program);
+addRollbackCommand(program);
+addDemoCommand(program);
+
+try {
+  await program.parseAsync();
+} catch (thrown) {
+  if (thrown instanceof CommanderError) {
+    // Help and version are "errors" of code 0 to commander, which has printed its message already.
+    process.exitCode = thrown.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
+  } else {
+    const { exitCode, message } = explain(thrown);
+    const json = process.argv.includes('--json');
+    process.stderr.write(json ? `${JSON.stringify({ error: message })}\n` : `hone: ${message.message}\n`);
+    process.exitCode = exitCode;
+  }
+}

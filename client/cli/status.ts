@@ -1,0 +1,79 @@
+/** `hone status`: the server at a glance, once or again and again. */
+
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Command } from 'commander';
+import type { ServerStatus } from '../types.js';
+import { addConnectionFlags, type ConnectionFlags, parseNumber, withClient } from './flags.js';
+import { formatAge, formatBytes, formatDigest, formatNumber, print, printJson } from './output.js';
+
+interface StatusFlags extends ConnectionFlags {
+  readonly watch?: boolean;
+  readonly interval: number;
+}
+
+/** Adds the command. */
+export function addStatusCommand(program: Command): void {
+  const command = program
+    .command('status')
+    .summary('what is served, kept and learned')
+    .description('Shows the live version, what the store holds and what the learner is doing.')
+    .option('--watch', 'show it again and again, until Ctrl-C')
+    .option('--interval <seconds>', 'with --watch: how often', parseNumber, 1);
+  addConnectionFlags(command).action(async (flags: StatusFlags) => {
+    await withClient(flags, async (client, signal) => {
+      for (;;) {
+        const status = await client.status({ signal });
+        if (flags.json) {
+          printJson(status);
+        } else {
+          if (flags.watch && process.stdout.isTTY) process.stdout.write('\u001b[H\u001b[2J');
+          print(...describe(status));
+        }
+        if (!flags.watch) return;
+        await delay(Math.max(0.1, flags.interval) * 1000, undefined, { signal });
+        if (!flags.json && !process.stdout.isTTY) print('');
+      }
+    });
+  });
+}
+
+function describe(status: ServerStatus): string[] {
+  const { live, serving, replay, learner, lastSwap } = status;
+  const figures = [
+    ['loss', learner.loss],
+    ['mean reward', learner.meanReward],
+    ['KL', learner.kl],
+    ['ms per step', learner.stepMs],
+  ] as const;
+  const known = figures.filter(([, value]) => value !== undefined);
+  const lines: [string, string][] = [
+    [
+      'server',
+      `hone ${status.serverVersion}, up ${formatAge(Date.now() - status.startedAtMs)}${status.draining ? ', draining' : ''}`,
+    ],
+    [
+      'policy',
+      `${status.packageName}, version ${live.number} (${live.origin}), adapter ${formatDigest(live.adapterDigest)}`,
+    ],
+    [
+      'serving',
+      `${serving.runningSequences} running, ${serving.queuedRequests} waiting, ${serving.generatedTokens} tokens so far, versions held: ${serving.heldVersions.join(' ')}`,
+    ],
+    [
+      'store',
+      `${replay.generations} generations, ${replay.scores} scores on ${replay.scoredGenerations} of them, ${formatBytes(replay.fileBytes)}`,
+    ],
+    [
+      'learner',
+      `${learner.state}, ${learner.rounds} rounds, ${learner.steps} steps${learner.droppedSteps > 0 ? ` (${learner.droppedSteps} dropped)` : ''}, ${learner.scoresSeen} scored generations seen`,
+    ],
+  ];
+  if (known.length > 0) lines.push(['', known.map(([name, value]) => `${name} ${formatNumber(value)}`).join(', ')]);
+  if (lastSwap !== undefined) {
+    lines.push([
+      'last swap',
+      `to version ${lastSwap.version} in ${formatNumber(lastSwap.durationMs)} ms (waited ${formatNumber(lastSwap.waitedMs)} ms), probe ${lastSwap.probeVerdict}`,
+    ]);
+  }
+  return lines.map(([name, text]) => `${name.padEnd(9)}  ${text}`);
+}

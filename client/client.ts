@@ -1,0 +1,163 @@
+/** The client: one method per thing that can be asked of a Hone server. */
+
+import type { CallOptions, Calls } from './calls.js';
+import { services } from './contract.js';
+import { HoneClientError } from './errors.js';
+import { FeedbackStream, type FeedbackStreamOptions } from './feedback-stream.js';
+import { type Health, healthCheck, toHealth } from './health.js';
+import {
+  plain,
+  toFeedbackMessage,
+  toFeedbackOutcome,
+  toGenerateEvents,
+  toGenerateMessage,
+  toWatchMessage,
+} from './translate.js';
+import type {
+  FeedbackItem,
+  FeedbackOutcome,
+  GenerateEvent,
+  GenerateRequest,
+  GenerateResult,
+  Generation,
+  HoneEvent,
+  LearnerStatus,
+  ServerStatus,
+  Version,
+  WatchOptions,
+} from './types.js';
+
+export class HoneClient {
+  readonly #calls: Calls;
+
+  /** Use `connect`. */
+  constructor(calls: Calls) {
+    this.#calls = calls;
+  }
+
+  /** Completes a prompt and waits for the whole answer. Tried again only where the server had not begun. */
+  async generate(request: GenerateRequest, options: CallOptions = {}): Promise<GenerateResult> {
+    const message = toGenerateMessage(request);
+    return plain(await this.#calls.unary(services.generation.Generate, message, 'unstarted', options));
+  }
+
+  /** Completes a prompt token by token. Leaving the loop, or aborting the signal, ends the work on the server. */
+  async *stream(request: GenerateRequest, options: CallOptions = {}): AsyncGenerator<GenerateEvent, void, undefined> {
+    const message = toGenerateMessage(request);
+    const parts = this.#calls.serverStream(services.generation.StreamGenerate, message, 'unstarted', options);
+    for await (const part of parts) yield* toGenerateEvents(part);
+  }
+
+  /** What is kept of one generation. @throws HoneClientError `GENERATION_NOT_FOUND` */
+  async getGeneration(generationId: string, options: CallOptions = {}): Promise<Generation> {
+    const { GetGeneration } = services.generation;
+    return plain((await this.#calls.unary(GetGeneration, { generationId }, 'idempotent', options)).generation);
+  }
+
+  /**
+   * Writes scores; the outcomes, in the order of the items, are on disk when it resolves. A refused item does not
+   * disturb its neighbours; only where every item is refused does the call itself fail.
+   */
+  async feedback(
+    items: FeedbackItem | readonly FeedbackItem[],
+    options: CallOptions = {},
+  ): Promise<readonly FeedbackOutcome[]> {
+    // The keys are minted here, once, so that every try carries the same.
+    const message = { items: [items].flat().map(toFeedbackMessage) };
+    const { SubmitFeedback } = services.feedback;
+    const { outcomes } = await this.#calls.unary(SubmitFeedback, message, 'idempotent', options);
+    return outcomes.map(toFeedbackOutcome);
+  }
+
+  /** Opens a stream for scores. Close it to wait for the last acknowledgement. */
+  feedbackStream(options: CallOptions & FeedbackStreamOptions = {}): FeedbackStream {
+    return new FeedbackStream(this.#calls.duplexStream(services.feedback.StreamFeedback, options), options);
+  }
+
+  /** One snapshot of everything. */
+  async status(options: CallOptions = {}): Promise<ServerStatus> {
+    return plain(await this.#calls.unary(services.status.GetServerStatus, {}, 'idempotent', options));
+  }
+
+  /** State and figures of the learner. */
+  async learnerStatus(options: CallOptions = {}): Promise<LearnerStatus> {
+    const { GetLearnerStatus } = services.learner;
+    return plain((await this.#calls.unary(GetLearnerStatus, {}, 'idempotent', options)).learner);
+  }
+
+  /** All versions, newest first, fetched page by page. */
+  async *versions(
+    options: CallOptions & { readonly pageSize?: number } = {},
+  ): AsyncGenerator<Version, void, undefined> {
+    const { ListVersions } = services.versions;
+    let pageToken = '';
+    do {
+      const request = { pageSize: options.pageSize ?? 0, pageToken };
+      const page = await this.#calls.unary(ListVersions, request, 'idempotent', options);
+      yield* page.versions.map((version) => plain<Version>(version));
+      pageToken = page.nextPageToken;
+    } while (pageToken !== '');
+  }
+
+  /** One version. @throws HoneClientError `VERSION_NOT_FOUND` */
+  async version(number: number, options: CallOptions = {}): Promise<Version> {
+    const { GetVersion } = services.versions;
+    return plain((await this.#calls.unary(GetVersion, { number }, 'idempotent', options)).version);
+  }
+
+  /** Serves the weights of an older version as a new head, which it gives back. Never tried again by itself. */
+  async rollback(number: number, options: CallOptions = {}): Promise<Version> {
+    const { Rollback } = services.admin;
+    return plain((await this.#calls.unary(Rollback, { number }, 'never', options)).version);
+  }
+
+  /** Stops the learner after its step and a checkpoint. @throws HoneClientError `LEARNER_OFF` */
+  async pauseLearner(options: CallOptions = {}): Promise<LearnerStatus> {
+    const { PauseLearner } = services.admin;
+    return plain((await this.#calls.unary(PauseLearner, {}, 'idempotent', options)).learner);
+  }
+
+  /** Starts a paused learner again. @throws HoneClientError `LEARNER_OFF` */
+  async resumeLearner(options: CallOptions = {}): Promise<LearnerStatus> {
+    const { ResumeLearner } = services.admin;
+    return plain((await this.#calls.unary(ResumeLearner, {}, 'idempotent', options)).learner);
+  }
+
+  /**
+   * Events until the loop is left or the signal aborts. A lost connection is taken up again after the last event seen;
+   * it gives up after as many failures in a row as `retry.maxAttempts` says.
+   */
+  async *watchEvents(options: CallOptions & WatchOptions = {}): AsyncGenerator<HoneEvent, void, undefined> {
+    const retries = this.#calls.retries(options);
+    let seen = options.afterSequence;
+    for (;;) {
+      try {
+        const request = toWatchMessage(seen, options.types);
+        for await (const message of this.#calls.serverStream(services.events.WatchEvents, request, 'never', options)) {
+          retries.reset();
+          for (const event of message.events) {
+            seen = event.sequence;
+            yield plain<HoneEvent>(event);
+          }
+        }
+        return;
+      } catch (thrown) {
+        await retries.waitOrThrow(HoneClientError.from(thrown), 'idempotent', undefined, options.signal);
+      }
+    }
+  }
+
+  /** What the server, or one of its services, says of its own health. */
+  async health(service = '', options: CallOptions = {}): Promise<Health> {
+    return toHealth((await this.#calls.unary(healthCheck, { service }, 'idempotent', options)).status);
+  }
+
+  /** Closes the connection; calls that run are cut. */
+  close(): void {
+    this.#calls.close();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+  }
+}

@@ -1,0 +1,108 @@
+/** The one error type of the client, decoded from what a gRPC call ended with. */
+
+import { type Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import type { BadRequest__Output } from '../proto/generated/google/rpc/BadRequest.js';
+import type { ErrorInfo__Output } from '../proto/generated/google/rpc/ErrorInfo.js';
+import type { RetryInfo__Output } from '../proto/generated/google/rpc/RetryInfo.js';
+import type { Status__Output } from '../proto/generated/google/rpc/Status.js';
+import { decodeMessage } from './contract.js';
+
+/** The name of a gRPC status code. */
+export type GrpcStatus = keyof typeof status;
+
+/** One field of a request that was refused: a path such as `messages[1].role`, and why. */
+export interface FieldViolation {
+  readonly field: string;
+  readonly description: string;
+}
+
+/** What a {@link HoneClientError} is made of. */
+export interface HoneClientErrorInit {
+  readonly code: string;
+  readonly status: GrpcStatus;
+  readonly violations?: readonly FieldViolation[];
+  readonly retryAfterMs?: number | undefined;
+  readonly cause?: unknown;
+}
+
+/** Every failure of a call, and every refused item of feedback. */
+export class HoneClientError extends Error {
+  override readonly name = 'HoneClientError';
+  /** Hone's own code where the server gave one (`docs/errors.md` lists them), else the name of the gRPC status. */
+  readonly code: string;
+  /** The gRPC status. */
+  readonly status: GrpcStatus;
+  /** The fields at fault; empty where none are. */
+  readonly violations: readonly FieldViolation[];
+  /** When trying again makes sense, in milliseconds, where the server said so. */
+  readonly retryAfterMs: number | undefined;
+
+  constructor(message: string, init: HoneClientErrorInit) {
+    super(message, init.cause === undefined ? undefined : { cause: init.cause });
+    this.code = init.code;
+    this.status = init.status;
+    this.violations = init.violations ?? [];
+    this.retryAfterMs = init.retryAfterMs;
+  }
+
+  /** A plain object for logs and `--json`. */
+  toJSON(): Record<string, unknown> {
+    return {
+      code: this.code,
+      status: this.status,
+      message: this.message,
+      ...(this.violations.length === 0 ? {} : { violations: this.violations }),
+      ...(this.retryAfterMs === undefined ? {} : { retryAfterMs: this.retryAfterMs }),
+    };
+  }
+
+  /** The error itself, or one made from whatever a call ended with. */
+  static from(thrown: unknown): HoneClientError {
+    if (thrown instanceof HoneClientError) return thrown;
+    if (isServiceError(thrown)) {
+      const details = thrown.metadata === undefined ? undefined : readDetails(thrown.metadata);
+      return create(thrown.code, details?.message || thrown.details || thrown.message, details, thrown);
+    }
+    const message = thrown instanceof Error ? thrown.message : String(thrown);
+    return new HoneClientError(message, { code: 'UNKNOWN', status: 'UNKNOWN', cause: thrown });
+  }
+
+  /** The error that a `google.rpc.Status` inside a message stands for. */
+  static fromStatus(value: Status__Output): HoneClientError {
+    return create(value.code, value.message, value, undefined);
+  }
+}
+
+function create(code: number, message: string, details: Status__Output | undefined, cause: unknown): HoneClientError {
+  const grpcStatus = (status[code] ?? 'UNKNOWN') as GrpcStatus;
+  const read = <T>(name: string): T | undefined => {
+    const found = details?.details.find((any) => 'type_url' in any && any.type_url.endsWith(`/google.rpc.${name}`));
+    return found === undefined ? undefined : decodeMessage<T>(`google.rpc.${name}`, (found as { value: Buffer }).value);
+  };
+  const delay = read<RetryInfo__Output>('RetryInfo')?.retryDelay;
+  return new HoneClientError(message, {
+    code: read<ErrorInfo__Output>('ErrorInfo')?.reason || grpcStatus,
+    status: grpcStatus,
+    violations: (read<BadRequest__Output>('BadRequest')?.fieldViolations ?? []).map(({ field, description }) => ({
+      field,
+      description,
+    })),
+    retryAfterMs: delay ? delay.seconds * 1000 + Math.ceil(delay.nanos / 1e6) : undefined,
+    cause,
+  });
+}
+
+function readDetails(metadata: Metadata): Status__Output | undefined {
+  const [bytes] = metadata.get('grpc-status-details-bin');
+  if (!Buffer.isBuffer(bytes)) return undefined;
+  try {
+    return decodeMessage<Status__Output>('google.rpc.Status', bytes);
+  } catch {
+    // Details of another make are no reason to lose the status itself.
+    return undefined;
+  }
+}
+
+function isServiceError(thrown: unknown): thrown is ServiceError {
+  return thrown instanceof Error && typeof (thrown as Partial<ServiceError>).code === 'number';
+}

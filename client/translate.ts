@@ -1,0 +1,105 @@
+/** Between the contract's messages and the client's words: enums become short lower-case names, unset fields are absent. */
+
+import { randomUUID } from 'node:crypto';
+import type { EventType } from '../proto/generated/hone/v1/EventType.js';
+import type { FeedbackItem as FeedbackItemMessage } from '../proto/generated/hone/v1/FeedbackItem.js';
+import type { FeedbackOutcome__Output } from '../proto/generated/hone/v1/FeedbackOutcome.js';
+import type { GenerateRequest as GenerateRequestMessage } from '../proto/generated/hone/v1/GenerateRequest.js';
+import type { StreamGenerateResponse__Output } from '../proto/generated/hone/v1/StreamGenerateResponse.js';
+import type { WatchEventsRequest } from '../proto/generated/hone/v1/WatchEventsRequest.js';
+import { HoneClientError } from './errors.js';
+import type { FeedbackItem, FeedbackOutcome, GenerateEvent, GenerateRequest, HoneEventType } from './types.js';
+
+const enumPrefix =
+  /^(ROLE|FINISH_REASON|GENERATION_STATE|FEEDBACK_STATUS|LEARNER_STATE|VERSION_STATE|VERSION_ORIGIN|PROBE_VERDICT|EVENT_TYPE)_([A-Z_]+)$/;
+/** The fields that hold enums: text elsewhere may look like anything. */
+const enumFields = new Set(['role', 'reason', 'finishReason', 'state', 'status', 'origin', 'probeVerdict', 'type']);
+
+/**
+ * A message as the client's types describe it: without the loader's `_field` marks of optional fields, without nulls,
+ * enums as short lower-case names, unspecified ones absent.
+ */
+export function plain<T>(message: unknown): T {
+  return simplify(message) as T;
+}
+
+function simplify(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(simplify);
+  if (typeof value !== 'object' || value === null || Buffer.isBuffer(value)) return value;
+  const result: Record<string, unknown> = {};
+  for (const [key, field] of Object.entries(value)) {
+    // The loader marks a present optional field `x` with `_x: 'x'`, and a oneof with its field's name.
+    if (key === `_${String(field)}` || field === null || field === undefined) continue;
+    const name = enumFields.has(key) && typeof field === 'string' ? enumPrefix.exec(field)?.[2] : undefined;
+    if (name === 'UNSPECIFIED') continue;
+    result[key] = name === undefined ? simplify(field) : name.toLowerCase();
+  }
+  return result;
+}
+
+function withoutUndefined(object: object): object {
+  return Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined));
+}
+
+/** The message of a request, streamed or not. */
+export function toGenerateMessage(request: GenerateRequest): GenerateRequestMessage {
+  const { messages, prompt, n, seed, logprobs, topLogprobs, store, subject, version, metadata, ...sampling } = request;
+  return withoutUndefined({
+    messages: messages?.map(({ role, content }) => ({ role: `ROLE_${role.toUpperCase()}`, content })),
+    sampling: withoutUndefined(sampling),
+    prompt,
+    n,
+    seed,
+    logprobs,
+    topLogprobs,
+    store,
+    subject,
+    version,
+    metadata,
+  });
+}
+
+/** The events that one message of a stream holds, in order. */
+export function* toGenerateEvents(message: StreamGenerateResponse__Output): Generator<GenerateEvent> {
+  const { started, chunks, finished, usage } = plain<{
+    started?: object;
+    chunks: object[];
+    finished: object[];
+    usage?: object;
+  }>(message);
+  if (started !== undefined) yield { type: 'started', ...started } as GenerateEvent;
+  for (const chunk of chunks) yield { type: 'chunk', ...chunk } as GenerateEvent;
+  for (const end of finished) yield { type: 'finished', ...end } as GenerateEvent;
+  if (usage !== undefined) yield { type: 'usage', ...usage } as GenerateEvent;
+}
+
+/** The message of one item, with an idempotency key in any case. */
+export function toFeedbackMessage(item: FeedbackItem): FeedbackItemMessage {
+  return {
+    generationId: item.generationId,
+    ...(item.score === null ? { retraction: {} } : { score: item.score }),
+    rater: item.rater ?? '',
+    metric: item.metric ?? '',
+    idempotencyKey: item.idempotencyKey ?? randomUUID(),
+  };
+}
+
+/** The outcome of one item. */
+export function toFeedbackOutcome(message: FeedbackOutcome__Output): FeedbackOutcome {
+  if (message.status === 'FEEDBACK_STATUS_REFUSED' && message.error !== null) {
+    return { position: message.position, status: 'refused', error: HoneClientError.fromStatus(message.error) };
+  }
+  const { position, status, sequence } = plain<Exclude<FeedbackOutcome, { status: 'refused' }>>(message);
+  return { position, status, ...(sequence === undefined ? {} : { sequence }) };
+}
+
+/** The message that asks for events. */
+export function toWatchMessage(
+  afterSequence: number | undefined,
+  types: readonly HoneEventType[] | undefined,
+): WatchEventsRequest {
+  return {
+    types: (types ?? []).map((type) => `EVENT_TYPE_${type.toUpperCase()}` as EventType),
+    ...(afterSequence === undefined ? {} : { afterSequence }),
+  };
+}

@@ -1,0 +1,277 @@
+/** What the client's methods take and give: the contract in the words of TypeScript. */
+
+import type { FieldViolation, HoneClientError } from './errors.js';
+
+export type { FieldViolation };
+
+/** One message of a chat. */
+export interface ChatMessage {
+  readonly role: 'system' | 'user' | 'assistant';
+  readonly content: string;
+}
+
+/** A prompt and how to complete it. What is absent takes the server's default. */
+export interface GenerateRequest {
+  /** A chat, rendered with the model's template; exactly one of `messages` and `prompt` is given. */
+  readonly messages?: readonly ChatMessage[] | undefined;
+  /** Text to continue as it stands. */
+  readonly prompt?: string | undefined;
+  /** Longest completion in tokens. Default 128. */
+  readonly maxTokens?: number | undefined;
+  /** 0 is greedy. Default 1. */
+  readonly temperature?: number | undefined;
+  /** In (0, 1]. Default 1 (off). */
+  readonly topP?: number | undefined;
+  /** Default 0 (off). */
+  readonly topK?: number | undefined;
+  /** In [0, 1). Default 0 (off). */
+  readonly minP?: number | undefined;
+  /** Texts that end the completion and are left out of it. */
+  readonly stop?: readonly string[] | undefined;
+  /** In [-2, 2]. Default 0 (off). */
+  readonly presencePenalty?: number | undefined;
+  /** In [-2, 2]. Default 0 (off). */
+  readonly frequencyPenalty?: number | undefined;
+  /** In (0, 10]. Default 1 (off). */
+  readonly repetitionPenalty?: number | undefined;
+  /** Added to the logits, by token id. */
+  readonly logitBias?: Readonly<Record<number, number>> | undefined;
+  /** Do not end at the end-of-sequence token. Default false. */
+  readonly ignoreEos?: boolean | undefined;
+  /** Candidates, 1 to 64. Default 1. */
+  readonly n?: number | undefined;
+  /** 32-bit unsigned. Default: random. */
+  readonly seed?: number | undefined;
+  /** Give each token's log-probability. Default false. */
+  readonly logprobs?: boolean | undefined;
+  /** Alternatives per token, 0 to 20; needs `logprobs`. Default 0. */
+  readonly topLogprobs?: number | undefined;
+  /** False: neither kept nor learned from. Default true. */
+  readonly store?: boolean | undefined;
+  /** Whose data it is: an opaque id of the app's. */
+  readonly subject?: string | undefined;
+  /** Run on this version instead of the live one. */
+  readonly version?: number | undefined;
+  /** Labels of the app's, kept with the generation. */
+  readonly metadata?: Readonly<Record<string, string>> | undefined;
+}
+
+/** Why a completion ended. */
+export type FinishReason = 'stop' | 'length' | 'cancelled' | 'error';
+
+/** The likeliest alternatives at one position, likeliest first. */
+export interface TopLogprobs {
+  readonly tokenIds: readonly number[];
+  /** Log-softmax at temperature 1, nats. */
+  readonly logprobs: readonly number[];
+}
+
+/** Tokens and, where asked for, their log-probabilities (nats; empty where not asked for). */
+export interface TokenDetails {
+  readonly tokenIds: readonly number[];
+  /** Log-softmax at temperature 1. */
+  readonly logprobs: readonly number[];
+  /** Under the distribution that was sampled from. */
+  readonly sampledLogprobs: readonly number[];
+  readonly topLogprobs: readonly TopLogprobs[];
+}
+
+/** Which weights answered. */
+export interface Identity {
+  readonly version: number;
+  /** SHA-256, hexadecimal. */
+  readonly adapterDigest: string;
+  /** SHA-256, hexadecimal. */
+  readonly packageDigest: string;
+}
+
+/** What a request cost, in tokens. */
+export interface Usage {
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+  readonly totalTokens: number;
+  readonly cachedPromptTokens: number;
+}
+
+/** One whole completion. */
+export interface Candidate extends TokenDetails {
+  readonly index: number;
+  /** By which it is scored. */
+  readonly generationId: string;
+  readonly text: string;
+  readonly finishReason: FinishReason;
+}
+
+/** All candidates of a request. */
+export interface GenerateResult extends Identity {
+  readonly candidates: readonly Candidate[];
+  readonly usage: Usage;
+}
+
+/** What a stream brings: `started` first, `usage` last. */
+export type GenerateEvent =
+  | (Identity & {
+      readonly type: 'started';
+      /** One per candidate, by index; feedback may be given from now on. */
+      readonly generationIds: readonly string[];
+      readonly promptTokens: number;
+      readonly cachedPromptTokens: number;
+    })
+  | (TokenDetails & { readonly type: 'chunk'; readonly index: number; readonly text: string })
+  | { readonly type: 'finished'; readonly index: number; readonly reason: FinishReason }
+  | ({ readonly type: 'usage' } & Usage);
+
+/** A score that stands. */
+export interface Score {
+  readonly rater: string;
+  readonly metric: string;
+  readonly value: number;
+  readonly createdAtMs: number;
+}
+
+/** What is kept of one generation. */
+export interface Generation extends Identity {
+  readonly generationId: string;
+  readonly state: 'running' | 'finished' | 'cancelled' | 'aborted';
+  readonly messages: readonly ChatMessage[];
+  readonly prompt: string;
+  readonly text: string;
+  readonly tokenIds: readonly number[];
+  readonly logprobs: readonly number[];
+  readonly sampledLogprobs: readonly number[];
+  /** Absent while it runs. */
+  readonly finishReason?: FinishReason;
+  readonly subject: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly createdAtMs: number;
+  readonly finishedAtMs?: number;
+  readonly scores: readonly Score[];
+}
+
+/** A score, or one taken back. A second score of the same rater and metric replaces the first. */
+export interface FeedbackItem {
+  readonly generationId: string;
+  /** Finite, larger is better; `null` takes the score back. */
+  readonly score: number | null;
+  /** Who says so. Default `default`. */
+  readonly rater?: string | undefined;
+  /** What is measured. Default `score`. */
+  readonly metric?: string | undefined;
+  /** Default: a random one, so that a repeated call never counts twice. */
+  readonly idempotencyKey?: string | undefined;
+}
+
+/** What became of an item: on disk, unless it was refused. */
+export type FeedbackOutcome =
+  | {
+      readonly position: number;
+      readonly status: 'stored' | 'replaced' | 'retracted' | 'duplicate';
+      /** Sequence number of the change in the store. */
+      readonly sequence?: number;
+    }
+  | { readonly position: number; readonly status: 'refused'; readonly error: HoneClientError };
+
+/** Figures of the learner; absent ones are not known yet. */
+export interface LearnerStatus {
+  readonly state: 'off' | 'starting' | 'idle' | 'training' | 'crashed' | 'stopping' | 'paused';
+  readonly steps: number;
+  readonly droppedSteps: number;
+  readonly rounds: number;
+  readonly scoresSeen: number;
+  readonly lastSequence: number;
+  readonly loss?: number;
+  readonly meanReward?: number;
+  /** Nats per completion. */
+  readonly kl?: number;
+  readonly belowMeanH?: number;
+  readonly gradientNorm?: number;
+  readonly stepMs?: number;
+  readonly restarts: number;
+}
+
+/** One version of the policy. */
+export interface Version {
+  readonly lineage: string;
+  readonly number: number;
+  readonly adapterDigest: string;
+  readonly packageDigest: string;
+  readonly state: 'candidate' | 'live' | 'retired' | 'rejected';
+  readonly origin: 'base' | 'learned' | 'rollback' | 'imported';
+  readonly parent?: number;
+  readonly createdAtMs: number;
+  readonly metrics: Readonly<Record<string, number>>;
+}
+
+/** The server at a glance. */
+export interface ServerStatus {
+  readonly serverVersion: string;
+  readonly packageName: string;
+  readonly startedAtMs: number;
+  readonly draining: boolean;
+  readonly live: Version;
+  readonly serving: {
+    readonly runningSequences: number;
+    readonly queuedRequests: number;
+    readonly generatedTokens: number;
+    readonly promptTokens: number;
+    readonly steps: number;
+    readonly heldVersions: readonly number[];
+  };
+  readonly replay: {
+    readonly generations: number;
+    readonly finished: number;
+    readonly running: number;
+    readonly aborted: number;
+    readonly scores: number;
+    readonly scoredGenerations: number;
+    readonly lastSequence: number;
+    readonly oldestGenerationAtMs?: number;
+    readonly fileBytes: number;
+  };
+  readonly learner: LearnerStatus;
+  /** Absent before the first swap since the start. */
+  readonly lastSwap?: {
+    readonly version: number;
+    readonly adapterDigest: string;
+    readonly probeVerdict: 'proved' | 'inconclusive' | 'failed';
+    readonly probeToNew: number;
+    readonly probeToPrevious: number;
+    readonly durationMs: number;
+    readonly waitedMs: number;
+  };
+}
+
+/** What happened. */
+export type HoneEventType =
+  | 'server_started'
+  | 'server_draining'
+  | 'learner_state_changed'
+  | 'learner_progress'
+  | 'version_created'
+  | 'version_promoted'
+  | 'version_rejected'
+  | 'version_rolled_back'
+  | 'worker_restarted'
+  | 'store_failed';
+
+/** One thing that happened. */
+export interface HoneEvent {
+  /** Grows by one per event, over restarts of the server too. */
+  readonly sequence: number;
+  readonly atMs: number;
+  readonly type: HoneEventType;
+  readonly version?: number;
+  readonly adapterDigest: string;
+  /** In words, for people. */
+  readonly detail: string;
+  /** Figures by name. */
+  readonly numbers: Readonly<Record<string, number>>;
+}
+
+/** From where to watch. */
+export interface WatchOptions {
+  /** The last event already seen; 0 asks for all that are kept. Absent: only what happens from now on. */
+  readonly afterSequence?: number;
+  /** Only these; absent: all. */
+  readonly types?: readonly HoneEventType[];
+}

@@ -1,0 +1,262 @@
+/** Calls of the client against a real gRPC server: errors, retries, deadlines, cancellation. */
+
+import type { EventEmitter } from 'node:events';
+import type { ServerUnaryCall, ServerWritableStream, sendUnaryData } from '@grpc/grpc-js';
+import { afterEach, describe, expect, it } from 'vitest';
+import { connect, type GenerateEvent, HoneClientError } from '../../../client/index.js';
+import { type RichError, richError, type Script, type ScriptedServer, startScriptedServer } from './scripted-server.js';
+
+let server: ScriptedServer | undefined;
+afterEach(() => server?.close());
+
+async function start(script: Script): Promise<ScriptedServer> {
+  server = await startScriptedServer(script);
+  return server;
+}
+
+type Unary = (call: ServerUnaryCall<Record<string, unknown>, object>, done: sendUnaryData<object>) => void;
+
+/** Fails so many times, then answers; counts the calls. */
+function failing(error: RichError, times: number, answer: object): Unary & { calls: number } {
+  const handler = ((_call, done) => {
+    handler.calls += 1;
+    if (handler.calls <= times) done(richError(error));
+    else done(null, answer);
+  }) as Unary & { calls: number };
+  handler.calls = 0;
+  return handler;
+}
+
+/** Ends a stream with an error. */
+function fail(call: EventEmitter, error: RichError): void {
+  call.emit('error', richError(error));
+}
+
+async function failure(promise: Promise<unknown>): Promise<HoneClientError> {
+  const thrown = await promise.then(
+    () => undefined,
+    (error: unknown) => error,
+  );
+  expect(thrown).toBeInstanceOf(HoneClientError);
+  return thrown as HoneClientError;
+}
+
+const down: RichError = { code: 'UNAVAILABLE', message: 'gone', reason: 'WORKER_CRASHED' };
+const busy: RichError = { code: 'RESOURCE_EXHAUSTED', message: 'busy', reason: 'QUEUE_FULL', retryAfterMs: 5 };
+const version = { number: 3, state: 'VERSION_STATE_LIVE', origin: 'VERSION_ORIGIN_ROLLBACK', parent: 1 };
+
+describe('a failed call', () => {
+  it('carries code, status, message, fields and the time to wait', async () => {
+    const refuse: Unary = (_call, done) =>
+      done(
+        richError({
+          code: 'INVALID_ARGUMENT',
+          message: 'n must be 1 to 64, not 0',
+          reason: 'INVALID_REQUEST',
+          violations: [{ field: 'n', description: 'must be 1 to 64' }],
+          retryAfterMs: 1500,
+        }),
+      );
+    const client = await (await start({ generation: { Generate: refuse } })).connect();
+    const error = await failure(client.generate({ prompt: 'x', n: 0 }));
+    expect(error).toMatchObject({ code: 'INVALID_REQUEST', status: 'INVALID_ARGUMENT', retryAfterMs: 1500 });
+    expect(error.message).toBe('n must be 1 to 64, not 0');
+    expect(error.violations).toEqual([{ field: 'n', description: 'must be 1 to 64' }]);
+  });
+
+  it('without details has the status for a code', async () => {
+    const client = await (await start({ generation: {} })).connect();
+    expect(await failure(client.generate({ prompt: 'x' }))).toMatchObject({ code: 'UNIMPLEMENTED' });
+  });
+
+  it('tells that nobody answers', async () => {
+    const error = await failure(connect({ address: '127.0.0.1:1', connectTimeoutMs: 50 }));
+    expect(error).toMatchObject({ code: 'UNAVAILABLE', message: 'no Hone server answers at 127.0.0.1:1' });
+  });
+});
+
+describe('retries', () => {
+  it('repeat a reading call until it succeeds', async () => {
+    const GetVersion = failing(down, 3, { version });
+    const client = await (await start({ versions: { GetVersion } })).connect();
+    expect(await client.version(3)).toMatchObject({ number: 3, state: 'live', origin: 'rollback', parent: 1 });
+    expect(GetVersion.calls).toBe(4);
+  });
+
+  it('give up after the fourth try with the last error', async () => {
+    const GetVersion = failing(down, 100, {});
+    const client = await (await start({ versions: { GetVersion } })).connect();
+    expect(await failure(client.version(3))).toMatchObject({ code: 'WORKER_CRASHED' });
+    expect(GetVersion.calls).toBe(4);
+  });
+
+  it('repeat a generation that the server refused at the door, and no other', async () => {
+    const Generate = failing(busy, 2, { candidates: [], version: 1 });
+    const first = await (await start({ generation: { Generate } })).connect();
+    expect(await first.generate({ prompt: 'x' })).toMatchObject({ version: 1 });
+    expect(Generate.calls).toBe(3);
+    server?.close();
+
+    const crashing = failing(down, 1, {});
+    const second = await (await start({ generation: { Generate: crashing } })).connect();
+    expect(await failure(second.generate({ prompt: 'x' }))).toMatchObject({ code: 'WORKER_CRASHED' });
+    expect(crashing.calls).toBe(1);
+  });
+
+  it('never repeat a rollback', async () => {
+    const Rollback = failing(down, 1, { version });
+    const client = await (await start({ admin: { Rollback } })).connect();
+    expect(await failure(client.rollback(1))).toMatchObject({ status: 'UNAVAILABLE' });
+    expect(Rollback.calls).toBe(1);
+  });
+
+  it('do not wait past the deadline', async () => {
+    const GetVersion = failing({ ...busy, retryAfterMs: 4000 }, 100, {});
+    const client = await (await start({ versions: { GetVersion } })).connect();
+    const started = performance.now();
+    expect(await failure(client.version(1, { timeoutMs: 500 }))).toMatchObject({ code: 'QUEUE_FULL' });
+    expect(performance.now() - started).toBeLessThan(2000);
+    expect(GetVersion.calls).toBe(1);
+  });
+
+  it('send the same idempotency keys each time, and one key per item', async () => {
+    const seen: string[][] = [];
+    const SubmitFeedback: Unary = (call, done) => {
+      seen.push((call.request.items as { idempotencyKey: string }[]).map((item) => item.idempotencyKey));
+      if (seen.length < 2) done(richError(down));
+      else done(null, { outcomes: [{ status: 'FEEDBACK_STATUS_STORED', sequence: 7 }] });
+    };
+    const client = await (await start({ feedback: { SubmitFeedback } })).connect();
+    const items = [1, 2].map((score) => ({ generationId: 'g', score }));
+    expect(await client.feedback(items)).toEqual([{ position: 0, status: 'stored', sequence: 7 }]);
+    expect(seen[0]).toEqual(seen[1]);
+    expect(new Set(seen[0]).size).toBe(2);
+  });
+});
+
+describe('deadlines, cancellation and credentials', () => {
+  const never: Unary = () => undefined;
+
+  it('end a call in time', async () => {
+    const client = await (await start({ generation: { Generate: never } })).connect();
+    expect(await failure(client.generate({ prompt: 'x' }, { timeoutMs: 50 }))).toMatchObject({
+      code: 'DEADLINE_EXCEEDED',
+    });
+  });
+
+  it('end a call on the server when its signal aborts', async () => {
+    const client = new AbortController();
+    const cancelled = new Promise<void>((resolve) => {
+      const Generate: Unary = (call) => {
+        call.on('cancelled', () => resolve());
+        client.abort();
+      };
+      void start({ generation: { Generate } })
+        .then((scripted) => scripted.connect())
+        .then(async (hone) => {
+          const error = await failure(hone.generate({ prompt: 'x' }, { signal: client.signal }));
+          expect(error).toMatchObject({ code: 'CANCELLED', status: 'CANCELLED' });
+        });
+    });
+    await cancelled;
+  });
+
+  it('send the token and the request id', async () => {
+    const GetVersion: Unary = (call, done) => {
+      expect(call.metadata.get('authorization')).toEqual(['Bearer secret']);
+      expect(call.metadata.get('x-request-id')).toEqual(['r-1']);
+      done(null, { version });
+    };
+    const client = await (await start({ versions: { GetVersion } })).connect({ token: 'secret' });
+    expect(await client.version(3, { requestId: 'r-1' })).toMatchObject({ number: 3 });
+  });
+});
+
+describe('a stream', () => {
+  type Streaming = (call: ServerWritableStream<object, object>) => void;
+  const parts = [
+    { started: { generationIds: ['a', 'b'], version: 2, adapterDigest: 'd', packageDigest: 'p', promptTokens: 4 } },
+    {
+      chunks: [
+        { index: 0, text: 'Hel', tokenIds: [1] },
+        { index: 1, text: 'x', tokenIds: [2] },
+      ],
+    },
+    { finished: [{ index: 1, reason: 'FINISH_REASON_LENGTH' }] },
+    { chunks: [{ index: 0, text: 'lo' }], finished: [{ index: 0, reason: 'FINISH_REASON_STOP' }] },
+    { usage: { promptTokens: 4, completionTokens: 3, totalTokens: 7 } },
+  ];
+
+  it('is a series of events in the order of the server', async () => {
+    const StreamGenerate: Streaming = (call) => {
+      for (const part of parts) call.write(part);
+      call.end();
+    };
+    const client = await (await start({ generation: { StreamGenerate } })).connect();
+    const events: GenerateEvent[] = [];
+    for await (const event of client.stream({ prompt: 'x' })) events.push(event);
+    const types = ['started', 'chunk', 'chunk', 'finished', 'chunk', 'finished', 'usage'];
+    expect(events.map(({ type }) => type)).toEqual(types);
+    expect(events[0]).toMatchObject({ generationIds: ['a', 'b'], version: 2, cachedPromptTokens: 0 });
+    expect(events[3]).toEqual({ type: 'finished', index: 1, reason: 'length' });
+    expect(events[6]).toMatchObject({ totalTokens: 7 });
+  });
+
+  it('is cancelled on the server when the loop is left', async () => {
+    let cancelled: () => void;
+    const gone = new Promise<void>((resolve) => {
+      cancelled = resolve;
+    });
+    const StreamGenerate: Streaming = (call) => {
+      call.on('cancelled', () => cancelled());
+      for (const part of parts.slice(0, 2)) call.write(part);
+    };
+    const client = await (await start({ generation: { StreamGenerate } })).connect();
+    for await (const event of client.stream({ prompt: 'x' })) if (event.type === 'chunk') break;
+    await gone;
+  });
+
+  it('is opened again if refused at the door, and not once something has come', async () => {
+    let calls = 0;
+    const StreamGenerate: Streaming = (call) => {
+      calls += 1;
+      if (calls > 1) call.write(parts[0] ?? {});
+      // The message must be out before the error, or gRPC drops it.
+      setImmediate(() => fail(call, busy));
+    };
+    const client = await (await start({ generation: { StreamGenerate } })).connect();
+    const events: GenerateEvent[] = [];
+    const reading = (async () => {
+      for await (const event of client.stream({ prompt: 'x' })) events.push(event);
+    })();
+    expect(await failure(reading)).toMatchObject({ code: 'QUEUE_FULL' });
+    expect(events).toHaveLength(1);
+    expect(calls).toBe(2);
+  });
+});
+
+describe('watching events', () => {
+  it('goes on after the last event seen when the connection is lost', async () => {
+    const asked: unknown[] = [];
+    const WatchEvents = (call: ServerWritableStream<Record<string, unknown>, object>): void => {
+      asked.push(call.request.afterSequence);
+      const first = (call.request.afterSequence as number) + 1;
+      const event = (sequence: number): object => ({
+        sequence,
+        type: 'EVENT_TYPE_VERSION_PROMOTED',
+        version: sequence,
+      });
+      call.write({ events: [event(first), event(first + 1)] });
+      setImmediate(() => fail(call, down));
+    };
+    const client = await (await start({ events: { WatchEvents } })).connect();
+    const sequences: number[] = [];
+    for await (const event of client.watchEvents({ afterSequence: 10, types: ['version_promoted'] })) {
+      expect(event.type).toBe('version_promoted');
+      sequences.push(event.sequence);
+      if (sequences.length === 6) break;
+    }
+    expect(sequences).toEqual([11, 12, 13, 14, 15, 16]);
+    expect(asked).toEqual([10, 12, 14]);
+  });
+});

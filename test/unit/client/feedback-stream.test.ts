@@ -1,0 +1,127 @@
+/** The feedback stream against a real gRPC server: order, batching, back-pressure, failures. */
+
+import type { ServerDuplexStream } from '@grpc/grpc-js';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { FeedbackStream } from '../../../client/index.js';
+import { richError, richStatus, type ScriptedServer, startScriptedServer } from './scripted-server.js';
+
+interface Request {
+  readonly items: readonly { readonly score?: number; readonly generationId: string; readonly change?: string }[];
+}
+type Call = ServerDuplexStream<Request, object>;
+
+let server: ScriptedServer | undefined;
+afterEach(() => server?.close());
+
+async function open(StreamFeedback: (call: Call) => void, maxUnanswered = 1000): Promise<FeedbackStream> {
+  server = await startScriptedServer({ feedback: { StreamFeedback } });
+  return (await server.connect()).feedbackStream({ maxUnanswered });
+}
+
+const item = (score: number): { generationId: string; score: number } => ({ generationId: 'g', score });
+
+/** Acknowledges every item, with its score as sequence number; refuses those below zero. */
+function acknowledge(call: Call): void {
+  let position = 0;
+  call.on('data', ({ items }: Request) => {
+    const outcomes = items.map(({ score = 0 }) =>
+      score < 0
+        ? {
+            position: position++,
+            status: 'FEEDBACK_STATUS_REFUSED',
+            error: richStatus({ code: 'NOT_FOUND', message: 'no such generation', reason: 'GENERATION_NOT_FOUND' }),
+          }
+        : { position: position++, status: 'FEEDBACK_STATUS_STORED', sequence: score },
+    );
+    call.write({ outcomes });
+  });
+  call.on('end', () => call.end());
+}
+
+describe('a feedback stream', () => {
+  it('answers each item in its own promise, refused ones among the others', async () => {
+    const stream = await open(acknowledge);
+    const outcomes = Promise.all([item(5), item(-1), item(7)].map((one) => stream.send(one)));
+    await stream.close();
+    expect(await outcomes).toMatchObject([
+      { position: 0, status: 'stored', sequence: 5 },
+      { position: 1, status: 'refused', error: { code: 'GENERATION_NOT_FOUND', status: 'NOT_FOUND' } },
+      { position: 2, status: 'stored', sequence: 7 },
+    ]);
+  });
+
+  it('puts what is sent in one turn into one message, at most a thousand items', async () => {
+    const sizes: number[] = [];
+    const stream = await open((call) => {
+      call.on('data', ({ items }: Request) => sizes.push(items.length));
+      acknowledge(call);
+    });
+    for (let score = 0; score < 2500; score++) void stream.send(item(score));
+    await stream.close();
+    expect(sizes).toEqual([1000, 1000, 500]);
+  });
+
+  it('lets ready() wait until the server has answered', async () => {
+    const held: (() => void)[] = [];
+    const stream = await open((call) => {
+      call.on('data', ({ items }: Request) => {
+        const outcomes = items.map(() => ({ status: 'FEEDBACK_STATUS_STORED', sequence: 1 }));
+        held.push(() => call.write({ outcomes }));
+        arrived();
+      });
+      call.on('end', () => call.end());
+    }, 2);
+    let arrived = (): void => undefined;
+    const message = new Promise<void>((resolve) => {
+      arrived = resolve;
+    });
+    void stream.send(item(1));
+    await stream.ready();
+    void stream.send(item(2));
+    let ready = false;
+    const waiting = stream.ready().then(() => {
+      ready = true;
+    });
+    await message;
+    expect(ready).toBe(false);
+    expect(stream.unanswered).toBe(2);
+    const release = setInterval(() => {
+      for (const answer of held.splice(0)) answer();
+    }, 1);
+    await waiting;
+    await stream.close();
+    clearInterval(release);
+    expect(stream.unanswered).toBe(0);
+  });
+
+  it('retracts with a message of its own and keeps a given key', async () => {
+    const seen: unknown[] = [];
+    const stream = await open((call) => {
+      call.on('data', ({ items }: Request) => seen.push(...items));
+      acknowledge(call);
+    });
+    void stream.send({ generationId: 'g', score: null, rater: 'ann', metric: 'tone', idempotencyKey: 'k' });
+    await stream.close();
+    expect(seen).toMatchObject([{ change: 'retraction', rater: 'ann', metric: 'tone', idempotencyKey: 'k' }]);
+  });
+
+  it('rejects what is unanswered when the call fails, and all that comes after', async () => {
+    const stream = await open((call) => {
+      call.once('data', () =>
+        call.emit('error', richError({ code: 'RESOURCE_EXHAUSTED', message: 'full', reason: 'STORE_FULL' })),
+      );
+    });
+    await expect(stream.send(item(1))).rejects.toMatchObject({ code: 'STORE_FULL' });
+    await expect(stream.send(item(2))).rejects.toMatchObject({ code: 'STORE_FULL' });
+    await expect(stream.ready()).rejects.toMatchObject({ code: 'STORE_FULL' });
+    await expect(stream.close()).rejects.toMatchObject({ code: 'STORE_FULL' });
+  });
+
+  it('does not take an end without answers for success', async () => {
+    const stream = await open((call) => {
+      call.once('data', () => call.end());
+    });
+    await expect(stream.send(item(1))).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+    await expect(stream.close()).rejects.toThrow('1 items unanswered');
+  });
+});
