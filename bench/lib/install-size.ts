@@ -1,0 +1,52 @@
+/** What an installation takes on disk: the package as npm packs it, and its production dependencies. */
+
+import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { projectRoot } from './project.js';
+
+export interface InstallSize {
+  readonly totalMb: number;
+  readonly ownMb: number;
+  readonly dependencies: number;
+  /** The largest dependencies: `name megabytes`. */
+  readonly largest: string;
+}
+
+interface LockFile {
+  readonly packages: Readonly<Record<string, { readonly dev?: boolean; readonly devOptional?: boolean }>>;
+}
+
+/** Measures this installation; run from a clone, own files are those that `files` in package.json names. */
+export function measureInstallSize(): InstallSize {
+  const { packages } = readJson<LockFile>('package-lock.json');
+  const sizes = Object.entries(packages)
+    .filter(([path, { dev }]) => path !== '' && !dev && existsSync(join(projectRoot, path)))
+    .map(([path]) => ({ name: path.replace(/^.*node_modules\//, ''), bytes: bytesUnder(join(projectRoot, path)) }))
+    .sort((a, b) => b.bytes - a.bytes);
+  const { files } = readJson<{ readonly files: readonly string[] }>('package.json');
+  const own = files.reduce((total, path) => total + bytesUnder(join(projectRoot, path)), 0);
+  const megabytes = (bytes: number): number => bytes / 1e6;
+  return {
+    totalMb: megabytes(sizes.reduce((total, { bytes }) => total + bytes, own)),
+    ownMb: megabytes(own),
+    dependencies: sizes.length,
+    largest: sizes
+      .slice(0, 4)
+      .map(({ name, bytes }) => `${name} ${megabytes(bytes).toFixed(1)}`)
+      .join(', '),
+  };
+}
+
+function readJson<T>(name: string): T {
+  return JSON.parse(readFileSync(join(projectRoot, name), 'utf8')) as T;
+}
+
+/** Bytes of the files in a folder; nested node_modules are packages of their own. */
+function bytesUnder(path: string): number {
+  if (!existsSync(path)) return 0;
+  const status = lstatSync(path);
+  if (!status.isDirectory()) return status.size;
+  return readdirSync(path)
+    .filter((name) => basename(name) !== 'node_modules')
+    .reduce((total, name) => total + bytesUnder(join(path, name)), 0);
+}

@@ -1,0 +1,62 @@
+/** The models that benches run on, and what of them decides speed. */
+
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { elementCount, readModel } from '../../src/onnx/index.js';
+import { say } from './progress.js';
+import { defaultPackage, tinyPackage } from './project.js';
+import { openRandomPackage, shape135M } from './random-package.js';
+
+export const modelNames = ['tldr', '135M'] as const;
+export type ModelName = (typeof modelNames)[number] | 'tiny';
+
+export interface BenchModel {
+  readonly name: ModelName;
+  readonly directory: string;
+  readonly layers: number;
+  readonly hiddenSize: number;
+  readonly heads: number;
+  readonly headSize: number;
+  readonly vocabularySize: number;
+  /** [in, out] of each linear layer of the blocks, by module path. */
+  readonly linears: ReadonlyMap<string, readonly [number, number]>;
+  /** Bytes of weights that one decode step reads: every linear layer, the norms and the head, once. */
+  readonly weightBytes: number;
+}
+
+/** The model, built where it is a random one; undefined, with a message, where the default policy is not built yet. */
+export async function openBenchModel(name: ModelName): Promise<BenchModel | undefined> {
+  const directory = await modelDirectory(name);
+  if (directory === undefined) return undefined;
+  const config = JSON.parse(readFileSync(join(directory, 'config.json'), 'utf8')) as Record<string, number>;
+  const graph = await readModel(join(directory, 'onnx/model.onnx'));
+  const linears = new Map<string, readonly [number, number]>();
+  let weightBytes = 0;
+  for (const [weight, { dims }] of graph.initializers) {
+    if (!weight.endsWith('.weight')) continue;
+    weightBytes += 4 * elementCount(dims);
+    if (weight.includes('.layers.') && dims.length === 2) {
+      linears.set(weight.slice(0, -'.weight'.length), [dims[0] as number, dims[1] as number]);
+    }
+  }
+  const heads = config.num_attention_heads as number;
+  return {
+    name,
+    directory,
+    layers: config.num_hidden_layers as number,
+    hiddenSize: config.hidden_size as number,
+    heads,
+    headSize: config.head_dim ?? (config.hidden_size as number) / heads,
+    vocabularySize: config.vocab_size as number,
+    linears,
+    weightBytes,
+  };
+}
+
+async function modelDirectory(name: ModelName): Promise<string | undefined> {
+  if (name === 'tiny') return tinyPackage;
+  if (name === '135M') return openRandomPackage(name, shape135M);
+  if (existsSync(join(defaultPackage, 'onnx/model.onnx'))) return defaultPackage;
+  say('models/tldr is not built yet (npm run model:build makes it): left out');
+  return undefined;
+}

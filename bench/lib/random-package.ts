@@ -1,0 +1,98 @@
+/**
+ * A package of a given shape with random weights: speed depends on the shape alone. Built once per machine into a cache
+ * folder, the same bytes every time; weights lie in external data, as in any large export.
+ */
+
+import { once } from 'node:events';
+import { createWriteStream, existsSync } from 'node:fs';
+import { mkdir, readFile, rename, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type DecoderShape, weightShapes } from '../../models/recipe/decoder.js';
+import { writePackage } from '../../models/recipe/package.js';
+import { elementCount, type Tensor } from '../../src/onnx/index.js';
+import { say } from './progress.js';
+import { tinyPackage } from './project.js';
+
+/** The shape of SmolLM2-135M: 134.5 million parameters. */
+export const shape135M: DecoderShape = {
+  layers: 30,
+  hiddenSize: 576,
+  heads: 9,
+  kvHeads: 3,
+  headSize: 64,
+  ffnSize: 1536,
+  vocabularySize: 49_152,
+  contextLength: 2048,
+  ropeTheta: 100_000,
+  rmsNormEpsilon: 1e-5,
+};
+
+const formatVersion = 1;
+const dataFile = 'model.onnx_data';
+/** Weights begin at page boundaries, so that they can be mapped. */
+const alignment = 4096;
+
+/** Builds the package unless it lies in the cache; returns its folder. Takes some seconds and 540 MB for 135M. */
+export async function openRandomPackage(name: string, shape: DecoderShape): Promise<string> {
+  const directory = join(tmpdir(), 'hone-bench', `${name}-v${formatVersion}`);
+  if (existsSync(directory)) return directory;
+  say(`building a random-weight package of ${name} shape in ${directory} ...`);
+  const draft = `${directory}.${process.pid}`;
+  await mkdir(join(draft, 'onnx'), { recursive: true });
+  try {
+    const weights = await writeWeights(join(draft, 'onnx', dataFile), shape);
+    await writePackage(draft, { shape, weights, tokenizerFiles: await tokenizerFiles(), endTokenId: 256 });
+    await rename(draft, directory);
+  } finally {
+    await rm(draft, { recursive: true, force: true });
+  }
+  return directory;
+}
+
+/** Streams the weights into a file, in the order of the forward pass. */
+async function writeWeights(path: string, shape: DecoderShape): Promise<Map<string, Tensor>> {
+  const file = createWriteStream(path);
+  const weights = new Map<string, Tensor>();
+  const random = createUniform(1);
+  let offset = 0;
+  for (const [name, dims] of weightShapes(shape)) {
+    const data = randomWeight(name, dims, random);
+    const length = data.byteLength;
+    weights.set(name, { type: 'float32', dims, data: { location: dataFile, offset, length } });
+    const padded = Buffer.alloc(Math.ceil(length / alignment) * alignment);
+    padded.set(new Uint8Array(data.buffer));
+    offset += padded.length;
+    if (!file.write(padded)) await once(file, 'drain');
+  }
+  file.end();
+  await once(file, 'finish');
+  return weights;
+}
+
+/** Norms near 1, embeddings and linears scaled so that activations and logits stay of order 1. */
+function randomWeight(name: string, dims: readonly number[], random: () => number): Float32Array {
+  const data = new Float32Array(elementCount(dims));
+  if (name.includes('norm')) return data.fill(1);
+  const scale = name.includes('embed') ? 0.04 : Math.sqrt(3 / (dims[0] as number));
+  for (let i = 0; i < data.length; i++) data[i] = scale * random();
+  return data;
+}
+
+/** Xorshift32: numbers in (-1, 1), the same on every machine. */
+function createUniform(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    return state / 2 ** 31;
+  };
+}
+
+/** The byte-level tokenizer of the tests: benches feed tokens, not text. */
+async function tokenizerFiles(): Promise<Record<string, unknown>> {
+  const names = ['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json'];
+  const entries = names.map(async (name) => [name, JSON.parse(await readFile(join(tinyPackage, name), 'utf8'))]);
+  return Object.fromEntries(await Promise.all(entries));
+}

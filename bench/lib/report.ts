@@ -1,0 +1,67 @@
+/** What a bench brings back, and how it is shown: a table for people, one line of JSON for programs. */
+
+import { significant } from './statistics.js';
+
+export type Figures = Readonly<Record<string, number | string | null>>;
+
+export interface BenchReport {
+  readonly title: string;
+  /** Measured in the same run: what the shares are shares of. */
+  readonly limits: Figures;
+  /** By model name. */
+  readonly models: Readonly<Record<string, Figures>>;
+  /** Figures of no particular model. */
+  readonly general?: Figures;
+  /** Names of figures that are shares of a limit: one above 1 means that the limit was measured wrongly. */
+  readonly shares: readonly string[];
+}
+
+const round = (figures: Figures): Figures =>
+  Object.fromEntries(
+    Object.entries(figures).map(([key, value]) => [key, typeof value === 'number' ? significant(value) : value]),
+  );
+
+/** `{"tldr":{…},"135M":{…},"limits":{…}}` on one line; general figures stand beside the models. */
+export function toJsonLine(report: BenchReport): string {
+  const models = Object.fromEntries(Object.entries(report.models).map(([name, figures]) => [name, round(figures)]));
+  return JSON.stringify({ ...models, ...round(report.general ?? {}), limits: round(report.limits) });
+}
+
+/** A table with one column per model. */
+export function toTable(report: BenchReport): string {
+  const names = Object.keys(report.models);
+  const keys = [...new Set(names.flatMap((name) => Object.keys(report.models[name] ?? {})))];
+  const show = (value: number | string | null | undefined): string =>
+    value === null || value === undefined ? '-' : typeof value === 'number' ? String(significant(value)) : value;
+  const rows = [['', ...names], ...keys.map((key) => [key, ...names.map((name) => show(report.models[name]?.[key]))])];
+  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => (row[column] as string).length))) ?? [];
+  const lines = rows.map((row) =>
+    row
+      .map((cell, column) =>
+        column === 0 ? cell.padEnd(widths[column] as number) : cell.padStart(widths[column] as number),
+      )
+      .join('  ')
+      .trimEnd(),
+  );
+  const list = (figures: Figures): string[] => Object.entries(figures).map(([key, value]) => `${key} ${show(value)}`);
+  return [
+    report.title,
+    ...(names.length > 0 ? lines : []),
+    ...list(report.general ?? {}),
+    ...(Object.keys(report.limits).length > 0 ? [`limits: ${list(report.limits).join(', ')}`] : []),
+  ].join('\n');
+}
+
+/** Shares above 1, as sentences. */
+export function impossibleShares(report: BenchReport): string[] {
+  return Object.entries(report.models).flatMap(([name, figures]) =>
+    report.shares.flatMap((key) => {
+      const value = figures[key];
+      return typeof value === 'number' && value > 1
+        ? [
+            `${name}: ${key} is ${significant(value)}; a share of a limit cannot pass 1, so the limit is measured wrongly`,
+          ]
+        : [];
+    }),
+  );
+}

@@ -1,0 +1,66 @@
+/** Starts `hone serve` as a user does, and tells when it serves. */
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { connect } from '../../client/index.js';
+
+export interface BenchServer {
+  /** The process that was started; the server and the learner are below it. */
+  readonly pid: number;
+  readonly address: string;
+  /** From starting the command to the first health check that says serving. */
+  readonly startupMs: number;
+  /** Stops it and removes its data. */
+  stop(): Promise<void>;
+}
+
+/** @throws Error if the server ends before it serves */
+export async function startBenchServer(packageDirectory: string): Promise<BenchServer> {
+  const data = await mkdtemp(join(tmpdir(), 'hone-bench-data-'));
+  const started = performance.now();
+  const command = fileURLToPath(new URL('../../client/cli/main.js', import.meta.url));
+  const args = [
+    'serve',
+    '--package',
+    packageDirectory,
+    '--data',
+    data,
+    '--port',
+    '0',
+    '--json',
+    '--log-level',
+    'error',
+  ];
+  const child = spawn(process.execPath, [command, ...args], { stdio: ['ignore', 'pipe', 2] });
+  const exited = once(child, 'exit');
+  const stop = async (): Promise<void> => {
+    child.kill('SIGTERM');
+    await exited;
+    await rm(data, { recursive: true, force: true });
+  };
+  try {
+    const address = await readAddress(child.stdout as NodeJS.ReadableStream, exited);
+    const client = await connect({ address });
+    const health = await client.health();
+    client.close();
+    if (health !== 'serving') throw new Error(`the server announced itself, yet its health is ${health}`);
+    return { pid: child.pid as number, address, startupMs: performance.now() - started, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function readAddress(stdout: NodeJS.ReadableStream, exited: Promise<unknown>): Promise<string> {
+  const lines = createInterface({ input: stdout });
+  const ended = exited.then(() => {
+    throw new Error('the server ended before it served');
+  });
+  const [line] = (await Promise.race([once(lines, 'line'), ended])) as [string];
+  return (JSON.parse(line) as { readonly address: string }).address;
+}

@@ -1,0 +1,26 @@
+/** Numbers of repeated timings. */
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.length >> 1;
+  return sorted.length % 2 === 1
+    ? (sorted[middle] as number)
+    : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
+}
+
+/** Seconds that the fastest of `repeats` runs took, after one that warms up. */
+export async function fastestSeconds(repeats: number, run: () => Promise<unknown>): Promise<number> {
+  await run();
+  let best = Number.POSITIVE_INFINITY;
+  for (let i = 0; i < repeats; i++) {
+    const started = performance.now();
+    await run();
+    best = Math.min(best, (performance.now() - started) / 1000);
+  }
+  return best;
+}
+
+/** To a number of significant digits: what a measurement of some percent's spread is worth. */
+export function significant(value: number, digits = 4): number {
+  return Number(value.toPrecision(digits));
+}

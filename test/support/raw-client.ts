@@ -1,0 +1,81 @@
+/** Calls by hand, for what the client library hides: initial metadata, trailers, statuses, reflection. */
+
+import {
+  Client,
+  type ClientReadableStream,
+  credentials,
+  Metadata,
+  type ServiceError,
+  type StatusObject,
+} from '@grpc/grpc-js';
+import type { MethodDefinition, ServiceDefinition } from '@grpc/proto-loader';
+import { type ServiceName, serviceDefinition } from '../../server/grpc/contract.js';
+
+/** How a call ended, and what came with it. */
+export interface RawResult {
+  readonly messages: Record<string, unknown>[];
+  readonly metadata: Metadata;
+  readonly status: StatusObject;
+}
+
+export interface RawCall {
+  readonly headers?: Record<string, string>;
+  readonly deadlineMs?: number;
+  /** Called with every message of a stream; returning false cancels the call. */
+  readonly onMessage?: (message: Record<string, unknown>) => boolean;
+}
+
+export class RawClient {
+  readonly #client: Client;
+
+  constructor(address: string) {
+    this.#client = new Client(address, credentials.createInsecure());
+  }
+
+  /** Calls a method of one of Hone's services. */
+  call(service: ServiceName, method: string, request: object, options: RawCall = {}): Promise<RawResult> {
+    return this.callMethod(serviceDefinition(service), method, request, options);
+  }
+
+  /** The same for any service definition, of whichever loader. */
+  callMethod(service: object, name: string, request: object, options: RawCall = {}): Promise<RawResult> {
+    const method = (service as ServiceDefinition)[name] as MethodDefinition<object, object>;
+    const metadata = new Metadata();
+    for (const [key, value] of Object.entries(options.headers ?? {})) metadata.set(key, value);
+    const deadline = options.deadlineMs === undefined ? {} : { deadline: Date.now() + options.deadlineMs };
+    // A unary method answers with one message: to the wire it is a stream like any other.
+    const call = this.#client.makeServerStreamRequest(
+      method.path,
+      method.requestSerialize,
+      method.responseDeserialize,
+      request,
+      metadata,
+      deadline,
+    );
+    return finish(call as ClientReadableStream<Record<string, unknown>>, options.onMessage);
+  }
+
+  close(): void {
+    this.#client.close();
+  }
+}
+
+function finish(
+  call: ClientReadableStream<Record<string, unknown>>,
+  onMessage: RawCall['onMessage'],
+): Promise<RawResult> {
+  return new Promise((resolve) => {
+    const messages: Record<string, unknown>[] = [];
+    let initial = new Metadata();
+    call.on('metadata', (received) => {
+      initial = received;
+    });
+    call.on('data', (message) => {
+      messages.push(message);
+      if (onMessage?.(message) === false) call.cancel();
+    });
+    // The status says the same and more.
+    call.on('error', (_: ServiceError) => undefined);
+    call.on('status', (status) => resolve({ messages, metadata: initial, status }));
+  });
+}
