@@ -1,0 +1,8 @@
+/** A process that owns a learner and tells its id once it trains, to be killed. */
+
+import { startLearner } from '../../src/learner/index.js';
+
+const learner = startLearner(JSON.parse(process.argv[2] ?? '{}'));
+learner.onEvent((event) => {
+  if (event.type === 'progress' && event.progress.state === 'training') process.send?.(learner.pid);
+});

@@ -1,0 +1,165 @@
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { getPriority } from 'node:os';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { expect, onTestFinished, test } from 'vitest';
+import { type LearnerOptions, type LearnerSupervisor, startLearner } from '../../src/learner/index.js';
+import type { LearnerEvent, LearnerSettings } from '../../src/learner/types.js';
+import { readAdapter } from '../../src/versions/index.js';
+import { openExperience, type Sample, settings } from '../unit/learner-process/experience.js';
+import { temporaryDirectory } from '../unit/replay/directory.js';
+
+const root = dirname(createRequire(import.meta.url).resolve('hone/package.json'));
+const packageDirectory = join(root, 'test', 'fixtures', 'tiny');
+
+function optionsFor(directory: string, replayPath: string, over: Partial<LearnerSettings> = {}): LearnerOptions {
+  return {
+    packageDirectory,
+    packageDigest: 'package',
+    replayPath,
+    directory: join(directory, 'learner'),
+    settings: settings({ rank: 2, scoresPerRound: 16, groupsPerStep: 2, replayRatio: 2, ...over }),
+    liveVersion: 0,
+    adapterPath: null,
+    restartAfterMs: 50,
+  };
+}
+
+function watch(learner: LearnerSupervisor) {
+  const events: LearnerEvent[] = [];
+  const waiting = new Set<() => void>();
+  learner.onEvent((event) => {
+    events.push(event);
+    for (const wake of waiting) wake();
+  });
+  onTestFinished(() => learner.close());
+  async function until<Type extends LearnerEvent['type']>(
+    type: Type,
+    which: (event: Extract<LearnerEvent, { type: Type }>) => boolean = () => true,
+    from = 0,
+  ): Promise<Extract<LearnerEvent, { type: Type }>> {
+    for (;;) {
+      const found = events
+        .slice(from)
+        .filter((event): event is Extract<LearnerEvent, { type: Type }> => event.type === type)
+        .find(which);
+      if (found !== undefined) return found;
+      await new Promise<void>((resolve) => {
+        const wake = (): void => {
+          waiting.delete(wake);
+          resolve();
+        };
+        waiting.add(wake);
+      });
+    }
+  }
+  return { events, until };
+}
+
+/** Groups of four completions of the tiny package's vocabulary, of different rewards. */
+function samples(round: string, count: number): Sample[] {
+  return Array.from({ length: count }, (_, i) => {
+    const group = Math.floor(i / 4);
+    const tokens = Array.from({ length: 6 }, (_, t) => (i * 31 + t * 17 + group * 7) % 250);
+    return {
+      id: `${round}-${i}`,
+      group: `${round}-${group}`,
+      promptTokens: [group + 1, 5, 9],
+      tokens,
+      reward: (i % 4) / 3,
+    };
+  });
+}
+
+function isAlive(pid: number): boolean {
+  // A zombie still has an id, so the state is asked for.
+  const stat = existsSync(`/proc/${pid}/stat`) ? readFileSync(`/proc/${pid}/stat`, 'utf8') : '';
+  return stat !== '' && stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3) !== 'Z';
+}
+
+test('a real learner process turns scores into a candidate, at the lowest priority, and ends when it is closed', async () => {
+  const directory = temporaryDirectory();
+  const experience = await openExperience(directory);
+  const learner = startLearner(optionsFor(directory, experience.path));
+  const { until } = watch(learner);
+  const { pid } = await until('ready');
+  expect(pid).toBe(learner.pid);
+  expect(getPriority(pid)).toBe(19);
+  await experience.add(samples('a', 16));
+  learner.changed(experience.reader.lastSequence());
+  const candidate = await until('candidate');
+  const { digest, adapter } = await readAdapter(candidate.directory);
+  expect(digest).toBe(candidate.adapterDigest);
+  const b = adapter.tensors.get('model.layers.0.self_attn.q_proj.lora_B');
+  expect(b?.data.some((value) => value !== 0)).toBe(true);
+  expect(learner.report()).toMatchObject({ rounds: 1, scoresSeen: 16, restarts: 0 });
+  await Promise.all([learner.close(), learner.close()]);
+  expect(isAlive(pid)).toBe(false);
+  expect(learner.report().state).toBe('off');
+  expect(existsSync(join(directory, 'learner', 'learner.lock'))).toBe(false);
+});
+
+test('a learner killed in the middle of a round starts again and finishes it', async () => {
+  const directory = temporaryDirectory();
+  const experience = await openExperience(directory);
+  await experience.add(samples('a', 64));
+  const learner = startLearner(optionsFor(directory, experience.path, { replayRatio: 6 }));
+  const { events, until } = watch(learner);
+  const { pid } = await until('ready');
+  learner.changed(experience.reader.lastSequence());
+  await until('progress', ({ progress }) => progress.state === 'training');
+  process.kill(pid, 'SIGKILL');
+  const crash = await until('failed');
+  expect(crash).toMatchObject({ code: 'WORKER_CRASHED', message: expect.stringContaining('SIGKILL') });
+  const candidate = await until('candidate', () => true, events.indexOf(crash));
+  expect(candidate.metrics).toMatchObject({ rounds: 1, steps: 48 });
+  expect(learner.report().restarts).toBe(1);
+});
+
+test('a paused learner has no process and goes on where it was when it is resumed', async () => {
+  const directory = temporaryDirectory();
+  const experience = await openExperience(directory);
+  const learner = startLearner(optionsFor(directory, experience.path));
+  const { events, until } = watch(learner);
+  const { pid } = await until('ready');
+  await learner.pause();
+  expect(isAlive(pid)).toBe(false);
+  expect(learner.report().state).toBe('paused');
+  await experience.add(samples('a', 16));
+  const from = events.length;
+  await learner.resume();
+  await until('candidate', () => true, from);
+  expect(learner.report().restarts).toBe(0);
+});
+
+test('two learners never share a directory: the second is told who holds it', async () => {
+  const directory = temporaryDirectory();
+  const experience = await openExperience(directory);
+  const first = startLearner(optionsFor(directory, experience.path));
+  await watch(first).until('ready');
+  const second = startLearner(optionsFor(directory, experience.path));
+  const refused = await watch(second).until('failed');
+  expect(refused).toMatchObject({ code: 'DATA_DIRECTORY_LOCKED', message: expect.stringContaining(`${first.pid}`) });
+  await second.close();
+});
+
+test('a learner whose server is killed exits by itself, in the middle of a round too', async () => {
+  const directory = temporaryDirectory();
+  const experience = await openExperience(directory);
+  // A round of minutes, so that it cannot have come to its end.
+  await experience.add(samples('a', 400));
+  const server = fork(fileURLToPath(new URL('./learner-parent.js', import.meta.url)), [
+    JSON.stringify(optionsFor(directory, experience.path, { replayRatio: 200 })),
+  ]);
+  const [pid] = (await once(server, 'message')) as [number];
+  expect(isAlive(pid)).toBe(true);
+  server.kill('SIGKILL');
+  await once(server, 'exit');
+  await expect.poll(() => isAlive(pid), { timeout: 10_000, interval: 20 }).toBe(false);
+  // Its lock is taken over by the next one.
+  const next = startLearner(optionsFor(directory, experience.path));
+  await watch(next).until('ready');
+});

@@ -1,0 +1,164 @@
+/** The `hone` command against the server that it starts itself: a first round, a crash, a stop. */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { rm } from 'node:fs/promises';
+import { createInterface, type Interface } from 'node:readline';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { temporaryFolder, tinyPackage } from '../support/server.js';
+
+const main = new URL('../../client/cli/main.js', import.meta.url).pathname;
+
+interface Ready {
+  readonly address: string;
+  readonly pid: number;
+  readonly version: number;
+}
+
+/** `hone serve --json` in a process of its own; `ready()` waits for its next line. */
+class Serve {
+  readonly child: ChildProcess;
+  readonly #lines: AsyncIterator<string>;
+  #log = '';
+
+  constructor(data: string, ...args: readonly string[]) {
+    const flags = ['--package', tinyPackage, '--data', data, '--learner', 'off', '--threads', '1', '--json', ...args];
+    this.child = spawn(process.execPath, [main, 'serve', ...flags], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const output: Interface = createInterface({ input: this.child.stdout ?? process.stdin });
+    this.#lines = output[Symbol.asyncIterator]();
+    this.child.stderr?.on('data', (piece: Buffer) => {
+      this.#log += piece;
+    });
+  }
+
+  get log(): string {
+    return this.#log;
+  }
+
+  async ready(): Promise<Ready> {
+    const { value, done } = await this.#lines.next();
+    if (done) throw new Error(`hone serve ended: ${this.#log}`);
+    return JSON.parse(value) as Ready;
+  }
+
+  async end(signal: NodeJS.Signals): Promise<number | null> {
+    const ended = once(this.child, 'exit') as Promise<[number | null]>;
+    this.child.kill(signal);
+    return (await ended)[0];
+  }
+}
+
+async function hone(address: string, ...args: readonly string[]): Promise<{ code: number; out: string; err: string }> {
+  const env = { ...process.env, HONE_ADDRESS: address };
+  const child = spawn(process.execPath, [main, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  let out = '';
+  let err = '';
+  child.stdout.on('data', (piece: Buffer) => {
+    out += piece;
+  });
+  child.stderr.on('data', (piece: Buffer) => {
+    err += piece;
+  });
+  const [code] = (await once(child, 'close')) as [number];
+  return { code, out, err };
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+async function gone(pid: number): Promise<void> {
+  // Not our child: its end can only be looked for.
+  while (isAlive(pid)) await new Promise((resolve) => setTimeout(resolve, 20));
+}
+
+describe('hone serve and its companions', () => {
+  let data: string;
+  let serve: Serve;
+  let ready: Ready;
+  let generationId: string;
+
+  beforeAll(async () => {
+    data = await temporaryFolder();
+    serve = new Serve(data, '--port', '0');
+    ready = await serve.ready();
+  });
+  afterAll(async () => {
+    serve.child.kill('SIGKILL');
+    await gone(ready.pid);
+    await rm(data, { recursive: true, force: true });
+  });
+
+  it('a prompt is completed, and its id takes a score that status then counts', async () => {
+    const generated = await hone(ready.address, 'generate', 'hello', '--max-tokens', '4', '--ignore-eos', '--json');
+    expect(generated.code, generated.err).toBe(0);
+    const events = generated.out
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as { type: string; generationIds?: string[] });
+    generationId = events[0]?.generationIds?.[0] ?? '';
+    expect(events.at(-1)).toMatchObject({ type: 'usage', completionTokens: 4 });
+
+    expect(await hone(ready.address, 'feedback', generationId, '0.5')).toMatchObject({
+      code: 0,
+      out: 'stored, on disk\n',
+    });
+    expect(await hone(ready.address, 'feedback', generationId, '0.75')).toMatchObject({ out: 'replaced, on disk\n' });
+    const status = JSON.parse((await hone(ready.address, 'status', '--json')).out) as object;
+    expect(status).toMatchObject({
+      packageName: 'tiny',
+      live: { number: 0, state: 'live', origin: 'base' },
+      replay: { generations: 1, finished: 1, scores: 1, scoredGenerations: 1 },
+      learner: { state: 'off' },
+    });
+  });
+
+  it('the same seed gives the same text, to a person as to a script', async () => {
+    const args = ['generate', 'hello', '--seed', '7', '--max-tokens', '8', '--raw'];
+    const [first, second] = await Promise.all([hone(ready.address, ...args), hone(ready.address, ...args)]);
+    expect(first).toMatchObject({ code: 0, out: second?.out });
+    expect(first.err).toContain('hone feedback');
+  });
+
+  it('what the server refuses ends with code 4 and says which field', async () => {
+    const refused = await hone(ready.address, 'generate', 'hello', '--temperature', '-1');
+    expect(refused).toMatchObject({ code: 4, out: '' });
+    expect(refused.err).toContain('sampling.temperature');
+    expect(await hone(ready.address, 'rollback', '99')).toMatchObject({ code: 4 });
+    expect(await hone(ready.address, 'feedback', 'nonsense', '1')).toMatchObject({ code: 4 });
+  });
+
+  it('a server that is killed comes back with what it had acknowledged', async () => {
+    const { pid } = ready;
+    process.kill(pid, 'SIGKILL');
+    ready = await serve.ready();
+    expect(ready.pid).not.toBe(pid);
+    expect(serve.log).toContain('starting it again');
+    const status = JSON.parse((await hone(ready.address, 'status', '--json')).out) as { replay: { scores: number } };
+    expect(status.replay.scores).toBe(1);
+  });
+
+  it('a second server on the same data is refused, and not tried again', async () => {
+    const second = new Serve(data, '--port', '0');
+    const [code] = (await once(second.child, 'exit')) as [number];
+    expect(code).toBe(1);
+    expect(second.log).toContain('is used by');
+  });
+
+  it('SIGTERM ends the server and the command with code 0', async () => {
+    expect(await serve.end('SIGTERM')).toBe(0);
+    expect(isAlive(ready.pid)).toBe(false);
+  });
+
+  it('no server is left behind when the command itself is killed', async () => {
+    serve = new Serve(data, '--port', '0');
+    ready = await serve.ready();
+    await serve.end('SIGKILL');
+    await gone(ready.pid);
+  });
+});

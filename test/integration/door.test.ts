@@ -1,0 +1,184 @@
+/** What every call has in common: identity, authority, health, reflection, and how the server starts and stops. */
+
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { status } from '@grpc/grpc-js';
+import { service as healthService } from 'grpc-health-check';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type ServiceName, serviceNames } from '../../server/grpc/contract.js';
+import { RawClient } from '../support/raw-client.js';
+import { reflectionService } from '../support/reflection.js';
+import { runServer, startServer, type TestServer } from '../support/server.js';
+
+const token = 'a-long-enough-token';
+const authorization = `Bearer ${token}`;
+
+describe('every call', () => {
+  let server: TestServer;
+  let raw: RawClient;
+  beforeAll(async () => {
+    server = await startServer({ env: { HONE_AUTH_TOKEN: token } });
+    raw = new RawClient(server.ready.address);
+  });
+  afterAll(async () => {
+    raw.close();
+    await server[Symbol.asyncDispose]();
+  });
+
+  const calls: [ServiceName, string, object, number][] = [
+    ['GenerationService', 'Generate', { prompt: 'a', sampling: { maxTokens: 1 } }, status.OK],
+    ['GenerationService', 'StreamGenerate', { prompt: 'a', sampling: { maxTokens: 1 } }, status.OK],
+    ['GenerationService', 'Generate', { prompt: '' }, status.INVALID_ARGUMENT],
+    ['GenerationService', 'StreamGenerate', { n: 0 }, status.INVALID_ARGUMENT],
+    ['GenerationService', 'GetGeneration', { generationId: 'x' }, status.INVALID_ARGUMENT],
+    ['FeedbackService', 'SubmitFeedback', { items: [] }, status.INVALID_ARGUMENT],
+    ['LearnerService', 'GetLearnerStatus', {}, status.OK],
+    ['VersionService', 'ListVersions', {}, status.OK],
+    ['VersionService', 'GetVersion', { number: 5 }, status.NOT_FOUND],
+    ['StatusService', 'GetServerStatus', {}, status.OK],
+    ['EventService', 'WatchEvents', { afterSequence: 999_999 }, status.NOT_FOUND],
+    ['AdminService', 'Rollback', { number: 5 }, status.NOT_FOUND],
+    ['AdminService', 'PauseLearner', {}, status.FAILED_PRECONDITION],
+  ];
+
+  it.each(calls)('of %s.%s with %j tells what is served', async (service, method, request, code) => {
+    const headers = { authorization, 'x-request-id': 'request-1' };
+    const result = await raw.call(service, method, request, { headers });
+    expect(result.status.code).toBe(code);
+    expect(result.metadata.get('hone-version')).toEqual(['0']);
+    expect(String(result.metadata.get('hone-adapter-digest')[0])).toMatch(/^[0-9a-f]{64}$/);
+    expect(String(result.metadata.get('hone-package-digest')[0])).toMatch(/^[0-9a-f]{64}$/);
+    expect(result.metadata.get('x-request-id')).toEqual(['request-1']);
+  });
+
+  it.each(calls)('of %s.%s without the token is refused', async (service, method, request) => {
+    for (const headers of [{}, { authorization: 'Bearer wrong' }, { authorization: token }]) {
+      const result = await raw.call(service, method, request, { headers: headers as Record<string, string> });
+      expect(result.status.code).toBe(status.UNAUTHENTICATED);
+      expect(result.messages).toEqual([]);
+    }
+  });
+
+  it('to health needs no token, and tells what is served too', async () => {
+    for (const service of ['', ...serviceNames.map((name) => `hone.v1.${name}`)]) {
+      const result = await raw.callMethod(healthService, 'Check', { service });
+      expect(result.messages).toEqual([{ status: 'SERVING' }]);
+      expect(result.metadata.get('hone-version')).toEqual(['0']);
+    }
+  });
+
+  it('to a method that does not exist is UNIMPLEMENTED', async () => {
+    const base = healthService.Check as { path: string };
+    const service = { Nothing: { ...base, path: '/hone.v1.GenerationService/Nothing' } } as never;
+    const result = await raw.callMethod(service, 'Nothing', { service: '' }, { headers: { authorization } });
+    expect(result.status.code).toBe(status.UNIMPLEMENTED);
+  });
+
+  it('with a larger message than is taken is refused', async () => {
+    const result = await raw.call(
+      'GenerationService',
+      'Generate',
+      { prompt: 'a'.repeat(5 << 20) },
+      { headers: { authorization } },
+    );
+    expect(result.status.code).toBe(status.RESOURCE_EXHAUSTED);
+  });
+
+  it('works through the client library with the token', async () => {
+    const client = await server.connect({ token });
+    expect((await client.generate({ prompt: 'a', maxTokens: 1 })).version).toBe(0);
+    const stranger = await server.connect();
+    await expect(stranger.status()).rejects.toMatchObject({ code: 'UNAUTHENTICATED', status: 'UNAUTHENTICATED' });
+  });
+
+  it('leaves no word of a prompt or completion in the log', async () => {
+    await raw.call('GenerationService', 'Generate', { prompt: 'xylophone secret' }, { headers: { authorization } });
+    expect(server.log()).not.toContain('xylophone');
+  });
+});
+
+describe('the server', () => {
+  it('keeps its data directory private and announces itself in it', async () => {
+    await using server = await startServer();
+    const { data, address } = server.ready;
+    expect((await stat(data)).mode & 0o777).toBe(0o700);
+    expect((await stat(join(data, 'server.json'))).mode & 0o777).toBe(0o600);
+    expect(address).toMatch(/^127\.0\.0\.1:\d+$/);
+  });
+
+  it('refuses a data directory that another one uses, and takes it when that has stopped', async () => {
+    await using first = await startServer();
+    const { data } = first.ready;
+    const refused = await runServer({ data });
+    expect(refused.code).toBe(78);
+    expect(refused.output).toContain('DATA_DIRECTORY_LOCKED');
+    expect(refused.output).toContain(String(first.ready.pid));
+    expect(await first.stop()).toBe(0);
+    await using second = await startServer({ data });
+    expect(second.ready.version).toBe(0);
+  });
+
+  it('refuses an open address without a token, and a folder without a model', async () => {
+    const open = await runServer({ args: ['--host', '0.0.0.0'] });
+    expect(open.code).toBe(78);
+    expect(open.output).toContain('--insecure');
+    const empty = await runServer({ args: ['--package', '/'] });
+    expect(empty.code).toBe(78);
+    expect(empty.output).toContain('PACKAGE_INVALID');
+  });
+
+  it('that is stopped finishes what runs, tells health watchers first, and refuses what comes', async () => {
+    await using server = await startServer();
+    const client = await server.connect();
+    const raw = new RawClient(server.ready.address);
+    const seen: unknown[] = [];
+    const watching = raw.callMethod(
+      healthService,
+      'Watch',
+      { service: '' },
+      {
+        onMessage: ({ status: said }) => {
+          seen.push(said);
+          return true;
+        },
+      },
+    );
+    let finished = false;
+    let stopping: Promise<number | null> | undefined;
+    for await (const event of client.stream({ prompt: 'a', maxTokens: 200, ignoreEos: true, n: 32 })) {
+      if (event.type === 'chunk' && stopping === undefined) {
+        // The client's own end must not cut the stream.
+        stopping = new Promise((resolve) => server.process.once('exit', resolve));
+        server.process.kill('SIGTERM');
+      }
+      if (event.type === 'usage') finished = true;
+    }
+    expect(finished).toBe(true);
+    expect(await stopping).toBe(0);
+    await watching;
+    expect(seen).toEqual(['SERVING', 'NOT_SERVING']);
+    raw.close();
+  });
+
+  it('describes its services to gRPC tools, unless it is told not to', async () => {
+    for (const [args, code] of [
+      [[], status.OK],
+      [['--no-reflection'], status.UNIMPLEMENTED],
+    ] as const) {
+      await using server = await startServer({ args });
+      const raw = new RawClient(server.ready.address);
+      const result = await raw.callMethod(reflectionService, 'ServerReflectionInfo', { listServices: '*' });
+      expect(result.status.code).toBe(code);
+      const text = JSON.stringify(result.messages);
+      if (code === status.OK) for (const name of serviceNames) expect(text).toContain(`hone.v1.${name}`);
+      raw.close();
+    }
+  });
+
+  it('ends with its parent', async () => {
+    await using server = await startServer();
+    const exited = new Promise((resolve) => server.process.once('exit', resolve));
+    server.process.disconnect();
+    expect(await exited).toBe(0);
+  });
+});

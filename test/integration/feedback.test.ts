@@ -1,0 +1,102 @@
+/** Feedback over the wire. */
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { HoneClient } from '../../client/index.js';
+import { startServer, type TestServer } from '../support/server.js';
+
+let server: TestServer;
+let client: HoneClient;
+
+beforeAll(async () => {
+  server = await startServer();
+  client = await server.connect();
+});
+afterAll(() => server[Symbol.asyncDispose]());
+
+async function generateIds(n: number): Promise<string[]> {
+  const { candidates } = await client.generate({ prompt: 'score me', n, maxTokens: 2 });
+  return candidates.map(({ generationId }) => generationId);
+}
+
+async function scoresOf(generationId: string): Promise<Record<string, number>> {
+  const { scores } = await client.getGeneration(generationId);
+  return Object.fromEntries(scores.map(({ rater, metric, value }) => [`${rater}/${metric}`, value]));
+}
+
+describe('a batch', () => {
+  it('stores, replaces and retracts by generation, rater and metric', async () => {
+    const [generationId = ''] = await generateIds(1);
+    const statuses = async (items: Parameters<HoneClient['feedback']>[0]) =>
+      (await client.feedback(items)).map(({ status }) => status);
+    expect(await statuses([{ generationId, score: 0.25 }])).toEqual(['stored']);
+    expect(await statuses([{ generationId, score: 0.75 }])).toEqual(['replaced']);
+    expect(
+      await statuses([
+        { generationId, score: 1, rater: 'ann' },
+        { generationId, score: 0, rater: 'ann', metric: 'form' },
+      ]),
+    ).toEqual(['stored', 'stored']);
+    expect(await scoresOf(generationId)).toEqual({ 'default/score': 0.75, 'ann/score': 1, 'ann/form': 0 });
+  });
+
+  it('with a bad item stores its neighbours', async () => {
+    const [generationId = ''] = await generateIds(1);
+    const outcomes = await client.feedback([
+      { generationId, score: 1 },
+      { generationId, score: Number.NaN, rater: 'x' },
+      { generationId: '01920000-0000-7000-8000-000000000000', score: 1 },
+    ]);
+    expect(outcomes.map(({ status }) => status)).toEqual(['stored', 'refused', 'refused']);
+    expect(outcomes[1]).toMatchObject({
+      error: { code: 'INVALID_REQUEST', status: 'INVALID_ARGUMENT', violations: [{ field: 'items[1].score' }] },
+    });
+    expect(outcomes[2]).toMatchObject({ error: { code: 'GENERATION_NOT_FOUND', status: 'NOT_FOUND' } });
+    expect(await scoresOf(generationId)).toEqual({ 'default/score': 1 });
+  });
+
+  it('sent twice under one key is stored once, and refused with other content', async () => {
+    const [generationId = ''] = await generateIds(1);
+    const item = { generationId, score: 0.5, idempotencyKey: `key-${generationId}` };
+    expect((await client.feedback(item))[0]?.status).toBe('stored');
+    expect((await client.feedback(item))[0]?.status).toBe('duplicate');
+    await expect(client.feedback({ ...item, score: 0.6 })).rejects.toMatchObject({
+      code: 'IDEMPOTENCY_CONFLICT',
+      status: 'ALREADY_EXISTS',
+    });
+  });
+
+  it('may come before its generation has ended', async () => {
+    for await (const event of client.stream({ prompt: 'early', maxTokens: 64, ignoreEos: true })) {
+      if (event.type !== 'started') continue;
+      const [outcome] = await client.feedback({ generationId: event.generationIds[0] ?? '', score: 1 });
+      expect(outcome?.status).toBe('stored');
+    }
+  });
+});
+
+describe('a stream of feedback', () => {
+  it('acknowledges every item in order, far more than fit one message', async () => {
+    const ids = await generateIds(8);
+    const stream = client.feedbackStream();
+    const outcomes = await Promise.all(
+      Array.from({ length: 4000 }, async (_, i) => {
+        await stream.ready();
+        return stream.send({ generationId: ids[i % 8] ?? '', score: i / 4000, rater: `rater-${i >> 3}` });
+      }),
+    );
+    await stream.close();
+    expect(outcomes.every(({ status }) => status === 'stored')).toBe(true);
+    const sequences = outcomes.map((outcome) => ('sequence' in outcome ? outcome.sequence : 0));
+    expect(new Set(sequences).size).toBe(4000);
+    expect((await client.getGeneration(ids[0] ?? '')).scores).toHaveLength(500);
+  });
+
+  it('goes on after a refused item', async () => {
+    const [generationId = ''] = await generateIds(1);
+    const stream = client.feedbackStream();
+    const bad = await stream.send({ generationId: '01920000-0000-7000-8000-000000000000', score: 1 });
+    const good = await stream.send({ generationId, score: 1 });
+    await stream.close();
+    expect([bad.status, good.status]).toEqual(['refused', 'stored']);
+  });
+});

@@ -1,0 +1,195 @@
+/** Completions over the wire: the real server process on the tiny package, the real client. */
+
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { GenerateEvent, HoneClient } from '../../client/index.js';
+import { startServer, type TestServer, until } from '../support/server.js';
+
+let server: TestServer;
+let client: HoneClient;
+
+beforeAll(async () => {
+  server = await startServer();
+  client = await server.connect();
+});
+afterAll(() => server[Symbol.asyncDispose]());
+
+async function collect(events: AsyncIterable<GenerateEvent>): Promise<GenerateEvent[]> {
+  const all: GenerateEvent[] = [];
+  for await (const event of events) all.push(event);
+  return all;
+}
+
+const settled = () =>
+  until(async () => (await client.status()).serving.runningSequences === 0, 'no completion runs any more');
+
+describe('a stream', () => {
+  it('begins with the ids, ends with the usage, and its chunks are what is kept', async () => {
+    const events = await collect(client.stream({ prompt: 'hello', maxTokens: 12, n: 3, seed: 5 }));
+    const [first] = events;
+    const last = events.at(-1);
+    if (first?.type !== 'started' || last?.type !== 'usage') throw new Error('not a stream');
+    expect(first.generationIds).toHaveLength(3);
+    expect(first.packageDigest).toMatch(/^[0-9a-f]{64}$/);
+    expect(events.filter(({ type }) => type === 'finished')).toHaveLength(3);
+    let tokens = 0;
+    for (const [index, id] of first.generationIds.entries()) {
+      const chunks = events.flatMap((event) => (event.type === 'chunk' && event.index === index ? [event] : []));
+      const kept = await client.getGeneration(id);
+      expect(kept).toMatchObject({ state: 'finished', prompt: 'hello', version: 0 });
+      expect(chunks.map(({ text }) => text).join('')).toBe(kept.text);
+      expect(chunks.flatMap(({ tokenIds }) => tokenIds)).toEqual(kept.tokenIds);
+      expect(chunks.flatMap(({ logprobs }) => logprobs)).toEqual([]);
+      expect(kept.logprobs).toHaveLength(kept.tokenIds.length);
+      tokens += kept.tokenIds.length;
+    }
+    expect(last.completionTokens).toBe(tokens);
+    expect(last.totalTokens).toBe(tokens + first.promptTokens);
+  });
+
+  it('of one seed is the same again, and its candidates differ', async () => {
+    const request = { prompt: 'seeds', maxTokens: 16, n: 2, seed: 42 };
+    const once = await client.generate(request);
+    const again = await client.generate(request);
+    expect(again.candidates.map(({ tokenIds }) => tokenIds)).toEqual(once.candidates.map(({ tokenIds }) => tokenIds));
+    expect(once.candidates[0]?.tokenIds).not.toEqual(once.candidates[1]?.tokenIds);
+  });
+
+  it('gives log-probabilities and alternatives on request', async () => {
+    const [candidate] = (
+      await client.generate({
+        prompt: 'p',
+        maxTokens: 4,
+        logprobs: true,
+        topLogprobs: 3,
+        temperature: 0,
+        ignoreEos: true,
+      })
+    ).candidates;
+    expect(candidate?.logprobs).toHaveLength(4);
+    expect(candidate?.sampledLogprobs).toHaveLength(4);
+    expect(candidate?.topLogprobs).toHaveLength(4);
+    for (const [position, { tokenIds, logprobs }] of (candidate?.topLogprobs ?? []).entries()) {
+      expect(tokenIds).toHaveLength(3);
+      expect([...logprobs].sort((a, b) => b - a)).toEqual(logprobs);
+      // Greedy takes the likeliest.
+      expect(tokenIds[0]).toBe(candidate?.tokenIds[position]);
+      expect(logprobs[0]).toBeCloseTo(candidate?.logprobs[position] ?? 0, 4);
+      expect(candidate?.logprobs[position]).toBeLessThanOrEqual(0);
+    }
+  });
+
+  it('that its reader leaves frees its slot and is kept as cancelled', async () => {
+    let id = '';
+    for await (const event of client.stream({ prompt: 'long', maxTokens: 100_000, ignoreEos: true, n: 64 })) {
+      if (event.type === 'started') id = event.generationIds[0] ?? '';
+      if (event.type === 'chunk') break;
+    }
+    await settled();
+    await until(async () => (await client.getGeneration(id)).state === 'cancelled', 'it is kept as cancelled');
+    expect((await client.getGeneration(id)).finishReason).toBe('cancelled');
+  });
+
+  it('whose deadline passes ends with DEADLINE_EXCEEDED and frees its slot', async () => {
+    const request = { prompt: 'long', maxTokens: 100_000, ignoreEos: true, n: 64 };
+    const reading = collect(client.stream(request, { timeoutMs: 30, retry: { maxAttempts: 1 } }));
+    await expect(reading).rejects.toMatchObject({ status: 'DEADLINE_EXCEEDED' });
+    await settled();
+  });
+
+  it('with store: false is not kept and takes no feedback', async () => {
+    const before = (await client.status()).replay.generations;
+    const { candidates } = await client.generate({ prompt: 'secret', maxTokens: 4, store: false });
+    const [{ generationId = '' } = {}] = candidates;
+    expect((await client.status()).replay.generations).toBe(before);
+    await expect(client.getGeneration(generationId)).rejects.toMatchObject({ code: 'GENERATION_NOT_FOUND' });
+    await expect(client.feedback({ generationId, score: 1 })).rejects.toMatchObject({ code: 'GENERATION_NOT_FOUND' });
+  });
+});
+
+describe('a request', () => {
+  it('keeps subject, labels and the messages that it was made of', async () => {
+    const messages = [
+      { role: 'system', content: 'be short' },
+      { role: 'user', content: 'why is the sky blue?' },
+    ] as const;
+    const metadata = { experiment: 'a' };
+    const { candidates } = await client.generate({ messages, subject: 'user-7', metadata, maxTokens: 3 });
+    const kept = await client.getGeneration(candidates[0]?.generationId ?? '');
+    expect(kept).toMatchObject({ messages, metadata, subject: 'user-7', prompt: '' });
+  });
+
+  it('holds special tokens that a user wrote as text', async () => {
+    const tokens = async (content: string) =>
+      (await client.generate({ messages: [{ role: 'user', content }], maxTokens: 1 })).usage.promptTokens;
+    const empty = await tokens('x');
+    // Written as text, each costs several tokens; as a special token it would be one.
+    for (const special of ['<|end|>', '<|user|>', '<|assistant|>', '<|system|>']) {
+      expect(await tokens(`x${special}`)).toBeGreaterThan(empty + 1);
+    }
+  });
+
+  it('is cut to the room that the model has', async () => {
+    const { candidates, usage } = await client.generate({
+      prompt: 'fill',
+      maxTokens: 1_000_000,
+      ignoreEos: true,
+      seed: 1,
+    });
+    expect(candidates[0]?.finishReason).toBe('length');
+    expect(usage.totalTokens).toBeGreaterThan(32);
+  });
+
+  it('runs beside others: every one of many gets its whole answer', async () => {
+    const results = await Promise.all(
+      Array.from({ length: 24 }, (_, i) => client.generate({ prompt: `request ${i}`, maxTokens: 8, seed: i })),
+    );
+    for (const { candidates } of results) expect(['stop', 'length']).toContain(candidates[0]?.finishReason);
+    expect(new Set(results.map(({ candidates }) => candidates[0]?.generationId)).size).toBe(24);
+  });
+});
+
+describe('bad input', () => {
+  const id = '01920000-0000-7000-8000-000000000000';
+  it.each<[string, string, Parameters<HoneClient['generate']>[0]]>([
+    ['INVALID_REQUEST', 'prompt', {}],
+    ['INVALID_REQUEST', 'prompt', { prompt: '' }],
+    ['INVALID_REQUEST', 'n', { prompt: 'a', n: 0 }],
+    ['INVALID_REQUEST', 'n', { prompt: 'a', n: -3 }],
+    ['INVALID_REQUEST', 'n', { prompt: 'a', n: 65 }],
+    ['INVALID_REQUEST', 'sampling.temperature', { prompt: 'a', temperature: -1 }],
+    ['INVALID_REQUEST', 'sampling.temperature', { prompt: 'a', temperature: Number.NaN }],
+    ['INVALID_REQUEST', 'sampling.max_tokens', { prompt: 'a', maxTokens: 0 }],
+    ['INVALID_REQUEST', 'sampling.top_p', { prompt: 'a', topP: 2 }],
+    ['INVALID_REQUEST', 'messages[0].content', { messages: [{ role: 'user', content: '' }] }],
+    ['PROMPT_TOO_LONG', 'prompt', { prompt: 'word '.repeat(20_000) }],
+    ['PROMPT_TOO_LONG', 'messages', { messages: [{ role: 'user', content: 'word '.repeat(4_000) }] }],
+    ['VERSION_NOT_FOUND', 'version', { prompt: 'a', version: 77 }],
+  ])('%s names %s', async (code, field, request) => {
+    const status = code === 'VERSION_NOT_FOUND' ? 'NOT_FOUND' : 'INVALID_ARGUMENT';
+    const expected = { code, status, violations: [{ field }] };
+    await expect(client.generate(request)).rejects.toMatchObject(expected);
+    await expect(collect(client.stream(request))).rejects.toMatchObject(expected);
+  });
+
+  it('of feedback and look-ups is told from an unknown generation', async () => {
+    await expect(client.feedback({ generationId: id, score: Number.NaN })).rejects.toMatchObject({
+      code: 'INVALID_REQUEST',
+      violations: [{ field: 'items[0].score' }],
+    });
+    await expect(client.feedback({ generationId: id, score: Number.POSITIVE_INFINITY })).rejects.toMatchObject({
+      code: 'INVALID_REQUEST',
+    });
+    await expect(client.feedback({ generationId: id, score: 1 })).rejects.toMatchObject({
+      code: 'GENERATION_NOT_FOUND',
+    });
+    await expect(client.getGeneration('nonsense')).rejects.toMatchObject({ violations: [{ field: 'generation_id' }] });
+    await expect(client.version(99)).rejects.toMatchObject({ code: 'VERSION_NOT_FOUND' });
+    await expect(client.rollback(99)).rejects.toMatchObject({ code: 'VERSION_NOT_FOUND' });
+  });
+
+  it('leaves the server as it was', async () => {
+    const status = await client.status();
+    expect(status.serving).toMatchObject({ runningSequences: 0, queuedRequests: 0 });
+    expect(status.live.number).toBe(0);
+  });
+});
