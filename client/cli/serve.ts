@@ -41,7 +41,16 @@ export function addServeCommand(program: Command): void {
     .option('--threads <count>', 'threads of the policy (default: measured at start)', parseCount)
     .option('--learner-threads <count>', 'threads of the learner (default: all cores but one)', parseCount)
     .option('--max-live-versions <count>', 'versions that may serve at once while old requests end', parseCount)
-    .addOption(new Option('--log-level <level>').choices(['trace', 'debug', 'info', 'warn', 'error', 'silent']))
+    .addOption(
+      new Option('--log-level <level>', 'default: info; warn on a terminal').choices([
+        'trace',
+        'debug',
+        'info',
+        'warn',
+        'error',
+        'silent',
+      ]),
+    )
     .option('--no-reflection', 'do not describe the services to gRPC tools')
     .option('--beta <number>', 'learner: strength of the pull towards the first version', parseNumber)
     .option('--learning-rate <number>', 'learner: step size', parseNumber)
@@ -67,9 +76,11 @@ async function serve(flags: ServeFlags): Promise<number> {
   if (flags.port > 65_535) throw new UsageError(`port ${flags.port} does not exist: the last is 65535.`);
   const token = authTokenFile === undefined ? authToken : readText(authTokenFile).trim();
   if (token === '') throw new UsageError('the token is empty.');
+  // A person wants the summary; what collects the output of a service wants the log.
+  const logLevel = flags.logLevel ?? (process.stderr.isTTY ? 'warn' : 'info');
   const supervisor = new Supervisor({
     file: fileURLToPath(new URL('../../server/main.js', import.meta.url)),
-    args: toArguments({ ...rest, package: resolve(flags.package), data: resolve(flags.data) }),
+    args: toArguments({ ...rest, package: resolve(flags.package), data: resolve(flags.data), logLevel }),
     // The environment, unlike arguments, is not shown to other users of the machine.
     env: { ...process.env, ...(token === undefined ? {} : { HONE_AUTH_TOKEN: token }) },
     onReady: (ready) => (json ? printJson(ready) : announce(ready)),
@@ -109,7 +120,7 @@ function toArguments(flags: Omit<ServeFlags, 'authToken' | 'authTokenFile' | 'js
 
 function announce(ready: ServerReady): void {
   const address = ready.address === '127.0.0.1:50051' ? '' : ` --address ${ready.address}`;
-  const hone = process.env.npm_lifecycle_event === 'start' ? 'npx hone' : 'hone';
+  const hone = process.env.npm_lifecycle_event === undefined ? 'hone' : 'npx hone';
   print(
     '',
     `  Hone serves ${ready.package}, version ${ready.version}, at ${ready.address}`,

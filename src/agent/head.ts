@@ -31,6 +31,8 @@ export class Head {
   readonly #learner: Learner | null;
   readonly #events: EventLog;
   #identity: ServedIdentity;
+  /** Number of the last rollback; what was trained from before it carries the weights that were rolled back. */
+  #rolledBackAt: number;
   #lastSwap: SwapReport | null = null;
   #queue: Promise<unknown> = Promise.resolve();
   #closed = false;
@@ -42,6 +44,7 @@ export class Head {
     this.#learner = options.learner;
     this.#events = options.events;
     this.#identity = identityOf(options.versions.live());
+    this.#rolledBackAt = options.versions.list().findLast(wasRolledBackTo)?.number ?? 0;
   }
 
   get identity(): ServedIdentity {
@@ -71,6 +74,7 @@ export class Head {
         throw error;
       }
       const version = await this.#record(candidate);
+      this.#rolledBackAt = version.number;
       this.#publish('version_rolled_back', version, `serves the weights of version ${number}`);
       this.#learner?.live(version.number, this.#versions.adapterPath(version.number), true);
       return version;
@@ -87,6 +91,9 @@ export class Head {
     const adopted = await this.#versions.adopt(candidate);
     const { number, adapterDigest, metrics } = adopted;
     this.#events.publish({ type: 'version_created', version: number, adapterDigest, numbers: metrics });
+    if (candidate.parent < this.#rolledBackAt) {
+      return this.#reject(adopted, `it was trained from version ${candidate.parent}, before the last rollback`);
+    }
     const verdict = judgeCandidate(await this.#versions.readAdapter(number), candidate.metrics);
     if (!verdict.promote) return this.#reject(adopted, verdict.reason);
     try {
@@ -153,6 +160,10 @@ export class Head {
     this.#queue = result.catch(() => undefined);
     return result;
   }
+}
+
+function wasRolledBackTo({ origin, state }: Version): boolean {
+  return origin === 'rollback' && (state === 'live' || state === 'retired');
 }
 
 function identityOf(version: Version): ServedIdentity {

@@ -127,7 +127,7 @@ describe('the server', () => {
     expect(empty.output).toContain('PACKAGE_INVALID');
   });
 
-  it('that is stopped finishes what runs, tells health watchers first, and refuses what comes', async () => {
+  it('that is stopped tells health watchers, finishes what runs and exits with 0', async () => {
     await using server = await startServer();
     const client = await server.connect();
     const raw = new RawClient(server.ready.address);

@@ -84,6 +84,21 @@ describe('a rollback', () => {
     expect(loop.agent.listVersions(2, '1')).toMatchObject({ versions: [{ number: 0 }], nextPageToken: '' });
   });
 
+  it('is not undone by a candidate that was trained from what it took back', async () => {
+    await using loop = await openLoop(untilAborted);
+    await loop.offerCandidate(0.5);
+    await loop.nextEvent('version_promoted');
+    await loop.agent.rollback(0);
+    await loop.offerCandidate(0.6, {}, 1);
+    expect(await loop.nextEvent('version_rejected')).toMatchObject({
+      version: 3,
+      detail: expect.stringContaining('rollback'),
+    });
+    expect(loop.agent.identity().version).toBe(2);
+    await loop.offerCandidate(0.1, {}, 2);
+    expect(await loop.nextEvent('version_promoted')).toMatchObject({ version: 4 });
+  });
+
   it('to a version that does not exist, or never served, changes nothing', async () => {
     await using loop = await openLoop(untilAborted);
     await expect(loop.agent.rollback(7)).rejects.toMatchObject({ code: 'VERSION_NOT_FOUND' });

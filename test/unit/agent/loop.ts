@@ -59,8 +59,8 @@ export interface Loop extends AsyncDisposable {
   readonly replay: ReplayStore;
   readonly versions: VersionLog;
   readonly learner: RecordingLearner;
-  /** Trains nothing: writes an adapter with this weight everywhere and announces it. */
-  offerCandidate(weight: number, metrics?: Record<string, number>): Promise<void>;
+  /** Trains nothing: writes an adapter with this weight everywhere and announces it; `parent` is the head by default. */
+  offerCandidate(weight: number, metrics?: Record<string, number>, parent?: number): Promise<void>;
   /** The next event of this type after what was already seen by this method. */
   nextEvent(type: LoopEvent['type']): Promise<LoopEvent>;
 }
@@ -85,9 +85,8 @@ export async function openLoop(script: Script, drainGraceMs = 1000): Promise<Loo
     replay,
     versions,
     learner,
-    async offerCandidate(weight, metrics = {}) {
+    async offerCandidate(weight, metrics = {}, parent = versions.live().number) {
       const directory = join(folder, `candidate-${candidates++}`);
-      const parent = versions.live().number;
       const meta = { packageDigest, baseModel: 'scripted', parent, createdAtMs: 1, metrics };
       const adapterDigest = await writeAdapter(directory, filled(weight), meta);
       learner.emit({ type: 'candidate', directory, adapterDigest, parent, metrics });

@@ -4,7 +4,16 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vit
 import { loadPackage, type Package } from '../../../src/package/index.js';
 import { openPolicy, type Policy, type PolicyOptions, type PolicyVersion } from '../../../src/policy/index.js';
 import { tinyDirectory } from '../package/tiny.js';
-import { type Collected, collect, largestDifference, makeLongPackage, makeVersion, ReferenceModel, randomTokens, request } from './support.js';
+import {
+  type Collected,
+  collect,
+  largestDifference,
+  makeLongPackage,
+  makeVersion,
+  ReferenceModel,
+  randomTokens,
+  request,
+} from './support.js';
 
 let pkg: Package;
 let zero: PolicyVersion;
@@ -38,7 +47,9 @@ describe('completions', () => {
     const model = await reference(pkg);
     const prompts = [1, 5, 16, 17, 40, 63, 64, 90].map((length) => randomTokens(length, length));
     const results = await Promise.all(
-      prompts.map((prompt, i) => collect(policy.complete(request(prompt, { seed: i, n: 1 + (i % 3), sampling: { maxTokens: 8 + 3 * i } })))),
+      prompts.map((prompt, i) =>
+        collect(policy.complete(request(prompt, { seed: i, n: 1 + (i % 3), sampling: { maxTokens: 8 + 3 * i } }))),
+      ),
     );
     for (const [i, result] of results.entries()) {
       expect(result.candidates).toHaveLength(1 + (i % 3));
@@ -70,7 +81,9 @@ describe('completions', () => {
     const model = await reference(longPackage, version);
     const lengths = [100, 126, 127, 128, 300, 500, 20];
     const results = await Promise.all(
-      lengths.map((length) => collect(policy.complete(request(randomTokens(length, length), { n: 2, sampling: { maxTokens: 40 } })))),
+      lengths.map((length) =>
+        collect(policy.complete(request(randomTokens(length, length), { n: 2, sampling: { maxTokens: 40 } }))),
+      ),
     );
     for (const [i, result] of results.entries()) {
       await expectLogprobs(model, randomTokens(lengths[i] as number, lengths[i] as number), result);
@@ -89,7 +102,9 @@ describe('completions', () => {
   test('come out the same for the same seed, and different for another', async () => {
     const policy = await open();
     const run = async (seed: number) =>
-      (await collect(policy.complete(request(randomTokens(10, 1), { seed, n: 2 })))).candidates.map(({ tokens }) => tokens);
+      (await collect(policy.complete(request(randomTokens(10, 1), { seed, n: 2 })))).candidates.map(
+        ({ tokens }) => tokens,
+      );
     const [first, again, other] = [await run(5), await run(5), await run(6)];
     expect(again).toEqual(first);
     expect(other).not.toEqual(first);
@@ -107,7 +122,9 @@ describe('completions', () => {
 
   test('greedy ones take the most probable token, and report the alternatives', async () => {
     const policy = await open();
-    const { candidates } = await collect(policy.complete(request(randomTokens(8, 4), { sampling: { temperature: 0, topLogprobs: 3 } })));
+    const { candidates } = await collect(
+      policy.complete(request(randomTokens(8, 4), { sampling: { temperature: 0, topLogprobs: 3 } })),
+    );
     for (const [i, top] of candidates[0]?.top.entries() ?? []) {
       expect(top).toHaveLength(3);
       expect(top[0]?.token).toBe(candidates[0]?.tokens[i]);
@@ -121,7 +138,9 @@ describe('completions', () => {
     const bias = { logitBias: { 256: 100 }, ignoreEos: false };
     const { candidates } = await collect(policy.complete(request([65, 66], { sampling: bias })));
     expect(candidates[0]).toMatchObject({ tokens: [256], text: '', reason: 'stop', endOfSequence: true });
-    const ignoring = await collect(policy.complete(request([65, 66], { sampling: { ...bias, ignoreEos: true, maxTokens: 3 } })));
+    const ignoring = await collect(
+      policy.complete(request([65, 66], { sampling: { ...bias, ignoreEos: true, maxTokens: 3 } })),
+    );
     expect(ignoring.candidates[0]).toMatchObject({ tokens: [256, 256, 256], reason: 'length', endOfSequence: false });
   });
 
@@ -135,7 +154,11 @@ describe('completions', () => {
       policy.complete(request([72, 105], { seed: 3, sampling: { maxTokens: 30, topK: 60, stop: [stop] } })),
       (event) => event.type === 'tokens' && pieces.push(event.text),
     );
-    expect(cut.candidates[0]).toMatchObject({ reason: 'stop', endOfSequence: false, text: text.slice(0, text.indexOf(stop)) });
+    expect(cut.candidates[0]).toMatchObject({
+      reason: 'stop',
+      endOfSequence: false,
+      text: text.slice(0, text.indexOf(stop)),
+    });
     expect(pieces.join('')).not.toContain(stop);
   });
 });
@@ -185,7 +208,10 @@ describe('requests', () => {
     const policy = await open({ maxSequences: 1, maxQueue: 2 });
     const results = await Promise.allSettled([1, 2, 3].map((token) => collect(policy.complete(request([token])))));
     expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected']);
-    expect((results[2] as PromiseRejectedResult).reason).toMatchObject({ code: 'QUEUE_FULL', retryAfterMs: expect.any(Number) });
+    expect((results[2] as PromiseRejectedResult).reason).toMatchObject({
+      code: 'QUEUE_FULL',
+      retryAfterMs: expect.any(Number),
+    });
   });
 
   test('that make no sense are refused before they reach the worker', async () => {
@@ -198,7 +224,9 @@ describe('requests', () => {
       code: 'INVALID_REQUEST',
     });
     await refused(collect(policy.complete(request(randomTokens(128, 1))))).toMatchObject({ code: 'PROMPT_TOO_LONG' });
-    await refused(collect(policy.complete(request([1], { version: 9 })))).toMatchObject({ code: 'VERSION_NOT_SERVABLE' });
+    await refused(collect(policy.complete(request([1], { version: 9 })))).toMatchObject({
+      code: 'VERSION_NOT_SERVABLE',
+    });
   });
 
   test('are refused when the policy is closed, after those that ran came to their end', async () => {

@@ -4,11 +4,24 @@ import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
-import { writePackage } from '../../../models/recipe/package.js';
 import { weightShapes } from '../../../models/recipe/decoder.js';
-import { createSession, elementCount, float32Tensor, float32Values, type Graph, readModel } from '../../../src/onnx/index.js';
+import { writePackage } from '../../../models/recipe/package.js';
+import {
+  createSession,
+  elementCount,
+  float32Tensor,
+  float32Values,
+  type Graph,
+  readModel,
+} from '../../../src/onnx/index.js';
 import { findLinears, type Package } from '../../../src/package/index.js';
-import type { CompletionEvent, CompletionRequest, PolicyVersion, SamplingSettings, TopLogprob } from '../../../src/policy/index.js';
+import type {
+  CompletionEvent,
+  CompletionRequest,
+  PolicyVersion,
+  SamplingSettings,
+  TopLogprob,
+} from '../../../src/policy/index.js';
 import { Random } from '../../../src/policy/random.js';
 import { type Adapter, digestAdapter, zeroAdapter } from '../../../src/versions/index.js';
 import { tinyDirectory } from '../package/tiny.js';
@@ -31,7 +44,9 @@ export const plainSampling: SamplingSettings = {
 export const adapterScale = 2;
 
 /** A package like the tiny one with a longer context; the caller removes it. */
-export async function makeLongPackage(contextLength: number): Promise<{ directory: string; remove: () => Promise<void> }> {
+export async function makeLongPackage(
+  contextLength: number,
+): Promise<{ directory: string; remove: () => Promise<void> }> {
   const root = await mkdtemp(join(tmpdir(), 'hone-long-'));
   const directory = join(root, 'long');
   await cp(tinyDirectory, directory, { recursive: true });
@@ -61,7 +76,13 @@ export async function makeLongPackage(contextLength: number): Promise<{ director
 }
 
 /** An adapter with random matrices; seed 0 is the zero adapter. */
-export async function makeVersion(pkg: Package, number: number, seed: number, size = 0.4, rank = 3): Promise<PolicyVersion> {
+export async function makeVersion(
+  pkg: Package,
+  number: number,
+  seed: number,
+  size = 0.4,
+  rank = 3,
+): Promise<PolicyVersion> {
   const adapter = zeroAdapter(findLinears(await readModel(pkg.modelPath)), rank, adapterScale);
   const random = new Random(seed);
   if (seed !== 0) {
@@ -100,7 +121,12 @@ export class ReferenceModel {
     };
     for (let layer = 0; layer < layers; layer++) {
       for (const part of ['key', 'value']) {
-        feeds[`past_key_values.${layer}.${part}`] = new Tensor('float32', new Float32Array(0), [1, kvHeads, 0, headSize]);
+        feeds[`past_key_values.${layer}.${part}`] = new Tensor('float32', new Float32Array(0), [
+          1,
+          kvHeads,
+          0,
+          headSize,
+        ]);
       }
     }
     const data = ((await this.#session.run(feeds)).logits as Tensor).data as Float32Array;
@@ -209,7 +235,12 @@ export function randomTokens(length: number, seed: number, vocabularySize = 256)
 
 export function request(
   promptTokens: readonly number[],
-  options: { readonly n?: number; readonly seed?: number; readonly sampling?: Partial<SamplingSettings>; readonly version?: number } = {},
+  options: {
+    readonly n?: number;
+    readonly seed?: number;
+    readonly sampling?: Partial<SamplingSettings>;
+    readonly version?: number;
+  } = {},
 ): CompletionRequest {
   const seed = options.seed ?? 1;
   return {

@@ -1,0 +1,65 @@
+/** What callers see when the inference worker dies. */
+
+import { once } from 'node:events';
+import type { Worker } from 'node:worker_threads';
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import type { HoneError } from '../../../src/errors.js';
+import { loadPackage, type Package } from '../../../src/package/index.js';
+import { openPolicy, type Policy } from '../../../src/policy/index.js';
+import type { ToWorker } from '../../../src/policy/messages.js';
+import { tinyDirectory } from '../package/tiny.js';
+import { collect, makeVersion, request } from './support.js';
+
+let pkg: Package;
+
+beforeAll(async () => {
+  pkg = await loadPackage(tinyDirectory);
+});
+
+/** A policy together with its thread, which Node announces to the process. */
+async function openWithThread(onRestart: (error: HoneError) => void): Promise<{ policy: Policy; thread: Worker }> {
+  const announced = once(process, 'worker') as Promise<[Worker]>;
+  const policy = await openPolicy({ pkg, version: await makeVersion(pkg, 0, 0), onRestart });
+  onTestFinished(() => policy.close());
+  return { policy, thread: (await announced)[0] };
+}
+
+async function untilServing(policy: Policy): Promise<void> {
+  for (;;) {
+    try {
+      await policy.stats();
+      return;
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+  }
+}
+
+describe('a crash of the worker', () => {
+  test('ends the streams with WORKER_CRASHED, and the policy comes back on the live version', async () => {
+    const crashes: HoneError[] = [];
+    const { policy, thread } = await openWithThread((error) => crashes.push(error));
+    const second = await makeVersion(pkg, 1, 1);
+    await policy.swap(second);
+    // A token beyond the vocabulary makes the model's run fail; the policy itself would have refused it.
+    const poison: ToWorker = { type: 'submit', request: 999, completion: request([100_000]) };
+    const stream = collect(policy.complete(request([1], { n: 2, sampling: { maxTokens: 120 } })), (event) => {
+      if (event.type === 'tokens') thread.postMessage(poison);
+    });
+    await expect(stream).rejects.toMatchObject({ code: 'WORKER_CRASHED' });
+    expect(crashes).toHaveLength(1);
+    await expect(policy.swap(second)).rejects.toMatchObject({ code: 'WORKER_CRASHED' });
+    await untilServing(policy);
+    const after = await collect(policy.complete(request([1])));
+    expect(after).toMatchObject({ version: 1, adapterDigest: second.adapterDigest });
+    expect((await policy.stats()).heldVersions).toEqual([0, 1]);
+  });
+
+  test('a package that cannot be served is refused when the policy opens', async () => {
+    const foreign = { ...pkg, modelPath: `${pkg.modelPath}.absent` };
+    const version = await makeVersion(pkg, 0, 0);
+    await expect(openPolicy({ pkg: foreign, version })).rejects.toMatchObject({ code: 'MODEL_INVALID' });
+    const { pkg: _, ...rest } = { pkg, version, threads: 0 };
+    await expect(openPolicy({ pkg, ...rest })).rejects.toMatchObject({ code: 'INVALID_OPTIONS' });
+  });
+});

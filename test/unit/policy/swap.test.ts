@@ -1,0 +1,191 @@
+/** Swaps: nothing refused, cut or mixed, and proof that the new weights answer. */
+
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { loadPackage, type Package } from '../../../src/package/index.js';
+import { createDecoder } from '../../../src/policy/decoder.js';
+import { adapterFeeds } from '../../../src/policy/held-versions.js';
+import {
+  type CompletionEvent,
+  openPolicy,
+  type Policy,
+  type PolicyOptions,
+  type PolicyVersion,
+} from '../../../src/policy/index.js';
+import { probePrompt, probeServed } from '../../../src/policy/probe.js';
+import { tinyDirectory } from '../package/tiny.js';
+import {
+  adapterScale,
+  collect,
+  largestDifference,
+  makeVersion,
+  ReferenceModel,
+  randomTokens,
+  request,
+} from './support.js';
+
+let pkg: Package;
+let versions: PolicyVersion[];
+
+beforeAll(async () => {
+  pkg = await loadPackage(tinyDirectory);
+  versions = await Promise.all([0, 1, 2, 3, 4, 5, 6].map((number) => makeVersion(pkg, number, number)));
+});
+
+const version = (number: number): PolicyVersion => versions[number] as PolicyVersion;
+
+async function open(options: Partial<PolicyOptions> = {}): Promise<Policy> {
+  const policy = await openPolicy({ pkg, version: version(0), ...options });
+  onTestFinished(() => policy.close());
+  return policy;
+}
+
+async function expectServedBy(
+  served: PolicyVersion,
+  prompt: readonly number[],
+  result: Awaited<ReturnType<typeof collect>>,
+) {
+  const model = await ReferenceModel.open(pkg, served.adapter);
+  for (const { tokens, logprobs } of result.candidates) {
+    expect(largestDifference(logprobs, await model.logprobs(prompt, tokens))).toBeLessThan(1e-4);
+  }
+  await model.close();
+}
+
+/** Reads a completion up to its first tokens and hands out the rest. */
+async function startReading(policy: Policy, ...args: Parameters<typeof request>) {
+  const events = policy.complete(request(...args))[Symbol.asyncIterator]();
+  const seen: CompletionEvent[] = [(await events.next()).value, (await events.next()).value];
+  return {
+    rest: () =>
+      collect(
+        (async function* () {
+          yield* seen;
+          for (let next = await events.next(); !next.done; next = await events.next()) yield next.value;
+        })(),
+      ),
+  };
+}
+
+describe('a swap', () => {
+  test('proves by its probe and its digest that the new weights are served', async () => {
+    const policy = await open();
+    const report = await policy.swap(version(1));
+    expect(report).toMatchObject({ version: 1, adapterDigest: version(1).adapterDigest, probe: { verdict: 'proved' } });
+    expect(report.probe.toPrevious).toBeGreaterThan(0.01);
+    expect(report.probe.toNew).toBeLessThan(1e-6);
+    const prompt = randomTokens(9, 1);
+    const result = await collect(policy.complete(request(prompt)));
+    expect(result.version).toBe(1);
+    await expectServedBy(version(1), prompt, result);
+    expect(await policy.stats()).toMatchObject({ liveVersion: 1, adapterDigest: version(1).adapterDigest });
+  });
+
+  test('to weights that answer alike is inconclusive', async () => {
+    const policy = await open();
+    const same = { ...version(0), number: 7 };
+    expect((await policy.swap(same)).probe.verdict).toBe('inconclusive');
+  });
+
+  test('leaves running completions on their version, and gives new ones the new version', async () => {
+    const policy = await open({ version: version(1) });
+    const prompt = randomTokens(12, 2);
+    const old = await startReading(policy, prompt, { n: 2, sampling: { maxTokens: 100 } });
+    await policy.swap(version(2));
+    const [before, after] = await Promise.all([old.rest(), collect(policy.complete(request(prompt, { n: 2 })))]);
+    expect([before.version, after.version]).toEqual([1, 2]);
+    expect(before.candidates.map(({ tokens }) => tokens.length)).toEqual([100, 100]);
+    await expectServedBy(version(1), prompt, before);
+    await expectServedBy(version(2), prompt, after);
+  });
+
+  test('back to an older version works, and a held version can be asked for', async () => {
+    const policy = await open();
+    await policy.swap(version(1));
+    await policy.swap(version(2));
+    expect((await policy.swap(version(1))).probe.verdict).toBe('proved');
+    const asked = await collect(policy.complete(request([5, 6], { version: 0 })));
+    expect(asked.version).toBe(0);
+    await expectServedBy(version(0), [5, 6], asked);
+  });
+
+  test('waits for the oldest version to drain when too many are in use, and says how long', async () => {
+    const policy = await open({ version: version(1), maxLiveVersions: 2, maxSequences: 4 });
+    const first = await startReading(policy, [1, 2], { sampling: { maxTokens: 110 } });
+    await policy.swap(version(2));
+    const second = await startReading(policy, [1, 2], { sampling: { maxTokens: 110 } });
+    const report = await policy.swap(version(3));
+    expect(report.waitedMs).toBeGreaterThan(0);
+    expect(report.durationMs).toBeGreaterThanOrEqual(report.waitedMs);
+    expect((await first.rest()).version).toBe(1);
+    expect((await second.rest()).version).toBe(2);
+    expect((await policy.stats()).heldVersions).not.toContain(1);
+  });
+
+  test('to weights whose digest is another, or that were made for another model, is refused', async () => {
+    const policy = await open();
+    const wrong = { ...version(1), adapterDigest: version(2).adapterDigest };
+    await expect(policy.swap(wrong)).rejects.toMatchObject({ code: 'ADAPTER_INVALID' });
+    const tensors = new Map([...version(1).adapter.tensors].filter(([name]) => !name.includes('layers.1')));
+    await expect(policy.swap({ ...version(1), adapter: { ...version(1).adapter, tensors } })).rejects.toMatchObject({
+      code: 'ADAPTER_MISMATCH',
+    });
+    await expect(policy.swap({ ...version(1), adapter: { ...version(1).adapter, scale: 1 } })).rejects.toMatchObject({
+      code: 'ADAPTER_MISMATCH',
+    });
+    expect((await collect(policy.complete(request([1])))).version).toBe(0);
+  });
+
+  test('may come two hundred times under load: nothing is refused, cut or mixed', async () => {
+    const policy = await open({ maxSequences: 8 });
+    const prompt = randomTokens(10, 8);
+    const models = await Promise.all(versions.map(({ adapter }) => ReferenceModel.open(pkg, adapter)));
+    let swapping = true;
+    const clients = Array.from({ length: 4 }, async (_, client) => {
+      const results: Awaited<ReturnType<typeof collect>>[] = [];
+      while (swapping) {
+        results.push(await collect(policy.complete(request(prompt, { seed: 17 * client + results.length, n: 2 }))));
+      }
+      return results;
+    });
+    for (let i = 1; i <= 200; i++) {
+      const next = { ...version(1 + (i % 6)), number: i };
+      expect((await policy.swap(next)).probe.verdict).toBe('proved');
+    }
+    swapping = false;
+    const results = (await Promise.all(clients)).flat();
+    expect(new Set(results.map(({ version: number }) => number)).size).toBeGreaterThan(5);
+    for (const { version: number, candidates } of results) {
+      const model = models[number === 0 ? 0 : 1 + (number % 6)] as ReferenceModel;
+      for (const { tokens, logprobs, reason } of candidates) {
+        expect(reason).toBe('length');
+        expect(largestDifference(logprobs, await model.logprobs(prompt, tokens))).toBeLessThan(1e-4);
+      }
+    }
+    expect((await policy.stats()).heldVersions.length).toBeLessThanOrEqual(5);
+    await Promise.all(models.map((model) => model.close()));
+  });
+});
+
+describe('the probe', () => {
+  test('catches that the previous tensors are fed after a swap', async () => {
+    const decoder = await createDecoder({
+      modelPath: pkg.modelPath,
+      contextLength: pkg.config.contextLength,
+      scale: adapterScale,
+      threads: 1,
+      spin: false,
+    });
+    onTestFinished(() => decoder.close());
+    const probe = (fed: PolicyVersion) =>
+      probeServed({
+        decoder,
+        prompt: probePrompt(pkg.config.vocabularySize),
+        serve: async (prompt) => (await decoder.prefill(prompt, adapterFeeds(fed.adapter))).logits.data,
+        candidate: version(2).adapter,
+        previous: version(1).adapter,
+      });
+    expect((await probe(version(2))).verdict).toBe('proved');
+    expect((await probe(version(1))).verdict).toBe('failed');
+    expect((await probe(version(3))).verdict).toBe('failed');
+  });
+});
