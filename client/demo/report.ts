@@ -1,9 +1,9 @@
 /** The report page: what the demo measured, as a page that opens anywhere, without script or network. */
 
 import { writeFile } from 'node:fs/promises';
+import { escapeHtml, plot } from '../../models/recipe/plot.js';
 import type { Evaluation } from './evaluation.js';
 import { mean } from './evaluation.js';
-import { escapeHtml, plot } from './plot.js';
 
 /** A moment of the run. */
 export interface Moment {

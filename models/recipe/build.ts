@@ -158,7 +158,13 @@ async function finish(parameters: Parameters, curve: readonly CurvePoint[]): Pro
     tokenizerFiles: files,
     endTokenId: specialTokens.indexOf('<|end|>'),
   });
-  await writeCard(out, { curve, samples: flags.smoke ? 4 : 256 });
+  await writeCard(out, {
+    shape: recipe.shape,
+    parameters: [...parameters.values()].reduce((sum, { data }) => sum + data.length, 0),
+    curve,
+    posts: flags.smoke ? 4 : 256,
+    threads: Number(flags.threads),
+  });
   await rm(work, { recursive: true });
   process.stderr.write(`the package lies in ${out}\n`);
 }

@@ -1,0 +1,65 @@
+/** Versions change while requests run: none is refused, none is cut, none mixes versions. */
+
+import { expect, it } from 'vitest';
+import type { HoneClient } from '../../client/index.js';
+import { eagerLearner, judge } from '../support/app.js';
+import { startServer } from '../support/server.js';
+
+const streams = 6;
+const versionsWanted = 5;
+
+it('requests that run through swaps are whole, each on one version, and the same when that version runs them again', async () => {
+  await using server = await startServer({ args: eagerLearner });
+  const client = await server.connect({ retry: { maxAttempts: 1 } });
+  const served = new Set<number>();
+  let requests = 0;
+  let repeated = 0;
+  let done = false;
+
+  const play = async (worker: number) => {
+    for (let round = 0; !done; round++) {
+      const request = { prompt: `load ${worker} ${round % 3}`, n: 2, maxTokens: 40, seed: round, ignoreEos: true };
+      const { version, texts, ids } = await readWhole(client, request);
+      served.add(version);
+      requests += 1;
+      await client.feedback(ids.map((generationId, i) => ({ generationId, score: judge(texts[i] ?? '') })));
+      const again = await readWhole(client, { ...request, version, store: false }).catch((error) => {
+        // By now the version may have been let go; that is no fault.
+        expect(error).toMatchObject({ code: 'VERSION_NOT_SERVABLE' });
+        return undefined;
+      });
+      if (again !== undefined) {
+        repeated += 1;
+        expect(again).toMatchObject({ version, texts });
+      }
+      done ||= (await client.status()).live.number >= versionsWanted;
+    }
+  };
+  await Promise.all(Array.from({ length: streams }, (_, worker) => play(worker)));
+
+  expect(served.size).toBeGreaterThan(1);
+  expect(repeated).toBeGreaterThan(requests / 4);
+  const { serving, replay } = await client.status();
+  expect(serving.runningSequences).toBe(0);
+  expect(replay.finished).toBe(replay.generations);
+});
+
+async function readWhole(client: HoneClient, request: Parameters<HoneClient['stream']>[0]) {
+  const texts: string[] = [];
+  let version = -1;
+  let ids: readonly string[] = [];
+  const ends: string[] = [];
+  let tokens = 0;
+  for await (const event of client.stream(request)) {
+    if (event.type === 'started') {
+      ({ version, generationIds: ids } = event);
+      texts.push(...ids.map(() => ''));
+    }
+    if (event.type === 'chunk') texts[event.index] += event.text;
+    if (event.type === 'finished') ends.push(event.reason);
+    if (event.type === 'usage') tokens = event.completionTokens;
+  }
+  expect(ends).toEqual(['length', 'length']);
+  expect(tokens).toBe(80);
+  return { version, texts, ids };
+}
