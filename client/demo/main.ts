@@ -80,12 +80,18 @@ async function watch(client: HoneClient, app: App, run: Promise<void>, startedAt
   const done = run.finally(() => {
     running = false;
   });
+  let rounds = 0;
+  let seen = 0;
   let tokensBefore = 0;
   let timeBefore = Date.now();
   while (running) {
     await Promise.race([done, new Promise((wake) => setTimeout(wake, 1000))]);
     const status = await client.status();
-    app.scoresLearned = status.learner.rounds * plan.scoresPerRound;
+    // A round uses what was there when it began; an idle learner has used all that it was given.
+    if (status.learner.state === 'idle') app.scoresLearned = status.learner.scoresSeen;
+    else if (status.learner.rounds > rounds) app.scoresLearned = seen;
+    rounds = status.learner.rounds;
+    seen = status.learner.scoresSeen;
     const now = Date.now();
     const tokensPerSecond = ((status.serving.generatedTokens - tokensBefore) * 1000) / Math.max(1, now - timeBefore);
     tokensBefore = status.serving.generatedTokens;

@@ -1,6 +1,6 @@
 /** What a gradient rule is given, what it returns, and the three declarations that an operator can have. */
 
-import type { AddOptions, Graph, Node, ValueShape } from '../onnx/index.js';
+import type { AddOptions, Graph, Node } from '../onnx/index.js';
 
 /** One node on the way back from the loss. */
 export interface RuleContext {
