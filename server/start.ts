@@ -77,9 +77,7 @@ async function build(
   for (const warning of versions.warnings) log.warn({ code: warning.code }, warning.message);
   const replay = await openReplayStore({ path: data.replayPath, onCrash: onFatal });
   endings.push(() => replay.close());
-  const journal = await openEventJournal(data.eventsPath, eventsKept, (error) =>
-    log.warn({ error }, 'event not written'),
-  );
+  const journal = openEventJournal(data.eventsPath, eventsKept, (err) => log.warn({ err }, 'event not written'));
   const events = new EventLog({ capacity: eventsKept, journal, now: Date.now });
   const policy = await openLivePolicy(pkg, versions, options, events);
   endings.push(() => policy.close());
@@ -105,7 +103,7 @@ async function build(
     reflection: options.reflection,
     serverVersion: readServerVersion(),
     onCall: (call) => log.debug(call, 'call'),
-    report: (path, error) => log.error({ path, code: error.code, error }, 'call failed'),
+    report: (path, err) => log.error({ path, code: err.code, err }, 'call failed'),
   });
   // No new calls from now on; the agent ends those that run, and the door then has only their last answers to send.
   endings.push(() => door.close(agent.close()));
@@ -187,8 +185,8 @@ async function logEvents(agent: Agent, log: Logger): Promise<void> {
       }
     }
   } catch (thrown) {
-    const error = HoneError.from(thrown);
-    if (error.code !== 'DRAINING') log.error({ error }, 'events are no longer logged');
+    const err = HoneError.from(thrown);
+    if (err.code !== 'DRAINING') log.error({ err }, 'events are no longer logged');
   }
 }
 

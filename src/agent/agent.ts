@@ -229,7 +229,7 @@ class LoopAgent implements Agent {
     this.#events.publish({ type: 'server_draining' });
     if (this.#running.size > 0) await this.#drain();
     await this.#head.close();
-    await this.#events.close();
+    this.#events.close();
   }
 
   async #drain(): Promise<void> {

@@ -1,9 +1,11 @@
 /**
- * Keeps the newest events in a file of JSON lines. Lines reach the operating system in order but are not synced: after
- * a kill they are there, after a power loss the last may be missing. A torn last line is left out.
+ * Keeps the newest events in a file of JSON lines. A line has reached the operating system before anybody sees its
+ * event, so that no number is given twice after a kill; lines are not synced, so a power loss may take the last ones. A
+ * torn last line is left out. Events are few and short: writing them costs less than a turn through the thread pool.
  */
 
-import { appendFile, readFile, rename, writeFile } from 'node:fs/promises';
+import { closeSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs';
+import { HoneError } from '../errors.js';
 import type { EventJournal } from './event-log.js';
 import type { LoopEvent } from './types.js';
 
@@ -11,43 +13,34 @@ import type { LoopEvent } from './types.js';
  * Opens (or creates) the journal, 0600.
  * @param capacity events kept; the file holds at most four times as many
  * @param onError told when a line could not be written; the loop goes on without it
+ * @throws HoneError `INTERNAL` where the file cannot be read or written
  */
-export async function openEventJournal(
-  path: string,
-  capacity: number,
-  onError: (error: unknown) => void,
-): Promise<EventJournal> {
-  const restored = (await readEvents(path)).slice(-capacity);
-  await rewrite(path, restored);
+export function openEventJournal(path: string, capacity: number, onError: (error: HoneError) => void): EventJournal {
+  const restored = readEvents(path).slice(-capacity);
   let kept = [...restored];
   let lines = kept.length;
-  let waiting: LoopEvent[] = [];
-  let writing: Promise<void> = Promise.resolve();
-
-  const flush = async () => {
-    const batch = waiting;
-    waiting = [];
-    if (batch.length === 0) return;
-    kept = [...kept, ...batch].slice(-capacity);
-    lines += batch.length;
-    try {
-      if (lines < capacity * 4) await appendFile(path, toLines(batch));
-      else {
-        await rewrite(path, kept);
-        lines = kept.length;
-      }
-    } catch (error) {
-      onError(error);
-    }
-  };
+  let file = rewrite(path, kept);
 
   return {
     restored,
     append(event) {
-      waiting.push(event);
-      if (waiting.length === 1) writing = writing.then(flush);
+      kept.push(event);
+      lines += 1;
+      if (kept.length >= capacity * 2) kept = kept.slice(-capacity);
+      try {
+        if (lines < capacity * 4) {
+          writeSync(file, toLines([event]));
+          return;
+        }
+        kept = kept.slice(-capacity);
+        lines = kept.length;
+        closeSync(file);
+        file = rewrite(path, kept);
+      } catch (error) {
+        onError(HoneError.from(error));
+      }
     },
-    close: () => writing,
+    close: () => closeSync(file),
   };
 }
 
@@ -55,25 +48,32 @@ function toLines(events: readonly LoopEvent[]): string {
   return events.map((event) => `${JSON.stringify(event)}\n`).join('');
 }
 
-async function rewrite(path: string, events: readonly LoopEvent[]): Promise<void> {
-  await writeFile(`${path}.new`, toLines(events), { mode: 0o600 });
-  await rename(`${path}.new`, path);
+/** Replaces the file and opens it for appending. */
+function rewrite(path: string, events: readonly LoopEvent[]): number {
+  writeFileSync(`${path}.new`, toLines(events), { mode: 0o600 });
+  renameSync(`${path}.new`, path);
+  return openSync(path, 'a', 0o600);
 }
 
-async function readEvents(path: string): Promise<LoopEvent[]> {
-  const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return '';
-    throw error;
-  });
+function readEvents(path: string): LoopEvent[] {
   const events: LoopEvent[] = [];
-  for (const line of text.split('\n')) {
+  for (const line of readIfThere(path).split('\n')) {
     const event = parseLine(line);
-    // The ring is numbered without gaps: after one, only the newer part can be resumed from.
     if (event === undefined) continue;
+    // The ring is numbered without gaps: after one, only the newer part can be resumed from.
     if (events.length > 0 && event.sequence !== (events.at(-1)?.sequence ?? 0) + 1) events.length = 0;
     events.push(event);
   }
   return events;
+}
+
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return '';
+    throw HoneError.from(error);
+  }
 }
 
 function parseLine(line: string): LoopEvent | undefined {

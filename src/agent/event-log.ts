@@ -10,8 +10,9 @@ import type { LoopEvent, WatchOptions } from './types.js';
 export interface EventJournal {
   /** Events of earlier runs, oldest first. */
   readonly restored: readonly LoopEvent[];
+  /** The event outlives a kill of the process once this returns. */
   append(event: LoopEvent): void;
-  close(): Promise<void>;
+  close(): void;
 }
 
 export interface EventLogOptions {
@@ -48,10 +49,11 @@ export class EventLog {
   publish(event: Omit<LoopEvent, 'sequence' | 'atMs'>): void {
     this.#lastSequence += 1;
     const numbered: LoopEvent = { sequence: this.#lastSequence, atMs: this.#now(), ...event };
+    // What happens while the parts are being closed is numbered, but no longer kept over a restart.
+    if (!this.#closed) this.#journal?.append(numbered);
     this.#events.push(numbered);
-    // Shifted in blocks: one shift per event would move the whole ring each time.
+    // Cut in blocks: a shift per event would move the whole ring each time.
     if (this.#events.length >= this.#capacity * 2) this.#events = this.#events.slice(-this.#capacity);
-    this.#journal?.append(numbered);
     this.#wakeAll();
   }
 
@@ -74,11 +76,12 @@ export class EventLog {
     }
   }
 
-  /** Ends every watcher after what was published; writes out the journal. */
-  async close(): Promise<void> {
+  /** Ends every watcher after what was published, and closes the journal. Idempotent. */
+  close(): void {
+    if (this.#closed) return;
     this.#closed = true;
     this.#wakeAll();
-    await this.#journal?.close();
+    this.#journal?.close();
   }
 
   #startOf(afterSequence: number | undefined): number {

@@ -7,7 +7,7 @@ import { createSession, type Graph, probeShapes, readModel } from '../onnx/index
 import { adapterInputA, adapterInputB, attachAdapters, findLinears } from '../package/index.js';
 import type { AdapterTarget } from '../versions/types.js';
 import { addCopgObjective, addRowLogprobs, linearForm, summarize } from './objective.js';
-import { packRows } from './packing.js';
+import { type PackedRows, packRows } from './packing.js';
 import { toTrainingGraph } from './training-graph.js';
 import type { CopgBatch, CopgResult, Parameters, TrainingEngine, TrainingRow } from './types.js';
 
@@ -35,7 +35,15 @@ export async function createOnnxEngine(options: OnnxEngineOptions): Promise<Onnx
   const sessionOptions = { threads: options.threads, prepack: false };
   const forwardSession = await createSession(forward, sessionOptions);
   const backwardSession = await createSession(backward, sessionOptions);
-  return new OnnxEngine(forwardSession, backwardSession, gradients, targets);
+  return new OnnxEngine(forwardSession, backwardSession, gradients, targets, longestSequence(source));
+}
+
+/** The decoder's table of rotary positions bounds a sequence as a whole, however its positions are numbered. */
+function longestSequence(graph: Graph): number {
+  const lengths = graph.nodes
+    .filter(({ op }) => op === 'RotaryEmbedding')
+    .map(({ inputs }) => graph.initializers.get(inputs[2] ?? '')?.dims[0] ?? Number.POSITIVE_INFINITY);
+  return Math.min(Number.POSITIVE_INFINITY, ...lengths);
 }
 
 /** The forward graph (`row_logprobs`) and the CoPG graph with gradients of every adapter matrix, ready to run. */
@@ -85,6 +93,7 @@ export class OnnxEngine implements TrainingEngine {
   readonly #forward: InferenceSession;
   readonly #backward: InferenceSession;
   readonly #gradients: ReadonlyMap<string, string>;
+  readonly #maxLength: number;
   #closed = false;
 
   constructor(
@@ -92,7 +101,10 @@ export class OnnxEngine implements TrainingEngine {
     backward: InferenceSession,
     gradients: ReadonlyMap<string, string>,
     targets: readonly AdapterTarget[],
+    /** Longest sequence that the graph takes, in tokens. */
+    maxLength = Number.POSITIVE_INFINITY,
   ) {
+    this.#maxLength = maxLength;
     this.#forward = forward;
     this.#backward = backward;
     this.#gradients = gradients;
@@ -100,7 +112,7 @@ export class OnnxEngine implements TrainingEngine {
   }
 
   async logProbabilities(rows: readonly TrainingRow[], parameters: Parameters): Promise<Float32Array> {
-    const outputs = await this.#forward.run({ ...packRows(rows).feeds, ...feedParameters(parameters) });
+    const outputs = await this.#forward.run({ ...this.#pack(rows), ...feedParameters(parameters) });
     return (outputs.row_logprobs as Tensor).data as Float32Array;
   }
 
@@ -109,7 +121,7 @@ export class OnnxEngine implements TrainingEngine {
     const form = linearForm(batch);
     const vector = (values: ArrayLike<number>): Tensor => new Tensor('float32', Float32Array.from(values), [rows]);
     const outputs = (await this.#backward.run({
-      ...packRows(batch.rows).feeds,
+      ...this.#pack(batch.rows),
       ...feedParameters(parameters),
       reference_logprobs: vector(batch.referenceLogprobs),
       rewards: vector(batch.rewards),
@@ -127,6 +139,10 @@ export class OnnxEngine implements TrainingEngine {
       weights,
       gradients: new Map([...this.#gradients].map(([parameter, output]) => [parameter, values(output)])),
     };
+  }
+
+  #pack(rows: readonly TrainingRow[]): PackedRows['feeds'] {
+    return packRows(rows, { maxLength: this.#maxLength }).feeds;
   }
 
   async close(): Promise<void> {

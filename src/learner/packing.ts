@@ -19,9 +19,20 @@ interface Sequence {
   length: number;
 }
 
+export interface PackOptions {
+  /** Default true. */
+  readonly sharePrompts?: boolean;
+  /**
+   * Longest sequence in tokens: where the completions of a prompt do not fit beside each other, the prompt is repeated.
+   * A row that is longer by itself stays whole. Default: no limit.
+   */
+  readonly maxLength?: number;
+}
+
 /** @throws HoneError `INTERNAL` for a row without prompt or completion: the caller filters those. */
-export function packRows(rows: readonly TrainingRow[], options: { readonly sharePrompts?: boolean } = {}): PackedRows {
-  const sequences = groupByPrompt(rows, options.sharePrompts ?? true);
+export function packRows(rows: readonly TrainingRow[], options: PackOptions = {}): PackedRows {
+  const { sharePrompts = true, maxLength = Number.POSITIVE_INFINITY } = options;
+  const sequences = groupByPrompt(rows, sharePrompts, maxLength);
   const batch = sequences.length;
   const length = sequences.reduce((longest, sequence) => Math.max(longest, sequence.length), 0);
   const targets = rows.reduce((count, row) => count + row.completionTokens.length, 0);
@@ -69,8 +80,10 @@ export function packRows(rows: readonly TrainingRow[], options: { readonly share
   };
 }
 
-function groupByPrompt(rows: readonly TrainingRow[], share: boolean): Sequence[] {
-  const sequences = new Map<string, Sequence>();
+function groupByPrompt(rows: readonly TrainingRow[], share: boolean, maxLength: number): Sequence[] {
+  const sequences: Sequence[] = [];
+  /** The sequence of each prompt that takes further completions. */
+  const open = new Map<string, Sequence>();
   for (const [r, { promptTokens, completionTokens }] of rows.entries()) {
     if (promptTokens.length === 0 || completionTokens.length === 0) {
       throw new HoneError(
@@ -79,13 +92,14 @@ function groupByPrompt(rows: readonly TrainingRow[], share: boolean): Sequence[]
       );
     }
     const key = share ? Array.prototype.join.call(promptTokens, ',') : String(r);
-    let sequence = sequences.get(key);
-    if (!sequence) {
+    let sequence = open.get(key);
+    if (sequence === undefined || sequence.length + completionTokens.length > maxLength) {
       sequence = { prompt: promptTokens, rows: [], length: promptTokens.length };
-      sequences.set(key, sequence);
+      sequences.push(sequence);
+      open.set(key, sequence);
     }
     sequence.rows.push(r);
     sequence.length += completionTokens.length;
   }
-  return [...sequences.values()];
+  return sequences;
 }

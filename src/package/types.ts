@@ -22,9 +22,15 @@ export interface ChatMessage {
 
 export interface PackageTokenizer {
   readonly vocabularySize: number;
-  /** Tokens of plain text: special tokens that are written in it stay text. */
+  /**
+   * Tokens of plain text: special tokens that are written in it stay text. A beginning-of-sequence token comes first
+   * where the model's tokenizer puts one.
+   */
   encodeText(text: string): number[];
-  /** Tokens of a chat, generation prompt appended; message contents are encoded as plain text. */
+  /**
+   * Tokens of a chat, generation prompt appended; message contents are encoded as plain text.
+   * @throws HoneError `INVALID_REQUEST` for unknown roles, a chat that the template refuses, or a package without template
+   */
   encodeChat(messages: readonly ChatMessage[]): number[];
   /** The whole text; special tokens are left out. */
   decode(tokens: readonly number[]): string;

@@ -46,7 +46,6 @@ class InferenceWorker {
           call: message.call,
           stats: {
             runningSequences: this.#scheduler.runningSequences,
-            queuedRequests: this.#scheduler.queuedRequests,
             heldVersions: this.#versions.numbers,
           },
         });

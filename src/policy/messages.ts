@@ -63,7 +63,6 @@ export interface StepMessage {
 
 export interface WorkerStats {
   readonly runningSequences: number;
-  readonly queuedRequests: number;
   readonly heldVersions: readonly number[];
 }
 

@@ -61,10 +61,6 @@ export class Scheduler {
     return this.#groups.rows;
   }
 
-  get queuedRequests(): number {
-    return this.#queue.length;
-  }
-
   /** Whether a turn would have anything to do. */
   get busy(): boolean {
     return this.#queue.length + this.#prefilling.length + this.#starting.length + this.#groups.rows > 0;

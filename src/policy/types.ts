@@ -120,7 +120,12 @@ export interface Policy {
    * @throws HoneError `QUEUE_FULL`, `PROMPT_TOO_LONG`, `VERSION_NOT_SERVABLE`, `WORKER_CRASHED`, `DRAINING`
    */
   complete(request: CompletionRequest, signal?: AbortSignal): AsyncIterable<CompletionEvent>;
-  /** Makes a version live for the requests that start from now on; those that run keep theirs. */
+  /**
+   * Makes a version live for the requests that start from now on; those that run keep theirs. When the probe's verdict
+   * is `failed` the version does not become live: the previous one goes on.
+   * @throws HoneError `ADAPTER_INVALID`, `ADAPTER_MISMATCH`, `VERSION_NOT_SERVABLE` (other weights are held under the
+   * number), `WORKER_CRASHED`, `DRAINING`
+   */
   swap(version: PolicyVersion): Promise<SwapReport>;
   stats(): Promise<PolicyStats>;
   close(): Promise<void>;

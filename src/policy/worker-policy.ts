@@ -38,6 +38,8 @@ class WorkerPolicy implements Policy {
   readonly #waiting = new Set<number>();
   #nextRequest = 0;
   #closed: Promise<void> | null = null;
+  /** Resolves when the last restart has come to an end, good or bad. */
+  #restarted: Promise<void> = Promise.resolve();
   readonly #totals = { generatedTokens: 0, promptTokens: 0, steps: 0 };
   /** When requests left the queue lately, for the advice when to try again. */
   #startIntervalMs = 100;
@@ -77,6 +79,8 @@ class WorkerPolicy implements Policy {
   }
 
   async swap(version: PolicyVersion): Promise<SwapReport> {
+    // A version that arrives while the worker is being restarted is not lost for it.
+    await this.#restarted;
     this.#checkOpen();
     const report = await this.#worker.swap(version);
     if (report.probe.verdict !== 'failed') this.#live = version;
@@ -84,15 +88,21 @@ class WorkerPolicy implements Policy {
   }
 
   async stats(): Promise<PolicyStats> {
-    this.#checkOpen();
-    const stats = await this.#worker.stats();
     return {
-      ...stats,
+      ...(await this.#workerStats()),
       ...this.#totals,
       queuedRequests: this.#waiting.size,
       liveVersion: this.#live.number,
       adapterDigest: this.#live.adapterDigest,
     };
+  }
+
+  /** A worker that is not there runs and holds nothing: figures are given in every state. */
+  async #workerStats(): Promise<Pick<PolicyStats, 'runningSequences' | 'heldVersions'>> {
+    const nothing = { runningSequences: 0, heldVersions: [] };
+    if (this.#state !== 'serving') return nothing;
+    const { runningSequences, heldVersions } = await this.#worker.stats().catch(() => nothing);
+    return { runningSequences, heldVersions };
   }
 
   /** Refuses new requests, lets those that run come to their end, ends the worker. Idempotent. */
@@ -193,7 +203,7 @@ class WorkerPolicy implements Policy {
     }
     this.#state = 'restarting';
     this.#options.onRestart?.(error);
-    void this.#restart();
+    this.#restarted = this.#restart();
   }
 
   async #restart(): Promise<void> {

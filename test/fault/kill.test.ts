@@ -53,7 +53,7 @@ async function expectKept(client: HoneClient, acknowledged: Map<string, number>)
 
 describe('kill -9 of the server', () => {
   it('loses nothing acknowledged, leaves no orphan, and serves the last live version again', async () => {
-    const data = await temporaryFolder();
+    const data = temporaryFolder();
     await using first = await startServer({ data, args: eagerLearner });
     const client = await first.connect({ retry: { maxAttempts: 1 } });
     const { number } = await playUntil(client, 2);
@@ -89,7 +89,7 @@ describe('kill -9 of the server', () => {
   });
 
   it('numbers its events on', async () => {
-    const data = await temporaryFolder();
+    const data = temporaryFolder();
     await using first = await startServer({ data });
     await first.kill();
     await using second = await startServer({ data });
@@ -138,7 +138,7 @@ describe('kill -9 of the learner', () => {
 
 describe('kill -9 of both', () => {
   it('leaves a data directory from which the loop goes on', async () => {
-    const data = await temporaryFolder();
+    const data = temporaryFolder();
     const acknowledged = new Map<string, number>();
     await using first = await startServer({ data, args: eagerLearner });
     const client = await first.connect({ retry: { maxAttempts: 1 } });

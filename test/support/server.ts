@@ -2,7 +2,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -41,27 +41,29 @@ export interface TestServer extends AsyncDisposable {
 }
 
 export interface StartOptions {
-  /** Default: a new temporary folder, removed by {@link TestServer}'s disposal. */
+  /** A temporary folder, removed with the server; default: a new one. */
   readonly data?: string;
   readonly args?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
 }
 
-/** A new folder below the system's temporary one. */
-export function temporaryFolder(): Promise<string> {
-  return mkdtemp(join(tmpdir(), 'hone-test-'));
+/** A new folder below the system's temporary one; the disposal of a server that uses it removes it. */
+export function temporaryFolder(): string {
+  return mkdtempSync(join(tmpdir(), 'hone-test-'));
 }
 
 /** Runs the server until it ends by itself: for what it refuses at start. */
 export async function runServer(options: StartOptions = {}): Promise<{ code: number | null; output: string }> {
-  const { child, output } = spawnServer(options.data ?? (await temporaryFolder()), options);
+  const data = options.data ?? temporaryFolder();
+  const { child, output } = spawnServer(data, options);
   const [code] = (await once(child, 'close')) as [number | null];
+  if (options.data === undefined) rmSync(data, { recursive: true, force: true });
   return { code, output: output() };
 }
 
 /** Starts a server on the tiny package, without a learner unless `args` say otherwise, and waits until it is ready. */
 export async function startServer(options: StartOptions = {}): Promise<TestServer> {
-  const data = options.data ?? (await temporaryFolder());
+  const data = options.data ?? temporaryFolder();
   const { child, output } = spawnServer(data, options);
   const ready = await new Promise<Ready>((resolve, reject) => {
     child.once('message', (message) => resolve(message as Ready));
@@ -97,7 +99,7 @@ export async function startServer(options: StartOptions = {}): Promise<TestServe
     stop: () => end('SIGTERM'),
     async [Symbol.asyncDispose]() {
       await end('SIGKILL');
-      if (options.data === undefined) await rm(data, { recursive: true, force: true });
+      rmSync(data, { recursive: true, force: true });
     },
   };
 }

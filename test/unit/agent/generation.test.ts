@@ -46,6 +46,22 @@ describe('a request', () => {
     expect(second).toMatchObject({ text: 'w', finishReason: 'length', endOfSequence: false });
   });
 
+  it('waits for a slow disk before its first and before its last event', async () => {
+    await using loop = await openLoop(twoCandidates);
+    const order: string[] = [];
+    const { admit, complete } = loop.replay;
+    const slowly = async (name: string, write: () => Promise<void>) => {
+      for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate);
+      await write();
+      order.push(name);
+    };
+    loop.replay.admit = (items) => slowly('admitted', () => admit.call(loop.replay, items));
+    loop.replay.complete = (items) => slowly('completed', () => complete.call(loop.replay, items));
+    for await (const { type } of loop.agent.generate({ prompt: 'ab', n: 2 })) order.push(type);
+    expect(order.slice(0, 3)).toEqual(['admitted', 'started', 'chunk']);
+    expect(order.slice(-2)).toEqual(['completed', 'ended']);
+  });
+
   it('gives log-probabilities only where they were asked for', async () => {
     await using loop = await openLoop(twoCandidates);
     const plain = await collect(loop.agent.generate({ prompt: 'ab', n: 2 }));

@@ -82,6 +82,19 @@ describe('onnx engine', () => {
     }
   });
 
+  it('takes a group whose completions are together longer than the context of the model', async () => {
+    const long = Array.from({ length: 5 }, () => ({ promptTokens: promptA, completionTokens: tokens(110) }));
+    const together = await engine.logProbabilities(long, parameters);
+    for (const [i, row] of long.entries()) {
+      const [alone] = await engine.logProbabilities([row], parameters);
+      expect(together[i]).toBeCloseTo(alone as number, 2);
+    }
+    const batch = batchOf([0, 1, 3, 5]);
+    const whole = await engine.copg({ ...batch, rows: long.slice(0, 4) }, parameters);
+    expect(whole.logprobs).toHaveLength(4);
+    expect(whole.gradients.size).toBeGreaterThan(0);
+  });
+
   it('agrees at every position with the package file itself under the zero adapter', async () => {
     const session = await createSession(await readModel(join(packageDirectory, 'onnx/model.onnx')), { threads: 1 });
     const { promptTokens, completionTokens } = rows[0] as TrainingRow;

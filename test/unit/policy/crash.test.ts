@@ -24,17 +24,6 @@ async function openWithThread(onRestart: (error: HoneError) => void): Promise<{ 
   return { policy, thread: (await announced)[0] };
 }
 
-async function untilServing(policy: Policy): Promise<void> {
-  for (;;) {
-    try {
-      await policy.stats();
-      return;
-    } catch {
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
-  }
-}
-
 describe('a crash of the worker', () => {
   test('ends the streams with WORKER_CRASHED, and the policy comes back on the live version', async () => {
     const crashes: HoneError[] = [];
@@ -48,8 +37,13 @@ describe('a crash of the worker', () => {
     });
     await expect(stream).rejects.toMatchObject({ code: 'WORKER_CRASHED' });
     expect(crashes).toHaveLength(1);
-    await expect(policy.swap(second)).rejects.toMatchObject({ code: 'WORKER_CRASHED' });
-    await untilServing(policy);
+    await expect(collect(policy.complete(request([1])))).rejects.toMatchObject({
+      code: 'WORKER_CRASHED',
+      retryAfterMs: 1000,
+    });
+    expect(await policy.stats()).toMatchObject({ liveVersion: 1, runningSequences: 0, heldVersions: [] });
+    // A swap waits for the new worker.
+    expect((await policy.swap(second)).probe.verdict).toBe('inconclusive');
     const after = await collect(policy.complete(request([1])));
     expect(after).toMatchObject({ version: 1, adapterDigest: second.adapterDigest });
     expect((await policy.stats()).heldVersions).toEqual([0, 1]);

@@ -1,0 +1,155 @@
+/** What the documents name exists: links, files, npm scripts, commands with their flags, settings, constants. */
+
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import * as clientLibrary from '../../../client/index.js';
+import { checkLearnerSettings } from '../../../src/learner/index.js';
+
+const root = dirname(createRequire(import.meta.url).resolve('hone/package.json'));
+const pages = readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md'));
+const paths = [
+  'README.md',
+  'CHANGELOG.md',
+  ...pages.map((name) => `docs/${name}`),
+  'bench/README.md',
+  'test/README.md',
+];
+const documents = paths.map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') }));
+
+/** What stands in code, inline or in a block, one entry per span or line. */
+function codeOf(text: string): string[] {
+  const blocks = [...text.matchAll(/^```\w*\n([\s\S]*?)^```/gm)].flatMap(([, block = '']) => block.split('\n'));
+  const prose = text.replace(/^```[\s\S]*?^```/gm, '');
+  const spans = [...prose.matchAll(/`([^`\n]+)`/g)].map(([, span = '']) => span);
+  return [...blocks.map((line) => line.replace(/ # .*| {2,}\S.*/, '')), ...spans];
+}
+
+/** The anchor that a heading gets: lower case, dashes for spaces, punctuation gone. */
+function anchorsOf(text: string): string[] {
+  const headings = [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => heading);
+  return headings.map((heading) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\w\- ]/g, '')
+      .replaceAll(' ', '-'),
+  );
+}
+
+/** Flags that a program's help names. */
+function flagsOf(program: string, ...command: string[]): Set<string> {
+  const file = fileURLToPath(new URL(`../../../${program}`, import.meta.url));
+  const { stdout, status } = spawnSync(process.execPath, [file, ...command, '--help'], { encoding: 'utf8' });
+  expect(status, `${program} ${command.join(' ')} --help`).toBe(0);
+  return new Set(stdout.match(/--[a-z][a-z-]*/g));
+}
+
+const helps = new Map<string, Set<string>>();
+function flagsOfHone(command: string): Set<string> {
+  const known = helps.get(command) ?? flagsOf('client/cli/main.js', command);
+  helps.set(command, known);
+  return known;
+}
+
+/** Rows of every table, by their cells. */
+function rowsOf(text: string): string[][] {
+  return [...text.matchAll(/^\|(.+)\|$/gm)].map(([, row = '']) => row.split('|').map((cell) => cell.trim()));
+}
+
+const page = (name: string): string => documents.find(({ path }) => path === `docs/${name}`)?.text ?? '';
+const unquoted = (cell = ''): string => cell.replaceAll('`', '');
+
+describe.each(documents)('$path', ({ path, text }) => {
+  it('links to files and headings that exist', () => {
+    const targets = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, target = '']) => target);
+    for (const target of targets.filter((one) => !/^https?:/.test(one))) {
+      const [file = '', anchor] = target.split('#');
+      const linked = file === '' ? join(root, path) : join(root, dirname(path), file);
+      expect(existsSync(linked), target).toBe(true);
+      if (anchor !== undefined) expect(anchorsOf(readFileSync(linked, 'utf8')), target).toContain(anchor);
+    }
+  });
+
+  it('names files that exist', () => {
+    const folders = /^(src|server|client|proto|models|test|bench|docs|scripts)\/[\w./-]+$/;
+    for (const name of codeOf(text).filter((span) => folders.test(span))) {
+      // The gate's folder is spoken of as what may come.
+      if (name !== 'src/gate') expect(existsSync(join(root, name)), name).toBe(true);
+    }
+  });
+
+  it('names npm scripts that exist', () => {
+    const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: object };
+    for (const code of codeOf(text)) {
+      for (const [, name = ''] of code.matchAll(/\bnpm (?:run )?(start|test|(?<=run )[\w:-]+)/g)) {
+        expect(Object.keys(scripts), code).toContain(name);
+      }
+    }
+  });
+
+  it('names commands of hone that exist, with flags that they have', () => {
+    const all = flagsOf('client/cli/main.js');
+    for (const code of codeOf(text)) {
+      const [, started, run, hone] =
+        /^(?:(npm start(?: --)?)|npm run (demo|bench)(?: --)?|(?:npx )?hone ([a-z]+))(?= |$)/.exec(code) ?? [];
+      const command = started === undefined ? (run ?? hone) : 'serve';
+      if (command === undefined) continue;
+      const known = command === 'bench' ? flagsOf('bench/main.js', 'learn') : flagsOfHone(command);
+      for (const flag of code.match(/(?<= )--[a-z][a-z-]*/g) ?? []) expect(known, code).toContain(flag);
+    }
+    expect(all).toContain('--version');
+  });
+});
+
+it('flags that the pages name in passing belong to a command', () => {
+  const known = new Set(
+    ['serve', 'generate', 'feedback', 'status', 'versions', 'rollback', 'demo'].flatMap((name) => [
+      ...flagsOfHone(name),
+    ]),
+  );
+  for (const { path, text } of documents.filter((one) => one.path !== 'bench/README.md')) {
+    for (const span of codeOf(text).filter((one) => one.startsWith('--'))) {
+      expect(known, `${path}: ${span}`).toContain(span.split(' ')[0]);
+    }
+  }
+});
+
+it('the page on serving lists every flag of hone serve', () => {
+  const [, section = ''] = page('serving.md').split('## Flags of `hone serve`');
+  const listed = rowsOf(section).flatMap(([flags = '']) => flags.match(/--[a-z][a-z-]*/g) ?? []);
+  expect([...new Set(listed), '--help'].sort()).toEqual([...flagsOfHone('serve')].sort());
+});
+
+it('the page on learning lists every setting with its default, and the flags that it has', () => {
+  const rows = rowsOf(page('learning.md')).filter(([name]) => /^`[a-zA-Z0-9]+`$/.test(name ?? ''));
+  const listed = rows.map(([name, value]) => [unquoted(name), Number(value)]);
+  expect(Object.fromEntries(listed)).toEqual(checkLearnerSettings());
+  for (const [, , flag = ''] of rows) if (flag !== '') expect(flagsOfHone('serve')).toContain(unquoted(flag));
+});
+
+it('the page on architecture gives the constants their values', () => {
+  const rows = rowsOf(page('architecture.md').split('## Constants')[1]?.split('\n## ')[0] ?? '').slice(2);
+  expect(rows.length).toBeGreaterThan(10);
+  for (const [name = '', value = '', file = ''] of rows) {
+    const lines = readFileSync(join(root, unquoted(file)), 'utf8')
+      .replaceAll(/(?<=\d)_(?=\d)/g, '')
+      .split('\n');
+    const literal = new RegExp(`${unquoted(name).replaceAll('.', '\\.')}\\b.*[^\\d]${value.replaceAll('*', '\\*')}\\b`);
+    expect(
+      lines.some((line) => literal.test(line)),
+      `${name} ${value} in ${file}`,
+    ).toBe(true);
+  }
+});
+
+it('the example of the client calls what there is', () => {
+  const example = /```ts\n([\s\S]*?)```/.exec(documents[0]?.text ?? '')?.[1] ?? '';
+  const [, imported = ''] = /import \{ (.+) \} from 'hone\/client'/.exec(example) ?? [];
+  for (const name of imported.split(', ')) expect(clientLibrary).toHaveProperty(name);
+  const methods = [...(documents[0]?.text ?? '').matchAll(/\bhone\.([a-zA-Z]+)\(/g)].map(([, name = '']) => name);
+  expect(methods.length).toBeGreaterThan(4);
+  for (const name of methods) expect(clientLibrary.HoneClient.prototype).toHaveProperty(name);
+});
