@@ -10,7 +10,7 @@ const share = z.number().min(0).max(1);
 const schema = z.strictObject({
   rank: count.max(256).default(8),
   scale: z.number().positive().default(2),
-  learningRate: z.number().positive().max(1).default(1.5e-3),
+  learningRate: z.number().positive().max(1).default(1e-3),
   adamBeta1: z.number().min(0).lt(1).default(0.9),
   adamBeta2: z.number().min(0).lt(1).default(0.99),
   warmupSteps: z.int().min(0).default(8),
