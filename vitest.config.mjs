@@ -5,9 +5,10 @@ export default defineConfig({
   test: {
     dir: 'dist',
     include: ['**/test/**/*.test.js'],
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
     pool: 'forks',
-    maxWorkers: 2,
+    // The learner runs at the lowest priority: beside other busy tests it would not get its share of a small machine.
+    fileParallelism: false,
   },
 });

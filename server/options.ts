@@ -19,7 +19,7 @@ export const usage = `Serves a model package over gRPC, keeps what it writes and
   --auth-token-file <file>    the same, from a file
   --insecure                  allow an address other than loopback without a token
   --learner on|off            whether to learn (default on)
-  --threads <n>               of the inference worker (default: measured at start)
+  --threads <n>               of the inference worker (default 1)
   --learner-threads <n>       of the learner (default: all cores but one)
   --max-live-versions <n>     versions that may serve at once while old requests end (default 4)
   --beta, --learning-rate, --rank, --scores-per-round, --max-staleness <number>
@@ -80,7 +80,7 @@ export interface ServerOptions {
   readonly reflection: boolean;
   /** What differs from the learner's own defaults; checked by it. */
   readonly learnerSettings: Readonly<Record<string, unknown>>;
-  /** Of the inference worker; `undefined`: measured at start. */
+  /** Of the inference worker; `undefined`: the policy's default. */
   readonly threads: number | undefined;
   readonly maxLiveVersions: number | undefined;
   readonly maxOpenRequests: number;

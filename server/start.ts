@@ -19,7 +19,7 @@ import { readModel } from '../src/onnx/index.js';
 import { findLinears, loadPackage, type Package } from '../src/package/index.js';
 import { openPolicy, type Policy, type PolicyVersion } from '../src/policy/index.js';
 import { openReplayStore } from '../src/replay/index.js';
-import { openVersionLog, type Version, type VersionLog, zeroAdapter } from '../src/versions/index.js';
+import { type Adapter, openVersionLog, type Version, type VersionLog, zeroAdapter } from '../src/versions/index.js';
 import { type DataDirectory, openDataDirectory, type ServerRecord } from './data-directory.js';
 import { packageFolder } from './grpc/contract.js';
 import { openDoor } from './grpc/door.js';
@@ -75,11 +75,12 @@ async function build(
   const versions = await openVersions(pkg, settings, data);
   endings.push(() => versions.close());
   for (const warning of versions.warnings) log.warn({ code: warning.code }, warning.message);
+  if (options.learner) checkAdapterShape(await versions.readAdapter(versions.live().number), settings, options);
   const replay = await openReplayStore({ path: data.replayPath, onCrash: onFatal });
   endings.push(() => replay.close());
   const journal = openEventJournal(data.eventsPath, eventsKept, (err) => log.warn({ err }, 'event not written'));
   const events = new EventLog({ capacity: eventsKept, journal, now: Date.now });
-  const policy = await openLivePolicy(pkg, versions, options, events);
+  const policy = await openLivePolicy(pkg, versions, options, events, onFatal);
   endings.push(() => policy.close());
   const learner = options.learner ? startLearnerFor(pkg, versions, data, settings) : null;
   endings.push(() => learner?.close());
@@ -128,11 +129,25 @@ async function openVersions(pkg: Package, settings: LearnerSettings, data: DataD
   });
 }
 
+/** A learner cannot go on from an adapter of another shape, nor the policy serve two scales. */
+function checkAdapterShape(
+  { rank, scale }: Adapter,
+  settings: LearnerSettings,
+  { dataDirectory }: ServerOptions,
+): void {
+  if (rank === settings.rank && scale === settings.scale) return;
+  throw new HoneError(
+    'INVALID_OPTIONS',
+    `the versions in ${dataDirectory} have adapters of rank ${rank} and scale ${scale}, the learner is set to rank ${settings.rank} and scale ${settings.scale}: use the former, or another --data`,
+  );
+}
+
 async function openLivePolicy(
   pkg: Package,
   versions: VersionLog,
   options: ServerOptions,
   events: EventLog,
+  onFatal: OnFatal,
 ): Promise<Policy> {
   const read = async ({ number, adapterDigest }: Version): Promise<PolicyVersion> => ({
     number,
@@ -149,6 +164,7 @@ async function openLivePolicy(
     held,
     threads: options.threads,
     maxLiveVersions: options.maxLiveVersions,
+    onFailed: onFatal,
     onRestart: (error) => {
       events.publish({ type: 'worker_restarted', detail: `inference worker: ${error.message}` });
     },

@@ -38,7 +38,7 @@ export function addServeCommand(program: Command): void {
     .option('--auth-token-file <path>', 'file that holds the token')
     .option('--insecure', 'listen on any address without a token')
     .addOption(new Option('--learner <state>', 'whether to learn').choices(['on', 'off']).default('on'))
-    .option('--threads <count>', 'threads of the policy (default: measured at start)', parseCount)
+    .option('--threads <count>', 'threads of the policy (default: 1)', parseCount)
     .option('--learner-threads <count>', 'threads of the learner (default: all cores but one)', parseCount)
     .option('--max-live-versions <count>', 'versions that may serve at once while old requests end', parseCount)
     .addOption(

@@ -85,7 +85,7 @@ export function findAttention(graph: Graph): AttentionSite[] {
   if (sites.length === 0) {
     throw new HoneError(
       'OPERATOR_UNSUPPORTED',
-      'the decoder has no GroupQueryAttention operator; export it with fused attention (for instance by onnxruntime-genai or Optimum with optimisation)',
+      'the decoder has no GroupQueryAttention operator; export it with fused attention and rotary positions as operators of their own',
     );
   }
   return sites.sort((a, b) => a.layer - b.layer);

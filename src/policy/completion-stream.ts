@@ -45,8 +45,8 @@ export class CompletionStream {
     return this.#unfinished === 0 || this.#error !== null;
   }
 
-  start(version: number, adapterDigest: string): void {
-    this.#push({ type: 'started', version, adapterDigest, cachedPromptTokens: 0 });
+  start(version: number, adapterDigest: string, cachedPromptTokens: number): void {
+    this.#push({ type: 'started', version, adapterDigest, cachedPromptTokens });
   }
 
   add({ candidate, token, text, logprob, sampledLogprob, top }: StreamedToken): void {

@@ -17,6 +17,7 @@ export interface WorkerSettings {
   readonly maxSequences: number;
   /** Tokens of prompts that are computed between two decode steps. */
   readonly prefillChunk: number;
+  readonly prefixCacheBytes: number;
   readonly maxLiveVersions: number;
   /** Held from the start; the last one is live. */
   readonly versions: readonly PolicyVersion[];
@@ -45,7 +46,12 @@ export interface TokenColumns {
 /** Everything that happened since the last message: one per step, for all rows together. */
 export interface StepMessage {
   readonly type: 'step';
-  readonly started: { readonly request: number; readonly version: number; readonly adapterDigest: string }[];
+  readonly started: {
+    readonly request: number;
+    readonly version: number;
+    readonly adapterDigest: string;
+    readonly cachedPromptTokens: number;
+  }[];
   readonly tokens: TokenColumns;
   readonly finished: {
     readonly request: number;

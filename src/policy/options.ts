@@ -22,10 +22,14 @@ export interface PolicyOptions {
   readonly maxQueue?: number | undefined;
   /** Tokens of prompts that are computed between two decode steps. Default 128. */
   readonly prefillChunk?: number | undefined;
+  /** Memory for prompts that may come again; 0 keeps none. Default 64 MiB. */
+  readonly prefixCacheBytes?: number | undefined;
   /** Versions held at once, version 0 not counted; a further swap waits for the oldest to drain. Default 4. */
   readonly maxLiveVersions?: number | undefined;
   /** Told after the worker crashed, when another one is being started. */
   readonly onRestart?: ((error: HoneError) => void) | undefined;
+  /** Told once when it crashed too often to be started again: the process should end. */
+  readonly onFailed?: ((error: HoneError) => void) | undefined;
 }
 
 const schema = z.object({
@@ -34,6 +38,7 @@ const schema = z.object({
   maxSequences: z.int().min(1).max(1024).default(32),
   maxQueue: z.int().min(1).max(1_000_000).default(256),
   prefillChunk: z.int().min(1).max(4096).default(128),
+  prefixCacheBytes: z.int().min(0).default(67_108_864),
   maxLiveVersions: z.int().min(2).max(64).default(4),
 });
 

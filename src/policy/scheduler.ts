@@ -12,6 +12,7 @@ import type { Decoder } from './decoder.js';
 import type { HeldVersions } from './held-versions.js';
 import { KvCache } from './kv-cache.js';
 import { newStepMessage, type StepMessage } from './messages.js';
+import { PrefixCache } from './prefix-cache.js';
 import { type RowGroup, RowGroups } from './row-groups.js';
 import { SamplingScratch } from './sampler.js';
 import { type ActiveRequest, type PreparedPrompt, Sequence, type SequenceEnd } from './sequence.js';
@@ -26,6 +27,7 @@ export interface SchedulerOptions {
   readonly eosTokenIds: readonly number[];
   readonly maxSequences: number;
   readonly prefillChunk: number;
+  readonly prefixCacheBytes: number;
 }
 
 interface QueuedRequest {
@@ -45,6 +47,7 @@ export class Scheduler {
   /** Requests with candidates that wait for slots. */
   #starting: ActiveRequest[] = [];
   readonly #groups: RowGroups;
+  readonly #prefixes: PrefixCache;
   readonly #cancelled = new Set<number>();
   readonly #nextTokens: Int32Array;
   #message = newStepMessage();
@@ -54,6 +57,7 @@ export class Scheduler {
     this.#scratch = new SamplingScratch(options.vocabularySize);
     this.#limits = { contextLength: options.contextLength, eos: new Set(options.eosTokenIds) };
     this.#groups = new RowGroups(options.decoder.shape);
+    this.#prefixes = new PrefixCache(options.prefixCacheBytes);
     this.#nextTokens = new Int32Array(options.maxSequences);
   }
 
@@ -131,17 +135,20 @@ export class Scheduler {
       const { id, completion } = next;
       try {
         const version = this.#options.versions.lease(completion.version);
-        this.#prefilling.push({
+        const { number, adapterDigest } = version;
+        const known = this.#prefixes.get(adapterDigest, completion.promptTokens);
+        const cachedPromptTokens = known === undefined ? 0 : completion.promptTokens.length;
+        (known === undefined ? this.#prefilling : this.#starting).push({
           id,
           completion,
           version,
-          prefilled: 0,
+          prefilled: cachedPromptTokens,
           prefillCache: null,
-          prompt: null,
+          prompt: known ?? null,
           nextCandidate: 0,
           unfinished: completion.candidates.length,
         });
-        this.#message.started.push({ request: id, version: version.number, adapterDigest: version.adapterDigest });
+        this.#message.started.push({ request: id, version: number, adapterDigest, cachedPromptTokens });
         spokenFor += completion.candidates.length;
       } catch (thrown) {
         this.#message.refused.push({ request: id, error: HoneError.from(thrown).toJSON() });
@@ -161,8 +168,12 @@ export class Scheduler {
       request.prefilled += chunk.length;
       budget -= chunk.length;
       this.#message.steps += 1;
-      if (request.prefilled === promptTokens.length) this.#starting.push(request);
-      else this.#prefilling.push(request);
+      if (request.prefilled === promptTokens.length) {
+        this.#prefixes.set(request.version.adapterDigest, promptTokens, request.prompt);
+        this.#starting.push(request);
+      } else {
+        this.#prefilling.push(request);
+      }
     }
   }
 

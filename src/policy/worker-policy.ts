@@ -154,9 +154,9 @@ class WorkerPolicy implements Policy {
   #onStep(message: StepMessage): void {
     this.#crashes = 0;
     this.#totals.steps += message.steps;
-    for (const { request, version, adapterDigest } of message.started) {
+    for (const { request, version, adapterDigest, cachedPromptTokens } of message.started) {
       this.#noteStart(request);
-      this.#streams.get(request)?.start(version, adapterDigest);
+      this.#streams.get(request)?.start(version, adapterDigest, cachedPromptTokens);
     }
     const { request, candidate, token, text, logprob, sampledLogprob, top } = message.tokens;
     this.#totals.generatedTokens += token.length;
@@ -211,6 +211,7 @@ class WorkerPolicy implements Policy {
       const pause = restartPausesMs[this.#crashes++];
       if (pause === undefined) {
         this.#state = 'failed';
+        this.#options.onFailed?.(this.#failure());
         return;
       }
       if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause));
@@ -232,10 +233,14 @@ class WorkerPolicy implements Policy {
       case 'restarting':
         throw new HoneError('WORKER_CRASHED', 'the inference worker is being restarted', { retryAfterMs: 1000 });
       case 'failed':
-        throw new HoneError('WORKER_CRASHED', 'the inference worker crashed again and again; restart the server');
+        throw this.#failure();
       case 'serving':
         return;
     }
+  }
+
+  #failure(): HoneError {
+    return new HoneError('WORKER_CRASHED', 'the inference worker crashed again and again; restart the server');
   }
 
   #queueFull(): HoneError {

@@ -72,6 +72,25 @@ describe('completions', () => {
     expect(largestDifference(base, result.candidates[0]?.logprobs ?? [])).toBeGreaterThan(0.01);
   });
 
+  test('start at once from a prompt that was computed before, and only under the same weights', async () => {
+    const version = await makeVersion(pkg, 1, 11);
+    const policy = await open({ held: [version], prefillChunk: 16 });
+    const prompt = randomTokens(40, 9);
+    const first = await collect(policy.complete(request(prompt, { seed: 5 })));
+    const again = await collect(policy.complete(request(prompt, { seed: 5 })));
+    const other = await collect(policy.complete({ ...request(prompt, { seed: 5 }), version: 1 }));
+    expect([first, again, other].map(({ cachedPromptTokens }) => cachedPromptTokens)).toEqual([0, 40, 0]);
+    expect(again.candidates).toEqual(first.candidates);
+    await expectLogprobs(await reference(pkg, version), prompt, other);
+  });
+
+  test('are computed anew when nothing is kept', async () => {
+    const policy = await open({ prefixCacheBytes: 0 });
+    const prompt = randomTokens(40, 9);
+    await collect(policy.complete(request(prompt)));
+    expect(await collect(policy.complete(request(prompt)))).toMatchObject({ cachedPromptTokens: 0 });
+  });
+
   test('stay right when rows outgrow buckets and steps of other lengths run beside them', async () => {
     const long = await makeLongPackage(700);
     onTestFinished(long.remove);

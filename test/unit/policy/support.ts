@@ -181,6 +181,7 @@ export function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): n
 export interface Collected {
   version: number;
   adapterDigest: string;
+  cachedPromptTokens: number;
   candidates: {
     tokens: number[];
     text: string;
@@ -196,12 +197,13 @@ export async function collect(
   events: AsyncIterable<CompletionEvent>,
   onEvent: (event: CompletionEvent) => void = () => undefined,
 ): Promise<Collected> {
-  const result: Collected = { version: -1, adapterDigest: '', candidates: [] };
+  const result: Collected = { version: -1, adapterDigest: '', cachedPromptTokens: -1, candidates: [] };
   for await (const event of events) {
     onEvent(event);
     if (event.type === 'started') {
       result.version = event.version;
       result.adapterDigest = event.adapterDigest;
+      result.cachedPromptTokens = event.cachedPromptTokens;
       continue;
     }
     result.candidates[event.candidate] ??= {
