@@ -10,6 +10,10 @@ export interface DemoFlags {
   /** Where the demo's store, versions and report go. Default: a folder of its own below `data/`. */
   readonly data?: string;
   readonly seed?: number;
+  /** Scores that the users give in all. */
+  readonly scores: number;
+  /** Held-out posts to compare on. */
+  readonly posts: number;
   readonly json?: boolean;
 }
 
@@ -24,6 +28,8 @@ export function addDemoCommand(program: Command): void {
     .option('--judge <module>', 'a module whose default export scores (post, completion) with a number')
     .option('--data <folder>', 'where the demo keeps its data and its report')
     .option('--seed <number>', 'of the posts and the samples', parseCount)
+    .option('--scores <count>', 'scores that the users give in all', parseCount, 2048)
+    .option('--posts <count>', 'held-out posts on which the versions are compared', parseCount, 256)
     .option('--json', 'print one last line of JSON')
     .action(async (flags: DemoFlags) => {
       // By address: the demo is a program of its own that only this command loads.

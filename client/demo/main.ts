@@ -19,16 +19,14 @@ import { type DemoResult, type Moment, resultRows, writeReport } from './report.
 import { startServer } from './server.js';
 import { heldOutPosts, loadJudge } from './world.js';
 
-/** What the demo plays; sized so that two cores finish in about three minutes. */
+/** How the demo's users behave. */
 const plan = {
-  budget: 2048,
   candidatesPerPost: 4,
   users: 12,
   lateShare: 0.15,
   neverShare: 0.05,
   scoresPerRound: 128,
-  maxAhead: 320,
-  heldOut: 256,
+  maxAhead: 192,
 } as const;
 
 /** Runs the demo. Returns the command's exit code. */
@@ -43,11 +41,13 @@ export async function runDemo(flags: DemoFlags): Promise<number> {
   const client = await connect({ address: server.address });
   try {
     remark(`The server listens at ${server.address}; its data lies in ${data}`);
-    const app = new App({ ...plan, client, judge, seed });
-    const posts = heldOutPosts(plan.heldOut);
+    const app = new App({ ...plan, client, judge, seed, budget: flags.scores });
+    const posts = heldOutPosts(flags.posts);
     // The first version answers the held-out posts while the loop already runs: a version can be pinned.
     const baseline = evaluate({ client, judge, posts, samplesPerPost: 16, version: 0, seed, concurrency: 2 });
-    const moments = await watch(client, app, app.run(), startedAt);
+    // Its failure is met where it is awaited.
+    baseline.catch(() => undefined);
+    const moments = await watch(client, app, flags.scores, startedAt);
     const before = await baseline;
     await learnerIdle(client, app);
     const progress = createProgress('measuring', posts.length);
@@ -73,11 +73,11 @@ export async function runDemo(flags: DemoFlags): Promise<number> {
 }
 
 /** Follows the run once a second until the app is done. */
-async function watch(client: HoneClient, app: App, run: Promise<void>, startedAt: number): Promise<Moment[]> {
+async function watch(client: HoneClient, app: App, budget: number, startedAt: number): Promise<Moment[]> {
   const moments: Moment[] = [];
-  const progress = createProgress('learning', plan.budget);
+  const progress = createProgress('learning', budget);
   let running = true;
-  const done = run.finally(() => {
+  const done = app.run().finally(() => {
     running = false;
   });
   let rounds = 0;

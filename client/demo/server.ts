@@ -1,9 +1,8 @@
-/** The real `hone serve`, started as a user would start it. */
+/** The real server with its supervisor, as `hone serve` runs them. */
 
-import { type ChildProcess, spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { ServerReady } from '../cli/supervisor.js';
+import { remark } from '../cli/output.js';
+import { type ServerReady, Supervisor } from '../cli/supervisor.js';
 
 export interface DemoServer {
   /** `host:port`. */
@@ -12,42 +11,29 @@ export interface DemoServer {
   close(): Promise<void>;
 }
 
-/** Starts a server on a free port; resolves when it takes calls. */
+/** Starts a server on a free port; resolves when it takes calls. It ends with this process, however that ends. */
 export async function startServer(options: {
   readonly data: string;
   readonly flags: readonly string[];
 }): Promise<DemoServer> {
-  const main = fileURLToPath(new URL('../cli/main.js', import.meta.url));
-  const args = [
-    main,
-    'serve',
-    '--json',
-    '--port',
-    '0',
-    '--log-level',
-    'warn',
-    '--data',
-    options.data,
-    ...options.flags,
-  ];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  const ready = await firstLine(child);
+  let supervisor: Supervisor | undefined;
+  let running: Promise<number> | undefined;
+  const ready = await new Promise<ServerReady>((resolve, reject) => {
+    supervisor = new Supervisor({
+      file: fileURLToPath(new URL('../../server/main.js', import.meta.url)),
+      args: ['--port', '0', '--log-level', 'warn', '--data', options.data, ...options.flags],
+      env: process.env,
+      onReady: resolve,
+      onRestart: (reason) => remark(`The server ${reason}; it is started again.`),
+    });
+    running = supervisor.run();
+    running.then((code) => reject(new Error(`the server ended with code ${code} before it took calls`)), reject);
+  });
   return {
     address: ready.address,
-    close: () =>
-      new Promise((resolve) => {
-        if (child.exitCode !== null || child.signalCode !== null) return resolve();
-        child.once('exit', () => resolve());
-        child.kill('SIGTERM');
-      }),
+    close: async () => {
+      supervisor?.stop();
+      await running;
+    },
   };
-}
-
-function firstLine(child: ChildProcess): Promise<ServerReady> {
-  return new Promise((resolve, reject) => {
-    child.once('error', reject);
-    child.once('exit', (code) => reject(new Error(`the server ended with code ${code} before it took calls`)));
-    const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
-    lines.once('line', (line) => resolve(JSON.parse(line) as ServerReady));
-  });
 }

@@ -20,6 +20,8 @@ export interface Member {
   reward: number;
   /** The newest version that generated it. */
   version: number;
+  /** ln pi(y|x) of that version, at temperature 1, as it was recorded when it was generated. */
+  behaviourLogprob: number;
   /** Times it was part of a step. */
   uses: number;
   /** ln pi_ref(y|x), computed when it is first needed; the reference does not move. */
@@ -198,7 +200,10 @@ export class ExperienceBuffer {
     const member = before ?? this.#memberWith(group, generation);
     member.rewards.set(generation.id, reward);
     member.reward = mean(member.rewards.values());
-    member.version = Math.max(member.version, generation.version);
+    if (generation.version > member.version) {
+      member.version = generation.version;
+      member.behaviourLogprob = total(generation.logprobs);
+    }
     // A score that changed is news: the completion may be used anew.
     if (before !== undefined) member.uses = 0;
     const restored = this.#restoredUses.get(generation.id);
@@ -222,7 +227,7 @@ export class ExperienceBuffer {
     return group;
   }
 
-  #memberWith(group: Group, { tokens, version }: Generation): Member {
+  #memberWith(group: Group, { tokens, version, logprobs }: Generation): Member {
     const key = tokens.join();
     let member = group.members.get(key);
     if (member === undefined) {
@@ -232,6 +237,7 @@ export class ExperienceBuffer {
         rewards: new Map(),
         reward: 0,
         version,
+        behaviourLogprob: total(logprobs),
         uses: 0,
         referenceLogprob: undefined,
       };
@@ -253,6 +259,10 @@ export class ExperienceBuffer {
     group.members.delete(member.completionTokens.join());
     if (group.members.size === 0) this.#groups.delete(group.key);
   }
+}
+
+function total(values: Float32Array): number {
+  return values.reduce((sum, value) => sum + value, 0);
 }
 
 function mean(values: Iterable<number>): number {

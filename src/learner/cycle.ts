@@ -27,7 +27,7 @@ export interface StepReport {
   readonly applied: boolean;
   readonly loss: number;
   readonly meanReward: number;
-  /** Mean h of the batch, nats per completion. */
+  /** KL to the reference of the newest version in the batch, nats per completion. */
   readonly kl: number;
   /** Mean h of the completions that were pushed down; null when there was none. */
   readonly belowMeanH: number | null;
@@ -84,7 +84,7 @@ export async function learnStep(options: CycleOptions, number: number): Promise<
     applied,
     loss: result.loss,
     meanReward: average(rewards),
-    kl: average(h),
+    kl: klOfNewest(members),
     belowMeanH: pushedDown(h, result),
     gradientNorm: norm,
   };
@@ -96,6 +96,16 @@ async function addReference(engine: TrainingEngine, members: readonly Member[], 
   if (missing.length === 0) return;
   const logprobs = await engine.logProbabilities(missing.map(toRow), reference);
   for (const [i, member] of missing.entries()) member.referenceLogprob = logprobs[i] ?? Number.NaN;
+}
+
+/**
+ * E_pi[ln pi - ln pi_ref] over completions that pi itself wrote: those of the newest version, with the log-probabilities
+ * recorded when they were sampled. Over what older versions wrote, the mean of h would be no divergence at all.
+ */
+function klOfNewest(members: readonly Member[]): number {
+  const newest = Math.max(...members.map(({ version }) => version));
+  const written = members.filter(({ version }) => version === newest);
+  return average(written.map((member) => member.behaviourLogprob - (member.referenceLogprob ?? Number.NaN)));
 }
 
 function toRow({ group, completionTokens }: Member): TrainingRow {

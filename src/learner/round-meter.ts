@@ -37,7 +37,7 @@ export class RoundMeter {
     this.#stepMs = null;
   }
 
-  /** Loss, gradient norm and time of the last step; reward, KL and belowMeanH over the completions of the last round. */
+  /** Loss, gradient norm and time of the last step; reward, KL and belowMeanH over the last round. */
   figures(): Figures {
     const round = (this.#reports.length > 0 ? this.#reports : this.#finished).filter((report) => report.applied);
     return {

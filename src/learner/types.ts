@@ -115,7 +115,10 @@ export interface LearnerProgress {
   readonly lastSequence: number;
   readonly loss: number | null;
   readonly meanReward: number | null;
-  /** Mean of ln pi - ln pi_ref over the completions of the last round: an estimate of the KL to the reference, nats per completion. */
+  /**
+   * KL to the reference, nats per completion: the mean of ln pi - ln pi_ref over completions of the last round that the
+   * newest version among them wrote, so of the version before the round's candidate.
+   */
   readonly kl: number | null;
   /** Mean h of the below-mean completions; beyond +-10 nats is a sign of trouble. */
   readonly belowMeanH: number | null;

@@ -70,7 +70,11 @@ describe('kill -9 of the server', () => {
       untilCut(generate(client, begun, ended)),
     ];
     await until(() => acknowledged.size >= 500 && ended.size >= 16, 'scores and completions are under way');
+    // Long enough to be running still when the signal arrives.
+    const running = client.stream({ prompt: 'still running', n: 64, maxTokens: 100, ignoreEos: true });
+    expect(await running.next()).toMatchObject({ value: { type: 'started' } });
     await first.kill();
+    await untilCut(running.next().then(() => undefined));
     await Promise.all(work);
     await until(() => children.every((pid) => !isAlive(pid)), 'the learner is gone, too', 5000);
 

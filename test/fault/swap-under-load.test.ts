@@ -5,7 +5,7 @@ import type { HoneClient } from '../../client/index.js';
 import { eagerLearner, judge } from '../support/app.js';
 import { startServer } from '../support/server.js';
 
-const streams = 6;
+const streams = 3;
 const versionsWanted = 5;
 
 it('requests that run through swaps are whole, each on one version, and the same when that version runs them again', async () => {
