@@ -15,7 +15,7 @@ const schema = z.strictObject({
   adamBeta2: z.number().min(0).lt(1).default(0.99),
   warmupSteps: z.int().min(0).default(8),
   clipNorm: z.number().positive().default(1),
-  beta: z.number().positive().default(0.03),
+  beta: z.number().positive().default(0.05),
   groupsPerStep: count.default(8),
   groupSize: count.default(8),
   replayRatio: count.default(3),
