@@ -45,18 +45,32 @@ export interface RpcStatus {
   readonly details: { type_url: string; value: Buffer }[];
 }
 
-/** Code, message and details: ErrorInfo always, BadRequest where fields are at fault, RetryInfo where a retry helps. */
+/** Most fields at fault that one status names, and the longest texts in it, characters. */
+const maxViolations = 10;
+const maxMessage = 1000;
+const maxField = 100;
+const maxDescription = 200;
+
+/**
+ * Code, message and details: ErrorInfo always, BadRequest where fields are at fault, RetryInfo where a retry helps.
+ * They travel in HTTP/2 trailers: over-long ones are never sent and the call would hang, so texts are cut to keep them
+ * below the 8 KiB that every client takes.
+ */
 export function toRpcStatus(error: HoneError): RpcStatus {
   const details = [detail('google.rpc.ErrorInfo', { reason: error.code, domain: 'hone' })];
   if (error.violations.length > 0) {
-    details.push(detail('google.rpc.BadRequest', { fieldViolations: error.violations }));
+    const fieldViolations = error.violations.slice(0, maxViolations).map(({ field, description }) => ({
+      field: cut(field, maxField),
+      description: cut(description, maxDescription),
+    }));
+    details.push(detail('google.rpc.BadRequest', { fieldViolations }));
   }
   if (error.retryAfterMs !== undefined) {
     const seconds = Math.floor(error.retryAfterMs / 1000);
     const nanos = Math.round((error.retryAfterMs - seconds * 1000) * 1e6);
     details.push(detail('google.rpc.RetryInfo', { retryDelay: { seconds, nanos } }));
   }
-  return { code: toCode(error.kind), message: error.message, details };
+  return { code: toCode(error.kind), message: cut(error.message, maxMessage), details };
 }
 
 /** What a failed call ends with; whatever was thrown that is not a HoneError is INTERNAL. */
@@ -65,6 +79,10 @@ export function toStatus(thrown: unknown): StatusObject {
   const metadata = new Metadata();
   metadata.set('grpc-status-details-bin', encodeMessage('google.rpc.Status', rpcStatus));
   return { code: rpcStatus.code, details: rpcStatus.message, metadata };
+}
+
+function cut(text: string, maxLength: number): string {
+  return text.length <= maxLength ? text : `${text.slice(0, maxLength - 1)}…`;
 }
 
 function detail(typeName: string, value: object): { type_url: string; value: Buffer } {

@@ -74,12 +74,15 @@ async function build(
   const pkg = await loadPackage(options.packageDirectory);
   const versions = await openVersions(pkg, settings, data);
   endings.push(() => versions.close());
-  for (const warning of versions.warnings) log.warn({ code: warning.code }, warning.message);
   if (options.learner) checkAdapterShape(await versions.readAdapter(versions.live().number), settings, options);
   const replay = await openReplayStore({ path: data.replayPath, onCrash: onFatal });
   endings.push(() => replay.close());
   const journal = openEventJournal(data.eventsPath, eventsKept, (err) => log.warn({ err }, 'event not written'));
   const events = new EventLog({ capacity: eventsKept, journal, now: Date.now });
+  for (const { code, message } of versions.warnings) {
+    log.warn({ code }, message);
+    events.publish({ type: 'version_rejected', detail: `${code}: ${message}` });
+  }
   const policy = await openLivePolicy(pkg, versions, options, events, onFatal);
   endings.push(() => policy.close());
   const learner = options.learner ? startLearnerFor(pkg, versions, data, settings) : null;
@@ -177,7 +180,7 @@ function startLearnerFor(
   data: DataDirectory,
   settings: LearnerSettings,
 ): LearnerSupervisor {
-  const { number } = versions.live();
+  const { number, origin } = versions.live();
   return startLearner({
     packageDirectory: pkg.directory,
     packageDigest: pkg.digest,
@@ -186,6 +189,7 @@ function startLearnerFor(
     settings,
     liveVersion: number,
     adapterPath: versions.adapterPath(number),
+    rolledBack: origin === 'rollback',
   });
 }
 

@@ -28,7 +28,7 @@ export function addDemoCommand(program: Command): void {
     .option('--judge <module>', 'a module whose default export scores (post, completion) with a number')
     .option('--data <folder>', 'where the demo keeps its data and its report')
     .option('--seed <number>', 'of the posts and the samples', parseCount)
-    .option('--scores <count>', 'scores that the users give in all', parseCount, 2048)
+    .option('--scores <count>', 'scores that the users give in all', parseCount, 1792)
     .option('--posts <count>', 'held-out posts on which the versions are compared', parseCount, 256)
     .option('--json', 'print one last line of JSON')
     .action(async (flags: DemoFlags) => {

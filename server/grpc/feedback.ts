@@ -26,9 +26,12 @@ export function feedbackHandlers(agent: Agent, report: ReportError): FeedbackSer
       return { outcomes: results.map((result, index) => toOutcome(result, index)) };
     }),
     StreamFeedback: (call: ServerDuplexStream<StreamFeedbackRequest__Output, StreamFeedbackResponse>) => {
-      acknowledge(agent, call).then(
+      const signal = callSignal(call);
+      acknowledge(agent, call, signal).then(
         () => call.end(),
-        (thrown: unknown) => call.emit('error', failure(report, call.getPath(), thrown)),
+        // A caller that goes away breaks reading, writing or waiting, each with an error of its own.
+        (thrown: unknown) =>
+          call.emit('error', failure(report, call.getPath(), signal.aborted ? signal.reason : thrown)),
       );
     },
   };
@@ -37,8 +40,8 @@ export function feedbackHandlers(agent: Agent, report: ReportError): FeedbackSer
 async function acknowledge(
   agent: Agent,
   call: ServerDuplexStream<StreamFeedbackRequest__Output, StreamFeedbackResponse>,
+  signal: AbortSignal,
 ): Promise<void> {
-  const signal = callSignal(call);
   const inFlight: Promise<void>[] = [];
   let position = 0;
   let previous = Promise.resolve();

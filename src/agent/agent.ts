@@ -125,7 +125,7 @@ class LoopAgent implements Agent {
     const outcomes = writes.length === 0 ? [] : await this.#options.replay.score(writes);
     let next = 0;
     let sequence = 0;
-    const results = checked.map((item): ScoreResult => {
+    const results = checked.map((item, index): ScoreResult => {
       if ('error' in item) return { status: 'refused', error: item.error };
       const outcome = outcomes[next++];
       if (outcome === undefined) throw new HoneError('INTERNAL', 'the store answered fewer scores than it was given');
@@ -133,7 +133,7 @@ class LoopAgent implements Agent {
         sequence = Math.max(sequence, outcome.sequence);
         if (this.#early.has(item.write.generationId)) this.#early.set(item.write.generationId, true);
       }
-      return toResult(outcome);
+      return toResult(outcome, index);
     });
     if (sequence > 0) this.#options.learner?.changed(sequence);
     return results;
@@ -142,7 +142,12 @@ class LoopAgent implements Agent {
   async getGeneration(id: string): Promise<StoredGeneration> {
     const { generationId: asked } = check(generationId, { generationId: id });
     const [generation] = await this.#options.replay.readGenerations([asked.toLowerCase()]);
-    if (generation === undefined) throw new HoneError('GENERATION_NOT_FOUND', `no generation ${id} is stored`);
+    if (generation === undefined) {
+      const description = `no generation ${id} is stored`;
+      throw new HoneError('GENERATION_NOT_FOUND', description, {
+        violations: [{ field: 'generation_id', description }],
+      });
+    }
     return { generation, scores: await this.#options.replay.readScores([generation.id]) };
   }
 
@@ -202,13 +207,13 @@ class LoopAgent implements Agent {
   }
 
   async status(): Promise<AgentStatus> {
-    const { policy, replay, pkg } = this.#options;
+    const { policy, replay, versions, pkg } = this.#options;
     const [serving, stored] = await Promise.all([policy.stats(), replay.stats()]);
     return {
       packageName: pkg.name,
       startedAtMs: this.#startedAtMs,
       draining: this.#closing !== undefined,
-      live: this.getVersion(this.#head.identity.version),
+      live: versions.live(),
       serving,
       replay: stored,
       learner: this.learnerReport(),

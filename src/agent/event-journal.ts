@@ -33,9 +33,11 @@ export function openEventJournal(path: string, capacity: number, onError: (error
           return;
         }
         kept = kept.slice(-capacity);
-        lines = kept.length;
+        const next = rewrite(path, kept);
+        // Closed last: where rewriting failed, the number of a closed file would soon be that of another.
         closeSync(file);
-        file = rewrite(path, kept);
+        file = next;
+        lines = kept.length;
       } catch (error) {
         onError(HoneError.from(error));
       }

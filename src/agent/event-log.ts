@@ -32,7 +32,7 @@ export class EventLog {
   #events: LoopEvent[];
   #lastSequence: number;
   #closed = false;
-  #wake: (() => void)[] = [];
+  readonly #wake = new Set<() => void>();
 
   constructor(options: EventLogOptions) {
     this.#capacity = options.capacity ?? 1000;
@@ -95,18 +95,17 @@ export class EventLog {
   #next(signal?: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const wake = () => {
+        this.#wake.delete(wake);
         signal?.removeEventListener('abort', wake);
         resolve();
       };
-      this.#wake.push(wake);
+      this.#wake.add(wake);
       signal?.addEventListener('abort', wake, { once: true });
     });
   }
 
   #wakeAll(): void {
-    const waiting = this.#wake;
-    this.#wake = [];
-    for (const wake of waiting) wake();
+    for (const wake of this.#wake) wake();
   }
 }
 

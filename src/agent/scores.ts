@@ -63,8 +63,17 @@ function checkScore(input: ScoreInput, nowMs: number): ScoreWrite {
   };
 }
 
-/** What the caller hears of an item that reached the store. */
-export function toResult(outcome: ScoreOutcome): ScoreResult {
+/** The field that each refusal of the store is about. */
+const refusedFields = {
+  GENERATION_NOT_FOUND: 'generation_id',
+  IDEMPOTENCY_CONFLICT: 'idempotency_key',
+  INVALID_REQUEST: 'score',
+} as const;
+
+/** What the caller hears of the item at `index`, which reached the store. */
+export function toResult(outcome: ScoreOutcome, index: number): ScoreResult {
   if (outcome.status !== 'refused') return outcome;
-  return { status: 'refused', error: new HoneError(outcome.code, outcome.message) };
+  const { code, message } = outcome;
+  const violations = [{ field: `items[${index}].${refusedFields[code]}`, description: message }];
+  return { status: 'refused', error: new HoneError(code, message, { violations }) };
 }

@@ -115,7 +115,12 @@ export class LearnerRunner {
       this.#owedRows = owedRows;
       this.#buffer = this.#newBuffer(checkpoint);
     }
-    const resumed = await this.#trainee.follow(start.liveVersion, start.adapterPath, false, checkpoint);
+    const resumed = await this.#trainee.follow(
+      start.liveVersion,
+      start.adapterPath,
+      start.rolledBack ?? false,
+      checkpoint,
+    );
     if (!resumed) this.#owedRows = 0;
     await this.#save();
   }

@@ -36,7 +36,7 @@ const stderrKept = 2000;
 export class LearnerSupervisor {
   readonly #options: LearnerOptions;
   readonly #listeners: ((event: LearnerEvent) => void)[] = [];
-  #head: Pick<LearnerStart, 'liveVersion' | 'adapterPath'>;
+  #head: Pick<LearnerStart, 'liveVersion' | 'adapterPath' | 'rolledBack'>;
   #child: ChildProcess | undefined;
   #exited: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
@@ -61,7 +61,8 @@ export class LearnerSupervisor {
   /** Use {@link startLearner}. */
   constructor(options: LearnerOptions) {
     this.#options = options;
-    this.#head = { liveVersion: options.liveVersion, adapterPath: options.adapterPath };
+    const { liveVersion, adapterPath, rolledBack = false } = options;
+    this.#head = { liveVersion, adapterPath, rolledBack };
   }
 
   /** Process id while there is one. */
@@ -80,7 +81,7 @@ export class LearnerSupervisor {
 
   /** The head moved: train on from these weights. `adapterPath` null is the zero adapter. */
   live(version: number, adapterPath: string | null, rolledBack: boolean): void {
-    this.#head = { liveVersion: version, adapterPath };
+    this.#head = { liveVersion: version, adapterPath, rolledBack };
     this.#send({ type: 'live', version, adapterPath, rolledBack });
   }
 
@@ -98,9 +99,11 @@ export class LearnerSupervisor {
   /** Starts the process again after {@link pause}. */
   async resume(): Promise<void> {
     if (this.#wanted !== 'paused') return;
-    this.#wanted = 'running';
+    // Wanted again only once it is gone: its end would be taken for a crash, and a second process started.
     await this.#exited;
-    if (this.#wanted === 'running' && this.#child === undefined) this.spawn();
+    if (this.#wanted !== 'paused') return;
+    this.#wanted = 'running';
+    this.spawn();
   }
 
   /** Ends the process for good; resolves when it is gone. Idempotent. */

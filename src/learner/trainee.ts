@@ -68,6 +68,7 @@ export class Trainee {
    * replaces them; so does a later version with the weights of an older one, for that is a rollback.
    * @param version its number
    * @param adapterPath directory of the head's adapter; null is the zero adapter
+   * @param rolledBack whether that version is a rollback: nothing that was offered continues it
    * @param fromCheckpoint continue with this where the head is the one that it was written under
    * @returns whether the weights are still the ones from before (or from the checkpoint)
    * @throws HoneError `ADAPTER_INVALID`, `ADAPTER_MISMATCH`
@@ -85,7 +86,7 @@ export class Trainee {
     if (fromCheckpoint !== undefined && this.#fits(fromCheckpoint)) this.#restore(fromCheckpoint);
     const offer = this.#candidates.indexOf(digest);
     const unmoved = version === this.#liveVersion && digest === this.#liveDigest;
-    const continues = !rolledBack && (unmoved || offer >= 0);
+    const continues = unmoved || (!rolledBack && offer >= 0);
     if (!continues) this.#reset(adapterPath === null ? null : adapter);
     // What was offered before the new head is no longer on its way.
     else this.#candidates = this.#candidates.slice(offer + 1);

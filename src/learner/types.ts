@@ -86,6 +86,8 @@ export interface LearnerStart {
   readonly liveVersion: number;
   /** Where the live version's adapter lies; null is the zero adapter. */
   readonly adapterPath: string | null;
+  /** Whether the live version is a rollback: weights from before it are given up. Default false. */
+  readonly rolledBack?: boolean;
 }
 
 export type LearnerCommand =

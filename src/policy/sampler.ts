@@ -90,7 +90,8 @@ export class Sampler {
   /** exp((x - maximum) / temperature) into the scratch. @returns their sum */
   #weigh(values: ArrayLike<number>, offset: number, maximum: number, temperature: number): number {
     const { scores } = this.#scratch;
-    const inverse = 1 / temperature;
+    // Finite for the smallest temperature, too: the likeliest token's 0 times infinity would be no number.
+    const inverse = Math.min(1 / temperature, Number.MAX_VALUE);
     let total = 0;
     for (let i = 0; i < this.#size; i++) {
       const weight = Math.exp(((values[offset + i] as number) - maximum) * inverse);
@@ -119,7 +120,7 @@ export class Sampler {
     for (const [token, value] of this.#bias) scores[token] = (scores[token] as number) + value;
     for (const token of this.#seen ?? []) {
       const score = scores[token] as number;
-      scores[token] = score > 0 ? score / repetitionPenalty : score * repetitionPenalty;
+      scores[token] = score > 0 ? Math.min(score / repetitionPenalty, Number.MAX_VALUE) : score * repetitionPenalty;
     }
     for (const [token, count] of this.#counts ?? []) {
       scores[token] = (scores[token] as number) - presencePenalty - frequencyPenalty * count;

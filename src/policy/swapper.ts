@@ -63,16 +63,21 @@ export class Swapper {
     const previous = versions.live;
     const held = versions.hold(version);
     versions.setLive(held);
-    const probe = await probeServed({
-      decoder,
-      prompt: this.#prompt,
-      serve: (prompt) => this.#serve(prompt),
-      candidate: version.adapter,
-      previous: previous.adapter,
-    });
-    if (probe.verdict === 'failed') {
-      versions.setLive(previous);
-      versions.drop(held);
+    let probe: SwapReport['probe'] | undefined;
+    try {
+      probe = await probeServed({
+        decoder,
+        prompt: this.#prompt,
+        serve: (prompt) => this.#serve(prompt),
+        candidate: version.adapter,
+        previous: previous.adapter,
+      });
+    } finally {
+      // Also where the probe could not even be run.
+      if (probe === undefined || probe.verdict === 'failed') {
+        versions.setLive(previous);
+        versions.drop(held);
+      }
     }
     return {
       version: version.number,

@@ -149,8 +149,9 @@ class WorkerReplayStore implements ReplayStore {
     if (this.#crash !== undefined) throw this.#crash;
     if (this.#closing !== undefined) throw new HoneError('DRAINING', 'the replay store is closed');
     const weight = Math.max(1, items.length);
-    // A request larger than the whole queue may pass when it is alone, or it could never be made.
-    if (this.#queuedItems > 0 && this.#queuedItems + weight > this.#maxQueuedItems) {
+    // A request larger than the whole queue may pass when it is alone, or it could never be made. Completions always
+    // may: there are no more of them than were admitted, and one that is refused would be lost.
+    if (type !== 'complete' && this.#queuedItems > 0 && this.#queuedItems + weight > this.#maxQueuedItems) {
       throw new HoneError(
         'QUEUE_FULL',
         `${this.#queuedItems} items wait for the replay store, the limit is ${this.#maxQueuedItems}; try again later`,

@@ -47,6 +47,7 @@ export function foldReward(
     total += weight * (sum / count);
     weights += Math.abs(weight);
   }
-  if (weights === 0) return null;
+  // Sums of numbers near the largest there is may be infinite; of two that cancel nothing is left to learn from.
+  if (weights === 0 || Number.isNaN(total)) return null;
   return Math.min(settings.maximum, Math.max(settings.minimum, total / weights));
 }

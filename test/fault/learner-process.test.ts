@@ -135,6 +135,19 @@ test('a paused learner has no process and goes on where it was when it is resume
   expect(learner.report().restarts).toBe(0);
 });
 
+test('a learner that is resumed while it is still pausing is one process, and no crash', async () => {
+  const directory = temporaryDirectory();
+  const experience = await openExperience(directory);
+  const learner = startLearner(optionsFor(directory, experience.path));
+  const { events, until } = watch(learner);
+  await until('ready');
+  const from = events.length;
+  await Promise.all([learner.pause(), learner.resume(), learner.resume()]);
+  await until('ready', () => true, from);
+  expect(events.filter(({ type }) => type === 'failed')).toEqual([]);
+  expect(learner.report().restarts).toBe(0);
+});
+
 test('two learners never share a directory: the second is told who holds it', async () => {
   const directory = temporaryDirectory();
   const experience = await openExperience(directory);

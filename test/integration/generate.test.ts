@@ -181,10 +181,28 @@ describe('bad input', () => {
     });
     await expect(client.feedback({ generationId: id, score: 1 })).rejects.toMatchObject({
       code: 'GENERATION_NOT_FOUND',
+      violations: [{ field: 'items[0].generation_id' }],
+    });
+    await expect(client.getGeneration(id)).rejects.toMatchObject({
+      code: 'GENERATION_NOT_FOUND',
+      violations: [{ field: 'generation_id' }],
     });
     await expect(client.getGeneration('nonsense')).rejects.toMatchObject({ violations: [{ field: 'generation_id' }] });
     await expect(client.version(99)).rejects.toMatchObject({ code: 'VERSION_NOT_FOUND' });
     await expect(client.rollback(99)).rejects.toMatchObject({ code: 'VERSION_NOT_FOUND' });
+  });
+
+  it.each([
+    [
+      'very many fields at fault',
+      { messages: Array.from({ length: 20_000 }, () => ({ role: 'user' as const, content: '' })) },
+    ],
+    ['a field with a very long name', { prompt: 'a', metadata: { ['k'.repeat(1_000_000)]: 'v' } }],
+  ] as const)('is told in few words of %s', async (_, request) => {
+    await expect(client.generate(request)).rejects.toMatchObject({
+      code: 'INVALID_REQUEST',
+      status: 'INVALID_ARGUMENT',
+    });
   });
 
   it('leaves the server as it was', async () => {

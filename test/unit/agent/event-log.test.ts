@@ -1,4 +1,5 @@
-import { appendFile, mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { closeSync, openSync } from 'node:fs';
+import { appendFile, mkdir, mkdtemp, readFile, rm, rmdir, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -123,6 +124,24 @@ describe('the event journal', () => {
     expect(open().lastSequence).toBe(1);
     expect((await watching).done).toBe(false);
     log.close();
+  });
+
+  it('writes into no other file where it cannot be rewritten, and catches up when it can', async () => {
+    const errors: unknown[] = [];
+    const journal = openEventJournal(join(folder, 'events.jsonl'), 4, (error) => errors.push(error));
+    const log = new EventLog({ now, capacity: 4, journal });
+    await mkdir(join(folder, 'events.jsonl.new'));
+    publish(log, 16);
+    // Takes the number of whatever file was closed last.
+    const other = openSync(join(folder, 'other'), 'w');
+    publish(log, 4);
+    closeSync(other);
+    expect(errors.length).toBeGreaterThan(0);
+    expect(await readFile(join(folder, 'other'), 'utf8')).toBe('');
+    await rmdir(join(folder, 'events.jsonl.new'));
+    publish(log, 1);
+    log.close();
+    expect(open().lastSequence).toBe(21);
   });
 
   it('stays small and private', async () => {

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import type { LearnerReport } from '../../../src/agent/types.js';
 import { HoneError } from '../../../src/errors.js';
 import { openLoop } from './loop.js';
 import { untilAborted } from './scripted-policy.js';
@@ -53,6 +54,21 @@ describe('a candidate', () => {
     expect(await loop.nextEvent('version_rejected')).toMatchObject({ detail: 'STORE_FULL: the disk is full' });
     expect(loop.policy.swaps).toEqual([1, 0]);
     expect(loop.agent.identity().version).toBe(0);
+  });
+
+  it('is the live one of the status only once it is recorded', async () => {
+    await using loop = await openLoop(untilAborted);
+    loop.learner.report = () => ({}) as LearnerReport;
+    const { promote } = loop.versions;
+    let meanwhile: unknown;
+    loop.versions.promote = async (number) => {
+      meanwhile = (await loop.agent.status()).live;
+      return promote.call(loop.versions, number);
+    };
+    await loop.offerCandidate(0.5);
+    await loop.nextEvent('version_promoted');
+    expect(meanwhile).toMatchObject({ number: 0, state: 'live' });
+    expect((await loop.agent.status()).live).toMatchObject({ number: 1, state: 'live' });
   });
 
   it('whose files are not what was announced is refused, and the next one goes through', async () => {

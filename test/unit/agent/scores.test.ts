@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { checkScores } from '../../../src/agent/scores.js';
+import { checkScores, toResult } from '../../../src/agent/scores.js';
 import type { ScoreInput } from '../../../src/agent/types.js';
 
 const id = '01920000-0000-7000-8000-000000000000';
@@ -58,4 +58,14 @@ it('an empty batch and one beyond a thousand are refused', () => {
       0,
     ),
   ).toHaveLength(1000);
+});
+
+it('what the store refuses is told by its place and field, too', () => {
+  const fieldOf = (code: 'GENERATION_NOT_FOUND' | 'IDEMPOTENCY_CONFLICT' | 'INVALID_REQUEST') => {
+    const result = toResult({ status: 'refused', code, message: 'why' }, 3);
+    return 'error' in result ? result.error.violations.map(({ field }) => field) : [];
+  };
+  expect(fieldOf('GENERATION_NOT_FOUND')).toEqual(['items[3].generation_id']);
+  expect(fieldOf('IDEMPOTENCY_CONFLICT')).toEqual(['items[3].idempotency_key']);
+  expect(fieldOf('INVALID_REQUEST')).toEqual(['items[3].score']);
 });

@@ -1,6 +1,8 @@
 import { readdirSync, writeFileSync } from 'node:fs';
+import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { readCheckpoint } from '../../../src/learner/checkpoint.js';
 import { LearnerRunner } from '../../../src/learner/runner.js';
 import type { LearnerEvent, LearnerSettings, LearnerStart } from '../../../src/learner/types.js';
 import { openVersionLog, readAdapter, zeroAdapter } from '../../../src/versions/index.js';
@@ -235,4 +237,42 @@ test('gradients that are not finite are counted and yield no candidate', async (
   const report = await until((event) => event.type === 'progress' && event.progress.rounds === 1);
   expect(report).toMatchObject({ progress: { steps: 8, droppedSteps: 8 } });
   expect(events.some(isCandidate)).toBe(false);
+});
+
+test('a rollback that a learner did not live to see gives up what it had offered beyond it', async () => {
+  const directory = temporaryDirectory();
+  const experience = await openExperience(directory);
+  const first = startRunner(join(directory, 'learner'), experience);
+  await experience.add(round(1));
+  first.runner.handle({ type: 'changed', sequence: 0 });
+  const candidate = await first.until(isCandidate);
+  const { adapter } = await readAdapter(candidate.directory);
+  const from = first.events.length;
+  await experience.add(round(2));
+  first.runner.handle({ type: 'changed', sequence: 0 });
+  await first.until(isCandidate, from);
+  await first.stop();
+
+  // Both candidates became versions, then somebody rolled back to the first of them.
+  const head = { liveVersion: 3, adapterPath: candidate.directory, rolledBack: true };
+  await cp(join(directory, 'learner', 'candidates'), join(directory, 'kept'), { recursive: true });
+  const adapterPath = candidate.directory.replace(join('learner', 'candidates'), 'kept');
+  const second = startRunner(join(directory, 'learner'), experience, { ...head, adapterPath });
+  await second.until((event) => event.type === 'ready');
+  await second.stop();
+  const parameters = async () =>
+    (await readCheckpoint(join(directory, 'learner', 'checkpoint.safetensors')))?.parameters;
+  expect(await parameters()).toEqual(new Map(adapter.tensors));
+
+  // Under the same head, what was learned since goes on.
+  const third = startRunner(join(directory, 'learner'), experience, { ...head, adapterPath });
+  await experience.add(round(3));
+  third.runner.handle({ type: 'changed', sequence: 0 });
+  await third.until(isCandidate);
+  await third.stop();
+  const learned = await parameters();
+  const fourth = startRunner(join(directory, 'learner'), experience, { ...head, adapterPath });
+  await fourth.until((event) => event.type === 'ready');
+  await fourth.stop();
+  expect(await parameters()).toEqual(learned);
 });

@@ -145,6 +145,17 @@ describe('the sampler', () => {
     expect(sampler.sample(logits, 0)).toMatchObject({ token: 1, sampledLogprob: 0 });
   });
 
+  test.each([
+    ['temperature', { temperature: Number.MIN_VALUE }],
+    ['temperature, of a selection', { temperature: Number.MIN_VALUE, topK: 3 }],
+    ['repetition penalty', { repetitionPenalty: Number.MIN_VALUE }],
+  ] as const)('gives numbers for the smallest %s', (_, change) => {
+    const sampler = new Sampler({ ...plainSampling, ...change }, [2], 1, new SamplingScratch(4));
+    const { token, sampledLogprob } = sampler.sample(Float32Array.of(0, 3, 2, -1), 0);
+    expect(token).toBe('repetitionPenalty' in change ? 2 : 1);
+    expect(sampledLogprob).toBe(0);
+  });
+
   test('reads its row of a batch', () => {
     const logits = Float32Array.of(9, 0, 0, 0, 0, 9);
     const sampler = new Sampler({ ...plainSampling, temperature: 0 }, [], 1, new SamplingScratch(3));

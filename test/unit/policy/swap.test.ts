@@ -3,7 +3,7 @@
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { loadPackage, type Package } from '../../../src/package/index.js';
 import { createDecoder } from '../../../src/policy/decoder.js';
-import { adapterFeeds } from '../../../src/policy/held-versions.js';
+import { adapterFeeds, HeldVersions } from '../../../src/policy/held-versions.js';
 import {
   type CompletionEvent,
   openPolicy,
@@ -11,7 +11,9 @@ import {
   type PolicyOptions,
   type PolicyVersion,
 } from '../../../src/policy/index.js';
+import type { FromWorker } from '../../../src/policy/messages.js';
 import { probePrompt, probeServed } from '../../../src/policy/probe.js';
+import { Swapper } from '../../../src/policy/swapper.js';
 import { tinyDirectory } from '../package/tiny.js';
 import {
   adapterScale,
@@ -167,15 +169,17 @@ describe('a swap', () => {
 });
 
 describe('the probe', () => {
-  test('catches that the previous tensors are fed after a swap', async () => {
-    const decoder = await createDecoder({
+  const openDecoder = () =>
+    createDecoder({
       modelPath: pkg.modelPath,
       contextLength: pkg.config.contextLength,
       scale: adapterScale,
       threads: 1,
       spin: false,
     });
-    onTestFinished(() => decoder.close());
+
+  test('catches that the previous tensors are fed after a swap', async () => {
+    const decoder = await openDecoder();
     const probe = (fed: PolicyVersion) =>
       probeServed({
         decoder,
@@ -187,5 +191,37 @@ describe('the probe', () => {
     expect((await probe(version(2))).verdict).toBe('proved');
     expect((await probe(version(1))).verdict).toBe('failed');
     expect((await probe(version(3))).verdict).toBe('failed');
+  });
+
+  test('does not overlook a logit that is no number, wherever it is', async () => {
+    const decoder = await openDecoder();
+    const report = await probeServed({
+      decoder,
+      prompt: probePrompt(pkg.config.vocabularySize),
+      serve: async (prompt) =>
+        (await decoder.prefill(prompt, adapterFeeds(version(2).adapter))).logits.data.with(3, Number.NaN),
+      candidate: version(2).adapter,
+      previous: version(1).adapter,
+    });
+    expect(report.verdict).toBe('failed');
+  });
+
+  test('that cannot be run leaves the previous version live', async () => {
+    const decoder = await openDecoder();
+    const held = new HeldVersions(decoder.targets, adapterScale, 4);
+    held.setLive(held.hold(version(1)));
+    const sent: FromWorker[] = [];
+    const swapper = new Swapper({
+      decoder,
+      versions: held,
+      vocabularySize: pkg.config.vocabularySize,
+      send: (message) => void sent.push(message),
+    });
+    await decoder.close();
+    swapper.request(1, version(2));
+    await swapper.proceed();
+    expect(sent).toMatchObject([{ type: 'failed', call: 1 }]);
+    expect(held.live.number).toBe(1);
+    expect(held.numbers).toEqual([1]);
   });
 });

@@ -149,6 +149,15 @@ test('a full queue refuses at once and says when to try again', async () => {
   await store.admit([admission('g4'), admission('g5')]);
 });
 
+test('a full queue takes the completions of what was admitted all the same', async () => {
+  const { store } = await openStore({ maxQueuedItems: 4 });
+  await store.admit([admission('g1')]);
+  const scores = store.score(['a', 'b', 'c', 'd'].map((rater) => scoreWrite('g1', 1, { rater })));
+  await store.complete([completion('g1')]);
+  expect((await store.readGenerations(['g1']))[0]?.state).toBe('finished');
+  expect(await scores).toHaveLength(4);
+});
+
 test('a store that has reached its size refuses with STORE_FULL and keeps what it acknowledged', async () => {
   const { store, path } = await openStore({ maxFileBytes: 256 * 1024 });
   await store.admit([admission('small')]);

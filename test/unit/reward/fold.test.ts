@@ -43,3 +43,10 @@ test('the reward stays in its range, does not depend on the order and grows with
     { seed: 3 },
   );
 });
+
+test('scores at the end of what numbers can hold give a reward in the range, or none', () => {
+  const huge = Number.MAX_VALUE;
+  expect(foldReward([score('a', 'facts', huge), score('b', 'facts', huge)])).toBe(1);
+  const cancelling = [score('a', 'facts', huge), score('b', 'facts', huge), score('a', 'tone', -huge)];
+  expect(foldReward([...cancelling, score('b', 'tone', -huge)])).toBeNull();
+});

@@ -39,3 +39,10 @@ describe('errors at the door', () => {
     expect(detailsOf('text').get('google.rpc.ErrorInfo')).toMatchObject({ reason: 'INTERNAL' });
   });
 });
+
+it('a status stays small, whatever was wrong', () => {
+  const violations = Array.from({ length: 5000 }, () => ({ field: 'f'.repeat(5000), description: 'd'.repeat(5000) }));
+  const { details, metadata } = toStatus(new HoneError('INVALID_REQUEST', 'w'.repeat(100_000), { violations }));
+  const [binary] = metadata.get('grpc-status-details-bin') as [Buffer];
+  expect(details.length + (binary.length * 4) / 3).toBeLessThan(8192);
+});
