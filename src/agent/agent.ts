@@ -124,18 +124,18 @@ class LoopAgent implements Agent {
     const writes = checked.flatMap((item) => ('write' in item ? [item.write] : []));
     const outcomes = writes.length === 0 ? [] : await this.#options.replay.score(writes);
     let next = 0;
-    let sequence = 0;
+    let changed = false;
     const results = checked.map((item, index): ScoreResult => {
       if ('error' in item) return { status: 'refused', error: item.error };
       const outcome = outcomes[next++];
       if (outcome === undefined) throw new HoneError('INTERNAL', 'the store answered fewer scores than it was given');
       if (outcome.status !== 'refused') {
-        sequence = Math.max(sequence, outcome.sequence);
+        changed = true;
         if (this.#early.has(item.write.generationId)) this.#early.set(item.write.generationId, true);
       }
       return toResult(outcome, index);
     });
-    if (sequence > 0) this.#options.learner?.changed(sequence);
+    if (changed) this.#options.learner?.changed();
     return results;
   }
 
@@ -250,12 +250,10 @@ class LoopAgent implements Agent {
   }
 
   /** A generation that was scored while it ran may train only now: the learner hears of it again. */
-  async #recorded(ids: readonly string[]): Promise<void> {
+  #recorded(ids: readonly string[]): void {
     const scored = ids.filter((id) => this.#early.get(id));
     for (const id of ids) this.#early.delete(id);
-    if (scored.length === 0 || this.#options.learner === null) return;
-    const { lastSequence } = await this.#options.replay.stats();
-    this.#options.learner.changed(lastSequence);
+    if (scored.length > 0) this.#options.learner?.changed();
   }
 
   #onLearnerEvent(event: LearnerEvent): void {

@@ -32,7 +32,7 @@ export interface GenerationContext {
   /** Generations that may take scores while they run. */
   readonly onAdmitted: (ids: readonly string[]) => void;
   /** They are on disk, whole, or will never be. */
-  readonly onRecorded: (ids: readonly string[]) => Promise<void>;
+  readonly onRecorded: (ids: readonly string[]) => void;
 }
 
 /** What one candidate has brought so far. */
@@ -78,7 +78,7 @@ export async function* runGeneration(
     try {
       await context.replay.complete(records.map((candidate) => toCompletion(candidate, crashed, context.now())));
     } finally {
-      await context.onRecorded(ids);
+      context.onRecorded(ids);
     }
   };
 

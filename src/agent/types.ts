@@ -170,8 +170,8 @@ export interface Learner {
   report(): LearnerReport;
   /** The head moved: train on from these weights. */
   live(version: number, adapterPath: string | null, rolledBack: boolean): void;
-  /** The store changed up to this sequence number. */
-  changed(sequence: number): void;
+  /** The store has changed: look again. */
+  changed(): void;
   /** Finishes the step in flight, writes the checkpoint, ends the process; scores are still taken. */
   pause(): Promise<void>;
   resume(): Promise<void>;

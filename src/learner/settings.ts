@@ -40,7 +40,7 @@ export function checkLearnerSettings(input: LearnerSettingsInput = {}): LearnerS
   const result = schema.safeParse(input);
   if (result.success) return result.data;
   const violations = result.error.issues.map((issue) => ({
-    field: `learner.${issue.path.join('.')}`,
+    field: ['learner', ...issue.path].join('.'),
     description: issue.message,
   }));
   throw new HoneError(

@@ -56,6 +56,7 @@ export class LearnerSupervisor {
     stepMs: null,
   };
   #restarts = 0;
+  #changed: 'told' | 'telling' | 'again' = 'told';
   #failuresInARow = 0;
 
   /** Use {@link startLearner}. */
@@ -85,9 +86,18 @@ export class LearnerSupervisor {
     this.#send({ type: 'live', version, adapterPath, rolledBack });
   }
 
-  /** The store has changed up to this sequence number. */
-  changed(sequence: number): void {
-    this.#send({ type: 'changed', sequence });
+  /** The store has changed: look again. While one such message is on its way, further ones become a single next one. */
+  changed(): void {
+    this.#changed = this.#changed === 'told' ? 'telling' : 'again';
+    if (this.#changed === 'telling') this.#tellOfChange();
+  }
+
+  #tellOfChange(): void {
+    this.#send({ type: 'changed' }, () => {
+      const again = this.#changed === 'again';
+      this.#changed = again ? 'telling' : 'told';
+      if (again) this.#tellOfChange();
+    });
   }
 
   /** Finishes the step in flight, writes the checkpoint and ends the process. */
@@ -145,9 +155,11 @@ export class LearnerSupervisor {
     this.#send({ type: 'start', packageDirectory, packageDigest, replayPath, directory, settings, ...this.#head });
   }
 
-  #send(command: LearnerCommand): void {
-    // A message to a process that is dying is lost: the next one starts from the head and reads the store anew.
-    if (this.#child?.connected) this.#child.send(command, () => undefined);
+  /** @param sent called when the message has left, or is lost with a process that is dying or gone */
+  #send(command: LearnerCommand, sent: () => void = () => undefined): void {
+    // What is lost does no harm: the next process starts from the head and reads the store anew.
+    if (this.#child?.connected) this.#child.send(command, sent);
+    else sent();
   }
 
   #hear(event: LearnerEvent): void {

@@ -99,8 +99,8 @@ export type LearnerCommand =
       readonly adapterPath: string | null;
       readonly rolledBack: boolean;
     }
-  /** The store has changed up to this sequence number. */
-  | { readonly type: 'changed'; readonly sequence: number }
+  /** The store has changed: look again. */
+  | { readonly type: 'changed' }
   /** Finish the step in flight, write the checkpoint, exit. */
   | { readonly type: 'stop' };
 

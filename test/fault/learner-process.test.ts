@@ -89,7 +89,7 @@ test('a real learner process turns scores into a candidate, at the lowest priori
   expect(pid).toBe(learner.pid);
   expect(getPriority(pid)).toBe(19);
   await experience.add(samples('a', 16));
-  learner.changed(experience.reader.lastSequence());
+  learner.changed();
   const candidate = await until('candidate');
   const { digest, adapter } = await readAdapter(candidate.directory);
   expect(digest).toBe(candidate.adapterDigest);
@@ -109,7 +109,7 @@ test('a learner killed in the middle of a round starts again and finishes it', a
   const learner = startLearner(optionsFor(directory, experience.path, { replayRatio: 6 }));
   const { events, until } = watch(learner);
   const { pid } = await until('ready');
-  learner.changed(experience.reader.lastSequence());
+  learner.changed();
   await until('progress', ({ progress }) => progress.state === 'training');
   process.kill(pid, 'SIGKILL');
   const crash = await until('failed');

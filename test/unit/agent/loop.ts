@@ -39,8 +39,8 @@ export class RecordingLearner implements Learner {
   live(version: number, adapterPath: string | null, rolledBack: boolean): void {
     this.told.push(`live ${version} ${adapterPath === null ? 'zero' : 'adapter'}${rolledBack ? ' rolled back' : ''}`);
   }
-  changed(sequence: number): void {
-    this.told.push(`changed ${sequence}`);
+  changed(): void {
+    this.told.push('changed');
   }
   async pause(): Promise<void> {
     this.told.push('pause');

@@ -67,6 +67,7 @@ describe('usage', () => {
       ['generate', '--n', 'x'],
       ['rollback'],
       ['rollback', '-1'],
+      ['status', '--timeout', '0'],
       ['feedback', 'id', 'good'],
     ];
     const runs = await Promise.all(wrong.map((args) => hone(args)));
@@ -101,6 +102,40 @@ describe('hone generate', () => {
     const run = await hone(['generate'], 'from a pipe\n');
     expect(run).toMatchObject({ code: 0, stdout: 'ROLE_USER: from a pipe\n' });
     expect(run.stderr).toContain(`hone feedback ${id} 0.8`);
+  });
+
+  it('writes several candidates in their order, whichever ends first', async () => {
+    const StreamGenerate = (call: ServerWritableStream<object, object>): void => {
+      call.write({ started: { generationIds: [id, `${id.slice(0, -1)}2`], version: 2 } });
+      call.write({ chunks: [{ index: 1, text: 'second' }], finished: [{ index: 1, reason: 'FINISH_REASON_STOP' }] });
+      call.write({ chunks: [{ index: 0, text: 'first' }], finished: [{ index: 0, reason: 'FINISH_REASON_STOP' }] });
+      call.write({ usage: { completionTokens: 2 } });
+      call.end();
+    };
+    await start({ generation: { StreamGenerate } });
+    expect((await hone(['generate', 'hi', '-n', '2'])).stdout).toBe('[1] first\n\n[2] second\n\n');
+  });
+
+  it('says in plain words that the time given was too short', async () => {
+    await start({ generation: { StreamGenerate: () => undefined } });
+    const run = await hone(['generate', 'hi', '--timeout', '0.2']);
+    expect(run).toMatchObject({ code: 3, stdout: '' });
+    expect(run.stderr).toBe(
+      'hone: the answer did not come in time: the deadline has passed\nGive it more time with --timeout.\n',
+    );
+  });
+
+  it('ends without a complaint when its reader has had enough', async () => {
+    await start({ generation: { StreamGenerate: stream } });
+    const env = { ...process.env, HONE_ADDRESS: server?.address };
+    const child = spawn(process.execPath, [main, 'generate', 'hi', '--json'], { env, stdio: 'pipe' });
+    child.stdout.destroy();
+    let stderr = '';
+    child.stderr.on('data', (piece: Buffer) => {
+      stderr += piece;
+    });
+    expect(await new Promise((resolve) => child.once('close', resolve))).toBe(0);
+    expect(stderr).toBe('');
   });
 
   it('writes one event a line with --json', async () => {
@@ -178,7 +213,7 @@ describe('hone versions', () => {
       state: number === 2 ? 'VERSION_STATE_LIVE' : 'VERSION_STATE_RETIRED',
       origin: 'VERSION_ORIGIN_LEARNED',
       adapterDigest: 'abcdef0123456789',
-      metrics: { meanReward: 0.5 + number / 100 },
+      metrics: { rank: 8, scale: 2, steps: 12 * number, mean_reward: 0.5 + number / 100, kl: number },
     }));
     const ListVersions = (call: ServerUnaryCall<{ pageToken: string }, object>, done: sendUnaryData<object>): void => {
       const from = Number(call.request.pageToken);
@@ -187,8 +222,9 @@ describe('hone versions', () => {
     await start({ versions: { ListVersions } });
     const table = await hone(['versions']);
     expect(table.stdout.trim().split('\n')).toHaveLength(4);
-    expect(table.stdout).toMatch(/2\s+live\s+learned.*abcdef012345\s+0\.52/);
+    expect(table.stdout).toMatch(/^version .* adapter\s+steps\s+scores\s+reward\s+KL\s+loss$/m);
+    expect(table.stdout).toMatch(/2\s+live\s+learned.*abcdef012345\s+24\s+0\.52\s+2$/m);
     const json = await hone(['versions', '--json', '--limit', '1']);
-    expect(lines(json.stdout)).toMatchObject([{ number: 2, state: 'live', metrics: { meanReward: 0.52 } }]);
+    expect(lines(json.stdout)).toMatchObject([{ number: 2, state: 'live', metrics: { mean_reward: 0.52 } }]);
   });
 });

@@ -99,7 +99,7 @@ test('a round of scores becomes a candidate that does better, and the next round
   const { runner, engine, events, until } = startRunner(directory, experience);
   await until((event) => event.type === 'ready');
   await experience.add(round(1));
-  runner.handle({ type: 'changed', sequence: experience.reader.lastSequence() });
+  runner.handle({ type: 'changed' });
   const first = await until(isCandidate);
   const [best = 0, , worst = 0] = await adapterProbabilities(engine, first.directory);
   expect(best).toBeGreaterThan(0.4);
@@ -109,7 +109,7 @@ test('a round of scores becomes a candidate that does better, and the next round
 
   const heard = events.length;
   await experience.add(round(2));
-  runner.handle({ type: 'changed', sequence: experience.reader.lastSequence() });
+  runner.handle({ type: 'changed' });
   const second = await until(isCandidate, heard);
   const [better = 0] = await adapterProbabilities(engine, second.directory);
   expect(better).toBeGreaterThan(best);
@@ -121,7 +121,7 @@ test('too few scores start nothing, however often the store changes', async () =
   const experience = await openExperience(directory);
   const { runner, engine, stop } = startRunner(directory, experience);
   await experience.add(round(1).slice(0, 11));
-  runner.handle({ type: 'changed', sequence: experience.reader.lastSequence() });
+  runner.handle({ type: 'changed' });
   await stop();
   expect(engine.batches).toEqual([]);
 });
@@ -137,13 +137,13 @@ test('the version log takes the candidate over, and the learner goes on from its
   });
   onTestFinished(() => versions.close());
   await experience.add(round(1));
-  runner.handle({ type: 'changed', sequence: 0 });
+  runner.handle({ type: 'changed' });
   const candidate = await until(isCandidate);
   const { number } = await versions.promote((await versions.adopt(candidate)).number);
   runner.handle({ type: 'live', version: number, adapterPath: versions.adapterPath(number), rolledBack: false });
   const heard = events.length;
   await experience.add(round(2));
-  runner.handle({ type: 'changed', sequence: 0 });
+  runner.handle({ type: 'changed' });
   const next = await until(isCandidate, heard);
   expect(next.parent).toBe(1);
   expect(next.metrics.steps).toBe(16);
@@ -152,7 +152,7 @@ test('the version log takes the candidate over, and the learner goes on from its
   runner.handle({ type: 'live', version: 2, adapterPath: null, rolledBack: true });
   await until(isIdle, back);
   await experience.add(round(3));
-  runner.handle({ type: 'changed', sequence: 0 });
+  runner.handle({ type: 'changed' });
   const after = await until(isCandidate, back);
   expect(after.parent).toBe(2);
   const [best = 0] = await adapterProbabilities(engine, after.directory);
@@ -166,7 +166,7 @@ test('a learner that is stopped in the middle of a round goes on in the middle o
   const experience = await openExperience(directory);
   const first = startRunner(directory, experience);
   await experience.add(round(1, 40).slice(0, 120));
-  first.runner.handle({ type: 'changed', sequence: 0 });
+  first.runner.handle({ type: 'changed' });
   await first.until((event) => event.type === 'progress' && event.progress.state === 'training');
   await first.stop();
   const done = first.engine.batches.length;
@@ -193,7 +193,7 @@ test('a head that is not made of the checkpoint replaces its weights', async () 
   const experience = await openExperience(directory);
   const first = startRunner(join(directory, 'learner'), experience);
   await experience.add(round(1));
-  first.runner.handle({ type: 'changed', sequence: 0 });
+  first.runner.handle({ type: 'changed' });
   const candidate = await first.until(isCandidate);
   const versions = await openVersionLog({
     directory: join(directory, 'versions'),
@@ -208,7 +208,7 @@ test('a head that is not made of the checkpoint replaces its weights', async () 
   const second = startRunner(join(directory, 'learner'), experience, { liveVersion: 2, adapterPath: null });
   await second.until((event) => event.type === 'ready');
   await experience.add(round(2));
-  second.runner.handle({ type: 'changed', sequence: 0 });
+  second.runner.handle({ type: 'changed' });
   const next = await second.until(isCandidate);
   expect(next.metrics).toMatchObject({ rounds: 2, steps: 16 });
   const [best = 0] = await adapterProbabilities(second.engine, next.directory);
@@ -233,7 +233,7 @@ test('gradients that are not finite are counted and yield no candidate', async (
   engine.poisoned = true;
   await until((event) => event.type === 'ready');
   await experience.add(round(1));
-  runner.handle({ type: 'changed', sequence: 0 });
+  runner.handle({ type: 'changed' });
   const report = await until((event) => event.type === 'progress' && event.progress.rounds === 1);
   expect(report).toMatchObject({ progress: { steps: 8, droppedSteps: 8 } });
   expect(events.some(isCandidate)).toBe(false);
@@ -244,12 +244,12 @@ test('a rollback that a learner did not live to see gives up what it had offered
   const experience = await openExperience(directory);
   const first = startRunner(join(directory, 'learner'), experience);
   await experience.add(round(1));
-  first.runner.handle({ type: 'changed', sequence: 0 });
+  first.runner.handle({ type: 'changed' });
   const candidate = await first.until(isCandidate);
   const { adapter } = await readAdapter(candidate.directory);
   const from = first.events.length;
   await experience.add(round(2));
-  first.runner.handle({ type: 'changed', sequence: 0 });
+  first.runner.handle({ type: 'changed' });
   await first.until(isCandidate, from);
   await first.stop();
 
@@ -267,7 +267,7 @@ test('a rollback that a learner did not live to see gives up what it had offered
   // Under the same head, what was learned since goes on.
   const third = startRunner(join(directory, 'learner'), experience, { ...head, adapterPath });
   await experience.add(round(3));
-  third.runner.handle({ type: 'changed', sequence: 0 });
+  third.runner.handle({ type: 'changed' });
   await third.until(isCandidate);
   await third.stop();
   const learned = await parameters();
