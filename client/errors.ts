@@ -61,7 +61,7 @@ export class HoneClientError extends Error {
     if (thrown instanceof HoneClientError) return thrown;
     if (isServiceError(thrown)) {
       const details = thrown.metadata === undefined ? undefined : readDetails(thrown.metadata);
-      return create(thrown.code, details?.message || thrown.details || thrown.message, details, thrown);
+      return create(thrown.code, details?.message || describe(thrown), details, thrown);
     }
     const message = thrown instanceof Error ? thrown.message : String(thrown);
     return new HoneClientError(message, { code: 'UNKNOWN', status: 'UNKNOWN', cause: thrown });
@@ -101,6 +101,12 @@ function readDetails(metadata: Metadata): Status__Output | undefined {
     // Details of another make are no reason to lose the status itself.
     return undefined;
   }
+}
+
+/** Words for what did not come from a Hone server; the gRPC library’s own stay in the cause. */
+function describe({ code, details, message }: ServiceError): string {
+  if (code === status.DEADLINE_EXCEEDED) return 'the answer did not come in time: the deadline has passed';
+  return details || message;
 }
 
 function isServiceError(thrown: unknown): thrown is ServiceError {

@@ -4,7 +4,7 @@
 // milliseconds, far below 2^53. Enums are their names. The loaders in server/ and client/ use the same options.
 
 import { createHash } from 'node:crypto';
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { fail, root, runNode, say } from './project.mjs';
@@ -56,7 +56,8 @@ export async function build(force = false) {
   rmSync(join(root, 'dist'), { recursive: true, force: true });
   const code = await runNode(join(root, 'node_modules/typescript/bin/tsc'), ['-p', '.']);
   if (code !== 0) fail('the compiler found errors: see above.');
-  mkdirSync(join(root, 'dist'), { recursive: true });
+  // npm makes the command executable when it links it, which it does once; the compiler has just written the file anew.
+  chmodSync(join(root, 'dist/client/cli/main.js'), 0o755);
   writeFileSync(stampPath, stamp);
   say(`built in ${((Date.now() - started) / 1000).toFixed(1)} s`);
 }

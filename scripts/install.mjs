@@ -60,7 +60,12 @@ export async function install() {
   const started = Date.now();
   const progress = setInterval(() => say(`  ${secondsSince(started)} s: ${describeProgress()}`), 10_000);
   const headers = process.env.npm_config_nodedir === undefined ? findHeaders() : undefined;
-  const env = { ONNXRUNTIME_NODE_INSTALL: 'skip', ...(headers === undefined ? {} : { npm_config_nodedir: headers }) };
+  // JOBS is for node-gyp: the native part compiles on all cores.
+  const env = {
+    ONNXRUNTIME_NODE_INSTALL: 'skip',
+    JOBS: 'max',
+    ...(headers === undefined ? {} : { npm_config_nodedir: headers }),
+  };
   const args = ['ci', '--include=dev', '--no-audit', '--no-fund', '--no-update-notifier', '--loglevel=error'];
   // `npm start` tells where npm itself lies; that works where `npm` is a shell script that spawn cannot start.
   const npm = process.env.npm_execpath;

@@ -5,6 +5,7 @@
  * Exit codes: 0 stopped, 1 failed (starting it again may help), 78 cannot run as it was asked to.
  */
 
+import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import pino from 'pino';
 import { HoneError } from '../src/errors.js';
 import { readOptions, type ServerOptions, usage } from './options.js';
@@ -26,11 +27,15 @@ const lasting = new Set([
 ]);
 
 async function main(): Promise<void> {
+  // The gRPC library writes lines of its own to standard error; what matters of them is in the errors it gives.
+  if (process.env.GRPC_VERBOSITY === undefined) setLogVerbosity(logVerbosity.NONE);
   const options = readOptions(process.argv.slice(2), process.env);
   if (options === undefined) {
     process.stdout.write(usage);
     return;
   }
+  // Whatever this process and the learner write is for their user alone.
+  process.umask(0o077);
   const log = pino({ level: options.logLevel, base: { pid: process.pid } }, pino.destination({ dest: 2, sync: true }));
   let stopping = false;
   let server: RunningServer | undefined;

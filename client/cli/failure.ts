@@ -1,6 +1,7 @@
 /** What the command says, and with which code it ends, when something failed. */
 
 import type { GrpcStatus, HoneClientError } from '../errors.js';
+import { commandName } from './output.js';
 
 /** Exit codes of the `hone` command. */
 export const exitCodes = { ok: 0, failed: 1, usage: 2, unavailable: 3, refused: 4, interrupted: 130 } as const;
@@ -30,13 +31,16 @@ const codesByStatus: Partial<Record<GrpcStatus, number>> = {
   CANCELLED: exitCodes.interrupted,
 };
 
+const hone = commandName();
+
 const nextSteps: Partial<Record<string, string>> = {
-  UNAVAILABLE: 'Start a server with `hone serve` (in a clone: npm start), or name one with --address or HONE_ADDRESS.',
+  UNAVAILABLE: `Start a server with \`${hone} serve\` (in a clone: npm start), or name one with --address or HONE_ADDRESS.`,
+  DEADLINE_EXCEEDED: 'Give it more time with --timeout.',
   DRAINING: 'The server is stopping; try again when it is back.',
   QUEUE_FULL: 'The server is busy; try again in a moment.',
   UNAUTHENTICATED: 'Give the server\u2019s token with --token-file or HONE_TOKEN.',
-  GENERATION_NOT_FOUND: '`hone generate` prints the id of each generation at its end.',
-  VERSION_NOT_FOUND: '`hone versions` lists those there are.',
+  GENERATION_NOT_FOUND: `\`${hone} generate\` prints the id of each generation at its end.`,
+  VERSION_NOT_FOUND: `\`${hone} versions\` lists those there are.`,
   LEARNER_OFF: 'Start the server with --learner on.',
 };
 

@@ -20,7 +20,7 @@ export function addConnectionFlags(command: Command): Command {
     .option('--address <host:port>', 'where the server listens (HONE_ADDRESS; default 127.0.0.1:50051)')
     .option('--token-file <path>', 'file that holds the bearer token (or HONE_TOKEN holds it)')
     .option('--tls [ca]', 'use TLS, trusting the authorities of this PEM file or of the system')
-    .option('--timeout <seconds>', 'give up after so long (default 60; streams: never)', parseNumber)
+    .option('--timeout <seconds>', 'give up after so long (default 60; streams: never)', parseSeconds)
     .option('--json', 'print JSON, one value per line');
 }
 
@@ -59,6 +59,13 @@ export async function withClient<T>(
 export function parseNumber(text: string): number {
   const value = Number(text);
   if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('It must be a number.');
+  return value;
+}
+
+/** A positive number of seconds, for commander. */
+function parseSeconds(text: string): number {
+  const value = parseNumber(text);
+  if (value <= 0) throw new InvalidArgumentError('It must be more than 0.');
   return value;
 }
 

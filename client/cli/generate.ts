@@ -11,7 +11,7 @@ import {
   parseNumber,
   withClient,
 } from './flags.js';
-import { print, printJson, remark } from './output.js';
+import { commandName, print, printJson, remark } from './output.js';
 
 interface GenerateFlags extends ConnectionFlags {
   readonly raw?: boolean;
@@ -46,9 +46,9 @@ export function addGenerateCommand(program: Command): void {
     .argument('[prompt]', 'the text; read from standard input when absent or -')
     .option('--raw', 'continue the text as it stands, without the model\u2019s chat template')
     .option('--system <text>', 'instructions that come before the prompt')
-    .option('-n, --n <count>', 'how many candidates', parseInteger)
-    .option('--max-tokens <count>', 'longest completion', parseInteger)
-    .option('--temperature <number>', '0 is greedy', parseNumber)
+    .option('-n, --n <count>', 'how many candidates (default: 1)', parseInteger)
+    .option('--max-tokens <count>', 'longest completion (default: 128)', parseInteger)
+    .option('--temperature <number>', '0 is greedy (default: 1)', parseNumber)
     .option('--top-p <number>', 'sample from the likeliest tokens with this much probability', parseNumber)
     .option('--top-k <count>', 'sample from so many likeliest tokens', parseInteger)
     .option(
@@ -72,7 +72,7 @@ export function addGenerateCommand(program: Command): void {
     await withClient(flags, async (client, signal) => {
       const timeout = flags.timeout === undefined ? {} : { timeoutMs: flags.timeout * 1000 };
       const events = client.stream(toRequest(text, flags), { signal, ...timeout });
-      await (flags.json ? printEvents(events) : printText(events, flags.store));
+      await (flags.json ? printEvents(events) : printText(events, flags));
     });
   });
 }
@@ -97,32 +97,33 @@ async function printEvents(events: AsyncIterable<GenerateEvent>): Promise<void> 
   for await (const event of events) printJson(event);
 }
 
-/** A single candidate is written as it comes; several are written one after the other as they end. */
-async function printText(events: AsyncIterable<GenerateEvent>, stored: boolean): Promise<void> {
+/** A single candidate is written as it comes; several are written in their order, each once those before it have ended. */
+async function printText(events: AsyncIterable<GenerateEvent>, { store, address }: GenerateFlags): Promise<void> {
   const texts: string[] = [];
+  const ended = new Set<number>();
   let ids: readonly string[] = [];
   let version = 0;
-  let firstTokenAt = 0;
+  let printed = 0;
+  const started = performance.now();
   for await (const event of events) {
     if (event.type === 'started') {
       ids = event.generationIds;
       version = event.version;
     } else if (event.type === 'chunk') {
-      firstTokenAt ||= performance.now();
       if (ids.length === 1) process.stdout.write(event.text);
       else texts[event.index] = (texts[event.index] ?? '') + event.text;
     } else if (event.type === 'finished') {
+      ended.add(event.index);
       if (ids.length === 1) print('');
-      else print(`[${event.index + 1}] ${texts[event.index] ?? ''}`, '');
+      else for (; ended.has(printed); printed++) print(`[${printed + 1}] ${texts[printed] ?? ''}`, '');
       if (event.reason !== 'stop') remark(`candidate ${event.index + 1} ended by ${event.reason}`);
     } else {
-      const seconds = (performance.now() - firstTokenAt) / 1000;
-      remark(
-        `\nversion ${version}, ${event.completionTokens} tokens, ${Math.round(event.completionTokens / seconds)} tokens/s`,
-      );
+      const rate = Math.round((1000 * event.completionTokens) / (performance.now() - started));
+      remark(`\nversion ${version}, ${event.completionTokens} tokens, ${rate} tokens/s`);
     }
   }
-  if (!stored) return;
+  if (!store) return;
   for (const [index, id] of ids.entries()) remark(`${ids.length === 1 ? 'generation' : `[${index + 1}]`} ${id}`);
-  remark(`Say how good it was, from 0 to 1: hone feedback ${ids[0]} 0.8`);
+  const where = address === undefined ? '' : ` --address ${address}`;
+  remark(`Say how good it was, from 0 to 1: ${commandName()} feedback${where} ${ids[0]} 0.8`);
 }

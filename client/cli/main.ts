@@ -30,7 +30,7 @@ Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no server or it cannot answer now
 
 A first round:
   hone serve                          start a server (leave it running)
-  hone generate "My flatmate ..."     ask it; it prints a generation id
+  hone generate "My nephew ..."       ask it; it prints a generation id
   hone feedback <id> 0.8              say how good that was
   hone status                         watch it learn`,
   );
@@ -42,6 +42,12 @@ addStatusCommand(program);
 addVersionsCommand(program);
 addRollbackCommand(program);
 addDemoCommand(program);
+
+// `hone versions | head -1`: whoever reads has enough, which is no failure. A server goes on without a reader.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+  if (process.argv[2] !== 'serve') process.exit(exitCodes.ok);
+});
 
 try {
   await program.parseAsync();

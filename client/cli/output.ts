@@ -15,6 +15,11 @@ export function remark(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
+/** How the user can call this command again: not on the path where npm or npx started it. */
+export function commandName(): string {
+  return process.env.npm_lifecycle_event === undefined ? 'hone' : 'npx hone';
+}
+
 /** Columns as wide as their widest cell; numbers to the right. */
 export function formatTable(header: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
@@ -30,6 +35,11 @@ export function formatTable(header: readonly string[], rows: readonly (readonly 
 /** A figure with few digits; nothing where there is none. */
 export function formatNumber(value: number | undefined, digits = 3): string {
   return value === undefined ? '' : String(Number(value.toPrecision(digits)));
+}
+
+/** A figure for a column: always as many decimals, zero without a sign; nothing where there is none. */
+export function formatFixed(value: number | undefined, decimals: number): string {
+  return value === undefined ? '' : value.toFixed(decimals).replace(/^-(?=[0.]+$)/, '');
 }
 
 /** The start of a digest: enough to tell two apart. */

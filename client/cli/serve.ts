@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { type Command, Option } from 'commander';
 import { UsageError } from './failure.js';
 import { parseCount, parseNumber, readText } from './flags.js';
-import { print, printJson, remark } from './output.js';
+import { commandName, print, printJson, remark } from './output.js';
 import { type ServerReady, Supervisor } from './supervisor.js';
 
 interface ServeFlags {
@@ -30,7 +30,12 @@ export function addServeCommand(program: Command): void {
     .command('serve')
     .summary('run the server')
     .description('Serves a policy over gRPC and learns from the scores that come back. Ctrl-C stops it gracefully.')
-    .option('--package <folder>', 'the model, in Hugging Face layout with onnx/model.onnx', defaultPackage)
+    .addOption(
+      new Option('--package <folder>', 'the model, in Hugging Face layout with onnx/model.onnx').default(
+        defaultPackage,
+        'the one that comes with Hone',
+      ),
+    )
     .option('--data <folder>', 'where generations, scores and versions are kept', 'data')
     .option('--host <address>', 'address to listen on; others than loopback need a token', '127.0.0.1')
     .option('--port <number>', 'port to listen on; 0 takes a free one', parseCount, 50051)
@@ -40,7 +45,11 @@ export function addServeCommand(program: Command): void {
     .addOption(new Option('--learner <state>', 'whether to learn').choices(['on', 'off']).default('on'))
     .option('--threads <count>', 'threads of the policy (default: 1)', parseCount)
     .option('--learner-threads <count>', 'threads of the learner (default: all cores but one)', parseCount)
-    .option('--max-live-versions <count>', 'versions that may serve at once while old requests end', parseCount)
+    .option(
+      '--max-live-versions <count>',
+      'versions that may serve at once while old requests end (default: 4)',
+      parseCount,
+    )
     .addOption(
       new Option('--log-level <level>', 'default: info; warn on a terminal').choices([
         'trace',
@@ -58,8 +67,8 @@ export function addServeCommand(program: Command): void {
     .option('--scores-per-round <count>', 'learner: new scored generations that start a round', parseCount)
     .option('--max-staleness <count>', 'learner: leave out generations so many versions old', parseCount)
     .option('--learner-settings <json>', 'learner: any of its settings, e.g. {"groupSize":8}')
-    .option('--max-open-requests <count>', 'requests that may run or wait at once', parseCount)
-    .option('--drain-grace-ms <count>', 'how long stopping waits for running requests', parseCount)
+    .option('--max-open-requests <count>', 'requests that may run or wait at once (default: 1024)', parseCount)
+    .option('--drain-grace-ms <count>', 'how long stopping waits for running requests (default: 10000)', parseCount)
     .option('--json', 'print one line of JSON when the server is ready')
     .action(async (flags: ServeFlags) => {
       process.exitCode = await serve(flags);
@@ -120,7 +129,7 @@ function toArguments(flags: Omit<ServeFlags, 'authToken' | 'authTokenFile' | 'js
 
 function announce(ready: ServerReady): void {
   const address = ready.address === '127.0.0.1:50051' ? '' : ` --address ${ready.address}`;
-  const hone = process.env.npm_lifecycle_event === undefined ? 'hone' : 'npx hone';
+  const hone = commandName();
   print(
     '',
     `  Hone serves ${ready.package}, version ${ready.version}, at ${ready.address}`,
@@ -128,7 +137,7 @@ function announce(ready: ServerReady): void {
     `  learner  ${ready.learner ? 'on' : 'off'}`,
     '',
     '  Try, in another terminal:',
-    `    ${hone} generate${address} "My flatmate never does the dishes. What should I do?"`,
+    `    ${hone} generate${address} "My nephew keeps losing my coat. It started ten weeks ago. Would it be wrong to set some rules?"`,
     `    ${hone} feedback${address} <generation id> 0.8`,
     `    ${hone} status${address} --watch`,
     '',

@@ -3,7 +3,7 @@
 import type { Command } from 'commander';
 import type { Version } from '../types.js';
 import { addConnectionFlags, type ConnectionFlags, parseCount, withClient } from './flags.js';
-import { formatDigest, formatNumber, formatTable, formatTime, print, printJson } from './output.js';
+import { formatDigest, formatFixed, formatTable, formatTime, print, printJson } from './output.js';
 
 interface VersionsFlags extends ConnectionFlags {
   readonly limit: number;
@@ -14,7 +14,9 @@ export function addVersionsCommand(program: Command): void {
   const command = program
     .command('versions')
     .summary('list the versions of the policy')
-    .description('Lists the versions of the policy, newest first.')
+    .description(
+      'Lists the versions of the policy, newest first. Steps and scores count from the first version on; reward, KL and loss are those of the round that made the version. --json gives all figures.',
+    )
     .option('--limit <count>', 'at most so many; 0 is all', parseCount, 20);
   addConnectionFlags(command).action(async (flags: VersionsFlags) => {
     await withClient(flags, async (client, signal) => {
@@ -30,9 +32,17 @@ export function addVersionsCommand(program: Command): void {
   });
 }
 
-/** A table of versions, with the figures that the learner gave all of them. */
+/** What the table shows of a version's metrics: title, name and decimals. All of them are in the JSON. */
+const columns = [
+  ['steps', 'steps', 0],
+  ['scores', 'scores_seen', 0],
+  ['reward', 'mean_reward', 3],
+  ['KL', 'kl', 2],
+  ['loss', 'loss', 3],
+] as const;
+
+/** A table of versions, with the figures that the learner gave of their making. */
 export function describeVersions(versions: readonly Version[]): string[] {
-  const names = [...new Set(versions.flatMap(({ metrics }) => Object.keys(metrics)))].slice(0, 6);
   const rows = versions.map((version) => [
     String(version.number),
     version.state,
@@ -40,7 +50,10 @@ export function describeVersions(versions: readonly Version[]): string[] {
     version.parent === undefined ? '' : String(version.parent),
     formatTime(version.createdAtMs),
     formatDigest(version.adapterDigest),
-    ...names.map((name) => formatNumber(version.metrics[name])),
+    ...columns.map(([, name, decimals]) => formatFixed(version.metrics[name], decimals)),
   ]);
-  return formatTable(['version', 'state', 'origin', 'parent', 'made', 'adapter', ...names], rows);
+  return formatTable(
+    ['version', 'state', 'origin', 'parent', 'made', 'adapter', ...columns.map(([title]) => title)],
+    rows,
+  );
 }

@@ -86,9 +86,14 @@ function bind(server: Server, host: string, port: number): Promise<number> {
   return new Promise((resolve, reject) => {
     server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) => {
       if (error === null) resolve(bound);
-      else reject(new HoneError('INVALID_OPTIONS', `cannot listen on ${address}: ${error.message}`, { cause: error }));
+      else reject(new HoneError('INVALID_OPTIONS', describeBindFailure(address, error.message), { cause: error }));
     });
   });
+}
+
+function describeBindFailure(address: string, message: string): string {
+  if (!message.includes('EADDRINUSE')) return `cannot listen on ${address}: ${message}`;
+  return `cannot listen on ${address}: another program does; stop it or choose another port with --port (0 takes a free one)`;
 }
 
 async function shutDown(server: Server, served: Promise<void>): Promise<void> {

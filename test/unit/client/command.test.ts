@@ -213,7 +213,7 @@ describe('hone versions', () => {
       state: number === 2 ? 'VERSION_STATE_LIVE' : 'VERSION_STATE_RETIRED',
       origin: 'VERSION_ORIGIN_LEARNED',
       adapterDigest: 'abcdef0123456789',
-      metrics: { rank: 8, scale: 2, steps: 12 * number, mean_reward: 0.5 + number / 100, kl: number },
+      metrics: { rank: 8, scale: 2, steps: 600 * number, mean_reward: 0.5 + number / 100, kl: number - 0.001 },
     }));
     const ListVersions = (call: ServerUnaryCall<{ pageToken: string }, object>, done: sendUnaryData<object>): void => {
       const from = Number(call.request.pageToken);
@@ -223,7 +223,8 @@ describe('hone versions', () => {
     const table = await hone(['versions']);
     expect(table.stdout.trim().split('\n')).toHaveLength(4);
     expect(table.stdout).toMatch(/^version .* adapter\s+steps\s+scores\s+reward\s+KL\s+loss$/m);
-    expect(table.stdout).toMatch(/2\s+live\s+learned.*abcdef012345\s+24\s+0\.52\s+2$/m);
+    expect(table.stdout).toMatch(/^ +0 .* 0\.500\s+0\.00$/m);
+    expect(table.stdout).toMatch(/2\s+live\s+learned.*abcdef012345\s+1200\s+0\.520\s+2\.00$/m);
     const json = await hone(['versions', '--json', '--limit', '1']);
     expect(lines(json.stdout)).toMatchObject([{ number: 2, state: 'live', metrics: { mean_reward: 0.52 } }]);
   });
