@@ -36,6 +36,7 @@ export type Method<In, Out> = Pick<
 export class Calls {
   readonly #connection: Client;
   readonly #defaults: CallDefaults;
+  #closed = false;
 
   constructor(connection: Client, defaults: CallDefaults) {
     this.#connection = connection;
@@ -70,7 +71,7 @@ export class Calls {
         return;
       }
       const onAbort = (): void => call.cancel();
-      const call = this.#connection.makeUnaryRequest(
+      const call = this.#openConnection().makeUnaryRequest(
         path,
         requestSerialize,
         responseDeserialize,
@@ -107,7 +108,7 @@ export class Calls {
     for (;;) {
       if (signal?.aborted) throw cancelled(signal);
       let begun = false;
-      const call = this.#connection.makeServerStreamRequest(
+      const call = this.#openConnection().makeServerStreamRequest(
         path,
         requestSerialize,
         responseDeserialize,
@@ -140,7 +141,7 @@ export class Calls {
   /** Opens a call that streams both ways. */
   duplexStream<In, Out>(method: Method<In, Out>, options: CallOptions): ClientDuplexStream<In, Out> {
     const { signal } = options;
-    const call = this.#connection.makeBidiStreamRequest(
+    const call = this.#openConnection().makeBidiStreamRequest(
       method.path,
       method.requestSerialize,
       method.responseDeserialize,
@@ -161,7 +162,13 @@ export class Calls {
 
   /** Cuts what runs and closes the connection. */
   close(): void {
+    this.#closed = true;
     this.#connection.close();
+  }
+
+  #openConnection(): Client {
+    if (!this.#closed) return this.#connection;
+    throw new HoneClientError('the client is closed: connect again', { code: 'CANCELLED', status: 'CANCELLED' });
   }
 
   #streamOptions(options: CallOptions): { readonly deadline?: number } {

@@ -3,6 +3,7 @@
 import { randomInt } from 'node:crypto';
 import { z } from 'zod';
 import { HoneError } from '../errors.js';
+import { type LearnerReport, nothingLearned } from '../learner/report.js';
 import type { LearnerEvent } from '../learner/types.js';
 import type { Package } from '../package/types.js';
 import type { Policy } from '../policy/types.js';
@@ -20,7 +21,6 @@ import type {
   AgentStatus,
   GenerateInput,
   Learner,
-  LearnerReport,
   LoopEvent,
   ScoreInput,
   ScoreResult,
@@ -277,18 +277,4 @@ class LoopAgent implements Agent {
   }
 }
 
-const learnerOff: LearnerReport = {
-  state: 'off',
-  steps: 0,
-  droppedSteps: 0,
-  rounds: 0,
-  scoresSeen: 0,
-  lastSequence: 0,
-  loss: null,
-  meanReward: null,
-  kl: null,
-  belowMeanH: null,
-  gradientNorm: null,
-  stepMs: null,
-  restarts: 0,
-};
+const learnerOff: LearnerReport = { ...nothingLearned, state: 'off', restarts: 0 };

@@ -1,7 +1,8 @@
 /** The agent's words: what the doors may ask of the loop and what it answers. No transport is known here. */
 
 import type { HoneError } from '../errors.js';
-import type { LearnerEvent, LearnerProgress } from '../learner/types.js';
+import type { LearnerReport } from '../learner/report.js';
+import type { LearnerEvent } from '../learner/types.js';
 import type { FinishReason, PolicyStats, SwapReport, TopLogprob } from '../policy/types.js';
 import type { Generation, ReplayStats, Score } from '../replay/types.js';
 import type { Version } from '../versions/types.js';
@@ -126,12 +127,6 @@ export interface WatchOptions {
   readonly types?: readonly LoopEventType[] | undefined;
 }
 
-/** The learner as callers see it; `paused` is the admin's doing. */
-export interface LearnerReport extends Omit<LearnerProgress, 'state'> {
-  readonly state: LearnerProgress['state'] | 'paused';
-  readonly restarts: number;
-}
-
 /** One snapshot of everything. */
 export interface AgentStatus {
   readonly packageName: string;
@@ -164,6 +159,8 @@ export interface StoredGeneration {
   readonly generation: Generation;
   readonly scores: readonly Score[];
 }
+
+export type { LearnerReport };
 
 /** The learner process as the agent holds it. */
 export interface Learner {

@@ -10,7 +10,8 @@ export {
   trainingProbeSizes,
 } from './onnx-engine.js';
 export { type PackedRows, packRows } from './packing.js';
+export { type LearnerReport, nothingLearned } from './report.js';
 export { checkLearnerSettings, type LearnerSettingsInput } from './settings.js';
-export { type LearnerOptions, LearnerSupervisor, type SupervisorReport, startLearner } from './supervisor.js';
+export { type LearnerOptions, LearnerSupervisor, startLearner } from './supervisor.js';
 export { tokenLogprobs, toTrainingGraph } from './training-graph.js';
 export type * from './types.js';

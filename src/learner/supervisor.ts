@@ -4,7 +4,8 @@
  */
 
 import { type ChildProcess, fork } from 'node:child_process';
-import type { LearnerCommand, LearnerEvent, LearnerProgress, LearnerStart, LearnerState } from './types.js';
+import { type LearnerReport, nothingLearned } from './report.js';
+import type { LearnerCommand, LearnerEvent, LearnerStart, LearnerState } from './types.js';
 
 export interface LearnerOptions extends Omit<LearnerStart, 'type'> {
   /** Heap of the process; past it the process ends and is started again. Default 1024. */
@@ -15,13 +16,6 @@ export interface LearnerOptions extends Omit<LearnerStart, 'type'> {
   readonly maxRestartAfterMs?: number;
   /** How long stopping waits for the step in flight before the process is killed. Default 10 000. */
   readonly stopGraceMs?: number;
-}
-
-/** What the learner is doing, for status. */
-export interface SupervisorReport extends Omit<LearnerProgress, 'state'> {
-  readonly state: LearnerState | 'paused';
-  /** Times the process died and was started again. */
-  readonly restarts: number;
 }
 
 /** Starts the learner process. Its first `ready` event says that it waits for scores. */
@@ -42,19 +36,7 @@ export class LearnerSupervisor {
   #timer: NodeJS.Timeout | undefined;
   #state: LearnerState = 'starting';
   #wanted: 'running' | 'paused' | 'closed' = 'running';
-  #progress: Omit<LearnerProgress, 'state'> = {
-    steps: 0,
-    droppedSteps: 0,
-    rounds: 0,
-    scoresSeen: 0,
-    lastSequence: 0,
-    loss: null,
-    meanReward: null,
-    kl: null,
-    belowMeanH: null,
-    gradientNorm: null,
-    stepMs: null,
-  };
+  #progress = nothingLearned;
   #restarts = 0;
   #changed: 'told' | 'telling' | 'again' = 'told';
   #failuresInARow = 0;
@@ -71,7 +53,7 @@ export class LearnerSupervisor {
     return this.#child?.pid;
   }
 
-  report(): SupervisorReport {
+  report(): LearnerReport {
     const paused = this.#wanted === 'paused' && this.#state === 'off';
     return { ...this.#progress, state: paused ? 'paused' : this.#state, restarts: this.#restarts };
   }

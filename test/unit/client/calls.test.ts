@@ -69,6 +69,16 @@ describe('a failed call', () => {
     expect(await failure(client.generate({ prompt: 'x' }))).toMatchObject({ code: 'UNIMPLEMENTED' });
   });
 
+  it('after closing says that the client is closed', async () => {
+    const { address } = await start({});
+    const hone = await connect({ address });
+    hone.close();
+    const first = hone.stream({ prompt: 'hi' }).next();
+    for (const call of [hone.status(), first]) {
+      expect(await failure(call)).toMatchObject({ code: 'CANCELLED', message: 'the client is closed: connect again' });
+    }
+  });
+
   it('tells that nobody answers', async () => {
     const error = await failure(connect({ address: '127.0.0.1:1', connectTimeoutMs: 50 }));
     expect(error).toMatchObject({ code: 'UNAVAILABLE', message: 'no Hone server answers at 127.0.0.1:1' });

@@ -1,0 +1,24 @@
+/** What the learner is doing, as status shows it. */
+
+import type { LearnerProgress } from './types.js';
+
+export interface LearnerReport extends Omit<LearnerProgress, 'state'> {
+  readonly state: LearnerProgress['state'] | 'paused';
+  /** Times the process died and was started again. */
+  readonly restarts: number;
+}
+
+/** The figures of a learner that has done nothing yet. */
+export const nothingLearned: Omit<LearnerProgress, 'state'> = {
+  steps: 0,
+  droppedSteps: 0,
+  rounds: 0,
+  scoresSeen: 0,
+  lastSequence: 0,
+  loss: null,
+  meanReward: null,
+  kl: null,
+  belowMeanH: null,
+  gradientNorm: null,
+  stepMs: null,
+};
