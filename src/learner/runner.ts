@@ -74,6 +74,9 @@ export class LearnerRunner {
   /** Learns until it is told to stop; then the checkpoint is on disk. */
   async run(): Promise<void> {
     await this.#open();
+    // All that the store holds is known before the first report: figures of zero would look like a loss.
+    while (!this.#stopping && this.#buffer.sync(this.#options.reader, this.#liveVersion, pagesPerTurn))
+      await nextTurn();
     this.#options.send({ type: 'ready', pid: process.pid });
     this.#report('idle');
     while (!this.#stopping) {
