@@ -28,7 +28,7 @@ import type { Random } from './world/index.js';
 /**
  * Normal numbers: embeddings of deviation 0.05, matrices of 1/sqrt(fan-in), those that write into the residual stream by
  * 1/sqrt(2 layers) less. With GPT-2's 0.02, made for wider models, copying from the post had not begun after
- * 600 steps; so it has by 300.
+ * 600 steps; with these it has by 300.
  */
 export function initializeWeights(shape: DecoderShape, random: Random): Parameters {
   const normal = (): number => Math.sqrt(-2 * Math.log(1 - random.next())) * Math.cos(2 * Math.PI * random.next());
