@@ -117,7 +117,10 @@ async function train(encode: Encode): Promise<{ parameters: Parameters; curve: C
   const checkpointPath = join(work, 'checkpoint.safetensors');
   const checkpoint = await loadCheckpoint(checkpointPath);
   const parameters = checkpoint?.parameters ?? initializeWeights(recipe.shape, createRandom(1, 'weights'));
-  if (checkpoint) optimizer.restore(checkpoint.optimizer);
+  if (checkpoint) {
+    optimizer.restore(checkpoint.optimizer);
+    process.stderr.write(`going on from step ${optimizer.steps} of ${steps}\n`);
+  }
   const curve: CurvePoint[] = checkpoint?.curve ?? [];
   const trainer = await SupervisedTrainer.create(recipe.shape, parameters, Number(flags.threads));
   const heldOut = createBatch(encode, {

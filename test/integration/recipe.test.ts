@@ -4,6 +4,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import type { Readable } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { createEncoder, encodePrompt } from '../../models/recipe/data.js';
@@ -44,7 +46,10 @@ describe('npm run model:build -- --smoke', () => {
     await until(() => existsSync(join(`${halves}.building`, 'checkpoint.safetensors')), 'there is a checkpoint');
     first.kill('SIGKILL');
     await gone;
-    expect(await ended(build(halves))).toBe(0);
+    const second = build(halves);
+    const [code, remarks] = await Promise.all([ended(second), text(second.stderr as Readable)]);
+    expect(code).toBe(0);
+    expect(remarks).toMatch(/going on from step (4|8|12) of 12/);
     const model = (path: string): Buffer => readFileSync(join(path, 'onnx/model.onnx'));
     expect(model(halves).equals(model(whole))).toBe(true);
   });
@@ -66,8 +71,8 @@ describe('the default policy', () => {
       'tokenizer_config.json': json('tokenizer_config.json'),
       'special_tokens_map.json': json('special_tokens_map.json'),
     });
-    const { text } = createPost(7, 'held-out');
-    expect(tokenizer.encodeChat([{ role: 'user', content: text }])).toEqual(encodePrompt(encode, text));
+    const post = createPost(7, 'held-out').text;
+    expect(tokenizer.encodeChat([{ role: 'user', content: post }])).toEqual(encodePrompt(encode, post));
   });
 
   it('leaves both judges room: its summaries are neither bad nor good', async () => {
@@ -77,11 +82,11 @@ describe('the default policy', () => {
     const tone: number[] = [];
     await Promise.all(
       Array.from({ length: 64 }, async (_, i) => {
-        const { text } = createPost(800_000 + i, 'held-out');
-        const messages = [{ role: 'user', content: text } as const];
+        const post = createPost(800_000 + i, 'held-out').text;
+        const messages = [{ role: 'user', content: post } as const];
         for (const candidate of (await client.generate({ messages, n: 4, seed: i })).candidates) {
-          facts.push(judgeFacts(text, candidate.text));
-          tone.push(judgeTone(text, candidate.text));
+          facts.push(judgeFacts(post, candidate.text));
+          tone.push(judgeTone(post, candidate.text));
         }
       }),
     );
