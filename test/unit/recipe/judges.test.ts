@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { createExample } from '../../../models/recipe/corpus.js';
 import judgeFacts from '../../../models/recipe/judges/facts.js';
 import judgeTone from '../../../models/recipe/judges/tone.js';
 import {
@@ -9,6 +8,7 @@ import {
   createSummary,
   mixedQuality,
 } from '../../../models/recipe/world/index.js';
+import { createExample } from '../../support/examples.js';
 
 const posts = Array.from({ length: 200 }, (_, seed) => createPost(seed, 'held-out'));
 const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;

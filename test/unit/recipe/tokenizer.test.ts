@@ -1,7 +1,6 @@
 import { Template } from '@huggingface/jinja';
 import { Tokenizer } from '@huggingface/tokenizers';
 import { describe, expect, it } from 'vitest';
-import { createExample } from '../../../models/recipe/corpus.js';
 import {
   byteAlphabet,
   chatTemplate,
@@ -11,6 +10,7 @@ import {
   trainTokenizer,
   vocabularySize,
 } from '../../../models/recipe/tokenizer/index.js';
+import { createExample } from '../../support/examples.js';
 
 const files = tokenizerFiles(trainTokenizer(), 512);
 // Through JSON, as a model folder stores them.

@@ -1,5 +1,4 @@
 import { describe, expect, it } from 'vitest';
-import { createExample, formatExamples } from '../../../models/recipe/corpus.js';
 import { domainNames, domains, peopleOf } from '../../../models/recipe/world/domains.js';
 import {
   createPerfectSummary,
@@ -15,6 +14,7 @@ import {
 } from '../../../models/recipe/world/index.js';
 import * as postPhrases from '../../../models/recipe/world/phrases.js';
 import * as summaryPhrases from '../../../models/recipe/world/summary-phrases.js';
+import { createExample, formatExamples } from '../../support/examples.js';
 
 const seeds = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 

@@ -1,5 +1,5 @@
-/** The examples that the default policy learns from: a post as the user's message, a summary of mixed quality as the answer. */
-import { createPost, createRandom, createSummary, type Post, type Split } from './world/index.js';
+/** Posts of the world with summaries of mixed quality, for tests of the recipe. */
+import { createPost, createRandom, createSummary, type Post, type Split } from '../../models/recipe/world/index.js';
 
 /** One example of supervised training. */
 export interface Example {
