@@ -3,21 +3,20 @@
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import { HoneError } from '../errors.js';
 import { createSession, readModel } from '../onnx/index.js';
-import type { AdapterTarget } from '../versions/types.js';
-import { type DecodeGraph, newName, pastName, toDecodeGraph } from './decode-graph.js';
+import type { Adapter, AdapterTarget } from '../versions/types.js';
+import { newKeyValues, pastName } from './cached-attention.js';
+import { type DecodeGraph, toDecodeGraph } from './decode-graph.js';
 import type { CacheShape, KvCache, Prefix } from './kv-cache.js';
-
-/** Adapter tensors by graph input name. */
-export type AdapterFeeds = Readonly<Record<string, Tensor>>;
+import { type AdapterFeeds, type PackedLinear, packAdapter } from './packed-linears.js';
 
 export interface DecoderOptions {
   /** Path of the package's `onnx/model.onnx`. */
   readonly modelPath: string;
   readonly contextLength: number;
-  /** `lora_alpha / r` of every adapter that will be fed. */
-  readonly scale: number;
   readonly threads: number;
   readonly spin: boolean;
+  /** Whether linear layers take adapters. Default true; without, only the base is served and a step does less. */
+  readonly adapters?: boolean;
 }
 
 /** Logits of a step and where each row's begin; they are the binding's own memory, valid as long as they are held. */
@@ -47,7 +46,7 @@ interface StepInputs {
 /** @throws HoneError `MODEL_INVALID`, `OPERATOR_UNSUPPORTED` */
 export async function createDecoder(options: DecoderOptions): Promise<Decoder> {
   const source = await readModel(options.modelPath);
-  const decode = toDecodeGraph(source, options.contextLength, options.scale);
+  const decode = toDecodeGraph(source, options.contextLength, options.adapters ?? true);
   const session = await createSession(decode.graph, { threads: options.threads, spin: options.spin });
   return new Decoder(session, decode);
 }
@@ -58,21 +57,35 @@ export class Decoder {
   readonly targets: readonly AdapterTarget[];
   readonly #session: InferenceSession;
   readonly #pastNames: readonly string[];
-  readonly #newNames: readonly string[];
+  readonly #groups: readonly PackedLinear[];
+  readonly #hasAdapters: boolean;
   readonly #emptyPast: Readonly<Record<string, Tensor>>;
   readonly #stepInputs = new Map<number, StepInputs>();
 
-  constructor(session: InferenceSession, { layers, kvHeads, headSize, targets }: DecodeGraph) {
+  constructor(session: InferenceSession, { graph, layers, kvHeads, headSize, groups }: DecodeGraph) {
     this.#session = session;
     this.shape = { layers, kvHeads, headSize };
-    this.targets = targets;
+    this.targets = groups.flatMap(({ members }) => members);
+    this.#groups = groups;
+    this.#hasAdapters = groups.some(({ inputA }) => graph.inputs.has(inputA));
     const layerParts = Array.from({ length: layers }, (_, layer) => layer).flatMap((layer) =>
       (['key', 'value'] as const).map((part) => [layer, part] as const),
     );
     this.#pastNames = layerParts.map(([layer, part]) => pastName(layer, part));
-    this.#newNames = layerParts.map(([layer, part]) => newName(layer, part));
     const empty = new Tensor('float32', new Float32Array(0), [1, kvHeads, 0, headSize]);
     this.#emptyPast = Object.fromEntries(this.#pastNames.map((name) => [name, empty]));
+  }
+
+  /**
+   * An adapter's tensors as the graph takes them, copied; what every step of a version is fed.
+   * @throws HoneError `ADAPTER_MISMATCH` where the adapter lacks a layer, or changes anything that a decoder without
+   * adapters would leave out
+   */
+  feedsOf(adapter: Adapter): AdapterFeeds {
+    if (this.#hasAdapters) return packAdapter(this.#groups, adapter);
+    if ([...adapter.tensors].every(([name, { data }]) => name.endsWith('.lora_A') || data.every((b) => b === 0)))
+      return {};
+    throw new HoneError('ADAPTER_MISMATCH', 'the policy was opened without adapters: it serves the zero adapter only');
   }
 
   /**
@@ -156,8 +169,11 @@ export class Decoder {
     return feeds;
   }
 
+  /** Views of the parts that come out as one: the binding takes longer for each output than a view does. */
   #keyValues(outputs: Record<string, Tensor>): Float32Array[] {
-    return this.#newNames.map((name) => (outputs[name] as Tensor).data as Float32Array);
+    const data = (outputs[newKeyValues] as Tensor).data as Float32Array;
+    const size = data.length / this.#pastNames.length;
+    return this.#pastNames.map((_, part) => data.subarray(part * size, (part + 1) * size));
   }
 
   #inputsFor(rows: number): StepInputs {

@@ -5,11 +5,10 @@
  * few hundred kilobytes. Of the others at most `maxLiveVersions` are held; the oldest without a lease makes room.
  */
 
-import { Tensor } from 'onnxruntime-node';
 import { HoneError } from '../errors.js';
 import { type Adapter, checkAdapter, checkSameLayers, digestAdapter, zeroAdapter } from '../versions/index.js';
-import type { AdapterTarget } from '../versions/types.js';
-import type { AdapterFeeds } from './decoder.js';
+import type { Decoder } from './decoder.js';
+import type { AdapterFeeds } from './packed-linears.js';
 import type { PolicyVersion } from './types.js';
 
 /** A version with the tensors that steps on it are fed. */
@@ -21,25 +20,16 @@ export interface HeldVersion {
   readonly feeds: AdapterFeeds;
 }
 
-/** Tensors over an adapter's own memory, by graph input name. */
-export function adapterFeeds(adapter: Adapter): AdapterFeeds {
-  return Object.fromEntries(
-    [...adapter.tensors].map(([name, { dims, data }]) => [name, new Tensor('float32', data, dims)]),
-  );
-}
-
 export class HeldVersions {
-  readonly #targets: readonly AdapterTarget[];
-  readonly #scale: number;
+  readonly #decoder: Pick<Decoder, 'targets' | 'feedsOf'>;
   readonly #maximum: number;
   /** In the order of their arrival. */
   readonly #held = new Map<number, HeldVersion>();
   readonly #leases = new Map<HeldVersion, number>();
   #live: HeldVersion | undefined;
 
-  constructor(targets: readonly AdapterTarget[], scale: number, maximum: number) {
-    this.#targets = targets;
-    this.#scale = scale;
+  constructor(decoder: Pick<Decoder, 'targets' | 'feedsOf'>, maximum: number) {
+    this.#decoder = decoder;
     this.#maximum = maximum;
   }
 
@@ -73,17 +63,11 @@ export class HeldVersions {
   /**
    * Takes a version in; the tensors become the worker's.
    * @throws HoneError `ADAPTER_INVALID` when the digest is not the one of these tensors; `ADAPTER_MISMATCH` when they
-   * were made for other layers or another scale; `VERSION_NOT_SERVABLE` when other tensors are held under the number
+   * were made for other layers; `VERSION_NOT_SERVABLE` when other tensors are held under the number
    */
   hold({ number, adapterDigest, adapter }: PolicyVersion): HeldVersion {
     checkAdapter(adapter);
-    checkSameLayers(adapter, zeroAdapter(this.#targets, 1, 1));
-    if (adapter.scale !== this.#scale) {
-      throw new HoneError(
-        'ADAPTER_MISMATCH',
-        `version ${number} has scale ${adapter.scale}, the policy was opened with ${this.#scale}; restart it to change the scale`,
-      );
-    }
+    checkSameLayers(adapter, zeroAdapter(this.#decoder.targets, 1, 1));
     const digest = digestAdapter(adapter);
     if (digest !== adapterDigest) {
       throw new HoneError(
@@ -99,7 +83,7 @@ export class HeldVersions {
         `version ${number} is held already, with digest ${known.adapterDigest}`,
       );
     }
-    const held = { number, adapterDigest: digest, adapter, feeds: adapterFeeds(adapter) };
+    const held = { number, adapterDigest: digest, adapter, feeds: this.#decoder.feedsOf(adapter) };
     this.#held.set(number, held);
     return held;
   }

@@ -8,7 +8,6 @@ import { HeldVersions } from './held-versions.js';
 import type { FromWorker, StepMessage, ToWorker, WorkerSettings } from './messages.js';
 import { Scheduler } from './scheduler.js';
 import { Swapper } from './swapper.js';
-import type { PolicyVersion } from './types.js';
 
 class InferenceWorker {
   readonly #send: (message: FromWorker) => void;
@@ -85,10 +84,8 @@ async function openWorker(
   send: (message: FromWorker) => void,
 ): Promise<[InferenceWorker, Decoder]> {
   const { versions: initial, ...limits } = settings;
-  const live = initial[initial.length - 1] as PolicyVersion;
-  const { scale } = live.adapter;
-  const decoder = await createDecoder({ ...limits, scale });
-  const versions = new HeldVersions(decoder.targets, scale, settings.maxLiveVersions);
+  const decoder = await createDecoder(limits);
+  const versions = new HeldVersions(decoder, settings.maxLiveVersions);
   for (const version of initial) versions.setLive(versions.hold(version));
   const tokenizer = await loadTokenizer(settings.packageDirectory);
   const scheduler = new Scheduler({ ...limits, decoder, versions, tokenizer });

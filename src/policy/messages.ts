@@ -19,6 +19,8 @@ export interface WorkerSettings {
   readonly prefillChunk: number;
   readonly prefixCacheBytes: number;
   readonly maxLiveVersions: number;
+  /** Whether the decoder takes adapters; without, it serves the zero adapter only. */
+  readonly adapters: boolean;
   /** Held from the start; the last one is live. */
   readonly versions: readonly PolicyVersion[];
 }

@@ -8,7 +8,7 @@ import type { PolicyVersion } from './types.js';
 /** How a policy is opened. */
 export interface PolicyOptions {
   readonly pkg: Package;
-  /** Live from the start. Its scale is that of every later version; ranks may differ. */
+  /** Live from the start; ranks and scales of later versions may differ. */
   readonly version: PolicyVersion;
   /** Versions that are servable from the start besides the live one; a version 0 among them is held for good. */
   readonly held?: readonly PolicyVersion[];
@@ -26,6 +26,8 @@ export interface PolicyOptions {
   readonly prefixCacheBytes?: number | undefined;
   /** Versions held at once, version 0 not counted; a further swap waits for the oldest to drain. Default 4. */
   readonly maxLiveVersions?: number | undefined;
+  /** Whether versions other than the zero adapter can be served. Default true; without, a step does less. */
+  readonly adapters?: boolean | undefined;
   /** Told after the worker crashed, when another one is being started. */
   readonly onRestart?: ((error: HoneError) => void) | undefined;
   /** Told once when it crashed too often to be started again: the process should end. */
@@ -39,6 +41,7 @@ const schema = z.object({
   maxQueue: z.int().min(1).max(1_000_000).default(256),
   prefillChunk: z.int().min(1).max(4096).default(128),
   prefixCacheBytes: z.int().min(0).default(67_108_864),
+  adapters: z.boolean().default(true),
   maxLiveVersions: z.int().min(2).max(64).default(4),
 });
 

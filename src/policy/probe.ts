@@ -7,7 +7,6 @@
 
 import type { Adapter } from '../versions/types.js';
 import type { Decoder } from './decoder.js';
-import { adapterFeeds } from './held-versions.js';
 import type { SwapReport } from './types.js';
 
 /** How much nearer the served logits must be to the candidate's. */
@@ -51,8 +50,7 @@ function verdict(toNew: number, toPrevious: number, apart: number, floor: number
 }
 
 async function independentLogits({ decoder, prompt }: ProbeInput, adapter: Adapter): Promise<Float32Array> {
-  const tensors = new Map([...adapter.tensors].map(([name, { dims, data }]) => [name, { dims, data: data.slice() }]));
-  return (await decoder.prefill(prompt, adapterFeeds({ ...adapter, tensors }))).logits.data;
+  return (await decoder.prefill(prompt, decoder.feedsOf(adapter))).logits.data;
 }
 
 /** NaN where any of the numbers is. */

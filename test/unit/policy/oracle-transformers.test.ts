@@ -1,29 +1,18 @@
 /** The decode path - prefill, chunks, steps over a cache, ragged rows - against Hugging Face transformers (test/oracles). */
 
 import { join } from 'node:path';
-import { Tensor } from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type AdapterFeeds, createDecoder, type Decoder, type StepLogits } from '../../../src/policy/decoder.js';
+import { createDecoder, type Decoder, type StepLogits } from '../../../src/policy/decoder.js';
 import { KvCache } from '../../../src/policy/kv-cache.js';
+import type { AdapterFeeds } from '../../../src/policy/packed-linears.js';
 import { largestDifference, readOracleFixture, tinyPackage } from '../../oracles/fixture.js';
 
 const fixture = readOracleFixture();
 const vocabulary = 260;
-const feeds = (scale: number): AdapterFeeds =>
-  Object.fromEntries(
-    [...fixture.adapter.tensors].map(([name, { dims, data }]) => [
-      name,
-      new Tensor(
-        'float32',
-        data.map((value) => scale * value),
-        dims,
-      ),
-    ]),
-  );
 /** The base is the zero adapter. */
 const variants = [
-  { name: 'the base', adapter: feeds(0), expected: fixture.sequences.map(({ logits }) => logits) },
-  { name: 'an adapter', adapter: feeds(1), expected: fixture.sequences.map(({ adaptedLogits }) => adaptedLogits) },
+  { name: 'the base', size: 0, expected: fixture.sequences.map(({ logits }) => logits) },
+  { name: 'an adapter', size: 1, expected: fixture.sequences.map(({ adaptedLogits }) => adaptedLogits) },
 ] as const;
 
 let decoder: Decoder;
@@ -31,7 +20,6 @@ beforeAll(async () => {
   decoder = await createDecoder({
     modelPath: join(tinyPackage, 'onnx/model.onnx'),
     contextLength: 128,
-    scale: fixture.adapter.scale,
     threads: 1,
     spin: false,
   });
@@ -47,7 +35,13 @@ function expectLogits(actual: StepLogits, row: number, expected: Float32Array | 
   expect(largestDifference(mine, theirs), `position ${position}`).toBeLessThan(1e-4);
 }
 
-describe.each(variants)('logits of $name agree with transformers', ({ adapter, expected }) => {
+describe.each(variants)('logits of $name agree with transformers', ({ size, expected }) => {
+  let adapter: AdapterFeeds;
+  beforeAll(() => {
+    const { scale, ...rest } = fixture.adapter;
+    adapter = decoder.feedsOf({ ...rest, scale: size * scale });
+  });
+
   it('after a prefill of every length', async () => {
     const tokens = tokensOf(3);
     for (let length = 1; length <= tokens.length; length++) {

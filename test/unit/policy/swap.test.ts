@@ -3,7 +3,7 @@
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { loadPackage, type Package } from '../../../src/package/index.js';
 import { createDecoder } from '../../../src/policy/decoder.js';
-import { adapterFeeds, HeldVersions } from '../../../src/policy/held-versions.js';
+import { HeldVersions } from '../../../src/policy/held-versions.js';
 import {
   type CompletionEvent,
   openPolicy,
@@ -15,15 +15,7 @@ import type { FromWorker } from '../../../src/policy/messages.js';
 import { probePrompt, probeServed } from '../../../src/policy/probe.js';
 import { Swapper } from '../../../src/policy/swapper.js';
 import { tinyDirectory } from '../package/tiny.js';
-import {
-  adapterScale,
-  collect,
-  largestDifference,
-  makeVersion,
-  ReferenceModel,
-  randomTokens,
-  request,
-} from './support.js';
+import { collect, largestDifference, makeVersion, ReferenceModel, randomTokens, request } from './support.js';
 
 let pkg: Package;
 let versions: PolicyVersion[];
@@ -131,9 +123,6 @@ describe('a swap', () => {
     await expect(policy.swap({ ...version(1), adapter: { ...version(1).adapter, tensors } })).rejects.toMatchObject({
       code: 'ADAPTER_MISMATCH',
     });
-    await expect(policy.swap({ ...version(1), adapter: { ...version(1).adapter, scale: 1 } })).rejects.toMatchObject({
-      code: 'ADAPTER_MISMATCH',
-    });
     expect((await collect(policy.complete(request([1])))).version).toBe(0);
   });
 
@@ -173,7 +162,6 @@ describe('the probe', () => {
     createDecoder({
       modelPath: pkg.modelPath,
       contextLength: pkg.config.contextLength,
-      scale: adapterScale,
       threads: 1,
       spin: false,
     });
@@ -184,7 +172,7 @@ describe('the probe', () => {
       probeServed({
         decoder,
         prompt: probePrompt(pkg.config.vocabularySize),
-        serve: async (prompt) => (await decoder.prefill(prompt, adapterFeeds(fed.adapter))).logits.data,
+        serve: async (prompt) => (await decoder.prefill(prompt, decoder.feedsOf(fed.adapter))).logits.data,
         candidate: version(2).adapter,
         previous: version(1).adapter,
       });
@@ -199,7 +187,7 @@ describe('the probe', () => {
       decoder,
       prompt: probePrompt(pkg.config.vocabularySize),
       serve: async (prompt) =>
-        (await decoder.prefill(prompt, adapterFeeds(version(2).adapter))).logits.data.with(3, Number.NaN),
+        (await decoder.prefill(prompt, decoder.feedsOf(version(2).adapter))).logits.data.with(3, Number.NaN),
       candidate: version(2).adapter,
       previous: version(1).adapter,
     });
@@ -208,7 +196,7 @@ describe('the probe', () => {
 
   test('that cannot be run leaves the previous version live', async () => {
     const decoder = await openDecoder();
-    const held = new HeldVersions(decoder.targets, adapterScale, 4);
+    const held = new HeldVersions(decoder, 4);
     held.setLive(held.hold(version(1)));
     const sent: FromWorker[] = [];
     const swapper = new Swapper({

@@ -1,0 +1,22 @@
+/** Residual sum and the norm after it as one operator, SkipSimplifiedLayerNormalization: one pass over the activations. */
+
+import { type Graph, microsoft, numberAttribute } from '../onnx/index.js';
+
+/** Fuses every `s = a + b; norm(s)` of a graph, in place; `s` stays for its other readers. */
+export function fuseNorms(graph: Graph): void {
+  const producers = graph.producers();
+  for (const norm of graph.nodes.filter(({ op }) => op === 'SimplifiedLayerNormalization')) {
+    const [sum, weight] = norm.inputs as [string, string];
+    const add = producers.get(sum);
+    if (add?.op !== 'Add' || !graph.nodes.includes(add) || norm.outputs.length > 1) continue;
+    if (numberAttribute(norm, 'axis', -1) !== -1) continue;
+    // A constant is a bias, of another shape than the activations.
+    if (add.inputs.some((input) => graph.initializers.has(input))) continue;
+    graph.removeNodes(new Set([add, norm]));
+    graph.add('SkipSimplifiedLayerNormalization', [...add.inputs, weight], {
+      domain: microsoft,
+      attributes: { epsilon: { f: numberAttribute(norm, 'epsilon', 1e-5) } },
+      outputs: [norm.outputs[0] as string, '', '', sum],
+    });
+  }
+}
