@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { type Graph, readModel } from '../../../src/onnx/index.js';
+import { createSession, type Graph, type Node, readModel } from '../../../src/onnx/index.js';
 import { toDecodeGraph } from '../../../src/policy/decode-graph.js';
 import { createDecoder, Decoder } from '../../../src/policy/decoder.js';
 import { zeroAdapter } from '../../../src/versions/index.js';
@@ -60,7 +60,7 @@ describe('the decode graph', () => {
         const decode = toDecodeGraph(source, 128);
         const decoder = new Decoder(await createSession(decode.graph, { threads: 1 }), decode);
         const adapter = zeroAdapter(decoder.targets, 2, 1);
-        for (const { data } of adapter.tensors.values()) data.forEach((_, i) => void (data[i] = Math.sin(i) / 10));
+        for (const { data } of adapter.tensors.values()) data.set(data.map((_, i) => Math.sin(i) / 10));
         return (await decoder.prefill([5, 17, 3, 99], decoder.feedsOf(adapter))).logits.data;
       }),
     );
