@@ -53,7 +53,7 @@ export function toDecodeGraph(source: Graph, contextLength: number, adapters = t
   const added = sites.flatMap((site) => fillAttention(graph, site, shape));
   graph.add('Concat', added, { attributes: { axis: { i: 0 } }, outputs: [newKeyValues] });
   graph.outputs.set(newKeyValues, { type: 'float32', dims: ['P', kvHeads, 'S', headSize] });
-  fuseNorms(graph);
+  if (flat) fuseNorms(graph);
   graph.prune();
   return { graph, layers: sites.length, kvHeads, headSize, groups };
 }

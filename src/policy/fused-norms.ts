@@ -2,7 +2,10 @@
 
 import { type Graph, microsoft, numberAttribute } from '../onnx/index.js';
 
-/** Fuses every `s = a + b; norm(s)` of a graph, in place; `s` stays for its other readers. */
+/**
+ * Fuses every `s = a + b; norm(s)` of a graph, in place; `s` stays for its other readers. Tokens must be rows of a
+ * matrix: there both summands have one shape, which the operator asks for.
+ */
 export function fuseNorms(graph: Graph): void {
   const producers = graph.producers();
   for (const norm of graph.nodes.filter(({ op }) => op === 'SimplifiedLayerNormalization')) {
