@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import type { Tensor } from 'onnxruntime-node';
 import { describe, expect, test } from 'vitest';
-import { bucketFor, KvCache, type Prefix } from '../../../src/policy/kv-cache.js';
+import { KvArena } from '../../../src/policy/kv-arena.js';
+import { KvCache, type Prefix } from '../../../src/policy/kv-cache.js';
+import { bucketFor } from '../../../src/policy/kv-layout.js';
 
 const shape = { layers: 2, kvHeads: 2, headSize: 3 };
 const parts = 2 * shape.layers;
@@ -90,7 +92,7 @@ describe('the cache', () => {
     );
     fc.assert(
       fc.property(fc.array(action, { maxLength: 12 }), (actions) => {
-        const cache = new KvCache(shape);
+        const cache = new KvCache(new KvArena(shape, 8192));
         const rows: { id: number; length: number }[] = [];
         let id = 0;
         for (const next of actions) {
@@ -117,7 +119,7 @@ describe('the cache', () => {
   });
 
   test('views are kept while nothing moves, and read the arrays themselves', () => {
-    const cache = new KvCache(shape);
+    const cache = new KvCache(new KvArena(shape, 8192));
     cache.append(prefixOf(1, 5));
     const view = cache.views()[0] as Tensor;
     cache.reserveColumns(1);
@@ -130,7 +132,7 @@ describe('the cache', () => {
   });
 
   test('a row can move to another cache', () => {
-    const [from, to] = [new KvCache(shape), new KvCache(shape)];
+    const [from, to] = [new KvCache(new KvArena(shape, 8192)), new KvCache(new KvArena(shape, 8192))];
     from.append(prefixOf(1, 9));
     from.append(prefixOf(2, 70));
     to.append(from.prefixOf(1));
@@ -140,7 +142,7 @@ describe('the cache', () => {
   });
 
   test('starts over small when it is empty', () => {
-    const cache = new KvCache(shape);
+    const cache = new KvCache(new KvArena(shape, 8192));
     cache.append(prefixOf(1, 300));
     expect(cache.capacity).toBe(512);
     cache.remove(0);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { Tensor } from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type AdapterFeeds, createDecoder, type Decoder, type StepLogits } from '../../../src/policy/decoder.js';
+import { KvArena } from '../../../src/policy/kv-arena.js';
 import { KvCache } from '../../../src/policy/kv-cache.js';
 import { largestDifference, readOracleFixture, tinyPackage } from '../../oracles/fixture.js';
 
@@ -58,7 +59,7 @@ describe.each(variants)('logits of $name agree with transformers', ({ adapter, e
 
   it('at every step of a sequence that is decoded token by token', async () => {
     const tokens = tokensOf(3);
-    const cache = new KvCache(decoder.shape);
+    const cache = new KvCache(new KvArena(decoder.shape, 1024));
     cache.append((await decoder.prefill(tokens.slice(0, 1), adapter)).prefix);
     for (let position = 1; position < tokens.length; position++) {
       expectLogits(await decoder.step(cache, [tokens[position] as number], adapter), 0, expected[3], position);
@@ -67,7 +68,7 @@ describe.each(variants)('logits of $name agree with transformers', ({ adapter, e
 
   it('after each chunk of a prompt that is prefilled in chunks', async () => {
     const tokens = tokensOf(3);
-    const cache = new KvCache(decoder.shape);
+    const cache = new KvCache(new KvArena(decoder.shape, 1024));
     cache.append((await decoder.prefill(tokens.slice(0, 7), adapter)).prefix);
     for (let at = 7; at < tokens.length; at += 13) {
       const chunk = tokens.slice(at, at + 13);
@@ -76,7 +77,7 @@ describe.each(variants)('logits of $name agree with transformers', ({ adapter, e
   });
 
   it('for rows of different lengths that step together, one of which leaves', async () => {
-    const cache = new KvCache(decoder.shape);
+    const cache = new KvCache(new KvArena(decoder.shape, 1024));
     // [sequence, tokens prefilled]
     const rows: [number, number][] = [
       [1, 2],
