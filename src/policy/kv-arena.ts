@@ -18,11 +18,14 @@ export interface KvRegion {
 interface MutableRegion extends KvRegion {
   offset: number;
   columns: number;
+  readonly grows: boolean;
 }
 
 interface Gap {
   readonly offset: number;
   readonly columns: number;
+  /** What the region before it may want to grow by. */
+  readonly room: number;
 }
 
 export class KvArena {
@@ -63,9 +66,9 @@ export class KvArena {
    * @throws HoneError `INTERNAL` when the columns are not there: whoever allocates has been admitted with them
    */
   allocate(columns: number, grows: boolean): KvRegion {
-    const region: MutableRegion = { offset: this.columns, columns: 0 };
+    const region: MutableRegion = { offset: this.columns, columns: 0, grows };
     this.#check(columns);
-    const place = grows ? this.#roomiest(columns) : this.#last(columns);
+    const place = grows ? this.#roomy(columns) : this.#last(columns);
     if (place === undefined) this.#compact(region);
     else region.offset = place;
     region.columns = columns;
@@ -88,7 +91,7 @@ export class KvArena {
     this.#check(columns - region.columns);
     const next = this.#regions[this.#regions.indexOf(region) + 1];
     if (region.offset + columns <= (next?.offset ?? this.columns)) return;
-    const place = this.#roomiest(columns);
+    const place = this.#roomy(columns);
     if (place === undefined) {
       this.#compact(region);
       return;
@@ -112,20 +115,24 @@ export class KvArena {
 
   #gaps(): Gap[] {
     const gaps: Gap[] = [];
-    let offset = 0;
-    for (const region of [...this.#regions, { offset: this.columns, columns: 0 }]) {
-      if (region.offset > offset) gaps.push({ offset, columns: region.offset - offset });
+    let [offset, room] = [0, 0];
+    for (const region of [...this.#regions, { offset: this.columns, columns: 0, grows: false }]) {
+      if (region.offset > offset) gaps.push({ offset, columns: region.offset - offset, room });
       offset = region.offset + region.columns;
+      room = region.grows ? region.columns : 0;
     }
     return gaps;
   }
 
-  /** In the largest gap; after another region in its middle, so that both have room to grow. */
-  #roomiest(columns: number): number | undefined {
-    const gap = this.#gaps().reduce<Gap>((best, next) => (next.columns > best.columns ? next : best), noGap);
-    if (gap.columns < columns) return undefined;
-    const middle = gap.offset === 0 ? 0 : Math.floor((gap.columns - columns) / 2);
-    return gap.offset + Math.floor(middle / smallestBucket) * smallestBucket;
+  /**
+   * As near the beginning as it and the region before it have room to double, so that growing costs few moves and few
+   * pages are ever touched; where there is no such room, wherever it fits.
+   */
+  #roomy(columns: number): number | undefined {
+    const gaps = this.#gaps();
+    const roomy = gaps.find((gap) => gap.columns >= gap.room + 2 * columns);
+    if (roomy !== undefined) return roomy.offset + roomy.room;
+    return gaps.find((gap) => gap.columns >= columns)?.offset;
   }
 
   /** At the end of the last gap that holds it. */
@@ -158,5 +165,3 @@ export class KvArena {
     if (this.#regions.includes(last)) this.#regions = [...others, last];
   }
 }
-
-const noGap: Gap = { offset: 0, columns: -1 };
