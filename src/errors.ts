@@ -32,6 +32,7 @@ export const errorCodes = {
   LEARNER_OFF: 'failed_precondition',
   VERSION_NOT_SERVABLE: 'failed_precondition',
   QUEUE_FULL: 'resource_exhausted',
+  READER_STALLED: 'resource_exhausted',
   STORE_FULL: 'resource_exhausted',
   DRAINING: 'unavailable',
   WORKER_CRASHED: 'unavailable',

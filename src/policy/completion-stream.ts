@@ -1,12 +1,16 @@
 /**
- * The events of one completion between the worker, which never waits, and a reader, who may be slow.
+ * The events of one completion between the worker and a reader, who may be slow.
  *
  * Tokens that a reader has not fetched yet are added to the chunk that waits for it, so that at most one chunk and one
- * end per candidate are kept, whatever the number of tokens.
+ * end per candidate are kept. When many tokens wait, the stream says so, and again when the reader has caught up:
+ * whoever feeds it stops in between, so that a reader who does not read costs neither memory nor time.
  */
 
 import type { HoneError } from '../errors.js';
 import type { CandidateFinished, CompletionEvent, TokenChunk, TopLogprob } from './types.js';
+
+/** Unread tokens per candidate beyond which the feeding should stop; it goes on at half of them. */
+export const maxUnreadTokens = 256;
 
 interface WaitingChunk extends TokenChunk {
   readonly tokens: number[];
@@ -26,18 +30,32 @@ export interface StreamedToken {
   readonly top: readonly TopLogprob[] | undefined;
 }
 
+export interface StreamOptions {
+  readonly candidates: number;
+  /** Whether alternatives come with the tokens. */
+  readonly withTop: boolean;
+  /** Too much is unread. */
+  readonly onFull: () => void;
+  /** The reader has caught up, after `onFull`. */
+  readonly onDrained: () => void;
+}
+
 export class CompletionStream {
+  readonly #options: StreamOptions;
   readonly #events: CompletionEvent[] = [];
   /** Chunks in `#events` that nobody has fetched, by candidate. */
   readonly #waiting = new Map<number, WaitingChunk>();
-  readonly #withTop: boolean;
+  readonly #maxUnread: number;
+  #unread = 0;
+  #full = false;
   #unfinished: number;
   #error: HoneError | null = null;
   #wake: (() => void) | null = null;
 
-  constructor(candidates: number, withTop: boolean) {
-    this.#unfinished = candidates;
-    this.#withTop = withTop;
+  constructor(options: StreamOptions) {
+    this.#options = options;
+    this.#unfinished = options.candidates;
+    this.#maxUnread = maxUnreadTokens * options.candidates;
   }
 
   /** Whether every candidate has ended or the stream has failed. */
@@ -56,6 +74,10 @@ export class CompletionStream {
     chunk.logprobs.push(logprob);
     chunk.sampledLogprobs.push(sampledLogprob);
     chunk.topLogprobs?.push(top ?? []);
+    this.#unread += 1;
+    if (this.#unread <= this.#maxUnread || this.#full) return;
+    this.#full = true;
+    this.#options.onFull();
   }
 
   /** @param text what was held back */
@@ -77,7 +99,7 @@ export class CompletionStream {
     for (;;) {
       const event = this.#events.shift();
       if (event !== undefined) {
-        if (event.type === 'tokens') this.#waiting.delete(event.candidate);
+        if (event.type === 'tokens') this.#fetched(event);
         yield event;
       } else if (this.#error !== null) {
         throw this.#error;
@@ -92,6 +114,14 @@ export class CompletionStream {
     }
   }
 
+  #fetched({ candidate, tokens }: TokenChunk): void {
+    this.#waiting.delete(candidate);
+    this.#unread -= tokens.length;
+    if (!this.#full || this.#unread > this.#maxUnread / 2) return;
+    this.#full = false;
+    this.#options.onDrained();
+  }
+
   #chunkFor(candidate: number): WaitingChunk {
     const waiting = this.#waiting.get(candidate);
     if (waiting !== undefined) return waiting;
@@ -102,7 +132,7 @@ export class CompletionStream {
       text: '',
       logprobs: [],
       sampledLogprobs: [],
-      ...(this.#withTop ? { topLogprobs: [] } : {}),
+      ...(this.#options.withTop ? { topLogprobs: [] } : {}),
     };
     this.#waiting.set(candidate, chunk);
     this.#push(chunk);

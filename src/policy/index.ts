@@ -7,11 +7,15 @@ export type {
   CompletionStarted,
   FinishReason,
   Policy,
+  PolicyObserver,
   PolicyStats,
   PolicyVersion,
+  PrefixCacheStats,
   SamplingSettings,
+  StartReport,
   SwapReport,
   TokenChunk,
   TopLogprob,
+  TurnReport,
 } from './types.js';
 export { openPolicy } from './worker-policy.js';

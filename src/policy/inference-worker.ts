@@ -1,11 +1,11 @@
-/** The thread that serves: sessions, cache, scheduler and sampling live here; one message goes out per step. */
+/** The thread that serves: sessions, cache, scheduler and sampling live here; a message goes out per step. */
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { HoneError } from '../errors.js';
 import { loadTokenizer } from '../package/index.js';
 import { createDecoder, type Decoder } from './decoder.js';
 import { HeldVersions } from './held-versions.js';
-import type { FromWorker, StepMessage, ToWorker, WorkerSettings } from './messages.js';
+import type { FromWorker, ToWorker, WorkerSettings } from './messages.js';
 import { Scheduler } from './scheduler.js';
 import { Swapper } from './swapper.js';
 
@@ -31,10 +31,16 @@ class InferenceWorker {
   receive(message: ToWorker): void {
     switch (message.type) {
       case 'submit':
-        this.#scheduler.submit(message.request, message.completion);
+        this.#scheduler.submit(message.request, message.completion, message.atMs);
         break;
       case 'cancel':
         this.#scheduler.cancel(message.request);
+        break;
+      case 'park':
+        this.#scheduler.park(message.request);
+        break;
+      case 'resume':
+        this.#scheduler.resume(message.request);
         break;
       case 'swap':
         this.#swapper.request(message.call, message.version);
@@ -43,10 +49,7 @@ class InferenceWorker {
         this.#send({
           type: 'stats',
           call: message.call,
-          stats: {
-            runningSequences: this.#scheduler.runningSequences,
-            heldVersions: this.#versions.numbers,
-          },
+          stats: { ...this.#scheduler.stats, heldVersions: this.#versions.numbers },
         });
         return;
       case 'close':
@@ -59,24 +62,17 @@ class InferenceWorker {
   /** Turns until told to close and nothing is left to do. */
   async run(): Promise<void> {
     for (;;) {
-      await this.#swapper.proceed();
-      if (this.#scheduler.busy) {
-        const message = await this.#scheduler.turn();
-        if (!isEmpty(message)) this.#send(message);
-      } else if (this.#closing && !this.#swapper.waiting) {
-        return;
-      } else {
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
-        this.#wake = null;
-      }
+      const swapMs = await this.#swapper.proceed();
+      const happened = await this.#scheduler.turn(this.#send, swapMs ?? 0);
+      if (happened || swapMs !== null) continue;
+      if (this.#closing && this.#scheduler.idle && !this.#swapper.waiting) return;
+      // Nothing goes on before something arrives: what is left is parked, or waits for what is parked.
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      this.#wake = null;
     }
   }
-}
-
-function isEmpty({ started, tokens, finished, refused, steps }: StepMessage): boolean {
-  return started.length + tokens.token.length + finished.length + refused.length + steps === 0;
 }
 
 async function openWorker(

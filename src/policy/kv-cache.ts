@@ -1,25 +1,22 @@
 /**
- * Keys and values of the rows that decode together: per layer and part one Float32Array [n, kv, C, hd], rows packed at
- * the front so that a step reads a view of the first n rows without copying.
+ * Keys and values of the rows that decode together: per layer and part [n, kv, C, hd] in a region of the arena, rows
+ * packed at the front so that a step reads a view of the first n rows without copying.
  *
- * C is a bucket (64, 128, 256 ...) that holds the longest row; when that row crosses it, the rows are laid out anew in
- * the next one. What lies beyond a row's length is never read (the graph masks it) but must be finite, which zeroed
- * memory and old keys are.
+ * C is a bucket (64, 128, 256 ...) that holds the longest row; when that row crosses it, the rows are spread out to the
+ * next one. What lies beyond a row's length is never read (the graph masks it) but must be finite. A cache never holds
+ * more columns than its rows times C.
  */
 
 import { Tensor } from 'onnxruntime-node';
+import type { KvArena, KvRegion } from './kv-arena.js';
+import { bucketFor } from './kv-layout.js';
 
-/** Shape of a cache: the same for keys and values of every layer. */
-export interface CacheShape {
-  readonly layers: number;
-  readonly kvHeads: number;
-  readonly headSize: number;
-}
+export type { CacheShape } from './kv-layout.js';
 
 /** What a step adds to the cache: keys and values [B, kv, S, hd] per layer, in the order of {@link KvCache.views}. */
 export type StepKeyValues = readonly Float32Array[];
 
-/** Keys and values of one prompt, ready to be copied into a cache: [kv, stride, hd] per layer and part. */
+/** Keys and values of one row, ready to be copied into a cache: [kv, stride, hd] per layer and part. */
 export interface Prefix {
   readonly parts: readonly Float32Array[];
   /** Columns that are filled. */
@@ -28,26 +25,22 @@ export interface Prefix {
   readonly stride: number;
 }
 
-const smallestBucket = 64;
-
-/** The smallest bucket of columns that holds a length. */
-export function bucketFor(length: number): number {
-  let bucket = smallestBucket;
-  while (bucket < length) bucket *= 2;
-  return bucket;
-}
+const nothing: Prefix = { parts: [], length: 0, stride: 0 };
 
 export class KvCache {
-  readonly #shape: CacheShape;
-  /** Key and value per layer: 2 * layers arrays, each [rowCapacity, kv, capacity, hd]. */
-  #parts: Float32Array[] = [];
-  #rowCapacity = 0;
+  readonly #arena: KvArena;
+  readonly #grows: boolean;
+  #region: KvRegion | null = null;
   #capacity = 0;
   readonly #lengths: number[] = [];
   readonly #views = new Map<number, readonly Tensor[]>();
+  /** Where the region lay when the views were made. */
+  #viewedOffset = 0;
 
-  constructor(shape: CacheShape) {
-    this.#shape = shape;
+  /** @param grows whether rows will join and leave; a cache of one prompt or one row that rests does not */
+  constructor(arena: KvArena, grows = true) {
+    this.#arena = arena;
+    this.#grows = grows;
   }
 
   get rows(): number {
@@ -59,26 +52,73 @@ export class KvCache {
     return this.#capacity;
   }
 
+  /** Columns of the arena that the cache holds. */
+  get columns(): number {
+    return this.#region?.columns ?? 0;
+  }
+
   /** Filled columns of a row. */
   lengthOf(row: number): number {
     return this.#lengths[row] as number;
   }
 
-  /** Appends a row that holds a prefix and has room for at least one more column. @returns its index */
+  /** Columns that a further row with a prefix of this length would take from the arena. */
+  growthFor(length: number): number {
+    return (this.rows + 1) * Math.max(this.#capacity, bucketFor(length + 1)) - this.columns;
+  }
+
+  /** Appends a row that holds a prefix from outside the arena and has room for one more column. @returns its index */
   append(prefix: Prefix): number {
-    const row = this.rows;
-    this.#reserve(row + 1, prefix.length + 1);
-    const { kvHeads, headSize } = this.#shape;
-    const filled = prefix.length * headSize;
-    for (const [index, part] of this.#parts.entries()) {
-      const source = prefix.parts[index] as Float32Array;
-      for (let head = 0; head < kvHeads; head++) {
-        const from = head * prefix.stride * headSize;
-        part.set(source.subarray(from, from + filled), (row * kvHeads + head) * this.#capacity * headSize);
+    this.#reserve(this.rows + 1, bucketFor(prefix.length + 1));
+    this.#fill(this.rows, prefix);
+    this.#lengths.push(prefix.length);
+    return this.rows - 1;
+  }
+
+  /** Appends an empty row with room for `columns`. */
+  appendEmpty(columns: number): void {
+    this.#reserve(this.rows + 1, bucketFor(columns));
+    this.#fill(this.rows, nothing);
+    this.#lengths.push(0);
+  }
+
+  /**
+   * Moves a row of another cache over here. Where the arena has no room for both, it goes by way of ordinary memory.
+   * @returns the former index of the row that is now at `row` of the other cache, as {@link KvCache.remove}
+   */
+  take(from: KvCache, row: number): number {
+    if (this.#arena.freeColumns >= this.growthFor(from.lengthOf(row))) {
+      this.copyFrom(from, row);
+      return from.remove(row);
+    }
+    const { parts, ...size } = from.prefixOf(row);
+    const prefix = { ...size, parts: parts.map((part) => part.slice()) };
+    const moved = from.remove(row);
+    this.append(prefix);
+    return moved;
+  }
+
+  /** Appends a copy of a row of another cache. */
+  copyFrom(from: KvCache, row: number): void {
+    const length = from.lengthOf(row);
+    // Making room may move the other cache's region: its content is looked up afterwards.
+    this.#reserve(this.rows + 1, bucketFor(length + 1));
+    this.#fill(this.rows, from.prefixOf(row));
+    this.#lengths.push(length);
+  }
+
+  #fill(row: number, { parts, length, stride }: Prefix): void {
+    const { shape, columnSize } = this.#arena;
+    const filled = length * shape.headSize;
+    const start = (this.#offset + row * this.#capacity) * columnSize;
+    for (let index = 0; index < parts.length; index++) {
+      const part = this.#arena.parts[index] as Float32Array;
+      const source = parts[index] as Float32Array;
+      for (let head = 0; head < shape.kvHeads; head++) {
+        const from = head * stride * shape.headSize;
+        part.set(source.subarray(from, from + filled), start + head * this.#capacity * shape.headSize);
       }
     }
-    this.#lengths.push(prefix.length);
-    return row;
   }
 
   /**
@@ -88,28 +128,40 @@ export class KvCache {
   remove(row: number): number {
     const last = this.rows - 1;
     if (row !== last) {
-      const { kvHeads, headSize } = this.#shape;
-      const filled = this.lengthOf(last) * headSize;
-      for (const part of this.#parts) {
-        for (let head = 0; head < kvHeads; head++) {
-          const from = (last * kvHeads + head) * this.#capacity * headSize;
-          part.copyWithin((row * kvHeads + head) * this.#capacity * headSize, from, from + filled);
-        }
-      }
+      this.#fill(row, this.prefixOf(last));
       this.#lengths[row] = this.lengthOf(last);
     }
     this.#lengths.pop();
     // An empty cache starts over small: the next rows need not pay for the columns of the last.
-    if (last === 0) this.#release();
+    if (last === 0) this.clear();
+    else this.#arena.resize(this.#region as KvRegion, last * this.#capacity);
     return last;
   }
 
-  /** A row's content as a prefix for another cache; valid until this cache changes. */
+  /** Takes all rows out. */
+  clear(): void {
+    this.#lengths.length = 0;
+    if (this.#region !== null) this.#arena.free(this.#region);
+    this.#region = null;
+    this.#capacity = 0;
+    this.#views.clear();
+  }
+
+  /** Zeroes a row: its keys and values are not finite, and whoever gets the memory next must not meet them. */
+  zero(row: number): void {
+    const { parts, columnSize } = this.#arena;
+    const size = this.#capacity * columnSize;
+    const start = this.#offset * columnSize + row * size;
+    for (const part of parts) part.fill(0, start, start + size);
+  }
+
+  /** A row's content; valid until this cache changes or any cache grows. */
   prefixOf(row: number): Prefix {
-    const { kvHeads, headSize } = this.#shape;
-    const size = kvHeads * this.#capacity * headSize;
+    const { parts, columnSize } = this.#arena;
+    const size = this.#capacity * columnSize;
+    const start = this.#offset * columnSize + row * size;
     return {
-      parts: this.#parts.map((part) => part.subarray(row * size, (row + 1) * size)),
+      parts: parts.map((part) => part.subarray(start, start + size)),
       length: this.lengthOf(row),
       stride: this.#capacity,
     };
@@ -117,32 +169,42 @@ export class KvCache {
 
   /** Makes room for `more` columns in each row. */
   reserveColumns(more: number): void {
-    this.#reserve(this.rows, Math.max(...this.#lengths) + more);
+    let longest = 0;
+    for (const length of this.#lengths) if (length > longest) longest = length;
+    if (longest + more > this.#capacity) this.#reserve(this.rows, bucketFor(longest + more));
   }
 
-  /** Tensors [rows, kv, C, hd] over the arrays themselves: key and value of layer 0, of layer 1 ... */
+  /** Tensors [rows, kv, C, hd] over the arena itself: key and value of layer 0, of layer 1 ... */
   views(): readonly Tensor[] {
+    if (this.#viewedOffset !== this.#offset) {
+      this.#views.clear();
+      this.#viewedOffset = this.#offset;
+    }
     const known = this.#views.get(this.rows);
     if (known !== undefined) return known;
-    const { kvHeads, headSize } = this.#shape;
-    const dims = [this.rows, kvHeads, this.#capacity, headSize];
-    const size = this.rows * kvHeads * this.#capacity * headSize;
-    const views = this.#parts.map((part) => new Tensor('float32', part.subarray(0, size), dims));
+    const { shape, parts, columnSize } = this.#arena;
+    const dims = [this.rows, shape.kvHeads, this.#capacity, shape.headSize];
+    const start = this.#offset * columnSize;
+    const size = this.rows * this.#capacity * columnSize;
+    const views = parts.map((part) => new Tensor('float32', part.subarray(start, start + size), dims));
     this.#views.set(this.rows, views);
     return views;
   }
 
   /** Writes what a step of S columns brought for every row; room for them was reserved. */
   write(added: StepKeyValues, steps: number): void {
-    const { kvHeads, headSize } = this.#shape;
+    const { shape, parts, columnSize } = this.#arena;
+    const { kvHeads, headSize } = shape;
     const heads = this.rows * kvHeads;
     const size = steps * headSize;
-    for (let index = 0; index < this.#parts.length; index++) {
-      const part = this.#parts[index] as Float32Array;
+    const start = this.#offset * columnSize;
+    const headStride = this.#capacity * headSize;
+    for (let index = 0; index < parts.length; index++) {
+      const part = parts[index] as Float32Array;
       const source = added[index] as Float32Array;
       for (let head = 0; head < heads; head++) {
         const length = this.#lengths[(head / kvHeads) | 0] as number;
-        const to = (head * this.#capacity + length) * headSize;
+        const to = start + head * headStride + length * headSize;
         const from = head * size;
         // A loop beats a subarray per row and head at the sizes of one decoded token.
         if (size <= 256) for (let i = 0; i < size; i++) part[to + i] = source[from + i] as number;
@@ -152,33 +214,34 @@ export class KvCache {
     for (let row = 0; row < this.rows; row++) this.#lengths[row] = this.lengthOf(row) + steps;
   }
 
-  #reserve(rows: number, columns: number): void {
-    const capacity = Math.max(this.#capacity, bucketFor(columns));
-    let rowCapacity = Math.max(this.#rowCapacity, 1);
-    while (rowCapacity < rows) rowCapacity *= 2;
-    if (capacity === this.#capacity && rowCapacity === this.#rowCapacity) return;
-    const { layers, kvHeads, headSize } = this.#shape;
-    const old = { parts: this.#parts, capacity: this.#capacity };
-    this.#parts = Array.from({ length: 2 * layers }, (_, index) => {
-      const part = new Float32Array(rowCapacity * kvHeads * capacity * headSize);
-      const source = old.parts[index];
-      if (source === undefined) return part;
-      for (let head = 0; head < this.rows * kvHeads; head++) {
-        const from = head * old.capacity * headSize;
-        const filled = this.lengthOf((head / kvHeads) | 0) * headSize;
-        part.set(source.subarray(from, from + filled), head * capacity * headSize);
-      }
-      return part;
-    });
-    this.#capacity = capacity;
-    this.#rowCapacity = rowCapacity;
-    this.#views.clear();
+  get #offset(): number {
+    return this.#region?.offset ?? 0;
   }
 
-  #release(): void {
-    this.#parts = [];
-    this.#capacity = 0;
-    this.#rowCapacity = 0;
+  #reserve(rows: number, bucket: number): void {
+    const capacity = Math.max(this.#capacity, bucket);
+    if (this.#region === null) {
+      this.#region = this.#arena.allocate(rows * capacity, this.#grows);
+      this.#capacity = capacity;
+      return;
+    }
+    this.#arena.resize(this.#region, rows * capacity);
+    if (capacity !== this.#capacity) this.#spread(capacity);
+  }
+
+  /** Lays the rows out anew for a larger C, in place: from the last head to the first, none is overwritten unread. */
+  #spread(capacity: number): void {
+    const { shape, parts, columnSize } = this.#arena;
+    const { kvHeads, headSize } = shape;
+    const start = this.#offset * columnSize;
+    for (const part of parts) {
+      for (let head = this.rows * kvHeads - 1; head > 0; head--) {
+        const from = start + head * this.#capacity * headSize;
+        const filled = this.lengthOf((head / kvHeads) | 0) * headSize;
+        part.copyWithin(start + head * capacity * headSize, from, from + filled);
+      }
+    }
+    this.#capacity = capacity;
     this.#views.clear();
   }
 }

@@ -1,7 +1,15 @@
 /** What the policy and its inference worker say to each other: plain structured-clone values, no shared memory. */
 
 import type { SerializedError } from '../errors.js';
-import type { CompletionRequest, FinishReason, PolicyVersion, SwapReport, TopLogprob } from './types.js';
+import type {
+  CompletionRequest,
+  FinishReason,
+  PolicyVersion,
+  PrefixCacheStats,
+  SwapReport,
+  TopLogprob,
+  TurnReport,
+} from './types.js';
 
 /** What a worker is started with. */
 export interface WorkerSettings {
@@ -17,6 +25,8 @@ export interface WorkerSettings {
   readonly maxSequences: number;
   /** Tokens of prompts that are computed between two decode steps. */
   readonly prefillChunk: number;
+  /** Of keys and values of all rows and prompts. */
+  readonly kvMemoryBytes: number;
   readonly prefixCacheBytes: number;
   readonly maxLiveVersions: number;
   /** Whether the decoder takes adapters; without, it serves the zero adapter only. */
@@ -26,8 +36,17 @@ export interface WorkerSettings {
 }
 
 export type ToWorker =
-  | { readonly type: 'submit'; readonly request: number; readonly completion: CompletionRequest }
+  | {
+      readonly type: 'submit';
+      readonly request: number;
+      readonly completion: CompletionRequest;
+      /** {@link sinceEpochMs} */
+      readonly atMs: number;
+    }
   | { readonly type: 'cancel'; readonly request: number }
+  /** The reader is slow: compute nothing for the request until it is resumed. */
+  | { readonly type: 'park'; readonly request: number }
+  | { readonly type: 'resume'; readonly request: number }
   | { readonly type: 'swap'; readonly call: number; readonly version: PolicyVersion }
   | { readonly type: 'stats'; readonly call: number }
   /** Finish what runs, then end. */
@@ -45,7 +64,7 @@ export interface TokenColumns {
   readonly top: (readonly TopLogprob[])[];
 }
 
-/** Everything that happened since the last message: one per step, for all rows together. */
+/** Everything that happened since the last message: one for the prompts and one per step of a group. */
 export interface StepMessage {
   readonly type: 'step';
   readonly started: {
@@ -53,6 +72,8 @@ export interface StepMessage {
     readonly version: number;
     readonly adapterDigest: string;
     readonly cachedPromptTokens: number;
+    /** From submission to the first chunk of its prompt. */
+    readonly queuedMs: number;
   }[];
   readonly tokens: TokenColumns;
   readonly finished: {
@@ -67,10 +88,16 @@ export interface StepMessage {
   readonly refused: { readonly request: number; readonly error: SerializedError }[];
   /** Runs of the model behind this message. */
   steps: number;
+  /** With the last message of a turn. */
+  turn: TurnReport | null;
 }
 
 export interface WorkerStats {
   readonly runningSequences: number;
+  readonly parkedRequests: number;
+  readonly kvBytesUsed: number;
+  readonly kvBytesBudget: number;
+  readonly prefixCache: PrefixCacheStats;
   readonly heldVersions: readonly number[];
 }
 
@@ -92,5 +119,11 @@ export function newStepMessage(): StepMessage {
     finished: [],
     refused: [],
     steps: 0,
+    turn: null,
   };
+}
+
+/** Milliseconds since 1970 with their fractions: the same clock in every thread. */
+export function sinceEpochMs(): number {
+  return performance.timeOrigin + performance.now();
 }

@@ -1,35 +1,191 @@
 /**
- * Prompts that were computed before, least recently used first to go: a prompt that comes again starts at once.
+ * Keys and values of token sequences that were computed before, in blocks of 32 tokens, least recently used first to go:
+ * a prompt that begins like an earlier prompt or completion computes only what is new.
  *
- * An entry belongs to the adapter whose weights computed it (by digest) and to the whole prompt; keys and values of one
- * version are never used under another.
+ * A block belongs to the adapter whose weights computed it (by digest), to its tokens and to the block before it, and
+ * all three are compared exactly when it is found: keys and values of one version, or of another text, are never used.
+ * Blocks live in memory that is taken once.
  */
 
 import { LRUCache } from 'lru-cache';
-import type { PreparedPrompt } from './sequence.js';
+import type { Prefix, StepKeyValues } from './kv-cache.js';
+import { bytesPerColumn, type CacheShape, partsOf } from './kv-layout.js';
+import type { PrefixCacheStats } from './types.js';
+
+/** Tokens of a block. */
+export const blockLength = 32;
+
+/** What a block's place in the table follows from: the hash of the block before it, and its tokens. */
+export type BlockHash = (parent: number, tokens: readonly number[], from: number) => number;
+
+interface Block {
+  readonly hash: number;
+  readonly adapterDigest: string;
+  /** Tells blocks apart that ever were; 0 is no block. */
+  readonly serial: number;
+  /** The block before it, 0 for the first. */
+  readonly parent: number;
+  readonly tokens: Int32Array;
+  readonly slot: number;
+}
 
 export class PrefixCache {
-  readonly #prompts: LRUCache<string, PreparedPrompt> | null;
+  readonly #shape: CacheShape;
+  readonly #hash: BlockHash;
+  readonly #blockBytes: number;
+  /** [slots, parts, kv, 32, hd] */
+  readonly #memory: Float32Array;
+  readonly #views: (StepKeyValues | undefined)[] = [];
+  readonly #free: number[];
+  readonly #slots: number;
+  readonly #blocks: LRUCache<number, Block>;
+  #lastSerial = 0;
+  readonly #counts = { hitTokens: 0, lookedUpTokens: 0, evictedBlocks: 0 };
 
-  /** @param maxBytes Memory for keys, values and logits; 0 keeps nothing. */
-  constructor(maxBytes: number) {
-    this.#prompts = maxBytes === 0 ? null : new LRUCache({ maxSize: maxBytes, sizeCalculation: bytesOf });
+  /**
+   * @param maxBytes memory for keys and values; less than a block's keeps nothing
+   * @param hash replaced in tests only
+   */
+  constructor(shape: CacheShape, maxBytes: number, hash: BlockHash = blockHash) {
+    this.#shape = shape;
+    this.#hash = hash;
+    this.#blockBytes = blockLength * bytesPerColumn(shape);
+    this.#slots = Math.floor(maxBytes / this.#blockBytes);
+    this.#memory = new Float32Array((this.#slots * this.#blockBytes) / 4);
+    this.#free = Array.from({ length: this.#slots }, (_, i) => this.#slots - 1 - i);
+    this.#blocks = new LRUCache({
+      maxSize: Math.max(this.#slots * this.#blockBytes, 1),
+      sizeCalculation: () => this.#blockBytes,
+      dispose: ({ slot }) => this.#free.push(slot),
+    });
   }
 
-  get(adapterDigest: string, promptTokens: readonly number[]): PreparedPrompt | undefined {
-    return this.#prompts?.get(keyOf(adapterDigest, promptTokens));
+  get stats(): PrefixCacheStats {
+    return {
+      ...this.#counts,
+      bytes: this.#blocks.size * this.#blockBytes,
+      maxBytes: this.#slots * this.#blockBytes,
+    };
   }
 
-  /** Keeps a prompt's arrays as they are: nobody writes to them any more. */
-  set(adapterDigest: string, promptTokens: readonly number[], prompt: PreparedPrompt): void {
-    this.#prompts?.set(keyOf(adapterDigest, promptTokens), prompt);
+  /**
+   * The longest known beginning of a prompt, without its last token, whose logits have to be computed.
+   * @param from tokens that are there already, a multiple of the block's length
+   * @returns keys and values [1, kv, 32, hd] of each block from there on
+   */
+  find(adapterDigest: string, promptTokens: readonly number[], from = 0): StepKeyValues[] {
+    const chain = this.#chain(adapterDigest, promptTokens, promptTokens.length - 1);
+    this.#touch(chain);
+    const found = chain.slice(from / blockLength).map(({ slot }) => this.#viewsOf(slot));
+    this.#counts.hitTokens += found.length * blockLength;
+    return found;
+  }
+
+  /** Notes that a prompt was looked up for the first time. */
+  countLookup(promptTokens: number): void {
+    this.#counts.lookedUpTokens += promptTokens;
+  }
+
+  /**
+   * Keeps copies of the whole blocks of a sequence.
+   * @param tokens at least as many as the prefix has columns
+   */
+  store(adapterDigest: string, tokens: readonly number[], prefix: Prefix): void {
+    const blocks = Math.min(Math.floor(prefix.length / blockLength), this.#slots);
+    const chain = this.#chain(adapterDigest, tokens, prefix.length);
+    this.#touch(chain);
+    for (let index = chain.length; index < blocks; index++) {
+      const parent = chain[index - 1];
+      const from = index * blockLength;
+      const block: Block = {
+        hash: this.#hash(parent?.hash ?? rootHash(adapterDigest), tokens, from),
+        adapterDigest,
+        serial: ++this.#lastSerial,
+        parent: parent?.serial ?? 0,
+        tokens: Int32Array.from(tokens.slice(from, from + blockLength)),
+        slot: this.#takeSlot(),
+      };
+      this.#copy(prefix, from, block.slot);
+      this.#blocks.set(block.hash, block);
+      chain.push(block);
+    }
+    this.#touch(chain);
+  }
+
+  /** The known blocks of a sequence from its beginning, within `length` tokens. */
+  #chain(adapterDigest: string, tokens: readonly number[], length: number): Block[] {
+    const chain: Block[] = [];
+    let [hash, parent] = [rootHash(adapterDigest), 0];
+    for (let from = 0; from + blockLength <= length && chain.length < this.#slots; from += blockLength) {
+      hash = this.#hash(hash, tokens, from);
+      const block = this.#blocks.peek(hash);
+      if (block?.parent !== parent || block.adapterDigest !== adapterDigest || !sameTokens(block, tokens, from)) break;
+      parent = block.serial;
+      chain.push(block);
+    }
+    return chain;
+  }
+
+  /** From the last to the first: a block is always used more recently than those that go on from it. */
+  #touch(chain: readonly Block[]): void {
+    for (let index = chain.length - 1; index >= 0; index--) this.#blocks.get((chain[index] as Block).hash);
+  }
+
+  #takeSlot(): number {
+    if (this.#free.length === 0) {
+      this.#blocks.pop();
+      this.#counts.evictedBlocks += 1;
+    }
+    return this.#free.pop() as number;
+  }
+
+  #viewsOf(slot: number): StepKeyValues {
+    const known = this.#views[slot];
+    if (known !== undefined) return known;
+    const size = this.#shape.kvHeads * blockLength * this.#shape.headSize;
+    const start = slot * partsOf(this.#shape) * size;
+    const views = Array.from({ length: partsOf(this.#shape) }, (_, part) =>
+      this.#memory.subarray(start + part * size, start + (part + 1) * size),
+    );
+    this.#views[slot] = views;
+    return views;
+  }
+
+  #copy({ parts, stride }: Prefix, from: number, slot: number): void {
+    const { kvHeads, headSize } = this.#shape;
+    const size = blockLength * headSize;
+    for (const [index, target] of this.#viewsOf(slot).entries()) {
+      const source = parts[index] as Float32Array;
+      for (let head = 0; head < kvHeads; head++) {
+        const start = (head * stride + from) * headSize;
+        target.set(source.subarray(start, start + size), head * size);
+      }
+    }
   }
 }
 
-function keyOf(adapterDigest: string, promptTokens: readonly number[]): string {
-  return `${adapterDigest} ${promptTokens.join()}`;
+function sameTokens(block: Block, tokens: readonly number[], from: number): boolean {
+  for (let i = 0; i < blockLength; i++) if (block.tokens[i] !== tokens[from + i]) return false;
+  return true;
 }
 
-function bytesOf({ prefix, logits }: PreparedPrompt, key: string): number {
-  return prefix.parts.reduce((sum, part) => sum + part.byteLength, logits.byteLength + key.length);
+/** FNV-1a over the digest's characters. */
+function rootHash(adapterDigest: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < adapterDigest.length; i++) hash = Math.imul(hash ^ adapterDigest.charCodeAt(i), 0x01000193);
+  return hash >>> 0;
+}
+
+/** Two multiplicative hashes of 32 and 20 bits in one number that a double holds exactly. */
+function blockHash(parent: number, tokens: readonly number[], from: number): number {
+  let low = (parent >>> 0) ^ 0x9e3779b9;
+  let high = Math.floor(parent / 0x100000000) ^ 0x85ebca6b;
+  for (let i = 0; i < blockLength; i++) {
+    const token = tokens[from + i] as number;
+    low = Math.imul(low ^ token, 0x9e3779b1);
+    low ^= low >>> 15;
+    high = Math.imul(high ^ token, 0x5f356495);
+    high ^= high >>> 13;
+  }
+  return ((high >>> 0) & 0xfffff) * 0x100000000 + (low >>> 0);
 }

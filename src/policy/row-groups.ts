@@ -6,17 +6,10 @@
  */
 
 import type { HeldVersion } from './held-versions.js';
-import { type CacheShape, KvCache, type Prefix } from './kv-cache.js';
+import type { KvArena } from './kv-arena.js';
+import { KvCache, type Prefix } from './kv-cache.js';
+import { classFor } from './kv-layout.js';
 import type { Sequence } from './sequence.js';
-
-/** Longest row of the first class; each further class is four times as long (two buckets). */
-const firstClassLength = 128;
-
-function classLength(length: number): number {
-  let longest = firstClassLength;
-  while (longest < length) longest *= 4;
-  return longest;
-}
 
 export interface RowGroup {
   readonly version: HeldVersion;
@@ -27,13 +20,20 @@ export interface RowGroup {
   readonly sequences: Sequence[];
 }
 
-export class RowGroups {
-  readonly #shape: CacheShape;
-  #groups: RowGroup[] = [];
-  #turn = 0;
+/** A sequence that was taken out of its group, with its keys and values. */
+export interface RestingRow {
+  readonly sequence: Sequence;
+  readonly cache: KvCache;
+}
 
-  constructor(shape: CacheShape) {
-    this.#shape = shape;
+export class RowGroups {
+  readonly #arena: KvArena;
+  readonly #contextLength: number;
+  #groups: RowGroup[] = [];
+
+  constructor(arena: KvArena, contextLength: number) {
+    this.#arena = arena;
+    this.#contextLength = contextLength;
   }
 
   /** Rows of all groups. */
@@ -49,49 +49,91 @@ export class RowGroups {
 
   /** Adds a sequence whose next token will be appended to a prefix. */
   add(sequence: Sequence, prefix: Prefix): void {
-    const { version } = sequence.request;
-    const longest = classLength(prefix.length + 1);
-    let group = this.#groups.find((other) => other.version === version && other.longest === longest);
-    if (group === undefined) {
-      group = { version, longest, cache: new KvCache(this.#shape), sequences: [] };
-      this.#groups.push(group);
-    }
+    const group = this.#groupFor(sequence, prefix.length);
     group.cache.append(prefix);
     group.sequences.push(sequence);
+  }
+
+  /** The same with a copy of the one row of a cache. */
+  addCopy(sequence: Sequence, cache: KvCache): void {
+    const group = this.#groupFor(sequence, cache.lengthOf(0));
+    group.cache.copyFrom(cache, 0);
+    group.sequences.push(sequence);
+  }
+
+  /** The same with the one row of a cache, which is empty afterwards. */
+  addTaken(sequence: Sequence, cache: KvCache): void {
+    const group = this.#groupFor(sequence, cache.lengthOf(0));
+    group.cache.take(cache, 0);
+    group.sequences.push(sequence);
+  }
+
+  #groupFor({ request }: Sequence, length: number): RowGroup {
+    const version = request.leased;
+    const longest = classFor(length + 1, this.#contextLength);
+    let group = this.#groups.find((other) => other.version === version && other.longest === longest);
+    if (group === undefined) {
+      group = { version, longest, cache: new KvCache(this.#arena), sequences: [] };
+      this.#groups.push(group);
+    }
+    return group;
   }
 
   /** Takes out the sequences that `gone` names. */
   removeWhere(gone: (sequence: Sequence) => boolean): void {
     for (const group of this.#groups) {
       for (let row = group.sequences.length - 1; row >= 0; row--) {
-        if (gone(group.sequences[row] as Sequence)) removeRow(group, row);
+        if (gone(group.sequences[row] as Sequence)) removeFrom(group, row, group.cache.remove(row));
       }
     }
-    this.#groups = this.#groups.filter(({ sequences }) => sequences.length > 0);
+    this.#dropEmpty();
   }
 
-  /** The group whose turn it is, its rows all short enough for it; undefined when nothing runs. */
-  next(): RowGroup | undefined {
-    for (let tried = 0; tried < this.#groups.length; tried++) {
-      this.#turn = (this.#turn + 1) % this.#groups.length;
-      const group = this.#groups[this.#turn] as RowGroup;
-      this.#moveOutgrown(group);
-      if (group.sequences.length > 0) return group;
+  /** Takes out the sequences that `resting` names, with their keys and values. */
+  takeWhere(resting: (sequence: Sequence) => boolean): RestingRow[] {
+    const taken: RestingRow[] = [];
+    for (const group of this.#groups) {
+      for (let row = group.sequences.length - 1; row >= 0; row--) {
+        const sequence = group.sequences[row] as Sequence;
+        if (!resting(sequence)) continue;
+        const cache = new KvCache(this.#arena, false);
+        removeFrom(group, row, cache.take(group.cache, row));
+        taken.push({ sequence, cache });
+      }
     }
-    return undefined;
+    this.#dropEmpty();
+    return taken.reverse();
+  }
+
+  /** Every group, its rows all short enough for it; valid until rows are added or removed. */
+  settled(): readonly RowGroup[] {
+    // Groups that come to be here hold rows that have moved already.
+    for (let index = 0, count = this.#groups.length; index < count; index++) {
+      this.#moveOutgrown(this.#groups[index] as RowGroup);
+    }
+    this.#dropEmpty();
+    return this.#groups;
   }
 
   #moveOutgrown(group: RowGroup): void {
     for (let row = group.sequences.length - 1; row >= 0; row--) {
-      if (group.cache.lengthOf(row) < group.longest) continue;
-      this.add(group.sequences[row] as Sequence, group.cache.prefixOf(row));
-      removeRow(group, row);
+      const length = group.cache.lengthOf(row);
+      if (length < group.longest) continue;
+      const sequence = group.sequences[row] as Sequence;
+      const target = this.#groupFor(sequence, length);
+      removeFrom(group, row, target.cache.take(group.cache, row));
+      target.sequences.push(sequence);
+    }
+  }
+
+  #dropEmpty(): void {
+    if (this.#groups.some(({ sequences }) => sequences.length === 0)) {
+      this.#groups = this.#groups.filter(({ sequences }) => sequences.length > 0);
     }
   }
 }
 
-function removeRow({ cache, sequences }: RowGroup, row: number): void {
-  const moved = cache.remove(row);
+function removeFrom({ sequences }: RowGroup, row: number, moved: number): void {
   sequences[row] = sequences[moved] as Sequence;
   sequences.pop();
 }

@@ -1,21 +1,28 @@
 /**
  * Continuous batching: requests join and leave between any two steps.
  *
- * A turn computes at most one chunk's worth of prompts and then one decode step of one group of rows, so that neither
- * long prompts nor long completions hold the others up; groups (versions, lengths) take turns. A request's version is
- * leased when it leaves the queue and kept to its end. Candidates start from one copy of their prompt's keys and values.
+ * A turn computes at most one chunk's worth of prompts, and then one decode step of every group of rows, so that a long
+ * prompt holds running streams up for one chunk at most, however many versions and lengths run at once. A request's
+ * version is leased when it leaves the queue and kept to its end. Slots go round the requests that wait (`slots.ts`),
+ * and nothing starts before the memory that it can come to need is its own (`kv-budget.ts`).
  */
 
 import { HoneError } from '../errors.js';
 import type { PackageTokenizer } from '../package/types.js';
+import { ActiveRequest, type PreparedPrompt } from './active-request.js';
 import type { Decoder } from './decoder.js';
 import type { HeldVersions } from './held-versions.js';
-import { KvCache } from './kv-cache.js';
-import { newStepMessage, type StepMessage } from './messages.js';
+import { KvArena } from './kv-arena.js';
+import { KvBudget } from './kv-budget.js';
+import type { KvCache, Prefix } from './kv-cache.js';
+import { newStepMessage, type StepMessage, type WorkerStats } from './messages.js';
+import { Parking } from './parking.js';
+import { Prefill } from './prefill.js';
 import { PrefixCache } from './prefix-cache.js';
 import { type RowGroup, RowGroups } from './row-groups.js';
 import { SamplingScratch } from './sampler.js';
-import { type ActiveRequest, type PreparedPrompt, Sequence, type SequenceEnd } from './sequence.js';
+import { Sequence, type SequenceContext, type SequenceEnd } from './sequence.js';
+import { Slots } from './slots.js';
 import type { CompletionRequest } from './types.js';
 
 export interface SchedulerOptions {
@@ -27,220 +34,270 @@ export interface SchedulerOptions {
   readonly eosTokenIds: readonly number[];
   readonly maxSequences: number;
   readonly prefillChunk: number;
+  readonly kvMemoryBytes: number;
   readonly prefixCacheBytes: number;
 }
 
-interface QueuedRequest {
-  readonly id: number;
-  readonly completion: CompletionRequest;
-}
+type Emit = (message: StepMessage) => void;
+type Order = 'cancel' | 'park' | 'resume';
 
 const cancelled: SequenceEnd = { reason: 'cancelled', endOfSequence: false };
 
 export class Scheduler {
   readonly #options: SchedulerOptions;
-  readonly #scratch: SamplingScratch;
-  readonly #limits: { readonly contextLength: number; readonly eos: ReadonlySet<number> };
-  #queue: QueuedRequest[] = [];
-  /** Requests whose prompts are being computed; the first is next. */
-  #prefilling: ActiveRequest[] = [];
-  /** Requests with candidates that wait for slots. */
-  #starting: ActiveRequest[] = [];
-  readonly #groups: RowGroups;
+  readonly #context: SequenceContext;
+  readonly #requests = new Map<number, ActiveRequest>();
+  readonly #orders: { readonly order: Order; readonly id: number }[] = [];
+  readonly #budget: KvBudget;
+  readonly #slots: Slots;
   readonly #prefixes: PrefixCache;
-  readonly #cancelled = new Set<number>();
+  readonly #prefill: Prefill;
+  readonly #groups: RowGroups;
+  readonly #parking = new Parking();
   readonly #nextTokens: Int32Array;
   #message = newStepMessage();
+  /** Columns of finished sequences that went to the prefix cache in this turn. */
+  #keptColumns = 0;
 
+  /** @throws HoneError `INVALID_OPTIONS` when the memory does not hold one sequence of full context */
   constructor(options: SchedulerOptions) {
+    const { decoder, tokenizer, contextLength, vocabularySize, eosTokenIds } = options;
     this.#options = options;
-    this.#scratch = new SamplingScratch(options.vocabularySize);
-    this.#limits = { contextLength: options.contextLength, eos: new Set(options.eosTokenIds) };
-    this.#groups = new RowGroups(options.decoder.shape);
-    this.#prefixes = new PrefixCache(options.prefixCacheBytes);
+    this.#context = {
+      tokenizer,
+      scratch: new SamplingScratch(vocabularySize),
+      contextLength,
+      eos: new Set(eosTokenIds),
+    };
+    this.#budget = new KvBudget(decoder.shape, contextLength, options.kvMemoryBytes);
+    const arena = new KvArena(decoder.shape, this.#budget.columns);
+    this.#slots = new Slots(this.#budget);
+    this.#prefixes = new PrefixCache(decoder.shape, options.prefixCacheBytes);
+    this.#prefill = new Prefill({ decoder, arena, prefixes: this.#prefixes, prefillChunk: options.prefillChunk });
+    this.#groups = new RowGroups(arena, contextLength);
     this.#nextTokens = new Int32Array(options.maxSequences);
   }
 
-  get runningSequences(): number {
-    return this.#groups.rows;
+  get stats(): Omit<WorkerStats, 'heldVersions'> {
+    return {
+      runningSequences: this.#groups.rows,
+      parkedRequests: this.#parking.size,
+      kvBytesUsed: this.#budget.usedBytes,
+      kvBytesBudget: this.#budget.maxBytes,
+      prefixCache: this.#prefixes.stats,
+    };
   }
 
-  /** Whether a turn would have anything to do. */
-  get busy(): boolean {
-    return this.#queue.length + this.#prefilling.length + this.#starting.length + this.#groups.rows > 0;
+  /** Whether every request has come to its end. */
+  get idle(): boolean {
+    return this.#requests.size === 0;
   }
 
-  submit(id: number, completion: CompletionRequest): void {
-    this.#queue.push({ id, completion });
+  /** @param submittedAtMs in milliseconds since 1970 */
+  submit(id: number, completion: CompletionRequest, submittedAtMs: number): void {
+    const request = new ActiveRequest(id, completion, submittedAtMs, this.#budget.columnsFor(completion));
+    this.#requests.set(id, request);
+    this.#slots.add(request);
   }
 
   /** The request's candidates end before the next step. Unknown ids are those that ended already. */
   cancel(id: number): void {
-    this.#cancelled.add(id);
+    this.#orders.push({ order: 'cancel', id });
+  }
+
+  /** Nothing more is computed for the request after the present step, until {@link Scheduler.resume}. */
+  park(id: number): void {
+    this.#orders.push({ order: 'park', id });
+  }
+
+  resume(id: number): void {
+    this.#orders.push({ order: 'resume', id });
   }
 
   /**
    * One turn.
-   * @returns what happened, to be sent on
+   * @param emit sends what happened on; tokens leave as soon as they are drawn
+   * @param swapMs how long a swap held the turn up
+   * @returns whether anything happened: if not, nothing will until something arrives
    * @throws HoneError `INTERNAL` when the model cannot be run; the worker's state is then lost
    */
-  async turn(): Promise<StepMessage> {
-    const message = newStepMessage();
-    this.#message = message;
-    this.#dropCancelled();
-    this.#admit();
-    await this.#prefill();
-    this.#startCandidates();
-    const group = this.#groups.next();
-    if (group !== undefined) await this.#decode(group);
-    return message;
+  async turn(emit: Emit, swapMs = 0): Promise<boolean> {
+    this.#message = newStepMessage();
+    this.#keptColumns = 0;
+    let happened = this.#follow();
+    this.#fillSlots();
+    const startedAt = performance.now();
+    const { ready, tokens: prefillTokens } = await this.#prefill.run(this.#message);
+    const prefillMs = prefillTokens === 0 ? 0 : performance.now() - startedAt;
+    for (const request of ready) {
+      if (request.parked) this.#parking.holdBack(request);
+      else this.#startNext(request);
+    }
+    this.#fillSlots();
+    const groups = this.#groups.settled();
+    const decodedRows = this.#groups.rows;
+    if (groups.length > 0) happened = this.#flush(emit) || happened;
+    const decodedAt = performance.now();
+    for (const [index, group] of groups.entries()) {
+      await this.#decode(group);
+      if (index < groups.length - 1) this.#flush(emit);
+    }
+    if (prefillTokens + decodedRows > 0) {
+      const decodeMs = decodedRows === 0 ? 0 : performance.now() - decodedAt;
+      this.#message.turn = { prefillMs, prefillTokens, decodeMs, decodedRows, groups: groups.length, swapMs };
+    }
+    return this.#flush(emit) || happened;
   }
 
-  #dropCancelled(): void {
-    if (this.#cancelled.size === 0) return;
-    const gone = (id: number): boolean => this.#cancelled.has(id);
-    for (const { id, completion } of this.#queue) {
-      if (gone(id)) this.#finishUnstarted(id, 0, completion.candidates.length);
-    }
-    this.#queue = this.#queue.filter(({ id }) => !gone(id));
-    for (const sequence of this.#groups.sequences) {
-      if (gone(sequence.request.id)) this.#finish(sequence, cancelled);
-    }
-    this.#groups.removeWhere((sequence) => gone(sequence.request.id));
-    for (const request of [...this.#prefilling, ...this.#starting]) {
-      if (!gone(request.id)) continue;
-      this.#finishUnstarted(request.id, request.nextCandidate, request.completion.candidates.length);
-      this.#options.versions.release(request.version);
-    }
-    this.#prefilling = this.#prefilling.filter(({ id }) => !gone(id));
-    this.#starting = this.#starting.filter(({ id }) => !gone(id));
-    this.#cancelled.clear();
-  }
-
-  #finishUnstarted(id: number, from: number, to: number): void {
-    for (let candidate = from; candidate < to; candidate++) {
-      this.#message.finished.push({ request: id, candidate, ...cancelled, text: '' });
-    }
-  }
-
-  /** Requests leave the queue, in order, while slots are not spoken for. */
-  #admit(): void {
-    let spokenFor = this.#groups.rows;
-    for (const { completion, nextCandidate } of [...this.#prefilling, ...this.#starting]) {
-      spokenFor += completion.candidates.length - nextCandidate;
-    }
-    while (spokenFor < this.#options.maxSequences) {
-      const next = this.#queue.shift();
-      if (next === undefined) return;
-      const { id, completion } = next;
-      try {
-        const version = this.#options.versions.lease(completion.version);
-        const { number, adapterDigest } = version;
-        const known = this.#prefixes.get(adapterDigest, completion.promptTokens);
-        const cachedPromptTokens = known === undefined ? 0 : completion.promptTokens.length;
-        (known === undefined ? this.#prefilling : this.#starting).push({
-          id,
-          completion,
-          version,
-          prefilled: cachedPromptTokens,
-          prefillCache: null,
-          prompt: known ?? null,
-          nextCandidate: 0,
-          unfinished: completion.candidates.length,
-        });
-        this.#message.started.push({ request: id, version: number, adapterDigest, cachedPromptTokens });
-        spokenFor += completion.candidates.length;
-      } catch (thrown) {
-        this.#message.refused.push({ request: id, error: HoneError.from(thrown).toJSON() });
-      }
-    }
-  }
-
-  /** Chunks of prompts, a chunk per prompt in turn, until the turn's share of tokens is spent. */
-  async #prefill(): Promise<void> {
-    let budget = this.#options.prefillChunk;
-    while (budget > 0) {
-      const request = this.#prefilling.shift();
-      if (request === undefined) return;
-      const { promptTokens } = request.completion;
-      const chunk = promptTokens.slice(request.prefilled, request.prefilled + this.#options.prefillChunk);
-      request.prompt = await this.#computeChunk(request, chunk);
-      request.prefilled += chunk.length;
-      budget -= chunk.length;
-      this.#message.steps += 1;
-      if (request.prefilled === promptTokens.length) {
-        this.#prefixes.set(request.version.adapterDigest, promptTokens, request.prompt);
-        this.#starting.push(request);
-      } else {
-        this.#prefilling.push(request);
-      }
-    }
-  }
-
-  async #computeChunk(request: ActiveRequest, chunk: readonly number[]): Promise<PreparedPrompt> {
-    const { decoder } = this.#options;
-    const { feeds } = request.version;
-    if (request.prefilled === 0) {
-      const { prefix, logits } = await decoder.prefill(chunk, feeds);
-      return { prefix, logits: logits.data };
-    }
-    if (request.prefillCache === null) {
-      request.prefillCache = new KvCache(decoder.shape);
-      request.prefillCache.append((request.prompt as PreparedPrompt).prefix);
-    }
-    const logits = await decoder.prefillMore(request.prefillCache, chunk, feeds);
-    return { prefix: request.prefillCache.prefixOf(0), logits: logits.data };
-  }
-
-  /** Candidates draw their first token from their prompt's logits and join a group. */
-  #startCandidates(): void {
-    while (this.#groups.rows < this.#options.maxSequences) {
-      const request = this.#starting[0];
-      if (request === undefined) return;
-      const { prefix, logits } = request.prompt as PreparedPrompt;
-      const { tokenizer } = this.#options;
-      const sequence = new Sequence(request, request.nextCandidate, tokenizer, this.#scratch, this.#limits);
-      request.nextCandidate += 1;
-      if (request.nextCandidate === request.completion.candidates.length) {
-        this.#starting.shift();
-        request.prompt = null;
-        request.prefillCache = null;
-      }
-      if (!this.#advance(sequence, logits, 0)) this.#groups.add(sequence, prefix);
-    }
-  }
-
-  async #decode(group: RowGroup): Promise<void> {
-    const { cache, sequences, version } = group;
-    for (let row = 0; row < sequences.length; row++) this.#nextTokens[row] = (sequences[row] as Sequence).token;
-    const { data, vocabularySize } = await this.#options.decoder.step(cache, this.#nextTokens, version.feeds);
-    this.#message.steps += 1;
-    const ended = new Set<Sequence>();
-    for (let row = 0; row < sequences.length; row++) {
-      const sequence = sequences[row] as Sequence;
-      if (this.#advance(sequence, data, row * vocabularySize)) ended.add(sequence);
-    }
-    if (ended.size > 0) this.#groups.removeWhere((sequence) => ended.has(sequence));
-  }
-
-  /** Draws a sequence's next token. @returns whether it ended */
-  #advance(sequence: Sequence, logits: Float32Array, offset: number): boolean {
-    let end: SequenceEnd | null;
-    try {
-      end = sequence.advance(logits, offset, this.#message);
-    } catch {
-      // Logits that are not finite concern one version; the others go on.
-      end = { reason: 'error', endOfSequence: false };
-    }
-    if (end === null) return false;
-    this.#finish(sequence, end);
+  /** Sends what has gathered. @returns whether there was anything */
+  #flush(emit: Emit): boolean {
+    const message = this.#message;
+    const { started, tokens, finished, refused, steps } = message;
+    if (started.length + tokens.token.length + finished.length + refused.length + steps === 0) return false;
+    this.#message = newStepMessage();
+    emit(message);
     return true;
   }
 
+  /** Follows the orders that arrived, in order. @returns whether there were any */
+  #follow(): boolean {
+    if (this.#orders.length === 0) return false;
+    for (const { order, id } of this.#orders) {
+      const request = this.#requests.get(id);
+      if (request === undefined) continue;
+      if (order === 'cancel') this.#drop(request);
+      else if (order === 'park') this.#park(request);
+      else if (this.#parking.resume(request)) this.#slots.add(request);
+    }
+    this.#orders.length = 0;
+    return true;
+  }
+
+  #park(request: ActiveRequest): void {
+    if (request.parked) return;
+    const rows = this.#groups.takeWhere((sequence) => sequence.request === request);
+    this.#parking.park(request, rows, this.#slots.remove(request));
+  }
+
+  #drop(request: ActiveRequest): void {
+    this.#prefill.remove(request);
+    this.#slots.remove(request);
+    for (const { sequence, cache } of this.#parking.remove(request)) {
+      cache.clear();
+      this.#finish(sequence, cancelled);
+    }
+    for (const sequence of this.#groups.sequences) {
+      if (sequence.request === request) this.#finish(sequence, cancelled);
+    }
+    this.#groups.removeWhere((sequence) => sequence.request === request);
+    const { candidates } = request.completion;
+    for (let candidate = request.nextCandidate; candidate < candidates.length; candidate++) {
+      this.#message.finished.push({ request: request.id, candidate, ...cancelled, text: '' });
+    }
+    if (request.nextCandidate < candidates.length) this.#end(request);
+  }
+
+  /** Requests leave the queue, and candidates start, while there are slots and memory. */
+  #fillSlots(): void {
+    while (this.#groups.rows + this.#prefill.size < this.#options.maxSequences) {
+      const resumed = this.#parking.nextResumed();
+      if (resumed !== undefined) {
+        this.#groups.addTaken(resumed.sequence, resumed.cache);
+        continue;
+      }
+      const request = this.#slots.next();
+      if (request === undefined) return;
+      if (request.prompt !== null) this.#startNext(request);
+      else if (this.#lease(request)) this.#prefill.add(request);
+    }
+  }
+
+  #lease(request: ActiveRequest): boolean {
+    if (request.version !== null) return true;
+    try {
+      request.version = this.#options.versions.lease(request.completion.version);
+      return true;
+    } catch (thrown) {
+      this.#message.refused.push({ request: request.id, error: HoneError.from(thrown).toJSON() });
+      this.#end(request);
+      return false;
+    }
+  }
+
+  /** The next candidate draws its first token from its prompt's logits and joins a group. */
+  #startNext(request: ActiveRequest): void {
+    const prompt = request.prompt as PreparedPrompt;
+    const last = request.startsLast;
+    const sequence = new Sequence(request, request.nextCandidate, this.#context);
+    request.nextCandidate += 1;
+    request.chargedCandidate = 0;
+    const end = this.#advance(sequence, prompt.logits, 0);
+    if (end === null) this.#join(sequence, prompt, last || request.columns.prompt === 0);
+    if (last) {
+      this.#budget.release(request.chargedPrompt);
+      request.chargedPrompt = 0;
+    }
+    // Where there is no room for a prompt beside its candidates, each of them computes it.
+    if (last || request.columns.prompt === 0) request.dropPrompt();
+    if (!last) this.#slots.add(request);
+    if (end !== null) this.#finish(sequence, end);
+  }
+
+  #join(sequence: Sequence, { cache, prefix }: PreparedPrompt, takes: boolean): void {
+    if (cache === null) this.#groups.add(sequence, prefix as Prefix);
+    else if (takes) this.#groups.addTaken(sequence, cache);
+    else this.#groups.addCopy(sequence, cache);
+  }
+
+  async #decode({ cache, sequences, version }: RowGroup): Promise<void> {
+    const nextTokens = this.#nextTokens;
+    for (let row = 0; row < sequences.length; row++) nextTokens[row] = (sequences[row] as Sequence).token;
+    const { data, vocabularySize } = await this.#options.decoder.step(cache, nextTokens, version.feeds);
+    this.#message.steps += 1;
+    let ended: Set<Sequence> | null = null;
+    for (let row = 0; row < sequences.length; row++) {
+      const sequence = sequences[row] as Sequence;
+      const end = this.#advance(sequence, data, row * vocabularySize);
+      if (end === null) continue;
+      if (end.reason === 'error') cache.zero(row);
+      else this.#keep(sequence, cache, row);
+      this.#finish(sequence, end);
+      ended ??= new Set();
+      ended.add(sequence);
+    }
+    if (ended !== null) this.#groups.removeWhere((sequence) => (ended as Set<Sequence>).has(sequence));
+  }
+
+  /** A finished sequence may be the beginning of a later prompt. At most a chunk's worth, or one sequence, a turn. */
+  #keep({ request, tokens }: Sequence, cache: KvCache, row: number): void {
+    if (this.#keptColumns >= this.#options.prefillChunk) return;
+    const all = request.completion.promptTokens.concat(tokens);
+    this.#keptColumns += tokens.length;
+    this.#prefixes.store(request.leased.adapterDigest, all, cache.prefixOf(row));
+  }
+
+  /** Draws a sequence's next token. @returns how it ended with it, or null */
+  #advance(sequence: Sequence, logits: Float32Array, offset: number): SequenceEnd | null {
+    try {
+      return sequence.advance(logits, offset, this.#message);
+    } catch {
+      // Logits that are not finite concern one version; the others go on.
+      return { reason: 'error', endOfSequence: false };
+    }
+  }
+
   #finish(sequence: Sequence, end: SequenceEnd): void {
-    const { request } = sequence;
     sequence.finish(end, this.#message);
-    request.unfinished -= 1;
-    if (request.unfinished === 0) this.#options.versions.release(request.version);
+    this.#budget.release(sequence.columns);
+    sequence.request.unfinished -= 1;
+    if (sequence.request.unfinished === 0) this.#end(sequence.request);
+  }
+
+  /** Gives back whatever a request holds besides its sequences. */
+  #end(request: ActiveRequest): void {
+    request.dropPrompt();
+    this.#slots.release(request);
+    if (request.version !== null) this.#options.versions.release(request.version);
+    this.#requests.delete(request.id);
   }
 }

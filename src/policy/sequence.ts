@@ -1,34 +1,11 @@
-/** What runs in the worker: a request with its prompt, and one sequence per candidate. */
+/** One candidate from its first token to its end. */
 
 import type { PackageTokenizer, TokenDecoder } from '../package/types.js';
-import type { HeldVersion } from './held-versions.js';
-import type { KvCache, Prefix } from './kv-cache.js';
+import type { ActiveRequest } from './active-request.js';
 import type { StepMessage } from './messages.js';
 import { Sampler, type SamplingScratch } from './sampler.js';
 import { StopText } from './stop-text.js';
-import type { CompletionRequest, FinishReason } from './types.js';
-
-/** A request's prompt, computed: candidates start from it as slots become free. */
-export interface PreparedPrompt {
-  readonly prefix: Prefix;
-  /** After the prompt's last token. */
-  readonly logits: Float32Array;
-}
-
-/** A request on its way from the queue to its last candidate. */
-export interface ActiveRequest {
-  readonly id: number;
-  readonly completion: CompletionRequest;
-  readonly version: HeldVersion;
-  /** Prompt tokens computed so far. */
-  prefilled: number;
-  /** Holds the chunks of a prompt that takes several. */
-  prefillCache: KvCache | null;
-  prompt: PreparedPrompt | null;
-  /** The next candidate to start. */
-  nextCandidate: number;
-  unfinished: number;
-}
+import type { FinishReason } from './types.js';
 
 /** Why and how a sequence ended. */
 export interface SequenceEnd {
@@ -36,46 +13,54 @@ export interface SequenceEnd {
   readonly endOfSequence: boolean;
 }
 
-/** One candidate from its first token to its end. */
+/** What all sequences of a worker share. */
+export interface SequenceContext {
+  readonly tokenizer: PackageTokenizer;
+  readonly scratch: SamplingScratch;
+  readonly contextLength: number;
+  readonly eos: ReadonlySet<number>;
+}
+
 export class Sequence {
   readonly request: ActiveRequest;
   readonly candidate: number;
-  /** The last token sampled: the next to be fed. */
-  token = 0;
-  #sampled = 0;
+  /** Columns of keys and values that it was promised. */
+  readonly columns: number;
+  /** What was sampled so far. */
+  readonly tokens: number[] = [];
   readonly #limit: number;
   readonly #eos: ReadonlySet<number>;
   readonly #sampler: Sampler;
   readonly #decoder: TokenDecoder;
   readonly #text: StopText;
 
-  constructor(
-    request: ActiveRequest,
-    candidate: number,
-    tokenizer: PackageTokenizer,
-    scratch: SamplingScratch,
-    limits: { readonly contextLength: number; readonly eos: ReadonlySet<number> },
-  ) {
+  constructor(request: ActiveRequest, candidate: number, context: SequenceContext) {
     const { sampling, promptTokens, candidates } = request.completion;
     this.request = request;
     this.candidate = candidate;
+    this.columns = request.columns.candidate;
     // The last token is never fed, so that it needs no room in the context; agents count it all the same.
-    this.#limit = Math.min(sampling.maxTokens, limits.contextLength - promptTokens.length);
-    this.#eos = limits.eos;
-    this.#sampler = new Sampler(sampling, promptTokens, candidates[candidate]?.seed ?? 0, scratch);
-    this.#decoder = tokenizer.createDecoder();
+    this.#limit = Math.min(sampling.maxTokens, context.contextLength - promptTokens.length);
+    this.#eos = context.eos;
+    this.#sampler = new Sampler(sampling, promptTokens, candidates[candidate]?.seed ?? 0, context.scratch);
+    this.#decoder = context.tokenizer.createDecoder();
     this.#text = new StopText(sampling.stop);
+  }
+
+  /** The last token sampled: the next to be fed. */
+  get token(): number {
+    return this.tokens[this.tokens.length - 1] as number;
   }
 
   /**
    * Draws the next token and reports it.
    * @returns how the sequence ended with it, or null when it goes on
+   * @throws HoneError `INTERNAL` when the logits are not finite
    */
   advance(logits: Float32Array, offset: number, message: StepMessage): SequenceEnd | null {
     const { ignoreEos, topLogprobs } = this.request.completion.sampling;
     const sampled = this.#sampler.sample(logits, offset);
-    this.token = sampled.token;
-    this.#sampled += 1;
+    this.tokens.push(sampled.token);
     const { tokens } = message;
     tokens.request.push(this.request.id);
     tokens.candidate.push(this.candidate);
@@ -86,7 +71,7 @@ export class Sequence {
     if (topLogprobs > 0) tokens.top[tokens.token.length - 1] = sampled.top;
     if (!ignoreEos && this.#eos.has(sampled.token)) return { reason: 'stop', endOfSequence: true };
     if (this.#text.stopped) return { reason: 'stop', endOfSequence: false };
-    return this.#sampled >= this.#limit ? { reason: 'length', endOfSequence: false } : null;
+    return this.tokens.length >= this.#limit ? { reason: 'length', endOfSequence: false } : null;
   }
 
   /** Reports the end, with the text that was held back. */

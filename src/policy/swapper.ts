@@ -40,21 +40,26 @@ export class Swapper {
     this.#pending.push({ call, version, askedAt: performance.now(), blockedAt: null });
   }
 
-  /** Between two steps: does the swaps that there is room for, in order. */
-  async proceed(): Promise<void> {
-    for (let next = this.#pending[0]; next !== undefined; next = this.#pending[0]) {
-      if (!this.#options.versions.makeRoomFor(next.version.number)) {
-        next.blockedAt ??= performance.now();
-        return;
-      }
-      this.#pending.shift();
-      const { call } = next;
-      try {
-        this.#options.send({ type: 'swapped', call, report: await this.#swap(next) });
-      } catch (thrown) {
-        this.#options.send({ type: 'failed', call, error: HoneError.from(thrown).toJSON() });
-      }
+  /**
+   * Between two turns: the next swap, if there is room for it. One at a time, so that streams wait for one at most.
+   * @returns how long it took, in milliseconds; null where there was none
+   */
+  async proceed(): Promise<number | null> {
+    const next = this.#pending[0];
+    if (next === undefined) return null;
+    const startedAt = performance.now();
+    if (!this.#options.versions.makeRoomFor(next.version.number)) {
+      next.blockedAt ??= startedAt;
+      return null;
     }
+    this.#pending.shift();
+    const { call } = next;
+    try {
+      this.#options.send({ type: 'swapped', call, report: await this.#swap(next) });
+    } catch (thrown) {
+      this.#options.send({ type: 'failed', call, error: HoneError.from(thrown).toJSON() });
+    }
+    return performance.now() - startedAt;
   }
 
   async #swap({ version, askedAt, blockedAt }: PendingSwap): Promise<SwapReport> {

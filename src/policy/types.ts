@@ -102,11 +102,61 @@ export interface SwapReport {
   readonly waitedMs: number;
 }
 
+/** A request that left the queue. */
+export interface StartReport {
+  /** From its submission to the first chunk of its prompt. */
+  readonly queuedMs: number;
+  readonly promptTokens: number;
+  /** Of the prompt tokens, those whose keys and values were there already. */
+  readonly cachedPromptTokens: number;
+}
+
+/** One turn of the inference worker: a share of prompts, then one decode step of every group of rows. */
+export interface TurnReport {
+  /** Time and tokens of prompts. */
+  readonly prefillMs: number;
+  readonly prefillTokens: number;
+  /** Time and rows of the decode steps, one step per group. */
+  readonly decodeMs: number;
+  readonly decodedRows: number;
+  readonly groups: number;
+  /** How long a swap held the turn up; 0 where none did. */
+  readonly swapMs: number;
+}
+
+/** Told of what the policy does, on the event loop; must not throw. */
+export interface PolicyObserver {
+  onStarted?(report: StartReport): void;
+  /** After each turn that ran the model. */
+  onTurn?(report: TurnReport): void;
+  onSwap?(report: SwapReport): void;
+}
+
+/** Reuse of keys and values that were computed before; since the inference worker was started. */
+export interface PrefixCacheStats {
+  /** Prompt tokens that were found, of those looked up. */
+  readonly hitTokens: number;
+  readonly lookedUpTokens: number;
+  readonly bytes: number;
+  readonly maxBytes: number;
+  /** Blocks of 32 tokens that made room for others. */
+  readonly evictedBlocks: number;
+}
+
 export interface PolicyStats {
   readonly liveVersion: number;
   readonly adapterDigest: string;
+  /** Candidates that are being decoded. */
   readonly runningSequences: number;
+  /** Requests that have not been started, and the tokens of their prompts. */
   readonly queuedRequests: number;
+  readonly queuedTokens: number;
+  /** Requests whose readers are slow: nothing is computed for them. */
+  readonly parkedRequests: number;
+  /** Memory of keys and values that is promised to requests, and all there is. */
+  readonly kvBytesUsed: number;
+  readonly kvBytesBudget: number;
+  readonly prefixCache: PrefixCacheStats;
   readonly generatedTokens: number;
   readonly promptTokens: number;
   readonly steps: number;
@@ -117,7 +167,9 @@ export interface Policy {
   /**
    * Runs a completion. The iterable ends after every candidate's `finished` event. Aborting the signal frees the slots
    * within one step and yields `finished` with `cancelled`.
-   * @throws HoneError `QUEUE_FULL`, `PROMPT_TOO_LONG`, `VERSION_NOT_SERVABLE`, `WORKER_CRASHED`, `DRAINING`
+   * What is not read for long is not computed either: see `READER_STALLED`.
+   * @throws HoneError `QUEUE_FULL`, `PROMPT_TOO_LONG`, `VERSION_NOT_SERVABLE`, `READER_STALLED`, `WORKER_CRASHED`,
+   * `DRAINING`
    */
   complete(request: CompletionRequest, signal?: AbortSignal): AsyncIterable<CompletionEvent>;
   /**

@@ -2,7 +2,14 @@
 
 import { Worker } from 'node:worker_threads';
 import { HoneError } from '../errors.js';
-import type { FromWorker, StepMessage, ToWorker, WorkerSettings, WorkerStats } from './messages.js';
+import {
+  type FromWorker,
+  type StepMessage,
+  sinceEpochMs,
+  type ToWorker,
+  type WorkerSettings,
+  type WorkerStats,
+} from './messages.js';
 import type { CompletionRequest, PolicyVersion, SwapReport } from './types.js';
 
 interface Call {
@@ -38,11 +45,20 @@ export class WorkerHandle {
   }
 
   submit(request: number, completion: CompletionRequest): void {
-    this.#post({ type: 'submit', request, completion });
+    this.#post({ type: 'submit', request, completion, atMs: sinceEpochMs() });
   }
 
   cancel(request: number): void {
     this.#post({ type: 'cancel', request });
+  }
+
+  /** Nothing is computed for the request until it is resumed. */
+  park(request: number): void {
+    this.#post({ type: 'park', request });
+  }
+
+  resume(request: number): void {
+    this.#post({ type: 'resume', request });
   }
 
   /** @throws HoneError what the worker found wrong, or `WORKER_CRASHED` */

@@ -1,13 +1,15 @@
 /**
  * The policy, as seen from the event loop: a bounded queue of requests before an inference worker that is started anew
- * on the live version when it crashes.
+ * on the live version when it crashes, and streams of events behind it that tell it when their readers are slow.
  */
 
 import { HoneError } from '../errors.js';
 import type { Package } from '../package/types.js';
 import { CompletionStream } from './completion-stream.js';
-import type { StepMessage, WorkerSettings } from './messages.js';
+import type { StepMessage, WorkerSettings, WorkerStats } from './messages.js';
 import { checkPolicyOptions, type PolicyOptions, type PolicySettings } from './options.js';
+import { RequestQueue } from './request-queue.js';
+import { StallWatch } from './stall-watch.js';
 import type { CompletionEvent, CompletionRequest, Policy, PolicyStats, PolicyVersion, SwapReport } from './types.js';
 import { WorkerHandle } from './worker-handle.js';
 
@@ -35,21 +37,20 @@ class WorkerPolicy implements Policy {
   #live: PolicyVersion;
   readonly #streams = new Map<number, CompletionStream>();
   /** Requests that the worker has not started yet. */
-  readonly #waiting = new Set<number>();
+  readonly #queue: RequestQueue;
+  readonly #stalls: StallWatch;
   #nextRequest = 0;
   #closed: Promise<void> | null = null;
   /** Resolves when the last restart has come to an end, good or bad. */
   #restarted: Promise<void> = Promise.resolve();
   readonly #totals = { generatedTokens: 0, promptTokens: 0, steps: 0 };
-  /** When requests left the queue lately, for the advice when to try again. */
-  #startIntervalMs = 100;
-  #lastStartAt = 0;
-  readonly #promptTokens = new Map<number, number>();
 
   constructor(options: PolicyOptions, settings: PolicySettings) {
     this.#options = options;
     this.#settings = settings;
     this.#live = options.version;
+    this.#queue = new RequestQueue(settings, () => performance.now());
+    this.#stalls = new StallWatch(settings.maxStalledMs, (request) => this.#endStalled(request));
     this.#worker = this.#startWorker();
   }
 
@@ -60,13 +61,10 @@ class WorkerPolicy implements Policy {
   async *complete(request: CompletionRequest, signal?: AbortSignal): AsyncIterable<CompletionEvent> {
     this.#checkOpen();
     checkRequest(request, this.#options.pkg);
-    if (this.#waiting.size >= this.#settings.maxQueue) throw this.#queueFull();
     const id = this.#nextRequest++;
-    const stream = new CompletionStream(request.candidates.length, request.sampling.topLogprobs > 0);
+    this.#queue.add(id, request.promptTokens.length);
+    const stream = this.#openStream(id, request);
     const cancel = (): void => this.#worker.cancel(id);
-    this.#streams.set(id, stream);
-    this.#waiting.add(id);
-    this.#promptTokens.set(id, request.promptTokens.length);
     this.#worker.submit(id, request);
     if (signal?.aborted) cancel();
     else signal?.addEventListener('abort', cancel, { once: true });
@@ -78,12 +76,41 @@ class WorkerPolicy implements Policy {
     }
   }
 
+  #openStream(id: number, { candidates, sampling }: CompletionRequest): CompletionStream {
+    const stream = new CompletionStream({
+      candidates: candidates.length,
+      withTop: sampling.topLogprobs > 0,
+      onFull: () => {
+        this.#worker.park(id);
+        this.#stalls.start(id);
+      },
+      onDrained: () => {
+        this.#stalls.stop(id);
+        if (!stream.ended) this.#worker.resume(id);
+      },
+    });
+    this.#streams.set(id, stream);
+    return stream;
+  }
+
+  #endStalled(request: number): void {
+    const stream = this.#streams.get(request);
+    if (stream === undefined) return;
+    const seconds = this.#settings.maxStalledMs / 1000;
+    stream.fail(
+      new HoneError('READER_STALLED', `the stream was not read for ${seconds} s; read it as it comes, or cancel it`),
+    );
+    this.#worker.cancel(request);
+    this.#forget(request);
+  }
+
   async swap(version: PolicyVersion): Promise<SwapReport> {
     // A version that arrives while the worker is being restarted is not lost for it.
     await this.#restarted;
     this.#checkOpen();
     const report = await this.#worker.swap(version);
     if (report.probe.verdict !== 'failed') this.#live = version;
+    this.#options.observer?.onSwap?.(report);
     return report;
   }
 
@@ -91,18 +118,17 @@ class WorkerPolicy implements Policy {
     return {
       ...(await this.#workerStats()),
       ...this.#totals,
-      queuedRequests: this.#waiting.size,
+      queuedRequests: this.#queue.requests,
+      queuedTokens: this.#queue.tokens,
       liveVersion: this.#live.number,
       adapterDigest: this.#live.adapterDigest,
     };
   }
 
   /** A worker that is not there runs and holds nothing: figures are given in every state. */
-  async #workerStats(): Promise<Pick<PolicyStats, 'runningSequences' | 'heldVersions'>> {
-    const nothing = { runningSequences: 0, heldVersions: [] };
-    if (this.#state !== 'serving') return nothing;
-    const { runningSequences, heldVersions } = await this.#worker.stats().catch(() => nothing);
-    return { runningSequences, heldVersions };
+  async #workerStats(): Promise<WorkerStats> {
+    if (this.#state !== 'serving') return noWorker;
+    return this.#worker.stats().catch(() => noWorker);
   }
 
   /** Refuses new requests, lets those that run come to their end, ends the worker. Idempotent. */
@@ -124,9 +150,8 @@ class WorkerPolicy implements Policy {
 
   #startWorker(): WorkerHandle {
     const { pkg, held = [] } = this.#options;
-    const { maxQueue: _, ...settings } = this.#settings;
     const workerSettings: WorkerSettings = {
-      ...settings,
+      ...this.#settings,
       packageDirectory: pkg.directory,
       modelPath: pkg.modelPath,
       contextLength: pkg.config.contextLength,
@@ -154,8 +179,11 @@ class WorkerPolicy implements Policy {
   #onStep(message: StepMessage): void {
     this.#crashes = 0;
     this.#totals.steps += message.steps;
-    for (const { request, version, adapterDigest, cachedPromptTokens } of message.started) {
-      this.#noteStart(request);
+    const { observer } = this.#options;
+    for (const { request, version, adapterDigest, cachedPromptTokens, queuedMs } of message.started) {
+      const promptTokens = this.#queue.start(request);
+      this.#totals.promptTokens += promptTokens;
+      observer?.onStarted?.({ queuedMs, promptTokens, cachedPromptTokens });
       this.#streams.get(request)?.start(version, adapterDigest, cachedPromptTokens);
     }
     const { request, candidate, token, text, logprob, sampledLogprob, top } = message.tokens;
@@ -179,21 +207,13 @@ class WorkerPolicy implements Policy {
       this.#streams.get(id)?.fail(HoneError.fromJSON(error));
       this.#forget(id);
     }
-  }
-
-  #noteStart(request: number): void {
-    this.#waiting.delete(request);
-    this.#totals.promptTokens += this.#promptTokens.get(request) ?? 0;
-    const now = performance.now();
-    const interval = Math.min(now - this.#lastStartAt, 10_000);
-    if (this.#lastStartAt > 0) this.#startIntervalMs += 0.1 * (interval - this.#startIntervalMs);
-    this.#lastStartAt = now;
+    if (message.turn !== null) observer?.onTurn?.(message.turn);
   }
 
   #forget(request: number): void {
     this.#streams.delete(request);
-    this.#waiting.delete(request);
-    this.#promptTokens.delete(request);
+    this.#queue.remove(request);
+    this.#stalls.stop(request);
   }
 
   #onCrash(error: HoneError): void {
@@ -242,14 +262,16 @@ class WorkerPolicy implements Policy {
   #failure(): HoneError {
     return new HoneError('WORKER_CRASHED', 'the inference worker crashed again and again; restart the server');
   }
-
-  #queueFull(): HoneError {
-    const { maxQueue } = this.#settings;
-    return new HoneError('QUEUE_FULL', `${maxQueue} requests are waiting already; try again later`, {
-      retryAfterMs: Math.round(Math.min(Math.max(this.#startIntervalMs * maxQueue * 0.5, 100), 30_000)),
-    });
-  }
 }
+
+const noWorker: WorkerStats = {
+  runningSequences: 0,
+  parkedRequests: 0,
+  kvBytesUsed: 0,
+  kvBytesBudget: 0,
+  prefixCache: { hitTokens: 0, lookedUpTokens: 0, bytes: 0, maxBytes: 0, evictedBlocks: 0 },
+  heldVersions: [],
+};
 
 /** What would disturb the worker; the rest of a request was checked by whoever made it. */
 function checkRequest({ promptTokens, candidates, sampling }: CompletionRequest, { config }: Package): void {

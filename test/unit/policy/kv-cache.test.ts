@@ -1,7 +1,9 @@
 import fc from 'fast-check';
 import type { Tensor } from 'onnxruntime-node';
 import { describe, expect, test } from 'vitest';
-import { bucketFor, KvCache, type Prefix } from '../../../src/policy/kv-cache.js';
+import { KvArena } from '../../../src/policy/kv-arena.js';
+import { KvCache, type Prefix } from '../../../src/policy/kv-cache.js';
+import { bucketFor } from '../../../src/policy/kv-layout.js';
 
 const shape = { layers: 2, kvHeads: 2, headSize: 3 };
 const parts = 2 * shape.layers;
@@ -73,51 +75,94 @@ function wrongPlaces(
   return wrong;
 }
 
+/** @returns 1 when another cache's rows lie elsewhere afterwards */
+function movesOthers(caches: readonly KvCache[], cache: KvCache, act: () => unknown): number {
+  const places = () =>
+    caches.map((other) =>
+      other === cache || other.rows === 0 ? 0 : (other.views()[0] as Tensor & { data: Float32Array }).data.byteOffset,
+    );
+  const before = places();
+  act();
+  return String(places()) === String(before) ? 0 : 1;
+}
+
 describe('the cache', () => {
   test('buckets are powers of two from 64', () => {
     expect([1, 64, 65, 128, 129, 1000].map(bucketFor)).toEqual([64, 64, 128, 128, 256, 1024]);
   });
 
-  test('keeps every row right through appends, removals, steps and growth', () => {
+  test('keeps every row of every cache right, however they join, leave, move and grow in a crowded arena', () => {
+    const which = { cache: fc.nat(2), row: fc.nat() };
     const action = fc.oneof(
-      fc.record({
-        do: fc.constant('append' as const),
-        length: fc.integer({ min: 1, max: 70 }),
-        gap: fc.integer({ min: 0, max: 3 }),
-      }),
-      fc.record({ do: fc.constant('remove' as const), which: fc.nat() }),
-      fc.record({ do: fc.constant('step' as const), steps: fc.integer({ min: 1, max: 90 }) }),
+      fc.record({ do: fc.constant('append' as const), cache: fc.nat(2), length: fc.integer({ min: 1, max: 70 }) }),
+      fc.record({ do: fc.constant('remove' as const), ...which }),
+      fc.record({ do: fc.constant('take' as const), ...which, to: fc.nat(2) }),
+      fc.record({ do: fc.constant('copy' as const), ...which, to: fc.nat(2) }),
+      fc.record({ do: fc.constant('step' as const), cache: fc.nat(2), steps: fc.integer({ min: 1, max: 90 }) }),
     );
-    fc.assert(
-      fc.property(fc.array(action, { maxLength: 12 }), (actions) => {
-        const cache = new KvCache(shape);
-        const rows: { id: number; length: number }[] = [];
-        let id = 0;
-        for (const next of actions) {
-          if (next.do === 'append') {
-            cache.append(prefixOf(++id, next.length, next.length + next.gap));
-            rows.push({ id, length: next.length });
-          } else if (rows.length === 0) {
+    let [compactions, refusals] = [0, 0];
+    const play = (actions: readonly (typeof action extends fc.Arbitrary<infer A> ? A : never)[]) => {
+      const arena = new KvArena(shape, 1024);
+      const caches = [new KvCache(arena), new KvCache(arena, false), new KvCache(arena)];
+      const content: { id: number; length: number }[][] = [[], [], []];
+      let id = 0;
+      const removed = (cache: number, row: number, moved: number) => {
+        const rows = content[cache] as { id: number; length: number }[];
+        rows[row] = rows[moved] as { id: number; length: number };
+        rows.pop();
+      };
+      for (const next of actions) {
+        const cache = caches[next.cache] as KvCache;
+        const rows = content[next.cache] as { id: number; length: number }[];
+        if (next.do === 'append') {
+          if (cache.growthFor(next.length) > arena.freeColumns) {
+            refusals += 1;
+            expect(() => cache.append(prefixOf(++id, next.length, next.length + 2))).toThrow('are free');
             continue;
-          } else if (next.do === 'remove') {
-            const row = next.which % rows.length;
-            const moved = cache.remove(row);
-            rows[row] = rows[moved] as { id: number; length: number };
-            rows.pop();
-          } else {
-            cache.reserveColumns(next.steps);
-            cache.write(stepOf(rows, next.steps), next.steps);
-            for (const row of rows) row.length += next.steps;
           }
-          expectContent(cache, rows);
+          compactions += movesOthers(caches, cache, () => cache.append(prefixOf(++id, next.length, next.length + 2)));
+          rows.push({ id, length: next.length });
+        } else if (rows.length === 0) {
+          continue;
+        } else if (next.do === 'step') {
+          const longest = Math.max(...rows.map(({ length }) => length));
+          const columns = rows.length * Math.max(cache.capacity, bucketFor(longest + next.steps));
+          if (columns - cache.columns > arena.freeColumns) continue;
+          compactions += movesOthers(caches, cache, () => cache.reserveColumns(next.steps));
+          cache.write(stepOf(rows, next.steps), next.steps);
+          for (const row of rows) row.length += next.steps;
+        } else {
+          const row = next.row % rows.length;
+          if (next.do === 'remove') removed(next.cache, row, cache.remove(row));
+          else {
+            const to = caches[next.to] as KvCache;
+            const { length } = rows[row] as { length: number };
+            if (to === cache) continue;
+            // A row that moves frees what it held before it is there, where it has to.
+            const free = next.do === 'take' ? arena.freeColumns + cache.capacity : arena.freeColumns;
+            if (to.growthFor(length) > free) continue;
+            (content[next.to] as { id: number; length: number }[]).push({
+              ...(rows[row] as { id: number; length: number }),
+            });
+            if (next.do === 'copy') to.copyFrom(cache, row);
+            else removed(next.cache, row, to.take(cache, row));
+          }
         }
-      }),
-      { numRuns: 40 },
-    );
+        for (const [index, each] of caches.entries()) {
+          expectContent(each, content[index] as { id: number; length: number }[]);
+          expect(each.columns).toBe(each.rows * each.capacity);
+        }
+        expect(arena.freeColumns).toBe(1024 - caches.reduce((sum, { columns }) => sum + columns, 0));
+      }
+    };
+    fc.assert(fc.property(fc.array(action, { minLength: 10, maxLength: 40 }), play), { numRuns: 150, seed: 7 });
+    // The arena was crowded: rows had to make room for each other.
+    expect(compactions).toBeGreaterThan(10);
+    expect(refusals).toBeGreaterThan(10);
   });
 
   test('views are kept while nothing moves, and read the arrays themselves', () => {
-    const cache = new KvCache(shape);
+    const cache = new KvCache(new KvArena(shape, 8192));
     cache.append(prefixOf(1, 5));
     const view = cache.views()[0] as Tensor;
     cache.reserveColumns(1);
@@ -130,7 +175,7 @@ describe('the cache', () => {
   });
 
   test('a row can move to another cache', () => {
-    const [from, to] = [new KvCache(shape), new KvCache(shape)];
+    const [from, to] = [new KvCache(new KvArena(shape, 8192)), new KvCache(new KvArena(shape, 8192))];
     from.append(prefixOf(1, 9));
     from.append(prefixOf(2, 70));
     to.append(from.prefixOf(1));
@@ -139,8 +184,19 @@ describe('the cache', () => {
     expectContent(from, [{ id: 1, length: 9 }]);
   });
 
+  test('zeroes a row for whoever gets its memory next', () => {
+    const arena = new KvArena(shape, 1024);
+    const cache = new KvCache(arena);
+    cache.append(prefixOf(1, 9));
+    cache.append({ ...prefixOf(2, 9), parts: prefixOf(2, 9).parts.map((part) => part.fill(Number.NaN)) });
+    cache.zero(1);
+    cache.remove(1);
+    expectContent(cache, [{ id: 1, length: 9 }]);
+    expect(arena.parts.every((part) => part.every(Number.isFinite))).toBe(true);
+  });
+
   test('starts over small when it is empty', () => {
-    const cache = new KvCache(shape);
+    const cache = new KvCache(new KvArena(shape, 8192));
     cache.append(prefixOf(1, 300));
     expect(cache.capacity).toBe(512);
     cache.remove(0);

@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createDecoder, type Decoder, type StepLogits } from '../../../src/policy/decoder.js';
+import { KvArena } from '../../../src/policy/kv-arena.js';
 import { KvCache } from '../../../src/policy/kv-cache.js';
 import type { AdapterFeeds } from '../../../src/policy/packed-linears.js';
 import { largestDifference, readOracleFixture, tinyPackage } from '../../oracles/fixture.js';
@@ -52,7 +53,7 @@ describe.each(variants)('logits of $name agree with transformers', ({ size, expe
 
   it('at every step of a sequence that is decoded token by token', async () => {
     const tokens = tokensOf(3);
-    const cache = new KvCache(decoder.shape);
+    const cache = new KvCache(new KvArena(decoder.shape, 1024));
     cache.append((await decoder.prefill(tokens.slice(0, 1), adapter)).prefix);
     for (let position = 1; position < tokens.length; position++) {
       expectLogits(await decoder.step(cache, [tokens[position] as number], adapter), 0, expected[3], position);
@@ -61,7 +62,7 @@ describe.each(variants)('logits of $name agree with transformers', ({ size, expe
 
   it('after each chunk of a prompt that is prefilled in chunks', async () => {
     const tokens = tokensOf(3);
-    const cache = new KvCache(decoder.shape);
+    const cache = new KvCache(new KvArena(decoder.shape, 1024));
     cache.append((await decoder.prefill(tokens.slice(0, 7), adapter)).prefix);
     for (let at = 7; at < tokens.length; at += 13) {
       const chunk = tokens.slice(at, at + 13);
@@ -70,7 +71,7 @@ describe.each(variants)('logits of $name agree with transformers', ({ size, expe
   });
 
   it('for rows of different lengths that step together, one of which leaves', async () => {
-    const cache = new KvCache(decoder.shape);
+    const cache = new KvCache(new KvArena(decoder.shape, 1024));
     // [sequence, tokens prefilled]
     const rows: [number, number][] = [
       [1, 2],

@@ -1,0 +1,135 @@
+/**
+ * Computes prompts in chunks, a chunk per prompt in turn, from where the prefix cache leaves off.
+ *
+ * What is known is looked up before every chunk, so that requests which come together with the same beginning compute
+ * it once.
+ */
+
+import type { ActiveRequest } from './active-request.js';
+import type { Decoder } from './decoder.js';
+import type { KvArena } from './kv-arena.js';
+import { KvCache, type Prefix } from './kv-cache.js';
+import { type StepMessage, sinceEpochMs } from './messages.js';
+import { blockLength, type PrefixCache } from './prefix-cache.js';
+
+export interface PrefillOptions {
+  readonly decoder: Decoder;
+  readonly arena: KvArena;
+  readonly prefixes: PrefixCache;
+  /** Tokens of all prompts together between two rounds of decode steps. */
+  readonly prefillChunk: number;
+}
+
+/** What a turn's share of prompts took. */
+export interface Prefilled {
+  readonly ready: readonly ActiveRequest[];
+  readonly tokens: number;
+}
+
+export class Prefill {
+  readonly #options: PrefillOptions;
+  /** The first is next. */
+  #requests: ActiveRequest[] = [];
+
+  constructor(options: PrefillOptions) {
+    this.#options = options;
+  }
+
+  /** Prompts that are being computed: each holds a slot for its first candidate. */
+  get size(): number {
+    return this.#requests.length;
+  }
+
+  add(request: ActiveRequest): void {
+    this.#requests.push(request);
+  }
+
+  remove(request: ActiveRequest): void {
+    this.#requests = this.#requests.filter((other) => other !== request);
+  }
+
+  /** Chunks until the turn's share of tokens is spent. @returns the requests whose prompts are ready */
+  async run(message: StepMessage): Promise<Prefilled> {
+    const { prefillChunk } = this.#options;
+    const ready: ActiveRequest[] = [];
+    let tokens = 0;
+    while (tokens < prefillChunk) {
+      const request = this.#requests[0];
+      if (request === undefined) break;
+      this.#begin(request, message);
+      const { promptTokens } = request.completion;
+      const left = promptTokens.length - request.prefilled;
+      const length = Math.min(left, prefillChunk - tokens);
+      // A run of few tokens costs nearly as much as one of a whole block: what is left of the share may be too little.
+      if (length < left && length < Math.min(blockLength, prefillChunk)) break;
+      this.#requests.shift();
+      const chunk = promptTokens.slice(request.prefilled, request.prefilled + length);
+      (await this.#compute(request, chunk)) ? ready.push(request) : this.#requests.push(request);
+      tokens += length;
+      message.steps += 1;
+    }
+    return { ready, tokens };
+  }
+
+  /** Takes what is known of the prompt, and reports the request as started when this is its first chunk. */
+  #begin(request: ActiveRequest, message: StepMessage): void {
+    const { prefixes, arena } = this.#options;
+    const { adapterDigest, number } = request.leased;
+    if (request.prefilled % blockLength === 0) {
+      const found = prefixes.find(adapterDigest, request.completion.promptTokens, request.prefilled);
+      if (found.length > 0) {
+        if (request.prefillCache === null) {
+          request.prefillCache = new KvCache(arena, false);
+          request.prefillCache.appendEmpty(found.length * blockLength);
+        }
+        for (const block of found) {
+          request.prefillCache.reserveColumns(blockLength);
+          request.prefillCache.write(block, blockLength);
+        }
+        request.prefilled += found.length * blockLength;
+      }
+    }
+    if (request.started) return;
+    request.started = true;
+    prefixes.countLookup(request.completion.promptTokens.length);
+    message.started.push({
+      request: request.id,
+      version: number,
+      adapterDigest,
+      cachedPromptTokens: request.prefilled,
+      queuedMs: sinceEpochMs() - request.submittedAtMs,
+    });
+  }
+
+  /** The next chunk; what it completes goes to the prefix cache. @returns whether the prompt is ready */
+  async #compute(request: ActiveRequest, chunk: readonly number[]): Promise<boolean> {
+    const { decoder, arena } = this.#options;
+    const { feeds } = request.leased;
+    const { promptTokens, candidates } = request.completion;
+    let cache = request.prefillCache;
+    let prefix: Prefix | null = null;
+    let logits: Float32Array;
+    if (cache === null) {
+      const first = await decoder.prefill(chunk, feeds);
+      logits = first.logits.data;
+      prefix = first.prefix;
+      if (chunk.length < promptTokens.length || candidates.length > 1) {
+        cache = new KvCache(arena, false);
+        cache.append(prefix);
+        request.prefillCache = cache;
+      }
+    } else logits = (await decoder.prefillMore(cache, chunk, feeds)).data;
+    request.prefilled += chunk.length;
+    // A version whose numbers overflow has nothing more to say: its candidates end with an error.
+    const damaged = !Number.isFinite(logits[0]);
+    if (damaged) cache?.zero(0);
+    else this.#store(request, cache?.prefixOf(0) ?? (prefix as Prefix));
+    if (request.prefilled < promptTokens.length && !damaged) return false;
+    request.prompt = { cache, prefix: cache === null ? prefix : null, logits };
+    return true;
+  }
+
+  #store({ leased, completion }: ActiveRequest, prefix: Prefix): void {
+    this.#options.prefixes.store(leased.adapterDigest, completion.promptTokens, prefix);
+  }
+}

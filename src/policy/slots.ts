@@ -1,0 +1,61 @@
+/**
+ * Who starts next. Requests take turns in the order of their arrival, a slot and its memory a turn, and one with more
+ * candidates goes behind those that wait: every request's first candidate starts before any other's second.
+ *
+ * Where the memory for the one whose turn it is is not there, all wait, so that nothing is passed over for long; only
+ * requests whose prompts are computed may go on, since they give memory back no other way.
+ */
+
+import type { ActiveRequest } from './active-request.js';
+import type { KvBudget } from './kv-budget.js';
+
+export class Slots {
+  readonly #budget: KvBudget;
+  #turns: ActiveRequest[] = [];
+
+  constructor(budget: KvBudget) {
+    this.#budget = budget;
+  }
+
+  /** At the end of the line. */
+  add(request: ActiveRequest): void {
+    this.#turns.push(request);
+  }
+
+  /** Takes a request out of the line. @returns whether it was there */
+  remove(request: ActiveRequest): boolean {
+    const length = this.#turns.length;
+    this.#turns = this.#turns.filter((other) => other !== request);
+    return this.#turns.length < length;
+  }
+
+  /** The request whose turn it is, charged for its next candidate; undefined when none can have a slot now. */
+  next(): ActiveRequest | undefined {
+    for (let index = 0; index < this.#turns.length; index++) {
+      const request = this.#turns[index] as ActiveRequest;
+      if (index > 0 && request.prompt === null) continue;
+      if (!this.#charge(request)) continue;
+      this.#turns.splice(index, 1);
+      return request;
+    }
+    return undefined;
+  }
+
+  #charge(request: ActiveRequest): boolean {
+    if (request.chargedCandidate > 0) return true;
+    const { prompt, candidate } = request.columns;
+    // The last candidate takes the prompt's columns over; the first one's prompt is yet to be computed.
+    const more = request.startsLast ? -request.chargedPrompt : prompt - request.chargedPrompt;
+    if (!this.#budget.charge(candidate + more)) return false;
+    request.chargedPrompt += more;
+    request.chargedCandidate = candidate;
+    return true;
+  }
+
+  /** Gives back what a request was charged and did not use. */
+  release(request: ActiveRequest): void {
+    this.#budget.release(request.chargedPrompt + request.chargedCandidate);
+    request.chargedPrompt = 0;
+    request.chargedCandidate = 0;
+  }
+}

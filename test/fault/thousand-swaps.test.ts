@@ -1,0 +1,93 @@
+/** A thousand swaps while streams run: nothing refused, cut or mixed, memory flat, and what it cost the streams. */
+
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { expect, onTestFinished, test } from 'vitest';
+import { loadPackage } from '../../src/package/index.js';
+import { openPolicy, type PolicyVersion, type SwapReport, type TurnReport } from '../../src/policy/index.js';
+import { tinyDirectory } from '../unit/package/tiny.js';
+import { type Collected, collect, makeVersion, randomTokens, request } from '../unit/policy/support.js';
+
+const swaps = 1000;
+const clients = 6;
+const maxLiveVersions = 3;
+const weights = 5;
+const sampling = { temperature: 0, maxTokens: 30 };
+
+test('a thousand swaps under load refuse, cut and mix nothing, and leave memory as it was', async () => {
+  setFlagsFromString('--expose-gc');
+  const collectGarbage = runInNewContext('gc') as () => void;
+  const pkg = await loadPackage(tinyDirectory);
+  const adapters = await Promise.all(Array.from({ length: weights }, (_, i) => makeVersion(pkg, i, i)));
+  const versionOf = (number: number): PolicyVersion => ({ ...(adapters[number % weights] as PolicyVersion), number });
+  const prompts = Array.from({ length: clients }, (_, client) => randomTokens(40 + 7 * client, client));
+  const expected = await expectedTokens();
+
+  const turns: TurnReport[] = [];
+  const reports: SwapReport[] = [];
+  const policy = await openPolicy({
+    pkg,
+    version: versionOf(0),
+    maxLiveVersions,
+    maxSequences: 8,
+    observer: { onTurn: (turn) => turns.push(turn), onSwap: (report) => reports.push(report) },
+  });
+  onTestFinished(() => policy.close());
+
+  let swapping = true;
+  let served = 0;
+  const seen = new Set<number>();
+  const streams = prompts.map(async (prompt, client) => {
+    while (swapping) {
+      const result = await collect(policy.complete(request(prompt, { n: 1 + (client % 2), sampling })));
+      expect(result.adapterDigest).toBe(versionOf(result.version).adapterDigest);
+      for (const { tokens, reason } of result.candidates) {
+        expect(reason).toBe('length');
+        expect(tokens).toEqual(expected[result.version % weights]?.[client]);
+      }
+      seen.add(result.version);
+      served += 1;
+    }
+  });
+  const residentMb: number[] = [];
+  for (let number = 1; number <= swaps; number++) {
+    expect((await policy.swap(versionOf(number))).probe.verdict).toBe('proved');
+    if (number % 10 !== 0) continue;
+    // Version 0 stays for good.
+    expect((await policy.stats()).heldVersions.length).toBeLessThanOrEqual(maxLiveVersions + 1);
+    collectGarbage();
+    residentMb.push(process.memoryUsage().rss / 1e6);
+  }
+  swapping = false;
+  await Promise.all(streams);
+
+  expect(reports).toHaveLength(swaps);
+  expect(seen.size).toBeGreaterThan(100);
+  expect(served).toBeGreaterThan(clients);
+  const early = median(residentMb.slice(20, 40));
+  const late = median(residentMb.slice(-20));
+  expect(late - early).toBeLessThan(0.08 * early);
+  // Every swap waited for a version to drain or not, held up one turn at most, and said so.
+  for (const { durationMs, waitedMs } of reports) expect(durationMs).toBeGreaterThanOrEqual(waitedMs);
+  expect(reports.some(({ waitedMs }) => waitedMs > 0)).toBe(true);
+  const stalls = turns.filter(({ swapMs }) => swapMs > 0);
+  expect(stalls.length).toBeGreaterThan(swaps / 2);
+  expect(Math.max(...turns.map(({ groups }) => groups))).toBeLessThanOrEqual(2 * (maxLiveVersions + 1));
+  expect(await policy.stats()).toMatchObject({ runningSequences: 0, kvBytesUsed: 0, liveVersion: swaps });
+
+  /** What each version alone answers to each client. */
+  async function expectedTokens(): Promise<(readonly number[] | undefined)[][]> {
+    const answers: (readonly number[] | undefined)[][] = [];
+    for (const version of adapters) {
+      await using alone = await openPolicy({ pkg, version, prefixCacheBytes: 0 });
+      const results: Collected[] = [];
+      for (const prompt of prompts) results.push(await collect(alone.complete(request(prompt, { sampling }))));
+      answers.push(results.map(({ candidates }) => candidates[0]?.tokens));
+    }
+    return answers;
+  }
+});
+
+function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1] as number;
+}

@@ -1,0 +1,146 @@
+/** Blocks of keys and values that were computed before: found exactly, by weights and tokens, or not at all. */
+
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import type { Prefix, StepKeyValues } from '../../../src/policy/kv-cache.js';
+import { bytesPerColumn, partsOf } from '../../../src/policy/kv-layout.js';
+import { blockLength, PrefixCache } from '../../../src/policy/prefix-cache.js';
+import { randomTokens } from './support.js';
+
+const shape = { layers: 1, kvHeads: 2, headSize: 2 };
+const blockBytes = blockLength * bytesPerColumn(shape);
+const { kvHeads, headSize } = shape;
+
+/** Stands for what weights would compute: told apart by digest and by all tokens up to a column. */
+function computedValue(digest: string, tokens: readonly number[], part: number, head: number, column: number): number {
+  let value = digest.charCodeAt(0) + 7 * part + 3 * head;
+  for (let i = 0; i <= column; i++) value = (value * 31 + (tokens[i] as number) + 1) % 65_521;
+  return value;
+}
+
+function computed(digest: string, tokens: readonly number[], length = tokens.length): Prefix {
+  const stride = length + 3;
+  const parts = Array.from({ length: partsOf(shape) }, (_, part) => {
+    const data = new Float32Array(kvHeads * stride * headSize);
+    for (let head = 0; head < kvHeads; head++) {
+      for (let column = 0; column < length; column++) {
+        data
+          .fill(computedValue(digest, tokens, part, head, column), (head * stride + column) * headSize)
+          .fill(0, (head * stride + column + 1) * headSize);
+      }
+    }
+    return data;
+  });
+  return { parts, length, stride };
+}
+
+/** Whether blocks hold what the weights would have computed for the tokens. */
+function expectRight(blocks: readonly StepKeyValues[], digest: string, tokens: readonly number[]): void {
+  for (const [index, parts] of blocks.entries()) {
+    for (const [part, data] of parts.entries()) {
+      const expected = Array.from({ length: kvHeads * blockLength * headSize }, (_, i) => {
+        const [head, column] = [Math.floor(i / (blockLength * headSize)), Math.floor(i / headSize) % blockLength];
+        return computedValue(digest, tokens, part, head, index * blockLength + column);
+      });
+      expect([...data]).toEqual(expected);
+    }
+  }
+}
+
+describe('the prefix cache', () => {
+  test('finds the longest whole blocks of a sequence, and leaves the last token to be computed', () => {
+    const cache = new PrefixCache(shape, 100 * blockBytes);
+    const tokens = randomTokens(100, 1);
+    cache.store('a', tokens, computed('a', tokens));
+    const found = (prompt: readonly number[], from?: number) => cache.find('a', prompt, from).length;
+    expect(found([...tokens, 1, 2])).toBe(3);
+    expect(found(tokens.slice(0, 97))).toBe(3);
+    expect(found(tokens.slice(0, 96))).toBe(2);
+    expect(found(tokens.slice(0, 40))).toBe(1);
+    expect(found(tokens.slice(0, 32))).toBe(0);
+    expect(found([...tokens.slice(0, 70), 256, ...tokens.slice(71)])).toBe(2);
+    expect(found([256, ...tokens.slice(1)])).toBe(0);
+    expect(found(tokens, 64)).toBe(1);
+    expectRight(cache.find('a', tokens), 'a', tokens);
+  });
+
+  test('never gives keys and values of one version to another', () => {
+    const cache = new PrefixCache(shape, 100 * blockBytes);
+    const tokens = randomTokens(70, 1);
+    cache.store('a', tokens, computed('a', tokens));
+    expect(cache.find('b', tokens)).toEqual([]);
+    cache.store('b', tokens, computed('b', tokens));
+    expectRight(cache.find('a', tokens), 'a', tokens);
+    expectRight(cache.find('b', tokens), 'b', tokens);
+  });
+
+  test('gives right blocks or none, whatever is stored in however little memory, even where all hashes collide', () => {
+    const operation = fc.record({
+      store: fc.boolean(),
+      digest: fc.constantFrom('a', 'b'),
+      // Few beginnings, so that sequences share blocks.
+      blocks: fc.array(fc.nat(2), { minLength: 1, maxLength: 6 }),
+    });
+    const collide = () => 1;
+    let hits = 0;
+    fc.assert(
+      fc.property(
+        fc.array(operation, { maxLength: 25 }),
+        fc.integer({ min: 1, max: 8 }),
+        fc.boolean(),
+        (operations, slots, colliding) => {
+          const cache = new PrefixCache(shape, slots * blockBytes, ...(colliding ? [collide] : []));
+          for (const { store, digest, blocks } of operations) {
+            const tokens = blocks.flatMap((start) => Array.from({ length: blockLength }, (_, i) => start * 40 + i));
+            if (store) cache.store(digest, tokens, computed(digest, tokens));
+            else {
+              const found = cache.find(digest, [...tokens, 5]);
+              hits += found.length;
+              expectRight(found, digest, tokens);
+            }
+            expect(cache.stats.bytes).toBeLessThanOrEqual(slots * blockBytes);
+          }
+        },
+      ),
+      { numRuns: 300, seed: 3 },
+    );
+    expect(hits).toBeGreaterThan(50);
+  });
+
+  test('lets go of ends before beginnings, and of what was not used for long before what was', () => {
+    const cache = new PrefixCache(shape, 6 * blockBytes);
+    const [system, chat] = [randomTokens(64, 1), randomTokens(96, 2)];
+    const [first, second] = [
+      [...system, ...randomTokens(64, 3)],
+      [...system, ...randomTokens(32, 4)],
+    ];
+    cache.store('a', first, computed('a', first));
+    cache.store('a', second, computed('a', second));
+    expect(cache.stats).toMatchObject({ bytes: 5 * blockBytes, evictedBlocks: 0 });
+    cache.store('a', chat, computed('a', chat));
+    // The first conversation's own blocks made room, not the beginning that both share.
+    expect(cache.stats).toMatchObject({ bytes: 6 * blockBytes, evictedBlocks: 2 });
+    expect(cache.find('a', [...first, 1])).toHaveLength(2);
+    expect(cache.find('a', [...second, 1])).toHaveLength(3);
+    expect(cache.find('a', [...chat, 1])).toHaveLength(3);
+  });
+
+  test('keeps the beginning of a sequence that is longer than its memory', () => {
+    const cache = new PrefixCache(shape, 2 * blockBytes);
+    const tokens = randomTokens(200, 1);
+    cache.store('a', tokens, computed('a', tokens));
+    const found = cache.find('a', tokens);
+    expect(found).toHaveLength(2);
+    expectRight(found, 'a', tokens);
+  });
+
+  test('keeps nothing in less memory than a block takes', () => {
+    for (const bytes of [0, blockBytes - 1]) {
+      const cache = new PrefixCache(shape, bytes);
+      const tokens = randomTokens(80, 1);
+      cache.store('a', tokens, computed('a', tokens));
+      expect(cache.find('a', tokens)).toEqual([]);
+      expect(cache.stats).toMatchObject({ bytes: 0, maxBytes: 0 });
+    }
+  });
+});
