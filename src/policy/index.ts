@@ -7,11 +7,14 @@ export type {
   CompletionStarted,
   FinishReason,
   Policy,
+  PolicyObserver,
   PolicyStats,
   PolicyVersion,
+  RequestStart,
   SamplingSettings,
   SwapReport,
   TokenChunk,
   TopLogprob,
+  TurnReport,
 } from './types.js';
 export { openPolicy } from './worker-policy.js';

@@ -60,9 +60,13 @@ class InferenceWorker {
   /** Turns until told to close and nothing is left to do. */
   async run(): Promise<void> {
     for (;;) {
+      const startedAt = performance.now();
+      const swaps = this.#swapper.waiting;
       await this.#swapper.proceed();
+      const swapMs = swaps ? performance.now() - startedAt : 0;
       if (this.#scheduler.busy) {
         const message = await this.#scheduler.turn();
+        message.turn.swapMs = swapMs;
         if (!isEmpty(message)) this.#send(message);
       } else if (this.#closing && !this.#swapper.waiting) {
         return;

@@ -1,7 +1,7 @@
 /** What the policy and its inference worker say to each other: plain structured-clone values, no shared memory. */
 
 import type { SerializedError } from '../errors.js';
-import type { CompletionRequest, FinishReason, PolicyVersion, SwapReport, TopLogprob } from './types.js';
+import type { CompletionRequest, FinishReason, PolicyVersion, SwapReport, TopLogprob, TurnReport } from './types.js';
 
 /** What a worker is started with. */
 export interface WorkerSettings {
@@ -65,6 +65,8 @@ export interface StepMessage {
   readonly refused: { readonly request: number; readonly error: SerializedError }[];
   /** Runs of the model behind this message. */
   steps: number;
+  /** Where the time went. */
+  turn: { -readonly [Name in keyof TurnReport]: TurnReport[Name] };
 }
 
 export interface WorkerStats {
@@ -90,5 +92,6 @@ export function newStepMessage(): StepMessage {
     finished: [],
     refused: [],
     steps: 0,
+    turn: { prefillMs: 0, prefillTokens: 0, decodeMs: 0, decodedRows: 0, groups: 0, swapMs: 0 },
   };
 }

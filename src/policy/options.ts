@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { HoneError } from '../errors.js';
 import type { Package } from '../package/types.js';
-import type { PolicyVersion } from './types.js';
+import type { PolicyObserver, PolicyVersion } from './types.js';
 
 /** How a policy is opened. */
 export interface PolicyOptions {
@@ -20,12 +20,20 @@ export interface PolicyOptions {
   readonly maxSequences?: number | undefined;
   /** Requests that wait for a slot; further ones are refused with `QUEUE_FULL`. Default 256. */
   readonly maxQueue?: number | undefined;
+  /** Prompt tokens of the requests that wait; further requests are refused with `QUEUE_FULL`. */
+  readonly maxQueueTokens?: number | undefined;
+  /** Memory for keys and values of running sequences. */
+  readonly kvMemoryBytes?: number | undefined;
+  /** How long a caller may leave its completion unread before the sequence gives its slot up. */
+  readonly maxStalledMs?: number | undefined;
   /** Tokens of prompts that are computed between two decode steps. Default 128. */
   readonly prefillChunk?: number | undefined;
   /** Memory for prompts that may come again; 0 keeps none. Default 64 MiB. */
   readonly prefixCacheBytes?: number | undefined;
   /** Versions held at once, version 0 not counted; a further swap waits for the oldest to drain. Default 4. */
   readonly maxLiveVersions?: number | undefined;
+  /** Told what the policy does. */
+  readonly observer?: PolicyObserver | undefined;
   /** Told after the worker crashed, when another one is being started. */
   readonly onRestart?: ((error: HoneError) => void) | undefined;
   /** Told once when it crashed too often to be started again: the process should end. */

@@ -89,10 +89,18 @@ export class Scheduler {
     this.#message = message;
     this.#dropCancelled();
     this.#admit();
+    const startedAt = performance.now();
     await this.#prefill();
+    const prefilledAt = performance.now();
     this.#startCandidates();
     const group = this.#groups.next();
-    if (group !== undefined) await this.#decode(group);
+    if (group !== undefined) {
+      message.turn.groups = 1;
+      message.turn.decodedRows = group.sequences.length;
+      await this.#decode(group);
+      message.turn.decodeMs = performance.now() - prefilledAt;
+    }
+    if (message.turn.prefillTokens > 0) message.turn.prefillMs = prefilledAt - startedAt;
     return message;
   }
 
@@ -167,6 +175,7 @@ export class Scheduler {
       request.prompt = await this.#computeChunk(request, chunk);
       request.prefilled += chunk.length;
       budget -= chunk.length;
+      this.#message.turn.prefillTokens += chunk.length;
       this.#message.steps += 1;
       if (request.prefilled === promptTokens.length) {
         this.#prefixes.set(request.version.adapterDigest, promptTokens, request.prompt);

@@ -102,6 +102,34 @@ export interface SwapReport {
   readonly waitedMs: number;
 }
 
+/** A request that left the queue. */
+export interface RequestStart {
+  readonly queuedMs: number;
+  readonly promptTokens: number;
+  /** Of these, not computed because the prefix cache had them. */
+  readonly cachedPromptTokens: number;
+}
+
+/** One turn of the worker that ran the model. */
+export interface TurnReport {
+  readonly prefillMs: number;
+  readonly prefillTokens: number;
+  readonly decodeMs: number;
+  /** Rows of the decode steps, summed. */
+  readonly decodedRows: number;
+  /** Groups of rows (by version and length) that there were to decode. */
+  readonly groups: number;
+  /** Time that swaps took since the turn before: what running streams waited for them. */
+  readonly swapMs: number;
+}
+
+/** Told what the policy does, on the event loop; must not throw. */
+export interface PolicyObserver {
+  onStarted?(start: RequestStart): void;
+  onTurn?(turn: TurnReport): void;
+  onSwap?(report: SwapReport): void;
+}
+
 export interface PolicyStats {
   readonly liveVersion: number;
   readonly adapterDigest: string;

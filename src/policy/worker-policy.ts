@@ -44,7 +44,7 @@ class WorkerPolicy implements Policy {
   /** When requests left the queue lately, for the advice when to try again. */
   #startIntervalMs = 100;
   #lastStartAt = 0;
-  readonly #promptTokens = new Map<number, number>();
+  readonly #submitted = new Map<number, { readonly promptTokens: number; readonly submittedAt: number }>();
 
   constructor(options: PolicyOptions, settings: PolicySettings) {
     this.#options = options;
@@ -66,7 +66,7 @@ class WorkerPolicy implements Policy {
     const cancel = (): void => this.#worker.cancel(id);
     this.#streams.set(id, stream);
     this.#waiting.add(id);
-    this.#promptTokens.set(id, request.promptTokens.length);
+    this.#submitted.set(id, { promptTokens: request.promptTokens.length, submittedAt: performance.now() });
     this.#worker.submit(id, request);
     if (signal?.aborted) cancel();
     else signal?.addEventListener('abort', cancel, { once: true });
@@ -83,6 +83,7 @@ class WorkerPolicy implements Policy {
     await this.#restarted;
     this.#checkOpen();
     const report = await this.#worker.swap(version);
+    this.#options.observer?.onSwap?.(report);
     if (report.probe.verdict !== 'failed') this.#live = version;
     return report;
   }
@@ -154,8 +155,9 @@ class WorkerPolicy implements Policy {
   #onStep(message: StepMessage): void {
     this.#crashes = 0;
     this.#totals.steps += message.steps;
+    if (message.steps > 0) this.#options.observer?.onTurn?.(message.turn);
     for (const { request, version, adapterDigest, cachedPromptTokens } of message.started) {
-      this.#noteStart(request);
+      this.#noteStart(request, cachedPromptTokens);
       this.#streams.get(request)?.start(version, adapterDigest, cachedPromptTokens);
     }
     const { request, candidate, token, text, logprob, sampledLogprob, top } = message.tokens;
@@ -181,10 +183,12 @@ class WorkerPolicy implements Policy {
     }
   }
 
-  #noteStart(request: number): void {
+  #noteStart(request: number, cachedPromptTokens: number): void {
     this.#waiting.delete(request);
-    this.#totals.promptTokens += this.#promptTokens.get(request) ?? 0;
     const now = performance.now();
+    const { promptTokens, submittedAt } = this.#submitted.get(request) ?? { promptTokens: 0, submittedAt: now };
+    this.#totals.promptTokens += promptTokens;
+    this.#options.observer?.onStarted?.({ queuedMs: now - submittedAt, promptTokens, cachedPromptTokens });
     const interval = Math.min(now - this.#lastStartAt, 10_000);
     if (this.#lastStartAt > 0) this.#startIntervalMs += 0.1 * (interval - this.#startIntervalMs);
     this.#lastStartAt = now;
@@ -193,7 +197,7 @@ class WorkerPolicy implements Policy {
   #forget(request: number): void {
     this.#streams.delete(request);
     this.#waiting.delete(request);
-    this.#promptTokens.delete(request);
+    this.#submitted.delete(request);
   }
 
   #onCrash(error: HoneError): void {
