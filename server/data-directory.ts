@@ -18,6 +18,8 @@ export interface ServerRecord {
   readonly port: number;
   /** `host:port`, as a client takes it. */
   readonly address: string;
+  /** Where Prometheus finds the metrics; `null`: nowhere. */
+  readonly metrics: string | null;
   readonly startedAtMs: number;
 }
 

@@ -23,6 +23,7 @@ import { type Adapter, openVersionLog, type Version, type VersionLog, zeroAdapte
 import { type DataDirectory, openDataDirectory, type ServerRecord } from './data-directory.js';
 import { packageFolder } from './grpc/contract.js';
 import { openDoor } from './grpc/door.js';
+import { defaultKvMemory } from './kv-memory.js';
 import type { ServerOptions } from './options.js';
 
 const eventsKept = 1000;
@@ -32,6 +33,9 @@ export interface RunningServer {
   readonly record: ServerRecord;
   readonly agent: Agent;
   readonly packageName: string;
+  /** Threads of the policy, and whether idle ones spin. */
+  readonly threads: number;
+  readonly spin: boolean;
   /** Ends everything, in order: health says so, running requests finish, the learner writes its checkpoint. Idempotent. */
   close(): Promise<void>;
 }
@@ -117,10 +121,11 @@ async function build(
     host: options.host,
     port: door.port,
     address: `${options.host.includes(':') ? `[${options.host}]` : options.host}:${door.port}`,
+    metrics: null,
     startedAtMs: Date.now(),
   };
   data.writeRecord(record);
-  return { record, agent, packageName: pkg.name, close };
+  return { record, agent, packageName: pkg.name, threads: options.threads ?? 1, spin: options.spin ?? false, close };
 }
 
 async function openVersions(pkg: Package, settings: LearnerSettings, data: DataDirectory): Promise<VersionLog> {
@@ -165,8 +170,10 @@ async function openLivePolicy(
     pkg,
     version: await read(live),
     held,
+    ...options.policy,
+    kvMemoryBytes: options.policy.kvMemoryBytes ?? defaultKvMemory(pkg.config, process.availableMemory()),
     threads: options.threads,
-    maxLiveVersions: options.maxLiveVersions,
+    spin: options.spin,
     onFailed: onFatal,
     onRestart: (error) => {
       events.publish({ type: 'worker_restarted', detail: `inference worker: ${error.message}` });
