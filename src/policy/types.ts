@@ -103,38 +103,60 @@ export interface SwapReport {
 }
 
 /** A request that left the queue. */
-export interface RequestStart {
+export interface StartReport {
+  /** From its submission to the first chunk of its prompt. */
   readonly queuedMs: number;
   readonly promptTokens: number;
-  /** Of these, not computed because the prefix cache had them. */
+  /** Of the prompt tokens, those whose keys and values were there already. */
   readonly cachedPromptTokens: number;
 }
 
-/** One turn of the worker that ran the model. */
+/** One turn of the inference worker: a share of prompts, then one decode step of every group of rows. */
 export interface TurnReport {
+  /** Time and tokens of prompts. */
   readonly prefillMs: number;
   readonly prefillTokens: number;
+  /** Time and rows of the decode steps, one step per group. */
   readonly decodeMs: number;
-  /** Rows of the decode steps, summed. */
   readonly decodedRows: number;
-  /** Groups of rows (by version and length) that there were to decode. */
   readonly groups: number;
-  /** Time that swaps took since the turn before: what running streams waited for them. */
+  /** How long a swap held the turn up; 0 where none did. */
   readonly swapMs: number;
 }
 
-/** Told what the policy does, on the event loop; must not throw. */
+/** Told of what the policy does, on the event loop; must not throw. */
 export interface PolicyObserver {
-  onStarted?(start: RequestStart): void;
-  onTurn?(turn: TurnReport): void;
+  onStarted?(report: StartReport): void;
+  /** After each turn that ran the model. */
+  onTurn?(report: TurnReport): void;
   onSwap?(report: SwapReport): void;
+}
+
+/** Reuse of keys and values that were computed before; since the inference worker was started. */
+export interface PrefixCacheStats {
+  /** Prompt tokens that were found, of those looked up. */
+  readonly hitTokens: number;
+  readonly lookedUpTokens: number;
+  readonly bytes: number;
+  readonly maxBytes: number;
+  /** Blocks of 32 tokens that made room for others. */
+  readonly evictedBlocks: number;
 }
 
 export interface PolicyStats {
   readonly liveVersion: number;
   readonly adapterDigest: string;
+  /** Candidates that are being decoded. */
   readonly runningSequences: number;
+  /** Requests that have not been started, and the tokens of their prompts. */
   readonly queuedRequests: number;
+  readonly queuedTokens: number;
+  /** Requests whose readers are slow: nothing is computed for them. */
+  readonly parkedRequests: number;
+  /** Memory of keys and values that is promised to requests, and all there is. */
+  readonly kvBytesUsed: number;
+  readonly kvBytesBudget: number;
+  readonly prefixCache: PrefixCacheStats;
   readonly generatedTokens: number;
   readonly promptTokens: number;
   readonly steps: number;

@@ -93,6 +93,11 @@ class WorkerPolicy implements Policy {
       ...(await this.#workerStats()),
       ...this.#totals,
       queuedRequests: this.#waiting.size,
+      queuedTokens: [...this.#waiting].reduce((sum, id) => sum + (this.#submitted.get(id)?.promptTokens ?? 0), 0),
+      parkedRequests: 0,
+      kvBytesUsed: 0,
+      kvBytesBudget: 0,
+      prefixCache: { hitTokens: 0, lookedUpTokens: 0, bytes: 0, maxBytes: 0, evictedBlocks: 0 },
       liveVersion: this.#live.number,
       adapterDigest: this.#live.adapterDigest,
     };
