@@ -140,6 +140,7 @@ export const serverFlags = [
     name: 'max-stalled-ms',
     kind: 'count',
     value: 'count',
+    min: 1,
     default: '60000',
     meaning: 'how long a caller may leave its completion unread before it is ended',
   },
