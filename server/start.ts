@@ -24,6 +24,7 @@ import { type DataDirectory, openDataDirectory, type ServerRecord } from './data
 import { packageFolder } from './grpc/contract.js';
 import { openDoor } from './grpc/door.js';
 import { defaultKvMemory } from './kv-memory.js';
+import { createServerMetrics, type MetricsListener, type ServerMetrics } from './metrics/index.js';
 import type { ServerOptions } from './options.js';
 
 const eventsKept = 1000;
@@ -87,7 +88,8 @@ async function build(
     log.warn({ code }, message);
     events.publish({ type: 'version_rejected', detail: `${code}: ${message}` });
   }
-  const policy = await openLivePolicy(pkg, versions, options, events, onFatal);
+  const metrics = options.metrics === null ? null : createServerMetrics();
+  const policy = await openLivePolicy(pkg, versions, options, events, onFatal, metrics);
   endings.push(() => policy.close());
   const learner = options.learner ? startLearnerFor(pkg, versions, data, settings) : null;
   endings.push(() => learner?.close());
@@ -98,11 +100,28 @@ async function build(
     versions,
     learner,
     events,
+    ...(metrics === null ? {} : { meter: metrics.meter }),
     maxOpenRequests: options.maxOpenRequests,
     drainGraceMs: options.drainGraceMs,
   });
+  // Whoever watches sees the server stop.
+  let page: MetricsListener | null = null;
+  endings.push(() => page?.close());
   endings.push(() => agent.close());
   logEvents(agent, log);
+  if (options.metrics !== null && metrics !== null) {
+    page = await metrics.open(options.metrics, {
+      agent,
+      policy,
+      replay,
+      threads: { policy: options.threads ?? 1, learner: options.learner ? settings.threads : 0 },
+      report: (err) => log.error({ err }, 'metrics failed'),
+    });
+    if (page === null) {
+      const { host, port } = options.metrics;
+      log.warn(`no metrics: another program listens on ${host}:${port}; choose a port with --metrics-port`);
+    }
+  }
   const door = await openDoor({
     agent,
     host: options.host,
@@ -121,7 +140,7 @@ async function build(
     host: options.host,
     port: door.port,
     address: `${options.host.includes(':') ? `[${options.host}]` : options.host}:${door.port}`,
-    metrics: null,
+    metrics: page?.url ?? null,
     startedAtMs: Date.now(),
   };
   data.writeRecord(record);
@@ -156,6 +175,7 @@ async function openLivePolicy(
   options: ServerOptions,
   events: EventLog,
   onFatal: OnFatal,
+  metrics: ServerMetrics | null,
 ): Promise<Policy> {
   const read = async ({ number, adapterDigest }: Version): Promise<PolicyVersion> => ({
     number,
@@ -175,7 +195,9 @@ async function openLivePolicy(
     threads: options.threads,
     spin: options.spin,
     onFailed: onFatal,
+    observer: metrics?.observer,
     onRestart: (error) => {
+      metrics?.workerRestarted();
       events.publish({ type: 'worker_restarted', detail: `inference worker: ${error.message}` });
     },
   });
