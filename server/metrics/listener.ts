@@ -32,7 +32,7 @@ const path = '/metrics';
 export async function openMetricsListener(options: MetricsListenerOptions): Promise<MetricsListener> {
   const isAllowed = tokenCheck(options.authToken);
   const server = createServer((request, response) => {
-    answer(options, isAllowed, request, response).catch((thrown: unknown) => {
+    answer(options, isAllowed, () => server.listening, request, response).catch((thrown: unknown) => {
       options.report(HoneError.from(thrown));
       end(response, 500, 'the metrics could not be read; the log says why\n');
     });
@@ -63,6 +63,7 @@ export async function openMetricsListener(options: MetricsListenerOptions): Prom
 async function answer(
   options: MetricsListenerOptions,
   isAllowed: (header: string | undefined) => boolean,
+  isOpen: () => boolean,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -76,6 +77,8 @@ async function answer(
     return end(response, 401, 'send "Authorization: Bearer <token>"\n');
   }
   const page = await options.page();
+  // A connection that was kept for later would hold the end of the server up.
+  if (!isOpen()) response.setHeader('Connection', 'close');
   response.setHeader('Content-Type', options.contentType);
   end(response, 200, page);
 }
