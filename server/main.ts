@@ -81,6 +81,7 @@ function announce(server: RunningServer, options: ServerOptions): void {
     `Hone serves ${server.packageName}, version ${version}, at ${address}`,
     `  data     ${options.dataDirectory}`,
     `  learner  ${options.learner ? 'on' : 'off'}`,
+    `  threads  ${server.threads}${server.spin ? ', spinning' : ''}`,
     ...(metrics === null ? [] : [`  metrics  ${metrics}`]),
     ...(options.insecure ? ['  warning  anybody who reaches this address can use it: --insecure'] : []),
     '',

@@ -17,7 +17,7 @@ import {
 } from '../src/learner/index.js';
 import { readModel } from '../src/onnx/index.js';
 import { findLinears, loadPackage, type Package } from '../src/package/index.js';
-import { openPolicy, type Policy, type PolicyVersion } from '../src/policy/index.js';
+import { openPolicy, type Policy, type PolicyVersion, type ThreadChoice } from '../src/policy/index.js';
 import { openReplayStore } from '../src/replay/index.js';
 import { type Adapter, openVersionLog, type Version, type VersionLog, zeroAdapter } from '../src/versions/index.js';
 import { type DataDirectory, openDataDirectory, type ServerRecord } from './data-directory.js';
@@ -26,6 +26,7 @@ import { openDoor } from './grpc/door.js';
 import { defaultKvMemory } from './kv-memory.js';
 import { createServerMetrics, type MetricsListener, type ServerMetrics } from './metrics/index.js';
 import type { ServerOptions } from './options.js';
+import { chooseServingThreads } from './threads.js';
 
 const eventsKept = 1000;
 
@@ -69,14 +70,14 @@ async function build(
   endings: (() => unknown)[],
   close: () => Promise<void>,
 ): Promise<RunningServer> {
-  const settings = checkLearnerSettings({
-    // One core is left to the inference worker.
-    threads: Math.max(1, availableParallelism() - 1),
-    ...options.learnerSettings,
-  });
+  const cores = availableParallelism();
+  // What the learner's threads are is known only when the policy's are; the rest is checked before anything is opened.
+  checkLearnerSettings(options.learnerSettings);
   const data = openDataDirectory(options.dataDirectory);
   endings.push(() => data.close());
   const pkg = await loadPackage(options.packageDirectory);
+  const choice = await chooseServingThreads(pkg, data.threadsPath, cores, options, log);
+  const settings = checkLearnerSettings({ threads: Math.max(1, cores - choice.threads), ...options.learnerSettings });
   const versions = await openVersions(pkg, settings, data);
   endings.push(() => versions.close());
   if (options.learner) checkAdapterShape(await versions.readAdapter(versions.live().number), settings, options);
@@ -89,7 +90,7 @@ async function build(
     events.publish({ type: 'version_rejected', detail: `${code}: ${message}` });
   }
   const metrics = options.metrics === null ? null : createServerMetrics();
-  const policy = await openLivePolicy(pkg, versions, options, events, onFatal, metrics);
+  const policy = await openLivePolicy(pkg, versions, options, choice, events, onFatal, metrics);
   endings.push(() => policy.close());
   const learner = options.learner ? startLearnerFor(pkg, versions, data, settings) : null;
   endings.push(() => learner?.close());
@@ -114,7 +115,7 @@ async function build(
       agent,
       policy,
       replay,
-      threads: { policy: options.threads ?? 1, learner: options.learner ? settings.threads : 0 },
+      threads: { policy: choice.threads, learner: options.learner ? settings.threads : 0 },
       report: (err) => log.error({ err }, 'metrics failed'),
     });
     if (page === null) {
@@ -144,7 +145,7 @@ async function build(
     startedAtMs: Date.now(),
   };
   data.writeRecord(record);
-  return { record, agent, packageName: pkg.name, threads: options.threads ?? 1, spin: options.spin ?? false, close };
+  return { record, agent, packageName: pkg.name, threads: choice.threads, spin: choice.spin, close };
 }
 
 async function openVersions(pkg: Package, settings: LearnerSettings, data: DataDirectory): Promise<VersionLog> {
@@ -173,6 +174,7 @@ async function openLivePolicy(
   pkg: Package,
   versions: VersionLog,
   options: ServerOptions,
+  { threads, spin }: ThreadChoice,
   events: EventLog,
   onFatal: OnFatal,
   metrics: ServerMetrics | null,
@@ -192,8 +194,8 @@ async function openLivePolicy(
     held,
     ...options.policy,
     kvMemoryBytes: options.policy.kvMemoryBytes ?? defaultKvMemory(pkg.config, process.availableMemory()),
-    threads: options.threads,
-    spin: options.spin,
+    threads,
+    spin,
     onFailed: onFatal,
     observer: metrics?.observer,
     onRestart: (error) => {

@@ -94,6 +94,7 @@ function announce(ready: ServerReady): void {
     `  Hone serves ${ready.package}, version ${ready.version}, at ${ready.address}`,
     `  data     ${ready.data}`,
     `  learner  ${ready.learner ? 'on' : 'off'}`,
+    `  threads  ${ready.threads}${ready.spin ? ', spinning' : ''}`,
     ...(ready.metrics === null ? [] : [`  metrics  ${ready.metrics}`]),
     '',
     '  Try, in another terminal:',
