@@ -18,6 +18,8 @@ export interface ServerRecord {
   readonly port: number;
   /** `host:port`, as a client takes it. */
   readonly address: string;
+  /** Where Prometheus finds the metrics; `null`: nowhere. */
+  readonly metrics: string | null;
   readonly startedAtMs: number;
 }
 
@@ -27,6 +29,8 @@ export interface DataDirectory {
   readonly versionsPath: string;
   readonly learnerPath: string;
   readonly eventsPath: string;
+  /** What was measured to choose threads. */
+  readonly threadsPath: string;
   /** Announces the server, for tools on this machine. */
   writeRecord(record: ServerRecord): void;
   /** Withdraws the announcement and frees the lock. */
@@ -55,6 +59,7 @@ export function openDataDirectory(path: string): DataDirectory {
     versionsPath: join(path, 'versions'),
     learnerPath: join(path, 'learner'),
     eventsPath: join(path, 'events.jsonl'),
+    threadsPath: join(path, 'threads.json'),
     writeRecord(record) {
       writeFileSync(`${recordPath}.new`, `${JSON.stringify(record)}\n`, { mode: 0o600 });
       renameSync(`${recordPath}.new`, recordPath);

@@ -7,11 +7,12 @@
 
 import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import pino from 'pino';
+import { configurationExitCode, type ServerReady } from '../proto/server-messages.js';
 import { HoneError } from '../src/errors.js';
-import { readOptions, type ServerOptions, usage } from './options.js';
+import { usage } from './flags.js';
+import { readOptions, type ServerOptions } from './options.js';
 import { type RunningServer, startServer } from './start.js';
 
-const configurationExitCode = 78;
 const failureExitCode = 1;
 
 /** Codes whose cause will still be there after a restart. */
@@ -31,7 +32,7 @@ async function main(): Promise<void> {
   if (process.env.GRPC_VERBOSITY === undefined) setLogVerbosity(logVerbosity.NONE);
   const options = readOptions(process.argv.slice(2), process.env);
   if (options === undefined) {
-    process.stdout.write(usage);
+    process.stdout.write(usage());
     return;
   }
   // Whatever this process and the learner write is for their user alone.
@@ -59,17 +60,29 @@ async function main(): Promise<void> {
 }
 
 function announce(server: RunningServer, options: ServerOptions): void {
-  const { address } = server.record;
+  const { address, metrics } = server.record;
   const { version } = server.agent.identity();
   if (process.send !== undefined) {
-    const ready = { type: 'ready', address, data: options.dataDirectory, package: server.packageName, version };
-    process.send({ ...ready, learner: options.learner, pid: process.pid });
+    process.send({
+      type: 'ready',
+      address,
+      metrics,
+      data: options.dataDirectory,
+      package: server.packageName,
+      version,
+      learner: options.learner,
+      threads: server.threads,
+      spin: server.spin,
+      pid: process.pid,
+    } satisfies ServerReady);
     return;
   }
   const lines = [
     `Hone serves ${server.packageName}, version ${version}, at ${address}`,
     `  data     ${options.dataDirectory}`,
     `  learner  ${options.learner ? 'on' : 'off'}`,
+    `  threads  ${server.threads}${server.spin ? ', spinning' : ''}`,
+    ...(metrics === null ? [] : [`  metrics  ${metrics}`]),
     ...(options.insecure ? ['  warning  anybody who reaches this address can use it: --insecure'] : []),
     '',
     'Try, in another terminal:',

@@ -17,13 +17,16 @@ import {
 } from '../src/learner/index.js';
 import { readModel } from '../src/onnx/index.js';
 import { findLinears, loadPackage, type Package } from '../src/package/index.js';
-import { openPolicy, type Policy, type PolicyVersion } from '../src/policy/index.js';
+import { openPolicy, type Policy, type PolicyVersion, type ThreadChoice } from '../src/policy/index.js';
 import { openReplayStore } from '../src/replay/index.js';
 import { type Adapter, openVersionLog, type Version, type VersionLog, zeroAdapter } from '../src/versions/index.js';
 import { type DataDirectory, openDataDirectory, type ServerRecord } from './data-directory.js';
 import { packageFolder } from './grpc/contract.js';
 import { openDoor } from './grpc/door.js';
+import { defaultKvMemory } from './kv-memory.js';
+import { createServerMetrics, type MetricsListener, type ServerMetrics } from './metrics/index.js';
 import type { ServerOptions } from './options.js';
+import { chooseServingThreads } from './threads.js';
 
 const eventsKept = 1000;
 
@@ -32,6 +35,9 @@ export interface RunningServer {
   readonly record: ServerRecord;
   readonly agent: Agent;
   readonly packageName: string;
+  /** Threads of the policy, and whether idle ones spin. */
+  readonly threads: number;
+  readonly spin: boolean;
   /** Ends everything, in order: health says so, running requests finish, the learner writes its checkpoint. Idempotent. */
   close(): Promise<void>;
 }
@@ -64,14 +70,14 @@ async function build(
   endings: (() => unknown)[],
   close: () => Promise<void>,
 ): Promise<RunningServer> {
-  const settings = checkLearnerSettings({
-    // One core is left to the inference worker.
-    threads: Math.max(1, availableParallelism() - 1),
-    ...options.learnerSettings,
-  });
+  const cores = availableParallelism();
+  // What the learner's threads are is known only when the policy's are; the rest is checked before anything is opened.
+  checkLearnerSettings(options.learnerSettings);
   const data = openDataDirectory(options.dataDirectory);
   endings.push(() => data.close());
   const pkg = await loadPackage(options.packageDirectory);
+  const choice = await chooseServingThreads(pkg, data.threadsPath, cores, options, log);
+  const settings = checkLearnerSettings({ threads: Math.max(1, cores - choice.threads), ...options.learnerSettings });
   const versions = await openVersions(pkg, settings, data);
   endings.push(() => versions.close());
   if (options.learner) checkAdapterShape(await versions.readAdapter(versions.live().number), settings, options);
@@ -83,7 +89,8 @@ async function build(
     log.warn({ code }, message);
     events.publish({ type: 'version_rejected', detail: `${code}: ${message}` });
   }
-  const policy = await openLivePolicy(pkg, versions, options, events, onFatal);
+  const metrics = options.metrics === null ? null : createServerMetrics();
+  const policy = await openLivePolicy(pkg, versions, options, choice, events, onFatal, metrics);
   endings.push(() => policy.close());
   const learner = options.learner ? startLearnerFor(pkg, versions, data, settings) : null;
   endings.push(() => learner?.close());
@@ -94,11 +101,28 @@ async function build(
     versions,
     learner,
     events,
+    ...(metrics === null ? {} : { meter: metrics.meter }),
     maxOpenRequests: options.maxOpenRequests,
     drainGraceMs: options.drainGraceMs,
   });
+  // Whoever watches sees the server stop.
+  let page: MetricsListener | null = null;
+  endings.push(() => page?.close());
   endings.push(() => agent.close());
   logEvents(agent, log);
+  if (options.metrics !== null && metrics !== null) {
+    page = await metrics.open(options.metrics, {
+      agent,
+      policy,
+      replay,
+      threads: { policy: choice.threads, learner: options.learner ? settings.threads : 0 },
+      report: (err) => log.error({ err }, 'metrics failed'),
+    });
+    if (page === null) {
+      const { host, port } = options.metrics;
+      log.warn(`no metrics: another program listens on ${host}:${port}; choose a port with --metrics-port`);
+    }
+  }
   const door = await openDoor({
     agent,
     host: options.host,
@@ -117,10 +141,11 @@ async function build(
     host: options.host,
     port: door.port,
     address: `${options.host.includes(':') ? `[${options.host}]` : options.host}:${door.port}`,
+    metrics: page?.url ?? null,
     startedAtMs: Date.now(),
   };
   data.writeRecord(record);
-  return { record, agent, packageName: pkg.name, close };
+  return { record, agent, packageName: pkg.name, threads: choice.threads, spin: choice.spin, close };
 }
 
 async function openVersions(pkg: Package, settings: LearnerSettings, data: DataDirectory): Promise<VersionLog> {
@@ -149,8 +174,10 @@ async function openLivePolicy(
   pkg: Package,
   versions: VersionLog,
   options: ServerOptions,
+  { threads, spin }: ThreadChoice,
   events: EventLog,
   onFatal: OnFatal,
+  metrics: ServerMetrics | null,
 ): Promise<Policy> {
   const read = async ({ number, adapterDigest }: Version): Promise<PolicyVersion> => ({
     number,
@@ -165,10 +192,16 @@ async function openLivePolicy(
     pkg,
     version: await read(live),
     held,
-    threads: options.threads,
-    maxLiveVersions: options.maxLiveVersions,
+    ...options.policy,
+    // Where nothing but the base can come to serve, steps do without adapters.
+    adapters: options.learner || versions.list().some(({ adapterDigest }) => adapterDigest !== base?.adapterDigest),
+    kvMemoryBytes: options.policy.kvMemoryBytes ?? defaultKvMemory(pkg.config, process.availableMemory()),
+    threads,
+    spin,
     onFailed: onFatal,
+    observer: metrics?.observer,
     onRestart: (error) => {
+      metrics?.workerRestarted();
       events.publish({ type: 'worker_restarted', detail: `inference worker: ${error.message}` });
     },
   });

@@ -5,23 +5,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
-
-/** Exit code of a server that cannot run as it was asked to: starting it again would not help. */
-export const configurationExitCode = 78;
-
-/** What a server tells once it takes calls. */
-export interface ServerReady {
-  readonly type: 'ready';
-  /** `host:port`. */
-  readonly address: string;
-  /** The data directory. */
-  readonly data: string;
-  /** Name of the model package. */
-  readonly package: string;
-  /** Number of the live version. */
-  readonly version: number;
-  readonly learner: boolean;
-}
+import { configurationExitCode, type ServerReady } from '../../proto/server-messages.js';
 
 /** What to run and whom to tell. */
 export interface SupervisorOptions {

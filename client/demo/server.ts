@@ -1,8 +1,9 @@
 /** The real server with its supervisor, as `hone serve` runs them. */
 
 import { fileURLToPath } from 'node:url';
+import type { ServerReady } from '../../proto/server-messages.js';
 import { remark } from '../cli/output.js';
-import { type ServerReady, Supervisor } from '../cli/supervisor.js';
+import { Supervisor } from '../cli/supervisor.js';
 
 export interface DemoServer {
   /** `host:port`. */

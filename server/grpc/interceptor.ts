@@ -3,7 +3,6 @@
  * the log - method, status and duration, never a word of a request.
  */
 
-import { createHash, timingSafeEqual } from 'node:crypto';
 import {
   Metadata as GrpcMetadata,
   type Metadata,
@@ -15,6 +14,7 @@ import {
 import type { ServedIdentity } from '../../src/agent/index.js';
 import { HoneError } from '../../src/errors.js';
 import { toStatus } from '../errors.js';
+import { tokenCheck } from '../token.js';
 
 export interface InterceptorOptions {
   readonly identity: () => ServedIdentity;
@@ -79,14 +79,6 @@ export function createInterceptor(options: InterceptorOptions): ServerIntercepto
     const call = new ServerInterceptingCall(nextCall, responder);
     return call;
   };
-}
-
-/** Compares digests: their length is always the same, and so is the time. */
-function tokenCheck(token: string | undefined): (header: string | undefined) => boolean {
-  if (token === undefined) return () => true;
-  const digest = (text: string) => createHash('sha256').update(text).digest();
-  const expected = digest(`Bearer ${token}`);
-  return (header) => timingSafeEqual(digest(header ?? ''), expected);
 }
 
 function firstText(metadata: Metadata, key: string): string | undefined {

@@ -7,12 +7,13 @@ import { type LearnerReport, nothingLearned } from '../learner/report.js';
 import type { LearnerEvent } from '../learner/types.js';
 import type { Package } from '../package/types.js';
 import type { Policy } from '../policy/types.js';
-import type { ReplayStore } from '../replay/types.js';
+import type { ReplayStore, ScoreOutcome, ScoreWrite } from '../replay/types.js';
 import type { Version, VersionLog } from '../versions/index.js';
 import type { EventLog } from './event-log.js';
 import { abortReason, type GenerationContext, runGeneration } from './generation.js';
 import { Head } from './head.js';
 import { LearnerWatch } from './learner-watch.js';
+import { type Meter, RequestMeter } from './meter.js';
 import { checkGenerate } from './requests.js';
 import { checkScores, toResult } from './scores.js';
 import type {
@@ -44,6 +45,8 @@ export interface AgentOptions {
   readonly maxOpenRequests?: number;
   /** How long closing waits for running requests before it cuts them off. Default 10 000. */
   readonly drainGraceMs?: number;
+  /** Told what happens, in figures. Default: nobody counts. */
+  readonly meter?: Meter;
   /** Milliseconds since 1970. Default `Date.now`. */
   readonly now?: () => number;
   /** Where a request names no seed: 32-bit unsigned. Default: random. */
@@ -61,6 +64,7 @@ class LoopAgent implements Agent {
   readonly #options: AgentOptions;
   readonly #now: () => number;
   readonly #events: EventLog;
+  readonly #meter: Meter;
   readonly #head: Head;
   readonly #watch: LearnerWatch;
   readonly #context: GenerationContext;
@@ -76,8 +80,9 @@ class LoopAgent implements Agent {
     this.#options = options;
     this.#now = options.now ?? Date.now;
     this.#events = events;
+    this.#meter = options.meter ?? {};
     this.#startedAtMs = this.#now();
-    this.#head = new Head({ policy, versions, learner, events });
+    this.#head = new Head({ policy, versions, learner, events, onLive: (version) => this.#meter.live?.(version) });
     this.#watch = new LearnerWatch(events, this.#now);
     this.#context = {
       pkg: options.pkg,
@@ -96,6 +101,20 @@ class LoopAgent implements Agent {
   }
 
   async *generate(input: GenerateInput, signal?: AbortSignal): AsyncGenerator<AgentEvent> {
+    const meter = new RequestMeter(this.#meter);
+    try {
+      yield* this.#generate(input, meter, signal);
+      meter.ended('OK');
+    } catch (thrown) {
+      meter.ended(HoneError.from(thrown).code);
+      throw thrown;
+    } finally {
+      // The caller left the loop.
+      meter.ended('CANCELLED');
+    }
+  }
+
+  async *#generate(input: GenerateInput, meter: RequestMeter, signal?: AbortSignal): AsyncGenerator<AgentEvent> {
     this.#refuseWhenClosing();
     const limit = this.#options.maxOpenRequests ?? 1024;
     if (this.#running.size >= limit) {
@@ -110,7 +129,7 @@ class LoopAgent implements Agent {
     signal?.addEventListener('abort', onAbort, { once: true });
     this.#running.add(abort);
     try {
-      yield* runGeneration(this.#context, request, abort);
+      yield* runGeneration(this.#context, request, abort, meter);
     } finally {
       signal?.removeEventListener('abort', onAbort);
       this.#running.delete(abort);
@@ -122,21 +141,39 @@ class LoopAgent implements Agent {
     this.#refuseWhenClosing();
     const checked = checkScores(items, this.#now());
     const writes = checked.flatMap((item) => ('write' in item ? [item.write] : []));
-    const outcomes = writes.length === 0 ? [] : await this.#options.replay.score(writes);
+    const outcomes = writes.length === 0 ? [] : await this.#write(writes);
     let next = 0;
     let changed = false;
+    let early = 0;
     const results = checked.map((item, index): ScoreResult => {
       if ('error' in item) return { status: 'refused', error: item.error };
       const outcome = outcomes[next++];
       if (outcome === undefined) throw new HoneError('INTERNAL', 'the store answered fewer scores than it was given');
       if (outcome.status !== 'refused') {
         changed = true;
-        if (this.#early.has(item.write.generationId)) this.#early.set(item.write.generationId, true);
+        if (this.#early.has(item.write.generationId)) {
+          this.#early.set(item.write.generationId, true);
+          early += 1;
+        }
       }
       return toResult(outcome, index);
     });
+    this.#meter.scored?.(results, early);
     if (changed) this.#options.learner?.changed();
     return results;
+  }
+
+  async #write(writes: readonly ScoreWrite[]): Promise<ScoreOutcome[]> {
+    try {
+      return await this.#options.replay.score(writes);
+    } catch (thrown) {
+      const error = HoneError.from(thrown);
+      this.#meter.scored?.(
+        writes.map(() => ({ status: 'refused', error })),
+        0,
+      );
+      throw error;
+    }
   }
 
   async getGeneration(id: string): Promise<StoredGeneration> {
@@ -258,6 +295,7 @@ class LoopAgent implements Agent {
 
   #onLearnerEvent(event: LearnerEvent): void {
     this.#watch.see(event);
+    this.#meter.learner?.(event);
     if (event.type === 'candidate' && this.#closing === undefined) void this.#head.consider(event);
   }
 

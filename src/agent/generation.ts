@@ -18,6 +18,7 @@ import type {
   TokenChunk,
 } from '../policy/types.js';
 import type { GenerationCompletion, ReplayStore } from '../replay/types.js';
+import type { RequestMeter } from './meter.js';
 import { type CheckedRequest, candidateSeed } from './requests.js';
 import type { AgentEvent, ChunkEvent, StartedEvent } from './types.js';
 
@@ -49,11 +50,13 @@ interface CandidateRecord {
 /**
  * Runs a checked request; see {@link AgentEvent} for what leaves in which order.
  * @param abort fired to stop the policy, by the caller's signal or by leaving the loop early
+ * @param meter told of tokens and of the candidates' ends
  */
 export async function* runGeneration(
   context: GenerationContext,
   request: CheckedRequest,
   abort: AbortController,
+  meter: RequestMeter,
 ): AsyncGenerator<AgentEvent> {
   const { promptTokens, sampling, n } = request;
   const records = Array.from({ length: n }, (): CandidateRecord => newRecord(uuidv7()));
@@ -74,6 +77,9 @@ export async function* runGeneration(
   let recorded = false;
   const record = async (crashed: boolean) => {
     recorded = true;
+    for (const [index, { reason }] of records.entries()) {
+      meter.candidateEnded(index, reason ?? (crashed ? 'error' : 'cancelled'));
+    }
     if (!kept) return;
     try {
       await context.replay.complete(records.map((candidate) => toCompletion(candidate, crashed, context.now())));
@@ -89,7 +95,7 @@ export async function* runGeneration(
     for (;;) {
       const next = await events.next();
       if (next.done === true) break;
-      const event = keep(records, next.value);
+      const event = keep(records, next.value, meter);
       if (event !== undefined && !abort.signal.aborted) yield withAsked(event, request);
     }
     await record(false);
@@ -110,7 +116,7 @@ export async function* runGeneration(
     if (!recorded) {
       // The caller left the loop: what the policy still says belongs to the record.
       abort.abort();
-      await drain(events, records);
+      await drain(events, records, meter);
       await record(false);
     }
   }
@@ -157,16 +163,26 @@ async function admit(
   }
 }
 
-async function drain(events: AsyncIterator<CompletionEvent>, records: readonly CandidateRecord[]): Promise<void> {
+async function drain(
+  events: AsyncIterator<CompletionEvent>,
+  records: readonly CandidateRecord[],
+  meter: RequestMeter,
+): Promise<void> {
   try {
-    for (let next = await events.next(); next.done !== true; next = await events.next()) keep(records, next.value);
+    for (let next = await events.next(); next.done !== true; next = await events.next()) {
+      keep(records, next.value, meter);
+    }
   } catch {
     // The worker died while it was being told to stop: the record says "cancelled" all the same.
   }
 }
 
 /** Writes an event into its candidate's record. */
-function keep(records: readonly CandidateRecord[], event: CompletionEvent): TokenChunk | CandidateFinished | undefined {
+function keep(
+  records: readonly CandidateRecord[],
+  event: CompletionEvent,
+  meter: RequestMeter,
+): TokenChunk | CandidateFinished | undefined {
   if (event.type === 'started') return undefined;
   const record = records[event.candidate];
   if (record === undefined) return undefined;
@@ -175,6 +191,7 @@ function keep(records: readonly CandidateRecord[], event: CompletionEvent): Toke
     record.endOfSequence = event.endOfSequence;
     return event;
   }
+  meter.tokens(event.candidate, event.tokens.length);
   record.text += event.text;
   record.tokens.push(...event.tokens);
   record.logprobs.push(...event.logprobs);

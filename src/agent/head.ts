@@ -22,6 +22,8 @@ export interface HeadOptions {
   readonly versions: VersionLog;
   readonly learner: Learner | null;
   readonly events: EventLog;
+  /** Told after a version has gone live. */
+  readonly onLive?: (version: Version) => void;
 }
 
 /** Holds what serves now and moves it. */
@@ -30,6 +32,7 @@ export class Head {
   readonly #versions: VersionLog;
   readonly #learner: Learner | null;
   readonly #events: EventLog;
+  readonly #onLive: (version: Version) => void;
   #identity: ServedIdentity;
   /** Number of the last rollback; what was trained from before it carries the weights that were rolled back. */
   #rolledBackAt: number;
@@ -43,6 +46,7 @@ export class Head {
     this.#versions = options.versions;
     this.#learner = options.learner;
     this.#events = options.events;
+    this.#onLive = options.onLive ?? (() => undefined);
     this.#identity = identityOf(options.versions.live());
     this.#rolledBackAt = options.versions.list().findLast(wasRolledBackTo)?.number ?? 0;
   }
@@ -109,7 +113,9 @@ export class Head {
   async #record(version: Version): Promise<Version> {
     const previous = this.#versions.live();
     try {
-      return await this.#versions.promote(version.number);
+      const live = await this.#versions.promote(version.number);
+      this.#onLive(live);
+      return live;
     } catch (error) {
       await this.#swap(previous);
       throw error;

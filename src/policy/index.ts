@@ -1,4 +1,10 @@
 export type { PolicyOptions } from './options.js';
+export {
+  type ChooseThreadsOptions,
+  chooseThreads,
+  type ThreadChoice,
+  type ThreadMeasurement,
+} from './start-up/index.js';
 export type {
   CandidateFinished,
   CandidateRequest,

@@ -37,6 +37,7 @@ export interface PolicyOptions {
   readonly maxLiveVersions?: number | undefined;
   /** Whether versions other than the zero adapter can be served. Default true; without, a step does less. */
   readonly adapters?: boolean | undefined;
+  /** Told what the policy does. */
   readonly observer?: PolicyObserver | undefined;
   /** Told after the worker crashed, when another one is being started. */
   readonly onRestart?: ((error: HoneError) => void) | undefined;

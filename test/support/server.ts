@@ -7,6 +7,7 @@ import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type ConnectOptions, connect, type HoneClient } from '../../client/index.js';
+import type { ServerReady } from '../../proto/server-messages.js';
 
 /** The folder of the project. */
 export const projectFolder = dirname(createRequire(import.meta.url).resolve('hone/package.json'));
@@ -16,19 +17,8 @@ export const tinyPackage = join(projectFolder, 'test/fixtures/tiny');
 
 const mainFile = new URL('../../server/main.js', import.meta.url).pathname;
 
-/** What the server says when it takes calls. */
-export interface Ready {
-  readonly type: 'ready';
-  readonly address: string;
-  readonly data: string;
-  readonly package: string;
-  readonly version: number;
-  readonly learner: boolean;
-  readonly pid: number;
-}
-
 export interface TestServer extends AsyncDisposable {
-  readonly ready: Ready;
+  readonly ready: ServerReady;
   readonly process: ChildProcess;
   /** Everything the process wrote to standard error. */
   log(): string;
@@ -65,8 +55,8 @@ export async function runServer(options: StartOptions = {}): Promise<{ code: num
 export async function startServer(options: StartOptions = {}): Promise<TestServer> {
   const data = options.data ?? temporaryFolder();
   const { child, output } = spawnServer(data, options);
-  const ready = await new Promise<Ready>((resolve, reject) => {
-    child.once('message', (message) => resolve(message as Ready));
+  const ready = await new Promise<ServerReady>((resolve, reject) => {
+    child.once('message', (message) => resolve(message as ServerReady));
     child.once('exit', (code, signal) => {
       reject(new Error(`the server ended before it was ready (${signal ?? code}): ${output()}`));
     });
@@ -107,6 +97,7 @@ export async function startServer(options: StartOptions = {}): Promise<TestServe
 function spawnServer(data: string, options: StartOptions): { child: ChildProcess; output: () => string } {
   const learner = options.args?.includes('--learner') ? [] : ['--learner', 'off'];
   const args = ['--data', data, '--package', tinyPackage, '--port', '0', '--threads', '1', ...learner];
+  if (!options.args?.some((arg) => arg.includes('metrics'))) args.push('--metrics-port', '0');
   const child = spawn(process.execPath, [mainFile, ...args, ...(options.args ?? [])], {
     env: { ...process.env, ...options.env },
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createAgent } from '../../../src/agent/agent.js';
 import { EventLog } from '../../../src/agent/event-log.js';
+import type { Meter } from '../../../src/agent/meter.js';
 import type { Agent, Learner, LearnerReport, LoopEvent } from '../../../src/agent/types.js';
 import type { LearnerEvent } from '../../../src/learner/types.js';
 import type { Package } from '../../../src/package/types.js';
@@ -65,7 +66,7 @@ export interface Loop extends AsyncDisposable {
   nextEvent(type: LoopEvent['type']): Promise<LoopEvent>;
 }
 
-export async function openLoop(script: Script, drainGraceMs = 1000): Promise<Loop> {
+export async function openLoop(script: Script, drainGraceMs = 1000, meter: Meter = {}): Promise<Loop> {
   const folder = await mkdtemp(join(tmpdir(), 'hone-agent-'));
   const versions = await openVersionLog({
     directory: join(folder, 'versions'),
@@ -76,7 +77,8 @@ export async function openLoop(script: Script, drainGraceMs = 1000): Promise<Loo
   const policy = new ScriptedPolicy(script);
   const learner = new RecordingLearner();
   const events = new EventLog({ now: Date.now });
-  const agent = createAgent({ pkg, policy, replay, versions, learner, events, drainGraceMs, randomSeed: () => 1 });
+  const parts = { pkg, policy, replay, versions, learner, events, meter };
+  const agent = createAgent({ ...parts, drainGraceMs, randomSeed: () => 1 });
   let seen = 0;
   let candidates = 0;
   return {

@@ -4,7 +4,8 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, it } from 'vitest';
-import { configurationExitCode, Supervisor, type SupervisorOptions } from '../../../client/cli/supervisor.js';
+import { Supervisor, type SupervisorOptions } from '../../../client/cli/supervisor.js';
+import { configurationExitCode } from '../../../proto/server-messages.js';
 
 let folder: string;
 beforeEach(() => {

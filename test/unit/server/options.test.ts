@@ -1,4 +1,6 @@
 import { expect, it } from 'vitest';
+import { serverFlags } from '../../../proto/server-flags.js';
+import { usage } from '../../../server/flags.js';
 import { readOptions } from '../../../server/options.js';
 
 it('without flags the server listens on loopback, learns, and serves the package that ships', () => {
@@ -20,6 +22,18 @@ it.each([['0.0.0.0'], ['::'], ['192.168.1.4'], ['example.org:443']])(
 
 it.each([
   [['--port', '65536']],
+  [['--metrics-port', '-1']],
+  [['--metrics-host', '0.0.0.0']],
+  [['--no-metrics', '--metrics-port', '0']],
+  [['--kv-memory', '1 furlong']],
+  [['--kv-memory', '1.5.5GB']],
+  [['--prefix-cache', '']],
+  [['--prefix-cache', '-1MB']],
+  [['--spin', 'maybe']],
+  [['--threads', '1.5']],
+  [['--threads', 'many']],
+  [['--max-live-versions', '1']],
+  [['--prefill-chunk', '0']],
   [['--port', '']],
   [['--learner', 'maybe']],
   [['--beta', 'strong']],
@@ -44,4 +58,45 @@ it('--help asks for nothing else', () => {
 it("the learner's flags and its JSON settings add up", () => {
   const args = ['--beta', '0.05', '--scores-per-round', '16', '--learner-settings', '{"groupSize":8,"beta":1}'];
   expect(readOptions(args, {})?.learnerSettings).toEqual({ beta: 0.05, scoresPerRound: 16, groupSize: 8 });
+});
+
+it.each([
+  ['65536', 65_536],
+  ['512MB', 512_000_000],
+  ['512 mb', 512_000_000],
+  ['1GiB', 1_073_741_824],
+  ['1.5KiB', 1536],
+  ['0', 0],
+])('a size may be written as %s', (text, bytes) => {
+  const { policy } = readOptions(['--kv-memory', text, '--prefix-cache', text], {}) ?? {};
+  expect(policy).toMatchObject({ kvMemoryBytes: bytes, prefixCacheBytes: bytes });
+});
+
+it('threads and spinning are left to the measurement unless they are given', () => {
+  expect(readOptions([], {})).toMatchObject({ threads: undefined, spin: undefined });
+  expect(readOptions(['--threads', 'auto'], {})?.threads).toBeUndefined();
+  expect(readOptions(['--threads', '3', '--spin', 'off'], {})).toMatchObject({ threads: 3, spin: false });
+  expect(readOptions(['--spin', 'on'], {})).toMatchObject({ threads: undefined, spin: true });
+});
+
+it('metrics are on loopback, on a port that may be missed only where nobody asked for it', () => {
+  expect(readOptions([], {})?.metrics).toMatchObject({ host: '127.0.0.1', port: 9464, required: false });
+  expect(readOptions(['--metrics-port', '9464'], {})?.metrics).toMatchObject({ port: 9464, required: true });
+  expect(readOptions(['--no-metrics'], {})?.metrics).toBeNull();
+});
+
+it('metrics ask for the token where others can reach them, and only there', () => {
+  const token = { HONE_AUTH_TOKEN: 'long-enough' };
+  expect(readOptions([], token)?.metrics?.authToken).toBeUndefined();
+  expect(readOptions(['--metrics-host', '10.0.0.1'], token)?.metrics?.authToken).toBe('long-enough');
+  expect(readOptions(['--metrics-host', '10.0.0.1', '--insecure'], {})?.metrics?.authToken).toBeUndefined();
+});
+
+it('the help names every flag once, with its default', () => {
+  const lines = usage().split('\n');
+  expect(lines.filter((line) => /^ {2}--/.test(line)).map((line) => line.trim().split(' ')[0])).toEqual([
+    ...serverFlags.map(({ name }) => `--${name}`),
+    '--help',
+  ]);
+  expect(usage()).toContain('port to listen on; 0 takes a free one (default: 50051)');
 });

@@ -1,0 +1,281 @@
+/**
+ * The flags of the server process: one table that the server parses by and that `hone serve` passes on by.
+ *
+ * It stands in the contract because it is one: the command knows nothing of the server but what is written in `proto`.
+ */
+
+/** What a flag's value may be. */
+export type FlagKind = 'switch' | 'text' | 'choice' | 'count' | 'number' | 'size';
+
+export interface ServerFlag {
+  /** Without the dashes. */
+  readonly name: string;
+  readonly kind: FlagKind;
+  /** What stands for the value in help texts; a switch has none. For a choice: the words, separated by bars. */
+  readonly value?: string;
+  /** Smallest count. Default 0. */
+  readonly min?: number;
+  /** Largest count. Default 2147483647. */
+  readonly max?: number;
+  /** A word that may stand in a count's place. */
+  readonly word?: string;
+  /** In the help. */
+  readonly default?: string;
+  readonly meaning: string;
+}
+
+/** In the order of the help. */
+export const serverFlags = [
+  {
+    name: 'package',
+    kind: 'text',
+    value: 'folder',
+    default: 'the one that comes with Hone',
+    meaning: 'the model, in Hugging Face layout with onnx/model.onnx',
+  },
+  {
+    name: 'data',
+    kind: 'text',
+    value: 'folder',
+    default: 'data',
+    meaning: 'where generations, scores and versions are kept; made when missing',
+  },
+  {
+    name: 'host',
+    kind: 'text',
+    value: 'address',
+    default: '127.0.0.1',
+    meaning: 'address to listen on; others than loopback need a token',
+  },
+  {
+    name: 'port',
+    kind: 'count',
+    value: 'number',
+    max: 65_535,
+    default: '50051',
+    meaning: 'port to listen on; 0 takes a free one',
+  },
+  {
+    name: 'auth-token',
+    kind: 'text',
+    value: 'token',
+    meaning: 'bearer token that calls must carry (better: --auth-token-file, HONE_AUTH_TOKEN)',
+  },
+  { name: 'auth-token-file', kind: 'text', value: 'path', meaning: 'file that holds the token' },
+  { name: 'insecure', kind: 'switch', meaning: 'listen on any address without a token' },
+  { name: 'learner', kind: 'choice', value: 'on|off', default: 'on', meaning: 'whether to learn' },
+  {
+    name: 'threads',
+    kind: 'count',
+    value: 'auto|count',
+    word: 'auto',
+    min: 1,
+    max: 256,
+    default: 'auto',
+    meaning: 'threads of the policy; auto measures at the first start',
+  },
+  {
+    name: 'spin',
+    kind: 'choice',
+    value: 'on|off',
+    default: 'measured with --threads auto',
+    meaning: 'whether idle threads of the policy spin: faster alone, slow beside a busy neighbour',
+  },
+  {
+    name: 'learner-threads',
+    kind: 'count',
+    value: 'count',
+    min: 1,
+    max: 256,
+    default: 'the cores that the policy leaves, at least 1',
+    meaning: 'threads of the learner',
+  },
+  {
+    name: 'kv-memory',
+    kind: 'size',
+    value: 'size',
+    default: '1GiB, or half of the free memory if that is less',
+    meaning: 'memory for keys and values of running sequences, e.g. 512MB or 1GiB',
+  },
+  {
+    name: 'max-sequences',
+    kind: 'count',
+    value: 'count',
+    min: 1,
+    default: '32',
+    meaning: 'completions that run at once',
+  },
+  {
+    name: 'max-queue',
+    kind: 'count',
+    value: 'count',
+    min: 1,
+    default: '256',
+    meaning: 'requests that may wait for a slot',
+  },
+  {
+    name: 'max-queue-tokens',
+    kind: 'count',
+    value: 'count',
+    min: 1,
+    default: '262144',
+    meaning: 'prompt tokens that may wait for a slot',
+  },
+  {
+    name: 'prefill-chunk',
+    kind: 'count',
+    value: 'tokens',
+    min: 1,
+    default: '128',
+    meaning: 'prompt tokens computed between two decode steps',
+  },
+  {
+    name: 'prefix-cache',
+    kind: 'size',
+    value: 'size',
+    default: '64MiB',
+    meaning: 'memory for the beginnings of prompts that may come again; 0 keeps none',
+  },
+  {
+    name: 'max-stalled-ms',
+    kind: 'count',
+    value: 'count',
+    min: 1,
+    default: '60000',
+    meaning: 'how long a caller may leave its completion unread before it is ended',
+  },
+  {
+    name: 'max-live-versions',
+    kind: 'count',
+    value: 'count',
+    min: 2,
+    max: 64,
+    default: '4',
+    meaning: 'versions that may serve at once while old requests end',
+  },
+  {
+    name: 'metrics-host',
+    kind: 'text',
+    value: 'address',
+    default: '127.0.0.1',
+    meaning: 'address of /metrics for Prometheus; others than loopback need a token',
+  },
+  {
+    name: 'metrics-port',
+    kind: 'count',
+    value: 'number',
+    max: 65_535,
+    default: '9464; where that is taken, none',
+    meaning: 'port of /metrics; 0 takes a free one',
+  },
+  { name: 'no-metrics', kind: 'switch', meaning: 'serve no metrics' },
+  {
+    name: 'max-open-requests',
+    kind: 'count',
+    value: 'count',
+    min: 1,
+    default: '1024',
+    meaning: 'requests that may run or wait at once',
+  },
+  {
+    name: 'drain-grace-ms',
+    kind: 'count',
+    value: 'count',
+    default: '10000',
+    meaning: 'how long stopping waits for running requests',
+  },
+  { name: 'no-reflection', kind: 'switch', meaning: 'do not describe the services to gRPC tools' },
+  {
+    name: 'log-level',
+    kind: 'choice',
+    value: 'trace|debug|info|warn|error|silent',
+    default: 'info; warn on a terminal',
+    meaning: 'what is logged, to standard error',
+  },
+  { name: 'beta', kind: 'number', value: 'number', meaning: 'learner: strength of the pull towards the first version' },
+  { name: 'learning-rate', kind: 'number', value: 'number', meaning: 'learner: step size' },
+  { name: 'rank', kind: 'count', value: 'count', meaning: 'learner: rank of the adapters' },
+  {
+    name: 'scores-per-round',
+    kind: 'count',
+    value: 'count',
+    meaning: 'learner: new scored generations that start a round',
+  },
+  {
+    name: 'max-staleness',
+    kind: 'count',
+    value: 'count',
+    meaning: 'learner: leave out generations so many versions old',
+  },
+  {
+    name: 'learner-settings',
+    kind: 'text',
+    value: 'json',
+    meaning: 'learner: any of its settings, e.g. {"groupSize":8}',
+  },
+] as const satisfies readonly ServerFlag[];
+
+export type ServerFlagName = (typeof serverFlags)[number]['name'];
+
+const largestCount = 2 ** 31 - 1;
+
+/** The text of a flag in help texts: `--port <number>`. */
+export function flagSyntax({ name, value }: ServerFlag): string {
+  return value === undefined ? `--${name}` : `--${name} <${value}>`;
+}
+
+/** The help of a flag. */
+export function flagHelp({ meaning, default: shown }: ServerFlag): string {
+  return shown === undefined ? meaning : `${meaning} (default: ${shown})`;
+}
+
+/** What a flag's value must be, in words, where `text` is not that. */
+export function wrongValue(flag: ServerFlag, text: string): string | undefined {
+  switch (flag.kind) {
+    case 'switch':
+    case 'text':
+      return undefined;
+    case 'choice':
+      return flag.value?.split('|').includes(text) ? undefined : `must be one of ${flag.value?.replaceAll('|', ', ')}`;
+    case 'number':
+      return isNumeric(text) ? undefined : 'must be a number';
+    case 'size':
+      return parseSize(text) === undefined ? 'must be a size such as 512MB or 1GiB' : undefined;
+    case 'count': {
+      const { min = 0, max = largestCount, word } = flag;
+      const value = Number(text);
+      if (text === word || (isNumeric(text) && Number.isInteger(value) && value >= min && value <= max))
+        return undefined;
+      const range = `a whole number from ${min}${max === largestCount ? '' : ` to ${max}`}`;
+      return `must be ${word === undefined ? '' : `${word} or `}${range}`;
+    }
+    default:
+      return flag.kind satisfies never;
+  }
+}
+
+function isNumeric(text: string): boolean {
+  return text.trim() !== '' && Number.isFinite(Number(text));
+}
+
+const units: Readonly<Record<string, number>> = {
+  '': 1,
+  b: 1,
+  kb: 1e3,
+  mb: 1e6,
+  gb: 1e9,
+  tb: 1e12,
+  kib: 2 ** 10,
+  mib: 2 ** 20,
+  gib: 2 ** 30,
+  tib: 2 ** 40,
+};
+
+/** Bytes of a size such as `512MB` (powers of 1000), `1.5GiB` (powers of 1024) or `65536`; undefined where it is none. */
+export function parseSize(text: string): number | undefined {
+  const [, digits, unit = ''] = /^(\d+(?:\.\d+)?) ?([a-z]*)$/i.exec(text.trim()) ?? [];
+  const factor = units[unit.toLowerCase()];
+  if (digits === undefined || factor === undefined) return undefined;
+  const bytes = Math.floor(Number(digits) * factor);
+  return Number.isSafeInteger(bytes) ? bytes : undefined;
+}

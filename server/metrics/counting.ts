@@ -1,0 +1,88 @@
+/** What the loop and the policy tell as it happens, as counters and histograms. */
+
+import type { LoopEvent, Meter } from '../../src/agent/index.js';
+import type { PolicyObserver } from '../../src/policy/index.js';
+import type { Metrics } from './registry.js';
+import { ScoreAges } from './score-ages.js';
+
+const secondsOf = (ms: number): number => ms / 1000;
+
+/** Requests, tokens, feedback and learning. */
+export function createMeter(metrics: Metrics): Meter {
+  const ages = new ScoreAges((ms) => metrics.observe('hone_score_to_served_seconds', secondsOf(ms)));
+  return {
+    firstToken: (ms) => metrics.observe('hone_time_to_first_token_seconds', secondsOf(ms)),
+    tokens: (count) => metrics.add('hone_generated_tokens_total', count),
+    candidateEnded({ reason, msPerToken }) {
+      metrics.add('hone_completions_total', 1, { reason });
+      if (msPerToken !== null) metrics.observe('hone_time_per_output_token_seconds', secondsOf(msPerToken));
+    },
+    requestEnded({ code, durationMs }) {
+      metrics.add('hone_requests_total', 1, { code });
+      const cancelled = code === 'CANCELLED' || code === 'DEADLINE_EXCEEDED';
+      const outcome = code === 'OK' ? 'ok' : cancelled ? 'cancelled' : 'error';
+      metrics.observe('hone_request_duration_seconds', secondsOf(durationMs), { outcome });
+    },
+    scored(results, early) {
+      for (const result of results) {
+        metrics.add('hone_feedback_total', 1, { status: result.status });
+        if (result.status === 'refused') metrics.add('hone_feedback_refused_total', 1, { code: result.error.code });
+        else if (result.status !== 'duplicate') ages.acknowledged(result.sequence, performance.now());
+      }
+      metrics.add('hone_feedback_early_total', early);
+    },
+    learner(event) {
+      if (event.type === 'progress') ages.progress(event.progress);
+      if (event.type === 'candidate') ages.candidate(event.adapterDigest);
+    },
+    live: ({ adapterDigest }) => ages.live(adapterDigest, performance.now()),
+  };
+}
+
+/** Prompts, turns and swaps. */
+export function createPolicyObserver(metrics: Metrics): PolicyObserver {
+  return {
+    onStarted({ queuedMs, promptTokens, cachedPromptTokens }) {
+      metrics.observe('hone_queue_wait_seconds', secondsOf(queuedMs));
+      metrics.add('hone_prompt_tokens_total', promptTokens);
+      metrics.add('hone_cached_prompt_tokens_total', cachedPromptTokens);
+    },
+    onTurn({ prefillMs, prefillTokens, decodeMs, decodedRows, groups, swapMs }) {
+      if (prefillTokens > 0) {
+        metrics.observe('hone_prefill_seconds', secondsOf(prefillMs));
+        metrics.observe('hone_prefill_tokens', prefillTokens);
+      }
+      if (decodedRows > 0) {
+        metrics.observe('hone_decode_seconds', secondsOf(decodeMs));
+        metrics.observe('hone_decode_rows', decodedRows);
+        metrics.observe('hone_decode_groups', groups);
+        if (swapMs > 0) metrics.observe('hone_swap_stall_seconds', secondsOf(swapMs));
+      }
+    },
+    onSwap({ durationMs, waitedMs }) {
+      metrics.observe('hone_swap_duration_seconds', secondsOf(durationMs));
+      metrics.observe('hone_swap_wait_seconds', secondsOf(waitedMs));
+    },
+  };
+}
+
+/** The outcomes among what happens to versions. */
+const outcomes = {
+  version_created: 'created',
+  version_promoted: 'promoted',
+  version_rejected: 'rejected',
+  version_rolled_back: 'rolled_back',
+} as const;
+
+/** Events that {@link countEvents} counts. */
+export const countedEvents = [...(Object.keys(outcomes) as (keyof typeof outcomes)[]), 'store_failed'] as const;
+
+/** Counts what happened in the loop. */
+export function countEvents(metrics: Metrics, events: readonly LoopEvent[]): void {
+  for (const { type } of events) {
+    if (type === 'store_failed') metrics.add('hone_store_failures_total', 1);
+    else if (type in outcomes) {
+      metrics.add('hone_versions_total', 1, { outcome: outcomes[type as keyof typeof outcomes] });
+    }
+  }
+}

@@ -1,0 +1,168 @@
+/**
+ * Gauges, brought up to date when somebody looks.
+ *
+ * Who is asked may be busy: the inference worker answers between two steps and not at all while it is started again, the
+ * store counts its rows before it commits the next. So a scrape waits for answers only shortly, one question at a time is
+ * on its way, and the store is asked so seldom that counting costs it a hundredth of its time. Until an answer comes, the
+ * gauges stay as they were; `hone_figures_age_seconds` tells.
+ */
+
+import type { Agent, LearnerReport } from '../../src/agent/index.js';
+import type { Policy, PolicyStats } from '../../src/policy/index.js';
+import type { ReplayStats, ReplayStore } from '../../src/replay/index.js';
+import type { Metrics } from './registry.js';
+
+/** Longest wait of a scrape for an answer. */
+const maxWaitMs = 200;
+/** Share of its time that the store may spend on counting, as a divisor. */
+const storeShare = 100;
+
+export interface FigureSources {
+  readonly agent: Pick<Agent, 'identity' | 'learnerReport' | 'getVersion'>;
+  readonly policy: Pick<Policy, 'stats'>;
+  readonly replay: Pick<ReplayStore, 'stats'>;
+  readonly threads: { readonly policy: number; readonly learner: number };
+}
+
+/** Keeps the gauges. */
+export class Figures {
+  readonly #metrics: Metrics;
+  readonly #sources: FigureSources;
+  readonly #serving: Question<PolicyStats>;
+  readonly #store: Question<ReplayStats>;
+  #learnerRestarts = 0;
+
+  constructor(metrics: Metrics, sources: FigureSources) {
+    this.#metrics = metrics;
+    this.#sources = sources;
+    this.#serving = new Question(() => sources.policy.stats(), 0);
+    this.#store = new Question(() => sources.replay.stats(), storeShare);
+    metrics.set('hone_threads', sources.threads.policy, { of: 'policy' });
+    metrics.set('hone_threads', sources.threads.learner, { of: 'learner' });
+  }
+
+  /** Brings the gauges up to date as far as that is quick; never rejects. */
+  async refresh(): Promise<void> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, maxWaitMs);
+    });
+    await Promise.race([Promise.all([this.#serving.ask(), this.#store.ask()]), late]);
+    clearTimeout(timer);
+    const now = performance.now();
+    if (this.#serving.answer !== undefined) this.#showServing(this.#serving.answer);
+    if (this.#store.answer !== undefined) this.#showStore(this.#store.answer);
+    this.#metrics.set('hone_figures_age_seconds', this.#serving.ageSeconds(now), { of: 'serving' });
+    this.#metrics.set('hone_figures_age_seconds', this.#store.ageSeconds(now), { of: 'store' });
+    this.#showLearner(this.#sources.agent.learnerReport());
+    const { version, adapterDigest, packageDigest } = this.#sources.agent.identity();
+    this.#metrics.clear('hone_version_info');
+    this.#metrics.set('hone_version_info', 1, {
+      version: String(version),
+      adapter_digest: adapterDigest,
+      package_digest: packageDigest,
+    });
+    this.#metrics.set('hone_live_version', version);
+  }
+
+  #showServing(stats: PolicyStats): void {
+    const metrics = this.#metrics;
+    metrics.set('hone_running_sequences', stats.runningSequences);
+    metrics.set('hone_queued_requests', stats.queuedRequests);
+    metrics.set('hone_queued_tokens', stats.queuedTokens);
+    metrics.set('hone_parked_requests', stats.parkedRequests);
+    metrics.set('hone_kv_bytes', stats.kvBytesUsed);
+    metrics.set('hone_kv_budget_bytes', stats.kvBytesBudget);
+    metrics.set('hone_prefix_cache_bytes', stats.prefixCache.bytes);
+    metrics.set('hone_prefix_cache_budget_bytes', stats.prefixCache.maxBytes);
+    metrics.set('hone_held_versions', stats.heldVersions.length);
+    metrics.clear('hone_version_mean_reward');
+    for (const number of stats.heldVersions) {
+      const { mean_reward: reward } = this.#sources.agent.getVersion(number).metrics;
+      if (reward !== undefined) metrics.set('hone_version_mean_reward', reward, { version: String(number) });
+    }
+  }
+
+  #showStore(stats: ReplayStats): void {
+    const metrics = this.#metrics;
+    const { generations, running, finished, aborted, oldestGenerationAtMs } = stats;
+    const cancelled = generations - running - finished - aborted;
+    for (const [state, count] of Object.entries({ running, finished, cancelled, aborted })) {
+      metrics.set('hone_replay_generations', count, { state });
+    }
+    metrics.set('hone_replay_scores', stats.scores);
+    metrics.set('hone_replay_scored_generations', stats.scoredGenerations);
+    metrics.set('hone_replay_bytes', stats.fileBytes);
+    metrics.set(
+      'hone_replay_oldest_age_seconds',
+      oldestGenerationAtMs === null ? null : Math.max(0, Date.now() - oldestGenerationAtMs) / 1000,
+    );
+  }
+
+  #showLearner(report: LearnerReport): void {
+    const metrics = this.#metrics;
+    for (const state of learnerStates) metrics.set('hone_learner_state', state === report.state ? 1 : 0, { state });
+    metrics.add('hone_learner_restarts_total', report.restarts - this.#learnerRestarts);
+    this.#learnerRestarts = report.restarts;
+    metrics.set('hone_learner_steps', report.steps);
+    metrics.set('hone_learner_dropped_steps', report.droppedSteps);
+    metrics.set('hone_learner_rounds', report.rounds);
+    metrics.set('hone_learner_scores_seen', report.scoresSeen);
+    metrics.set('hone_learner_loss', report.loss);
+    metrics.set('hone_learner_mean_reward', report.meanReward);
+    metrics.set('hone_learner_kl_nats', report.kl);
+    metrics.set('hone_learner_below_mean_h_nats', report.belowMeanH);
+    metrics.set('hone_learner_gradient_norm', report.gradientNorm);
+    metrics.set('hone_learner_step_seconds', report.stepMs === null ? null : report.stepMs / 1000);
+  }
+}
+
+const learnerStates = Object.keys({
+  off: 0,
+  starting: 0,
+  idle: 0,
+  training: 0,
+  paused: 0,
+  stopping: 0,
+  crashed: 0,
+} satisfies Record<LearnerReport['state'], 0>) as LearnerReport['state'][];
+
+/** One thing that is asked again and again, with its last answer. */
+class Question<Answer> {
+  readonly #ask: () => Promise<Answer>;
+  readonly #share: number;
+  #asking: Promise<void> | undefined;
+  #answeredAt = Number.NEGATIVE_INFINITY;
+  #tookMs = 0;
+  answer: Answer | undefined;
+
+  /** @param share how many times the duration of an answer passes before it is asked again */
+  constructor(ask: () => Promise<Answer>, share: number) {
+    this.#ask = ask;
+    this.#share = share;
+  }
+
+  /** Resolves with the answer that is on its way, or at once where the last one is still good; never rejects. */
+  ask(): Promise<void> {
+    if (performance.now() - this.#answeredAt < this.#share * this.#tookMs) return Promise.resolve();
+    this.#asking ??= this.#askNow().finally(() => {
+      this.#asking = undefined;
+    });
+    return this.#asking;
+  }
+
+  ageSeconds(now: number): number | null {
+    return this.answer === undefined ? null : Math.max(0, now - this.#answeredAt) / 1000;
+  }
+
+  async #askNow(): Promise<void> {
+    const startedAt = performance.now();
+    try {
+      this.answer = await this.#ask();
+      this.#answeredAt = performance.now();
+      this.#tookMs = this.#answeredAt - startedAt;
+    } catch {
+      // Who cannot answer now is asked at the next scrape; the age of the figures grows.
+    }
+  }
+}

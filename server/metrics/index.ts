@@ -1,0 +1,70 @@
+/** Metrics as the composition root uses them: what counts goes into the parts, the page is opened once they are there. */
+
+import type { Agent, Meter } from '../../src/agent/index.js';
+import { HoneError } from '../../src/errors.js';
+import type { PolicyObserver } from '../../src/policy/index.js';
+import type { MetricsOptions } from '../options.js';
+import { countEvents, countedEvents, createMeter, createPolicyObserver } from './counting.js';
+import { type FigureSources, Figures } from './figures.js';
+import { type MetricsListener, openMetricsListener } from './listener.js';
+import { Metrics } from './registry.js';
+
+export type { MetricsListener } from './listener.js';
+
+/** What counts. */
+export interface ServerMetrics {
+  readonly meter: Meter;
+  readonly observer: PolicyObserver;
+  /** The inference worker crashed. */
+  workerRestarted(): void;
+  /**
+   * Serves the page. `null` where the port that nobody asked for is taken.
+   * @throws HoneError `INVALID_OPTIONS` where the address cannot be listened on
+   */
+  open(options: MetricsOptions, sources: MetricsSources): Promise<MetricsListener | null>;
+}
+
+export interface MetricsSources extends FigureSources {
+  readonly agent: Agent;
+  /** Told of pages that could not be made, and of events that are no longer counted. */
+  readonly report: (error: HoneError) => void;
+}
+
+export function createServerMetrics(): ServerMetrics {
+  const metrics = new Metrics();
+  return {
+    meter: createMeter(metrics),
+    observer: createPolicyObserver(metrics),
+    workerRestarted: () => metrics.add('hone_inference_worker_restarts_total', 1),
+    async open(options, sources) {
+      const figures = new Figures(metrics, sources);
+      const page = async () => {
+        await figures.refresh();
+        return metrics.text();
+      };
+      try {
+        const { contentType } = metrics;
+        const listener = await openMetricsListener({ ...options, contentType, page, report: sources.report });
+        void countFrom(metrics, sources);
+        return listener;
+      } catch (thrown) {
+        const error = HoneError.from(thrown);
+        if (!options.required && isTaken(error.cause)) return null;
+        throw error;
+      }
+    },
+  };
+}
+
+function isTaken(cause: unknown): boolean {
+  return (cause as NodeJS.ErrnoException | undefined)?.code === 'EADDRINUSE';
+}
+
+async function countFrom(metrics: Metrics, { agent, report }: MetricsSources): Promise<void> {
+  try {
+    for await (const events of agent.watchEvents({ types: countedEvents })) countEvents(metrics, events);
+  } catch (thrown) {
+    const error = HoneError.from(thrown);
+    if (error.code !== 'DRAINING') report(error);
+  }
+}

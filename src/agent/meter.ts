@@ -1,0 +1,87 @@
+/** What the loop tells whoever counts: figures as they arise, never a word of a request. */
+
+import type { ErrorCode } from '../errors.js';
+import type { LearnerEvent } from '../learner/types.js';
+import type { FinishReason } from '../policy/types.js';
+import type { Version } from '../versions/types.js';
+import type { ScoreResult } from './types.js';
+
+/** How a request ended. */
+export interface RequestEnd {
+  /** `OK`, or the code of the error that the caller got; a caller that left early got `CANCELLED`. */
+  readonly code: 'OK' | ErrorCode;
+  /** From the call to its last event, milliseconds. */
+  readonly durationMs: number;
+}
+
+/** How a candidate ended. */
+export interface CandidateEnd {
+  readonly reason: FinishReason;
+  readonly tokens: number;
+  /**
+   * Mean time between its tokens after those that came first, milliseconds; `null` where all came at once. Tokens are
+   * timed as they leave the policy for the caller, so a slow reader shows in it.
+   */
+  readonly msPerToken: number | null;
+}
+
+/** Told on the event loop as things happen; must not throw. What nobody counts is left out. */
+export interface Meter {
+  /** The first token of a request, of whichever candidate, came so many milliseconds after the call. */
+  firstToken?(ms: number): void;
+  /** Tokens came. */
+  tokens?(count: number): void;
+  candidateEnded?(end: CandidateEnd): void;
+  requestEnded?(end: RequestEnd): void;
+  /**
+   * Scores were answered; what was not refused is on disk.
+   * @param early how many of them came while their generation was still running
+   */
+  scored?(results: readonly ScoreResult[], early: number): void;
+  learner?(event: LearnerEvent): void;
+  /** A version went live, by a promotion or a rollback. */
+  live?(version: Version): void;
+}
+
+/** Times the tokens of one request. */
+export class RequestMeter {
+  readonly #meter: Meter;
+  readonly #startedAt = performance.now();
+  /** By candidate. */
+  readonly #candidates = new Map<number, { first: number; firstAt: number; tokens: number; lastAt: number }>();
+  #ended = false;
+
+  constructor(meter: Meter) {
+    this.#meter = meter;
+  }
+
+  /** Tokens of a candidate came. */
+  tokens(candidate: number, count: number): void {
+    if (count === 0) return;
+    const now = performance.now();
+    if (this.#candidates.size === 0) this.#meter.firstToken?.(now - this.#startedAt);
+    const seen = this.#candidates.get(candidate);
+    if (seen === undefined) {
+      this.#candidates.set(candidate, { first: count, firstAt: now, tokens: count, lastAt: now });
+    } else {
+      seen.tokens += count;
+      seen.lastAt = now;
+    }
+    this.#meter.tokens?.(count);
+  }
+
+  candidateEnded(candidate: number, reason: FinishReason): void {
+    const { first, firstAt, tokens, lastAt } = this.#candidates.get(candidate) ?? nothing;
+    const later = tokens - first;
+    this.#meter.candidateEnded?.({ reason, tokens, msPerToken: later === 0 ? null : (lastAt - firstAt) / later });
+  }
+
+  /** The first call counts. */
+  ended(code: RequestEnd['code']): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#meter.requestEnded?.({ code, durationMs: performance.now() - this.#startedAt });
+  }
+}
+
+const nothing = { first: 0, firstAt: 0, tokens: 0, lastAt: 0 };

@@ -1,0 +1,98 @@
+/**
+ * Chooses how many threads decode, and whether idle ones spin, from a short measurement at start.
+ *
+ * Neither can be known beforehand: small models are faster on one thread than on two that wait for each other, and beside
+ * a busy learner spinning threads of a pool may take three times as long, or not. So the beginning of the package's own
+ * decoder is timed on this machine, with a neighbour as busy as the learner where there will be one. It takes place in a
+ * child process, about a second long. What was chosen is kept in a file and holds as long as nothing that matters changes.
+ */
+
+import { fork } from 'node:child_process';
+import { cpus } from 'node:os';
+import { env } from 'onnxruntime-node';
+import type { Package } from '../../package/index.js';
+import { readChoice, writeChoice } from './choice-file.js';
+import { choose, settingsToTry, type ThreadMeasurement, type ThreadSetting, type ThreadWishes } from './measurement.js';
+import type { MeasuringOrder } from './measuring-process.js';
+
+export interface ChooseThreadsOptions extends ThreadWishes {
+  readonly pkg: Pick<Package, 'digest' | 'modelPath' | 'config'>;
+  /** Cores that the process may use. */
+  readonly cores: number;
+  /** Threads of the learner that will run beside; 0: none. */
+  readonly neighbourThreads: number;
+  /** Where the choice is kept. */
+  readonly path: string;
+  /** A measurement that takes longer is given up, and one thread it is. Default 15 000. */
+  readonly maxMs?: number;
+}
+
+export interface ThreadChoice extends ThreadSetting {
+  /** `given`: nothing was left to choose; `kept`: measured at an earlier start; `default`: the measurement failed. */
+  readonly source: 'given' | 'measured' | 'kept' | 'default';
+  /** What was measured, now or then. */
+  readonly measured: readonly ThreadMeasurement[];
+  /** Duration of the measurement, milliseconds; 0 where there was none. */
+  readonly tookMs: number;
+}
+
+/** No further number of threads is tried after so long. */
+const enoughMs = 1000;
+
+/** Never rejects: a server that cannot measure serves on one thread. */
+export async function chooseThreads(options: ChooseThreadsOptions): Promise<ThreadChoice> {
+  const settings = settingsToTry(options.cores, options);
+  const only = settings.flat();
+  if (only.length === 1 && only[0] !== undefined) return { ...only[0], source: 'given', measured: [], tookMs: 0 };
+  const key = keyOf(options);
+  const kept = readChoice(options.path, key);
+  const chosen = kept === undefined ? undefined : choose(kept);
+  if (kept !== undefined && chosen !== undefined) return { ...chosen, source: 'kept', measured: kept, tookMs: 0 };
+  const startedAt = performance.now();
+  const { pkg, neighbourThreads, maxMs = 15_000 } = options;
+  const { modelPath, config } = pkg;
+  const order = { modelPath, contextLength: config.contextLength, settings, neighbourThreads, enoughMs };
+  const measured = await runMeasurement(order, maxMs);
+  const tookMs = performance.now() - startedAt;
+  const best = choose(measured);
+  if (best === undefined) return { threads: options.threads ?? 1, spin: false, source: 'default', measured, tookMs };
+  writeChoice(options.path, key, measured);
+  return { ...best, source: 'measured', measured, tookMs };
+}
+
+/** Everything that the figures depend on. */
+function keyOf({
+  pkg,
+  cores,
+  threads,
+  spin,
+  neighbourThreads,
+}: ChooseThreadsOptions): Readonly<Record<string, unknown>> {
+  return {
+    packageDigest: pkg.digest,
+    processor: cpus()[0]?.model ?? '',
+    cores,
+    onnxruntime: env.versions.node ?? env.versions.common,
+    neighbourThreads,
+    threads: threads ?? 'auto',
+    spin: spin ?? 'auto',
+  };
+}
+
+function runMeasurement(order: MeasuringOrder, maxMs: number): Promise<readonly ThreadMeasurement[]> {
+  return new Promise((resolve) => {
+    const child = fork(new URL('./measuring-process.js', import.meta.url), { stdio: 'ignore', execArgv: [] });
+    const timer = setTimeout(() => child.kill('SIGKILL'), maxMs);
+    let measured: readonly ThreadMeasurement[] = [];
+    child.once('message', (message: readonly ThreadMeasurement[]) => {
+      measured = message;
+    });
+    const ended = (): void => {
+      clearTimeout(timer);
+      resolve(measured);
+    };
+    child.once('error', ended);
+    child.once('exit', ended);
+    child.send(order);
+  });
+}

@@ -1,0 +1,76 @@
+/**
+ * Which numbers of threads are tried, and which of them is taken: the measurement itself is handed in.
+ *
+ * The figure of merit is the geometric mean of a step of one row and a step of eight: one person's wait and a crowd's
+ * throughput count alike.
+ */
+
+/** A way to run the decoder. */
+export interface ThreadSetting {
+  readonly threads: number;
+  /** Whether idle threads spin. One thread has nobody to spin for: false. */
+  readonly spin: boolean;
+}
+
+/** What a step took with a setting, milliseconds. */
+export interface ThreadMeasurement extends ThreadSetting {
+  readonly oneRowMs: number;
+  readonly eightRowsMs: number;
+}
+
+/** What is left to choose: `undefined` is open. */
+export interface ThreadWishes {
+  readonly threads: number | undefined;
+  readonly spin: boolean | undefined;
+}
+
+/** A further thread must bring this much, or the core is better left to others. */
+const worthwhile = 1.05;
+/** Counts above this that are tried: neighbours in a row differ too little to tell apart. */
+const tried = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128];
+
+/** What there is to try, by number of threads, fewest first; spinning comes after not spinning. */
+export function settingsToTry(cores: number, { threads, spin }: ThreadWishes): ThreadSetting[][] {
+  const counts = threads === undefined ? tried.filter((count) => count <= cores) : [threads];
+  // All cores are always tried: that is what people expect.
+  if (threads === undefined && counts.at(-1) !== cores && cores <= 128) counts.push(cores);
+  return counts.map((count) => {
+    if (count === 1) return [{ threads: 1, spin: false }];
+    return (spin === undefined ? [false, true] : [spin]).map((spinning) => ({ threads: count, spin: spinning }));
+  });
+}
+
+/**
+ * Measures setting after setting, fewest threads first, until two numbers of threads in a row bring nothing or the time
+ * is over.
+ * @param measure of the settings of one number of threads
+ */
+export async function climb(
+  settings: readonly (readonly ThreadSetting[])[],
+  measure: (settings: readonly ThreadSetting[]) => Promise<ThreadMeasurement[]>,
+  isTimeOver: () => boolean,
+): Promise<ThreadMeasurement[]> {
+  const measured: ThreadMeasurement[] = [];
+  let best = Number.POSITIVE_INFINITY;
+  let inVain = 0;
+  for (const ofOneCount of settings) {
+    if (measured.length > 0 && (inVain === 2 || isTimeOver())) break;
+    const now = await measure(ofOneCount);
+    measured.push(...now);
+    const cost = Math.min(...now.map(costOf));
+    inVain = cost < best ? 0 : inVain + 1;
+    best = Math.min(best, cost);
+  }
+  return measured;
+}
+
+/** The first (so with the fewest threads) that is nearly as fast as the fastest. */
+export function choose(measured: readonly ThreadMeasurement[]): ThreadSetting | undefined {
+  const best = Math.min(...measured.map(costOf));
+  const found = measured.find((one) => costOf(one) <= best * worthwhile);
+  return found === undefined ? undefined : { threads: found.threads, spin: found.spin };
+}
+
+function costOf({ oneRowMs, eightRowsMs }: ThreadMeasurement): number {
+  return Math.sqrt(oneRowMs * eightRowsMs);
+}

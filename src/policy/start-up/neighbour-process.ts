@@ -1,0 +1,34 @@
+/**
+ * A process that is busy as the learner is, for a measurement beside it: at the lowest priority, on as many threads, each
+ * going through more memory than the caches near a core hold, as products do. It multiplies in plain JavaScript: what
+ * disturbs a neighbour is that the core and the memory are in use, and a session of its own would take longer to make
+ * than the measurement lasts. Ends with its parent.
+ */
+
+import { constants, setPriority } from 'node:os';
+import { isMainThread, parentPort, Worker } from 'node:worker_threads';
+
+/** 16 MiB. */
+const elements = 4 * 1024 * 1024;
+
+if (isMainThread) {
+  // Threads that are made from now on have the priority too.
+  setPriority(constants.priority.PRIORITY_LOW);
+  process.once('disconnect', () => process.exit(0));
+  const threads = Number(process.argv[2]);
+  let busy = 0;
+  for (let i = 0; i < threads; i++) {
+    new Worker(new URL(import.meta.url)).once('message', () => {
+      busy += 1;
+      if (busy === threads) process.send?.('busy');
+    });
+  }
+} else {
+  const values = new Float32Array(elements).fill(1);
+  let told = false;
+  for (;;) {
+    for (let i = 0; i < elements; i++) values[i] = (values[i] as number) * 0.999 + 0.001;
+    if (!told) parentPort?.postMessage('busy');
+    told = true;
+  }
+}

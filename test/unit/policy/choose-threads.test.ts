@@ -1,0 +1,101 @@
+/** The real measurement, on the tests' package; that its figures are right only a quiet machine can show. */
+
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { readModel } from '../../../src/onnx/index.js';
+import { loadPackage, type Package } from '../../../src/package/index.js';
+import { toDecodeGraph } from '../../../src/policy/decode-graph.js';
+import { type ChooseThreadsOptions, chooseThreads } from '../../../src/policy/index.js';
+import { firstLayers } from '../../../src/policy/start-up/first-layers.js';
+import { createStepTimer } from '../../../src/policy/start-up/step-timer.js';
+import { projectFolder, tinyPackage } from '../../support/server.js';
+
+let folder: string;
+let path: string;
+let pkg: Package;
+beforeEach(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'hone-threads-'));
+  path = join(folder, 'threads.json');
+  pkg = await loadPackage(tinyPackage);
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+const choosing = (wishes: Partial<ChooseThreadsOptions> = {}) =>
+  chooseThreads({ pkg, cores: 2, neighbourThreads: 0, threads: undefined, spin: undefined, path, ...wishes });
+
+describe('the measurement at start', () => {
+  it('times every way to run the decoder, beside a busy neighbour, and takes one of them', async () => {
+    const choice = await choosing({ neighbourThreads: 1 });
+    expect(choice.source).toBe('measured');
+    expect(choice.measured.map(({ threads, spin }) => [threads, spin])).toEqual([
+      [1, false],
+      [2, false],
+      [2, true],
+    ]);
+    for (const { oneRowMs, eightRowsMs } of choice.measured) {
+      expect(oneRowMs).toBeGreaterThan(0);
+      expect(eightRowsMs).toBeGreaterThan(0);
+    }
+    expect(choice.measured).toContainEqual(expect.objectContaining({ threads: choice.threads, spin: choice.spin }));
+    expect(choice.tookMs).toBeGreaterThan(0);
+  });
+
+  it('measures nothing where the flags leave nothing open', async () => {
+    expect(await choosing({ threads: 1 })).toEqual({
+      threads: 1,
+      spin: false,
+      source: 'given',
+      measured: [],
+      tookMs: 0,
+    });
+    expect(await choosing({ threads: 2, spin: true })).toMatchObject({ threads: 2, spin: true, source: 'given' });
+    expect(existsSync(path)).toBe(false);
+  });
+
+  it('keeps what it chose for the next start, for its user alone', async () => {
+    const first = await choosing({ threads: 2 });
+    expect(await choosing({ threads: 2 })).toEqual({ ...first, source: 'kept', tookMs: 0 });
+    expect(statSync(path).mode & 0o777).toBe(0o600);
+  });
+
+  it('takes what was kept only for the same package, processor, runtime, neighbour and wishes', async () => {
+    await choosing({ threads: 2 });
+    const kept = JSON.parse(readFileSync(path, 'utf8')) as { key: Record<string, unknown>; measured: object[] };
+    // Figures that a measurement would not give, so that they are told from new ones.
+    const marked = { ...kept, measured: [{ threads: 2, spin: true, oneRowMs: 1e-6, eightRowsMs: 1e-6 }] };
+    writeFileSync(path, JSON.stringify(marked));
+    expect(await choosing({ threads: 2 })).toMatchObject({ source: 'kept', spin: true });
+    for (const name of Object.keys(kept.key)) {
+      writeFileSync(path, JSON.stringify({ ...marked, key: { ...kept.key, [name]: 'another' } }));
+      expect(await choosing({ threads: 2 }), name).toMatchObject({ source: 'measured' });
+    }
+    writeFileSync(path, '{"format":1');
+    expect(await choosing({ threads: 2 })).toMatchObject({ source: 'measured' });
+  });
+
+  it('gives up where it takes too long or the model cannot be read, and serves on one thread', async () => {
+    expect(await choosing({ maxMs: 1 })).toMatchObject({ threads: 1, spin: false, source: 'default', measured: [] });
+    const broken = { ...pkg, modelPath: join(folder, 'none.onnx') };
+    expect(await choosing({ pkg: broken })).toMatchObject({ threads: 1, source: 'default' });
+    expect(existsSync(path)).toBe(false);
+  });
+});
+
+describe('the first layers', () => {
+  it('are as many as hold so many bytes, whole, and run as a step', async () => {
+    const source = await readModel(join(projectFolder, 'models/tldr/onnx/model.onnx'));
+    const decode = toDecodeGraph(source, 512);
+    const bytes = (graph: typeof source) =>
+      [...graph.initializers.values()].reduce((sum, { data }) => sum + data.length, 0);
+    expect(firstLayers(decode, 1e9)).toBe(decode.graph);
+    const part = firstLayers(decode, 3e6);
+    expect(bytes(part)).toBeGreaterThan(3e6);
+    expect(bytes(part)).toBeLessThan(bytes(decode.graph));
+    expect(part.outputs.has('logits')).toBe(false);
+    const timer = await createStepTimer(part, { threads: 1, spin: false });
+    expect(await timer.time(3, 1)).toBeGreaterThan(0);
+    await timer.close();
+  });
+});

@@ -1,0 +1,84 @@
+import { describe, expect, it } from 'vitest';
+import {
+  choose,
+  climb,
+  settingsToTry,
+  type ThreadMeasurement,
+  type ThreadSetting,
+} from '../../../src/policy/start-up/measurement.js';
+
+const open = { threads: undefined, spin: undefined };
+const names = (settings: readonly ThreadSetting[]) =>
+  settings.map(({ threads, spin }) => `${threads}${spin ? '*' : ''}`);
+
+/** Both figures alike. */
+function took(threads: number, ms: number, spin = false): ThreadMeasurement {
+  return { threads, spin, oneRowMs: ms, eightRowsMs: ms };
+}
+
+describe('what is tried', () => {
+  it.each([
+    [1, ['1']],
+    [2, ['1', '2', '2*']],
+    [5, ['1', '2', '2*', '3', '3*', '4', '4*', '5', '5*']],
+  ])(
+    'on %i cores: every number of threads, with and without spinning where there is somebody to wait for',
+    (cores, tried) => {
+      expect(names(settingsToTry(cores, open).flat())).toEqual(tried);
+    },
+  );
+
+  it('on many cores leaves neighbouring numbers out, but never all cores', () => {
+    const counts = settingsToTry(20, open).map((settings) => settings[0]?.threads);
+    expect(counts).toEqual([1, 2, 3, 4, 6, 8, 12, 16, 20]);
+  });
+
+  it('is only what the flags leave open', () => {
+    expect(names(settingsToTry(4, { threads: 3, spin: undefined }).flat())).toEqual(['3', '3*']);
+    expect(names(settingsToTry(2, { threads: undefined, spin: true }).flat())).toEqual(['1', '2*']);
+    expect(names(settingsToTry(4, { threads: 2, spin: false }).flat())).toEqual(['2']);
+    expect(names(settingsToTry(2, { threads: 8, spin: true }).flat())).toEqual(['8*']);
+  });
+});
+
+describe('the climb', () => {
+  const eight = settingsToTry(8, { threads: undefined, spin: false });
+  const at = (times: Record<number, number>) => async (settings: readonly ThreadSetting[]) =>
+    settings.map(({ threads, spin }) => took(threads, times[threads] ?? Number.NaN, spin));
+
+  it('ends after two numbers of threads that bring nothing', async () => {
+    const measured = await climb(eight, at({ 1: 10, 2: 6, 3: 6.5, 4: 7, 6: 1, 8: 1 }), () => false);
+    expect(measured.map(({ threads }) => threads)).toEqual([1, 2, 3, 4]);
+  });
+
+  it('goes on over one dent', async () => {
+    const measured = await climb(eight, at({ 1: 10, 2: 6, 3: 6.5, 4: 5, 6: 4, 8: 3 }), () => false);
+    expect(measured.map(({ threads }) => threads)).toEqual([1, 2, 3, 4, 6, 8]);
+  });
+
+  it('ends when the time is over, with at least one measurement', async () => {
+    expect(await climb(eight, at({ 1: 10 }), () => true)).toEqual([took(1, 10)]);
+  });
+});
+
+describe('the choice', () => {
+  it('is the fastest', () => {
+    expect(choose([took(1, 10), took(2, 6), took(2, 5, true)])).toEqual({ threads: 2, spin: true });
+  });
+
+  it('is the one with fewer threads where more bring nearly nothing', () => {
+    expect(choose([took(1, 10), took(2, 9.8), took(2, 9.6, true)])).toEqual({ threads: 1, spin: false });
+    expect(choose([took(1, 10), took(2, 6), took(2, 5.9, true)])).toEqual({ threads: 2, spin: false });
+  });
+
+  it('weighs one row as much as eight', () => {
+    const slowAlone = { threads: 1, spin: false, oneRowMs: 2, eightRowsMs: 4 };
+    const slowInCrowd = { threads: 2, spin: false, oneRowMs: 1, eightRowsMs: 4 };
+    expect(choose([slowAlone, slowInCrowd])?.threads).toBe(2);
+    expect(choose([slowAlone, { ...slowInCrowd, eightRowsMs: 9 }])?.threads).toBe(1);
+  });
+
+  it('is open where nothing was measured', () => {
+    expect(choose([])).toBeUndefined();
+  });
+});

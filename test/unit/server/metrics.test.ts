@@ -1,0 +1,172 @@
+/** The page of metrics beside parts that are busy, gone or guarded. */
+
+import { once } from 'node:events';
+import { createServer } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import { createServerMetrics, type MetricsListener, type MetricsSources } from '../../../server/metrics/index.js';
+import type { MetricsOptions } from '../../../server/options.js';
+import { nothingLearned } from '../../../src/learner/index.js';
+import type { PolicyStats } from '../../../src/policy/index.js';
+import { Page } from '../../support/prometheus.js';
+
+const stats: PolicyStats = {
+  liveVersion: 3,
+  adapterDigest: 'a',
+  runningSequences: 5,
+  queuedRequests: 2,
+  queuedTokens: 7,
+  parkedRequests: 1,
+  kvBytesUsed: 10,
+  kvBytesBudget: 20,
+  prefixCache: { hitTokens: 0, lookedUpTokens: 0, bytes: 30, maxBytes: 40, evictedBlocks: 0 },
+  generatedTokens: 0,
+  promptTokens: 0,
+  steps: 0,
+  heldVersions: [0, 3],
+};
+
+const stored = {
+  generations: 10,
+  finished: 6,
+  running: 1,
+  aborted: 1,
+  scores: 4,
+  scoredGenerations: 3,
+  lastSequence: 9,
+  oldestGenerationAtMs: null,
+  fileBytes: 4096,
+};
+
+const loopback: MetricsOptions = { host: '127.0.0.1', port: 0, required: true, authToken: undefined };
+let listener: MetricsListener | null = null;
+afterEach(() => listener?.close());
+
+/** Parts that answer as the test says. */
+function sources(
+  ask: { policy?: () => Promise<PolicyStats>; replay?: () => Promise<typeof stored> } = {},
+): MetricsSources {
+  return {
+    agent: {
+      identity: () => ({ version: 3, adapterDigest: 'a', packageDigest: 'p' }),
+      learnerReport: () => ({ ...nothingLearned, state: 'idle', restarts: 0 }),
+      getVersion: (number: number) => ({ metrics: number === 0 ? {} : { mean_reward: 0.5 } }),
+      watchEvents: () => (async function* () {})(),
+    } as unknown as MetricsSources['agent'],
+    policy: { stats: ask.policy ?? (async () => stats) },
+    replay: { stats: ask.replay ?? (async () => stored) },
+    threads: { policy: 2, learner: 1 },
+    report: (error) => {
+      throw error;
+    },
+  };
+}
+
+async function open(options: MetricsOptions, parts: MetricsSources): Promise<string> {
+  listener = await createServerMetrics().open(options, parts);
+  return listener?.url ?? '';
+}
+
+const read = async (url: string) => new Page(await (await fetch(url)).text());
+
+describe('the page', () => {
+  it('shows what the parts say', async () => {
+    const page = await read(await open(loopback, sources()));
+    const figures = {
+      hone_running_sequences: 5,
+      hone_queued_requests: 2,
+      hone_queued_tokens: 7,
+      hone_parked_requests: 1,
+      hone_kv_bytes: 10,
+      hone_kv_budget_bytes: 20,
+      hone_prefix_cache_bytes: 30,
+      hone_prefix_cache_budget_bytes: 40,
+      hone_held_versions: 2,
+      hone_replay_scores: 4,
+      hone_replay_bytes: 4096,
+    };
+    for (const [name, value] of Object.entries(figures)) expect(page.get(name), name).toBe(value);
+    expect(page.get('hone_replay_generations', { state: 'cancelled' })).toBe(2);
+    expect(page.get('hone_replay_oldest_age_seconds')).toBeUndefined();
+    expect(page.get('hone_learner_loss')).toBeUndefined();
+    expect(page.get('hone_version_mean_reward', { version: '3' })).toBe(0.5);
+    expect(page.get('hone_version_mean_reward', { version: '0' })).toBeUndefined();
+    expect(page.get('hone_threads', { of: 'policy' })).toBe(2);
+  });
+
+  it('is there though the inference worker never answers, with figures of before and their age', async () => {
+    let asked = 0;
+    const policy = () => (asked++ === 0 ? Promise.resolve(stats) : new Promise<PolicyStats>(() => undefined));
+    const url = await open(loopback, sources({ policy }));
+    await read(url);
+    const page = await read(url);
+    expect(page.get('hone_running_sequences')).toBe(5);
+    expect(page.get('hone_figures_age_seconds', { of: 'serving' })).toBeGreaterThan(0.1);
+    await read(url);
+    // One question is on its way, however often the page is asked for.
+    expect(asked).toBe(2);
+  });
+
+  it('is there though the parts fail', async () => {
+    const fail = () => Promise.reject(new Error('gone'));
+    const page = await read(await open(loopback, sources({ policy: fail, replay: fail })));
+    expect(page.get('hone_live_version')).toBe(3);
+    expect(page.get('hone_figures_age_seconds', { of: 'store' })).toBeUndefined();
+  });
+
+  it('asks a store that counts slowly seldom', async () => {
+    let asked = 0;
+    const replay = async () => {
+      asked += 1;
+      const until = performance.now() + 20;
+      while (performance.now() < until);
+      return stored;
+    };
+    const url = await open(loopback, sources({ replay }));
+    for (let i = 0; i < 5; i++) await read(url);
+    expect(asked).toBe(1);
+  });
+});
+
+describe('the listener', () => {
+  it('asks for the token where it was told to', async () => {
+    const url = await open({ ...loopback, authToken: 'long-enough' }, sources());
+    expect((await fetch(url)).status).toBe(401);
+    expect((await fetch(url, { headers: { authorization: 'Bearer long-enougH' } })).status).toBe(401);
+    expect((await fetch(url, { headers: { authorization: 'Bearer long-enough' } })).status).toBe(200);
+  });
+
+  it('goes without a port that nobody asked for and another program has', async () => {
+    const other = createServer().listen(0, '127.0.0.1');
+    await once(other, 'listening');
+    const { port } = other.address() as { port: number };
+    const taken = { ...loopback, port };
+    expect(await createServerMetrics().open({ ...taken, required: false }, sources())).toBeNull();
+    await expect(createServerMetrics().open(taken, sources())).rejects.toMatchObject({ code: 'INVALID_OPTIONS' });
+    other.close();
+  });
+
+  it('answers what was asked before it closes, though connections are kept alive', async () => {
+    let answer = (_: PolicyStats): void => undefined;
+    let asked = (): void => undefined;
+    const isAsked = new Promise<void>((resolve) => {
+      asked = resolve;
+    });
+    const policy = () => {
+      asked();
+      return new Promise<PolicyStats>((resolve) => {
+        answer = resolve;
+      });
+    };
+    const url = await open(loopback, sources({ policy }));
+    const response = fetch(url);
+    await isAsked;
+    const startedAt = performance.now();
+    const closed = listener?.close();
+    answer(stats);
+    expect((await response).status).toBe(200);
+    await closed;
+    // Less than what an idle connection is kept for.
+    expect(performance.now() - startedAt).toBeLessThan(4000);
+    await expect(fetch(url)).rejects.toThrow();
+  });
+});
