@@ -4,7 +4,13 @@ import { join } from 'node:path';
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import { appendGradients, expandComposites } from '../autodiff/index.js';
 import { createSession, type Graph, probeShapes, readModel } from '../onnx/index.js';
-import { adapterInputA, adapterInputB, attachAdapters, findLinears } from '../package/index.js';
+import {
+  adapterInputA,
+  adapterInputB,
+  attachAdapters,
+  decodeQuantizedProducts,
+  findLinears,
+} from '../package/index.js';
 import type { AdapterTarget } from '../versions/types.js';
 import { addCopgObjective, addRowLogprobs, linearForm, summarize } from './objective.js';
 import { type PackedRows, packRows } from './packing.js';
@@ -54,6 +60,7 @@ export async function deriveGraphs(
   const adapted = toTrainingGraph(source);
   const linears = findLinears(adapted);
   attachAdapters(adapted, linears, rank, scale);
+  await decodeQuantizedProducts(adapted);
 
   const forward = adapted.clone();
   addRowLogprobs(forward);

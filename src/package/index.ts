@@ -8,5 +8,6 @@ export {
   findLinears,
   type LinearSite,
 } from './lowering.js';
+export { decodeQuantizedProducts, quantizedProduct, useIntegerProducts } from './quantization/products.js';
 export { loadTokenizer } from './tokenizer.js';
 export type { ChatMessage, DecoderConfig, Package, PackageTokenizer, TokenDecoder } from './types.js';

@@ -14,7 +14,14 @@
 
 import { HoneError } from '../errors.js';
 import { type Graph, microsoft } from '../onnx/index.js';
-import { type AttentionSite, attachAdapters, findAttention, findLinears } from '../package/index.js';
+import {
+  type AttentionSite,
+  attachAdapters,
+  findAttention,
+  findLinears,
+  quantizedProduct,
+  useIntegerProducts,
+} from '../package/index.js';
 import type { AdapterTarget } from '../versions/types.js';
 
 /** A graph that serves, and what feeds it. */
@@ -68,6 +75,7 @@ export function toDecodeGraph(source: Graph, contextLength: number, scale: numbe
     if (name.endsWith('.lora_A')) graph.inputs.set(name, { type, dims: [dims[0] as number, 'r'] });
     if (name.endsWith('.lora_B')) graph.inputs.set(name, { type, dims: ['r', dims[1] as number] });
   }
+  useIntegerProducts(graph);
   graph.prune();
   const targets = linears.map(({ module, inFeatures, outFeatures }) => ({ module, inFeatures, outFeatures }));
   return { graph, layers: sites.length, kvHeads, headSize, targets };
@@ -152,14 +160,14 @@ function fillAttention(
 /** The head runs at each row's last real token only. */
 function addLogits(graph: Graph): void {
   const head = graph.producers().get('logits');
-  if (head?.op !== 'MatMul') {
+  if (head === undefined || (head.op !== 'MatMul' && quantizedProduct(graph, head) === undefined)) {
     throw new HoneError(
       'OPERATOR_UNSUPPORTED',
       `logits come from ${head?.op ?? 'nothing'}; a MatMul by the head's weight is expected`,
     );
   }
-  const [hidden, weight] = head.inputs as [string, string];
+  const [hidden, ...weights] = head.inputs as [string, string];
   const last = graph.add('GatherND', [hidden, 'last_index'], { attributes: { batch_dims: { i: 1 } } });
-  graph.replaceNode(head, [{ ...head, inputs: [last, weight] }]);
+  graph.replaceNode(head, [{ ...head, inputs: [last, ...weights] }]);
   graph.outputs.set('logits', null);
 }
