@@ -25,7 +25,7 @@ export interface QuantizationNote {
   readonly formatVersion: 1;
   readonly bits: 4 | 8;
   readonly blockSize: number;
-  readonly symmetric: boolean;
+  /** Whether head and embedding are in codes too, of 8 bits. */
   readonly head: boolean;
   /** Digest of the package that it was made from. */
   readonly sourceDigest: string;
@@ -58,7 +58,6 @@ export async function quantizePackage(
     formatVersion: 1,
     bits: options.bits,
     blockSize: options.blockSize,
-    symmetric: options.bits === 8,
     head: options.head,
     sourceDigest: digest,
     weights: targets.map(({ weight }) => weight),

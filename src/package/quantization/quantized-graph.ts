@@ -17,13 +17,14 @@ export interface QuantizationTarget {
   readonly products: readonly Node[];
   /** Gather nodes that look rows up. */
   readonly lookups: readonly Node[];
+  /** Whether it is the head or the embedding. */
+  readonly head: boolean;
 }
 
 /** The tensors of one weight in codes. */
 export interface QuantizedTensors {
   readonly codes: Tensor;
   readonly scales: Tensor;
-  readonly zeroPoints: Tensor | null;
 }
 
 /**
@@ -41,7 +42,7 @@ export function findTargets(graph: Graph, head: boolean): QuantizationTarget[] {
   }
   const targets = new Map<string, QuantizationTarget>();
   for (const site of findLinears(graph))
-    merge(targets, { ...site, layout: 'in-out', products: [site.node], lookups: [] });
+    merge(targets, { ...site, layout: 'in-out', products: [site.node], lookups: [], head: false });
   if (targets.size === 0) {
     throw new HoneError(
       'PACKAGE_INVALID',
@@ -80,8 +81,8 @@ function headOf(graph: Graph): QuantizationTarget | undefined {
   if (node === undefined || dims?.length !== 2) return undefined;
   const [first, second] = dims as [number, number];
   return transposed === undefined
-    ? { weight, inFeatures: first, outFeatures: second, layout: 'in-out', products: [node], lookups: [] }
-    : { weight, inFeatures: second, outFeatures: first, layout: 'out-in', products: [node], lookups: [] };
+    ? { weight, inFeatures: first, outFeatures: second, layout: 'in-out', products: [node], lookups: [], head: true }
+    : { weight, inFeatures: second, outFeatures: first, layout: 'out-in', products: [node], lookups: [], head: true };
 }
 
 function lookupsOf(graph: Graph): QuantizationTarget[] {
@@ -90,7 +91,7 @@ function lookupsOf(graph: Graph): QuantizationTarget[] {
     const dims = graph.initializers.get(weight)?.dims;
     if (node.op !== 'Gather' || indices !== 'input_ids' || dims?.length !== 2) return [];
     const [outFeatures, inFeatures] = dims as [number, number];
-    return [{ weight, inFeatures, outFeatures, layout: 'out-in' as const, products: [], lookups: [node] }];
+    return [{ weight, inFeatures, outFeatures, layout: 'out-in' as const, products: [], lookups: [node], head: true }];
   });
 }
 
@@ -103,12 +104,8 @@ export function readCodes(
 ): void {
   const { weight, inFeatures, outFeatures, products, lookups } = target;
   const codes = `${weight}_Q${bits}`;
-  const parameters = [`${weight}_scales`];
-  graph.initializers.set(`${weight}_scales`, tensors.scales);
-  if (tensors.zeroPoints !== null) {
-    parameters.push(`${weight}_zero_points`);
-    graph.initializers.set(`${weight}_zero_points`, tensors.zeroPoints);
-  }
+  const scales = `${weight}_scales`;
+  graph.initializers.set(scales, tensors.scales);
   const attributes = { bits: { i: bits }, block_size: { i: blockSize } };
   if (products.length > 0) graph.initializers.set(codes, tensors.codes);
   for (const node of products) {
@@ -118,7 +115,7 @@ export function readCodes(
         ...node,
         op: 'MatMulNBits',
         domain: microsoft,
-        inputs: [input, codes, ...parameters],
+        inputs: [input, codes, scales],
         attributes: { K: { i: inFeatures }, N: { i: outFeatures }, ...attributes },
       },
     ]);
@@ -134,7 +131,7 @@ export function readCodes(
     const [output] = node.outputs as [string];
     const looked = padded ? graph.freshName('rows') : output;
     const before = graph.nodes.length;
-    graph.add('GatherBlockQuantized', [rows, indices, ...parameters], {
+    graph.add('GatherBlockQuantized', [rows, indices, scales], {
       name: node.name,
       domain: microsoft,
       attributes: { gather_axis: { i: 0 }, quantize_axis: { i: 1 }, ...attributes },

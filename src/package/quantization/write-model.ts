@@ -35,9 +35,9 @@ export async function writeQuantizedModel(
     const total = targets.reduce((sum, target) => sum + 4 * target.inFeatures * target.outFeatures, 0);
     let done = 0;
     for (const target of targets) {
-      const tensor = graph.initializers.get(target.weight) as Tensor;
-      const tensors = await placeCodes(await encode(target, tensor, reader, options), target, file, options);
-      readCodes(graph, target, tensors, options);
+      const format = formatOf(target, options);
+      const codes = await encode(graph, target, reader, format, options.signal);
+      readCodes(graph, target, await placeCodes(codes, target, file, format), format);
       done += 4 * target.inFeatures * target.outFeatures;
       options.onProgress?.(done, total, target.weight);
     }
@@ -54,14 +54,21 @@ export async function writeQuantizedModel(
   }
 }
 
+/** The head and the embedding keep 8 bits: at 4 they would cost more than all other layers together. */
+function formatOf({ head }: Pick<QuantizationTarget, 'head'>, { bits, blockSize }: BlockFormat): BlockFormat {
+  return { bits: head ? 8 : bits, blockSize };
+}
+
 /** Reads the weight in pieces of whole rows and encodes block by block. */
 async function encode(
+  graph: Graph,
   { weight, inFeatures, outFeatures, layout }: QuantizationTarget,
-  tensor: Tensor,
   reader: WeightReader,
-  { signal, ...format }: ModelOptions,
+  format: BlockFormat,
+  signal: AbortSignal | undefined,
 ): Promise<QuantizedWeight> {
   const { blockSize } = format;
+  const tensor = graph.initializers.get(weight) as Tensor;
   const quantizer = new BlockQuantizer(format, outFeatures, inFeatures);
   const [rows, columns] = layout === 'out-in' ? [outFeatures, inFeatures] : [inFeatures, outFeatures];
   // Of [in, out], a piece is a whole number of blocks high.
@@ -103,7 +110,7 @@ function checkFinite(weight: string, values: Float32Array): void {
 }
 
 async function placeCodes(
-  { codes, scales, zeroPoints }: QuantizedWeight,
+  { codes, scales }: QuantizedWeight,
   { inFeatures, outFeatures }: QuantizationTarget,
   file: DataFile,
   { bits, blockSize }: BlockFormat,
@@ -112,8 +119,6 @@ async function placeCodes(
   return {
     codes: await file.place('uint8', [outFeatures, blocks, (blockSize * bits) / 8], codes),
     scales: await file.place('float32', [outFeatures, blocks], new Uint8Array(scales.buffer)),
-    zeroPoints:
-      zeroPoints === null ? null : await file.place('uint8', [outFeatures, Math.ceil((blocks * bits) / 8)], zeroPoints),
   };
 }
 
