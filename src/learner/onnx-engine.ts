@@ -8,6 +8,7 @@ import {
   adapterInputA,
   adapterInputB,
   attachAdapters,
+  decodeForEachUse,
   decodeQuantizedProducts,
   findLinears,
 } from '../package/index.js';
@@ -72,6 +73,7 @@ export async function deriveGraphs(
   const shapes = await probeShapes(expandComposites(backward), trainingProbeSizes);
   const wrt = linears.flatMap(({ module }) => [adapterInputA(module), adapterInputB(module)]);
   const gradients = appendGradients(backward, 'surrogate', wrt, shapes);
+  decodeForEachUse(backward);
   setOutputs(backward, ['surrogate', 'row_logprobs', 'advantages', ...gradients.values()]);
   return {
     forward: finished(forward),

@@ -92,6 +92,28 @@ async function decodeProducts(graph: Graph, reader: WeightReader): Promise<void>
   if (decoded.size > 0 && opset >= compatibleOpset && opset < blockedOpset) graph.opsets.set('', blockedOpset);
 }
 
+/**
+ * Lets every product decode its weight for itself. Where two share a decoded weight, as a layer and its gradient do, it
+ * would lie in memory from the first to the last of them.
+ */
+export function decodeForEachUse(graph: Graph): void {
+  const consumers = graph.consumers();
+  for (const decoder of graph.nodes.filter(({ op }) => op === 'DequantizeLinear')) {
+    const [decoded = ''] = decoder.outputs;
+    const slice = consumers.get(decoded)?.find(({ op }) => op === 'Slice');
+    const [weight = ''] = slice?.outputs ?? decoder.outputs;
+    for (const user of consumers.get(weight)?.slice(1) ?? []) {
+      // A scale under another name keeps onnxruntime from seeing that both decode the same.
+      const [codes, scale, zeroPoint] = decoder.inputs as [string, string, string];
+      const otherScale = graph.freshName(scale);
+      graph.initializers.set(otherScale, graph.initializers.get(scale) as Tensor);
+      let copy = graph.add('DequantizeLinear', [codes, otherScale, zeroPoint], { attributes: decoder.attributes });
+      if (slice !== undefined) copy = graph.add('Slice', [copy, ...slice.inputs.slice(1)]);
+      graph.replaceUses(weight, copy, (node) => node !== user);
+    }
+  }
+}
+
 /** W [out, in] as float32, decoded at run time. */
 async function addDecodedWeight(
   graph: Graph,
