@@ -8,7 +8,6 @@ import {
   adapterInputA,
   adapterInputB,
   attachAdapters,
-  decodeForEachUse,
   decodeQuantizedProducts,
   findLinears,
 } from '../package/index.js';
@@ -38,6 +37,7 @@ export const trainingProbeSizes = { B: [2, 3], T: [5, 7], N: [4, 6], R: [2, 3] }
  */
 export async function createOnnxEngine(options: OnnxEngineOptions): Promise<OnnxEngine> {
   const source = await readModel(join(options.packageDirectory, 'onnx', 'model.onnx'));
+  await using _decoded = await decodeQuantizedProducts(source);
   const { forward, backward, gradients, targets } = await deriveGraphs(source, options);
   const sessionOptions = { threads: options.threads, prepack: false };
   const forwardSession = await createSession(forward, sessionOptions);
@@ -61,7 +61,6 @@ export async function deriveGraphs(
   const adapted = toTrainingGraph(source);
   const linears = findLinears(adapted);
   attachAdapters(adapted, linears, rank, scale);
-  await decodeQuantizedProducts(adapted);
 
   const forward = adapted.clone();
   addRowLogprobs(forward);
@@ -73,7 +72,6 @@ export async function deriveGraphs(
   const shapes = await probeShapes(expandComposites(backward), trainingProbeSizes);
   const wrt = linears.flatMap(({ module }) => [adapterInputA(module), adapterInputB(module)]);
   const gradients = appendGradients(backward, 'surrogate', wrt, shapes);
-  decodeForEachUse(backward);
   setOutputs(backward, ['surrogate', 'row_logprobs', 'advantages', ...gradients.values()]);
   return {
     forward: finished(forward),

@@ -13,7 +13,7 @@
 import { addTokenLogProbability } from '../autodiff/index.js';
 import { HoneError } from '../errors.js';
 import { type Graph, microsoft, type Node } from '../onnx/index.js';
-import { type AttentionSite, findAttention, quantizedProduct } from '../package/index.js';
+import { type AttentionSite, findAttention } from '../package/index.js';
 
 /** The value [N] that {@link toTrainingGraph} adds: ln pi(target | what precedes it). */
 export const tokenLogprobs = 'token_logprobs';
@@ -82,8 +82,7 @@ function fillAttention(graph: Graph, site: AttentionSite, bias: string): void {
 function addTargetLogprobs(graph: Graph): void {
   const producers = graph.producers();
   const head = producers.get('logits');
-  const quantized = head === undefined ? undefined : quantizedProduct(graph, head);
-  if (head === undefined || (head.op !== 'MatMul' && quantized === undefined)) {
+  if (head?.op !== 'MatMul') {
     throw new HoneError(
       'OPERATOR_UNSUPPORTED',
       `logits come from ${head?.op ?? 'nothing'}; a MatMul by the head's weight is expected`,
@@ -91,17 +90,14 @@ function addTargetLogprobs(graph: Graph): void {
   }
   const [hidden, weight] = head.inputs as [string, string];
   graph.removeNodes(new Set([head]));
-  const width = quantized?.inFeatures ?? hiddenWidth(graph, producers.get(weight), weight);
+  const width = hiddenWidth(graph, producers.get(weight), weight);
   const rows = graph.add('Reshape', [hidden, graph.int64([-1, width])]);
   const chosen = graph.add('Gather', [rows, 'target_positions']);
   const tied = transposedInitializer(graph, producers.get(weight));
-  let logits: string;
-  if (tied === undefined) {
-    logits = graph.freshName('logits');
-    graph.nodes.push({ ...head, inputs: [chosen, ...head.inputs.slice(1)], outputs: [logits] });
-  } else {
-    logits = graph.add('FusedMatMul', [chosen, tied], { domain: microsoft, attributes: { transB: { i: 1 } } });
-  }
+  const logits =
+    tied === undefined
+      ? graph.add('MatMul', [chosen, weight])
+      : graph.add('FusedMatMul', [chosen, tied], { domain: microsoft, attributes: { transB: { i: 1 } } });
   const logprobs = addTokenLogProbability(graph, logits, 'target_ids');
   graph.add('Identity', [logprobs], { outputs: [tokenLogprobs] });
 }

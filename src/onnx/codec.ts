@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import { HoneError } from '../errors.js';
 import { type Attribute, Graph, type Node, type ValueInfo } from './graph.js';
 import { attributeTypes, ModelMessage } from './schema.js';
-import { byteLength, type ElementType, elementTypeOf, elementTypes, isExternal, type Tensor } from './tensor.js';
+import { type ElementType, elementCount, elementTypeOf, elementTypes, isExternal, type Tensor } from './tensor.js';
 
 /** protobufjs's Long or a number. */
 type Integer = number | { toNumber(): number };
@@ -143,7 +143,7 @@ function decodeTensor(proto: TensorProto): Tensor {
   const where = `tensor ${proto.name ?? '(constant)'}`;
   const dims = (proto.dims ?? []).map(integer);
   const type = elementTypeOf(proto.dataType ?? 0, where);
-  const expected = byteLength(type, dims);
+  const expected = elementCount(dims) * elementTypes[type].bytes;
   if (proto.dataLocation === 1) {
     const entries = new Map((proto.externalData ?? []).map(({ key, value }) => [key, value]));
     const location = entries.get('location');
@@ -172,7 +172,6 @@ function inlineBytes(proto: TensorProto, type: ElementType): Uint8Array {
     return new Uint8Array(BigInt64Array.from(proto.int64Data, (v) => BigInt(integer(v))).buffer);
   const ints = proto.int32Data ?? [];
   switch (elementTypes[type].bytes) {
-    case 0.5:
     case 1:
       return Uint8Array.from(ints);
     case 2:

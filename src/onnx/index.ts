@@ -13,7 +13,6 @@ export {
 export { createSession, type SessionOptions } from './session.js';
 export { type ProbeSizes, probeShapes, type ValueShape, zeros } from './shapes.js';
 export {
-  byteLength,
   type ElementType,
   type ExternalData,
   elementCount,

@@ -1,8 +1,7 @@
 /**
  * Shapes by execution: run the graph on two different input sizes with every value an output. A dimension that is
  * equal in both runs is constant; the others are known at run time only. No table of shape rules to keep in step with
- * onnxruntime's operators. Weights, and those that are decoded from quantised ones, are replaced by zeros of their shape,
- * so that probing a large model stays small.
+ * onnxruntime's operators. Weights are replaced by zeros of their shape, so that probing a large model stays small.
  */
 
 import { Tensor as OrtTensor } from 'onnxruntime-node';
@@ -31,13 +30,10 @@ export async function probeShapes(
   sizes: ProbeSizes,
   feeds: (probe: 0 | 1) => Record<string, OrtTensor> = () => ({}),
 ): Promise<Map<string, ValueShape>> {
-  const decoded = decodedWeights(graph);
-  const probeGraph = withZeroWeights(graph, decoded);
+  const probeGraph = withZeroWeights(graph);
   probeGraph.outputs.clear();
   for (const node of graph.nodes) {
-    for (const output of node.outputs) {
-      if (output !== '' && !decoded.has(output)) probeGraph.outputs.set(output, null);
-    }
+    for (const output of node.outputs) if (output !== '') probeGraph.outputs.set(output, null);
   }
   const session = await createSession(probeGraph, { threads: 1, prepack: false });
   const runs: Record<string, OrtTensor>[] = [];
@@ -52,7 +48,6 @@ export async function probeShapes(
   }
   const shapes = new Map<string, ValueShape>();
   for (const [name, tensor] of graph.initializers) shapes.set(name, { type: tensor.type, dims: tensor.dims });
-  for (const [name, dims] of decoded) shapes.set(name, { type: 'float32', dims });
   for (const [name, info] of graph.inputs) {
     shapes.set(name, { type: info.type, dims: info.dims.map((dim) => (typeof dim === 'number' ? dim : null)) });
   }
@@ -66,45 +61,20 @@ export async function probeShapes(
   return shapes;
 }
 
-/** Weights that the graph decodes from quantised ones, and their shapes: as large as any, and in no initializer. */
-function decodedWeights(graph: Graph): Map<string, readonly number[]> {
-  const decoded = new Map<string, readonly number[]>();
-  for (const { op, inputs, outputs } of graph.nodes) {
-    const [data = '', ...bounds] = inputs;
-    const dims = op === 'DequantizeLinear' ? graph.initializers.get(data)?.dims : decoded.get(data);
-    if (dims === undefined) continue;
-    if (op === 'DequantizeLinear') decoded.set(outputs[0] as string, dims);
-    if (op !== 'Slice') continue;
-    const [starts = [], ends = [], axes = []] = bounds.map((bound) => graph.constantInts(bound));
-    const cut = dims.map((dim, axis) => {
-      const i = axes.indexOf(axis);
-      return i < 0 ? dim : (ends[i] as number) - (starts[i] as number);
-    });
-    decoded.set(outputs[0] as string, cut);
-  }
-  return decoded;
-}
-
-function withZeroWeights(graph: Graph, decoded: ReadonlyMap<string, readonly number[]>): Graph {
+function withZeroWeights(graph: Graph): Graph {
   const probe = graph.clone();
-  const weights = new Map(decoded);
-  for (const [name, { type, dims }] of graph.initializers) {
-    if (type === 'float32' && elementCount(dims) > largestInlineProbe) weights.set(name, dims);
-  }
-  probe.removeNodes(new Set(graph.nodes.filter(({ outputs }) => decoded.has(outputs[0] ?? ''))));
-  for (const [name, dims] of weights) {
+  for (const [name, tensor] of graph.initializers) {
+    if (elementCount(tensor.dims) <= largestInlineProbe || tensor.type !== 'float32') continue;
     probe.initializers.delete(name);
     probe.nodes.unshift({
       name: `zeros ${name}`,
       op: 'ConstantOfShape',
       domain: '',
-      inputs: [probe.int64(dims)],
+      inputs: [probe.int64(tensor.dims)],
       outputs: [name],
       attributes: {},
     });
   }
-  const read = new Set(probe.nodes.flatMap(({ inputs }) => inputs));
-  for (const name of graph.initializers.keys()) if (!read.has(name)) probe.initializers.delete(name);
   return probe;
 }
 

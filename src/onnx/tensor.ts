@@ -2,10 +2,7 @@
 
 import { HoneError } from '../errors.js';
 
-/**
- * ONNX element types that a decoder uses, with `TensorProto.DataType` numbers and bytes per element (half a byte: two
- * elements in one, the first in the low bits).
- */
+/** ONNX element types that a decoder uses, with `TensorProto.DataType` numbers and bytes per element. */
 export const elementTypes = {
   float32: { code: 1, bytes: 4 },
   uint8: { code: 2, bytes: 1 },
@@ -15,8 +12,6 @@ export const elementTypes = {
   bool: { code: 9, bytes: 1 },
   float16: { code: 10, bytes: 2 },
   float64: { code: 11, bytes: 8 },
-  uint4: { code: 21, bytes: 0.5 },
-  int4: { code: 22, bytes: 0.5 },
 } as const;
 
 export type ElementType = keyof typeof elementTypes;
@@ -44,11 +39,6 @@ export interface Tensor {
 
 export function elementCount(dims: readonly number[]): number {
   return dims.reduce((product, dim) => product * dim, 1);
-}
-
-/** Bytes of a tensor of this type and shape. */
-export function byteLength(type: ElementType, dims: readonly number[]): number {
-  return Math.ceil(elementCount(dims) * elementTypes[type].bytes);
 }
 
 export function float32Tensor(data: Float32Array, dims: readonly number[]): Tensor {

@@ -10,12 +10,8 @@ export {
 } from './lowering.js';
 export { type BlockFormat, blockSizes } from './quantization/blocks.js';
 export { type ComparedText, type Comparison, comparePackages } from './quantization/compare.js';
-export {
-  decodeForEachUse,
-  decodeQuantizedProducts,
-  quantizedProduct,
-  useIntegerProducts,
-} from './quantization/products.js';
+export { decodeQuantizedProducts } from './quantization/decoded-weights.js';
+export { quantizedProduct, useIntegerProducts } from './quantization/products.js';
 export { type QuantizationNote, type QuantizeOptions, quantizePackage } from './quantization/quantize-package.js';
 export { loadTokenizer } from './tokenizer.js';
 export type { ChatMessage, DecoderConfig, Package, PackageTokenizer, TokenDecoder } from './types.js';

@@ -4,19 +4,20 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ElementType, Tensor } from '../../onnx/index.js';
 
-const dataFileName = 'model.onnx_data';
 /** Bytes: a page, and the size up to which a weight stays inside the model. */
 const pageSize = 4096;
 
 export class DataFile {
   readonly #folder: string;
+  readonly #name: string;
   #file: FileHandle | undefined;
   #end = 0;
   readonly #placed = new WeakSet<object>();
 
-  /** @param folder where `model.onnx` will lie */
-  constructor(folder: string) {
+  /** @param folder where the model lies or will lie */
+  constructor(folder: string, name: string) {
     this.#folder = folder;
+    this.#name = name;
   }
 
   /** The tensor around these bytes: inside the model when they are few, in the file otherwise. */
@@ -45,17 +46,20 @@ export class DataFile {
     length: number,
     pieces: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
   ): Promise<Exclude<Tensor['data'], Uint8Array>> {
-    this.#file ??= await open(join(this.#folder, dataFileName), 'wx');
+    this.#file ??= await open(join(this.#folder, this.#name), 'wx');
     const offset = Math.ceil(this.#end / pageSize) * pageSize;
     await this.#file.appendFile(new Uint8Array(offset - this.#end));
     for await (const piece of pieces) await this.#file.appendFile(piece);
     this.#end = offset + length;
-    return { location: dataFileName, offset, length };
+    return { location: this.#name, offset, length };
   }
 
   /** Resolves when everything is on disk. */
-  async close(): Promise<void> {
+  async flush(): Promise<void> {
     await this.#file?.sync();
+  }
+
+  async close(): Promise<void> {
     await this.#file?.close();
     this.#file = undefined;
   }

@@ -3,7 +3,7 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HoneError } from '../../errors.js';
-import { byteLength, encodeModel, type Graph, microsoft, type Tensor } from '../../onnx/index.js';
+import { elementCount, elementTypes, encodeModel, type Graph, microsoft, type Tensor } from '../../onnx/index.js';
 import { type BlockFormat, BlockQuantizer, type QuantizedWeight } from './blocks.js';
 import { DataFile } from './data-file.js';
 import { type QuantizationTarget, type QuantizedTensors, readCodes } from './quantized-graph.js';
@@ -15,6 +15,8 @@ export interface ModelOptions extends BlockFormat {
   readonly onProgress?: (doneBytes: number, totalBytes: number, weight: string) => void;
 }
 
+/** Where exporters put what lies beside `model.onnx`. */
+const dataFileName = 'model.onnx_data';
 /** Float32 values that are read at once. */
 const pieceSize = 1 << 20;
 
@@ -30,7 +32,7 @@ export async function writeQuantizedModel(
   options: ModelOptions,
 ): Promise<void> {
   const reader = new WeightReader(graph);
-  const file = new DataFile(folder);
+  const file = new DataFile(folder, dataFileName);
   try {
     const total = targets.reduce((sum, target) => sum + 4 * target.inFeatures * target.outFeatures, 0);
     let done = 0;
@@ -46,7 +48,7 @@ export async function writeQuantizedModel(
     for (const [name, tensor] of graph.initializers) {
       if (!file.placed(tensor)) graph.initializers.set(name, await carryOver(tensor, reader, file, options.signal));
     }
-    await file.close();
+    await file.flush();
     await writeFile(join(folder, 'model.onnx'), encodeModel(graph));
   } finally {
     await reader.close();
@@ -125,7 +127,7 @@ async function placeCodes(
 /** A weight that stays as it is, in the new file. */
 async function carryOver(tensor: Tensor, reader: WeightReader, file: DataFile, signal?: AbortSignal): Promise<Tensor> {
   const { type, dims } = tensor;
-  const length = byteLength(type, dims);
+  const length = elementCount(dims) * elementTypes[type].bytes;
   async function* pieces(): AsyncGenerator<Uint8Array> {
     for (let at = 0; at < length; at += 4 * pieceSize) {
       stopIfAborted(signal);

@@ -241,8 +241,7 @@ describe('the product of a quantiser that writes zero points', () => {
       return graph;
     };
     const decoded = make();
-    await decodeQuantizedProducts(decoded);
-    decoded.prune();
+    await using _folder = await decodeQuantizedProducts(decoded);
     expect(decoded.nodes.map(({ op }) => op)).not.toContain('MatMulNBits');
     const x = new Tensor(
       'float32',
