@@ -65,10 +65,19 @@ export function explain(thrown: unknown): { exitCode: number; message: Record<st
     };
   }
   const message = thrown instanceof Error ? thrown.message : String(thrown);
+  if (isHoneError(thrown)) {
+    const exitCode = thrown.code === 'INVALID_OPTIONS' ? exitCodes.usage : exitCodes.failed;
+    return { exitCode, message: { code: thrown.code, message } };
+  }
   return { exitCode: exitCodes.failed, message: { code: 'INTERNAL', message } };
 }
 
 // By name: importing the class would load the gRPC library for commands that do not need it.
 function isClientError(thrown: unknown): thrown is HoneClientError {
   return thrown instanceof Error && thrown.name === 'HoneClientError';
+}
+
+/** An error of what the command ran in its own process. */
+function isHoneError(thrown: unknown): thrown is Error & { readonly code: string } {
+  return thrown instanceof Error && thrown.name === 'HoneError' && 'code' in thrown;
 }

@@ -8,6 +8,7 @@ import { addDemoCommand } from './demo.js';
 import { exitCodes, explain } from './failure.js';
 import { addFeedbackCommand } from './feedback.js';
 import { addGenerateCommand } from './generate.js';
+import { addQuantizeCommand } from './quantize.js';
 import { addRollbackCommand } from './rollback.js';
 import { addServeCommand } from './serve.js';
 import { addStatusCommand } from './status.js';
@@ -41,6 +42,7 @@ addFeedbackCommand(program);
 addStatusCommand(program);
 addVersionsCommand(program);
 addRollbackCommand(program);
+addQuantizeCommand(program);
 addDemoCommand(program);
 
 // `hone versions | head -1`: whoever reads has enough, which is no failure. A server goes on without a reader.

@@ -4,7 +4,13 @@ import { join } from 'node:path';
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import { appendGradients, expandComposites } from '../autodiff/index.js';
 import { createSession, type Graph, probeShapes, readModel } from '../onnx/index.js';
-import { adapterInputA, adapterInputB, attachAdapters, findLinears } from '../package/index.js';
+import {
+  adapterInputA,
+  adapterInputB,
+  attachAdapters,
+  decodeQuantizedProducts,
+  findLinears,
+} from '../package/index.js';
 import type { AdapterTarget } from '../versions/types.js';
 import { addCopgObjective, addRowLogprobs, linearForm, summarize } from './objective.js';
 import { type PackedRows, packRows } from './packing.js';
@@ -31,6 +37,7 @@ export const trainingProbeSizes = { B: [2, 3], T: [5, 7], N: [4, 6], R: [2, 3] }
  */
 export async function createOnnxEngine(options: OnnxEngineOptions): Promise<OnnxEngine> {
   const source = await readModel(join(options.packageDirectory, 'onnx', 'model.onnx'));
+  await using _decoded = await decodeQuantizedProducts(source);
   const { forward, backward, gradients, targets } = await deriveGraphs(source, options);
   const sessionOptions = { threads: options.threads, prepack: false };
   const forwardSession = await createSession(forward, sessionOptions);

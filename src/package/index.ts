@@ -8,5 +8,10 @@ export {
   findLinears,
   type LinearSite,
 } from './lowering.js';
+export { type BlockFormat, blockSizes } from './quantization/blocks.js';
+export { type ComparedText, type Comparison, comparePackages } from './quantization/compare.js';
+export { decodeQuantizedProducts } from './quantization/decoded-weights.js';
+export { quantizedProduct, useIntegerProducts } from './quantization/products.js';
+export { type QuantizationNote, type QuantizeOptions, quantizePackage } from './quantization/quantize-package.js';
 export { loadTokenizer } from './tokenizer.js';
 export type { ChatMessage, DecoderConfig, Package, PackageTokenizer, TokenDecoder } from './types.js';

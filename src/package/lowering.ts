@@ -5,6 +5,7 @@
 
 import { HoneError } from '../errors.js';
 import { type Graph, microsoft, type Node, numberAttribute } from '../onnx/index.js';
+import { quantizedProduct } from './quantization/products.js';
 
 /** One fused attention operator: the hole that each variant fills in its own way. */
 export interface AttentionSite {
@@ -29,7 +30,7 @@ export interface AttentionSite {
   readonly scale: number;
 }
 
-/** One linear layer `output = input W` whose weight is named after its module. */
+/** One linear layer `output = input W` whose weight is named after its module; the node is a MatMul or a MatMulNBits. */
 export interface LinearSite {
   /** Module path as in the Hugging Face checkpoint, e.g. `model.layers.0.mlp.up_proj`. */
   readonly module: string;
@@ -91,24 +92,31 @@ export function findAttention(graph: Graph): AttentionSite[] {
   return sites.sort((a, b) => a.layer - b.layer);
 }
 
-/** Linear layers inside the decoder's blocks: MatMul by an initializer `<module>.weight` [in, out]. */
+/**
+ * Linear layers inside the decoder's blocks: MatMul by an initializer `<module>.weight` [in, out], or MatMulNBits by one
+ * that was quantised from it (`<module>.weight_Q8`).
+ */
 export function findLinears(graph: Graph): LinearSite[] {
   const sites: LinearSite[] = [];
   for (const node of graph.nodes) {
-    const [input, weight] = node.inputs as [string, string];
-    const tensor = node.op === 'MatMul' ? graph.initializers.get(weight) : undefined;
-    if (tensor?.dims.length !== 2 || !weight.endsWith('.weight') || !weight.includes('.layers.')) continue;
-    sites.push({
-      node,
-      module: weight.slice(0, -'.weight'.length),
-      input,
-      weight,
-      output: node.outputs[0] as string,
-      inFeatures: tensor.dims[0] as number,
-      outFeatures: tensor.dims[1] as number,
-    });
+    const weight = plainWeight(graph, node) ?? quantizedProduct(graph, node);
+    if (!weight?.module?.includes('.layers.')) continue;
+    const { module, inFeatures, outFeatures } = weight;
+    const [input, name] = node.inputs as [string, string];
+    sites.push({ node, module, input, weight: name, output: node.outputs[0] as string, inFeatures, outFeatures });
   }
   return sites;
+}
+
+function plainWeight(graph: Graph, node: Node): Pick<LinearSite, 'module' | 'inFeatures' | 'outFeatures'> | undefined {
+  const name = node.inputs[1] ?? '';
+  const dims = node.op === 'MatMul' ? graph.initializers.get(name)?.dims : undefined;
+  if (dims?.length !== 2 || !name.endsWith('.weight')) return undefined;
+  return {
+    module: name.slice(0, -'.weight'.length),
+    inFeatures: dims[0] as number,
+    outFeatures: dims[1] as number,
+  };
 }
 
 export const adapterInputA = (module: string): string => `${module}.lora_A`;

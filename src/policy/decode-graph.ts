@@ -14,7 +14,13 @@
 
 import { HoneError } from '../errors.js';
 import type { Graph } from '../onnx/index.js';
-import { type AttentionSite, findAttention, findLinears } from '../package/index.js';
+import {
+  type AttentionSite,
+  findAttention,
+  findLinears,
+  quantizedProduct,
+  useIntegerProducts,
+} from '../package/index.js';
 import { fillAttention, newKeyValues, type StepShape } from './cached-attention.js';
 import { fuseNorms } from './fused-norms.js';
 import { type PackedLinear, packLinears } from './packed-linears.js';
@@ -49,6 +55,7 @@ export function toDecodeGraph(source: Graph, contextLength: number, adapters = t
   if (flat) flattenTokens(graph);
   const shape = addStepShape(graph, { contextLength, groupSize: heads / kvHeads, flat });
   addLogits(graph, shape);
+  useIntegerProducts(graph);
   const groups = packLinears(graph, findLinears(graph), { adapters, flat });
   const added = sites.flatMap((site) => fillAttention(graph, site, shape));
   graph.add('Concat', added, { attributes: { axis: { i: 0 } }, outputs: [newKeyValues] });
@@ -128,7 +135,7 @@ function unfilledBias(graph: Graph, columns: string): string {
 /** The head runs at each row's last real token only. */
 function addLogits(graph: Graph, { rows, steps, flat }: StepShape): void {
   const head = graph.producers().get('logits');
-  if (head?.op !== 'MatMul' && head?.op !== 'MatMulNBits') {
+  if (head === undefined || (head.op !== 'MatMul' && quantizedProduct(graph, head) === undefined)) {
     throw new HoneError(
       'OPERATOR_UNSUPPORTED',
       `logits come from ${head?.op ?? 'nothing'}; a product by the head's weight is expected`,

@@ -65,8 +65,8 @@ function joinKey(graph: Graph, { module, node }: LinearSite): string {
   const types = weights.map((name) => graph.initializers.get(name)?.type ?? '');
   // A weight that is not a constant of the graph would be joined anew at each step.
   if (types.includes('')) return module;
-  const { K, bits, block_size: block } = node.attributes;
-  return `${node.op} ${types.join()} ${JSON.stringify([K, bits, block])}`;
+  const { N: _, ...attributes } = node.attributes;
+  return `${node.op} ${types.join()} ${JSON.stringify(attributes)}`;
 }
 
 function joinProducts(graph: Graph, members: readonly LinearSite[]): Product {

@@ -1,0 +1,140 @@
+/**
+ * Quantised products as plain ones: for learning, which needs the exact function of the codes and its gradient.
+ *
+ * Weights are decoded once, when the learner starts, into a file of float32 that onnxruntime maps: pages that nobody
+ * else needs, but clean ones, which the system may drop and read again. Decoding in the graph at every use
+ * (DequantizeLinear) was slower and took more memory; docs/quantization.md has the figures.
+ */
+
+import { copyFile, link, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { HoneError } from '../../errors.js';
+import { type Graph, isExternal, type Node, type Tensor } from '../../onnx/index.js';
+import { DataFile } from './data-file.js';
+import { type QuantizedProduct, quantizedProduct } from './products.js';
+import { WeightReader } from './weight-source.js';
+
+const decodedFile = 'decoded_weights';
+/** Float32 values that are written at once. */
+const pieceSize = 1 << 20;
+
+/**
+ * Replaces each MatMulNBits by a MatMul with the decoded weight `<module>.weight` [in, out], in place.
+ * @returns the folder in which the graph's data lies from now on; dispose of it once the sessions are created
+ * @throws HoneError `OPERATOR_UNSUPPORTED` for forms that onnxruntime's quantiser does not write
+ */
+export async function decodeQuantizedProducts(graph: Graph): Promise<AsyncDisposable> {
+  const products = graph.nodes.flatMap((node) => {
+    const product = quantizedProduct(graph, node);
+    return product === undefined ? [] : [{ node, product }];
+  });
+  if (products.length === 0) return { [Symbol.asyncDispose]: async () => undefined };
+  const folder = await mkdtemp(join(tmpdir(), 'hone-decoded-'));
+  const remove = (): Promise<void> => rm(folder, { recursive: true, force: true });
+  const reader = new WeightReader(graph);
+  const file = new DataFile(folder, decodedFile);
+  try {
+    await linkDataFiles(graph, folder);
+    const decoded = new Map<string, string>();
+    for (const { node, product } of products) {
+      const name = decoded.get(product.weight) ?? decodedName(graph, product);
+      if (!decoded.has(product.weight)) {
+        graph.initializers.set(name, await decodeWeight(graph, node, product, reader, file));
+        decoded.set(product.weight, name);
+      }
+      readDecoded(graph, node, name);
+    }
+    graph.directory = folder;
+    graph.prune();
+  } catch (error) {
+    await remove();
+    throw error;
+  } finally {
+    await reader.close();
+    await file.close();
+  }
+  return { [Symbol.asyncDispose]: remove };
+}
+
+/** The data files of the package beside the new one. */
+async function linkDataFiles({ directory, initializers }: Graph, folder: string): Promise<void> {
+  const locations = new Set<string>();
+  for (const { data } of initializers.values()) if (isExternal(data)) locations.add(data.location);
+  for (const location of locations) {
+    const [from, to] = [join(directory ?? '', location), join(folder, location)];
+    // A hard link shares the page cache with the server; another file system needs a copy.
+    await link(from, to).catch(() => copyFile(from, to));
+  }
+}
+
+/** The name that the weight had before it was quantised, where it is free. */
+function decodedName(graph: Graph, { module, weight }: QuantizedProduct): string {
+  const name = `${module}.weight`;
+  return module === null || graph.initializers.has(name) ? graph.freshName(`${weight}.decoded`) : name;
+}
+
+function readDecoded(graph: Graph, node: Node, weight: string): void {
+  const [input, , , , , bias = ''] = node.inputs as [string, ...string[]];
+  const [output] = node.outputs as [string];
+  const product = bias === '' ? output : graph.freshName(`${weight}.product`);
+  const nodes: Node[] = [
+    { name: node.name, op: 'MatMul', domain: '', inputs: [input, weight], outputs: [product], attributes: {} },
+  ];
+  if (bias !== '') {
+    const name = `${node.name}/bias`;
+    nodes.push({ name, op: 'Add', domain: '', inputs: [product, bias], outputs: [output], attributes: {} });
+  }
+  graph.replaceNode(node, nodes);
+}
+
+/** W [in, out] in float32. */
+async function decodeWeight(
+  graph: Graph,
+  node: Node,
+  { weight, inFeatures, outFeatures, bits, blockSize }: QuantizedProduct,
+  reader: WeightReader,
+  file: DataFile,
+): Promise<Tensor> {
+  const [, , scaleName = '', pointName = '', order = ''] = node.inputs;
+  if (order !== '') throw unsupported(node, 'an order of its input features (g_idx)');
+  const blocks = Math.ceil(inFeatures / blockSize);
+  const pointBytes = Math.ceil((blocks * bits) / 8);
+  const read = async (name: string, type: Tensor['type'], length: number): Promise<Uint8Array> => {
+    const tensor = graph.initializers.get(name);
+    if (tensor?.type !== type) throw unsupported(node, `${name} as ${tensor?.type ?? 'no constant'}`);
+    return reader.bytes(tensor, 0, length);
+  };
+  const codes = await read(weight, 'uint8', (outFeatures * blocks * blockSize * bits) / 8);
+  const scales = new Float32Array((await read(scaleName, 'float32', 4 * outFeatures * blocks)).buffer);
+  const points = pointName === '' ? null : await read(pointName, 'uint8', outFeatures * pointBytes);
+
+  /** Two codes of 4 bits share a byte, the first in the low half. */
+  const codeAt = (bytes: Uint8Array, start: number, index: number): number =>
+    bits === 8 ? (bytes[start + index] as number) : ((bytes[start + (index >> 1)] as number) >> (4 * (index & 1))) & 15;
+  const rowBytes = (blocks * blockSize * bits) / 8;
+  function* rows(): Generator<Uint8Array> {
+    const height = Math.max(1, Math.floor(pieceSize / outFeatures));
+    for (let first = 0; first < inFeatures; first += height) {
+      const count = Math.min(height, inFeatures - first);
+      const piece = new Float32Array(count * outFeatures);
+      for (let out = 0; out < outFeatures; out++) {
+        for (let i = 0; i < count; i++) {
+          const block = Math.floor((first + i) / blockSize);
+          const zero = points === null ? 2 ** (bits - 1) : codeAt(points, out * pointBytes, block);
+          const steps = codeAt(codes, out * rowBytes, first + i) - zero;
+          piece[i * outFeatures + out] = steps * (scales[out * blocks + block] as number);
+        }
+      }
+      yield new Uint8Array(piece.buffer);
+    }
+  }
+  return file.stream('float32', [inFeatures, outFeatures], 4 * inFeatures * outFeatures, rows());
+}
+
+function unsupported(node: Node, what: string): HoneError {
+  return new HoneError(
+    'OPERATOR_UNSUPPORTED',
+    `MatMulNBits ${node.name} has ${what}, which cannot be learned through; quantise the float32 model with hone quantize, or serve with --learner off`,
+  );
+}

@@ -1,0 +1,50 @@
+/**
+ * Products by quantised weights, `MatMulNBits` of com.microsoft: what variants of a graph need to know of them.
+ *
+ * Serving lets the kernel quantise activations to 8 bits as well (accuracy level 4): products of integers are what makes
+ * it fast.
+ */
+
+import { type Graph, microsoft, type Node, numberAttribute } from '../../onnx/index.js';
+
+/** The operator's attributes, complete. */
+export interface QuantizedProduct {
+  /** Module path, where the weight is named after it (`<module>.weight_Q8`); null otherwise. */
+  readonly module: string | null;
+  /** The initializer that holds the codes. */
+  readonly weight: string;
+  readonly inFeatures: number;
+  readonly outFeatures: number;
+  readonly bits: 4 | 8;
+  readonly blockSize: number;
+}
+
+const integerAccuracy = 4;
+
+/** How `quantizedProduct` finds a module in the name of a weight, as onnxruntime's own quantiser writes it too. */
+const quantizedName = /^(.+)\.weight_Q\d+$/;
+
+/** The node as a product by a quantised weight of 4 or 8 bits; undefined when it is none. */
+export function quantizedProduct(graph: Graph, node: Node): QuantizedProduct | undefined {
+  const weight = node.inputs[1] ?? '';
+  if (node.op !== 'MatMulNBits' || node.domain !== microsoft || !graph.initializers.has(weight)) return undefined;
+  const bits = numberAttribute(node, 'bits', 4);
+  if (bits !== 4 && bits !== 8) return undefined;
+  return {
+    module: quantizedName.exec(weight)?.[1] ?? null,
+    weight,
+    inFeatures: numberAttribute(node, 'K', 0),
+    outFeatures: numberAttribute(node, 'N', 0),
+    bits,
+    blockSize: numberAttribute(node, 'block_size', 0),
+  };
+}
+
+/** Lets products by quantised weights quantise their input too, unless the model says how they should be computed. */
+export function useIntegerProducts(graph: Graph): void {
+  graph.nodes = graph.nodes.map((node) =>
+    quantizedProduct(graph, node) === undefined || node.attributes.accuracy_level !== undefined
+      ? node
+      : { ...node, attributes: { ...node.attributes, accuracy_level: { i: integerAccuracy } } },
+  );
+}

@@ -1,0 +1,104 @@
+/**
+ * Writes a package again with its linear layers quantised. One weight is in memory at a time; the folder appears under
+ * its name when it is complete.
+ */
+
+import { randomUUID } from 'node:crypto';
+import { copyFile, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { join, resolve, sep } from 'node:path';
+import { HoneError } from '../../errors.js';
+import { readModel } from '../../onnx/index.js';
+import { fileExists } from '../files.js';
+import { loadPackage } from '../load.js';
+import { findTargets } from './quantized-graph.js';
+import { type ModelOptions, writeQuantizedModel } from './write-model.js';
+
+export interface QuantizeOptions extends ModelOptions {
+  /** Whether the head and the embedding are quantised too. */
+  readonly head: boolean;
+  /** Whether a folder that an earlier quantisation wrote may be replaced. Default false. */
+  readonly force?: boolean;
+}
+
+/** What was written, as `hone_quantization.json` in the folder tells it. */
+export interface QuantizationNote {
+  readonly formatVersion: 1;
+  readonly bits: 4 | 8;
+  readonly blockSize: number;
+  /** Whether head and embedding are in codes too, of 8 bits. */
+  readonly head: boolean;
+  /** Digest of the package that it was made from. */
+  readonly sourceDigest: string;
+  /** Names of the float32 weights that are codes now. */
+  readonly weights: readonly string[];
+}
+
+export const noteFile = 'hone_quantization.json';
+const modelFile = join('onnx', 'model.onnx');
+/** Files of a model folder beside the decoder: configuration, tokenizer, licence. */
+const companions = /^(?!.*\.(safetensors|bin)\.index\.json$).*\.(json|jinja|txt|model)$|^(LICENSE|NOTICE)/;
+
+/**
+ * Quantises the package in `source` into the new folder `output`.
+ * @throws HoneError `PACKAGE_INVALID` when the source is no package or quantised already, `INVALID_OPTIONS` when the
+ * output exists or lies in the source, `CANCELLED` when the signal fires; nothing is left behind then
+ */
+export async function quantizePackage(
+  source: string,
+  output: string,
+  options: QuantizeOptions,
+): Promise<QuantizationNote> {
+  const from = resolve(source);
+  const to = resolve(output);
+  const { digest } = await loadPackage(from);
+  await checkOutput(from, to, options.force === true);
+  const graph = await readModel(join(from, modelFile));
+  const targets = findTargets(graph, options.head);
+  const note: QuantizationNote = {
+    formatVersion: 1,
+    bits: options.bits,
+    blockSize: options.blockSize,
+    head: options.head,
+    sourceDigest: digest,
+    weights: targets.map(({ weight }) => weight),
+  };
+  const draft = `${to}.${randomUUID()}.draft`;
+  try {
+    await mkdir(join(draft, 'onnx'), { recursive: true });
+    await writeQuantizedModel(graph, targets, join(draft, 'onnx'), options);
+    for (const name of await readdir(from)) {
+      if (companions.test(name) && name !== noteFile && (await fileExists(from, name))) {
+        await copyFile(join(from, name), join(draft, name));
+      }
+    }
+    await writeFile(join(draft, noteFile), `${JSON.stringify(note, null, 2)}\n`);
+    if (options.force === true) await rm(to, { recursive: true, force: true });
+    await rename(draft, to);
+  } finally {
+    await rm(draft, { recursive: true, force: true });
+  }
+  return note;
+}
+
+async function checkOutput(source: string, output: string, force: boolean): Promise<void> {
+  if (output === source || output.startsWith(source + sep) || source.startsWith(output + sep)) {
+    throw new HoneError(
+      'INVALID_OPTIONS',
+      `${output} and the package ${source} lie in one another; name another folder`,
+    );
+  }
+  const exists = await stat(output).then(
+    () => true,
+    () => false,
+  );
+  if (!exists) return;
+  if (!force) {
+    throw new HoneError('INVALID_OPTIONS', `${output} exists already; name a new folder, or replace it with --force`);
+  }
+  if (!(await fileExists(output, noteFile))) {
+    throw new HoneError(
+      'INVALID_OPTIONS',
+      `${output} was not written by hone quantize (it has no ${noteFile}) and is not replaced; name a new folder`,
+    );
+  }
+}

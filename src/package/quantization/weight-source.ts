@@ -1,0 +1,46 @@
+/** Reads a float32 weight piece by piece, from inside the model or from the file beside it, so that memory stays bounded. */
+
+import { type FileHandle, open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { HoneError } from '../../errors.js';
+import { type Graph, isExternal, type Tensor } from '../../onnx/index.js';
+
+/** The weights of one graph; keeps each data file open until it is closed. */
+export class WeightReader {
+  readonly #directory: string;
+  readonly #files = new Map<string, FileHandle>();
+
+  constructor(graph: Graph) {
+    this.#directory = graph.directory ?? '.';
+  }
+
+  /** @throws HoneError `MODEL_INVALID` when the data file ends too early or cannot be read */
+  async floats(tensor: Tensor, first: number, count: number): Promise<Float32Array> {
+    const bytes = await this.bytes(tensor, 4 * first, 4 * count);
+    return new Float32Array(bytes.buffer, bytes.byteOffset, count);
+  }
+
+  /** A copy, aligned to its elements. @throws HoneError `MODEL_INVALID` */
+  async bytes({ data }: Tensor, start: number, length: number): Promise<Uint8Array> {
+    if (!isExternal(data)) return new Uint8Array(data.subarray(start, start + length));
+    const bytes = new Uint8Array(length);
+    const path = join(this.#directory, data.location);
+    let cause: unknown;
+    try {
+      const file = this.#files.get(data.location) ?? (await open(path));
+      this.#files.set(data.location, file);
+      const { bytesRead } = await file.read(bytes, 0, length, data.offset + start);
+      if (bytesRead === length) return bytes;
+    } catch (error) {
+      cause = error;
+    }
+    throw new HoneError('MODEL_INVALID', `${path} cannot be read where the weights lie; export the model again`, {
+      cause,
+    });
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#files.values()].map((file) => file.close()));
+    this.#files.clear();
+  }
+}

@@ -1,0 +1,120 @@
+/** `hone quantize` as a process of its own, and the real server on what it wrote: serving, scores, a round, a swap. */
+
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { eagerLearner, playUntil } from '../support/app.js';
+import { projectFolder, startServer, temporaryFolder, tinyPackage } from '../support/server.js';
+
+const main = new URL('../../client/cli/main.js', import.meta.url).pathname;
+
+async function hone(...args: readonly string[]): Promise<{ code: number; out: string; err: string }> {
+  const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let out = '';
+  let err = '';
+  child.stdout.on('data', (piece: Buffer) => {
+    out += piece;
+  });
+  child.stderr.on('data', (piece: Buffer) => {
+    err += piece;
+  });
+  const [code] = (await once(child, 'close')) as [number];
+  return { code, out, err };
+}
+
+let folder: string;
+beforeAll(() => {
+  folder = temporaryFolder();
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+describe('hone quantize', () => {
+  it('writes a package and says for a person what it lost and won', async () => {
+    const output = join(folder, 'person');
+    const { code, out, err } = await hone('quantize', tinyPackage, '--output', output);
+    expect(code, err).toBe(0);
+    expect(out).toContain(output);
+    expect(out).toMatch(/loss, nats per token +\d+\.\d{4} +\d+\.\d{4} \([+-]\d/);
+    expect(out).toContain('64 held-out posts of the default policy');
+    const written = ['config.json', 'hone_quantization.json', 'onnx', 'tokenizer.json', 'tokenizer_config.json'];
+    expect(readdirSync(output)).toEqual(expect.arrayContaining(written));
+  });
+
+  it('says the same to a script in one line, measured on the text that it is given', async () => {
+    const text = join(folder, 'text.jsonl');
+    const documents = [{ text: 'one two three' }, { prompt: 'who?', completion: 'me' }];
+    writeFileSync(text, documents.map((one) => `${JSON.stringify(one)}\n`).join('\n'));
+    const output = join(folder, 'script');
+    const flags = ['--bits', '4', '--block-size', '16', '--no-head', '--text', text, '--json'];
+    const { code, out, err } = await hone('quantize', tinyPackage, '--output', output, ...flags);
+    expect(code, err).toBe(0);
+    const report = JSON.parse(out) as Record<string, object> & { source: { bytes: number }; output: { bytes: number } };
+    expect(report).toMatchObject({ bits: 4, blockSize: 16, head: false, weights: 14 });
+    // 12 predictions of the document, two of the answer and one of its end.
+    expect(report.comparison).toMatchObject({ tokens: 15 });
+    expect(report.text).toContain(text);
+    expect(report.output.bytes).toBeLessThan(report.source.bytes);
+    expect(JSON.parse(readFileSync(join(output, 'hone_quantization.json'), 'utf8'))).toMatchObject({ bits: 4 });
+  });
+
+  it('refuses with the file, the reason and the remedy, and writes nothing', async () => {
+    const quantized = join(folder, 'person');
+    const output = join(folder, 'refused');
+    const text = join(folder, 'bad.jsonl');
+    writeFileSync(text, '{"text": "fine"}\n{"txt": "not"}\n');
+    const cases: [code: number, says: string[], args: string[]][] = [
+      [1, ['quantised already', 'float32'], [quantized, '--output', output]],
+      [1, ['config.json', 'cannot be read'], [join(folder, 'nothing'), '--output', output]],
+      [2, [quantized, 'exists', '--force'], [tinyPackage, '--output', quantized]],
+      [2, ['lie in one another'], [tinyPackage, '--output', join(tinyPackage, 'inside')]],
+      [2, ['was not written by'], [tinyPackage, '--output', folder, '--force']],
+      [2, ['8 or 4'], [tinyPackage, '--output', output, '--bits', '5']],
+      [2, ['--output'], [tinyPackage]],
+      [2, [`${text}, line 2`, '"text"'], [tinyPackage, '--output', output, '--text', text]],
+      [2, ['cannot read'], [tinyPackage, '--output', output, '--text', join(folder, 'none.txt')]],
+    ];
+    for (const [expected, says, args] of cases) {
+      const { code, out, err } = await hone('quantize', ...args);
+      expect(code, args.join(' ')).toBe(expected);
+      expect(out).toBe('');
+      for (const part of says) expect(err).toContain(part);
+    }
+    expect(existsSync(output)).toBe(false);
+    expect(existsSync(join(tinyPackage, 'inside'))).toBe(false);
+    const { err } = await hone('quantize', quantized, '--output', output, '--json');
+    expect(JSON.parse(err)).toMatchObject({ error: { code: 'PACKAGE_INVALID' } });
+  });
+
+  it('has no second opinion on its own folder: --force replaces it', async () => {
+    const output = join(folder, 'person');
+    const { code, out, err } = await hone('quantize', tinyPackage, '--output', output, '--bits', '4', '--force');
+    expect(code, err).toBe(0);
+    expect(out).toContain('int4');
+  });
+});
+
+describe.each([8, 4])('the server on the default policy at %i bits', (bits) => {
+  it('serves it, takes scores, learns a round through its weights and swaps the version in, proved by the probe', async () => {
+    const output = join(folder, `tldr-${bits}`);
+    const source = join(projectFolder, 'models/tldr');
+    const quantized = await hone('quantize', source, '--output', output, '--bits', String(bits), '--json');
+    expect(quantized.code, quantized.err).toBe(0);
+    const { comparison } = JSON.parse(quantized.out) as { comparison: { loss: { before: number; after: number } } };
+    expect(Math.abs(comparison.loss.after - comparison.loss.before)).toBeLessThan(bits === 8 ? 0.001 : 0.01);
+
+    await using server = await startServer({ args: ['--package', output, ...eagerLearner] });
+    const client = await server.connect();
+    const live = await playUntil(client, 1);
+    expect(live).toMatchObject({ origin: 'learned', state: 'live' });
+    for await (const { type, version, numbers } of client.watchEvents({ afterSequence: 0 })) {
+      if (type !== 'version_promoted' || version !== 1) continue;
+      expect(numbers.probe_to_new).toBeLessThan((numbers.probe_to_previous ?? 0) / 10);
+      break;
+    }
+    const learner = await client.learnerStatus();
+    expect(learner.steps).toBeGreaterThan(0);
+    expect(learner.droppedSteps).toBe(0);
+  });
+});

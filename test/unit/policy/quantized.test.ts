@@ -1,0 +1,54 @@
+/** Serving quantised weights: exact where activations stay float32, within a bound where they are quantised too. */
+
+import { afterEach, describe, expect, it } from 'vitest';
+import { type BlockFormat, loadPackage } from '../../../src/package/index.js';
+import { openPolicy } from '../../../src/policy/index.js';
+import { type QuantizedFolders, quantizeForTest, setAccuracy } from '../../support/quantized.js';
+import { tinyDirectory } from '../package/tiny.js';
+import { collect, largestDifference, makeVersion, ReferenceModel, randomTokens, request } from './support.js';
+
+let folders: QuantizedFolders | undefined;
+afterEach(() => {
+  folders?.[Symbol.dispose]();
+  folders = undefined;
+});
+
+/** Largest difference of served log-probabilities from those of the decoded weights under the same adapter, nats. */
+async function servedDifference(format: BlockFormat, level?: number): Promise<number> {
+  folders = await quantizeForTest(tinyDirectory, format);
+  if (level !== undefined) await setAccuracy(folders.quantized, level);
+  const [pkg, decoded] = [await loadPackage(folders.quantized), await loadPackage(folders.decoded)];
+  const version = await makeVersion(decoded, 1, 3);
+  const policy = await openPolicy({ pkg, version, threads: 1, spin: false });
+  const reference = await ReferenceModel.open(decoded, version.adapter);
+  const prompt = randomTokens(40, 4);
+  const sampling = { maxTokens: 24, ignoreEos: true };
+  const { candidates } = await collect(policy.complete(request(prompt, { n: 3, sampling })));
+  const differences: number[] = [];
+  for (const { tokens, logprobs } of candidates) {
+    differences.push(largestDifference(logprobs, await reference.logprobs(prompt, tokens)));
+  }
+  await policy.close();
+  await reference.close();
+  return Math.max(...differences);
+}
+
+describe.each([
+  { bits: 8, blockSize: 32 },
+  { bits: 8, blockSize: 64 },
+  { bits: 4, blockSize: 32 },
+  { bits: 4, blockSize: 16 },
+] as const)('a policy of $bits bits in blocks of $blockSize', (format) => {
+  it.each([0, 1])(
+    'gives at accuracy level %i the log-probabilities of the decoded weights, adapters included',
+    async (level) => {
+      expect(await servedDifference(format, level)).toBeLessThan(1e-4);
+    },
+  );
+
+  it('stays within 0.1 nats of them when activations are quantised too, which is the default', async () => {
+    const difference = await servedDifference(format);
+    expect(difference).toBeLessThan(0.1);
+    expect(difference).toBeGreaterThan(1e-4);
+  });
+});
