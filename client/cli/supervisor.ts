@@ -46,7 +46,7 @@ export class Supervisor {
       const { code, signal } = await this.#runOnce();
       if (code === 0) return 0;
       if (this.#stop.signal.aborted) return code ?? 1;
-      if (code === configurationExitCode) return 1;
+      if (code === configurationExitCode) return code;
       // What never worked is not repaired by trying again; it has said why.
       if (!this.#wasReady) return 1;
       failures = Date.now() - started >= stableMs ? 1 : failures + 1;

@@ -14,6 +14,7 @@ import { feedbackHandlers } from './feedback.js';
 import { generationHandlers } from './generation.js';
 import { createInterceptor, type FinishedCall } from './interceptor.js';
 import { learnerHandlers } from './learner.js';
+import { readable } from './readable.js';
 import { statusHandlers } from './status.js';
 import { versionHandlers } from './versions.js';
 
@@ -65,7 +66,7 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
     StatusService: statusHandlers(agent, options.serverVersion, report),
     AdminService: adminHandlers(agent, report),
   };
-  for (const name of serviceNames) server.addService(serviceDefinition(name), handlers[name]);
+  for (const name of serviceNames) server.addService(readable(serviceDefinition(name)), handlers[name]);
   const watched = ['', ...serviceNames.map(fullName)];
   const health = new HealthImplementation(Object.fromEntries(watched.map((name) => [name, 'SERVING' as const])));
   health.addToServer(server);

@@ -15,6 +15,7 @@ import type { ServedIdentity } from '../../src/agent/index.js';
 import { HoneError } from '../../src/errors.js';
 import { toStatus } from '../errors.js';
 import { tokenCheck } from '../token.js';
+import { UnreadableRequest, unreadableRequest } from './readable.js';
 
 export interface InterceptorOptions {
   readonly identity: () => ServedIdentity;
@@ -63,6 +64,10 @@ export function createInterceptor(options: InterceptorOptions): ServerIntercepto
                 toStatus(new HoneError('UNAUTHENTICATED', 'send metadata "authorization: Bearer <token>"')),
               );
             }
+          })
+          .withOnReceiveMessage((message, pass) => {
+            if (message instanceof UnreadableRequest) call.sendStatus(toStatus(unreadableRequest()));
+            else pass(message);
           })
           .build();
         next(listener);

@@ -5,7 +5,7 @@
  * written into a folder of its own with links to the data files (onnxruntime refuses data outside the model's folder).
  */
 
-import { copyFile, link, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { copyFile, link, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InferenceSession } from 'onnxruntime-node';
@@ -65,7 +65,8 @@ async function createFromFolder(
   const folder = await mkdtemp(join(tmpdir(), 'hone-graph-'));
   try {
     for (const location of locations) {
-      const source = join(graph.directory, location);
+      // A download cache holds links, which a hard link would copy as such.
+      const source = await realpath(join(graph.directory, location));
       // A hard link shares the page cache with the server; another file system needs a copy.
       await link(source, join(folder, location)).catch(() => copyFile(source, join(folder, location)));
     }

@@ -20,7 +20,8 @@ export function elementTypeOf(code: number, where: string): ElementType {
   for (const [name, { code: known }] of Object.entries(elementTypes)) {
     if (known === code) return name as ElementType;
   }
-  throw new HoneError('MODEL_INVALID', `${where} has ONNX element type ${code}, which Hone does not read`);
+  const type = code === 16 ? 'bfloat16' : code >= 17 && code <= 20 ? 'float8' : `ONNX element type ${code}`;
+  throw new HoneError('MODEL_INVALID', `${where} is in ${type}, which Hone does not read`);
 }
 
 /** Bytes in a file beside the model (ONNX external data). */

@@ -3,23 +3,32 @@
 import { z } from 'zod';
 import type { DecoderConfig } from './types.js';
 
+/** Token ids are below it. */
+export const largestVocabulary = 2 ** 24;
+
 const tokenId = z.int().nonnegative();
 const tokenIds = z.union([tokenId.transform((id) => [id]), z.array(tokenId)]);
-const count = z.int().positive();
+/** Sizes beyond these are damage, and would be memory asked for in vain. */
+const upTo = (most: number) => z.int().positive().max(most);
 
 /** The fields of `config.json` that are read; whatever else it holds belongs to others. */
-export const configSchema = z.object({
-  model_type: z.string().min(1),
-  num_hidden_layers: count,
-  hidden_size: count,
-  num_attention_heads: count,
-  num_key_value_heads: count.nullish(),
-  head_dim: count.nullish(),
-  vocab_size: count,
-  max_position_embeddings: count,
-  bos_token_id: tokenIds.nullish(),
-  eos_token_id: tokenIds.nullish(),
-});
+export const configSchema = z
+  .object({
+    model_type: z.string().min(1),
+    num_hidden_layers: upTo(10_000),
+    hidden_size: upTo(2 ** 20),
+    num_attention_heads: upTo(2 ** 20),
+    num_key_value_heads: upTo(2 ** 20).nullish(),
+    head_dim: upTo(2 ** 20).nullish(),
+    vocab_size: upTo(largestVocabulary),
+    max_position_embeddings: upTo(2 ** 31 - 1),
+    bos_token_id: tokenIds.nullish(),
+    eos_token_id: tokenIds.nullish(),
+  })
+  .refine(({ num_attention_heads: heads, num_key_value_heads: kvHeads }) => heads % (kvHeads ?? heads) === 0, {
+    path: ['num_key_value_heads'],
+    error: 'must divide num_attention_heads',
+  });
 
 /** The fields of `generation_config.json` that are read; they win over those of `config.json`. */
 export const generationConfigSchema = z.object({

@@ -5,7 +5,7 @@ import { createReadStream } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
-import { z } from 'zod';
+import type { z } from 'zod';
 import { HoneError } from '../errors.js';
 
 /** A `PACKAGE_INVALID` error about one file of a package. */
@@ -43,7 +43,8 @@ export async function readJson<Schema extends z.ZodType>(
   }
   const checked = schema.safeParse(value);
   if (checked.success) return checked.data;
-  throw invalidPackage(directory, file, `does not fit: ${z.prettifyError(checked.error)}`);
+  const problems = checked.error.issues.slice(0, 3).map(({ path, message }) => `${path.join('.') || 'it'}: ${message}`);
+  throw invalidPackage(directory, file, `does not fit (${problems.join('; ')}); take it from the folder of the model`);
 }
 
 export async function fileExists(directory: string, file: string): Promise<boolean> {

@@ -9,13 +9,16 @@ import { Tokenizer } from '@huggingface/tokenizers';
 import { z } from 'zod';
 import { HoneError } from '../errors.js';
 import { ChatTemplate, checkRoles, type TemplateVariables } from './chat-template.js';
+import { largestVocabulary } from './config.js';
 import { fileExists, invalidPackage, readJson, readText } from './files.js';
 import { SpecialTokens } from './special-tokens.js';
 import { ByteLevelDecoder, bytesOfToken, decodeTokens, type TokenBytes } from './token-decoder.js';
 import type { ChatMessage, PackageTokenizer, TokenDecoder } from './types.js';
 
+const tokenId = z.int().nonnegative().lt(largestVocabulary);
+
 const addedTokenSchema = z.looseObject({
-  id: z.int().nonnegative(),
+  id: tokenId,
   content: z.string(),
   special: z.boolean().default(false),
   lstrip: z.boolean().default(false),
@@ -25,7 +28,7 @@ const addedTokenSchema = z.looseObject({
 /** What is read of `tokenizer.json`; the rest is the tokenizer library's business. */
 const tokenizerSchema = z.looseObject({
   added_tokens: z.array(addedTokenSchema).default([]),
-  model: z.looseObject({ type: z.literal('BPE'), vocab: z.record(z.string(), z.int().nonnegative()) }),
+  model: z.looseObject({ type: z.literal('BPE'), vocab: z.record(z.string(), tokenId) }),
 });
 
 /** A special token is written as its text or as an object that holds it. */
@@ -50,21 +53,49 @@ export async function loadTokenizer(directory: string): Promise<PackageTokenizer
   const json = await readJson(directory, 'tokenizer.json', tokenizerSchema);
   const config = await readJson(directory, 'tokenizer_config.json', tokenizerConfigSchema);
   const source = (await fileExists(directory, templateFile))
-    ? await readText(directory, templateFile)
+    ? { file: templateFile, text: await readText(directory, templateFile) }
     : templateSource(config);
+  const because = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));
+  let template: ChatTemplate | null = null;
   try {
-    const template = source === undefined ? null : new ChatTemplate(source, templateVariables(config));
-    return new ByteLevelTokenizer(json, config, template);
+    if (source !== undefined) template = new ChatTemplate(source.text, templateVariables(config));
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw invalidPackage(directory, 'tokenizer.json', `the tokenizer or its template cannot be used: ${reason}`, cause);
+    throw invalidPackage(
+      directory,
+      source?.file ?? templateFile,
+      `the chat template does not parse: ${because(cause)}; correct it, or remove it and send prompts`,
+      cause,
+    );
+  }
+  try {
+    const tokenizer = new ByteLevelTokenizer(json, config, template);
+    checkEncoding(tokenizer);
+    return tokenizer;
+  } catch (cause) {
+    throw invalidPackage(
+      directory,
+      'tokenizer.json',
+      `the tokenizer cannot be used: ${because(cause)}; take it from the folder of the model`,
+      cause,
+    );
   }
 }
 
-function templateSource({ chat_template: template }: TokenizerConfig): string | undefined {
-  if (typeof template === 'string') return template;
-  const named = template ?? [];
-  return (named.find(({ name }) => name === 'default') ?? named[0])?.template;
+/** A tokenizer's parts are looked at when text comes: some comes here, so that damage shows at start. */
+function checkEncoding(tokenizer: PackageTokenizer): void {
+  const sample = 'Hello, World! 12 times\n\tçé 日本 👋';
+  const tokens = tokenizer.encodeText(sample);
+  const strange = tokens.find((token) => !Number.isInteger(token) || token < 0 || token >= tokenizer.vocabularySize);
+  if (tokens.length === 0 || strange !== undefined) {
+    throw new Error(`a sample text gives ${tokens.length === 0 ? 'no token' : `the token ${strange}`}`);
+  }
+  tokenizer.decode(tokens);
+}
+
+function templateSource({ chat_template: template }: TokenizerConfig): { file: string; text: string } | undefined {
+  const named = typeof template === 'string' ? [{ name: 'default', template }] : (template ?? []);
+  const chosen = named.find(({ name }) => name === 'default') ?? named[0];
+  return chosen === undefined ? undefined : { file: 'tokenizer_config.json', text: chosen.template };
 }
 
 function templateVariables(config: TokenizerConfig): TemplateVariables {
@@ -149,6 +180,7 @@ function tokenBytes({ model, added_tokens }: TokenizerJson): TokenBytes {
     if (value === undefined) {
       throw new Error(`token ${id} ("${token}") is not byte-level; only byte-level BPE vocabularies are read`);
     }
+    if (bytes[id] !== undefined) throw new Error(`two tokens have the id ${id}`);
     bytes[id] = value;
   }
   const utf8 = new TextEncoder();

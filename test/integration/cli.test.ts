@@ -2,7 +2,8 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { rm } from 'node:fs/promises';
+import { cp, rm, truncate } from 'node:fs/promises';
+import { join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { temporaryFolder, tinyPackage } from '../support/server.js';
@@ -146,8 +147,23 @@ describe('hone serve and its companions', () => {
   it('a second server on the same data is refused, and not tried again', async () => {
     const second = new Serve(data, '--port', '0');
     const [code] = (await once(second.child, 'exit')) as [number];
-    expect(code).toBe(1);
+    expect(code).toBe(78);
     expect(second.log).toContain('is used by');
+  });
+
+  it('a damaged package is refused with the file and the reason, and no stack', async () => {
+    const folder = temporaryFolder();
+    await cp(tinyPackage, folder, { recursive: true });
+    await truncate(join(folder, 'onnx/model.onnx'), 1000);
+    const refused = new Serve(join(folder, 'data'), '--port', '0', '--package', folder);
+    expect(await once(refused.child, 'close')).toEqual([78, null]);
+    expect(refused.log).toMatch(
+      /^hone: .*model\.onnx: .*not an ONNX file; download or export .*\(PACKAGE_INVALID\)\n$/,
+    );
+    const missing = new Serve(join(folder, 'data'), '--package', join(folder, 'onnx'));
+    expect(await once(missing.child, 'close')).toEqual([2, null]);
+    expect(missing.log).toContain('no model in');
+    await rm(folder, { recursive: true, force: true });
   });
 
   it('SIGTERM ends the server and the command with code 0', async () => {

@@ -67,7 +67,7 @@ it('a server that dies is started again, with growing waits, until it ends well'
 
 it('a server that cannot run as it was asked to is not started again', async () => {
   const [supervisor, seen] = supervise(`ready(); setImmediate(() => process.exit(${configurationExitCode}));`);
-  expect(await supervisor.run()).toBe(1);
+  expect(await supervisor.run()).toBe(configurationExitCode);
   expect(seen.restarts).toEqual([]);
 });
 

@@ -1,0 +1,141 @@
+/** Whether a decoder fits `config.json`: its interface, its sizes and its element types. */
+
+import type { HoneError } from '../errors.js';
+import { type Graph, microsoft, type Node, type ValueInfo } from '../onnx/index.js';
+import type { AttentionSite } from './lowering.js';
+import type { DecoderConfig } from './types.js';
+
+/** Makes the error about the model file. */
+export type Refuse = (problem: string) => HoneError;
+
+const sameModel = 'take config.json and the model from the same export';
+
+/**
+ * The interface of an Optimum text-generation export with past, as many layers as the configuration says, in float32.
+ */
+export function checkInterface(graph: Graph, config: DecoderConfig, refuse: Refuse): void {
+  const missing = missingValues(graph, config);
+  if (missing.length > 0) {
+    const names = missing.slice(0, 4).join(', ');
+    throw refuse(
+      `lacks ${names}${missing.length > 4 ? '...' : ''}; ` +
+        'export the model as text-generation-with-past (and with config.json of the same model)',
+    );
+  }
+  if (graph.inputs.has(`past_key_values.${config.layers}.key`)) {
+    throw refuse(`has more layers than the ${config.layers} of num_hidden_layers in config.json; ${sameModel}`);
+  }
+  for (const name of graph.inputs.keys()) {
+    if (/^(input_ids|attention_mask|position_ids|past_key_values\.\d+\.(key|value))$/.test(name)) continue;
+    throw refuse(`has an input ${name}, which Hone does not feed; export the model as text-generation-with-past`);
+  }
+  for (const name of ['input_ids', 'attention_mask', 'position_ids']) {
+    const type = graph.inputs.get(name)?.type ?? 'int64';
+    if (type !== 'int64') throw refuse(`has an input ${name} of ${type}, not int64; export the model again`);
+  }
+  for (let layer = 0; layer < config.layers; layer++) {
+    for (const name of [`past_key_values.${layer}.key`, `past_key_values.${layer}.value`]) {
+      checkCache(name, graph.inputs.get(name) as ValueInfo, config, refuse);
+    }
+  }
+  const logits = graph.outputs.get('logits');
+  if (logits && logits.type !== 'float32') throw refuse(`gives logits in ${logits.type}; export the model in float32`);
+}
+
+/** Names that an interface of so many layers needs; the first few, as a number of layers may be nonsense. */
+function missingValues(graph: Graph, { layers }: DecoderConfig): string[] {
+  const missing = ['input_ids', 'attention_mask'].filter((name) => !graph.inputs.has(name));
+  if (!graph.outputs.has('logits')) missing.push('logits');
+  for (let layer = 0; layer < layers && missing.length <= 4; layer++) {
+    for (const part of ['key', 'value']) {
+      if (!graph.inputs.has(`past_key_values.${layer}.${part}`)) missing.push(`past_key_values.${layer}.${part}`);
+      if (!graph.outputs.has(`present.${layer}.${part}`)) missing.push(`present.${layer}.${part}`);
+    }
+  }
+  return missing;
+}
+
+function checkCache(name: string, { type, dims }: ValueInfo, config: DecoderConfig, refuse: Refuse): void {
+  if (type !== 'float32') throw refuse(`keeps its cache in ${type} (${name}); export the model in float32`);
+  const { kvHeads, headSize } = config;
+  const fits = dims.length === 4 && sameSize(dims[1], kvHeads) && sameSize(dims[3], headSize);
+  if (fits) return;
+  throw refuse(
+    `${name} is [${dims.join(', ')}], but config.json says ${kvHeads} key-value heads of size ${headSize}; ${sameModel}`,
+  );
+}
+
+/** Embedding and head against vocabulary and hidden size; element types that are not computed in. */
+export function checkWeights(graph: Graph, config: DecoderConfig, refuse: Refuse): void {
+  const { hiddenSize, vocabularySize } = config;
+  for (const [name, { type, dims }] of graph.initializers) {
+    if ((type === 'float16' || type === 'float64') && dims.length > 1) {
+      throw refuse(
+        `has weights in ${type} (${name}); export the model in float32, and quantise that to make it smaller`,
+      );
+    }
+  }
+  const embedding = graph.nodes.find(({ op, inputs }) => op === 'Gather' && inputs[1] === 'input_ids');
+  const table = graph.initializers.get(embedding?.inputs[0] ?? '');
+  if (table !== undefined && (table.dims.length !== 2 || table.dims[1] !== hiddenSize)) {
+    throw refuse(
+      `embeds tokens as [${table.dims.join(', ')}], but config.json says hidden_size ${hiddenSize}; ${sameModel}`,
+    );
+  }
+  const widths = [table?.dims[0], graph.outputs.get('logits')?.dims.at(-1), headWidth(graph)];
+  const strange = widths.find((width) => !sameSize(width, vocabularySize));
+  if (strange !== undefined) {
+    throw refuse(`has ${strange} tokens, but config.json says vocab_size ${vocabularySize}; ${sameModel}`);
+  }
+}
+
+/** Columns of the head's weight, where it is a constant. */
+function headWidth(graph: Graph): number | undefined {
+  const producers = graph.producers();
+  const head = producers.get('logits');
+  if (head?.op !== 'MatMul') return undefined;
+  const weight = head.inputs[1] as string;
+  const producer = producers.get(weight);
+  if (producer?.op === 'Transpose') return graph.initializers.get(producer.inputs[0] as string)?.dims[0];
+  return graph.initializers.get(weight)?.dims[1];
+}
+
+/** One attention operator per layer with the configuration's heads; positions up to the context's end. */
+export function checkAttention(
+  sites: readonly AttentionSite[],
+  graph: Graph,
+  config: DecoderConfig,
+  refuse: Refuse,
+): void {
+  const { heads, kvHeads, headSize, layers, contextLength } = config;
+  const strange = sites.find((site) => site.heads !== heads || site.kvHeads !== kvHeads || site.headSize !== headSize);
+  if (strange !== undefined) {
+    throw refuse(
+      `${strange.node.name} has ${strange.heads} heads and ${strange.kvHeads} key-value heads of size ` +
+        `${strange.headSize}, but config.json says ${heads}, ${kvHeads} and ${headSize}; ${sameModel}`,
+    );
+  }
+  if (sites.length !== layers || sites.some(({ layer }, i) => layer !== i)) {
+    throw refuse(`has ${sites.length} attention operators for ${layers} layers; ${sameModel}`);
+  }
+  for (const node of graph.nodes) {
+    const positions = rotaryTable(graph, node);
+    if (positions === undefined || positions >= contextLength) continue;
+    throw refuse(
+      `${node.name} knows ${positions} positions, but config.json says max_position_embeddings ${contextLength}; ` +
+        'lower it there, or export the model for that context',
+    );
+  }
+}
+
+/** How many positions a rotary operator has a constant table for. */
+function rotaryTable(graph: Graph, { op, domain, inputs }: Node): number | undefined {
+  if (domain !== microsoft) return undefined;
+  const table = op === 'RotaryEmbedding' ? inputs[2] : op === 'GroupQueryAttention' ? inputs[7] : undefined;
+  return graph.initializers.get(table ?? '')?.dims[0];
+}
+
+/** A size that is only known at run time fits any. */
+function sameSize(dim: number | string | undefined, size: number): boolean {
+  return typeof dim !== 'number' || dim === size;
+}

@@ -1,0 +1,112 @@
+/**
+ * `onnx/model.onnx` of a package: read, and checked against `config.json` before anything is built on it, so that what
+ * cannot work is refused at start with the file, the reason and the remedy.
+ */
+
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { HoneError } from '../errors.js';
+import { createSession, elementCount, type Graph, isExternal, readModel } from '../onnx/index.js';
+import { checkAttention, checkInterface, checkWeights } from './decoder-checks.js';
+import { checkExternalData } from './external-data.js';
+import { invalidPackage } from './files.js';
+import { findAttention } from './lowering.js';
+import type { DecoderConfig } from './types.js';
+
+/** Where the decoder lies in a package. */
+export const modelFile = 'onnx/model.onnx';
+
+/**
+ * Reads the decoder of a package and checks that it can serve under this configuration.
+ * @throws HoneError `PACKAGE_INVALID` for a damaged file or one that does not fit `config.json`, `OPERATOR_UNSUPPORTED`
+ * for a decoder in a form that Hone does not read; both name the file
+ */
+export async function readDecoderFile(root: string, config: DecoderConfig): Promise<Graph> {
+  const graph = await decode(root);
+  await checkExternalData(root, graph);
+  const refuse = (problem: string): HoneError => invalidPackage(root, modelFile, problem);
+  checkInterface(graph, config, refuse);
+  checkWeights(graph, config, refuse);
+  checkAttention(sites(root, graph), graph, config, refuse);
+  await checkRunnable(root, graph);
+  return graph;
+}
+
+async function decode(root: string): Promise<Graph> {
+  try {
+    const graph = await readModel(join(root, modelFile));
+    checkOneProducer(graph);
+    // Sorting finds cycles and values that nothing gives.
+    graph.clone().prune();
+    return graph;
+  } catch (cause) {
+    throw invalidPackage(root, modelFile, await explain(root, HoneError.from(cause).message), cause);
+  }
+}
+
+/** Later edits look values up by name: a name that two nodes give would be either. */
+function checkOneProducer(graph: Graph): void {
+  const seen = new Set<string>([...graph.inputs.keys(), ...graph.initializers.keys()]);
+  for (const { name, outputs } of graph.nodes) {
+    for (const output of outputs) {
+      if (output === '') continue;
+      if (seen.has(output))
+        throw new HoneError('MODEL_INVALID', `${output} is given more than once, at last by ${name}`);
+      seen.add(output);
+    }
+  }
+}
+
+async function explain(root: string, problem: string): Promise<string> {
+  const head = await firstBytes(join(root, modelFile));
+  if (head === null) return 'cannot be read; a package holds its float32 decoder in onnx/model.onnx: export or copy it';
+  if (head.startsWith('version https://git-lfs')) return 'is a Git LFS pointer, not the model; run "git lfs pull"';
+  return `${problem}; download or export the model again, as text-generation-with-past in float32`;
+}
+
+async function firstBytes(path: string): Promise<string | null> {
+  try {
+    await using file = await open(path);
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(64), 0, 64, 0);
+    return buffer.toString('latin1', 0, bytesRead);
+  } catch {
+    return null;
+  }
+}
+
+function sites(root: string, graph: Graph): ReturnType<typeof findAttention> {
+  try {
+    return findAttention(graph);
+  } catch (cause) {
+    const { code, message } = HoneError.from(cause);
+    throw new HoneError(code, `${join(root, modelFile)}: ${message}`, { cause });
+  }
+}
+
+/** Weights of more bytes become inputs for the check: their values do not matter to it. */
+const largestKeptTensor = 1024;
+
+/**
+ * onnxruntime's own look at the graph: operators that it does not know, types and shapes that do not fit. Without the
+ * weights it takes milliseconds for any size of model.
+ */
+async function checkRunnable(root: string, graph: Graph): Promise<void> {
+  const bare = graph.clone();
+  for (const [name, tensor] of graph.initializers) {
+    if (!isExternal(tensor.data) && elementCount(tensor.dims) <= largestKeptTensor) continue;
+    bare.initializers.delete(name);
+    bare.inputs.set(name, { type: tensor.type, dims: tensor.dims });
+  }
+  bare.prune();
+  try {
+    await (await createSession(bare, { threads: 1, prepack: false })).release();
+  } catch (cause) {
+    const { message } = HoneError.from(cause);
+    throw invalidPackage(
+      root,
+      modelFile,
+      `${message}; export the model again with operators of ai.onnx and com.microsoft that this onnxruntime knows`,
+      cause,
+    );
+  }
+}

@@ -1,0 +1,94 @@
+/** Weights in files beside the model (ONNX external data): where they may lie, and that they are whole. */
+
+import { stat } from 'node:fs/promises';
+import { join, posix } from 'node:path';
+import { HoneError } from '../errors.js';
+import { elementCount, elementTypes, type Graph, isExternal, type Tensor } from '../onnx/index.js';
+import { invalidPackage } from './files.js';
+
+const folder = 'onnx';
+
+/** The data files that a decoder refers to, relative to the package. */
+export function externalFiles(graph: Graph): string[] {
+  const files = new Set<string>();
+  for (const { data } of graph.initializers.values())
+    if (isExternal(data)) files.add(posix.join(folder, data.location));
+  return [...files];
+}
+
+/**
+ * Checks that every data file is a file beside the model and holds the bytes that its tensors refer to.
+ * @throws HoneError `PACKAGE_INVALID`
+ */
+export async function checkExternalData(root: string, graph: Graph): Promise<void> {
+  const sizes = new Map<string, number>();
+  for (const [name, tensor] of tensorsOf(graph)) {
+    if (!isExternal(tensor.data)) continue;
+    const { location } = tensor.data;
+    if (!isFileName(location)) {
+      throw invalidPackage(
+        root,
+        'onnx/model.onnx',
+        `tensor ${name} lies in "${location}", which is not a file beside the model; save it with one data file`,
+      );
+    }
+    const file = posix.join(folder, location);
+    let size = sizes.get(file);
+    if (size === undefined) {
+      size = await sizeOf(root, file, name);
+      sizes.set(file, size);
+    }
+    checkRange(root, file, size, name, tensor);
+  }
+}
+
+function* tensorsOf(graph: Graph): Iterable<readonly [string, Tensor]> {
+  yield* graph.initializers;
+  for (const { name, op, attributes } of graph.nodes) {
+    for (const value of Object.values(attributes)) {
+      if (!('t' in value) || !isExternal(value.t.data)) continue;
+      const problem = `${op} ${name} keeps a constant in external data; export constants inside the model`;
+      throw new HoneError('PACKAGE_INVALID', join(graph.directory ?? '', `model.onnx: ${problem}`));
+    }
+  }
+}
+
+/** Neither a path nor one of the names that mean a folder. Links are followed: download caches are made of them. */
+function isFileName(location: string): boolean {
+  return !/[/\\\0]/.test(location) && location !== '.' && location !== '..';
+}
+
+async function sizeOf(root: string, file: string, tensor: string): Promise<number> {
+  try {
+    const found = await stat(join(root, file));
+    if (found.isFile()) return found.size;
+  } catch (cause) {
+    throw invalidPackage(root, file, `is missing, but tensor ${tensor} lies in it; copy it beside model.onnx`, cause);
+  }
+  throw invalidPackage(
+    root,
+    file,
+    `is not a file, but tensor ${tensor} lies in it; copy the data file beside model.onnx`,
+  );
+}
+
+function checkRange(root: string, file: string, size: number, name: string, { type, dims, data }: Tensor): void {
+  if (!isExternal(data)) return;
+  const { offset, length } = data;
+  const needed = elementCount(dims) * elementTypes[type].bytes;
+  if (!Number.isSafeInteger(offset) || offset < 0 || length !== needed) {
+    throw invalidPackage(
+      root,
+      'onnx/model.onnx',
+      `tensor ${name} [${dims}] of ${type} needs ${needed} bytes, but refers to ${length} at ${offset} of ${file}; ` +
+        'export the model again',
+    );
+  }
+  if (offset + length <= size) return;
+  throw invalidPackage(
+    root,
+    file,
+    `has ${size} bytes, but tensor ${name} ends at ${offset + length}; it is cut off or of another model: ` +
+      'download or export it again',
+  );
+}

@@ -1,0 +1,64 @@
+/** Bytes of a package changed at random: it loads, or it is refused with a code; nothing else, and soon. */
+
+import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { HoneError } from '../../src/errors.js';
+import { loadPackage } from '../../src/package/index.js';
+import { createDecoder } from '../../src/policy/decoder.js';
+import { tinyPackage } from '../support/server.js';
+
+let root: string;
+let directory: string;
+
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'hone-damaged-'));
+  directory = join(root, 'tiny');
+  await cp(tinyPackage, directory, { recursive: true });
+});
+afterAll(() => rm(root, { recursive: true, force: true }));
+
+/** Where (a share of the file's length) and what is written there. */
+const change = fc.tuple(
+  fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }),
+  fc.integer({ min: 0, max: 255 }),
+);
+const damage = fc.record({
+  changes: fc.array(change, { minLength: 1, maxLength: 4 }),
+  /** The share of the file that is left. */
+  left: fc.oneof({ weight: 9, arbitrary: fc.constant(1) }, fc.double({ min: 0, max: 1, noNaN: true })),
+});
+
+/** Most of a model's bytes are weights, which may be any: its nodes, names and attributes stand from here on. */
+const structure = 0.78;
+
+test.each([
+  ['onnx/model.onnx', 0, 100],
+  ['onnx/model.onnx', structure, 300],
+  ['tokenizer.json', 0, 150],
+  ['tokenizer_config.json', 0, 100],
+  ['config.json', 0, 100],
+])('%s with bytes changed from %d of its length on', async (file, from, numRuns) => {
+  const bytes = await readFile(join(tinyPackage, file));
+  await fc.assert(
+    fc.asyncProperty(damage, async ({ changes, left }) => {
+      const damaged = Buffer.from(bytes);
+      for (const [at, value] of changes) damaged[Math.floor(bytes.length * (from + at * (1 - from)))] = value;
+      await writeFile(join(directory, file), damaged.subarray(0, Math.floor(bytes.length * left)));
+      try {
+        const { modelPath, config } = await loadPackage(directory);
+        const { contextLength } = config;
+        const decoder = await createDecoder({ modelPath, contextLength, scale: 1, threads: 1, spin: false });
+        await decoder.close();
+      } catch (error) {
+        expect(error).toBeInstanceOf(HoneError);
+        expect(['PACKAGE_INVALID', 'MODEL_INVALID', 'OPERATOR_UNSUPPORTED']).toContain((error as HoneError).code);
+        expect((error as HoneError).message.length).toBeLessThan(4000);
+      }
+    }),
+    { numRuns },
+  );
+  await writeFile(join(directory, file), bytes);
+});

@@ -1,0 +1,77 @@
+/**
+ * Whatever is sent to a running server, many at once, every call ends with a status that says whose fault it was, no
+ * slot is lost, and the server answers afterwards as it did before. A failure prints the seed that made its calls.
+ */
+
+import { status } from '@grpc/grpc-js';
+import fc from 'fast-check';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { HoneClient } from '../../client/index.js';
+import { startServer, type TestServer, until } from '../support/server.js';
+import { type WildCall, WildClient, wildCall } from '../support/wild-calls.js';
+
+/** Long enough for a few hundred calls, short enough for every run of the tests. */
+const timeLimitMs = 25_000;
+
+const plain = { prompt: 'once upon', maxTokens: 12, temperature: 0, ignoreEos: true } as const;
+
+/** What a caller's own doing may end with: neither UNKNOWN nor INTERNAL, nor UNAVAILABLE (the worker crashed). */
+const allowed = new Set([
+  status.OK,
+  status.CANCELLED,
+  status.DEADLINE_EXCEEDED,
+  status.INVALID_ARGUMENT,
+  status.NOT_FOUND,
+  status.ALREADY_EXISTS,
+  status.FAILED_PRECONDITION,
+  status.RESOURCE_EXHAUSTED,
+]);
+
+let server: TestServer;
+let client: HoneClient;
+let wild: WildClient;
+let expected: readonly number[];
+
+beforeAll(async () => {
+  server = await startServer();
+  client = await server.connect();
+  wild = new WildClient(server.ready.address);
+  expected = await answer();
+});
+afterAll(async () => {
+  wild.close();
+  await server[Symbol.asyncDispose]();
+});
+
+async function answer(): Promise<readonly number[]> {
+  const { candidates } = await client.generate(plain);
+  return candidates[0]?.tokenIds ?? [];
+}
+
+const shown = ({ service, method, messages, conduct }: WildCall): string =>
+  `${service}/${method} ${JSON.stringify(conduct)} ${messages.map((m) => Buffer.from(m).toString('base64').slice(0, 400))}`;
+
+test('a server outlives whatever it is sent', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(wildCall, { minLength: 1, maxLength: 24 }), async (calls) => {
+      const ends = await Promise.all(calls.map((call) => wild.make(call)));
+      for (const [i, { code, details }] of ends.entries()) {
+        const call = calls[i] as WildCall;
+        if (!allowed.has(code)) throw new Error(`${status[code]} (${details}) for ${shown(call)}`);
+      }
+      await until(
+        async () => {
+          const { serving, replay } = await client.status();
+          return serving.runningSequences + serving.queuedRequests + replay.running === 0;
+        },
+        'no completion runs or waits any more',
+        10_000,
+      );
+      expect(await answer()).toEqual(expected);
+      expect(server.process.exitCode).toBeNull();
+    }),
+    // Shrinking would ask a server that is broken already.
+    { numRuns: 60, endOnFailure: true, interruptAfterTimeLimit: timeLimitMs },
+  );
+  expect(server.log()).not.toMatch(/worker_restarted|call failed/);
+});
