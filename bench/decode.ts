@@ -1,87 +1,104 @@
 /**
- * Tokens per second of the real policy worker, greedy, around context 64 (a prompt of 32 tokens, 64 more), with an
- * adapter of rank 8 fed as in serving; and the share of the read bandwidth that the weights alone account for.
+ * Decoding, greedy, against the machine's read bandwidth and against peers on the same weights.
  *
  * A step reads every weight once, whatever the batch, so `limit_ratio_b<n>` is bytes of weights times steps per second
  * over the bandwidth. A model that fits the caches is compared with the bandwidth over a tensor of its own size.
  */
 
-import { measureDecodeRate } from './lib/decode-rate.js';
+import { loadTokenizer } from '../src/package/index.js';
+import { type ContestTask, runContest, type Samples } from './lib/contest.js';
+import { closeContestants, openContestants } from './lib/contestants.js';
+import { decodeFigures, foreignTokens } from './lib/decode-figures.js';
+import { arrivalsTask, decodeTasks } from './lib/decode-tasks.js';
 import { measureReadBandwidth } from './lib/limits.js';
 import type { BenchModel } from './lib/models.js';
 import type { BenchOptions } from './lib/options.js';
-import { openBenchPolicy } from './lib/policy.js';
+import { installPeers } from './lib/peer-process.js';
 import { say } from './lib/progress.js';
 import type { BenchReport, Figures } from './lib/report.js';
-import { median } from './lib/statistics.js';
 
-const batches = [1, 8, 16] as const;
 /** Larger than any cache that this is likely to run on. */
 const streamedBytes = 1e9;
 
+interface Sizes {
+  readonly bandwidthBytes: number;
+  /** Tokens of prompt and completion around context 64, and up to context 512. */
+  readonly short: readonly [number, number];
+  readonly long: readonly [number, number];
+  readonly rounds: { readonly leastRounds: number; readonly mostRounds: number; readonly taskMs: number };
+}
+
+const fullSizes: Sizes = {
+  bandwidthBytes: streamedBytes,
+  short: [32, 64],
+  long: [416, 96],
+  rounds: { leastRounds: 2, mostRounds: 15, taskMs: 12_000 },
+};
+const quickSizes: Sizes = {
+  bandwidthBytes: 16e6,
+  short: [8, 12],
+  long: [32, 24],
+  rounds: { leastRounds: 1, mostRounds: 1, taskMs: 0 },
+};
+
 export async function benchDecode(models: readonly BenchModel[], options: BenchOptions): Promise<BenchReport> {
-  const { threads, smoke } = options;
-  const bytes = smoke ? 16e6 : streamedBytes;
+  const { threads } = options;
+  const sizes = options.quick ? quickSizes : fullSizes;
+  const peers = options.peers && (await installPeers());
   say(`read bandwidth on ${threads} threads ...`);
-  let streamed = await measureReadBandwidth(bytes, threads);
-  const figures: Record<string, Figures> = {};
-  const rates = new Map<BenchModel, Map<number, number>>();
+  let streamed = await measureReadBandwidth(sizes.bandwidthBytes, threads);
+  const samples = new Map<BenchModel, Samples>();
   const resident = new Map<BenchModel, number>();
   for (const model of models) {
-    const measured = await measureModel(model, options);
-    rates.set(model, measured.rates);
-    figures[model.name] = measured.figures;
+    samples.set(model, await measureModel(model, { ...options, peers }, sizes));
     if (model.weightBytes < streamedBytes / 8) {
       resident.set(model, (await measureReadBandwidth(model.weightBytes, threads)).bytesPerSecond);
     }
-    const again = await measureReadBandwidth(bytes, threads);
+    const again = await measureReadBandwidth(sizes.bandwidthBytes, threads);
     if (again.bytesPerSecond > streamed.bytesPerSecond) streamed = again;
   }
-  for (const [model, byBatch] of rates) {
-    const bandwidth = Math.max(streamed.bytesPerSecond, resident.get(model) ?? 0);
-    figures[model.name] = {
-      ...figures[model.name],
-      ...Object.fromEntries(
-        [...byBatch].map(([batch, rate]) => [
-          `limit_ratio_b${batch}`,
-          (model.weightBytes * (rate / batch)) / bandwidth,
-        ]),
-      ),
-      weights_mb: model.weightBytes / 1e6,
-      limit_gbps: bandwidth / 1e9,
-    };
-  }
+  const figures = Object.fromEntries(
+    [...samples].map(([model, measured]): [string, Figures] => {
+      const bandwidth = Math.max(streamed.bytesPerSecond, resident.get(model) ?? 0);
+      const limit = { weightBytes: model.weightBytes, bandwidth };
+      return [
+        model.name,
+        {
+          ...decodeFigures(measured, limit, sizes.long[0]),
+          weights_mb: model.weightBytes / 1e6,
+          limit_gbps: bandwidth / 1e9,
+        },
+      ];
+    }),
+  );
   return {
-    title: `decode, greedy, context 64, adapter r=8, ${threads} threads${options.spin ? ', spinning' : ''}`,
+    title: `decode, greedy, no adapter (lora_: one of rank 8 fed), at most ${threads} threads${options.spin ? ', spinning' : ''}`,
     limits: { read_gbps: streamed.bytesPerSecond / 1e9, read_operator: streamed.operator, threads },
     models: figures,
-    shares: batches.map((batch) => `limit_ratio_b${batch}`),
+    shares: Object.keys(decodeTasks).map((task) => `limit_ratio_${task}`),
+    problems: Object.entries(figures).flatMap(([model, values]) => foreignTokens(model, values)),
   };
 }
 
-async function measureModel(
-  model: BenchModel,
-  options: BenchOptions,
-): Promise<{ rates: Map<number, number>; figures: Figures }> {
-  const { smoke } = options;
-  const task = smoke ? { promptLength: 8, maxTokens: 12 } : { promptLength: 32, maxTokens: 64 };
-  const policy = await openBenchPolicy(model.directory, options);
-  const rates = new Map<number, number>();
-  const figures: Record<string, number> = {};
+async function measureModel(model: BenchModel, options: BenchOptions, sizes: Sizes): Promise<Samples> {
+  const tokenizer = await loadTokenizer(model.directory);
+  const tasks = Object.entries(decodeTasks).map(([key, requests]): ContestTask => {
+    const [promptLength, maxTokens] = key.endsWith('_ctx512') ? sizes.long : sizes.short;
+    return { key, requests, promptLength, maxTokens, overMs: 0 };
+  });
+  const [promptLength, maxTokens] = sizes.short;
+  tasks.push({ key: arrivalsTask, requests: 8, promptLength, maxTokens, overMs: options.quick ? 10 : 1000 });
+  const contestants = await openContestants(model, tokenizer, {
+    threads: options.fixedThreads || options.threads === 1 ? [options.threads] : [options.threads, 1],
+    spin: options.spin,
+    peers: options.peers,
+    int8Package: options.int8Packages.get(model.name),
+    sequences: 8,
+    contextSize: sizes.long[0] + sizes.long[1],
+  });
   try {
-    for (const batch of batches) {
-      say(`${model.name}: batch ${batch} ...`);
-      // The first run warms up; it does not count.
-      const runs = [];
-      for (let i = 0; i <= (smoke ? 1 : 3); i++) runs.push(await measureDecodeRate(policy, { ...task, batch }));
-      const counted = runs.slice(1);
-      const rate = median(counted.map(({ tokensPerSecond }) => tokensPerSecond));
-      rates.set(batch, rate);
-      figures[`tokens_per_s_b${batch}`] = rate;
-      if (batch === 1) figures.first_token_ms = median(counted.map(({ firstTokenMs }) => firstTokenMs));
-    }
+    return await runContest(model.name, contestants, tasks, tokenizer, sizes.rounds);
   } finally {
-    await policy.close();
+    await closeContestants(contestants);
   }
-  return { rates, figures };
 }

@@ -29,8 +29,8 @@ export async function benchEdge(models: readonly BenchModel[], options: BenchOpt
   };
 }
 
-async function measureModel(model: BenchModel, { threads, smoke }: BenchOptions): Promise<Figures> {
-  const starts = smoke ? 1 : 3;
+async function measureModel(model: BenchModel, { threads, quick }: BenchOptions): Promise<Figures> {
+  const starts = quick ? 1 : 3;
   const startups: number[] = [];
   let idle: ReturnType<typeof measureProcessTree>;
   for (let i = 0; i < starts; i++) {
@@ -39,7 +39,7 @@ async function measureModel(model: BenchModel, { threads, smoke }: BenchOptions)
     startups.push(server.startupMs);
     if (i === starts - 1) {
       // Idle is what it settles at, once the learner too has loaded the model.
-      await delay(smoke ? 200 : 10_000);
+      await delay(quick ? 200 : 10_000);
       idle = measureProcessTree(server.pid);
     }
     await server.stop();
@@ -50,9 +50,9 @@ async function measureModel(model: BenchModel, { threads, smoke }: BenchOptions)
     vocabularySize: model.vocabularySize,
     rank: 8,
     threads,
-    rows: smoke ? 2 : 8,
-    promptLength: smoke ? 8 : 64,
-    completionLength: smoke ? 8 : 64,
+    rows: quick ? 2 : 8,
+    promptLength: quick ? 8 : 64,
+    completionLength: quick ? 8 : 64,
     groupSize: 2,
     steps: 2,
   });

@@ -15,9 +15,9 @@ import type { TrainingTask } from './lib/training-child.js';
 const rank = 8;
 
 export async function benchLearn(models: readonly BenchModel[], options: BenchOptions): Promise<BenchReport> {
-  const { threads, smoke } = options;
-  const shapes = smoke ? ([[256, 256, 256]] as const) : undefined;
-  const size = smoke ? { rows: 2, length: 16, steps: 2 } : { rows: 8, length: 128, steps: 5 };
+  const { threads, quick } = options;
+  const shapes = quick ? ([[256, 256, 256]] as const) : undefined;
+  const size = quick ? { rows: 2, length: 16, steps: 2 } : { rows: 8, length: 128, steps: 5 };
   say(`GEMM rate on ${threads} threads ...`);
   let gemm = await measureGemmRate(threads, shapes);
   const times = new Map<BenchModel, { alone: number; figures: Figures }>();

@@ -1,8 +1,9 @@
 /**
- * `npm run bench -- decode|learn|edge [--model tldr|135M] [--threads n] [--spin] [--json] [--smoke]`
+ * `npm run bench -- decode|serve|learn|edge [options]`; `--help` after a bench lists its options.
  *
- * Results on standard output: a table, and with --json one line of JSON instead. Progress on standard error. Exit code
- * 1 when a share of a limit comes out above 1, since then the limit was measured wrongly.
+ * Results on standard output: a table, or with --json one line of JSON, or with --markdown a table for the README.
+ * Progress on standard error. Exit code 1 when a share of a limit comes out above 1, since then the limit was measured
+ * wrongly, and when a peer's tokens show that it decodes another model.
  */
 
 import { availableParallelism } from 'node:os';
@@ -13,30 +14,56 @@ import { benchLearn } from './learn.js';
 import { type BenchModel, type ModelName, modelNames, openBenchModel } from './lib/models.js';
 import type { BenchOptions } from './lib/options.js';
 import { say } from './lib/progress.js';
-import { type BenchReport, impossibleShares, toJsonLine, toTable } from './lib/report.js';
+import { type BenchReport, impossibleShares, toJsonLine, toMarkdown, toTable } from './lib/report.js';
+import { benchServe } from './serve.js';
 
 interface Flags {
   readonly model?: ModelName;
-  readonly threads: number;
-  readonly spin?: true;
+  readonly threads?: number;
+  /** False with --no-spin. */
+  readonly spin?: boolean;
+  /** False with --no-peers. */
+  readonly peers?: boolean;
+  readonly int8Package?: ReadonlyMap<string, string>;
   readonly json?: true;
-  readonly smoke?: true;
+  readonly markdown?: true;
+  readonly quick?: true;
 }
 
-type Bench = (models: readonly BenchModel[], options: BenchOptions) => Promise<BenchReport>;
+interface Bench {
+  readonly name: string;
+  readonly description: string;
+  readonly run: (models: readonly BenchModel[], options: BenchOptions) => Promise<BenchReport>;
+  /** Options of its own. */
+  readonly options: readonly Option[];
+}
 
-const benches: readonly { readonly name: string; readonly description: string; readonly run: Bench }[] = [
+const benches: readonly Bench[] = [
   {
     name: 'decode',
-    description: 'tokens per second of the policy worker, and its share of read bandwidth',
+    description: 'tokens per second of the policy against read bandwidth and against peers',
     run: benchDecode,
+    options: [
+      new Option('--no-peers', 'leave out transformers.js and llama.cpp'),
+      new Option('--no-spin', 'idle threads of the policy do not spin'),
+      new Option('--int8-package <model=folder>', 'the same model with int8 weights; may be given per model')
+        .argParser(parseInt8Package)
+        .default(new Map(), 'none'),
+    ],
+  },
+  {
+    name: 'serve',
+    description: 'tokens per second over gRPC against the policy alone, and how long other calls wait',
+    run: benchServe,
+    options: [],
   },
   {
     name: 'learn',
     description: 'tokens per second of a training step, and its share of the GEMM rate',
     run: benchLearn,
+    options: [],
   },
-  { name: 'edge', description: 'install size, start-up time, idle and training memory', run: benchEdge },
+  { name: 'edge', description: 'install size, start-up time, idle and training memory', run: benchEdge, options: [] },
 ];
 
 function parseCount(text: string): number {
@@ -45,37 +72,54 @@ function parseCount(text: string): number {
   return count;
 }
 
+function parseInt8Package(text: string, earlier: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+  const [, model, folder] = /^([^=]+)=(.+)$/.exec(text) ?? [];
+  if (model === undefined || folder === undefined) {
+    throw new InvalidArgumentError('expected a model and a folder: 135M=/tmp/135M-int8');
+  }
+  return new Map([...earlier, [model, folder]]);
+}
+
 async function runBench(bench: Bench, flags: Flags): Promise<void> {
-  const names: readonly ModelName[] = flags.smoke ? ['tiny'] : flags.model ? [flags.model] : modelNames;
+  const names: readonly ModelName[] = flags.quick ? ['tiny'] : flags.model ? [flags.model] : modelNames;
   const models: BenchModel[] = [];
   for (const name of names) {
     const model = await openBenchModel(name);
     if (model) models.push(model);
   }
-  const report = await bench(models, {
-    threads: flags.threads,
+  const report = await bench.run(models, {
+    threads: flags.threads ?? availableParallelism(),
+    fixedThreads: flags.threads !== undefined,
     spin: flags.spin ?? false,
-    smoke: flags.smoke ?? false,
+    peers: flags.peers ?? false,
+    int8Packages: flags.int8Package ?? new Map(),
+    quick: flags.quick ?? false,
   });
-  process.stdout.write(`${flags.json ? toJsonLine(report) : toTable(report)}\n`);
-  for (const sentence of impossibleShares(report)) {
+  const show = flags.json ? toJsonLine : flags.markdown ? toMarkdown : toTable;
+  process.stdout.write(`${show(report)}\n`);
+  for (const sentence of [...impossibleShares(report), ...(report.problems ?? [])]) {
     say(sentence);
     process.exitCode = 1;
   }
 }
 
 const program = new Command('bench').description(
-  'Measures Hone on this machine against limits measured in the same run.',
+  'Measures Hone on this machine against limits and peers measured in the same run.',
 );
-for (const { name, description, run } of benches) {
-  program
-    .command(name)
-    .description(description)
+for (const bench of benches) {
+  const command = program
+    .command(bench.name)
+    .description(bench.description)
     .addOption(new Option('--model <name>', 'one model instead of all').choices(modelNames))
-    .option('--threads <n>', 'threads of the engines', parseCount, availableParallelism())
-    .option('--spin', 'decode: let idle threads spin, as on a machine that does nothing else')
+    .addOption(
+      new Option('--threads <n>', 'threads of the engines (default: all cores, or what is faster)').argParser(
+        parseCount,
+      ),
+    )
     .option('--json', 'one line of JSON instead of a table')
-    .option('--smoke', 'a short run on the package of the tests')
-    .action((flags: Flags) => runBench(run, flags));
+    .option('--markdown', 'a table in Markdown')
+    .option('--quick', 'a short run on the package of the tests');
+  for (const option of bench.options) command.addOption(option);
+  command.action((flags: Flags) => runBench(bench, flags));
 }
 await program.parseAsync();

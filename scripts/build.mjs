@@ -17,7 +17,8 @@ function listFiles(folder, accept) {
   const found = [];
   for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
     const path = `${folder}/${entry.name}`;
-    if (entry.isDirectory() && path !== 'proto/generated') found.push(...listFiles(path, accept));
+    if (entry.isDirectory() && path !== 'proto/generated' && entry.name !== 'node_modules')
+      found.push(...listFiles(path, accept));
     else if (accept.test(path)) found.push(path);
   }
   return found.sort();

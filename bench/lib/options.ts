@@ -2,8 +2,14 @@
 export interface BenchOptions {
   /** Threads of the engines and of the limits' measurements. */
   readonly threads: number;
-  /** Whether idle threads of the policy spin: the server leaves it off, since it is ruinous beside the learner. */
+  /** Whether `threads` was asked for; otherwise engines that are faster on one thread run on one. */
+  readonly fixedThreads: boolean;
+  /** Whether idle threads of the policy spin, as on a machine that does nothing else. */
   readonly spin: boolean;
+  /** Whether Hone is compared with its peers. */
+  readonly peers: boolean;
+  /** Folders of the same models with int8 weights, by model name. */
+  readonly int8Packages: ReadonlyMap<string, string>;
   /** A short run on the tests' package that shows that the bench works, not what the machine can do. */
-  readonly smoke: boolean;
+  readonly quick: boolean;
 }

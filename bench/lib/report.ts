@@ -1,4 +1,4 @@
-/** What a bench brings back, and how it is shown: a table for people, one line of JSON for programs. */
+/** What a bench brings back, and how it is shown: a table for people, in Markdown too, one line of JSON for programs. */
 
 import { significant } from './statistics.js';
 
@@ -14,6 +14,8 @@ export interface BenchReport {
   readonly general?: Figures;
   /** Names of figures that are shares of a limit: one above 1 means that the limit was measured wrongly. */
   readonly shares: readonly string[];
+  /** What makes the figures doubtful, as sentences. */
+  readonly problems?: readonly string[];
 }
 
 const round = (figures: Figures): Figures =>
@@ -27,13 +29,35 @@ export function toJsonLine(report: BenchReport): string {
   return JSON.stringify({ ...models, ...round(report.general ?? {}), limits: round(report.limits) });
 }
 
-/** A table with one column per model. */
-export function toTable(report: BenchReport): string {
+const show = (value: number | string | null | undefined): string =>
+  value === null || value === undefined ? '-' : typeof value === 'number' ? String(significant(value)) : value;
+
+/** A header and a row per figure, one column per model. */
+function tableRows(report: BenchReport): string[][] {
   const names = Object.keys(report.models);
   const keys = [...new Set(names.flatMap((name) => Object.keys(report.models[name] ?? {})))];
-  const show = (value: number | string | null | undefined): string =>
-    value === null || value === undefined ? '-' : typeof value === 'number' ? String(significant(value)) : value;
-  const rows = [['', ...names], ...keys.map((key) => [key, ...names.map((name) => show(report.models[name]?.[key]))])];
+  return [['', ...names], ...keys.map((key) => [key, ...names.map((name) => show(report.models[name]?.[key]))])];
+}
+
+const list = (figures: Figures): string[] => Object.entries(figures).map(([key, value]) => `${key} ${show(value)}`);
+
+/** The table in Markdown, for `bench/README.md`. */
+export function toMarkdown(report: BenchReport): string {
+  const [header = [], ...rows] = tableRows(report);
+  const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
+  return [
+    `${report.title}. ${list({ ...report.limits, ...report.general }).join(', ')}.`,
+    '',
+    line(header),
+    line(header.map(() => '---')),
+    ...rows.map(line),
+  ].join('\n');
+}
+
+/** A table for people. */
+export function toTable(report: BenchReport): string {
+  const names = Object.keys(report.models);
+  const rows = tableRows(report);
   const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => (row[column] as string).length))) ?? [];
   const lines = rows.map((row) =>
     row
@@ -43,7 +67,6 @@ export function toTable(report: BenchReport): string {
       .join('  ')
       .trimEnd(),
   );
-  const list = (figures: Figures): string[] => Object.entries(figures).map(([key, value]) => `${key} ${show(value)}`);
   return [
     report.title,
     ...(names.length > 0 ? lines : []),

@@ -15,12 +15,15 @@ export interface BenchServer {
   readonly address: string;
   /** From starting the command to the first health check that says serving. */
   readonly startupMs: number;
+  /** What its policy runs with. */
+  readonly threads: number;
+  readonly spin: boolean;
   /** Stops it and removes its data. */
   stop(): Promise<void>;
 }
 
-/** @throws Error if the server ends before it serves */
-export async function startBenchServer(packageDirectory: string): Promise<BenchServer> {
+/** @param flags of `hone serve`, further ones. @throws Error if the server ends before it serves */
+export async function startBenchServer(packageDirectory: string, flags: readonly string[] = []): Promise<BenchServer> {
   const data = await mkdtemp(join(tmpdir(), 'hone-bench-data-'));
   const started = performance.now();
   const command = fileURLToPath(new URL('../../client/cli/main.js', import.meta.url));
@@ -35,6 +38,7 @@ export async function startBenchServer(packageDirectory: string): Promise<BenchS
     '--json',
     '--log-level',
     'error',
+    ...flags,
   ];
   const child = spawn(process.execPath, [command, ...args], { stdio: ['ignore', 'pipe', 2] });
   const exited = once(child, 'exit');
@@ -44,23 +48,30 @@ export async function startBenchServer(packageDirectory: string): Promise<BenchS
     await rm(data, { recursive: true, force: true });
   };
   try {
-    const address = await readAddress(child.stdout as NodeJS.ReadableStream, exited);
+    const { address, threads = 1, spin = false } = await readReady(child.stdout as NodeJS.ReadableStream, exited);
     const client = await connect({ address });
     const health = await client.health();
     client.close();
     if (health !== 'serving') throw new Error(`the server announced itself, yet its health is ${health}`);
-    return { pid: child.pid as number, address, startupMs: performance.now() - started, stop };
+    return { pid: child.pid as number, address, startupMs: performance.now() - started, threads, spin, stop };
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
-async function readAddress(stdout: NodeJS.ReadableStream, exited: Promise<unknown>): Promise<string> {
+/** What the server says when it serves; the settings of its policy where it chose other than the defaults. */
+interface Ready {
+  readonly address: string;
+  readonly threads?: number;
+  readonly spin?: boolean;
+}
+
+async function readReady(stdout: NodeJS.ReadableStream, exited: Promise<unknown>): Promise<Ready> {
   const lines = createInterface({ input: stdout });
   const ended = exited.then(() => {
     throw new Error('the server ended before it served');
   });
   const [line] = (await Promise.race([once(lines, 'line'), ended])) as [string];
-  return (JSON.parse(line) as { readonly address: string }).address;
+  return JSON.parse(line) as Ready;
 }

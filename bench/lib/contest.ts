@@ -1,0 +1,108 @@
+/**
+ * Lets engines do the same tasks in turn, round after round, so that what the machine does meanwhile falls on all of
+ * them. One computes at a time; the others lie idle.
+ */
+
+import type { PackageTokenizer } from '../../src/package/index.js';
+import { type Engine, type EngineRow, jointRate, overallRate } from './engine.js';
+import { say } from './progress.js';
+import { promptTokens } from './prompts.js';
+import { significant } from './statistics.js';
+
+/** One task: so many requests at once, or spread over a time. */
+export interface ContestTask {
+  /** Ends the names of its figures: `b8_ctx512`. */
+  readonly key: string;
+  readonly requests: number;
+  readonly promptLength: number;
+  readonly maxTokens: number;
+  /** The requests arrive evenly over so many milliseconds; 0: at once. */
+  readonly overMs: number;
+}
+
+export interface Contestant {
+  readonly name: string;
+  readonly engine: Engine;
+  /** Keys of the tasks that it takes part in; undefined: all. */
+  readonly tasks: readonly string[] | undefined;
+}
+
+export interface RoundLimits {
+  readonly leastRounds: number;
+  readonly mostRounds: number;
+  /** After the least rounds, no further one begins once a task has taken so long. */
+  readonly taskMs: number;
+}
+
+/** Rows of every round, by contestant and task. */
+export type Samples = ReadonlyMap<string, ReadonlyMap<string, readonly (readonly EngineRow[])[]>>;
+
+export async function runContest(
+  label: string,
+  contestants: readonly Contestant[],
+  tasks: readonly ContestTask[],
+  tokenizer: PackageTokenizer,
+  limits: RoundLimits,
+): Promise<Samples> {
+  const samples = new Map(contestants.map(({ name }) => [name, new Map<string, (readonly EngineRow[])[]>()]));
+  let seed = 1;
+  const requestsOf = ({ requests, promptLength, maxTokens, overMs }: ContestTask) =>
+    Array.from({ length: requests }, (_, i) => ({
+      promptTokens: promptTokens(tokenizer, seed++, promptLength),
+      maxTokens,
+      startAtMs: (i * overMs) / requests,
+    }));
+  for (const task of tasks) {
+    const present = contestants.filter(({ tasks: own }) => own === undefined || own.includes(task.key));
+    for (const { engine } of present)
+      await engine.run(requestsOf({ ...task, promptLength: 8, maxTokens: 4, overMs: 0 }));
+    const began = performance.now();
+    for (let round = 0; round < limits.mostRounds; round++) {
+      if (round >= limits.leastRounds && performance.now() - began > limits.taskMs) break;
+      // The same requests for all: their tokens are compared.
+      const requests = requestsOf(task);
+      for (const { name, engine } of present) {
+        const byTask = samples.get(name) as Map<string, (readonly EngineRow[])[]>;
+        const rows = await engine.run(requests);
+        byTask.set(task.key, [...(byTask.get(task.key) ?? []), rows]);
+      }
+    }
+    const rates = present.map(({ name }) => {
+      const runs = samples.get(name)?.get(task.key) ?? [];
+      return `${name} ${runs.map((rows) => significant((task.overMs > 0 ? overallRate : jointRate)(rows), 3)).join(' ')}`;
+    });
+    say(`${label} ${task.key}, tokens/s: ${rates.join('; ')}`);
+  }
+  return samples;
+}
+
+/** After three runs, no further one begins once a setting has been tried for so long. */
+const choiceMs = 1500;
+
+/** Opens an engine with each of several settings and keeps the one that decodes a single request fastest. */
+export async function openFastest<Settings>(
+  settings: readonly Settings[],
+  open: (settings: Settings) => Promise<Engine>,
+  tokenizer: PackageTokenizer,
+): Promise<{ readonly engine: Engine; readonly settings: Settings }> {
+  let best: { engine: Engine; settings: Settings; rate: number } | undefined;
+  for (const candidate of settings) {
+    const engine = await open(candidate);
+    let rate = 0;
+    if (settings.length > 1) {
+      const requests = [{ promptTokens: promptTokens(tokenizer, 0, 8), maxTokens: 24, startAtMs: 0 }];
+      const began = performance.now();
+      for (let i = 0; i < 3 || (i < 20 && performance.now() - began < choiceMs); i++) {
+        rate = Math.max(rate, jointRate(await engine.run(requests)));
+      }
+    }
+    if (best === undefined || rate > best.rate) {
+      await best?.engine.close();
+      best = { engine, settings: candidate, rate };
+    } else {
+      await engine.close();
+    }
+  }
+  if (best === undefined) throw new Error('no settings to choose from');
+  return best;
+}

@@ -1,0 +1,45 @@
+// What every peer process speaks: one request at a time over the channel to the bench.
+//
+//   {type: 'open', ...}            -> {type: 'opened', about}
+//   {type: 'run', requests}        -> {type: 'ran', rows}
+//   anything that fails            -> {type: 'failed', message}
+//
+// A request is {promptTokens, maxTokens, startAtMs}; a row is {startedAtMs, tokens, atMs}, times in milliseconds since
+// the run began. Tokens are greedy, and the end-of-sequence token does not end a row.
+
+/** Answers requests with an engine: `open(options)` resolves to {about, run(requests)}. */
+export function servePeer(open) {
+  let engine;
+  const answer = async (message) => {
+    if (message.type === 'open') {
+      engine = await open(message);
+      return { type: 'opened', about: engine.about };
+    }
+    return { type: 'ran', rows: await engine.run(message.requests) };
+  };
+  process.on('message', (message) => {
+    answer(message).then(
+      (reply) => process.send(reply),
+      (error) => process.send({ type: 'failed', message: error instanceof Error ? error.stack : String(error) }),
+    );
+  });
+  process.on('disconnect', () => process.exit(0));
+}
+
+/** Runs each request when it is due, all of them concurrently. */
+export function runWhenDue(requests, start) {
+  const began = performance.now();
+  const elapsed = () => performance.now() - began;
+  return Promise.all(
+    requests.map(async (request, index) => {
+      if (request.startAtMs > 0) await new Promise((resolve) => setTimeout(resolve, request.startAtMs));
+      const row = { startedAtMs: elapsed(), tokens: [], atMs: [] };
+      const push = (token) => {
+        row.tokens.push(token);
+        row.atMs.push(elapsed());
+      };
+      await start(request, push, index);
+      return row;
+    }),
+  );
+}
