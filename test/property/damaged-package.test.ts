@@ -50,7 +50,7 @@ test.each([
       try {
         const { modelPath, config } = await loadPackage(directory);
         const { contextLength } = config;
-        const decoder = await createDecoder({ modelPath, contextLength, scale: 1, threads: 1, spin: false });
+        const decoder = await createDecoder({ modelPath, contextLength, threads: 1, spin: false });
         await decoder.close();
       } catch (error) {
         expect(error).toBeInstanceOf(HoneError);
