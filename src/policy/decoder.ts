@@ -43,6 +43,9 @@ interface StepInputs {
   readonly last: Int64Input;
 }
 
+/** Tensors by graph input name. */
+type Feeds = Readonly<Record<string, Tensor>>;
+
 /** @throws HoneError `MODEL_INVALID`, `OPERATOR_UNSUPPORTED` */
 export async function createDecoder(options: DecoderOptions): Promise<Decoder> {
   const source = await readModel(options.modelPath);
@@ -59,8 +62,10 @@ export class Decoder {
   readonly #pastNames: readonly string[];
   readonly #groups: readonly PackedLinear[];
   readonly #hasAdapters: boolean;
-  readonly #emptyPast: Readonly<Record<string, Tensor>>;
+  readonly #emptyPast: Feeds;
   readonly #stepInputs = new Map<number, StepInputs>();
+  /** What steps over a cache are fed, by its views: hundreds of names that stay the same from step to step. */
+  readonly #stepFeeds = new WeakMap<readonly Tensor[], { readonly adapter: AdapterFeeds; readonly feeds: Feeds }>();
 
   constructor(session: InferenceSession, { graph, layers, kvHeads, headSize, groups }: DecodeGraph) {
     this.#session = session;
@@ -93,13 +98,14 @@ export class Decoder {
    * @param tokens one per row
    */
   async step(cache: KvCache, tokens: ArrayLike<number>, adapter: AdapterFeeds): Promise<StepLogits> {
-    const { ids, lengths, last } = this.#inputsFor(cache.rows);
+    const inputs = this.#inputsFor(cache.rows);
+    const { ids, lengths } = inputs;
     cache.reserveColumns(1);
     for (let row = 0; row < cache.rows; row++) {
       ids.low[2 * row] = tokens[row] as number;
       lengths.low[2 * row] = cache.lengthOf(row);
     }
-    const outputs = await this.#run(ids, lengths, last, this.#pastFeeds(cache), adapter);
+    const outputs = await this.#run(this.#feedsFor(cache.views(), inputs, adapter));
     cache.write(this.#keyValues(outputs), 1);
     return logitsOf(outputs);
   }
@@ -120,7 +126,7 @@ export class Decoder {
   /** A further chunk of a prompt whose chunks so far are the one row of `cache`. */
   async prefillMore(cache: KvCache, tokens: readonly number[], adapter: AdapterFeeds): Promise<StepLogits> {
     // The smallest bucket that holds the past is read; the room for the chunk is made afterwards.
-    const outputs = await this.#runChunk(tokens, cache.lengthOf(0), this.#pastFeeds(cache), adapter);
+    const outputs = await this.#runChunk(tokens, cache.lengthOf(0), this.#pastFeeds(cache.views()), adapter);
     cache.reserveColumns(tokens.length);
     cache.write(this.#keyValues(outputs), tokens.length);
     return logitsOf(outputs);
@@ -133,27 +139,20 @@ export class Decoder {
   #runChunk(
     tokens: readonly number[],
     past: number,
-    pastFeeds: Readonly<Record<string, Tensor>>,
+    pastFeeds: Feeds,
     adapter: AdapterFeeds,
   ): Promise<Record<string, Tensor>> {
     const ids = int64Input([1, tokens.length]);
     for (const [i, token] of tokens.entries()) ids.low[2 * i] = token;
-    const { lengths, last } = this.#inputsFor(1);
+    const { lengths } = this.#inputsFor(1);
     lengths.low[0] = past;
-    const chunkLast = int64Input([1, 1]);
-    chunkLast.low[0] = tokens.length - 1;
-    return this.#run(ids, lengths, tokens.length === 1 ? last : chunkLast, pastFeeds, adapter);
+    const last = int64Input([1, 1]);
+    last.low[0] = tokens.length - 1;
+    return this.#run(allFeeds({ ids, lengths, last }, pastFeeds, adapter));
   }
 
-  async #run(
-    ids: Int64Input,
-    lengths: Int64Input,
-    last: Int64Input,
-    past: Readonly<Record<string, Tensor>>,
-    adapter: AdapterFeeds,
-  ): Promise<Record<string, Tensor>> {
+  async #run(feeds: Feeds): Promise<Record<string, Tensor>> {
     try {
-      const feeds = { input_ids: ids.tensor, past_lens: lengths.tensor, last_index: last.tensor, ...past, ...adapter };
       return (await this.#session.run(feeds)) as Record<string, Tensor>;
     } catch (cause) {
       throw new HoneError('INTERNAL', `a decode step failed: ${cause instanceof Error ? cause.message : cause}`, {
@@ -162,11 +161,16 @@ export class Decoder {
     }
   }
 
-  #pastFeeds(cache: KvCache): Record<string, Tensor> {
-    const views = cache.views();
-    const feeds: Record<string, Tensor> = {};
-    for (let i = 0; i < this.#pastNames.length; i++) feeds[this.#pastNames[i] as string] = views[i] as Tensor;
+  #feedsFor(views: readonly Tensor[], inputs: StepInputs, adapter: AdapterFeeds): Feeds {
+    const known = this.#stepFeeds.get(views);
+    if (known?.adapter === adapter) return known.feeds;
+    const feeds = allFeeds(inputs, this.#pastFeeds(views), adapter);
+    this.#stepFeeds.set(views, { adapter, feeds });
     return feeds;
+  }
+
+  #pastFeeds(views: readonly Tensor[]): Feeds {
+    return Object.fromEntries(this.#pastNames.map((name, i) => [name, views[i] as Tensor]));
   }
 
   /** Views of the parts that come out as one: the binding takes longer for each output than a view does. */
@@ -184,6 +188,10 @@ export class Decoder {
     }
     return inputs;
   }
+}
+
+function allFeeds({ ids, lengths, last }: StepInputs, past: Feeds, adapter: AdapterFeeds): Feeds {
+  return { input_ids: ids.tensor, past_lens: lengths.tensor, last_index: last.tensor, ...past, ...adapter };
 }
 
 function logitsOf(outputs: Record<string, Tensor>): StepLogits {

@@ -2,7 +2,7 @@
  * Keys and values of the rows that decode together: per layer and part [n, kv, C, hd] in a region of the arena, rows
  * packed at the front so that a step reads a view of the first n rows without copying.
  *
- * C is a bucket (64, 128, 256 ...) that holds the longest row; when that row crosses it, the rows are spread out to the
+ * C is a bucket (`kv-layout.ts`) that holds the longest row; when that row crosses it, the rows are spread out to the
  * next one. What lies beyond a row's length is never read (the graph masks it) but must be finite. A cache never holds
  * more columns than its rows times C.
  */

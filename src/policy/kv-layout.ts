@@ -9,7 +9,7 @@ export interface CacheShape {
 
 /** Columns of the smallest cache; every region of memory is a multiple of it. */
 export const smallestBucket = 64;
-/** Longest row of the first class; each further class is four times as long (two buckets). */
+/** Longest row of the first class; each further class is four times as long. */
 const firstClassLength = 128;
 
 /** Key and value per layer. */
@@ -21,11 +21,18 @@ export function bytesPerColumn(shape: CacheShape): number {
   return 4 * partsOf(shape) * shape.kvHeads * shape.headSize;
 }
 
-/** The smallest bucket of columns (64, 128, 256 ...) that holds a length. */
+/** Buckets between a power of two and the next, where they are not smaller than the smallest. */
+const bucketsPerOctave = 4;
+
+/**
+ * The smallest bucket of columns (64, 128, 192 ... 512, 640, 768 ...) that holds a length: a step computes over what is
+ * not filled too, so that a bucket should be no more than a quarter empty.
+ */
 export function bucketFor(length: number): number {
-  let bucket = smallestBucket;
-  while (bucket < length) bucket *= 2;
-  return bucket;
+  let octave = smallestBucket;
+  while (octave * 2 < length) octave *= 2;
+  const step = Math.max(smallestBucket, octave / bucketsPerOctave);
+  return Math.max(smallestBucket, Math.ceil(length / step) * step);
 }
 
 /** The longest row of the class that a length belongs to: rows of one class decode together. */

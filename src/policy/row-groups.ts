@@ -1,8 +1,8 @@
 /**
  * Rows that share decode steps: those of one version and of similar length.
  *
- * A step computes over the columns of its longest row, so that rows more than two buckets apart run in separate steps;
- * and the keys and values of one version are never read under another.
+ * A step computes over the columns of its longest row, so that rows run apart from those that may be more than four
+ * times as long; and the keys and values of one version are never read under another.
  */
 
 import type { HeldVersion } from './held-versions.js';

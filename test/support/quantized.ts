@@ -64,7 +64,7 @@ export function decodeCodes(
 }
 
 function decodedGraph(graph: Graph): Graph {
-  for (const node of graph.nodes) {
+  for (const node of [...graph.nodes]) {
     if (node.op === 'MatMulNBits') decodeProduct(graph, node);
     else if (node.op === 'GatherBlockQuantized') decodeLookup(graph, node);
   }
@@ -89,13 +89,22 @@ function decodeProduct(graph: Graph, node: Node): void {
   graph.replaceNode(node, [{ ...node, op: 'MatMul', domain: '', inputs: [input, name], attributes: {} }]);
 }
 
+/** Rows of [V, D]; codes that only fill the last block up are left out, and so is the node that cuts them off. */
 function decodeLookup(graph: Graph, node: Node): void {
   const [codes, indices, scales] = node.inputs as [string, string, string];
   const [rows = 0, rowBytes = 0] = graph.initializers.get(codes)?.dims ?? [];
-  const width = (rowBytes * 8) / numberAttribute(node, 'bits', 0);
+  const padded = (rowBytes * 8) / numberAttribute(node, 'bits', 0);
+  const cut = graph
+    .consumers()
+    .get(node.outputs[0] as string)
+    ?.find(({ op }) => op === 'Slice');
+  const width = cut === undefined ? padded : (graph.constantInts(cut.inputs[2] as string)?.[0] as number);
+  const values = decode(graph, node, codes, scales, rows, padded).filter((_, at) => at % padded < width);
   const name = `${codes} decoded`;
-  graph.initializers.set(name, float32Tensor(decode(graph, node, codes, scales, rows, width), [rows, width]));
-  graph.replaceNode(node, [{ ...node, op: 'Gather', domain: '', inputs: [name, indices], attributes: {} }]);
+  graph.initializers.set(name, float32Tensor(values, [rows, width]));
+  const { outputs } = cut ?? node;
+  if (cut !== undefined) graph.removeNodes(new Set([cut]));
+  graph.replaceNode(node, [{ ...node, op: 'Gather', domain: '', inputs: [name, indices], outputs, attributes: {} }]);
 }
 
 function decode(graph: Graph, node: Node, codes: string, scales: string, rows: number, width: number): Float32Array {

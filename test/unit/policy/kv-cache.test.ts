@@ -87,8 +87,10 @@ function movesOthers(caches: readonly KvCache[], cache: KvCache, act: () => unkn
 }
 
 describe('the cache', () => {
-  test('buckets are powers of two from 64', () => {
-    expect([1, 64, 65, 128, 129, 1000].map(bucketFor)).toEqual([64, 64, 128, 128, 256, 1024]);
+  test('buckets are multiples of 64, and from 256 on of a quarter of the power of two below', () => {
+    expect([1, 64, 65, 129, 256, 257, 513, 1000, 1025].map(bucketFor)).toEqual([
+      64, 64, 128, 192, 256, 320, 640, 1024, 1280,
+    ]);
   });
 
   test('keeps every row of every cache right, however they join, leave, move and grow in a crowded arena', () => {
