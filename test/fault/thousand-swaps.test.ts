@@ -12,13 +12,15 @@ const swaps = 1000;
 const clients = 6;
 const maxLiveVersions = 3;
 const weights = 5;
+/** Large enough for a version that is never let go of to show: 180 kB each. */
+const rank = 48;
 const sampling = { temperature: 0, maxTokens: 30 };
 
 test('a thousand swaps under load refuse, cut and mix nothing, and leave memory as it was', async () => {
   setFlagsFromString('--expose-gc');
   const collectGarbage = runInNewContext('gc') as () => void;
   const pkg = await loadPackage(tinyDirectory);
-  const adapters = await Promise.all(Array.from({ length: weights }, (_, i) => makeVersion(pkg, i, i)));
+  const adapters = await Promise.all(Array.from({ length: weights }, (_, i) => makeVersion(pkg, i, i, 0.1, rank)));
   const versionOf = (number: number): PolicyVersion => ({ ...(adapters[number % weights] as PolicyVersion), number });
   const prompts = Array.from({ length: clients }, (_, client) => randomTokens(40 + 7 * client, client));
   const expected = await expectedTokens();
@@ -64,9 +66,9 @@ test('a thousand swaps under load refuse, cut and mix nothing, and leave memory 
   expect(reports).toHaveLength(swaps);
   expect(seen.size).toBeGreaterThan(100);
   expect(served).toBeGreaterThan(clients);
-  const early = median(residentMb.slice(20, 40));
+  const early = median(residentMb.slice(40, 60));
   const late = median(residentMb.slice(-20));
-  expect(late - early).toBeLessThan(0.08 * early);
+  expect(late - early).toBeLessThan(0.12 * early);
   // Every swap waited for a version to drain or not, held up one turn at most, and said so.
   for (const { durationMs, waitedMs } of reports) expect(durationMs).toBeGreaterThanOrEqual(waitedMs);
   expect(reports.some(({ waitedMs }) => waitedMs > 0)).toBe(true);
