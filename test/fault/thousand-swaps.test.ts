@@ -14,13 +14,15 @@ const swaps = warmUpSwaps + 1000;
 const clients = 6;
 const maxLiveVersions = 3;
 const weights = 5;
+/** Large enough for a version that is never let go of to show: 180 kB each. */
+const rank = 48;
 const sampling = { temperature: 0, maxTokens: 30 };
 
 test('a thousand swaps under load refuse, cut and mix nothing, and leave memory as it was', async () => {
   setFlagsFromString('--expose-gc');
   const collectGarbage = runInNewContext('gc') as () => void;
   const pkg = await loadPackage(tinyDirectory);
-  const adapters = await Promise.all(Array.from({ length: weights }, (_, i) => makeVersion(pkg, i, i)));
+  const adapters = await Promise.all(Array.from({ length: weights }, (_, i) => makeVersion(pkg, i, i, 0.1, rank)));
   const versionOf = (number: number): PolicyVersion => ({ ...(adapters[number % weights] as PolicyVersion), number });
   const prompts = Array.from({ length: clients }, (_, client) => randomTokens(40 + 7 * client, client));
   const expected = await expectedTokens();
