@@ -150,17 +150,23 @@ describe('memory', () => {
 
   test('that a version filled with numbers that are not finite does no harm to the next', async () => {
     const broken = await makeVersion(pkg, 9, 5, 1e30);
-    const policy = await open({ held: [broken], prefixCacheBytes: 0, kvMemoryBytes: 1024 * columnBytes });
+    const policy = await open({
+      held: [broken],
+      prefixCacheBytes: 0,
+      prefillChunk: 512,
+      kvMemoryBytes: 4096 * columnBytes,
+    });
     const good = () =>
-      collect(policy.complete({ ...request(randomTokens(150, 3), { n: 2, sampling: { ...greedy, maxTokens: 60 } }) }));
-    const before = await good();
-    const [bad, beside] = await Promise.all([
-      collect(policy.complete(request(randomTokens(200, 4), { n: 2, version: 9 }))),
-      good(),
-    ]);
-    expect(bad.candidates.map(({ reason }) => reason)).toEqual(['error', 'error']);
-    expect(tokensOf(beside)).toEqual(tokensOf(before));
-    expect(tokensOf(await good())).toEqual(tokensOf(before));
+      collect(policy.complete(request(randomTokens(600, 3), { n: 2, sampling: { ...greedy, maxTokens: 60 } })));
+    const bad = () => collect(policy.complete(request(randomTokens(500, 4), { n: 2, version: 9 })));
+    const expected = await collect(
+      (await open()).complete(request(randomTokens(600, 3), { n: 2, sampling: { ...greedy, maxTokens: 60 } })),
+    );
+    expect((await bad()).candidates.map(({ reason }) => reason)).toEqual(['error', 'error']);
+    expect(tokensOf(await good())).toEqual(tokensOf(expected));
+    const [beside] = await Promise.all([good(), bad(), bad()]);
+    expect(tokensOf(beside)).toEqual(tokensOf(expected));
+    expect(tokensOf(await good())).toEqual(tokensOf(expected));
     expect((await policy.stats()).kvBytesUsed).toBe(0);
   });
 });
