@@ -16,8 +16,6 @@ import { type QuantizedProduct, quantizedProduct } from './products.js';
 import { WeightReader } from './weight-source.js';
 
 const decodedFile = 'decoded_weights';
-/** Float32 values that are written at once. */
-const pieceSize = 1 << 20;
 
 /**
  * Replaces each MatMulNBits by a MatMul with the decoded weight `<module>.weight` [in, out], in place.
@@ -109,27 +107,26 @@ async function decodeWeight(
   const scales = new Float32Array((await read(scaleName, 'float32', 4 * outFeatures * blocks)).buffer);
   const points = pointName === '' ? null : await read(pointName, 'uint8', outFeatures * pointBytes);
 
-  /** Two codes of 4 bits share a byte, the first in the low half. */
-  const codeAt = (bytes: Uint8Array, start: number, index: number): number =>
-    bits === 8 ? (bytes[start + index] as number) : ((bytes[start + (index >> 1)] as number) >> (4 * (index & 1))) & 15;
-  const rowBytes = (blocks * blockSize * bits) / 8;
-  function* rows(): Generator<Uint8Array> {
-    const height = Math.max(1, Math.floor(pieceSize / outFeatures));
-    for (let first = 0; first < inFeatures; first += height) {
-      const count = Math.min(height, inFeatures - first);
+  /** One row of blocks after the other. */
+  function* pieces(): Generator<Uint8Array> {
+    for (let block = 0; block < blocks; block++) {
+      const count = Math.min(blockSize, inFeatures - block * blockSize);
       const piece = new Float32Array(count * outFeatures);
       for (let out = 0; out < outFeatures; out++) {
-        for (let i = 0; i < count; i++) {
-          const block = Math.floor((first + i) / blockSize);
-          const zero = points === null ? 2 ** (bits - 1) : codeAt(points, out * pointBytes, block);
-          const steps = codeAt(codes, out * rowBytes, first + i) - zero;
-          piece[i * outFeatures + out] = steps * (scales[out * blocks + block] as number);
-        }
+        const scale = scales[out * blocks + block] as number;
+        const zero = points === null ? 2 ** (bits - 1) : unpack(points, out * pointBytes * (8 / bits) + block, bits);
+        const start = (out * blocks + block) * blockSize;
+        for (let i = 0; i < count; i++) piece[i * outFeatures + out] = (unpack(codes, start + i, bits) - zero) * scale;
       }
       yield new Uint8Array(piece.buffer);
     }
   }
-  return file.stream('float32', [inFeatures, outFeatures], 4 * inFeatures * outFeatures, rows());
+  return file.stream('float32', [inFeatures, outFeatures], 4 * inFeatures * outFeatures, pieces());
+}
+
+/** The value at an index of packed ones: two of 4 bits share a byte, the first in the low half. */
+function unpack(bytes: Uint8Array, index: number, bits: 4 | 8): number {
+  return bits === 8 ? (bytes[index] as number) : ((bytes[index >> 1] as number) >> (4 * (index & 1))) & 15;
 }
 
 function unsupported(node: Node, what: string): HoneError {

@@ -40,11 +40,14 @@ export function quantizedProduct(graph: Graph, node: Node): QuantizedProduct | u
   };
 }
 
-/** Lets products by quantised weights quantise their input too, unless the model says how they should be computed. */
+/**
+ * Lets products by quantised weights, joined ones too, quantise their input as well, unless the model says how they
+ * should be computed.
+ */
 export function useIntegerProducts(graph: Graph): void {
   graph.nodes = graph.nodes.map((node) =>
-    quantizedProduct(graph, node) === undefined || node.attributes.accuracy_level !== undefined
-      ? node
-      : { ...node, attributes: { ...node.attributes, accuracy_level: { i: integerAccuracy } } },
+    node.op === 'MatMulNBits' && node.domain === microsoft && node.attributes.accuracy_level === undefined
+      ? { ...node, attributes: { ...node.attributes, accuracy_level: { i: integerAccuracy } } }
+      : node,
   );
 }
