@@ -10,6 +10,7 @@ import { type ContestTask, runContest, type Samples } from './lib/contest.js';
 import { closeContestants, openContestants } from './lib/contestants.js';
 import { decodeFigures, foreignTokens } from './lib/decode-figures.js';
 import { arrivalsTask, decodeTasks } from './lib/decode-tasks.js';
+import { makeInt8Package } from './lib/int8-package.js';
 import { measureReadBandwidth } from './lib/limits.js';
 import type { BenchModel } from './lib/models.js';
 import type { BenchOptions } from './lib/options.js';
@@ -92,9 +93,9 @@ async function measureModel(model: BenchModel, options: BenchOptions, sizes: Siz
     threads: options.fixedThreads || options.threads === 1 ? [options.threads] : [options.threads, 1],
     spin: options.spin,
     peers: options.peers,
-    int8Package: options.int8Packages.get(model.name),
+    int8Package: options.int8 ? await makeInt8Package(model) : undefined,
     sequences: 8,
-    contextSize: sizes.long[0] + sizes.long[1],
+    contextSize: Math.max(128, sizes.long[0] + sizes.long[1]),
   });
   try {
     return await runContest(model.name, contestants, tasks, tokenizer, sizes.rounds);

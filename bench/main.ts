@@ -6,7 +6,7 @@
  * wrongly, and when a peer's tokens show that it decodes another model.
  */
 
-import { availableParallelism } from 'node:os';
+import { availableParallelism, loadavg } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { benchDecode } from './decode.js';
 import { benchEdge } from './edge.js';
@@ -24,7 +24,8 @@ interface Flags {
   readonly spin?: boolean;
   /** False with --no-peers. */
   readonly peers?: boolean;
-  readonly int8Package?: ReadonlyMap<string, string>;
+  /** False with --no-int8. */
+  readonly int8?: boolean;
   readonly json?: true;
   readonly markdown?: true;
   readonly quick?: true;
@@ -46,9 +47,7 @@ const benches: readonly Bench[] = [
     options: [
       new Option('--no-peers', 'leave out transformers.js and llama.cpp'),
       new Option('--no-spin', 'idle threads of the policy do not spin'),
-      new Option('--int8-package <model=folder>', 'the same model with int8 weights; may be given per model')
-        .argParser(parseInt8Package)
-        .default(new Map(), 'none'),
+      new Option('--no-int8', 'leave out the models with int8 weights'),
     ],
   },
   {
@@ -72,14 +71,6 @@ function parseCount(text: string): number {
   return count;
 }
 
-function parseInt8Package(text: string, earlier: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
-  const [, model, folder] = /^([^=]+)=(.+)$/.exec(text) ?? [];
-  if (model === undefined || folder === undefined) {
-    throw new InvalidArgumentError('expected a model and a folder: 135M=/tmp/135M-int8');
-  }
-  return new Map([...earlier, [model, folder]]);
-}
-
 async function runBench(bench: Bench, flags: Flags): Promise<void> {
   const names: readonly ModelName[] = flags.quick ? ['tiny'] : flags.model ? [flags.model] : modelNames;
   const models: BenchModel[] = [];
@@ -87,12 +78,15 @@ async function runBench(bench: Bench, flags: Flags): Promise<void> {
     const model = await openBenchModel(name);
     if (model) models.push(model);
   }
+  const [load = 0] = loadavg();
+  if (load > 0.5 && !flags.quick) say(`the load average is ${load.toFixed(1)}: figures of a busy machine say little`);
   const report = await bench.run(models, {
     threads: flags.threads ?? availableParallelism(),
     fixedThreads: flags.threads !== undefined,
     spin: flags.spin ?? false,
     peers: flags.peers ?? false,
-    int8Packages: flags.int8Package ?? new Map(),
+    // The layers of the tests' package are too narrow for blocks of int8.
+    int8: (flags.int8 ?? false) && !flags.quick,
     quick: flags.quick ?? false,
   });
   const show = flags.json ? toJsonLine : flags.markdown ? toMarkdown : toTable;

@@ -22,12 +22,14 @@ interface Sizes {
   readonly promptLength: number;
   readonly maxTokens: number;
   readonly rounds: number;
+  /** Further rounds of the throughput begin until so much time has passed: a small model's are short. */
+  readonly leastMs: number;
   /** Health checks of a round, idle and busy each. */
   readonly calls: number;
 }
 
-const fullSizes: Sizes = { promptLength: 32, maxTokens: 128, rounds: 5, calls: 400 };
-const quickSizes: Sizes = { promptLength: 8, maxTokens: 16, rounds: 1, calls: 20 };
+const fullSizes: Sizes = { promptLength: 32, maxTokens: 96, rounds: 4, leastMs: 10_000, calls: 400 };
+const quickSizes: Sizes = { promptLength: 8, maxTokens: 16, rounds: 1, leastMs: 0, calls: 20 };
 
 export async function benchServe(models: readonly BenchModel[], options: BenchOptions): Promise<BenchReport> {
   const sizes = options.quick ? quickSizes : fullSizes;
@@ -60,7 +62,7 @@ async function measureModel(model: BenchModel, options: BenchOptions, sizes: Siz
   const probing = await startClientProcess(server.address);
   resources.add(() => probing.close());
   const requestsOf = await requestMaker(model, sizes);
-  const throughput = await measureThroughput(model, { engine, streaming }, requestsOf, sizes.rounds);
+  const throughput = await measureThroughput(model, { engine, streaming }, requestsOf, sizes);
   const latency = await measureUnary(model, { streaming, probing }, requestsOf, sizes);
   return { ...throughput, ...latency, threads: server.threads, spin: String(server.spin) };
 }
@@ -87,12 +89,13 @@ async function measureThroughput(
   model: BenchModel,
   { engine, streaming }: { readonly engine: Engine; readonly streaming: ClientProcess },
   requestsOf: RequestMaker,
-  rounds: number,
+  { rounds, leastMs }: Sizes,
 ): Promise<Figures> {
   const own: (readonly EngineRow[])[] = [];
   const door: (readonly EngineRow[])[] = [];
+  const began = performance.now();
   // The first round warms up; it does not count.
-  for (let round = 0; round <= rounds; round++) {
+  for (let round = 0; round <= rounds || performance.now() - began < leastMs; round++) {
     const { texts, tokens } = requestsOf(round);
     const maxTokens = texts[0]?.maxTokens ?? 0;
     const alone = await engine.run(tokens.map((prompt) => ({ promptTokens: prompt, maxTokens, startAtMs: 0 })));

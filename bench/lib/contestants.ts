@@ -35,9 +35,13 @@ export async function openContestants(
     say(`${model.name}: ${name}: ${engine.about}`);
     opened.push({ name, engine, tasks: tasksOf[name] });
   };
-  const addPeer = async (name: ContestantName, open: (threads: number) => Promise<Engine>): Promise<void> => {
+  const addPeer = async <Settings>(
+    name: ContestantName,
+    settings: readonly Settings[],
+    open: (settings: Settings) => Promise<Engine>,
+  ): Promise<void> => {
     try {
-      const { engine } = await openFastest(options.threads, open, tokenizer);
+      const { engine } = await openFastest(settings, open, tokenizer);
       add(name, engine);
     } catch (error) {
       say(`${model.name}: ${name} is left out: ${error instanceof Error ? error.message : error}`);
@@ -53,11 +57,16 @@ export async function openContestants(
       add('hone_int8', await own(options.int8Package, hone.settings, false));
     }
     if (options.peers) {
-      await addPeer('transformers', (threads) => openPeer({ script: 'transformers.mjs', directory, threads }));
+      await addPeer('transformers', options.threads, (threads) =>
+        openPeer({ script: 'transformers.mjs', directory, threads }),
+      );
       for (const type of ['f32', 'q8_0'] as const) {
-        await addPeer(`llamacpp_${type}`, async (threads) => {
+        const settings = [true, false].flatMap((flashAttention) =>
+          options.threads.map((threads) => ({ threads, flashAttention })),
+        );
+        await addPeer(`llamacpp_${type}`, settings, async (chosen) => {
           const file = await openGguf(directory, type);
-          return openPeer({ script: 'llamacpp.mjs', file, threads, sequences, contextSize });
+          return openPeer({ script: 'llamacpp.mjs', file, sequences, contextSize, ...chosen });
         });
       }
     }

@@ -8,8 +8,8 @@ export interface BenchOptions {
   readonly spin: boolean;
   /** Whether Hone is compared with its peers. */
   readonly peers: boolean;
-  /** Folders of the same models with int8 weights, by model name. */
-  readonly int8Packages: ReadonlyMap<string, string>;
+  /** Whether the same models with int8 weights are measured too. */
+  readonly int8: boolean;
   /** A short run on the tests' package that shows that the bench works, not what the machine can do. */
   readonly quick: boolean;
 }

@@ -22,6 +22,7 @@ export type PeerOptions =
       /** Sequences at once, and tokens that each may hold. */
       readonly sequences: number;
       readonly contextSize: number;
+      readonly flashAttention: boolean;
     };
 
 /** Installs the peers from their lock file unless they are installed. False, with a message, where that fails. */

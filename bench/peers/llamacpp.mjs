@@ -3,7 +3,7 @@
 import { getLlama, LlamaLogLevel } from 'node-llama-cpp';
 import { runWhenDue, servePeer } from './protocol.mjs';
 
-servePeer(async ({ file, threads, sequences, contextSize, keyValueType }) => {
+servePeer(async ({ file, threads, sequences, contextSize, flashAttention }) => {
   // The prebuilt binary for the CPU: nothing is downloaded or compiled.
   const llama = await getLlama({
     gpu: false,
@@ -17,16 +17,13 @@ servePeer(async ({ file, threads, sequences, contextSize, keyValueType }) => {
     sequences,
     contextSize,
     batchSize: 512,
-    flashAttention: true,
+    flashAttention,
     threads: { ideal: threads, min: threads },
-    ...(keyValueType === undefined
-      ? {}
-      : { experimentalKvCacheKeyType: keyValueType, experimentalKvCacheValueType: keyValueType }),
   });
   const free = Array.from({ length: sequences }, () => context.getSequence());
 
   return {
-    about: `llama.cpp ${llama.llamaCppRelease.release}, flash attention, ${threads} threads`,
+    about: `llama.cpp ${llama.llamaCppRelease.release}, ${flashAttention ? '' : 'no '}flash attention, ${threads} threads`,
     run: (requests) =>
       runWhenDue(requests, async ({ promptTokens, maxTokens }, push) => {
         const sequence = free.pop();

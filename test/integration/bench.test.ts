@@ -20,33 +20,47 @@ const expected = {
     'tokens_per_s_b16',
     'limit_ratio_b1',
     'limit_ratio_b8',
+    'tokens_per_s_b8_ctx512',
+    'lora_tokens_per_s_b1',
     'first_token_ms',
+    'prefill_tokens_per_s',
+    'arrivals8_tokens_per_s',
   ],
+  serve: ['grpc_share', 'unary_p99_ratio', 'engine_tokens_per_s', 'grpc_tokens_per_s', 'grpc_tokens_equal'],
   learn: ['tokens_per_s', 'grouped_tokens_per_s', 'gemm_share', 'peak_rss_mb'],
   edge: ['startup_ms', 'training_peak_rss_mb'],
 } as const;
 
 describe('npm run bench', () => {
   it.each(Object.entries(expected))(
-    '%s --smoke --json prints one line of JSON with its figures',
+    '%s --quick --json prints one line of JSON with its figures',
     async (bench, keys) => {
-      const { code, stdout, stderr } = await runBench(bench, '--smoke', '--json', '--threads', '1');
+      const peers = bench === 'decode' ? ['--no-peers'] : [];
+      const { code, stdout, stderr } = await runBench(bench, '--quick', '--json', '--threads', '1', ...peers);
       expect(stderr).not.toMatch(/error/i);
       expect(code).toBe(0);
       expect(stdout.trimEnd().split('\n')).toHaveLength(1);
       const report = JSON.parse(stdout);
       for (const key of keys) expect(report.tiny[key], key).toBeGreaterThan(0);
       if (bench === 'edge') expect(report.install_mb).toBeGreaterThan(1);
-      else expect(report.limits.threads).toBe(1);
+      else expect((bench === 'serve' ? report.tiny : report.limits).threads).toBe(1);
     },
   );
 
   it('prints a table for people, and progress on standard error alone', async () => {
-    const { stdout, stderr } = await runBench('learn', '--smoke', '--threads', '1');
+    const { stdout, stderr } = await runBench('learn', '--quick', '--threads', '1');
     expect(stdout).toMatch(/^training step/);
     expect(stdout).toMatch(/^gemm_share +\S+$/m);
     expect(stdout).not.toMatch(/^bench:/m);
     expect(stderr).toMatch(/^bench: GEMM rate/m);
+  });
+
+  it('gives peers that were left out as null', async () => {
+    const { stdout } = await runBench('decode', '--quick', '--json', '--threads', '1', '--no-peers');
+    const { tiny } = JSON.parse(stdout);
+    for (const key of ['vs_transformers_b1', 'vs_transformers_b8_ctx512', 'vs_llamacpp_f32_b1', 'int8_vs_fp32_b1']) {
+      expect(tiny[key], key).toBeNull();
+    }
   });
 
   it('refuses a model that it does not know', async () => {

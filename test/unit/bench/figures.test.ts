@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { trainingFlops } from '../../../bench/lib/flops.js';
 import type { BenchModel } from '../../../bench/lib/models.js';
-import { type BenchReport, impossibleShares, toJsonLine, toTable } from '../../../bench/lib/report.js';
-import { median } from '../../../bench/lib/statistics.js';
+import { type BenchReport, impossibleShares, toJsonLine, toMarkdown, toTable } from '../../../bench/lib/report.js';
+import { median, percentile, spread } from '../../../bench/lib/statistics.js';
 
 const report = (share: number): BenchReport => ({
   title: 'a bench',
@@ -32,6 +32,14 @@ describe('a report', () => {
     expect(title).toBe('a bench');
     expect(header?.trim().split(/ +/)).toEqual(['small', 'large']);
     expect(speed?.trim().split(/ +/)).toEqual(['tokens_per_s', '12350', '-']);
+  });
+});
+
+describe('a report in Markdown', () => {
+  it('is a row per figure under a header of models', () => {
+    const lines = toMarkdown(report(0.25)).split('\n');
+    expect(lines[0]).toBe('a bench. gemm_gflops 123.5, install_mb 7.');
+    expect(lines.slice(2, 5)).toEqual(['|  | small | large |', '| --- | --- | --- |', '| tokens_per_s | 12350 | - |']);
   });
 });
 
@@ -71,5 +79,17 @@ describe('the median', () => {
   it('is the middle, or the mean of the two in the middle', () => {
     expect(median([5, 1, 9])).toBe(5);
     expect(median([4, 1, 9, 2])).toBe(3);
+  });
+});
+
+describe('repeated timings', () => {
+  it('spread from the smallest to the largest, as a share of the median', () => {
+    expect(spread([90, 100, 120])).toBeCloseTo(0.3);
+  });
+
+  it('have a 99th percentile that one in a hundred passes', () => {
+    const values = Array.from({ length: 200 }, (_, i) => 200 - i);
+    expect(percentile(values, 0.99)).toBe(198);
+    expect(percentile([5], 0.99)).toBe(5);
   });
 });

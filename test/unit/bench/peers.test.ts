@@ -1,0 +1,39 @@
+/** What the peers' installation relies on. */
+
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { projectRoot } from '../../../bench/lib/project.js';
+
+interface Locked {
+  readonly name?: string;
+  readonly version: string;
+  readonly resolved?: string;
+  readonly integrity?: string;
+}
+
+const read = <T>(path: string): T => JSON.parse(readFileSync(join(projectRoot, path), 'utf8')) as T;
+
+describe('the peers of the bench', () => {
+  const { packages } = read<{ packages: Record<string, Locked> }>('bench/peers/package-lock.json');
+  const locked = Object.entries(packages).filter(([path]) => path !== '');
+
+  it('are locked without a registry, each with its checksum', () => {
+    expect(locked.filter(([, { resolved }]) => resolved !== undefined)).toEqual([]);
+    expect(locked.filter(([, { integrity }]) => integrity === undefined)).toEqual([]);
+  });
+
+  it('come without the binaries for GPUs', () => {
+    const gpu = locked.filter(([path]) => /@node-llama-cpp\/.*(cuda|vulkan)/.test(path));
+    expect(gpu.length).toBeGreaterThan(0);
+    expect(gpu.filter(([, { name }]) => name !== 'empty-npm-package')).toEqual([]);
+  });
+
+  it('are nothing that Hone itself depends on', () => {
+    const { dependencies } = read<{ dependencies: Record<string, string> }>('bench/peers/package.json');
+    const own = Object.keys(read<{ packages: Record<string, Locked> }>('package-lock.json').packages);
+    for (const peer of Object.keys(dependencies)) {
+      expect(own.filter((path) => path.endsWith(`node_modules/${peer}`))).toEqual([]);
+    }
+  });
+});
