@@ -8,5 +8,6 @@ export {
   findLinears,
   type LinearSite,
 } from './lowering.js';
+export { normalizeDecoder, readDecoder } from './normalize.js';
 export { loadTokenizer } from './tokenizer.js';
 export type { ChatMessage, DecoderConfig, Package, PackageTokenizer, TokenDecoder } from './types.js';

@@ -2,7 +2,8 @@
 
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import { HoneError } from '../errors.js';
-import { createSession, readModel } from '../onnx/index.js';
+import { createSession } from '../onnx/index.js';
+import { readDecoder } from '../package/index.js';
 import type { AdapterTarget } from '../versions/types.js';
 import { type DecodeGraph, newName, pastName, toDecodeGraph } from './decode-graph.js';
 import type { CacheShape, KvCache, Prefix } from './kv-cache.js';
@@ -46,7 +47,7 @@ interface StepInputs {
 
 /** @throws HoneError `MODEL_INVALID`, `OPERATOR_UNSUPPORTED` */
 export async function createDecoder(options: DecoderOptions): Promise<Decoder> {
-  const source = await readModel(options.modelPath);
+  const source = await readDecoder(options.modelPath);
   const decode = toDecodeGraph(source, options.contextLength, options.scale);
   const session = await createSession(decode.graph, { threads: options.threads, spin: options.spin });
   return new Decoder(session, decode);
