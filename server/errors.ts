@@ -81,8 +81,10 @@ export function toStatus(thrown: unknown): StatusObject {
   return { code: rpcStatus.code, details: rpcStatus.message, metadata };
 }
 
+/** Shortened where needed, and without half characters: a status that holds one cannot be sent, and the call hangs. */
 function cut(text: string, maxLength: number): string {
-  return text.length <= maxLength ? text : `${text.slice(0, maxLength - 1)}…`;
+  const short = text.length <= maxLength ? text : `${text.slice(0, maxLength - 1)}…`;
+  return short.replace(/\p{Surrogate}/gu, '\uFFFD');
 }
 
 function detail(typeName: string, value: object): { type_url: string; value: Buffer } {

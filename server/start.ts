@@ -15,8 +15,7 @@ import {
   type LearnerSupervisor,
   startLearner,
 } from '../src/learner/index.js';
-import { readModel } from '../src/onnx/index.js';
-import { findLinears, loadPackage, type Package } from '../src/package/index.js';
+import { findLinears, loadPackage, type Package, readDecoder } from '../src/package/index.js';
 import { openPolicy, type Policy, type PolicyVersion, type ThreadChoice } from '../src/policy/index.js';
 import { openReplayStore } from '../src/replay/index.js';
 import { type Adapter, openVersionLog, type Version, type VersionLog, zeroAdapter } from '../src/versions/index.js';
@@ -149,7 +148,7 @@ async function build(
 }
 
 async function openVersions(pkg: Package, settings: LearnerSettings, data: DataDirectory): Promise<VersionLog> {
-  const linears = findLinears(await readModel(pkg.modelPath));
+  const linears = findLinears(await readDecoder(pkg.modelPath));
   return openVersionLog({
     directory: data.versionsPath,
     packageDigest: pkg.digest,

@@ -1,8 +1,7 @@
 /** Hone's own policy worker as an engine that is measured. */
 
-import { readModel } from '../../src/onnx/index.js';
-import { findLinears, loadPackage } from '../../src/package/index.js';
-import { openPolicy, type Policy, type PolicyOptions, type SamplingSettings } from '../../src/policy/index.js';
+import { findLinears, loadPackage, readDecoder } from '../../src/package/index.js';
+import { openPolicy, type Policy, type SamplingSettings } from '../../src/policy/index.js';
 import { digestAdapter, zeroAdapter } from '../../src/versions/index.js';
 import { type Engine, runWhenDue } from './engine.js';
 
@@ -19,9 +18,9 @@ export interface PolicyTask {
 
 export async function openBenchPolicy(packageDirectory: string, task: PolicyTask): Promise<Policy> {
   const pkg = await loadPackage(packageDirectory);
-  const adapter = zeroAdapter(findLinears(await readModel(pkg.modelPath)), rank, scale);
+  const adapter = zeroAdapter(findLinears(await readDecoder(pkg.modelPath)), rank, scale);
   const version = { number: 0, adapterDigest: digestAdapter(adapter), adapter };
-  return openPolicy({ pkg, version, ...task } as PolicyOptions);
+  return openPolicy({ pkg, version, ...task });
 }
 
 /** The policy behind the interface that all engines share. */

@@ -2,8 +2,7 @@
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readModel } from '../../src/onnx/index.js';
-import { findLinears, loadPackage } from '../../src/package/index.js';
+import { findLinears, loadPackage, readDecoder } from '../../src/package/index.js';
 import { openPolicy, type Policy } from '../../src/policy/index.js';
 import { digestAdapter, zeroAdapter } from '../../src/versions/index.js';
 import type { CurvePoint } from './curve.js';
@@ -41,7 +40,7 @@ export async function writeCard(directory: string, options: CardOptions): Promis
 
 async function sample(directory: string, { posts, threads }: CardOptions): Promise<Sampled[]> {
   const pkg = await loadPackage(directory);
-  const adapter = zeroAdapter(findLinears(await readModel(pkg.modelPath)), 1, 1);
+  const adapter = zeroAdapter(findLinears(await readDecoder(pkg.modelPath)), 1, 1);
   const version = { number: 0, adapterDigest: digestAdapter(adapter), adapter };
   const policy = await openPolicy({ pkg, version, threads });
   const progress = createProgress('card', posts);

@@ -3,13 +3,14 @@
 import { join } from 'node:path';
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import { appendGradients, expandComposites } from '../autodiff/index.js';
-import { createSession, type Graph, probeShapes, readModel } from '../onnx/index.js';
+import { createSession, type Graph, probeShapes } from '../onnx/index.js';
 import {
   adapterInputA,
   adapterInputB,
   attachAdapters,
   decodeQuantizedProducts,
   findLinears,
+  readDecoder,
 } from '../package/index.js';
 import type { AdapterTarget } from '../versions/types.js';
 import { addCopgObjective, addRowLogprobs, linearForm, summarize } from './objective.js';
@@ -36,7 +37,7 @@ export const trainingProbeSizes = { B: [2, 3], T: [5, 7], N: [4, 6], R: [2, 3] }
  * @throws HoneError `MODEL_INVALID`, `OPERATOR_UNSUPPORTED`, `OPERATOR_NOT_DIFFERENTIABLE`
  */
 export async function createOnnxEngine(options: OnnxEngineOptions): Promise<OnnxEngine> {
-  const source = await readModel(join(options.packageDirectory, 'onnx', 'model.onnx'));
+  const source = await readDecoder(join(options.packageDirectory, 'onnx', 'model.onnx'));
   await using _decoded = await decodeQuantizedProducts(source);
   const { forward, backward, gradients, targets } = await deriveGraphs(source, options);
   const sessionOptions = { threads: options.threads, prepack: false };

@@ -44,7 +44,7 @@ export function checkInterface(graph: Graph, config: DecoderConfig, refuse: Refu
 
 /** Names that an interface of so many layers needs; the first few, as a number of layers may be nonsense. */
 function missingValues(graph: Graph, { layers }: DecoderConfig): string[] {
-  const missing = ['input_ids', 'attention_mask'].filter((name) => !graph.inputs.has(name));
+  const missing = ['input_ids', 'attention_mask', 'position_ids'].filter((name) => !graph.inputs.has(name));
   if (!graph.outputs.has('logits')) missing.push('logits');
   for (let layer = 0; layer < layers && missing.length <= 4; layer++) {
     for (const part of ['key', 'value']) {

@@ -11,6 +11,7 @@ import { checkAttention, checkInterface, checkWeights } from './decoder-checks.j
 import { checkExternalData } from './external-data.js';
 import { invalidPackage } from './files.js';
 import { findAttention } from './lowering.js';
+import { normalizeDecoder } from './normalize.js';
 import type { DecoderConfig } from './types.js';
 
 /** Where the decoder lies in a package. */
@@ -22,12 +23,18 @@ export const modelFile = 'onnx/model.onnx';
  * for a decoder in a form that Hone does not read; both name the file
  */
 export async function readDecoderFile(root: string, config: DecoderConfig): Promise<Graph> {
-  const graph = await decode(root);
-  await checkExternalData(root, graph);
+  const source = await decode(root);
+  await checkExternalData(root, source);
+  const graph = naming(root, () => normalizeDecoder(source));
   const refuse = (problem: string): HoneError => invalidPackage(root, modelFile, problem);
   checkInterface(graph, config, refuse);
   checkWeights(graph, config, refuse);
-  checkAttention(sites(root, graph), graph, config, refuse);
+  checkAttention(
+    naming(root, () => findAttention(graph)),
+    graph,
+    config,
+    refuse,
+  );
   await checkRunnable(root, graph);
   return graph;
 }
@@ -74,9 +81,10 @@ async function firstBytes(path: string): Promise<string | null> {
   }
 }
 
-function sites(root: string, graph: Graph): ReturnType<typeof findAttention> {
+/** Errors about the graph, with the file that it came from. */
+function naming<Result>(root: string, look: () => Result): Result {
   try {
-    return findAttention(graph);
+    return look();
   } catch (cause) {
     const { code, message } = HoneError.from(cause);
     throw new HoneError(code, `${join(root, modelFile)}: ${message}`, { cause });

@@ -8,6 +8,7 @@ export {
   findLinears,
   type LinearSite,
 } from './lowering.js';
+export { normalizeDecoder, readDecoder } from './normalize.js';
 export { type BlockFormat, blockSizes } from './quantization/blocks.js';
 export { type ComparedText, type Comparison, comparePackages } from './quantization/compare.js';
 export { decodeQuantizedProducts } from './quantization/decoded-weights.js';

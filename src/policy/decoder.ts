@@ -2,7 +2,8 @@
 
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import { HoneError } from '../errors.js';
-import { createSession, readModel } from '../onnx/index.js';
+import { createSession } from '../onnx/index.js';
+import { readDecoder } from '../package/index.js';
 import type { Adapter, AdapterTarget } from '../versions/types.js';
 import { newKeyValues, pastName } from './cached-attention.js';
 import { type DecodeGraph, toDecodeGraph } from './decode-graph.js';
@@ -48,7 +49,7 @@ type Feeds = Readonly<Record<string, Tensor>>;
 
 /** @throws HoneError `MODEL_INVALID`, `OPERATOR_UNSUPPORTED` */
 export async function createDecoder(options: DecoderOptions): Promise<Decoder> {
-  const source = await readModel(options.modelPath);
+  const source = await readDecoder(options.modelPath);
   const decode = toDecodeGraph(source, options.contextLength, options.adapters ?? true);
   const session = await createSession(decode.graph, { threads: options.threads, spin: options.spin });
   return new Decoder(session, decode);

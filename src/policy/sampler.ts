@@ -77,10 +77,11 @@ export class Sampler {
     if (!Number.isFinite(total)) {
       throw new HoneError('INTERNAL', 'the model gave logits that are not finite; its weights are damaged');
     }
-    const logTotal = maximum + Math.log(total);
+    // Kept apart from the maximum: beside a huge one it would be lost.
+    const logTotal = Math.log(total);
     if (this.#plain && temperature === 1) this.#draw(total);
     else this.#drawAdjusted(data, offset);
-    result.logprob = (data[offset + result.token] as number) - logTotal;
+    result.logprob = (data[offset + result.token] as number) - maximum - logTotal;
     result.top = topLogprobs === 0 ? [] : this.#topLogprobs(data, offset, topLogprobs, logTotal);
     this.#seen?.add(result.token);
     this.#counts?.set(result.token, (this.#counts.get(result.token) ?? 0) + 1);
@@ -205,7 +206,7 @@ export class Sampler {
     selection.select(data, offset, this.#size, count);
     return Array.from({ length: selection.length }, (_, i) => ({
       token: selection.indices[i] as number,
-      logprob: (selection.scores[i] as number) - logTotal,
+      logprob: (selection.scores[i] as number) - (selection.scores[0] as number) - logTotal,
     }));
   }
 }

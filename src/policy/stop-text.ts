@@ -6,7 +6,8 @@ export class StopText {
   #stopped = false;
 
   constructor(stops: readonly string[]) {
-    this.#stops = stops;
+    // Half a character never stands in text: it would only be found inside a whole one, and cut it.
+    this.#stops = stops.filter((stop) => !/\p{Surrogate}/u.test(stop));
   }
 
   /** Whether a stop string has appeared; nothing leaves after it. */

@@ -39,6 +39,7 @@ export function canFlatten(graph: Graph, sites: readonly AttentionSite[]): boole
       const output = node.outputs[0] as string;
       return turned.has(output) && (consumers.get(output) ?? []).every((reader) => attention.has(reader));
     }
+    if (node.op === 'Split') return numberAttribute(node, 'axis', 0) === -1;
     if (node.op === 'Slice') return graph.constantInts(node.inputs[3] ?? '')?.join() === '-1';
     return tokenwise.has(node.op) || (norms.has(node.op) && numberAttribute(node, 'axis', -1) === -1);
   };

@@ -128,6 +128,25 @@ describe('a request', () => {
     }
   });
 
+  it('is steered by its settings: bias forces and forbids tokens, and max_tokens and ignore_eos say where it ends', async () => {
+    const end = 256;
+    const tokens = async (more: object) => {
+      const { candidates } = await client.generate({ prompt: 'steer', seed: 3, maxTokens: 24, ...more });
+      return candidates[0] ?? { tokenIds: [], finishReason: 'missing', text: '' };
+    };
+    const forced = await tokens({ logitBias: { 65: 100 }, ignoreEos: true });
+    expect(forced.tokenIds).toEqual(new Array(24).fill(65));
+    const free = await tokens({ ignoreEos: true });
+    expect(free.tokenIds).toHaveLength(24);
+    const [first = 0] = free.tokenIds;
+    const banned = Object.fromEntries(Array.from({ length: 260 }, (_, i) => [i, i % 2 === first % 2 ? -100 : 0]));
+    const forbidden = await tokens({ logitBias: banned, ignoreEos: true });
+    expect(forbidden.tokenIds.filter((token) => token % 2 === first % 2)).toEqual([]);
+    const ended = await tokens({ logitBias: { [end]: 100 } });
+    expect(ended).toMatchObject({ tokenIds: [end], finishReason: 'stop', text: '' });
+    expect((await tokens({ logitBias: { [end]: 100 }, ignoreEos: true, maxTokens: 3 })).finishReason).toBe('length');
+  });
+
   it('is cut to the room that the model has', async () => {
     const { candidates, usage } = await client.generate({
       prompt: 'fill',
@@ -198,6 +217,9 @@ describe('bad input', () => {
       { messages: Array.from({ length: 20_000 }, () => ({ role: 'user' as const, content: '' })) },
     ],
     ['a field with a very long name', { prompt: 'a', metadata: { ['k'.repeat(1_000_000)]: 'v' } }],
+    ['a field whose name is cut inside a character', { prompt: 'a', metadata: { [`k${'👋'.repeat(1000)}`]: 'v' } }],
+    ['a field whose name ends there by a letter more', { prompt: 'a', metadata: { [`kk${'👋'.repeat(1000)}`]: 'v' } }],
+    ['half a character', { prompt: 'a', metadata: { '\uD800': 'v'.repeat(1000) } }],
   ] as const)('is told in few words of %s', async (_, request) => {
     await expect(client.generate(request)).rejects.toMatchObject({
       code: 'INVALID_REQUEST',

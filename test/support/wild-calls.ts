@@ -161,6 +161,9 @@ export const wildCall: fc.Arbitrary<WildCall> = fc.oneof(
   calls('AdminService', 'ResumeLearner', nothing),
 );
 
+/** A call that lasts longer never ends. */
+const longestCallMs = 15_000;
+
 /** Makes such calls. */
 export class WildClient {
   readonly #client: Client;
@@ -175,8 +178,8 @@ export class WildClient {
     const asIs = (bytes: Uint8Array): Buffer => Buffer.from(bytes);
     const deadline = deadlineMs === null ? {} : { deadline: Date.now() + deadlineMs };
     const call = this.#client.makeBidiStreamRequest(path, asIs, responseDeserialize, new Metadata(), deadline);
-    return new Promise((resolve) => {
-      const timers: NodeJS.Timeout[] = [];
+    return new Promise((resolve, reject) => {
+      const timers = [setTimeout(() => reject(new Error(`${path} does not end`)), longestCallMs)];
       let received = 0;
       call.on('data', () => {
         received += 1;

@@ -7,9 +7,9 @@ import { randomUUID } from 'node:crypto';
 import { copyFile, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join, resolve, sep } from 'node:path';
 import { HoneError } from '../../errors.js';
-import { readModel } from '../../onnx/index.js';
 import { fileExists } from '../files.js';
 import { loadPackage } from '../load.js';
+import { readDecoder } from '../normalize.js';
 import { findTargets } from './quantized-graph.js';
 import { type ModelOptions, writeQuantizedModel } from './write-model.js';
 
@@ -52,7 +52,7 @@ export async function quantizePackage(
   const to = resolve(output);
   const { digest } = await loadPackage(from);
   await checkOutput(from, to, options.force === true);
-  const graph = await readModel(join(from, modelFile));
+  const graph = await readDecoder(join(from, modelFile));
   const targets = findTargets(graph, options.head);
   const note: QuantizationNote = {
     formatVersion: 1,

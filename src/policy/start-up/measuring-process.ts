@@ -3,7 +3,7 @@
  * threads behind. It ends with its parent.
  */
 
-import { readModel } from '../../onnx/index.js';
+import { readDecoder } from '../../package/index.js';
 import { toDecodeGraph } from '../decode-graph.js';
 import { firstLayers } from './first-layers.js';
 import { climb, type ThreadMeasurement, type ThreadSetting } from './measurement.js';
@@ -39,7 +39,7 @@ process.once('message', (order: MeasuringOrder) => {
 async function measure(order: MeasuringOrder): Promise<ThreadMeasurement[]> {
   const startedAt = performance.now();
   const neighbour = order.neighbourThreads > 0 ? startNeighbour(order.neighbourThreads) : null;
-  const decode = toDecodeGraph(await readModel(order.modelPath), order.contextLength);
+  const decode = toDecodeGraph(await readDecoder(order.modelPath), order.contextLength);
   const graph = firstLayers(decode, surrogateBytes);
   await neighbour;
   const timed = async (settings: readonly ThreadSetting[]): Promise<ThreadMeasurement[]> => {

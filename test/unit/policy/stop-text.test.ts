@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { ByteLevelDecoder } from '../../../src/package/token-decoder.js';
 import { StopText } from '../../../src/policy/stop-text.js';
 
 describe('text with stop strings', () => {
@@ -27,6 +28,48 @@ describe('text with stop strings', () => {
         const cuts = ends.map((end) => fed.indexOf(end)).filter((at) => at >= 0);
         expect(out).toBe(cuts.length === 0 ? fed : fed.slice(0, Math.min(...cuts)));
       }),
+    );
+  });
+
+  test('of a byte-level decoder is never cut inside a character, nor shows a part of the stop that ends it', () => {
+    const utf8 = new TextEncoder();
+    const words = fc.array(fc.constantFrom('a', 'b', 'é', '日', '👋', '👍', '\n', 'ab', '👋👋', '\u{1F1E9}\u{1F1EA}'), {
+      maxLength: 14,
+    });
+    const written = fc.oneof(
+      words.map((parts) => parts.join('')).filter((stop) => stop !== ''),
+      fc.constantFrom('\uD83D', '\uDC4B', 'a\uD83D'),
+    );
+    const sizes = fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1, maxLength: 12 });
+    fc.assert(
+      fc.property(words, fc.array(written, { maxLength: 3 }), sizes, (parts, ends, lengths) => {
+        // A token is any few bytes: it ends inside characters, and holds ends and beginnings of stop strings.
+        const bytes = utf8.encode(parts.join(''));
+        const tokens: Uint8Array[] = [];
+        for (let at = 0, i = 0; at < bytes.length; i++) {
+          const length = lengths[i % lengths.length] as number;
+          tokens.push(bytes.subarray(at, at + length));
+          at += length;
+        }
+        const decoder = new ByteLevelDecoder(tokens);
+        const text = new StopText(ends);
+        let fed = '';
+        const pieces: string[] = [];
+        for (const token of tokens.keys()) {
+          const piece = decoder.push(token);
+          fed += piece;
+          pieces.push(text.push(piece));
+          if (text.stopped) break;
+        }
+        const rest = decoder.flush();
+        fed += rest;
+        pieces.push(text.push(rest) + text.flush());
+        for (const piece of pieces) expect(piece).not.toMatch(/\p{Surrogate}/u);
+        const possible = ends.filter((end) => !/\p{Surrogate}/u.test(end));
+        const cuts = possible.map((end) => fed.indexOf(end)).filter((at) => at >= 0);
+        expect(pieces.join('')).toBe(cuts.length === 0 ? fed : fed.slice(0, Math.min(...cuts)));
+      }),
+      { numRuns: 2000 },
     );
   });
 

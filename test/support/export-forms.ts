@@ -1,0 +1,157 @@
+/** The tiny decoder in the forms that other exporters give a decoder: rewritten graphs, the same or a known function. */
+
+import { float32Tensor, float32Values, type Graph, microsoft, type Node, type Tensor } from '../../src/onnx/index.js';
+
+export interface ExportForm {
+  readonly name: string;
+  readonly apply: (graph: Graph) => void;
+  /** Whether the linear layers are those of the tiny package. Default true. */
+  readonly sameLinears?: boolean;
+}
+
+const attentions = (graph: Graph): Node[] => graph.nodes.filter(({ op }) => op === 'GroupQueryAttention');
+
+/** Rotation inside the operator, as ONNX Runtime's own exporter writes it; such exports have no `position_ids`. */
+const rotateInside = (interleaved: boolean, positions: 'none' | 'input') => (graph: Graph) => {
+  const producers = graph.producers();
+  for (const node of attentions(graph)) {
+    const [query, key] = node.inputs.slice(0, 2).map((name) => producers.get(name) as Node) as [Node, Node];
+    const unrotated = [query, key].map(({ inputs }) => inputs[0] as string);
+    graph.removeNodes(new Set([query, key]));
+    const tables = ['rotary.cos', 'rotary.sin', ...(positions === 'input' ? ['position_ids'] : [])];
+    graph.replaceNode(node, [
+      {
+        ...node,
+        inputs: [...unrotated, ...node.inputs.slice(2), ...tables],
+        attributes: { ...node.attributes, do_rotary: { i: 1 }, rotary_interleaved: { i: interleaved ? 1 : 0 } },
+      },
+    ]);
+  }
+  if (positions === 'none') graph.inputs.delete('position_ids');
+};
+
+const values = (graph: Graph, name: string): [Float32Array, number, number] => {
+  const tensor = graph.initializers.get(name) as Tensor;
+  return [float32Values(tensor), tensor.dims[0] as number, tensor.dims[1] as number];
+};
+
+/** One product for query, key and value, which the operator splits. */
+function packProjections(graph: Graph): void {
+  for (const [layer, node] of attentions(graph).entries()) {
+    const producers = graph.producers();
+    const parts = node.inputs.slice(0, 3).map((name) => producers.get(name) as Node);
+    const weights = parts.map(({ inputs }) => values(graph, inputs[1] as string));
+    const rows = weights[0]?.[1] as number;
+    const width = weights.reduce((sum, [, , columns]) => sum + columns, 0);
+    const packed = new Float32Array(rows * width);
+    let from = 0;
+    for (const [data, , columns] of weights) {
+      for (let row = 0; row < rows; row++)
+        packed.set(data.subarray(row * columns, (row + 1) * columns), row * width + from);
+      from += columns;
+    }
+    const weight = `model.layers.${layer}.attn.qkv_proj.MatMul.weight`;
+    graph.initializers.set(weight, float32Tensor(packed, [rows, width]));
+    const product = graph.add('MatMul', [parts[0]?.inputs[0] as string, weight], {
+      name: `/model/layers.${layer}/attn/qkv_proj/MatMul`,
+    });
+    graph.replaceNode(node, [{ ...node, inputs: [product, '', '', ...node.inputs.slice(3)] }]);
+    graph.removeNodes(new Set(parts));
+  }
+}
+
+/** Weights that an exporter numbered; the nodes still tell the modules. */
+const anonymous = (style: (module: string) => string) => (graph: Graph) => {
+  let number = 100;
+  for (const node of [...graph.nodes]) {
+    const weight = node.inputs[1] ?? '';
+    if (node.op !== 'MatMul' || !weight.includes('.layers.')) continue;
+    const name = `onnx::MatMul_${number++}`;
+    graph.initializers.set(name, graph.initializers.get(weight) as Tensor);
+    graph.initializers.delete(weight);
+    const module = weight.slice(0, -'.weight'.length);
+    graph.replaceNode(node, [{ ...node, name: style(module), inputs: [node.inputs[0] as string, name] }]);
+  }
+};
+
+/** `/model/layers.0/self_attn/q_proj/MatMul`, as Optimum names nodes. */
+const optimumName = (module: string): string => `/${module.replace(/\.(?!\d)/g, '/')}/MatMul`;
+
+/** Sums and norms in one operator, whose sum is read further on. */
+function fuseNorms(graph: Graph): void {
+  for (const norm of graph.nodes.filter(({ op }) => op === 'SimplifiedLayerNormalization')) {
+    const sum = graph.producers().get(norm.inputs[0] as string);
+    if (sum?.op !== 'Add') continue;
+    graph.replaceNode(norm, [
+      {
+        ...norm,
+        op: 'SkipSimplifiedLayerNormalization',
+        domain: microsoft,
+        inputs: [...sum.inputs, norm.inputs[1] as string],
+        outputs: [norm.outputs[0] as string, '', '', sum.outputs[0] as string],
+        attributes: { epsilon: norm.attributes.epsilon as { f: number } },
+      },
+    ]);
+    graph.removeNodes(new Set([sum]));
+  }
+}
+
+/** A head of its own, [D, V]. */
+function untie(graph: Graph): void {
+  const head = graph.nodes.find(({ outputs }) => outputs[0] === 'logits') as Node;
+  const [data, rows, columns] = values(graph, 'model.embed_tokens.weight');
+  const transposed = Float32Array.from(data, (_, i) => data[(i % rows) * columns + Math.floor(i / rows)] as number);
+  graph.initializers.set('onnx::MatMul_999', float32Tensor(transposed, [columns, rows]));
+  graph.replaceNode(head, [{ ...head, inputs: [head.inputs[0] as string, 'onnx::MatMul_999'] }]);
+}
+
+/** Query, key and value with biases, as Qwen2 has them. */
+function addBiases(graph: Graph): void {
+  for (const node of graph.nodes.filter(({ inputs }) => /self_attn\.[qkv]_proj\.weight$/.test(inputs[1] ?? ''))) {
+    const weight = node.inputs[1] as string;
+    const width = graph.initializers.get(weight)?.dims[1] as number;
+    const bias = weight.replace(/weight$/, 'bias');
+    graph.initializers.set(
+      bias,
+      float32Tensor(
+        Float32Array.from({ length: width }, (_, i) => 0.1 * Math.sin(i)),
+        [width],
+      ),
+    );
+    const product = graph.freshName('product');
+    graph.replaceNode(node, [{ ...node, outputs: [product] }]);
+    graph.add('Add', [bias, product], { outputs: node.outputs });
+  }
+}
+
+export const exportForms: readonly ExportForm[] = [
+  { name: 'as the recipe writes it', apply: () => undefined },
+  { name: 'with rotation in the attention and no position_ids', apply: rotateInside(false, 'none') },
+  { name: 'with interleaved rotation in the attention', apply: rotateInside(true, 'none') },
+  { name: 'with rotation in the attention at given positions', apply: rotateInside(false, 'input') },
+  {
+    name: 'with packed query, key and value, rotated in the attention',
+    apply: (graph) => {
+      rotateInside(false, 'none')(graph);
+      packProjections(graph);
+    },
+    sameLinears: false,
+  },
+  { name: 'with numbered weights, in the style of Optimum', apply: anonymous(optimumName) },
+  {
+    name: "with numbered weights, in the style of ONNX Runtime's exporter",
+    apply: anonymous((module) => optimumName(module).replace('self_attn', 'attn')),
+  },
+  { name: 'with sums fused into norms', apply: fuseNorms },
+  { name: 'with a head of its own', apply: untie },
+  { name: 'with biases on query, key and value', apply: addBiases },
+  {
+    name: 'with all of that',
+    apply: (graph) => {
+      anonymous((module) => optimumName(module).replace('self_attn', 'attn'))(graph);
+      rotateInside(false, 'none')(graph);
+      fuseNorms(graph);
+      untie(graph);
+    },
+  },
+];

@@ -1,0 +1,189 @@
+/** Decoders as other exporters write them: decode and training variants compute what onnxruntime makes of the file. */
+
+import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Tensor } from 'onnxruntime-node';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { weightShapes } from '../../../models/recipe/decoder.js';
+import { writePackage } from '../../../models/recipe/package.js';
+import { createOnnxEngine } from '../../../src/learner/index.js';
+import {
+  createSession,
+  elementCount,
+  encodeModel,
+  float32Tensor,
+  type Graph,
+  readModel,
+} from '../../../src/onnx/index.js';
+import { findLinears, loadPackage, normalizeDecoder, type Package, readDecoder } from '../../../src/package/index.js';
+import { createDecoder } from '../../../src/policy/decoder.js';
+import { KvArena } from '../../../src/policy/kv-arena.js';
+import { KvCache } from '../../../src/policy/kv-cache.js';
+import { Random } from '../../../src/policy/random.js';
+import { type Adapter, zeroAdapter } from '../../../src/versions/index.js';
+import { exportForms } from '../../support/export-forms.js';
+import { largestDifference, logSoftmax, randomTokens } from '../policy/support.js';
+import { tinyDirectory } from './tiny.js';
+
+const scale = 2;
+const tokens = randomTokens(24, 4);
+let root: string;
+let baseModules: string[];
+
+/** Like the tiny package, with heads of 16: onnxruntime rotates no smaller ones inside attention. */
+const shape = {
+  layers: 2,
+  hiddenSize: 32,
+  heads: 4,
+  kvHeads: 2,
+  headSize: 16,
+  ffnSize: 48,
+  vocabularySize: 260,
+  contextLength: 128,
+  ropeTheta: 10_000,
+  rmsNormEpsilon: 1e-5,
+};
+let base: string;
+
+beforeAll(async () => {
+  root = await mkdtemp(join(tmpdir(), 'hone-forms-'));
+  base = join(root, 'base');
+  await cp(tinyDirectory, base, { recursive: true });
+  const random = new Random(5);
+  const weights = new Map(
+    [...weightShapes(shape)].map(([name, dims]) => {
+      const draw = () => (name.includes('norm') ? 0.5 + random.uniform() : 0.6 * (random.uniform() - 0.5));
+      return [name, float32Tensor(Float32Array.from({ length: elementCount(dims) }, draw), dims)] as const;
+    }),
+  );
+  await writePackage(base, { shape, weights, tokenizerFiles: {}, endTokenId: 256 });
+  baseModules = findLinears(await readModel(join(base, 'onnx/model.onnx'))).map(({ module }) => module);
+});
+afterAll(() => rm(root, { recursive: true, force: true }));
+
+async function packageIn(apply: (graph: Graph) => void): Promise<Package> {
+  const directory = await mkdtemp(join(root, 'form-'));
+  await cp(base, directory, { recursive: true });
+  const path = join(directory, 'onnx/model.onnx');
+  const graph = await readModel(path);
+  apply(graph);
+  graph.prune();
+  await writeFile(path, encodeModel(graph));
+  return loadPackage(directory);
+}
+
+/** Logits after each token, from the file as it is. */
+async function ownLogits({ modelPath, config }: Package, ids: readonly number[]): Promise<Float32Array[]> {
+  const graph = await readModel(modelPath);
+  const session = await createSession(graph, { threads: 1 });
+  const ints = (list: readonly number[]) => new Tensor('int64', BigInt64Array.from(list.map(BigInt)), [1, list.length]);
+  const empty = new Tensor('float32', new Float32Array(0), [1, config.kvHeads, 0, config.headSize]);
+  const all: Record<string, Tensor> = {
+    input_ids: ints(ids),
+    attention_mask: ints(ids.map(() => 1)),
+    position_ids: ints([...ids.keys()]),
+  };
+  const feeds = Object.fromEntries([...graph.inputs.keys()].map((name) => [name, all[name] ?? empty]));
+  const data = ((await session.run(feeds)).logits as Tensor).data as Float32Array;
+  await session.release();
+  const { vocabularySize } = config;
+  return ids.map((_, i) => data.slice(i * vocabularySize, (i + 1) * vocabularySize));
+}
+
+async function adapterOf({ modelPath }: Package, seed: number): Promise<Adapter> {
+  const adapter = zeroAdapter(findLinears(await readDecoder(modelPath)), 3, scale);
+  const random = new Random(seed);
+  if (seed === 0) return adapter;
+  for (const { data } of adapter.tensors.values()) {
+    for (let i = 0; i < data.length; i++) data[i] = 0.4 * (random.uniform() - 0.5);
+  }
+  return adapter;
+}
+
+/** Logits of the decode variant after each token: a prefill of five, then one by one. */
+async function decodeLogits(pkg: Package, adapter: Adapter): Promise<Float32Array[]> {
+  const { modelPath, config } = pkg;
+  const decoder = await createDecoder({
+    modelPath,
+    contextLength: config.contextLength,
+    threads: 1,
+    spin: false,
+  });
+  const feeds = decoder.feedsOf(adapter);
+  const cache = new KvCache(new KvArena(decoder.shape, config.contextLength));
+  const { prefix, logits } = await decoder.prefill(tokens.slice(0, 5), feeds);
+  const all = [logits.data.slice()];
+  cache.append(prefix);
+  for (const token of tokens.slice(5)) all.push((await decoder.step(cache, [token], feeds)).data.slice());
+  await decoder.close();
+  return all;
+}
+
+/** ln p of all tokens after the fifth, from the training variant. */
+async function trainedLogprob(pkg: Package, { rank, tensors }: Adapter): Promise<number> {
+  const engine = await createOnnxEngine({ packageDirectory: pkg.directory, rank, scale, threads: 1 });
+  const row = { promptTokens: tokens.slice(0, 5), completionTokens: tokens.slice(5) };
+  const [logprob] = await engine.logProbabilities([row], new Map(tensors));
+  await engine.close();
+  return logprob as number;
+}
+
+const summed = (logits: readonly Float32Array[]): number =>
+  tokens.slice(5).reduce((sum, token, i) => sum + (logSoftmax(logits[i] as Float32Array)[token] as number), 0);
+
+const likeliest = (logits: Float32Array): number => logits.indexOf(Math.max(...logits));
+
+describe.each(exportForms)('a decoder $name', ({ apply, sameLinears = true }) => {
+  test('decodes and trains as its own file computes', async () => {
+    const pkg = await packageIn(apply);
+    const zero = await adapterOf(pkg, 0);
+    const own = (await ownLogits(pkg, tokens)).slice(4);
+    const decoded = await decodeLogits(pkg, zero);
+    for (const [i, logits] of decoded.entries()) {
+      expect(largestDifference(logits, own[i] as Float32Array)).toBeLessThan(1e-5);
+      expect(likeliest(logits)).toBe(likeliest(own[i] as Float32Array));
+    }
+    expect(Math.abs((await trainedLogprob(pkg, zero)) - summed(own))).toBeLessThan(1e-4);
+  });
+
+  test('takes adapters: named after the modules of the checkpoint, with one effect in both variants', async () => {
+    const pkg = await packageIn(apply);
+    const adapter = await adapterOf(pkg, 7);
+    const modules = [...adapter.tensors.keys()]
+      .filter((name) => name.endsWith('.lora_A'))
+      .map((name) => name.slice(0, -7));
+    if (sameLinears) expect(modules).toEqual(baseModules);
+    else expect(modules).toContain('model.layers.1.self_attn.qkv_proj');
+    const decoded = await decodeLogits(pkg, adapter);
+    const plain = await decodeLogits(pkg, await adapterOf(pkg, 0));
+    expect(largestDifference(decoded[0] as Float32Array, plain[0] as Float32Array)).toBeGreaterThan(1e-3);
+    expect(Math.abs((await trainedLogprob(pkg, adapter)) - summed(decoded))).toBeLessThan(1e-4);
+  });
+});
+
+describe('what has no normal form', () => {
+  const editAttention = (change: (inputs: string[]) => string[], graph: Graph) => {
+    graph.nodes = graph.nodes.map((node) =>
+      node.op === 'GroupQueryAttention'
+        ? { ...node, inputs: change([...node.inputs]), attributes: { ...node.attributes, do_rotary: { i: 1 } } }
+        : node,
+    );
+  };
+  test.each([
+    [
+      'a mask of its own',
+      (inputs: string[]) => [...inputs, 'rotary.cos', 'rotary.sin', '', 'attention_mask'],
+      /input 10/,
+    ],
+    [
+      'rotary tables that are computed',
+      (inputs: string[]) => [...inputs, inputs[0], inputs[0]] as string[],
+      /constant tables/,
+    ],
+  ])('is refused by name: %s', async (_, change, words) => {
+    const graph = await readModel(join(tinyDirectory, 'onnx/model.onnx'));
+    editAttention(change, graph);
+    expect(() => normalizeDecoder(graph)).toThrowError(words);
+  });
+});
