@@ -88,7 +88,7 @@ async function build(
     log.warn({ code }, message);
     events.publish({ type: 'version_rejected', detail: `${code}: ${message}` });
   }
-  const metrics = options.metrics === null ? null : createServerMetrics();
+  const metrics = options.metrics === null ? null : createServerMetrics(options.metrics);
   const policy = await openLivePolicy(pkg, versions, options, choice, events, onFatal, metrics);
   endings.push(() => policy.close());
   const learner = options.learner ? startLearnerFor(pkg, versions, data, settings) : null;
@@ -109,18 +109,9 @@ async function build(
   endings.push(() => page?.close());
   endings.push(() => agent.close());
   logEvents(agent, log);
-  if (options.metrics !== null && metrics !== null) {
-    page = await metrics.open(options.metrics, {
-      agent,
-      policy,
-      replay,
-      threads: { policy: choice.threads, learner: options.learner ? settings.threads : 0 },
-      report: (err) => log.error({ err }, 'metrics failed'),
-    });
-    if (page === null) {
-      const { host, port } = options.metrics;
-      log.warn(`no metrics: another program listens on ${host}:${port}; choose a port with --metrics-port`);
-    }
+  if (metrics !== null) {
+    const threads = { policy: choice.threads, learner: options.learner ? settings.threads : 0 };
+    page = await metrics.open({ agent, policy, replay, threads, log });
   }
   const door = await openDoor({
     agent,

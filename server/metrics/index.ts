@@ -1,5 +1,6 @@
 /** Metrics as the composition root uses them: what counts goes into the parts, the page is opened once they are there. */
 
+import type { Logger } from 'pino';
 import type { Agent, Meter } from '../../src/agent/index.js';
 import { HoneError } from '../../src/errors.js';
 import type { PolicyObserver } from '../../src/policy/index.js';
@@ -18,39 +19,40 @@ export interface ServerMetrics {
   /** The inference worker crashed. */
   workerRestarted(): void;
   /**
-   * Serves the page. `null` where the port that nobody asked for is taken.
+   * Serves the page. `null`, with a warning, where the port that nobody asked for is taken.
    * @throws HoneError `INVALID_OPTIONS` where the address cannot be listened on
    */
-  open(options: MetricsOptions, sources: MetricsSources): Promise<MetricsListener | null>;
+  open(sources: MetricsSources): Promise<MetricsListener | null>;
 }
 
 export interface MetricsSources extends FigureSources {
   readonly agent: Agent;
-  /** Told of pages that could not be made, and of events that are no longer counted. */
-  readonly report: (error: HoneError) => void;
+  readonly log: Pick<Logger, 'warn' | 'error'>;
 }
 
-export function createServerMetrics(): ServerMetrics {
+export function createServerMetrics(options: MetricsOptions): ServerMetrics {
   const metrics = new Metrics();
   return {
     meter: createMeter(metrics),
     observer: createPolicyObserver(metrics),
     workerRestarted: () => metrics.add('hone_inference_worker_restarts_total', 1),
-    async open(options, sources) {
+    async open(sources) {
+      const { agent, log } = sources;
+      const report = (err: HoneError): void => log.error({ err }, 'metrics failed');
       const figures = new Figures(metrics, sources);
       const page = async () => {
         await figures.refresh();
         return metrics.text();
       };
       try {
-        const { contentType } = metrics;
-        const listener = await openMetricsListener({ ...options, contentType, page, report: sources.report });
-        void countFrom(metrics, sources);
+        const listener = await openMetricsListener({ ...options, contentType: metrics.contentType, page, report });
+        void countFrom(metrics, agent, report);
         return listener;
       } catch (thrown) {
         const error = HoneError.from(thrown);
-        if (!options.required && isTaken(error.cause)) return null;
-        throw error;
+        if (options.required || !isTaken(error.cause)) throw error;
+        log.warn(`no metrics: another program listens on ${options.host}:${options.port}; choose a --metrics-port`);
+        return null;
       }
     },
   };
@@ -60,7 +62,7 @@ function isTaken(cause: unknown): boolean {
   return (cause as NodeJS.ErrnoException | undefined)?.code === 'EADDRINUSE';
 }
 
-async function countFrom(metrics: Metrics, { agent, report }: MetricsSources): Promise<void> {
+async function countFrom(metrics: Metrics, agent: Agent, report: (error: HoneError) => void): Promise<void> {
   try {
     for await (const events of agent.watchEvents({ types: countedEvents })) countEvents(metrics, events);
   } catch (thrown) {

@@ -1,5 +1,7 @@
 /** The page of metrics of a real server under load: its format, and its figures beside what the client saw. */
 
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { HoneClient } from '../../client/index.js';
 import { metricTable } from '../../server/metrics/table.js';
@@ -74,7 +76,8 @@ describe('the page of metrics', () => {
     expect(page.get('hone_cached_prompt_tokens_total')).toBe(seen.cachedTokens);
     expect(page.get('hone_time_to_first_token_seconds_count')).toBe(seen.requests);
     expect(page.get('hone_queue_wait_seconds_count')).toBe(seen.requests);
-    expect(page.get('hone_time_per_output_token_seconds_count')).toBe(seen.candidates);
+    // Where a busy machine brings all tokens of a candidate at once, there is no time between them.
+    expect(page.get('hone_time_per_output_token_seconds_count')).toBeLessThanOrEqual(seen.candidates);
     expect(page.get('hone_request_duration_seconds_count', { outcome: 'ok' })).toBe(seen.requests);
     expect(page.get('hone_prefill_tokens_sum')).toBe(seen.promptTokens - seen.cachedTokens);
     expect(page.get('hone_running_sequences')).toBe(0);
@@ -185,6 +188,12 @@ describe('the page of metrics', () => {
 });
 
 describe('the address of the metrics', () => {
+  it('is written down for tools on this machine', () => {
+    const record = JSON.parse(readFileSync(join(server.ready.data, 'server.json'), 'utf8')) as { metrics: string };
+    expect(record.metrics).toBe(url);
+    expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/metrics$/);
+  });
+
   it('is an error when its port was asked for and is taken', async () => {
     const port = new URL(url).port;
     const { code, output } = await runServer({ args: ['--metrics-port', port] });

@@ -14,6 +14,7 @@ const schema = z.object({
       spin: z.boolean(),
       oneRowMs: z.number().positive(),
       eightRowsMs: z.number().positive(),
+      neighbourShare: z.number().nonnegative(),
     }),
   ),
 });

@@ -36,7 +36,7 @@ export interface ThreadChoice extends ThreadSetting {
   readonly tookMs: number;
 }
 
-/** No further number of threads is tried after so long. */
+/** After so long no further number of threads is tried. */
 const enoughMs = 1000;
 
 /** Never rejects: a server that cannot measure serves on one thread. */
@@ -93,6 +93,6 @@ function runMeasurement(order: MeasuringOrder, maxMs: number): Promise<readonly 
     };
     child.once('error', ended);
     child.once('exit', ended);
-    child.send(order);
+    child.send(order, () => undefined);
   });
 }

@@ -2,7 +2,8 @@
  * Which numbers of threads are tried, and which of them is taken: the measurement itself is handed in.
  *
  * The figure of merit is the geometric mean of a step of one row and a step of eight: one person's wait and a crowd's
- * throughput count alike.
+ * throughput count alike. The learner counts too: threads that spin hardly notice a neighbour of the lowest priority, but
+ * leave it nothing, and a server that is always busy would never learn.
  */
 
 /** A way to run the decoder. */
@@ -12,10 +13,16 @@ export interface ThreadSetting {
   readonly spin: boolean;
 }
 
-/** What a step took with a setting, milliseconds. */
-export interface ThreadMeasurement extends ThreadSetting {
+/** What a step took, milliseconds. */
+export interface StepTimes {
   readonly oneRowMs: number;
   readonly eightRowsMs: number;
+}
+
+/** What was measured with a setting. */
+export interface ThreadMeasurement extends ThreadSetting, StepTimes {
+  /** Work that the neighbour got done meanwhile, as a share of what it did beside the first setting; 1 without one. */
+  readonly neighbourShare: number;
 }
 
 /** What is left to choose: `undefined` is open. */
@@ -26,6 +33,8 @@ export interface ThreadWishes {
 
 /** A further thread must bring this much, or the core is better left to others. */
 const worthwhile = 1.05;
+/** A setting that leaves the neighbour less than this is not taken. */
+const leastShare = 0.5;
 /** Counts above this that are tried: neighbours in a row differ too little to tell apart. */
 const tried = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128];
 
@@ -42,19 +51,19 @@ export function settingsToTry(cores: number, { threads, spin }: ThreadWishes): T
 
 /**
  * Measures setting after setting, fewest threads first, until two numbers of threads in a row bring nothing or the time
- * is over.
+ * is over; two are always measured.
  * @param measure of the settings of one number of threads
  */
-export async function climb(
+export async function climb<Measured extends StepTimes>(
   settings: readonly (readonly ThreadSetting[])[],
-  measure: (settings: readonly ThreadSetting[]) => Promise<ThreadMeasurement[]>,
+  measure: (settings: readonly ThreadSetting[]) => Promise<Measured[]>,
   isTimeOver: () => boolean,
-): Promise<ThreadMeasurement[]> {
-  const measured: ThreadMeasurement[] = [];
+): Promise<Measured[]> {
+  const measured: Measured[] = [];
   let best = Number.POSITIVE_INFINITY;
   let inVain = 0;
-  for (const ofOneCount of settings) {
-    if (measured.length > 0 && (inVain === 2 || isTimeOver())) break;
+  for (const [index, ofOneCount] of settings.entries()) {
+    if (inVain === 2 || (index >= 2 && isTimeOver())) break;
     const now = await measure(ofOneCount);
     measured.push(...now);
     const cost = Math.min(...now.map(costOf));
@@ -64,13 +73,17 @@ export async function climb(
   return measured;
 }
 
-/** The first (so with the fewest threads) that is nearly as fast as the fastest. */
+/**
+ * The first (so with the fewest threads) that is nearly as fast as the fastest, of those that leave the neighbour its
+ * share; the first of all does by definition.
+ */
 export function choose(measured: readonly ThreadMeasurement[]): ThreadSetting | undefined {
-  const best = Math.min(...measured.map(costOf));
-  const found = measured.find((one) => costOf(one) <= best * worthwhile);
+  const fair = measured.filter(({ neighbourShare }) => neighbourShare >= leastShare);
+  const best = Math.min(...fair.map(costOf));
+  const found = fair.find((one) => costOf(one) <= best * worthwhile);
   return found === undefined ? undefined : { threads: found.threads, spin: found.spin };
 }
 
-function costOf({ oneRowMs, eightRowsMs }: ThreadMeasurement): number {
+function costOf({ oneRowMs, eightRowsMs }: StepTimes): number {
   return Math.sqrt(oneRowMs * eightRowsMs);
 }

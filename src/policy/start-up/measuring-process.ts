@@ -7,7 +7,7 @@ import { readDecoder } from '../../package/index.js';
 import { toDecodeGraph } from '../decode-graph.js';
 import { firstLayers } from './first-layers.js';
 import { climb, type ThreadMeasurement, type ThreadSetting } from './measurement.js';
-import { startNeighbour } from './neighbour.js';
+import { type Interval, type Neighbour, startNeighbour } from './neighbour.js';
 import { createStepTimer, type StepTimer } from './step-timer.js';
 
 /** What is measured. */
@@ -17,7 +17,7 @@ export interface MeasuringOrder {
   readonly settings: readonly (readonly ThreadSetting[])[];
   /** Busy threads beside; 0: none. */
   readonly neighbourThreads: number;
-  /** No further number of threads is tried after so long. */
+  /** After so long no further number of threads is tried, but always two. */
   readonly enoughMs: number;
 }
 
@@ -36,32 +36,49 @@ process.once('message', (order: MeasuringOrder) => {
   );
 });
 
-async function measure(order: MeasuringOrder): Promise<ThreadMeasurement[]> {
-  const startedAt = performance.now();
-  const neighbour = order.neighbourThreads > 0 ? startNeighbour(order.neighbourThreads) : null;
-  const decode = toDecodeGraph(await readDecoder(order.modelPath), order.contextLength);
+async function measure({ modelPath, contextLength, settings, neighbourThreads, enoughMs }: MeasuringOrder) {
+  const starting = neighbourThreads > 0 ? startNeighbour(neighbourThreads) : null;
+  const decode = toDecodeGraph(await readDecoder(modelPath), contextLength);
   const graph = firstLayers(decode, surrogateBytes);
-  await neighbour;
-  const timed = async (settings: readonly ThreadSetting[]): Promise<ThreadMeasurement[]> => {
-    const timers = await Promise.all(settings.map((setting) => createStepTimer(graph, setting)));
-    const measured = await alternate(timers);
+  const neighbour = await starting;
+  const timed = async (ofOneCount: readonly ThreadSetting[]): Promise<Timed[]> => {
+    const timers = await Promise.all(ofOneCount.map((setting) => createStepTimer(graph, setting)));
+    const figures = await alternate(timers);
     await Promise.all(timers.map((timer) => timer.close()));
-    return settings.map((setting, i) => ({ ...setting, ...(measured[i] as (typeof measured)[number]) }));
+    return ofOneCount.map((setting, i) => ({ ...setting, ...(figures[i] as (typeof figures)[number]) }));
   };
-  const measured = await climb(order.settings, timed, () => performance.now() - startedAt > order.enoughMs);
-  await (await neighbour)?.end();
-  return measured;
+  const startedAt = performance.now();
+  const measured = await climb(settings, timed, () => performance.now() - startedAt > enoughMs);
+  const shared = await withShares(measured, neighbour);
+  await neighbour?.end();
+  return shared;
 }
 
-/** The best stretch of each, measured in turns. */
-async function alternate(timers: readonly StepTimer[]): Promise<{ oneRowMs: number; eightRowsMs: number }[]> {
-  const best = timers.map(() => ({ oneRowMs: Number.POSITIVE_INFINITY, eightRowsMs: Number.POSITIVE_INFINITY }));
+type Timed = Omit<ThreadMeasurement, 'neighbourShare'> & { readonly intervals: readonly Interval[] };
+
+/** The best stretch of each timer, measured in turns. */
+async function alternate(timers: readonly StepTimer[]): Promise<Omit<Timed, keyof ThreadSetting>[]> {
+  const all = timers.map(() => ({ one: [] as number[], eight: [] as number[], intervals: [] as Interval[] }));
   for (let stretch = 0; stretch < stretches; stretch++) {
     for (const [i, timer] of timers.entries()) {
-      const figures = best[i] as (typeof best)[number];
-      figures.oneRowMs = Math.min(figures.oneRowMs, await timer.time(1, stretchMs));
-      figures.eightRowsMs = Math.min(figures.eightRowsMs, await timer.time(8, stretchMs));
+      const { one, eight, intervals } = all[i] as (typeof all)[number];
+      const from = performance.timeOrigin + performance.now();
+      one.push(await timer.time(1, stretchMs));
+      eight.push(await timer.time(8, stretchMs));
+      intervals.push({ from, to: performance.timeOrigin + performance.now() });
     }
   }
-  return best;
+  return all.map(({ one, eight, intervals }) => {
+    return { oneRowMs: Math.min(...one), eightRowsMs: Math.min(...eight), intervals };
+  });
+}
+
+/** What the neighbour got done beside each, beside the first being all that it can get. */
+async function withShares(measured: readonly Timed[], neighbour: Neighbour | null): Promise<ThreadMeasurement[]> {
+  const shares: number[] = [];
+  for (const { intervals } of measured) shares.push((await neighbour?.pace(intervals)) ?? 0);
+  const usual = shares[0] ?? 0;
+  return measured.map(({ intervals: _, ...figures }, i) => {
+    return { ...figures, neighbourShare: usual === 0 ? 1 : (shares[i] as number) / usual };
+  });
 }

@@ -34,10 +34,14 @@ describe('the measurement at start', () => {
       [2, false],
       [2, true],
     ]);
-    for (const { oneRowMs, eightRowsMs } of choice.measured) {
+    for (const { oneRowMs, eightRowsMs, neighbourShare } of choice.measured) {
+      expect(neighbourShare).toBeGreaterThanOrEqual(0);
       expect(oneRowMs).toBeGreaterThan(0);
       expect(eightRowsMs).toBeGreaterThan(0);
     }
+    // The others are compared with the first, beside which the neighbour has done something.
+    expect(choice.measured[0]?.neighbourShare).toBe(1);
+    expect(new Set(choice.measured.map(({ neighbourShare }) => neighbourShare)).size).toBeGreaterThan(1);
     expect(choice.measured).toContainEqual(expect.objectContaining({ threads: choice.threads, spin: choice.spin }));
     expect(choice.tookMs).toBeGreaterThan(0);
   });
@@ -64,7 +68,10 @@ describe('the measurement at start', () => {
     await choosing({ threads: 2 });
     const kept = JSON.parse(readFileSync(path, 'utf8')) as { key: Record<string, unknown>; measured: object[] };
     // Figures that a measurement would not give, so that they are told from new ones.
-    const marked = { ...kept, measured: [{ threads: 2, spin: true, oneRowMs: 1e-6, eightRowsMs: 1e-6 }] };
+    const marked = {
+      ...kept,
+      measured: [{ threads: 2, spin: true, oneRowMs: 1e-6, eightRowsMs: 1e-6, neighbourShare: 1 }],
+    };
     writeFileSync(path, JSON.stringify(marked));
     expect(await choosing({ threads: 2 })).toMatchObject({ source: 'kept', spin: true });
     for (const name of Object.keys(kept.key)) {

@@ -12,8 +12,8 @@ const names = (settings: readonly ThreadSetting[]) =>
   settings.map(({ threads, spin }) => `${threads}${spin ? '*' : ''}`);
 
 /** Both figures alike. */
-function took(threads: number, ms: number, spin = false): ThreadMeasurement {
-  return { threads, spin, oneRowMs: ms, eightRowsMs: ms };
+function took(threads: number, ms: number, spin = false, neighbourShare = 1): ThreadMeasurement {
+  return { threads, spin, oneRowMs: ms, eightRowsMs: ms, neighbourShare };
 }
 
 describe('what is tried', () => {
@@ -56,8 +56,8 @@ describe('the climb', () => {
     expect(measured.map(({ threads }) => threads)).toEqual([1, 2, 3, 4, 6, 8]);
   });
 
-  it('ends when the time is over, with at least one measurement', async () => {
-    expect(await climb(eight, at({ 1: 10 }), () => true)).toEqual([took(1, 10)]);
+  it('ends when the time is over, but has something to choose from', async () => {
+    expect(await climb(eight, at({ 1: 10, 2: 6 }), () => true)).toEqual([took(1, 10), took(2, 6)]);
   });
 });
 
@@ -72,10 +72,15 @@ describe('the choice', () => {
   });
 
   it('weighs one row as much as eight', () => {
-    const slowAlone = { threads: 1, spin: false, oneRowMs: 2, eightRowsMs: 4 };
-    const slowInCrowd = { threads: 2, spin: false, oneRowMs: 1, eightRowsMs: 4 };
+    const slowAlone = { threads: 1, spin: false, oneRowMs: 2, eightRowsMs: 4, neighbourShare: 1 };
+    const slowInCrowd = { threads: 2, spin: false, oneRowMs: 1, eightRowsMs: 4, neighbourShare: 1 };
     expect(choose([slowAlone, slowInCrowd])?.threads).toBe(2);
     expect(choose([slowAlone, { ...slowInCrowd, eightRowsMs: 9 }])?.threads).toBe(1);
+  });
+
+  it('leaves the neighbour at least half of what it gets beside one thread', () => {
+    expect(choose([took(1, 10), took(2, 6, false, 0.6), took(2, 3, true, 0.1)])).toEqual({ threads: 2, spin: false });
+    expect(choose([took(1, 10), took(2, 3, true, 0.4)])).toEqual({ threads: 1, spin: false });
   });
 
   it('is open where nothing was measured', () => {

@@ -2,6 +2,7 @@
 
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+import pino from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createServerMetrics, type MetricsListener, type MetricsSources } from '../../../server/metrics/index.js';
 import type { MetricsOptions } from '../../../server/options.js';
@@ -55,14 +56,12 @@ function sources(
     policy: { stats: ask.policy ?? (async () => stats) },
     replay: { stats: ask.replay ?? (async () => stored) },
     threads: { policy: 2, learner: 1 },
-    report: (error) => {
-      throw error;
-    },
+    log: pino({ level: 'silent' }),
   };
 }
 
 async function open(options: MetricsOptions, parts: MetricsSources): Promise<string> {
-  listener = await createServerMetrics().open(options, parts);
+  listener = await createServerMetrics(options).open(parts);
   return listener?.url ?? '';
 }
 
@@ -140,8 +139,8 @@ describe('the listener', () => {
     await once(other, 'listening');
     const { port } = other.address() as { port: number };
     const taken = { ...loopback, port };
-    expect(await createServerMetrics().open({ ...taken, required: false }, sources())).toBeNull();
-    await expect(createServerMetrics().open(taken, sources())).rejects.toMatchObject({ code: 'INVALID_OPTIONS' });
+    expect(await createServerMetrics({ ...taken, required: false }).open(sources())).toBeNull();
+    await expect(createServerMetrics(taken).open(sources())).rejects.toMatchObject({ code: 'INVALID_OPTIONS' });
     other.close();
   });
 
