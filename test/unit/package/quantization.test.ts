@@ -267,8 +267,11 @@ describe('the product of a quantiser that writes zero points', () => {
       domain: 'com.microsoft',
       attributes: { ...attributes, accuracy_level: { i: 1 } },
     });
+    // A weight that is joined from several when the graph is loaded.
+    graph.add('MatMulNBits', ['x', graph.add('Concat', ['w', 'w']), 's'], { domain: 'com.microsoft', attributes });
     useIntegerProducts(graph);
-    expect(graph.nodes.map((node) => node.attributes.accuracy_level)).toEqual([{ i: 4 }, { i: 1 }]);
+    const levels = graph.nodes.flatMap(({ op, attributes: of }) => (op === 'MatMulNBits' ? [of.accuracy_level] : []));
+    expect(levels).toEqual([{ i: 4 }, { i: 1 }, { i: 4 }]);
   });
 });
 
