@@ -27,7 +27,11 @@ export function feedbackHandlers(agent: Agent, report: ReportError): FeedbackSer
     }),
     StreamFeedback: (call: ServerDuplexStream<StreamFeedbackRequest__Output, StreamFeedbackResponse>) => {
       const signal = callSignal(call);
-      acknowledge(agent, call, signal).then(
+      // What fails ends the call at once, though the caller may have nothing more to say.
+      const done = new Promise<void>((resolve, reject) => {
+        acknowledge(agent, call, signal, reject).then(resolve, reject);
+      });
+      done.then(
         () => call.end(),
         // A caller that goes away breaks reading, writing or waiting, each with an error of its own.
         (thrown: unknown) =>
@@ -41,6 +45,7 @@ async function acknowledge(
   agent: Agent,
   call: ServerDuplexStream<StreamFeedbackRequest__Output, StreamFeedbackResponse>,
   signal: AbortSignal,
+  onFailure: (thrown: unknown) => void,
 ): Promise<void> {
   const inFlight: Promise<void>[] = [];
   let position = 0;
@@ -55,7 +60,7 @@ async function acknowledge(
     previous = Promise.all([results, previous]).then(([scored]) =>
       write(call, { outcomes: scored.map((result, index) => toOutcome(result, from + index)) }, signal),
     );
-    previous.catch(() => undefined);
+    previous.catch(onFailure);
     inFlight.push(previous);
     if (inFlight.length >= maxMessagesInFlight) await inFlight.shift();
   }

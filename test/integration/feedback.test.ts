@@ -1,7 +1,11 @@
 /** Feedback over the wire. */
 
+import { once } from 'node:events';
+import { Client, credentials, status } from '@grpc/grpc-js';
+import type { MethodDefinition } from '@grpc/proto-loader';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { HoneClient } from '../../client/index.js';
+import { serviceDefinition } from '../../server/grpc/contract.js';
 import { startServer, type TestServer } from '../support/server.js';
 
 let server: TestServer;
@@ -98,5 +102,17 @@ describe('a stream of feedback', () => {
     const good = await stream.send({ generationId, score: 1 });
     await stream.close();
     expect([bad.status, good.status]).toEqual(['refused', 'stored']);
+  });
+
+  it('ends at a message that is refused as a whole, though the caller leaves the stream open', async () => {
+    const raw = new Client(server.ready.address, credentials.createInsecure());
+    const { path, requestSerialize, responseDeserialize } = serviceDefinition('FeedbackService')
+      .StreamFeedback as MethodDefinition<object, object>;
+    const call = raw.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
+    call.on('data', () => undefined);
+    call.write({ items: [] });
+    const [error] = await once(call, 'error');
+    expect(error).toMatchObject({ code: status.INVALID_ARGUMENT });
+    raw.close();
   });
 });
