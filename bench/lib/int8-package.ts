@@ -16,8 +16,8 @@ export async function makeInt8Package({ name, directory }: BenchModel): Promise<
   const output = join(folder, `${name}-int8`);
   say(`${name}: quantising to int8 ...`);
   const command = fileURLToPath(new URL('../../client/cli/main.js', import.meta.url));
-  const args = ['quantize', directory, '--output', output, '--bits', '8', '--force', '--json'];
-  const child = spawn(process.execPath, [command, ...args], { stdio: ['ignore', 2, 2] });
+  const args = ['quantize', directory, '--output', output, '--bits', '8', '--force'];
+  const child = spawn(process.execPath, [command, ...args], { stdio: ['ignore', 'ignore', 2] });
   const [code] = (await once(child, 'exit')) as [number | null];
   if (code === 0) return output;
   say(`${name}: no int8 package: hone quantize says why above`);
