@@ -1,6 +1,6 @@
 /**
  * What the door costs: eight greedy streams from a client process through gRPC to `hone serve`, against the same eight
- * requests on the policy alone, with the same threads and an adapter fed in both; and how long a health check takes
+ * requests on the policy alone, with the same threads and without adapters in both; and how long a health check takes
  * while eight streams decode, against the idle server. Both pairs take turns, medians count.
  */
 
@@ -36,7 +36,7 @@ export async function benchServe(models: readonly BenchModel[], options: BenchOp
   const figures: Record<string, Figures> = {};
   for (const model of models) figures[model.name] = await measureModel(model, options, sizes);
   return {
-    title: `serve, ${streams} greedy streams of ${sizes.maxTokens} tokens, an adapter fed, learner off`,
+    title: `serve, ${streams} greedy streams of ${sizes.maxTokens} tokens, without adapters, learner off`,
     limits: {},
     models: figures,
     general: { streams, unary_call: 'grpc.health.v1.Health/Check', unary_calls: sizes.rounds * sizes.calls },
@@ -55,7 +55,7 @@ async function measureModel(model: BenchModel, options: BenchOptions, sizes: Siz
   await using resources = new AsyncDisposableResources();
   const server = await startBenchServer(model.directory, ['--learner', 'off', ...flags]);
   resources.add(() => server.stop());
-  const engine = await openOwnEngine(model.directory, { ...settingsOf(server), adapters: true });
+  const engine = await openOwnEngine(model.directory, { ...settingsOf(server), adapters: false });
   resources.add(() => engine.close());
   const streaming = await startClientProcess(server.address);
   resources.add(() => streaming.close());

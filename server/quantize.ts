@@ -10,6 +10,7 @@ import {
   type ComparedText,
   type Comparison,
   comparePackages,
+  defaultBlockSizes,
   loadPackage,
   type Package,
   quantizePackage,
@@ -18,7 +19,10 @@ import {
 /** Text to measure on: a document, or what a user asks (through the chat template) and a good answer, which alone counts. */
 export type MeasuredText = { readonly text: string } | { readonly prompt: string; readonly completion: string };
 
-export interface QuantizeRequest extends BlockFormat {
+export interface QuantizeRequest {
+  readonly bits: BlockFormat['bits'];
+  /** Default: the one for these bits. */
+  readonly blockSize: BlockFormat['blockSize'] | undefined;
   /** Folder of the float32 package. */
   readonly source: string;
   /** The new folder. */
@@ -48,7 +52,8 @@ export interface QuantizeReport {
  * @throws HoneError as `quantizePackage` and `loadPackage`; `INVALID_OPTIONS` when the texts hold nothing to predict
  */
 export async function quantize(request: QuantizeRequest): Promise<QuantizeReport> {
-  const { source, output, bits, blockSize, head, force, texts, signal, onProgress } = request;
+  const { source, output, bits, head, force, texts, signal, onProgress } = request;
+  const blockSize = request.blockSize ?? defaultBlockSizes[bits];
   const before = await loadPackage(source);
   // Encoded first: text that cannot be measured on is refused before anything is written.
   const compared = texts

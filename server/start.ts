@@ -16,7 +16,13 @@ import {
   startLearner,
 } from '../src/learner/index.js';
 import { findLinears, loadPackage, type Package, readDecoder } from '../src/package/index.js';
-import { openPolicy, type Policy, type PolicyVersion, type ThreadChoice } from '../src/policy/index.js';
+import {
+  defaultMaxStalledMs,
+  openPolicy,
+  type Policy,
+  type PolicyVersion,
+  type ThreadChoice,
+} from '../src/policy/index.js';
 import { openReplayStore } from '../src/replay/index.js';
 import { type Adapter, openVersionLog, type Version, type VersionLog, zeroAdapter } from '../src/versions/index.js';
 import { type DataDirectory, openDataDirectory, type ServerRecord } from './data-directory.js';
@@ -118,6 +124,7 @@ async function build(
     host: options.host,
     port: options.port,
     authToken: options.authToken,
+    maxStalledMs: options.policy.maxStalledMs ?? defaultMaxStalledMs,
     reflection: options.reflection,
     serverVersion: readServerVersion(),
     onCall: (call) => log.debug(call, 'call'),

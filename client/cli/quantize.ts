@@ -7,7 +7,7 @@ export interface QuantizeFlags {
   /** The folder to write. */
   readonly output: string;
   readonly bits: 8 | 4;
-  /** Default: 64 at 8 bits, 32 at 4. */
+  /** Default: 128 at 8 bits, 32 at 4. */
   readonly blockSize?: number;
   readonly head: boolean;
   /** A file to measure on. */
@@ -28,7 +28,7 @@ export function addQuantizeCommand(program: Command): void {
     .option('--bits <8|4>', 'bits of a weight', oneOf(8, 4), 8)
     .option(
       '--block-size <16|32|64|128>',
-      'weights that share a scale (default: 64 at 8 bits, 32 at 4)',
+      'weights that share a scale (default: 128 at 8 bits, 32 at 4)',
       oneOf(16, 32, 64, 128),
     )
     .option('--head', 'quantise the head and the embedding too, to 8 bits (default)', true)

@@ -28,7 +28,7 @@ interface QuantizeModule {
     readonly source: string;
     readonly output: string;
     readonly bits: number;
-    readonly blockSize: number;
+    readonly blockSize: number | undefined;
     readonly head: boolean;
     readonly force: boolean;
     readonly texts: readonly MeasuredText[];
@@ -51,7 +51,7 @@ export async function runQuantize(source: string, flags: QuantizeFlags): Promise
       source,
       output: flags.output,
       bits: flags.bits,
-      blockSize: flags.blockSize ?? (flags.bits === 8 ? 64 : 32),
+      blockSize: flags.blockSize,
       head: flags.head,
       force: flags.force === true,
       texts,

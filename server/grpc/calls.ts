@@ -3,6 +3,7 @@
 import { type EventEmitter, once } from 'node:events';
 import type { handleServerStreamingCall, handleUnaryCall, ServerWritableStream } from '@grpc/grpc-js';
 import { HoneError } from '../../src/errors.js';
+import { readerStalled } from '../../src/policy/index.js';
 import { toStatus } from '../errors.js';
 
 /** Told of errors that are the server's own fault. */
@@ -50,7 +51,10 @@ export function unary<Request, Response>(
   };
 }
 
-/** A method that streams its answer, no faster than the caller reads it. */
+/**
+ * A method that streams its answer, no faster than the caller reads it.
+ * @param maxStalledMs how long a caller may read nothing; for ever by default
+ */
 export function serverStream<Request, Response>(
   report: ReportError,
   handle: (
@@ -58,11 +62,14 @@ export function serverStream<Request, Response>(
     signal: AbortSignal,
     call: ServerWritableStream<Request, Response>,
   ) => AsyncIterable<Response>,
+  maxStalledMs?: number,
 ): handleServerStreamingCall<Request, Response> {
   return (call) => {
     const signal = callSignal(call);
     const run = async () => {
-      for await (const response of handle(call.request, signal, call)) await write(call, response, signal);
+      for await (const response of handle(call.request, signal, call)) {
+        await write(call, response, signal, maxStalledMs);
+      }
     };
     run().then(
       () => call.end(),
@@ -71,16 +78,23 @@ export function serverStream<Request, Response>(
   };
 }
 
-/** Writes a message and, where the pipe is full, waits until it has drained. @throws the signal's reason when it aborts */
+/**
+ * Writes a message and, where the pipe is full, waits until it has drained.
+ * @throws the signal's reason when it aborts; HoneError `READER_STALLED` when it has not drained after `maxStalledMs`
+ */
 export async function write<Response>(
   call: ResponseStream<Response>,
   response: Response,
   signal: AbortSignal,
+  maxStalledMs?: number,
 ): Promise<void> {
   signal.throwIfAborted();
   if (call.write(response)) return;
-  await once(call, 'drain', { signal }).catch((thrown: unknown) => {
-    throw signal.aborted ? signal.reason : thrown;
+  const stalled = maxStalledMs === undefined ? undefined : AbortSignal.timeout(maxStalledMs);
+  const either = stalled === undefined ? signal : AbortSignal.any([signal, stalled]);
+  await once(call, 'drain', { signal: either }).catch((thrown: unknown) => {
+    if (signal.aborted) throw signal.reason;
+    throw stalled?.aborted === true ? readerStalled(maxStalledMs as number) : thrown;
   });
 }
 

@@ -24,6 +24,8 @@ export interface DoorOptions {
   /** 0 takes any free port. */
   readonly port: number;
   readonly authToken: string | undefined;
+  /** How long a caller may leave the stream of a completion unread. */
+  readonly maxStalledMs: number;
   /** Whether reflection is served. */
   readonly reflection: boolean;
   readonly serverVersion: string;
@@ -58,7 +60,7 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
     'grpc.keepalive_timeout_ms': 20_000,
   });
   const handlers = {
-    GenerationService: generationHandlers(agent, report),
+    GenerationService: generationHandlers(agent, report, options.maxStalledMs),
     FeedbackService: feedbackHandlers(agent, report),
     LearnerService: learnerHandlers(agent, report),
     VersionService: versionHandlers(agent, report),

@@ -13,16 +13,21 @@ import type { FinishReason, TopLogprob } from '../../src/policy/types.js';
 import { batched, type ReportError, serverStream, unary } from './calls.js';
 import { toProtoGeneration } from './stored-generation.js';
 
-export function generationHandlers(agent: Agent, report: ReportError): GenerationServiceHandlers {
+/** @param maxStalledMs how long a caller may leave its stream unread */
+export function generationHandlers(agent: Agent, report: ReportError, maxStalledMs: number): GenerationServiceHandlers {
   return {
     Generate: unary(report, async (request: GenerateRequest__Output, signal): Promise<GenerateResponse> => {
       const collected = new Collected();
       for await (const event of agent.generate(toInput(request), signal)) collected.add(event);
       return collected.response;
     }),
-    StreamGenerate: serverStream(report, async function* (request: StreamGenerateRequest__Output, signal) {
-      for await (const events of batched(agent.generate(toInput(request), signal))) yield toStreamResponse(events);
-    }),
+    StreamGenerate: serverStream(
+      report,
+      async function* (request: StreamGenerateRequest__Output, signal) {
+        for await (const events of batched(agent.generate(toInput(request), signal))) yield toStreamResponse(events);
+      },
+      maxStalledMs,
+    ),
     GetGeneration: unary(report, async ({ generationId }: { generationId: string }) => ({
       generation: toProtoGeneration(await agent.getGeneration(generationId)),
     })),

@@ -9,7 +9,7 @@ export {
   type LinearSite,
 } from './lowering.js';
 export { normalizeDecoder, readDecoder } from './normalize.js';
-export { type BlockFormat, blockSizes } from './quantization/blocks.js';
+export { type BlockFormat, blockSizes, defaultBlockSizes } from './quantization/blocks.js';
 export { type ComparedText, type Comparison, comparePackages } from './quantization/compare.js';
 export { decodeQuantizedProducts } from './quantization/decoded-weights.js';
 export { quantizedProduct, useIntegerProducts } from './quantization/products.js';

@@ -1,5 +1,6 @@
 /** A request in the worker, from its arrival to its last candidate's end. */
 
+import type { StepLogits } from './decoder.js';
 import type { HeldVersion } from './held-versions.js';
 import type { RequestColumns } from './kv-budget.js';
 import type { KvCache, Prefix } from './kv-cache.js';
@@ -11,7 +12,7 @@ export interface PreparedPrompt {
   readonly cache: KvCache | null;
   readonly prefix: Prefix | null;
   /** After the prompt's last token. */
-  readonly logits: Float32Array;
+  readonly logits: StepLogits;
 }
 
 export class ActiveRequest {

@@ -6,7 +6,7 @@
  * whoever feeds it stops in between, so that a reader who does not read costs neither memory nor time.
  */
 
-import type { HoneError } from '../errors.js';
+import { HoneError } from '../errors.js';
 import type { CandidateFinished, CompletionEvent, TokenChunk, TopLogprob } from './types.js';
 
 /** Unread tokens per candidate beyond which the feeding should stop; it goes on at half of them. */
@@ -143,4 +143,10 @@ export class CompletionStream {
     this.#events.push(event);
     this.#wake?.();
   }
+}
+
+/** What a stream ends with that nobody read for too long. */
+export function readerStalled(maxStalledMs: number): HoneError {
+  const seconds = maxStalledMs / 1000;
+  return new HoneError('READER_STALLED', `the stream was not read for ${seconds} s; read it as it comes, or cancel it`);
 }

@@ -9,7 +9,7 @@
  * row are in the cache; `last_index` [B, 1] int64, the step's last real token of each row; `past_key_values.<layer>.key`
  * and `.value` [B, kv, C, hd], whose columns from the row's past length on may hold any finite numbers (C may be 0);
  * the adapters of each group of linear layers (`packed-linears.ts`), of any rank.
- * Outputs: `logits` [B, V] at the last real token; `new_key_values` [2 * layers * B, kv, S, hd].
+ * Outputs: `logits` [B, V] at the last real token, and `top_probability` [B], the largest of their softmax; `new_key_values` [2 * layers * B, kv, S, hd].
  */
 
 import { HoneError } from '../errors.js';
@@ -146,4 +146,11 @@ function addLogits(graph: Graph, { rows, steps, flat }: StepShape): void {
   const last = graph.add('GatherND', [byRow, 'last_index'], { attributes: { batch_dims: { i: 1 } } });
   graph.replaceNode(head, [{ ...head, inputs: [last, ...weights] }]);
   graph.outputs.set('logits', null);
+  // A softmax over the vocabulary is much faster here than in JavaScript.
+  const probabilities = graph.add('Softmax', ['logits'], { attributes: { axis: { i: -1 } } });
+  graph.add('ReduceMax', [probabilities, graph.int64([1])], {
+    attributes: { keepdims: { i: 0 } },
+    outputs: ['top_probability'],
+  });
+  graph.outputs.set('top_probability', null);
 }

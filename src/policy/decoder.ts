@@ -24,6 +24,8 @@ export interface DecoderOptions {
 export interface StepLogits {
   readonly data: Float32Array;
   readonly vocabularySize: number;
+  /** By row: the softmax of the likeliest token. */
+  readonly topProbabilities: Float32Array;
 }
 
 /** int64 inputs that are written through their low words: token ids and lengths are small and not negative. */
@@ -197,5 +199,10 @@ function allFeeds({ ids, lengths, last }: StepInputs, past: Feeds, adapter: Adap
 
 function logitsOf(outputs: Record<string, Tensor>): StepLogits {
   const { data, dims } = outputs.logits as Tensor;
-  return { data: data as Float32Array, vocabularySize: dims[1] as number };
+  const { data: topProbabilities } = outputs.top_probability as Tensor;
+  return {
+    data: data as Float32Array,
+    vocabularySize: dims[1] as number,
+    topProbabilities: topProbabilities as Float32Array,
+  };
 }

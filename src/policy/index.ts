@@ -1,4 +1,5 @@
-export type { PolicyOptions } from './options.js';
+export { readerStalled } from './completion-stream.js';
+export { defaultMaxStalledMs, type PolicyOptions } from './options.js';
 export {
   type ChooseThreadsOptions,
   chooseThreads,

@@ -45,6 +45,9 @@ export interface PolicyOptions {
   readonly onFailed?: ((error: HoneError) => void) | undefined;
 }
 
+/** How long a reader may leave a full stream unread. */
+export const defaultMaxStalledMs = 60_000;
+
 const schema = z.object({
   threads: z.int().min(1).max(256).default(1),
   spin: z.boolean().default(false),
@@ -52,7 +55,7 @@ const schema = z.object({
   maxQueue: z.int().min(1).max(1_000_000).default(256),
   maxQueueTokens: z.int().min(1).default(262_144),
   kvMemoryBytes: z.int().min(1).default(1_073_741_824),
-  maxStalledMs: z.int().min(1).max(2_147_483_647).default(60_000),
+  maxStalledMs: z.int().min(1).max(2_147_483_647).default(defaultMaxStalledMs),
   prefillChunk: z.int().min(1).max(4096).default(128),
   prefixCacheBytes: z.int().min(0).default(67_108_864),
   adapters: z.boolean().default(true),

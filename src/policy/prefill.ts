@@ -6,7 +6,7 @@
  */
 
 import type { ActiveRequest } from './active-request.js';
-import type { Decoder } from './decoder.js';
+import type { Decoder, StepLogits } from './decoder.js';
 import type { KvArena } from './kv-arena.js';
 import { KvCache, type Prefix } from './kv-cache.js';
 import { type StepMessage, sinceEpochMs } from './messages.js';
@@ -108,20 +108,20 @@ export class Prefill {
     const { promptTokens, candidates } = request.completion;
     let cache = request.prefillCache;
     let prefix: Prefix | null = null;
-    let logits: Float32Array;
+    let logits: StepLogits;
     if (cache === null) {
       const first = await decoder.prefill(chunk, feeds);
-      logits = first.logits.data;
+      logits = first.logits;
       prefix = first.prefix;
       if (chunk.length < promptTokens.length || candidates.length > 1) {
         cache = new KvCache(arena, false);
         cache.append(prefix);
         request.prefillCache = cache;
       }
-    } else logits = (await decoder.prefillMore(cache, chunk, feeds)).data;
+    } else logits = await decoder.prefillMore(cache, chunk, feeds);
     request.prefilled += chunk.length;
     // A version whose numbers overflow has nothing more to say: its candidates end with an error.
-    const damaged = !Number.isFinite(logits[0]);
+    const damaged = !Number.isFinite(logits.data[0]);
     if (damaged) cache?.zero(0);
     else this.#store(request, cache?.prefixOf(0) ?? (prefix as Prefix));
     if (request.prefilled < promptTokens.length && !damaged) return false;

@@ -11,6 +11,7 @@
  */
 
 import { HoneError } from '../errors.js';
+import { expBelow0 } from './exponential.js';
 import { Random } from './random.js';
 import { TopSelection } from './top-selection.js';
 import type { SamplingSettings, TopLogprob } from './types.js';
@@ -50,6 +51,8 @@ export class Sampler {
   readonly #counts: Map<number, number> | null;
   /** Whether raw logits over all tokens are what is sampled, up to temperature. */
   readonly #plain: boolean;
+  /** Whether it is these over all tokens, at temperature 1. */
+  readonly #drawsRaw: boolean;
   readonly #result: Sampled = { token: 0, logprob: 0, sampledLogprob: 0, top: [] };
 
   /** @param seed 32-bit unsigned; the same seed and logits give the same tokens */
@@ -62,25 +65,28 @@ export class Sampler {
     this.#seen = settings.repetitionPenalty === 1 ? null : new Set(promptTokens);
     this.#counts = settings.presencePenalty === 0 && settings.frequencyPenalty === 0 ? null : new Map();
     this.#plain = this.#bias.length === 0 && this.#seen === null && this.#counts === null;
+    const cutsTop = settings.topK > 0 && settings.topK < this.#size;
+    this.#drawsRaw = this.#plain && settings.temperature === 1 && !cutsTop;
   }
 
   /**
    * Draws from the logits `data[offset .. offset + vocabulary size)`.
+   * @param topProbability softmax of the largest logit; computed where it is not given
    * @throws HoneError `INTERNAL` when they are not finite
    */
-  sample(data: Float32Array, offset: number): Sampled {
+  sample(data: Float32Array, offset: number, topProbability?: number): Sampled {
     const result = this.#result;
-    const { temperature, topLogprobs } = this.#settings;
+    const { topLogprobs } = this.#settings;
     const maximum = largest(data, offset, this.#size);
-    // At temperature 1 the weights of the raw logits are those to draw from, so that one pass serves both numbers.
-    const total = this.#weigh(data, offset, maximum, 1);
+    // Where the weights of the raw logits are those to draw from, one pass serves both numbers.
+    const total =
+      topProbability === undefined || this.#drawsRaw ? this.#weigh(data, offset, maximum, 1) : 1 / topProbability;
     if (!Number.isFinite(total)) {
       throw new HoneError('INTERNAL', 'the model gave logits that are not finite; its weights are damaged');
     }
     // Kept apart from the maximum: beside a huge one it would be lost.
     const logTotal = Math.log(total);
-    if (this.#plain && temperature === 1) this.#draw(total);
-    else this.#drawAdjusted(data, offset);
+    this.#choose(data, offset, maximum, total);
     result.logprob = (data[offset + result.token] as number) - maximum - logTotal;
     result.top = topLogprobs === 0 ? [] : this.#topLogprobs(data, offset, topLogprobs, logTotal);
     this.#seen?.add(result.token);
@@ -91,29 +97,36 @@ export class Sampler {
   /** exp((x - maximum) / temperature) into the scratch. @returns their sum */
   #weigh(values: ArrayLike<number>, offset: number, maximum: number, temperature: number): number {
     const { scores } = this.#scratch;
-    // Finite for the smallest temperature, too: the likeliest token's 0 times infinity would be no number.
-    const inverse = Math.min(1 / temperature, Number.MAX_VALUE);
+    const inverse = inverseOf(temperature);
     let total = 0;
     for (let i = 0; i < this.#size; i++) {
-      const weight = Math.exp(((values[offset + i] as number) - maximum) * inverse);
+      const weight = expBelow0(((values[offset + i] as number) - maximum) * inverse);
       scores[i] = weight;
       total += weight;
     }
     return total;
   }
 
-  #drawAdjusted(data: Float32Array, offset: number): void {
-    const { scores } = this.#scratch;
-    const { temperature } = this.#settings;
-    for (let i = 0; i < this.#size; i++) scores[i] = data[offset + i] as number;
-    this.#penalize(scores);
-    const maximum = largest(scores, 0, this.#size);
-    if (temperature === 0) {
-      this.#result.token = scores.indexOf(maximum);
-      this.#result.sampledLogprob = 0;
-      return;
+  /** @param weights sum of the weights of the raw logits; where they are drawn from, they lie in the scratch */
+  #choose(data: Float32Array, offset: number, maximum: number, weights: number): void {
+    const { temperature, topK, topP, minP } = this.#settings;
+    let [values, from, largestValue]: [ArrayLike<number>, number, number] = [data, offset, maximum];
+    if (!this.#plain) {
+      const { scores } = this.#scratch;
+      for (let i = 0; i < this.#size; i++) scores[i] = data[offset + i] as number;
+      this.#penalize(scores);
+      [values, from, largestValue] = [scores, 0, largest(scores, 0, this.#size)];
     }
-    this.#draw(this.#weigh(scores, 0, maximum, temperature));
+    if (temperature === 0) {
+      this.#result.token = indexOf(values, from, largestValue);
+      this.#result.sampledLogprob = 0;
+    } else if (topK > 0 && topK < this.#size) {
+      this.#drawTop(values, from, largestValue);
+    } else {
+      const total = this.#drawsRaw ? weights : this.#weigh(values, from, largestValue, temperature);
+      if (topP < 1) this.#drawNucleus(total);
+      else this.#drawFrom(minP > 0 ? this.#dropBelow(minP) : total);
+    }
   }
 
   #penalize(scores: Float64Array): void {
@@ -126,15 +139,6 @@ export class Sampler {
     for (const [token, count] of this.#counts ?? []) {
       scores[token] = (scores[token] as number) - presencePenalty - frequencyPenalty * count;
     }
-  }
-
-  /** Draws by the weights in the scratch, whose largest is 1. */
-  #draw(total: number): void {
-    const { topK, topP, minP } = this.#settings;
-    const truncates = (topK > 0 && topK < this.#size) || topP < 1;
-    if (truncates) this.#drawSelected(total);
-    else if (minP > 0) this.#drawFrom(this.#dropBelow(minP));
-    else this.#drawFrom(total);
   }
 
   /** Zeroes weights below a share of the largest. @returns the sum of the others */
@@ -165,31 +169,54 @@ export class Sampler {
     this.#result.sampledLogprob = Math.log((scores[token] as number) / total);
   }
 
-  /** The same over the most probable tokens. */
-  #drawSelected(total: number): void {
-    const { topK, topP, minP } = this.#settings;
-    const { scores, selection } = this.#scratch;
-    const limit = topK > 0 ? Math.min(topK, this.#size) : this.#size;
-    let kept = 0;
-    let keptTotal = 0;
-    // top-p is a share of what top-k left; without top-k the nucleus is searched in growing selections.
-    for (let k = topK > 0 ? limit : firstNucleus; ; k *= 8) {
-      selection.select(scores, 0, this.#size, Math.min(k, limit));
-      let available = total;
-      if (topK > 0) {
-        available = 0;
-        for (let i = 0; i < selection.length; i++) available += selection.scores[i] as number;
-      }
-      kept = 0;
-      keptTotal = 0;
-      while (kept < selection.length && (kept === 0 || keptTotal < topP * available)) {
-        keptTotal += selection.scores[kept++] as number;
-      }
-      if (keptTotal >= topP * available || selection.length === limit) break;
+  /** The same over the k largest values: only theirs are weighed. */
+  #drawTop(values: ArrayLike<number>, offset: number, maximum: number): void {
+    const { topK, topP, temperature } = this.#settings;
+    const { selection } = this.#scratch;
+    const inverse = inverseOf(temperature);
+    selection.select(values, offset, this.#size, topK);
+    let total = 0;
+    for (let i = 0; i < selection.length; i++) {
+      const weight = expBelow0(((selection.scores[i] as number) - maximum) * inverse);
+      selection.scores[i] = weight;
+      total += weight;
     }
-    const threshold = minP * (selection.scores[0] as number);
-    while (kept > 1 && (selection.scores[kept - 1] as number) < threshold)
+    // top-p is a share of what top-k left.
+    const kept = this.#nucleus(topP * total);
+    this.#drawKept(kept.count, kept.total);
+  }
+
+  /** The same over the nucleus, which is searched in growing selections. */
+  #drawNucleus(total: number): void {
+    const { scores, selection } = this.#scratch;
+    const wanted = this.#settings.topP * total;
+    for (let k = firstNucleus; ; k *= 8) {
+      selection.select(scores, 0, this.#size, Math.min(k, this.#size));
+      const kept = this.#nucleus(wanted);
+      if (kept.total < wanted && selection.length < this.#size) continue;
+      this.#drawKept(kept.count, kept.total);
+      return;
+    }
+  }
+
+  /** The fewest selected weights, the largest first, that sum up to `wanted`, or all of them. */
+  #nucleus(wanted: number): { readonly count: number; readonly total: number } {
+    const { selection } = this.#scratch;
+    let count = 0;
+    let total = 0;
+    while (count < selection.length && (count === 0 || total < wanted)) total += selection.scores[count++] as number;
+    return { count, total };
+  }
+
+  /** Drops what min-p drops of the first selected weights, and draws among the others. */
+  #drawKept(count: number, total: number): void {
+    const { selection } = this.#scratch;
+    const threshold = this.#settings.minP * (selection.scores[0] as number);
+    let kept = count;
+    let keptTotal = total;
+    while (kept > 1 && (selection.scores[kept - 1] as number) < threshold) {
       keptTotal -= selection.scores[--kept] as number;
+    }
     let rest = this.#random.uniform() * keptTotal;
     let chosen = 0;
     for (let i = 0; i < kept; i++) {
@@ -209,6 +236,18 @@ export class Sampler {
       logprob: (selection.scores[i] as number) - (selection.scores[0] as number) - logTotal,
     }));
   }
+}
+
+/** Finite for the smallest temperature, too: the likeliest token's 0 times infinity would be no number. */
+function inverseOf(temperature: number): number {
+  return Math.min(1 / temperature, Number.MAX_VALUE);
+}
+
+/** Where a value comes first. */
+function indexOf(values: ArrayLike<number>, offset: number, wanted: number): number {
+  let index = 0;
+  while (values[offset + index] !== wanted) index += 1;
+  return index;
 }
 
 function largest(values: ArrayLike<number>, offset: number, count: number): number {

@@ -10,7 +10,7 @@
 import { HoneError } from '../errors.js';
 import type { PackageTokenizer } from '../package/types.js';
 import { ActiveRequest, type PreparedPrompt } from './active-request.js';
-import type { Decoder } from './decoder.js';
+import type { Decoder, StepLogits } from './decoder.js';
 import type { HeldVersions } from './held-versions.js';
 import { KvArena } from './kv-arena.js';
 import { KvBudget } from './kv-budget.js';
@@ -252,12 +252,12 @@ export class Scheduler {
   async #decode({ cache, sequences, version }: RowGroup): Promise<void> {
     const nextTokens = this.#nextTokens;
     for (let row = 0; row < sequences.length; row++) nextTokens[row] = (sequences[row] as Sequence).token;
-    const { data, vocabularySize } = await this.#options.decoder.step(cache, nextTokens, version.feeds);
+    const logits = await this.#options.decoder.step(cache, nextTokens, version.feeds);
     this.#message.steps += 1;
     let ended: Set<Sequence> | null = null;
     for (let row = 0; row < sequences.length; row++) {
       const sequence = sequences[row] as Sequence;
-      const end = this.#advance(sequence, data, row * vocabularySize);
+      const end = this.#advance(sequence, logits, row);
       if (end === null) continue;
       if (end.reason === 'error') cache.zero(row);
       else this.#keep(sequence, cache, row);
@@ -277,9 +277,9 @@ export class Scheduler {
   }
 
   /** Draws a sequence's next token. @returns how it ended with it, or null */
-  #advance(sequence: Sequence, logits: Float32Array, offset: number): SequenceEnd | null {
+  #advance(sequence: Sequence, logits: StepLogits, row: number): SequenceEnd | null {
     try {
-      return sequence.advance(logits, offset, this.#message);
+      return sequence.advance(logits, row, this.#message);
     } catch {
       // Logits that are not finite concern one version; the others go on.
       return { reason: 'error', endOfSequence: false };

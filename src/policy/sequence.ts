@@ -2,6 +2,7 @@
 
 import type { PackageTokenizer, TokenDecoder } from '../package/types.js';
 import type { ActiveRequest } from './active-request.js';
+import type { StepLogits } from './decoder.js';
 import type { StepMessage } from './messages.js';
 import { Sampler, type SamplingScratch } from './sampler.js';
 import { StopText } from './stop-text.js';
@@ -57,9 +58,13 @@ export class Sequence {
    * @returns how the sequence ended with it, or null when it goes on
    * @throws HoneError `INTERNAL` when the logits are not finite
    */
-  advance(logits: Float32Array, offset: number, message: StepMessage): SequenceEnd | null {
+  advance(
+    { data, vocabularySize, topProbabilities }: StepLogits,
+    row: number,
+    message: StepMessage,
+  ): SequenceEnd | null {
     const { ignoreEos, topLogprobs } = this.request.completion.sampling;
-    const sampled = this.#sampler.sample(logits, offset);
+    const sampled = this.#sampler.sample(data, row * vocabularySize, topProbabilities[row]);
     this.tokens.push(sampled.token);
     const { tokens } = message;
     tokens.request.push(this.request.id);

@@ -5,7 +5,7 @@
 
 import { HoneError } from '../errors.js';
 import type { Package } from '../package/types.js';
-import { CompletionStream } from './completion-stream.js';
+import { CompletionStream, readerStalled } from './completion-stream.js';
 import type { StepMessage, WorkerSettings, WorkerStats } from './messages.js';
 import { checkPolicyOptions, type PolicyOptions, type PolicySettings } from './options.js';
 import { RequestQueue } from './request-queue.js';
@@ -96,10 +96,7 @@ class WorkerPolicy implements Policy {
   #endStalled(request: number): void {
     const stream = this.#streams.get(request);
     if (stream === undefined) return;
-    const seconds = this.#settings.maxStalledMs / 1000;
-    stream.fail(
-      new HoneError('READER_STALLED', `the stream was not read for ${seconds} s; read it as it comes, or cancel it`),
-    );
+    stream.fail(readerStalled(this.#settings.maxStalledMs));
     this.#worker.cancel(request);
     this.#forget(request);
   }

@@ -29,7 +29,7 @@ describe('the decode graph', () => {
   });
 
   test('has one output for the keys and values of all layers', () => {
-    expect([...toDecodeGraph(tiny, 128).graph.outputs.keys()]).toEqual(['logits', 'new_key_values']);
+    expect([...toDecodeGraph(tiny, 128).graph.outputs.keys()]).toEqual(['logits', 'top_probability', 'new_key_values']);
   });
 
   test('takes two adapter tensors per product, or none where there shall be no adapters', () => {

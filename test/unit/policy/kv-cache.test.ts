@@ -200,7 +200,7 @@ describe('the cache', () => {
   test('starts over small when it is empty', () => {
     const cache = new KvCache(new KvArena(shape, 8192));
     cache.append(prefixOf(1, 300));
-    expect(cache.capacity).toBe(512);
+    expect(cache.capacity).toBe(320);
     cache.remove(0);
     cache.append(prefixOf(2, 3));
     expect(cache.capacity).toBe(64);

@@ -9,7 +9,7 @@ import { request } from './support.js';
 
 const shape = { layers: 1, kvHeads: 1, headSize: 4 };
 const budgetOf = (columns: number) => new KvBudget(shape, 1024, columns * bytesPerColumn(shape));
-const prepared = { cache: null, prefix: null, logits: new Float32Array(1) } as PreparedPrompt;
+const prepared = { cache: null, prefix: null, logits: {} } as PreparedPrompt;
 
 function arrive(slots: Slots, budget: KvBudget, id: number, n: number, length = 10, maxTokens = 20): ActiveRequest {
   const completion = request(
