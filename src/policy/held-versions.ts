@@ -7,8 +7,8 @@
 
 import { HoneError } from '../errors.js';
 import { type Adapter, checkAdapter, checkSameLayers, digestAdapter, zeroAdapter } from '../versions/index.js';
-import type { Decoder } from './decoder.js';
-import type { AdapterFeeds } from './packed-linears.js';
+import type { Decoder } from './graph/decoder.js';
+import type { AdapterFeeds } from './graph/packed-linears.js';
 import type { PolicyVersion } from './types.js';
 
 /** A version with the tensors that steps on it are fed. */

@@ -3,10 +3,10 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { HoneError } from '../errors.js';
 import { loadTokenizer } from '../package/index.js';
-import { createDecoder, type Decoder } from './decoder.js';
+import { createDecoder, type Decoder } from './graph/decoder.js';
 import { HeldVersions } from './held-versions.js';
 import type { FromWorker, ToWorker, WorkerSettings } from './messages.js';
-import { Scheduler } from './scheduler.js';
+import { Scheduler } from './scheduling/scheduler.js';
 import { Swapper } from './swapper.js';
 
 class InferenceWorker {

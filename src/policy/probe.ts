@@ -6,7 +6,7 @@
  */
 
 import type { Adapter } from '../versions/types.js';
-import type { Decoder } from './decoder.js';
+import type { Decoder } from './graph/decoder.js';
 import type { SwapReport } from './types.js';
 
 /** How much nearer the served logits must be to the candidate's. */

@@ -1,7 +1,7 @@
 /** Takes new versions in between two steps: waits for room, verifies, makes live, proves by the probe. */
 
 import { HoneError } from '../errors.js';
-import type { Decoder } from './decoder.js';
+import type { Decoder } from './graph/decoder.js';
 import type { HeldVersions } from './held-versions.js';
 import type { FromWorker } from './messages.js';
 import { probePrompt, probeServed } from './probe.js';

@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { HoneError } from '../../src/errors.js';
 import { loadPackage } from '../../src/package/index.js';
-import { createDecoder } from '../../src/policy/decoder.js';
+import { createDecoder } from '../../src/policy/graph/decoder.js';
 import { tinyPackage } from '../support/server.js';
 
 let root: string;

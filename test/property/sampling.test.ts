@@ -8,7 +8,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { candidateSeed } from '../../src/agent/requests.js';
-import { Sampler, SamplingScratch } from '../../src/policy/sampler.js';
+import { Sampler, SamplingScratch } from '../../src/policy/sampling/sampler.js';
 import type { SamplingSettings } from '../../src/policy/types.js';
 import { chiSquareDeviate, referenceDistribution, softmax } from '../support/reference-sampling.js';
 import { plainSampling } from '../unit/policy/support.js';

@@ -46,7 +46,7 @@ export async function chooseThreads(options: ChooseThreadsOptions): Promise<Thre
   if (only.length === 1 && only[0] !== undefined) return { ...only[0], source: 'given', measured: [], tookMs: 0 };
   const key = keyOf(options);
   const kept = readChoice(options.path, key);
-  const chosen = kept === undefined ? undefined : choose(kept);
+  const chosen = kept === undefined ? undefined : choose(kept, options.cores);
   if (kept !== undefined && chosen !== undefined) return { ...chosen, source: 'kept', measured: kept, tookMs: 0 };
   const startedAt = performance.now();
   const { pkg, neighbourThreads, maxMs = 15_000 } = options;
@@ -54,7 +54,7 @@ export async function chooseThreads(options: ChooseThreadsOptions): Promise<Thre
   const order = { modelPath, contextLength: config.contextLength, settings, neighbourThreads, enoughMs };
   const measured = await runMeasurement(order, maxMs);
   const tookMs = performance.now() - startedAt;
-  const best = choose(measured);
+  const best = choose(measured, options.cores);
   if (best === undefined) return { threads: options.threads ?? 1, spin: false, source: 'default', measured, tookMs };
   writeChoice(options.path, key, measured);
   return { ...best, source: 'measured', measured, tookMs };

@@ -4,8 +4,8 @@
  */
 
 import type { Graph, Node } from '../../onnx/index.js';
-import { newKeyValues } from '../cached-attention.js';
-import type { DecodeGraph } from '../decode-graph.js';
+import { newKeyValues } from '../graph/cached-attention.js';
+import type { DecodeGraph } from '../graph/decode-graph.js';
 
 /**
  * As many layers as hold `minBytes` of weights, the embedding not counted; the whole decoder where that is all of it.

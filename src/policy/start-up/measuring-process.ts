@@ -4,7 +4,7 @@
  */
 
 import { readDecoder } from '../../package/index.js';
-import { toDecodeGraph } from '../decode-graph.js';
+import { toDecodeGraph } from '../graph/decode-graph.js';
 import { firstLayers } from './first-layers.js';
 import { climb, type ThreadMeasurement, type ThreadSetting } from './measurement.js';
 import { type Interval, type Neighbour, startNeighbour } from './neighbour.js';

@@ -17,10 +17,10 @@ import {
   readModel,
 } from '../../../src/onnx/index.js';
 import { findLinears, loadPackage, normalizeDecoder, type Package, readDecoder } from '../../../src/package/index.js';
-import { createDecoder } from '../../../src/policy/decoder.js';
-import { KvArena } from '../../../src/policy/kv-arena.js';
-import { KvCache } from '../../../src/policy/kv-cache.js';
-import { Random } from '../../../src/policy/random.js';
+import { createDecoder } from '../../../src/policy/graph/decoder.js';
+import { KvArena } from '../../../src/policy/kv/kv-arena.js';
+import { KvCache } from '../../../src/policy/kv/kv-cache.js';
+import { Random } from '../../../src/policy/sampling/random.js';
 import { type Adapter, zeroAdapter } from '../../../src/versions/index.js';
 import { exportForms } from '../../support/export-forms.js';
 import { largestDifference, logSoftmax, randomTokens } from '../policy/support.js';

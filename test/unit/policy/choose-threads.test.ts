@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { readModel } from '../../../src/onnx/index.js';
 import { loadPackage, type Package } from '../../../src/package/index.js';
-import { toDecodeGraph } from '../../../src/policy/decode-graph.js';
+import { toDecodeGraph } from '../../../src/policy/graph/decode-graph.js';
 import { type ChooseThreadsOptions, chooseThreads } from '../../../src/policy/index.js';
 import { firstLayers } from '../../../src/policy/start-up/first-layers.js';
 import { createStepTimer } from '../../../src/policy/start-up/step-timer.js';

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { createSession, type Graph, type Node, readModel } from '../../../src/onnx/index.js';
-import { toDecodeGraph } from '../../../src/policy/decode-graph.js';
-import { createDecoder, Decoder } from '../../../src/policy/decoder.js';
+import { toDecodeGraph } from '../../../src/policy/graph/decode-graph.js';
+import { createDecoder, Decoder } from '../../../src/policy/graph/decoder.js';
 import { zeroAdapter } from '../../../src/versions/index.js';
 import { tinyDirectory } from '../package/tiny.js';
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { expBelow0 } from '../../../src/policy/exponential.js';
+import { expBelow0 } from '../../../src/policy/sampling/exponential.js';
 
 describe('the exponential of numbers below 0', () => {
   test('agrees with Math.exp to thirteen digits', () => {

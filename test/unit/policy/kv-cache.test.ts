@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import type { Tensor } from 'onnxruntime-node';
 import { describe, expect, test } from 'vitest';
-import { KvArena } from '../../../src/policy/kv-arena.js';
-import { KvCache, type Prefix } from '../../../src/policy/kv-cache.js';
-import { bucketFor } from '../../../src/policy/kv-layout.js';
+import { KvArena } from '../../../src/policy/kv/kv-arena.js';
+import { KvCache, type Prefix } from '../../../src/policy/kv/kv-cache.js';
+import { bucketFor } from '../../../src/policy/kv/kv-layout.js';
 
 const shape = { layers: 2, kvHeads: 2, headSize: 3 };
 const parts = 2 * shape.layers;

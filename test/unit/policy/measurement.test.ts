@@ -63,27 +63,37 @@ describe('the climb', () => {
 
 describe('the choice', () => {
   it('is the fastest', () => {
-    expect(choose([took(1, 10), took(2, 6), took(2, 5, true)])).toEqual({ threads: 2, spin: true });
+    expect(choose([took(1, 10), took(2, 6), took(2, 5, true)], 4)).toEqual({ threads: 2, spin: true });
   });
 
   it('is the one with fewer threads where more bring nearly nothing', () => {
-    expect(choose([took(1, 10), took(2, 9.8), took(2, 9.6, true)])).toEqual({ threads: 1, spin: false });
-    expect(choose([took(1, 10), took(2, 6), took(2, 5.9, true)])).toEqual({ threads: 2, spin: false });
+    expect(choose([took(1, 10), took(2, 9.8), took(2, 9.6, true)], 4)).toEqual({ threads: 1, spin: false });
+    expect(choose([took(1, 10), took(2, 6), took(2, 5.9, true)], 4)).toEqual({ threads: 2, spin: false });
+  });
+
+  it('spins on every core only where that brings much, since the doors need one', () => {
+    const measured = [took(1, 10), took(2, 9), took(2, 7.5, true)];
+    expect(choose(measured, 4)).toEqual({ threads: 2, spin: true });
+    expect(choose(measured, 2)).toEqual({ threads: 2, spin: false });
+    expect(choose([took(1, 10), took(2, 6, true)], 2)).toEqual({ threads: 2, spin: true });
   });
 
   it('weighs one row as much as eight', () => {
     const slowAlone = { threads: 1, spin: false, oneRowMs: 2, eightRowsMs: 4, neighbourShare: 1 };
     const slowInCrowd = { threads: 2, spin: false, oneRowMs: 1, eightRowsMs: 4, neighbourShare: 1 };
-    expect(choose([slowAlone, slowInCrowd])?.threads).toBe(2);
-    expect(choose([slowAlone, { ...slowInCrowd, eightRowsMs: 9 }])?.threads).toBe(1);
+    expect(choose([slowAlone, slowInCrowd], 4)?.threads).toBe(2);
+    expect(choose([slowAlone, { ...slowInCrowd, eightRowsMs: 9 }], 4)?.threads).toBe(1);
   });
 
   it('leaves the neighbour at least half of what it gets beside one thread', () => {
-    expect(choose([took(1, 10), took(2, 6, false, 0.6), took(2, 3, true, 0.1)])).toEqual({ threads: 2, spin: false });
-    expect(choose([took(1, 10), took(2, 3, true, 0.4)])).toEqual({ threads: 1, spin: false });
+    expect(choose([took(1, 10), took(2, 6, false, 0.6), took(2, 3, true, 0.1)], 4)).toEqual({
+      threads: 2,
+      spin: false,
+    });
+    expect(choose([took(1, 10), took(2, 3, true, 0.4)], 4)).toEqual({ threads: 1, spin: false });
   });
 
   it('is open where nothing was measured', () => {
-    expect(choose([])).toBeUndefined();
+    expect(choose([], 4)).toBeUndefined();
   });
 });

@@ -2,10 +2,10 @@
 
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createDecoder, type Decoder, type StepLogits } from '../../../src/policy/decoder.js';
-import { KvArena } from '../../../src/policy/kv-arena.js';
-import { KvCache } from '../../../src/policy/kv-cache.js';
-import type { AdapterFeeds } from '../../../src/policy/packed-linears.js';
+import { createDecoder, type Decoder, type StepLogits } from '../../../src/policy/graph/decoder.js';
+import type { AdapterFeeds } from '../../../src/policy/graph/packed-linears.js';
+import { KvArena } from '../../../src/policy/kv/kv-arena.js';
+import { KvCache } from '../../../src/policy/kv/kv-cache.js';
 import { largestDifference, readOracleFixture, tinyPackage } from '../../oracles/fixture.js';
 
 const fixture = readOracleFixture();

@@ -2,9 +2,9 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Prefix, StepKeyValues } from '../../../src/policy/kv-cache.js';
-import { bytesPerColumn, partsOf } from '../../../src/policy/kv-layout.js';
-import { blockLength, PrefixCache } from '../../../src/policy/prefix-cache.js';
+import type { Prefix, StepKeyValues } from '../../../src/policy/kv/kv-cache.js';
+import { bytesPerColumn, partsOf } from '../../../src/policy/kv/kv-layout.js';
+import { blockLength, PrefixCache } from '../../../src/policy/kv/prefix-cache.js';
 import { randomTokens } from './support.js';
 
 const shape = { layers: 1, kvHeads: 2, headSize: 2 };

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Random } from '../../../src/policy/random.js';
-import { Sampler, SamplingScratch } from '../../../src/policy/sampler.js';
-import { TopSelection } from '../../../src/policy/top-selection.js';
+import { Random } from '../../../src/policy/sampling/random.js';
+import { Sampler, SamplingScratch } from '../../../src/policy/sampling/sampler.js';
+import { TopSelection } from '../../../src/policy/sampling/top-selection.js';
 import { logSoftmax, plainSampling } from './support.js';
 
 function randomLogits(size: number, seed: number, spread = 4): Float32Array {

@@ -1,10 +1,10 @@
 /** Who starts next, and what has to be free for that. */
 
 import { describe, expect, test } from 'vitest';
-import { ActiveRequest, type PreparedPrompt } from '../../../src/policy/active-request.js';
-import { KvBudget } from '../../../src/policy/kv-budget.js';
-import { bytesPerColumn } from '../../../src/policy/kv-layout.js';
-import { Slots } from '../../../src/policy/slots.js';
+import { KvBudget } from '../../../src/policy/kv/kv-budget.js';
+import { bytesPerColumn } from '../../../src/policy/kv/kv-layout.js';
+import { ActiveRequest, type PreparedPrompt } from '../../../src/policy/scheduling/active-request.js';
+import { Slots } from '../../../src/policy/scheduling/slots.js';
 import { request } from './support.js';
 
 const shape = { layers: 1, kvHeads: 1, headSize: 4 };

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { ByteLevelDecoder } from '../../../src/package/token-decoder.js';
-import { StopText } from '../../../src/policy/stop-text.js';
+import { StopText } from '../../../src/policy/sampling/stop-text.js';
 
 describe('text with stop strings', () => {
   const pieces = fc.array(fc.string({ unit: fc.constantFrom('a', 'b', 'c'), maxLength: 4 }), { maxLength: 20 });

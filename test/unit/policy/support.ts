@@ -22,7 +22,7 @@ import type {
   SamplingSettings,
   TopLogprob,
 } from '../../../src/policy/index.js';
-import { Random } from '../../../src/policy/random.js';
+import { Random } from '../../../src/policy/sampling/random.js';
 import { type Adapter, digestAdapter, zeroAdapter } from '../../../src/versions/index.js';
 import { tinyDirectory } from '../package/tiny.js';
 

@@ -2,7 +2,7 @@
 
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { loadPackage, type Package } from '../../../src/package/index.js';
-import { createDecoder } from '../../../src/policy/decoder.js';
+import { createDecoder } from '../../../src/policy/graph/decoder.js';
 import { HeldVersions } from '../../../src/policy/held-versions.js';
 import {
   type CompletionEvent,

@@ -6,7 +6,7 @@
  * handed out is left over from others: finite, because memory starts as zeros and rows that went wrong are zeroed.
  */
 
-import { HoneError } from '../errors.js';
+import { HoneError } from '../../errors.js';
 import { bytesPerColumn, type CacheShape, partsOf, smallestBucket } from './kv-layout.js';
 
 /** A run of columns; it may move when any region is allocated or grows. */

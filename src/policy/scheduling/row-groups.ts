@@ -5,10 +5,10 @@
  * times as long; and the keys and values of one version are never read under another.
  */
 
-import type { HeldVersion } from './held-versions.js';
-import type { KvArena } from './kv-arena.js';
-import { KvCache, type Prefix } from './kv-cache.js';
-import { classFor } from './kv-layout.js';
+import type { HeldVersion } from '../held-versions.js';
+import type { KvArena } from '../kv/kv-arena.js';
+import { KvCache, type Prefix } from '../kv/kv-cache.js';
+import { classFor } from '../kv/kv-layout.js';
 import type { Sequence } from './sequence.js';
 
 export interface RowGroup {

@@ -1,12 +1,12 @@
 /** One candidate from its first token to its end. */
 
-import type { PackageTokenizer, TokenDecoder } from '../package/types.js';
+import type { PackageTokenizer, TokenDecoder } from '../../package/types.js';
+import type { StepLogits } from '../graph/decoder.js';
+import type { StepMessage } from '../messages.js';
+import { Sampler, type SamplingScratch } from '../sampling/sampler.js';
+import { StopText } from '../sampling/stop-text.js';
+import type { FinishReason } from '../types.js';
 import type { ActiveRequest } from './active-request.js';
-import type { StepLogits } from './decoder.js';
-import type { StepMessage } from './messages.js';
-import { Sampler, type SamplingScratch } from './sampler.js';
-import { StopText } from './stop-text.js';
-import type { FinishReason } from './types.js';
 
 /** Why and how a sequence ended. */
 export interface SequenceEnd {

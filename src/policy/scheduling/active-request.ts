@@ -1,10 +1,10 @@
 /** A request in the worker, from its arrival to its last candidate's end. */
 
-import type { StepLogits } from './decoder.js';
-import type { HeldVersion } from './held-versions.js';
-import type { RequestColumns } from './kv-budget.js';
-import type { KvCache, Prefix } from './kv-cache.js';
-import type { CompletionRequest } from './types.js';
+import type { StepLogits } from '../graph/decoder.js';
+import type { HeldVersion } from '../held-versions.js';
+import type { RequestColumns } from '../kv/kv-budget.js';
+import type { KvCache, Prefix } from '../kv/kv-cache.js';
+import type { CompletionRequest } from '../types.js';
 
 /** A prompt, computed: candidates start from it as slots become free. */
 export interface PreparedPrompt {

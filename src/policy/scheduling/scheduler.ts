@@ -7,23 +7,23 @@
  * and nothing starts before the memory that it can come to need is its own (`kv-budget.ts`).
  */
 
-import { HoneError } from '../errors.js';
-import type { PackageTokenizer } from '../package/types.js';
+import { HoneError } from '../../errors.js';
+import type { PackageTokenizer } from '../../package/types.js';
+import type { Decoder, StepLogits } from '../graph/decoder.js';
+import type { HeldVersions } from '../held-versions.js';
+import { KvArena } from '../kv/kv-arena.js';
+import { KvBudget } from '../kv/kv-budget.js';
+import type { KvCache, Prefix } from '../kv/kv-cache.js';
+import { PrefixCache } from '../kv/prefix-cache.js';
+import { newStepMessage, type StepMessage, type WorkerStats } from '../messages.js';
+import { SamplingScratch } from '../sampling/sampler.js';
+import type { CompletionRequest } from '../types.js';
 import { ActiveRequest, type PreparedPrompt } from './active-request.js';
-import type { Decoder, StepLogits } from './decoder.js';
-import type { HeldVersions } from './held-versions.js';
-import { KvArena } from './kv-arena.js';
-import { KvBudget } from './kv-budget.js';
-import type { KvCache, Prefix } from './kv-cache.js';
-import { newStepMessage, type StepMessage, type WorkerStats } from './messages.js';
 import { Parking } from './parking.js';
 import { Prefill } from './prefill.js';
-import { PrefixCache } from './prefix-cache.js';
 import { type RowGroup, RowGroups } from './row-groups.js';
-import { SamplingScratch } from './sampler.js';
 import { Sequence, type SequenceContext, type SequenceEnd } from './sequence.js';
 import { Slots } from './slots.js';
-import type { CompletionRequest } from './types.js';
 
 export interface SchedulerOptions {
   readonly decoder: Decoder;

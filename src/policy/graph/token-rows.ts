@@ -5,8 +5,8 @@
  * stand in one matrix [B*S, D] in place of [B, S, D]: Gemm, which multiplies and adds in one go, takes nothing else.
  */
 
-import { type Graph, microsoft, type Node, numberAttribute } from '../onnx/index.js';
-import type { AttentionSite } from '../package/index.js';
+import { type Graph, microsoft, type Node, numberAttribute } from '../../onnx/index.js';
+import type { AttentionSite } from '../../package/index.js';
 import { rotationOf } from './cached-attention.js';
 
 /** Operators that see one token at a time, along the last axis only. */

@@ -12,15 +12,15 @@
  * Outputs: `logits` [B, V] at the last real token, and `top_probability` [B], the largest of their softmax; `new_key_values` [2 * layers * B, kv, S, hd].
  */
 
-import { HoneError } from '../errors.js';
-import type { Graph } from '../onnx/index.js';
+import { HoneError } from '../../errors.js';
+import type { Graph } from '../../onnx/index.js';
 import {
   type AttentionSite,
   findAttention,
   findLinears,
   quantizedProduct,
   useIntegerProducts,
-} from '../package/index.js';
+} from '../../package/index.js';
 import { fillAttention, newKeyValues, type StepShape } from './cached-attention.js';
 import { fuseNorms } from './fused-norms.js';
 import { type PackedLinear, packLinears } from './packed-linears.js';

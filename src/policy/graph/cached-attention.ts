@@ -7,8 +7,8 @@
  * query and key together, after they were moved before the tokens.
  */
 
-import { type Attributes, type Graph, microsoft, type Node } from '../onnx/index.js';
-import type { AttentionSite } from '../package/index.js';
+import { type Attributes, type Graph, microsoft, type Node } from '../../onnx/index.js';
+import type { AttentionSite } from '../../package/index.js';
 import { unsplit } from './packed-linears.js';
 
 export const pastName = (layer: number, part: 'key' | 'value'): string => `past_key_values.${layer}.${part}`;

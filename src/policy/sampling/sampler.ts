@@ -10,11 +10,11 @@
  * computes too, and its log-probability under the distribution that it was drawn from.
  */
 
-import { HoneError } from '../errors.js';
+import { HoneError } from '../../errors.js';
+import type { SamplingSettings, TopLogprob } from '../types.js';
 import { expBelow0 } from './exponential.js';
 import { Random } from './random.js';
 import { TopSelection } from './top-selection.js';
-import type { SamplingSettings, TopLogprob } from './types.js';
 
 /** What {@link Sampler.sample} found; one object per sampler, overwritten by each call. */
 export interface Sampled {

@@ -1,13 +1,13 @@
 /** Runs the decode graph: one prompt's chunks with {@link Decoder.prefill}, one token of many rows with `step`. */
 
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
-import { HoneError } from '../errors.js';
-import { createSession } from '../onnx/index.js';
-import { readDecoder } from '../package/index.js';
-import type { Adapter, AdapterTarget } from '../versions/types.js';
+import { HoneError } from '../../errors.js';
+import { createSession } from '../../onnx/index.js';
+import { readDecoder } from '../../package/index.js';
+import type { Adapter, AdapterTarget } from '../../versions/types.js';
+import type { CacheShape, KvCache, Prefix } from '../kv/kv-cache.js';
 import { newKeyValues, pastName } from './cached-attention.js';
 import { type DecodeGraph, toDecodeGraph } from './decode-graph.js';
-import type { CacheShape, KvCache, Prefix } from './kv-cache.js';
 import { type AdapterFeeds, type PackedLinear, packAdapter } from './packed-linears.js';
 
 export interface DecoderOptions {

@@ -6,8 +6,8 @@
  * requests whose prompts are computed may go on, since they give memory back no other way.
  */
 
+import type { KvBudget } from '../kv/kv-budget.js';
 import type { ActiveRequest } from './active-request.js';
-import type { KvBudget } from './kv-budget.js';
 
 export class Slots {
   readonly #budget: KvBudget;

@@ -1,6 +1,6 @@
 /** Residual sum and the norm after it as one operator, SkipSimplifiedLayerNormalization: one pass over the activations. */
 
-import { type Graph, microsoft, numberAttribute } from '../onnx/index.js';
+import { type Graph, microsoft, numberAttribute } from '../../onnx/index.js';
 
 /**
  * Fuses every `s = a + b; norm(s)` of a graph, in place; `s` stays for its other readers. Tokens must be rows of a

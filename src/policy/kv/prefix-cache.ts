@@ -8,9 +8,9 @@
  */
 
 import { LRUCache } from 'lru-cache';
+import type { PrefixCacheStats } from '../types.js';
 import type { Prefix, StepKeyValues } from './kv-cache.js';
 import { bytesPerColumn, type CacheShape, partsOf } from './kv-layout.js';
-import type { PrefixCacheStats } from './types.js';
 
 /** Tokens of a block. */
 export const blockLength = 32;

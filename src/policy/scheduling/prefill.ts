@@ -5,12 +5,12 @@
  * it once.
  */
 
+import type { Decoder, StepLogits } from '../graph/decoder.js';
+import type { KvArena } from '../kv/kv-arena.js';
+import { KvCache, type Prefix } from '../kv/kv-cache.js';
+import { blockLength, type PrefixCache } from '../kv/prefix-cache.js';
+import { type StepMessage, sinceEpochMs } from '../messages.js';
 import type { ActiveRequest } from './active-request.js';
-import type { Decoder, StepLogits } from './decoder.js';
-import type { KvArena } from './kv-arena.js';
-import { KvCache, type Prefix } from './kv-cache.js';
-import { type StepMessage, sinceEpochMs } from './messages.js';
-import { blockLength, type PrefixCache } from './prefix-cache.js';
 
 export interface PrefillOptions {
   readonly decoder: Decoder;

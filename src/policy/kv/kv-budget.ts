@@ -5,9 +5,9 @@
  * length. A prompt whose candidates wait is a further row of its own; the last candidate takes that over.
  */
 
-import { HoneError } from '../errors.js';
+import { HoneError } from '../../errors.js';
+import type { CompletionRequest } from '../types.js';
 import { bucketFor, bytesPerColumn, type CacheShape, classFor, smallestBucket } from './kv-layout.js';
-import type { CompletionRequest } from './types.js';
 
 /** Columns that a request is charged. */
 export interface RequestColumns {
