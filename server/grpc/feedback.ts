@@ -27,44 +27,49 @@ export function feedbackHandlers(agent: Agent, report: ReportError): FeedbackSer
     }),
     StreamFeedback: (call: ServerDuplexStream<StreamFeedbackRequest__Output, StreamFeedbackResponse>) => {
       const signal = callSignal(call);
-      // What fails ends the call at once, though the caller may have nothing more to say.
-      const done = new Promise<void>((resolve, reject) => {
-        acknowledge(agent, call, signal, reject).then(resolve, reject);
-      });
-      done.then(
+      acknowledge(agent, call, signal).then(
         () => call.end(),
-        // A caller that goes away breaks reading, writing or waiting, each with an error of its own.
-        (thrown: unknown) =>
-          call.emit('error', failure(report, call.getPath(), signal.aborted ? signal.reason : thrown)),
+        (thrown: unknown) => call.emit('error', failure(report, call.getPath(), thrown)),
       );
     },
   };
 }
 
-async function acknowledge(
+/**
+ * Scores what arrives and answers in order, until the caller has said all. What fails ends it at once, though the caller
+ * may have nothing more to say. Messages are taken as events: an iterator would destroy the call when its error is sent.
+ */
+function acknowledge(
   agent: Agent,
   call: ServerDuplexStream<StreamFeedbackRequest__Output, StreamFeedbackResponse>,
   signal: AbortSignal,
-  onFailure: (thrown: unknown) => void,
 ): Promise<void> {
-  const inFlight: Promise<void>[] = [];
-  let position = 0;
-  let previous = Promise.resolve();
-  // The call is a duplex: the end of its reading side must not destroy the writing side.
-  const messages: AsyncIterable<StreamFeedbackRequest__Output> = call.iterator({ destroyOnReturn: false });
-  for await (const { items } of messages) {
-    const from = position;
-    position += items.length;
-    const results = scoreWhenPossible(agent, items.map(toScore), signal);
-    // Scored at once, answered in order.
-    previous = Promise.all([results, previous]).then(([scored]) =>
-      write(call, { outcomes: scored.map((result, index) => toOutcome(result, from + index)) }, signal),
-    );
-    previous.catch(onFailure);
-    inFlight.push(previous);
-    if (inFlight.length >= maxMessagesInFlight) await inFlight.shift();
-  }
-  await previous;
+  return new Promise((resolve, reject) => {
+    let position = 0;
+    let inFlight = 0;
+    let previous = Promise.resolve();
+    const fail = (thrown: unknown): void => {
+      call.pause();
+      reject(signal.aborted ? signal.reason : thrown);
+    };
+    call.on('data', ({ items }: StreamFeedbackRequest__Output) => {
+      const from = position;
+      position += items.length;
+      inFlight += 1;
+      if (inFlight >= maxMessagesInFlight) call.pause();
+      // Scored at once, answered in order.
+      previous = Promise.all([scoreWhenPossible(agent, items.map(toScore), signal), previous]).then(([scored]) =>
+        write(call, { outcomes: scored.map((result, index) => toOutcome(result, from + index)) }, signal),
+      );
+      previous.then(() => {
+        inFlight -= 1;
+        call.resume();
+      }, fail);
+    });
+    call.on('end', () => previous.then(resolve, fail));
+    signal.addEventListener('abort', fail, { once: true });
+    if (signal.aborted) fail(signal.reason);
+  });
 }
 
 /** A full store queue is waited for here: the stream's own back-pressure tells the caller. */

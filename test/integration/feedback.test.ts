@@ -104,15 +104,24 @@ describe('a stream of feedback', () => {
     expect([bad.status, good.status]).toEqual(['refused', 'stored']);
   });
 
-  it('ends at a message that is refused as a whole, though the caller leaves the stream open', async () => {
+  it.each([
+    ['though the caller leaves the stream open', 0],
+    ['though more has come already', 3],
+  ])('ends at a message that is refused as a whole, %s', async (_, more) => {
     const raw = new Client(server.ready.address, credentials.createInsecure());
     const { path, requestSerialize, responseDeserialize } = serviceDefinition('FeedbackService')
       .StreamFeedback as MethodDefinition<object, object>;
-    const call = raw.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
-    call.on('data', () => undefined);
-    call.write({ items: [] });
-    const [error] = await once(call, 'error');
-    expect(error).toMatchObject({ code: status.INVALID_ARGUMENT });
+    const [generationId] = await generateIds(1);
+    for (let round = 0; round < 10; round++) {
+      const call = raw.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
+      call.on('data', () => undefined);
+      call.write({ items: [{ generationId, score: 1 }] });
+      call.write({ items: [] });
+      for (let i = 0; i < more; i++) call.write({ items: [{ generationId, score: 1 }] });
+      if (more > 0) call.end();
+      const [error] = await once(call, 'error');
+      expect(error).toMatchObject({ code: status.INVALID_ARGUMENT });
+    }
     raw.close();
   });
 });
