@@ -52,10 +52,6 @@ export class Parking {
     return this.#resumed.shift();
   }
 
-  get resumedRows(): number {
-    return this.#resumed.length;
-  }
-
   /** Takes a request's rows out for good. */
   remove(request: ActiveRequest): RestingRow[] {
     const rows = [
