@@ -6,9 +6,9 @@
  * a retraction and a score that came before its generation had finished are one case.
  */
 
+import { isHeldOut } from '../replay/index.js';
 import type { Generation, ReplayReader, Score } from '../replay/types.js';
 import { defaultRewardSettings, foldReward, type RewardSettings } from '../reward/index.js';
-import { isHeldOut } from './holdout.js';
 
 /** One distinct completion of a prompt; generations with the same tokens are one member. */
 export interface Member {
@@ -130,6 +130,10 @@ export class ExperienceBuffer {
       if (changes.length === 0) return false;
       const ids = new Set<string>();
       for (const change of changes) {
+        if (change.type === 'removed') {
+          this.#forgetMissing(reader);
+          continue;
+        }
         ids.add(change.generationId);
         if (change.type === 'score' && change.value !== null) this.#scoresSeen += 1;
       }
@@ -176,6 +180,12 @@ export class ExperienceBuffer {
       if (this.size <= (this.#options.maxGenerations ?? 65536)) break;
       this.#remove(id);
     }
+  }
+
+  #forgetMissing(reader: ReplayReader): void {
+    const held = [...this.#memberOf.keys()];
+    const there = new Set(reader.existing(held));
+    for (const id of held) if (!there.has(id)) this.#remove(id);
   }
 
   #mayTrain(generation: Generation, liveVersion: number): boolean {
