@@ -1,11 +1,15 @@
 export {
+  defaultRewardSettings,
   type Fold,
   type FoldableScore,
+  type FoldableScore,
   type FoldContext,
+  foldReward,
   foldReward,
   type IgnoredBecause,
   type IgnoredScore,
   type MetricFold,
+  type RewardSettings,
   type UsedScore,
 } from './fold.js';
 export {
@@ -15,3 +19,4 @@ export {
   type RaterSettings,
   type RewardSettings,
 } from './settings.js';
+export type { RewardedCompletion, RewardModel } from './types.js';
