@@ -187,6 +187,21 @@ export interface LearnerStatus {
   readonly gradientNorm?: number;
   readonly stepMs?: number;
   readonly restarts: number;
+  /** What it may train on. */
+  readonly buffer: {
+    readonly completions: number;
+    readonly groups: number;
+    readonly pairs: number;
+    /** Generations whose reward waits for a window to close. */
+    readonly pending: number;
+    readonly oldestAtMs?: number;
+    /** The replay ratio in effect. */
+    readonly usesPerCompletion?: number;
+    /** Completions by staleness in versions, from 0. */
+    readonly staleness: readonly number[];
+  };
+  /** Completions used in the last finished round, by staleness from 0. */
+  readonly roundStaleness: readonly number[];
 }
 
 /** One version of the policy. */

@@ -37,6 +37,17 @@ export function addStatusCommand(program: Command): void {
   });
 }
 
+function describeBuffer(buffer: ServerStatus['learner']['buffer']): string {
+  const { completions, groups, pairs, pending, oldestAtMs, usesPerCompletion, staleness } = buffer;
+  const parts = [`may train on ${completions} completions of ${groups} prompts and ${pairs} pairs`];
+  if (pending > 0) parts.push(`${pending} rewards pending`);
+  if (oldestAtMs !== undefined) parts.push(`oldest ${formatAge(Date.now() - oldestAtMs)}`);
+  if (usesPerCompletion !== undefined) parts.push(`used ${formatNumber(usesPerCompletion)} times each`);
+  if (staleness.length > 1)
+    parts.push(`versions back: ${staleness.map((count, back) => `${back}:${count}`).join(' ')}`);
+  return parts.join(', ');
+}
+
 function describe(status: ServerStatus): string[] {
   const { live, serving, replay, learner, lastSwap } = status;
   const figures = [
@@ -68,6 +79,8 @@ function describe(status: ServerStatus): string[] {
       `${learner.state}, ${learner.rounds} rounds, ${learner.steps} steps${learner.droppedSteps > 0 ? ` (${learner.droppedSteps} dropped)` : ''}, ${learner.scoresSeen} scored generations seen`,
     ],
   ];
+  const { buffer } = learner;
+  if (buffer.completions > 0 || buffer.pending > 0) lines.push(['', describeBuffer(buffer)]);
   if (known.length > 0) lines.push(['', known.map(([name, value]) => `${name} ${formatNumber(value)}`).join(', ')]);
   if (lastSwap !== undefined) {
     lines.push([
