@@ -22,6 +22,8 @@ export type {
   HoneEventType,
   Identity,
   LearnerStatus,
+  MetricSettings,
+  RewardSettings,
   Score,
   ServerStatus,
   TokenDetails,

@@ -202,6 +202,33 @@ export interface Version {
   readonly metrics: Readonly<Record<string, number>>;
 }
 
+/** How the scores of one metric count. */
+export interface MetricSettings {
+  /** The score that is worth 0; larger than `max` where smaller scores are better. */
+  readonly min: number;
+  /** The score that is worth 1. */
+  readonly max: number;
+  /** 0 leaves the metric out. */
+  readonly weight: number;
+  /** From the end of the generation; absent: for ever. */
+  readonly windowMs?: number;
+  /** The score when none came within the window. */
+  readonly defaultScore?: number;
+  /** Whether scores count that come, or change, after the window. */
+  readonly late: 'use' | 'ignore';
+}
+
+/** How the server folds scores into rewards. */
+export interface RewardSettings {
+  readonly metrics: Readonly<Record<string, MetricSettings>>;
+  /** Of metrics that are not named. */
+  readonly defaultMetric: MetricSettings;
+  /** By rater; 0: does not count. */
+  readonly trust: Readonly<Record<string, number>>;
+  /** Of raters that are not named. */
+  readonly defaultTrust: number;
+}
+
 /** The server at a glance. */
 export interface ServerStatus {
   readonly serverVersion: string;
@@ -229,6 +256,8 @@ export interface ServerStatus {
     readonly fileBytes: number;
   };
   readonly learner: LearnerStatus;
+  /** How scores become rewards. */
+  readonly reward: RewardSettings;
   /** Absent before the first swap since the start. */
   readonly lastSwap?: {
     readonly version: number;
