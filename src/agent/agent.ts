@@ -7,7 +7,7 @@ import { type LearnerReport, nothingLearned } from '../learner/report.js';
 import type { LearnerEvent } from '../learner/types.js';
 import type { Package } from '../package/types.js';
 import type { Policy } from '../policy/types.js';
-import type { ReplayStore, ScoreOutcome, ScoreWrite } from '../replay/types.js';
+import type { FeedbackOutcome, FeedbackWrite, ReplayStore } from '../replay/types.js';
 import { defaultRewardSettings, type RewardSettings } from '../reward/index.js';
 import type { Version, VersionLog } from '../versions/index.js';
 import type { EventLog } from './event-log.js';
@@ -166,9 +166,9 @@ class LoopAgent implements Agent {
     return results;
   }
 
-  async #write(writes: readonly ScoreWrite[]): Promise<ScoreOutcome[]> {
+  async #write(writes: readonly FeedbackWrite[]): Promise<FeedbackOutcome[]> {
     try {
-      return await this.#options.replay.score(writes);
+      return await this.#options.replay.write(writes);
     } catch (thrown) {
       const error = HoneError.from(thrown);
       this.#meter.scored?.(

@@ -6,9 +6,9 @@
  * a retraction and a score that came before its generation had finished are one case.
  */
 
+import { isHeldOut } from '../replay/index.js';
 import type { Generation, ReplayReader, Score } from '../replay/types.js';
 import { defaultRewardSettings, foldReward, type RewardSettings } from '../reward/index.js';
-import { isHeldOut } from './holdout.js';
 
 /** One distinct completion of a prompt; generations with the same tokens are one member. */
 export interface Member {
@@ -138,6 +138,10 @@ export class ExperienceBuffer {
       if (changes.length === 0) return false;
       const ids = new Map<string, number>();
       for (const change of changes) {
+        if (change.type === 'removed') {
+          this.#forgetMissing(reader);
+          continue;
+        }
         ids.set(change.generationId, change.sequence);
         if (change.type === 'score' && change.value !== null) this.#scoresSeen += 1;
       }
@@ -187,6 +191,12 @@ export class ExperienceBuffer {
       if (this.size <= (this.#options.maxGenerations ?? 65536)) break;
       this.#remove(id);
     }
+  }
+
+  #forgetMissing(reader: ReplayReader): void {
+    const held = [...this.#memberOf.keys()];
+    const there = new Set(reader.existing(held));
+    for (const id of held) if (!there.has(id)) this.#remove(id);
   }
 
   /** Null too while a metric is waited for. */
