@@ -200,8 +200,9 @@ export class ExperienceBuffer {
   }
 
   /** Null too while a metric is waited for. */
-  #rewardOf({ finishedAtMs }: Generation, scores: readonly Score[]): number | null {
-    return foldReward(scores, { finishedAtMs, nowMs: this.#now() }, this.#reward).reward;
+  #rewardOf({ finishedAtMs, origin }: Generation, scores: readonly Score[]): number | null {
+    const context = { finishedAtMs, nowMs: this.#now(), shown: origin === 'sampled' };
+    return foldReward(scores, context, this.#reward).reward;
   }
 
   #mayTrain(generation: Generation, liveVersion: number): boolean {
