@@ -15,3 +15,4 @@ export {
   type RaterSettings,
   type RewardSettings,
 } from './settings.js';
+export type { RewardedCompletion, RewardModel } from './types.js';
