@@ -6,10 +6,13 @@ export { type ConnectOptions, connect, defaultAddress, type TlsOptions } from '.
 export { type GrpcStatus, HoneClientError } from './errors.js';
 export { FeedbackStream, type FeedbackStreamOptions } from './feedback-stream.js';
 export type { Health } from './health.js';
+export { edit, prefer } from './items.js';
 export type { RetryOptions } from './retry.js';
 export type {
   Candidate,
   ChatMessage,
+  EditItem,
+  FeedbackBy,
   FeedbackItem,
   FeedbackOutcome,
   FieldViolation,
@@ -18,11 +21,16 @@ export type {
   GenerateRequest,
   GenerateResult,
   Generation,
+  GenerationOrigin,
   HoneEvent,
   HoneEventType,
   Identity,
   LearnerStatus,
+  MetricSettings,
+  PreferenceItem,
+  RewardSettings,
   Score,
+  ScoreItem,
   ServerStatus,
   TokenDetails,
   TopLogprobs,

@@ -5,15 +5,26 @@ import type { EventType } from '../proto/generated/hone/v1/EventType.js';
 import type { FeedbackItem as FeedbackItemMessage } from '../proto/generated/hone/v1/FeedbackItem.js';
 import type { FeedbackOutcome__Output } from '../proto/generated/hone/v1/FeedbackOutcome.js';
 import type { GenerateRequest as GenerateRequestMessage } from '../proto/generated/hone/v1/GenerateRequest.js';
+import type { PreferenceOutcome } from '../proto/generated/hone/v1/PreferenceOutcome.js';
 import type { StreamGenerateResponse__Output } from '../proto/generated/hone/v1/StreamGenerateResponse.js';
 import type { WatchEventsRequest } from '../proto/generated/hone/v1/WatchEventsRequest.js';
 import { HoneClientError } from './errors.js';
 import type { FeedbackItem, FeedbackOutcome, GenerateEvent, GenerateRequest, HoneEventType } from './types.js';
 
 const enumPrefix =
-  /^(ROLE|FINISH_REASON|GENERATION_STATE|FEEDBACK_STATUS|LEARNER_STATE|VERSION_STATE|VERSION_ORIGIN|PROBE_VERDICT|EVENT_TYPE)_([A-Z_]+)$/;
+  /^(ROLE|FINISH_REASON|GENERATION_STATE|FEEDBACK_STATUS|LEARNER_STATE|VERSION_STATE|VERSION_ORIGIN|GENERATION_ORIGIN|PROBE_VERDICT|EVENT_TYPE|LATE_SCORES)_([A-Z_]+)$/;
 /** The fields that hold enums: text elsewhere may look like anything. */
-const enumFields = new Set(['role', 'reason', 'finishReason', 'state', 'status', 'origin', 'probeVerdict', 'type']);
+const enumFields = new Set([
+  'role',
+  'reason',
+  'finishReason',
+  'state',
+  'status',
+  'origin',
+  'probeVerdict',
+  'type',
+  'late',
+]);
 
 /**
  * A message as the client's types describe it: without the loader's `_field` marks of optional fields, without nulls,
@@ -77,11 +88,20 @@ export function* toGenerateEvents(message: StreamGenerateResponse__Output): Gene
 export function toFeedbackMessage(item: FeedbackItem): FeedbackItemMessage {
   return {
     generationId: item.generationId,
-    ...(item.score === null ? { retraction: {} } : { score: item.score }),
+    ...toChange(item),
     rater: item.rater ?? '',
     metric: item.metric ?? '',
     idempotencyKey: item.idempotencyKey ?? randomUUID(),
   };
+}
+
+function toChange(item: FeedbackItem): Partial<FeedbackItemMessage> {
+  if ('edit' in item) return { edit: { text: item.edit, score: item.score } };
+  if ('preference' in item) {
+    const outcome = `PREFERENCE_OUTCOME_${(item.preference ?? 'retracted').toUpperCase()}` as PreferenceOutcome;
+    return { preference: { otherGenerationId: item.otherGenerationId, outcome } };
+  }
+  return item.score === null ? { retraction: {} } : { score: item.score };
 }
 
 /** The outcome of one item. */
@@ -89,8 +109,18 @@ export function toFeedbackOutcome(message: FeedbackOutcome__Output): FeedbackOut
   if (message.status === 'FEEDBACK_STATUS_REFUSED' && message.error !== null) {
     return { position: message.position, status: 'refused', error: HoneClientError.fromStatus(message.error) };
   }
-  const { position, status, sequence } = plain<Exclude<FeedbackOutcome, { status: 'refused' }>>(message);
-  return { position, status, ...(sequence === undefined ? {} : { sequence }) };
+  const {
+    position,
+    status,
+    sequence,
+    generationId = '',
+  } = plain<Exclude<FeedbackOutcome, { status: 'refused' }>>(message);
+  return {
+    position,
+    status,
+    ...(sequence === undefined ? {} : { sequence }),
+    ...(generationId === '' ? {} : { generationId }),
+  };
 }
 
 /** The message that asks for events. */

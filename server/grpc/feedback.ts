@@ -9,7 +9,7 @@ import type { FeedbackStatus } from '../../proto/generated/hone/v1/FeedbackStatu
 import type { StreamFeedbackRequest__Output } from '../../proto/generated/hone/v1/StreamFeedbackRequest.js';
 import type { StreamFeedbackResponse } from '../../proto/generated/hone/v1/StreamFeedbackResponse.js';
 import type { SubmitFeedbackRequest__Output } from '../../proto/generated/hone/v1/SubmitFeedbackRequest.js';
-import type { Agent, ScoreInput, ScoreResult } from '../../src/agent/index.js';
+import type { Agent, FeedbackInput, FeedbackResult } from '../../src/agent/index.js';
 import { HoneError } from '../../src/errors.js';
 import { toRpcStatus } from '../errors.js';
 import { callSignal, failure, type ReportError, unary, write } from './calls.js';
@@ -20,7 +20,7 @@ const maxMessagesInFlight = 8;
 export function feedbackHandlers(agent: Agent, report: ReportError): FeedbackServiceHandlers {
   return {
     SubmitFeedback: unary(report, async ({ items }: SubmitFeedbackRequest__Output) => {
-      const results = await agent.score(items.map(toScore));
+      const results = await agent.feedback(items.map(toInput));
       const [first] = results;
       if (first?.status === 'refused' && results.every(({ status }) => status === 'refused')) throw first.error;
       return { outcomes: results.map((result, index) => toOutcome(result, index)) };
@@ -36,7 +36,7 @@ export function feedbackHandlers(agent: Agent, report: ReportError): FeedbackSer
 }
 
 /**
- * Scores what arrives and answers in order, until the caller has said all. What fails ends it at once, though the caller
+ * Takes what arrives and answers in order, until the caller has said all. What fails ends it at once, though the caller
  * may have nothing more to say. Messages are taken as events: an iterator would destroy the call when its error is sent.
  */
 function acknowledge(
@@ -57,9 +57,9 @@ function acknowledge(
       position += items.length;
       inFlight += 1;
       if (inFlight >= maxMessagesInFlight) call.pause();
-      // Scored at once, answered in order.
-      previous = Promise.all([scoreWhenPossible(agent, items.map(toScore), signal), previous]).then(([scored]) =>
-        write(call, { outcomes: scored.map((result, index) => toOutcome(result, from + index)) }, signal),
+      // Taken at once, answered in order.
+      previous = Promise.all([takeWhenPossible(agent, items.map(toInput), signal), previous]).then(([taken]) =>
+        write(call, { outcomes: taken.map((result, index) => toOutcome(result, from + index)) }, signal),
       );
       previous.then(() => {
         inFlight -= 1;
@@ -73,14 +73,14 @@ function acknowledge(
 }
 
 /** A full store queue is waited for here: the stream's own back-pressure tells the caller. */
-async function scoreWhenPossible(
+async function takeWhenPossible(
   agent: Agent,
-  items: readonly ScoreInput[],
+  items: readonly FeedbackInput[],
   signal: AbortSignal,
-): Promise<readonly ScoreResult[]> {
+): Promise<readonly FeedbackResult[]> {
   for (;;) {
     try {
-      return await agent.score(items);
+      return await agent.feedback(items);
     } catch (thrown) {
       const error = HoneError.from(thrown);
       if (error.code !== 'QUEUE_FULL') throw error;
@@ -89,19 +89,31 @@ async function scoreWhenPossible(
   }
 }
 
-function toScore(item: FeedbackItem__Output): ScoreInput {
-  const { generationId, score, retraction, rater, metric, idempotencyKey } = item;
+function toInput(item: FeedbackItem__Output): FeedbackInput {
+  const { generationId, score, retraction, preference, edit, rater, metric, idempotencyKey } = item;
   return {
     generationId,
-    value: score,
-    retract: retraction !== undefined && retraction !== null,
+    score,
+    retraction: retraction !== undefined && retraction !== null,
+    preference:
+      preference === undefined || preference === null
+        ? undefined
+        : { otherGenerationId: preference.otherGenerationId, outcome: preferenceOutcomes[preference.outcome] ?? '' },
+    edit: edit === undefined || edit === null ? undefined : { text: edit.text, score: edit.score },
     rater,
     metric,
     idempotencyKey,
   };
 }
 
-const statuses: Readonly<Record<ScoreResult['status'], FeedbackStatus>> = {
+const preferenceOutcomes: Readonly<Record<string, string>> = {
+  PREFERENCE_OUTCOME_BETTER: 'better',
+  PREFERENCE_OUTCOME_WORSE: 'worse',
+  PREFERENCE_OUTCOME_TIE: 'tie',
+  PREFERENCE_OUTCOME_RETRACTED: 'retracted',
+};
+
+const statuses: Readonly<Record<FeedbackResult['status'], FeedbackStatus>> = {
   stored: 'FEEDBACK_STATUS_STORED',
   replaced: 'FEEDBACK_STATUS_REPLACED',
   retracted: 'FEEDBACK_STATUS_RETRACTED',
@@ -109,8 +121,9 @@ const statuses: Readonly<Record<ScoreResult['status'], FeedbackStatus>> = {
   refused: 'FEEDBACK_STATUS_REFUSED',
 };
 
-function toOutcome(result: ScoreResult, position: number): FeedbackOutcome {
+function toOutcome(result: FeedbackResult, position: number): FeedbackOutcome {
   const status = statuses[result.status];
   if (result.status === 'refused') return { position, status, error: toRpcStatus(result.error) };
-  return { position, status, sequence: result.sequence };
+  const { sequence, generationId = '' } = result;
+  return { position, status, sequence, generationId };
 }

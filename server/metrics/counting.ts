@@ -34,14 +34,15 @@ export function createMeter(metrics: Metrics): Meter {
       const outcome = code === 'OK' ? 'ok' : cancelled ? 'cancelled' : 'error';
       metrics.observe('hone_request_duration_seconds', secondsOf(durationMs), { outcome });
     },
-    scored(results, early) {
-      for (const result of results) {
-        metrics.add('hone_feedback_total', 1, { status: result.status });
+    feedback(items, early) {
+      for (const { kind, result } of items) {
+        metrics.add('hone_feedback_total', 1, { kind, status: result.status });
         if (result.status === 'refused') metrics.add('hone_feedback_refused_total', 1, { code: result.error.code });
         else if (result.status !== 'duplicate') ages.acknowledged(result.sequence, performance.now());
       }
       metrics.add('hone_feedback_early_total', early);
     },
+    late: (count) => metrics.add('hone_feedback_late_total', count),
     learner(event) {
       if (event.type === 'progress') {
         ages.progress(event.progress);

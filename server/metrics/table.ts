@@ -100,8 +100,8 @@ export const metricTable = {
   hone_inference_worker_restarts_total: { type: 'counter', help: 'Times the inference worker crashed.' },
   hone_feedback_total: {
     type: 'counter',
-    labels: ['status'],
-    help: 'Items of feedback by what became of them: stored, replaced, retracted, duplicate or refused.',
+    labels: ['kind', 'status'],
+    help: 'Items of feedback by kind (score, preference or edit) and by what became of them: stored, replaced, retracted, duplicate or refused.',
   },
   hone_feedback_refused_total: {
     type: 'counter',
@@ -110,7 +110,11 @@ export const metricTable = {
   },
   hone_feedback_early_total: {
     type: 'counter',
-    help: 'Scores that came while their generation was still running.',
+    help: 'Items of feedback that came while their generation was still running.',
+  },
+  hone_feedback_late_total: {
+    type: 'counter',
+    help: 'Scores that came, or changed, after the window of their metric (docs/feedback.md).',
   },
   hone_store_failures_total: {
     type: 'counter',
@@ -210,7 +214,11 @@ export const metricTable = {
 /** Label values that exist from the start, so that a rate over them has a first sample. */
 export const knownLabels = {
   hone_completions_total: ['stop', 'length', 'cancelled', 'error'].map((reason) => ({ reason })),
-  hone_feedback_total: ['stored', 'replaced', 'retracted', 'duplicate', 'refused'].map((status) => ({ status })),
+  hone_feedback_total: ['score', 'preference', 'edit'].flatMap((kind) =>
+    ['stored', 'replaced', 'retracted', 'duplicate', 'refused']
+      .filter((status) => kind !== 'edit' || status !== 'retracted')
+      .map((status) => ({ kind, status })),
+  ),
   hone_versions_total: ['created', 'promoted', 'rejected', 'rolled_back'].map((outcome) => ({ outcome })),
   hone_requests_total: ['OK', 'INVALID_REQUEST', 'QUEUE_FULL', 'CANCELLED', 'DEADLINE_EXCEEDED', 'INTERNAL'].map(
     (code) => ({ code }),

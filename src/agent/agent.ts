@@ -7,25 +7,25 @@ import { type LearnerReport, nothingLearned } from '../learner/report.js';
 import type { LearnerEvent } from '../learner/types.js';
 import type { Package } from '../package/types.js';
 import type { Policy } from '../policy/types.js';
-import type { FeedbackOutcome, FeedbackWrite, ReplayStore } from '../replay/types.js';
+import type { ReplayStore } from '../replay/types.js';
 import { defaultRewardSettings, type RewardSettings } from '../reward/index.js';
 import type { Version, VersionLog } from '../versions/index.js';
 import type { EventLog } from './event-log.js';
+import { FeedbackDesk } from './feedback.js';
 import { abortReason, type GenerationContext, runGeneration } from './generation.js';
 import { Head } from './head.js';
 import { LearnerWatch } from './learner-watch.js';
 import { type Meter, RequestMeter } from './meter.js';
 import { checkGenerate } from './requests.js';
-import { checkScores, toResult } from './scores.js';
 import type {
   Agent,
   AgentEvent,
   AgentStatus,
+  FeedbackInput,
+  FeedbackResult,
   GenerateInput,
   Learner,
   LoopEvent,
-  ScoreInput,
-  ScoreResult,
   ServedIdentity,
   StoredGeneration,
   VersionPage,
@@ -70,11 +70,10 @@ class LoopAgent implements Agent {
   readonly #meter: Meter;
   readonly #head: Head;
   readonly #watch: LearnerWatch;
+  readonly #feedback: FeedbackDesk;
   readonly #context: GenerationContext;
   readonly #startedAtMs: number;
   readonly #running = new Set<AbortController>();
-  /** Generations that run, and whether a score has come for them already. */
-  readonly #early = new Map<string, boolean>();
   #idle: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
@@ -87,16 +86,17 @@ class LoopAgent implements Agent {
     this.#startedAtMs = this.#now();
     this.#head = new Head({ policy, versions, learner, events, onLive: (version) => this.#meter.live?.(version) });
     this.#watch = new LearnerWatch(events, this.#now);
+    const { pkg, replay, reward = defaultRewardSettings } = options;
+    const onChanged = () => learner?.changed();
+    this.#feedback = new FeedbackDesk({ pkg, replay, reward, meter: this.#meter, now: this.#now, onChanged });
     this.#context = {
-      pkg: options.pkg,
+      pkg,
       policy,
-      replay: options.replay,
+      replay,
       now: this.#now,
       onNotKept: (error) => this.#storeFailed(error),
-      onAdmitted: (ids) => {
-        for (const id of ids) this.#early.set(id, false);
-      },
-      onRecorded: (ids) => this.#recorded(ids),
+      onAdmitted: (ids) => this.#feedback.admitted(ids),
+      onRecorded: (ids) => this.#feedback.recorded(ids),
     };
     learner?.onEvent((event) => this.#onLearnerEvent(event));
     const { version, adapterDigest } = this.#head.identity;
@@ -140,43 +140,9 @@ class LoopAgent implements Agent {
     }
   }
 
-  async score(items: readonly ScoreInput[]): Promise<ScoreResult[]> {
+  async feedback(items: readonly FeedbackInput[]): Promise<FeedbackResult[]> {
     this.#refuseWhenClosing();
-    const checked = checkScores(items, this.#now());
-    const writes = checked.flatMap((item) => ('write' in item ? [item.write] : []));
-    const outcomes = writes.length === 0 ? [] : await this.#write(writes);
-    let next = 0;
-    let changed = false;
-    let early = 0;
-    const results = checked.map((item, index): ScoreResult => {
-      if ('error' in item) return { status: 'refused', error: item.error };
-      const outcome = outcomes[next++];
-      if (outcome === undefined) throw new HoneError('INTERNAL', 'the store answered fewer scores than it was given');
-      if (outcome.status !== 'refused') {
-        changed = true;
-        if (this.#early.has(item.write.generationId)) {
-          this.#early.set(item.write.generationId, true);
-          early += 1;
-        }
-      }
-      return toResult(outcome, index);
-    });
-    this.#meter.scored?.(results, early);
-    if (changed) this.#options.learner?.changed();
-    return results;
-  }
-
-  async #write(writes: readonly FeedbackWrite[]): Promise<FeedbackOutcome[]> {
-    try {
-      return await this.#options.replay.write(writes);
-    } catch (thrown) {
-      const error = HoneError.from(thrown);
-      this.#meter.scored?.(
-        writes.map(() => ({ status: 'refused', error })),
-        0,
-      );
-      throw error;
-    }
+    return this.#feedback.take(items);
   }
 
   async getGeneration(id: string): Promise<StoredGeneration> {
@@ -288,13 +254,6 @@ class LoopAgent implements Agent {
     }, this.#options.drainGraceMs ?? 10_000);
     await idle;
     clearTimeout(grace);
-  }
-
-  /** A generation that was scored while it ran may train only now: the learner hears of it again. */
-  #recorded(ids: readonly string[]): void {
-    const scored = ids.filter((id) => this.#early.get(id));
-    for (const id of ids) this.#early.delete(id);
-    if (scored.length > 0) this.#options.learner?.changed();
   }
 
   #onLearnerEvent(event: LearnerEvent): void {

@@ -1,10 +1,10 @@
 export { type AgentOptions, createAgent } from './agent.js';
 export { openEventJournal } from './event-journal.js';
 export { type EventJournal, EventLog, type EventLogOptions } from './event-log.js';
+export { maxItemsPerBatch } from './feedback-checks.js';
 export { judgeCandidate, type Verdict } from './judge.js';
 export type { CandidateEnd, Meter, RequestEnd } from './meter.js';
 export { checkGenerate, groupKey, maxCandidates } from './requests.js';
-export { maxScoresPerBatch } from './scores.js';
 export type {
   Agent,
   AgentEvent,
@@ -12,14 +12,15 @@ export type {
   CandidateEndedEvent,
   ChunkEvent,
   EndedEvent,
+  FeedbackInput,
+  FeedbackKind,
+  FeedbackResult,
   GenerateInput,
   Learner,
   LearnerReport,
   LoopEvent,
   LoopEventType,
   SamplingInput,
-  ScoreInput,
-  ScoreResult,
   ServedIdentity,
   StartedEvent,
   StoredGeneration,

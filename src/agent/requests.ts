@@ -15,7 +15,7 @@ import { check, invalidRequest, numberBetween, textUpTo, wholeBetween } from './
 export const maxCandidates = 64;
 
 /** A text longer than so many characters per token of context is refused before it is tokenised. */
-const maxCharactersPerToken = 128;
+export const maxCharactersPerToken = 128;
 
 const sampling = z.object({
   maxTokens: wholeBetween(1, 2 ** 31 - 1).default(128),

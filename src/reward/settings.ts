@@ -48,7 +48,7 @@ const metricSchema = z
     min: score.default(0),
     max: score.default(1),
     weight: weight.default(1),
-    windowMs: z.number().min(0).max(longestWindowMs).nullable().default(null),
+    windowMs: z.int().min(0).max(longestWindowMs).nullable().default(null),
     default: score.nullable().default(null),
     late: z.enum(['use', 'ignore']).default('use'),
   })
