@@ -3,7 +3,7 @@ export { openEventJournal } from './event-journal.js';
 export { type EventJournal, EventLog, type EventLogOptions } from './event-log.js';
 export { judgeCandidate, type Verdict } from './judge.js';
 export type { CandidateEnd, Meter, RequestEnd } from './meter.js';
-export { checkGenerate, groupKey, maxCandidates } from './requests.js';
+export { checkGenerate, maxCandidates } from './requests.js';
 export { maxScoresPerBatch } from './scores.js';
 export type {
   Agent,
