@@ -4,7 +4,7 @@ export { type EventJournal, EventLog, type EventLogOptions } from './event-log.j
 export { maxItemsPerBatch } from './feedback-checks.js';
 export { judgeCandidate, type Verdict } from './judge.js';
 export type { CandidateEnd, Meter, RequestEnd } from './meter.js';
-export { checkGenerate, groupKey, maxCandidates } from './requests.js';
+export { checkGenerate, maxCandidates } from './requests.js';
 export type {
   Agent,
   AgentEvent,
