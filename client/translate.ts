@@ -1,6 +1,6 @@
 /** Between the contract's messages and the client's words: enums become short lower-case names, unset fields are absent. */
 
-import { randomUUID } from 'node:crypto';
+import { v7 as uuidv7 } from 'uuid';
 import type { EventType } from '../proto/generated/hone/v1/EventType.js';
 import type { FeedbackItem as FeedbackItemMessage } from '../proto/generated/hone/v1/FeedbackItem.js';
 import type { FeedbackOutcome__Output } from '../proto/generated/hone/v1/FeedbackOutcome.js';
@@ -84,14 +84,17 @@ export function* toGenerateEvents(message: StreamGenerateResponse__Output): Gene
   if (usage !== undefined) yield { type: 'usage', ...usage } as GenerateEvent;
 }
 
-/** The message of one item, with an idempotency key in any case. */
+/**
+ * The message of one item, with an idempotency key in any case: by default one that grows with time, which the server's
+ * store keeps at a third of the price of a random one.
+ */
 export function toFeedbackMessage(item: FeedbackItem): FeedbackItemMessage {
   return {
     generationId: item.generationId,
     ...toChange(item),
     rater: item.rater ?? '',
     metric: item.metric ?? '',
-    idempotencyKey: item.idempotencyKey ?? randomUUID(),
+    idempotencyKey: item.idempotencyKey ?? uuidv7(),
   };
 }
 
@@ -109,12 +112,8 @@ export function toFeedbackOutcome(message: FeedbackOutcome__Output): FeedbackOut
   if (message.status === 'FEEDBACK_STATUS_REFUSED' && message.error !== null) {
     return { position: message.position, status: 'refused', error: HoneClientError.fromStatus(message.error) };
   }
-  const {
-    position,
-    status,
-    sequence,
-    generationId = '',
-  } = plain<Exclude<FeedbackOutcome, { status: 'refused' }>>(message);
+  const { position, sequence, generationId } = message;
+  const status = message.status.slice('FEEDBACK_STATUS_'.length).toLowerCase() as 'stored';
   return {
     position,
     status,
