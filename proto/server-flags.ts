@@ -213,6 +213,13 @@ export const serverFlags = [
     value: 'json',
     meaning: 'learner: any of its settings, e.g. {"groupSize":8}',
   },
+  {
+    name: 'reward-settings',
+    kind: 'text',
+    value: 'file',
+    default: 'all metrics and raters alike, scores from 0 to 1',
+    meaning: 'JSON file that says how scores become rewards: docs/feedback.md',
+  },
 ] as const satisfies readonly ServerFlag[];
 
 export type ServerFlagName = (typeof serverFlags)[number]['name'];

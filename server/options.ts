@@ -60,6 +60,8 @@ export interface ServerOptions {
   readonly metrics: MetricsOptions | null;
   /** What differs from the learner's own defaults; checked by it. */
   readonly learnerSettings: Readonly<Record<string, unknown>>;
+  /** What differs from the defaults of the rewards; checked by them. */
+  readonly rewardSettings: unknown;
   /** Of the inference worker; `undefined`: measured. */
   readonly threads: number | undefined;
   /** Whether its idle threads spin; `undefined`: measured. */
@@ -94,6 +96,7 @@ export function readOptions(args: readonly string[], environment: NodeJS.Process
     reflection: !flags.has('no-reflection'),
     metrics: readMetrics(flags, authToken),
     learnerSettings: readLearnerSettings(flags),
+    rewardSettings: readJsonFile(flags, 'reward-settings'),
     threads: flags.number('threads'),
     spin: spin === undefined ? undefined : spin === 'on',
     policy: {
@@ -155,6 +158,23 @@ function readTokenFile(path: string): string {
     return readFileSync(path, 'utf8').trim();
   } catch (error) {
     throw invalidOption(`--auth-token-file cannot be read: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
+/** What the file that a flag names holds; an empty object where the flag is not given. */
+function readJsonFile(flags: GivenFlags, flag: 'reward-settings'): unknown {
+  const path = flags.text(flag);
+  if (path === undefined) return {};
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw invalidOption(`--${flag} cannot be read: ${error instanceof Error ? error.message : error}`);
+  }
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw invalidOption(`--${flag}: ${path} is not JSON: ${error instanceof Error ? error.message : error}`);
   }
 }
 

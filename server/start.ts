@@ -24,6 +24,7 @@ import {
   type ThreadChoice,
 } from '../src/policy/index.js';
 import { openReplayStore } from '../src/replay/index.js';
+import { checkRewardSettings, type RewardSettings } from '../src/reward/index.js';
 import { type Adapter, openVersionLog, type Version, type VersionLog, zeroAdapter } from '../src/versions/index.js';
 import { type DataDirectory, openDataDirectory, type ServerRecord } from './data-directory.js';
 import { packageFolder } from './grpc/contract.js';
@@ -78,6 +79,7 @@ async function build(
   const cores = availableParallelism();
   // What the learner's threads are is known only when the policy's are; the rest is checked before anything is opened.
   checkLearnerSettings(options.learnerSettings);
+  const reward = checkRewardSettings(options.rewardSettings);
   const data = openDataDirectory(options.dataDirectory);
   endings.push(() => data.close());
   const pkg = await loadPackage(options.packageDirectory);
@@ -97,7 +99,7 @@ async function build(
   const metrics = options.metrics === null ? null : createServerMetrics(options.metrics);
   const policy = await openLivePolicy(pkg, versions, options, choice, events, onFatal, metrics);
   endings.push(() => policy.close());
-  const learner = options.learner ? startLearnerFor(pkg, versions, data, settings) : null;
+  const learner = options.learner ? startLearnerFor(pkg, versions, data, settings, reward) : null;
   endings.push(() => learner?.close());
   const agent = createAgent({
     pkg,
@@ -105,6 +107,7 @@ async function build(
     replay,
     versions,
     learner,
+    reward,
     events,
     ...(metrics === null ? {} : { meter: metrics.meter }),
     maxOpenRequests: options.maxOpenRequests,
@@ -209,6 +212,7 @@ function startLearnerFor(
   versions: VersionLog,
   data: DataDirectory,
   settings: LearnerSettings,
+  reward: RewardSettings,
 ): LearnerSupervisor {
   const { number, origin } = versions.live();
   return startLearner({
@@ -217,6 +221,7 @@ function startLearnerFor(
     replayPath: data.replayPath,
     directory: data.learnerPath,
     settings,
+    reward,
     liveVersion: number,
     adapterPath: versions.adapterPath(number),
     rolledBack: origin === 'rollback',

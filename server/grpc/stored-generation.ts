@@ -30,7 +30,6 @@ const roles: Readonly<Record<string, Role>> = {
 interface StoredPrompt {
   readonly prompt?: string;
   readonly messages?: readonly { readonly role: string; readonly content: string }[];
-  readonly metadata?: Record<string, string>;
 }
 
 export function toProtoGeneration({ generation, scores }: StoredGeneration): ProtoGeneration {
@@ -49,7 +48,7 @@ export function toProtoGeneration({ generation, scores }: StoredGeneration): Pro
     adapterDigest: generation.adapterDigest,
     packageDigest: generation.packageDigest,
     subject: generation.subject,
-    metadata: asked.metadata ?? {},
+    metadata: JSON.parse(generation.metadataJson),
     createdAtMs: generation.createdAtMs,
     ...(generation.finishedAtMs === null ? {} : { finishedAtMs: generation.finishedAtMs }),
     scores: scores.map(({ rater, metric, value, createdAtMs }) => ({ rater, metric, value, createdAtMs })),

@@ -7,7 +7,8 @@ import { type LearnerReport, nothingLearned } from '../learner/report.js';
 import type { LearnerEvent } from '../learner/types.js';
 import type { Package } from '../package/types.js';
 import type { Policy } from '../policy/types.js';
-import type { ReplayStore, ScoreOutcome, ScoreWrite } from '../replay/types.js';
+import type { FeedbackOutcome, FeedbackWrite, ReplayStore } from '../replay/types.js';
+import { defaultRewardSettings, type RewardSettings } from '../reward/index.js';
 import type { Version, VersionLog } from '../versions/index.js';
 import type { EventLog } from './event-log.js';
 import { abortReason, type GenerationContext, runGeneration } from './generation.js';
@@ -40,6 +41,8 @@ export interface AgentOptions {
   readonly versions: VersionLog;
   /** `null`: the learner is off. */
   readonly learner: Learner | null;
+  /** How scores become rewards. Default: all metrics and raters alike, scores from 0 to 1. */
+  readonly reward?: RewardSettings;
   readonly events: EventLog;
   /** Requests that may run or wait at once; beyond it `QUEUE_FULL`. Default 1024. */
   readonly maxOpenRequests?: number;
@@ -163,9 +166,9 @@ class LoopAgent implements Agent {
     return results;
   }
 
-  async #write(writes: readonly ScoreWrite[]): Promise<ScoreOutcome[]> {
+  async #write(writes: readonly FeedbackWrite[]): Promise<FeedbackOutcome[]> {
     try {
-      return await this.#options.replay.score(writes);
+      return await this.#options.replay.write(writes);
     } catch (thrown) {
       const error = HoneError.from(thrown);
       this.#meter.scored?.(
@@ -254,6 +257,7 @@ class LoopAgent implements Agent {
       serving,
       replay: stored,
       learner: this.learnerReport(),
+      reward: this.#options.reward ?? defaultRewardSettings,
       lastSwap: this.#head.lastSwap,
     };
   }

@@ -143,12 +143,14 @@ async function admit(
     await context.replay.admit(
       ids.map((id) => ({
         id,
+        origin: 'sampled',
         groupKey: request.groupKey,
         packageDigest: context.pkg.digest,
         version: started.version,
         adapterDigest: started.adapterDigest,
         promptTokens: Uint32Array.from(request.promptTokens),
         promptJson: request.promptJson,
+        metadataJson: request.metadataJson,
         samplingJson,
         subject: request.subject,
         createdAtMs,

@@ -70,8 +70,10 @@ export interface CheckedRequest {
   readonly store: boolean;
   readonly subject: string;
   readonly version: number | undefined;
-  /** What the caller sent as prompt, for the store: `{"prompt"|"messages", "metadata"?}`. */
+  /** What the caller sent as prompt, for the store: `{"prompt"}` or `{"messages"}`. */
   readonly promptJson: string;
+  /** The labels of the app, for the store. */
+  readonly metadataJson: string;
 }
 
 /**
@@ -108,10 +110,8 @@ export function checkGenerate(input: GenerateInput, pkg: Package, randomSeed: ()
     store: request.store,
     subject: request.subject,
     version: request.version,
-    promptJson: JSON.stringify({
-      ...(prompt === undefined ? { messages } : { prompt }),
-      ...(Object.keys(request.metadata).length === 0 ? {} : { metadata: request.metadata }),
-    }),
+    promptJson: JSON.stringify(prompt === undefined ? { messages } : { prompt }),
+    metadataJson: JSON.stringify(request.metadata),
   };
 }
 

@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { HoneError } from '../errors.js';
-import type { ScoreOutcome, ScoreWrite } from '../replay/types.js';
+import type { FeedbackOutcome, ScoreWrite } from '../replay/types.js';
 import type { ScoreInput, ScoreResult } from './types.js';
 import { check, invalidRequest, textUpTo } from './violations.js';
 
@@ -54,6 +54,7 @@ function checkScore(input: ScoreInput, nowMs: number): ScoreWrite {
     throw invalidRequest([{ field: 'value', description: 'give a score or a retraction, one of them' }]);
   }
   return {
+    type: 'score',
     generationId: generationId.toLowerCase(),
     rater: rater === '' ? 'default' : rater,
     metric: metric === '' ? 'score' : metric,
@@ -71,7 +72,7 @@ const refusedFields = {
 } as const;
 
 /** What the caller hears of the item at `index`, which reached the store. */
-export function toResult(outcome: ScoreOutcome, index: number): ScoreResult {
+export function toResult(outcome: FeedbackOutcome, index: number): ScoreResult {
   if (outcome.status !== 'refused') return outcome;
   const { code, message } = outcome;
   const violations = [{ field: `items[${index}].${refusedFields[code]}`, description: message }];

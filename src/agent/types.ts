@@ -5,6 +5,7 @@ import type { LearnerReport } from '../learner/report.js';
 import type { LearnerEvent } from '../learner/types.js';
 import type { FinishReason, PolicyStats, SwapReport, TopLogprob } from '../policy/types.js';
 import type { Generation, ReplayStats, Score } from '../replay/types.js';
+import type { RewardSettings } from '../reward/index.js';
 import type { Version } from '../versions/types.js';
 
 /** Sampling settings as a caller gives them; what is absent takes its default (see `requests.ts`). */
@@ -136,6 +137,8 @@ export interface AgentStatus {
   readonly serving: PolicyStats;
   readonly replay: ReplayStats;
   readonly learner: LearnerReport;
+  /** How scores become rewards. */
+  readonly reward: RewardSettings;
   /** The last swap since the start; `null` before the first. */
   readonly lastSwap: SwapReport | null;
 }

@@ -6,9 +6,9 @@
  * a retraction and a score that came before its generation had finished are one case.
  */
 
+import { isHeldOut } from '../replay/index.js';
 import type { Generation, ReplayReader, Score } from '../replay/types.js';
 import { defaultRewardSettings, foldReward, type RewardSettings } from '../reward/index.js';
-import { isHeldOut } from './holdout.js';
 
 /** One distinct completion of a prompt; generations with the same tokens are one member. */
 export interface Member {
@@ -47,7 +47,10 @@ export interface BufferOptions {
   readonly maxStaleness: number;
   /** Generations held at most; the least recently scored go first. Default 65536. */
   readonly maxGenerations?: number;
+  /** How scores become rewards. Default: all metrics and raters alike, scores from 0 to 1. */
   readonly reward?: RewardSettings;
+  /** Milliseconds since 1970, for the windows of metrics. Default `Date.now`. */
+  readonly now?: () => number;
   /** Times each generation was used before, from a checkpoint. */
   readonly uses?: ReadonlyMap<string, number>;
   /** Scores up to this sequence number count as seen by an earlier round. Default 0. */
@@ -59,6 +62,9 @@ const pageSize = 512;
 export class ExperienceBuffer {
   readonly #options: BufferOptions;
   readonly #reward: RewardSettings;
+  /** Whether a generation without scores may have a reward: a default one. */
+  readonly #hasDefaults: boolean;
+  readonly #now: () => number;
   readonly #groups = new Map<string, Group>();
   /** Where each generation is; in the order of its last score. */
   readonly #memberOf = new Map<string, Member>();
@@ -72,6 +78,8 @@ export class ExperienceBuffer {
   constructor(options: BufferOptions) {
     this.#options = options;
     this.#reward = options.reward ?? defaultRewardSettings;
+    this.#hasDefaults = Object.values(this.#reward.metrics).some((metric) => metric.default !== null);
+    this.#now = options.now ?? Date.now;
     this.#restoredUses = new Map(options.uses);
     this.#since = options.since ?? 0;
   }
@@ -128,12 +136,16 @@ export class ExperienceBuffer {
     for (let page = 0; page < maxPages; page++) {
       const changes = reader.readSince(this.#sequence, pageSize);
       if (changes.length === 0) return false;
-      const ids = new Set<string>();
+      const ids = new Map<string, number>();
       for (const change of changes) {
-        ids.add(change.generationId);
+        if (change.type === 'removed') {
+          this.#forgetMissing(reader);
+          continue;
+        }
+        ids.set(change.generationId, change.sequence);
         if (change.type === 'score' && change.value !== null) this.#scoresSeen += 1;
       }
-      this.#look(reader, [...ids], liveVersion);
+      this.#look(reader, ids, liveVersion);
       this.#sequence = changes.at(-1)?.sequence ?? this.#sequence;
       if (changes.length < pageSize) return false;
     }
@@ -154,28 +166,42 @@ export class ExperienceBuffer {
     return uses;
   }
 
-  #look(reader: ReplayReader, ids: readonly string[], liveVersion: number): void {
+  /** @param changed the last change of each generation that may have changed */
+  #look(reader: ReplayReader, changed: ReadonlyMap<string, number>, liveVersion: number): void {
+    const ids = [...changed.keys()];
     const scores = new Map<string, Score[]>();
     for (const score of reader.readScores(ids)) {
       const list = scores.get(score.generationId);
       if (list === undefined) scores.set(score.generationId, [score]);
       else list.push(score);
     }
-    const generations = new Map(reader.readGenerations([...scores.keys()]).map((g) => [g.id, g]));
-    for (const id of ids) {
+    const withReward = this.#hasDefaults ? ids : [...scores.keys()];
+    const generations = new Map(reader.readGenerations(withReward).map((g) => [g.id, g]));
+    for (const [id, sequence] of changed) {
       const held = scores.get(id) ?? [];
       const generation = generations.get(id);
-      const reward = foldReward(held, this.#reward);
+      const reward = generation === undefined ? null : this.#rewardOf(generation, held);
       if (generation === undefined || reward === null || !this.#mayTrain(generation, liveVersion)) {
         this.#remove(id);
         continue;
       }
-      this.#put(generation, reward, Math.max(...held.map((score) => score.sequence)));
+      this.#put(generation, reward, Math.max(sequence, ...held.map((score) => score.sequence)));
     }
     for (const id of this.#memberOf.keys()) {
       if (this.size <= (this.#options.maxGenerations ?? 65536)) break;
       this.#remove(id);
     }
+  }
+
+  #forgetMissing(reader: ReplayReader): void {
+    const held = [...this.#memberOf.keys()];
+    const there = new Set(reader.existing(held));
+    for (const id of held) if (!there.has(id)) this.#remove(id);
+  }
+
+  /** Null too while a metric is waited for. */
+  #rewardOf({ finishedAtMs }: Generation, scores: readonly Score[]): number | null {
+    return foldReward(scores, { finishedAtMs, nowMs: this.#now() }, this.#reward).reward;
   }
 
   #mayTrain(generation: Generation, liveVersion: number): boolean {

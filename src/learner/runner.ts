@@ -217,13 +217,14 @@ export class LearnerRunner {
   }
 
   #newBuffer(checkpoint?: Checkpoint): ExperienceBuffer {
-    const { packageDigest, settings } = this.#options.start;
+    const { packageDigest, settings, reward } = this.#options.start;
     return new ExperienceBuffer({
       packageDigest,
       holdoutShare: settings.holdoutShare,
       maxStaleness: settings.maxStaleness,
       uses: new Map(checkpoint?.state.uses),
       since: checkpoint?.state.sequence ?? 0,
+      ...(reward === undefined ? {} : { reward }),
     });
   }
 

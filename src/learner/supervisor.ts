@@ -110,7 +110,15 @@ export class LearnerSupervisor {
 
   /** Starts the process; part of {@link startLearner}. */
   spawn(): void {
-    const { maxHeapMb = 1024, packageDirectory, packageDigest, replayPath, directory, settings } = this.#options;
+    const {
+      maxHeapMb = 1024,
+      packageDirectory,
+      packageDigest,
+      replayPath,
+      directory,
+      settings,
+      reward,
+    } = this.#options;
     // Not detached: a session of its own would have a scheduling group of its own, where nice no longer protects us.
     const child = fork(new URL('./process.js', import.meta.url), {
       execArgv: [`--max-old-space-size=${maxHeapMb}`],
@@ -134,7 +142,16 @@ export class LearnerSupervisor {
       child.once('error', (error) => ended(error.message));
       child.once('close', (code, signal) => ended(signal === null ? `exit code ${code}` : `signal ${signal}`));
     });
-    this.#send({ type: 'start', packageDirectory, packageDigest, replayPath, directory, settings, ...this.#head });
+    this.#send({
+      type: 'start',
+      packageDirectory,
+      packageDigest,
+      replayPath,
+      directory,
+      settings,
+      ...(reward === undefined ? {} : { reward }),
+      ...this.#head,
+    });
   }
 
   /** @param sent called when the message has left, or is lost with a process that is dying or gone */

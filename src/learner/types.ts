@@ -1,5 +1,6 @@
 /** What the parts of the learner say to each other, and what the learner process says to the agent. */
 
+import type { RewardSettings } from '../reward/index.js';
 import type { Adapter } from '../versions/types.js';
 
 /** A completion to learn from: prompt and completion tokens (an end-of-sequence token included where it was sampled). */
@@ -83,6 +84,8 @@ export interface LearnerStart {
   /** Checkpoint and candidates live here. */
   readonly directory: string;
   readonly settings: LearnerSettings;
+  /** How scores become rewards. Default: all metrics and raters alike, scores from 0 to 1. */
+  readonly reward?: RewardSettings;
   readonly liveVersion: number;
   /** Where the live version's adapter lies; null is the zero adapter. */
   readonly adapterPath: string | null;

@@ -12,7 +12,7 @@ import type { Database } from 'better-sqlite3';
 import { HoneError } from '../errors.js';
 import type { WorkerReply, WorkerRequest, WorkerSettings } from './messages.js';
 import { openForWriting } from './open-file.js';
-import { prepareReads } from './reader.js';
+import { prepareReads, statsOf } from './reader.js';
 import { fromSqlite } from './sqlite-errors.js';
 import { ReplayWriter } from './writer.js';
 
@@ -42,19 +42,41 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
         return writer.admit(work.items) ?? null;
       case 'complete':
         return writer.complete(work.items) ?? null;
-      case 'score':
-        return work.items.map((item) => writer.score(item));
+      case 'write':
+        return work.items.map((item) => writer.write(item));
+      case 'recordLessons':
+        return writer.recordLessons(work.items) ?? null;
       case 'readGenerations':
         return reads.readGenerations(work.items);
       case 'readScores':
         return reads.readScores(work.items);
+      case 'readPreferences':
+        return reads.readPreferences(work.items);
+      case 'readLessons':
+        return reads.readLessons(work.items);
+      case 'readEdits':
+        return reads.readEdits(work.items);
+      case 'recentPrompts':
+        return reads.recentPrompts(work.items[0]);
       case 'stats':
-        return reads.stats();
+        return statsOf(database, writer.counts(), reads);
+    }
+  }
+
+  /** What is undone in the file is undone in the counts. */
+  function undoable<Result>(run: () => Result): Result {
+    const before = writer.counts();
+    try {
+      return run();
+    } catch (thrown) {
+      writer.restoreCounts(before);
+      throw thrown;
     }
   }
 
   // Called inside the batch's transaction, this makes a savepoint; called alone, a transaction.
-  const performAtomically = database.transaction(perform);
+  const performInside = database.transaction(perform);
+  const performAtomically = (work: Work): unknown => undoable(() => performInside(work));
 
   function failed(work: Work, thrown: unknown): WorkerReply {
     return { type: 'failed', id: work.id, error: fromSqlite(thrown, settings.path).toJSON() };
@@ -74,7 +96,7 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
 
   function performAlone(work: Work): WorkerReply {
     try {
-      return { type: 'done', id: work.id, result: performAtomically.immediate(work) };
+      return { type: 'done', id: work.id, result: undoable(() => performInside.immediate(work)) };
     } catch (thrown) {
       return failed(work, thrown);
     }
@@ -83,7 +105,7 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
   function run(batch: readonly Work[]): void {
     let replies: readonly WorkerReply[];
     try {
-      replies = performBatch.immediate(batch);
+      replies = undoable(() => performBatch.immediate(batch));
     } catch (thrown) {
       const only = batch.length === 1 ? batch[0] : undefined;
       replies = only === undefined ? batch.map(performAlone) : [failed(only, thrown)];

@@ -1,1 +1,22 @@
-export { defaultRewardSettings, type FoldableScore, foldReward, type RewardSettings } from './fold.js';
+export {
+  defaultRewardSettings,
+  type Fold,
+  type FoldableScore,
+  type FoldableScore,
+  type FoldContext,
+  foldReward,
+  foldReward,
+  type IgnoredBecause,
+  type IgnoredScore,
+  type MetricFold,
+  type RewardSettings,
+  type UsedScore,
+} from './fold.js';
+export {
+  checkRewardSettings,
+  defaultRewardSettings,
+  type MetricSettings,
+  type RaterSettings,
+  type RewardSettings,
+} from './settings.js';
+export type { RewardedCompletion, RewardModel } from './types.js';

@@ -118,7 +118,7 @@ describe('the meter hears', () => {
   it('that scores were refused because the store is full', async () => {
     const [notes, loop] = await metered(untilAborted);
     await using _ = loop;
-    loop.replay.score = () => Promise.reject(new HoneError('STORE_FULL', 'no room'));
+    loop.replay.write = () => Promise.reject(new HoneError('STORE_FULL', 'no room'));
     const item = { generationId: '00000000-0000-7000-8000-000000000000', value: 1 };
     await expect(loop.agent.score([item, item])).rejects.toThrow();
     expect(notes.said).toEqual(['STORE_FULL,STORE_FULL, 0 early']);

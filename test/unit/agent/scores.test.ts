@@ -39,7 +39,15 @@ it('a bad score is refused by its place and field, and its neighbours pass', () 
 it('a score without rater and metric is by the default rater on the default metric', () => {
   const [item] = checkScores([{ generationId: id.toUpperCase(), value: -0.25, rater: '', metric: '' }], 5);
   expect(item).toEqual({
-    write: { generationId: id, value: -0.25, rater: 'default', metric: 'score', idempotencyKey: '', createdAtMs: 5 },
+    write: {
+      type: 'score',
+      generationId: id,
+      value: -0.25,
+      rater: 'default',
+      metric: 'score',
+      idempotencyKey: '',
+      createdAtMs: 5,
+    },
   });
 });
 

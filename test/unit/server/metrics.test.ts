@@ -33,9 +33,12 @@ const stored = {
   aborted: 1,
   scores: 4,
   scoredGenerations: 3,
+  preferences: 0,
+  edits: 0,
   lastSequence: 9,
   oldestGenerationAtMs: null,
   fileBytes: 4096,
+  usedBytes: 4096,
 };
 
 const loopback: MetricsOptions = { host: '127.0.0.1', port: 0, required: true, authToken: undefined };

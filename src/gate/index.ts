@@ -1,0 +1,1 @@
+export type { CheckName, CheckResult, Verdict } from './types.js';
