@@ -22,12 +22,14 @@ export async function makeGenerations(path: string, count: number): Promise<void
     await store.admit(
       ids.map((id) => ({
         id,
+        origin: 'sampled',
         groupKey: id,
         packageDigest: 'bench',
         version: 0,
         adapterDigest: 'bench',
         promptTokens: numbers,
         promptJson: '{"prompt":"a prompt of the bench"}',
+        metadataJson: '{}',
         samplingJson: '{}',
         subject: '',
         createdAtMs: 1,
@@ -64,7 +66,7 @@ export function writeLoad(store: ReplayStore, load: FeedbackLoad): Promise<LoadR
     let wake: (() => void) | undefined;
     const write = async (items: readonly ScoreWrite[]): Promise<void> => {
       waiting += items.length;
-      for (const { status } of await store.score(items)) if (status === 'stored') stored += 1;
+      for (const { status } of await store.write(items)) if (status === 'stored') stored += 1;
       waiting -= items.length;
       wake?.();
     };
@@ -83,5 +85,13 @@ export function writeLoad(store: ReplayStore, load: FeedbackLoad): Promise<LoadR
 
 function scoreWrite(n: number): ScoreWrite {
   const { score, rater = '', idempotencyKey = '' } = feedbackMessage(n);
-  return { generationId: generationId(n), value: Number(score), rater, metric: 'score', idempotencyKey, createdAtMs: 3 };
+  return {
+    type: 'score',
+    generationId: generationId(n),
+    value: Number(score),
+    rater,
+    metric: 'score',
+    idempotencyKey,
+    createdAtMs: 3,
+  };
 }

@@ -1,15 +1,11 @@
 export {
-  defaultRewardSettings,
   type Fold,
   type FoldableScore,
-  type FoldableScore,
   type FoldContext,
-  foldReward,
   foldReward,
   type IgnoredBecause,
   type IgnoredScore,
   type MetricFold,
-  type RewardSettings,
   type UsedScore,
 } from './fold.js';
 export {
