@@ -17,6 +17,7 @@ import { LearnerWatch } from './learner-watch.js';
 import { type Meter, RequestMeter } from './meter.js';
 import { checkGenerate } from './requests.js';
 import { checkScores, toResult } from './scores.js';
+import { isRefusal, StoreWatch } from './store-watch.js';
 import type {
   Agent,
   AgentEvent,
@@ -70,6 +71,7 @@ class LoopAgent implements Agent {
   readonly #meter: Meter;
   readonly #head: Head;
   readonly #watch: LearnerWatch;
+  readonly #store: StoreWatch;
   readonly #context: GenerationContext;
   readonly #startedAtMs: number;
   readonly #running = new Set<AbortController>();
@@ -87,12 +89,13 @@ class LoopAgent implements Agent {
     this.#startedAtMs = this.#now();
     this.#head = new Head({ policy, versions, learner, events, onLive: (version) => this.#meter.live?.(version) });
     this.#watch = new LearnerWatch(events, this.#now);
+    this.#store = new StoreWatch({ replay: options.replay, events, now: this.#now });
     this.#context = {
       pkg: options.pkg,
       policy,
       replay: options.replay,
       now: this.#now,
-      onNotKept: (error) => this.#storeFailed(error),
+      store: this.#store,
       onAdmitted: (ids) => {
         for (const id of ids) this.#early.set(id, false);
       },
@@ -168,9 +171,12 @@ class LoopAgent implements Agent {
 
   async #write(writes: readonly FeedbackWrite[]): Promise<FeedbackOutcome[]> {
     try {
-      return await this.#options.replay.write(writes);
+      const outcomes = await this.#options.replay.write(writes);
+      void this.#store.worked();
+      return outcomes;
     } catch (thrown) {
       const error = HoneError.from(thrown);
+      if (isRefusal(error)) this.#store.failed(error);
       this.#meter.scored?.(
         writes.map(() => ({ status: 'refused', error })),
         0,
@@ -301,10 +307,6 @@ class LoopAgent implements Agent {
     this.#watch.see(event);
     this.#meter.learner?.(event);
     if (event.type === 'candidate' && this.#closing === undefined) void this.#head.consider(event);
-  }
-
-  #storeFailed(error: HoneError): void {
-    this.#events.publish({ type: 'store_failed', detail: `${error.code}: ${error.message}` });
   }
 
   #learner(): Learner {
