@@ -17,6 +17,7 @@ import { Head } from './head.js';
 import { LearnerWatch } from './learner-watch.js';
 import { type Meter, RequestMeter } from './meter.js';
 import { checkGenerate } from './requests.js';
+import { StoreWatch } from './store-watch.js';
 import type {
   Agent,
   AgentEvent,
@@ -71,6 +72,7 @@ class LoopAgent implements Agent {
   readonly #head: Head;
   readonly #watch: LearnerWatch;
   readonly #feedback: FeedbackDesk;
+  readonly #store: StoreWatch;
   readonly #context: GenerationContext;
   readonly #startedAtMs: number;
   readonly #running = new Set<AbortController>();
@@ -86,15 +88,24 @@ class LoopAgent implements Agent {
     this.#startedAtMs = this.#now();
     this.#head = new Head({ policy, versions, learner, events, onLive: (version) => this.#meter.live?.(version) });
     this.#watch = new LearnerWatch(events, this.#now);
+    this.#store = new StoreWatch({ replay: options.replay, events, now: this.#now });
     const { pkg, replay, reward = defaultRewardSettings } = options;
     const onChanged = () => learner?.changed();
-    this.#feedback = new FeedbackDesk({ pkg, replay, reward, meter: this.#meter, now: this.#now, onChanged });
+    this.#feedback = new FeedbackDesk({
+      pkg,
+      replay,
+      reward,
+      meter: this.#meter,
+      now: this.#now,
+      onChanged,
+      store: this.#store,
+    });
     this.#context = {
       pkg,
       policy,
       replay,
       now: this.#now,
-      onNotKept: (error) => this.#storeFailed(error),
+      store: this.#store,
       onAdmitted: (ids) => this.#feedback.admitted(ids),
       onRecorded: (ids) => this.#feedback.recorded(ids),
     };
@@ -260,10 +271,6 @@ class LoopAgent implements Agent {
     this.#watch.see(event);
     this.#meter.learner?.(event);
     if (event.type === 'candidate' && this.#closing === undefined) void this.#head.consider(event);
-  }
-
-  #storeFailed(error: HoneError): void {
-    this.#events.publish({ type: 'store_failed', detail: `${error.code}: ${error.message}` });
   }
 
   #learner(): Learner {

@@ -11,11 +11,14 @@ import { encodeEdits } from './edits.js';
 import { atItem, type CheckedFeedback, checkFeedback, type EditDraft, kindOf, toResult } from './feedback-checks.js';
 import { LateScores } from './late-scores.js';
 import type { Meter } from './meter.js';
+import { isRefusal, type StoreWatch } from './store-watch.js';
 import type { FeedbackInput, FeedbackResult } from './types.js';
 
 export interface FeedbackDeskOptions {
   readonly pkg: Package;
   readonly replay: ReplayStore;
+  /** Told whether the store takes writes. */
+  readonly store: Pick<StoreWatch, 'worked' | 'failed'>;
   readonly reward: RewardSettings;
   readonly meter: Meter;
   readonly now: () => number;
@@ -110,7 +113,17 @@ export class FeedbackDesk {
     });
   }
 
-  #write(writes: readonly FeedbackWrite[]): Promise<readonly FeedbackOutcome[]> {
-    return writes.length === 0 ? Promise.resolve([]) : this.#options.replay.write(writes);
+  async #write(writes: readonly FeedbackWrite[]): Promise<readonly FeedbackOutcome[]> {
+    if (writes.length === 0) return [];
+    const { replay, store } = this.#options;
+    try {
+      const outcomes = await replay.write(writes);
+      void store.worked();
+      return outcomes;
+    } catch (thrown) {
+      const error = HoneError.from(thrown);
+      if (isRefusal(error)) store.failed(error);
+      throw error;
+    }
   }
 }
