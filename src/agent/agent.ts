@@ -10,13 +10,19 @@ import type { Policy } from '../policy/types.js';
 import type { FeedbackOutcome, FeedbackWrite, ReplayStore } from '../replay/types.js';
 import { defaultRewardSettings, type RewardSettings } from '../reward/index.js';
 import type { Version, VersionLog } from '../versions/index.js';
+import { type CanarySettings, checkCanarySettings } from './canary-settings.js';
 import type { EventLog } from './event-log.js';
 import { abortReason, type GenerationContext, runGeneration } from './generation.js';
 import { Head } from './head.js';
+import { type Judge, judgeFinite } from './judge.js';
 import { LearnerWatch } from './learner-watch.js';
 import { type Meter, RequestMeter } from './meter.js';
-import { checkGenerate } from './requests.js';
+import { keepMode, type Mode, type ModeKeeper } from './modes.js';
+import { type CheckedRequest, checkGenerate } from './requests.js';
+import { hasDefaults, rewardsOf } from './rewards.js';
+import { Rollout, type RolloutStanding } from './rollout.js';
 import { checkScores, toResult } from './scores.js';
+import { noTrialStore, type TrialStore } from './trial-file.js';
 import type {
   Agent,
   AgentEvent,
@@ -31,7 +37,7 @@ import type {
   VersionPage,
   WatchOptions,
 } from './types.js';
-import { check, invalidRequest } from './violations.js';
+import { check, invalidRequest, textUpTo } from './violations.js';
 
 export interface AgentOptions {
   readonly pkg: Package;
@@ -50,6 +56,16 @@ export interface AgentOptions {
   readonly drainGraceMs?: number;
   /** Told what happens, in figures. Default: nobody counts. */
   readonly meter?: Meter;
+  /** How candidates are judged. Default: nothing but finite numbers are asked for. */
+  readonly judge?: Judge;
+  /** Which way candidates go. Default: at once live, and forgotten with the process. */
+  readonly modes?: ModeKeeper;
+  /** Of trials. Default: see `canary-settings.ts`. */
+  readonly canary?: CanarySettings;
+  /** Where trials are kept over restarts. Default: nowhere. */
+  readonly trials?: TrialStore;
+  /** Draws from [0, 1) who takes part in a trial. Default `Math.random`. */
+  readonly draw?: () => number;
   /** Milliseconds since 1970. Default `Date.now`. */
   readonly now?: () => number;
   /** Where a request names no seed: 32-bit unsigned. Default: random. */
@@ -61,6 +77,7 @@ export function createAgent(options: AgentOptions): Agent {
   return new LoopAgent(options);
 }
 
+const rejection = z.object({ reason: textUpTo(512) });
 const generationId = z.object({ generationId: z.uuid({ error: 'must be the id (UUID) of a generation' }) });
 
 class LoopAgent implements Agent {
@@ -69,6 +86,7 @@ class LoopAgent implements Agent {
   readonly #events: EventLog;
   readonly #meter: Meter;
   readonly #head: Head;
+  readonly #rollout: Rollout;
   readonly #watch: LearnerWatch;
   readonly #context: GenerationContext;
   readonly #startedAtMs: number;
@@ -98,9 +116,27 @@ class LoopAgent implements Agent {
       },
       onRecorded: (ids) => this.#recorded(ids),
     };
-    learner?.onEvent((event) => this.#onLearnerEvent(event));
     const { version, adapterDigest } = this.#head.identity;
     events.publish({ type: 'server_started', version, adapterDigest });
+    const reward = options.reward ?? defaultRewardSettings;
+    this.#rollout = new Rollout({
+      policy,
+      versions,
+      events,
+      learner,
+      head: this.#head,
+      modes: options.modes ?? keepMode(),
+      judge: options.judge ?? judgeFinite,
+      settings: options.canary ?? checkCanarySettings(),
+      store: options.trials ?? noTrialStore,
+      readRewards: rewardsOf(options.replay, reward, this.#now),
+      defaults: hasDefaults(reward),
+      answer: (request, version, signal) => this.#shadow(request, version, signal),
+      now: this.#now,
+      draw: options.draw ?? Math.random,
+      onVerdict: (verdict) => this.#meter.judged?.(verdict),
+    });
+    learner?.onEvent((event) => this.#onLearnerEvent(event));
   }
 
   async *generate(input: GenerateInput, signal?: AbortSignal): AsyncGenerator<AgentEvent> {
@@ -131,8 +167,18 @@ class LoopAgent implements Agent {
     const onAbort = () => abort.abort(signal?.reason);
     signal?.addEventListener('abort', onAbort, { once: true });
     this.#running.add(abort);
+    const { trials } = this.#rollout;
+    const route = request.version === undefined ? trials.route(request.subject) : null;
+    const context: GenerationContext = {
+      ...this.#context,
+      onAdmitted: (ids) => {
+        this.#context.onAdmitted(ids);
+        route?.admitted(ids);
+      },
+    };
     try {
-      yield* runGeneration(this.#context, request, abort, meter);
+      yield* runGeneration(context, { ...request, version: route?.version ?? request.version }, abort, meter);
+      if (request.version === undefined && request.store) trials.answered(request);
     } finally {
       signal?.removeEventListener('abort', onAbort);
       this.#running.delete(abort);
@@ -148,12 +194,14 @@ class LoopAgent implements Agent {
     let next = 0;
     let changed = false;
     let early = 0;
+    const scored: string[] = [];
     const results = checked.map((item, index): ScoreResult => {
       if ('error' in item) return { status: 'refused', error: item.error };
       const outcome = outcomes[next++];
       if (outcome === undefined) throw new HoneError('INTERNAL', 'the store answered fewer scores than it was given');
       if (outcome.status !== 'refused') {
         changed = true;
+        scored.push(item.write.generationId);
         if (this.#early.has(item.write.generationId)) {
           this.#early.set(item.write.generationId, true);
           early += 1;
@@ -163,6 +211,7 @@ class LoopAgent implements Agent {
     });
     this.#meter.scored?.(results, early);
     if (changed) this.#options.learner?.changed();
+    this.#rollout.trials.scored(scored);
     return results;
   }
 
@@ -220,7 +269,30 @@ class LoopAgent implements Agent {
   async rollback(number: number): Promise<Version> {
     this.#refuseWhenClosing();
     this.getVersion(number);
-    return this.#head.rollback(number);
+    return this.#rollout.rollback(number);
+  }
+
+  rollout(): RolloutStanding {
+    return this.#rollout.standing();
+  }
+
+  async setMode(mode: Mode): Promise<RolloutStanding> {
+    this.#refuseWhenClosing();
+    await this.#rollout.setMode(mode);
+    return this.rollout();
+  }
+
+  async promoteVersion(number: number): Promise<Version> {
+    this.#refuseWhenClosing();
+    this.getVersion(number);
+    return this.#rollout.promote(number);
+  }
+
+  async rejectVersion(number: number, reason: string): Promise<Version> {
+    this.#refuseWhenClosing();
+    this.getVersion(number);
+    const { reason: checked } = check(rejection, { reason });
+    return this.#rollout.reject(number, checked === '' ? 'a person said so' : checked);
   }
 
   learnerReport(): LearnerReport {
@@ -259,6 +331,7 @@ class LoopAgent implements Agent {
       learner: this.learnerReport(),
       reward: this.#options.reward ?? defaultRewardSettings,
       lastSwap: this.#head.lastSwap,
+      rollout: this.rollout(),
     };
   }
 
@@ -274,6 +347,7 @@ class LoopAgent implements Agent {
   async #close(): Promise<void> {
     this.#events.publish({ type: 'server_draining' });
     if (this.#running.size > 0) await this.#drain();
+    await this.#rollout.close();
     await this.#head.close();
     this.#events.close();
   }
@@ -295,12 +369,29 @@ class LoopAgent implements Agent {
     const scored = ids.filter((id) => this.#early.get(id));
     for (const id of ids) this.#early.delete(id);
     if (scored.length > 0) this.#options.learner?.changed();
+    this.#rollout.trials.recorded(ids);
   }
 
   #onLearnerEvent(event: LearnerEvent): void {
     this.#watch.see(event);
     this.#meter.learner?.(event);
-    if (event.type === 'candidate' && this.#closing === undefined) void this.#head.consider(event);
+    if (event.type === 'candidate' && this.#closing === undefined) void this.#rollout.consider(event);
+  }
+
+  /** Answers a request in the background on the version on trial; nobody counts it, and what goes wrong is left. */
+  async #shadow(request: CheckedRequest, version: number, signal: AbortSignal): Promise<void> {
+    const abort = new AbortController();
+    const onAbort = () => abort.abort(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    const seed = (this.#options.randomSeed ?? (() => randomInt(2 ** 32)))();
+    const shadowed = { ...request, seed, version, origin: 'shadow', background: true } as const;
+    try {
+      for await (const _ of runGeneration(this.#context, shadowed, abort, new RequestMeter({})));
+    } catch {
+      // It gave way to requests that somebody waits for, or the store is full: there is no answer then.
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
   }
 
   #storeFailed(error: HoneError): void {

@@ -29,7 +29,8 @@ export interface RunnerOptions {
   readonly checkpointEveryMs?: number;
 }
 
-type LiveCommand = Extract<LearnerCommand, { readonly type: 'live' }>;
+/** What changes the weights in training. */
+type HeadCommand = Extract<LearnerCommand, { readonly type: 'live' | 'rejected' }>;
 
 /** Pages of the store read at once before the learner listens again. */
 const pagesPerTurn = 8;
@@ -42,8 +43,10 @@ export class LearnerRunner {
   readonly #trainee: Trainee;
   readonly #meter = new RoundMeter();
   #buffer: ExperienceBuffer;
-  #heads: LiveCommand[] = [];
+  #heads: HeadCommand[] = [];
   #liveVersion: number;
+  /** Of the live version. */
+  #adapterPath: string | null;
   #owedRows = 0;
   #steps = 0;
   #droppedSteps = 0;
@@ -61,12 +64,13 @@ export class LearnerRunner {
     this.#candidates = join(start.directory, 'candidates');
     this.#trainee = new Trainee(engine.targets, start.settings);
     this.#liveVersion = start.liveVersion;
+    this.#adapterPath = start.adapterPath;
     this.#buffer = this.#newBuffer();
   }
 
   /** Takes a command; it takes effect after the step in flight. */
   handle(command: LearnerCommand): void {
-    if (command.type === 'live') this.#heads.push(command);
+    if (command.type === 'live' || command.type === 'rejected') this.#heads.push(command);
     if (command.type === 'stop') this.#stopping = true;
     this.#attention();
   }
@@ -130,14 +134,23 @@ export class LearnerRunner {
 
   async #followHead(): Promise<void> {
     for (let head = this.#heads.shift(); head !== undefined; head = this.#heads.shift()) {
-      this.#liveVersion = head.version;
-      this.#buffer.forgetStale(head.version);
-      if (await this.#trainee.follow(head.version, head.adapterPath, head.rolledBack)) continue;
+      if (await this.#continues(head)) continue;
       this.#owedRows = 0;
       this.#meter.reset();
       await this.#save();
       this.#report('idle');
     }
+  }
+
+  /** Whether the weights in training are still the ones from before. */
+  async #continues(command: HeadCommand): Promise<boolean> {
+    if (command.type === 'rejected') {
+      return !(await this.#trainee.rejected(command.adapterDigest, this.#adapterPath));
+    }
+    this.#liveVersion = command.version;
+    this.#adapterPath = command.adapterPath;
+    this.#buffer.forgetStale(command.version);
+    return this.#trainee.follow(command.version, command.adapterPath, command.rolledBack);
   }
 
   async #learn(): Promise<void> {

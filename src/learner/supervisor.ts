@@ -68,6 +68,14 @@ export class LearnerSupervisor {
     this.#send({ type: 'live', version, adapterPath, rolledBack });
   }
 
+  /**
+   * A version that was offered will never serve: what was trained on from it is given up for the live weights. A process
+   * that is down just then goes on from them; its next candidate is judged like any other.
+   */
+  rejected(adapterDigest: string): void {
+    this.#send({ type: 'rejected', adapterDigest });
+  }
+
   /** The store has changed: look again. While one such message is on its way, further ones become a single next one. */
   changed(): void {
     this.#changed = this.#changed === 'told' ? 'telling' : 'again';

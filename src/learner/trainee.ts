@@ -95,6 +95,18 @@ export class Trainee {
     return continues;
   }
 
+  /**
+   * Gives the weights up for the head's where they come from an offered version that was rejected.
+   * @param adapterPath directory of the head's adapter; null is the zero adapter
+   * @returns whether they were given up
+   * @throws HoneError `ADAPTER_INVALID`, `ADAPTER_MISMATCH`
+   */
+  async rejected(digest: string, adapterPath: string | null): Promise<boolean> {
+    if (!this.#candidates.includes(digest)) return false;
+    this.#reset(adapterPath === null ? null : (await readAdapter(adapterPath)).adapter);
+    return true;
+  }
+
   /** What a checkpoint must hold of this. */
   state() {
     const { step, moments } = this.#optimizer.state();

@@ -102,6 +102,8 @@ export type LearnerCommand =
       readonly adapterPath: string | null;
       readonly rolledBack: boolean;
     }
+  /** A version that was offered will never serve: where these weights come from it, go back to the live ones. */
+  | { readonly type: 'rejected'; readonly adapterDigest: string }
   /** The store has changed: look again. */
   | { readonly type: 'changed' }
   /** Finish the step in flight, write the checkpoint, exit. */
