@@ -8,8 +8,11 @@ export { FeedbackStream, type FeedbackStreamOptions } from './feedback-stream.js
 export type { Health } from './health.js';
 export type { RetryOptions } from './retry.js';
 export type {
+  CanaryArm,
+  CanaryStatus,
   Candidate,
   ChatMessage,
+  CheckResult,
   FeedbackItem,
   FeedbackOutcome,
   FieldViolation,
@@ -22,6 +25,8 @@ export type {
   HoneEventType,
   Identity,
   LearnerStatus,
+  Mode,
+  RolloutStatus,
   Score,
   ServerStatus,
   TokenDetails,

@@ -18,10 +18,11 @@ import { type Judge, judgeFinite } from './judge.js';
 import { LearnerWatch } from './learner-watch.js';
 import { type Meter, RequestMeter } from './meter.js';
 import { keepMode, type Mode, type ModeKeeper } from './modes.js';
-import { type CheckedRequest, checkGenerate } from './requests.js';
+import { checkGenerate } from './requests.js';
 import { hasDefaults, rewardsOf } from './rewards.js';
 import { Rollout, type RolloutStanding } from './rollout.js';
 import { checkScores, toResult } from './scores.js';
+import { answerInBackground } from './shadow.js';
 import { noTrialStore, type TrialStore } from './trial-file.js';
 import type {
   Agent,
@@ -83,6 +84,7 @@ const generationId = z.object({ generationId: z.uuid({ error: 'must be the id (U
 class LoopAgent implements Agent {
   readonly #options: AgentOptions;
   readonly #now: () => number;
+  readonly #randomSeed: () => number;
   readonly #events: EventLog;
   readonly #meter: Meter;
   readonly #head: Head;
@@ -100,6 +102,7 @@ class LoopAgent implements Agent {
     const { learner, events, versions, policy } = options;
     this.#options = options;
     this.#now = options.now ?? Date.now;
+    this.#randomSeed = options.randomSeed ?? (() => randomInt(2 ** 32));
     this.#events = events;
     this.#meter = options.meter ?? {};
     this.#startedAtMs = this.#now();
@@ -131,7 +134,7 @@ class LoopAgent implements Agent {
       store: options.trials ?? noTrialStore,
       readRewards: rewardsOf(options.replay, reward, this.#now),
       defaults: hasDefaults(reward),
-      answer: (request, version, signal) => this.#shadow(request, version, signal),
+      answer: answerInBackground(this.#context, this.#randomSeed),
       now: this.#now,
       draw: options.draw ?? Math.random,
       onVerdict: (verdict) => this.#meter.judged?.(verdict),
@@ -160,7 +163,7 @@ class LoopAgent implements Agent {
       const message = `${limit} requests run or wait already; try again later`;
       throw new HoneError('QUEUE_FULL', message, { retryAfterMs: 1000 });
     }
-    const request = checkGenerate(input, this.#options.pkg, this.#options.randomSeed ?? (() => randomInt(2 ** 32)));
+    const request = checkGenerate(input, this.#options.pkg, this.#randomSeed);
     if (request.version !== undefined) this.getVersion(request.version, 'version');
     if (signal?.aborted === true) throw abortReason(signal);
     const abort = new AbortController();
@@ -376,22 +379,6 @@ class LoopAgent implements Agent {
     this.#watch.see(event);
     this.#meter.learner?.(event);
     if (event.type === 'candidate' && this.#closing === undefined) void this.#rollout.consider(event);
-  }
-
-  /** Answers a request in the background on the version on trial; nobody counts it, and what goes wrong is left. */
-  async #shadow(request: CheckedRequest, version: number, signal: AbortSignal): Promise<void> {
-    const abort = new AbortController();
-    const onAbort = () => abort.abort(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
-    const seed = (this.#options.randomSeed ?? (() => randomInt(2 ** 32)))();
-    const shadowed = { ...request, seed, version, origin: 'shadow', background: true } as const;
-    try {
-      for await (const _ of runGeneration(this.#context, shadowed, abort, new RequestMeter({})));
-    } catch {
-      // It gave way to requests that somebody waits for, or the store is full: there is no answer then.
-    } finally {
-      signal.removeEventListener('abort', onAbort);
-    }
   }
 
   #storeFailed(error: HoneError): void {

@@ -4,6 +4,8 @@
  * from unless somebody scores them. What the machine has no time for is left out.
  */
 
+import { type GenerationContext, runGeneration } from './generation.js';
+import { RequestMeter } from './meter.js';
 import type { CheckedRequest } from './requests.js';
 
 /** Answers a request on a version, keeps the answer; never rejects, and ends early when the signal aborts. */
@@ -53,4 +55,21 @@ export class Shadow {
     this.#ended.abort();
     await Promise.all(this.#running);
   }
+}
+
+/** Answers by the way that every request goes; nobody is told of what goes wrong, for nobody waits. */
+export function answerInBackground(context: GenerationContext, randomSeed: () => number): ShadowAnswer {
+  return async (request, version, signal) => {
+    const abort = new AbortController();
+    const onAbort = () => abort.abort(signal.reason);
+    signal.addEventListener('abort', onAbort, { once: true });
+    const shadowed = { ...request, seed: randomSeed(), version, origin: 'shadow', background: true } as const;
+    try {
+      for await (const _ of runGeneration(context, shadowed, abort, new RequestMeter({})));
+    } catch {
+      // It gave way to requests that somebody waits for, or the store is full: there is no whole answer then.
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
+  };
 }
