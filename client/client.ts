@@ -11,6 +11,7 @@ import {
   toFeedbackOutcome,
   toGenerateEvents,
   toGenerateMessage,
+  toModeMessage,
   toWatchMessage,
 } from './translate.js';
 import type {
@@ -22,6 +23,8 @@ import type {
   Generation,
   HoneEvent,
   LearnerStatus,
+  Mode,
+  RolloutStatus,
   ServerStatus,
   Version,
   WatchOptions,
@@ -109,6 +112,36 @@ export class HoneClient {
   async rollback(number: number, options: CallOptions = {}): Promise<Version> {
     const { Rollback } = services.admin;
     return plain((await this.#calls.unary(Rollback, { number }, 'never', options)).version);
+  }
+
+  /** Which way candidates go, and what is on trial. */
+  async mode(options: CallOptions = {}): Promise<RolloutStatus> {
+    return plain((await this.#calls.unary(services.admin.GetMode, {}, 'idempotent', options)).rollout);
+  }
+
+  /** Sets the mode for candidates from now on, and for the version on trial; kept over restarts of the server. */
+  async setMode(mode: Mode, options: CallOptions = {}): Promise<RolloutStatus> {
+    const message = { mode: toModeMessage(mode) };
+    return plain((await this.#calls.unary(services.admin.SetMode, message, 'idempotent', options)).rollout);
+  }
+
+  /**
+   * Makes a candidate, or the version on trial, live. Never tried again by itself.
+   * @throws HoneClientError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE` (not a candidate, or not judged yet)
+   */
+  async promote(number: number, options: CallOptions = {}): Promise<Version> {
+    const { PromoteVersion } = services.admin;
+    return plain((await this.#calls.unary(PromoteVersion, { number }, 'never', options)).version);
+  }
+
+  /**
+   * Turns a candidate, or the version on trial, down for good. Never tried again by itself.
+   * @param reason kept with the version. Default: a person said so
+   * @throws HoneClientError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE`
+   */
+  async reject(number: number, reason = '', options: CallOptions = {}): Promise<Version> {
+    const { RejectVersion } = services.admin;
+    return plain((await this.#calls.unary(RejectVersion, { number, reason }, 'never', options)).version);
   }
 
   /** Stops the learner after its step and a checkpoint. @throws HoneClientError `LEARNER_OFF` */

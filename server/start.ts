@@ -7,7 +7,15 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { type Agent, createAgent, EventLog, openEventJournal } from '../src/agent/index.js';
+import {
+  type Agent,
+  checkCanarySettings,
+  createAgent,
+  EventLog,
+  openEventJournal,
+  openModeFile,
+  trialFile,
+} from '../src/agent/index.js';
 import { HoneError } from '../src/errors.js';
 import {
   checkLearnerSettings,
@@ -80,8 +88,10 @@ async function build(
   // What the learner's threads are is known only when the policy's are; the rest is checked before anything is opened.
   checkLearnerSettings(options.learnerSettings);
   const reward = checkRewardSettings(options.rewardSettings);
+  const canary = checkCanarySettings(options.canarySettings);
   const data = openDataDirectory(options.dataDirectory);
   endings.push(() => data.close());
+  const modes = await openModeFile(data.modePath, options.mode);
   const pkg = await loadPackage(options.packageDirectory);
   const choice = await chooseServingThreads(pkg, data.threadsPath, cores, options, log);
   const settings = checkLearnerSettings({ threads: Math.max(1, cores - choice.threads), ...options.learnerSettings });
@@ -109,6 +119,9 @@ async function build(
     learner,
     reward,
     events,
+    modes,
+    canary,
+    trials: trialFile(data.trialPath),
     ...(metrics === null ? {} : { meter: metrics.meter }),
     maxOpenRequests: options.maxOpenRequests,
     drainGraceMs: options.drainGraceMs,

@@ -1,5 +1,6 @@
 /** VersionService, and a version in the contract's words. */
 
+import type { CheckOutcome } from '../../proto/generated/hone/v1/CheckOutcome.js';
 import type { GetVersionRequest__Output } from '../../proto/generated/hone/v1/GetVersionRequest.js';
 import type { ListVersionsRequest__Output } from '../../proto/generated/hone/v1/ListVersionsRequest.js';
 import type { Version as ProtoVersion } from '../../proto/generated/hone/v1/Version.js';
@@ -7,7 +8,7 @@ import type { VersionOrigin } from '../../proto/generated/hone/v1/VersionOrigin.
 import type { VersionServiceHandlers } from '../../proto/generated/hone/v1/VersionService.js';
 import type { VersionState as ProtoState } from '../../proto/generated/hone/v1/VersionState.js';
 import type { Agent } from '../../src/agent/index.js';
-import type { Version, VersionState } from '../../src/versions/index.js';
+import type { Version, VersionCheck, VersionState } from '../../src/versions/index.js';
 import { type ReportError, unary } from './calls.js';
 
 export function versionHandlers(agent: Agent, report: ReportError): VersionServiceHandlers {
@@ -27,6 +28,8 @@ const states: Readonly<Record<VersionState, ProtoState>> = {
   live: 'VERSION_STATE_LIVE',
   retired: 'VERSION_STATE_RETIRED',
   rejected: 'VERSION_STATE_REJECTED',
+  shadow: 'VERSION_STATE_SHADOW',
+  canary: 'VERSION_STATE_CANARY',
 };
 
 const origins: Readonly<Record<Version['origin'], VersionOrigin>> = {
@@ -36,13 +39,21 @@ const origins: Readonly<Record<Version['origin'], VersionOrigin>> = {
   imported: 'VERSION_ORIGIN_IMPORTED',
 };
 
+const outcomes: Readonly<Record<VersionCheck['outcome'], CheckOutcome>> = {
+  passed: 'CHECK_OUTCOME_PASSED',
+  failed: 'CHECK_OUTCOME_FAILED',
+  skipped: 'CHECK_OUTCOME_SKIPPED',
+};
+
 export function toProtoVersion(version: Version): ProtoVersion {
-  const { parent, state, origin, metrics, ...rest } = version;
+  const { parent, state, origin, metrics, verdict, rejectedBecause, ...rest } = version;
   return {
     ...rest,
     state: states[state],
     origin: origins[origin],
     metrics: { ...metrics },
+    verdict: verdict.map((check) => ({ ...check, outcome: outcomes[check.outcome], numbers: { ...check.numbers } })),
+    rejectedBecause: rejectedBecause ?? '',
     ...(parent === null ? {} : { parent }),
   };
 }

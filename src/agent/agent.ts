@@ -10,14 +10,21 @@ import type { Policy } from '../policy/types.js';
 import type { ReplayStore } from '../replay/types.js';
 import { defaultRewardSettings, type RewardSettings } from '../reward/index.js';
 import type { Version, VersionLog } from '../versions/index.js';
+import { type CanarySettings, checkCanarySettings } from './canary-settings.js';
 import type { EventLog } from './event-log.js';
 import { FeedbackDesk } from './feedback.js';
 import { abortReason, type GenerationContext, runGeneration } from './generation.js';
 import { Head } from './head.js';
+import { type Judge, judgeFinite } from './judge.js';
 import { LearnerWatch } from './learner-watch.js';
 import { type Meter, RequestMeter } from './meter.js';
+import { keepMode, type Mode, type ModeKeeper } from './modes.js';
 import { checkGenerate } from './requests.js';
+import { hasDefaults, rewardsOf } from './rewards.js';
+import { Rollout, type RolloutStanding } from './rollout.js';
+import { answerInBackground } from './shadow.js';
 import { StoreWatch } from './store-watch.js';
+import { noTrialStore, type TrialStore } from './trial-file.js';
 import type {
   Agent,
   AgentEvent,
@@ -32,7 +39,7 @@ import type {
   VersionPage,
   WatchOptions,
 } from './types.js';
-import { check, invalidRequest } from './violations.js';
+import { check, invalidRequest, textUpTo } from './violations.js';
 
 export interface AgentOptions {
   readonly pkg: Package;
@@ -51,6 +58,16 @@ export interface AgentOptions {
   readonly drainGraceMs?: number;
   /** Told what happens, in figures. Default: nobody counts. */
   readonly meter?: Meter;
+  /** How candidates are judged. Default: nothing but finite numbers are asked for. */
+  readonly judge?: Judge;
+  /** Which way candidates go. Default: at once live, and forgotten with the process. */
+  readonly modes?: ModeKeeper;
+  /** Of trials. Default: see `canary-settings.ts`. */
+  readonly canary?: CanarySettings;
+  /** Where trials are kept over restarts. Default: nowhere. */
+  readonly trials?: TrialStore;
+  /** Draws from [0, 1) who takes part in a trial. Default `Math.random`. */
+  readonly draw?: () => number;
   /** Milliseconds since 1970. Default `Date.now`. */
   readonly now?: () => number;
   /** Where a request names no seed: 32-bit unsigned. Default: random. */
@@ -62,14 +79,17 @@ export function createAgent(options: AgentOptions): Agent {
   return new LoopAgent(options);
 }
 
+const rejection = z.object({ reason: textUpTo(512) });
 const generationId = z.object({ generationId: z.uuid({ error: 'must be the id (UUID) of a generation' }) });
 
 class LoopAgent implements Agent {
   readonly #options: AgentOptions;
   readonly #now: () => number;
+  readonly #randomSeed: () => number;
   readonly #events: EventLog;
   readonly #meter: Meter;
   readonly #head: Head;
+  readonly #rollout: Rollout;
   readonly #watch: LearnerWatch;
   readonly #feedback: FeedbackDesk;
   readonly #store: StoreWatch;
@@ -83,6 +103,7 @@ class LoopAgent implements Agent {
     const { learner, events, versions, policy } = options;
     this.#options = options;
     this.#now = options.now ?? Date.now;
+    this.#randomSeed = options.randomSeed ?? (() => randomInt(2 ** 32));
     this.#events = events;
     this.#meter = options.meter ?? {};
     this.#startedAtMs = this.#now();
@@ -90,7 +111,10 @@ class LoopAgent implements Agent {
     this.#watch = new LearnerWatch(events, this.#now);
     this.#store = new StoreWatch({ replay: options.replay, events, now: this.#now });
     const { pkg, replay, reward = defaultRewardSettings } = options;
-    const onChanged = () => learner?.changed();
+    const onChanged = (generationIds: readonly string[]) => {
+      learner?.changed();
+      this.#rollout.trials.scored(generationIds);
+    };
     this.#feedback = new FeedbackDesk({
       pkg,
       replay,
@@ -107,11 +131,31 @@ class LoopAgent implements Agent {
       now: this.#now,
       store: this.#store,
       onAdmitted: (ids) => this.#feedback.admitted(ids),
-      onRecorded: (ids) => this.#feedback.recorded(ids),
+      onRecorded: (ids) => {
+        this.#feedback.recorded(ids);
+        this.#rollout.trials.recorded(ids);
+      },
     };
-    learner?.onEvent((event) => this.#onLearnerEvent(event));
     const { version, adapterDigest } = this.#head.identity;
     events.publish({ type: 'server_started', version, adapterDigest });
+    this.#rollout = new Rollout({
+      policy,
+      versions,
+      events,
+      learner,
+      head: this.#head,
+      modes: options.modes ?? keepMode(),
+      judge: options.judge ?? judgeFinite,
+      settings: options.canary ?? checkCanarySettings(),
+      store: options.trials ?? noTrialStore,
+      readRewards: rewardsOf(options.replay, reward, this.#now),
+      defaults: hasDefaults(reward),
+      answer: answerInBackground(this.#context, this.#randomSeed),
+      now: this.#now,
+      draw: options.draw ?? Math.random,
+      onVerdict: (verdict) => this.#meter.judged?.(verdict),
+    });
+    learner?.onEvent((event) => this.#onLearnerEvent(event));
   }
 
   async *generate(input: GenerateInput, signal?: AbortSignal): AsyncGenerator<AgentEvent> {
@@ -135,15 +179,25 @@ class LoopAgent implements Agent {
       const message = `${limit} requests run or wait already; try again later`;
       throw new HoneError('QUEUE_FULL', message, { retryAfterMs: 1000 });
     }
-    const request = checkGenerate(input, this.#options.pkg, this.#options.randomSeed ?? (() => randomInt(2 ** 32)));
+    const request = checkGenerate(input, this.#options.pkg, this.#randomSeed);
     if (request.version !== undefined) this.getVersion(request.version, 'version');
     if (signal?.aborted === true) throw abortReason(signal);
     const abort = new AbortController();
     const onAbort = () => abort.abort(signal?.reason);
     signal?.addEventListener('abort', onAbort, { once: true });
     this.#running.add(abort);
+    const { trials } = this.#rollout;
+    const route = request.version === undefined ? trials.route(request.subject) : null;
+    const context: GenerationContext = {
+      ...this.#context,
+      onAdmitted: (ids) => {
+        this.#context.onAdmitted(ids);
+        route?.admitted(ids);
+      },
+    };
     try {
-      yield* runGeneration(this.#context, request, abort, meter);
+      yield* runGeneration(context, { ...request, version: route?.version ?? request.version }, abort, meter);
+      if (request.version === undefined && request.store) trials.answered(request);
     } finally {
       signal?.removeEventListener('abort', onAbort);
       this.#running.delete(abort);
@@ -197,7 +251,30 @@ class LoopAgent implements Agent {
   async rollback(number: number): Promise<Version> {
     this.#refuseWhenClosing();
     this.getVersion(number);
-    return this.#head.rollback(number);
+    return this.#rollout.rollback(number);
+  }
+
+  rollout(): RolloutStanding {
+    return this.#rollout.standing();
+  }
+
+  async setMode(mode: Mode): Promise<RolloutStanding> {
+    this.#refuseWhenClosing();
+    await this.#rollout.setMode(mode);
+    return this.rollout();
+  }
+
+  async promoteVersion(number: number): Promise<Version> {
+    this.#refuseWhenClosing();
+    this.getVersion(number);
+    return this.#rollout.promote(number);
+  }
+
+  async rejectVersion(number: number, reason: string): Promise<Version> {
+    this.#refuseWhenClosing();
+    this.getVersion(number);
+    const { reason: checked } = check(rejection, { reason });
+    return this.#rollout.reject(number, checked === '' ? 'a person said so' : checked);
   }
 
   learnerReport(): LearnerReport {
@@ -236,6 +313,7 @@ class LoopAgent implements Agent {
       learner: this.learnerReport(),
       reward: this.#options.reward ?? defaultRewardSettings,
       lastSwap: this.#head.lastSwap,
+      rollout: this.rollout(),
     };
   }
 
@@ -251,6 +329,7 @@ class LoopAgent implements Agent {
   async #close(): Promise<void> {
     this.#events.publish({ type: 'server_draining' });
     if (this.#running.size > 0) await this.#drain();
+    await this.#rollout.close();
     await this.#head.close();
     this.#events.close();
   }
@@ -270,7 +349,7 @@ class LoopAgent implements Agent {
   #onLearnerEvent(event: LearnerEvent): void {
     this.#watch.see(event);
     this.#meter.learner?.(event);
-    if (event.type === 'candidate' && this.#closing === undefined) void this.#head.consider(event);
+    if (event.type === 'candidate' && this.#closing === undefined) void this.#rollout.consider(event);
   }
 
   #learner(): Learner {

@@ -22,8 +22,8 @@ export interface FeedbackDeskOptions {
   readonly reward: RewardSettings;
   readonly meter: Meter;
   readonly now: () => number;
-  /** There is something new to learn from. */
-  readonly onChanged: () => void;
+  /** There is something new to learn from: what is said of these generations changed. */
+  readonly onChanged: (generationIds: readonly string[]) => void;
 }
 
 /** Takes feedback; one per agent. */
@@ -57,14 +57,14 @@ export class FeedbackDesk {
     }
     let next = 0;
     let early = 0;
-    let changed = false;
+    const changed: string[] = [];
     const scores: ScoreWrite[] = [];
     const results = writes.map((item, index): FeedbackResult => {
       if ('error' in item) return { status: 'refused', error: item.error };
       const outcome = outcomes[next++];
       if (outcome === undefined) throw new HoneError('INTERNAL', 'the store answered fewer items than it was given');
       if (outcome.status !== 'refused') {
-        changed = true;
+        changed.push(outcome.generationId ?? item.generationId);
         if (this.#cameEarly(item)) early += 1;
         if (item.type === 'score' && item.value !== null && outcome.status !== 'duplicate') scores.push(item);
       }
@@ -75,7 +75,7 @@ export class FeedbackDesk {
       early,
     );
     this.#late.count(scores);
-    if (changed) onChanged();
+    if (changed.length > 0) onChanged(changed);
     return results;
   }
 
@@ -86,9 +86,9 @@ export class FeedbackDesk {
 
   /** Generations are on disk, whole. One that got feedback while it ran may train only now. */
   recorded(ids: readonly string[]): void {
-    const early = ids.some((id) => this.#running.get(id) === true);
+    const early = ids.filter((id) => this.#running.get(id) === true);
     for (const id of ids) this.#running.delete(id);
-    if (early) this.#options.onChanged();
+    if (early.length > 0) this.#options.onChanged(early);
   }
 
   #cameEarly(item: FeedbackWrite): boolean {
