@@ -10,7 +10,9 @@ export type LogEntry =
   | { readonly type: 'version'; readonly version: Version }
   /** A candidate became the head; the head before it is retired. */
   | { readonly type: 'promoted'; readonly number: number }
-  | { readonly type: 'rejected'; readonly number: number; readonly reason: string };
+  | { readonly type: 'rejected'; readonly number: number; readonly reason: string }
+  /** The version's adapter is deleted, and with it what rollbacks to it serve. */
+  | { readonly type: 'removed'; readonly number: number };
 
 export class VersionHistory {
   /** All versions; the index is the number. */
@@ -66,6 +68,8 @@ export class VersionHistory {
           this.versions.with(entry.number, transition(this.get(entry.number), 'rejected')),
           this.heads,
         );
+      case 'removed':
+        return this.#withoutWeights(this.get(entry.number));
     }
   }
 
@@ -77,8 +81,23 @@ export class VersionHistory {
     if (parent !== null && !(parent >= 0 && parent < number)) {
       throw new HoneError('INTERNAL', `version ${number} names ${parent} as its parent`);
     }
-    const extended = new VersionHistory([...this.versions, version], this.heads);
-    return origin === 'base' ? extended.#withHead(version) : extended;
+    // Logs of before adapters were removed do not say that they are kept.
+    const weights = origin === 'rollback' && parent !== null ? this.get(parent).weights : 'kept';
+    const extended = new VersionHistory([...this.versions, { ...version, weights }], this.heads);
+    return origin === 'base' ? extended.#withHead(extended.get(number)) : extended;
+  }
+
+  #withoutWeights({ number }: Version): VersionHistory {
+    const users = new Set(this.versions.filter((version) => this.weightsOf(version.number).number === number));
+    for (const { number: user, state, origin } of users) {
+      if (origin === 'base' || (state !== 'retired' && state !== 'rejected')) {
+        throw new HoneError('INTERNAL', `version ${user} (${origin}, ${state}) needs the adapter of version ${number}`);
+      }
+    }
+    const versions = this.versions.map((version) =>
+      users.has(version) ? { ...version, weights: 'removed' as const } : version,
+    );
+    return new VersionHistory(versions, this.heads);
   }
 
   #withHead(version: Version): VersionHistory {

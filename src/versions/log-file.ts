@@ -120,7 +120,7 @@ function checkHeader(value: unknown): void {
 
 function checkEntry(value: unknown): LogEntry {
   const entry = Object(value);
-  if (entry.type === 'promoted' || entry.type === 'rejected') {
+  if (entry.type === 'promoted' || entry.type === 'rejected' || entry.type === 'removed') {
     if (Number.isSafeInteger(entry.number)) return entry;
   } else if (entry.type === 'version') {
     const version = Object(entry.version);

@@ -43,4 +43,6 @@ export interface Version {
   readonly origin: 'base' | 'learned' | 'rollback' | 'imported';
   /** Numbers the learner reports of the training that made it (steps, scores, KL to the reference...). */
   readonly metrics: Readonly<Record<string, number>>;
+  /** Whether its adapter can still be read; old ones make room (see `retention.ts`). */
+  readonly weights: 'kept' | 'removed';
 }

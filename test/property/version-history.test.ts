@@ -31,6 +31,7 @@ function version(number: number, origin: Version['origin'], parent: number | nul
     parent,
     origin,
     metrics: {},
+    weights: 'kept',
   };
 }
 
