@@ -8,6 +8,7 @@ export { FeedbackStream, type FeedbackStreamOptions } from './feedback-stream.js
 export type { Health } from './health.js';
 export type { RetryOptions } from './retry.js';
 export type {
+  AdapterFiles,
   Candidate,
   ChatMessage,
   FeedbackItem,

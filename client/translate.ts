@@ -11,9 +11,19 @@ import { HoneClientError } from './errors.js';
 import type { FeedbackItem, FeedbackOutcome, GenerateEvent, GenerateRequest, HoneEventType } from './types.js';
 
 const enumPrefix =
-  /^(ROLE|FINISH_REASON|GENERATION_STATE|FEEDBACK_STATUS|LEARNER_STATE|VERSION_STATE|VERSION_ORIGIN|PROBE_VERDICT|EVENT_TYPE)_([A-Z_]+)$/;
+  /^(ROLE|FINISH_REASON|GENERATION_STATE|FEEDBACK_STATUS|LEARNER_STATE|VERSION_STATE|VERSION_ORIGIN|VERSION_WEIGHTS|PROBE_VERDICT|EVENT_TYPE)_([A-Z_]+)$/;
 /** The fields that hold enums: text elsewhere may look like anything. */
-const enumFields = new Set(['role', 'reason', 'finishReason', 'state', 'status', 'origin', 'probeVerdict', 'type']);
+const enumFields = new Set([
+  'role',
+  'reason',
+  'finishReason',
+  'state',
+  'status',
+  'origin',
+  'weights',
+  'probeVerdict',
+  'type',
+]);
 
 /**
  * A message as the client's types describe it: without the loader's `_field` marks of optional fields, without nulls,

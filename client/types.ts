@@ -189,6 +189,9 @@ export interface LearnerStatus {
   readonly restarts: number;
 }
 
+/** The files of an adapter by name, such as `adapter_model.safetensors`. */
+export type AdapterFiles = Readonly<Record<string, Uint8Array>>;
+
 /** One version of the policy. */
 export interface Version {
   readonly lineage: string;
@@ -200,6 +203,8 @@ export interface Version {
   readonly parent?: number;
   readonly createdAtMs: number;
   readonly metrics: Readonly<Record<string, number>>;
+  /** Whether its adapter is still there, or made room for newer ones. */
+  readonly weights: 'kept' | 'removed';
 }
 
 /** The server at a glance. */
@@ -252,7 +257,8 @@ export type HoneEventType =
   | 'version_rejected'
   | 'version_rolled_back'
   | 'worker_restarted'
-  | 'store_failed';
+  | 'store_failed'
+  | 'adapters_removed';
 
 /** One thing that happened. */
 export interface HoneEvent {

@@ -34,6 +34,7 @@ const names: Readonly<Record<LoopEventType, EventType>> = {
   version_rolled_back: 'EVENT_TYPE_VERSION_ROLLED_BACK',
   worker_restarted: 'EVENT_TYPE_WORKER_RESTARTED',
   store_failed: 'EVENT_TYPE_STORE_FAILED',
+  adapters_removed: 'EVENT_TYPE_ADAPTERS_REMOVED',
 };
 
 const typesByName = new Map(

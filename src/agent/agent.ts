@@ -8,7 +8,7 @@ import type { LearnerEvent } from '../learner/types.js';
 import type { Package } from '../package/types.js';
 import type { Policy } from '../policy/types.js';
 import type { ReplayStore, ScoreOutcome, ScoreWrite } from '../replay/types.js';
-import type { Version, VersionLog } from '../versions/index.js';
+import type { AdapterFiles, Version, VersionLog } from '../versions/index.js';
 import type { EventLog } from './event-log.js';
 import { abortReason, type GenerationContext, runGeneration } from './generation.js';
 import { Head } from './head.js';
@@ -45,6 +45,8 @@ export interface AgentOptions {
   readonly maxOpenRequests?: number;
   /** How long closing waits for running requests before it cuts them off. Default 10 000. */
   readonly drainGraceMs?: number;
+  /** Rank of the learner: larger adapters are not imported. Default: any rank that can be served. */
+  readonly maxImportRank?: number;
   /** Told what happens, in figures. Default: nobody counts. */
   readonly meter?: Meter;
   /** Milliseconds since 1970. Default `Date.now`. */
@@ -218,6 +220,20 @@ class LoopAgent implements Agent {
     this.#refuseWhenClosing();
     this.getVersion(number);
     return this.#head.rollback(number);
+  }
+
+  async exportVersion(number: number): Promise<AdapterFiles> {
+    this.getVersion(number);
+    return this.#options.versions.export(number, this.#options.pkg.name);
+  }
+
+  get maxImportBytes(): number {
+    return this.#options.versions.maxImportBytes;
+  }
+
+  async importVersion(files: AdapterFiles): Promise<Version> {
+    this.#refuseWhenClosing();
+    return this.#head.import(files, this.#options.maxImportRank);
   }
 
   learnerReport(): LearnerReport {

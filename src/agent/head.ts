@@ -10,7 +10,7 @@
 import { HoneError } from '../errors.js';
 import type { LearnerEvent } from '../learner/types.js';
 import type { Policy, SwapReport } from '../policy/types.js';
-import type { Version, VersionLog } from '../versions/index.js';
+import type { AdapterFiles, Version, VersionLog } from '../versions/index.js';
 import type { EventLog } from './event-log.js';
 import { judgeCandidate } from './judge.js';
 import type { Learner, ServedIdentity } from './types.js';
@@ -61,9 +61,27 @@ export class Head {
 
   /** Takes a trained adapter over; never rejects, for nobody waits: events tell what became of it. */
   consider(candidate: CandidateEvent): Promise<void> {
-    return this.#serially(() => this.#promote(candidate)).catch((thrown: unknown) => {
-      const { code, message } = HoneError.from(thrown);
-      this.#events.publish({ type: 'version_rejected', detail: `${code}: ${message}` });
+    return this.#serially(() => this.#promote(candidate)).catch((thrown: unknown) => this.#failed(thrown));
+  }
+
+  /**
+   * Takes an adapter from elsewhere over: resolves once it is recorded as a candidate, which then goes the way of a trained
+   * one; events tell what became of it.
+   * @throws HoneError `ADAPTER_INVALID`, `ADAPTER_MISMATCH`, `STORE_FULL`, `DRAINING`
+   */
+  import(files: AdapterFiles, maxRank?: number): Promise<Version> {
+    return new Promise((resolve, reject) => {
+      let recorded = false;
+      const task = async (): Promise<void> => {
+        const adopted = await this.#versions.import(files, maxRank);
+        recorded = true;
+        resolve(adopted);
+        await this.#decide(adopted, adopted.metrics);
+      };
+      this.#serially(task).catch((thrown: unknown) => {
+        if (recorded) this.#failed(thrown);
+        else reject(thrown);
+      });
     });
   }
 
@@ -92,13 +110,17 @@ export class Head {
   }
 
   async #promote(candidate: CandidateEvent): Promise<void> {
-    const adopted = await this.#versions.adopt(candidate);
-    const { number, adapterDigest, metrics } = adopted;
+    await this.#decide(await this.#versions.adopt(candidate), candidate.metrics);
+  }
+
+  /** Judges what was adopted and makes it the head, or turns it down. */
+  async #decide(adopted: Version, reported: Readonly<Record<string, number>>): Promise<void> {
+    const { number, adapterDigest, metrics, parent } = adopted;
     this.#events.publish({ type: 'version_created', version: number, adapterDigest, numbers: metrics });
-    if (candidate.parent < this.#rolledBackAt) {
-      return this.#reject(adopted, `it was trained from version ${candidate.parent}, before the last rollback`);
+    if (parent !== null && parent < this.#rolledBackAt) {
+      return this.#reject(adopted, `it was trained from version ${parent}, before the last rollback`);
     }
-    const verdict = judgeCandidate(await this.#versions.readAdapter(number), candidate.metrics);
+    const verdict = judgeCandidate(await this.#versions.readAdapter(number), reported);
     if (!verdict.promote) return this.#reject(adopted, verdict.reason);
     try {
       await this.#swap(adopted);
@@ -126,6 +148,11 @@ export class Head {
     await this.#versions.reject(version.number, reason);
     const { number, adapterDigest } = version;
     this.#events.publish({ type: 'version_rejected', version: number, adapterDigest, detail: reason });
+  }
+
+  #failed(thrown: unknown): void {
+    const { code, message } = HoneError.from(thrown);
+    this.#events.publish({ type: 'version_rejected', detail: `${code}: ${message}` });
   }
 
   #publish(type: 'version_promoted' | 'version_rolled_back', version: Version, detail?: string): void {

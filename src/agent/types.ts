@@ -5,6 +5,7 @@ import type { LearnerReport } from '../learner/report.js';
 import type { LearnerEvent } from '../learner/types.js';
 import type { FinishReason, PolicyStats, SwapReport, TopLogprob } from '../policy/types.js';
 import type { Generation, ReplayStats, Score } from '../replay/types.js';
+import type { AdapterFiles } from '../versions/index.js';
 import type { Version } from '../versions/types.js';
 
 /** Sampling settings as a caller gives them; what is absent takes its default (see `requests.ts`). */
@@ -104,7 +105,8 @@ export type LoopEventType =
   | 'version_rejected'
   | 'version_rolled_back'
   | 'worker_restarted'
-  | 'store_failed';
+  | 'store_failed'
+  | 'adapters_removed';
 
 /** One thing that happened. No text of prompts or completions. */
 export interface LoopEvent {
@@ -193,6 +195,20 @@ export interface Agent {
   getVersion(number: number): Version;
   /** Serves the weights of an older version as a new head. @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE` */
   rollback(number: number): Promise<Version>;
+  /**
+   * The files of a version's adapter in PEFT's layout.
+   * @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE` (removed), `ADAPTER_MISMATCH` (another package's),
+   * `ADAPTER_INVALID` (damaged)
+   */
+  exportVersion(number: number): Promise<AdapterFiles>;
+  /** Bytes of the largest adapter, all files together, that can be imported. */
+  readonly maxImportBytes: number;
+  /**
+   * Makes an adapter from elsewhere a candidate, on disk when it resolves; then it goes the way of a trained one, of
+   * which events tell.
+   * @throws HoneError `ADAPTER_INVALID`, `ADAPTER_MISMATCH`, `STORE_FULL`, `DRAINING`
+   */
+  importVersion(files: AdapterFiles): Promise<Version>;
   learnerReport(): LearnerReport;
   /** @throws HoneError `LEARNER_OFF` */
   pauseLearner(): Promise<LearnerReport>;

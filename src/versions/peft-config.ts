@@ -29,7 +29,7 @@ const unsupported: Readonly<Record<string, string>> = {
   lora_bias: 'a bias in B',
 };
 
-/** Further settings by their endings, of today's PEFT and of later ones; but these change nothing about the computation. */
+/** Further ways of PEFT have settings `use_...` or `..._config`; these say how it was trained and not what it computes. */
 const harmless = new Set([
   'eva_config',
   'corda_config',
@@ -51,8 +51,8 @@ export function readLoraConfig(value: unknown): LoraConfig {
   const { peft_type: type, r: rank, lora_alpha: alpha, bias, init_lora_weights: initialization } = config;
   if (type !== 'LORA') throw invalid(`its peft_type is ${String(type)}, only LORA is read`);
   for (const [name, set] of Object.entries(config)) {
-    if (name.startsWith('use_') && !isEmpty(set))
-      throw invalid(`${name} is set, which is not read: only plain LoRA is`);
+    const special = name.startsWith('use_') || (name.endsWith('_config') && !harmless.has(name));
+    if (special && !isEmpty(set)) throw invalid(`${name} is set, which is not read: only plain LoRA is`);
   }
   if (bias !== undefined && bias !== null && bias !== 'none') {
     throw invalid(`bias is ${JSON.stringify(bias)}; only "none" is read`);
