@@ -119,7 +119,7 @@ export class HoneClient {
    * Makes an adapter a candidate: files that {@link HoneClient.exportVersion} gave, or those of an adapter of Python's
    * `peft` for the same model. Resolves when it is on disk; whether it goes live is told by its state and by events.
    * Never tried again by itself.
-   * @throws HoneClientError `ADAPTER_INVALID`, `ADAPTER_MISMATCH`, `INVALID_REQUEST` where it is too large
+   * @throws HoneClientError `ADAPTER_REFUSED`, `ADAPTER_MISMATCH`, `INVALID_REQUEST` where it is too large
    */
   async importVersion(files: AdapterFiles, options: CallOptions = {}): Promise<Version> {
     const requests = [...toChunks(files)].map((chunk) => ({ chunk }));

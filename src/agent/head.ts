@@ -67,7 +67,7 @@ export class Head {
   /**
    * Takes an adapter from elsewhere over: resolves once it is recorded as a candidate, which then goes the way of a trained
    * one; events tell what became of it.
-   * @throws HoneError `ADAPTER_INVALID`, `ADAPTER_MISMATCH`, `STORE_FULL`, `DRAINING`
+   * @throws HoneError `ADAPTER_REFUSED`, `ADAPTER_MISMATCH`, `STORE_FULL`, `DRAINING`
    */
   import(files: AdapterFiles, maxRank?: number): Promise<Version> {
     return new Promise((resolve, reject) => {
