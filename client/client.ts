@@ -12,6 +12,7 @@ import {
   toFeedbackOutcome,
   toGenerateEvents,
   toGenerateMessage,
+  toModeMessage,
   toWatchMessage,
 } from './translate.js';
 import type {
@@ -24,6 +25,8 @@ import type {
   Generation,
   HoneEvent,
   LearnerStatus,
+  Mode,
+  RolloutStatus,
   ServerStatus,
   Version,
   WatchOptions,
@@ -57,7 +60,7 @@ export class HoneClient {
   }
 
   /**
-   * Writes scores; the outcomes, in the order of the items, are on disk when it resolves. A refused item does not
+   * Writes feedback: scores, preferences, edits. The outcomes, in the order of the items, are on disk when it resolves. A refused item does not
    * disturb its neighbours; only where every item is refused does the call itself fail.
    */
   async feedback(
@@ -71,7 +74,7 @@ export class HoneClient {
     return outcomes.map(toFeedbackOutcome);
   }
 
-  /** Opens a stream for scores. Close it to wait for the last acknowledgement. */
+  /** Opens a stream for feedback. Close it to wait for the last acknowledgement. */
   feedbackStream(options: CallOptions & FeedbackStreamOptions = {}): FeedbackStream {
     return new FeedbackStream(this.#calls.duplexStream(services.feedback.StreamFeedback, options), options);
   }
@@ -130,6 +133,36 @@ export class HoneClient {
   async rollback(number: number, options: CallOptions = {}): Promise<Version> {
     const { Rollback } = services.admin;
     return plain((await this.#calls.unary(Rollback, { number }, 'never', options)).version);
+  }
+
+  /** Which way candidates go, and what is on trial. */
+  async mode(options: CallOptions = {}): Promise<RolloutStatus> {
+    return plain((await this.#calls.unary(services.admin.GetMode, {}, 'idempotent', options)).rollout);
+  }
+
+  /** Sets the mode for candidates from now on, and for the version on trial; kept over restarts of the server. */
+  async setMode(mode: Mode, options: CallOptions = {}): Promise<RolloutStatus> {
+    const message = { mode: toModeMessage(mode) };
+    return plain((await this.#calls.unary(services.admin.SetMode, message, 'idempotent', options)).rollout);
+  }
+
+  /**
+   * Makes a candidate, or the version on trial, live. Never tried again by itself.
+   * @throws HoneClientError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE` (not a candidate, or not judged yet)
+   */
+  async promote(number: number, options: CallOptions = {}): Promise<Version> {
+    const { PromoteVersion } = services.admin;
+    return plain((await this.#calls.unary(PromoteVersion, { number }, 'never', options)).version);
+  }
+
+  /**
+   * Turns a candidate, or the version on trial, down for good. Never tried again by itself.
+   * @param reason kept with the version. Default: a person said so
+   * @throws HoneClientError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE`
+   */
+  async reject(number: number, reason = '', options: CallOptions = {}): Promise<Version> {
+    const { RejectVersion } = services.admin;
+    return plain((await this.#calls.unary(RejectVersion, { number, reason }, 'never', options)).version);
   }
 
   /** Stops the learner after its step and a checkpoint. @throws HoneClientError `LEARNER_OFF` */

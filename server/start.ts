@@ -7,7 +7,15 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { type Agent, createAgent, EventLog, openEventJournal } from '../src/agent/index.js';
+import {
+  type Agent,
+  checkCanarySettings,
+  createAgent,
+  EventLog,
+  openEventJournal,
+  openModeFile,
+  trialFile,
+} from '../src/agent/index.js';
 import { HoneError } from '../src/errors.js';
 import {
   checkLearnerSettings,
@@ -24,6 +32,7 @@ import {
   type ThreadChoice,
 } from '../src/policy/index.js';
 import { openReplayStore } from '../src/replay/index.js';
+import { checkRewardSettings, type RewardSettings } from '../src/reward/index.js';
 import { type Adapter, openVersionLog, type Version, type VersionLog, zeroAdapter } from '../src/versions/index.js';
 import { type DataDirectory, openDataDirectory, type ServerRecord } from './data-directory.js';
 import { packageFolder } from './grpc/contract.js';
@@ -78,8 +87,11 @@ async function build(
   const cores = availableParallelism();
   // What the learner's threads are is known only when the policy's are; the rest is checked before anything is opened.
   checkLearnerSettings(options.learnerSettings);
+  const reward = checkRewardSettings(options.rewardSettings);
+  const canary = checkCanarySettings(options.canarySettings);
   const data = openDataDirectory(options.dataDirectory);
   endings.push(() => data.close());
+  const modes = await openModeFile(data.modePath, options.mode);
   const pkg = await loadPackage(options.packageDirectory);
   const choice = await chooseServingThreads(pkg, data.threadsPath, cores, options, log);
   const settings = checkLearnerSettings({ threads: Math.max(1, cores - choice.threads), ...options.learnerSettings });
@@ -97,7 +109,7 @@ async function build(
   const metrics = options.metrics === null ? null : createServerMetrics(options.metrics);
   const policy = await openLivePolicy(pkg, versions, options, choice, events, onFatal, metrics);
   endings.push(() => policy.close());
-  const learner = options.learner ? startLearnerFor(pkg, versions, data, settings) : null;
+  const learner = options.learner ? startLearnerFor(pkg, versions, data, settings, reward) : null;
   endings.push(() => learner?.close());
   const agent = createAgent({
     pkg,
@@ -105,8 +117,12 @@ async function build(
     replay,
     versions,
     learner,
+    reward,
     events,
     servesAdapters: needsAdapters(options, versions),
+    modes,
+    canary,
+    trials: trialFile(data.trialPath),
     ...(options.learner ? { maxImportRank: settings.rank } : {}),
     ...(metrics === null ? {} : { meter: metrics.meter }),
     maxOpenRequests: options.maxOpenRequests,
@@ -226,6 +242,7 @@ function startLearnerFor(
   versions: VersionLog,
   data: DataDirectory,
   settings: LearnerSettings,
+  reward: RewardSettings,
 ): LearnerSupervisor {
   const { number, origin } = versions.live();
   return startLearner({
@@ -234,6 +251,7 @@ function startLearnerFor(
     replayPath: data.replayPath,
     directory: data.learnerPath,
     settings,
+    reward,
     liveVersion: number,
     adapterPath: versions.adapterPath(number),
     rolledBack: origin === 'rollback',

@@ -1,5 +1,4 @@
 export { AdamW, type AdamWSettings, type AdamWState, type StepOutcome, warmUp } from './adamw.js';
-export { isHeldOut } from './holdout.js';
 export { acquireLockFile, type LockFile } from './lock-file.js';
 export { addCopgObjective, addCrossEntropy, addRowLogprobs, linearForm, summarize } from './objective.js';
 export {

@@ -2,13 +2,16 @@
 
 import type { SerializedError } from '../errors.js';
 import type {
+  FeedbackOutcome,
+  FeedbackWrite,
   Generation,
   GenerationAdmission,
   GenerationCompletion,
+  Lesson,
+  Preference,
   ReplayStats,
   Score,
-  ScoreOutcome,
-  ScoreWrite,
+  StoredPrompt,
 } from './types.js';
 
 /** What the worker is started with. */
@@ -24,9 +27,15 @@ export interface WorkerSettings {
 export interface Operations {
   readonly admit: { readonly in: readonly GenerationAdmission[]; readonly out: null };
   readonly complete: { readonly in: readonly GenerationCompletion[]; readonly out: null };
-  readonly score: { readonly in: readonly ScoreWrite[]; readonly out: ScoreOutcome[] };
+  readonly write: { readonly in: readonly FeedbackWrite[]; readonly out: FeedbackOutcome[] };
+  readonly recordLessons: { readonly in: readonly Lesson[]; readonly out: null };
   readonly readGenerations: { readonly in: readonly string[]; readonly out: Generation[] };
   readonly readScores: { readonly in: readonly string[]; readonly out: Score[] };
+  readonly readPreferences: { readonly in: readonly string[]; readonly out: Preference[] };
+  readonly readLessons: { readonly in: readonly string[]; readonly out: Lesson[] };
+  readonly readEdits: { readonly in: readonly string[]; readonly out: string[] };
+  /** One number: how many. */
+  readonly recentPrompts: { readonly in: readonly [number]; readonly out: StoredPrompt[] };
   readonly stats: { readonly in: readonly []; readonly out: ReplayStats };
 }
 

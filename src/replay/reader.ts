@@ -1,28 +1,81 @@
 /** Reading the store: prepared statements, each call one short transaction. */
 
 import type { Database } from 'better-sqlite3';
+import type { Counts } from './counts.js';
 import { openForReading } from './open-file.js';
-import { type ChangeRow, type GenerationRow, type ScoreRow, toChange, toGeneration, toScore } from './rows.js';
+import {
+  type ChangeRow,
+  type GenerationRow,
+  generationColumns,
+  type PreferenceRow,
+  type ScoreRow,
+  toChange,
+  toGeneration,
+  toPreference,
+  toScore,
+  toUint32,
+} from './rows.js';
 import { fromSqlite } from './sqlite-errors.js';
-import type { Generation, ReplayChange, ReplayReader, ReplayStats, Score } from './types.js';
+import type {
+  Generation,
+  Lesson,
+  Preference,
+  ReplayChange,
+  ReplayReader,
+  ReplayStats,
+  Score,
+  StoredPrompt,
+} from './types.js';
 
 /** Reads of one connection; the writer has one on its own connection, readers on theirs. */
 export function prepareReads(database: Database) {
   const since = database.prepare<[number, number], ChangeRow>(
     'SELECT * FROM changes WHERE sequence > ? ORDER BY sequence LIMIT ?',
   );
-  const generation = database.prepare<[string], GenerationRow>('SELECT * FROM generations WHERE id = ?');
+  const generation = database.prepare<[string], GenerationRow>(
+    `SELECT ${generationColumns} FROM generations JOIN prompts ON prompts.id = prompt_id WHERE generations.id = ?`,
+  );
+  const exists = database.prepare<[string], 1>('SELECT 1 FROM generations WHERE id = ?').pluck();
   const scores = database.prepare<[string], ScoreRow>('SELECT * FROM scores WHERE generation_id = ?');
+  const asFirst = database.prepare<[string], PreferenceRow>('SELECT * FROM preferences WHERE first_id = ?');
+  const asSecond = database.prepare<[string], PreferenceRow>('SELECT * FROM preferences WHERE second_id = ?');
+  const lessons = database.prepare<[string], { generation_id: string; version: number }>(
+    'SELECT * FROM lessons WHERE generation_id = ? ORDER BY version',
+  );
+  const edits = database.prepare<[string], string>('SELECT id FROM generations WHERE edit_of = ? ORDER BY id').pluck();
+  const newest = database.prepare<[], { group_key: string; prompt_id: number }>(
+    "SELECT group_key, prompt_id FROM generations WHERE origin = 'sampled' ORDER BY created_at_ms DESC",
+  );
+  const prompt = database.prepare<[number], { prompt_json: string; prompt_tokens: Buffer }>(
+    'SELECT prompt_json, prompt_tokens FROM prompts WHERE id = ?',
+  );
   const last = database
     .prepare<[], number>("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'changes'")
     .pluck();
-  const states = database.prepare<[], { state: string; count: number }>(
-    'SELECT state, count(*) AS count FROM generations GROUP BY state',
-  );
-  const scoreCounts = database.prepare<[], { scores: number; generations: number }>(
-    'SELECT count(*) AS scores, count(DISTINCT generation_id) AS generations FROM scores',
-  );
   const oldest = database.prepare<[], number | null>('SELECT min(created_at_ms) FROM generations').pluck();
+
+  function readPreferences(ids: readonly string[]): Preference[] {
+    const asked = new Set(ids);
+    return ids.flatMap((id) => [
+      ...asFirst.all(id).map(toPreference),
+      // One between two of those asked for is found once: from its first.
+      ...asSecond
+        .all(id)
+        .filter(({ first_id }) => !asked.has(first_id))
+        .map(toPreference),
+    ]);
+  }
+
+  function recentPrompts(limit: number): StoredPrompt[] {
+    const found = new Map<string, StoredPrompt>();
+    for (const { group_key: groupKey, prompt_id } of newest.iterate()) {
+      if (found.size >= limit) break;
+      const row = found.has(groupKey) ? undefined : prompt.get(prompt_id);
+      if (row === undefined) continue;
+      found.set(groupKey, { groupKey, promptTokens: toUint32(row.prompt_tokens), promptJson: row.prompt_json });
+    }
+    return [...found.values()];
+  }
 
   return {
     readSince: (sequence: number, limit: number): ReplayChange[] => since.all(sequence, limit).map(toChange),
@@ -32,23 +85,32 @@ export function prepareReads(database: Database) {
         return row === undefined ? [] : [toGeneration(row)];
       }),
     readScores: (ids: readonly string[]): Score[] => ids.flatMap((id) => scores.all(id).map(toScore)),
+    readPreferences,
+    readLessons: (ids: readonly string[]): Lesson[] =>
+      ids.flatMap((id) => lessons.all(id).map(({ version }) => ({ generationId: id, version }))),
+    readEdits: (ids: readonly string[]): string[] => ids.flatMap((id) => edits.all(id)),
+    existing: (ids: readonly string[]): string[] => ids.filter((id) => exists.get(id) !== undefined),
+    recentPrompts,
     lastSequence: (): number => last.get() ?? 0,
-    stats(): ReplayStats {
-      const counts = new Map(states.all().map((row) => [row.state, row.count]));
-      const scored = scoreCounts.get() ?? { scores: 0, generations: 0 };
-      const pages = database.pragma('page_count', { simple: true }) as number;
-      return {
-        generations: [...counts.values()].reduce((sum, count) => sum + count, 0),
-        finished: counts.get('finished') ?? 0,
-        running: counts.get('running') ?? 0,
-        aborted: counts.get('aborted') ?? 0,
-        scores: scored.scores,
-        scoredGenerations: scored.generations,
-        lastSequence: last.get() ?? 0,
-        oldestGenerationAtMs: oldest.get() ?? null,
-        fileBytes: pages * (database.pragma('page_size', { simple: true }) as number),
-      };
-    },
+    oldestGenerationAtMs: (): number | null => oldest.get() ?? null,
+  };
+}
+
+/** What the store holds, in the numbers of its writer. */
+export function statsOf(database: Database, counts: Counts, reads: ReturnType<typeof prepareReads>): ReplayStats {
+  const pragma = (name: string): number => database.pragma(name, { simple: true }) as number;
+  const { running, finished, cancelled, aborted, ...others } = counts;
+  const pages = pragma('page_count');
+  return {
+    generations: running + finished + cancelled + aborted,
+    running,
+    finished,
+    aborted,
+    ...others,
+    lastSequence: reads.lastSequence(),
+    oldestGenerationAtMs: reads.oldestGenerationAtMs(),
+    fileBytes: pages * pragma('page_size'),
+    usedBytes: (pages - pragma('freelist_count')) * pragma('page_size'),
   };
 }
 
@@ -76,6 +138,8 @@ export function openReplayReader(path: string, options: { readonly busyTimeoutMs
     readSince: guarded(reads.readSince),
     readGenerations: guarded(reads.readGenerations),
     readScores: guarded(reads.readScores),
+    readPreferences: guarded(reads.readPreferences),
+    existing: guarded(reads.existing),
     lastSequence: guarded(reads.lastSequence),
     close: () => void database.close(),
   };

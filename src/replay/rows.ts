@@ -1,10 +1,23 @@
 /** Between rows of the database and the store's own types; the two are the same thing in two notations. */
 
-import type { Generation, GenerationState, ReplayChange, Score } from './types.js';
+import type {
+  Generation,
+  GenerationOrigin,
+  GenerationState,
+  Preference,
+  PreferenceOutcome,
+  ReplayChange,
+  Score,
+} from './types.js';
+
+/** Columns of a generation with its prompt, for a SELECT over both. */
+export const generationColumns = 'generations.*, prompts.prompt_json, prompts.prompt_tokens';
 
 export interface GenerationRow {
   readonly id: string;
   readonly state: string;
+  readonly origin: string;
+  readonly edit_of: string | null;
   readonly group_key: string;
   readonly package_digest: string;
   readonly version: number;
@@ -15,6 +28,7 @@ export interface GenerationRow {
   readonly finish_reason: string | null;
   readonly end_of_sequence: number;
   readonly sampling_json: string;
+  readonly metadata_json: string;
   readonly prompt_json: string;
   readonly text: string;
   readonly prompt_tokens: Buffer;
@@ -32,10 +46,21 @@ export interface ScoreRow {
   readonly sequence: number;
 }
 
+export interface PreferenceRow {
+  readonly first_id: string;
+  readonly second_id: string;
+  readonly rater: string;
+  readonly metric: string;
+  readonly outcome: number;
+  readonly created_at_ms: number;
+  readonly sequence: number;
+}
+
 export interface ChangeRow {
   readonly sequence: number;
   readonly type: string;
-  readonly generation_id: string;
+  readonly generation_id: string | null;
+  readonly other_id: string | null;
   readonly rater: string | null;
   readonly metric: string | null;
   readonly value: number | null;
@@ -47,7 +72,7 @@ export function toBlob(values: Uint32Array | Float32Array): Buffer {
 }
 
 /** A copy: a blob's memory need not be aligned to four bytes. */
-function toUint32(blob: Buffer): Uint32Array {
+export function toUint32(blob: Buffer): Uint32Array {
   return new Uint32Array(Uint8Array.prototype.slice.call(blob).buffer);
 }
 
@@ -59,6 +84,8 @@ export function toGeneration(row: GenerationRow): Generation {
   return {
     id: row.id,
     state: row.state as GenerationState,
+    origin: row.origin as GenerationOrigin,
+    editOf: row.edit_of,
     groupKey: row.group_key,
     packageDigest: row.package_digest,
     version: row.version,
@@ -69,6 +96,7 @@ export function toGeneration(row: GenerationRow): Generation {
     finishReason: row.finish_reason,
     endOfSequence: row.end_of_sequence === 1,
     samplingJson: row.sampling_json,
+    metadataJson: row.metadata_json,
     promptJson: row.prompt_json,
     text: row.text,
     promptTokens: toUint32(row.prompt_tokens),
@@ -89,16 +117,31 @@ export function toScore(row: ScoreRow): Score {
   };
 }
 
-export function toChange(row: ChangeRow): ReplayChange {
-  if (row.type === 'generation') {
-    return { sequence: row.sequence, type: 'generation', generationId: row.generation_id };
-  }
+export function toPreference(row: PreferenceRow): Preference {
   return {
+    generationId: row.first_id,
+    otherId: row.second_id,
+    rater: row.rater,
+    metric: row.metric,
+    outcome: outcomes[row.outcome + 1] ?? 'tie',
+    createdAtMs: row.created_at_ms,
     sequence: row.sequence,
-    type: 'score',
-    generationId: row.generation_id,
-    rater: row.rater ?? '',
-    metric: row.metric ?? '',
-    value: row.value,
   };
+}
+
+const outcomes: readonly PreferenceOutcome[] = ['worse', 'tie', 'better'];
+
+/** How the database says it: 1 better, 0 as good, -1 worse. */
+export function outcomeCode(outcome: PreferenceOutcome): number {
+  return outcomes.indexOf(outcome) - 1;
+}
+
+export function toChange(row: ChangeRow): ReplayChange {
+  const { sequence, type, generation_id: id } = row;
+  if (id === null) return { sequence, type: 'removed' };
+  if (type === 'generation') return { sequence, type, generationId: id };
+  const by = { generationId: id, rater: row.rater ?? '', metric: row.metric ?? '' };
+  if (type === 'score') return { sequence, type, ...by, value: row.value };
+  const outcome = row.value === null ? null : (outcomes[row.value + 1] ?? 'tie');
+  return { sequence, type: 'preference', ...by, otherId: row.other_id ?? '', outcome };
 }

@@ -5,8 +5,10 @@
  * ids are blobs of little-endian u32, log-probabilities blobs of little-endian f32, everything else is readable as it is.
  */
 
+import { createHash } from 'node:crypto';
 import type { Database } from 'better-sqlite3';
 import { HoneError } from '../errors.js';
+import { scoreContent } from './idempotency.js';
 
 /** `PRAGMA application_id` of a replay store: "Hone" in ASCII. */
 export const applicationId = 0x486f6e65;
@@ -65,8 +67,94 @@ function createTables(database: Database): void {
   `);
 }
 
+/**
+ * Prompts once for all who sent them, preferences, edits, and which version learned from what. Prompts held the app's
+ * labels before.
+ */
+function addPromptsAndKinds(database: Database): void {
+  database.function('prompt_digest', { deterministic: true }, (key, json) => promptDigest(String(key), String(json)));
+  database.function('score_content', { deterministic: true }, (rater, metric, value) =>
+    scoreContent(String(rater), String(metric), value === null ? null : Number(value)),
+  );
+  database.exec(`
+    CREATE TABLE prompts (
+      id INTEGER PRIMARY KEY,
+      digest BLOB NOT NULL UNIQUE,
+      prompt_tokens BLOB NOT NULL,
+      prompt_json TEXT NOT NULL
+    ) STRICT;
+    ALTER TABLE generations ADD COLUMN origin TEXT NOT NULL DEFAULT 'sampled'
+      CHECK (origin IN ('sampled', 'edit', 'explored', 'shadow'));
+    ALTER TABLE generations ADD COLUMN edit_of TEXT;
+    ALTER TABLE generations ADD COLUMN metadata_json TEXT NOT NULL DEFAULT '{}';
+    ALTER TABLE generations ADD COLUMN prompt_id INTEGER REFERENCES prompts (id);
+    UPDATE generations SET metadata_json = coalesce(json_extract(prompt_json, '$.metadata'), '{}'),
+      prompt_json = json_remove(prompt_json, '$.metadata');
+    INSERT OR IGNORE INTO prompts (digest, prompt_tokens, prompt_json)
+      SELECT prompt_digest(group_key, prompt_json), prompt_tokens, prompt_json FROM generations ORDER BY created_at_ms;
+    UPDATE generations SET prompt_id = (SELECT id FROM prompts WHERE digest = prompt_digest(group_key, prompt_json));
+    ALTER TABLE generations DROP COLUMN prompt_tokens;
+    ALTER TABLE generations DROP COLUMN prompt_json;
+    CREATE INDEX generations_by_prompt ON generations (prompt_id);
+    CREATE INDEX generations_by_subject ON generations (subject) WHERE subject <> '';
+    CREATE INDEX generations_by_edit ON generations (edit_of) WHERE edit_of IS NOT NULL;
+
+    CREATE TABLE preferences (
+      first_id TEXT NOT NULL REFERENCES generations (id) ON DELETE CASCADE,
+      second_id TEXT NOT NULL REFERENCES generations (id) ON DELETE CASCADE,
+      rater TEXT NOT NULL,
+      metric TEXT NOT NULL,
+      outcome INTEGER NOT NULL CHECK (outcome IN (-1, 0, 1)),
+      created_at_ms INTEGER NOT NULL,
+      sequence INTEGER NOT NULL,
+      PRIMARY KEY (first_id, second_id, rater, metric)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX preferences_by_second ON preferences (second_id);
+
+    CREATE TABLE lessons (
+      generation_id TEXT NOT NULL REFERENCES generations (id) ON DELETE CASCADE,
+      version INTEGER NOT NULL,
+      PRIMARY KEY (generation_id, version)
+    ) STRICT, WITHOUT ROWID;
+
+    ALTER TABLE changes RENAME TO changes_1;
+    CREATE TABLE changes (
+      sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+      type TEXT NOT NULL CHECK (type IN ('generation', 'score', 'preference', 'removed')),
+      generation_id TEXT,
+      other_id TEXT,
+      rater TEXT,
+      metric TEXT,
+      value REAL
+    ) STRICT;
+    INSERT INTO sqlite_sequence (name, seq) SELECT 'changes', seq FROM sqlite_sequence WHERE name = 'changes_1';
+    INSERT INTO changes (sequence, type, generation_id, rater, metric, value)
+      SELECT sequence, type, generation_id, rater, metric, value FROM changes_1;
+    DROP TABLE changes_1;
+
+    ALTER TABLE idempotency RENAME TO idempotency_1;
+    DROP INDEX idempotency_by_generation;
+    CREATE TABLE idempotency (
+      key TEXT NOT NULL PRIMARY KEY,
+      generation_id TEXT NOT NULL REFERENCES generations (id) ON DELETE CASCADE,
+      content TEXT NOT NULL,
+      sequence INTEGER NOT NULL,
+      result_id TEXT
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX idempotency_by_generation ON idempotency (generation_id);
+    INSERT INTO idempotency (key, generation_id, content, sequence)
+      SELECT key, generation_id, score_content(rater, metric, value), sequence FROM idempotency_1;
+    DROP TABLE idempotency_1;
+  `);
+}
+
+/** By what a prompt is kept once: its tokens under one package, and the words in which it was asked. */
+export function promptDigest(groupKey: string, promptJson: string): Buffer {
+  return createHash('sha256').update(groupKey).update(promptJson).digest();
+}
+
 /** Upgrades in order; the n-th leads from version n to n + 1. Never edit one that shipped: append. */
-const upgrades: readonly ((database: Database) => void)[] = [createTables];
+const upgrades: readonly ((database: Database) => void)[] = [createTables, addPromptsAndKinds];
 
 /** The format that this build writes. */
 export const schemaVersion = upgrades.length;
@@ -79,10 +167,13 @@ export function upgradeSchema(database: Database, path: string): void {
   const from = database.pragma('user_version', { simple: true }) as number;
   if (from === schemaVersion) return;
   if (from > schemaVersion) throw tooNew(path, from);
+  // While tables change places nothing may be deleted in their wake.
+  database.pragma('foreign_keys = OFF');
   database.transaction(() => {
     for (const upgrade of upgrades.slice(from)) upgrade(database);
     database.pragma(`user_version = ${schemaVersion}`);
   })();
+  database.pragma('foreign_keys = ON');
 }
 
 /**

@@ -4,14 +4,17 @@ import { Worker } from 'node:worker_threads';
 import { HoneError } from '../errors.js';
 import type { OperationName, Operations, WorkerReply, WorkerRequest, WorkerSettings } from './messages.js';
 import type {
+  FeedbackOutcome,
+  FeedbackWrite,
   Generation,
   GenerationAdmission,
   GenerationCompletion,
+  Lesson,
+  Preference,
   ReplayStats,
   ReplayStore,
   Score,
-  ScoreOutcome,
-  ScoreWrite,
+  StoredPrompt,
 } from './types.js';
 
 export interface ReplayStoreOptions {
@@ -109,8 +112,12 @@ class WorkerReplayStore implements ReplayStore {
     await this.#request('complete', generations);
   }
 
-  score(items: readonly ScoreWrite[]): Promise<ScoreOutcome[]> {
-    return this.#request('score', items);
+  write(items: readonly FeedbackWrite[]): Promise<FeedbackOutcome[]> {
+    return this.#request('write', items);
+  }
+
+  async recordLessons(lessons: readonly Lesson[]): Promise<void> {
+    await this.#request('recordLessons', lessons);
   }
 
   readGenerations(ids: readonly string[]): Promise<Generation[]> {
@@ -119,6 +126,22 @@ class WorkerReplayStore implements ReplayStore {
 
   readScores(generationIds: readonly string[]): Promise<Score[]> {
     return this.#request('readScores', generationIds);
+  }
+
+  readPreferences(generationIds: readonly string[]): Promise<Preference[]> {
+    return this.#request('readPreferences', generationIds);
+  }
+
+  readLessons(generationIds: readonly string[]): Promise<Lesson[]> {
+    return this.#request('readLessons', generationIds);
+  }
+
+  readEdits(generationIds: readonly string[]): Promise<string[]> {
+    return this.#request('readEdits', generationIds);
+  }
+
+  recentPrompts(limit: number): Promise<StoredPrompt[]> {
+    return this.#request('recentPrompts', [limit]);
   }
 
   stats(): Promise<ReplayStats> {

@@ -5,64 +5,64 @@
 
 import type { Database } from 'better-sqlite3';
 import { HoneError } from '../errors.js';
+import { type Counts, countAll } from './counts.js';
+import { FeedbackWriter } from './feedback-writer.js';
 import { toBlob } from './rows.js';
-import type { GenerationAdmission, GenerationCompletion, ScoreOutcome, ScoreWrite } from './types.js';
-
-interface StoredKey {
-  readonly generation_id: string;
-  readonly rater: string;
-  readonly metric: string;
-  readonly value: number | null;
-  readonly sequence: number;
-}
+import { promptDigest } from './schema.js';
+import type { FeedbackOutcome, FeedbackWrite, GenerationAdmission, GenerationCompletion, Lesson } from './types.js';
 
 export class ReplayWriter {
   readonly #database: Database;
+  readonly #counts: Counts;
+  readonly #feedback: FeedbackWriter;
+  readonly #findPrompt;
+  readonly #insertPrompt;
   readonly #insertGeneration;
   readonly #finishGeneration;
   readonly #generationExists;
   readonly #insertChange;
-  readonly #findKey;
-  readonly #insertKey;
-  readonly #scoreExists;
-  readonly #upsertScore;
-  readonly #deleteScore;
+  readonly #insertLesson;
 
   constructor(database: Database) {
     this.#database = database;
+    this.#counts = countAll(database);
+    this.#feedback = new FeedbackWriter(database, this.#counts);
+    this.#findPrompt = database.prepare<[Buffer], number>('SELECT id FROM prompts WHERE digest = ?').pluck();
+    this.#insertPrompt = database.prepare('INSERT INTO prompts (digest, prompt_tokens, prompt_json) VALUES (?, ?, ?)');
     this.#insertGeneration = database.prepare(`
-      INSERT INTO generations (id, state, group_key, package_digest, version, adapter_digest, subject, created_at_ms,
-        sampling_json, prompt_json, prompt_tokens)
-      VALUES (?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
+      INSERT INTO generations (id, state, origin, group_key, package_digest, version, adapter_digest, subject,
+        created_at_ms, sampling_json, metadata_json, prompt_id)
+      VALUES (?, 'running', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
     this.#finishGeneration = database.prepare(`
       UPDATE generations SET state = ?, finish_reason = ?, end_of_sequence = ?, tokens = ?, text = ?, logprobs = ?,
         sampled_logprobs = ?, finished_at_ms = ?
       WHERE id = ? AND state = 'running'`);
     this.#generationExists = database.prepare<[string], 1>('SELECT 1 FROM generations WHERE id = ?').pluck();
-    this.#insertChange = database.prepare(
-      'INSERT INTO changes (type, generation_id, rater, metric, value) VALUES (?, ?, ?, ?, ?)',
-    );
-    this.#findKey = database.prepare<[string], StoredKey>('SELECT * FROM idempotency WHERE key = ?');
-    this.#insertKey = database.prepare(
-      'INSERT INTO idempotency (key, generation_id, rater, metric, value, sequence) VALUES (?, ?, ?, ?, ?, ?)',
-    );
-    this.#scoreExists = database
-      .prepare<[string, string, string], 1>('SELECT 1 FROM scores WHERE generation_id = ? AND rater = ? AND metric = ?')
-      .pluck();
-    this.#upsertScore = database.prepare(`
-      INSERT INTO scores (generation_id, rater, metric, value, created_at_ms, sequence) VALUES (?, ?, ?, ?, ?, ?)
-      ON CONFLICT (generation_id, rater, metric)
-      DO UPDATE SET value = excluded.value, created_at_ms = excluded.created_at_ms, sequence = excluded.sequence`);
-    this.#deleteScore = database.prepare('DELETE FROM scores WHERE generation_id = ? AND rater = ? AND metric = ?');
+    this.#insertChange = database.prepare("INSERT INTO changes (type, generation_id) VALUES ('generation', ?)");
+    this.#insertLesson = database.prepare(`
+      INSERT OR IGNORE INTO lessons (generation_id, version)
+      SELECT id, ? FROM generations WHERE id = ?`);
+  }
+
+  /** What the store holds; {@link restoreCounts} after a transaction was undone. */
+  counts(): Counts {
+    return { ...this.#counts };
+  }
+
+  restoreCounts(counts: Counts): void {
+    Object.assign(this.#counts, counts);
   }
 
   /** Marks what a dead process left running as aborted, so that it never trains. Returns how many there were. */
   abortRunning(nowMs: number): number {
-    return this.#database
+    const { changes } = this.#database
       .prepare(
         "UPDATE generations SET state = 'aborted', finish_reason = 'error', finished_at_ms = ? WHERE state = 'running'",
       )
-      .run(nowMs).changes;
+      .run(nowMs);
+    this.#counts.running -= changes;
+    this.#counts.aborted += changes;
+    return changes;
   }
 
   admit(generations: readonly GenerationAdmission[]): void {
@@ -72,6 +72,7 @@ export class ReplayWriter {
       }
       this.#insertGeneration.run(
         g.id,
+        g.origin,
         g.groupKey,
         g.packageDigest,
         g.version,
@@ -79,9 +80,10 @@ export class ReplayWriter {
         g.subject,
         g.createdAtMs,
         g.samplingJson,
-        g.promptJson,
-        toBlob(g.promptTokens),
+        g.metadataJson,
+        this.#promptOf(g),
       );
+      this.#counts.running += 1;
     }
   }
 
@@ -105,47 +107,25 @@ export class ReplayWriter {
         g.id,
       );
       if (changes === 0) throw new HoneError('GENERATION_NOT_FOUND', `no generation ${g.id} is running`);
+      this.#counts.running -= 1;
+      this.#counts[g.state] += 1;
       // Cancelled and aborted generations never train: to the learner nothing changed.
-      if (g.state === 'finished') this.#change('generation', g.id, null, null, null);
+      if (g.state === 'finished') this.#insertChange.run(g.id);
     }
   }
 
-  score(item: ScoreWrite): ScoreOutcome {
-    const { generationId, rater, metric, value, idempotencyKey } = item;
-    if (value !== null && !Number.isFinite(value)) {
-      return refused('INVALID_REQUEST', `the score of generation ${generationId} is ${value}; it must be finite`);
-    }
-    if (idempotencyKey !== '') {
-      const stored = this.#findKey.get(idempotencyKey);
-      if (stored !== undefined) {
-        const same =
-          stored.generation_id === generationId &&
-          stored.rater === rater &&
-          stored.metric === metric &&
-          stored.value === value;
-        return same
-          ? { status: 'duplicate', sequence: stored.sequence }
-          : refused('IDEMPOTENCY_CONFLICT', `idempotency key ${idempotencyKey} was used for another score`);
-      }
-    }
-    if (this.#generationExists.get(generationId) === undefined) {
-      return refused('GENERATION_NOT_FOUND', `no generation ${generationId} is stored`);
-    }
-    const existed = this.#scoreExists.get(generationId, rater, metric) !== undefined;
-    const sequence = this.#change('score', generationId, rater, metric, value);
-    if (value === null) this.#deleteScore.run(generationId, rater, metric);
-    else this.#upsertScore.run(generationId, rater, metric, value, item.createdAtMs, sequence);
-    if (idempotencyKey !== '') this.#insertKey.run(idempotencyKey, generationId, rater, metric, value, sequence);
-    return { status: value === null ? 'retracted' : existed ? 'replaced' : 'stored', sequence };
+  write(item: FeedbackWrite): FeedbackOutcome {
+    return this.#feedback.write(item);
   }
 
-  #change(type: string, id: string, rater: string | null, metric: string | null, value: number | null): number {
-    return Number(this.#insertChange.run(type, id, rater, metric, value).lastInsertRowid);
+  recordLessons(lessons: readonly Lesson[]): void {
+    for (const { generationId, version } of lessons) this.#insertLesson.run(version, generationId);
   }
-}
 
-type Refusal = Extract<ScoreOutcome, { readonly status: 'refused' }>;
-
-function refused(code: Refusal['code'], message: string): Refusal {
-  return { status: 'refused', code, message };
+  #promptOf({ groupKey, promptTokens, promptJson }: GenerationAdmission): number {
+    const digest = promptDigest(groupKey, promptJson);
+    const known = this.#findPrompt.get(digest);
+    if (known !== undefined) return known;
+    return Number(this.#insertPrompt.run(digest, toBlob(promptTokens), promptJson).lastInsertRowid);
+  }
 }

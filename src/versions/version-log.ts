@@ -18,6 +18,7 @@ import {
   writeAdapter,
 } from './adapter-files.js';
 import { moveDirectoryDurably } from './durable-files.js';
+import type { LogEntry } from './history.js';
 import { maxImportBytes, readImported } from './imported.js';
 import { VersionLogFile } from './log-file.js';
 import {
@@ -28,7 +29,7 @@ import {
   removeAdapters,
   weightsRemoved,
 } from './retention.js';
-import type { Adapter, Version } from './types.js';
+import type { Adapter, TrialState, Version, VersionCheck } from './types.js';
 
 export interface VersionLogOptions {
   /** Holds `log.jsonl` and one directory per adapter; made (0700) when missing. */
@@ -242,14 +243,37 @@ export class VersionLog {
   }
 
   /**
-   * Turns a candidate down; on disk, with the reason, when it resolves.
+   * Keeps what the gate found of a candidate; on disk when it resolves. Figures that are not finite are left out.
+   * @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE` where it is no candidate
+   */
+  judge(number: number, verdict: readonly VersionCheck[]): Promise<Version> {
+    const checks = verdict.map((check) => ({ ...check, numbers: finiteMetrics(check.numbers) }));
+    return this.#change({ type: 'judged', number, verdict: checks });
+  }
+
+  /** Puts a candidate on trial; on disk when it resolves. @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE` */
+  startTrial(number: number, state: TrialState): Promise<Version> {
+    return this.#change({ type: 'trial', number, state });
+  }
+
+  /** Ends a trial undecided; on disk when it resolves. @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE` */
+  setAside(number: number): Promise<Version> {
+    return this.#change({ type: 'set_aside', number });
+  }
+
+  /**
+   * Turns a version that has never been live down; on disk, with the reason, when it resolves.
    * @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE`
    */
   reject(number: number, reason: string): Promise<Version> {
+    return this.#change({ type: 'rejected', number, reason });
+  }
+
+  #change(entry: Exclude<LogEntry, { readonly type: 'version' }>): Promise<Version> {
     return this.#serially(async () => {
-      await this.#file.append({ type: 'rejected', number, reason });
-      this.#makeRoomAfter();
-      return this.#require(number);
+      await this.#file.append(entry);
+      if (entry.type === 'rejected') this.#makeRoomAfter();
+      return this.#require(entry.number);
     });
   }
 
@@ -361,6 +385,8 @@ export class VersionLog {
       parent: fields.parent,
       origin: fields.origin,
       metrics: finiteMetrics(fields.metrics),
+      verdict: [],
+      rejectedBecause: null,
       weights: 'kept',
     };
   }

@@ -15,7 +15,7 @@ async function writeEndlessly(lane: number): Promise<void> {
     const id = `${prefix}-${lane}-${i}`;
     await store.admit([admission(id)]);
     acknowledge('admitted', id);
-    await store.score([scoreWrite(id, i, { idempotencyKey: `key-${id}` })]);
+    await store.write([scoreWrite(id, i, { idempotencyKey: `key-${id}` })]);
     acknowledge('scored', id);
     await store.complete([completion(id)]);
     acknowledge('finished', id);

@@ -1,25 +1,38 @@
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { openReplayReader, openReplayStore, type ReplayChange, type ScoreWrite } from '../../src/replay/index.js';
+import {
+  type FeedbackWrite,
+  openReplayReader,
+  openReplayStore,
+  type PreferenceOutcome,
+  type ReplayChange,
+  type ReplayStats,
+} from '../../src/replay/index.js';
 import { temporaryDirectory } from '../unit/replay/directory.js';
-import { admission, completion, scoreWrite } from '../unit/replay/records.js';
+import { admission, completion, editWrite, preferenceWrite, scoreWrite } from '../unit/replay/records.js';
 
 type Step =
   | { readonly type: 'admit'; readonly id: string }
   | { readonly type: 'complete'; readonly id: string; readonly state: 'finished' | 'cancelled' | 'aborted' }
-  | { readonly type: 'score'; readonly items: readonly ScoreWrite[] }
+  | { readonly type: 'feedback'; readonly items: readonly FeedbackWrite[] }
   | { readonly type: 'reopen' };
 
 const id = fc.constantFrom('a', 'b', 'c');
-const item: fc.Arbitrary<ScoreWrite> = fc
-  .record({
-    generationId: id,
-    rater: fc.constantFrom('ann', 'bob'),
-    value: fc.constantFrom(null, 0, 0.5, 1),
-    idempotencyKey: fc.constantFrom('', '', 'k1', 'k2'),
-  })
+const by = { rater: fc.constantFrom('ann', 'bob'), idempotencyKey: fc.constantFrom('', '', 'k1', 'k2') };
+const score = fc
+  .record({ generationId: id, value: fc.constantFrom(null, 0, 0.5, 1), ...by })
   .map(({ generationId, value, ...over }) => scoreWrite(generationId, value, over));
+const preference = fc
+  .record({ generationId: id, otherId: id, outcome: fc.constantFrom(null, 'better', 'worse', 'tie'), ...by })
+  .map(({ generationId, otherId, outcome, ...over }) => preferenceWrite(generationId, otherId, outcome, over));
+/** Two texts per generation: the id says which edit of which generation it is. */
+const edit = fc
+  .record({ generationId: id, text: fc.constantFrom('x', 'y'), value: fc.constantFrom(0, 1), ...by })
+  .map(({ generationId, text, value, ...over }) =>
+    editWrite(`${generationId}${text}`, generationId, text, value, over),
+  );
+const item: fc.Arbitrary<FeedbackWrite> = fc.oneof({ weight: 3, arbitrary: score }, preference, edit);
 const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 2, arbitrary: fc.record({ type: fc.constant('admit' as const), id }) },
   {
@@ -30,7 +43,10 @@ const step: fc.Arbitrary<Step> = fc.oneof(
       state: fc.constantFrom('finished' as const, 'cancelled' as const, 'aborted' as const),
     }),
   },
-  { weight: 5, arbitrary: fc.record({ type: fc.constant('score' as const), items: fc.array(item, { maxLength: 4 }) }) },
+  {
+    weight: 5,
+    arbitrary: fc.record({ type: fc.constant('feedback' as const), items: fc.array(item, { maxLength: 4 }) }),
+  },
   { weight: 1, arbitrary: fc.record({ type: fc.constant('reopen' as const) }) },
 );
 
@@ -38,7 +54,8 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 class Model {
   readonly states = new Map<string, string>();
   readonly scores = new Map<string, { value: number; sequence: number }>();
-  readonly keys = new Map<string, { content: string; sequence: number }>();
+  readonly preferences = new Map<string, { outcome: PreferenceOutcome; sequence: number }>();
+  readonly keys = new Map<string, { content: string; answer: string }>();
   readonly changes: ReplayChange[] = [];
 
   admit(generationId: string): boolean {
@@ -50,25 +67,64 @@ class Model {
   complete(generationId: string, state: string): boolean {
     if (this.states.get(generationId) !== 'running') return false;
     this.states.set(generationId, state);
-    if (state === 'finished')
-      this.changes.push({ sequence: this.changes.length + 1, type: 'generation', generationId });
+    if (state === 'finished') this.changes.push({ sequence: this.#next, type: 'generation', generationId });
     return true;
   }
 
-  score(write: ScoreWrite): string {
-    const { generationId, rater, metric, value, idempotencyKey } = write;
-    const content = JSON.stringify([generationId, rater, metric, value]);
+  write(item: FeedbackWrite): string {
+    const { idempotencyKey, createdAtMs: _, ...rest } = item;
+    const content = JSON.stringify({ ...rest, tokens: null });
     const known = idempotencyKey === '' ? undefined : this.keys.get(idempotencyKey);
-    if (known !== undefined) return known.content === content ? `duplicate ${known.sequence}` : 'IDEMPOTENCY_CONFLICT';
-    if (!this.states.has(generationId)) return 'GENERATION_NOT_FOUND';
-    const sequence = this.changes.length + 1;
+    if (known !== undefined) return known.content === content ? `duplicate ${known.answer}` : 'IDEMPOTENCY_CONFLICT';
+    if (!this.states.has(item.generationId)) return 'GENERATION_NOT_FOUND';
+    const [status, answer] = this.#writeNew(item);
+    if (answer !== '' && idempotencyKey !== '') this.keys.set(idempotencyKey, { content, answer });
+    return answer === '' ? status : `${status} ${answer}`;
+  }
+
+  get #next(): number {
+    return this.changes.length + 1;
+  }
+
+  /** Status and what else is answered; a refusal has nothing else. */
+  #writeNew(item: FeedbackWrite): [status: string, answer: string] {
+    if (item.type === 'score') return this.#score(item.generationId, item.rater, item.metric, item.value);
+    if (item.type === 'edit') {
+      if (!this.states.has(item.id)) {
+        this.states.set(item.id, 'finished');
+        this.changes.push({ sequence: this.#next, type: 'generation', generationId: item.id });
+      }
+      const [status, answer] = this.#score(item.id, item.rater, item.metric, item.value);
+      return [status, `${answer} ${item.id}`];
+    }
+    if (!this.states.has(item.otherId)) return ['GENERATION_NOT_FOUND', ''];
+    if (item.otherId === item.generationId) return ['INVALID_REQUEST', ''];
+    const { rater, metric } = item;
+    const [generationId, otherId] = [item.generationId, item.otherId].sort() as [string, string];
+    const turned = { better: 'worse', worse: 'better', tie: 'tie' } as const;
+    const outcome = item.outcome !== null && generationId !== item.generationId ? turned[item.outcome] : item.outcome;
+    const sequence = this.#next;
+    this.changes.push({ sequence, type: 'preference', generationId, otherId, rater, metric, outcome });
+    return this.#put(
+      this.preferences,
+      [generationId, otherId, rater, metric],
+      outcome && { outcome, sequence },
+      sequence,
+    );
+  }
+
+  #score(generationId: string, rater: string, metric: string, value: number | null): [string, string] {
+    const sequence = this.#next;
     this.changes.push({ sequence, type: 'score', generationId, rater, metric, value });
-    if (idempotencyKey !== '') this.keys.set(idempotencyKey, { content, sequence });
-    const key = JSON.stringify([generationId, rater, metric]);
-    const existed = this.scores.has(key);
-    if (value === null) this.scores.delete(key);
-    else this.scores.set(key, { value, sequence });
-    return `${value === null ? 'retracted' : existed ? 'replaced' : 'stored'} ${sequence}`;
+    return this.#put(this.scores, [generationId, rater, metric], value === null ? null : { value, sequence }, sequence);
+  }
+
+  #put<T>(map: Map<string, T>, parts: readonly string[], value: T | null, sequence: number): [string, string] {
+    const key = JSON.stringify(parts);
+    const existed = map.has(key);
+    if (value === null) map.delete(key);
+    else map.set(key, value);
+    return [value === null ? 'retracted' : existed ? 'replaced' : 'stored', String(sequence)];
   }
 
   reopen(): void {
@@ -96,10 +152,12 @@ test('any order of writes and reopenings answers and leaves what plain maps woul
               () => false,
             );
             expect(done).toBe(model.complete(step.id, step.state));
-          } else if (step.type === 'score') {
-            const outcomes = await store.score(step.items);
-            const said = outcomes.map((o) => (o.status === 'refused' ? o.code : `${o.status} ${o.sequence}`));
-            expect(said).toEqual(step.items.map((write) => model.score(write)));
+          } else if (step.type === 'feedback') {
+            const outcomes = await store.write(step.items);
+            const said = outcomes.map((o) =>
+              o.status === 'refused' ? o.code : [o.status, o.sequence, o.generationId].filter(Boolean).join(' '),
+            );
+            expect(said).toEqual(step.items.map((write) => model.write(write)));
           } else {
             await store.close();
             store = await openReplayStore({ path });
@@ -114,9 +172,26 @@ test('any order of writes and reopenings answers and leaves what plain maps woul
           { value: s.value, sequence: s.sequence },
         ]);
         expect(Object.fromEntries(held)).toEqual(Object.fromEntries(model.scores));
+        const preferences = (await store.readPreferences(ids)).map((p) => [
+          JSON.stringify([p.generationId, p.otherId, p.rater, p.metric]),
+          { outcome: p.outcome, sequence: p.sequence },
+        ]);
+        expect(Object.fromEntries(preferences)).toEqual(Object.fromEntries(model.preferences));
+        const before = await store.stats();
+        expect(before).toMatchObject({
+          generations: ids.length,
+          scores: scores.length,
+          preferences: preferences.length,
+        });
         const reader = openReplayReader(path);
         expect(reader.readSince(0, 1000)).toEqual(model.changes);
         reader.close();
+        // What was kept in step is what is counted anew.
+        await store.close();
+        store = await openReplayStore({ path });
+        const running = [...model.states.values()].filter((state) => state === 'running').length;
+        const counted = { ...before, running: 0, aborted: before.aborted + running };
+        expect(withoutBytes(await store.stats())).toEqual(withoutBytes(counted));
       } finally {
         await store.close();
       }
@@ -124,3 +199,7 @@ test('any order of writes and reopenings answers and leaves what plain maps woul
     { numRuns: 25, seed: 20260 },
   );
 });
+
+function withoutBytes({ fileBytes: _, usedBytes: __, ...counts }: ReplayStats) {
+  return counts;
+}

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { type BufferOptions, ExperienceBuffer } from '../../../src/learner/buffer.js';
-import { isHeldOut } from '../../../src/learner/index.js';
+import { isHeldOut } from '../../../src/replay/index.js';
+import { checkRewardSettings } from '../../../src/reward/index.js';
 import { scoreWrite } from '../replay/records.js';
 import { openExperience } from './experience.js';
 
@@ -43,13 +44,13 @@ test('replaced, retracted and late scores are followed', async () => {
   ]);
   buffer.sync(reader, 0);
   expect(contents(buffer)).toEqual(['g 1 0.5']);
-  await store.score([scoreWrite('1', 1), scoreWrite('2', 0.25)]);
+  await store.write([scoreWrite('1', 1), scoreWrite('2', 0.25)]);
   buffer.sync(reader, 0);
   expect(contents(buffer)).toEqual(['g 1 1', 'g 2 0.25']);
-  await store.score([scoreWrite('1', null)]);
+  await store.write([scoreWrite('1', null)]);
   buffer.sync(reader, 0);
   expect(contents(buffer)).toEqual(['g 2 0.25']);
-  await store.score([scoreWrite('2', null)]);
+  await store.write([scoreWrite('2', null)]);
   buffer.sync(reader, 0);
   expect(buffer.groups.size).toBe(0);
 });
@@ -59,7 +60,7 @@ test('a score that came before its generation had finished counts once it has', 
   const { admission, completion } = await import('../replay/records.js');
   const buffer = newBuffer();
   await store.admit([admission('1', { version: 0 })]);
-  await store.score([scoreWrite('1', 1)]);
+  await store.write([scoreWrite('1', 1)]);
   buffer.sync(reader, 0);
   expect(buffer.size).toBe(0);
   await store.complete([completion('1')]);
@@ -77,7 +78,7 @@ test('identical completions of a prompt are one member with their mean reward', 
   ]);
   buffer.sync(reader, 0);
   expect(contents(buffer)).toEqual(['g 7,8 0.75', 'g 78 0']);
-  await store.score([scoreWrite('1', null)]);
+  await store.write([scoreWrite('1', null)]);
   buffer.sync(reader, 0);
   expect(contents(buffer)).toEqual(['g 7,8 0.5', 'g 78 0']);
 });
@@ -109,7 +110,7 @@ test('held-out prompts never enter, and the share holds over many prompts', asyn
 
 test('the store is read in bounded pages and the least recently scored go first when there are too many', async () => {
   const { add, reader } = await openExperience();
-  const buffer = newBuffer({ maxGenerations: 100 });
+  const buffer = newBuffer({ maxEntries: 100 });
   await add(Array.from({ length: 700 }, (_, i) => ({ id: `${i}`, group: `p${i}`, reward: 1 })));
   expect(buffer.sync(reader, 0, 1)).toBe(true);
   expect(buffer.sequence).toBe(512);
@@ -134,8 +135,25 @@ test('a rebuilt buffer knows what earlier rounds have used and seen', async () =
   again.sync(reader, 0);
   expect(again.fresh).toBe(1);
   expect([...(again.groups.get('g')?.members.values() ?? [])].map((m) => m.uses)).toEqual([3, 0, 0]);
-  await store.score([scoreWrite('1', 0.5)]);
+  await store.write([scoreWrite('1', 0.5)]);
   again.sync(reader, 0);
   expect([...(again.groups.get('g')?.members.values() ?? [])].map((m) => m.uses)).toEqual([0, 0, 0]);
   expect(again.fresh).toBe(2);
+});
+
+test('what waits for a metric is left out until its window has closed, and then takes the default', async () => {
+  const { add, store, reader } = await openExperience();
+  await add([
+    { id: '1', tokens: [1], reward: 1 },
+    { id: '2', tokens: [2] },
+  ]);
+  const [ended] = await store.readGenerations(['1']);
+  const end = ended?.finishedAtMs ?? 0;
+  const reward = checkRewardSettings({ metrics: { click: { windowMs: 1000, default: 0 } } });
+  const waiting = newBuffer({ reward, now: () => end + 999 });
+  waiting.sync(reader, 0);
+  expect(contents(waiting)).toEqual([]);
+  const due = newBuffer({ reward, now: () => end + 1000 });
+  due.sync(reader, 0);
+  expect(contents(due)).toEqual(['g 1 0.5', 'g 2 0']);
 });

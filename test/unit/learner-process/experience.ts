@@ -60,7 +60,7 @@ export async function openExperience(directory = temporaryDirectory()): Promise<
           }),
         ),
       );
-      await store.score(samples.flatMap(({ id, reward }) => (reward === undefined ? [] : [scoreWrite(id, reward)])));
+      await store.write(samples.flatMap(({ id, reward }) => (reward === undefined ? [] : [scoreWrite(id, reward)])));
     },
   };
 }

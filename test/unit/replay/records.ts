@@ -1,16 +1,27 @@
 /** Generations and scores for the tests of the store; plain data, so that a child process may use it too. */
 
-import type { GenerationAdmission, GenerationCompletion, ScoreWrite } from '../../../src/replay/index.js';
+import type {
+  EditWrite,
+  GenerationAdmission,
+  GenerationCompletion,
+  PreferenceOutcome,
+  PreferenceWrite,
+  ScoreWrite,
+} from '../../../src/replay/index.js';
+
+const by = { rater: 'ann', metric: 'quality', idempotencyKey: '', createdAtMs: 3000 };
 
 export function admission(id: string, over: Partial<GenerationAdmission> = {}): GenerationAdmission {
   return {
     id,
+    origin: 'sampled',
     groupKey: 'group',
     packageDigest: 'package',
     version: 3,
     adapterDigest: 'adapter',
     promptTokens: Uint32Array.of(1, 2, 70000),
     promptJson: '"What now?"',
+    metadataJson: '{}',
     samplingJson: '{}',
     subject: 'someone',
     createdAtMs: 1000,
@@ -34,5 +45,26 @@ export function completion(id: string, over: Partial<GenerationCompletion> = {})
 }
 
 export function scoreWrite(generationId: string, value: number | null, over: Partial<ScoreWrite> = {}): ScoreWrite {
-  return { generationId, rater: 'ann', metric: 'quality', value, idempotencyKey: '', createdAtMs: 3000, ...over };
+  return { type: 'score', generationId, value, ...by, ...over };
+}
+
+export function preferenceWrite(
+  generationId: string,
+  otherId: string,
+  outcome: PreferenceOutcome | null,
+  over: Partial<PreferenceWrite> = {},
+): PreferenceWrite {
+  return { type: 'preference', generationId, otherId, outcome, ...by, ...over };
+}
+
+/** Its tokens are its characters. */
+export function editWrite(
+  id: string,
+  generationId: string,
+  text: string,
+  value: number,
+  over: Partial<EditWrite> = {},
+): EditWrite {
+  const tokens = Uint32Array.from(text, (character) => character.codePointAt(0) ?? 0);
+  return { type: 'edit', id, generationId, text, tokens, value, ...by, ...over };
 }

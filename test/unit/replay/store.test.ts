@@ -25,7 +25,7 @@ test('a generation comes back as it was admitted and completed', async () => {
   expect((await store.readGenerations(['g1']))[0]).toMatchObject({ ...admission('g1'), state: 'running', text: '' });
   await store.complete([completion('g1')]);
   const [read, other] = await store.readGenerations(['g1', 'g2', 'unknown']);
-  expect(read).toEqual({ ...admission('g1'), ...completion('g1') });
+  expect(read).toEqual({ ...admission('g1'), ...completion('g1'), editOf: null });
   expect(other?.state).toBe('running');
 });
 
@@ -41,7 +41,7 @@ test('a second score replaces the first and a retraction removes it, each with a
   const { store, path } = await openStore();
   await store.admit([admission('g1')]);
   await store.complete([completion('g1')]);
-  const outcomes = await store.score([
+  const outcomes = await store.write([
     scoreWrite('g1', 0.25),
     scoreWrite('g1', 0.75),
     scoreWrite('g1', 1, { rater: 'bob' }),
@@ -70,10 +70,10 @@ test('an idempotency key answers the same content with the stored answer and ref
   const { store } = await openStore();
   await store.admit([admission('g1'), admission('g2')]);
   const key = { idempotencyKey: 'k1' };
-  const [first] = await store.score([scoreWrite('g1', 0.5, key)]);
-  expect(await store.score([scoreWrite('g1', 0.5, key)])).toEqual([{ status: 'duplicate', sequence: 1 }]);
+  const [first] = await store.write([scoreWrite('g1', 0.5, key)]);
+  expect(await store.write([scoreWrite('g1', 0.5, key)])).toEqual([{ status: 'duplicate', sequence: 1 }]);
   expect(first).toEqual({ status: 'stored', sequence: 1 });
-  const [otherValue, otherGeneration] = await store.score([scoreWrite('g1', 0.6, key), scoreWrite('g2', 0.5, key)]);
+  const [otherValue, otherGeneration] = await store.write([scoreWrite('g1', 0.6, key), scoreWrite('g2', 0.5, key)]);
   expect(otherValue).toMatchObject({ status: 'refused', code: 'IDEMPOTENCY_CONFLICT' });
   expect(otherGeneration).toMatchObject({ status: 'refused', code: 'IDEMPOTENCY_CONFLICT' });
   expect((await store.readScores(['g1']))[0]?.value).toBe(0.5);
@@ -82,7 +82,7 @@ test('an idempotency key answers the same content with the stored answer and ref
 test('a bad score leaves its neighbours alone', async () => {
   const { store } = await openStore();
   await store.admit([admission('g1')]);
-  const outcomes = await store.score([
+  const outcomes = await store.write([
     scoreWrite('nobody', 1),
     scoreWrite('g1', Number.NaN),
     scoreWrite('g1', Number.POSITIVE_INFINITY),
@@ -152,7 +152,7 @@ test('a full queue refuses at once and says when to try again', async () => {
 test('a full queue takes the completions of what was admitted all the same', async () => {
   const { store } = await openStore({ maxQueuedItems: 4 });
   await store.admit([admission('g1')]);
-  const scores = store.score(['a', 'b', 'c', 'd'].map((rater) => scoreWrite('g1', 1, { rater })));
+  const scores = store.write(['a', 'b', 'c', 'd'].map((rater) => scoreWrite('g1', 1, { rater })));
   await store.complete([completion('g1')]);
   expect((await store.readGenerations(['g1']))[0]?.state).toBe('finished');
   expect(await scores).toHaveLength(4);
@@ -162,9 +162,9 @@ test('a store that has reached its size refuses with STORE_FULL and keeps what i
   const { store, path } = await openStore({ maxFileBytes: 256 * 1024 });
   await store.admit([admission('small')]);
   const results = await Promise.allSettled([
-    store.score([scoreWrite('small', 1)]),
+    store.write([scoreWrite('small', 1)]),
     store.admit([admission('large', { promptJson: 'x'.repeat(400 * 1024) })]),
-    store.score([scoreWrite('small', 0, { rater: 'bob' })]),
+    store.write([scoreWrite('small', 0, { rater: 'bob' })]),
   ]);
   expect(results.map((result) => result.status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
   expect(results[1]).toMatchObject({ reason: { code: 'STORE_FULL' } });
@@ -177,7 +177,7 @@ test('a store that has reached its size refuses with STORE_FULL and keeps what i
 test('closing waits for the writes in flight, leaves no log behind and can be repeated', async () => {
   const { store, path } = await openStore();
   await store.admit([admission('g1')]);
-  const writes = Array.from({ length: 50 }, (_, i) => store.score([scoreWrite('g1', i, { rater: `r${i}` })]));
+  const writes = Array.from({ length: 50 }, (_, i) => store.write([scoreWrite('g1', i, { rater: `r${i}` })]));
   await Promise.all([store.close(), store.close()]);
   expect((await Promise.all(writes)).flat()).toHaveLength(50);
   expect(() => statSync(`${path}-wal`)).toThrow();
@@ -239,6 +239,6 @@ test('a reader sees what is committed while the writer goes on', async () => {
   await store.admit([admission('g1')]);
   await store.complete([completion('g1')]);
   expect(reader.readGenerations(['g1', 'unknown'])).toEqual(await store.readGenerations(['g1']));
-  await store.score([scoreWrite('g1', 0.5)]);
+  await store.write([scoreWrite('g1', 0.5)]);
   expect(reader.readScores(['g1'])).toEqual(await store.readScores(['g1']));
 });

@@ -17,6 +17,7 @@ const stats: PolicyStats = {
   queuedRequests: 2,
   queuedTokens: 7,
   parkedRequests: 1,
+  backgroundRequests: 0,
   kvBytesUsed: 10,
   kvBytesBudget: 20,
   prefixCache: { hitTokens: 0, lookedUpTokens: 0, bytes: 30, maxBytes: 40, evictedBlocks: 0 },
@@ -33,9 +34,12 @@ const stored = {
   aborted: 1,
   scores: 4,
   scoredGenerations: 3,
+  preferences: 0,
+  edits: 0,
   lastSequence: 9,
   oldestGenerationAtMs: null,
   fileBytes: 4096,
+  usedBytes: 4096,
 };
 
 const loopback: MetricsOptions = { host: '127.0.0.1', port: 0, required: true, authToken: undefined };

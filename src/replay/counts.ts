@@ -1,0 +1,34 @@
+/** How much the store holds, counted once when it is opened and kept in step by the only writer. */
+
+import type { Database } from 'better-sqlite3';
+import type { GenerationState } from './types.js';
+
+export interface Counts extends Record<GenerationState, number> {
+  edits: number;
+  scores: number;
+  /** Generations with at least one score. */
+  scoredGenerations: number;
+  preferences: number;
+}
+
+/** Counts everything: one pass over indexes. */
+export function countAll(database: Database): Counts {
+  const states = database
+    .prepare<[], { state: GenerationState; count: number }>(
+      'SELECT state, count(*) AS count FROM generations GROUP BY state',
+    )
+    .all();
+  const one = (sql: string): number => database.prepare<[], number>(sql).pluck().get() ?? 0;
+  const counts = {
+    running: 0,
+    finished: 0,
+    cancelled: 0,
+    aborted: 0,
+    edits: one('SELECT count(*) FROM generations WHERE edit_of IS NOT NULL'),
+    scores: one('SELECT count(*) FROM scores'),
+    scoredGenerations: one('SELECT count(DISTINCT generation_id) FROM scores'),
+    preferences: one('SELECT count(*) FROM preferences'),
+  };
+  for (const { state, count } of states) counts[state] = count;
+  return counts;
+}
