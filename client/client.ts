@@ -1,10 +1,11 @@
 /** The client: one method per thing that can be asked of a Hone server. */
 
+import { toChunks } from '../proto/file-chunks.js';
 import type { CallOptions, Calls } from './calls.js';
 import { services } from './contract.js';
 import { HoneClientError } from './errors.js';
 import { FeedbackStream, type FeedbackStreamOptions } from './feedback-stream.js';
-import { fromChunks, toChunks } from './files.js';
+import { fromChunks } from './files.js';
 import { type Health, healthCheck, toHealth } from './health.js';
 import {
   plain,
