@@ -154,6 +154,13 @@ export const serverFlags = [
     meaning: 'versions that may serve at once while old requests end',
   },
   {
+    name: 'adapters',
+    kind: 'choice',
+    value: 'auto|on',
+    default: 'auto: where a learner runs or a version has one',
+    meaning: 'whether steps make room for adapters; on: versions can be imported without a learner',
+  },
+  {
     name: 'keep-versions',
     kind: 'count',
     value: 'count',

@@ -72,6 +72,8 @@ export interface ServerOptions {
   /** Whether its idle threads spin; `undefined`: measured. */
   readonly spin: boolean | undefined;
   readonly policy: PolicyLimits;
+  /** Steps make room for adapters though nothing needs it yet. */
+  readonly adapters: boolean;
   /** Retired, and rejected, versions that keep their adapters; `undefined`: the default. */
   readonly keepVersions: number | undefined;
   readonly maxOpenRequests: number;
@@ -118,6 +120,7 @@ export function readOptions(args: readonly string[], environment: NodeJS.Process
       maxLiveVersions: flags.number('max-live-versions'),
       maxStalledMs: flags.number('max-stalled-ms'),
     },
+    adapters: flags.text('adapters') === 'on',
     keepVersions: flags.number('keep-versions'),
     maxOpenRequests: flags.number('max-open-requests') ?? 1024,
     drainGraceMs: flags.number('drain-grace-ms') ?? 10_000,

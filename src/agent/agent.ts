@@ -56,6 +56,8 @@ export interface AgentOptions {
   readonly maxOpenRequests?: number;
   /** How long closing waits for running requests before it cuts them off. Default 10 000. */
   readonly drainGraceMs?: number;
+  /** Whether the policy can serve other weights than the zero adapter. Default true. */
+  readonly servesAdapters?: boolean;
   /** Rank of the learner: larger adapters are not imported. Default: any rank that can be served. */
   readonly maxImportRank?: number;
   /** Told what happens, in figures. Default: nobody counts. */
@@ -291,6 +293,13 @@ class LoopAgent implements Agent {
 
   async importVersion(files: AdapterFiles): Promise<Version> {
     this.#refuseWhenClosing();
+    if (this.#options.servesAdapters === false) {
+      throw new HoneError(
+        'VERSION_NOT_SERVABLE',
+        'the server began without a learner and without an adapter, so its steps have no room for one; ' +
+          'start it with --adapters on, and import again',
+      );
+    }
     return this.#rollout.import(files, this.#options.maxImportRank);
   }
 

@@ -248,7 +248,8 @@ export interface Agent {
   /**
    * Makes an adapter from elsewhere a candidate, on disk when it resolves; then it goes the way of a trained one, of
    * which events tell.
-   * @throws HoneError `ADAPTER_INVALID`, `ADAPTER_MISMATCH`, `STORE_FULL`, `DRAINING`
+   * @throws HoneError `ADAPTER_REFUSED`, `ADAPTER_MISMATCH`, `VERSION_NOT_SERVABLE` (the policy serves no adapters),
+   * `STORE_FULL`, `DRAINING`
    */
   importVersion(files: AdapterFiles): Promise<Version>;
   learnerReport(): LearnerReport;
