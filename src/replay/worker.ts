@@ -2,9 +2,10 @@
  * The store's worker thread: the only writer of the file.
  *
  * Group commit: it takes whatever has arrived, up to a limit, runs it in one transaction and answers after the commit.
- * While a commit waits for the disk the next requests gather, so the batches grow with the load by themselves. Each
- * request runs in a savepoint: one that throws is undone alone. When the commit itself fails (a full disk), each request
- * is tried again in a transaction of its own, so that one that is too large does not take its neighbours with it.
+ * While a commit waits for the disk the next requests gather, so the batches grow with the load by themselves. Where one
+ * of them throws, the batch is undone and tried again with a savepoint around each request, so that the one is undone
+ * alone. When the commit itself fails (a full disk), each request is tried again in a transaction of its own, so that one
+ * that is too large does not take its neighbours with it.
  */
 
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
@@ -22,7 +23,7 @@ if (parentPort === null) throw new HoneError('INTERNAL', 'the store worker runs 
 serve(parentPort, workerData as WorkerSettings);
 
 function serve(port: MessagePort, settings: WorkerSettings): void {
-  const post = (reply: WorkerReply): void => port.postMessage(reply);
+  const post = (...replies: readonly WorkerReply[]): void => port.postMessage(replies);
   let database: Database;
   let writer: ReplayWriter;
   try {
@@ -82,7 +83,11 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
     return { type: 'failed', id: work.id, error: fromSqlite(thrown, settings.path).toJSON() };
   }
 
-  const performBatch = database.transaction((batch: readonly Work[]): WorkerReply[] =>
+  const performTogether = database.transaction((batch: readonly Work[]): WorkerReply[] =>
+    batch.map((work) => ({ type: 'done', id: work.id, result: perform(work) })),
+  );
+
+  const performApart = database.transaction((batch: readonly Work[]): WorkerReply[] =>
     batch.map((work): WorkerReply => {
       try {
         return { type: 'done', id: work.id, result: performAtomically(work) };
@@ -103,14 +108,21 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
   }
 
   function run(batch: readonly Work[]): void {
-    let replies: readonly WorkerReply[];
+    post(...(attempt(() => performTogether.immediate(batch)) ?? runApart(batch)));
+  }
+
+  function runApart(batch: readonly Work[]): WorkerReply[] {
+    if (batch.length === 1) return batch.map(performAlone);
+    return attempt(() => performApart.immediate(batch)) ?? batch.map(performAlone);
+  }
+
+  /** What it answers; undefined where it was undone as a whole. */
+  function attempt(perform: () => WorkerReply[]): WorkerReply[] | undefined {
     try {
-      replies = undoable(() => performBatch.immediate(batch));
-    } catch (thrown) {
-      const only = batch.length === 1 ? batch[0] : undefined;
-      replies = only === undefined ? batch.map(performAlone) : [failed(only, thrown)];
+      return undoable(perform);
+    } catch {
+      return undefined;
     }
-    for (const reply of replies) post(reply);
   }
 
   function close(id: number): void {
@@ -123,24 +135,25 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
     port.close();
   }
 
-  port.on('message', (first: WorkerRequest) => {
-    let next: WorkerRequest | undefined = first;
+  port.on('message', (first: readonly WorkerRequest[]) => {
+    let requests: readonly WorkerRequest[] | undefined = first;
     let batch: Work[] = [];
     let items = 0;
-    while (next !== undefined) {
-      if (next.type === 'close') {
-        if (batch.length > 0) run(batch);
-        close(next.id);
-        return;
-      }
-      batch.push(next);
-      items += Math.max(1, next.items.length);
-      if (items >= settings.maxItemsPerCommit) {
+    while (requests !== undefined) {
+      for (const request of requests) {
+        if (request.type === 'close') {
+          if (batch.length > 0) run(batch);
+          close(request.id);
+          return;
+        }
+        batch.push(request);
+        items += Math.max(1, request.items.length);
+        if (items < settings.maxItemsPerCommit) continue;
         run(batch);
         batch = [];
         items = 0;
       }
-      next = (receiveMessageOnPort(port) as { message: WorkerRequest } | undefined)?.message;
+      requests = (receiveMessageOnPort(port) as { message: readonly WorkerRequest[] } | undefined)?.message;
     }
     if (batch.length > 0) run(batch);
   });
