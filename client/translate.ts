@@ -5,14 +5,15 @@ import type { EventType } from '../proto/generated/hone/v1/EventType.js';
 import type { FeedbackItem as FeedbackItemMessage } from '../proto/generated/hone/v1/FeedbackItem.js';
 import type { FeedbackOutcome__Output } from '../proto/generated/hone/v1/FeedbackOutcome.js';
 import type { GenerateRequest as GenerateRequestMessage } from '../proto/generated/hone/v1/GenerateRequest.js';
+import type { Mode as ModeMessage } from '../proto/generated/hone/v1/Mode.js';
 import type { PreferenceOutcome } from '../proto/generated/hone/v1/PreferenceOutcome.js';
 import type { StreamGenerateResponse__Output } from '../proto/generated/hone/v1/StreamGenerateResponse.js';
 import type { WatchEventsRequest } from '../proto/generated/hone/v1/WatchEventsRequest.js';
 import { HoneClientError } from './errors.js';
-import type { FeedbackItem, FeedbackOutcome, GenerateEvent, GenerateRequest, HoneEventType } from './types.js';
+import type { FeedbackItem, FeedbackOutcome, GenerateEvent, GenerateRequest, HoneEventType, Mode } from './types.js';
 
 const enumPrefix =
-  /^(ROLE|FINISH_REASON|GENERATION_STATE|FEEDBACK_STATUS|LEARNER_STATE|VERSION_STATE|VERSION_ORIGIN|GENERATION_ORIGIN|PROBE_VERDICT|EVENT_TYPE|LATE_SCORES)_([A-Z_]+)$/;
+  /^(ROLE|FINISH_REASON|GENERATION_STATE|FEEDBACK_STATUS|LEARNER_STATE|VERSION_STATE|VERSION_ORIGIN|GENERATION_ORIGIN|PROBE_VERDICT|EVENT_TYPE|LATE_SCORES|MODE|CHECK_OUTCOME|VERSION_WEIGHTS)_([A-Z_]+)$/;
 /** The fields that hold enums: text elsewhere may look like anything. */
 const enumFields = new Set([
   'role',
@@ -24,6 +25,9 @@ const enumFields = new Set([
   'probeVerdict',
   'type',
   'late',
+  'mode',
+  'outcome',
+  'weights',
 ]);
 
 /**
@@ -131,4 +135,9 @@ export function toWatchMessage(
     types: (types ?? []).map((type) => `EVENT_TYPE_${type.toUpperCase()}` as EventType),
     ...(afterSequence === undefined ? {} : { afterSequence }),
   };
+}
+
+/** A mode in the contract's words. */
+export function toModeMessage(mode: Mode): ModeMessage {
+  return `MODE_${mode.toUpperCase()}` as ModeMessage;
 }

@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
 import type { MetricSettings, RewardSettings, ServerStatus } from '../types.js';
 import { addConnectionFlags, type ConnectionFlags, parseNumber, withClient } from './flags.js';
+import { describeRollout } from './mode.js';
 import { formatAge, formatBytes, formatDigest, formatNumber, print, printJson } from './output.js';
 
 interface StatusFlags extends ConnectionFlags {
@@ -90,6 +91,7 @@ function describe(status: ServerStatus): string[] {
       `to version ${lastSwap.version} in ${formatNumber(lastSwap.durationMs)} ms (waited ${formatNumber(lastSwap.waitedMs)} ms), probe ${lastSwap.probeVerdict}`,
     ]);
   }
+  lines.push(...describeRollout(status.rollout));
   return lines.map(([name, text]) => `${name.padEnd(9)}  ${text}`);
 }
 

@@ -118,7 +118,7 @@ export const metricTable = {
   },
   hone_store_failures_total: {
     type: 'counter',
-    help: 'Requests that were served but not kept, because the store had no room.',
+    help: 'Times that the store began to refuse writes: until it takes them again, requests are served but not kept.',
   },
   hone_replay_generations: {
     type: 'gauge',

@@ -6,6 +6,8 @@
  * of them throws, the batch is undone and tried again with a savepoint around each request, so that the one is undone
  * alone. When the commit itself fails (a full disk), each request is tried again in a transaction of its own, so that one
  * that is too large does not take its neighbours with it.
+ *
+ * Once a damaged page has been met, nothing more is written: what still reads can be read, all writes are refused.
  */
 
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
@@ -79,13 +81,27 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
   const performInside = database.transaction(perform);
   const performAtomically = (work: Work): unknown => undoable(() => performInside(work));
 
+  let damage: HoneError | undefined;
+
   function failed(work: Work, thrown: unknown): WorkerReply {
-    return { type: 'failed', id: work.id, error: fromSqlite(thrown, settings.path).toJSON() };
+    const error = fromSqlite(thrown, settings.path);
+    if (damage === undefined && error.code === 'STORE_CORRUPT') {
+      damage = error;
+      database.pragma('query_only = ON');
+    }
+    const shown = damage !== undefined && error.code === 'STORE_LOCKED' ? damage : error;
+    return { type: 'failed', id: work.id, error: shown.toJSON() };
   }
 
-  const performTogether = database.transaction((batch: readonly Work[]): WorkerReply[] =>
-    batch.map((work) => ({ type: 'done', id: work.id, result: perform(work) })),
-  );
+  /** Whether a request threw, and not the beginning or the end of the transaction. */
+  let requestThrew = false;
+
+  const performTogether = database.transaction((batch: readonly Work[]): WorkerReply[] => {
+    requestThrew = true;
+    const replies = batch.map((work): WorkerReply => ({ type: 'done', id: work.id, result: perform(work) }));
+    requestThrew = false;
+    return replies;
+  });
 
   const performApart = database.transaction((batch: readonly Work[]): WorkerReply[] =>
     batch.map((work): WorkerReply => {
@@ -99,29 +115,37 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
     }),
   );
 
+  /** Takes the lock for writing before anything is read, while there is writing. */
+  function begin<Run>({ immediate, deferred }: { readonly immediate: Run; readonly deferred: Run }): Run {
+    return damage === undefined ? immediate : deferred;
+  }
+
   function performAlone(work: Work): WorkerReply {
     try {
-      return { type: 'done', id: work.id, result: undoable(() => performInside.immediate(work)) };
+      return { type: 'done', id: work.id, result: undoable(() => begin(performInside)(work)) };
     } catch (thrown) {
       return failed(work, thrown);
     }
   }
 
   function run(batch: readonly Work[]): void {
-    post(...(attempt(() => performTogether.immediate(batch)) ?? runApart(batch)));
-  }
-
-  function runApart(batch: readonly Work[]): WorkerReply[] {
-    if (batch.length === 1) return batch.map(performAlone);
-    return attempt(() => performApart.immediate(batch)) ?? batch.map(performAlone);
-  }
-
-  /** What it answers; undefined where it was undone as a whole. */
-  function attempt(perform: () => WorkerReply[]): WorkerReply[] | undefined {
+    const only = batch.length === 1 ? batch[0] : undefined;
+    let replies: readonly WorkerReply[];
+    requestThrew = false;
     try {
-      return undoable(perform);
+      replies = undoable(() => begin(performTogether)(batch));
+    } catch (thrown) {
+      if (only !== undefined) replies = [failed(only, thrown)];
+      else replies = requestThrew ? runApart(batch) : batch.map(performAlone);
+    }
+    post(...replies);
+  }
+
+  function runApart(batch: readonly Work[]): readonly WorkerReply[] {
+    try {
+      return undoable(() => begin(performApart)(batch));
     } catch {
-      return undefined;
+      return batch.map(performAlone);
     }
   }
 

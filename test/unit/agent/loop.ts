@@ -42,6 +42,9 @@ export class RecordingLearner implements Learner {
   live(version: number, adapterPath: string | null, rolledBack: boolean): void {
     this.told.push(`live ${version} ${adapterPath === null ? 'zero' : 'adapter'}${rolledBack ? ' rolled back' : ''}`);
   }
+  rejected(adapterDigest: string): void {
+    this.told.push(`rejected ${adapterDigest}`);
+  }
   changed(): void {
     this.told.push('changed');
   }
