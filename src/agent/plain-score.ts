@@ -10,8 +10,8 @@ const isTextUpTo = (value: unknown, most: number): value is string | undefined =
   value === undefined || (typeof value === 'string' && value.length <= most);
 
 /**
- * The write of an item that is plainly right. Undefined says nothing of the item: the full check, which costs twenty
- * times as much, then finds what it is or what is wrong with it.
+ * The write of an item that is plainly right. Undefined says nothing of the item: the full check then finds what
+ * it is or what is wrong with it.
  */
 export function plainScore(input: FeedbackInput, nowMs: number): ScoreWrite | undefined {
   const { generationId, score, retraction = false, preference, edit, rater, metric, idempotencyKey = '' } = input;
