@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
+import { checkExploration, type ExplorationSettings } from '../src/agent/index.js';
 import type { PolicyOptions } from '../src/policy/index.js';
 import { type GivenFlags, invalidOption, readFlags } from './flags.js';
 import { packageFolder } from './grpc/contract.js';
@@ -60,6 +61,7 @@ export interface ServerOptions {
   readonly metrics: MetricsOptions | null;
   /** What differs from the learner's own defaults; checked by it. */
   readonly learnerSettings: Readonly<Record<string, unknown>>;
+  readonly exploration: ExplorationSettings;
   /** What differs from the defaults of the rewards; checked by them. */
   readonly rewardSettings: unknown;
   /** Of the inference worker; `undefined`: measured. */
@@ -96,6 +98,10 @@ export function readOptions(args: readonly string[], environment: NodeJS.Process
     reflection: !flags.has('no-reflection'),
     metrics: readMetrics(flags, authToken),
     learnerSettings: readLearnerSettings(flags),
+    exploration: checkExploration({
+      share: flags.number('explore'),
+      candidates: flags.number('explore-candidates'),
+    }),
     rewardSettings: readJsonFile(flags, 'reward-settings'),
     threads: flags.number('threads'),
     spin: spin === undefined ? undefined : spin === 'on',

@@ -109,6 +109,7 @@ async function build(
     learner,
     reward,
     events,
+    exploration: options.exploration,
     ...(metrics === null ? {} : { meter: metrics.meter }),
     maxOpenRequests: options.maxOpenRequests,
     drainGraceMs: options.drainGraceMs,

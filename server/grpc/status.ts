@@ -12,7 +12,8 @@ import { toProtoVersion } from './versions.js';
 export function statusHandlers(agent: Agent, serverVersion: string, report: ReportError): StatusServiceHandlers {
   return {
     GetServerStatus: unary(report, async () => {
-      const { packageName, startedAtMs, draining, live, serving, replay, learner, lastSwap } = await agent.status();
+      const { packageName, startedAtMs, draining, live, serving, replay, learner, exploration, lastSwap } =
+        await agent.status();
       const { runningSequences, queuedRequests, generatedTokens, promptTokens, steps, heldVersions } = serving;
       const { oldestGenerationAtMs, ...counts } = replay;
       return {
@@ -31,6 +32,7 @@ export function statusHandlers(agent: Agent, serverVersion: string, report: Repo
         },
         replay: { ...counts, ...(oldestGenerationAtMs === null ? {} : { oldestGenerationAtMs }) },
         learner: toLearnerStatus(learner),
+        exploration,
         ...(lastSwap === null ? {} : { lastSwap: toSwapStatus(lastSwap) }),
       };
     }),

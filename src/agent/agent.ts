@@ -11,6 +11,7 @@ import type { FeedbackOutcome, FeedbackWrite, ReplayStore } from '../replay/type
 import { defaultRewardSettings, type RewardSettings } from '../reward/index.js';
 import type { Version, VersionLog } from '../versions/index.js';
 import type { EventLog } from './event-log.js';
+import { checkExploration, Exploration, type ExplorationSettings } from './exploration.js';
 import { abortReason, type GenerationContext, runGeneration } from './generation.js';
 import { Head } from './head.js';
 import { LearnerWatch } from './learner-watch.js';
@@ -31,6 +32,7 @@ import type {
   VersionPage,
   WatchOptions,
 } from './types.js';
+import { drawUnseen } from './unseen.js';
 import { check, invalidRequest } from './violations.js';
 
 export interface AgentOptions {
@@ -48,6 +50,8 @@ export interface AgentOptions {
   readonly maxOpenRequests?: number;
   /** How long closing waits for running requests before it cuts them off. Default 10 000. */
   readonly drainGraceMs?: number;
+  /** Of prompts that were answered. Default: none are explored. */
+  readonly exploration?: ExplorationSettings;
   /** Told what happens, in figures. Default: nobody counts. */
   readonly meter?: Meter;
   /** Milliseconds since 1970. Default `Date.now`. */
@@ -66,11 +70,13 @@ const generationId = z.object({ generationId: z.uuid({ error: 'must be the id (U
 class LoopAgent implements Agent {
   readonly #options: AgentOptions;
   readonly #now: () => number;
+  readonly #randomSeed: () => number;
   readonly #events: EventLog;
   readonly #meter: Meter;
   readonly #head: Head;
   readonly #watch: LearnerWatch;
   readonly #context: GenerationContext;
+  readonly #exploration: Exploration;
   readonly #startedAtMs: number;
   readonly #running = new Set<AbortController>();
   /** Generations that run, and whether a score has come for them already. */
@@ -82,6 +88,7 @@ class LoopAgent implements Agent {
     const { learner, events, versions, policy } = options;
     this.#options = options;
     this.#now = options.now ?? Date.now;
+    this.#randomSeed = options.randomSeed ?? (() => randomInt(2 ** 32));
     this.#events = events;
     this.#meter = options.meter ?? {};
     this.#startedAtMs = this.#now();
@@ -98,6 +105,12 @@ class LoopAgent implements Agent {
       },
       onRecorded: (ids) => this.#recorded(ids),
     };
+    this.#exploration = new Exploration({
+      settings: options.exploration ?? checkExploration({}),
+      draw: (request, signal, wanted) => drawUnseen(this.#context, request, signal, wanted),
+      meter: this.#meter,
+      randomSeed: this.#randomSeed,
+    });
     learner?.onEvent((event) => this.#onLearnerEvent(event));
     const { version, adapterDigest } = this.#head.identity;
     events.publish({ type: 'server_started', version, adapterDigest });
@@ -105,6 +118,7 @@ class LoopAgent implements Agent {
 
   async *generate(input: GenerateInput, signal?: AbortSignal): AsyncGenerator<AgentEvent> {
     const meter = new RequestMeter(this.#meter);
+    this.#exploration.requestStarted();
     try {
       yield* this.#generate(input, meter, signal);
       meter.ended('OK');
@@ -114,6 +128,7 @@ class LoopAgent implements Agent {
     } finally {
       // The caller left the loop.
       meter.ended('CANCELLED');
+      this.#exploration.requestEnded();
     }
   }
 
@@ -124,7 +139,7 @@ class LoopAgent implements Agent {
       const message = `${limit} requests run or wait already; try again later`;
       throw new HoneError('QUEUE_FULL', message, { retryAfterMs: 1000 });
     }
-    const request = checkGenerate(input, this.#options.pkg, this.#options.randomSeed ?? (() => randomInt(2 ** 32)));
+    const request = checkGenerate(input, this.#options.pkg, this.#randomSeed);
     if (request.version !== undefined) this.getVersion(request.version, 'version');
     if (signal?.aborted === true) throw abortReason(signal);
     const abort = new AbortController();
@@ -133,6 +148,7 @@ class LoopAgent implements Agent {
     this.#running.add(abort);
     try {
       yield* runGeneration(this.#context, request, abort, meter);
+      this.#exploration.answered(request);
     } finally {
       signal?.removeEventListener('abort', onAbort);
       this.#running.delete(abort);
@@ -257,6 +273,7 @@ class LoopAgent implements Agent {
       serving,
       replay: stored,
       learner: this.learnerReport(),
+      exploration: this.#exploration.report,
       reward: this.#options.reward ?? defaultRewardSettings,
       lastSwap: this.#head.lastSwap,
     };
@@ -273,6 +290,7 @@ class LoopAgent implements Agent {
 
   async #close(): Promise<void> {
     this.#events.publish({ type: 'server_draining' });
+    await this.#exploration.close();
     if (this.#running.size > 0) await this.#drain();
     await this.#head.close();
     this.#events.close();

@@ -17,7 +17,7 @@ import type {
   Policy,
   TokenChunk,
 } from '../policy/types.js';
-import type { GenerationCompletion, ReplayStore } from '../replay/types.js';
+import type { GenerationCompletion, GenerationOrigin, ReplayStore } from '../replay/types.js';
 import type { RequestMeter } from './meter.js';
 import { type CheckedRequest, candidateSeed } from './requests.js';
 import type { AgentEvent, ChunkEvent, StartedEvent } from './types.js';
@@ -36,8 +36,16 @@ export interface GenerationContext {
   readonly onRecorded: (ids: readonly string[]) => void;
 }
 
+/** A request to run. */
+export interface GenerationRequest extends CheckedRequest {
+  /** As which its generations are kept. Default `sampled`. */
+  readonly origin?: GenerationOrigin;
+  /** Whether nobody waits for it. Default false. */
+  readonly background?: boolean;
+}
+
 /** What one candidate has brought so far. */
-interface CandidateRecord {
+export interface CandidateRecord {
   readonly id: string;
   readonly tokens: number[];
   readonly logprobs: number[];
@@ -54,7 +62,7 @@ interface CandidateRecord {
  */
 export async function* runGeneration(
   context: GenerationContext,
-  request: CheckedRequest,
+  request: GenerationRequest,
   abort: AbortController,
   meter: RequestMeter,
 ): AsyncGenerator<AgentEvent> {
@@ -68,6 +76,7 @@ export async function* runGeneration(
         sampling,
         candidates: ids.map((id, index) => ({ id, seed: candidateSeed(request.seed, index) })),
         ...(request.version === undefined ? {} : { version: request.version }),
+        ...(request.background === undefined ? {} : { background: request.background }),
       },
       abort.signal,
     )
@@ -131,9 +140,9 @@ async function firstEvent(events: AsyncIterator<CompletionEvent>, signal: AbortS
 }
 
 /** False where the store has no room: serving goes on without keeping. */
-async function admit(
+export async function admit(
   context: GenerationContext,
-  request: CheckedRequest,
+  request: GenerationRequest,
   ids: readonly string[],
   started: CompletionStarted,
 ): Promise<boolean> {
@@ -143,7 +152,7 @@ async function admit(
     await context.replay.admit(
       ids.map((id) => ({
         id,
-        origin: 'sampled',
+        origin: request.origin ?? 'sampled',
         groupKey: request.groupKey,
         packageDigest: context.pkg.digest,
         version: started.version,
@@ -180,7 +189,7 @@ async function drain(
 }
 
 /** Writes an event into its candidate's record. */
-function keep(
+export function keep(
   records: readonly CandidateRecord[],
   event: CompletionEvent,
   meter: RequestMeter,
@@ -201,11 +210,11 @@ function keep(
   return event;
 }
 
-function newRecord(id: string): CandidateRecord {
+export function newRecord(id: string): CandidateRecord {
   return { id, tokens: [], logprobs: [], sampledLogprobs: [], text: '', reason: null, endOfSequence: false };
 }
 
-function toCompletion(record: CandidateRecord, crashed: boolean, nowMs: number): GenerationCompletion {
+export function toCompletion(record: CandidateRecord, crashed: boolean, nowMs: number): GenerationCompletion {
   const reason = record.reason ?? (crashed ? 'error' : 'cancelled');
   return {
     id: record.id,

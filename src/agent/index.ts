@@ -1,8 +1,13 @@
 export { type AgentOptions, createAgent } from './agent.js';
 export { openEventJournal } from './event-journal.js';
 export { type EventJournal, EventLog, type EventLogOptions } from './event-log.js';
+export {
+  checkExploration,
+  type ExplorationReport,
+  type ExplorationSettings,
+} from './exploration.js';
 export { judgeCandidate, type Verdict } from './judge.js';
-export type { CandidateEnd, Meter, RequestEnd } from './meter.js';
+export type { CandidateEnd, ExplorationOutcome, Meter, RequestEnd, Unseen } from './meter.js';
 export { checkGenerate, groupKey, maxCandidates } from './requests.js';
 export { maxScoresPerBatch } from './scores.js';
 export type {

@@ -7,6 +7,7 @@ import type { FinishReason, PolicyStats, SwapReport, TopLogprob } from '../polic
 import type { Generation, ReplayStats, Score } from '../replay/types.js';
 import type { RewardSettings } from '../reward/index.js';
 import type { Version } from '../versions/types.js';
+import type { ExplorationReport } from './exploration.js';
 
 /** Sampling settings as a caller gives them; what is absent takes its default (see `requests.ts`). */
 export interface SamplingInput {
@@ -137,6 +138,7 @@ export interface AgentStatus {
   readonly serving: PolicyStats;
   readonly replay: ReplayStats;
   readonly learner: LearnerReport;
+  readonly exploration: ExplorationReport;
   /** How scores become rewards. */
   readonly reward: RewardSettings;
   /** The last swap since the start; `null` before the first. */
