@@ -4,6 +4,7 @@
  */
 
 import { v7 as uuidv7 } from 'uuid';
+import { HoneError } from '../errors.js';
 import type { CompletionStarted } from '../policy/types.js';
 import { admit, type GenerationContext, type GenerationRequest, keep, newRecord, toCompletion } from './generation.js';
 import { RequestMeter, type Unseen } from './meter.js';
@@ -47,6 +48,11 @@ export async function drawUnseen(
   if (started === undefined || whole.length === 0 || !wanted()) return drawn;
   const ids = whole.map(({ id }) => id);
   if (!(await admit(context, request, ids, started))) return drawn;
-  await context.replay.complete(whole.map((record) => toCompletion(record, false, context.now())));
+  try {
+    await context.replay.complete(whole.map((record) => toCompletion(record, false, context.now())));
+  } catch (thrown) {
+    context.store.unended(ids, HoneError.from(thrown));
+    return drawn;
+  }
   return { ...drawn, kept: whole.length };
 }
