@@ -249,6 +249,22 @@ export const serverFlags = [
     meaning: 'learner: any of its settings, e.g. {"groupSize":8}',
   },
   {
+    name: 'explore',
+    kind: 'number',
+    value: 'share',
+    default: '0',
+    meaning: 'share of single requests whose prompts get further candidates, unseen, while the server is idle',
+  },
+  {
+    name: 'explore-candidates',
+    kind: 'count',
+    value: 'count',
+    min: 1,
+    max: 64,
+    default: '3',
+    meaning: 'candidates that such a prompt gets',
+  },
+  {
     name: 'reward-settings',
     kind: 'text',
     value: 'file',

@@ -120,6 +120,7 @@ async function build(
     reward,
     events,
     servesAdapters: needsAdapters(options, versions),
+    exploration: options.exploration,
     modes,
     canary,
     trials: trialFile(data.trialPath),

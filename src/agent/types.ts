@@ -8,6 +8,7 @@ import type { Generation, ReplayStats, Score } from '../replay/types.js';
 import type { RewardSettings } from '../reward/index.js';
 import type { AdapterFiles } from '../versions/index.js';
 import type { Version } from '../versions/types.js';
+import type { ExplorationReport } from './exploration.js';
 import type { Mode } from './modes.js';
 import type { RolloutStanding } from './rollout.js';
 
@@ -159,6 +160,7 @@ export interface AgentStatus {
   readonly serving: PolicyStats;
   readonly replay: ReplayStats;
   readonly learner: LearnerReport;
+  readonly exploration: ExplorationReport;
   /** How scores become rewards. */
   readonly reward: RewardSettings;
   /** The last swap since the start; `null` before the first. */
