@@ -14,6 +14,7 @@ import {
   toWatchMessage,
 } from './translate.js';
 import type {
+  Explanation,
   FeedbackItem,
   FeedbackOutcome,
   GenerateEvent,
@@ -72,6 +73,12 @@ export class HoneClient {
   /** Opens a stream for feedback. Close it to wait for the last acknowledgement. */
   feedbackStream(options: CallOptions & FeedbackStreamOptions = {}): FeedbackStream {
     return new FeedbackStream(this.#calls.duplexStream(services.feedback.StreamFeedback, options), options);
+  }
+
+  /** Why a generation is worth what it is, and what came of it. @throws HoneClientError `GENERATION_NOT_FOUND` */
+  async explain(generationId: string, options: CallOptions = {}): Promise<Explanation> {
+    const { ExplainGeneration } = services.feedback;
+    return plain(await this.#calls.unary(ExplainGeneration, { generationId }, 'idempotent', options));
   }
 
   /** One snapshot of everything. */

@@ -206,6 +206,78 @@ export type FeedbackOutcome =
     }
   | { readonly position: number; readonly status: 'refused'; readonly error: HoneClientError };
 
+/** A score and how it counts. */
+export interface ExplainedScore {
+  readonly rater: string;
+  readonly value: number;
+  /** When it was given or last changed. */
+  readonly createdAtMs: number;
+  /** Why it does not count; absent where it does. */
+  readonly ignoredBecause?: 'untrusted' | 'late' | 'weightless';
+  /** How much its rater is believed. */
+  readonly trust?: number;
+  /** On the scale from 0 to 1. */
+  readonly scaled?: number;
+}
+
+/** One metric's part in a reward. */
+export interface ExplainedMetric {
+  readonly metric: string;
+  /** By its scores, by its default, still waited for, or without a part. */
+  readonly state: 'scored' | 'default' | 'pending' | 'none';
+  /** From 0 to 1. */
+  readonly value?: number;
+  readonly weight: number;
+  readonly windowEndsAtMs?: number;
+  readonly scores: readonly ExplainedScore[];
+}
+
+/** A preference that a generation took part in, from its side. */
+export interface ExplainedPreference {
+  readonly otherGenerationId: string;
+  readonly outcome: 'better' | 'worse' | 'tie';
+  readonly rater: string;
+  readonly metric: string;
+  readonly trust: number;
+  readonly weight: number;
+  readonly createdAtMs: number;
+}
+
+/** Why a generation does not train now. */
+export type TrainingObstacle =
+  | 'running'
+  | 'cancelled'
+  | 'aborted'
+  | 'empty'
+  | 'other_package'
+  | 'stale'
+  | 'held_out'
+  | 'pending'
+  | 'no_feedback'
+  | 'learner_off';
+
+/** From scores to a reward to versions. */
+export interface Explanation {
+  readonly generationId: string;
+  readonly state: Generation['state'];
+  readonly origin: GenerationOrigin;
+  /** Of an edit: the generation in whose place it stands; empty for others. */
+  readonly editOf: string;
+  readonly version: number;
+  readonly createdAtMs: number;
+  readonly finishedAtMs?: number;
+  /** From 0 to 1; absent where nothing counts, or something is waited for. */
+  readonly reward?: number;
+  readonly pendingUntilMs?: number;
+  readonly metrics: readonly ExplainedMetric[];
+  readonly preferences: readonly ExplainedPreference[];
+  readonly edits: readonly { readonly generationId: string; readonly reward?: number }[];
+  /** Empty where it may train. */
+  readonly obstacles: readonly TrainingObstacle[];
+  /** The versions that learned from it, oldest first. */
+  readonly lessons: readonly { readonly version: number; readonly state?: Version['state'] }[];
+}
+
 /** Figures of the learner; absent ones are not known yet. */
 export interface LearnerStatus {
   readonly state: 'off' | 'starting' | 'idle' | 'training' | 'crashed' | 'stopping' | 'paused';

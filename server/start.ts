@@ -108,6 +108,7 @@ async function build(
     versions,
     learner,
     reward,
+    training: settings,
     events,
     ...(metrics === null ? {} : { meter: metrics.meter }),
     maxOpenRequests: options.maxOpenRequests,

@@ -13,6 +13,7 @@ import type { Agent, FeedbackInput, FeedbackResult } from '../../src/agent/index
 import { HoneError } from '../../src/errors.js';
 import { toRpcStatus } from '../errors.js';
 import { callSignal, failure, type ReportError, unary, write } from './calls.js';
+import { toProtoExplanation } from './explanation.js';
 
 /** Messages of one stream that may wait for their commit: enough to share commits, few enough to push back. */
 const maxMessagesInFlight = 8;
@@ -25,6 +26,9 @@ export function feedbackHandlers(agent: Agent, report: ReportError): FeedbackSer
       if (first?.status === 'refused' && results.every(({ status }) => status === 'refused')) throw first.error;
       return { outcomes: results.map((result, index) => toOutcome(result, index)) };
     }),
+    ExplainGeneration: unary(report, async ({ generationId }: { generationId: string }) =>
+      toProtoExplanation(await agent.explainGeneration(generationId)),
+    ),
     StreamFeedback: (call: ServerDuplexStream<StreamFeedbackRequest__Output, StreamFeedbackResponse>) => {
       const signal = callSignal(call);
       acknowledge(agent, call, signal).then(

@@ -22,7 +22,7 @@ export function versionHandlers(agent: Agent, report: ReportError): VersionServi
   };
 }
 
-const states: Readonly<Record<VersionState, ProtoState>> = {
+export const versionStates: Readonly<Record<VersionState, ProtoState>> = {
   candidate: 'VERSION_STATE_CANDIDATE',
   live: 'VERSION_STATE_LIVE',
   retired: 'VERSION_STATE_RETIRED',
@@ -40,7 +40,7 @@ export function toProtoVersion(version: Version): ProtoVersion {
   const { parent, state, origin, metrics, ...rest } = version;
   return {
     ...rest,
-    state: states[state],
+    state: versionStates[state],
     origin: origins[origin],
     metrics: { ...metrics },
     ...(parent === null ? {} : { parent }),

@@ -3,7 +3,9 @@
 import { randomInt } from 'node:crypto';
 import { z } from 'zod';
 import { HoneError } from '../errors.js';
+import type { TrainingRules } from '../learner/eligibility.js';
 import { type LearnerReport, nothingLearned } from '../learner/report.js';
+import { checkLearnerSettings } from '../learner/settings.js';
 import type { LearnerEvent } from '../learner/types.js';
 import type { Package } from '../package/types.js';
 import type { Policy } from '../policy/types.js';
@@ -11,6 +13,7 @@ import type { ReplayStore } from '../replay/types.js';
 import { defaultRewardSettings, type RewardSettings } from '../reward/index.js';
 import type { Version, VersionLog } from '../versions/index.js';
 import type { EventLog } from './event-log.js';
+import { type Explanation, explainGeneration, generationNotFound } from './explain.js';
 import { FeedbackDesk } from './feedback.js';
 import { abortReason, type GenerationContext, runGeneration } from './generation.js';
 import { Head } from './head.js';
@@ -43,6 +46,8 @@ export interface AgentOptions {
   readonly learner: Learner | null;
   /** How scores become rewards. Default: all metrics and raters alike, scores from 0 to 1. */
   readonly reward?: RewardSettings;
+  /** What of the learner's settings decides what may train. Default: the learner's own defaults. */
+  readonly training?: Pick<TrainingRules, 'maxStaleness' | 'holdoutShare'>;
   readonly events: EventLog;
   /** Requests that may run or wait at once; beyond it `QUEUE_FULL`. Default 1024. */
   readonly maxOpenRequests?: number;
@@ -148,13 +153,29 @@ class LoopAgent implements Agent {
   async getGeneration(id: string): Promise<StoredGeneration> {
     const { generationId: asked } = check(generationId, { generationId: id });
     const [generation] = await this.#options.replay.readGenerations([asked.toLowerCase()]);
-    if (generation === undefined) {
-      const description = `no generation ${id} is stored`;
-      throw new HoneError('GENERATION_NOT_FOUND', description, {
-        violations: [{ field: 'generation_id', description }],
-      });
-    }
+    if (generation === undefined) throw generationNotFound(id);
     return { generation, scores: await this.#options.replay.readScores([generation.id]) };
+  }
+
+  async explainGeneration(id: string): Promise<Explanation> {
+    const { generationId: asked } = check(generationId, { generationId: id });
+    const {
+      replay,
+      versions,
+      learner,
+      reward = defaultRewardSettings,
+      training = checkLearnerSettings(),
+      pkg,
+    } = this.#options;
+    return explainGeneration(asked.toLowerCase(), {
+      replay,
+      reward,
+      rules: { ...training, packageDigest: pkg.digest },
+      learning: learner !== null,
+      liveVersion: versions.live().number,
+      nowMs: this.#now(),
+      version: (number) => versions.get(number),
+    });
   }
 
   listVersions(pageSize: number, pageToken: string): VersionPage {

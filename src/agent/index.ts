@@ -1,6 +1,7 @@
 export { type AgentOptions, createAgent } from './agent.js';
 export { openEventJournal } from './event-journal.js';
 export { type EventJournal, EventLog, type EventLogOptions } from './event-log.js';
+export type { ExplainedPreference, Explanation, Obstacle } from './explain.js';
 export { maxItemsPerBatch } from './feedback-checks.js';
 export { judgeCandidate, type Verdict } from './judge.js';
 export type { CandidateEnd, Meter, RequestEnd } from './meter.js';

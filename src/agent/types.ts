@@ -7,6 +7,7 @@ import type { FinishReason, PolicyStats, SwapReport, TopLogprob } from '../polic
 import type { Generation, ReplayStats, Score } from '../replay/types.js';
 import type { RewardSettings } from '../reward/index.js';
 import type { Version } from '../versions/types.js';
+import type { Explanation } from './explain.js';
 
 /** Sampling settings as a caller gives them; what is absent takes its default (see `requests.ts`). */
 export interface SamplingInput {
@@ -203,6 +204,8 @@ export interface Agent {
   feedback(items: readonly FeedbackInput[]): Promise<FeedbackResult[]>;
   /** @throws HoneError `GENERATION_NOT_FOUND`, `INVALID_REQUEST` */
   getGeneration(id: string): Promise<StoredGeneration>;
+  /** Why it is worth what it is, and what came of it. @throws HoneError `GENERATION_NOT_FOUND`, `INVALID_REQUEST` */
+  explainGeneration(id: string): Promise<Explanation>;
   listVersions(pageSize: number, pageToken: string): VersionPage;
   /** @throws HoneError `VERSION_NOT_FOUND` */
   getVersion(number: number): Version;

@@ -6,9 +6,9 @@
  * a retraction and a score that came before its generation had finished are one case.
  */
 
-import { isHeldOut } from '../replay/index.js';
 import type { Generation, ReplayReader, Score } from '../replay/types.js';
 import { defaultRewardSettings, foldReward, type RewardSettings } from '../reward/index.js';
+import { isStale, type TrainingRules, trainingObstacles } from './eligibility.js';
 
 /** One distinct completion of a prompt; generations with the same tokens are one member. */
 export interface Member {
@@ -38,13 +38,7 @@ export interface Group {
   sequence: number;
 }
 
-export interface BufferOptions {
-  /** Completions of other packages have other tokens: they are left out. */
-  readonly packageDigest: string;
-  /** Share of prompts that never train. */
-  readonly holdoutShare: number;
-  /** Completions generated more than so many versions ago are forgotten. */
-  readonly maxStaleness: number;
+export interface BufferOptions extends TrainingRules {
   /** Generations held at most; the least recently scored go first. Default 65536. */
   readonly maxGenerations?: number;
   /** How scores become rewards. Default: all metrics and raters alike, scores from 0 to 1. */
@@ -155,7 +149,7 @@ export class ExperienceBuffer {
   /** Forgets what has become too old to train. */
   forgetStale(liveVersion: number): void {
     for (const [id, member] of this.#memberOf) {
-      if (this.#isStale(member.version, liveVersion)) this.#remove(id);
+      if (isStale(member.version, liveVersion, this.#options)) this.#remove(id);
     }
   }
 
@@ -181,7 +175,11 @@ export class ExperienceBuffer {
       const held = scores.get(id) ?? [];
       const generation = generations.get(id);
       const reward = generation === undefined ? null : this.#rewardOf(generation, held);
-      if (generation === undefined || reward === null || !this.#mayTrain(generation, liveVersion)) {
+      if (
+        generation === undefined ||
+        reward === null ||
+        trainingObstacles(generation, this.#options, liveVersion).length > 0
+      ) {
         this.#remove(id);
         continue;
       }
@@ -203,21 +201,6 @@ export class ExperienceBuffer {
   #rewardOf({ finishedAtMs, origin }: Generation, scores: readonly Score[]): number | null {
     const context = { finishedAtMs, nowMs: this.#now(), shown: origin === 'sampled' };
     return foldReward(scores, context, this.#reward).reward;
-  }
-
-  #mayTrain(generation: Generation, liveVersion: number): boolean {
-    return (
-      generation.state === 'finished' &&
-      generation.packageDigest === this.#options.packageDigest &&
-      generation.promptTokens.length > 0 &&
-      generation.tokens.length > 0 &&
-      !this.#isStale(generation.version, liveVersion) &&
-      !isHeldOut(generation.groupKey, this.#options.holdoutShare)
-    );
-  }
-
-  #isStale(version: number, liveVersion: number): boolean {
-    return liveVersion - version > this.#options.maxStaleness;
   }
 
   #put(generation: Generation, reward: number, sequence: number): void {

@@ -12,7 +12,9 @@ export {
   checkRewardSettings,
   defaultRewardSettings,
   type MetricSettings,
+  metricSettings,
   type RaterSettings,
   type RewardSettings,
+  trustIn,
 } from './settings.js';
 export type { RewardedCompletion, RewardModel } from './types.js';

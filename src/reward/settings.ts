@@ -35,6 +35,21 @@ export interface RewardSettings {
   readonly defaultTrust: number;
 }
 
+/** How a metric counts, by its name. */
+export function metricSettings(metric: string, { metrics, defaultMetric }: RewardSettings): MetricSettings {
+  return own(metrics, metric) ?? defaultMetric;
+}
+
+/** How much a rater is believed, by its name. */
+export function trustIn(rater: string, { raters, defaultTrust }: RewardSettings): number {
+  return own(raters, rater)?.trust ?? defaultTrust;
+}
+
+/** Names are the callers' own words: `constructor` is one like any other. */
+function own<Value>(record: Readonly<Record<string, Value>>, name: string): Value | undefined {
+  return Object.hasOwn(record, name) ? record[name] : undefined;
+}
+
 /** Largest weight and trust: sums of many stay far from what numbers can hold. */
 const largestWeight = 1e6;
 /** Longest window: a hundred years, in milliseconds. */
