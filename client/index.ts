@@ -9,8 +9,12 @@ export type { Health } from './health.js';
 export { edit, prefer } from './items.js';
 export type { RetryOptions } from './retry.js';
 export type {
+  AdapterFiles,
+  CanaryArm,
+  CanaryStatus,
   Candidate,
   ChatMessage,
+  CheckResult,
   EditItem,
   ExplainedMetric,
   ExplainedPreference,
@@ -31,8 +35,10 @@ export type {
   Identity,
   LearnerStatus,
   MetricSettings,
+  Mode,
   PreferenceItem,
   RewardSettings,
+  RolloutStatus,
   Score,
   ScoreItem,
   ServerStatus,

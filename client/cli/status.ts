@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
 import type { MetricSettings, RewardSettings, ServerStatus } from '../types.js';
 import { addConnectionFlags, type ConnectionFlags, parseNumber, withClient } from './flags.js';
+import { describeRollout } from './mode.js';
 import { formatAge, formatBytes, formatDigest, formatNumber, print, printJson } from './output.js';
 
 interface StatusFlags extends ConnectionFlags {
@@ -37,6 +38,17 @@ export function addStatusCommand(program: Command): void {
   });
 }
 
+function describeBuffer(buffer: ServerStatus['learner']['buffer']): string {
+  const { completions, groups, pairs, pending, oldestAtMs, usesPerCompletion, staleness } = buffer;
+  const parts = [`may train on ${completions} completions of ${groups} prompts and ${pairs} pairs`];
+  if (pending > 0) parts.push(`${pending} rewards pending`);
+  if (oldestAtMs !== undefined) parts.push(`oldest ${formatAge(Date.now() - oldestAtMs)}`);
+  if (usesPerCompletion !== undefined) parts.push(`used ${formatNumber(usesPerCompletion)} times each`);
+  if (staleness.length > 1)
+    parts.push(`versions back: ${staleness.map((count, back) => `${back}:${count}`).join(' ')}`);
+  return parts.join(', ');
+}
+
 function describe(status: ServerStatus): string[] {
   const { live, serving, replay, learner, lastSwap } = status;
   const figures = [
@@ -68,6 +80,8 @@ function describe(status: ServerStatus): string[] {
       `${learner.state}, ${learner.rounds} rounds, ${learner.steps} steps${learner.droppedSteps > 0 ? ` (${learner.droppedSteps} dropped)` : ''}, ${learner.scoresSeen} scored generations seen`,
     ],
   ];
+  const { buffer } = learner;
+  if (buffer.completions > 0 || buffer.pending > 0) lines.push(['', describeBuffer(buffer)]);
   const named = describeRewards(status.reward);
   if (known.length > 0) lines.push(['', known.map(([name, value]) => `${name} ${formatNumber(value)}`).join(', ')]);
   if (named !== '') lines.push(['reward', named]);
@@ -77,6 +91,7 @@ function describe(status: ServerStatus): string[] {
       `to version ${lastSwap.version} in ${formatNumber(lastSwap.durationMs)} ms (waited ${formatNumber(lastSwap.waitedMs)} ms), probe ${lastSwap.probeVerdict}`,
     ]);
   }
+  lines.push(...describeRollout(status.rollout));
   return lines.map(([name, text]) => `${name.padEnd(9)}  ${text}`);
 }
 

@@ -1,22 +1,15 @@
 /** FeedbackService: every item is acknowledged after its commit, in order, and a refused one disturbs no other. */
 
-import { setTimeout as delay } from 'node:timers/promises';
-import type { ServerDuplexStream } from '@grpc/grpc-js';
 import type { FeedbackItem__Output } from '../../proto/generated/hone/v1/FeedbackItem.js';
 import type { FeedbackOutcome } from '../../proto/generated/hone/v1/FeedbackOutcome.js';
 import type { FeedbackServiceHandlers } from '../../proto/generated/hone/v1/FeedbackService.js';
 import type { FeedbackStatus } from '../../proto/generated/hone/v1/FeedbackStatus.js';
-import type { StreamFeedbackRequest__Output } from '../../proto/generated/hone/v1/StreamFeedbackRequest.js';
-import type { StreamFeedbackResponse } from '../../proto/generated/hone/v1/StreamFeedbackResponse.js';
 import type { SubmitFeedbackRequest__Output } from '../../proto/generated/hone/v1/SubmitFeedbackRequest.js';
 import type { Agent, FeedbackInput, FeedbackResult } from '../../src/agent/index.js';
-import { HoneError } from '../../src/errors.js';
 import { toRpcStatus } from '../errors.js';
-import { callSignal, failure, type ReportError, unary, write } from './calls.js';
+import { callSignal, failure, type ReportError, unary } from './calls.js';
 import { toProtoExplanation } from './explanation.js';
-
-/** Messages of one stream that may wait for their commit: enough to share commits, few enough to push back. */
-const maxMessagesInFlight = 8;
+import { acknowledge, type FeedbackCall } from './feedback-stream.js';
 
 export function feedbackHandlers(agent: Agent, report: ReportError): FeedbackServiceHandlers {
   return {
@@ -29,68 +22,16 @@ export function feedbackHandlers(agent: Agent, report: ReportError): FeedbackSer
     ExplainGeneration: unary(report, async ({ generationId }: { generationId: string }) =>
       toProtoExplanation(await agent.explainGeneration(generationId)),
     ),
-    StreamFeedback: (call: ServerDuplexStream<StreamFeedbackRequest__Output, StreamFeedbackResponse>) => {
+    StreamFeedback: (call: FeedbackCall) => {
       const signal = callSignal(call);
-      acknowledge(agent, call, signal).then(
+      const take = async (items: readonly FeedbackItem__Output[], from: number): Promise<FeedbackOutcome[]> =>
+        (await agent.feedback(items.map(toInput))).map((result, index) => toOutcome(result, from + index));
+      acknowledge(call, take, signal).then(
         () => call.end(),
         (thrown: unknown) => call.emit('error', failure(report, call.getPath(), thrown)),
       );
     },
   };
-}
-
-/**
- * Takes what arrives and answers in order, until the caller has said all. What fails ends it at once, though the caller
- * may have nothing more to say. Messages are taken as events: an iterator would destroy the call when its error is sent.
- */
-function acknowledge(
-  agent: Agent,
-  call: ServerDuplexStream<StreamFeedbackRequest__Output, StreamFeedbackResponse>,
-  signal: AbortSignal,
-): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let position = 0;
-    let inFlight = 0;
-    let previous = Promise.resolve();
-    const fail = (thrown: unknown): void => {
-      call.pause();
-      reject(signal.aborted ? signal.reason : thrown);
-    };
-    call.on('data', ({ items }: StreamFeedbackRequest__Output) => {
-      const from = position;
-      position += items.length;
-      inFlight += 1;
-      if (inFlight >= maxMessagesInFlight) call.pause();
-      // Taken at once, answered in order.
-      previous = Promise.all([takeWhenPossible(agent, items.map(toInput), signal), previous]).then(([taken]) =>
-        write(call, { outcomes: taken.map((result, index) => toOutcome(result, from + index)) }, signal),
-      );
-      previous.then(() => {
-        inFlight -= 1;
-        call.resume();
-      }, fail);
-    });
-    call.on('end', () => previous.then(resolve, fail));
-    signal.addEventListener('abort', fail, { once: true });
-    if (signal.aborted) fail(signal.reason);
-  });
-}
-
-/** A full store queue is waited for here: the stream's own back-pressure tells the caller. */
-async function takeWhenPossible(
-  agent: Agent,
-  items: readonly FeedbackInput[],
-  signal: AbortSignal,
-): Promise<readonly FeedbackResult[]> {
-  for (;;) {
-    try {
-      return await agent.feedback(items);
-    } catch (thrown) {
-      const error = HoneError.from(thrown);
-      if (error.code !== 'QUEUE_FULL') throw error;
-      await delay(error.retryAfterMs ?? 100, undefined, { signal });
-    }
-  }
 }
 
 function toInput(item: FeedbackItem__Output): FeedbackInput {

@@ -118,7 +118,7 @@ export const metricTable = {
   },
   hone_store_failures_total: {
     type: 'counter',
-    help: 'Requests that were served but not kept, because the store had no room.',
+    help: 'Times that the store began to refuse writes: until it takes them again, requests are served but not kept.',
   },
   hone_replay_generations: {
     type: 'gauge',
@@ -139,6 +139,25 @@ export const metricTable = {
   hone_learner_dropped_steps: { type: 'gauge', help: 'Of these, dropped because a figure was not finite.' },
   hone_learner_rounds: { type: 'gauge', help: 'Rounds finished.' },
   hone_learner_scores_seen: { type: 'gauge', help: 'Scores that the learner has read.' },
+  hone_learner_trainable_completions: {
+    type: 'gauge',
+    help: 'Completions that the learner holds and may train on, in groups and pairs.',
+  },
+  hone_learner_preference_pairs: { type: 'gauge', help: 'Pairs among them that were compared.' },
+  hone_learner_pending_rewards: { type: 'gauge', help: 'Generations whose reward waits for a window to close.' },
+  hone_learner_oldest_age_seconds: {
+    type: 'gauge',
+    help: 'Age of the oldest completion that the learner may train on.',
+  },
+  hone_learner_uses_per_completion: {
+    type: 'gauge',
+    help: 'Mean times that each of them was used: the replay ratio in effect.',
+  },
+  hone_learner_staleness_versions: {
+    type: 'histogram',
+    buckets: [0, 1, 2, 3, 5, 8, 12, 16, 32],
+    help: 'Staleness of the completions used, in versions behind the live one, counted when a round ends.',
+  },
   hone_learner_loss: { type: 'gauge', help: 'Loss of the last step.' },
   hone_learner_mean_reward: { type: 'gauge', help: 'Mean reward of the completions of the last round.' },
   hone_learner_kl_nats: { type: 'gauge', help: 'KL to the reference, nats per completion, of the last round.' },

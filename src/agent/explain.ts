@@ -3,7 +3,7 @@
 import { HoneError } from '../errors.js';
 import { type TrainingObstacle, type TrainingRules, trainingObstacles } from '../learner/eligibility.js';
 import type { Generation, Preference, PreferenceOutcome, ReplayStore, Score } from '../replay/types.js';
-import { type Fold, foldReward, metricSettings, type RewardSettings, trustIn } from '../reward/index.js';
+import { type Fold, foldReward, type RewardSettings, trustOf, weightOf } from '../reward/index.js';
 import type { Version } from '../versions/types.js';
 
 /** Why a generation does not train now. */
@@ -111,8 +111,8 @@ function fromSideOf(id: string, preference: Preference, reward: RewardSettings):
     outcome: first ? outcome : opposite[outcome],
     rater,
     metric,
-    trust: trustIn(rater, reward),
-    weight: metricSettings(metric, reward).weight,
+    trust: trustOf(reward, rater),
+    weight: weightOf(reward, metric),
     createdAtMs,
   };
 }

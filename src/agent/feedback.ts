@@ -11,16 +11,19 @@ import { encodeEdits } from './edits.js';
 import { atItem, type CheckedFeedback, checkFeedback, type EditDraft, kindOf, toResult } from './feedback-checks.js';
 import { LateScores } from './late-scores.js';
 import type { Meter } from './meter.js';
+import { isRefusal, type StoreWatch } from './store-watch.js';
 import type { FeedbackInput, FeedbackResult } from './types.js';
 
 export interface FeedbackDeskOptions {
   readonly pkg: Package;
   readonly replay: ReplayStore;
+  /** Told whether the store takes writes. */
+  readonly store: Pick<StoreWatch, 'worked' | 'failed'>;
   readonly reward: RewardSettings;
   readonly meter: Meter;
   readonly now: () => number;
-  /** There is something new to learn from. */
-  readonly onChanged: () => void;
+  /** There is something new to learn from: what is said of these generations changed. */
+  readonly onChanged: (generationIds: readonly string[]) => void;
 }
 
 /** Takes feedback; one per agent. */
@@ -54,14 +57,14 @@ export class FeedbackDesk {
     }
     let next = 0;
     let early = 0;
-    let changed = false;
+    const changed: string[] = [];
     const scores: ScoreWrite[] = [];
     const results = writes.map((item, index): FeedbackResult => {
       if ('error' in item) return { status: 'refused', error: item.error };
       const outcome = outcomes[next++];
       if (outcome === undefined) throw new HoneError('INTERNAL', 'the store answered fewer items than it was given');
       if (outcome.status !== 'refused') {
-        changed = true;
+        changed.push(outcome.generationId ?? item.generationId);
         if (this.#cameEarly(item)) early += 1;
         if (item.type === 'score' && item.value !== null && outcome.status !== 'duplicate') scores.push(item);
       }
@@ -72,7 +75,7 @@ export class FeedbackDesk {
       early,
     );
     this.#late.count(scores);
-    if (changed) onChanged();
+    if (changed.length > 0) onChanged(changed);
     return results;
   }
 
@@ -83,9 +86,9 @@ export class FeedbackDesk {
 
   /** Generations are on disk, whole. One that got feedback while it ran may train only now. */
   recorded(ids: readonly string[]): void {
-    const early = ids.some((id) => this.#running.get(id) === true);
+    const early = ids.filter((id) => this.#running.get(id) === true);
     for (const id of ids) this.#running.delete(id);
-    if (early) this.#options.onChanged();
+    if (early.length > 0) this.#options.onChanged(early);
   }
 
   #cameEarly(item: FeedbackWrite): boolean {
@@ -110,7 +113,17 @@ export class FeedbackDesk {
     });
   }
 
-  #write(writes: readonly FeedbackWrite[]): Promise<readonly FeedbackOutcome[]> {
-    return writes.length === 0 ? Promise.resolve([]) : this.#options.replay.write(writes);
+  async #write(writes: readonly FeedbackWrite[]): Promise<readonly FeedbackOutcome[]> {
+    if (writes.length === 0) return [];
+    const { replay, store } = this.#options;
+    try {
+      const outcomes = await replay.write(writes);
+      void store.worked();
+      return outcomes;
+    } catch (thrown) {
+      const error = HoneError.from(thrown);
+      if (isRefusal(error)) store.failed(error);
+      throw error;
+    }
   }
 }

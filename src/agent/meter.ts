@@ -1,6 +1,7 @@
 /** What the loop tells whoever counts: figures as they arise, never a word of a request. */
 
 import type { ErrorCode } from '../errors.js';
+import type { Verdict } from '../gate/types.js';
 import type { LearnerEvent } from '../learner/types.js';
 import type { FinishReason } from '../policy/types.js';
 import type { Version } from '../versions/types.js';
@@ -41,6 +42,8 @@ export interface Meter {
   /** So many scores came after the window of their metric. */
   late?(count: number): void;
   learner?(event: LearnerEvent): void;
+  /** A candidate was judged. */
+  judged?(verdict: Verdict): void;
   /** A version went live, by a promotion or a rollback. */
   live?(version: Version): void;
 }

@@ -6,8 +6,11 @@ import type { LearnerEvent } from '../learner/types.js';
 import type { FinishReason, PolicyStats, SwapReport, TopLogprob } from '../policy/types.js';
 import type { Generation, ReplayStats, Score } from '../replay/types.js';
 import type { RewardSettings } from '../reward/index.js';
+import type { AdapterFiles } from '../versions/index.js';
 import type { Version } from '../versions/types.js';
 import type { Explanation } from './explain.js';
+import type { Mode } from './modes.js';
+import type { RolloutStanding } from './rollout.js';
 
 /** Sampling settings as a caller gives them; what is absent takes its default (see `requests.ts`). */
 export interface SamplingInput {
@@ -118,7 +121,14 @@ export type LoopEventType =
   | 'version_rejected'
   | 'version_rolled_back'
   | 'worker_restarted'
-  | 'store_failed';
+  | 'store_failed'
+  | 'version_judged'
+  | 'canary_started'
+  | 'canary_ended'
+  | 'mode_changed'
+  | 'shadow_started'
+  | 'shadow_ended'
+  | 'adapters_removed';
 
 /** One thing that happened. No text of prompts or completions. */
 export interface LoopEvent {
@@ -154,6 +164,8 @@ export interface AgentStatus {
   readonly reward: RewardSettings;
   /** The last swap since the start; `null` before the first. */
   readonly lastSwap: SwapReport | null;
+  /** Which way candidates go, and what is on trial. */
+  readonly rollout: RolloutStanding;
 }
 
 /** Which weights answer now: what every door sends along with each call. */
@@ -183,6 +195,8 @@ export interface Learner {
   report(): LearnerReport;
   /** The head moved: train on from these weights. */
   live(version: number, adapterPath: string | null, rolledBack: boolean): void;
+  /** A version that it offered will never serve: where it trained on from it, it goes back to the live weights. */
+  rejected(adapterDigest: string): void;
   /** The store has changed: look again. */
   changed(): void;
   /** Finishes the step in flight, writes the checkpoint, ends the process; scores are still taken. */
@@ -211,6 +225,35 @@ export interface Agent {
   getVersion(number: number): Version;
   /** Serves the weights of an older version as a new head. @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE` */
   rollback(number: number): Promise<Version>;
+  /** Which way candidates go, and what is on trial. */
+  rollout(): RolloutStanding;
+  /** Sets the mode for candidates from now on, and for the version on trial; on disk when it resolves. @throws HoneError `STORE_FULL`, `DRAINING` */
+  setMode(mode: Mode): Promise<RolloutStanding>;
+  /**
+   * Makes a candidate, or the version on trial, live.
+   * @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE` (not a candidate, or not judged yet), `ADAPTER_INVALID`
+   */
+  promoteVersion(number: number): Promise<Version>;
+  /**
+   * Turns a candidate, or the version on trial, down for good.
+   * @param reason kept with the version
+   * @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE`, `INVALID_REQUEST`
+   */
+  rejectVersion(number: number, reason: string): Promise<Version>;
+  /**
+   * The files of a version's adapter in PEFT's layout.
+   * @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE` (removed), `ADAPTER_MISMATCH` (another package's),
+   * `ADAPTER_INVALID` (damaged)
+   */
+  exportVersion(number: number): Promise<AdapterFiles>;
+  /** Bytes of the largest adapter, all files together, that can be imported. */
+  readonly maxImportBytes: number;
+  /**
+   * Makes an adapter from elsewhere a candidate, on disk when it resolves; then it goes the way of a trained one, of
+   * which events tell.
+   * @throws HoneError `ADAPTER_INVALID`, `ADAPTER_MISMATCH`, `STORE_FULL`, `DRAINING`
+   */
+  importVersion(files: AdapterFiles): Promise<Version>;
   learnerReport(): LearnerReport;
   /** @throws HoneError `LEARNER_OFF` */
   pauseLearner(): Promise<LearnerReport>;

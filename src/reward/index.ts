@@ -8,13 +8,15 @@ export {
   type MetricFold,
   type UsedScore,
 } from './fold.js';
+export { type FoldablePreference, foldPreferences } from './preferences.js';
 export {
   checkRewardSettings,
   defaultRewardSettings,
   type MetricSettings,
-  metricSettings,
+  metricOf,
   type RaterSettings,
   type RewardSettings,
-  trustIn,
+  trustOf,
+  weightOf,
 } from './settings.js';
 export type { RewardedCompletion, RewardModel } from './types.js';

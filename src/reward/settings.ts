@@ -35,21 +35,6 @@ export interface RewardSettings {
   readonly defaultTrust: number;
 }
 
-/** How a metric counts, by its name. */
-export function metricSettings(metric: string, { metrics, defaultMetric }: RewardSettings): MetricSettings {
-  return own(metrics, metric) ?? defaultMetric;
-}
-
-/** How much a rater is believed, by its name. */
-export function trustIn(rater: string, { raters, defaultTrust }: RewardSettings): number {
-  return own(raters, rater)?.trust ?? defaultTrust;
-}
-
-/** Names are the callers' own words: `constructor` is one like any other. */
-function own<Value>(record: Readonly<Record<string, Value>>, name: string): Value | undefined {
-  return Object.hasOwn(record, name) ? record[name] : undefined;
-}
-
 /** Largest weight and trust: sums of many stay far from what numbers can hold. */
 const largestWeight = 1e6;
 /** Longest window: a hundred years, in milliseconds. */
@@ -112,3 +97,21 @@ export function checkRewardSettings(input: unknown = {}): RewardSettings {
 
 /** All metrics and raters alike, scores from 0 to 1, nothing waited for. */
 export const defaultRewardSettings: RewardSettings = checkRewardSettings();
+
+/** The settings of a metric, by name or the default ones. */
+export function metricOf(settings: RewardSettings, metric: string): MetricSettings {
+  return own(settings.metrics, metric) ?? settings.defaultMetric;
+}
+
+export function weightOf(settings: RewardSettings, metric: string): number {
+  return metricOf(settings, metric).weight;
+}
+
+export function trustOf(settings: RewardSettings, rater: string): number {
+  return own(settings.raters, rater)?.trust ?? settings.defaultTrust;
+}
+
+/** Names are the callers' own words: `constructor` is one like any other. */
+function own<Value>(record: Readonly<Record<string, Value>>, name: string): Value | undefined {
+  return Object.hasOwn(record, name) ? record[name] : undefined;
+}

@@ -42,6 +42,9 @@ export class RecordingLearner implements Learner {
   live(version: number, adapterPath: string | null, rolledBack: boolean): void {
     this.told.push(`live ${version} ${adapterPath === null ? 'zero' : 'adapter'}${rolledBack ? ' rolled back' : ''}`);
   }
+  rejected(adapterDigest: string): void {
+    this.told.push(`rejected ${adapterDigest}`);
+  }
   changed(): void {
     this.told.push('changed');
   }
@@ -93,7 +96,7 @@ export async function openLoop(script: Script, drainGraceMs = 1000, meter: Meter
       const directory = join(folder, `candidate-${candidates++}`);
       const meta = { packageDigest, baseModel: 'scripted', parent, createdAtMs: 1, metrics };
       const adapterDigest = await writeAdapter(directory, filled(weight), meta);
-      learner.emit({ type: 'candidate', directory, adapterDigest, parent, metrics });
+      learner.emit({ type: 'candidate', directory, adapterDigest, parent, metrics, lessons: [] });
     },
     async nextEvent(type) {
       for await (const batch of agent.watchEvents({ afterSequence: seen, types: [type] })) {
