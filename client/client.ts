@@ -4,6 +4,7 @@ import type { CallOptions, Calls } from './calls.js';
 import { services } from './contract.js';
 import { HoneClientError } from './errors.js';
 import { FeedbackStream, type FeedbackStreamOptions } from './feedback-stream.js';
+import type { Explanation, FeedbackItem, FeedbackOutcome } from './feedback-types.js';
 import { fromChunks, toChunks } from './files.js';
 import { type Health, healthCheck, toHealth } from './health.js';
 import {
@@ -17,9 +18,6 @@ import {
 } from './translate.js';
 import type {
   AdapterFiles,
-  Explanation,
-  FeedbackItem,
-  FeedbackOutcome,
   GenerateEvent,
   GenerateRequest,
   GenerateResult,

@@ -1,7 +1,13 @@
 /** `hone explain`: why a generation is worth what it is, and what came of it. */
 
 import type { Command } from 'commander';
-import type { ExplainedMetric, ExplainedPreference, ExplainedScore, Explanation, TrainingObstacle } from '../types.js';
+import type {
+  ExplainedMetric,
+  ExplainedPreference,
+  ExplainedScore,
+  Explanation,
+  TrainingObstacle,
+} from '../feedback-types.js';
 import { addConnectionFlags, type ConnectionFlags, withClient } from './flags.js';
 import { commandName, formatNumber, formatTime, print, printJson, remark } from './output.js';
 

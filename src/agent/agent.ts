@@ -42,7 +42,8 @@ import type {
   VersionPage,
   WatchOptions,
 } from './types.js';
-import { check, invalidRequest, textUpTo } from './violations.js';
+import { versionPage } from './version-page.js';
+import { check, textUpTo } from './violations.js';
 
 export interface AgentOptions {
   readonly pkg: Package;
@@ -227,17 +228,10 @@ class LoopAgent implements Agent {
 
   async explainGeneration(id: string): Promise<Explanation> {
     const { generationId: asked } = check(generationId, { generationId: id });
-    const {
-      replay,
-      versions,
-      learner,
-      reward = defaultRewardSettings,
-      training = checkLearnerSettings(),
-      pkg,
-    } = this.#options;
+    const { replay, versions, learner, training = checkLearnerSettings(), pkg } = this.#options;
     return explainGeneration(asked.toLowerCase(), {
       replay,
-      reward,
+      reward: this.#options.reward ?? defaultRewardSettings,
       rules: { ...training, packageDigest: pkg.digest },
       learning: learner !== null,
       liveVersion: versions.live().number,
@@ -247,18 +241,7 @@ class LoopAgent implements Agent {
   }
 
   listVersions(pageSize: number, pageToken: string): VersionPage {
-    const size = pageSize === 0 ? 100 : pageSize;
-    if (!Number.isInteger(size) || size < 1 || size > 1000) {
-      throw invalidRequest([{ field: 'page_size', description: `must be 1 to 1000, or 0 for 100, got ${pageSize}` }]);
-    }
-    const all = this.#options.versions.list();
-    // A token is the number of versions not yet shown: new versions never move a page.
-    const rest = pageToken === '' ? all.length : Number(pageToken);
-    if (!Number.isInteger(rest) || rest < 1 || rest > all.length) {
-      if (pageToken !== '') throw invalidRequest([{ field: 'page_token', description: 'is not one of this server' }]);
-    }
-    const from = Math.max(0, rest - size);
-    return { versions: all.slice(from, rest).reverse(), nextPageToken: from === 0 ? '' : String(from) };
+    return versionPage(this.#options.versions.list(), pageSize, pageToken);
   }
 
   getVersion(number: number, field = 'number'): Version {
