@@ -5,6 +5,7 @@ import type { CallOptions, Calls } from './calls.js';
 import { services } from './contract.js';
 import { HoneClientError } from './errors.js';
 import { FeedbackStream, type FeedbackStreamOptions } from './feedback-stream.js';
+import type { Explanation, FeedbackItem, FeedbackOutcome } from './feedback-types.js';
 import { fromChunks } from './files.js';
 import { type Health, healthCheck, toHealth } from './health.js';
 import {
@@ -18,8 +19,6 @@ import {
 } from './translate.js';
 import type {
   AdapterFiles,
-  FeedbackItem,
-  FeedbackOutcome,
   GenerateEvent,
   GenerateRequest,
   GenerateResult,
@@ -78,6 +77,12 @@ export class HoneClient {
   /** Opens a stream for feedback. Close it to wait for the last acknowledgement. */
   feedbackStream(options: CallOptions & FeedbackStreamOptions = {}): FeedbackStream {
     return new FeedbackStream(this.#calls.duplexStream(services.feedback.StreamFeedback, options), options);
+  }
+
+  /** Why a generation is worth what it is, and what came of it. @throws HoneClientError `GENERATION_NOT_FOUND` */
+  async explain(generationId: string, options: CallOptions = {}): Promise<Explanation> {
+    const { ExplainGeneration } = services.feedback;
+    return plain(await this.#calls.unary(ExplainGeneration, { generationId }, 'idempotent', options));
   }
 
   /** One snapshot of everything. */

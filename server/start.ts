@@ -118,6 +118,7 @@ async function build(
     versions,
     learner,
     reward,
+    training: settings,
     events,
     servesAdapters: needsAdapters(options, versions),
     exploration: options.exploration,

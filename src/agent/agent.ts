@@ -3,7 +3,9 @@
 import { randomInt } from 'node:crypto';
 import { z } from 'zod';
 import { HoneError } from '../errors.js';
+import type { TrainingRules } from '../learner/eligibility.js';
 import { type LearnerReport, nothingLearned } from '../learner/report.js';
+import { checkLearnerSettings } from '../learner/settings.js';
 import type { LearnerEvent } from '../learner/types.js';
 import type { Package } from '../package/types.js';
 import type { Policy } from '../policy/types.js';
@@ -12,6 +14,7 @@ import { defaultRewardSettings, type RewardSettings } from '../reward/index.js';
 import type { AdapterFiles, Version, VersionLog } from '../versions/index.js';
 import { type CanarySettings, checkCanarySettings } from './canary-settings.js';
 import type { EventLog } from './event-log.js';
+import { type Explanation, explainGeneration, generationNotFound } from './explain.js';
 import { checkExploration, Exploration, type ExplorationSettings } from './exploration.js';
 import { FeedbackDesk } from './feedback.js';
 import { abortReason, type GenerationContext, runGeneration } from './generation.js';
@@ -41,7 +44,8 @@ import type {
   WatchOptions,
 } from './types.js';
 import { drawUnseen } from './unseen.js';
-import { check, invalidRequest, textUpTo } from './violations.js';
+import { versionPage } from './version-page.js';
+import { check, textUpTo } from './violations.js';
 
 export interface AgentOptions {
   readonly pkg: Package;
@@ -53,6 +57,8 @@ export interface AgentOptions {
   readonly learner: Learner | null;
   /** How scores become rewards. Default: all metrics and raters alike, scores from 0 to 1. */
   readonly reward?: RewardSettings;
+  /** What of the learner's settings decides what may train. Default: the learner's own defaults. */
+  readonly training?: Pick<TrainingRules, 'maxStaleness' | 'holdoutShare'>;
   readonly events: EventLog;
   /** Requests that may run or wait at once; beyond it `QUEUE_FULL`. Default 1024. */
   readonly maxOpenRequests?: number;
@@ -232,28 +238,26 @@ class LoopAgent implements Agent {
   async getGeneration(id: string): Promise<StoredGeneration> {
     const { generationId: asked } = check(generationId, { generationId: id });
     const [generation] = await this.#options.replay.readGenerations([asked.toLowerCase()]);
-    if (generation === undefined) {
-      const description = `no generation ${id} is stored`;
-      throw new HoneError('GENERATION_NOT_FOUND', description, {
-        violations: [{ field: 'generation_id', description }],
-      });
-    }
+    if (generation === undefined) throw generationNotFound(id);
     return { generation, scores: await this.#options.replay.readScores([generation.id]) };
   }
 
+  async explainGeneration(id: string): Promise<Explanation> {
+    const { generationId: asked } = check(generationId, { generationId: id });
+    const { replay, versions, learner, training = checkLearnerSettings(), pkg } = this.#options;
+    return explainGeneration(asked.toLowerCase(), {
+      replay,
+      reward: this.#options.reward ?? defaultRewardSettings,
+      rules: { ...training, packageDigest: pkg.digest },
+      learning: learner !== null,
+      liveVersion: versions.live().number,
+      nowMs: this.#now(),
+      version: (number) => versions.get(number),
+    });
+  }
+
   listVersions(pageSize: number, pageToken: string): VersionPage {
-    const size = pageSize === 0 ? 100 : pageSize;
-    if (!Number.isInteger(size) || size < 1 || size > 1000) {
-      throw invalidRequest([{ field: 'page_size', description: `must be 1 to 1000, or 0 for 100, got ${pageSize}` }]);
-    }
-    const all = this.#options.versions.list();
-    // A token is the number of versions not yet shown: new versions never move a page.
-    const rest = pageToken === '' ? all.length : Number(pageToken);
-    if (!Number.isInteger(rest) || rest < 1 || rest > all.length) {
-      if (pageToken !== '') throw invalidRequest([{ field: 'page_token', description: 'is not one of this server' }]);
-    }
-    const from = Math.max(0, rest - size);
-    return { versions: all.slice(from, rest).reverse(), nextPageToken: from === 0 ? '' : String(from) };
+    return versionPage(this.#options.versions.list(), pageSize, pageToken);
   }
 
   getVersion(number: number, field = 'number'): Version {

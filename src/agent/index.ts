@@ -3,6 +3,7 @@ export type { CanaryStanding } from './canary.js';
 export { type CanarySettings, type CanarySettingsInput, checkCanarySettings } from './canary-settings.js';
 export { openEventJournal } from './event-journal.js';
 export { type EventJournal, EventLog, type EventLogOptions } from './event-log.js';
+export type { ExplainedPreference, Explanation, Obstacle } from './explain.js';
 export {
   checkExploration,
   type ExplorationReport,

@@ -8,6 +8,7 @@ import type { Generation, ReplayStats, Score } from '../replay/types.js';
 import type { RewardSettings } from '../reward/index.js';
 import type { AdapterFiles } from '../versions/index.js';
 import type { Version } from '../versions/types.js';
+import type { Explanation } from './explain.js';
 import type { ExplorationReport } from './exploration.js';
 import type { Mode } from './modes.js';
 import type { RolloutStanding } from './rollout.js';
@@ -219,6 +220,8 @@ export interface Agent {
   feedback(items: readonly FeedbackInput[]): Promise<FeedbackResult[]>;
   /** @throws HoneError `GENERATION_NOT_FOUND`, `INVALID_REQUEST` */
   getGeneration(id: string): Promise<StoredGeneration>;
+  /** Why it is worth what it is, and what came of it. @throws HoneError `GENERATION_NOT_FOUND`, `INVALID_REQUEST` */
+  explainGeneration(id: string): Promise<Explanation>;
   listVersions(pageSize: number, pageToken: string): VersionPage;
   /** @throws HoneError `VERSION_NOT_FOUND` */
   getVersion(number: number): Version;
