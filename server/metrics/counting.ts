@@ -35,6 +35,9 @@ export function createMeter(metrics: Metrics): Meter {
       if (event.type === 'progress') ages.progress(event.progress);
       if (event.type === 'candidate') ages.candidate(event.adapterDigest);
     },
+    judged({ checks }) {
+      for (const { check, outcome } of checks) metrics.add('hone_gate_verdicts_total', 1, { check, outcome });
+    },
     live: ({ adapterDigest }) => ages.live(adapterDigest, performance.now()),
   };
 }

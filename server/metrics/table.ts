@@ -166,6 +166,33 @@ export const metricTable = {
     labels: ['outcome'],
     help: 'What became of versions: created, promoted, rejected or rolled_back (to an older one).',
   },
+  hone_gate_verdicts_total: {
+    type: 'counter',
+    labels: ['check', 'outcome'],
+    help: 'What the checks of the gate said of candidates: passed, failed or skipped.',
+  },
+  hone_mode: {
+    type: 'gauge',
+    labels: ['mode'],
+    help: '1 for the mode in which candidates come to serve, 0 for the others.',
+  },
+  hone_trial_version: {
+    type: 'gauge',
+    labels: ['state'],
+    help: 'Number of the version on trial, as canary or shadow; absent where there is none.',
+  },
+  hone_canary_rewards: {
+    type: 'gauge',
+    labels: ['arm'],
+    help: 'Rewards that the canary has counted, of the live version and of the candidate.',
+  },
+  hone_canary_mean_reward: { type: 'gauge', labels: ['arm'], help: 'Their mean.' },
+  hone_canary_log_evidence: {
+    type: 'gauge',
+    labels: ['of'],
+    help: 'Natural logarithm of the evidence that the candidate is worse, or not worse by more than the margin.',
+  },
+  hone_canary_log_evidence_needed: { type: 'gauge', help: 'Where either decides.' },
   hone_swap_duration_seconds: {
     type: 'histogram',
     buckets: fromHalfMillisecond,
@@ -192,6 +219,9 @@ export const metricTable = {
 export const knownLabels = {
   hone_completions_total: ['stop', 'length', 'cancelled', 'error'].map((reason) => ({ reason })),
   hone_feedback_total: ['stored', 'replaced', 'retracted', 'duplicate', 'refused'].map((status) => ({ status })),
+  hone_gate_verdicts_total: ['finite', 'kl', 'health', 'reward_model', 'off_policy'].flatMap((check) =>
+    ['passed', 'failed', 'skipped'].map((outcome) => ({ check, outcome })),
+  ),
   hone_versions_total: ['created', 'promoted', 'rejected', 'rolled_back'].map((outcome) => ({ outcome })),
   hone_requests_total: ['OK', 'INVALID_REQUEST', 'QUEUE_FULL', 'CANCELLED', 'DEADLINE_EXCEEDED', 'INTERNAL'].map(
     (code) => ({ code }),
