@@ -58,7 +58,7 @@ export class HoneClient {
   }
 
   /**
-   * Writes scores; the outcomes, in the order of the items, are on disk when it resolves. A refused item does not
+   * Writes feedback: scores, preferences, edits. The outcomes, in the order of the items, are on disk when it resolves. A refused item does not
    * disturb its neighbours; only where every item is refused does the call itself fail.
    */
   async feedback(
@@ -72,7 +72,7 @@ export class HoneClient {
     return outcomes.map(toFeedbackOutcome);
   }
 
-  /** Opens a stream for scores. Close it to wait for the last acknowledgement. */
+  /** Opens a stream for feedback. Close it to wait for the last acknowledgement. */
   feedbackStream(options: CallOptions & FeedbackStreamOptions = {}): FeedbackStream {
     return new FeedbackStream(this.#calls.duplexStream(services.feedback.StreamFeedback, options), options);
   }

@@ -7,11 +7,12 @@ import { type LearnerReport, nothingLearned } from '../learner/report.js';
 import type { LearnerEvent } from '../learner/types.js';
 import type { Package } from '../package/types.js';
 import type { Policy } from '../policy/types.js';
-import type { FeedbackOutcome, FeedbackWrite, ReplayStore } from '../replay/types.js';
+import type { ReplayStore } from '../replay/types.js';
 import { defaultRewardSettings, type RewardSettings } from '../reward/index.js';
 import type { Version, VersionLog } from '../versions/index.js';
 import { type CanarySettings, checkCanarySettings } from './canary-settings.js';
 import type { EventLog } from './event-log.js';
+import { FeedbackDesk } from './feedback.js';
 import { abortReason, type GenerationContext, runGeneration } from './generation.js';
 import { Head } from './head.js';
 import { type Judge, judgeFinite } from './judge.js';
@@ -21,18 +22,18 @@ import { keepMode, type Mode, type ModeKeeper } from './modes.js';
 import { checkGenerate } from './requests.js';
 import { hasDefaults, rewardsOf } from './rewards.js';
 import { Rollout, type RolloutStanding } from './rollout.js';
-import { checkScores, toResult } from './scores.js';
 import { answerInBackground } from './shadow.js';
+import { StoreWatch } from './store-watch.js';
 import { noTrialStore, type TrialStore } from './trial-file.js';
 import type {
   Agent,
   AgentEvent,
   AgentStatus,
+  FeedbackInput,
+  FeedbackResult,
   GenerateInput,
   Learner,
   LoopEvent,
-  ScoreInput,
-  ScoreResult,
   ServedIdentity,
   StoredGeneration,
   VersionPage,
@@ -90,11 +91,11 @@ class LoopAgent implements Agent {
   readonly #head: Head;
   readonly #rollout: Rollout;
   readonly #watch: LearnerWatch;
+  readonly #feedback: FeedbackDesk;
+  readonly #store: StoreWatch;
   readonly #context: GenerationContext;
   readonly #startedAtMs: number;
   readonly #running = new Set<AbortController>();
-  /** Generations that run, and whether a score has come for them already. */
-  readonly #early = new Map<string, boolean>();
   #idle: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
@@ -108,20 +109,35 @@ class LoopAgent implements Agent {
     this.#startedAtMs = this.#now();
     this.#head = new Head({ policy, versions, learner, events, onLive: (version) => this.#meter.live?.(version) });
     this.#watch = new LearnerWatch(events, this.#now);
-    this.#context = {
-      pkg: options.pkg,
-      policy,
-      replay: options.replay,
+    this.#store = new StoreWatch({ replay: options.replay, events, now: this.#now });
+    const { pkg, replay, reward = defaultRewardSettings } = options;
+    const onChanged = (generationIds: readonly string[]) => {
+      learner?.changed();
+      this.#rollout.trials.scored(generationIds);
+    };
+    this.#feedback = new FeedbackDesk({
+      pkg,
+      replay,
+      reward,
+      meter: this.#meter,
       now: this.#now,
-      onNotKept: (error) => this.#storeFailed(error),
-      onAdmitted: (ids) => {
-        for (const id of ids) this.#early.set(id, false);
+      onChanged,
+      store: this.#store,
+    });
+    this.#context = {
+      pkg,
+      policy,
+      replay,
+      now: this.#now,
+      store: this.#store,
+      onAdmitted: (ids) => this.#feedback.admitted(ids),
+      onRecorded: (ids) => {
+        this.#feedback.recorded(ids);
+        this.#rollout.trials.recorded(ids);
       },
-      onRecorded: (ids) => this.#recorded(ids),
     };
     const { version, adapterDigest } = this.#head.identity;
     events.publish({ type: 'server_started', version, adapterDigest });
-    const reward = options.reward ?? defaultRewardSettings;
     this.#rollout = new Rollout({
       policy,
       versions,
@@ -189,46 +205,9 @@ class LoopAgent implements Agent {
     }
   }
 
-  async score(items: readonly ScoreInput[]): Promise<ScoreResult[]> {
+  async feedback(items: readonly FeedbackInput[]): Promise<FeedbackResult[]> {
     this.#refuseWhenClosing();
-    const checked = checkScores(items, this.#now());
-    const writes = checked.flatMap((item) => ('write' in item ? [item.write] : []));
-    const outcomes = writes.length === 0 ? [] : await this.#write(writes);
-    let next = 0;
-    let changed = false;
-    let early = 0;
-    const scored: string[] = [];
-    const results = checked.map((item, index): ScoreResult => {
-      if ('error' in item) return { status: 'refused', error: item.error };
-      const outcome = outcomes[next++];
-      if (outcome === undefined) throw new HoneError('INTERNAL', 'the store answered fewer scores than it was given');
-      if (outcome.status !== 'refused') {
-        changed = true;
-        scored.push(item.write.generationId);
-        if (this.#early.has(item.write.generationId)) {
-          this.#early.set(item.write.generationId, true);
-          early += 1;
-        }
-      }
-      return toResult(outcome, index);
-    });
-    this.#meter.scored?.(results, early);
-    if (changed) this.#options.learner?.changed();
-    this.#rollout.trials.scored(scored);
-    return results;
-  }
-
-  async #write(writes: readonly FeedbackWrite[]): Promise<FeedbackOutcome[]> {
-    try {
-      return await this.#options.replay.write(writes);
-    } catch (thrown) {
-      const error = HoneError.from(thrown);
-      this.#meter.scored?.(
-        writes.map(() => ({ status: 'refused', error })),
-        0,
-      );
-      throw error;
-    }
+    return this.#feedback.take(items);
   }
 
   async getGeneration(id: string): Promise<StoredGeneration> {
@@ -367,22 +346,10 @@ class LoopAgent implements Agent {
     clearTimeout(grace);
   }
 
-  /** A generation that was scored while it ran may train only now: the learner hears of it again. */
-  #recorded(ids: readonly string[]): void {
-    const scored = ids.filter((id) => this.#early.get(id));
-    for (const id of ids) this.#early.delete(id);
-    if (scored.length > 0) this.#options.learner?.changed();
-    this.#rollout.trials.recorded(ids);
-  }
-
   #onLearnerEvent(event: LearnerEvent): void {
     this.#watch.see(event);
     this.#meter.learner?.(event);
     if (event.type === 'candidate' && this.#closing === undefined) void this.#rollout.consider(event);
-  }
-
-  #storeFailed(error: HoneError): void {
-    this.#events.publish({ type: 'store_failed', detail: `${error.code}: ${error.message}` });
   }
 
   #learner(): Learner {

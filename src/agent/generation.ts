@@ -20,6 +20,7 @@ import type {
 import type { GenerationCompletion, GenerationOrigin, ReplayStore } from '../replay/types.js';
 import type { RequestMeter } from './meter.js';
 import { type CheckedRequest, candidateSeed } from './requests.js';
+import { isRefusal, type StoreWatch } from './store-watch.js';
 import type { AgentEvent, ChunkEvent, StartedEvent } from './types.js';
 
 /** What running a request needs of the agent. */
@@ -28,8 +29,8 @@ export interface GenerationContext {
   readonly policy: Policy;
   readonly replay: ReplayStore;
   readonly now: () => number;
-  /** The store has no room: the request is served, but neither kept nor learned from. */
-  readonly onNotKept: (error: HoneError) => void;
+  /** Told of what the store refuses and takes. */
+  readonly store: StoreWatch;
   /** Generations that may take scores while they run. */
   readonly onAdmitted: (ids: readonly string[]) => void;
   /** They are on disk, whole, or will never be. */
@@ -92,6 +93,9 @@ export async function* runGeneration(
     if (!kept) return;
     try {
       await context.replay.complete(records.map((candidate) => toCompletion(candidate, crashed, context.now())));
+    } catch (thrown) {
+      context.store.unended(ids, HoneError.from(thrown));
+      throw thrown;
     } finally {
       context.onRecorded(ids);
     }
@@ -139,7 +143,7 @@ async function firstEvent(events: AsyncIterator<CompletionEvent>, signal: AbortS
   throw new HoneError('INTERNAL', 'the policy ended a completion before it started');
 }
 
-/** False where the store has no room: serving goes on without keeping. */
+/** False where the store takes no writes: serving goes on without keeping. */
 async function admit(
   context: GenerationContext,
   request: GenerationRequest,
@@ -165,11 +169,12 @@ async function admit(
         createdAtMs,
       })),
     );
+    void context.store.worked();
     return true;
   } catch (thrown) {
     const error = HoneError.from(thrown);
-    if (error.code !== 'STORE_FULL') throw error;
-    context.onNotKept(error);
+    if (!isRefusal(error)) throw error;
+    context.store.failed(error);
     return false;
   }
 }

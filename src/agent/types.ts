@@ -79,11 +79,16 @@ export interface EndedEvent {
 
 export type AgentEvent = StartedEvent | ChunkEvent | CandidateEndedEvent | EndedEvent;
 
-/** One score as a caller gives it, unchecked. `retract` takes the score back; otherwise `value` is the score. */
-export interface ScoreInput {
+/** One piece of feedback as a caller gives it, unchecked; exactly one of score, retraction, preference and edit. */
+export interface FeedbackInput {
   readonly generationId: string;
-  readonly value?: number | undefined;
-  readonly retract?: boolean | undefined;
+  readonly score?: number | undefined;
+  /** Takes the score back. */
+  readonly retraction?: boolean | undefined;
+  /** How the generation compares with another one of the same prompt. */
+  readonly preference?: { readonly otherGenerationId: string; readonly outcome: string } | undefined;
+  /** A person's own text in its place. */
+  readonly edit?: { readonly text: string; readonly score?: number | undefined } | undefined;
   /** Default `default`. */
   readonly rater?: string | undefined;
   /** Default `score`. */
@@ -91,9 +96,16 @@ export interface ScoreInput {
   readonly idempotencyKey?: string | undefined;
 }
 
+export type FeedbackKind = 'score' | 'preference' | 'edit';
+
 /** What became of one item; it is on disk unless it was refused. */
-export type ScoreResult =
-  | { readonly status: 'stored' | 'replaced' | 'retracted' | 'duplicate'; readonly sequence: number }
+export type FeedbackResult =
+  | {
+      readonly status: 'stored' | 'replaced' | 'retracted' | 'duplicate';
+      readonly sequence: number;
+      /** Of an edit: the generation that it became. */
+      readonly generationId?: string;
+    }
   | { readonly status: 'refused'; readonly error: HoneError };
 
 /** What happens in the loop; the same words as the contract's `EventType`. */
@@ -200,7 +212,7 @@ export interface Agent {
    */
   generate(input: GenerateInput, signal?: AbortSignal): AsyncIterable<AgentEvent>;
   /** Outcomes in the order of the items, on disk. @throws HoneError `INVALID_REQUEST`, `STORE_FULL`, `QUEUE_FULL`, `DRAINING` */
-  score(items: readonly ScoreInput[]): Promise<ScoreResult[]>;
+  feedback(items: readonly FeedbackInput[]): Promise<FeedbackResult[]>;
   /** @throws HoneError `GENERATION_NOT_FOUND`, `INVALID_REQUEST` */
   getGeneration(id: string): Promise<StoredGeneration>;
   listVersions(pageSize: number, pageToken: string): VersionPage;

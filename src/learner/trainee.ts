@@ -15,6 +15,7 @@ import {
 import { AdamW, warmUp } from './adamw.js';
 import type { Checkpoint } from './checkpoint.js';
 import { initialParameters, toAdapter, toParameters } from './initialization.js';
+import { Lessons } from './lessons.js';
 import type { LearnerSettings, Parameters } from './types.js';
 import { RunningMeanBaseline, type ValueBaseline } from './value-baseline.js';
 
@@ -24,6 +25,8 @@ export class Trainee {
   readonly #zero: Adapter;
   /** The zero adapter: what KL is measured against. */
   readonly reference: Parameters;
+  /** What the weights were learned from. */
+  readonly lessons = new Lessons();
   #parameters: Parameters;
   #optimizer: AdamW;
   #baseline: ValueBaseline = new RunningMeanBaseline();
@@ -61,6 +64,7 @@ export class Trainee {
   /** Remembers that an adapter with this digest was offered as a version. */
   offered(digest: string): void {
     this.#candidates = [...this.#candidates.slice(-15), digest];
+    this.lessons.offered(digest);
   }
 
   /**
@@ -87,9 +91,13 @@ export class Trainee {
     const offer = this.#candidates.indexOf(digest);
     const unmoved = version === this.#liveVersion && digest === this.#liveDigest;
     const continues = unmoved || (!rolledBack && offer >= 0);
-    if (!continues) this.#reset(adapterPath === null ? null : adapter);
-    // What was offered before the new head is no longer on its way.
-    else this.#candidates = this.#candidates.slice(offer + 1);
+    if (!continues) {
+      this.#reset(adapterPath === null ? null : adapter);
+    } else {
+      // What was offered before the new head is no longer on its way.
+      this.#candidates = this.#candidates.slice(offer + 1);
+      this.lessons.followed(digest);
+    }
     this.#liveVersion = version;
     this.#liveDigest = digest;
     return continues;
@@ -121,6 +129,7 @@ export class Trainee {
         candidateDigests: this.#candidates,
         optimizerStep: step,
         baseline: this.#baseline.state(),
+        lessons: this.lessons.state(),
       },
     };
   }
@@ -143,6 +152,7 @@ export class Trainee {
     this.#optimizer = this.#newOptimizer();
     this.#baseline = new RunningMeanBaseline();
     this.#candidates = [];
+    this.lessons.reset();
   }
 
   #fits({ state, parameters }: Checkpoint): boolean {
@@ -161,6 +171,7 @@ export class Trainee {
     this.#liveVersion = state.liveVersion;
     this.#liveDigest = state.liveDigest;
     this.#candidates = [...state.candidateDigests];
+    this.lessons.restore(state.lessons ?? []);
   }
 
   #newOptimizer(): AdamW {
