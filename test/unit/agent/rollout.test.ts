@@ -71,7 +71,7 @@ async function play(loop: Loop, scoreOf: (version: number) => number): Promise<v
   });
   for (let n = 0; !over && n < 2000; n++) {
     const { id, version } = await ask(loop, `subject ${n}`);
-    await loop.agent.score([{ generationId: id, value: scoreOf(version) }]);
+    await loop.agent.feedback([{ generationId: id, score: scoreOf(version) }]);
     await turn();
   }
 }
@@ -284,8 +284,8 @@ describe('in mode canary', () => {
     await loop.nextEvent('canary_started');
     const counted = await ask(loop);
     const pinned = await ask(loop, '', { version: 1 });
-    for (const value of [1, 0]) {
-      for (const { id } of [early, counted, pinned]) await loop.agent.score([{ generationId: id, value }]);
+    for (const score of [1, 0]) {
+      for (const { id } of [early, counted, pinned]) await loop.agent.feedback([{ generationId: id, score }]);
     }
     const standing = () => loop.agent.rollout().trial?.canary;
     await until(() => standing()?.candidate.rewards === 1);
@@ -294,7 +294,7 @@ describe('in mode canary', () => {
       live: { rewards: 0, meanReward: null },
       candidate: { rewards: 1, meanReward: 1 },
     });
-    await loop.agent.score([{ generationId: counted.id, retract: true }]);
+    await loop.agent.feedback([{ generationId: counted.id, retraction: true }]);
     expect(standing()?.candidate.rewards).toBe(1);
   });
 
@@ -395,7 +395,10 @@ describe('the mode', () => {
     expect((await openModeFile(path)).mode).toBe('canary');
     for (const damaged of ['{"format":1,"mode":"autopilot"}', '{', '7']) {
       await writeFile(path, damaged);
-      await expect(openModeFile(path)).rejects.toMatchObject({ code: 'STORE_CORRUPT', message: /--mode/ });
+      await expect(openModeFile(path)).rejects.toMatchObject({
+        code: 'STORE_CORRUPT',
+        message: expect.stringContaining('--mode'),
+      });
     }
     expect((await openModeFile(path, 'auto')).mode).toBe('auto');
   });
@@ -414,7 +417,7 @@ describe('a restart', () => {
     };
     for (let n = 0; n < 6; n++) {
       const { id } = await ask(loop, `subject ${n}`);
-      await loop.agent.score([{ generationId: id, value: 0.5 }]);
+      await loop.agent.feedback([{ generationId: id, score: 0.5 }]);
     }
     await until(() => counted() === 6);
     await loop[Symbol.asyncDispose]();
