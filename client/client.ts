@@ -4,6 +4,7 @@ import type { CallOptions, Calls } from './calls.js';
 import { services } from './contract.js';
 import { HoneClientError } from './errors.js';
 import { FeedbackStream, type FeedbackStreamOptions } from './feedback-stream.js';
+import { fromChunks, toChunks } from './files.js';
 import { type Health, healthCheck, toHealth } from './health.js';
 import {
   plain,
@@ -15,6 +16,7 @@ import {
   toWatchMessage,
 } from './translate.js';
 import type {
+  AdapterFiles,
   FeedbackItem,
   FeedbackOutcome,
   GenerateEvent,
@@ -106,6 +108,25 @@ export class HoneClient {
   async version(number: number, options: CallOptions = {}): Promise<Version> {
     const { GetVersion } = services.versions;
     return plain((await this.#calls.unary(GetVersion, { number }, 'idempotent', options)).version);
+  }
+
+  /**
+   * The files of a version's adapter in PEFT's layout; the zero adapter of a base.
+   * @throws HoneClientError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE` where its adapter was removed
+   */
+  exportVersion(number: number, options: CallOptions = {}): Promise<AdapterFiles> {
+    return fromChunks(this.#calls.serverStream(services.versions.ExportVersion, { number }, 'idempotent', options));
+  }
+
+  /**
+   * Makes an adapter a candidate: files that {@link HoneClient.exportVersion} gave, or those of an adapter of Python's
+   * `peft` for the same model. Resolves when it is on disk; whether it goes live is told by its state and by events.
+   * Never tried again by itself.
+   * @throws HoneClientError `ADAPTER_INVALID`, `ADAPTER_MISMATCH`, `INVALID_REQUEST` where it is too large
+   */
+  async importVersion(files: AdapterFiles, options: CallOptions = {}): Promise<Version> {
+    const requests = [...toChunks(files)].map((chunk) => ({ chunk }));
+    return plain((await this.#calls.clientStream(services.admin.ImportVersion, requests, options)).version);
   }
 
   /** Serves the weights of an older version as a new head, which it gives back. Never tried again by itself. */

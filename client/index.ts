@@ -9,6 +9,7 @@ export type { Health } from './health.js';
 export { edit, prefer } from './items.js';
 export type { RetryOptions } from './retry.js';
 export type {
+  AdapterFiles,
   CanaryArm,
   CanaryStatus,
   Candidate,

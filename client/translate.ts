@@ -13,7 +13,7 @@ import { HoneClientError } from './errors.js';
 import type { FeedbackItem, FeedbackOutcome, GenerateEvent, GenerateRequest, HoneEventType, Mode } from './types.js';
 
 const enumPrefix =
-  /^(ROLE|FINISH_REASON|GENERATION_STATE|FEEDBACK_STATUS|LEARNER_STATE|VERSION_STATE|VERSION_ORIGIN|GENERATION_ORIGIN|PROBE_VERDICT|EVENT_TYPE|LATE_SCORES|MODE|CHECK_OUTCOME)_([A-Z_]+)$/;
+  /^(ROLE|FINISH_REASON|GENERATION_STATE|FEEDBACK_STATUS|LEARNER_STATE|VERSION_STATE|VERSION_ORIGIN|GENERATION_ORIGIN|PROBE_VERDICT|EVENT_TYPE|LATE_SCORES|MODE|CHECK_OUTCOME|VERSION_WEIGHTS)_([A-Z_]+)$/;
 /** The fields that hold enums: text elsewhere may look like anything. */
 const enumFields = new Set([
   'role',
@@ -27,6 +27,7 @@ const enumFields = new Set([
   'late',
   'mode',
   'outcome',
+  'weights',
 ]);
 
 /**

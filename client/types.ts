@@ -239,6 +239,9 @@ export interface LearnerStatus {
   readonly roundStaleness: readonly number[];
 }
 
+/** The files of an adapter by name, such as `adapter_model.safetensors`. */
+export type AdapterFiles = Readonly<Record<string, Uint8Array>>;
+
 /** One version of the policy. */
 export interface Version {
   readonly lineage: string;
@@ -254,6 +257,8 @@ export interface Version {
   readonly verdict: readonly CheckResult[];
   /** Why it was rejected; empty where it was not. */
   readonly rejectedBecause: string;
+  /** Whether its adapter is still there, or made room for newer ones. */
+  readonly weights: 'kept' | 'removed';
 }
 
 /** What one check of the gate found. */
@@ -404,7 +409,8 @@ export type HoneEventType =
   | 'canary_ended'
   | 'mode_changed'
   | 'shadow_started'
-  | 'shadow_ended';
+  | 'shadow_ended'
+  | 'adapters_removed';
 
 /** One thing that happened. */
 export interface HoneEvent {

@@ -154,6 +154,14 @@ export const serverFlags = [
     meaning: 'versions that may serve at once while old requests end',
   },
   {
+    name: 'keep-versions',
+    kind: 'count',
+    value: 'count',
+    min: 1,
+    default: '64',
+    meaning: 'retired versions, and rejected ones, whose adapters are kept',
+  },
+  {
     name: 'metrics-host',
     kind: 'text',
     value: 'address',

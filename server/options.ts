@@ -72,6 +72,8 @@ export interface ServerOptions {
   /** Whether its idle threads spin; `undefined`: measured. */
   readonly spin: boolean | undefined;
   readonly policy: PolicyLimits;
+  /** Retired, and rejected, versions that keep their adapters; `undefined`: the default. */
+  readonly keepVersions: number | undefined;
   readonly maxOpenRequests: number;
   readonly drainGraceMs: number;
   readonly logLevel: string;
@@ -116,6 +118,7 @@ export function readOptions(args: readonly string[], environment: NodeJS.Process
       maxLiveVersions: flags.number('max-live-versions'),
       maxStalledMs: flags.number('max-stalled-ms'),
     },
+    keepVersions: flags.number('keep-versions'),
     maxOpenRequests: flags.number('max-open-requests') ?? 1024,
     drainGraceMs: flags.number('drain-grace-ms') ?? 10_000,
     logLevel: flags.text('log-level') ?? 'info',

@@ -13,6 +13,7 @@ import {
   print,
   printJson,
 } from './output.js';
+import { addExportCommand, addImportCommand } from './version-files.js';
 
 interface VersionsFlags extends ConnectionFlags {
   readonly limit: number;
@@ -22,11 +23,15 @@ interface VersionsFlags extends ConnectionFlags {
 export function addVersionsCommand(program: Command): void {
   const command = program
     .command('versions')
-    .summary('list the versions of the policy')
+    .summary('list the versions of the policy, export one, import one')
     .description(
       'Lists the versions of the policy, newest first. Steps and scores count from the first version on; reward, KL and loss are those of the round that made the version. --json gives all figures; hone versions show <version> has what the gate found of one.',
     )
-    .option('--limit <count>', 'at most so many; 0 is all', parseCount, 20);
+    .option('--limit <count>', 'at most so many; 0 is all', parseCount, 20)
+    // Flags after `export` and `import` are theirs.
+    .enablePositionalOptions();
+  addExportCommand(command);
+  addImportCommand(command);
   addConnectionFlags(command).action(async (flags: VersionsFlags) => {
     await withClient(flags, async (client, signal) => {
       const limit = flags.limit === 0 ? Number.POSITIVE_INFINITY : flags.limit;
@@ -102,7 +107,7 @@ export function describeVersions(versions: readonly Version[]): string[] {
     version.origin,
     version.parent === undefined ? '' : String(version.parent),
     formatTime(version.createdAtMs),
-    formatDigest(version.adapterDigest),
+    version.weights === 'removed' ? '(removed)' : formatDigest(version.adapterDigest),
     ...columns.map(([, name, decimals]) => formatFixed(version.metrics[name], decimals)),
   ]);
   return formatTable(

@@ -40,6 +40,7 @@ const names: Readonly<Record<LoopEventType, EventType>> = {
   mode_changed: 'EVENT_TYPE_MODE_CHANGED',
   shadow_started: 'EVENT_TYPE_SHADOW_STARTED',
   shadow_ended: 'EVENT_TYPE_SHADOW_ENDED',
+  adapters_removed: 'EVENT_TYPE_ADAPTERS_REMOVED',
 };
 
 const typesByName = new Map(

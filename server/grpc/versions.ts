@@ -1,15 +1,19 @@
 /** VersionService, and a version in the contract's words. */
 
 import type { CheckOutcome } from '../../proto/generated/hone/v1/CheckOutcome.js';
+import type { ExportVersionRequest__Output } from '../../proto/generated/hone/v1/ExportVersionRequest.js';
+import type { ExportVersionResponse } from '../../proto/generated/hone/v1/ExportVersionResponse.js';
 import type { GetVersionRequest__Output } from '../../proto/generated/hone/v1/GetVersionRequest.js';
 import type { ListVersionsRequest__Output } from '../../proto/generated/hone/v1/ListVersionsRequest.js';
 import type { Version as ProtoVersion } from '../../proto/generated/hone/v1/Version.js';
 import type { VersionOrigin } from '../../proto/generated/hone/v1/VersionOrigin.js';
 import type { VersionServiceHandlers } from '../../proto/generated/hone/v1/VersionService.js';
 import type { VersionState as ProtoState } from '../../proto/generated/hone/v1/VersionState.js';
+import type { VersionWeights } from '../../proto/generated/hone/v1/VersionWeights.js';
 import type { Agent } from '../../src/agent/index.js';
 import type { Version, VersionCheck, VersionState } from '../../src/versions/index.js';
-import { type ReportError, unary } from './calls.js';
+import { type ReportError, serverStream, unary } from './calls.js';
+import { toChunks } from './files.js';
 
 export function versionHandlers(agent: Agent, report: ReportError): VersionServiceHandlers {
   return {
@@ -20,6 +24,12 @@ export function versionHandlers(agent: Agent, report: ReportError): VersionServi
     GetVersion: unary(report, ({ number }: GetVersionRequest__Output) => ({
       version: toProtoVersion(agent.getVersion(number)),
     })),
+    ExportVersion: serverStream(
+      report,
+      async function* ({ number }: ExportVersionRequest__Output): AsyncGenerator<ExportVersionResponse> {
+        for (const chunk of toChunks(await agent.exportVersion(number))) yield { chunk };
+      },
+    ),
   };
 }
 
@@ -45,8 +55,13 @@ const outcomes: Readonly<Record<VersionCheck['outcome'], CheckOutcome>> = {
   skipped: 'CHECK_OUTCOME_SKIPPED',
 };
 
+const weightStates: Readonly<Record<Version['weights'], VersionWeights>> = {
+  kept: 'VERSION_WEIGHTS_KEPT',
+  removed: 'VERSION_WEIGHTS_REMOVED',
+};
+
 export function toProtoVersion(version: Version): ProtoVersion {
-  const { parent, state, origin, metrics, verdict, rejectedBecause, ...rest } = version;
+  const { parent, state, origin, metrics, weights, verdict, rejectedBecause, ...rest } = version;
   return {
     ...rest,
     state: states[state],
@@ -54,6 +69,7 @@ export function toProtoVersion(version: Version): ProtoVersion {
     metrics: { ...metrics },
     verdict: verdict.map((check) => ({ ...check, outcome: outcomes[check.outcome], numbers: { ...check.numbers } })),
     rejectedBecause: rejectedBecause ?? '',
+    weights: weightStates[weights],
     ...(parent === null ? {} : { parent }),
   };
 }

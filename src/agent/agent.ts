@@ -9,7 +9,7 @@ import type { Package } from '../package/types.js';
 import type { Policy } from '../policy/types.js';
 import type { ReplayStore } from '../replay/types.js';
 import { defaultRewardSettings, type RewardSettings } from '../reward/index.js';
-import type { Version, VersionLog } from '../versions/index.js';
+import type { AdapterFiles, Version, VersionLog } from '../versions/index.js';
 import { type CanarySettings, checkCanarySettings } from './canary-settings.js';
 import type { EventLog } from './event-log.js';
 import { FeedbackDesk } from './feedback.js';
@@ -56,6 +56,8 @@ export interface AgentOptions {
   readonly maxOpenRequests?: number;
   /** How long closing waits for running requests before it cuts them off. Default 10 000. */
   readonly drainGraceMs?: number;
+  /** Rank of the learner: larger adapters are not imported. Default: any rank that can be served. */
+  readonly maxImportRank?: number;
   /** Told what happens, in figures. Default: nobody counts. */
   readonly meter?: Meter;
   /** How candidates are judged. Default: nothing but finite numbers are asked for. */
@@ -146,6 +148,7 @@ class LoopAgent implements Agent {
       head: this.#head,
       modes: options.modes ?? keepMode(),
       judge: options.judge ?? judgeFinite,
+      recordLessons: (version, ids) => replay.recordLessons(ids.map((generationId) => ({ generationId, version }))),
       settings: options.canary ?? checkCanarySettings(),
       store: options.trials ?? noTrialStore,
       readRewards: rewardsOf(options.replay, reward, this.#now),
@@ -275,6 +278,20 @@ class LoopAgent implements Agent {
     this.getVersion(number);
     const { reason: checked } = check(rejection, { reason });
     return this.#rollout.reject(number, checked === '' ? 'a person said so' : checked);
+  }
+
+  async exportVersion(number: number): Promise<AdapterFiles> {
+    this.getVersion(number);
+    return this.#options.versions.export(number, this.#options.pkg.name);
+  }
+
+  get maxImportBytes(): number {
+    return this.#options.versions.maxImportBytes;
+  }
+
+  async importVersion(files: AdapterFiles): Promise<Version> {
+    this.#refuseWhenClosing();
+    return this.#rollout.import(files, this.#options.maxImportRank);
   }
 
   learnerReport(): LearnerReport {

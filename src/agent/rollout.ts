@@ -13,7 +13,7 @@ import { HoneError } from '../errors.js';
 import type { SequentialDecision } from '../gate/sequential-test.js';
 import type { Verdict } from '../gate/types.js';
 import type { LearnerEvent } from '../learner/types.js';
-import type { Candidate, Version, VersionLog } from '../versions/index.js';
+import type { AdapterFiles, Candidate, Version, VersionLog } from '../versions/index.js';
 import type { EventLog } from './event-log.js';
 import type { Head } from './head.js';
 import { describeVerdict, type Judge, verdictNumbers } from './judge.js';
@@ -28,6 +28,8 @@ export interface RolloutOptions extends TrialsOptions {
   readonly modes: ModeKeeper;
   readonly learner: Learner | null;
   readonly judge: Judge;
+  /** Keeps which generations a version was learned from; on disk when it resolves. */
+  readonly recordLessons: (version: number, generationIds: readonly string[]) => Promise<void>;
   /** Told after a candidate was judged. */
   readonly onVerdict?: (verdict: Verdict) => void;
 }
@@ -82,7 +84,7 @@ export class Rollout {
   /** Takes a trained adapter over; never rejects, for nobody waits: events tell what became of it. */
   async consider(candidate: CandidateEvent): Promise<void> {
     try {
-      await this.adopt(candidate);
+      await this.adopt(candidate, candidate.lessons);
     } catch (thrown) {
       this.#events.publish({ type: 'version_rejected', detail: inWords(thrown) });
     }
@@ -90,16 +92,30 @@ export class Rollout {
 
   /**
    * Makes a version of an adapter, in state `candidate`; events tell what becomes of it.
+   * @param lessons generations that it was learned from: on disk before anything else happens to it
    * @throws HoneError `ADAPTER_INVALID`, `ADAPTER_MISMATCH`, `VERSION_NOT_FOUND` (parent), `STORE_FULL`, `DRAINING`
    */
-  adopt(candidate: Candidate): Promise<Version> {
+  adopt(candidate: Candidate, lessons: readonly string[] = []): Promise<Version> {
     return this.#serially(async () => {
       const version = await this.#versions.adopt(candidate);
-      const { number, adapterDigest, metrics } = version;
-      this.#events.publish({ type: 'version_created', version: number, adapterDigest, numbers: metrics });
-      await this.#enqueue({ version, metrics: candidate.metrics });
-      return version;
+      try {
+        await this.#options.recordLessons(version.number, lessons);
+      } catch (thrown) {
+        // What it learned from must be known before it can serve.
+        await this.#reject(version, `what it was learned from could not be kept: ${inWords(thrown)}`);
+        return version;
+      }
+      return this.#adopted(version, candidate.metrics);
     });
+  }
+
+  /**
+   * The same for an adapter from elsewhere.
+   * @param maxRank larger adapters are refused
+   * @throws HoneError `ADAPTER_INVALID`, `ADAPTER_MISMATCH`, `STORE_FULL`, `DRAINING`
+   */
+  import(files: AdapterFiles, maxRank?: number): Promise<Version> {
+    return this.#serially(async () => this.#adopted(await this.#versions.import(files, maxRank)));
   }
 
   /**
@@ -200,6 +216,13 @@ export class Rollout {
     } catch (thrown) {
       await this.#reject(version, `its trial could not be resumed: ${inWords(thrown)}`);
     }
+  }
+
+  async #adopted(version: Version, metrics = version.metrics): Promise<Version> {
+    const { number, adapterDigest } = version;
+    this.#events.publish({ type: 'version_created', version: number, adapterDigest, numbers: version.metrics });
+    await this.#enqueue({ version, metrics });
+    return version;
   }
 
   async #enqueue(candidate: Waiting): Promise<void> {

@@ -6,6 +6,7 @@ import type { LearnerEvent } from '../learner/types.js';
 import type { FinishReason, PolicyStats, SwapReport, TopLogprob } from '../policy/types.js';
 import type { Generation, ReplayStats, Score } from '../replay/types.js';
 import type { RewardSettings } from '../reward/index.js';
+import type { AdapterFiles } from '../versions/index.js';
 import type { Version } from '../versions/types.js';
 import type { Mode } from './modes.js';
 import type { RolloutStanding } from './rollout.js';
@@ -125,7 +126,8 @@ export type LoopEventType =
   | 'canary_ended'
   | 'mode_changed'
   | 'shadow_started'
-  | 'shadow_ended';
+  | 'shadow_ended'
+  | 'adapters_removed';
 
 /** One thing that happened. No text of prompts or completions. */
 export interface LoopEvent {
@@ -235,6 +237,20 @@ export interface Agent {
    * @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE`, `INVALID_REQUEST`
    */
   rejectVersion(number: number, reason: string): Promise<Version>;
+  /**
+   * The files of a version's adapter in PEFT's layout.
+   * @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE` (removed), `ADAPTER_MISMATCH` (another package's),
+   * `ADAPTER_INVALID` (damaged)
+   */
+  exportVersion(number: number): Promise<AdapterFiles>;
+  /** Bytes of the largest adapter, all files together, that can be imported. */
+  readonly maxImportBytes: number;
+  /**
+   * Makes an adapter from elsewhere a candidate, on disk when it resolves; then it goes the way of a trained one, of
+   * which events tell.
+   * @throws HoneError `ADAPTER_INVALID`, `ADAPTER_MISMATCH`, `STORE_FULL`, `DRAINING`
+   */
+  importVersion(files: AdapterFiles): Promise<Version>;
   learnerReport(): LearnerReport;
   /** @throws HoneError `LEARNER_OFF` */
   pauseLearner(): Promise<LearnerReport>;

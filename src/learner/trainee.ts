@@ -3,7 +3,6 @@
  * the candidates made of them that have not become the head yet.
  */
 
-import { HoneError } from '../errors.js';
 import {
   type Adapter,
   type AdapterTarget,
@@ -14,7 +13,7 @@ import {
 } from '../versions/index.js';
 import { AdamW, warmUp } from './adamw.js';
 import type { Checkpoint } from './checkpoint.js';
-import { initialParameters, toAdapter, toParameters } from './initialization.js';
+import { initialParameters, parametersFrom, toAdapter, toParameters } from './initialization.js';
 import { Lessons } from './lessons.js';
 import type { LearnerSettings, Parameters } from './types.js';
 import { RunningMeanBaseline, type ValueBaseline } from './value-baseline.js';
@@ -135,19 +134,12 @@ export class Trainee {
   }
 
   #reset(adapter: Adapter | null): void {
-    const { rank, scale, seed } = this.#settings;
+    const { rank, seed } = this.#settings;
     if (adapter === null) {
       this.#parameters = initialParameters(this.#targets, rank, seed);
     } else {
       checkSameLayers(adapter, this.#zero);
-      if (adapter.rank !== rank || adapter.scale !== scale) {
-        throw new HoneError(
-          'ADAPTER_MISMATCH',
-          `the live adapter has rank ${adapter.rank} and scale ${adapter.scale}, the learner is set to ${rank} and ` +
-            `${scale}; set the learner to the adapter's, or roll back to a version without one`,
-        );
-      }
-      this.#parameters = toParameters(adapter);
+      this.#parameters = parametersFrom(adapter, this.#targets, this.#settings);
     }
     this.#optimizer = this.#newOptimizer();
     this.#baseline = new RunningMeanBaseline();

@@ -16,7 +16,9 @@ export type LogEntry =
   /** A candidate is tried on real traffic. */
   | { readonly type: 'trial'; readonly number: number; readonly state: TrialState }
   /** Its trial ended undecided: it waits as a candidate. */
-  | { readonly type: 'set_aside'; readonly number: number };
+  | { readonly type: 'set_aside'; readonly number: number }
+  /** The version's adapter is deleted, and with it what rollbacks to it serve. */
+  | { readonly type: 'removed'; readonly number: number };
 
 export class VersionHistory {
   /** All versions; the index is the number. */
@@ -75,6 +77,8 @@ export class VersionHistory {
         return this.#with(transition(this.get(entry.number), entry.state));
       case 'set_aside':
         return this.#with(transition(this.get(entry.number), 'candidate'));
+      case 'removed':
+        return this.#withoutWeights(this.get(entry.number));
     }
   }
 
@@ -90,10 +94,29 @@ export class VersionHistory {
     if (parent !== null && !(parent >= 0 && parent < number)) {
       throw new HoneError('INTERNAL', `version ${number} names ${parent} as its parent`);
     }
-    // Logs of before the gate say nothing of it.
-    const recorded = { ...version, verdict: version.verdict ?? [], rejectedBecause: version.rejectedBecause ?? null };
+    // Logs of before the gate say nothing of it, and logs of before adapters were removed do not say that they are kept.
+    const weights = origin === 'rollback' && parent !== null ? this.get(parent).weights : 'kept';
+    const recorded = {
+      ...version,
+      verdict: version.verdict ?? [],
+      rejectedBecause: version.rejectedBecause ?? null,
+      weights,
+    } as const;
     const extended = new VersionHistory([...this.versions, recorded], this.heads);
     return origin === 'base' ? extended.#withHead(recorded) : extended;
+  }
+
+  #withoutWeights({ number }: Version): VersionHistory {
+    const users = new Set(this.versions.filter((version) => this.weightsOf(version.number).number === number));
+    for (const { number: user, state, origin } of users) {
+      if (origin === 'base' || (state !== 'retired' && state !== 'rejected')) {
+        throw new HoneError('INTERNAL', `version ${user} (${origin}, ${state}) needs the adapter of version ${number}`);
+      }
+    }
+    const versions = this.versions.map((version) =>
+      users.has(version) ? { ...version, weights: 'removed' as const } : version,
+    );
+    return new VersionHistory(versions, this.heads);
   }
 
   #withHead(version: Version): VersionHistory {

@@ -120,7 +120,12 @@ function checkHeader(value: unknown): void {
 
 function checkEntry(value: unknown): LogEntry {
   const entry = Object(value);
-  if (entry.type === 'promoted' || entry.type === 'rejected' || entry.type === 'set_aside') {
+  if (
+    entry.type === 'promoted' ||
+    entry.type === 'rejected' ||
+    entry.type === 'set_aside' ||
+    entry.type === 'removed'
+  ) {
     if (Number.isSafeInteger(entry.number)) return entry;
   } else if (entry.type === 'judged') {
     if (Number.isSafeInteger(entry.number) && Array.isArray(entry.verdict) && entry.verdict.every(isCheck))

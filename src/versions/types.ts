@@ -63,4 +63,6 @@ export interface Version {
   readonly verdict: readonly VersionCheck[];
   /** Why it was rejected; `null` where it was not. */
   readonly rejectedBecause: string | null;
+  /** Whether its adapter can still be read; old ones make room (see `retention.ts`). */
+  readonly weights: 'kept' | 'removed';
 }

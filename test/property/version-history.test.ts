@@ -43,6 +43,7 @@ function version(number: number, origin: Version['origin'], parent: number | nul
     metrics: {},
     verdict: [],
     rejectedBecause: null,
+    weights: 'kept',
   };
 }
 
