@@ -267,7 +267,7 @@ async function logEvents(agent: Agent, log: Logger): Promise<void> {
       for (const { type, atMs: _, ...event } of events) {
         if (type === 'worker_restarted' || type === 'store_failed' || type === 'version_rejected')
           log.warn(event, type);
-        else if (type.startsWith('version_')) log.info(event, type);
+        else if (/^(version|canary|shadow|mode)_/.test(type)) log.info(event, type);
         else log.debug(event, type);
       }
     }

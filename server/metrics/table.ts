@@ -203,6 +203,33 @@ export const metricTable = {
     labels: ['outcome'],
     help: 'What became of versions: created, promoted, rejected or rolled_back (to an older one).',
   },
+  hone_gate_verdicts_total: {
+    type: 'counter',
+    labels: ['check', 'outcome'],
+    help: 'What the checks of the gate said of candidates: passed, failed or skipped.',
+  },
+  hone_mode: {
+    type: 'gauge',
+    labels: ['mode'],
+    help: '1 for the mode in which candidates come to serve, 0 for the others.',
+  },
+  hone_trial_version: {
+    type: 'gauge',
+    labels: ['state'],
+    help: 'Number of the version on trial, as canary or shadow; absent where there is none.',
+  },
+  hone_canary_rewards: {
+    type: 'gauge',
+    labels: ['arm'],
+    help: 'Rewards that the canary has counted, of the live version and of the candidate.',
+  },
+  hone_canary_mean_reward: { type: 'gauge', labels: ['arm'], help: 'Their mean.' },
+  hone_canary_log_evidence: {
+    type: 'gauge',
+    labels: ['of'],
+    help: 'Natural logarithm of the evidence that the candidate is worse, or not worse by more than the margin.',
+  },
+  hone_canary_log_evidence_needed: { type: 'gauge', help: 'Where either decides.' },
   hone_swap_duration_seconds: {
     type: 'histogram',
     buckets: fromHalfMillisecond,
@@ -228,6 +255,9 @@ export const metricTable = {
 /** Label values that exist from the start, so that a rate over them has a first sample. */
 export const knownLabels = {
   hone_completions_total: ['stop', 'length', 'cancelled', 'error'].map((reason) => ({ reason })),
+  hone_gate_verdicts_total: ['finite', 'kl', 'health', 'reward_model', 'off_policy'].flatMap((check) =>
+    ['passed', 'failed', 'skipped'].map((outcome) => ({ check, outcome })),
+  ),
   hone_feedback_total: ['score', 'preference', 'edit'].flatMap((kind) =>
     ['stored', 'replaced', 'retracted', 'duplicate', 'refused']
       .filter((status) => kind !== 'edit' || status !== 'retracted')

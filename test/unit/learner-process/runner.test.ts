@@ -164,6 +164,32 @@ test('the version log takes the candidate over, and the learner goes on from its
   expect(best).toBeLessThan(ahead);
 });
 
+test('a candidate that is rejected takes the learner back to the live weights, once', async () => {
+  const directory = temporaryDirectory();
+  const experience = await openExperience(directory);
+  const { runner, engine, until, events } = startRunner(directory, experience);
+  const nextRound = async (number: number): Promise<Candidate> => {
+    const heard = events.length;
+    await experience.add(round(number));
+    runner.handle({ type: 'changed' });
+    return until(isCandidate, heard);
+  };
+  const bestOf = async ({ directory: at }: Candidate) => (await adapterProbabilities(engine, at))[0] ?? 0;
+  const first = await nextRound(1);
+  const second = await nextRound(2);
+  const back = events.length;
+  runner.handle({ type: 'rejected', adapterDigest: second.adapterDigest });
+  await until(isIdle, back);
+  const third = await nextRound(3);
+  // From the zero adapter again: one round in place of three, with the steps counted on.
+  expect(await bestOf(second)).toBeGreaterThan(await bestOf(first));
+  expect(await bestOf(third)).toBeLessThan(await bestOf(second));
+  expect(third.metrics).toMatchObject({ rounds: 3, steps: 24 });
+  // It has gone back already: what it offered before is not on its way any more.
+  runner.handle({ type: 'rejected', adapterDigest: first.adapterDigest });
+  expect(await bestOf(await nextRound(4))).toBeGreaterThan(await bestOf(third));
+});
+
 test('a learner that is stopped in the middle of a round goes on in the middle of it', async () => {
   const directory = temporaryDirectory();
   const experience = await openExperience(directory);
