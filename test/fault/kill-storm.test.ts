@@ -1,0 +1,148 @@
+/** Fifty times kill -9 at random moments under load, and between a candidate and its promotion. */
+
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it, onTestFinished } from 'vitest';
+import type { HoneClient, Version } from '../../client/index.js';
+import { createRandom } from '../../src/learner/random.js';
+import { childrenOf, eagerLearner } from '../support/app.js';
+import { isAlive, startServer, type TestServer, temporaryFolder, until } from '../support/server.js';
+import { expectCut, load } from './storm-load.js';
+import { StormModel } from './storm-model.js';
+
+/** Lives of one data directory, one after another. */
+interface Lane {
+  readonly kills: number;
+  /** Whether a learner runs; then a life ends when the first version of it has been made. */
+  readonly learns: boolean;
+  /** Every so many-th life may end before the server is ready. */
+  readonly earlyEvery: number;
+  /** Of the load: what comes in faster makes rounds too long for a learner at the lowest priority. */
+  readonly pauseMs: number;
+}
+
+const lanes: readonly Lane[] = [
+  { kills: 34, learns: false, earlyEvery: 6, pauseMs: 0 },
+  { kills: 16, learns: true, earlyEvery: 8, pauseMs: 20 },
+];
+const longestLifeMs = 10_000;
+
+/** What the lives of one data directory have shown so far. */
+class Witness {
+  #versions: readonly Version[] = [];
+  #live = 0;
+  #lastEvent = 0;
+  /** Restarts that found a candidate which had not gone live. */
+  candidatesLeft = 0;
+
+  get live(): number {
+    return this.#live;
+  }
+
+  /** Numbers go on without gaps, and what a number stands for never changes. */
+  async checkVersions(client: HoneClient): Promise<void> {
+    const versions: Version[] = [];
+    for await (const version of client.versions()) versions.unshift(version);
+    expect(versions.map(({ number }) => number)).toEqual(versions.map((_, i) => i));
+    for (const [i, { adapterDigest, parent, origin }] of this.#versions.entries()) {
+      expect(versions[i]).toMatchObject({ adapterDigest, origin, ...(parent === undefined ? {} : { parent }) });
+    }
+    const { live } = await client.status();
+    expect(live.number).toBeGreaterThanOrEqual(this.#live);
+    expect(live.adapterDigest).toBe(versions[live.number]?.adapterDigest);
+    expect(versions.filter(({ state }) => state === 'live').map(({ number }) => number)).toEqual([live.number]);
+    const answer = await client.generate({ prompt: 'who serves?', maxTokens: 1, store: false });
+    expect(answer).toMatchObject({ version: live.number, adapterDigest: live.adapterDigest });
+    if (versions.length > this.#versions.length && versions.at(-1)?.state === 'candidate') this.candidatesLeft += 1;
+    this.#versions = versions;
+    this.#live = live.number;
+  }
+
+  /** Follows the events, which are numbered on from the last one that was seen; calls back at the first of a type. */
+  async watch(client: HoneClient, type: string, then: () => void): Promise<void> {
+    for await (const event of client.watchEvents({ afterSequence: this.#lastEvent })) {
+      expect(event.sequence).toBe(this.#lastEvent + 1);
+      this.#lastEvent = event.sequence;
+      if (event.type === 'version_promoted') this.#live = Math.max(this.#live, event.version ?? 0);
+      if (event.type === type) then();
+    }
+  }
+}
+
+async function live(data: string, model: StormModel, witness: Witness, lane: Lane, random: () => number) {
+  const { learns, pauseMs } = lane;
+  const server = await startServer({ data, args: learns ? eagerLearner : [] });
+  const children = learns ? childrenOf(server.ready.pid) : [];
+  try {
+    expect(children).toHaveLength(learns ? 1 : 0);
+    const client = await server.connect({ retry: { maxAttempts: 1 } });
+    await check(client, data, model, witness);
+    let end = () => {};
+    const made = new Promise<void>((resolve) => {
+      end = resolve;
+    });
+    const cut = Promise.all([
+      witness.watch(client, 'version_created', end).catch(expectCut),
+      load(client, model, random, pauseMs),
+    ]);
+    await Promise.race([made, cut, passed(learns ? longestLifeMs : random() * 600)]);
+    // Half of the time the learner dies with it, and not because of it.
+    if (learns && random() < 0.5) process.kill(children[0] as number, 'SIGKILL');
+    process.kill(server.ready.pid, 'SIGKILL');
+    await cut;
+  } finally {
+    await server.kill();
+  }
+  await until(() => children.every((pid) => !isAlive(pid)), 'the learner is gone, too', 5000);
+}
+
+async function check(client: HoneClient, data: string, model: StormModel, witness: Witness): Promise<void> {
+  expect((await client.status()).replay.running).toBe(0);
+  model.checkGenerations(join(data, 'replay.sqlite'));
+  await witness.checkVersions(client);
+  await model.settle(client);
+}
+
+/** Kills a server that is still starting, or just has. */
+async function dieEarly(data: string, afterMs: number): Promise<void> {
+  let pid = 0;
+  const starting = startServer({ data, onSpawn: (child) => (pid = child.pid ?? 0) }).catch(() => null);
+  await passed(afterMs);
+  process.kill(pid, 'SIGKILL');
+  const server: TestServer | null = await starting;
+  await server?.kill();
+}
+
+function passed(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+it('fifty kills lose nothing acknowledged, repeat nothing, leave no orphan, and the live version serves again', async () => {
+  const seed = Number(process.env.HONE_STORM_SEED ?? Math.floor(Math.random() * 2 ** 32));
+  console.log(`seed of the storm: ${seed}`);
+  const witnesses = await Promise.all(
+    lanes.map(async (lane, index) => {
+      const random = createRandom(seed + index);
+      const data = temporaryFolder();
+      onTestFinished(() => rmSync(data, { recursive: true, force: true }));
+      const model = new StormModel();
+      const witness = new Witness();
+      for (let life = 1; life <= lane.kills; life++) {
+        if (life % lane.earlyEvery === 0) await dieEarly(data, random() * 1500);
+        else await live(data, model, witness, lane, random);
+        console.log(new Date().toISOString(), index, life, JSON.stringify(model.size), witness.live);
+      }
+      await using last = await startServer({ data });
+      await check(await last.connect(), data, model, witness);
+      model.checkScores(join(data, 'replay.sqlite'));
+      const { finished, generations, scores } = model.size;
+      expect(finished).toBeGreaterThan(100);
+      expect(generations).toBeGreaterThan(finished);
+      expect(scores).toBeGreaterThan(100);
+      return witness;
+    }),
+  );
+  expect(Math.max(...witnesses.map((witness) => witness.live))).toBeGreaterThan(0);
+  // Some of the kills came between a candidate and its promotion.
+  expect(witnesses.reduce((sum, { candidatesLeft }) => sum + candidatesLeft, 0)).toBeGreaterThan(0);
+});
