@@ -39,6 +39,10 @@ export interface DataDirectory {
   readonly versionsPath: string;
   readonly learnerPath: string;
   readonly eventsPath: string;
+  /** In which mode candidates come to serve. */
+  readonly modePath: string;
+  /** How far the canary is. */
+  readonly trialPath: string;
   /** What was measured to choose threads. */
   readonly threadsPath: string;
   /** Announces the server, for tools on this machine. */
@@ -80,6 +84,8 @@ export function openDataDirectory(path: string): DataDirectory {
     versionsPath: join(path, 'versions'),
     learnerPath: join(path, 'learner'),
     eventsPath: join(path, 'events.jsonl'),
+    modePath: join(path, 'mode.json'),
+    trialPath: join(path, 'trial.json'),
     threadsPath: join(path, 'threads.json'),
     writeRecord(record) {
       writeFileSync(`${recordPath}.new`, `${JSON.stringify(record)}\n`, { mode: 0o600 });

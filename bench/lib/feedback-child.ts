@@ -23,9 +23,9 @@ const requestOf = (from: number, to: number): StreamFeedbackRequest => ({
   items: Array.from({ length: to - from }, (_, i) => feedbackMessage(from + i)),
 });
 
-/** One stream of the client; a message is what is sent in one turn. Resolves with the number of items stored. */
-async function score(client: HoneClient, messages: Messages): Promise<number> {
-  const stream: FeedbackStream = client.feedbackStream();
+/** One stream of the client. Resolves with the number of items stored. */
+async function score(client: HoneClient, messages: Messages, maxItemsPerMessage: number): Promise<number> {
+  const stream: FeedbackStream = client.feedbackStream({ maxItemsPerMessage });
   let stored = 0;
   for (const [from, to] of messages) {
     await stream.ready();
@@ -68,7 +68,7 @@ async function echo(client: Client, messages: Messages, ready: ReadyMessages): P
 async function perform({ type, address, load }: FeedbackTask): Promise<LoadResult> {
   if (type === 'score') {
     const client = await connect({ address });
-    const result = await runLoad(load, (messages) => score(client, messages));
+    const result = await runLoad(load, (messages) => score(client, messages, load.itemsPerMessage));
     client.close();
     return result;
   }

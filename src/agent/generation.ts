@@ -17,7 +17,7 @@ import type {
   Policy,
   TokenChunk,
 } from '../policy/types.js';
-import type { GenerationCompletion, ReplayStore } from '../replay/types.js';
+import type { GenerationCompletion, GenerationOrigin, ReplayStore } from '../replay/types.js';
 import type { RequestMeter } from './meter.js';
 import { type CheckedRequest, candidateSeed } from './requests.js';
 import { isRefusal, type StoreWatch } from './store-watch.js';
@@ -35,6 +35,14 @@ export interface GenerationContext {
   readonly onAdmitted: (ids: readonly string[]) => void;
   /** They are on disk, whole, or will never be. */
   readonly onRecorded: (ids: readonly string[]) => void;
+}
+
+/** A request to run. */
+export interface GenerationRequest extends CheckedRequest {
+  /** As which its generations are kept. Default `sampled`. */
+  readonly origin?: GenerationOrigin;
+  /** Whether nobody waits for it. Default false. */
+  readonly background?: boolean;
 }
 
 /** What one candidate has brought so far. */
@@ -55,7 +63,7 @@ interface CandidateRecord {
  */
 export async function* runGeneration(
   context: GenerationContext,
-  request: CheckedRequest,
+  request: GenerationRequest,
   abort: AbortController,
   meter: RequestMeter,
 ): AsyncGenerator<AgentEvent> {
@@ -69,6 +77,7 @@ export async function* runGeneration(
         sampling,
         candidates: ids.map((id, index) => ({ id, seed: candidateSeed(request.seed, index) })),
         ...(request.version === undefined ? {} : { version: request.version }),
+        ...(request.background === undefined ? {} : { background: request.background }),
       },
       abort.signal,
     )
@@ -137,7 +146,7 @@ async function firstEvent(events: AsyncIterator<CompletionEvent>, signal: AbortS
 /** False where the store takes no writes: serving goes on without keeping. */
 async function admit(
   context: GenerationContext,
-  request: CheckedRequest,
+  request: GenerationRequest,
   ids: readonly string[],
   started: CompletionStarted,
 ): Promise<boolean> {
@@ -147,7 +156,7 @@ async function admit(
     await context.replay.admit(
       ids.map((id) => ({
         id,
-        origin: 'sampled',
+        origin: request.origin ?? 'sampled',
         groupKey: request.groupKey,
         packageDigest: context.pkg.digest,
         version: started.version,

@@ -40,6 +40,8 @@ export class LearnerSupervisor {
   #restarts = 0;
   #changed: 'told' | 'telling' | 'again' = 'told';
   #failuresInARow = 0;
+  /** Whether the next process shall learn everything anew. */
+  #relearn = false;
 
   /** Use {@link startLearner}. */
   constructor(options: LearnerOptions) {
@@ -66,6 +68,20 @@ export class LearnerSupervisor {
   live(version: number, adapterPath: string | null, rolledBack: boolean): void {
     this.#head = { liveVersion: version, adapterPath, rolledBack };
     this.#send({ type: 'live', version, adapterPath, rolledBack });
+  }
+
+  /**
+   * A version that was offered will never serve: what was trained on from it is given up for the live weights. A process
+   * that is down just then goes on from them; its next candidate is judged like any other.
+   */
+  rejected(adapterDigest: string): void {
+    this.#send({ type: 'rejected', adapterDigest });
+  }
+
+  /** Learn from everything that the store still holds as if for the first time; also where the process is down now. */
+  relearn(): void {
+    this.#relearn = !this.#child?.connected;
+    this.#send({ type: 'relearn' });
   }
 
   /** The store has changed: look again. While one such message is on its way, further ones become a single next one. */
@@ -150,8 +166,10 @@ export class LearnerSupervisor {
       directory,
       settings,
       ...(reward === undefined ? {} : { reward }),
+      relearn: this.#relearn,
       ...this.#head,
     });
+    this.#relearn = false;
   }
 
   /** @param sent called when the message has left, or is lost with a process that is dying or gone */

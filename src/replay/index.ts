@@ -1,3 +1,4 @@
+export { groupKey } from './group-key.js';
 export { isHeldOut } from './holdout.js';
 export { openReplayReader } from './reader.js';
 export { openReplayStore, type ReplayStoreOptions } from './store.js';

@@ -9,7 +9,7 @@
  * takes part as soon as it has a score. Pure: the same scores, times and settings give the same fold, in any order.
  */
 
-import type { MetricSettings, RewardSettings } from './settings.js';
+import { type MetricSettings, metricOf, type RewardSettings, trustOf } from './settings.js';
 
 /** The parts of a score that the reward depends on; at most one per rater and metric. */
 export interface FoldableScore {
@@ -104,14 +104,14 @@ function foldMetric(
   { finishedAtMs, nowMs, shown = true }: FoldContext,
   settings: RewardSettings,
 ): MetricFold {
-  const range = own(settings.metrics, metric) ?? settings.defaultMetric;
+  const range = metricOf(settings, metric);
   const { weight, windowMs, late } = range;
   const windowEndsAtMs = windowMs === null || finishedAtMs === null ? null : finishedAtMs + windowMs;
   const used: UsedScore[] = [];
   const ignored: IgnoredScore[] = [];
   // Sorted, so that sums have the same last bit in whichever order the scores come.
   for (const score of [...scores].sort((a, b) => compare(a.rater, b.rater))) {
-    const trust = own(settings.raters, score.rater)?.trust ?? settings.defaultTrust;
+    const trust = trustOf(settings, score.rater);
     const isLate = late === 'ignore' && windowEndsAtMs !== null && score.createdAtMs >= windowEndsAtMs;
     const because = weight === 0 ? 'weightless' : trust === 0 ? 'untrusted' : isLate ? 'late' : undefined;
     if (because === undefined) used.push({ ...score, trust, scaled: scale(score.value, range) });
@@ -166,9 +166,4 @@ function clamp(value: number): number {
 /** By UTF-16 units, the same everywhere. */
 function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
-}
-
-/** Names are the callers' own words: `constructor` is one like any other. */
-function own<Value>(record: Readonly<Record<string, Value>>, name: string): Value | undefined {
-  return Object.hasOwn(record, name) ? record[name] : undefined;
 }

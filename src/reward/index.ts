@@ -8,6 +8,7 @@ export {
   type MetricFold,
   type UsedScore,
 } from './fold.js';
+export { type FoldablePreference, foldPreferences } from './preferences.js';
 export {
   checkRewardSettings,
   defaultRewardSettings,

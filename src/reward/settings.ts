@@ -48,7 +48,7 @@ const metricSchema = z
     min: score.default(0),
     max: score.default(1),
     weight: weight.default(1),
-    windowMs: z.number().min(0).max(longestWindowMs).nullable().default(null),
+    windowMs: z.int().min(0).max(longestWindowMs).nullable().default(null),
     default: score.nullable().default(null),
     late: z.enum(['use', 'ignore']).default('use'),
   })
@@ -97,3 +97,21 @@ export function checkRewardSettings(input: unknown = {}): RewardSettings {
 
 /** All metrics and raters alike, scores from 0 to 1, nothing waited for. */
 export const defaultRewardSettings: RewardSettings = checkRewardSettings();
+
+/** The settings of a metric, by name or the default ones. */
+export function metricOf(settings: RewardSettings, metric: string): MetricSettings {
+  return own(settings.metrics, metric) ?? settings.defaultMetric;
+}
+
+export function weightOf(settings: RewardSettings, metric: string): number {
+  return metricOf(settings, metric).weight;
+}
+
+export function trustOf(settings: RewardSettings, rater: string): number {
+  return own(settings.raters, rater)?.trust ?? settings.defaultTrust;
+}
+
+/** Names are the callers' own words: `constructor` is one like any other. */
+function own<Value>(record: Readonly<Record<string, Value>>, name: string): Value | undefined {
+  return Object.hasOwn(record, name) ? record[name] : undefined;
+}

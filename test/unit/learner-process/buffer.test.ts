@@ -110,7 +110,7 @@ test('held-out prompts never enter, and the share holds over many prompts', asyn
 
 test('the store is read in bounded pages and the least recently scored go first when there are too many', async () => {
   const { add, reader } = await openExperience();
-  const buffer = newBuffer({ maxGenerations: 100 });
+  const buffer = newBuffer({ maxEntries: 100 });
   await add(Array.from({ length: 700 }, (_, i) => ({ id: `${i}`, group: `p${i}`, reward: 1 })));
   expect(buffer.sync(reader, 0, 1)).toBe(true);
   expect(buffer.sequence).toBe(512);
