@@ -46,8 +46,13 @@ class Witness {
   /** Before a start: whether the one before died between a candidate and its promotion. */
   look(data: string): void {
     const path = join(data, 'versions', 'log.jsonl');
-    const last = existsSync(path) ? JSON.parse(readFileSync(path, 'utf8').trim().split('\n').at(-1) ?? '{}') : {};
-    if (last.type === 'version' && last.version.state === 'candidate') this.#left.add(last.version.number);
+    const lines = existsSync(path) ? readFileSync(path, 'utf8').trim().split('\n') : [];
+    let open: number | null = null;
+    for (const { type, version, number } of lines.map((line) => JSON.parse(line))) {
+      if (type === 'version' && version.state === 'candidate') open = version.number;
+      if (number === open && (type === 'promoted' || type === 'rejected')) open = null;
+    }
+    if (open !== null) this.#left.add(open);
   }
 
   /**
