@@ -31,7 +31,7 @@ it('torn last writes cost nothing that was acknowledged, and the loop goes on', 
   // The torn event was never seen by anybody: its number goes to the next.
   expect(sequences).toEqual(sequences.map((_, i) => i + 1));
   expect(sequences.length).toBeGreaterThan(lastSequence);
-  expect(told).toMatch(/ADAPTER_INVALID.*checkpoint.*put aside/);
+  expect(told).toMatch(/learner: ADAPTER_INVALID.*put aside/);
   expect(existsSync(`${checkpoint}.damaged`)).toBe(true);
   const { live } = await client.status();
   await playUntil(client, live.number + 1);
