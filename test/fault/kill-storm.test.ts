@@ -13,7 +13,7 @@ import { StormModel } from './storm-model.js';
 /** Lives of one data directory, one after another. */
 interface Lane {
   readonly kills: number;
-  /** Whether a learner runs; then a life ends when the first version of it has been made. */
+  /** Whether a learner runs; then a life ends on the way of a version of it: see {@link stations}. */
   readonly learns: boolean;
   /** Every so many-th life may end before the server is ready. */
   readonly earlyEvery: number;
@@ -28,6 +28,8 @@ const lanes: readonly Lane[] = [
   { kills: learning, learns: true, earlyEvery: 8, pauseMs: 20 },
 ];
 const timeoutMs = 300_000;
+/** Where on its way to the head a kill meets a version. */
+const stations = ['version_created', 'version_judged', 'version_promoted'] as const;
 const longestLifeMs = 10_000;
 
 /** What the lives of one data directory have shown so far. */
@@ -101,14 +103,15 @@ async function live(data: string, model: StormModel, witness: Witness, lane: Lan
     const client = await server.connect({ retry: { maxAttempts: 1 } });
     await check(client, data, model, witness);
     let end = () => {};
-    const made = new Promise<void>((resolve) => {
+    const station = stations[Math.floor(random() * stations.length)] as string;
+    const met = new Promise<void>((resolve) => {
       end = resolve;
     });
     const cut = Promise.all([
-      witness.watch(client, 'version_created', end).catch(expectCut),
+      witness.watch(client, learns ? station : '', end).catch(expectCut),
       load(client, model, random, pauseMs),
     ]);
-    await Promise.race([made, cut, passed(learns ? longestLifeMs : random() * 600)]);
+    await Promise.race([met, cut, passed(learns ? longestLifeMs : random() * 600)]);
     // Half of the time the learner dies with it, and not because of it.
     if (learns && random() < 0.5) process.kill(children[0] as number, 'SIGKILL');
     process.kill(server.ready.pid, 'SIGKILL');
