@@ -1,5 +1,7 @@
+export type { ErasureReport } from './erasure.js';
 export { isHeldOut } from './holdout.js';
 export { openReplayReader } from './reader.js';
+export type { EvictionReport, RetentionSettings } from './retention.js';
 export { openReplayStore, type ReplayStoreOptions } from './store.js';
 export type {
   EditWrite,

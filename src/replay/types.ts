@@ -1,5 +1,7 @@
 /** The replay store as other folders see it: what is kept of generations and scores, and what each write promises. */
 
+import type { ErasureReport } from './erasure.js';
+
 export type GenerationState = 'running' | 'finished' | 'cancelled' | 'aborted';
 
 /**
@@ -186,6 +188,10 @@ export interface ReplayStats {
   readonly fileBytes: number;
   /** Of these, in use; what was removed leaves room inside the file. */
   readonly usedBytes: number;
+  /** Bound of the bytes in use; null: none. */
+  readonly maxBytes: number | null;
+  /** Age from which a generation goes, milliseconds; null: none. */
+  readonly maxAgeMs: number | null;
 }
 
 /** Reads; opened by the learner on a read-only connection in short transactions, without SQL of its own. */
@@ -221,6 +227,11 @@ export interface ReplayStore {
   /** The newest prompts of real traffic, each once. */
   recentPrompts(limit: number): Promise<StoredPrompt[]>;
   stats(): Promise<ReplayStats>;
+  /**
+   * Erases whatever is kept of a subject, generations that run included; on disk when it resolves. Cut off by a crash, it is
+   * completed at the next opening.
+   */
+  eraseSubject(subject: string): Promise<ErasureReport>;
   /** Waits for the writes in flight, checkpoints the log and closes the file. */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;

@@ -13,10 +13,12 @@ import { HoneError } from '../errors.js';
 import type { WorkerReply, WorkerRequest, WorkerSettings } from './messages.js';
 import { openForWriting } from './open-file.js';
 import { prepareReads, statsOf } from './reader.js';
+import type { EvictionReport } from './retention.js';
 import { fromSqlite } from './sqlite-errors.js';
+import { Upkeep } from './upkeep.js';
 import { ReplayWriter } from './writer.js';
 
-type Work = Exclude<WorkerRequest, { readonly type: 'close' }>;
+type Work = Exclude<WorkerRequest, { readonly type: 'close' | 'erase' }>;
 
 if (parentPort === null) throw new HoneError('INTERNAL', 'the store worker runs as a worker thread only');
 serve(parentPort, workerData as WorkerSettings);
@@ -25,10 +27,15 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
   const post = (reply: WorkerReply): void => port.postMessage(reply);
   let database: Database;
   let writer: ReplayWriter;
+  let upkeep: Upkeep;
   try {
     database = openForWriting(settings);
     writer = new ReplayWriter(database);
-    post({ type: 'opened', abortedGenerations: writer.abortRunning(settings.nowMs) });
+    const abortedGenerations = writer.abortRunning(settings.nowMs);
+    const onEvicted = (report: EvictionReport): void => post({ type: 'evicted', report });
+    upkeep = new Upkeep({ ...settings, database, writer, onEvicted, now: Date.now });
+    post({ type: 'opened', abortedGenerations, erasures: upkeep.completeErasures() });
+    upkeep.start();
   } catch (thrown) {
     post({ type: 'refused', error: fromSqlite(thrown, settings.path).toJSON() });
     port.close();
@@ -59,7 +66,7 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
       case 'recentPrompts':
         return reads.recentPrompts(work.items[0]);
       case 'stats':
-        return statsOf(database, writer.counts(), reads);
+        return statsOf(database, writer.counts(), reads, settings);
     }
   }
 
@@ -111,9 +118,19 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
       replies = only === undefined ? batch.map(performAlone) : [failed(only, thrown)];
     }
     for (const reply of replies) post(reply);
+    upkeep.afterCommit();
+  }
+
+  function erase(id: number, subject: string): void {
+    upkeep.erase(
+      subject,
+      (result) => post({ type: 'done', id, result }),
+      (thrown) => post({ type: 'failed', id, error: fromSqlite(thrown, settings.path).toJSON() }),
+    );
   }
 
   function close(id: number): void {
+    upkeep.close();
     try {
       database.pragma('wal_checkpoint(TRUNCATE)');
     } finally {
@@ -133,8 +150,16 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
         close(next.id);
         return;
       }
-      batch.push(next);
-      items += Math.max(1, next.items.length);
+      if (next.type === 'erase') {
+        // What was asked before is written before.
+        if (batch.length > 0) run(batch);
+        batch = [];
+        items = 0;
+        erase(next.id, next.items[0]);
+      } else {
+        batch.push(next);
+        items += Math.max(1, next.items.length);
+      }
       if (items >= settings.maxItemsPerCommit) {
         run(batch);
         batch = [];

@@ -7,6 +7,7 @@ import type { Database } from 'better-sqlite3';
 import { HoneError } from '../errors.js';
 import { type Counts, countAll } from './counts.js';
 import { FeedbackWriter } from './feedback-writer.js';
+import { Remover } from './removal.js';
 import { toBlob } from './rows.js';
 import { promptDigest } from './schema.js';
 import type { FeedbackOutcome, FeedbackWrite, GenerationAdmission, GenerationCompletion, Lesson } from './types.js';
@@ -22,11 +23,16 @@ export class ReplayWriter {
   readonly #generationExists;
   readonly #insertChange;
   readonly #insertLesson;
+  /** Generations that were removed while they ran. */
+  readonly #removedRunning = new Set<string>();
+  /** Takes generations out. */
+  readonly remover: Remover;
 
   constructor(database: Database) {
     this.#database = database;
     this.#counts = countAll(database);
     this.#feedback = new FeedbackWriter(database, this.#counts);
+    this.remover = new Remover(database, this.#counts, (id) => this.#removedRunning.add(id));
     this.#findPrompt = database.prepare<[Buffer], number>('SELECT id FROM prompts WHERE digest = ?').pluck();
     this.#insertPrompt = database.prepare('INSERT INTO prompts (digest, prompt_tokens, prompt_json) VALUES (?, ?, ?)');
     this.#insertGeneration = database.prepare(`
@@ -106,6 +112,7 @@ export class ReplayWriter {
         g.finishedAtMs,
         g.id,
       );
+      if (changes === 0 && this.#removedRunning.delete(g.id)) continue;
       if (changes === 0) throw new HoneError('GENERATION_NOT_FOUND', `no generation ${g.id} is running`);
       this.#counts.running -= 1;
       this.#counts[g.state] += 1;
