@@ -24,10 +24,10 @@ interface Task {
 
 /** Longest transaction, about. */
 const stepMs = 8;
-/** How often age is looked at. */
-const ageEveryMs = 30_000;
+/** How often age and bytes are looked at while nothing is written. */
+const lookEveryMs = 1000;
 /** How long nothing is swept after a sweep that failed or found nothing to remove. */
-const restMs = 10_000;
+const restMs = 900;
 /** How often, and for how long, the log is tried to be cleared while others read. */
 const clearEveryMs = 25;
 const clearForMs = 10_000;
@@ -37,7 +37,7 @@ export class Upkeep {
   readonly #retention: Retention;
   readonly #erasures: Erasures;
   readonly #transaction;
-  readonly #ageTimer: NodeJS.Timeout;
+  readonly #timer: NodeJS.Timeout;
   /** They come before the sweep. */
   readonly #erasing: Task[] = [];
   #sweeping: Task | undefined;
@@ -53,7 +53,7 @@ export class Upkeep {
     this.#retention = new Retention(database, writer.remover, options);
     this.#erasures = new Erasures(database, writer.remover);
     this.#transaction = database.transaction((task: Task) => advance(task.steps));
-    this.#ageTimer = setInterval(() => this.#lookAtAge(), ageEveryMs).unref();
+    this.#timer = setInterval(() => this.look(), lookEveryMs).unref();
   }
 
   /** Completes erasures that were cut off and clears the log of what they erased; part of opening. */
@@ -69,10 +69,10 @@ export class Upkeep {
     }
   }
 
-  /** Looks at age and bytes once; part of opening. */
-  start(): void {
-    this.#lookAtAge();
-    this.afterCommit();
+  /** Begins a sweep where age or bytes ask for one; part of opening, and repeated by itself. */
+  look(): void {
+    if (this.#sweeping !== undefined) return;
+    if (this.#retention.isOverAge(this.#options.now()) || this.#retention.isOverBytes()) this.#sweep();
   }
 
   /** Called after each commit: begins a sweep where the store has grown over its bytes, and does one step of what is to do. */
@@ -95,7 +95,7 @@ export class Upkeep {
   /** Ends after the step in flight; what is left is found again by the next sweep, or completed at the next opening. */
   close(): void {
     this.#closed = true;
-    clearInterval(this.#ageTimer);
+    clearInterval(this.#timer);
     clearImmediate(this.#planned);
     for (const [timer, told] of this.#clearing) {
       clearTimeout(timer);
@@ -103,10 +103,6 @@ export class Upkeep {
     }
     const closing = new HoneError('DRAINING', 'the store was closed; the erasure goes on at its next opening');
     for (const task of this.#erasing.splice(0)) task.failed(closing);
-  }
-
-  #lookAtAge(): void {
-    if (this.#sweeping === undefined && this.#retention.isOverAge(this.#options.now())) this.#sweep();
   }
 
   #sweep(): void {

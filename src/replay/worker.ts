@@ -35,7 +35,7 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
     const onEvicted = (report: EvictionReport): void => post({ type: 'evicted', report });
     upkeep = new Upkeep({ ...settings, database, writer, onEvicted, now: Date.now });
     post({ type: 'opened', abortedGenerations, erasures: upkeep.completeErasures() });
-    upkeep.start();
+    upkeep.look();
   } catch (thrown) {
     post({ type: 'refused', error: fromSqlite(thrown, settings.path).toJSON() });
     port.close();
