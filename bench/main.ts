@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- decode|serve|learn|edge [options]`; `--help` after a bench lists its options.
+ * `npm run bench -- decode|serve|feedback|learn|edge [options]`; `--help` after a bench lists its options.
  *
  * Results on standard output: a table, or with --json one line of JSON, or with --markdown a table for the README.
  * Progress on standard error. Exit code 1 when a share of a limit comes out above 1, since then the limit was measured
@@ -10,6 +10,7 @@ import { availableParallelism, loadavg } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { benchDecode } from './decode.js';
 import { benchEdge } from './edge.js';
+import { benchFeedback } from './feedback.js';
 import { benchLearn } from './learn.js';
 import { type BenchModel, type ModelName, modelNames, openBenchModel } from './lib/models.js';
 import type { BenchOptions } from './lib/options.js';
@@ -35,6 +36,8 @@ interface Bench {
   readonly name: string;
   readonly description: string;
   readonly run: (models: readonly BenchModel[], options: BenchOptions) => Promise<BenchReport>;
+  /** Always these, whatever is asked for. */
+  readonly models?: readonly ModelName[];
   /** Options of its own. */
   readonly options: readonly Option[];
 }
@@ -57,6 +60,14 @@ const benches: readonly Bench[] = [
     options: [],
   },
   {
+    name: 'feedback',
+    description: 'acknowledged scores per second against the gRPC library and the store alone',
+    // The model plays no part.
+    models: ['tiny'],
+    run: benchFeedback,
+    options: [],
+  },
+  {
     name: 'learn',
     description: 'tokens per second of a training step, and its share of the GEMM rate',
     run: benchLearn,
@@ -72,7 +83,8 @@ function parseCount(text: string): number {
 }
 
 async function runBench(bench: Bench, flags: Flags): Promise<void> {
-  const names: readonly ModelName[] = flags.quick ? ['tiny'] : flags.model ? [flags.model] : modelNames;
+  const names: readonly ModelName[] =
+    bench.models ?? (flags.quick ? ['tiny'] : flags.model ? [flags.model] : modelNames);
   const models: BenchModel[] = [];
   for (const name of names) {
     const model = await openBenchModel(name);

@@ -13,6 +13,7 @@ import { openOwnEngine } from './lib/policy.js';
 import { say } from './lib/progress.js';
 import { promptTokens } from './lib/prompts.js';
 import type { BenchReport, Figures } from './lib/report.js';
+import { Resources } from './lib/resources.js';
 import { type BenchServer, startBenchServer } from './lib/running-server.js';
 import { median, percentile, significant, spread } from './lib/statistics.js';
 
@@ -52,7 +53,7 @@ export async function benchServe(models: readonly BenchModel[], options: BenchOp
 async function measureModel(model: BenchModel, options: BenchOptions, sizes: Sizes): Promise<Figures> {
   // Without a wish, the server's own choice is measured, and the policy alone runs with it too.
   const flags = options.fixedThreads ? ['--threads', String(options.threads)] : [];
-  await using resources = new AsyncDisposableResources();
+  await using resources = new Resources();
   const server = await startBenchServer(model.directory, ['--learner', 'off', ...flags]);
   resources.add(() => server.stop());
   const engine = await openOwnEngine(model.directory, { ...settingsOf(server), adapters: false });
@@ -153,16 +154,3 @@ async function measureUnary(
 
 const show = (values: readonly number[]): string => values.map((value) => significant(value, 3)).join(' ');
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
-
-/** Closes what was opened, last first. */
-class AsyncDisposableResources implements AsyncDisposable {
-  readonly #closers: (() => Promise<void>)[] = [];
-
-  add(close: () => Promise<void>): void {
-    this.#closers.push(close);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const close of this.#closers.reverse()) await close();
-  }
-}

@@ -138,6 +138,53 @@ export class Calls {
     }
   }
 
+  /**
+   * Sends a stream, no faster than it is taken, and waits for the answer. Never tried again by itself.
+   * @throws HoneClientError
+   */
+  clientStream<In, Out>(method: Method<In, Out>, requests: Iterable<In>, options: CallOptions): Promise<Out> {
+    const { signal } = options;
+    const { path, requestSerialize, responseDeserialize } = method;
+    return new Promise((resolve, reject) => {
+      if (signal?.aborted) {
+        reject(cancelled(signal));
+        return;
+      }
+      const onAbort = (): void => call.cancel();
+      let answered = false;
+      const call = this.#openConnection().makeClientStreamRequest(
+        path,
+        requestSerialize,
+        responseDeserialize,
+        this.#metadata(options),
+        this.#streamOptions(options),
+        (error, value) => {
+          answered = true;
+          signal?.removeEventListener('abort', onAbort);
+          if (error === null && value !== undefined) resolve(value);
+          else reject(signal?.aborted ? cancelled(signal) : HoneClientError.from(error));
+        },
+      );
+      signal?.addEventListener('abort', onAbort, { once: true });
+      const source = requests[Symbol.iterator]();
+      const send = (): void => {
+        // A server that refuses answers before all was sent.
+        while (!answered) {
+          const { done, value } = source.next();
+          if (done === true) {
+            call.end();
+            return;
+          }
+          if (!call.write(value)) {
+            call.once('drain', send);
+            return;
+          }
+        }
+      };
+      send();
+    });
+  }
+
   /** Opens a call that streams both ways. */
   duplexStream<In, Out>(method: Method<In, Out>, options: CallOptions): ClientDuplexStream<In, Out> {
     const { signal } = options;

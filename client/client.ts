@@ -4,6 +4,7 @@ import type { CallOptions, Calls } from './calls.js';
 import { services } from './contract.js';
 import { HoneClientError } from './errors.js';
 import { FeedbackStream, type FeedbackStreamOptions } from './feedback-stream.js';
+import { fromChunks, toChunks } from './files.js';
 import { type Health, healthCheck, toHealth } from './health.js';
 import {
   plain,
@@ -11,9 +12,11 @@ import {
   toFeedbackOutcome,
   toGenerateEvents,
   toGenerateMessage,
+  toModeMessage,
   toWatchMessage,
 } from './translate.js';
 import type {
+  AdapterFiles,
   FeedbackItem,
   FeedbackOutcome,
   GenerateEvent,
@@ -22,6 +25,8 @@ import type {
   Generation,
   HoneEvent,
   LearnerStatus,
+  Mode,
+  RolloutStatus,
   ServerStatus,
   Version,
   WatchOptions,
@@ -55,7 +60,7 @@ export class HoneClient {
   }
 
   /**
-   * Writes scores; the outcomes, in the order of the items, are on disk when it resolves. A refused item does not
+   * Writes feedback: scores, preferences, edits. The outcomes, in the order of the items, are on disk when it resolves. A refused item does not
    * disturb its neighbours; only where every item is refused does the call itself fail.
    */
   async feedback(
@@ -69,7 +74,7 @@ export class HoneClient {
     return outcomes.map(toFeedbackOutcome);
   }
 
-  /** Opens a stream for scores. Close it to wait for the last acknowledgement. */
+  /** Opens a stream for feedback. Close it to wait for the last acknowledgement. */
   feedbackStream(options: CallOptions & FeedbackStreamOptions = {}): FeedbackStream {
     return new FeedbackStream(this.#calls.duplexStream(services.feedback.StreamFeedback, options), options);
   }
@@ -105,10 +110,59 @@ export class HoneClient {
     return plain((await this.#calls.unary(GetVersion, { number }, 'idempotent', options)).version);
   }
 
+  /**
+   * The files of a version's adapter in PEFT's layout; the zero adapter of a base.
+   * @throws HoneClientError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE` where its adapter was removed
+   */
+  exportVersion(number: number, options: CallOptions = {}): Promise<AdapterFiles> {
+    return fromChunks(this.#calls.serverStream(services.versions.ExportVersion, { number }, 'idempotent', options));
+  }
+
+  /**
+   * Makes an adapter a candidate: files that {@link HoneClient.exportVersion} gave, or those of an adapter of Python's
+   * `peft` for the same model. Resolves when it is on disk; whether it goes live is told by its state and by events.
+   * Never tried again by itself.
+   * @throws HoneClientError `ADAPTER_INVALID`, `ADAPTER_MISMATCH`, `INVALID_REQUEST` where it is too large
+   */
+  async importVersion(files: AdapterFiles, options: CallOptions = {}): Promise<Version> {
+    const requests = [...toChunks(files)].map((chunk) => ({ chunk }));
+    return plain((await this.#calls.clientStream(services.admin.ImportVersion, requests, options)).version);
+  }
+
   /** Serves the weights of an older version as a new head, which it gives back. Never tried again by itself. */
   async rollback(number: number, options: CallOptions = {}): Promise<Version> {
     const { Rollback } = services.admin;
     return plain((await this.#calls.unary(Rollback, { number }, 'never', options)).version);
+  }
+
+  /** Which way candidates go, and what is on trial. */
+  async mode(options: CallOptions = {}): Promise<RolloutStatus> {
+    return plain((await this.#calls.unary(services.admin.GetMode, {}, 'idempotent', options)).rollout);
+  }
+
+  /** Sets the mode for candidates from now on, and for the version on trial; kept over restarts of the server. */
+  async setMode(mode: Mode, options: CallOptions = {}): Promise<RolloutStatus> {
+    const message = { mode: toModeMessage(mode) };
+    return plain((await this.#calls.unary(services.admin.SetMode, message, 'idempotent', options)).rollout);
+  }
+
+  /**
+   * Makes a candidate, or the version on trial, live. Never tried again by itself.
+   * @throws HoneClientError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE` (not a candidate, or not judged yet)
+   */
+  async promote(number: number, options: CallOptions = {}): Promise<Version> {
+    const { PromoteVersion } = services.admin;
+    return plain((await this.#calls.unary(PromoteVersion, { number }, 'never', options)).version);
+  }
+
+  /**
+   * Turns a candidate, or the version on trial, down for good. Never tried again by itself.
+   * @param reason kept with the version. Default: a person said so
+   * @throws HoneClientError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE`
+   */
+  async reject(number: number, reason = '', options: CallOptions = {}): Promise<Version> {
+    const { RejectVersion } = services.admin;
+    return plain((await this.#calls.unary(RejectVersion, { number, reason }, 'never', options)).version);
   }
 
   /** Stops the learner after its step and a checkpoint. @throws HoneClientError `LEARNER_OFF` */

@@ -1,6 +1,7 @@
 /**
- * Feedback over one long call. Items that are sent in the same turn of the event loop travel in one message; each is
- * acknowledged after it is on disk. At most `maxUnanswered` items are under way: `ready()` waits for room.
+ * Feedback over one long call. Items that are sent in the same turn of the event loop travel in one message, also where
+ * `ready()` was awaited between them; each is acknowledged after it is on disk. At most `maxUnanswered` items are under
+ * way: `ready()` waits for room.
  */
 
 import type { ClientDuplexStream } from '@grpc/grpc-js';
@@ -11,7 +12,8 @@ import { HoneClientError } from './errors.js';
 import { toFeedbackMessage, toFeedbackOutcome } from './translate.js';
 import type { FeedbackItem, FeedbackOutcome } from './types.js';
 
-const maxItemsPerMessage = 1000;
+/** What the server takes in one message. */
+const mostItemsPerMessage = 1000;
 
 interface Pending {
   readonly resolve: (outcome: FeedbackOutcome) => void;
@@ -22,11 +24,14 @@ interface Pending {
 export interface FeedbackStreamOptions {
   /** Items sent and not yet acknowledged, at most, before `ready()` waits. Default 1000. */
   readonly maxUnanswered?: number;
+  /** Items in one message, at most; fewer cost more per item. Default 1000, which is the most that the server takes. */
+  readonly maxItemsPerMessage?: number;
 }
 
 export class FeedbackStream {
   readonly #call: ClientDuplexStream<StreamFeedbackRequest, StreamFeedbackResponse__Output>;
   readonly #maxUnanswered: number;
+  readonly #maxItemsPerMessage: number;
   /** Not written yet. */
   #outbox: FeedbackItemMessage[] = [];
   /** Sent or to be sent, oldest first: outcomes come in this order. */
@@ -45,7 +50,8 @@ export class FeedbackStream {
     options: FeedbackStreamOptions = {},
   ) {
     this.#call = call;
-    this.#maxUnanswered = options.maxUnanswered ?? maxItemsPerMessage;
+    this.#maxUnanswered = options.maxUnanswered ?? 1000;
+    this.#maxItemsPerMessage = Math.min(options.maxItemsPerMessage ?? mostItemsPerMessage, mostItemsPerMessage);
     call.on('data', (response: StreamFeedbackResponse__Output) => this.#answer(response));
     call.on('drain', () => {
       this.#blocked = false;
@@ -117,7 +123,7 @@ export class FeedbackStream {
   #planFlush(): void {
     if (this.#flushPlanned) return;
     this.#flushPlanned = true;
-    queueMicrotask(() => {
+    setImmediate(() => {
       this.#flushPlanned = false;
       this.#flush();
     });
@@ -125,7 +131,7 @@ export class FeedbackStream {
 
   #flush(): void {
     while (!this.#blocked && this.#outbox.length > 0) {
-      const items = this.#outbox.splice(0, maxItemsPerMessage);
+      const items = this.#outbox.splice(0, this.#maxItemsPerMessage);
       this.#blocked = !this.#call.write({ items });
     }
     if (this.#state === 'closing' && this.#outbox.length === 0) {

@@ -6,10 +6,17 @@ export { type ConnectOptions, connect, defaultAddress, type TlsOptions } from '.
 export { type GrpcStatus, HoneClientError } from './errors.js';
 export { FeedbackStream, type FeedbackStreamOptions } from './feedback-stream.js';
 export type { Health } from './health.js';
+export { edit, prefer } from './items.js';
 export type { RetryOptions } from './retry.js';
 export type {
+  AdapterFiles,
+  CanaryArm,
+  CanaryStatus,
   Candidate,
   ChatMessage,
+  CheckResult,
+  EditItem,
+  FeedbackBy,
   FeedbackItem,
   FeedbackOutcome,
   FieldViolation,
@@ -18,11 +25,18 @@ export type {
   GenerateRequest,
   GenerateResult,
   Generation,
+  GenerationOrigin,
   HoneEvent,
   HoneEventType,
   Identity,
   LearnerStatus,
+  MetricSettings,
+  Mode,
+  PreferenceItem,
+  RewardSettings,
+  RolloutStatus,
   Score,
+  ScoreItem,
   ServerStatus,
   TokenDetails,
   TopLogprobs,

@@ -1,19 +1,34 @@
 /** Between the contract's messages and the client's words: enums become short lower-case names, unset fields are absent. */
 
-import { randomUUID } from 'node:crypto';
+import { v7 as uuidv7 } from 'uuid';
 import type { EventType } from '../proto/generated/hone/v1/EventType.js';
 import type { FeedbackItem as FeedbackItemMessage } from '../proto/generated/hone/v1/FeedbackItem.js';
 import type { FeedbackOutcome__Output } from '../proto/generated/hone/v1/FeedbackOutcome.js';
 import type { GenerateRequest as GenerateRequestMessage } from '../proto/generated/hone/v1/GenerateRequest.js';
+import type { Mode as ModeMessage } from '../proto/generated/hone/v1/Mode.js';
+import type { PreferenceOutcome } from '../proto/generated/hone/v1/PreferenceOutcome.js';
 import type { StreamGenerateResponse__Output } from '../proto/generated/hone/v1/StreamGenerateResponse.js';
 import type { WatchEventsRequest } from '../proto/generated/hone/v1/WatchEventsRequest.js';
 import { HoneClientError } from './errors.js';
-import type { FeedbackItem, FeedbackOutcome, GenerateEvent, GenerateRequest, HoneEventType } from './types.js';
+import type { FeedbackItem, FeedbackOutcome, GenerateEvent, GenerateRequest, HoneEventType, Mode } from './types.js';
 
 const enumPrefix =
-  /^(ROLE|FINISH_REASON|GENERATION_STATE|FEEDBACK_STATUS|LEARNER_STATE|VERSION_STATE|VERSION_ORIGIN|PROBE_VERDICT|EVENT_TYPE)_([A-Z_]+)$/;
+  /^(ROLE|FINISH_REASON|GENERATION_STATE|FEEDBACK_STATUS|LEARNER_STATE|VERSION_STATE|VERSION_ORIGIN|GENERATION_ORIGIN|PROBE_VERDICT|EVENT_TYPE|LATE_SCORES|MODE|CHECK_OUTCOME|VERSION_WEIGHTS)_([A-Z_]+)$/;
 /** The fields that hold enums: text elsewhere may look like anything. */
-const enumFields = new Set(['role', 'reason', 'finishReason', 'state', 'status', 'origin', 'probeVerdict', 'type']);
+const enumFields = new Set([
+  'role',
+  'reason',
+  'finishReason',
+  'state',
+  'status',
+  'origin',
+  'probeVerdict',
+  'type',
+  'late',
+  'mode',
+  'outcome',
+  'weights',
+]);
 
 /**
  * A message as the client's types describe it: without the loader's `_field` marks of optional fields, without nulls,
@@ -73,15 +88,27 @@ export function* toGenerateEvents(message: StreamGenerateResponse__Output): Gene
   if (usage !== undefined) yield { type: 'usage', ...usage } as GenerateEvent;
 }
 
-/** The message of one item, with an idempotency key in any case. */
+/**
+ * The message of one item, with an idempotency key in any case: by default one that grows with time, which the server's
+ * store keeps at a third of the price of a random one.
+ */
 export function toFeedbackMessage(item: FeedbackItem): FeedbackItemMessage {
   return {
     generationId: item.generationId,
-    ...(item.score === null ? { retraction: {} } : { score: item.score }),
+    ...toChange(item),
     rater: item.rater ?? '',
     metric: item.metric ?? '',
-    idempotencyKey: item.idempotencyKey ?? randomUUID(),
+    idempotencyKey: item.idempotencyKey ?? uuidv7(),
   };
+}
+
+function toChange(item: FeedbackItem): Partial<FeedbackItemMessage> {
+  if ('edit' in item) return { edit: { text: item.edit, score: item.score } };
+  if ('preference' in item) {
+    const outcome = `PREFERENCE_OUTCOME_${(item.preference ?? 'retracted').toUpperCase()}` as PreferenceOutcome;
+    return { preference: { otherGenerationId: item.otherGenerationId, outcome } };
+  }
+  return item.score === null ? { retraction: {} } : { score: item.score };
 }
 
 /** The outcome of one item. */
@@ -89,8 +116,14 @@ export function toFeedbackOutcome(message: FeedbackOutcome__Output): FeedbackOut
   if (message.status === 'FEEDBACK_STATUS_REFUSED' && message.error !== null) {
     return { position: message.position, status: 'refused', error: HoneClientError.fromStatus(message.error) };
   }
-  const { position, status, sequence } = plain<Exclude<FeedbackOutcome, { status: 'refused' }>>(message);
-  return { position, status, ...(sequence === undefined ? {} : { sequence }) };
+  const { position, sequence, generationId } = message;
+  const status = message.status.slice('FEEDBACK_STATUS_'.length).toLowerCase() as 'stored';
+  return {
+    position,
+    status,
+    ...(sequence === undefined ? {} : { sequence }),
+    ...(generationId === '' ? {} : { generationId }),
+  };
 }
 
 /** The message that asks for events. */
@@ -102,4 +135,9 @@ export function toWatchMessage(
     types: (types ?? []).map((type) => `EVENT_TYPE_${type.toUpperCase()}` as EventType),
     ...(afterSequence === undefined ? {} : { afterSequence }),
   };
+}
+
+/** A mode in the contract's words. */
+export function toModeMessage(mode: Mode): ModeMessage {
+  return `MODE_${mode.toUpperCase()}` as ModeMessage;
 }

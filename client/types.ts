@@ -129,10 +129,16 @@ export interface Score {
   readonly createdAtMs: number;
 }
 
+/** Where a completion comes from; explored and shadow ones were shown to nobody. */
+export type GenerationOrigin = 'sampled' | 'edit' | 'explored' | 'shadow';
+
 /** What is kept of one generation. */
 export interface Generation extends Identity {
   readonly generationId: string;
   readonly state: 'running' | 'finished' | 'cancelled' | 'aborted';
+  readonly origin: GenerationOrigin;
+  /** Of an edit: the generation in whose place it stands; empty for others. */
+  readonly editOf: string;
   readonly messages: readonly ChatMessage[];
   readonly prompt: string;
   readonly text: string;
@@ -148,11 +154,8 @@ export interface Generation extends Identity {
   readonly scores: readonly Score[];
 }
 
-/** A score, or one taken back. A second score of the same rater and metric replaces the first. */
-export interface FeedbackItem {
-  readonly generationId: string;
-  /** Finite, larger is better; `null` takes the score back. */
-  readonly score: number | null;
+/** What every piece of feedback says beside its content. */
+export interface FeedbackBy {
   /** Who says so. Default `default`. */
   readonly rater?: string | undefined;
   /** What is measured. Default `score`. */
@@ -161,6 +164,36 @@ export interface FeedbackItem {
   readonly idempotencyKey?: string | undefined;
 }
 
+/** A score, or one taken back. A second score of the same rater and metric replaces the first. */
+export interface ScoreItem extends FeedbackBy {
+  readonly generationId: string;
+  /** Finite, larger is better; `null` takes the score back. */
+  readonly score: number | null;
+}
+
+/**
+ * How a generation compares with another one of the same prompt. A second preference of the same pair, rater and metric
+ * replaces the first, whichever of the two is named first. See {@link prefer}.
+ */
+export interface PreferenceItem extends FeedbackBy {
+  readonly generationId: string;
+  readonly otherGenerationId: string;
+  /** `generationId` is better, worse, or neither; `null` takes the preference back. */
+  readonly preference: 'better' | 'worse' | 'tie' | null;
+}
+
+/** A person's own text in a generation's place; it becomes a generation of its own. See {@link edit}. */
+export interface EditItem extends FeedbackBy {
+  readonly generationId: string;
+  /** The text as it should have been; not empty. */
+  readonly edit: string;
+  /** Its score. To withdraw the edit, take this score back: of the generation that the outcome names. */
+  readonly score: number;
+}
+
+/** One piece of feedback. */
+export type FeedbackItem = ScoreItem | PreferenceItem | EditItem;
+
 /** What became of an item: on disk, unless it was refused. */
 export type FeedbackOutcome =
   | {
@@ -168,6 +201,8 @@ export type FeedbackOutcome =
       readonly status: 'stored' | 'replaced' | 'retracted' | 'duplicate';
       /** Sequence number of the change in the store. */
       readonly sequence?: number;
+      /** Of an edit: the generation that it became. */
+      readonly generationId?: string;
     }
   | { readonly position: number; readonly status: 'refused'; readonly error: HoneClientError };
 
@@ -187,7 +222,25 @@ export interface LearnerStatus {
   readonly gradientNorm?: number;
   readonly stepMs?: number;
   readonly restarts: number;
+  /** What it may train on. */
+  readonly buffer: {
+    readonly completions: number;
+    readonly groups: number;
+    readonly pairs: number;
+    /** Generations whose reward waits for a window to close. */
+    readonly pending: number;
+    readonly oldestAtMs?: number;
+    /** The replay ratio in effect. */
+    readonly usesPerCompletion?: number;
+    /** Completions by staleness in versions, from 0. */
+    readonly staleness: readonly number[];
+  };
+  /** Completions used in the last finished round, by staleness from 0. */
+  readonly roundStaleness: readonly number[];
 }
+
+/** The files of an adapter by name, such as `adapter_model.safetensors`. */
+export type AdapterFiles = Readonly<Record<string, Uint8Array>>;
 
 /** One version of the policy. */
 export interface Version {
@@ -195,11 +248,106 @@ export interface Version {
   readonly number: number;
   readonly adapterDigest: string;
   readonly packageDigest: string;
-  readonly state: 'candidate' | 'live' | 'retired' | 'rejected';
+  readonly state: 'candidate' | 'shadow' | 'canary' | 'live' | 'retired' | 'rejected';
   readonly origin: 'base' | 'learned' | 'rollback' | 'imported';
   readonly parent?: number;
   readonly createdAtMs: number;
   readonly metrics: Readonly<Record<string, number>>;
+  /** What the gate found; empty until it was judged, and for versions that the gate never saw. */
+  readonly verdict: readonly CheckResult[];
+  /** Why it was rejected; empty where it was not. */
+  readonly rejectedBecause: string;
+  /** Whether its adapter is still there, or made room for newer ones. */
+  readonly weights: 'kept' | 'removed';
+}
+
+/** What one check of the gate found. */
+export interface CheckResult {
+  /** `finite`, `kl`, `health`, `reward_model` or `off_policy`. */
+  readonly check: string;
+  /** `skipped`: there was too little to go by, or the check is switched off. */
+  readonly outcome: 'passed' | 'failed' | 'skipped';
+  /** In words, for people. */
+  readonly detail: string;
+  /** Figures by name, units in the names. */
+  readonly numbers: Readonly<Record<string, number>>;
+}
+
+/**
+ * What becomes of a candidate that has passed the gate. apprentice: it waits for a person; shadow: it answers in the
+ * background and waits for a person; canary: it serves a share of traffic until its rewards decide; auto: it goes live.
+ */
+export type Mode = 'apprentice' | 'shadow' | 'canary' | 'auto';
+
+/** Rewards of one side of a canary. */
+export interface CanaryArm {
+  /** Generations that were counted, each once. */
+  readonly rewards: number;
+  /** Absent before the first. */
+  readonly meanReward?: number;
+}
+
+/** How a canary stands. */
+export interface CanaryStatus {
+  readonly live: CanaryArm;
+  readonly candidate: CanaryArm;
+  /** Natural logarithm of the evidence that the candidate is worse. */
+  readonly logEvidenceWorse: number;
+  /** The same that it is not worse by more than `margin`. */
+  readonly logEvidenceNotWorse: number;
+  /** Either decides when it reaches this. */
+  readonly logEvidenceNeeded: number;
+  readonly margin: number;
+  /** Fewest rewards of the candidate before it is promoted. */
+  readonly minimumRewards: number;
+  readonly endsAtMs: number;
+}
+
+/** Which way candidates go, and what is on it. */
+export interface RolloutStatus {
+  readonly mode: Mode;
+  /** The version on trial; absent where there is none. */
+  readonly trial?: {
+    readonly version: number;
+    readonly startedAtMs: number;
+    /** Of requests, 0 to 1. */
+    readonly share: number;
+    /** Answers it has begun. */
+    readonly answers: number;
+    /** Absent for a shadow. */
+    readonly canary?: CanaryStatus;
+  };
+  /** The candidate that is being judged. */
+  readonly judging?: number;
+  /** The candidate that waits for the judgement or the trial to end. */
+  readonly waiting?: number;
+}
+
+/** How the scores of one metric count. */
+export interface MetricSettings {
+  /** The score that is worth 0; larger than `max` where smaller scores are better. */
+  readonly min: number;
+  /** The score that is worth 1. */
+  readonly max: number;
+  /** 0 leaves the metric out. */
+  readonly weight: number;
+  /** From the end of the generation; absent: for ever. */
+  readonly windowMs?: number;
+  /** The score when none came within the window. */
+  readonly defaultScore?: number;
+  /** Whether scores count that come, or change, after the window. */
+  readonly late: 'use' | 'ignore';
+}
+
+/** How the server folds scores into rewards. */
+export interface RewardSettings {
+  readonly metrics: Readonly<Record<string, MetricSettings>>;
+  /** Of metrics that are not named. */
+  readonly defaultMetric: MetricSettings;
+  /** By rater; 0: does not count. */
+  readonly trust: Readonly<Record<string, number>>;
+  /** Of raters that are not named. */
+  readonly defaultTrust: number;
 }
 
 /** The server at a glance. */
@@ -229,6 +377,8 @@ export interface ServerStatus {
     readonly fileBytes: number;
   };
   readonly learner: LearnerStatus;
+  /** How scores become rewards. */
+  readonly reward: RewardSettings;
   /** Absent before the first swap since the start. */
   readonly lastSwap?: {
     readonly version: number;
@@ -239,6 +389,7 @@ export interface ServerStatus {
     readonly durationMs: number;
     readonly waitedMs: number;
   };
+  readonly rollout: RolloutStatus;
 }
 
 /** What happened. */
@@ -252,7 +403,14 @@ export type HoneEventType =
   | 'version_rejected'
   | 'version_rolled_back'
   | 'worker_restarted'
-  | 'store_failed';
+  | 'store_failed'
+  | 'version_judged'
+  | 'canary_started'
+  | 'canary_ended'
+  | 'mode_changed'
+  | 'shadow_started'
+  | 'shadow_ended'
+  | 'adapters_removed';
 
 /** One thing that happened. */
 export interface HoneEvent {

@@ -154,6 +154,14 @@ export const serverFlags = [
     meaning: 'versions that may serve at once while old requests end',
   },
   {
+    name: 'keep-versions',
+    kind: 'count',
+    value: 'count',
+    min: 1,
+    default: '64',
+    meaning: 'retired versions, and rejected ones, whose adapters are kept',
+  },
+  {
     name: 'metrics-host',
     kind: 'text',
     value: 'address',
@@ -192,6 +200,26 @@ export const serverFlags = [
     default: 'info; warn on a terminal',
     meaning: 'what is logged, to standard error',
   },
+  {
+    name: 'mode',
+    kind: 'choice',
+    value: 'apprentice|shadow|canary|auto',
+    default: 'the one set last, auto at first',
+    meaning: 'what becomes of candidates that pass the gate; kept, like one set by hone mode',
+  },
+  {
+    name: 'canary-share',
+    kind: 'number',
+    value: 'share',
+    default: '0.1',
+    meaning: 'share of requests that a version on trial answers',
+  },
+  {
+    name: 'canary-settings',
+    kind: 'text',
+    value: 'json',
+    meaning: 'trials: any of their settings, e.g. {"margin":0.02}',
+  },
   { name: 'beta', kind: 'number', value: 'number', meaning: 'learner: strength of the pull towards the first version' },
   { name: 'learning-rate', kind: 'number', value: 'number', meaning: 'learner: step size' },
   { name: 'rank', kind: 'count', value: 'count', meaning: 'learner: rank of the adapters' },
@@ -212,6 +240,13 @@ export const serverFlags = [
     kind: 'text',
     value: 'json',
     meaning: 'learner: any of its settings, e.g. {"groupSize":8}',
+  },
+  {
+    name: 'reward-settings',
+    kind: 'text',
+    value: 'file',
+    default: 'all metrics and raters alike, scores from 0 to 1',
+    meaning: 'JSON file that says how scores become rewards: docs/feedback.md',
   },
 ] as const satisfies readonly ServerFlag[];
 

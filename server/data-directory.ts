@@ -6,8 +6,18 @@
  * read from `server.json`, which is there while a server listens.
  */
 
-import { chmodSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import {
+  accessSync,
+  chmodSync,
+  constants,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { dirname, join } from 'node:path';
 import Database from 'better-sqlite3';
 import { HoneError } from '../src/errors.js';
 
@@ -29,6 +39,10 @@ export interface DataDirectory {
   readonly versionsPath: string;
   readonly learnerPath: string;
   readonly eventsPath: string;
+  /** In which mode candidates come to serve. */
+  readonly modePath: string;
+  /** How far the canary is. */
+  readonly trialPath: string;
   /** What was measured to choose threads. */
   readonly threadsPath: string;
   /** Announces the server, for tools on this machine. */
@@ -37,19 +51,30 @@ export interface DataDirectory {
   close(): void;
 }
 
+/** What a data directory may hold, and as what. */
+const entries = {
+  lock: 'file',
+  'server.json': 'file',
+  'replay.sqlite': 'file',
+  'events.jsonl': 'file',
+  'threads.json': 'file',
+  versions: 'folder',
+  learner: 'folder',
+} as const;
+
 /**
  * Makes the folder (0700) when missing and locks it.
- * @throws HoneError `DATA_DIRECTORY_LOCKED` while another server holds it; `INVALID_OPTIONS` where it cannot be made
+ * @throws HoneError `DATA_DIRECTORY_LOCKED` while another server holds it; `INVALID_OPTIONS` where it cannot be made or
+ * written, or something else stands in the place of what it holds
  */
 export function openDataDirectory(path: string): DataDirectory {
   const recordPath = join(path, 'server.json');
   try {
-    mkdirSync(path, { recursive: true, mode: 0o700 });
+    makeFolder(path);
     chmodSync(path, 0o700);
+    for (const [name, kind] of Object.entries(entries)) checkEntry(join(path, name), kind);
   } catch (error) {
-    throw new HoneError('INVALID_OPTIONS', `the data directory ${path} cannot be used: ${messageOf(error)}`, {
-      cause: error,
-    });
+    throw cannotBeUsed(path, error);
   }
   const lock = takeLock(path, recordPath);
   rmSync(recordPath, { force: true });
@@ -59,6 +84,8 @@ export function openDataDirectory(path: string): DataDirectory {
     versionsPath: join(path, 'versions'),
     learnerPath: join(path, 'learner'),
     eventsPath: join(path, 'events.jsonl'),
+    modePath: join(path, 'mode.json'),
+    trialPath: join(path, 'trial.json'),
     threadsPath: join(path, 'threads.json'),
     writeRecord(record) {
       writeFileSync(`${recordPath}.new`, `${JSON.stringify(record)}\n`, { mode: 0o600 });
@@ -71,14 +98,47 @@ export function openDataDirectory(path: string): DataDirectory {
   };
 }
 
-function takeLock(path: string, recordPath: string): Database.Database {
-  const lock = new Database(join(path, 'lock'), { timeout: 0 });
+/**
+ * `mkdir -p`, level by level: Node's own never returns on a file system that makes no folders and says of a new one that
+ * its parent is missing, as `/proc` does.
+ */
+function makeFolder(path: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
+  makeFolder(dirname(path));
   try {
+    mkdirSync(path, { mode: 0o700 });
+  } catch (error) {
+    // Somebody else may have made it in the meantime.
+    if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw error;
+  }
+}
+
+function checkEntry(path: string, kind: 'file' | 'folder'): void {
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found === undefined) return;
+  if (kind === 'folder' ? !found.isDirectory() : !found.isFile()) {
+    throw new HoneError('INVALID_OPTIONS', `${path} is no ${kind}; move it away`);
+  }
+  accessSync(path, constants.R_OK | constants.W_OK);
+}
+
+function cannotBeUsed(path: string, error: unknown): HoneError {
+  return new HoneError(
+    'INVALID_OPTIONS',
+    `the data directory ${path} cannot be used: ${messageOf(error)}. It must be a folder that this user can write to: make it so, or name another one with --data`,
+    { cause: error },
+  );
+}
+
+function takeLock(path: string, recordPath: string): Database.Database {
+  let lock: Database.Database | undefined;
+  try {
+    lock = new Database(join(path, 'lock'), { timeout: 0 });
     lock.exec('BEGIN EXCLUSIVE');
     return lock;
   } catch (error) {
-    lock.close();
-    if ((error as { code?: string }).code !== 'SQLITE_BUSY') throw HoneError.from(error);
+    lock?.close();
+    if ((error as { code?: string }).code !== 'SQLITE_BUSY') throw cannotBeUsed(path, error);
     const holder = readHolder(recordPath);
     throw new HoneError(
       'DATA_DIRECTORY_LOCKED',

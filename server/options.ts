@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
+import { type Mode, modes } from '../src/agent/index.js';
 import type { PolicyOptions } from '../src/policy/index.js';
 import { type GivenFlags, invalidOption, readFlags } from './flags.js';
 import { packageFolder } from './grpc/contract.js';
@@ -60,11 +61,19 @@ export interface ServerOptions {
   readonly metrics: MetricsOptions | null;
   /** What differs from the learner's own defaults; checked by it. */
   readonly learnerSettings: Readonly<Record<string, unknown>>;
+  /** What differs from the defaults of the rewards; checked by them. */
+  readonly rewardSettings: unknown;
+  /** In which mode candidates come to serve; `undefined`: as the data directory says. */
+  readonly mode: Mode | undefined;
+  /** What differs from the defaults of trials; checked where they are. */
+  readonly canarySettings: Readonly<Record<string, unknown>>;
   /** Of the inference worker; `undefined`: measured. */
   readonly threads: number | undefined;
   /** Whether its idle threads spin; `undefined`: measured. */
   readonly spin: boolean | undefined;
   readonly policy: PolicyLimits;
+  /** Retired, and rejected, versions that keep their adapters; `undefined`: the default. */
+  readonly keepVersions: number | undefined;
   readonly maxOpenRequests: number;
   readonly drainGraceMs: number;
   readonly logLevel: string;
@@ -94,6 +103,9 @@ export function readOptions(args: readonly string[], environment: NodeJS.Process
     reflection: !flags.has('no-reflection'),
     metrics: readMetrics(flags, authToken),
     learnerSettings: readLearnerSettings(flags),
+    rewardSettings: readJsonFile(flags, 'reward-settings'),
+    mode: modes.find((mode) => mode === flags.text('mode')),
+    canarySettings: readCanarySettings(flags),
     threads: flags.number('threads'),
     spin: spin === undefined ? undefined : spin === 'on',
     policy: {
@@ -106,6 +118,7 @@ export function readOptions(args: readonly string[], environment: NodeJS.Process
       maxLiveVersions: flags.number('max-live-versions'),
       maxStalledMs: flags.number('max-stalled-ms'),
     },
+    keepVersions: flags.number('keep-versions'),
     maxOpenRequests: flags.number('max-open-requests') ?? 1024,
     drainGraceMs: flags.number('drain-grace-ms') ?? 10_000,
     logLevel: flags.text('log-level') ?? 'info',
@@ -158,14 +171,40 @@ function readTokenFile(path: string): string {
   }
 }
 
-function readLearnerSettings(flags: GivenFlags): Record<string, unknown> {
-  const text = flags.text('learner-settings') ?? '{}';
-  const result: Record<string, unknown> = {};
+/** What the file that a flag names holds; an empty object where the flag is not given. */
+function readJsonFile(flags: GivenFlags, flag: 'reward-settings'): unknown {
+  const path = flags.text(flag);
+  if (path === undefined) return {};
+  let text: string;
   try {
-    Object.assign(result, settings.parse(JSON.parse(text)));
-  } catch {
-    throw invalidOption(`--learner-settings must be a JSON object, got ${text}`);
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw invalidOption(`--${flag} cannot be read: ${error instanceof Error ? error.message : error}`);
   }
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw invalidOption(`--${flag}: ${path} is not JSON: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
+function readCanarySettings(flags: GivenFlags): Record<string, unknown> {
+  const share = flags.number('canary-share');
+  return { ...readObject(flags, 'canary-settings'), ...(share === undefined ? {} : { share }) };
+}
+
+/** A flag that holds a JSON object; an empty one where it is not given. */
+function readObject(flags: GivenFlags, name: 'learner-settings' | 'canary-settings'): Record<string, unknown> {
+  const text = flags.text(name) ?? '{}';
+  try {
+    return settings.parse(JSON.parse(text));
+  } catch {
+    throw invalidOption(`--${name} must be a JSON object, got ${text}`);
+  }
+}
+
+function readLearnerSettings(flags: GivenFlags): Record<string, unknown> {
+  const result = readObject(flags, 'learner-settings');
   for (const [flag, name] of Object.entries(learnerFlags)) {
     const value = flags.number(flag as keyof typeof learnerFlags);
     if (value !== undefined) result[name] = value;

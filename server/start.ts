@@ -7,7 +7,15 @@ import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { type Agent, createAgent, EventLog, openEventJournal } from '../src/agent/index.js';
+import {
+  type Agent,
+  checkCanarySettings,
+  createAgent,
+  EventLog,
+  openEventJournal,
+  openModeFile,
+  trialFile,
+} from '../src/agent/index.js';
 import { HoneError } from '../src/errors.js';
 import {
   checkLearnerSettings,
@@ -24,6 +32,7 @@ import {
   type ThreadChoice,
 } from '../src/policy/index.js';
 import { openReplayStore } from '../src/replay/index.js';
+import { checkRewardSettings, type RewardSettings } from '../src/reward/index.js';
 import { type Adapter, openVersionLog, type Version, type VersionLog, zeroAdapter } from '../src/versions/index.js';
 import { type DataDirectory, openDataDirectory, type ServerRecord } from './data-directory.js';
 import { packageFolder } from './grpc/contract.js';
@@ -78,18 +87,21 @@ async function build(
   const cores = availableParallelism();
   // What the learner's threads are is known only when the policy's are; the rest is checked before anything is opened.
   checkLearnerSettings(options.learnerSettings);
+  const reward = checkRewardSettings(options.rewardSettings);
+  const canary = checkCanarySettings(options.canarySettings);
   const data = openDataDirectory(options.dataDirectory);
   endings.push(() => data.close());
+  const modes = await openModeFile(data.modePath, options.mode);
   const pkg = await loadPackage(options.packageDirectory);
   const choice = await chooseServingThreads(pkg, data.threadsPath, cores, options, log);
   const settings = checkLearnerSettings({ threads: Math.max(1, cores - choice.threads), ...options.learnerSettings });
-  const versions = await openVersions(pkg, settings, data);
-  endings.push(() => versions.close());
-  if (options.learner) checkAdapterShape(await versions.readAdapter(versions.live().number), settings, options);
-  const replay = await openReplayStore({ path: data.replayPath, onCrash: onFatal });
-  endings.push(() => replay.close());
   const journal = openEventJournal(data.eventsPath, eventsKept, (err) => log.warn({ err }, 'event not written'));
   const events = new EventLog({ capacity: eventsKept, journal, now: Date.now });
+  const versions = await openVersions(pkg, settings, options, data, events);
+  endings.push(() => versions.close());
+  if (options.learner) checkAdapterRank(await versions.readAdapter(versions.live().number), settings, options);
+  const replay = await openReplayStore({ path: data.replayPath, onCrash: onFatal });
+  endings.push(() => replay.close());
   for (const { code, message } of versions.warnings) {
     log.warn({ code }, message);
     events.publish({ type: 'version_rejected', detail: `${code}: ${message}` });
@@ -97,7 +109,7 @@ async function build(
   const metrics = options.metrics === null ? null : createServerMetrics(options.metrics);
   const policy = await openLivePolicy(pkg, versions, options, choice, events, onFatal, metrics);
   endings.push(() => policy.close());
-  const learner = options.learner ? startLearnerFor(pkg, versions, data, settings) : null;
+  const learner = options.learner ? startLearnerFor(pkg, versions, data, settings, reward) : null;
   endings.push(() => learner?.close());
   const agent = createAgent({
     pkg,
@@ -105,7 +117,12 @@ async function build(
     replay,
     versions,
     learner,
+    reward,
     events,
+    modes,
+    canary,
+    trials: trialFile(data.trialPath),
+    ...(options.learner ? { maxImportRank: settings.rank } : {}),
     ...(metrics === null ? {} : { meter: metrics.meter }),
     maxOpenRequests: options.maxOpenRequests,
     drainGraceMs: options.drainGraceMs,
@@ -145,25 +162,34 @@ async function build(
   return { record, agent, packageName: pkg.name, threads: choice.threads, spin: choice.spin, close };
 }
 
-async function openVersions(pkg: Package, settings: LearnerSettings, data: DataDirectory): Promise<VersionLog> {
+async function openVersions(
+  pkg: Package,
+  settings: LearnerSettings,
+  { keepVersions }: ServerOptions,
+  data: DataDirectory,
+  events: EventLog,
+): Promise<VersionLog> {
   const linears = findLinears(await readDecoder(pkg.modelPath));
   return openVersionLog({
     directory: data.versionsPath,
     packageDigest: pkg.digest,
     zeroAdapter: zeroAdapter(linears, settings.rank, settings.scale),
+    ...(keepVersions === undefined ? {} : { keepVersions }),
+    onRemoved: ({ numbers, bytes }) =>
+      events.publish({
+        type: 'adapters_removed',
+        detail: `adapters of the versions ${numbers.join(', ')} were removed to make room`,
+        numbers: { versions: numbers.length, bytes },
+      }),
   });
 }
 
-/** A learner cannot go on from an adapter of another shape, nor the policy serve two scales. */
-function checkAdapterShape(
-  { rank, scale }: Adapter,
-  settings: LearnerSettings,
-  { dataDirectory }: ServerOptions,
-): void {
-  if (rank === settings.rank && scale === settings.scale) return;
+/** A learner goes on from adapters up to its own rank, whatever their scale. */
+function checkAdapterRank({ rank }: Adapter, settings: LearnerSettings, { dataDirectory }: ServerOptions): void {
+  if (rank <= settings.rank) return;
   throw new HoneError(
     'INVALID_OPTIONS',
-    `the versions in ${dataDirectory} have adapters of rank ${rank} and scale ${scale}, the learner is set to rank ${settings.rank} and scale ${settings.scale}: use the former, or another --data`,
+    `the live version in ${dataDirectory} has an adapter of rank ${rank}, the learner is set to rank ${settings.rank} and could not go on from it: use --rank ${rank}, or another --data`,
   );
 }
 
@@ -209,6 +235,7 @@ function startLearnerFor(
   versions: VersionLog,
   data: DataDirectory,
   settings: LearnerSettings,
+  reward: RewardSettings,
 ): LearnerSupervisor {
   const { number, origin } = versions.live();
   return startLearner({
@@ -217,6 +244,7 @@ function startLearnerFor(
     replayPath: data.replayPath,
     directory: data.learnerPath,
     settings,
+    reward,
     liveVersion: number,
     adapterPath: versions.adapterPath(number),
     rolledBack: origin === 'rollback',

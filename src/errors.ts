@@ -31,6 +31,7 @@ export const errorCodes = {
   IDEMPOTENCY_CONFLICT: 'already_exists',
   LEARNER_OFF: 'failed_precondition',
   VERSION_NOT_SERVABLE: 'failed_precondition',
+  TOO_MANY_VERSIONS: 'failed_precondition',
   QUEUE_FULL: 'resource_exhausted',
   READER_STALLED: 'resource_exhausted',
   STORE_FULL: 'resource_exhausted',

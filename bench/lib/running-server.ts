@@ -18,13 +18,21 @@ export interface BenchServer {
   /** What its policy runs with. */
   readonly threads: number;
   readonly spin: boolean;
-  /** Stops it and removes its data. */
+  /** Stops it and removes its data, unless they were given. */
   stop(): Promise<void>;
 }
 
-/** @param flags of `hone serve`, further ones. @throws Error if the server ends before it serves */
-export async function startBenchServer(packageDirectory: string, flags: readonly string[] = []): Promise<BenchServer> {
-  const data = await mkdtemp(join(tmpdir(), 'hone-bench-data-'));
+/**
+ * @param flags of `hone serve`, further ones
+ * @param given a data directory that is there already
+ * @throws Error if the server ends before it serves
+ */
+export async function startBenchServer(
+  packageDirectory: string,
+  flags: readonly string[] = [],
+  given?: string,
+): Promise<BenchServer> {
+  const data = given ?? (await mkdtemp(join(tmpdir(), 'hone-bench-data-')));
   const started = performance.now();
   const command = fileURLToPath(new URL('../../client/cli/main.js', import.meta.url));
   const args = [
@@ -45,7 +53,7 @@ export async function startBenchServer(packageDirectory: string, flags: readonly
   const stop = async (): Promise<void> => {
     child.kill('SIGTERM');
     await exited;
-    await rm(data, { recursive: true, force: true });
+    if (given === undefined) await rm(data, { recursive: true, force: true });
   };
   try {
     const { address, threads = 1, spin = false } = await readReady(child.stdout as NodeJS.ReadableStream, exited);

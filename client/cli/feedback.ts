@@ -22,7 +22,8 @@ export function addFeedbackCommand(program: Command): void {
     .summary('score a generation, or take a score back')
     .description(
       'Scores a generation. Without arguments, reads items from standard input, one JSON object a line:\n' +
-        '{"generationId": "...", "score": 0.8, "rater": "...", "metric": "...", "idempotencyKey": "..."}; a score of null takes it back.',
+        '{"generationId": "...", "score": 0.8, "rater": "...", "metric": "...", "idempotencyKey": "..."}; a score of null takes it back.\n' +
+        'Preferences are {"generationId", "preference": "better" | "worse" | "tie" | null, "otherGenerationId"}, edits {"generationId", "edit": "text", "score"}.',
     )
     .argument('[generation]', 'id of the generation')
     .argument('[score]', 'the score; larger is better, by default on a scale from 0 to 1', parseNumber)
@@ -47,14 +48,29 @@ export function addFeedbackCommand(program: Command): void {
           metric: flags.metric,
           idempotencyKey: flags.idempotencyKey,
         };
-        const [outcome] = await client.feedback(item, { signal });
-        if (outcome === undefined) return;
-        if (outcome.status === 'refused') throw outcome.error;
-        if (flags.json) printJson(outcome);
-        else print(`${outcome.status}, on disk`);
+        await sendOne(client, item, flags, signal);
       });
     },
   );
+}
+
+/** Sends one item and prints what became of it, with what to do next where there is something. */
+export async function sendOne(
+  client: HoneClient,
+  item: FeedbackItem,
+  { json }: ConnectionFlags,
+  signal: AbortSignal,
+  next?: (outcome: FeedbackOutcome) => string,
+): Promise<void> {
+  const [outcome] = await client.feedback(item, { signal });
+  if (outcome === undefined) return;
+  if (outcome.status === 'refused') throw outcome.error;
+  if (json) {
+    printJson(outcome);
+    return;
+  }
+  print(`${outcome.status}, on disk`);
+  if (next !== undefined) remark(next(outcome));
 }
 
 async function sendLines(client: HoneClient, signal: AbortSignal, flags: FeedbackFlags): Promise<void> {
@@ -94,11 +110,24 @@ function parseLine(text: string, line: number, flags: FeedbackFlags): FeedbackIt
   } catch {
     throw new UsageError(`line ${line} is not JSON: ${text.slice(0, 80)}`);
   }
-  const item = value as Partial<FeedbackItem> | null;
-  if (typeof item?.generationId !== 'string' || !(item.score === null || typeof item.score === 'number')) {
-    throw new UsageError(
-      `line ${line} needs "generationId" (a string) and "score" (a number, or null to take it back).`,
-    );
+  const item = checkLine(value);
+  if (typeof item === 'string') throw new UsageError(`line ${line} needs ${item}.`);
+  return { rater: flags.rater, metric: flags.metric, ...item };
+}
+
+/** The item, or what it lacks; what its fields may hold is the server's to say. */
+function checkLine(value: unknown): FeedbackItem | string {
+  const item = value as Partial<Record<string, unknown>> | null;
+  if (typeof item?.generationId !== 'string') return '"generationId" (a string)';
+  if (item.preference !== undefined) {
+    if (item.preference !== null && !['better', 'worse', 'tie'].includes(String(item.preference)))
+      return '"preference" to be "better", "worse", "tie", or null to take it back';
+    if (typeof item.otherGenerationId !== 'string') return '"otherGenerationId" (a string) beside "preference"';
+  } else if (item.edit !== undefined) {
+    if (typeof item.edit !== 'string') return '"edit" to be a string';
+    if (typeof item.score !== 'number') return '"score" (a number) beside "edit"';
+  } else if (item.score !== null && typeof item.score !== 'number') {
+    return '"score" (a number, or null to take it back)';
   }
-  return { rater: flags.rater, metric: flags.metric, ...item, generationId: item.generationId, score: item.score };
+  return item as unknown as FeedbackItem;
 }

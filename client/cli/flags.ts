@@ -91,3 +91,12 @@ export function readText(path: string): string {
     throw new UsageError(`cannot read ${path}: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
   }
 }
+
+/** All of standard input, without a last end of line. */
+export async function readStandardInput(what: string): Promise<string> {
+  if (process.stdin.isTTY) throw new UsageError(`no ${what}: give it as an argument, or on standard input.`);
+  process.stdin.setEncoding('utf8');
+  let text = '';
+  for await (const piece of process.stdin) text += piece;
+  return text.replace(/\r?\n$/, '');
+}

@@ -9,6 +9,7 @@ import {
   parseCount,
   parseInteger,
   parseNumber,
+  readStandardInput,
   withClient,
 } from './flags.js';
 import { commandName, print, printJson, remark } from './output.js';
@@ -68,21 +69,13 @@ export function addGenerateCommand(program: Command): void {
     .option('--subject <id>', 'whose data it is')
     .option('--policy-version <number>', 'run on this version instead of the live one', parseCount);
   addConnectionFlags(command).action(async (prompt: string | undefined, flags: GenerateFlags) => {
-    const text = prompt === undefined || prompt === '-' ? await readStandardInput() : prompt;
+    const text = prompt === undefined || prompt === '-' ? await readStandardInput('prompt') : prompt;
     await withClient(flags, async (client, signal) => {
       const timeout = flags.timeout === undefined ? {} : { timeoutMs: flags.timeout * 1000 };
       const events = client.stream(toRequest(text, flags), { signal, ...timeout });
       await (flags.json ? printEvents(events) : printText(events, flags));
     });
   });
-}
-
-async function readStandardInput(): Promise<string> {
-  if (process.stdin.isTTY) throw new UsageError('no prompt: give it as an argument, or on standard input.');
-  process.stdin.setEncoding('utf8');
-  let text = '';
-  for await (const piece of process.stdin) text += piece;
-  return text.replace(/\r?\n$/, '');
 }
 
 function toRequest(text: string, flags: GenerateFlags): GenerateRequest {

@@ -4,10 +4,14 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
+import { addPromoteCommand, addRejectCommand } from './decide.js';
 import { addDemoCommand } from './demo.js';
+import { addEditCommand } from './edit.js';
 import { exitCodes, explain } from './failure.js';
 import { addFeedbackCommand } from './feedback.js';
 import { addGenerateCommand } from './generate.js';
+import { addModeCommand } from './mode.js';
+import { addPreferCommand } from './prefer.js';
 import { addQuantizeCommand } from './quantize.js';
 import { addRollbackCommand } from './rollback.js';
 import { addServeCommand } from './serve.js';
@@ -39,8 +43,13 @@ A first round:
 addServeCommand(program);
 addGenerateCommand(program);
 addFeedbackCommand(program);
+addPreferCommand(program);
+addEditCommand(program);
 addStatusCommand(program);
 addVersionsCommand(program);
+addModeCommand(program);
+addPromoteCommand(program);
+addRejectCommand(program);
 addRollbackCommand(program);
 addQuantizeCommand(program);
 addDemoCommand(program);

@@ -2,8 +2,9 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
-import type { ServerStatus } from '../types.js';
+import type { MetricSettings, RewardSettings, ServerStatus } from '../types.js';
 import { addConnectionFlags, type ConnectionFlags, parseNumber, withClient } from './flags.js';
+import { describeRollout } from './mode.js';
 import { formatAge, formatBytes, formatDigest, formatNumber, print, printJson } from './output.js';
 
 interface StatusFlags extends ConnectionFlags {
@@ -37,6 +38,17 @@ export function addStatusCommand(program: Command): void {
   });
 }
 
+function describeBuffer(buffer: ServerStatus['learner']['buffer']): string {
+  const { completions, groups, pairs, pending, oldestAtMs, usesPerCompletion, staleness } = buffer;
+  const parts = [`may train on ${completions} completions of ${groups} prompts and ${pairs} pairs`];
+  if (pending > 0) parts.push(`${pending} rewards pending`);
+  if (oldestAtMs !== undefined) parts.push(`oldest ${formatAge(Date.now() - oldestAtMs)}`);
+  if (usesPerCompletion !== undefined) parts.push(`used ${formatNumber(usesPerCompletion)} times each`);
+  if (staleness.length > 1)
+    parts.push(`versions back: ${staleness.map((count, back) => `${back}:${count}`).join(' ')}`);
+  return parts.join(', ');
+}
+
 function describe(status: ServerStatus): string[] {
   const { live, serving, replay, learner, lastSwap } = status;
   const figures = [
@@ -68,12 +80,39 @@ function describe(status: ServerStatus): string[] {
       `${learner.state}, ${learner.rounds} rounds, ${learner.steps} steps${learner.droppedSteps > 0 ? ` (${learner.droppedSteps} dropped)` : ''}, ${learner.scoresSeen} scored generations seen`,
     ],
   ];
+  const { buffer } = learner;
+  if (buffer.completions > 0 || buffer.pending > 0) lines.push(['', describeBuffer(buffer)]);
+  const named = describeRewards(status.reward);
   if (known.length > 0) lines.push(['', known.map(([name, value]) => `${name} ${formatNumber(value)}`).join(', ')]);
+  if (named !== '') lines.push(['reward', named]);
   if (lastSwap !== undefined) {
     lines.push([
       'last swap',
       `to version ${lastSwap.version} in ${formatNumber(lastSwap.durationMs)} ms (waited ${formatNumber(lastSwap.waitedMs)} ms), probe ${lastSwap.probeVerdict}`,
     ]);
   }
+  lines.push(...describeRollout(status.rollout));
   return lines.map(([name, text]) => `${name.padEnd(9)}  ${text}`);
+}
+
+/** What differs from the defaults, in few words; nothing where nothing does. */
+function describeRewards({ metrics, defaultMetric, trust, defaultTrust }: RewardSettings): string {
+  const named = Object.entries(metrics).map(([name, metric]) => `${name}${describeMetric(metric)}`);
+  const others = describeMetric(defaultMetric);
+  if (others !== '') named.push(`other metrics${others}`);
+  const raters = Object.entries(trust).map(([name, value]) => `${name} ${formatNumber(value)}`);
+  if (raters.length > 0 || defaultTrust !== 1) raters.push(`others ${formatNumber(defaultTrust)}`);
+  if (raters.length > 0) named.push(`trust: ${raters.join(', ')}`);
+  return named.join('; ');
+}
+
+function describeMetric({ min, max, weight, windowMs, defaultScore, late }: MetricSettings): string {
+  const parts = [
+    ...(min === 0 && max === 1 ? [] : [`${min} to ${max}`]),
+    ...(weight === 1 ? [] : [`weight ${formatNumber(weight)}`]),
+    ...(windowMs === undefined ? [] : [`window ${formatAge(windowMs)}`]),
+    ...(defaultScore === undefined ? [] : [`default ${formatNumber(defaultScore)}`]),
+    ...(late === 'ignore' ? ['late scores ignored'] : []),
+  ];
+  return parts.length === 0 ? '' : ` (${parts.join(', ')})`;
 }

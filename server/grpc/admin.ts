@@ -1,17 +1,58 @@
-/** AdminService: what changes weights or the learner. */
+/** AdminService: what changes weights, the mode or the learner. */
 
 import type { AdminServiceHandlers } from '../../proto/generated/hone/v1/AdminService.js';
+import type { ImportVersionRequest__Output } from '../../proto/generated/hone/v1/ImportVersionRequest.js';
+import type { ImportVersionResponse } from '../../proto/generated/hone/v1/ImportVersionResponse.js';
+import type { PromoteVersionRequest__Output } from '../../proto/generated/hone/v1/PromoteVersionRequest.js';
+import type { RejectVersionRequest__Output } from '../../proto/generated/hone/v1/RejectVersionRequest.js';
 import type { RollbackRequest__Output } from '../../proto/generated/hone/v1/RollbackRequest.js';
+import type { SetModeRequest__Output } from '../../proto/generated/hone/v1/SetModeRequest.js';
 import type { Agent } from '../../src/agent/index.js';
-import { type ReportError, unary } from './calls.js';
+import { HoneError } from '../../src/errors.js';
+import { clientStream, type ReportError, unary } from './calls.js';
+import { FileCollector } from './files.js';
 import { toLearnerStatus } from './learner.js';
+import { fromProtoMode, toRolloutStatus } from './rollout.js';
 import { toProtoVersion } from './versions.js';
 
+/** How long an import may wait for its next piece: others wait for it. */
+const importStalledMs = 30_000;
+
 export function adminHandlers(agent: Agent, report: ReportError): AdminServiceHandlers {
+  // What an import holds in memory is bounded, and so is how many there are.
+  let importing = false;
   return {
     Rollback: unary(report, async ({ number }: RollbackRequest__Output) => ({
       version: toProtoVersion(await agent.rollback(number)),
     })),
+    GetMode: unary(report, () => ({ rollout: toRolloutStatus(agent.rollout()) })),
+    SetMode: unary(report, async ({ mode }: SetModeRequest__Output) => ({
+      rollout: toRolloutStatus(await agent.setMode(fromProtoMode(mode))),
+    })),
+    PromoteVersion: unary(report, async ({ number }: PromoteVersionRequest__Output) => ({
+      version: toProtoVersion(await agent.promoteVersion(number)),
+    })),
+    RejectVersion: unary(report, async ({ number, reason }: RejectVersionRequest__Output) => ({
+      version: toProtoVersion(await agent.rejectVersion(number, reason)),
+    })),
+    ImportVersion: clientStream<ImportVersionRequest__Output, ImportVersionResponse>(
+      report,
+      () => {
+        if (importing) {
+          throw new HoneError('QUEUE_FULL', 'another import is running; try again later', { retryAfterMs: 1000 });
+        }
+        importing = true;
+        const files = new FileCollector(agent.maxImportBytes);
+        return {
+          take: ({ chunk }) => files.add(chunk),
+          finish: async () => ({ version: toProtoVersion(await agent.importVersion(files.finish())) }),
+          close: () => {
+            importing = false;
+          },
+        };
+      },
+      importStalledMs,
+    ),
     PauseLearner: unary(report, async () => ({ learner: toLearnerStatus(await agent.pauseLearner()) })),
     ResumeLearner: unary(report, async () => ({ learner: toLearnerStatus(await agent.resumeLearner()) })),
   };

@@ -1,7 +1,12 @@
 /** Handlers of gRPC calls around plain functions: cancellation as a signal, errors as statuses, writes that wait. */
 
 import { type EventEmitter, once } from 'node:events';
-import type { handleServerStreamingCall, handleUnaryCall, ServerWritableStream } from '@grpc/grpc-js';
+import type {
+  handleClientStreamingCall,
+  handleServerStreamingCall,
+  handleUnaryCall,
+  ServerWritableStream,
+} from '@grpc/grpc-js';
 import { HoneError } from '../../src/errors.js';
 import { readerStalled } from '../../src/policy/index.js';
 import { toStatus } from '../errors.js';
@@ -76,6 +81,70 @@ export function serverStream<Request, Response>(
       (thrown: unknown) => call.emit('error', failure(report, call.getPath(), thrown)),
     );
   };
+}
+
+/** What takes in the messages of one call. */
+export interface Intake<Request, Response> {
+  /** Throws where a message is refused: that ends the call at once. */
+  take(request: Request): void;
+  /** All messages have come. Not called where the call was cut. */
+  finish(): Promise<Response>;
+  /** The call has ended, one way or another. */
+  close(): void;
+}
+
+/**
+ * A method that takes a stream and answers once.
+ * @param open called when the call begins
+ * @param maxStalledMs how long a caller may send nothing
+ */
+export function clientStream<Request, Response>(
+  report: ReportError,
+  open: () => Intake<Request, Response>,
+  maxStalledMs: number,
+): handleClientStreamingCall<Request, Response> {
+  return (call, callback) => {
+    receive(call, callSignal(call), open, maxStalledMs).then(
+      (response) => callback(null, response),
+      (thrown: unknown) => callback(failure(report, call.getPath(), thrown)),
+    );
+  };
+}
+
+/** Messages are taken as events: an iterator would destroy the call when its error is sent. */
+async function receive<Request, Response>(
+  call: EventEmitter & { pause(): unknown },
+  signal: AbortSignal,
+  open: () => Intake<Request, Response>,
+  maxStalledMs: number,
+): Promise<Response> {
+  const intake = open();
+  let stall: NodeJS.Timeout | undefined;
+  try {
+    await new Promise<void>((resolve, reject) => {
+      stall = setTimeout(() => {
+        reject(new HoneError('DEADLINE_EXCEEDED', `nothing was sent for ${maxStalledMs / 1000} s; begin anew`));
+      }, maxStalledMs);
+      call.on('data', (request: Request) => {
+        stall?.refresh();
+        try {
+          intake.take(request);
+        } catch (refusal) {
+          reject(refusal);
+        }
+      });
+      call.on('end', resolve);
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+      if (signal.aborted) reject(signal.reason);
+    });
+    return await intake.finish();
+  } catch (thrown) {
+    call.pause();
+    throw thrown;
+  } finally {
+    clearTimeout(stall);
+    intake.close();
+  }
 }
 
 /**

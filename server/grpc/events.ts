@@ -34,6 +34,13 @@ const names: Readonly<Record<LoopEventType, EventType>> = {
   version_rolled_back: 'EVENT_TYPE_VERSION_ROLLED_BACK',
   worker_restarted: 'EVENT_TYPE_WORKER_RESTARTED',
   store_failed: 'EVENT_TYPE_STORE_FAILED',
+  version_judged: 'EVENT_TYPE_VERSION_JUDGED',
+  canary_started: 'EVENT_TYPE_CANARY_STARTED',
+  canary_ended: 'EVENT_TYPE_CANARY_ENDED',
+  mode_changed: 'EVENT_TYPE_MODE_CHANGED',
+  shadow_started: 'EVENT_TYPE_SHADOW_STARTED',
+  shadow_ended: 'EVENT_TYPE_SHADOW_ENDED',
+  adapters_removed: 'EVENT_TYPE_ADAPTERS_REMOVED',
 };
 
 const typesByName = new Map(

@@ -23,8 +23,17 @@ const states: Readonly<Record<LearnerReport['state'], LearnerState>> = {
 };
 
 export function toLearnerStatus(learner: LearnerReport): LearnerStatus {
-  const { state, loss, meanReward, kl, belowMeanH, gradientNorm, stepMs, ...counts } = learner;
+  const { state, loss, meanReward, kl, belowMeanH, gradientNorm, stepMs, buffer, roundStaleness, ...counts } = learner;
   const figures = { loss, meanReward, kl, belowMeanH, gradientNorm, stepMs };
-  const known = Object.fromEntries(Object.entries(figures).filter(([, value]) => value !== null));
-  return { ...counts, ...known, state: states[state] };
+  return {
+    ...counts,
+    ...known(figures),
+    state: states[state],
+    buffer: { ...known(buffer), staleness: [...buffer.staleness] },
+    roundStaleness: [...roundStaleness],
+  };
+}
+
+function known(figures: object): object {
+  return Object.fromEntries(Object.entries(figures).filter(([, value]) => value !== null));
 }

@@ -7,12 +7,15 @@ import type { Agent } from '../../src/agent/index.js';
 import type { SwapReport } from '../../src/policy/index.js';
 import { type ReportError, unary } from './calls.js';
 import { toLearnerStatus } from './learner.js';
+import { toProtoRewardSettings } from './reward-settings.js';
+import { toRolloutStatus } from './rollout.js';
 import { toProtoVersion } from './versions.js';
 
 export function statusHandlers(agent: Agent, serverVersion: string, report: ReportError): StatusServiceHandlers {
   return {
     GetServerStatus: unary(report, async () => {
-      const { packageName, startedAtMs, draining, live, serving, replay, learner, lastSwap } = await agent.status();
+      const { packageName, startedAtMs, draining, live, serving, replay, learner, reward, lastSwap, rollout } =
+        await agent.status();
       const { runningSequences, queuedRequests, generatedTokens, promptTokens, steps, heldVersions } = serving;
       const { oldestGenerationAtMs, ...counts } = replay;
       return {
@@ -31,7 +34,9 @@ export function statusHandlers(agent: Agent, serverVersion: string, report: Repo
         },
         replay: { ...counts, ...(oldestGenerationAtMs === null ? {} : { oldestGenerationAtMs }) },
         learner: toLearnerStatus(learner),
+        reward: toProtoRewardSettings(reward),
         ...(lastSwap === null ? {} : { lastSwap: toSwapStatus(lastSwap) }),
+        rollout: toRolloutStatus(rollout),
       };
     }),
   };

@@ -2,16 +2,24 @@
 
 import type { FinishReason as ProtoFinishReason } from '../../proto/generated/hone/v1/FinishReason.js';
 import type { Generation as ProtoGeneration } from '../../proto/generated/hone/v1/Generation.js';
+import type { GenerationOrigin as ProtoOrigin } from '../../proto/generated/hone/v1/GenerationOrigin.js';
 import type { GenerationState as ProtoState } from '../../proto/generated/hone/v1/GenerationState.js';
 import type { Role } from '../../proto/generated/hone/v1/Role.js';
 import type { StoredGeneration } from '../../src/agent/index.js';
-import type { GenerationState } from '../../src/replay/types.js';
+import type { GenerationOrigin, GenerationState } from '../../src/replay/types.js';
 
-const states: Readonly<Record<GenerationState, ProtoState>> = {
+export const generationStates: Readonly<Record<GenerationState, ProtoState>> = {
   running: 'GENERATION_STATE_RUNNING',
   finished: 'GENERATION_STATE_FINISHED',
   cancelled: 'GENERATION_STATE_CANCELLED',
   aborted: 'GENERATION_STATE_ABORTED',
+};
+
+export const generationOrigins: Readonly<Record<GenerationOrigin, ProtoOrigin>> = {
+  sampled: 'GENERATION_ORIGIN_SAMPLED',
+  edit: 'GENERATION_ORIGIN_EDIT',
+  explored: 'GENERATION_ORIGIN_EXPLORED',
+  shadow: 'GENERATION_ORIGIN_SHADOW',
 };
 
 const finishReasons: Readonly<Record<string, ProtoFinishReason>> = {
@@ -36,7 +44,9 @@ export function toProtoGeneration({ generation, scores }: StoredGeneration): Pro
   const asked = JSON.parse(generation.promptJson) as StoredPrompt;
   return {
     generationId: generation.id,
-    state: states[generation.state],
+    state: generationStates[generation.state],
+    origin: generationOrigins[generation.origin],
+    editOf: generation.editOf ?? '',
     messages: (asked.messages ?? []).map(({ role, content }) => ({ role: roles[role] ?? 'ROLE_UNSPECIFIED', content })),
     prompt: asked.prompt ?? '',
     text: generation.text,

@@ -1,6 +1,7 @@
 /** What the loop and the policy tell as it happens, as counters and histograms. */
 
 import type { LoopEvent, Meter } from '../../src/agent/index.js';
+import type { LearnerProgress } from '../../src/learner/types.js';
 import type { PolicyObserver } from '../../src/policy/index.js';
 import type { Metrics } from './registry.js';
 import { ScoreAges } from './score-ages.js';
@@ -10,6 +11,16 @@ const secondsOf = (ms: number): number => ms / 1000;
 /** Requests, tokens, feedback and learning. */
 export function createMeter(metrics: Metrics): Meter {
   const ages = new ScoreAges((ms) => metrics.observe('hone_score_to_served_seconds', secondsOf(ms)));
+  let rounds: number | undefined;
+  function countStaleness(progress: LearnerProgress): void {
+    // What the first report says was counted by an earlier run.
+    if (rounds !== undefined && progress.rounds > rounds) {
+      for (const [staleness, count] of progress.roundStaleness.entries()) {
+        for (let i = 0; i < count; i++) metrics.observe('hone_learner_staleness_versions', staleness);
+      }
+    }
+    rounds = progress.rounds;
+  }
   return {
     firstToken: (ms) => metrics.observe('hone_time_to_first_token_seconds', secondsOf(ms)),
     tokens: (count) => metrics.add('hone_generated_tokens_total', count),
@@ -23,16 +34,20 @@ export function createMeter(metrics: Metrics): Meter {
       const outcome = code === 'OK' ? 'ok' : cancelled ? 'cancelled' : 'error';
       metrics.observe('hone_request_duration_seconds', secondsOf(durationMs), { outcome });
     },
-    scored(results, early) {
-      for (const result of results) {
-        metrics.add('hone_feedback_total', 1, { status: result.status });
+    feedback(items, early) {
+      for (const { kind, result } of items) {
+        metrics.add('hone_feedback_total', 1, { kind, status: result.status });
         if (result.status === 'refused') metrics.add('hone_feedback_refused_total', 1, { code: result.error.code });
         else if (result.status !== 'duplicate') ages.acknowledged(result.sequence, performance.now());
       }
       metrics.add('hone_feedback_early_total', early);
     },
+    late: (count) => metrics.add('hone_feedback_late_total', count),
     learner(event) {
-      if (event.type === 'progress') ages.progress(event.progress);
+      if (event.type === 'progress') {
+        ages.progress(event.progress);
+        countStaleness(event.progress);
+      }
       if (event.type === 'candidate') ages.candidate(event.adapterDigest);
     },
     live: ({ adapterDigest }) => ages.live(adapterDigest, performance.now()),

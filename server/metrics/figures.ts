@@ -95,7 +95,7 @@ export class Figures {
     metrics.set('hone_replay_bytes', stats.fileBytes);
     metrics.set(
       'hone_replay_oldest_age_seconds',
-      oldestGenerationAtMs === null ? null : Math.max(0, Date.now() - oldestGenerationAtMs) / 1000,
+      oldestGenerationAtMs === null ? null : ageSeconds(oldestGenerationAtMs),
     );
   }
 
@@ -108,6 +108,12 @@ export class Figures {
     metrics.set('hone_learner_dropped_steps', report.droppedSteps);
     metrics.set('hone_learner_rounds', report.rounds);
     metrics.set('hone_learner_scores_seen', report.scoresSeen);
+    const { completions, pairs, pending, oldestAtMs, usesPerCompletion } = report.buffer;
+    metrics.set('hone_learner_trainable_completions', completions);
+    metrics.set('hone_learner_preference_pairs', pairs);
+    metrics.set('hone_learner_pending_rewards', pending);
+    metrics.set('hone_learner_oldest_age_seconds', oldestAtMs === null ? null : ageSeconds(oldestAtMs));
+    metrics.set('hone_learner_uses_per_completion', usesPerCompletion);
     metrics.set('hone_learner_loss', report.loss);
     metrics.set('hone_learner_mean_reward', report.meanReward);
     metrics.set('hone_learner_kl_nats', report.kl);
@@ -115,6 +121,10 @@ export class Figures {
     metrics.set('hone_learner_gradient_norm', report.gradientNorm);
     metrics.set('hone_learner_step_seconds', report.stepMs === null ? null : report.stepMs / 1000);
   }
+}
+
+function ageSeconds(sinceMs: number): number {
+  return Math.max(0, Date.now() - sinceMs) / 1000;
 }
 
 const learnerStates = Object.keys({

@@ -100,8 +100,8 @@ export const metricTable = {
   hone_inference_worker_restarts_total: { type: 'counter', help: 'Times the inference worker crashed.' },
   hone_feedback_total: {
     type: 'counter',
-    labels: ['status'],
-    help: 'Items of feedback by what became of them: stored, replaced, retracted, duplicate or refused.',
+    labels: ['kind', 'status'],
+    help: 'Items of feedback by kind (score, preference or edit) and by what became of them: stored, replaced, retracted, duplicate or refused.',
   },
   hone_feedback_refused_total: {
     type: 'counter',
@@ -110,11 +110,15 @@ export const metricTable = {
   },
   hone_feedback_early_total: {
     type: 'counter',
-    help: 'Scores that came while their generation was still running.',
+    help: 'Items of feedback that came while their generation was still running.',
+  },
+  hone_feedback_late_total: {
+    type: 'counter',
+    help: 'Scores that came, or changed, after the window of their metric (docs/feedback.md).',
   },
   hone_store_failures_total: {
     type: 'counter',
-    help: 'Requests that were served but not kept, because the store had no room.',
+    help: 'Times that the store began to refuse writes: until it takes them again, requests are served but not kept.',
   },
   hone_replay_generations: {
     type: 'gauge',
@@ -135,6 +139,25 @@ export const metricTable = {
   hone_learner_dropped_steps: { type: 'gauge', help: 'Of these, dropped because a figure was not finite.' },
   hone_learner_rounds: { type: 'gauge', help: 'Rounds finished.' },
   hone_learner_scores_seen: { type: 'gauge', help: 'Scores that the learner has read.' },
+  hone_learner_trainable_completions: {
+    type: 'gauge',
+    help: 'Completions that the learner holds and may train on, in groups and pairs.',
+  },
+  hone_learner_preference_pairs: { type: 'gauge', help: 'Pairs among them that were compared.' },
+  hone_learner_pending_rewards: { type: 'gauge', help: 'Generations whose reward waits for a window to close.' },
+  hone_learner_oldest_age_seconds: {
+    type: 'gauge',
+    help: 'Age of the oldest completion that the learner may train on.',
+  },
+  hone_learner_uses_per_completion: {
+    type: 'gauge',
+    help: 'Mean times that each of them was used: the replay ratio in effect.',
+  },
+  hone_learner_staleness_versions: {
+    type: 'histogram',
+    buckets: [0, 1, 2, 3, 5, 8, 12, 16, 32],
+    help: 'Staleness of the completions used, in versions behind the live one, counted when a round ends.',
+  },
   hone_learner_loss: { type: 'gauge', help: 'Loss of the last step.' },
   hone_learner_mean_reward: { type: 'gauge', help: 'Mean reward of the completions of the last round.' },
   hone_learner_kl_nats: { type: 'gauge', help: 'KL to the reference, nats per completion, of the last round.' },
@@ -191,7 +214,11 @@ export const metricTable = {
 /** Label values that exist from the start, so that a rate over them has a first sample. */
 export const knownLabels = {
   hone_completions_total: ['stop', 'length', 'cancelled', 'error'].map((reason) => ({ reason })),
-  hone_feedback_total: ['stored', 'replaced', 'retracted', 'duplicate', 'refused'].map((status) => ({ status })),
+  hone_feedback_total: ['score', 'preference', 'edit'].flatMap((kind) =>
+    ['stored', 'replaced', 'retracted', 'duplicate', 'refused']
+      .filter((status) => kind !== 'edit' || status !== 'retracted')
+      .map((status) => ({ kind, status })),
+  ),
   hone_versions_total: ['created', 'promoted', 'rejected', 'rolled_back'].map((outcome) => ({ outcome })),
   hone_requests_total: ['OK', 'INVALID_REQUEST', 'QUEUE_FULL', 'CANCELLED', 'DEADLINE_EXCEEDED', 'INTERNAL'].map(
     (code) => ({ code }),

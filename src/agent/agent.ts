@@ -7,30 +7,39 @@ import { type LearnerReport, nothingLearned } from '../learner/report.js';
 import type { LearnerEvent } from '../learner/types.js';
 import type { Package } from '../package/types.js';
 import type { Policy } from '../policy/types.js';
-import type { FeedbackOutcome, FeedbackWrite, ReplayStore } from '../replay/types.js';
-import type { Version, VersionLog } from '../versions/index.js';
+import type { ReplayStore } from '../replay/types.js';
+import { defaultRewardSettings, type RewardSettings } from '../reward/index.js';
+import type { AdapterFiles, Version, VersionLog } from '../versions/index.js';
+import { type CanarySettings, checkCanarySettings } from './canary-settings.js';
 import type { EventLog } from './event-log.js';
+import { FeedbackDesk } from './feedback.js';
 import { abortReason, type GenerationContext, runGeneration } from './generation.js';
 import { Head } from './head.js';
+import { type Judge, judgeFinite } from './judge.js';
 import { LearnerWatch } from './learner-watch.js';
 import { type Meter, RequestMeter } from './meter.js';
+import { keepMode, type Mode, type ModeKeeper } from './modes.js';
 import { checkGenerate } from './requests.js';
-import { checkScores, toResult } from './scores.js';
+import { hasDefaults, rewardsOf } from './rewards.js';
+import { Rollout, type RolloutStanding } from './rollout.js';
+import { answerInBackground } from './shadow.js';
+import { StoreWatch } from './store-watch.js';
+import { noTrialStore, type TrialStore } from './trial-file.js';
 import type {
   Agent,
   AgentEvent,
   AgentStatus,
+  FeedbackInput,
+  FeedbackResult,
   GenerateInput,
   Learner,
   LoopEvent,
-  ScoreInput,
-  ScoreResult,
   ServedIdentity,
   StoredGeneration,
   VersionPage,
   WatchOptions,
 } from './types.js';
-import { check, invalidRequest } from './violations.js';
+import { check, invalidRequest, textUpTo } from './violations.js';
 
 export interface AgentOptions {
   readonly pkg: Package;
@@ -40,13 +49,27 @@ export interface AgentOptions {
   readonly versions: VersionLog;
   /** `null`: the learner is off. */
   readonly learner: Learner | null;
+  /** How scores become rewards. Default: all metrics and raters alike, scores from 0 to 1. */
+  readonly reward?: RewardSettings;
   readonly events: EventLog;
   /** Requests that may run or wait at once; beyond it `QUEUE_FULL`. Default 1024. */
   readonly maxOpenRequests?: number;
   /** How long closing waits for running requests before it cuts them off. Default 10 000. */
   readonly drainGraceMs?: number;
+  /** Rank of the learner: larger adapters are not imported. Default: any rank that can be served. */
+  readonly maxImportRank?: number;
   /** Told what happens, in figures. Default: nobody counts. */
   readonly meter?: Meter;
+  /** How candidates are judged. Default: nothing but finite numbers are asked for. */
+  readonly judge?: Judge;
+  /** Which way candidates go. Default: at once live, and forgotten with the process. */
+  readonly modes?: ModeKeeper;
+  /** Of trials. Default: see `canary-settings.ts`. */
+  readonly canary?: CanarySettings;
+  /** Where trials are kept over restarts. Default: nowhere. */
+  readonly trials?: TrialStore;
+  /** Draws from [0, 1) who takes part in a trial. Default `Math.random`. */
+  readonly draw?: () => number;
   /** Milliseconds since 1970. Default `Date.now`. */
   readonly now?: () => number;
   /** Where a request names no seed: 32-bit unsigned. Default: random. */
@@ -58,20 +81,23 @@ export function createAgent(options: AgentOptions): Agent {
   return new LoopAgent(options);
 }
 
+const rejection = z.object({ reason: textUpTo(512) });
 const generationId = z.object({ generationId: z.uuid({ error: 'must be the id (UUID) of a generation' }) });
 
 class LoopAgent implements Agent {
   readonly #options: AgentOptions;
   readonly #now: () => number;
+  readonly #randomSeed: () => number;
   readonly #events: EventLog;
   readonly #meter: Meter;
   readonly #head: Head;
+  readonly #rollout: Rollout;
   readonly #watch: LearnerWatch;
+  readonly #feedback: FeedbackDesk;
+  readonly #store: StoreWatch;
   readonly #context: GenerationContext;
   readonly #startedAtMs: number;
   readonly #running = new Set<AbortController>();
-  /** Generations that run, and whether a score has come for them already. */
-  readonly #early = new Map<string, boolean>();
   #idle: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
@@ -79,25 +105,60 @@ class LoopAgent implements Agent {
     const { learner, events, versions, policy } = options;
     this.#options = options;
     this.#now = options.now ?? Date.now;
+    this.#randomSeed = options.randomSeed ?? (() => randomInt(2 ** 32));
     this.#events = events;
     this.#meter = options.meter ?? {};
     this.#startedAtMs = this.#now();
     this.#head = new Head({ policy, versions, learner, events, onLive: (version) => this.#meter.live?.(version) });
     this.#watch = new LearnerWatch(events, this.#now);
-    this.#context = {
-      pkg: options.pkg,
-      policy,
-      replay: options.replay,
-      now: this.#now,
-      onNotKept: (error) => this.#storeFailed(error),
-      onAdmitted: (ids) => {
-        for (const id of ids) this.#early.set(id, false);
-      },
-      onRecorded: (ids) => this.#recorded(ids),
+    this.#store = new StoreWatch({ replay: options.replay, events, now: this.#now });
+    const { pkg, replay, reward = defaultRewardSettings } = options;
+    const onChanged = (generationIds: readonly string[]) => {
+      learner?.changed();
+      this.#rollout.trials.scored(generationIds);
     };
-    learner?.onEvent((event) => this.#onLearnerEvent(event));
+    this.#feedback = new FeedbackDesk({
+      pkg,
+      replay,
+      reward,
+      meter: this.#meter,
+      now: this.#now,
+      onChanged,
+      store: this.#store,
+    });
+    this.#context = {
+      pkg,
+      policy,
+      replay,
+      now: this.#now,
+      store: this.#store,
+      onAdmitted: (ids) => this.#feedback.admitted(ids),
+      onRecorded: (ids) => {
+        this.#feedback.recorded(ids);
+        this.#rollout.trials.recorded(ids);
+      },
+    };
     const { version, adapterDigest } = this.#head.identity;
     events.publish({ type: 'server_started', version, adapterDigest });
+    this.#rollout = new Rollout({
+      policy,
+      versions,
+      events,
+      learner,
+      head: this.#head,
+      modes: options.modes ?? keepMode(),
+      judge: options.judge ?? judgeFinite,
+      recordLessons: (version, ids) => replay.recordLessons(ids.map((generationId) => ({ generationId, version }))),
+      settings: options.canary ?? checkCanarySettings(),
+      store: options.trials ?? noTrialStore,
+      readRewards: rewardsOf(options.replay, reward, this.#now),
+      defaults: hasDefaults(reward),
+      answer: answerInBackground(this.#context, this.#randomSeed),
+      now: this.#now,
+      draw: options.draw ?? Math.random,
+      onVerdict: (verdict) => this.#meter.judged?.(verdict),
+    });
+    learner?.onEvent((event) => this.#onLearnerEvent(event));
   }
 
   async *generate(input: GenerateInput, signal?: AbortSignal): AsyncGenerator<AgentEvent> {
@@ -121,15 +182,25 @@ class LoopAgent implements Agent {
       const message = `${limit} requests run or wait already; try again later`;
       throw new HoneError('QUEUE_FULL', message, { retryAfterMs: 1000 });
     }
-    const request = checkGenerate(input, this.#options.pkg, this.#options.randomSeed ?? (() => randomInt(2 ** 32)));
+    const request = checkGenerate(input, this.#options.pkg, this.#randomSeed);
     if (request.version !== undefined) this.getVersion(request.version, 'version');
     if (signal?.aborted === true) throw abortReason(signal);
     const abort = new AbortController();
     const onAbort = () => abort.abort(signal?.reason);
     signal?.addEventListener('abort', onAbort, { once: true });
     this.#running.add(abort);
+    const { trials } = this.#rollout;
+    const route = request.version === undefined ? trials.route(request.subject) : null;
+    const context: GenerationContext = {
+      ...this.#context,
+      onAdmitted: (ids) => {
+        this.#context.onAdmitted(ids);
+        route?.admitted(ids);
+      },
+    };
     try {
-      yield* runGeneration(this.#context, request, abort, meter);
+      yield* runGeneration(context, { ...request, version: route?.version ?? request.version }, abort, meter);
+      if (request.version === undefined && request.store) trials.answered(request);
     } finally {
       signal?.removeEventListener('abort', onAbort);
       this.#running.delete(abort);
@@ -137,43 +208,9 @@ class LoopAgent implements Agent {
     }
   }
 
-  async score(items: readonly ScoreInput[]): Promise<ScoreResult[]> {
+  async feedback(items: readonly FeedbackInput[]): Promise<FeedbackResult[]> {
     this.#refuseWhenClosing();
-    const checked = checkScores(items, this.#now());
-    const writes = checked.flatMap((item) => ('write' in item ? [item.write] : []));
-    const outcomes = writes.length === 0 ? [] : await this.#write(writes);
-    let next = 0;
-    let changed = false;
-    let early = 0;
-    const results = checked.map((item, index): ScoreResult => {
-      if ('error' in item) return { status: 'refused', error: item.error };
-      const outcome = outcomes[next++];
-      if (outcome === undefined) throw new HoneError('INTERNAL', 'the store answered fewer scores than it was given');
-      if (outcome.status !== 'refused') {
-        changed = true;
-        if (this.#early.has(item.write.generationId)) {
-          this.#early.set(item.write.generationId, true);
-          early += 1;
-        }
-      }
-      return toResult(outcome, index);
-    });
-    this.#meter.scored?.(results, early);
-    if (changed) this.#options.learner?.changed();
-    return results;
-  }
-
-  async #write(writes: readonly FeedbackWrite[]): Promise<FeedbackOutcome[]> {
-    try {
-      return await this.#options.replay.write(writes);
-    } catch (thrown) {
-      const error = HoneError.from(thrown);
-      this.#meter.scored?.(
-        writes.map(() => ({ status: 'refused', error })),
-        0,
-      );
-      throw error;
-    }
+    return this.#feedback.take(items);
   }
 
   async getGeneration(id: string): Promise<StoredGeneration> {
@@ -217,7 +254,44 @@ class LoopAgent implements Agent {
   async rollback(number: number): Promise<Version> {
     this.#refuseWhenClosing();
     this.getVersion(number);
-    return this.#head.rollback(number);
+    return this.#rollout.rollback(number);
+  }
+
+  rollout(): RolloutStanding {
+    return this.#rollout.standing();
+  }
+
+  async setMode(mode: Mode): Promise<RolloutStanding> {
+    this.#refuseWhenClosing();
+    await this.#rollout.setMode(mode);
+    return this.rollout();
+  }
+
+  async promoteVersion(number: number): Promise<Version> {
+    this.#refuseWhenClosing();
+    this.getVersion(number);
+    return this.#rollout.promote(number);
+  }
+
+  async rejectVersion(number: number, reason: string): Promise<Version> {
+    this.#refuseWhenClosing();
+    this.getVersion(number);
+    const { reason: checked } = check(rejection, { reason });
+    return this.#rollout.reject(number, checked === '' ? 'a person said so' : checked);
+  }
+
+  async exportVersion(number: number): Promise<AdapterFiles> {
+    this.getVersion(number);
+    return this.#options.versions.export(number, this.#options.pkg.name);
+  }
+
+  get maxImportBytes(): number {
+    return this.#options.versions.maxImportBytes;
+  }
+
+  async importVersion(files: AdapterFiles): Promise<Version> {
+    this.#refuseWhenClosing();
+    return this.#rollout.import(files, this.#options.maxImportRank);
   }
 
   learnerReport(): LearnerReport {
@@ -254,7 +328,9 @@ class LoopAgent implements Agent {
       serving,
       replay: stored,
       learner: this.learnerReport(),
+      reward: this.#options.reward ?? defaultRewardSettings,
       lastSwap: this.#head.lastSwap,
+      rollout: this.rollout(),
     };
   }
 
@@ -270,6 +346,7 @@ class LoopAgent implements Agent {
   async #close(): Promise<void> {
     this.#events.publish({ type: 'server_draining' });
     if (this.#running.size > 0) await this.#drain();
+    await this.#rollout.close();
     await this.#head.close();
     this.#events.close();
   }
@@ -286,21 +363,10 @@ class LoopAgent implements Agent {
     clearTimeout(grace);
   }
 
-  /** A generation that was scored while it ran may train only now: the learner hears of it again. */
-  #recorded(ids: readonly string[]): void {
-    const scored = ids.filter((id) => this.#early.get(id));
-    for (const id of ids) this.#early.delete(id);
-    if (scored.length > 0) this.#options.learner?.changed();
-  }
-
   #onLearnerEvent(event: LearnerEvent): void {
     this.#watch.see(event);
     this.#meter.learner?.(event);
-    if (event.type === 'candidate' && this.#closing === undefined) void this.#head.consider(event);
-  }
-
-  #storeFailed(error: HoneError): void {
-    this.#events.publish({ type: 'store_failed', detail: `${error.code}: ${error.message}` });
+    if (event.type === 'candidate' && this.#closing === undefined) void this.#rollout.consider(event);
   }
 
   #learner(): Learner {

@@ -17,9 +17,10 @@ import type {
   Policy,
   TokenChunk,
 } from '../policy/types.js';
-import type { GenerationCompletion, ReplayStore } from '../replay/types.js';
+import type { GenerationCompletion, GenerationOrigin, ReplayStore } from '../replay/types.js';
 import type { RequestMeter } from './meter.js';
 import { type CheckedRequest, candidateSeed } from './requests.js';
+import { isRefusal, type StoreWatch } from './store-watch.js';
 import type { AgentEvent, ChunkEvent, StartedEvent } from './types.js';
 
 /** What running a request needs of the agent. */
@@ -28,12 +29,20 @@ export interface GenerationContext {
   readonly policy: Policy;
   readonly replay: ReplayStore;
   readonly now: () => number;
-  /** The store has no room: the request is served, but neither kept nor learned from. */
-  readonly onNotKept: (error: HoneError) => void;
+  /** Told of what the store refuses and takes. */
+  readonly store: StoreWatch;
   /** Generations that may take scores while they run. */
   readonly onAdmitted: (ids: readonly string[]) => void;
   /** They are on disk, whole, or will never be. */
   readonly onRecorded: (ids: readonly string[]) => void;
+}
+
+/** A request to run. */
+export interface GenerationRequest extends CheckedRequest {
+  /** As which its generations are kept. Default `sampled`. */
+  readonly origin?: GenerationOrigin;
+  /** Whether nobody waits for it. Default false. */
+  readonly background?: boolean;
 }
 
 /** What one candidate has brought so far. */
@@ -54,7 +63,7 @@ interface CandidateRecord {
  */
 export async function* runGeneration(
   context: GenerationContext,
-  request: CheckedRequest,
+  request: GenerationRequest,
   abort: AbortController,
   meter: RequestMeter,
 ): AsyncGenerator<AgentEvent> {
@@ -68,6 +77,7 @@ export async function* runGeneration(
         sampling,
         candidates: ids.map((id, index) => ({ id, seed: candidateSeed(request.seed, index) })),
         ...(request.version === undefined ? {} : { version: request.version }),
+        ...(request.background === undefined ? {} : { background: request.background }),
       },
       abort.signal,
     )
@@ -83,6 +93,9 @@ export async function* runGeneration(
     if (!kept) return;
     try {
       await context.replay.complete(records.map((candidate) => toCompletion(candidate, crashed, context.now())));
+    } catch (thrown) {
+      context.store.unended(ids, HoneError.from(thrown));
+      throw thrown;
     } finally {
       context.onRecorded(ids);
     }
@@ -130,10 +143,10 @@ async function firstEvent(events: AsyncIterator<CompletionEvent>, signal: AbortS
   throw new HoneError('INTERNAL', 'the policy ended a completion before it started');
 }
 
-/** False where the store has no room: serving goes on without keeping. */
+/** False where the store takes no writes: serving goes on without keeping. */
 async function admit(
   context: GenerationContext,
-  request: CheckedRequest,
+  request: GenerationRequest,
   ids: readonly string[],
   started: CompletionStarted,
 ): Promise<boolean> {
@@ -143,7 +156,7 @@ async function admit(
     await context.replay.admit(
       ids.map((id) => ({
         id,
-        origin: 'sampled',
+        origin: request.origin ?? 'sampled',
         groupKey: request.groupKey,
         packageDigest: context.pkg.digest,
         version: started.version,
@@ -156,11 +169,12 @@ async function admit(
         createdAtMs,
       })),
     );
+    void context.store.worked();
     return true;
   } catch (thrown) {
     const error = HoneError.from(thrown);
-    if (error.code !== 'STORE_FULL') throw error;
-    context.onNotKept(error);
+    if (!isRefusal(error)) throw error;
+    context.store.failed(error);
     return false;
   }
 }

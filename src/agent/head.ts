@@ -1,21 +1,16 @@
 /**
- * The way of a candidate to the head, and the way back.
+ * What serves, and how that changes: swapped, then recorded as the head.
  *
- * Promotion: adopted (files and log entry on disk) -> judged -> swapped -> recorded as the head. A rollback goes the same
- * way with a candidate that points at older weights. A crash before the record serves the previous head again; the
- * candidate's number stays taken, so generations that ran on it already keep a version that exists. Changes of the head
- * happen one after another.
+ * A promotion makes a candidate the head; a rollback goes the same way with a new candidate that points at older weights.
+ * A crash before the record serves the previous head again; the candidate's number stays taken, so generations that ran on
+ * it already keep a version that exists. Changes of the head happen one after another.
  */
 
 import { HoneError } from '../errors.js';
-import type { LearnerEvent } from '../learner/types.js';
 import type { Policy, SwapReport } from '../policy/types.js';
 import type { Version, VersionLog } from '../versions/index.js';
 import type { EventLog } from './event-log.js';
-import { judgeCandidate } from './judge.js';
 import type { Learner, ServedIdentity } from './types.js';
-
-type CandidateEvent = Extract<LearnerEvent, { readonly type: 'candidate' }>;
 
 export interface HeadOptions {
   readonly policy: Policy;
@@ -34,7 +29,6 @@ export class Head {
   readonly #events: EventLog;
   readonly #onLive: (version: Version) => void;
   #identity: ServedIdentity;
-  /** Number of the last rollback; what was trained from before it carries the weights that were rolled back. */
   #rolledBackAt: number;
   #lastSwap: SwapReport | null = null;
   #queue: Promise<unknown> = Promise.resolve();
@@ -55,15 +49,29 @@ export class Head {
     return this.#identity;
   }
 
+  /** Number of the last rollback; what was trained from before it carries the weights that were rolled back. */
+  get rolledBackAt(): number {
+    return this.#rolledBackAt;
+  }
+
   get lastSwap(): SwapReport | null {
     return this.#lastSwap;
   }
 
-  /** Takes a trained adapter over; never rejects, for nobody waits: events tell what became of it. */
-  consider(candidate: CandidateEvent): Promise<void> {
-    return this.#serially(() => this.#promote(candidate)).catch((thrown: unknown) => {
-      const { code, message } = HoneError.from(thrown);
-      this.#events.publish({ type: 'version_rejected', detail: `${code}: ${message}` });
+  /**
+   * Makes a candidate, or a version on trial, live. Where that fails, the head stays.
+   * @param detail why, for the event
+   * @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE`, `ADAPTER_INVALID`, `WORKER_CRASHED`, `STORE_FULL`
+   */
+  promote(number: number, detail?: string): Promise<Version> {
+    return this.#serially(async () => {
+      const candidate = this.#versions.get(number);
+      if (candidate === undefined) throw new HoneError('VERSION_NOT_FOUND', `there is no version ${number}`);
+      await this.#swap(candidate);
+      const version = await this.#record(candidate);
+      this.#publish('version_promoted', version, detail);
+      this.#learner?.live(number, this.#versions.adapterPath(number), false);
+      return version;
     });
   }
 
@@ -91,24 +99,6 @@ export class Head {
     await this.#queue.catch(() => undefined);
   }
 
-  async #promote(candidate: CandidateEvent): Promise<void> {
-    const adopted = await this.#versions.adopt(candidate);
-    const { number, adapterDigest, metrics } = adopted;
-    this.#events.publish({ type: 'version_created', version: number, adapterDigest, numbers: metrics });
-    if (candidate.parent < this.#rolledBackAt) {
-      return this.#reject(adopted, `it was trained from version ${candidate.parent}, before the last rollback`);
-    }
-    const verdict = judgeCandidate(await this.#versions.readAdapter(number), candidate.metrics);
-    if (!verdict.promote) return this.#reject(adopted, verdict.reason);
-    try {
-      await this.#swap(adopted);
-    } catch (thrown) {
-      return this.#reject(adopted, HoneError.from(thrown).message);
-    }
-    this.#publish('version_promoted', await this.#record(adopted));
-    this.#learner?.live(number, this.#versions.adapterPath(number), false);
-  }
-
   /** Records what serves already as the head; where that fails, the head serves again. */
   async #record(version: Version): Promise<Version> {
     const previous = this.#versions.live();
@@ -120,12 +110,6 @@ export class Head {
       await this.#swap(previous);
       throw error;
     }
-  }
-
-  async #reject(version: Version, reason: string): Promise<void> {
-    await this.#versions.reject(version.number, reason);
-    const { number, adapterDigest } = version;
-    this.#events.publish({ type: 'version_rejected', version: number, adapterDigest, detail: reason });
   }
 
   #publish(type: 'version_promoted' | 'version_rolled_back', version: Version, detail?: string): void {

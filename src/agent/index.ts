@@ -1,10 +1,16 @@
 export { type AgentOptions, createAgent } from './agent.js';
+export type { CanaryStanding } from './canary.js';
+export { type CanarySettings, type CanarySettingsInput, checkCanarySettings } from './canary-settings.js';
 export { openEventJournal } from './event-journal.js';
 export { type EventJournal, EventLog, type EventLogOptions } from './event-log.js';
-export { judgeCandidate, type Verdict } from './judge.js';
+export { maxItemsPerBatch } from './feedback-checks.js';
+export { type Judge, type JudgedCandidate, judgeFinite } from './judge.js';
 export type { CandidateEnd, Meter, RequestEnd } from './meter.js';
-export { checkGenerate, groupKey, maxCandidates } from './requests.js';
-export { maxScoresPerBatch } from './scores.js';
+export { type Mode, type ModeKeeper, modes, openModeFile } from './modes.js';
+export { checkGenerate, maxCandidates } from './requests.js';
+export type { RolloutStanding } from './rollout.js';
+export { trialFile } from './trial-file.js';
+export type { TrialStanding } from './trials.js';
 export type {
   Agent,
   AgentEvent,
@@ -12,14 +18,15 @@ export type {
   CandidateEndedEvent,
   ChunkEvent,
   EndedEvent,
+  FeedbackInput,
+  FeedbackKind,
+  FeedbackResult,
   GenerateInput,
   Learner,
   LearnerReport,
   LoopEvent,
   LoopEventType,
   SamplingInput,
-  ScoreInput,
-  ScoreResult,
   ServedIdentity,
   StartedEvent,
   StoredGeneration,

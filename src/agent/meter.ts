@@ -1,10 +1,11 @@
 /** What the loop tells whoever counts: figures as they arise, never a word of a request. */
 
 import type { ErrorCode } from '../errors.js';
+import type { Verdict } from '../gate/types.js';
 import type { LearnerEvent } from '../learner/types.js';
 import type { FinishReason } from '../policy/types.js';
 import type { Version } from '../versions/types.js';
-import type { ScoreResult } from './types.js';
+import type { FeedbackKind, FeedbackResult } from './types.js';
 
 /** How a request ended. */
 export interface RequestEnd {
@@ -34,11 +35,15 @@ export interface Meter {
   candidateEnded?(end: CandidateEnd): void;
   requestEnded?(end: RequestEnd): void;
   /**
-   * Scores were answered; what was not refused is on disk.
-   * @param early how many of them came while their generation was still running
+   * Feedback was answered; what was not refused is on disk.
+   * @param early how many of the items came while their generation was still running
    */
-  scored?(results: readonly ScoreResult[], early: number): void;
+  feedback?(items: readonly { readonly kind: FeedbackKind; readonly result: FeedbackResult }[], early: number): void;
+  /** So many scores came after the window of their metric. */
+  late?(count: number): void;
   learner?(event: LearnerEvent): void;
+  /** A candidate was judged. */
+  judged?(verdict: Verdict): void;
   /** A version went live, by a promotion or a rollback. */
   live?(version: Version): void;
 }

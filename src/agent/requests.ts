@@ -3,11 +3,11 @@
  * model's context cannot hold after the prompt is cut to what it can; a prompt that leaves room for no token is refused.
  */
 
-import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { HoneError } from '../errors.js';
 import type { ChatMessage, Package } from '../package/types.js';
 import type { SamplingSettings } from '../policy/types.js';
+import { groupKey } from '../replay/index.js';
 import type { GenerateInput } from './types.js';
 import { check, invalidRequest, numberBetween, textUpTo, wholeBetween } from './violations.js';
 
@@ -15,7 +15,7 @@ import { check, invalidRequest, numberBetween, textUpTo, wholeBetween } from './
 export const maxCandidates = 64;
 
 /** A text longer than so many characters per token of context is refused before it is tokenised. */
-const maxCharactersPerToken = 128;
+export const maxCharactersPerToken = 128;
 
 const sampling = z.object({
   maxTokens: wholeBetween(1, 2 ** 31 - 1).default(128),
@@ -145,12 +145,6 @@ function checkBias(bias: Readonly<Record<string, number>>, vocabularySize: numbe
     }
   }
   return bias;
-}
-
-/** SHA-256 (hex) over package digest and prompt tokens (as little-endian 32-bit words). */
-export function groupKey(packageDigest: string, promptTokens: readonly number[]): string {
-  const words = Uint32Array.from(promptTokens);
-  return createHash('sha256').update(packageDigest).update(new Uint8Array(words.buffer)).digest('hex');
 }
 
 /** The seed of a candidate: distinct streams from one seed, candidate 0 on the seed itself. */

@@ -5,7 +5,11 @@ import type { LearnerReport } from '../learner/report.js';
 import type { LearnerEvent } from '../learner/types.js';
 import type { FinishReason, PolicyStats, SwapReport, TopLogprob } from '../policy/types.js';
 import type { Generation, ReplayStats, Score } from '../replay/types.js';
+import type { RewardSettings } from '../reward/index.js';
+import type { AdapterFiles } from '../versions/index.js';
 import type { Version } from '../versions/types.js';
+import type { Mode } from './modes.js';
+import type { RolloutStanding } from './rollout.js';
 
 /** Sampling settings as a caller gives them; what is absent takes its default (see `requests.ts`). */
 export interface SamplingInput {
@@ -76,11 +80,16 @@ export interface EndedEvent {
 
 export type AgentEvent = StartedEvent | ChunkEvent | CandidateEndedEvent | EndedEvent;
 
-/** One score as a caller gives it, unchecked. `retract` takes the score back; otherwise `value` is the score. */
-export interface ScoreInput {
+/** One piece of feedback as a caller gives it, unchecked; exactly one of score, retraction, preference and edit. */
+export interface FeedbackInput {
   readonly generationId: string;
-  readonly value?: number | undefined;
-  readonly retract?: boolean | undefined;
+  readonly score?: number | undefined;
+  /** Takes the score back. */
+  readonly retraction?: boolean | undefined;
+  /** How the generation compares with another one of the same prompt. */
+  readonly preference?: { readonly otherGenerationId: string; readonly outcome: string } | undefined;
+  /** A person's own text in its place. */
+  readonly edit?: { readonly text: string; readonly score?: number | undefined } | undefined;
   /** Default `default`. */
   readonly rater?: string | undefined;
   /** Default `score`. */
@@ -88,9 +97,16 @@ export interface ScoreInput {
   readonly idempotencyKey?: string | undefined;
 }
 
+export type FeedbackKind = 'score' | 'preference' | 'edit';
+
 /** What became of one item; it is on disk unless it was refused. */
-export type ScoreResult =
-  | { readonly status: 'stored' | 'replaced' | 'retracted' | 'duplicate'; readonly sequence: number }
+export type FeedbackResult =
+  | {
+      readonly status: 'stored' | 'replaced' | 'retracted' | 'duplicate';
+      readonly sequence: number;
+      /** Of an edit: the generation that it became. */
+      readonly generationId?: string;
+    }
   | { readonly status: 'refused'; readonly error: HoneError };
 
 /** What happens in the loop; the same words as the contract's `EventType`. */
@@ -104,7 +120,14 @@ export type LoopEventType =
   | 'version_rejected'
   | 'version_rolled_back'
   | 'worker_restarted'
-  | 'store_failed';
+  | 'store_failed'
+  | 'version_judged'
+  | 'canary_started'
+  | 'canary_ended'
+  | 'mode_changed'
+  | 'shadow_started'
+  | 'shadow_ended'
+  | 'adapters_removed';
 
 /** One thing that happened. No text of prompts or completions. */
 export interface LoopEvent {
@@ -136,8 +159,12 @@ export interface AgentStatus {
   readonly serving: PolicyStats;
   readonly replay: ReplayStats;
   readonly learner: LearnerReport;
+  /** How scores become rewards. */
+  readonly reward: RewardSettings;
   /** The last swap since the start; `null` before the first. */
   readonly lastSwap: SwapReport | null;
+  /** Which way candidates go, and what is on trial. */
+  readonly rollout: RolloutStanding;
 }
 
 /** Which weights answer now: what every door sends along with each call. */
@@ -167,6 +194,8 @@ export interface Learner {
   report(): LearnerReport;
   /** The head moved: train on from these weights. */
   live(version: number, adapterPath: string | null, rolledBack: boolean): void;
+  /** A version that it offered will never serve: where it trained on from it, it goes back to the live weights. */
+  rejected(adapterDigest: string): void;
   /** The store has changed: look again. */
   changed(): void;
   /** Finishes the step in flight, writes the checkpoint, ends the process; scores are still taken. */
@@ -185,7 +214,7 @@ export interface Agent {
    */
   generate(input: GenerateInput, signal?: AbortSignal): AsyncIterable<AgentEvent>;
   /** Outcomes in the order of the items, on disk. @throws HoneError `INVALID_REQUEST`, `STORE_FULL`, `QUEUE_FULL`, `DRAINING` */
-  score(items: readonly ScoreInput[]): Promise<ScoreResult[]>;
+  feedback(items: readonly FeedbackInput[]): Promise<FeedbackResult[]>;
   /** @throws HoneError `GENERATION_NOT_FOUND`, `INVALID_REQUEST` */
   getGeneration(id: string): Promise<StoredGeneration>;
   listVersions(pageSize: number, pageToken: string): VersionPage;
@@ -193,6 +222,35 @@ export interface Agent {
   getVersion(number: number): Version;
   /** Serves the weights of an older version as a new head. @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE` */
   rollback(number: number): Promise<Version>;
+  /** Which way candidates go, and what is on trial. */
+  rollout(): RolloutStanding;
+  /** Sets the mode for candidates from now on, and for the version on trial; on disk when it resolves. @throws HoneError `STORE_FULL`, `DRAINING` */
+  setMode(mode: Mode): Promise<RolloutStanding>;
+  /**
+   * Makes a candidate, or the version on trial, live.
+   * @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE` (not a candidate, or not judged yet), `ADAPTER_INVALID`
+   */
+  promoteVersion(number: number): Promise<Version>;
+  /**
+   * Turns a candidate, or the version on trial, down for good.
+   * @param reason kept with the version
+   * @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE`, `INVALID_REQUEST`
+   */
+  rejectVersion(number: number, reason: string): Promise<Version>;
+  /**
+   * The files of a version's adapter in PEFT's layout.
+   * @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE` (removed), `ADAPTER_MISMATCH` (another package's),
+   * `ADAPTER_INVALID` (damaged)
+   */
+  exportVersion(number: number): Promise<AdapterFiles>;
+  /** Bytes of the largest adapter, all files together, that can be imported. */
+  readonly maxImportBytes: number;
+  /**
+   * Makes an adapter from elsewhere a candidate, on disk when it resolves; then it goes the way of a trained one, of
+   * which events tell.
+   * @throws HoneError `ADAPTER_INVALID`, `ADAPTER_MISMATCH`, `STORE_FULL`, `DRAINING`
+   */
+  importVersion(files: AdapterFiles): Promise<Version>;
   learnerReport(): LearnerReport;
   /** @throws HoneError `LEARNER_OFF` */
   pauseLearner(): Promise<LearnerReport>;

@@ -1,5 +1,5 @@
 /**
- * What the learner knows of the store: scored, finished completions by prompt, followed change by change.
+ * What the learner knows of the store: judged, finished completions, followed change by change.
  *
  * It is rebuilt from the first change at every start; how often each completion was used comes from the checkpoint.
  * A change only says which generation to look at again: what counts is what the store holds now, so that a replacement,
@@ -7,36 +7,9 @@
  */
 
 import { isHeldOut } from '../replay/index.js';
-import type { Generation, ReplayReader, Score } from '../replay/types.js';
-import { defaultRewardSettings, foldReward, type RewardSettings } from '../reward/index.js';
-
-/** One distinct completion of a prompt; generations with the same tokens are one member. */
-export interface Member {
-  readonly group: Group;
-  readonly completionTokens: Uint32Array;
-  /** Reward by generation id. */
-  readonly rewards: Map<string, number>;
-  /** Mean of them. */
-  reward: number;
-  /** The newest version that generated it. */
-  version: number;
-  /** ln pi(y|x) of that version, at temperature 1, as it was recorded when it was generated. */
-  behaviourLogprob: number;
-  /** Times it was part of a step. */
-  uses: number;
-  /** ln pi_ref(y|x), computed when it is first needed; the reference does not move. */
-  referenceLogprob: number | undefined;
-}
-
-/** All scored completions of one prompt. */
-export interface Group {
-  readonly key: string;
-  readonly promptTokens: Uint32Array;
-  /** By tokens. */
-  readonly members: Map<string, Member>;
-  /** Sequence number of the newest score in it. */
-  sequence: number;
-}
+import type { Generation, Preference, ReplayReader, Score } from '../replay/types.js';
+import { defaultRewardSettings, type Fold, foldPreferences, foldReward, type RewardSettings } from '../reward/index.js';
+import { type Group, type Member, Members } from './members.js';
 
 export interface BufferOptions {
   /** Completions of other packages have other tokens: they are left out. */
@@ -45,44 +18,65 @@ export interface BufferOptions {
   readonly holdoutShare: number;
   /** Completions generated more than so many versions ago are forgotten. */
   readonly maxStaleness: number;
-  /** Generations held at most; the least recently scored go first. Default 65536. */
-  readonly maxGenerations?: number;
+  /** Entries (generations in their groups and pairs) held at most; those with the oldest feedback go first. Default 65536. */
+  readonly maxEntries?: number;
+  /** How scores become rewards. Default: all metrics and raters alike, scores from 0 to 1. */
   readonly reward?: RewardSettings;
-  /** Times each generation was used before, from a checkpoint. */
+  /** Milliseconds since 1970, for the windows of metrics. Default `Date.now`. */
+  readonly now?: () => number;
+  /** Times each entry was used before, from a checkpoint. */
   readonly uses?: ReadonlyMap<string, number>;
-  /** Scores up to this sequence number count as seen by an earlier round. Default 0. */
+  /** Feedback up to this sequence number count as seen by an earlier round. Default 0. */
   readonly since?: number;
 }
 
 const pageSize = 512;
 
+/** Everything about some generations at one moment of the store. */
+interface Page {
+  readonly generations: ReadonlyMap<string, Generation>;
+  readonly scores: ReadonlyMap<string, readonly Score[]>;
+}
+
 export class ExperienceBuffer {
   readonly #options: BufferOptions;
   readonly #reward: RewardSettings;
-  readonly #groups = new Map<string, Group>();
-  /** Where each generation is; in the order of its last score. */
-  readonly #memberOf = new Map<string, Member>();
-  readonly #restoredUses: Map<string, number>;
+  /** Whether a generation without scores may have a reward: a default one. */
+  readonly #hasDefaults: boolean;
+  readonly #now: () => number;
+  readonly #members: Members;
+  /** Pairs that each generation is in, by the generation. */
+  readonly #pairsOf = new Map<string, Set<string>>();
+  /** Generations whose reward waits for a window to close, and when that is. */
+  readonly #pending = new Map<string, number>();
   #sequence = 0;
   #since: number;
   #cutoff = 0;
   #fresh = 0;
   #scoresSeen = 0;
+  #removals = 0;
 
   constructor(options: BufferOptions) {
     this.#options = options;
     this.#reward = options.reward ?? defaultRewardSettings;
-    this.#restoredUses = new Map(options.uses);
+    this.#hasDefaults = Object.values(this.#reward.metrics).some((metric) => metric.default !== null);
+    this.#now = options.now ?? Date.now;
+    this.#members = new Members(options.uses);
     this.#since = options.since ?? 0;
   }
 
   get groups(): ReadonlyMap<string, Group> {
-    return this.#groups;
+    return this.#members.groups;
   }
 
-  /** Generations held. */
+  /** Entries held, by their ids, the one with the oldest feedback first. */
+  get entries(): ReadonlyMap<string, Member> {
+    return this.#members.entries;
+  }
+
+  /** Entries held. */
   get size(): number {
-    return this.#memberOf.size;
+    return this.#members.size;
   }
 
   /** The last change that was read. */
@@ -90,27 +84,42 @@ export class ExperienceBuffer {
     return this.#sequence;
   }
 
-  /** Scores read, replacements included. */
+  /** Scores and preferences read, replacements included. */
   get scoresSeen(): number {
     return this.#scoresSeen;
   }
 
-  /** Generations scored (or scored anew) since the last {@link beginRound}. */
+  /** Completions judged (or judged anew) since the last {@link beginRound}; a preference judges two. */
   get fresh(): number {
     return this.#fresh;
   }
 
-  /** Groups with a score after this sequence number are the newest ones of the round. */
+  /** Groups with feedback after this sequence number are the newest ones of the round. */
   get cutoff(): number {
     return this.#cutoff;
   }
 
-  /** Where the next round's fresh scores begin. */
+  /** Where the next round's fresh feedback begins. */
   get since(): number {
     return this.#since;
   }
 
-  /** Starts a round: what was fresh becomes its newest part. Returns how many generations that is. */
+  /** Rewards that wait for a window to close. */
+  get pending(): number {
+    return this.#pending.size;
+  }
+
+  /** When the next of them closes, milliseconds since 1970; `null`: none waits. */
+  get nextDueAtMs(): number | null {
+    return this.#pending.size === 0 ? null : Math.min(...this.#pending.values());
+  }
+
+  /** Times that generations were removed from the store, as far as it was read. */
+  get removals(): number {
+    return this.#removals;
+  }
+
+  /** Starts a round: what was fresh becomes its newest part. Returns how many completions that is. */
   beginRound(): number {
     const fresh = this.#fresh;
     this.#cutoff = this.#since;
@@ -119,73 +128,189 @@ export class ExperienceBuffer {
     return fresh;
   }
 
+  /** Makes everything that is held fresh: it may be learned from as if for the first time. */
+  relearn(): void {
+    for (const member of this.#members.entries.values()) member.uses = 0;
+    this.#fresh = this.#members.size;
+  }
+
   /**
-   * Reads the changes since the last call, a page at a time.
+   * Reads the changes since the last call, a page at a time, and what has become due.
    * @param maxPages pages to read at most; the rest waits for the next call. Default: all
    * @returns whether there may be more
    */
   sync(reader: ReplayReader, liveVersion: number, maxPages = Number.POSITIVE_INFINITY): boolean {
     for (let page = 0; page < maxPages; page++) {
       const changes = reader.readSince(this.#sequence, pageSize);
-      if (changes.length === 0) return false;
-      const ids = new Set<string>();
+      const ids = new Map<string, number>();
+      const pairs = new Map<string, number>();
       for (const change of changes) {
+        this.#sequence = change.sequence;
         if (change.type === 'removed') {
           this.#forgetMissing(reader);
           continue;
         }
-        ids.add(change.generationId);
-        if (change.type === 'score' && change.value !== null) this.#scoresSeen += 1;
+        ids.set(change.generationId, change.sequence);
+        if (change.type === 'preference') pairs.set(pairKey(change.generationId, change.otherId), change.sequence);
+        if (change.type === 'score' ? change.value !== null : change.type === 'preference' && change.outcome !== null) {
+          this.#scoresSeen += 1;
+        }
       }
-      this.#look(reader, [...ids], liveVersion);
-      this.#sequence = changes.at(-1)?.sequence ?? this.#sequence;
-      if (changes.length < pageSize) return false;
+      if (ids.size > 0) this.#look(reader, ids, pairs, liveVersion);
+      if (changes.length < pageSize) {
+        this.#lookAtDue(reader, liveVersion);
+        return false;
+      }
     }
     return true;
   }
 
   /** Forgets what has become too old to train. */
   forgetStale(liveVersion: number): void {
-    for (const [id, member] of this.#memberOf) {
-      if (this.#isStale(member.version, liveVersion)) this.#remove(id);
-    }
+    const stale = [...this.#members.entries].filter(([, { version }]) => this.#isStale(version, liveVersion));
+    for (const [id] of stale) this.#removeEntry(id);
   }
 
-  /** How often each generation was used, for the checkpoint; unused ones are left out. */
+  /** How often each entry was used, for the checkpoint; unused ones are left out. */
   uses(): Map<string, number> {
-    const uses = new Map<string, number>();
-    for (const [id, member] of this.#memberOf) if (member.uses > 0) uses.set(id, member.uses);
-    return uses;
+    return this.#members.uses();
   }
 
-  #look(reader: ReplayReader, ids: readonly string[], liveVersion: number): void {
-    const scores = new Map<string, Score[]>();
-    for (const score of reader.readScores(ids)) {
-      const list = scores.get(score.generationId);
-      if (list === undefined) scores.set(score.generationId, [score]);
-      else list.push(score);
+  #lookAtDue(reader: ReplayReader, liveVersion: number): void {
+    const now = this.#now();
+    const due = [...this.#pending].filter(([, dueAtMs]) => dueAtMs <= now).map(([id]) => id);
+    for (let from = 0; from < due.length; from += pageSize) {
+      const ids = new Map(due.slice(from, from + pageSize).map((id) => [id, this.#sequence]));
+      this.#look(reader, ids, new Map(), liveVersion, true);
     }
-    const generations = new Map(reader.readGenerations([...scores.keys()]).map((g) => [g.id, g]));
-    for (const id of ids) {
-      const held = scores.get(id) ?? [];
-      const generation = generations.get(id);
-      const reward = foldReward(held, this.#reward);
-      if (generation === undefined || reward === null || !this.#mayTrain(generation, liveVersion)) {
-        this.#remove(id);
-        continue;
-      }
-      this.#put(generation, reward, Math.max(...held.map((score) => score.sequence)));
+  }
+
+  /**
+   * @param changed the last change of each generation that may have changed
+   * @param pairs the last change of each pair that was compared anew
+   * @param due whether time, not a change, made them worth a look
+   */
+  #look(
+    reader: ReplayReader,
+    changed: ReadonlyMap<string, number>,
+    pairs: Map<string, number>,
+    liveVersion: number,
+    due = false,
+  ): void {
+    const ids = [...changed.keys()];
+    const scores = groupBy(reader.readScores(ids), ({ generationId }) => generationId);
+    const preferences = groupBy(reader.readPreferences(ids), (p) => pairKey(p.generationId, p.otherId));
+    // A generation that has ended only now may be in pairs that were told of before.
+    for (const [key, told] of preferences) {
+      if (!pairs.has(key)) pairs.set(key, Math.max(...told.map((preference) => preference.sequence)));
     }
-    for (const id of this.#memberOf.keys()) {
-      if (this.size <= (this.#options.maxGenerations ?? 65536)) break;
-      this.#remove(id);
+    const needed = new Set(this.#hasDefaults ? ids : scores.keys());
+    for (const key of pairs.keys()) for (const id of idsOf(key)) needed.add(id);
+    const generations = new Map(reader.readGenerations([...needed]).map((g) => [g.id, g]));
+    const page = { generations, scores };
+    for (const [id, sequence] of changed) this.#lookAtScores(id, sequence, page, liveVersion, due);
+    for (const [key, sequence] of pairs) {
+      this.#lookAtPair(key, sequence, preferences.get(key) ?? [], generations, liveVersion);
+    }
+    for (const id of this.#members.entries.keys()) {
+      if (this.size <= (this.#options.maxEntries ?? 65536)) break;
+      this.#removeEntry(id);
+    }
+  }
+
+  #lookAtScores(id: string, sequence: number, page: Page, liveVersion: number, due: boolean): void {
+    const scores = page.scores.get(id) ?? [];
+    const generation = page.generations.get(id);
+    const fold = generation === undefined ? null : this.#fold(generation, scores);
+    const dueAtMs = generation?.state === 'finished' ? fold?.pendingUntilMs : null;
+    if (typeof dueAtMs === 'number') this.#pending.set(id, dueAtMs);
+    else this.#pending.delete(id);
+    const reward = fold?.reward ?? null;
+    if (generation === undefined || reward === null || !this.#mayTrain(generation, liveVersion)) {
+      this.#members.remove(id);
+      return;
+    }
+    const newest = Math.max(sequence, ...scores.map((score) => score.sequence));
+    const news = this.#members.put({
+      id,
+      groupKey: generation.groupKey,
+      kind: 'scores',
+      reward,
+      sequence: newest,
+      ...completionOf(generation),
+    });
+    if (news && (due || newest > this.#since)) this.#fresh += 1;
+  }
+
+  /** A preferred completion is worth half a reward more than the other (IPO is CoPG with that reward). */
+  #lookAtPair(
+    key: string,
+    sequence: number,
+    preferences: readonly Preference[],
+    generations: ReadonlyMap<string, Generation>,
+    liveVersion: number,
+  ): void {
+    const [first, second] = idsOf(key).map((id) => generations.get(id));
+    const strength = foldPreferences(preferences, this.#reward);
+    const usable =
+      first !== undefined &&
+      second !== undefined &&
+      strength !== null &&
+      this.#mayTrain(first, liveVersion) &&
+      this.#mayTrain(second, liveVersion) &&
+      first.tokens.join() !== second.tokens.join();
+    if (!usable) {
+      this.#removePair(key);
+      return;
+    }
+    for (const [side, generation] of [first, second].entries()) {
+      const news = this.#members.put({
+        id: entryOf(key, side),
+        groupKey: key,
+        kind: 'preference',
+        // Never -0, which is no other reward than 0.
+        reward: (side === 0 ? strength : 0 - strength) / 4,
+        sequence,
+        ...completionOf(generation),
+      });
+      if (news && sequence > this.#since) this.#fresh += 1;
+      const pairs = this.#pairsOf.get(generation.id) ?? new Set();
+      this.#pairsOf.set(generation.id, pairs.add(key));
+    }
+  }
+
+  /** A pair is whole or gone. */
+  #removeEntry(id: string): void {
+    const group = this.#members.entries.get(id)?.group;
+    if (group?.kind === 'preference') this.#removePair(group.key);
+    else this.#members.remove(id);
+  }
+
+  #removePair(key: string): void {
+    for (const side of [0, 1]) this.#members.remove(entryOf(key, side));
+    for (const id of idsOf(key)) {
+      const pairs = this.#pairsOf.get(id);
+      pairs?.delete(key);
+      if (pairs?.size === 0) this.#pairsOf.delete(id);
     }
   }
 
   #forgetMissing(reader: ReplayReader): void {
-    const held = [...this.#memberOf.keys()];
+    this.#removals += 1;
+    const scored = [...this.#members.entries].flatMap(([id, { group }]) => (group.kind === 'scores' ? [id] : []));
+    const held = [...new Set([...scored, ...this.#pairsOf.keys(), ...this.#pending.keys()])];
     const there = new Set(reader.existing(held));
-    for (const id of held) if (!there.has(id)) this.#remove(id);
+    for (const id of held) {
+      if (there.has(id)) continue;
+      this.#members.remove(id);
+      this.#pending.delete(id);
+      for (const key of this.#pairsOf.get(id) ?? []) this.#removePair(key);
+    }
+  }
+
+  #fold({ finishedAtMs, origin }: Generation, scores: readonly Score[]): Fold {
+    const context = { finishedAtMs, nowMs: this.#now(), shown: origin === 'sampled' };
+    return foldReward(scores, context, this.#reward);
   }
 
   #mayTrain(generation: Generation, liveVersion: number): boolean {
@@ -202,85 +327,37 @@ export class ExperienceBuffer {
   #isStale(version: number, liveVersion: number): boolean {
     return liveVersion - version > this.#options.maxStaleness;
   }
-
-  #put(generation: Generation, reward: number, sequence: number): void {
-    const before = this.#memberOf.get(generation.id);
-    if (before?.rewards.get(generation.id) === reward) return;
-    const group = this.#groupOf(generation);
-    const member = before ?? this.#memberWith(group, generation);
-    member.rewards.set(generation.id, reward);
-    member.reward = mean(member.rewards.values());
-    if (generation.version > member.version) {
-      member.version = generation.version;
-      member.behaviourLogprob = total(generation.logprobs);
-    }
-    // A score that changed is news: the completion may be used anew.
-    if (before !== undefined) member.uses = 0;
-    const restored = this.#restoredUses.get(generation.id);
-    if (restored !== undefined) {
-      member.uses = Math.max(member.uses, restored);
-      this.#restoredUses.delete(generation.id);
-    }
-    group.sequence = Math.max(group.sequence, sequence);
-    // Deleted first, so that it moves to the end of the order.
-    this.#memberOf.delete(generation.id);
-    this.#memberOf.set(generation.id, member);
-    if (sequence > this.#since) this.#fresh += 1;
-  }
-
-  #groupOf(generation: Generation): Group {
-    let group = this.#groups.get(generation.groupKey);
-    if (group === undefined) {
-      group = { key: generation.groupKey, promptTokens: generation.promptTokens, members: new Map(), sequence: 0 };
-      this.#groups.set(group.key, group);
-    }
-    return group;
-  }
-
-  #memberWith(group: Group, { tokens, version, logprobs }: Generation): Member {
-    const key = tokens.join();
-    let member = group.members.get(key);
-    if (member === undefined) {
-      member = {
-        group,
-        completionTokens: tokens,
-        rewards: new Map(),
-        reward: 0,
-        version,
-        behaviourLogprob: total(logprobs),
-        uses: 0,
-        referenceLogprob: undefined,
-      };
-      group.members.set(key, member);
-    }
-    return member;
-  }
-
-  #remove(id: string): void {
-    const member = this.#memberOf.get(id);
-    if (member === undefined) return;
-    this.#memberOf.delete(id);
-    member.rewards.delete(id);
-    if (member.rewards.size > 0) {
-      member.reward = mean(member.rewards.values());
-      return;
-    }
-    const { group } = member;
-    group.members.delete(member.completionTokens.join());
-    if (group.members.size === 0) this.#groups.delete(group.key);
-  }
 }
 
-function total(values: Float32Array): number {
-  return values.reduce((sum, value) => sum + value, 0);
+/** Both ids, in the order in which the store keeps them. */
+function pairKey(first: string, second: string): string {
+  return `${first}>${second}`;
 }
 
-function mean(values: Iterable<number>): number {
-  let sum = 0;
-  let count = 0;
-  for (const value of values) {
-    sum += value;
-    count += 1;
+function idsOf(key: string): string[] {
+  return key.split('>');
+}
+
+function entryOf(pair: string, side: number): string {
+  return `${pair}#${side}`;
+}
+
+/** The generations that an entry is made of. */
+export function generationsOf(entry: string): string[] {
+  return idsOf(entry.split('#')[0] ?? '');
+}
+
+function completionOf({ promptTokens, tokens, version, logprobs, origin, createdAtMs }: Generation) {
+  const behaviourLogprob = origin === 'edit' ? null : logprobs.reduce((sum, value) => sum + value, 0);
+  return { promptTokens, completionTokens: tokens, version, behaviourLogprob, createdAtMs };
+}
+
+function groupBy<Item>(items: readonly Item[], keyOf: (item: Item) => string): Map<string, Item[]> {
+  const groups = new Map<string, Item[]>();
+  for (const item of items) {
+    const group = groups.get(keyOf(item));
+    if (group === undefined) groups.set(keyOf(item), [item]);
+    else group.push(item);
   }
-  return sum / count;
+  return groups;
 }

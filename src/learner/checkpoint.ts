@@ -8,6 +8,7 @@ import { readFile } from 'node:fs/promises';
 import { HoneError } from '../errors.js';
 import { decodeSafeTensors, encodeSafeTensors, type SafeTensor, writeFileDurably } from '../versions/index.js';
 import type { AdamWState } from './adamw.js';
+import type { LessonsSegment } from './lessons.js';
 import type { Parameters } from './types.js';
 
 /** Everything but the tensors; plain JSON. */
@@ -29,8 +30,10 @@ export interface CheckpointState {
   readonly rounds: number;
   readonly optimizerStep: number;
   readonly baseline: readonly number[];
-  /** Generation id and number of uses. */
+  /** Entry of the buffer and number of uses. */
   readonly uses: readonly (readonly [string, number])[];
+  /** What the weights were learned from on top of the live version; absent in checkpoints of earlier builds. */
+  readonly lessons?: readonly LessonsSegment[];
 }
 
 export interface Checkpoint {

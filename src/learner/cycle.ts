@@ -1,7 +1,8 @@
 /** One step of learning: sample groups, complete them with the reference, CoPG, AdamW. */
 
 import type { AdamW } from './adamw.js';
-import type { ExperienceBuffer, Member } from './buffer.js';
+import type { ExperienceBuffer } from './buffer.js';
+import type { Member } from './members.js';
 import { createRandom } from './random.js';
 import { sampleGroups } from './sampler.js';
 import type { CopgResult, LearnerSettings, Parameters, TrainingEngine, TrainingRow } from './types.js';
@@ -26,12 +27,15 @@ export interface StepReport {
   /** False when loss or gradient were not finite and nothing moved. */
   readonly applied: boolean;
   readonly loss: number;
-  readonly meanReward: number;
-  /** KL to the reference of the newest version in the batch, nats per completion. */
-  readonly kl: number;
+  /** Of scored completions; null when there were only pairs. */
+  readonly meanReward: number | null;
+  /** KL to the reference of the newest version in the batch, nats per completion; null when people wrote them all. */
+  readonly kl: number | null;
   /** Mean h of the completions that were pushed down; null when there was none. */
   readonly belowMeanH: number | null;
   readonly gradientNorm: number;
+  /** What it learned from. */
+  readonly members: readonly Member[];
 }
 
 /**
@@ -72,21 +76,23 @@ export async function learnStep(options: CycleOptions, number: number): Promise<
     : { norm: Number.NaN, applied: false };
   if (applied) {
     baseline.observe(
-      members.map(({ group, reward }, i) => ({
-        groupKey: group.key,
-        promptTokens: group.promptTokens,
-        residual: reward - settings.beta * (h[i] as number),
-      })),
+      members.flatMap(({ group, reward }, i) => {
+        // The rewards of a pair say how the two differ, not how good they are.
+        if (group.kind === 'preference') return [];
+        const residual = reward - settings.beta * (h[i] as number);
+        return [{ groupKey: group.key, promptTokens: group.promptTokens, residual }];
+      }),
     );
   }
   return {
     rows: members.length,
     applied,
     loss: result.loss,
-    meanReward: average(rewards),
+    meanReward: average(members.flatMap(({ group, reward }) => (group.kind === 'scores' ? [reward] : []))),
     kl: klOfNewest(members),
     belowMeanH: pushedDown(h, result),
     gradientNorm: norm,
+    members,
   };
 }
 
@@ -102,10 +108,14 @@ async function addReference(engine: TrainingEngine, members: readonly Member[], 
  * E_pi[ln pi - ln pi_ref] over completions that pi itself wrote: those of the newest version, with the log-probabilities
  * recorded when they were sampled. Over what older versions wrote, the mean of h would be no divergence at all.
  */
-function klOfNewest(members: readonly Member[]): number {
-  const newest = Math.max(...members.map(({ version }) => version));
-  const written = members.filter(({ version }) => version === newest);
-  return average(written.map((member) => member.behaviourLogprob - (member.referenceLogprob ?? Number.NaN)));
+function klOfNewest(members: readonly Member[]): number | null {
+  const written = members.filter(({ behaviourLogprob }) => behaviourLogprob !== null);
+  const newest = Math.max(...written.map(({ version }) => version));
+  return average(
+    written.flatMap(({ version, behaviourLogprob, referenceLogprob }) =>
+      version === newest ? [(behaviourLogprob ?? Number.NaN) - (referenceLogprob ?? Number.NaN)] : [],
+    ),
+  );
 }
 
 function toRow({ group, completionTokens }: Member): TrainingRow {
@@ -114,9 +124,9 @@ function toRow({ group, completionTokens }: Member): TrainingRow {
 
 function pushedDown(h: readonly number[], { weights }: CopgResult): number | null {
   const below = h.filter((_, i) => (weights[i] ?? 0) < 0);
-  return below.length === 0 ? null : average(below);
+  return average(below);
 }
 
-function average(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
+function average(values: readonly number[]): number | null {
+  return values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
 }

@@ -1,8 +1,9 @@
 /** Trainable parameters: where they start, and their way into and out of adapters. */
 
+import { HoneError } from '../errors.js';
 import { type Adapter, type AdapterTarget, zeroAdapter } from '../versions/index.js';
 import { createRandom } from './random.js';
-import type { Parameters } from './types.js';
+import type { LearnerSettings, Parameters } from './types.js';
 
 /**
  * A ~ U(-1/sqrt(in), 1/sqrt(in)) as in PEFT (Kaiming with a = sqrt 5), B = 0: the policy is still the reference, and the
@@ -17,6 +18,46 @@ export function initialParameters(targets: readonly AdapterTarget[], rank: numbe
     for (let i = 0; i < data.length; i++) data[i] = (2 * random() - 1) * bound;
   }
   return parameters;
+}
+
+/**
+ * Parameters that compute what an adapter computes, at another rank and scale: the scale is multiplied into B, and what the
+ * adapter lacks - further ranks, layers that it leaves alone - begins as in {@link initialParameters}.
+ * @throws HoneError `ADAPTER_MISMATCH` where the adapter's rank is larger
+ */
+export function parametersFrom(
+  adapter: Adapter,
+  targets: readonly AdapterTarget[],
+  { rank, scale, seed }: Pick<LearnerSettings, 'rank' | 'scale' | 'seed'>,
+): Parameters {
+  if (adapter.rank > rank) {
+    throw new HoneError(
+      'ADAPTER_MISMATCH',
+      `the live adapter has rank ${adapter.rank}, the learner is set to ${rank}; set the learner to the adapter's, or ` +
+        'roll back to a version without one',
+    );
+  }
+  const parameters = initialParameters(targets, rank, seed);
+  const factor = adapter.scale / scale;
+  const theirs = (name: string): Float32Array => adapter.tensors.get(name)?.data ?? new Float32Array();
+  const mine = (name: string): Float32Array => parameters.get(name)?.data ?? new Float32Array();
+  for (const { module, inFeatures, outFeatures } of targets) {
+    const [a, b] = [theirs(`${module}.lora_A`), theirs(`${module}.lora_B`)];
+    const [newA, newB] = [mine(`${module}.lora_A`), mine(`${module}.lora_B`)];
+    for (let k = 0; k < adapter.rank; k++) {
+      const row = b.subarray(k * outFeatures, (k + 1) * outFeatures);
+      const column = Float32Array.from({ length: inFeatures }, (_, i) => a[i * adapter.rank + k] as number);
+      // Where both are zero nothing would ever move.
+      if (row.every(isZero) && column.every(isZero)) continue;
+      for (let i = 0; i < inFeatures; i++) newA[i * rank + k] = column[i] as number;
+      for (let j = 0; j < outFeatures; j++) newB[k * outFeatures + j] = factor * (row[j] as number);
+    }
+  }
+  return parameters;
+}
+
+function isZero(value: number): boolean {
+  return value === 0;
 }
 
 /** Copies of an adapter's matrices, to be trained. */

@@ -1,12 +1,22 @@
 /** What the learner is doing, as status shows it. */
 
-import type { LearnerProgress } from './types.js';
+import type { BufferFigures, LearnerProgress } from './types.js';
 
 export interface LearnerReport extends Omit<LearnerProgress, 'state'> {
   readonly state: LearnerProgress['state'] | 'paused';
   /** Times the process died and was started again. */
   readonly restarts: number;
 }
+
+const emptyBuffer: BufferFigures = {
+  completions: 0,
+  groups: 0,
+  pairs: 0,
+  pending: 0,
+  oldestAtMs: null,
+  usesPerCompletion: null,
+  staleness: [],
+};
 
 /** The figures of a learner that has done nothing yet. */
 export const nothingLearned: Omit<LearnerProgress, 'state'> = {
@@ -21,4 +31,6 @@ export const nothingLearned: Omit<LearnerProgress, 'state'> = {
   belowMeanH: null,
   gradientNorm: null,
   stepMs: null,
+  buffer: emptyBuffer,
+  roundStaleness: [],
 };

@@ -1,15 +1,20 @@
 /** The numbers of the last step and round: what status, events and candidates report. */
 
 import type { StepReport } from './cycle.js';
+import { countByStaleness } from './staleness.js';
 import type { LearnerProgress } from './types.js';
 
-type Figures = Pick<LearnerProgress, 'loss' | 'meanReward' | 'kl' | 'belowMeanH' | 'gradientNorm' | 'stepMs'>;
+type Figures = Pick<
+  LearnerProgress,
+  'loss' | 'meanReward' | 'kl' | 'belowMeanH' | 'gradientNorm' | 'stepMs' | 'roundStaleness'
+>;
 
 export class RoundMeter {
   #reports: StepReport[] = [];
   #finished: readonly StepReport[] = [];
   #last: StepReport | null = null;
   #stepMs: number | null = null;
+  #roundStaleness: readonly number[] = [];
 
   /** Counts a step into the round. */
   add(report: StepReport, stepMs: number): void {
@@ -24,8 +29,10 @@ export class RoundMeter {
   }
 
   /** Ends the round; its means are reported until the next one has a step. */
-  finishRound(): void {
+  finishRound(liveVersion: number): void {
     this.#finished = this.#reports;
+    const versions = this.#reports.flatMap(({ members }) => members.map(({ version }) => version));
+    this.#roundStaleness = countByStaleness(versions, liveVersion);
     this.#reports = [];
   }
 
@@ -47,6 +54,7 @@ export class RoundMeter {
       belowMeanH: mean(round, (report) => report.belowMeanH),
       gradientNorm: finite(this.#last?.gradientNorm),
       stepMs: this.#stepMs,
+      roundStaleness: this.#roundStaleness,
     };
   }
 }

@@ -13,27 +13,42 @@ import { HoneError } from '../errors.js';
 import type { ReplayReader } from '../replay/types.js';
 import { finiteMetrics, writeAdapter } from '../versions/index.js';
 import type { AdapterTarget } from '../versions/types.js';
-import { ExperienceBuffer } from './buffer.js';
+import { ExperienceBuffer, generationsOf } from './buffer.js';
 import { type Checkpoint, readCheckpoint, writeCheckpoint } from './checkpoint.js';
 import { learnStep } from './cycle.js';
 import { RoundMeter } from './round-meter.js';
+import { bufferFigures } from './staleness.js';
 import { Trainee } from './trainee.js';
-import type { LearnerCommand, LearnerEvent, LearnerStart, LearnerState, TrainingEngine } from './types.js';
+import type {
+  BufferFigures,
+  LearnerCommand,
+  LearnerEvent,
+  LearnerStart,
+  LearnerState,
+  TrainingEngine,
+} from './types.js';
 
 export interface RunnerOptions {
   readonly start: LearnerStart;
   readonly engine: TrainingEngine & { readonly targets: readonly AdapterTarget[] };
   readonly reader: ReplayReader;
   readonly send: (event: LearnerEvent) => void;
+  /** Milliseconds since 1970, for the windows of metrics. Default `Date.now`. */
+  readonly now?: () => number;
   /** Milliseconds between checkpoints within a round. Default 5000. */
   readonly checkpointEveryMs?: number;
 }
 
-type LiveCommand = Extract<LearnerCommand, { readonly type: 'live' }>;
+/** What changes the weights in training. */
+type HeadCommand = Extract<LearnerCommand, { readonly type: 'live' | 'rejected' }>;
 
 /** Pages of the store read at once before the learner listens again. */
 const pagesPerTurn = 8;
 const progressEveryMs = 250;
+/** Counting a large buffer costs milliseconds. */
+const figuresEveryMs = 1000;
+/** Longest wait that a timer can be set to. */
+const longestTimerMs = 2 ** 31 - 1;
 
 export class LearnerRunner {
   readonly #options: RunnerOptions;
@@ -42,8 +57,10 @@ export class LearnerRunner {
   readonly #trainee: Trainee;
   readonly #meter = new RoundMeter();
   #buffer: ExperienceBuffer;
-  #heads: LiveCommand[] = [];
+  #heads: HeadCommand[] = [];
   #liveVersion: number;
+  /** Of the live version. */
+  #adapterPath: string | null;
   #owedRows = 0;
   #steps = 0;
   #droppedSteps = 0;
@@ -52,6 +69,10 @@ export class LearnerRunner {
   #savedAtMs = 0;
   #reportedAtMs = 0;
   #stopping = false;
+  #relearning = false;
+  #removals = 0;
+  #figures: BufferFigures | undefined;
+  #figuresAtMs = 0;
   #attention: () => void = () => undefined;
 
   constructor(options: RunnerOptions) {
@@ -61,13 +82,16 @@ export class LearnerRunner {
     this.#candidates = join(start.directory, 'candidates');
     this.#trainee = new Trainee(engine.targets, start.settings);
     this.#liveVersion = start.liveVersion;
+    this.#adapterPath = start.adapterPath;
     this.#buffer = this.#newBuffer();
+    this.#relearning = start.relearn ?? false;
   }
 
   /** Takes a command; it takes effect after the step in flight. */
   handle(command: LearnerCommand): void {
-    if (command.type === 'live') this.#heads.push(command);
+    if (command.type === 'live' || command.type === 'rejected') this.#heads.push(command);
     if (command.type === 'stop') this.#stopping = true;
+    if (command.type === 'relearn') this.#relearning = true;
     this.#attention();
   }
 
@@ -82,7 +106,9 @@ export class LearnerRunner {
     while (!this.#stopping) {
       await this.#followHead();
       const more = this.#buffer.sync(this.#options.reader, this.#liveVersion, pagesPerTurn);
+      await this.#forgetRemoved();
       if (!more) {
+        if (this.#relearning) await this.#relearn();
         if (this.#owedRows === 0 && this.#buffer.fresh >= this.#options.start.settings.scoresPerRound) {
           this.#owedRows = this.#buffer.beginRound() * this.#options.start.settings.replayRatio;
         }
@@ -106,7 +132,7 @@ export class LearnerRunner {
       checkpoint = (await readCheckpoint(this.#checkpointPath)) ?? undefined;
     } catch (thrown) {
       const { code, message } = HoneError.from(thrown);
-      await rename(this.#checkpointPath, `${this.#checkpointPath}.damaged`);
+      await rename(this.#checkpointPath, damagedName(this.#checkpointPath));
       send({ type: 'failed', code, message: `${message}; it was put aside, training goes on from the live version` });
     }
     if (checkpoint?.state.packageDigest !== start.packageDigest) checkpoint = undefined;
@@ -130,14 +156,23 @@ export class LearnerRunner {
 
   async #followHead(): Promise<void> {
     for (let head = this.#heads.shift(); head !== undefined; head = this.#heads.shift()) {
-      this.#liveVersion = head.version;
-      this.#buffer.forgetStale(head.version);
-      if (await this.#trainee.follow(head.version, head.adapterPath, head.rolledBack)) continue;
+      if (await this.#continues(head)) continue;
       this.#owedRows = 0;
       this.#meter.reset();
       await this.#save();
       this.#report('idle');
     }
+  }
+
+  /** Whether the weights in training are still the ones from before. */
+  async #continues(command: HeadCommand): Promise<boolean> {
+    if (command.type === 'rejected') {
+      return !(await this.#trainee.rejected(command.adapterDigest, this.#adapterPath));
+    }
+    this.#liveVersion = command.version;
+    this.#adapterPath = command.adapterPath;
+    this.#buffer.forgetStale(command.version);
+    return this.#trainee.follow(command.version, command.adapterPath, command.rolledBack);
   }
 
   async #learn(): Promise<void> {
@@ -149,6 +184,8 @@ export class LearnerRunner {
     const options = { engine, optimizer, buffer, baseline, parameters, reference, settings: start.settings };
     const report = await learnStep(options, this.#steps);
     if (report === null) return this.#finishRound();
+    if (report.applied)
+      this.#trainee.lessons.use(report.members.flatMap(({ rewards }) => [...rewards.keys()].flatMap(generationsOf)));
     this.#steps += 1;
     if (!report.applied) this.#droppedSteps += 1;
     this.#owedRows = Math.max(0, this.#owedRows - report.rows);
@@ -162,7 +199,7 @@ export class LearnerRunner {
     this.#owedRows = 0;
     this.#rounds += 1;
     const moved = this.#meter.appliedSteps > 0;
-    this.#meter.finishRound();
+    this.#meter.finishRound(this.#liveVersion);
     // The candidate's files and the checkpoint are on disk before anybody hears of it.
     const candidate = moved ? await this.#writeCandidate() : null;
     await this.#save();
@@ -193,8 +230,9 @@ export class LearnerRunner {
       createdAtMs: Date.now(),
       metrics,
     });
+    const lessons = this.#trainee.lessons.all();
     this.#trainee.offered(adapterDigest);
-    return { type: 'candidate', directory, adapterDigest, parent, metrics };
+    return { type: 'candidate', directory, adapterDigest, parent, metrics, lessons };
   }
 
   async #save(): Promise<void> {
@@ -217,13 +255,16 @@ export class LearnerRunner {
   }
 
   #newBuffer(checkpoint?: Checkpoint): ExperienceBuffer {
-    const { packageDigest, settings } = this.#options.start;
+    const { start, now } = this.#options;
+    const { packageDigest, settings, reward } = start;
     return new ExperienceBuffer({
       packageDigest,
       holdoutShare: settings.holdoutShare,
       maxStaleness: settings.maxStaleness,
       uses: new Map(checkpoint?.state.uses),
       since: checkpoint?.state.sequence ?? 0,
+      ...(reward === undefined ? {} : { reward }),
+      ...(now === undefined ? {} : { now }),
     });
   }
 
@@ -240,15 +281,53 @@ export class LearnerRunner {
         scoresSeen: this.#buffer.scoresSeen,
         lastSequence: this.#buffer.sequence,
         ...this.#meter.figures(),
+        buffer: this.#bufferFigures(),
       },
     });
   }
 
-  /** Resolves with the next command. */
+  /** What was removed from the store stands in no file of the learner's either. */
+  async #forgetRemoved(): Promise<void> {
+    if (this.#buffer.removals === this.#removals) return;
+    this.#removals = this.#buffer.removals;
+    const { lessons } = this.#trainee;
+    lessons.retain(new Set(this.#options.reader.existing(lessons.all())));
+    await rm(damagedName(this.#checkpointPath), { force: true });
+    await this.#save();
+  }
+
+  async #relearn(): Promise<void> {
+    this.#relearning = false;
+    this.#buffer.relearn();
+    await this.#save();
+  }
+
+  #bufferFigures(): BufferFigures {
+    const now = performance.now();
+    if (this.#figures === undefined || now - this.#figuresAtMs >= figuresEveryMs || this.#state !== 'training') {
+      this.#figures = bufferFigures(this.#buffer, this.#liveVersion);
+      this.#figuresAtMs = now;
+    }
+    return this.#figures;
+  }
+
+  /** Resolves with the next command, or when a reward becomes due. */
   #somethingToDo(): Promise<void> {
-    if (this.#stopping || this.#heads.length > 0) return Promise.resolve();
+    if (this.#stopping || this.#heads.length > 0 || this.#relearning) return Promise.resolve();
+    const dueAtMs = this.#buffer.nextDueAtMs;
     return new Promise((resolve) => {
-      this.#attention = resolve;
+      let timer: NodeJS.Timeout | undefined;
+      this.#attention = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      if (dueAtMs === null) return;
+      const waitMs = dueAtMs - (this.#options.now ?? Date.now)();
+      timer = setTimeout(this.#attention, Math.min(longestTimerMs, Math.max(1, waitMs)));
     });
   }
+}
+
+function damagedName(path: string): string {
+  return `${path}.damaged`;
 }

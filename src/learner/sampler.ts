@@ -1,11 +1,12 @@
 /**
- * Which completions a step learns from: whole groups, a share of them from the newest round, the rest older.
+ * Which completions a step learns from: whole groups (and pairs), a share of them from the newest round, the rest older.
  *
  * Within a pool the least used groups come first, in random order among equals, so that everything is seen once before
  * anything is seen twice. No completion is used more often than the replay ratio.
  */
 
-import type { ExperienceBuffer, Group, Member } from './buffer.js';
+import type { ExperienceBuffer } from './buffer.js';
+import type { Group, Member } from './members.js';
 import { type Random, shuffled } from './random.js';
 import type { LearnerSettings } from './types.js';
 
@@ -37,6 +38,8 @@ export function sampleGroups(buffer: ExperienceBuffer, settings: SamplerSettings
 /** The members that may still be used, the least used ones where there are too many. */
 function usable(group: Group, { groupSize, replayRatio }: SamplerSettings, random: Random): Member[] {
   const members = [...group.members.values()].filter((member) => member.uses < replayRatio);
+  // Half a comparison says nothing.
+  if (group.kind === 'preference' && members.length < 2) return [];
   if (members.length <= groupSize) return members;
   return shuffled(members, random)
     .sort((a, b) => a.uses - b.uses)

@@ -22,7 +22,7 @@ const schema = z.strictObject({
   newestShare: share.default(0.5),
   maxStaleness: z.int().min(0).default(15),
   scoresPerRound: count.default(64),
-  holdoutShare: z.number().min(0).lt(1).default(0),
+  holdoutShare: z.number().min(0).lt(1).default(0.05),
   threads: count.default(1),
   seed: z.int().min(0).max(0xffffffff).default(1),
 });

@@ -40,6 +40,8 @@ export class LearnerSupervisor {
   #restarts = 0;
   #changed: 'told' | 'telling' | 'again' = 'told';
   #failuresInARow = 0;
+  /** Whether the next process shall learn everything anew. */
+  #relearn = false;
 
   /** Use {@link startLearner}. */
   constructor(options: LearnerOptions) {
@@ -66,6 +68,20 @@ export class LearnerSupervisor {
   live(version: number, adapterPath: string | null, rolledBack: boolean): void {
     this.#head = { liveVersion: version, adapterPath, rolledBack };
     this.#send({ type: 'live', version, adapterPath, rolledBack });
+  }
+
+  /**
+   * A version that was offered will never serve: what was trained on from it is given up for the live weights. A process
+   * that is down just then goes on from them; its next candidate is judged like any other.
+   */
+  rejected(adapterDigest: string): void {
+    this.#send({ type: 'rejected', adapterDigest });
+  }
+
+  /** Learn from everything that the store still holds as if for the first time; also where the process is down now. */
+  relearn(): void {
+    this.#relearn = !this.#child?.connected;
+    this.#send({ type: 'relearn' });
   }
 
   /** The store has changed: look again. While one such message is on its way, further ones become a single next one. */
@@ -110,7 +126,15 @@ export class LearnerSupervisor {
 
   /** Starts the process; part of {@link startLearner}. */
   spawn(): void {
-    const { maxHeapMb = 1024, packageDirectory, packageDigest, replayPath, directory, settings } = this.#options;
+    const {
+      maxHeapMb = 1024,
+      packageDirectory,
+      packageDigest,
+      replayPath,
+      directory,
+      settings,
+      reward,
+    } = this.#options;
     // Not detached: a session of its own would have a scheduling group of its own, where nice no longer protects us.
     const child = fork(new URL('./process.js', import.meta.url), {
       execArgv: [`--max-old-space-size=${maxHeapMb}`],
@@ -134,7 +158,18 @@ export class LearnerSupervisor {
       child.once('error', (error) => ended(error.message));
       child.once('close', (code, signal) => ended(signal === null ? `exit code ${code}` : `signal ${signal}`));
     });
-    this.#send({ type: 'start', packageDirectory, packageDigest, replayPath, directory, settings, ...this.#head });
+    this.#send({
+      type: 'start',
+      packageDirectory,
+      packageDigest,
+      replayPath,
+      directory,
+      settings,
+      ...(reward === undefined ? {} : { reward }),
+      relearn: this.#relearn,
+      ...this.#head,
+    });
+    this.#relearn = false;
   }
 
   /** @param sent called when the message has left, or is lost with a process that is dying or gone */

@@ -3,7 +3,6 @@
  * the candidates made of them that have not become the head yet.
  */
 
-import { HoneError } from '../errors.js';
 import {
   type Adapter,
   type AdapterTarget,
@@ -14,7 +13,8 @@ import {
 } from '../versions/index.js';
 import { AdamW, warmUp } from './adamw.js';
 import type { Checkpoint } from './checkpoint.js';
-import { initialParameters, toAdapter, toParameters } from './initialization.js';
+import { initialParameters, parametersFrom, toAdapter, toParameters } from './initialization.js';
+import { Lessons } from './lessons.js';
 import type { LearnerSettings, Parameters } from './types.js';
 import { RunningMeanBaseline, type ValueBaseline } from './value-baseline.js';
 
@@ -24,6 +24,8 @@ export class Trainee {
   readonly #zero: Adapter;
   /** The zero adapter: what KL is measured against. */
   readonly reference: Parameters;
+  /** What the weights were learned from. */
+  readonly lessons = new Lessons();
   #parameters: Parameters;
   #optimizer: AdamW;
   #baseline: ValueBaseline = new RunningMeanBaseline();
@@ -61,6 +63,7 @@ export class Trainee {
   /** Remembers that an adapter with this digest was offered as a version. */
   offered(digest: string): void {
     this.#candidates = [...this.#candidates.slice(-15), digest];
+    this.lessons.offered(digest);
   }
 
   /**
@@ -87,12 +90,28 @@ export class Trainee {
     const offer = this.#candidates.indexOf(digest);
     const unmoved = version === this.#liveVersion && digest === this.#liveDigest;
     const continues = unmoved || (!rolledBack && offer >= 0);
-    if (!continues) this.#reset(adapterPath === null ? null : adapter);
-    // What was offered before the new head is no longer on its way.
-    else this.#candidates = this.#candidates.slice(offer + 1);
+    if (!continues) {
+      this.#reset(adapterPath === null ? null : adapter);
+    } else {
+      // What was offered before the new head is no longer on its way.
+      this.#candidates = this.#candidates.slice(offer + 1);
+      this.lessons.followed(digest);
+    }
     this.#liveVersion = version;
     this.#liveDigest = digest;
     return continues;
+  }
+
+  /**
+   * Gives the weights up for the head's where they come from an offered version that was rejected.
+   * @param adapterPath directory of the head's adapter; null is the zero adapter
+   * @returns whether they were given up
+   * @throws HoneError `ADAPTER_INVALID`, `ADAPTER_MISMATCH`
+   */
+  async rejected(digest: string, adapterPath: string | null): Promise<boolean> {
+    if (!this.#candidates.includes(digest)) return false;
+    this.#reset(adapterPath === null ? null : (await readAdapter(adapterPath)).adapter);
+    return true;
   }
 
   /** What a checkpoint must hold of this. */
@@ -109,28 +128,23 @@ export class Trainee {
         candidateDigests: this.#candidates,
         optimizerStep: step,
         baseline: this.#baseline.state(),
+        lessons: this.lessons.state(),
       },
     };
   }
 
   #reset(adapter: Adapter | null): void {
-    const { rank, scale, seed } = this.#settings;
+    const { rank, seed } = this.#settings;
     if (adapter === null) {
       this.#parameters = initialParameters(this.#targets, rank, seed);
     } else {
       checkSameLayers(adapter, this.#zero);
-      if (adapter.rank !== rank || adapter.scale !== scale) {
-        throw new HoneError(
-          'ADAPTER_MISMATCH',
-          `the live adapter has rank ${adapter.rank} and scale ${adapter.scale}, the learner is set to ${rank} and ` +
-            `${scale}; set the learner to the adapter's, or roll back to a version without one`,
-        );
-      }
-      this.#parameters = toParameters(adapter);
+      this.#parameters = parametersFrom(adapter, this.#targets, this.#settings);
     }
     this.#optimizer = this.#newOptimizer();
     this.#baseline = new RunningMeanBaseline();
     this.#candidates = [];
+    this.lessons.reset();
   }
 
   #fits({ state, parameters }: Checkpoint): boolean {
@@ -149,6 +163,7 @@ export class Trainee {
     this.#liveVersion = state.liveVersion;
     this.#liveDigest = state.liveDigest;
     this.#candidates = [...state.candidateDigests];
+    this.lessons.restore(state.lessons ?? []);
   }
 
   #newOptimizer(): AdamW {

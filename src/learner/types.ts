@@ -1,5 +1,6 @@
 /** What the parts of the learner say to each other, and what the learner process says to the agent. */
 
+import type { RewardSettings } from '../reward/index.js';
 import type { Adapter } from '../versions/types.js';
 
 /** A completion to learn from: prompt and completion tokens (an end-of-sequence token included where it was sampled). */
@@ -83,11 +84,15 @@ export interface LearnerStart {
   /** Checkpoint and candidates live here. */
   readonly directory: string;
   readonly settings: LearnerSettings;
+  /** How scores become rewards. Default: all metrics and raters alike, scores from 0 to 1. */
+  readonly reward?: RewardSettings;
   readonly liveVersion: number;
   /** Where the live version's adapter lies; null is the zero adapter. */
   readonly adapterPath: string | null;
   /** Whether the live version is a rollback: weights from before it are given up. Default false. */
   readonly rolledBack?: boolean;
+  /** Whether everything that the store holds shall be learned from as if for the first time. Default false. */
+  readonly relearn?: boolean;
 }
 
 export type LearnerCommand =
@@ -99,12 +104,32 @@ export type LearnerCommand =
       readonly adapterPath: string | null;
       readonly rolledBack: boolean;
     }
+  /** A version that was offered will never serve: where these weights come from it, go back to the live ones. */
+  | { readonly type: 'rejected'; readonly adapterDigest: string }
+  /** Learn from everything that the store still holds as if for the first time. */
+  | { readonly type: 'relearn' }
   /** The store has changed: look again. */
   | { readonly type: 'changed' }
   /** Finish the step in flight, write the checkpoint, exit. */
   | { readonly type: 'stop' };
 
 export type LearnerState = 'off' | 'starting' | 'idle' | 'training' | 'crashed' | 'stopping';
+
+/** What the learner holds of the store, and how old it is. */
+export interface BufferFigures {
+  /** Completions that may train, in groups by prompt and in pairs. */
+  readonly completions: number;
+  readonly groups: number;
+  readonly pairs: number;
+  /** Generations whose reward waits for a window to close. */
+  readonly pending: number;
+  /** When the oldest of them was admitted, milliseconds since 1970. */
+  readonly oldestAtMs: number | null;
+  /** Mean times that each was used: the replay ratio in effect. */
+  readonly usesPerCompletion: number | null;
+  /** Completions by staleness: the live version's number minus that of the version that wrote them, from 0. */
+  readonly staleness: readonly number[];
+}
 
 /** Numbers of the last step and round, for status and events. */
 export interface LearnerProgress {
@@ -126,6 +151,9 @@ export interface LearnerProgress {
   readonly belowMeanH: number | null;
   readonly gradientNorm: number | null;
   readonly stepMs: number | null;
+  readonly buffer: BufferFigures;
+  /** Completions used in the last finished round, by staleness from 0. */
+  readonly roundStaleness: readonly number[];
 }
 
 export type LearnerEvent =
@@ -138,6 +166,8 @@ export type LearnerEvent =
       readonly adapterDigest: string;
       readonly parent: number;
       readonly metrics: Readonly<Record<string, number>>;
+      /** Generations that it was learned from, on top of the version that serves. */
+      readonly lessons: readonly string[];
     }
   | { readonly type: 'failed'; readonly code: string; readonly message: string };
 

@@ -105,6 +105,7 @@ function templateVariables(config: TokenizerConfig): TemplateVariables {
 
 class ByteLevelTokenizer implements PackageTokenizer {
   readonly vocabularySize: number;
+  readonly eosTokenId: number | null;
   readonly #plain: Tokenizer;
   readonly #special: SpecialTokens;
   readonly #template: ChatTemplate | null;
@@ -118,11 +119,16 @@ class ByteLevelTokenizer implements PackageTokenizer {
     this.#template = template;
     this.#bytes = tokenBytes(json);
     this.vocabularySize = this.#bytes.length;
+    this.eosTokenId = json.added_tokens.find(({ content }) => content === config.eos_token)?.id ?? null;
     this.#textPrefix = leadingTokens(json, config);
   }
 
   encodeText(text: string): number[] {
     return [...this.#textPrefix, ...this.#encodePlain(text)];
+  }
+
+  encodeCompletion(text: string): number[] {
+    return this.#encodePlain(text);
   }
 
   encodeChat(messages: readonly ChatMessage[]): number[] {

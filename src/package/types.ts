@@ -22,11 +22,15 @@ export interface ChatMessage {
 
 export interface PackageTokenizer {
   readonly vocabularySize: number;
+  /** The end-of-sequence token by the tokenizer's own word; the configuration may name more. `null`: it names none. */
+  readonly eosTokenId: number | null;
   /**
    * Tokens of plain text: special tokens that are written in it stay text. A beginning-of-sequence token comes first
    * where the model's tokenizer puts one.
    */
   encodeText(text: string): number[];
+  /** Tokens of a text that follows a prompt: as {@link encodeText}, without anything before it. */
+  encodeCompletion(text: string): number[];
   /**
    * Tokens of a chat, generation prompt appended; message contents are encoded as plain text.
    * @throws HoneError `INVALID_REQUEST` for unknown roles, a chat that the template refuses, or a package without template

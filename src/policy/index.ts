@@ -13,6 +13,7 @@ export type {
   CompletionRequest,
   CompletionStarted,
   FinishReason,
+  HoldReport,
   Policy,
   PolicyObserver,
   PolicyStats,

@@ -43,7 +43,13 @@ class InferenceWorker {
         this.#scheduler.resume(message.request);
         break;
       case 'swap':
-        this.#swapper.request(message.call, message.version);
+        this.#swapper.request(message.call, 'live', message.version);
+        break;
+      case 'hold':
+        this.#swapper.request(message.call, 'held', message.version);
+        break;
+      case 'release':
+        this.#versions.unpin(message.version);
         break;
       case 'stats':
         this.#send({
@@ -54,6 +60,7 @@ class InferenceWorker {
         return;
       case 'close':
         this.#closing = true;
+        this.#scheduler.cancelBackground(() => true);
         break;
     }
     this.#wake?.();
@@ -79,13 +86,24 @@ async function openWorker(
   settings: WorkerSettings,
   send: (message: FromWorker) => void,
 ): Promise<[InferenceWorker, Decoder]> {
-  const { versions: initial, ...limits } = settings;
+  const { versions: initial, held, ...limits } = settings;
   const decoder = await createDecoder(limits);
   const versions = new HeldVersions(decoder, settings.maxLiveVersions);
-  for (const version of initial) versions.setLive(versions.hold(version));
+  for (const version of initial) {
+    const taken = versions.hold(version);
+    versions.setLive(taken);
+    if (held.includes(taken.number)) versions.pin(taken);
+  }
   const tokenizer = await loadTokenizer(settings.packageDirectory);
   const scheduler = new Scheduler({ ...limits, decoder, versions, tokenizer });
-  const swapper = new Swapper({ decoder, versions, vocabularySize: settings.vocabularySize, send });
+  const swapper = new Swapper({
+    decoder,
+    versions,
+    vocabularySize: settings.vocabularySize,
+    send,
+    // What nobody waits for does not hold a version up.
+    onBlocked: () => scheduler.cancelBackground(({ version }) => version !== null && versions.isPassing(version)),
+  });
   return [new InferenceWorker(send, { scheduler, versions, swapper }), decoder];
 }
 

@@ -31,8 +31,10 @@ export interface WorkerSettings {
   readonly maxLiveVersions: number;
   /** Whether the decoder takes adapters; without, it serves the zero adapter only. */
   readonly adapters: boolean;
-  /** Held from the start; the last one is live. */
+  /** Servable from the start; the last one is live. */
   readonly versions: readonly PolicyVersion[];
+  /** Numbers of those that stay until they are released. */
+  readonly held: readonly number[];
 }
 
 export type ToWorker =
@@ -48,6 +50,9 @@ export type ToWorker =
   | { readonly type: 'park'; readonly request: number }
   | { readonly type: 'resume'; readonly request: number }
   | { readonly type: 'swap'; readonly call: number; readonly version: PolicyVersion }
+  /** Keep a version servable until it is released. */
+  | { readonly type: 'hold'; readonly call: number; readonly version: PolicyVersion }
+  | { readonly type: 'release'; readonly version: number }
   | { readonly type: 'stats'; readonly call: number }
   /** Finish what runs, then end. */
   | { readonly type: 'close' };
@@ -95,6 +100,7 @@ export interface StepMessage {
 export interface WorkerStats {
   readonly runningSequences: number;
   readonly parkedRequests: number;
+  readonly backgroundRequests: number;
   readonly kvBytesUsed: number;
   readonly kvBytesBudget: number;
   readonly prefixCache: PrefixCacheStats;
@@ -104,7 +110,8 @@ export interface WorkerStats {
 export type FromWorker =
   | { readonly type: 'ready' }
   | StepMessage
-  | { readonly type: 'swapped'; readonly call: number; readonly report: SwapReport }
+  /** The answer to a swap or a hold. */
+  | { readonly type: 'taken'; readonly call: number; readonly report: SwapReport }
   | { readonly type: 'stats'; readonly call: number; readonly stats: WorkerStats }
   | { readonly type: 'failed'; readonly call: number; readonly error: SerializedError }
   /** The worker cannot go on; it ends after this. */

@@ -1,14 +1,16 @@
-/** Takes new versions in between two steps: waits for room, verifies, makes live, proves by the probe. */
+/** Takes new versions in between two steps: waits for room, verifies, makes live or pins, proves by the probe. */
 
 import { HoneError } from '../errors.js';
 import type { Decoder } from './graph/decoder.js';
-import type { HeldVersions } from './held-versions.js';
+import type { HeldVersion, HeldVersions } from './held-versions.js';
 import type { FromWorker } from './messages.js';
 import { probePrompt, probeServed } from './probe.js';
 import type { PolicyVersion, SwapReport } from './types.js';
 
-interface PendingSwap {
+interface Pending {
   readonly call: number;
+  /** Whether the version shall be live, or be kept beside the live one. */
+  readonly as: 'live' | 'held';
   readonly version: PolicyVersion;
   readonly askedAt: number;
   /** When it was first found that no version could make room. */
@@ -20,11 +22,13 @@ export interface SwapperOptions {
   readonly versions: HeldVersions;
   readonly vocabularySize: number;
   readonly send: (message: FromWorker) => void;
+  /** Told while a version waits for room. */
+  readonly onBlocked?: () => void;
 }
 
 export class Swapper {
   readonly #options: SwapperOptions;
-  readonly #pending: PendingSwap[] = [];
+  readonly #pending: Pending[] = [];
   readonly #prompt: readonly number[];
 
   constructor(options: SwapperOptions) {
@@ -36,47 +40,50 @@ export class Swapper {
     return this.#pending.length > 0;
   }
 
-  request(call: number, version: PolicyVersion): void {
-    this.#pending.push({ call, version, askedAt: performance.now(), blockedAt: null });
+  request(call: number, as: 'live' | 'held', version: PolicyVersion): void {
+    this.#pending.push({ call, as, version, askedAt: performance.now(), blockedAt: null });
   }
 
   /**
-   * Between two turns: the next swap, if there is room for it. One at a time, so that streams wait for one at most.
+   * Between two turns: the next version, if there is room for it. One at a time, so that streams wait for one at most.
    * @returns how long it took, in milliseconds; null where there was none
    */
   async proceed(): Promise<number | null> {
     const next = this.#pending[0];
     if (next === undefined) return null;
     const startedAt = performance.now();
-    if (!this.#options.versions.makeRoomFor(next.version.number)) {
+    if (!this.#hasRoom(next)) {
       next.blockedAt ??= startedAt;
+      this.#options.onBlocked?.();
       return null;
     }
     this.#pending.shift();
     const { call } = next;
     try {
-      this.#options.send({ type: 'swapped', call, report: await this.#swap(next) });
+      this.#options.send({ type: 'taken', call, report: await this.#take(next) });
     } catch (thrown) {
       this.#options.send({ type: 'failed', call, error: HoneError.from(thrown).toJSON() });
     }
     return performance.now() - startedAt;
   }
 
-  async #swap({ version, askedAt, blockedAt }: PendingSwap): Promise<SwapReport> {
-    const { versions, decoder } = this.#options;
+  /** What is refused needs none. */
+  #hasRoom({ as, version: { number } }: Pending): boolean {
+    const { versions } = this.#options;
+    return (as === 'held' && !versions.isPinnable(number)) || versions.makeRoomFor(number);
+  }
+
+  async #take({ as, version, askedAt, blockedAt }: Pending): Promise<SwapReport> {
+    const { versions } = this.#options;
+    if (as === 'held') versions.checkPinnable(version.number);
     const waitedMs = blockedAt === null ? 0 : performance.now() - blockedAt;
     const previous = versions.live;
     const held = versions.hold(version);
-    versions.setLive(held);
+    if (as === 'live') versions.setLive(held);
     let probe: SwapReport['probe'] | undefined;
     try {
-      probe = await probeServed({
-        decoder,
-        prompt: this.#prompt,
-        serve: (prompt) => this.#serve(prompt),
-        candidate: version.adapter,
-        previous: previous.adapter,
-      });
+      probe = await this.#probe(version, held, previous);
+      if (as === 'held' && probe.verdict !== 'failed') versions.pin(held);
     } finally {
       // Also where the probe could not even be run.
       if (probe === undefined || probe.verdict === 'failed') {
@@ -93,10 +100,20 @@ export class Swapper {
     };
   }
 
-  /** The prompt as a request would have it computed: on a lease of the live version. */
-  async #serve(prompt: readonly number[]): Promise<Float32Array> {
+  #probe(version: PolicyVersion, { number }: HeldVersion, previous: HeldVersion): Promise<SwapReport['probe']> {
+    return probeServed({
+      decoder: this.#options.decoder,
+      prompt: this.#prompt,
+      serve: (prompt) => this.#serve(prompt, number),
+      candidate: version.adapter,
+      previous: previous.adapter,
+    });
+  }
+
+  /** The prompt as a request would have it computed: on a lease. */
+  async #serve(prompt: readonly number[], number: number): Promise<Float32Array> {
     const { versions, decoder } = this.#options;
-    const lease = versions.lease();
+    const lease = versions.lease(number);
     try {
       return (await decoder.prefill(prompt, lease.feeds)).logits.data;
     } finally {

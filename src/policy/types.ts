@@ -29,6 +29,12 @@ export interface CandidateRequest {
   readonly id: string;
   /** 32-bit unsigned. Same seed, same version, same request alone = same tokens. */
   readonly seed: number;
+  /**
+   * Takes these tokens, one a step, instead of drawing any: for their log-probabilities. They are reported as if they
+   * had been drawn, with `sampledLogprobs` equal to `logprobs`. Neither `maxTokens` nor a stop text nor the end of the
+   * sequence ends the candidate early; it ends after the last token with the reason `stop`.
+   */
+  readonly forced?: readonly number[];
 }
 
 export interface CompletionRequest {
@@ -38,6 +44,12 @@ export interface CompletionRequest {
   readonly candidates: readonly CandidateRequest[];
   /** A version number that is held by the worker; the live one when absent. */
   readonly version?: number;
+  /**
+   * Work that nobody waits for. It starts only while no other request waits, holds at most half of the slots (at least
+   * one) together with its like, and gives way: where another request finds no slot or no memory, the youngest of these
+   * ends with the reason `cancelled`. Default false.
+   */
+  readonly background?: boolean;
 }
 
 export type FinishReason = 'stop' | 'length' | 'cancelled' | 'error';
@@ -65,7 +77,7 @@ export interface CandidateFinished {
   readonly type: 'finished';
   readonly candidate: number;
   readonly reason: FinishReason;
-  /** True if an end-of-sequence token was sampled (it is part of `tokens`). */
+  /** True if an end-of-sequence token was the last (it is part of `tokens`). */
   readonly endOfSequence: boolean;
 }
 
@@ -102,7 +114,10 @@ export interface SwapReport {
   readonly waitedMs: number;
 }
 
-/** A request that left the queue. */
+/** What a hold found: as a swap would have, with the live version for the previous one. */
+export type HoldReport = SwapReport;
+
+/** A request that left the queue; those in the background are not reported. */
 export interface StartReport {
   /** From its submission to the first chunk of its prompt. */
   readonly queuedMs: number;
@@ -148,9 +163,11 @@ export interface PolicyStats {
   readonly adapterDigest: string;
   /** Candidates that are being decoded. */
   readonly runningSequences: number;
-  /** Requests that have not been started, and the tokens of their prompts. */
+  /** Requests that have not been started, and the tokens of their prompts; without those in the background. */
   readonly queuedRequests: number;
   readonly queuedTokens: number;
+  /** Requests in the background that have not come to their end. */
+  readonly backgroundRequests: number;
   /** Requests whose readers are slow: nothing is computed for them. */
   readonly parkedRequests: number;
   /** Memory of keys and values that is promised to requests, and all there is. */
@@ -168,7 +185,7 @@ export interface Policy {
    * Runs a completion. The iterable ends after every candidate's `finished` event. Aborting the signal frees the slots
    * within one step and yields `finished` with `cancelled`.
    * What is not read for long is not computed either: see `READER_STALLED`.
-   * @throws HoneError `QUEUE_FULL`, `PROMPT_TOO_LONG`, `VERSION_NOT_SERVABLE`, `READER_STALLED`, `WORKER_CRASHED`,
+   * @throws HoneError `INVALID_REQUEST`, `QUEUE_FULL`, `PROMPT_TOO_LONG`, `VERSION_NOT_SERVABLE`, `READER_STALLED`, `WORKER_CRASHED`,
    * `DRAINING`
    */
   complete(request: CompletionRequest, signal?: AbortSignal): AsyncIterable<CompletionEvent>;
@@ -179,6 +196,19 @@ export interface Policy {
    * number), `WORKER_CRASHED`, `DRAINING`
    */
   swap(version: PolicyVersion): Promise<SwapReport>;
+  /**
+   * Keeps a version servable beside the live one until {@link Policy.release}, also when the worker is started anew.
+   * It waits for room as a swap does. Holds of one version add up: each needs its release. When the probe's verdict is
+   * `failed` the version is not held, and there is nothing to release.
+   * @throws HoneError `TOO_MANY_VERSIONS` when swaps would have no room left; `ADAPTER_INVALID`, `ADAPTER_MISMATCH`,
+   * `VERSION_NOT_SERVABLE` (other weights are held under the number), `WORKER_CRASHED`, `DRAINING`
+   */
+  hold(version: PolicyVersion): Promise<HoldReport>;
+  /**
+   * Gives a hold up, without waiting. With the last one the version goes as soon as no request runs on it, unless it is
+   * live or version 0. A version without a hold is left alone.
+   */
+  release(number: number): Promise<void>;
   stats(): Promise<PolicyStats>;
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;

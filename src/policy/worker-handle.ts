@@ -10,7 +10,7 @@ import {
   type WorkerSettings,
   type WorkerStats,
 } from './messages.js';
-import type { CompletionRequest, PolicyVersion, SwapReport } from './types.js';
+import type { CompletionRequest, HoldReport, PolicyVersion, SwapReport } from './types.js';
 
 interface Call {
   readonly resolve: (value: never) => void;
@@ -66,6 +66,15 @@ export class WorkerHandle {
     return this.#call((call) => ({ type: 'swap', call, version }));
   }
 
+  /** @throws HoneError as a swap, or `TOO_MANY_VERSIONS` */
+  hold(version: PolicyVersion): Promise<HoldReport> {
+    return this.#call((call) => ({ type: 'hold', call, version }));
+  }
+
+  release(version: number): void {
+    this.#post({ type: 'release', version });
+  }
+
   /** @throws HoneError `WORKER_CRASHED` */
   stats(): Promise<WorkerStats> {
     return this.#call((call) => ({ type: 'stats', call }));
@@ -99,7 +108,7 @@ export class WorkerHandle {
       case 'ready':
         this.#settle(-1, (call) => call.resolve(undefined as never));
         return;
-      case 'swapped':
+      case 'taken':
         this.#settle(message.call, (call) => call.resolve(message.report as never));
         return;
       case 'stats':

@@ -4,17 +4,33 @@
  */
 
 import { HoneError } from '../errors.js';
-import type { Package } from '../package/types.js';
+import { checkRequest } from './check-request.js';
 import { CompletionStream, readerStalled } from './completion-stream.js';
+import { Holds } from './holds.js';
 import type { StepMessage, WorkerSettings, WorkerStats } from './messages.js';
 import { checkPolicyOptions, type PolicyOptions, type PolicySettings } from './options.js';
 import { RequestQueue } from './request-queue.js';
 import { StallWatch } from './stall-watch.js';
-import type { CompletionEvent, CompletionRequest, Policy, PolicyStats, PolicyVersion, SwapReport } from './types.js';
+import type {
+  CompletionEvent,
+  CompletionRequest,
+  HoldReport,
+  Policy,
+  PolicyStats,
+  PolicyVersion,
+  SwapReport,
+} from './types.js';
 import { WorkerHandle } from './worker-handle.js';
 
 /** Pauses before the restarts that follow each other without a step between; after the last the policy gives up. */
 const restartPausesMs = [0, 100, 1000, 5000, 15_000];
+
+/** A request that has not come to its end. */
+interface Running {
+  readonly stream: CompletionStream;
+  /** Where it waits until the worker starts it. */
+  readonly queue: RequestQueue;
+}
 
 /**
  * Opens the policy; it serves when this resolves.
@@ -35,9 +51,12 @@ class WorkerPolicy implements Policy {
   /** Restarts since the last step. */
   #crashes = 0;
   #live: PolicyVersion;
-  readonly #streams = new Map<number, CompletionStream>();
+  readonly #holds = new Holds();
+  readonly #running = new Map<number, Running>();
   /** Requests that the worker has not started yet. */
   readonly #queue: RequestQueue;
+  /** The same of the background: what it keeps waiting takes no place from others. */
+  readonly #backgroundQueue: RequestQueue;
   readonly #stalls: StallWatch;
   #nextRequest = 0;
   #closed: Promise<void> | null = null;
@@ -50,6 +69,7 @@ class WorkerPolicy implements Policy {
     this.#settings = settings;
     this.#live = options.version;
     this.#queue = new RequestQueue(settings, () => performance.now());
+    this.#backgroundQueue = new RequestQueue(settings, () => performance.now());
     this.#stalls = new StallWatch(settings.maxStalledMs, (request) => this.#endStalled(request));
     this.#worker = this.#startWorker();
   }
@@ -60,10 +80,12 @@ class WorkerPolicy implements Policy {
 
   async *complete(request: CompletionRequest, signal?: AbortSignal): AsyncIterable<CompletionEvent> {
     this.#checkOpen();
-    checkRequest(request, this.#options.pkg);
+    checkRequest(request, this.#options.pkg.config);
     const id = this.#nextRequest++;
-    this.#queue.add(id, request.promptTokens.length);
+    const queue = request.background === true ? this.#backgroundQueue : this.#queue;
+    queue.add(id, request.promptTokens.length);
     const stream = this.#openStream(id, request);
+    this.#running.set(id, { stream, queue });
     const cancel = (): void => this.#worker.cancel(id);
     this.#worker.submit(id, request);
     if (signal?.aborted) cancel();
@@ -89,14 +111,13 @@ class WorkerPolicy implements Policy {
         if (!stream.ended) this.#worker.resume(id);
       },
     });
-    this.#streams.set(id, stream);
     return stream;
   }
 
   #endStalled(request: number): void {
-    const stream = this.#streams.get(request);
-    if (stream === undefined) return;
-    stream.fail(readerStalled(this.#settings.maxStalledMs));
+    const running = this.#running.get(request);
+    if (running === undefined) return;
+    running.stream.fail(readerStalled(this.#settings.maxStalledMs));
     this.#worker.cancel(request);
     this.#forget(request);
   }
@@ -109,6 +130,28 @@ class WorkerPolicy implements Policy {
     if (report.probe.verdict !== 'failed') this.#live = version;
     this.#options.observer?.onSwap?.(report);
     return report;
+  }
+
+  async hold(version: PolicyVersion): Promise<HoldReport> {
+    await this.#restarted;
+    this.#checkOpen();
+    this.#holds.add(version);
+    let report: HoldReport | undefined;
+    try {
+      report = await this.#worker.hold(version);
+    } finally {
+      if (report === undefined || report.probe.verdict === 'failed') this.#giveUp(version.number);
+      else this.#holds.confirm(version.number);
+    }
+    return report;
+  }
+
+  async release(number: number): Promise<void> {
+    this.#giveUp(number);
+  }
+
+  #giveUp(number: number): void {
+    if (this.#holds.remove(number)) this.#worker.release(number);
   }
 
   async stats(): Promise<PolicyStats> {
@@ -142,11 +185,12 @@ class WorkerPolicy implements Policy {
     this.#state = 'closing';
     await this.#worker.close();
     const error = new HoneError('DRAINING', 'the policy was closed');
-    for (const stream of this.#streams.values()) stream.fail(error);
+    for (const { stream } of this.#running.values()) stream.fail(error);
   }
 
   #startWorker(): WorkerHandle {
     const { pkg, held = [] } = this.#options;
+    const kept = this.#holds.versions;
     const workerSettings: WorkerSettings = {
       ...this.#settings,
       packageDirectory: pkg.directory,
@@ -154,7 +198,8 @@ class WorkerPolicy implements Policy {
       contextLength: pkg.config.contextLength,
       vocabularySize: pkg.config.vocabularySize,
       eosTokenIds: pkg.config.eosTokenIds,
-      versions: this.#versionsToHold(held),
+      versions: this.#versionsToServe([...kept, ...held]),
+      held: kept.map(({ number }) => number),
     };
     return new WorkerHandle(workerSettings, {
       onStep: (message) => this.#onStep(message),
@@ -163,7 +208,7 @@ class WorkerPolicy implements Policy {
   }
 
   /** The live version last; version 0, wherever it was seen, stays servable. */
-  #versionsToHold(held: readonly PolicyVersion[]): PolicyVersion[] {
+  #versionsToServe(held: readonly PolicyVersion[]): PolicyVersion[] {
     const others = [...held, this.#options.version].filter(
       ({ number }, i, all) =>
         number !== this.#live.number &&
@@ -178,15 +223,17 @@ class WorkerPolicy implements Policy {
     this.#totals.steps += message.steps;
     const { observer } = this.#options;
     for (const { request, version, adapterDigest, cachedPromptTokens, queuedMs } of message.started) {
-      const promptTokens = this.#queue.start(request);
+      const running = this.#running.get(request);
+      if (running === undefined) continue;
+      const promptTokens = running.queue.start(request);
       this.#totals.promptTokens += promptTokens;
-      observer?.onStarted?.({ queuedMs, promptTokens, cachedPromptTokens });
-      this.#streams.get(request)?.start(version, adapterDigest, cachedPromptTokens);
+      if (running.queue === this.#queue) observer?.onStarted?.({ queuedMs, promptTokens, cachedPromptTokens });
+      running.stream.start(version, adapterDigest, cachedPromptTokens);
     }
     const { request, candidate, token, text, logprob, sampledLogprob, top } = message.tokens;
     this.#totals.generatedTokens += token.length;
     for (let i = 0; i < token.length; i++) {
-      this.#streams.get(request[i] as number)?.add({
+      this.#running.get(request[i] as number)?.stream.add({
         candidate: candidate[i] as number,
         token: token[i] as number,
         text: text[i] as string,
@@ -196,25 +243,25 @@ class WorkerPolicy implements Policy {
       });
     }
     for (const { request: id, text: rest, candidate: index, reason, endOfSequence } of message.finished) {
-      const stream = this.#streams.get(id);
+      const stream = this.#running.get(id)?.stream;
       stream?.finish({ candidate: index, reason, endOfSequence }, rest);
       if (stream?.ended) this.#forget(id);
     }
     for (const { request: id, error } of message.refused) {
-      this.#streams.get(id)?.fail(HoneError.fromJSON(error));
+      this.#running.get(id)?.stream.fail(HoneError.fromJSON(error));
       this.#forget(id);
     }
     if (message.turn !== null) observer?.onTurn?.(message.turn);
   }
 
   #forget(request: number): void {
-    this.#streams.delete(request);
-    this.#queue.remove(request);
+    this.#running.get(request)?.queue.remove(request);
+    this.#running.delete(request);
     this.#stalls.stop(request);
   }
 
   #onCrash(error: HoneError): void {
-    for (const [id, stream] of this.#streams) {
+    for (const [id, { stream }] of this.#running) {
       stream.fail(error);
       this.#forget(id);
     }
@@ -264,29 +311,9 @@ class WorkerPolicy implements Policy {
 const noWorker: WorkerStats = {
   runningSequences: 0,
   parkedRequests: 0,
+  backgroundRequests: 0,
   kvBytesUsed: 0,
   kvBytesBudget: 0,
   prefixCache: { hitTokens: 0, lookedUpTokens: 0, bytes: 0, maxBytes: 0, evictedBlocks: 0 },
   heldVersions: [],
 };
-
-/** What would disturb the worker; the rest of a request was checked by whoever made it. */
-function checkRequest({ promptTokens, candidates, sampling }: CompletionRequest, { config }: Package): void {
-  const refuse = (field: string, description: string): never => {
-    throw new HoneError('INVALID_REQUEST', `${field}: ${description}`, { violations: [{ field, description }] });
-  };
-  const isToken = (token: number): boolean => Number.isInteger(token) && token >= 0 && token < config.vocabularySize;
-  if (promptTokens.length === 0) refuse('prompt', 'holds no token');
-  if (candidates.length === 0) refuse('n', 'must be at least 1');
-  if (!promptTokens.every(isToken)) refuse('prompt', `holds a token outside 0..${config.vocabularySize - 1}`);
-  if (!Object.keys(sampling.logitBias).every((token) => isToken(Number(token)))) {
-    refuse('logit_bias', `names a token outside 0..${config.vocabularySize - 1}`);
-  }
-  if (promptTokens.length >= config.contextLength) {
-    throw new HoneError(
-      'PROMPT_TOO_LONG',
-      `the prompt has ${promptTokens.length} tokens and leaves no room in a context of ${config.contextLength}`,
-      { violations: [{ field: 'prompt', description: 'is too long' }] },
-    );
-  }
-}

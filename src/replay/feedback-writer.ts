@@ -144,11 +144,14 @@ export class FeedbackWriter {
   #preference(item: PreferenceWrite, group: string): FeedbackOutcome {
     const { generationId, otherId, rater, metric, outcome, createdAtMs } = item;
     const otherGroup = this.#groupOf.get(otherId);
-    if (otherGroup === undefined) return notFound(otherId);
-    if (otherId === generationId) return refused('INVALID_REQUEST', `generation ${otherId} is compared with itself`);
-    if (otherGroup !== group) {
-      return refused('INVALID_REQUEST', `generations ${generationId} and ${otherId} complete different prompts`);
-    }
+    if (otherGroup === undefined) return { ...notFound(otherId), other: true };
+    const wrong =
+      otherId === generationId
+        ? `generation ${otherId} is compared with itself`
+        : otherGroup !== group
+          ? `generations ${generationId} and ${otherId} complete different prompts`
+          : undefined;
+    if (wrong !== undefined) return { ...refused('INVALID_REQUEST', wrong), other: true };
     const swapped = otherId < generationId;
     const first = swapped ? otherId : generationId;
     const second = swapped ? generationId : otherId;

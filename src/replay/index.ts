@@ -1,4 +1,5 @@
 export type { ErasureReport } from './erasure.js';
+export { groupKey } from './group-key.js';
 export { isHeldOut } from './holdout.js';
 export { openReplayReader } from './reader.js';
 export type { EvictionReport, RetentionSettings } from './retention.js';

@@ -10,6 +10,12 @@ const meanings: readonly (readonly [prefix: string, code: HoneError['code'], rem
     'Free space on the disk, or raise the limit of the store; what was acknowledged is safe.',
   ],
   ['SQLITE_IOERR_SHMSIZE', 'STORE_FULL', 'Free space on the disk; what was acknowledged is safe.'],
+  // What SQLite says of a quota or of a limit on the size of files.
+  [
+    'SQLITE_IOERR_WRITE',
+    'STORE_FULL',
+    'See whether a quota, a limit on the size of files, or a failing disk is in the way; what was acknowledged is safe.',
+  ],
   ['SQLITE_CORRUPT', 'STORE_CORRUPT', remedyForCorruption()],
   ['SQLITE_NOTADB', 'STORE_CORRUPT', remedyForCorruption()],
   ['SQLITE_BUSY', 'STORE_LOCKED', 'Stop the other program that holds it.'],
@@ -43,7 +49,7 @@ export function fromSqlite(thrown: unknown, path: string): HoneError {
   if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {
     return new HoneError('STORE_LOCKED', `The store ${path} cannot be opened: ${message}.`, { cause: thrown });
   }
-  if (code === 'ENOSPC') {
+  if (code === 'ENOSPC' || code === 'EDQUOT' || code === 'EFBIG') {
     return new HoneError('STORE_FULL', `The store ${path} cannot grow: ${message}. Free space on the disk.`, {
       cause: thrown,
       retryAfterMs: 5000,

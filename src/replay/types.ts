@@ -136,6 +136,8 @@ export type FeedbackOutcome =
       readonly status: 'refused';
       readonly code: 'GENERATION_NOT_FOUND' | 'IDEMPOTENCY_CONFLICT' | 'INVALID_REQUEST';
       readonly message: string;
+      /** It is the other generation of a preference that is at fault. */
+      readonly other?: boolean;
     };
 
 /** A version learned from a generation. */

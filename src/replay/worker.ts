@@ -5,6 +5,8 @@
  * While a commit waits for the disk the next requests gather, so the batches grow with the load by themselves. Each
  * request runs in a savepoint: one that throws is undone alone. When the commit itself fails (a full disk), each request
  * is tried again in a transaction of its own, so that one that is too large does not take its neighbours with it.
+ *
+ * Once a damaged page has been met, nothing more is written: what still reads can be read, all writes are refused.
  */
 
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
@@ -85,8 +87,16 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
   const performInside = database.transaction(perform);
   const performAtomically = (work: Work): unknown => undoable(() => performInside(work));
 
+  let damage: HoneError | undefined;
+
   function failed(work: Work, thrown: unknown): WorkerReply {
-    return { type: 'failed', id: work.id, error: fromSqlite(thrown, settings.path).toJSON() };
+    const error = fromSqlite(thrown, settings.path);
+    if (damage === undefined && error.code === 'STORE_CORRUPT') {
+      damage = error;
+      database.pragma('query_only = ON');
+    }
+    const shown = damage !== undefined && error.code === 'STORE_LOCKED' ? damage : error;
+    return { type: 'failed', id: work.id, error: shown.toJSON() };
   }
 
   const performBatch = database.transaction((batch: readonly Work[]): WorkerReply[] =>
@@ -101,9 +111,14 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
     }),
   );
 
+  /** Takes the lock for writing before anything is read, while there is writing. */
+  function begin<Run>({ immediate, deferred }: { readonly immediate: Run; readonly deferred: Run }): Run {
+    return damage === undefined ? immediate : deferred;
+  }
+
   function performAlone(work: Work): WorkerReply {
     try {
-      return { type: 'done', id: work.id, result: undoable(() => performInside.immediate(work)) };
+      return { type: 'done', id: work.id, result: undoable(() => begin(performInside)(work)) };
     } catch (thrown) {
       return failed(work, thrown);
     }
@@ -112,7 +127,7 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
   function run(batch: readonly Work[]): void {
     let replies: readonly WorkerReply[];
     try {
-      replies = undoable(() => performBatch.immediate(batch));
+      replies = undoable(() => begin(performBatch)(batch));
     } catch (thrown) {
       const only = batch.length === 1 ? batch[0] : undefined;
       replies = only === undefined ? batch.map(performAlone) : [failed(only, thrown)];

@@ -1,1 +1,19 @@
-export { defaultRewardSettings, type FoldableScore, foldReward, type RewardSettings } from './fold.js';
+export {
+  type Fold,
+  type FoldableScore,
+  type FoldContext,
+  foldReward,
+  type IgnoredBecause,
+  type IgnoredScore,
+  type MetricFold,
+  type UsedScore,
+} from './fold.js';
+export { type FoldablePreference, foldPreferences } from './preferences.js';
+export {
+  checkRewardSettings,
+  defaultRewardSettings,
+  type MetricSettings,
+  type RaterSettings,
+  type RewardSettings,
+} from './settings.js';
+export type { RewardedCompletion, RewardModel } from './types.js';

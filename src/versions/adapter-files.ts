@@ -22,11 +22,17 @@ export interface AdapterMeta {
   readonly metrics: Readonly<Record<string, number>>;
 }
 
+/** The files of an adapter by name. */
+export type AdapterFiles = Readonly<Record<string, Uint8Array>>;
+
 export interface StoredAdapter {
   readonly adapter: Adapter;
   readonly digest: string;
   readonly meta: AdapterMeta;
 }
+
+/** The files of an adapter that Hone has written. */
+const adapterFileNames = ['adapter_model.safetensors', 'adapter_config.json', 'version.json'];
 
 /** Version of the layout of `version.json`. */
 const format = 1;
@@ -39,14 +45,23 @@ const format = 1;
  */
 export async function writeAdapter(directory: string, adapter: Adapter, meta: AdapterMeta): Promise<string> {
   checkAdapter(adapter);
-  const digest = digestAdapter(adapter);
+  await writeDirectoryDurably(directory, encodeAdapter(adapter, meta));
+  return digestAdapter(adapter);
+}
+
+/**
+ * The files of an adapter.
+ * @param also further facts for `version.json`, of no meaning to whoever reads the adapter
+ */
+export function encodeAdapter(adapter: Adapter, meta: AdapterMeta, also: Readonly<object> = {}): AdapterFiles {
+  const { scale } = adapter;
   const metrics = finiteMetrics(meta.metrics);
-  await writeDirectoryDurably(directory, {
+  const json = (value: object): Uint8Array => Buffer.from(`${JSON.stringify(value, null, 2)}\n`, 'utf8');
+  return {
     'adapter_model.safetensors': encodePeftWeights(adapter),
-    'adapter_config.json': `${JSON.stringify(peftConfig(adapter, meta.baseModel), null, 2)}\n`,
-    'version.json': `${JSON.stringify({ format, adapterDigest: digest, scale: adapter.scale, ...meta, metrics }, null, 2)}\n`,
-  });
-  return digest;
+    'adapter_config.json': json(peftConfig(adapter, meta.baseModel)),
+    'version.json': json({ format, adapterDigest: digestAdapter(adapter), scale, ...meta, metrics, ...also }),
+  };
 }
 
 /**
@@ -54,24 +69,35 @@ export async function writeAdapter(directory: string, adapter: Adapter, meta: Ad
  * @throws HoneError `ADAPTER_INVALID` when files are missing, torn or not what the recorded digest says
  */
 export async function readAdapter(directory: string): Promise<StoredAdapter> {
-  const [weights, config, record] = await Promise.all([
-    readPart(directory, 'adapter_model.safetensors'),
-    readJson(directory, 'adapter_config.json'),
-    readJson(directory, 'version.json'),
-  ]);
-  if (record.format !== format) throw invalid(directory, `version.json has format ${String(record.format)}`);
+  const parts = await Promise.all(
+    adapterFileNames.map(async (name) => [name, await readPart(directory, name)] as const),
+  );
+  return decodeAdapter(Object.fromEntries(parts), `the adapter in ${directory}`);
+}
+
+/**
+ * The adapter in the bytes of its files.
+ * @param what names it in errors
+ * @throws HoneError `ADAPTER_INVALID` when files are missing, torn or not what the recorded digest says
+ */
+export function decodeAdapter(files: AdapterFiles, what: string): StoredAdapter {
+  const record = parseJson(files, 'version.json', what);
+  if (record.format !== format) throw invalid(what, `version.json has format ${String(record.format)}`);
   const { adapterDigest, scale, packageDigest, baseModel, parent, createdAtMs, metrics } = record;
-  let adapter = decodePeft(weights, config);
+  let adapter = decodePeft(
+    partOf(files, 'adapter_model.safetensors', what),
+    parseJson(files, 'adapter_config.json', what),
+  );
   // lora_alpha / r may miss the scale by a rounding error, which the digest would see.
   if (typeof scale === 'number' && Math.abs(scale - adapter.scale) <= 1e-9 * Math.abs(scale)) {
     adapter = { ...adapter, scale };
   }
   const digest = digestAdapter(adapter);
   if (digest !== adapterDigest) {
-    throw invalid(directory, `its digest is ${digest}, recorded is ${String(adapterDigest)}`);
+    throw invalid(what, `its digest is ${digest}, recorded is ${String(adapterDigest)}`);
   }
   if (typeof packageDigest !== 'string' || typeof baseModel !== 'string' || typeof createdAtMs !== 'number') {
-    throw invalid(directory, 'version.json lacks packageDigest, baseModel or createdAtMs');
+    throw invalid(what, 'version.json lacks packageDigest, baseModel or createdAtMs');
   }
   return {
     adapter,
@@ -101,17 +127,25 @@ async function readPart(directory: string, name: string): Promise<Uint8Array> {
   }
 }
 
-async function readJson(directory: string, name: string): Promise<Record<string, unknown>> {
-  const bytes = await readPart(directory, name);
+/** One of the files. @throws HoneError `ADAPTER_INVALID` when it is not there */
+export function partOf(files: AdapterFiles, name: string, what: string): Uint8Array {
+  const bytes = files[name];
+  if (bytes === undefined) throw invalid(what, `it lacks ${name}`);
+  return bytes;
+}
+
+/** One of the files, parsed. @throws HoneError `ADAPTER_INVALID` */
+export function parseJson(files: AdapterFiles, name: string, what: string): Record<string, unknown> {
+  const bytes = partOf(files, name, what);
   try {
     const value: unknown = JSON.parse(Buffer.from(bytes).toString('utf8'));
     if (typeof value === 'object' && value !== null) return value as Record<string, unknown>;
   } catch (cause) {
-    throw new HoneError('ADAPTER_INVALID', `${name} of the adapter in ${directory} is not JSON`, { cause });
+    throw new HoneError('ADAPTER_INVALID', `${name} of ${what} is not JSON`, { cause });
   }
-  throw invalid(directory, `${name} is not an object`);
+  throw invalid(what, `${name} is not an object`);
 }
 
-function invalid(directory: string, reason: string): HoneError {
-  return new HoneError('ADAPTER_INVALID', `the adapter in ${directory} is damaged or foreign: ${reason}`);
+function invalid(what: string, reason: string): HoneError {
+  return new HoneError('ADAPTER_INVALID', `${what} is damaged or foreign: ${reason}`);
 }

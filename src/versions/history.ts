@@ -2,7 +2,7 @@
 
 import { HoneError } from '../errors.js';
 import { transition } from './transitions.js';
-import type { Version } from './types.js';
+import type { TrialState, Version, VersionCheck } from './types.js';
 
 /** One line of the log. */
 export type LogEntry =
@@ -10,7 +10,15 @@ export type LogEntry =
   | { readonly type: 'version'; readonly version: Version }
   /** A candidate became the head; the head before it is retired. */
   | { readonly type: 'promoted'; readonly number: number }
-  | { readonly type: 'rejected'; readonly number: number; readonly reason: string };
+  | { readonly type: 'rejected'; readonly number: number; readonly reason: string }
+  /** The gate has looked at a candidate. */
+  | { readonly type: 'judged'; readonly number: number; readonly verdict: readonly VersionCheck[] }
+  /** A candidate is tried on real traffic. */
+  | { readonly type: 'trial'; readonly number: number; readonly state: TrialState }
+  /** Its trial ended undecided: it waits as a candidate. */
+  | { readonly type: 'set_aside'; readonly number: number }
+  /** The version's adapter is deleted, and with it what rollbacks to it serve. */
+  | { readonly type: 'removed'; readonly number: number };
 
 export class VersionHistory {
   /** All versions; the index is the number. */
@@ -62,11 +70,20 @@ export class VersionHistory {
       case 'promoted':
         return this.#withHead(transition(this.get(entry.number), 'live'));
       case 'rejected':
-        return new VersionHistory(
-          this.versions.with(entry.number, transition(this.get(entry.number), 'rejected')),
-          this.heads,
-        );
+        return this.#with({ ...transition(this.get(entry.number), 'rejected'), rejectedBecause: entry.reason });
+      case 'judged':
+        return this.#with({ ...checkCandidate(this.get(entry.number)), verdict: entry.verdict });
+      case 'trial':
+        return this.#with(transition(this.get(entry.number), entry.state));
+      case 'set_aside':
+        return this.#with(transition(this.get(entry.number), 'candidate'));
+      case 'removed':
+        return this.#withoutWeights(this.get(entry.number));
     }
+  }
+
+  #with(version: Version): VersionHistory {
+    return new VersionHistory(this.versions.with(version.number, version), this.heads);
   }
 
   #add(version: Version): VersionHistory {
@@ -77,8 +94,29 @@ export class VersionHistory {
     if (parent !== null && !(parent >= 0 && parent < number)) {
       throw new HoneError('INTERNAL', `version ${number} names ${parent} as its parent`);
     }
-    const extended = new VersionHistory([...this.versions, version], this.heads);
-    return origin === 'base' ? extended.#withHead(version) : extended;
+    // Logs of before the gate say nothing of it, and logs of before adapters were removed do not say that they are kept.
+    const weights = origin === 'rollback' && parent !== null ? this.get(parent).weights : 'kept';
+    const recorded = {
+      ...version,
+      verdict: version.verdict ?? [],
+      rejectedBecause: version.rejectedBecause ?? null,
+      weights,
+    } as const;
+    const extended = new VersionHistory([...this.versions, recorded], this.heads);
+    return origin === 'base' ? extended.#withHead(recorded) : extended;
+  }
+
+  #withoutWeights({ number }: Version): VersionHistory {
+    const users = new Set(this.versions.filter((version) => this.weightsOf(version.number).number === number));
+    for (const { number: user, state, origin } of users) {
+      if (origin === 'base' || (state !== 'retired' && state !== 'rejected')) {
+        throw new HoneError('INTERNAL', `version ${user} (${origin}, ${state}) needs the adapter of version ${number}`);
+      }
+    }
+    const versions = this.versions.map((version) =>
+      users.has(version) ? { ...version, weights: 'removed' as const } : version,
+    );
+    return new VersionHistory(versions, this.heads);
   }
 
   #withHead(version: Version): VersionHistory {
@@ -86,4 +124,12 @@ export class VersionHistory {
     const versions = head === undefined ? this.versions : this.versions.with(head.number, transition(head, 'retired'));
     return new VersionHistory(versions.with(version.number, version), [...this.heads, version.number]);
   }
+}
+
+function checkCandidate(version: Version): Version {
+  if (version.state === 'candidate') return version;
+  throw new HoneError(
+    'VERSION_NOT_SERVABLE',
+    `version ${version.number} is ${version.state}; only candidates are judged`,
+  );
 }

@@ -120,8 +120,18 @@ function checkHeader(value: unknown): void {
 
 function checkEntry(value: unknown): LogEntry {
   const entry = Object(value);
-  if (entry.type === 'promoted' || entry.type === 'rejected') {
+  if (
+    entry.type === 'promoted' ||
+    entry.type === 'rejected' ||
+    entry.type === 'set_aside' ||
+    entry.type === 'removed'
+  ) {
     if (Number.isSafeInteger(entry.number)) return entry;
+  } else if (entry.type === 'judged') {
+    if (Number.isSafeInteger(entry.number) && Array.isArray(entry.verdict) && entry.verdict.every(isCheck))
+      return entry;
+  } else if (entry.type === 'trial') {
+    if (Number.isSafeInteger(entry.number) && (entry.state === 'shadow' || entry.state === 'canary')) return entry;
   } else if (entry.type === 'version') {
     const version = Object(entry.version);
     const texts = [version.lineage, version.adapterDigest, version.packageDigest, version.state, version.origin];
@@ -129,4 +139,9 @@ function checkEntry(value: unknown): LogEntry {
     if (texts.every((item) => typeof item === 'string') && numbers.every(Number.isSafeInteger)) return entry;
   }
   throw new TypeError('not an entry of a version log');
+}
+
+function isCheck(value: unknown): boolean {
+  const { check, outcome, detail, numbers } = Object(value);
+  return [check, outcome, detail].every((item) => typeof item === 'string') && Object(numbers) === numbers;
 }

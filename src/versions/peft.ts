@@ -5,10 +5,11 @@
 
 import { HoneError } from '../errors.js';
 import { checkAdapter } from './adapter.js';
+import { readLoraConfig } from './peft-config.js';
 import { decodeSafeTensors, encodeSafeTensors, type SafeTensor } from './safetensors.js';
 import type { Adapter, AdapterTensor } from './types.js';
 
-/** The fields of `adapter_config.json` that are written; of these `peft_type`, `r`, `lora_alpha` are read. */
+/** The fields of `adapter_config.json` that are written; what is read of others' is in `peft-config.ts`. */
 export interface PeftConfig {
   readonly peft_type: 'LORA';
   readonly task_type: 'CAUSAL_LM';
@@ -55,10 +56,7 @@ export function encodePeftWeights(adapter: Adapter): Uint8Array {
  * @throws HoneError `ADAPTER_INVALID`
  */
 export function decodePeft(weights: Uint8Array, config: unknown): Adapter {
-  const { peft_type: type, r: rank, lora_alpha: alpha, use_rslora: rankStabilised } = Object(config);
-  if (type !== 'LORA') throw invalid(`its peft_type is ${String(type)}, only LORA is read`);
-  if (rankStabilised === true) throw invalid('its scale is rank-stabilised (use_rslora), which is not read');
-  if (typeof rank !== 'number' || typeof alpha !== 'number') throw invalid('r or lora_alpha is not a number');
+  const { rank, alpha } = readLoraConfig(config);
   const tensors = new Map<string, AdapterTensor>();
   for (const [name, tensor] of decodeSafeTensors(weights).tensors) {
     if (!name.startsWith(prefix) || !name.endsWith('.weight') || tensor.dims.length !== 2) {

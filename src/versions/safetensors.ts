@@ -1,5 +1,6 @@
 /**
- * The safetensors format, for float32 tensors: an 8-byte little-endian header length, a JSON header, the data.
+ * The safetensors format, for float tensors: an 8-byte little-endian header length, a JSON header, the data. float32 is
+ * written; float16 and bfloat16 are read too, every one of whose values is a float32.
  * Reading trusts nothing: every length and offset is checked against the file before it is used.
  */
 
@@ -14,6 +15,10 @@ export interface SafeTensorsFile {
   readonly tensors: ReadonlyMap<string, SafeTensor>;
   readonly metadata: Readonly<Record<string, string>>;
 }
+
+const readers = { F32: readFloat32, F16: readFloat16, BF16: readBfloat16 } as const;
+type DType = keyof typeof readers;
+const bytesOf: Readonly<Record<DType, number>> = { F32: 4, F16: 2, BF16: 2 };
 
 /** Far above what an adapter of thousands of layers needs. */
 const maxHeaderBytes = 16 * 1024 * 1024;
@@ -43,11 +48,11 @@ export function encodeSafeTensors(
 }
 
 /**
- * The tensors of a file, copied out of it.
- * @throws HoneError `ADAPTER_INVALID` for anything that is not a complete, gapless file of float32 tensors
+ * The tensors of a file, copied out of it as float32.
+ * @throws HoneError `ADAPTER_INVALID` for anything that is not a complete, gapless file of float tensors
  */
-export function decodeSafeTensors(bytes: Uint8Array): SafeTensorsFile {
-  const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+export function decodeSafeTensors(file: Uint8Array): SafeTensorsFile {
+  const view = Buffer.from(file.buffer, file.byteOffset, file.byteLength);
   if (view.length < 8) throw invalid(`the file has ${view.length} bytes`);
   const headerBytes = view.readBigUInt64LE(0);
   if (headerBytes > BigInt(Math.min(maxHeaderBytes, view.length - 8))) {
@@ -59,13 +64,12 @@ export function decodeSafeTensors(bytes: Uint8Array): SafeTensorsFile {
   const tensors = new Map<string, SafeTensor>();
   let expected = 0;
   const spans = Object.entries(entries).map(([name, entry]) => ({ name, ...checkEntry(name, entry) }));
-  for (const { name, dims, begin, end } of spans.sort((a, b) => a.begin - b.begin || a.end - b.end)) {
+  for (const { name, dtype, dims, begin, end } of spans.sort((a, b) => a.begin - b.begin || a.end - b.end)) {
     if (begin !== expected) throw invalid(`tensor ${name} begins at ${begin}, expected ${expected}`);
     if (dataStart + end > view.length) throw invalid(`tensor ${name} ends beyond the file`);
-    tensors.set(name, {
-      dims,
-      data: new Float32Array(Uint8Array.prototype.slice.call(view, dataStart + begin, dataStart + end).buffer),
-    });
+    // A copy: offsets in the file need not be aligned.
+    const bytes = Uint8Array.prototype.slice.call(view, dataStart + begin, dataStart + end);
+    tensors.set(name, { dims, data: readers[dtype](bytes) });
     expected = end;
   }
   if (dataStart + expected !== view.length) {
@@ -88,14 +92,16 @@ function parseHeader(text: string): Record<string, unknown> {
 function checkEntry(name: string, entry: unknown) {
   if (!isRecord(entry)) throw invalid(`the entry of ${name} is not an object`);
   const { dtype, shape, data_offsets: offsets } = entry;
-  if (dtype !== 'F32') throw invalid(`tensor ${name} is ${String(dtype)}; only F32 is read`);
+  if (!isDType(dtype)) {
+    throw invalid(`tensor ${name} is ${String(dtype)}; read are ${Object.keys(readers).join(', ')}`);
+  }
   if (!isCounts(shape) || !isCounts(offsets) || offsets.length !== 2) {
     throw invalid(`shape or offsets of tensor ${name} are not lists of counts`);
   }
   const [begin = 0, end = 0] = offsets;
-  const size = shape.reduce((product, dim) => product * dim, 4);
+  const size = shape.reduce((product, dim) => product * dim, bytesOf[dtype]);
   if (end - begin !== size) throw invalid(`tensor ${name} of shape [${shape}] has ${end - begin} bytes`);
-  return { dims: shape, begin, end };
+  return { dtype, dims: shape, begin, end };
 }
 
 function checkMetadata(metadata: unknown): Readonly<Record<string, string>> {
@@ -109,10 +115,33 @@ function isRecord(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+function isDType(value: unknown): value is DType {
+  return typeof value === 'string' && Object.hasOwn(readers, value);
+}
+
+function readFloat32(bytes: Uint8Array): Float32Array {
+  return new Float32Array(bytes.buffer);
+}
+
+/** The upper half of a float32. */
+function readBfloat16(bytes: Uint8Array): Float32Array {
+  return new Float32Array(Uint32Array.from(new Uint16Array(bytes.buffer), (half) => half << 16).buffer);
+}
+
+function readFloat16(bytes: Uint8Array): Float32Array {
+  return Float32Array.from(new Uint16Array(bytes.buffer), (half) => {
+    const exponent = (half >> 10) & 0x1f;
+    const fraction = half & 0x3ff;
+    const sign = half & 0x8000 ? -1 : 1;
+    if (exponent === 0x1f) return fraction === 0 ? sign * Number.POSITIVE_INFINITY : Number.NaN;
+    return sign * (exponent === 0 ? fraction * 2 ** -24 : (1024 + fraction) * 2 ** (exponent - 25));
+  });
+}
+
 function isCounts(value: unknown): value is readonly number[] {
   return Array.isArray(value) && value.every((item) => Number.isSafeInteger(item) && item >= 0);
 }
 
 function invalid(reason: string): HoneError {
-  return new HoneError('ADAPTER_INVALID', `not a safetensors file of float32 tensors: ${reason}`);
+  return new HoneError('ADAPTER_INVALID', `not a safetensors file of float tensors: ${reason}`);
 }

@@ -1,10 +1,15 @@
-/** What a version may become: candidate -> live | rejected, live -> retired, and nothing else. */
+/**
+ * What a version may become: candidate -> shadow | canary | live | rejected; shadow, canary -> live | rejected, or
+ * candidate again where the trial ends undecided; live -> retired. Nothing else.
+ */
 
 import { HoneError } from '../errors.js';
 import type { Version, VersionState } from './types.js';
 
 const allowed: Readonly<Record<VersionState, readonly VersionState[]>> = {
-  candidate: ['live', 'rejected'],
+  candidate: ['shadow', 'canary', 'live', 'rejected'],
+  shadow: ['candidate', 'live', 'rejected'],
+  canary: ['candidate', 'live', 'rejected'],
   live: ['retired'],
   retired: [],
   rejected: [],

@@ -25,8 +25,24 @@ export interface AdapterTarget {
   readonly outFeatures: number;
 }
 
-/** candidate: trained, not serving; live: the head; retired: was live; rejected: the gate said no. */
-export type VersionState = 'candidate' | 'live' | 'retired' | 'rejected';
+/**
+ * candidate: trained, not serving; shadow: answers in the background, shown to nobody; canary: serves a share of traffic;
+ * live: the head; retired: was live; rejected: never to serve.
+ */
+export type VersionState = 'candidate' | 'shadow' | 'canary' | 'live' | 'retired' | 'rejected';
+
+/** How a version is on trial. */
+export type TrialState = Extract<VersionState, 'shadow' | 'canary'>;
+
+/** What one check of the gate found, as it is kept with the version. */
+export interface VersionCheck {
+  readonly check: string;
+  readonly outcome: 'passed' | 'failed' | 'skipped';
+  /** In words. */
+  readonly detail: string;
+  /** Figures by name, units in the names. */
+  readonly numbers: Readonly<Record<string, number>>;
+}
 
 export interface Version {
   /** A package of its own opens a lineage of its own. */
@@ -43,4 +59,10 @@ export interface Version {
   readonly origin: 'base' | 'learned' | 'rollback' | 'imported';
   /** Numbers the learner reports of the training that made it (steps, scores, KL to the reference...). */
   readonly metrics: Readonly<Record<string, number>>;
+  /** What the gate found; empty until it was judged, and for versions that the gate never saw. */
+  readonly verdict: readonly VersionCheck[];
+  /** Why it was rejected; `null` where it was not. */
+  readonly rejectedBecause: string | null;
+  /** Whether its adapter can still be read; old ones make room (see `retention.ts`). */
+  readonly weights: 'kept' | 'removed';
 }

@@ -10,10 +10,26 @@ import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HoneError } from '../errors.js';
 import { adapterTargets, checkSameLayers, digestAdapter, zeroAdapter } from './adapter.js';
-import { finiteMetrics, readAdapter as readAdapterFiles } from './adapter-files.js';
+import {
+  type AdapterFiles,
+  encodeAdapter,
+  finiteMetrics,
+  readAdapter as readAdapterFiles,
+  writeAdapter,
+} from './adapter-files.js';
 import { moveDirectoryDurably } from './durable-files.js';
+import type { LogEntry } from './history.js';
+import { maxImportBytes, readImported } from './imported.js';
 import { VersionLogFile } from './log-file.js';
-import type { Adapter, Version } from './types.js';
+import {
+  adapterDirectory,
+  defaultKeepVersions,
+  finishRemovals,
+  type Removal,
+  removeAdapters,
+  weightsRemoved,
+} from './retention.js';
+import type { Adapter, TrialState, Version, VersionCheck } from './types.js';
 
 export interface VersionLogOptions {
   /** Holds `log.jsonl` and one directory per adapter; made (0700) when missing. */
@@ -22,6 +38,10 @@ export interface VersionLogOptions {
   readonly packageDigest: string;
   /** The package's zero adapter: the weights of base versions, and the shapes that every adapter must have. */
   readonly zeroAdapter: Adapter;
+  /** Retired, and rejected, versions that keep their adapters; see `retention.ts`. Default 64. */
+  readonly keepVersions?: number;
+  /** Told of adapters that were removed to make room. */
+  readonly onRemoved?: (removal: Removal) => void;
   /** Milliseconds since 1970; for tests. Default `Date.now`. */
   readonly now?: () => number;
 }
@@ -48,7 +68,9 @@ export async function openVersionLog(options: VersionLogOptions): Promise<Versio
   const file = await VersionLogFile.open(join(options.directory, 'log.jsonl'));
   const log = new VersionLog(file, options);
   try {
+    await finishRemovals(file.history, options.directory);
     await log.settle();
+    await log.makeRoom();
     return log;
   } catch (error) {
     await log.close();
@@ -61,6 +83,8 @@ export class VersionLog {
   readonly #directory: string;
   readonly #packageDigest: string;
   readonly #zeroAdapter: Adapter;
+  readonly #keepVersions: number;
+  readonly #onRemoved: (removal: Removal) => void;
   readonly #now: () => number;
   readonly #warnings: HoneError[] = [];
   #queue: Promise<unknown> = Promise.resolve();
@@ -72,6 +96,8 @@ export class VersionLog {
     this.#directory = options.directory;
     this.#packageDigest = options.packageDigest;
     this.#zeroAdapter = options.zeroAdapter;
+    this.#keepVersions = options.keepVersions ?? defaultKeepVersions;
+    this.#onRemoved = options.onRemoved ?? (() => undefined);
     this.#now = options.now ?? Date.now;
   }
 
@@ -105,11 +131,13 @@ export class VersionLog {
 
   /**
    * A version's weights, checked against the digest in the log and the layers of the package.
-   * @throws HoneError `VERSION_NOT_FOUND`, `ADAPTER_INVALID` (damaged), `ADAPTER_MISMATCH` (another package's)
+   * @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE` (removed), `ADAPTER_INVALID` (damaged),
+   * `ADAPTER_MISMATCH` (another package's)
    */
   async readAdapter(number: number): Promise<Adapter> {
     const version = this.#require(number);
     this.#checkPackage(version);
+    if (version.weights === 'removed') throw weightsRemoved(number);
     const directory = this.adapterPath(number);
     if (directory === null) return this.#zeroLike(this.#file.history.weightsOf(number));
     const { adapter, digest } = await readAdapterFiles(directory);
@@ -159,23 +187,93 @@ export class VersionLog {
     });
   }
 
+  /**
+   * The files of a version's adapter, made of weights that were checked: of a base the zero adapter, of a rollback the
+   * weights that it serves again.
+   * @param baseModel name of the package, for PEFT's `base_model_name_or_path`
+   * @throws HoneError as {@link VersionLog.readAdapter}
+   */
+  async export(number: number, baseModel: string): Promise<AdapterFiles> {
+    const adapter = await this.readAdapter(number);
+    const { packageDigest, parent, createdAtMs, metrics, origin } = this.#require(number);
+    return encodeAdapter(adapter, { packageDigest, baseModel, parent, createdAtMs, metrics }, { number, origin });
+  }
+
+  /** Bytes of the largest adapter, all files together, that {@link VersionLog.import} can take. */
+  get maxImportBytes(): number {
+    return maxImportBytes(adapterTargets(this.#zeroAdapter));
+  }
+
+  /**
+   * Makes an adapter from elsewhere the next version, in state `candidate`, without a parent; on disk when it resolves.
+   * When it rejects, nothing has changed.
+   * @param maxRank rank of the learner, which cannot go on from a larger one. Default: no learner has to
+   * @throws HoneError `ADAPTER_INVALID`, `ADAPTER_MISMATCH`, `STORE_FULL`
+   */
+  import(files: AdapterFiles, maxRank = Number.POSITIVE_INFINITY): Promise<Version> {
+    return this.#serially(async () => {
+      const layers = adapterTargets(this.#zeroAdapter);
+      const packageDigest = this.#packageDigest;
+      const { adapter, baseModel, metrics } = readImported(files, { packageDigest, layers, maxRank });
+      const adapterDigest = digestAdapter(adapter);
+      const version = this.#next({ adapterDigest, state: 'candidate', parent: null, origin: 'imported', metrics });
+      const target = adapterDirectory(this.#directory, version.number);
+      await rm(target, { recursive: true, force: true });
+      try {
+        const { createdAtMs } = version;
+        await writeAdapter(target, adapter, { packageDigest, baseModel, parent: null, createdAtMs, metrics });
+        await this.#file.append({ type: 'version', version });
+      } catch (thrown) {
+        await rm(target, { recursive: true, force: true });
+        if ((thrown as NodeJS.ErrnoException).code !== 'ENOSPC') throw thrown;
+        throw new HoneError('STORE_FULL', `the disk has no room for the adapter: ${String(thrown)}`, { cause: thrown });
+      }
+      return this.#require(version.number);
+    });
+  }
+
   /** Makes a candidate the head; on disk when it resolves. @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE` */
   promote(number: number): Promise<Version> {
     return this.#serially(async () => {
       this.#checkPackage(this.#require(number));
       await this.#file.append({ type: 'promoted', number });
+      this.#makeRoomAfter();
       return this.#require(number);
     });
   }
 
   /**
-   * Turns a candidate down; on disk, with the reason, when it resolves.
+   * Keeps what the gate found of a candidate; on disk when it resolves. Figures that are not finite are left out.
+   * @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE` where it is no candidate
+   */
+  judge(number: number, verdict: readonly VersionCheck[]): Promise<Version> {
+    const checks = verdict.map((check) => ({ ...check, numbers: finiteMetrics(check.numbers) }));
+    return this.#change({ type: 'judged', number, verdict: checks });
+  }
+
+  /** Puts a candidate on trial; on disk when it resolves. @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE` */
+  startTrial(number: number, state: TrialState): Promise<Version> {
+    return this.#change({ type: 'trial', number, state });
+  }
+
+  /** Ends a trial undecided; on disk when it resolves. @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE` */
+  setAside(number: number): Promise<Version> {
+    return this.#change({ type: 'set_aside', number });
+  }
+
+  /**
+   * Turns a version that has never been live down; on disk, with the reason, when it resolves.
    * @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE`
    */
   reject(number: number, reason: string): Promise<Version> {
+    return this.#change({ type: 'rejected', number, reason });
+  }
+
+  #change(entry: Exclude<LogEntry, { readonly type: 'version' }>): Promise<Version> {
     return this.#serially(async () => {
-      await this.#file.append({ type: 'rejected', number, reason });
-      return this.#require(number);
+      await this.#file.append(entry);
+      if (entry.type === 'rejected') this.#makeRoomAfter();
+      return this.#require(entry.number);
     });
   }
 
@@ -217,7 +315,9 @@ export class VersionLog {
   async settle(): Promise<void> {
     const { history } = this.#file;
     const served = history.heads.map((number) => history.get(number)).reverse();
-    const ours = served.filter((version) => version.packageDigest === this.#packageDigest);
+    const ours = served.filter(
+      ({ packageDigest, weights }) => packageDigest === this.#packageDigest && weights === 'kept',
+    );
     for (const version of ours) {
       try {
         await this.readAdapter(version.number);
@@ -239,6 +339,21 @@ export class VersionLog {
       metrics: { rank: this.#zeroAdapter.rank, scale: this.#zeroAdapter.scale },
     });
     await this.#file.append({ type: 'version', version });
+  }
+
+  /** Removes the adapters of old versions; part of opening. What fails is tried again at the next change. */
+  async makeRoom(): Promise<void> {
+    try {
+      const removal = await removeAdapters(this.#file, this.#directory, this.#keepVersions);
+      if (removal.numbers.length > 0) this.#onRemoved(removal);
+    } catch {
+      // A disk without room for the entry: nothing is deleted that the log does not call removed.
+    }
+  }
+
+  /** After the change in flight, which nobody lets wait for it. */
+  #makeRoomAfter(): void {
+    if (this.#closing === undefined) this.#queue = this.#queue.then(() => this.makeRoom());
   }
 
   /** The zero adapter as a base version was recorded: at the rank and scale of that day, which its digest covers. */
@@ -270,6 +385,9 @@ export class VersionLog {
       parent: fields.parent,
       origin: fields.origin,
       metrics: finiteMetrics(fields.metrics),
+      verdict: [],
+      rejectedBecause: null,
+      weights: 'kept',
     };
   }
 
@@ -286,7 +404,7 @@ export class VersionLog {
   }
 
   #directoryOf(number: number): string {
-    return join(this.#directory, String(number).padStart(6, '0'));
+    return adapterDirectory(this.#directory, number);
   }
 
   #serially<Result>(task: () => Promise<Result>): Promise<Result> {

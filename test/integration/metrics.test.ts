@@ -111,7 +111,8 @@ describe('the page of metrics', () => {
     ).rejects.toThrow();
     const after = await scrape();
     const grown = (status: string) =>
-      (after.get('hone_feedback_total', { status }) ?? 0) - (before.get('hone_feedback_total', { status }) ?? 0);
+      (after.get('hone_feedback_total', { kind: 'score', status }) ?? 0) -
+      (before.get('hone_feedback_total', { kind: 'score', status }) ?? 0);
     expect([grown('stored'), grown('replaced'), grown('retracted'), grown('refused')]).toEqual([4, 2, 1, 1]);
     expect(after.get('hone_feedback_refused_total', { code: 'GENERATION_NOT_FOUND' })).toBe(1);
 

@@ -1,10 +1,17 @@
 /** The committed answers of PyTorch and Hugging Face transformers on `test/fixtures/tiny`. */
 
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import type { CopgBatch, Parameters } from '../../src/learner/types.js';
-import { type Adapter, type AdapterTensor, decodeSafeTensors, type SafeTensor } from '../../src/versions/index.js';
+import {
+  type Adapter,
+  type AdapterFiles,
+  type AdapterMeta,
+  type AdapterTensor,
+  decodeSafeTensors,
+  type SafeTensor,
+} from '../../src/versions/index.js';
 
 const root = dirname(createRequire(import.meta.url).resolve('hone/package.json'));
 
@@ -77,6 +84,33 @@ export function readOracleFixture(): OracleFixture {
       gradients: new Map(under('gradient.').map(([name, { data }]) => [name, data])),
     },
   };
+}
+
+/** Adapters that PEFT made or has loaded, a folder each. */
+export const peftFolder = join(root, 'test/oracles/peft');
+
+/** Where the exported adapter says that it comes from. */
+export const exportedMeta: AdapterMeta = {
+  packageDigest: 'c'.repeat(64),
+  baseModel: 'tiny',
+  parent: null,
+  createdAtMs: 0,
+  metrics: {},
+};
+
+/** An adapter's files and the logits [T, V] of PEFT with it, one per token sequence of {@link readOracleFixture}. */
+export function readPeftFixture(name: 'exported' | 'named' | 'bfloat16'): {
+  readonly files: AdapterFiles;
+  readonly logits: readonly Float32Array[];
+} {
+  const folder = join(peftFolder, name);
+  const files = Object.fromEntries(readdirSync(folder).map((file) => [file, readFileSync(join(folder, file))]));
+  const { tensors } = decodeSafeTensors(readFileSync(join(root, 'test/oracles/peft.safetensors')));
+  const logits = [...tensors].flatMap(([key, { data }]) => {
+    const [owner, sequence] = key.split('.');
+    return owner === name ? [[Number(sequence), data] as const] : [];
+  });
+  return { files, logits: logits.sort(([a], [b]) => a - b).map(([, data]) => data) };
 }
 
 /** Largest absolute difference of two vectors of the same length. */

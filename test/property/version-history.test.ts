@@ -9,7 +9,10 @@ type Attempt =
   | { readonly type: 'base' }
   | { readonly type: 'promoted'; readonly number: number }
   | { readonly type: 'rejected'; readonly number: number; readonly reason: string }
-  | { readonly type: 'rollback'; readonly number: number };
+  | { readonly type: 'rollback'; readonly number: number }
+  | { readonly type: 'judged'; readonly number: number; readonly verdict: [] }
+  | { readonly type: 'trial'; readonly number: number; readonly state: 'shadow' | 'canary' }
+  | { readonly type: 'set_aside'; readonly number: number };
 
 const attempt: fc.Arbitrary<Attempt> = fc.oneof(
   fc.constant({ type: 'adopt' } as const),
@@ -17,6 +20,13 @@ const attempt: fc.Arbitrary<Attempt> = fc.oneof(
   fc.record({ type: fc.constant('promoted' as const), number }),
   fc.record({ type: fc.constant('rejected' as const), number, reason: fc.constant('x') }),
   fc.record({ type: fc.constant('rollback' as const), number }),
+  fc.record({ type: fc.constant('judged' as const), number, verdict: fc.constant<[]>([]) }),
+  fc.record({
+    type: fc.constant('trial' as const),
+    number,
+    state: fc.constantFrom('shadow' as const, 'canary' as const),
+  }),
+  fc.record({ type: fc.constant('set_aside' as const), number }),
 );
 
 function version(number: number, origin: Version['origin'], parent: number | null): Version {
@@ -31,17 +41,31 @@ function version(number: number, origin: Version['origin'], parent: number | nul
     parent,
     origin,
     metrics: {},
+    verdict: [],
+    rejectedBecause: null,
+    weights: 'kept',
   };
 }
 
 const steps: Readonly<Record<string, readonly string[]>> = {
-  candidate: ['candidate', 'live', 'rejected'],
+  candidate: ['candidate', 'shadow', 'canary', 'live', 'rejected'],
+  shadow: ['shadow', 'candidate', 'live', 'rejected'],
+  canary: ['canary', 'candidate', 'live', 'rejected'],
   live: ['live', 'retired'],
   retired: ['retired'],
   rejected: ['rejected'],
 };
 
-test('whatever is tried, one version is live, numbers only grow and states only move forward', () => {
+/** From which states each entry may follow. */
+const from: Readonly<Record<string, readonly unknown[]>> = {
+  promoted: ['candidate', 'shadow', 'canary'],
+  rejected: ['candidate', 'shadow', 'canary'],
+  judged: ['candidate'],
+  trial: ['candidate'],
+  set_aside: ['shadow', 'canary'],
+};
+
+test('whatever is tried, one version is live, numbers only grow and states follow each other as they may', () => {
   fc.assert(
     fc.property(fc.array(attempt, { maxLength: 40 }), (attempts) => {
       let history = new VersionHistory().apply({ type: 'version', version: version(0, 'base', null) });
@@ -59,10 +83,10 @@ test('whatever is tried, one version is live, numbers only grow and states only 
         const state = 'number' in tried ? before.versions[tried.number]?.state : undefined;
         try {
           history = history.apply(entry);
-          if (tried.type === 'promoted' || tried.type === 'rejected') expect(state).toBe('candidate');
+          if (tried.type in from) expect(from[tried.type]).toContain(state);
         } catch (error) {
           expect(error).toMatchObject({ name: 'HoneError' });
-          if (tried.type === 'promoted' || tried.type === 'rejected') expect(state).not.toBe('candidate');
+          if (tried.type in from) expect(from[tried.type]).not.toContain(state);
           expect(history).toBe(before);
         }
         const live = history.versions.filter((v) => v.state === 'live');

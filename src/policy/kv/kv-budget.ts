@@ -46,7 +46,8 @@ export class KvBudget {
   }
 
   columnsFor({ promptTokens, sampling, candidates }: CompletionRequest): RequestColumns {
-    const length = Math.min(promptTokens.length + sampling.maxTokens, this.#contextLength);
+    const most = Math.max(...candidates.map(({ forced }) => forced?.length ?? sampling.maxTokens));
+    const length = Math.min(promptTokens.length + most, this.#contextLength);
     const candidate = classFor(length, this.#contextLength);
     const prompt = candidates.length === 1 ? 0 : bucketFor(promptTokens.length + 1);
     return { candidate, prompt: prompt + candidate > this.columns ? 0 : prompt };

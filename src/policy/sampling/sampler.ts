@@ -75,23 +75,41 @@ export class Sampler {
    * @throws HoneError `INTERNAL` when they are not finite
    */
   sample(data: Float32Array, offset: number, topProbability?: number): Sampled {
-    const result = this.#result;
-    const { topLogprobs } = this.#settings;
     const maximum = largest(data, offset, this.#size);
     // Where the weights of the raw logits are those to draw from, one pass serves both numbers.
     const total =
       topProbability === undefined || this.#drawsRaw ? this.#weigh(data, offset, maximum, 1) : 1 / topProbability;
-    if (!Number.isFinite(total)) {
-      throw new HoneError('INTERNAL', 'the model gave logits that are not finite; its weights are damaged');
-    }
+    checkFinite(total);
+    this.#choose(data, offset, maximum, total);
+    this.#note(data, offset, maximum, total);
+    const { token } = this.#result;
+    this.#seen?.add(token);
+    this.#counts?.set(token, (this.#counts.get(token) ?? 0) + 1);
+    return this.#result;
+  }
+
+  /**
+   * Takes a token instead of drawing one; both of its log-probabilities are the raw one.
+   * @param topProbability as of {@link Sampler.sample}
+   * @throws HoneError `INTERNAL` when the logits are not finite
+   */
+  take(token: number, data: Float32Array, offset: number, topProbability?: number): Sampled {
+    const maximum = largest(data, offset, this.#size);
+    const total = topProbability === undefined ? this.#weigh(data, offset, maximum, 1) : 1 / topProbability;
+    checkFinite(total);
+    this.#result.token = token;
+    this.#note(data, offset, maximum, total);
+    this.#result.sampledLogprob = this.#result.logprob;
+    return this.#result;
+  }
+
+  /** What the raw logits say of the token that was chosen. */
+  #note(data: Float32Array, offset: number, maximum: number, total: number): void {
+    const { topLogprobs } = this.#settings;
     // Kept apart from the maximum: beside a huge one it would be lost.
     const logTotal = Math.log(total);
-    this.#choose(data, offset, maximum, total);
-    result.logprob = (data[offset + result.token] as number) - maximum - logTotal;
-    result.top = topLogprobs === 0 ? [] : this.#topLogprobs(data, offset, topLogprobs, logTotal);
-    this.#seen?.add(result.token);
-    this.#counts?.set(result.token, (this.#counts.get(result.token) ?? 0) + 1);
-    return result;
+    this.#result.logprob = (data[offset + this.#result.token] as number) - maximum - logTotal;
+    this.#result.top = topLogprobs === 0 ? [] : this.#topLogprobs(data, offset, topLogprobs, logTotal);
   }
 
   /** exp((x - maximum) / temperature) into the scratch. @returns their sum */
@@ -236,6 +254,12 @@ export class Sampler {
       logprob: (selection.scores[i] as number) - (selection.scores[0] as number) - logTotal,
     }));
   }
+}
+
+/** @param total sum of the weights of raw logits */
+function checkFinite(total: number): void {
+  if (Number.isFinite(total)) return;
+  throw new HoneError('INTERNAL', 'the model gave logits that are not finite; its weights are damaged');
 }
 
 /** Finite for the smallest temperature, too: the likeliest token's 0 times infinity would be no number. */

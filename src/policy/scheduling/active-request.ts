@@ -56,6 +56,17 @@ export class ActiveRequest {
     return this.nextCandidate === this.completion.candidates.length - 1;
   }
 
+  /** Nobody waits for it. */
+  get background(): boolean {
+    return this.completion.background === true;
+  }
+
+  /** Whether memory of keys and values is promised to it. */
+  get holdsMemory(): boolean {
+    const finished = this.completion.candidates.length - this.unfinished;
+    return this.chargedPrompt + this.chargedCandidate > 0 || this.nextCandidate > finished;
+  }
+
   /** Lets go of the computed prompt. */
   dropPrompt(): void {
     this.prefillCache?.clear();

@@ -47,9 +47,15 @@ export class Parking {
     return parked.waits;
   }
 
-  /** The next row that goes on. */
-  nextResumed(): RestingRow | undefined {
-    return this.#resumed.shift();
+  /** Whether rows of requests that are not in the background wait to go on. */
+  get waits(): boolean {
+    return this.#resumed.some(({ sequence }) => !sequence.request.background);
+  }
+
+  /** The next row that goes on, of a request in the background or of another. */
+  nextResumed(background: boolean): RestingRow | undefined {
+    const index = this.#resumed.findIndex(({ sequence }) => sequence.request.background === background);
+    return index < 0 ? undefined : this.#resumed.splice(index, 1)[0];
   }
 
   /** Takes a request's rows out for good. */

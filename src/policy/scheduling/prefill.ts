@@ -18,6 +18,8 @@ export interface PrefillOptions {
   readonly prefixes: PrefixCache;
   /** Tokens of all prompts together between two rounds of decode steps. */
   readonly prefillChunk: number;
+  /** Whether the background may have a run of the model now; counts it. */
+  readonly spendOnBackground: () => boolean;
 }
 
 /** What a turn's share of prompts took. */
@@ -40,6 +42,15 @@ export class Prefill {
     return this.#requests.length;
   }
 
+  /** Of them, those in the background. */
+  get background(): number {
+    return this.#requests.reduce((count, { background }) => count + (background ? 1 : 0), 0);
+  }
+
+  has(request: ActiveRequest): boolean {
+    return this.#requests.includes(request);
+  }
+
   add(request: ActiveRequest): void {
     this.#requests.push(request);
   }
@@ -54,7 +65,7 @@ export class Prefill {
     const ready: ActiveRequest[] = [];
     let tokens = 0;
     while (tokens < prefillChunk) {
-      const request = this.#requests[0];
+      const request = this.#next();
       if (request === undefined) break;
       this.#begin(request, message);
       const { promptTokens } = request.completion;
@@ -62,13 +73,20 @@ export class Prefill {
       const length = Math.min(left, prefillChunk - tokens);
       // A run of few tokens costs nearly as much as one of a whole block: what is left of the share may be too little.
       if (length < left && length < Math.min(blockLength, prefillChunk)) break;
-      this.#requests.shift();
+      this.remove(request);
       const chunk = promptTokens.slice(request.prefilled, request.prefilled + length);
       (await this.#compute(request, chunk)) ? ready.push(request) : this.#requests.push(request);
       tokens += length;
       message.steps += 1;
     }
     return { ready, tokens };
+  }
+
+  /** Those in the background come last, and only while the model may run for them. */
+  #next(): ActiveRequest | undefined {
+    const first = this.#requests.find(({ background }) => !background);
+    if (first !== undefined || this.#requests.length === 0) return first;
+    return this.#options.spendOnBackground() ? this.#requests[0] : undefined;
   }
 
   /** Takes what is known of the prompt, and reports the request as started when this is its first chunk. */

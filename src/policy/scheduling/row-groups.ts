@@ -18,6 +18,8 @@ export interface RowGroup {
   readonly cache: KvCache;
   /** By row. */
   readonly sequences: Sequence[];
+  /** The turn of its last step; 0 before the first. */
+  lastTurn: number;
 }
 
 /** A sequence that was taken out of its group, with its keys and values. */
@@ -47,6 +49,13 @@ export class RowGroups {
     return this.#groups.flatMap(({ sequences }) => sequences);
   }
 
+  /** Rows that `which` names. */
+  count(which: (sequence: Sequence) => boolean): number {
+    let count = 0;
+    for (const { sequences } of this.#groups) for (const sequence of sequences) if (which(sequence)) count += 1;
+    return count;
+  }
+
   /** Adds a sequence whose next token will be appended to a prefix. */
   add(sequence: Sequence, prefix: Prefix): void {
     const group = this.#groupFor(sequence, prefix.length);
@@ -73,7 +82,7 @@ export class RowGroups {
     const longest = classFor(length + 1, this.#contextLength);
     let group = this.#groups.find((other) => other.version === version && other.longest === longest);
     if (group === undefined) {
-      group = { version, longest, cache: new KvCache(this.#arena), sequences: [] };
+      group = { version, longest, cache: new KvCache(this.#arena), sequences: [], lastTurn: 0 };
       this.#groups.push(group);
     }
     return group;

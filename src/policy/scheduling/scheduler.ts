@@ -4,7 +4,8 @@
  * A turn computes at most one chunk's worth of prompts, and then one decode step of every group of rows, so that a long
  * prompt holds running streams up for one chunk at most, however many versions and lengths run at once. A request's
  * version is leased when it leaves the queue and kept to its end. Slots go round the requests that wait (`slots.ts`),
- * and nothing starts before the memory that it can come to need is its own (`kv-budget.ts`).
+ * and nothing starts before the memory that it can come to need is its own (`kv-budget.ts`). Requests that nobody waits
+ * for give way to the others (`background.ts`).
  */
 
 import { HoneError } from '../../errors.js';
@@ -19,6 +20,7 @@ import { newStepMessage, type StepMessage, type WorkerStats } from '../messages.
 import { SamplingScratch } from '../sampling/sampler.js';
 import type { CompletionRequest } from '../types.js';
 import { ActiveRequest, type PreparedPrompt } from './active-request.js';
+import { Background, type Others } from './background.js';
 import { Parking } from './parking.js';
 import { Prefill } from './prefill.js';
 import { type RowGroup, RowGroups } from './row-groups.js';
@@ -54,7 +56,9 @@ export class Scheduler {
   readonly #prefill: Prefill;
   readonly #groups: RowGroups;
   readonly #parking = new Parking();
+  readonly #background: Background;
   readonly #nextTokens: Int32Array;
+  #turns = 0;
   #message = newStepMessage();
   /** Columns of finished sequences that went to the prefix cache in this turn. */
   #keptColumns = 0;
@@ -73,7 +77,14 @@ export class Scheduler {
     const arena = new KvArena(decoder.shape, this.#budget.columns);
     this.#slots = new Slots(this.#budget);
     this.#prefixes = new PrefixCache(decoder.shape, options.prefixCacheBytes);
-    this.#prefill = new Prefill({ decoder, arena, prefixes: this.#prefixes, prefillChunk: options.prefillChunk });
+    this.#background = new Background(options.maxSequences);
+    this.#prefill = new Prefill({
+      decoder,
+      arena,
+      prefixes: this.#prefixes,
+      prefillChunk: options.prefillChunk,
+      spendOnBackground: () => this.#background.spend(this.#others()),
+    });
     this.#groups = new RowGroups(arena, contextLength);
     this.#nextTokens = new Int32Array(options.maxSequences);
   }
@@ -82,6 +93,7 @@ export class Scheduler {
     return {
       runningSequences: this.#groups.rows,
       parkedRequests: this.#parking.size,
+      backgroundRequests: this.#background.size,
       kvBytesUsed: this.#budget.usedBytes,
       kvBytesBudget: this.#budget.maxBytes,
       prefixCache: this.#prefixes.stats,
@@ -97,12 +109,18 @@ export class Scheduler {
   submit(id: number, completion: CompletionRequest, submittedAtMs: number): void {
     const request = new ActiveRequest(id, completion, submittedAtMs, this.#budget.columnsFor(completion));
     this.#requests.set(id, request);
+    if (request.background) this.#background.add(request);
     this.#slots.add(request);
   }
 
   /** The request's candidates end before the next step. Unknown ids are those that ended already. */
   cancel(id: number): void {
     this.#orders.push({ order: 'cancel', id });
+  }
+
+  /** The same for those in the background that `which` names. */
+  cancelBackground(which: (request: ActiveRequest) => boolean): void {
+    for (const request of this.#background.requests) if (which(request)) this.cancel(request.id);
   }
 
   /** Nothing more is computed for the request after the present step, until {@link Scheduler.resume}. */
@@ -124,6 +142,8 @@ export class Scheduler {
   async turn(emit: Emit, swapMs = 0): Promise<boolean> {
     this.#message = newStepMessage();
     this.#keptColumns = 0;
+    this.#turns += 1;
+    this.#background.startTurn();
     let happened = this.#follow();
     this.#fillSlots();
     const startedAt = performance.now();
@@ -134,19 +154,41 @@ export class Scheduler {
       else this.#startNext(request);
     }
     this.#fillSlots();
-    const groups = this.#groups.settled();
-    const decodedRows = this.#groups.rows;
-    if (groups.length > 0) happened = this.#flush(emit) || happened;
     const decodedAt = performance.now();
-    for (const [index, group] of groups.entries()) {
+    let [groups, decodedRows] = [0, 0];
+    for (const group of this.#inOrder(this.#groups.settled())) {
+      if (this.#isBackground(group) && !this.#background.spend(this.#others())) continue;
+      happened = this.#flush(emit) || happened;
+      groups += 1;
+      decodedRows += group.sequences.length;
       await this.#decode(group);
-      if (index < groups.length - 1) this.#flush(emit);
     }
     if (prefillTokens + decodedRows > 0) {
       const decodeMs = decodedRows === 0 ? 0 : performance.now() - decodedAt;
-      this.#message.turn = { prefillMs, prefillTokens, decodeMs, decodedRows, groups: groups.length, swapMs };
+      this.#message.turn = { prefillMs, prefillTokens, decodeMs, decodedRows, groups, swapMs };
     }
     return this.#flush(emit) || happened;
+  }
+
+  /** Those of the background last, each in its turn. */
+  #inOrder(groups: readonly RowGroup[]): readonly RowGroup[] {
+    if (this.#background.size === 0) return groups;
+    const background = groups.filter((group) => this.#isBackground(group)).sort((a, b) => a.lastTurn - b.lastTurn);
+    return [...groups.filter((group) => !this.#isBackground(group)), ...background];
+  }
+
+  /** Whether only requests in the background have rows in it. */
+  #isBackground({ sequences }: RowGroup): boolean {
+    return this.#background.size > 0 && sequences.every(({ request }) => request.background);
+  }
+
+  #others(): Others {
+    if (this.#othersWait || this.#prefill.size > this.#prefill.background) return 'wait';
+    return this.#groups.count(({ request }) => !request.background) > 0 ? 'run' : 'rest';
+  }
+
+  get #othersWait(): boolean {
+    return this.#slots.waits || this.#parking.waits;
   }
 
   /** Sends what has gathered. @returns whether there was anything */
@@ -199,17 +241,44 @@ export class Scheduler {
 
   /** Requests leave the queue, and candidates start, while there are slots and memory. */
   #fillSlots(): void {
-    while (this.#groups.rows + this.#prefill.size < this.#options.maxSequences) {
-      const resumed = this.#parking.nextResumed();
-      if (resumed !== undefined) {
-        this.#groups.addTaken(resumed.sequence, resumed.cache);
-        continue;
-      }
-      const request = this.#slots.next();
-      if (request === undefined) return;
-      if (request.prompt !== null) this.#startNext(request);
-      else if (this.#lease(request)) this.#prefill.add(request);
+    const { maxSequences } = this.#options;
+    for (;;) {
+      const free = this.#groups.rows + this.#prefill.size < maxSequences;
+      if (free && this.#startOne(false)) continue;
+      if (this.#othersWait) {
+        if (!this.#giveWay(free ? ({ holdsMemory }) => holdsMemory : (request) => this.#holdsSlot(request))) return;
+      } else if (!free || !this.#backgroundMayStart() || !this.#startOne(true)) return;
     }
+  }
+
+  /** Starts what is next, of the background or of the others. @returns whether there was anything that could */
+  #startOne(background: boolean): boolean {
+    const resumed = this.#parking.nextResumed(background);
+    if (resumed !== undefined) {
+      this.#groups.addTaken(resumed.sequence, resumed.cache);
+      return true;
+    }
+    const request = this.#slots.next(background);
+    if (request === undefined) return false;
+    if (request.prompt !== null) this.#startNext(request);
+    else if (this.#lease(request)) this.#prefill.add(request);
+    return true;
+  }
+
+  /** Ends the youngest request in the background of those that `which` names. @returns whether there was one */
+  #giveWay(which: (request: ActiveRequest) => boolean): boolean {
+    const youngest = this.#background.youngest(which);
+    if (youngest !== undefined) this.#drop(youngest);
+    return youngest !== undefined;
+  }
+
+  #holdsSlot(request: ActiveRequest): boolean {
+    return this.#prefill.has(request) || this.#groups.count((sequence) => sequence.request === request) > 0;
+  }
+
+  #backgroundMayStart(): boolean {
+    if (this.#background.size === 0) return false;
+    return this.#background.mayTake(this.#prefill.background + this.#groups.count(({ request }) => request.background));
   }
 
   #lease(request: ActiveRequest): boolean {
@@ -249,7 +318,9 @@ export class Scheduler {
     else this.#groups.addCopy(sequence, cache);
   }
 
-  async #decode({ cache, sequences, version }: RowGroup): Promise<void> {
+  async #decode(group: RowGroup): Promise<void> {
+    const { cache, sequences, version } = group;
+    group.lastTurn = this.#turns;
     const nextTokens = this.#nextTokens;
     for (let row = 0; row < sequences.length; row++) nextTokens[row] = (sequences[row] as Sequence).token;
     const logits = await this.#options.decoder.step(cache, nextTokens, version.feeds);
@@ -268,9 +339,9 @@ export class Scheduler {
     if (ended !== null) this.#groups.removeWhere((sequence) => (ended as Set<Sequence>).has(sequence));
   }
 
-  /** A finished sequence may be the beginning of a later prompt. At most a chunk's worth, or one sequence, a turn. */
+  /** A finished sequence that somebody got may be the beginning of a later prompt. At most a chunk's worth, or one sequence, a turn. */
   #keep({ request, tokens }: Sequence, cache: KvCache, row: number): void {
-    if (this.#keptColumns >= this.#options.prefillChunk) return;
+    if (request.background || this.#keptColumns >= this.#options.prefillChunk) return;
     const all = request.completion.promptTokens.concat(tokens);
     this.#keptColumns += tokens.length;
     this.#prefixes.store(request.leased.adapterDigest, all, cache.prefixOf(row));
@@ -299,5 +370,6 @@ export class Scheduler {
     this.#slots.release(request);
     if (request.version !== null) this.#options.versions.release(request.version);
     this.#requests.delete(request.id);
+    this.#background.remove(request);
   }
 }

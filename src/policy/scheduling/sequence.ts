@@ -29,6 +29,8 @@ export class Sequence {
   readonly columns: number;
   /** What was sampled so far. */
   readonly tokens: number[] = [];
+  /** What is taken instead of sampling. */
+  readonly #forced: readonly number[] | undefined;
   readonly #limit: number;
   readonly #eos: ReadonlySet<number>;
   readonly #sampler: Sampler;
@@ -40,12 +42,13 @@ export class Sequence {
     this.request = request;
     this.candidate = candidate;
     this.columns = request.columns.candidate;
+    this.#forced = candidates[candidate]?.forced;
     // The last token is never fed, so that it needs no room in the context; agents count it all the same.
-    this.#limit = Math.min(sampling.maxTokens, context.contextLength - promptTokens.length);
+    this.#limit = this.#forced?.length ?? Math.min(sampling.maxTokens, context.contextLength - promptTokens.length);
     this.#eos = context.eos;
     this.#sampler = new Sampler(sampling, promptTokens, candidates[candidate]?.seed ?? 0, context.scratch);
     this.#decoder = context.tokenizer.createDecoder();
-    this.#text = new StopText(sampling.stop);
+    this.#text = new StopText(this.#forced === undefined ? sampling.stop : []);
   }
 
   /** The last token sampled: the next to be fed. */
@@ -64,7 +67,10 @@ export class Sequence {
     message: StepMessage,
   ): SequenceEnd | null {
     const { ignoreEos, topLogprobs } = this.request.completion.sampling;
-    const sampled = this.#sampler.sample(data, row * vocabularySize, topProbabilities[row]);
+    const forced = this.#forced?.[this.tokens.length];
+    const [offset, top] = [row * vocabularySize, topProbabilities[row]];
+    const sampled =
+      forced === undefined ? this.#sampler.sample(data, offset, top) : this.#sampler.take(forced, data, offset, top);
     this.tokens.push(sampled.token);
     const { tokens } = message;
     tokens.request.push(this.request.id);
@@ -74,9 +80,12 @@ export class Sequence {
     tokens.sampledLogprob.push(sampled.sampledLogprob);
     tokens.text.push(this.#text.push(this.#decoder.push(sampled.token)));
     if (topLogprobs > 0) tokens.top[tokens.token.length - 1] = sampled.top;
-    if (!ignoreEos && this.#eos.has(sampled.token)) return { reason: 'stop', endOfSequence: true };
+    const last = this.tokens.length >= this.#limit;
+    const ends = this.#eos.has(sampled.token);
+    if (forced !== undefined) return last ? { reason: 'stop', endOfSequence: ends } : null;
+    if (!ignoreEos && ends) return { reason: 'stop', endOfSequence: true };
     if (this.#text.stopped) return { reason: 'stop', endOfSequence: false };
-    return this.tokens.length >= this.#limit ? { reason: 'length', endOfSequence: false } : null;
+    return last ? { reason: 'length', endOfSequence: false } : null;
   }
 
   /** Reports the end, with the text that was held back. */

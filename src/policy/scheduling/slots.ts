@@ -3,7 +3,8 @@
  * candidates goes behind those that wait: every request's first candidate starts before any other's second.
  *
  * Where the memory for the one whose turn it is is not there, all wait, so that nothing is passed over for long; only
- * requests whose prompts are computed may go on, since they give memory back no other way.
+ * requests whose prompts are computed may go on, since they give memory back no other way. Requests in the background
+ * stand in a line of their own.
  */
 
 import type { KvBudget } from '../kv/kv-budget.js';
@@ -11,31 +12,39 @@ import type { ActiveRequest } from './active-request.js';
 
 export class Slots {
   readonly #budget: KvBudget;
-  #turns: ActiveRequest[] = [];
+  /** The line, and the line of the background. */
+  readonly #turns: { foreground: ActiveRequest[]; background: ActiveRequest[] } = { foreground: [], background: [] };
 
   constructor(budget: KvBudget) {
     this.#budget = budget;
   }
 
+  /** Whether requests that are not in the background wait. */
+  get waits(): boolean {
+    return this.#turns.foreground.length > 0;
+  }
+
   /** At the end of the line. */
   add(request: ActiveRequest): void {
-    this.#turns.push(request);
+    this.#turns[lineOf(request.background)].push(request);
   }
 
   /** Takes a request out of the line. @returns whether it was there */
   remove(request: ActiveRequest): boolean {
-    const length = this.#turns.length;
-    this.#turns = this.#turns.filter((other) => other !== request);
-    return this.#turns.length < length;
+    const turns = this.#turns[lineOf(request.background)];
+    const index = turns.indexOf(request);
+    if (index >= 0) turns.splice(index, 1);
+    return index >= 0;
   }
 
   /** The request whose turn it is, charged for its next candidate; undefined when none can have a slot now. */
-  next(): ActiveRequest | undefined {
-    for (let index = 0; index < this.#turns.length; index++) {
-      const request = this.#turns[index] as ActiveRequest;
+  next(background = false): ActiveRequest | undefined {
+    const turns = this.#turns[lineOf(background)];
+    for (let index = 0; index < turns.length; index++) {
+      const request = turns[index] as ActiveRequest;
       if (index > 0 && request.prompt === null) continue;
       if (!this.#charge(request)) continue;
-      this.#turns.splice(index, 1);
+      turns.splice(index, 1);
       return request;
     }
     return undefined;
@@ -58,4 +67,8 @@ export class Slots {
     request.chargedPrompt = 0;
     request.chargedCandidate = 0;
   }
+}
+
+function lineOf(background: boolean): 'foreground' | 'background' {
+  return background ? 'background' : 'foreground';
 }

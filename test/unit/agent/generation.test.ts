@@ -76,7 +76,7 @@ describe('a request', () => {
     const { generationIds } = first as StartedEvent;
     expect(rest.at(-1)).toMatchObject({ type: 'ended', promptTokens: 2, completionTokens: 3 });
     expect((await loop.replay.stats()).generations).toBe(0);
-    const [outcome] = await loop.agent.score([{ generationId: generationIds[0] ?? '', value: 1 }]);
+    const [outcome] = await loop.agent.feedback([{ generationId: generationIds[0] ?? '', score: 1 }]);
     expect(outcome).toMatchObject({ status: 'refused', error: { code: 'GENERATION_NOT_FOUND' } });
     expect(loop.learner.told).toEqual([]);
   });
@@ -147,7 +147,7 @@ describe('a score', () => {
     await using loop = await openLoop(twoCandidates);
     for await (const event of loop.agent.generate({ prompt: 'ab', n: 2 })) {
       if (event.type !== 'started') continue;
-      const results = await loop.agent.score([{ generationId: event.generationIds[0] ?? '', value: 0.5 }]);
+      const results = await loop.agent.feedback([{ generationId: event.generationIds[0] ?? '', score: 0.5 }]);
       expect(results).toEqual([{ status: 'stored', sequence: 1 }]);
     }
     expect(loop.learner.told).toEqual(['changed', 'changed']);
@@ -157,10 +157,10 @@ describe('a score', () => {
     await using loop = await openLoop(twoCandidates);
     const [first] = await collect(loop.agent.generate({ prompt: 'ab', n: 2 }));
     const [good = ''] = (first as StartedEvent).generationIds;
-    const results = await loop.agent.score([
-      { generationId: good, value: Number.NaN },
-      { generationId: good, value: 1 },
-      { generationId: '01920000-0000-7000-8000-000000000000', value: 1 },
+    const results = await loop.agent.feedback([
+      { generationId: good, score: Number.NaN },
+      { generationId: good, score: 1 },
+      { generationId: '01920000-0000-7000-8000-000000000000', score: 1 },
     ]);
     expect(results.map(({ status }) => status)).toEqual(['refused', 'stored', 'refused']);
     expect(results[0]).toMatchObject({ error: { code: 'INVALID_REQUEST', violations: [{ field: 'items[0].score' }] } });
@@ -185,7 +185,7 @@ describe('closing', () => {
     await running.next();
     const closing = loop.agent.close();
     await expect(collect(loop.agent.generate({ prompt: 'ab' }))).rejects.toMatchObject({ code: 'DRAINING' });
-    await expect(loop.agent.score([])).rejects.toMatchObject({ code: 'DRAINING' });
+    await expect(loop.agent.feedback([])).rejects.toMatchObject({ code: 'DRAINING' });
     release();
     const types: string[] = [];
     for (let next = await running.next(); next.done !== true; next = await running.next()) types.push(next.value.type);

@@ -73,7 +73,14 @@ describe('a candidate', () => {
 
   it('whose files are not what was announced is refused, and the next one goes through', async () => {
     await using loop = await openLoop(untilAborted);
-    loop.learner.emit({ type: 'candidate', directory: '/nowhere', adapterDigest: 'x', parent: 0, metrics: {} });
+    loop.learner.emit({
+      type: 'candidate',
+      directory: '/nowhere',
+      adapterDigest: 'x',
+      parent: 0,
+      metrics: {},
+      lessons: [],
+    });
     expect(await loop.nextEvent('version_rejected')).toMatchObject({
       detail: expect.stringContaining('ADAPTER_INVALID'),
     });

@@ -22,11 +22,13 @@ import { type Script, ScriptedPolicy } from './scripted-policy.js';
 const packageDigest = 'd'.repeat(64);
 const targets = [{ module: 'model.layers.0.mlp.up_proj', inFeatures: 4, outFeatures: 4 }];
 
+const encode = (text: string) => [...text].map((character) => character.charCodeAt(0) % 128);
+
 const pkg = {
   digest: packageDigest,
   name: 'scripted',
-  config: { contextLength: 256, vocabularySize: 128 },
-  tokenizer: { encodeText: (text: string) => [...text].map((character) => character.charCodeAt(0) % 128) },
+  config: { contextLength: 256, vocabularySize: 128, eosTokenIds: [0] },
+  tokenizer: { encodeText: encode, encodeCompletion: encode, eosTokenId: 0 },
 } as unknown as Package;
 
 /** Remembers what it was told. */
@@ -39,6 +41,9 @@ export class RecordingLearner implements Learner {
   }
   live(version: number, adapterPath: string | null, rolledBack: boolean): void {
     this.told.push(`live ${version} ${adapterPath === null ? 'zero' : 'adapter'}${rolledBack ? ' rolled back' : ''}`);
+  }
+  rejected(adapterDigest: string): void {
+    this.told.push(`rejected ${adapterDigest}`);
   }
   changed(): void {
     this.told.push('changed');
@@ -91,7 +96,7 @@ export async function openLoop(script: Script, drainGraceMs = 1000, meter: Meter
       const directory = join(folder, `candidate-${candidates++}`);
       const meta = { packageDigest, baseModel: 'scripted', parent, createdAtMs: 1, metrics };
       const adapterDigest = await writeAdapter(directory, filled(weight), meta);
-      learner.emit({ type: 'candidate', directory, adapterDigest, parent, metrics });
+      learner.emit({ type: 'candidate', directory, adapterDigest, parent, metrics, lessons: [] });
     },
     async nextEvent(type) {
       for await (const batch of agent.watchEvents({ afterSequence: seen, types: [type] })) {

@@ -35,8 +35,8 @@ class Notes implements Meter {
     this.durationMs = durationMs;
     this.said.push(code);
   }
-  scored(results: Parameters<NonNullable<Meter['scored']>>[0], early: number): void {
-    const words = results.map((result) => (result.status === 'refused' ? result.error.code : result.status));
+  feedback(items: Parameters<NonNullable<Meter['feedback']>>[0], early: number): void {
+    const words = items.map(({ result }) => (result.status === 'refused' ? result.error.code : result.status));
     this.said.push(`${words.join()}, ${early} early`);
   }
   live({ number, origin }: { number: number; origin: string }): void {
@@ -97,15 +97,15 @@ describe('the meter hears', () => {
     const [notes, loop] = await metered(untilAborted);
     await using _ = loop;
     let id = '';
-    const score = (generationId: string) => loop.agent.score([{ generationId, value: 1 }]);
+    const score = (generationId: string) => loop.agent.feedback([{ generationId, score: 1 }]);
     for await (const event of loop.agent.generate({ prompt: 'ab' })) {
       if (event.type === 'started') id = event.generationIds[0] ?? '';
       else break;
       await score(id);
     }
-    await loop.agent.score([
-      { generationId: id, retract: true },
-      { generationId: 'x', value: 1 },
+    await loop.agent.feedback([
+      { generationId: id, retraction: true },
+      { generationId: 'x', score: 1 },
     ]);
     await score('00000000-0000-7000-8000-000000000000');
     expect(notes.said.filter((word) => word.endsWith('early'))).toEqual([
@@ -119,8 +119,8 @@ describe('the meter hears', () => {
     const [notes, loop] = await metered(untilAborted);
     await using _ = loop;
     loop.replay.write = () => Promise.reject(new HoneError('STORE_FULL', 'no room'));
-    const item = { generationId: '00000000-0000-7000-8000-000000000000', value: 1 };
-    await expect(loop.agent.score([item, item])).rejects.toThrow();
+    const item = { generationId: '00000000-0000-7000-8000-000000000000', score: 1 };
+    await expect(loop.agent.feedback([item, item])).rejects.toThrow();
     expect(notes.said).toEqual(['STORE_FULL,STORE_FULL, 0 early']);
   });
 

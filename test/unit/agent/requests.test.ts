@@ -1,8 +1,9 @@
 import { describe, expect, it } from 'vitest';
-import { candidateSeed, checkGenerate, groupKey } from '../../../src/agent/requests.js';
+import { candidateSeed, checkGenerate } from '../../../src/agent/requests.js';
 import type { GenerateInput } from '../../../src/agent/types.js';
 import type { HoneError } from '../../../src/errors.js';
 import type { Package } from '../../../src/package/types.js';
+import { groupKey } from '../../../src/replay/index.js';
 
 /** One token per character: what the checks need of a package. */
 const pkg = {

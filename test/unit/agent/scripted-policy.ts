@@ -34,6 +34,12 @@ export class ScriptedPolicy implements Policy {
     return { version: number, adapterDigest: digest, probe, durationMs: 1, waitedMs: 0 };
   }
 
+  hold(version: PolicyVersion): Promise<SwapReport> {
+    return this.swap(version);
+  }
+
+  async release(): Promise<void> {}
+
   async stats(): Promise<PolicyStats> {
     return {
       liveVersion: this.swaps.at(-1) ?? 0,
@@ -42,6 +48,7 @@ export class ScriptedPolicy implements Policy {
       queuedRequests: 0,
       queuedTokens: 0,
       parkedRequests: 0,
+      backgroundRequests: 0,
       kvBytesUsed: 0,
       kvBytesBudget: 0,
       prefixCache: { hitTokens: 0, lookedUpTokens: 0, bytes: 0, maxBytes: 0, evictedBlocks: 0 },

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { type BufferOptions, ExperienceBuffer } from '../../../src/learner/buffer.js';
 import { isHeldOut } from '../../../src/replay/index.js';
+import { checkRewardSettings } from '../../../src/reward/index.js';
 import { scoreWrite } from '../replay/records.js';
 import { openExperience } from './experience.js';
 
@@ -109,7 +110,7 @@ test('held-out prompts never enter, and the share holds over many prompts', asyn
 
 test('the store is read in bounded pages and the least recently scored go first when there are too many', async () => {
   const { add, reader } = await openExperience();
-  const buffer = newBuffer({ maxGenerations: 100 });
+  const buffer = newBuffer({ maxEntries: 100 });
   await add(Array.from({ length: 700 }, (_, i) => ({ id: `${i}`, group: `p${i}`, reward: 1 })));
   expect(buffer.sync(reader, 0, 1)).toBe(true);
   expect(buffer.sequence).toBe(512);
@@ -138,4 +139,21 @@ test('a rebuilt buffer knows what earlier rounds have used and seen', async () =
   again.sync(reader, 0);
   expect([...(again.groups.get('g')?.members.values() ?? [])].map((m) => m.uses)).toEqual([0, 0, 0]);
   expect(again.fresh).toBe(2);
+});
+
+test('what waits for a metric is left out until its window has closed, and then takes the default', async () => {
+  const { add, store, reader } = await openExperience();
+  await add([
+    { id: '1', tokens: [1], reward: 1 },
+    { id: '2', tokens: [2] },
+  ]);
+  const [ended] = await store.readGenerations(['1']);
+  const end = ended?.finishedAtMs ?? 0;
+  const reward = checkRewardSettings({ metrics: { click: { windowMs: 1000, default: 0 } } });
+  const waiting = newBuffer({ reward, now: () => end + 999 });
+  waiting.sync(reader, 0);
+  expect(contents(waiting)).toEqual([]);
+  const due = newBuffer({ reward, now: () => end + 1000 });
+  due.sync(reader, 0);
+  expect(contents(due)).toEqual(['g 1 0.5', 'g 2 0']);
 });

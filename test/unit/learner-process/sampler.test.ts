@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { ExperienceBuffer, type Member } from '../../../src/learner/buffer.js';
+import { ExperienceBuffer } from '../../../src/learner/buffer.js';
+import type { Member } from '../../../src/learner/members.js';
 import { createRandom } from '../../../src/learner/random.js';
 import { sampleGroups } from '../../../src/learner/sampler.js';
 import { openExperience, type Sample } from './experience.js';

@@ -212,6 +212,7 @@ describe('whatever arrives, is cancelled or read slowly', () => {
     n: fc.integer({ min: 1, max: 4 }),
     version: fc.nat(2),
     maxTokens: fc.integer({ min: 1, max: 120 }),
+    background: fc.boolean(),
     /** Steps of the whole policy before it is submitted. */
     after: fc.nat(60),
     fate: fc.constantFrom('read', 'read', 'read', 'cancel early', 'cancel late', 'left', 'read slowly'),
@@ -234,7 +235,7 @@ describe('whatever arrives, is cancelled or read slowly', () => {
       }
       return tokens;
     };
-    let parks = 0;
+    let [parks, gaveWay] = [0, 0];
     await fc.assert(
       fc.asyncProperty(fc.array(arrival, { minLength: 4, maxLength: 24 }), async (arrivals) => {
         const policy = await openPolicy({
@@ -249,13 +250,13 @@ describe('whatever arrives, is cancelled or read slowly', () => {
         });
         const fast: Promise<unknown>[] = [];
         const slow: (() => Promise<void>)[] = [];
-        const play = async ({ prompt, n, version, maxTokens, fate }: (typeof arrivals)[number]) => {
+        const play = async ({ prompt, n, version, maxTokens, background, fate }: (typeof arrivals)[number]) => {
           const slowly = fate === 'read slowly' && slow.length === 0;
           const most = slowly ? 450 : maxTokens;
           const count = slowly ? 1 : n;
           const abort = new AbortController();
           const events = policy.complete(
-            request(promptOf(prompt), { n: count, version, sampling: { ...greedy, maxTokens: most } }),
+            request(promptOf(prompt), { n: count, version, background, sampling: { ...greedy, maxTokens: most } }),
             abort.signal,
           );
           if (fate === 'left') {
@@ -273,7 +274,8 @@ describe('whatever arrives, is cancelled or read slowly', () => {
             const whole = await expected(prompt, version);
             for (const { tokens, reason } of candidates) {
               expect(reason).toBe(tokens.length === most ? 'length' : 'cancelled');
-              if (!fate.startsWith('cancel')) expect(reason).toBe('length');
+              if (!fate.startsWith('cancel') && !background) expect(reason).toBe('length');
+              if (reason === 'cancelled' && !fate.startsWith('cancel')) gaveWay += 1;
               expect(tokens).toEqual(whole.slice(0, tokens.length));
             }
           };
@@ -302,5 +304,6 @@ describe('whatever arrives, is cancelled or read slowly', () => {
       { numRuns: 12, seed: 11 },
     );
     expect(parks).toBeGreaterThan(2);
+    expect(gaveWay).toBeGreaterThan(5);
   });
 });

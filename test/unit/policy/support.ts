@@ -242,13 +242,21 @@ export function request(
     readonly seed?: number;
     readonly sampling?: Partial<SamplingSettings>;
     readonly version?: number;
+    readonly background?: boolean;
+    /** By candidate. */
+    readonly forced?: readonly (readonly number[] | undefined)[];
   } = {},
 ): CompletionRequest {
   const seed = options.seed ?? 1;
   return {
     promptTokens,
     sampling: { ...plainSampling, ...options.sampling },
-    candidates: Array.from({ length: options.n ?? 1 }, (_, i) => ({ id: `${seed}-${i}`, seed: seed * 1000 + i })),
+    candidates: Array.from({ length: options.n ?? options.forced?.length ?? 1 }, (_, i) => ({
+      id: `${seed}-${i}`,
+      seed: seed * 1000 + i,
+      ...(options.forced?.[i] === undefined ? {} : { forced: options.forced[i] }),
+    })),
     ...(options.version === undefined ? {} : { version: options.version }),
+    ...(options.background === undefined ? {} : { background: options.background }),
   };
 }

@@ -206,7 +206,7 @@ describe('the probe', () => {
       send: (message) => void sent.push(message),
     });
     await decoder.close();
-    swapper.request(1, version(2));
+    swapper.request(1, 'live', version(2));
     await swapper.proceed();
     expect(sent).toMatchObject([{ type: 'failed', call: 1 }]);
     expect(held.live.number).toBe(1);

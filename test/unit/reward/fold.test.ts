@@ -1,52 +1,116 @@
-import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { defaultRewardSettings, foldReward, type RewardSettings } from '../../../src/reward/index.js';
+import {
+  checkRewardSettings,
+  defaultRewardSettings,
+  type FoldableScore,
+  type FoldContext,
+  foldReward,
+  type RewardSettings,
+} from '../../../src/reward/index.js';
 
-const score = (rater: string, metric: string, value: number) => ({ rater, metric, value });
+const day = 86_400_000;
+const score = (rater: string, metric: string, value: number, createdAtMs = 0): FoldableScore => ({
+  rater,
+  metric,
+  value,
+  createdAtMs,
+});
+const ended: FoldContext = { finishedAtMs: 1000, nowMs: 1000 };
+
+function rewardOf(scores: readonly FoldableScore[], settings: unknown = {}, context = ended): number | null {
+  return foldReward(scores, context, checkRewardSettings(settings)).reward;
+}
 
 test('raters are averaged per metric before metrics are, so that many raters of one metric do not outweigh another', () => {
   const scores = [score('a', 'facts', 1), score('b', 'facts', 0.5), score('c', 'facts', 0), score('a', 'tone', 1)];
-  expect(foldReward(scores)).toBe(0.75);
+  expect(rewardOf(scores)).toBe(0.75);
 });
 
-test('metrics weigh as the settings say, a negative weight is a penalty and zero leaves a metric out', () => {
-  const settings: RewardSettings = { ...defaultRewardSettings, weights: { facts: 3, length: -1, mood: 0 } };
-  expect(foldReward([score('a', 'facts', 0.8), score('a', 'mood', 1)], settings)).toBeCloseTo(0.8);
-  expect(foldReward([score('a', 'facts', 0.8), score('a', 'length', 0.4)], settings)).toBeCloseTo((3 * 0.8 - 0.4) / 4);
+test('scores are cut to 0 to 1 unless a metric has a range of its own, which may run backwards', () => {
+  expect(rewardOf([score('a', 'facts', 7)])).toBe(1);
+  expect(rewardOf([score('a', 'facts', -7), score('b', 'facts', 1)])).toBe(0.5);
+  const settings = { metrics: { stars: { min: 1, max: 5 }, seconds: { min: 60, max: 0 } } };
+  expect(rewardOf([score('a', 'stars', 4)], settings)).toBe(0.75);
+  expect(rewardOf([score('a', 'seconds', 15)], settings)).toBe(0.75);
+  expect(rewardOf([score('a', 'seconds', 600)], settings)).toBe(0);
+});
+
+test('metrics weigh as the settings say, and weight zero leaves a metric out', () => {
+  const settings = { metrics: { facts: { weight: 3 }, mood: { weight: 0 } } };
+  expect(rewardOf([score('a', 'facts', 0.8), score('a', 'tone', 0)], settings)).toBeCloseTo(0.6, 12);
+  const fold = foldReward([score('a', 'mood', 1)], ended, checkRewardSettings(settings));
+  expect(fold).toMatchObject({
+    reward: null,
+    metrics: [{ metric: 'mood', state: 'none', used: [], ignored: [{ because: 'weightless' }] }],
+  });
+});
+
+test('raters weigh by their trust, and those without are kept but do not count', () => {
+  const settings = { raters: { expert: { trust: 3 }, troll: { trust: 0 } } };
+  const scores = [score('expert', 'score', 1), score('guest', 'score', 0), score('troll', 'score', 0)];
+  expect(rewardOf(scores, settings)).toBe(0.75);
+  expect(rewardOf(scores, { ...settings, defaultTrust: 0 })).toBe(1);
+  expect(rewardOf([score('troll', 'score', 1)], settings)).toBeNull();
+  expect(foldReward(scores, ended, checkRewardSettings(settings)).metrics[0]?.ignored).toEqual([
+    { ...score('troll', 'score', 0), because: 'untrusted' },
+  ]);
 });
 
 test('nothing that counts is no reward, which is not a reward of zero', () => {
-  expect(foldReward([])).toBeNull();
-  expect(foldReward([score('a', 'mood', 1)], { ...defaultRewardSettings, weights: { mood: 0 } })).toBeNull();
-  expect(foldReward([score('a', 'mood', 0)])).toBe(0);
+  expect(foldReward([], ended, defaultRewardSettings)).toEqual({ reward: null, pendingUntilMs: null, metrics: [] });
+  expect(rewardOf([score('a', 'mood', 0)])).toBe(0);
 });
 
-test('a metric with the name of an object property is a metric like any other', () => {
-  expect(foldReward([score('a', 'constructor', 0.5), score('a', '__proto__', 0.5)])).toBe(0.5);
+test('a metric with a default holds the reward back until it has a score or its window has closed', () => {
+  const settings = { metrics: { click: { windowMs: day, default: 0 } } };
+  const at = (nowMs: number, scores: readonly FoldableScore[]) =>
+    foldReward(scores, { finishedAtMs: 1000, nowMs }, checkRewardSettings(settings));
+  const thumbs = score('a', 'thumbs', 1, 2000);
+  expect(at(2000, [])).toMatchObject({ reward: null, pendingUntilMs: 1000 + day, metrics: [{ state: 'pending' }] });
+  expect(at(2000, [thumbs])).toMatchObject({ reward: null, pendingUntilMs: 1000 + day });
+  expect(at(999 + day, [thumbs]).reward).toBeNull();
+  expect(at(1000 + day, [thumbs])).toMatchObject({ reward: 0.5, pendingUntilMs: null });
+  expect(at(1000 + day, []).reward).toBe(0);
+  expect(at(2000, [thumbs, score('web', 'click', 1, 2000)])).toMatchObject({ reward: 1, pendingUntilMs: null });
 });
 
-test('the reward stays in its range, does not depend on the order and grows with every score', () => {
-  const anyScore = fc.record({
-    rater: fc.constantFrom('a', 'b', 'c'),
-    metric: fc.constantFrom('facts', 'tone'),
-    value: fc.double({ min: -3, max: 3, noNaN: true }),
+test('several open windows are waited for until the last of them', () => {
+  const settings = checkRewardSettings({
+    metrics: { click: { windowMs: day, default: 0 }, buy: { windowMs: 7 * day, default: 0 } },
   });
-  fc.assert(
-    fc.property(fc.array(anyScore, { minLength: 1 }), fc.nat(), (scores, pick) => {
-      const reward = foldReward(scores) ?? Number.NaN;
-      expect(reward).toBeGreaterThanOrEqual(0);
-      expect(reward).toBeLessThanOrEqual(1);
-      expect(foldReward([...scores].reverse())).toBeCloseTo(reward, 12);
-      const raised = scores.map((s, i) => (i === pick % scores.length ? { ...s, value: s.value + 1 } : s));
-      expect(foldReward(raised)).toBeGreaterThanOrEqual(reward - 1e-12);
-    }),
-    { seed: 3 },
-  );
+  expect(foldReward([], { finishedAtMs: 0, nowMs: 1 }, settings).pendingUntilMs).toBe(7 * day);
+  const bought = foldReward([score('shop', 'buy', 1, 1)], { finishedAtMs: 0, nowMs: 1 }, settings);
+  expect(bought.pendingUntilMs).toBe(day);
 });
 
-test('scores at the end of what numbers can hold give a reward in the range, or none', () => {
-  const huge = Number.MAX_VALUE;
-  expect(foldReward([score('a', 'facts', huge), score('b', 'facts', huge)])).toBe(1);
-  const cancelling = [score('a', 'facts', huge), score('b', 'facts', huge), score('a', 'tone', -huge)];
-  expect(foldReward([...cancelling, score('b', 'tone', -huge)])).toBeNull();
+test('a score after the window takes the place of the default where late scores are used, and is left out else', () => {
+  const click = { windowMs: day, default: 0 };
+  const late = score('web', 'click', 1, 1000 + day);
+  const context = { finishedAtMs: 1000, nowMs: 5 * day };
+  expect(rewardOf([late], { metrics: { click } }, context)).toBe(1);
+  const strict: RewardSettings = checkRewardSettings({ metrics: { click: { ...click, late: 'ignore' } } });
+  expect(foldReward([late], context, strict)).toMatchObject({
+    reward: 0,
+    metrics: [{ state: 'default', ignored: [{ because: 'late' }], windowEndsAtMs: 1000 + day }],
+  });
+  expect(foldReward([score('web', 'click', 1, 999 + day)], context, strict).reward).toBe(1);
+});
+
+test('before a generation has ended no window has begun: scores count, and metrics with a default are waited for', () => {
+  const settings = { metrics: { click: { windowMs: 0, default: 0, late: 'ignore' } } };
+  const running = { finishedAtMs: null, nowMs: 5 * day };
+  expect(rewardOf([score('web', 'click', 1, day)], settings, running)).toBe(1);
+  expect(foldReward([], running, checkRewardSettings(settings))).toMatchObject({ reward: null, pendingUntilMs: null });
+});
+
+test('what nobody was shown takes no default and waits for none', () => {
+  const settings = { metrics: { click: { windowMs: day, default: 0 } } };
+  const unseen = { ...ended, shown: false };
+  expect(rewardOf([], settings, unseen)).toBeNull();
+  expect(rewardOf([score('model', 'quality', 0.5)], settings, unseen)).toBe(0.5);
+  expect(rewardOf([score('web', 'click', 1)], settings, unseen)).toBe(1);
+});
+
+test('metrics and raters with the names of object properties are like any other', () => {
+  expect(rewardOf([score('toString', 'constructor', 0.5), score('a', '__proto__', 0.5)])).toBe(0.5);
 });

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -58,6 +58,24 @@ describe('the data directory', () => {
     await writeFile(join(folder, 'file'), '');
     expect(() => openDataDirectory(join(folder, 'file', 'below'))).toThrow(
       expect.objectContaining({ code: 'INVALID_OPTIONS' }),
+    );
+  });
+
+  it.each([
+    ['lock', 'no file'],
+    ['replay.sqlite', 'no file'],
+    ['events.jsonl', 'no file'],
+  ])('in which a folder stands in the place of %s is refused in words', async (name, why) => {
+    await mkdir(join(folder, name));
+    expect(() => openDataDirectory(folder)).toThrow(
+      expect.objectContaining({ code: 'INVALID_OPTIONS', message: expect.stringMatching(`${name} is ${why}.*--data`) }),
+    );
+  });
+
+  it('in which the lock is no lock is refused in words', async () => {
+    await writeFile(join(folder, 'lock'), 'something else, of some length'.repeat(100));
+    expect(() => openDataDirectory(folder)).toThrow(
+      expect.objectContaining({ code: 'INVALID_OPTIONS', message: expect.stringContaining('--data') }),
     );
   });
 });

@@ -12,8 +12,8 @@ it('a stream that is cancelled while it waits for a full store is no failure of 
   const waiting = new Promise<void>((resolve) => {
     asked = resolve;
   });
-  const full: Pick<Agent, 'score'> = {
-    async score() {
+  const full: Pick<Agent, 'feedback'> = {
+    async feedback() {
       asked();
       throw new HoneError('QUEUE_FULL', 'full', { retryAfterMs: 60_000 });
     },

@@ -17,6 +17,7 @@ const stats: PolicyStats = {
   queuedRequests: 2,
   queuedTokens: 7,
   parkedRequests: 1,
+  backgroundRequests: 0,
   kvBytesUsed: 10,
   kvBytesBudget: 20,
   prefixCache: { hitTokens: 0, lookedUpTokens: 0, bytes: 30, maxBytes: 40, evictedBlocks: 0 },

@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { serverFlags } from '../../../proto/server-flags.js';
 import { usage } from '../../../server/flags.js';
@@ -58,6 +61,22 @@ it('--help asks for nothing else', () => {
 it("the learner's flags and its JSON settings add up", () => {
   const args = ['--beta', '0.05', '--scores-per-round', '16', '--learner-settings', '{"groupSize":8,"beta":1}'];
   expect(readOptions(args, {})?.learnerSettings).toEqual({ beta: 0.05, scoresPerRound: 16, groupSize: 8 });
+});
+
+it('the settings of rewards come from the file that is named, and a file that cannot be read is refused', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'hone-options-'));
+  const path = join(folder, 'rewards.json');
+  const read = () => readOptions(['--reward-settings', path], {})?.rewardSettings;
+  try {
+    expect(readOptions([], {})?.rewardSettings).toEqual({});
+    expect(read).toThrow(/--reward-settings cannot be read.*rewards\.json/);
+    writeFileSync(path, '{"defaultTrust": 2}');
+    expect(read()).toEqual({ defaultTrust: 2 });
+    writeFileSync(path, '{"defaultTrust": 2');
+    expect(read).toThrow(expect.objectContaining({ code: 'INVALID_OPTIONS' }));
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
 
 it.each([

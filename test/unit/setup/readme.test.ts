@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import * as clientLibrary from '../../../client/index.js';
 import { checkLearnerSettings } from '../../../src/learner/index.js';
+import { checkRewardSettings } from '../../../src/reward/index.js';
 
 const root = dirname(createRequire(import.meta.url).resolve('hone/package.json'));
 const pages = readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md'));
@@ -129,6 +130,11 @@ it('the page on learning lists every setting with its default, and the flags tha
   const listed = rows.map(([name, value]) => [unquoted(name), Number(value)]);
   expect(Object.fromEntries(listed)).toEqual(checkLearnerSettings());
   for (const [, , flag = ''] of rows) if (flag !== '') expect(flagsOfHone('serve')).toContain(unquoted(flag));
+});
+
+it('the example of reward settings is valid', () => {
+  const [, example = ''] = /```json\n([\s\S]*?)```/.exec(page('feedback.md')) ?? [];
+  expect(Object.keys(checkRewardSettings(JSON.parse(example)).metrics).length).toBeGreaterThan(2);
 });
 
 it('the page on architecture gives the constants their values', () => {

@@ -147,7 +147,7 @@ test.each([
     '{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}',
   ],
   ['leaving a gap', '{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}'],
-  ['of another type', '{"a":{"dtype":"F16","shape":[4],"data_offsets":[0,8]}}'],
+  ['of another type', '{"a":{"dtype":"I16","shape":[4],"data_offsets":[0,8]}}'],
   ['with a negative size', '{"a":{"dtype":"F32","shape":[-2,-1],"data_offsets":[0,8]}}'],
   ['beyond the file', '{"a":{"dtype":"F32","shape":[400],"data_offsets":[0,1600]}}'],
   ['not described', '{"a":"x"}'],

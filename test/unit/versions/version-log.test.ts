@@ -102,6 +102,42 @@ test('a rejected candidate never serves', async () => {
   expect(log.live().number).toBe(0);
 });
 
+test('what the gate found, a trial and the reason of a rejection are there after a restart', async () => {
+  const data = temporaryDirectory();
+  const log = await open(data);
+  const check = { check: 'kl', outcome: 'passed', detail: 'small', numbers: { kl_nats: 0.5 } } as const;
+  for (const seed of [1, 2, 3]) await log.adopt(await candidate(data, seed));
+  await log.judge(1, [{ ...check, numbers: { kl_nats: 0.5, none: Number.NaN } }]);
+  await log.startTrial(1, 'canary');
+  await expect(log.judge(1, [])).rejects.toMatchObject({ code: 'VERSION_NOT_SERVABLE' });
+  await log.startTrial(2, 'shadow');
+  await log.setAside(2);
+  await expect(log.setAside(2)).rejects.toMatchObject({ code: 'VERSION_NOT_SERVABLE' });
+  await log.reject(3, 'KL too large');
+  await log.close();
+  const again = await open(data);
+  expect(again.list()).toEqual(log.list());
+  expect(again.get(1)).toMatchObject({ state: 'canary', verdict: [check], rejectedBecause: null });
+  expect(again.get(2)).toMatchObject({ state: 'candidate', verdict: [] });
+  expect(again.get(3)).toMatchObject({ state: 'rejected', rejectedBecause: 'KL too large' });
+  expect(await again.promote(1)).toMatchObject({ state: 'live', verdict: [check] });
+});
+
+test('a log of before the gate loads, and goes on', async () => {
+  const data = temporaryDirectory();
+  const log = await open(data);
+  await adoptAndPromote(log, data, 1);
+  await log.adopt(await candidate(data, 2));
+  await log.close();
+  const old = readFileSync(logPath(data), 'utf8').replaceAll(',"verdict":[],"rejectedBecause":null', '');
+  expect(old).not.toContain('verdict');
+  writeFileSync(logPath(data), old);
+  const again = await open(data);
+  expect(again.list()).toEqual(log.list());
+  await again.reject(2, 'no');
+  expect(again.get(2)?.rejectedBecause).toBe('no');
+});
+
 test('a candidate that is torn, of another digest, package or shape is refused and nothing changes', async () => {
   const data = temporaryDirectory();
   const log = await open(data);

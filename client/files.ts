@@ -1,0 +1,44 @@
+/** Files as streams of pieces, and back. */
+
+import type { FileChunk, FileChunk__Output } from '../proto/generated/hone/v1/FileChunk.js';
+import { HoneClientError } from './errors.js';
+import type { AdapterFiles } from './types.js';
+
+/** Bytes of a piece. */
+const chunkBytes = 256 * 1024;
+
+/** The pieces of some files, one file after another. */
+export function* toChunks(files: AdapterFiles): Generator<FileChunk> {
+  for (const [name, bytes] of Object.entries(files)) {
+    yield { name, size: bytes.length, data: bytes.subarray(0, chunkBytes) };
+    for (let at = chunkBytes; at < bytes.length; at += chunkBytes) yield { data: bytes.subarray(at, at + chunkBytes) };
+  }
+}
+
+/** Puts files together from their pieces. @throws HoneClientError `DATA_LOSS` where they do not make whole files */
+export async function fromChunks(
+  chunks: AsyncIterable<{ readonly chunk: FileChunk__Output | null }>,
+): Promise<AdapterFiles> {
+  const files = new Map<string, { readonly size: number; readonly parts: Buffer[] }>();
+  let current: { readonly size: number; readonly parts: Buffer[] } | undefined;
+  for await (const { chunk } of chunks) {
+    if (chunk === null) continue;
+    if (chunk.name !== '') {
+      current = { size: chunk.size, parts: [] };
+      files.set(chunk.name, current);
+    }
+    current?.parts.push(chunk.data);
+  }
+  return Object.fromEntries(
+    [...files].map(([name, { size, parts }]) => {
+      const bytes = Buffer.concat(parts);
+      if (bytes.length !== size) {
+        throw new HoneClientError(`${name} came with ${bytes.length} of ${size} bytes: export it again`, {
+          code: 'DATA_LOSS',
+          status: 'DATA_LOSS',
+        });
+      }
+      return [name, bytes];
+    }),
+  );
+}

@@ -1,0 +1,77 @@
+/** Files as streams of pieces, and back: what arrives is held in memory, bounded, until all of it is there. */
+
+import type { FileChunk, FileChunk__Output } from '../../proto/generated/hone/v1/FileChunk.js';
+import { HoneError } from '../../src/errors.js';
+
+/** Bytes of a piece that is sent. */
+const chunkBytes = 256 * 1024;
+
+/** Files that one stream may hold. */
+const maxFiles = 8;
+
+/** The pieces of some files, one file after another. */
+export function* toChunks(files: Readonly<Record<string, Uint8Array>>): Generator<FileChunk> {
+  for (const [name, bytes] of Object.entries(files)) {
+    yield { name, size: bytes.length, data: bytes.subarray(0, chunkBytes) };
+    for (let at = chunkBytes; at < bytes.length; at += chunkBytes) yield { data: bytes.subarray(at, at + chunkBytes) };
+  }
+}
+
+/** Puts files together from their pieces. */
+export class FileCollector {
+  readonly #maxBytes: number;
+  readonly #files = new Map<string, Buffer>();
+  #announced = 0;
+  #current: { readonly name: string; readonly bytes: Buffer; filled: number } | undefined;
+
+  /** @param maxBytes of all files together */
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  /** @throws HoneError `INVALID_REQUEST` for a piece that belongs to no file, or makes the files too many or too large */
+  add(chunk: FileChunk__Output | null): void {
+    if (chunk === null) throw refused('chunk', 'is missing');
+    const { name, size, data } = chunk;
+    if (name !== '') this.#begin(name, size);
+    const current = this.#current;
+    if (current === undefined) throw refused('chunk.name', 'must be given in the first piece of a file');
+    if (current.filled + data.length > current.bytes.length) {
+      throw refused('chunk.data', `makes ${current.name} longer than the ${current.bytes.length} bytes announced`);
+    }
+    current.bytes.set(data, current.filled);
+    current.filled += data.length;
+  }
+
+  /** The files. @throws HoneError `INVALID_REQUEST` where one has not arrived whole */
+  finish(): Readonly<Record<string, Uint8Array>> {
+    this.#end();
+    return Object.fromEntries(this.#files);
+  }
+
+  #begin(name: string, size: number): void {
+    this.#end();
+    if (!/^[\w-]+(\.[\w-]+)*$/.test(name)) throw refused('chunk.name', 'must be a plain file name without folders');
+    if (this.#files.has(name)) throw refused('chunk.name', `names ${name} a second time`);
+    if (this.#files.size >= maxFiles) throw refused('chunk.name', `begins more than ${maxFiles} files`);
+    this.#announced += size;
+    if (this.#announced > this.#maxBytes) {
+      throw refused('chunk.size', `makes ${this.#announced} bytes; at most ${this.#maxBytes} are taken`);
+    }
+    this.#current = { name, bytes: Buffer.alloc(size), filled: 0 };
+  }
+
+  #end(): void {
+    if (this.#current === undefined) return;
+    const { name, bytes, filled } = this.#current;
+    if (filled < bytes.length) {
+      throw refused('chunk.data', `ends ${name} after ${filled} of the ${bytes.length} bytes announced`);
+    }
+    this.#files.set(name, bytes);
+    this.#current = undefined;
+  }
+}
+
+function refused(field: string, description: string): HoneError {
+  return new HoneError('INVALID_REQUEST', `${field} ${description}`, { violations: [{ field, description }] });
+}

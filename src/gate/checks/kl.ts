@@ -1,0 +1,33 @@
+/**
+ * How far the candidate has moved from the reference: the mean of ln pi(y|x) − ln pi_ref(y|x) over completions y that it
+ * drew itself, an unbiased estimate of KL(pi || pi_ref) per prompt.
+ */
+
+import type { GateSettings } from '../settings.js';
+import { estimate, finiteFigures, mean, sum } from '../statistics.js';
+import type { CheckResult, Evidence } from '../types.js';
+import { promptCounts, tooFewPrompts } from './prompts.js';
+
+/** Refuses a candidate whose mean lies above the bound; chance is not allowed for, since the bound is far from health. */
+export function checkKl({ prompts }: Evidence, { kl }: GateSettings): CheckResult {
+  const measured = prompts.filter(({ candidate }) => candidate.some(({ logRatio }) => logRatio !== null));
+  const short = tooFewPrompts('kl', measured, kl.minPrompts);
+  if (short !== null) return short;
+  const samples = measured.map(({ candidate }) => candidate.filter(({ logRatio }) => logRatio !== null));
+  const { mean: nats, standardError } = estimate(
+    samples.map((drawn) => mean(drawn.map(({ logRatio }) => logRatio as number))),
+  );
+  const perToken = nats / mean(samples.map((drawn) => sum(drawn.map(({ tokens }) => tokens)) / drawn.length));
+  const failed = !(nats <= kl.maxNats);
+  return {
+    check: 'kl',
+    outcome: failed ? 'failed' : 'passed',
+    detail: `${nats.toFixed(2)} nats per completion from the reference, ${failed ? 'more than' : 'at most'} ${kl.maxNats} may be`,
+    numbers: finiteFigures({
+      nats,
+      standard_error: standardError,
+      nats_per_token: perToken,
+      ...promptCounts(measured),
+    }),
+  };
+}

@@ -1,0 +1,73 @@
+/**
+ * Which generations the weights in training were learned from, on top of the version that serves: what a candidate
+ * must tell, so that one can say what every version learned from.
+ */
+
+/** What was used up to a candidate; `null` for what has been used since the last one. */
+export interface LessonsSegment {
+  readonly candidate: string | null;
+  readonly generationIds: readonly string[];
+}
+
+/** Candidates on their way, and the open one. */
+const maxSegments = 17;
+
+export class Lessons {
+  /** By candidate on its way to the head, oldest first; the last one is open. */
+  #segments: { candidate: string | null; readonly ids: Set<string> }[] = [{ candidate: null, ids: new Set() }];
+
+  use(generationIds: Iterable<string>): void {
+    const open = this.#open();
+    for (const id of generationIds) open.ids.add(id);
+  }
+
+  /** The weights were offered under this adapter digest. */
+  offered(digest: string): void {
+    this.#open().candidate = digest;
+    this.#segments.push({ candidate: null, ids: new Set() });
+    if (this.#segments.length <= maxSegments) return;
+    // The oldest will hardly become the head any more, but what was learned on the way to it stays learned.
+    const [oldest, next] = this.#segments.splice(0, 2);
+    if (next !== undefined) this.#segments.unshift({ ...next, ids: new Set([...(oldest?.ids ?? []), ...next.ids]) });
+  }
+
+  /** The head is what was offered under this digest: what went into it is no longer on top of it. */
+  followed(digest: string): void {
+    const at = this.#segments.findIndex(({ candidate }) => candidate === digest);
+    this.#segments = this.#segments.slice(at + 1);
+  }
+
+  /** The weights are others now. */
+  reset(): void {
+    this.#segments = [{ candidate: null, ids: new Set() }];
+  }
+
+  /** Every generation on top of the version that serves, each once. */
+  all(): string[] {
+    return [...new Set(this.#segments.flatMap(({ ids }) => [...ids]))];
+  }
+
+  /** Forgets generations that are gone. */
+  retain(existing: ReadonlySet<string>): void {
+    for (const { ids } of this.#segments) for (const id of ids) if (!existing.has(id)) ids.delete(id);
+  }
+
+  state(): LessonsSegment[] {
+    return this.#segments.map(({ candidate, ids }) => ({ candidate, generationIds: [...ids] }));
+  }
+
+  restore(segments: readonly LessonsSegment[]): void {
+    this.reset();
+    if (segments.length === 0) return;
+    this.#segments = segments.map(({ candidate, generationIds }) => ({ candidate, ids: new Set(generationIds) }));
+  }
+
+  #open() {
+    let open = this.#segments.at(-1);
+    if (open === undefined || open.candidate !== null) {
+      open = { candidate: null, ids: new Set() };
+      this.#segments.push(open);
+    }
+    return open;
+  }
+}

@@ -1,0 +1,152 @@
+/**
+ * What a step can learn from: completions by prompt, each with its reward, and pairs of completions that somebody
+ * compared. A pair is a group of two of its own; its rewards say only how the two differ.
+ */
+
+/** One distinct completion of a group; entries with the same tokens are one member. */
+export interface Member {
+  readonly group: Group;
+  readonly completionTokens: Uint32Array;
+  /** Reward by entry. */
+  readonly rewards: Map<string, number>;
+  /** Mean of them. */
+  reward: number;
+  /** The newest version that generated it. */
+  version: number;
+  /** ln pi(y|x) of that version, at temperature 1, as it was recorded when it was generated; null for a person's text. */
+  behaviourLogprob: number | null;
+  /** When the oldest of its generations was admitted, milliseconds since 1970. */
+  createdAtMs: number;
+  /** Times it was part of a step. */
+  uses: number;
+  /** ln pi_ref(y|x), computed when it is first needed; the reference does not move. */
+  referenceLogprob: number | undefined;
+}
+
+/** All scored completions of one prompt, or the two of a comparison. */
+export interface Group {
+  readonly key: string;
+  readonly kind: 'scores' | 'preference';
+  readonly promptTokens: Uint32Array;
+  /** By tokens. */
+  readonly members: Map<string, Member>;
+  /** Sequence number of the newest feedback in it. */
+  sequence: number;
+}
+
+/** One generation's part in a group. */
+export interface Entry {
+  /** Of the entry, not of the generation: a generation may be in a group of scores and in pairs. */
+  readonly id: string;
+  readonly groupKey: string;
+  readonly kind: Group['kind'];
+  readonly promptTokens: Uint32Array;
+  readonly completionTokens: Uint32Array;
+  readonly reward: number;
+  readonly version: number;
+  readonly behaviourLogprob: number | null;
+  readonly createdAtMs: number;
+  readonly sequence: number;
+}
+
+/** Groups and their members, by the entries that they are made of. */
+export class Members {
+  readonly #groups = new Map<string, Group>();
+  /** Where each entry is; in the order of its last feedback. */
+  readonly #memberOf = new Map<string, Member>();
+  readonly #restoredUses: Map<string, number>;
+
+  /** @param uses times each entry was used before */
+  constructor(uses: ReadonlyMap<string, number> = new Map()) {
+    this.#restoredUses = new Map(uses);
+  }
+
+  get groups(): ReadonlyMap<string, Group> {
+    return this.#groups;
+  }
+
+  /** Entries held. */
+  get size(): number {
+    return this.#memberOf.size;
+  }
+
+  /** Entries with their members, the one with the oldest feedback first. */
+  get entries(): ReadonlyMap<string, Member> {
+    return this.#memberOf;
+  }
+
+  /** Puts an entry in, or anew. Returns whether that is news: feedback that came or changed. */
+  put(entry: Entry): boolean {
+    const before = this.#memberOf.get(entry.id);
+    if (before?.rewards.get(entry.id) === entry.reward) return false;
+    const member = before ?? this.#memberFor(entry);
+    member.rewards.set(entry.id, entry.reward);
+    member.reward = mean(member.rewards.values());
+    member.createdAtMs = Math.min(member.createdAtMs, entry.createdAtMs);
+    if (entry.version > member.version) {
+      member.version = entry.version;
+      member.behaviourLogprob = entry.behaviourLogprob;
+    }
+    // Feedback that changed is news: the completion may be used anew.
+    if (before !== undefined) member.uses = 0;
+    const restored = this.#restoredUses.get(entry.id);
+    if (restored !== undefined) {
+      member.uses = Math.max(member.uses, restored);
+      this.#restoredUses.delete(entry.id);
+    }
+    member.group.sequence = Math.max(member.group.sequence, entry.sequence);
+    // Deleted first, so that it moves to the end of the order.
+    this.#memberOf.delete(entry.id);
+    this.#memberOf.set(entry.id, member);
+    return true;
+  }
+
+  remove(id: string): void {
+    const member = this.#memberOf.get(id);
+    if (member === undefined) return;
+    this.#memberOf.delete(id);
+    member.rewards.delete(id);
+    if (member.rewards.size > 0) {
+      member.reward = mean(member.rewards.values());
+      return;
+    }
+    const { group } = member;
+    group.members.delete(member.completionTokens.join());
+    if (group.members.size === 0) this.#groups.delete(group.key);
+  }
+
+  /** How often each entry was used; unused ones are left out. */
+  uses(): Map<string, number> {
+    const uses = new Map<string, number>();
+    for (const [id, member] of this.#memberOf) if (member.uses > 0) uses.set(id, member.uses);
+    return uses;
+  }
+
+  #memberFor(entry: Entry): Member {
+    let group = this.#groups.get(entry.groupKey);
+    if (group === undefined) {
+      const { groupKey: key, kind, promptTokens } = entry;
+      group = { key, kind, promptTokens, members: new Map(), sequence: 0 };
+      this.#groups.set(key, group);
+    }
+    const tokens = entry.completionTokens.join();
+    let member = group.members.get(tokens);
+    if (member === undefined) {
+      const { completionTokens, version, behaviourLogprob, createdAtMs } = entry;
+      const unused = { rewards: new Map<string, number>(), reward: 0, uses: 0, referenceLogprob: undefined };
+      member = { group, completionTokens, version, behaviourLogprob, createdAtMs, ...unused };
+      group.members.set(tokens, member);
+    }
+    return member;
+  }
+}
+
+function mean(values: Iterable<number>): number {
+  let sum = 0;
+  let count = 0;
+  for (const value of values) {
+    sum += value;
+    count += 1;
+  }
+  return sum / count;
+}

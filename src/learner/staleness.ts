@@ -1,0 +1,35 @@
+/** How old, in versions, the completions are that the learner holds and uses. */
+
+import type { ExperienceBuffer } from './buffer.js';
+import type { BufferFigures } from './types.js';
+
+/** How many there are of each staleness, from 0. */
+export function countByStaleness(versions: Iterable<number>, liveVersion: number): number[] {
+  const counts: number[] = [];
+  for (const version of versions) {
+    const staleness = Math.max(0, liveVersion - version);
+    while (counts.length <= staleness) counts.push(0);
+    counts[staleness] = (counts[staleness] ?? 0) + 1;
+  }
+  return counts;
+}
+
+/** The figures of a buffer beside a live version. */
+export function bufferFigures(buffer: ExperienceBuffer, liveVersion: number): BufferFigures {
+  const groups = [...buffer.groups.values()];
+  const members = groups.flatMap((group) => [...group.members.values()]);
+  const pairs = groups.filter(({ kind }) => kind === 'preference').length;
+  const uses = members.reduce((sum, member) => sum + member.uses, 0);
+  return {
+    completions: members.length,
+    groups: groups.length - pairs,
+    pairs,
+    pending: buffer.pending,
+    oldestAtMs: members.length === 0 ? null : members.reduce((oldest, m) => Math.min(oldest, m.createdAtMs), Infinity),
+    usesPerCompletion: members.length === 0 ? null : uses / members.length,
+    staleness: countByStaleness(
+      members.map(({ version }) => version),
+      liveVersion,
+    ),
+  };
+}

@@ -1,0 +1,37 @@
+/** What would disturb the worker; the rest of a request was checked by whoever made it. */
+
+import { HoneError } from '../errors.js';
+import type { DecoderConfig } from '../package/types.js';
+import type { CompletionRequest } from './types.js';
+
+/** @throws HoneError `INVALID_REQUEST`, `PROMPT_TOO_LONG` */
+export function checkRequest(request: CompletionRequest, { contextLength, vocabularySize }: DecoderConfig): void {
+  const { promptTokens, candidates, sampling } = request;
+  const outside = `a token outside 0..${vocabularySize - 1}`;
+  const isToken = (token: number): boolean => Number.isInteger(token) && token >= 0 && token < vocabularySize;
+  if (promptTokens.length === 0) refuse('prompt', 'holds no token');
+  if (candidates.length === 0) refuse('n', 'must be at least 1');
+  if (!promptTokens.every(isToken)) refuse('prompt', `holds ${outside}`);
+  if (!Object.keys(sampling.logitBias).every((token) => isToken(Number(token)))) {
+    refuse('logit_bias', `names ${outside}`);
+  }
+  if (promptTokens.length >= contextLength) {
+    throw new HoneError(
+      'PROMPT_TOO_LONG',
+      `the prompt has ${promptTokens.length} tokens and leaves no room in a context of ${contextLength}`,
+      { violations: [{ field: 'prompt', description: 'is too long' }] },
+    );
+  }
+  const room = contextLength - promptTokens.length;
+  for (const [index, { forced }] of candidates.entries()) {
+    if (forced === undefined) continue;
+    const field = `candidates[${index}].forced`;
+    if (forced.length === 0) refuse(field, 'holds no token');
+    if (!forced.every(isToken)) refuse(field, `holds ${outside}`);
+    if (forced.length > room) refuse(field, `has ${forced.length} tokens, but the context has room for ${room}`);
+  }
+}
+
+function refuse(field: string, description: string): never {
+  throw new HoneError('INVALID_REQUEST', `${field}: ${description}`, { violations: [{ field, description }] });
+}

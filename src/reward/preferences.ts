@@ -1,0 +1,41 @@
+/** How the preferences of several raters on one pair of completions become one. */
+
+import type { PreferenceOutcome } from '../replay/types.js';
+import type { RewardSettings } from './settings.js';
+import { trustOf, weightOf } from './settings.js';
+
+/** The parts of a preference that the fold depends on, all told from the same side of the pair. */
+export interface FoldablePreference {
+  readonly rater: string;
+  readonly metric: string;
+  readonly outcome: PreferenceOutcome;
+}
+
+const values: Readonly<Record<PreferenceOutcome, number>> = { better: 1, tie: 0, worse: -1 };
+
+/**
+ * How much better the first of the pair is, from -1 (all say worse) to 1 (all say better): per metric the mean over
+ * raters weighted by trust, then the mean over metrics weighted by their weights. Windows do not apply: a comparison is
+ * as good late as early.
+ * @returns `null` where no preference counts
+ */
+export function foldPreferences(preferences: readonly FoldablePreference[], settings: RewardSettings): number | null {
+  const metrics = new Map<string, { sum: number; trust: number }>();
+  // Sorted, so that sums have the same last bit in whichever order the preferences come.
+  for (const { rater, metric, outcome } of [...preferences].sort((a, b) => (a.rater < b.rater ? -1 : 1))) {
+    const trust = trustOf(settings, rater);
+    if (trust === 0 || weightOf(settings, metric) === 0) continue;
+    const entry = metrics.get(metric) ?? { sum: 0, trust: 0 };
+    entry.sum += trust * values[outcome];
+    entry.trust += trust;
+    metrics.set(metric, entry);
+  }
+  let sum = 0;
+  let weights = 0;
+  for (const [metric, entry] of [...metrics].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const weight = weightOf(settings, metric);
+    sum += weight * (entry.sum / entry.trust);
+    weights += weight;
+  }
+  return weights === 0 ? null : sum / weights;
+}

@@ -1,0 +1,104 @@
+/**
+ * Adapters from elsewhere, checked before anything is written: exported by Hone, or made by Python's `peft` for the same
+ * model. Rank and scale are free; layers that PEFT was not told to adapt get zero matrices, which compute nothing.
+ */
+
+import { HoneError } from '../errors.js';
+import { checkSameLayers, zeroAdapter } from './adapter.js';
+import { type AdapterFiles, decodeAdapter, parseJson, partOf } from './adapter-files.js';
+import { decodePeft } from './peft.js';
+import { readLoraConfig } from './peft-config.js';
+import type { Adapter, AdapterTarget } from './types.js';
+
+/** An adapter that may become a version. */
+export interface ImportedAdapter {
+  readonly adapter: Adapter;
+  /** Name of the model that it says it was made for. */
+  readonly baseModel: string;
+  readonly metrics: Readonly<Record<string, number>>;
+}
+
+/** What an adapter must fit. */
+export interface ImportTarget {
+  readonly packageDigest: string;
+  /** The linear layers of the package. */
+  readonly layers: readonly AdapterTarget[];
+  /** Largest rank that the learner can go on from. */
+  readonly maxRank: number;
+}
+
+/** Largest rank that is taken. */
+export const maxImportRank = 256;
+
+/** Room for what an adapter's files hold beside its matrices: names, configuration, metrics. */
+const otherBytes = 1024 * 1024;
+
+const what = 'the adapter to import';
+
+/** Bytes of the largest adapter that can fit these layers, all files together. */
+export function maxImportBytes(layers: readonly AdapterTarget[]): number {
+  const values = layers.reduce((sum, { inFeatures, outFeatures }) => sum + inFeatures + outFeatures, 0);
+  return values * maxImportRank * Float32Array.BYTES_PER_ELEMENT + otherBytes;
+}
+
+/**
+ * Reads the files of an adapter: `adapter_model.safetensors`, `adapter_config.json` and, of an exported version,
+ * `version.json`, whose digest must be that of the matrices.
+ * @throws HoneError `ADAPTER_INVALID` for files that are damaged or of a kind that is not read; `ADAPTER_MISMATCH` for
+ * an adapter of another model
+ */
+export function readImported(files: AdapterFiles, target: ImportTarget): ImportedAdapter {
+  const imported = 'version.json' in files ? readExported(files, target) : readPeft(files, target);
+  const { rank, scale } = imported.adapter;
+  if (rank > maxImportRank) throw mismatch(`its rank is ${rank}, at most ${maxImportRank} is taken`);
+  if (rank > target.maxRank) {
+    throw mismatch(
+      `its rank is ${rank}, and the learner, which is to go on from it, is set to ${target.maxRank}; ` +
+        `start the server with --rank ${rank}, or with --learner off`,
+    );
+  }
+  checkSameLayers(imported.adapter, zeroAdapter(target.layers, 1, 1));
+  return { ...imported, metrics: { ...imported.metrics, rank, scale } };
+}
+
+function readExported(files: AdapterFiles, { packageDigest }: ImportTarget): ImportedAdapter {
+  const { adapter, meta } = decodeAdapter(files, what);
+  if (meta.packageDigest !== packageDigest) {
+    throw mismatch(
+      `it was exported from a server with package ${meta.packageDigest}, this one has ${packageDigest}; ` +
+        'where you know that it fits (a quantised copy of the same model), import its folder without version.json',
+    );
+  }
+  return { adapter, baseModel: meta.baseModel, metrics: meta.metrics };
+}
+
+function readPeft(files: AdapterFiles, { layers }: ImportTarget): ImportedAdapter {
+  const config = parseJson(files, 'adapter_config.json', what);
+  const { isTarget } = readLoraConfig(config);
+  const adapter = decodePeft(partOf(files, 'adapter_model.safetensors', what), config);
+  const torn = layers.find(({ module }) => isTarget?.(module) === true && !adapter.tensors.has(`${module}.lora_A`));
+  if (torn !== undefined) {
+    throw new HoneError(
+      'ADAPTER_INVALID',
+      `${what} is incomplete: target_modules of adapter_config.json names ${torn.module}, but no matrices of it are there`,
+    );
+  }
+  const { base_model_name_or_path: baseModel } = config;
+  return { adapter: complete(adapter, layers), baseModel: typeof baseModel === 'string' ? baseModel : '', metrics: {} };
+}
+
+/** Zero matrices for the layers that the adapter leaves as they are. */
+function complete(adapter: Adapter, layers: readonly AdapterTarget[]): Adapter {
+  if (adapter.tensors.size === 0) throw mismatch('it holds no matrices');
+  const { rank, scale } = adapter;
+  const zero = zeroAdapter(
+    layers.filter(({ module }) => !adapter.tensors.has(`${module}.lora_A`)),
+    rank,
+    scale,
+  );
+  return { rank, scale, tensors: new Map([...adapter.tensors, ...zero.tensors]) };
+}
+
+function mismatch(reason: string): HoneError {
+  return new HoneError('ADAPTER_MISMATCH', `${what} does not fit: ${reason}`);
+}

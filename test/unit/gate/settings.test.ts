@@ -1,0 +1,27 @@
+import { expect, it } from 'vitest';
+import { checkGateSettings } from '../../../src/gate/index.js';
+
+it('every check is on by default', () => {
+  const { finite, kl, health, reward_model, off_policy } = checkGateSettings();
+  expect([finite, kl, health, reward_model, off_policy].map(({ enabled }) => enabled)).toEqual(Array(5).fill(true));
+});
+
+it('one setting of a check leaves the others at their defaults', () => {
+  const { kl } = checkGateSettings({ kl: { maxNats: 3 } });
+  expect(kl).toEqual({ ...checkGateSettings().kl, maxNats: 3 });
+});
+
+it.each([
+  [{ kl: { maxNats: 0 } }, 'gate.kl.maxNats'],
+  [{ kl: { enabled: 'no' } }, 'gate.kl.enabled'],
+  [{ health: { maxLengthFactor: 0.5 } }, 'gate.health.maxLengthFactor'],
+  [{ health: { maxEmptyRise: 2 } }, 'gate.health.maxEmptyRise'],
+  [{ off_policy: { minEffective: Number.NaN } }, 'gate.off_policy.minEffective'],
+  [{ prompts: 0 }, 'gate.prompts'],
+  [{ strictness: 11 }, 'gate'],
+  [{ kl: { strictness: 11 } }, 'gate.kl'],
+])('%j is refused, naming %s', (input, field) => {
+  expect(() => checkGateSettings(input)).toThrow(
+    expect.objectContaining({ code: 'INVALID_OPTIONS', violations: [expect.objectContaining({ field })] }),
+  );
+});

@@ -1,0 +1,105 @@
+/** Candidates whose tokens are given: what the policy would have said of them, against an independent forward pass. */
+
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { loadPackage, type Package } from '../../../src/package/index.js';
+import { openPolicy, type Policy, type PolicyVersion } from '../../../src/policy/index.js';
+import { tinyDirectory } from '../package/tiny.js';
+import {
+  type Collected,
+  collect,
+  largestDifference,
+  makeVersion,
+  ReferenceModel,
+  randomTokens,
+  request,
+} from './support.js';
+
+const endToken = 256;
+let pkg: Package;
+let zero: PolicyVersion;
+let other: PolicyVersion;
+
+beforeAll(async () => {
+  pkg = await loadPackage(tinyDirectory);
+  [zero, other] = await Promise.all([makeVersion(pkg, 0, 0), makeVersion(pkg, 1, 11)]);
+});
+
+async function open(): Promise<Policy> {
+  const policy = await openPolicy({ pkg, version: zero, held: [other] });
+  onTestFinished(() => policy.close());
+  return policy;
+}
+
+describe('forced tokens', () => {
+  test('get the log-probabilities of a forward pass, under each version its own', async () => {
+    const policy = await open();
+    const prompt = randomTokens(20, 1);
+    const forced = [randomTokens(15, 2), randomTokens(1, 3), randomTokens(90, 4)];
+    for (const version of [zero, other]) {
+      const { candidates } = await collect(policy.complete(request(prompt, { forced, version: version.number })));
+      const model = await ReferenceModel.open(pkg, version.adapter);
+      onTestFinished(() => model.close());
+      for (const [i, { tokens, logprobs, sampledLogprobs, reason }] of candidates.entries()) {
+        expect(tokens).toEqual(forced[i]);
+        expect(reason).toBe('stop');
+        expect(largestDifference(logprobs, await model.logprobs(prompt, tokens))).toBeLessThan(1e-4);
+        expect(sampledLogprobs).toEqual(logprobs);
+      }
+    }
+  });
+
+  test('get the numbers that drawing the same tokens got, whatever the sampling settings', async () => {
+    const policy = await open();
+    const prompt = randomTokens(20, 1);
+    const drawn = await collect(policy.complete(request(prompt, { sampling: { topLogprobs: 3 } })));
+    const tokens = drawn.candidates[0]?.tokens as number[];
+    const settings = { temperature: 0.5, topK: 2, repetitionPenalty: 1.5, logitBias: { 7: 50 }, topLogprobs: 3 };
+    const given = await collect(policy.complete(request(prompt, { forced: [tokens], sampling: settings })));
+    expect(given.candidates[0]?.text).toBe(drawn.candidates[0]?.text);
+    const likeliest = ({ candidates }: Collected) =>
+      candidates[0]?.top.map((alternatives) => alternatives.map(({ token }) => token));
+    expect(likeliest(given)).toEqual(likeliest(drawn));
+    const differences = largestDifference(given.candidates[0]?.logprobs ?? [], drawn.candidates[0]?.logprobs ?? []);
+    expect(differences).toBeLessThan(1e-5);
+  });
+
+  test('are taken to the last, past max_tokens, stop texts and the end of the sequence', async () => {
+    const policy = await open();
+    const forced = [
+      [72, 105, endToken, 72, 105],
+      [72, 105, endToken],
+    ];
+    const sampling = { maxTokens: 2, stop: ['i'], ignoreEos: false };
+    const { candidates } = await collect(policy.complete(request([65, 66], { forced, sampling })));
+    expect(candidates).toMatchObject([
+      { tokens: forced[0], text: 'HiHi', reason: 'stop', endOfSequence: false },
+      { tokens: forced[1], text: 'Hi', reason: 'stop', endOfSequence: true },
+    ]);
+  });
+
+  test('stand beside candidates that draw theirs, which come out as without them', async () => {
+    const policy = await open();
+    const alone = await collect(policy.complete(request([1, 2, 3], { n: 2 })));
+    const forced = [undefined, randomTokens(100, 5)];
+    const mixed = await collect(policy.complete(request([1, 2, 3], { forced })));
+    expect(mixed.candidates[0]?.tokens).toEqual(alone.candidates[0]?.tokens);
+    expect(mixed.candidates[0]?.reason).toBe('length');
+    expect(mixed.candidates[1]?.tokens).toEqual(forced[1]);
+  });
+
+  test('fill the context to its last token, and are refused beyond it', async () => {
+    const policy = await open();
+    const prompt = randomTokens(100, 6);
+    const whole = await collect(policy.complete(request(prompt, { forced: [randomTokens(28, 7)] })));
+    expect(whole.candidates[0]).toMatchObject({ reason: 'stop' });
+    expect(whole.candidates[0]?.tokens).toHaveLength(28);
+    const refused = (forced: number[]) =>
+      expect(collect(policy.complete(request(prompt, { forced: [[1], forced] })))).rejects;
+    for (const forced of [randomTokens(29, 7), [], [260], [-1], [1.5]]) {
+      await refused(forced).toMatchObject({
+        code: 'INVALID_REQUEST',
+        violations: [{ field: 'candidates[1].forced' }],
+      });
+    }
+  });
+});

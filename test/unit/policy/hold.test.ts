@@ -1,0 +1,168 @@
+/** Versions that are kept beside the live one until they are released. */
+
+import { once } from 'node:events';
+import type { Worker } from 'node:worker_threads';
+import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { loadPackage, type Package } from '../../../src/package/index.js';
+import { openPolicy, type Policy, type PolicyOptions, type PolicyVersion } from '../../../src/policy/index.js';
+import type { ToWorker } from '../../../src/policy/messages.js';
+import { tinyDirectory } from '../package/tiny.js';
+import { collect, largestDifference, makeVersion, ReferenceModel, randomTokens, request } from './support.js';
+
+let pkg: Package;
+let versions: PolicyVersion[];
+
+beforeAll(async () => {
+  pkg = await loadPackage(tinyDirectory);
+  versions = await Promise.all([0, 1, 2, 3, 4, 5, 6, 7].map((number) => makeVersion(pkg, number, number)));
+});
+
+const version = (number: number): PolicyVersion => versions[number] as PolicyVersion;
+
+async function open(options: Partial<PolicyOptions> = {}): Promise<Policy> {
+  const policy = await openPolicy({ pkg, version: version(0), ...options });
+  onTestFinished(() => policy.close());
+  return policy;
+}
+
+const ask = (policy: Policy, number: number) => collect(policy.complete(request([5, 6, 7], { version: number })));
+const notServable = { code: 'VERSION_NOT_SERVABLE' };
+
+describe('a held version', () => {
+  test('is proved as by a swap, and answers whoever asks for it while another is live', async () => {
+    const policy = await open();
+    const report = await policy.hold(version(1));
+    expect(report).toMatchObject({ version: 1, adapterDigest: version(1).adapterDigest, probe: { verdict: 'proved' } });
+    const prompt = randomTokens(9, 1);
+    const [held, live] = await Promise.all([
+      collect(policy.complete(request(prompt, { version: 1 }))),
+      collect(policy.complete(request(prompt))),
+    ]);
+    expect([held.version, live.version]).toEqual([1, 0]);
+    const model = await ReferenceModel.open(pkg, version(1).adapter);
+    onTestFinished(() => model.close());
+    const { tokens, logprobs } = held.candidates[0] as (typeof held.candidates)[number];
+    expect(largestDifference(logprobs, await model.logprobs(prompt, tokens))).toBeLessThan(1e-4);
+    expect(await policy.stats()).toMatchObject({ liveVersion: 0, heldVersions: [0, 1] });
+  });
+
+  test('stays however many versions come, and goes with its release', async () => {
+    const policy = await open({ maxLiveVersions: 3 });
+    await policy.hold(version(1));
+    for (const number of [2, 3, 4, 5, 6]) await policy.swap(version(number));
+    expect((await ask(policy, 1)).version).toBe(1);
+    await policy.release(1);
+    expect((await policy.stats()).heldVersions).not.toContain(1);
+    await expect(ask(policy, 1)).rejects.toMatchObject(notServable);
+  });
+
+  test('goes after its release when the last request that runs on it has ended', async () => {
+    const policy = await open();
+    await policy.hold(version(1));
+    let released = false;
+    const running = collect(
+      policy.complete(request([1], { version: 1, sampling: { maxTokens: 100 } })),
+      async ({ type }) => {
+        if (type !== 'tokens' || released) return;
+        released = true;
+        await policy.release(1);
+        expect((await policy.stats()).heldVersions).toContain(1);
+      },
+    );
+    expect((await running).candidates[0]).toMatchObject({ reason: 'length' });
+    expect((await policy.stats()).heldVersions).toEqual([0]);
+  });
+
+  test('stays until each of its holds is released', async () => {
+    const policy = await open();
+    await Promise.all([policy.hold(version(1)), policy.hold(version(1))]);
+    await policy.release(1);
+    expect((await ask(policy, 1)).version).toBe(1);
+    await policy.release(1);
+    await expect(ask(policy, 1)).rejects.toMatchObject(notServable);
+    await policy.release(1);
+  });
+
+  test('that becomes live stays live when it is released', async () => {
+    const policy = await open();
+    await policy.hold(version(1));
+    expect((await policy.swap(version(1))).probe.verdict).toBe('proved');
+    await policy.release(1);
+    expect(await collect(policy.complete(request([5])))).toMatchObject({ version: 1 });
+  });
+
+  test('stays when a swap to it fails, and 0 for good', async () => {
+    const policy = await open({ version: version(1) });
+    await policy.hold(version(0));
+    await policy.release(0);
+    expect((await ask(policy, 0)).version).toBe(0);
+    await policy.hold(version(2));
+    await expect(policy.swap({ ...version(3), number: 2 })).rejects.toMatchObject(notServable);
+    expect((await ask(policy, 2)).version).toBe(2);
+  });
+
+  test('is held again by the worker that takes the place of one that crashed', async () => {
+    const announced = once(process, 'worker') as Promise<[Worker]>;
+    const policy = await open({ maxLiveVersions: 3 });
+    const [thread] = await announced;
+    await policy.hold(version(1));
+    await policy.swap(version(2));
+    const poison: ToWorker = { type: 'submit', request: 999, completion: request([100_000]), atMs: 0 };
+    thread.postMessage(poison);
+    // In flight when it crashed, so that it is not held again; or refused before.
+    await expect(ask(policy, 1)).rejects.toMatchObject({ code: 'WORKER_CRASHED' });
+    await policy.swap(version(2));
+    for (const number of [3, 4, 5]) await policy.swap(version(number));
+    expect(await ask(policy, 1)).toMatchObject({ version: 1, adapterDigest: version(1).adapterDigest });
+    await policy.release(1);
+    expect((await policy.stats()).heldVersions).not.toContain(1);
+  });
+});
+
+describe('a hold', () => {
+  test('is refused when swaps would have no room beside it, and says what to do', async () => {
+    const policy = await open({ maxLiveVersions: 4 });
+    await policy.hold(version(1));
+    await policy.hold(version(2));
+    await expect(policy.hold(version(3))).rejects.toMatchObject({
+      code: 'TOO_MANY_VERSIONS',
+      message: expect.stringContaining('1, 2'),
+    });
+    for (const number of [4, 5, 6]) await policy.swap(version(number));
+    await policy.release(1);
+    expect((await policy.hold(version(3))).probe.verdict).toBe('proved');
+  });
+
+  test('of weights with another digest, or of other weights under a number that is held, is refused', async () => {
+    const policy = await open();
+    const wrong = { ...version(1), adapterDigest: version(2).adapterDigest };
+    await expect(policy.hold(wrong)).rejects.toMatchObject({ code: 'ADAPTER_INVALID' });
+    await policy.hold(version(1));
+    await expect(policy.hold({ ...version(2), number: 1 })).rejects.toMatchObject(notServable);
+    expect(await ask(policy, 1)).toMatchObject({ adapterDigest: version(1).adapterDigest });
+    await policy.release(1);
+    await expect(ask(policy, 1)).rejects.toMatchObject(notServable);
+  });
+
+  test('of weights whose numbers overflow fails its probe and keeps nothing', async () => {
+    const policy = await open();
+    const broken = await makeVersion(pkg, 9, 5, 1e30);
+    expect((await policy.hold(broken)).probe.verdict).toBe('failed');
+    expect((await policy.stats()).heldVersions).toEqual([0]);
+  });
+
+  test('waits for room like a swap, and says how long', async () => {
+    const policy = await open({ version: version(1), maxLiveVersions: 3, maxSequences: 4 });
+    const long = (number: number) =>
+      collect(policy.complete(request([1, 2], { version: number, sampling: { maxTokens: 110 } })));
+    const running = [long(1)];
+    for (const number of [2, 3]) {
+      await policy.swap(version(number));
+      running.push(long(number));
+    }
+    const report = await policy.hold(version(4));
+    expect(report.waitedMs).toBeGreaterThan(0);
+    expect((await ask(policy, 4)).version).toBe(4);
+    await Promise.all(running);
+  });
+});

@@ -1,0 +1,87 @@
+import { copyFileSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { expect, test } from 'vitest';
+import { openReplayStore } from '../../../src/replay/index.js';
+import { temporaryDirectory } from './directory.js';
+import { admission } from './records.js';
+
+const frameBytes = 24 + 4096;
+const headerBytes = 32;
+
+/** A store as `kill -9` leaves it: every commit is in the log. */
+async function killedStore(generations: number) {
+  const directory = temporaryDirectory();
+  const live = join(directory, 'live.sqlite');
+  const path = join(directory, 'replay.sqlite');
+  const store = await openReplayStore({ path: live });
+  for (let i = 0; i < generations; i++) await store.admit([admission(`g${i}`)]);
+  for (const suffix of ['', '-wal']) copyFileSync(`${live}${suffix}`, `${path}${suffix}`);
+  await store.close();
+  return { path, log: `${path}-wal`, bytes: readFileSync(`${path}-wal`) };
+}
+
+async function countIn(path: string): Promise<number> {
+  const store = await openReplayStore({ path });
+  const { generations } = await store.stats();
+  await store.close();
+  return generations;
+}
+
+test('a whole log is read to its end', async () => {
+  const { path } = await killedStore(20);
+  expect(await countIn(path)).toBe(20);
+});
+
+test.each([
+  ['its header', 4, 20],
+  ['the content of an early page', headerBytes + 5 * frameBytes + 1000, 30],
+  ['the head of an early frame', headerBytes + 5 * frameBytes + 2, 20],
+  ['the salts of an early frame', headerBytes + 5 * frameBytes + 9, 7],
+])('a log whose damage is in %s is refused, and both files stay as they are', async (_, at, length) => {
+  const { path, log, bytes } = await killedStore(20);
+  const store = readFileSync(path);
+  bytes.fill(0xa5, at, at + length);
+  writeFileSync(log, bytes);
+  await expect(openReplayStore({ path })).rejects.toMatchObject({
+    code: 'STORE_CORRUPT',
+    message: expect.stringMatching(/replay\.sqlite-wal is damaged: .*\.recover/),
+  });
+  expect(readFileSync(log)).toEqual(bytes);
+  expect(readFileSync(path)).toEqual(store);
+});
+
+test('SQLite alone would have forgotten the commits after the damage', async () => {
+  const { path, log, bytes } = await killedStore(20);
+  bytes.fill(0xa5, headerBytes + 5 * frameBytes + 1000, headerBytes + 5 * frameBytes + 1030);
+  writeFileSync(log, bytes);
+  const database = new Database(path);
+  const count = database.prepare('SELECT count(*) FROM generations').pluck().get();
+  database.close();
+  expect(count).toBeLessThan(20);
+});
+
+test.each([
+  ['cut within its last frame', (log: string, bytes: Buffer) => truncateSync(log, bytes.length - 1000)],
+  [
+    'whose last frame was not written whole',
+    (log: string, bytes: Buffer) => {
+      writeFileSync(log, bytes.fill(0, bytes.length - 1000));
+    },
+  ],
+])('a log %s, as a power loss leaves it, is taken up to there', async (_, tear) => {
+  const { path, log, bytes } = await killedStore(20);
+  tear(log, bytes);
+  expect(await countIn(path)).toBe(19);
+});
+
+test.each([
+  ['empty', (log: string) => truncateSync(log, 0)],
+  ['shorter than its header', (log: string) => truncateSync(log, 10)],
+  ['of zeros', (log: string, bytes: Buffer) => writeFileSync(log, bytes.fill(0))],
+  ['not there', (log: string) => rmSync(log)],
+])('a log that is %s holds nothing', async (_, clear) => {
+  const { path, log, bytes } = await killedStore(3);
+  clear(log, bytes);
+  expect(await countIn(path)).toBe(0);
+});

@@ -1,0 +1,46 @@
+import { expect, test } from 'vitest';
+import { HoneError } from '../../../src/errors.js';
+import { checkRewardSettings } from '../../../src/reward/index.js';
+
+const plain = { min: 0, max: 1, weight: 1, windowMs: null, default: null, late: 'use' };
+
+function fieldsOf(input: unknown): string[] {
+  try {
+    checkRewardSettings(input);
+  } catch (thrown) {
+    if (thrown instanceof HoneError && thrown.code === 'INVALID_OPTIONS') return thrown.violations.map((v) => v.field);
+    throw thrown;
+  }
+  return [];
+}
+
+test('what is absent takes its default', () => {
+  expect(checkRewardSettings()).toEqual({ metrics: {}, defaultMetric: plain, raters: {}, defaultTrust: 1 });
+  expect(checkRewardSettings({ metrics: { stars: { min: 1, max: 5 } } }).metrics.stars).toEqual({
+    ...plain,
+    min: 1,
+    max: 5,
+  });
+});
+
+test.each([
+  ['an unknown setting', { metric: {} }, 'reward'],
+  ['an unknown setting of a metric', { metrics: { stars: { maximum: 5 } } }, 'reward.metrics.stars'],
+  ['a range without width', { metrics: { stars: { min: 1 } } }, 'reward.metrics.stars.max'],
+  ['a negative weight', { metrics: { stars: { weight: -1 } } }, 'reward.metrics.stars.weight'],
+  ['negative trust', { raters: { ann: { trust: -1 } } }, 'reward.raters.ann.trust'],
+  ['a default without a window', { metrics: { click: { default: 0 } } }, 'reward.metrics.click.windowMs'],
+  ['late scores without a window', { defaultMetric: { late: 'ignore' } }, 'reward.defaultMetric.windowMs'],
+  ['a default out of range', { metrics: { c: { default: 2, windowMs: 1 } } }, 'reward.metrics.c.default'],
+  ['a default of no metric', { defaultMetric: { default: 0, windowMs: 1 } }, 'reward.defaultMetric.default'],
+  ['a range that is not finite', { metrics: { c: { max: Number.MAX_VALUE } } }, 'reward.metrics.c.max'],
+  ['a metric without a name', { metrics: { '': {} } }, 'reward.metrics.'],
+  ['no object', [], 'reward'],
+])('%s is refused by its path', (_, input, field) => {
+  expect(fieldsOf(input)).toEqual([field]);
+});
+
+test('every setting at fault is named at once', () => {
+  const input = { metrics: { a: { weight: -1 }, b: { late: 'maybe' } }, defaultTrust: 'much' };
+  expect(fieldsOf(input)).toEqual(['reward.metrics.a.weight', 'reward.metrics.b.late', 'reward.defaultTrust']);
+});

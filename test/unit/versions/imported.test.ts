@@ -1,0 +1,226 @@
+import { existsSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import {
+  type AdapterFiles,
+  decodeSafeTensors,
+  digestAdapter,
+  encodePeftWeights,
+  openVersionLog,
+  peftConfig,
+  type VersionLog,
+  writeAdapter,
+  zeroAdapter,
+} from '../../../src/versions/index.js';
+import { temporaryDirectory } from '../replay/directory.js';
+import { meta, someAdapter, targets, zero } from './adapters.js';
+
+async function open(directory = temporaryDirectory()): Promise<VersionLog> {
+  const log = await openVersionLog({ directory, packageDigest: meta.packageDigest, zeroAdapter: zero });
+  onTestFinished(() => log.close());
+  return log;
+}
+
+/** A folder as PEFT writes it; `over` changes its configuration. */
+function peftFolder(over: Readonly<Record<string, unknown>> = {}, adapter = someAdapter(1)): AdapterFiles {
+  const config = { ...peftConfig(adapter, 'some/model'), target_modules: ['q_proj', 'down_proj'], ...over };
+  return {
+    'adapter_model.safetensors': encodePeftWeights(adapter),
+    'adapter_config.json': Buffer.from(JSON.stringify(config)),
+  };
+}
+
+async function hasChanged(log: VersionLog, directory: string): Promise<boolean> {
+  return log.list().length !== 1 || readdirSync(directory).some((name) => name !== 'log.jsonl');
+}
+
+describe('an export', () => {
+  test('of a version that served comes back as a candidate with the same digest, and outlives a restart', async () => {
+    const directory = temporaryDirectory();
+    const log = await open(directory);
+    const folder = join(temporaryDirectory(), 'candidate');
+    const adapterDigest = await writeAdapter(folder, someAdapter(1), meta);
+    const metrics = { steps: 3 };
+    await log.promote((await log.adopt({ directory: folder, adapterDigest, parent: 0, metrics })).number);
+    const files = await log.export(1, 'tldr');
+    expect(Object.keys(files).sort()).toEqual(['adapter_config.json', 'adapter_model.safetensors', 'version.json']);
+    expect(JSON.parse(Buffer.from(files['version.json'] as Uint8Array).toString())).toMatchObject({
+      adapterDigest,
+      number: 1,
+      origin: 'learned',
+      parent: 0,
+      metrics,
+    });
+    const imported = await log.import(files);
+    expect(imported).toMatchObject({ number: 2, origin: 'imported', state: 'candidate', parent: null, adapterDigest });
+    expect(imported.metrics).toEqual({ steps: 3, rank: 2, scale: 1.7 });
+    await log.close();
+    const again = await open(directory);
+    expect(again.get(2)).toEqual(imported);
+    expect(await again.readAdapter(2)).toEqual(someAdapter(1));
+  });
+
+  test('of a base is the zero adapter, of a rollback the weights that it serves again', async () => {
+    const log = await open();
+    await log.promote((await log.import(peftFolder())).number);
+    await log.promote((await log.rollback(0)).number);
+    await log.promote((await log.rollback(1)).number);
+    for (const [number, adapter] of [
+      [0, zero],
+      [2, zero],
+      [3, someAdapter(1)],
+    ] as const) {
+      const { version, weights } = await exported(log, number);
+      expect(version).toMatchObject({ number, adapterDigest: digestAdapter(adapter) });
+      expect(weights).toEqual(decodeSafeTensors(encodePeftWeights(adapter)));
+    }
+  });
+
+  async function exported(log: VersionLog, number: number) {
+    const files = await log.export(number, 'tldr');
+    return {
+      version: JSON.parse(Buffer.from(files['version.json'] as Uint8Array).toString()),
+      weights: decodeSafeTensors(files['adapter_model.safetensors'] as Uint8Array),
+    };
+  }
+});
+
+describe('an import', () => {
+  test.each<[string, AdapterFiles, string, RegExp]>([
+    ['without a configuration', { 'adapter_model.safetensors': new Uint8Array() }, 'ADAPTER_INVALID', /adapter_config/],
+    ['of IA3', peftFolder({ peft_type: 'IA3' }), 'ADAPTER_INVALID', /IA3/],
+    ['of DoRA', peftFolder({ use_dora: true }), 'ADAPTER_INVALID', /use_dora/],
+    ['of a rank-stabilised scale', peftFolder({ use_rslora: true }), 'ADAPTER_INVALID', /use_rslora/],
+    ['of a way that is not known yet', peftFolder({ use_newest: { a: 1 } }), 'ADAPTER_INVALID', /use_newest/],
+    ['with biases', peftFolder({ bias: 'all' }), 'ADAPTER_INVALID', /bias/],
+    ['with whole layers', peftFolder({ modules_to_save: ['lm_head'] }), 'ADAPTER_INVALID', /modules_to_save/],
+    ['with ranks of their own', peftFolder({ rank_pattern: { q_proj: 4 } }), 'ADAPTER_INVALID', /rank_pattern/],
+    ['that changed the base', peftFolder({ init_lora_weights: 'pissa' }), 'ADAPTER_INVALID', /pissa/],
+    ['of another rank than it says', peftFolder({ r: 4 }), 'ADAPTER_INVALID', /rank 4/],
+    [
+      'that lacks a layer which it targets',
+      peftFolder({}, someAdapter(1, zeroAdapter(targets.slice(1), 2, 1))),
+      'ADAPTER_INVALID',
+      /incomplete.*q_proj/,
+    ],
+    [
+      'of a layer that is not here',
+      peftFolder({}, someAdapter(1, zeroAdapter([...targets, { module: 'x', inFeatures: 2, outFeatures: 2 }], 2, 1))),
+      'ADAPTER_MISMATCH',
+      /x\.lora/,
+    ],
+    [
+      'of a layer of another width',
+      peftFolder(
+        {},
+        someAdapter(
+          1,
+          zeroAdapter(
+            targets.map((target) => ({ ...target, inFeatures: 7 })),
+            2,
+            1,
+          ),
+        ),
+      ),
+      'ADAPTER_MISMATCH',
+      /lora_A/,
+    ],
+    ['of no layers', peftFolder({ target_modules: [] }, zeroAdapter([], 2, 1)), 'ADAPTER_MISMATCH', /no matrices/],
+    ['beyond the largest rank', peftFolder({}, zeroAdapter(targets, 257, 1)), 'ADAPTER_MISMATCH', /257/],
+  ])('%s is refused by name, and nothing is written', async (_, files, code, message) => {
+    const directory = temporaryDirectory();
+    const log = await open(directory);
+    await expect(log.import(files)).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
+    expect(await hasChanged(log, directory)).toBe(false);
+  });
+
+  test('of an exported version is refused when one bit of it changed, or for another package', async () => {
+    const directory = temporaryDirectory();
+    const log = await open(directory);
+    const files = await log.export(0, 'tldr');
+    const weights = Buffer.from(files['adapter_model.safetensors'] as Uint8Array);
+    weights[weights.length - 3] = 1;
+    await expect(log.import({ ...files, 'adapter_model.safetensors': weights })).rejects.toThrow(/digest/);
+    const elsewhere = Buffer.from(
+      Buffer.from(files['version.json'] as Uint8Array)
+        .toString()
+        .replace(/a{64}/, 'b'.repeat(64)),
+    );
+    await expect(log.import({ ...files, 'version.json': elsewhere })).rejects.toMatchObject({
+      code: 'ADAPTER_MISMATCH',
+      message: expect.stringContaining('without version.json'),
+    });
+    expect(await hasChanged(log, directory)).toBe(false);
+  });
+
+  test('of a larger rank than the learner has is refused with the flag that helps', async () => {
+    const log = await open();
+    await expect(log.import(peftFolder({}, someAdapter(1, zeroAdapter(targets, 4, 1))), 2)).rejects.toMatchObject({
+      code: 'ADAPTER_MISMATCH',
+      message: expect.stringContaining('--rank 4'),
+    });
+    expect((await log.import(peftFolder(), 2)).number).toBe(1);
+  });
+
+  test('takes layers that it does not target as zero', async () => {
+    const log = await open();
+    const some = someAdapter(1, zeroAdapter(targets.slice(1), 2, 3));
+    await log.import(peftFolder({ target_modules: ['down_proj'] }, some));
+    const { tensors, scale } = await log.readAdapter(1);
+    expect(scale).toBe(3);
+    expect(tensors.get('model.layers.1.mlp.down_proj.lora_A')).toEqual(
+      some.tensors.get('model.layers.1.mlp.down_proj.lora_A'),
+    );
+    expect(tensors.get('model.layers.0.self_attn.q_proj.lora_B')?.data.every((value) => value === 0)).toBe(true);
+  });
+
+  test('that cannot be recorded leaves no files', async () => {
+    const directory = temporaryDirectory();
+    const log = await open(directory);
+    await log.close();
+    await expect(log.import(peftFolder())).rejects.toMatchObject({ code: 'DRAINING' });
+    expect(existsSync(join(directory, '000001'))).toBe(false);
+  });
+
+  test('may have as many bytes as the largest rank takes', async () => {
+    const log = await open();
+    const largest = zeroAdapter(targets, 256, 1);
+    const files = Object.values(peftFolder({}, largest));
+    const bytes = files.reduce((sum, { length }) => sum + length, 0);
+    expect(log.maxImportBytes).toBeGreaterThan(bytes);
+    expect(log.maxImportBytes).toBeLessThan(bytes + 2 ** 20);
+    expect((await log.import(peftFolder({}, largest))).metrics.rank).toBe(256);
+  });
+});
+
+test('float16 and bfloat16 are read as the float32 that they are', () => {
+  const halves = [0x0000, 0x8000, 0x3c00, 0xc000, 0x7bff, 0x0001, 0x0400, 0x3555, 0x7c00, 0xfe00];
+  expect([...read('F16', halves)]).toEqual([
+    0,
+    -0,
+    1,
+    -2,
+    65504,
+    2 ** -24,
+    2 ** -14,
+    0.333251953125,
+    Number.POSITIVE_INFINITY,
+    Number.NaN,
+  ]);
+  expect([...read('BF16', [0x0000, 0x3f80, 0xc000, 0x7f80, 0x4049])]).toEqual([
+    0,
+    1,
+    -2,
+    Number.POSITIVE_INFINITY,
+    3.140625,
+  ]);
+
+  function read(dtype: string, values: readonly number[]): Float32Array {
+    const header = JSON.stringify({ a: { dtype, shape: [values.length], data_offsets: [0, 2 * values.length] } });
+    const file = Buffer.alloc(8 + header.length + 2 * values.length);
+    file.writeBigUInt64LE(BigInt(header.length));
+    file.write(header, 8);
+    for (const [i, value] of values.entries()) file.writeUInt16LE(value, 8 + header.length + 2 * i);
+    return decodeSafeTensors(file).tensors.get('a')?.data ?? new Float32Array();
+  }
+});
