@@ -410,7 +410,9 @@ export type HoneEventType =
   | 'mode_changed'
   | 'shadow_started'
   | 'shadow_ended'
-  | 'adapters_removed';
+  | 'adapters_removed'
+  | 'replay_evicted'
+  | 'subject_erased';
 
 /** One thing that happened. */
 export interface HoneEvent {

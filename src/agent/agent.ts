@@ -11,6 +11,7 @@ import type { ReplayStore } from '../replay/types.js';
 import { defaultRewardSettings, type RewardSettings } from '../reward/index.js';
 import type { AdapterFiles, Version, VersionLog } from '../versions/index.js';
 import { type CanarySettings, checkCanarySettings } from './canary-settings.js';
+import { type ErasureResult, eraseSubject } from './erasure.js';
 import type { EventLog } from './event-log.js';
 import { FeedbackDesk } from './feedback.js';
 import { abortReason, type GenerationContext, runGeneration } from './generation.js';
@@ -81,6 +82,7 @@ export function createAgent(options: AgentOptions): Agent {
   return new LoopAgent(options);
 }
 
+const erasure = z.object({ subject: textUpTo(256).min(1, { error: 'must name the subject' }) });
 const rejection = z.object({ reason: textUpTo(512) });
 const generationId = z.object({ generationId: z.uuid({ error: 'must be the id (UUID) of a generation' }) });
 
@@ -97,7 +99,8 @@ class LoopAgent implements Agent {
   readonly #store: StoreWatch;
   readonly #context: GenerationContext;
   readonly #startedAtMs: number;
-  readonly #running = new Set<AbortController>();
+  /** Requests, and whose they are. */
+  readonly #running = new Map<AbortController, string>();
   #idle: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
@@ -188,7 +191,7 @@ class LoopAgent implements Agent {
     const abort = new AbortController();
     const onAbort = () => abort.abort(signal?.reason);
     signal?.addEventListener('abort', onAbort, { once: true });
-    this.#running.add(abort);
+    this.#running.set(abort, request.subject);
     const { trials } = this.#rollout;
     const route = request.version === undefined ? trials.route(request.subject) : null;
     const context: GenerationContext = {
@@ -294,6 +297,21 @@ class LoopAgent implements Agent {
     return this.#rollout.import(files, this.#options.maxImportRank);
   }
 
+  async eraseSubject(subject: string, retrain: boolean): Promise<ErasureResult> {
+    this.#refuseWhenClosing();
+    const { subject: checked } = check(erasure, { subject });
+    const ended = new HoneError('CANCELLED', 'the data of the subject of this request was erased while it ran');
+    for (const [abort, owner] of this.#running) if (owner === checked) abort.abort(ended);
+    const { replay, policy, versions, learner } = this.#options;
+    const rollback = (number: number) => this.#rollout.rollback(number);
+    const reject = (number: number, reason: string) => this.#rollout.reject(number, reason);
+    return eraseSubject(
+      { replay, policy, versions, learner, events: this.#events, rollback, reject },
+      checked,
+      retrain,
+    );
+  }
+
   learnerReport(): LearnerReport {
     return this.#options.learner?.report() ?? learnerOff;
   }
@@ -357,7 +375,7 @@ class LoopAgent implements Agent {
     });
     const grace = setTimeout(() => {
       const reason = new HoneError('DRAINING', 'the server stopped before the request was done; send it again');
-      for (const abort of this.#running) abort.abort(reason);
+      for (const abort of this.#running.keys()) abort.abort(reason);
     }, this.#options.drainGraceMs ?? 10_000);
     await idle;
     clearTimeout(grace);

@@ -1,6 +1,7 @@
 export { type AgentOptions, createAgent } from './agent.js';
 export type { CanaryStanding } from './canary.js';
 export { type CanarySettings, type CanarySettingsInput, checkCanarySettings } from './canary-settings.js';
+export { descendants, type ErasureResult, publishErasure } from './erasure.js';
 export { openEventJournal } from './event-journal.js';
 export { type EventJournal, EventLog, type EventLogOptions } from './event-log.js';
 export { maxItemsPerBatch } from './feedback-checks.js';

@@ -8,6 +8,7 @@ import type { Generation, ReplayStats, Score } from '../replay/types.js';
 import type { RewardSettings } from '../reward/index.js';
 import type { AdapterFiles } from '../versions/index.js';
 import type { Version } from '../versions/types.js';
+import type { ErasureResult } from './erasure.js';
 import type { Mode } from './modes.js';
 import type { RolloutStanding } from './rollout.js';
 
@@ -127,7 +128,9 @@ export type LoopEventType =
   | 'mode_changed'
   | 'shadow_started'
   | 'shadow_ended'
-  | 'adapters_removed';
+  | 'adapters_removed'
+  | 'replay_evicted'
+  | 'subject_erased';
 
 /** One thing that happened. No text of prompts or completions. */
 export interface LoopEvent {
@@ -196,6 +199,8 @@ export interface Learner {
   live(version: number, adapterPath: string | null, rolledBack: boolean): void;
   /** A version that it offered will never serve: where it trained on from it, it goes back to the live weights. */
   rejected(adapterDigest: string): void;
+  /** Learn from everything that the store still holds as if for the first time. */
+  relearn(): void;
   /** The store has changed: look again. */
   changed(): void;
   /** Finishes the step in flight, writes the checkpoint, ends the process; scores are still taken. */
@@ -251,6 +256,13 @@ export interface Agent {
    * @throws HoneError `ADAPTER_INVALID`, `ADAPTER_MISMATCH`, `STORE_FULL`, `DRAINING`
    */
   importVersion(files: AdapterFiles): Promise<Version>;
+  /**
+   * Erases whatever is kept of a subject; on disk when it resolves. Requests of that subject that run are ended with
+   * `CANCELLED`; what runs in the background for it ends by itself and is kept nowhere.
+   * @param retrain whether versions that learned from erased data make way for what is learned without it
+   * @throws HoneError `INVALID_REQUEST`, `STORE_FULL`, `DRAINING`
+   */
+  eraseSubject(subject: string, retrain: boolean): Promise<ErasureResult>;
   learnerReport(): LearnerReport;
   /** @throws HoneError `LEARNER_OFF` */
   pauseLearner(): Promise<LearnerReport>;

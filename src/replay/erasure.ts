@@ -8,11 +8,14 @@
 
 import type { Database } from 'better-sqlite3';
 import { nothingRemoved, type Removed, type Remover } from './removal.js';
+import type { Lesson } from './types.js';
 
 /** What an erasure did. */
 export interface ErasureReport extends Removed {
   /** Versions that learned from generations of the subject, ascending; descendants of theirs are not looked for here. */
   readonly versions: readonly number[];
+  /** The same of all erasures so far. */
+  readonly versionsOfAll: readonly number[];
   /** Whether the store's log is free of the erased data, too: false while another program reads an old state of the file. */
   readonly logCleared: boolean;
 }
@@ -23,7 +26,11 @@ interface ErasureRow extends Removed {
   readonly versions_json: string;
 }
 
+type Outcome = Omit<ErasureReport, 'logCleared'>;
+
 const generationsPerStep = 32;
+/** Generations that are remembered after their erasure: as many as the learner may hold. */
+const remembered = 65_536;
 
 export class Erasures {
   readonly #remover: Remover;
@@ -33,6 +40,11 @@ export class Erasures {
   readonly #versionsOf;
   readonly #update;
   readonly #finish;
+  readonly #allVersions;
+  readonly #versionsOfErasure;
+  readonly #setVersions;
+  /** Erased generations, by the number of their erasure: a version in the making may still come to have learned from them. */
+  readonly #erased = new Map<string, number>();
 
   constructor(database: Database, remover: Remover) {
     this.#remover = remover;
@@ -49,24 +61,31 @@ export class Erasures {
       .pluck();
     this.#update = database.prepare(`
       UPDATE erasures SET generations = ?, scores = ?, preferences = ?, prompts = ?, versions_json = ? WHERE id = ?`);
+    this.#allVersions = database
+      .prepare<[], number>('SELECT DISTINCT value FROM erasures, json_each(versions_json) ORDER BY value')
+      .pluck();
+    this.#versionsOfErasure = database
+      .prepare<[number], string>('SELECT versions_json FROM erasures WHERE id = ?')
+      .pluck();
+    this.#setVersions = database.prepare('UPDATE erasures SET versions_json = ? WHERE id = ?');
     this.#finish = database.prepare('UPDATE erasures SET finished_at_ms = ?, subject = NULL WHERE id = ?');
   }
 
   /** Erases a subject, in steps. */
-  *erase(subject: string, now: () => number): Generator<void, Omit<ErasureReport, 'logCleared'>> {
+  *erase(subject: string, now: () => number): Generator<void, Outcome> {
     const row = this.#begin.get(now(), subject) as ErasureRow;
     yield;
     return yield* this.#goOn(row, now);
   }
 
   /** Completes, in steps, what earlier runs of the server have left. */
-  *complete(now: () => number): Generator<void, Omit<ErasureReport, 'logCleared'>[]> {
-    const reports: Omit<ErasureReport, 'logCleared'>[] = [];
+  *complete(now: () => number): Generator<void, Outcome[]> {
+    const reports: Outcome[] = [];
     for (const row of this.#pending.all()) reports.push(yield* this.#goOn(row, now));
     return reports;
   }
 
-  *#goOn(row: ErasureRow, now: () => number): Generator<void, Omit<ErasureReport, 'logCleared'>> {
+  *#goOn(row: ErasureRow, now: () => number): Generator<void, Outcome> {
     const { id, subject, generations, scores, preferences, prompts } = row;
     const removed = { ...nothingRemoved(), generations, scores, preferences, prompts };
     const versions = new Set(JSON.parse(row.versions_json) as number[]);
@@ -76,14 +95,14 @@ export class Erasures {
       for (const generation of page) {
         for (const version of this.#versionsOf.all(generation)) versions.add(version);
         this.#remover.remove(generation, removed);
+        this.#remember(generation, id);
       }
-      const sorted = [...versions].sort((a, b) => a - b);
       this.#update.run(
         removed.generations,
         removed.scores,
         removed.preferences,
         removed.prompts,
-        JSON.stringify(sorted),
+        JSON.stringify(sorted(versions)),
         id,
       );
       yield;
@@ -91,6 +110,30 @@ export class Erasures {
     // Also where nothing was found: a crash may have come between the generations and their changes.
     yield* this.#remover.forgetChanges();
     this.#finish.run(now(), id);
-    return { ...removed, versions: [...versions].sort((a, b) => a - b) };
+    return { ...removed, versions: sorted(versions), versionsOfAll: this.#allVersions.all() };
   }
+
+  /** A version learned from these: where one of them was erased meanwhile, that is put on record. */
+  noteLessons(lessons: readonly Lesson[]): void {
+    for (const { generationId, version } of lessons) {
+      const id = this.#erased.get(generationId);
+      if (id === undefined) continue;
+      const versions = new Set(JSON.parse(this.#versionsOfErasure.get(id) ?? '[]') as number[]);
+      if (versions.has(version)) continue;
+      this.#setVersions.run(JSON.stringify(sorted(versions.add(version))), id);
+    }
+  }
+
+  #remember(generation: string, erasure: number): void {
+    this.#erased.set(generation, erasure);
+    if (this.#erased.size <= remembered) return;
+    for (const oldest of this.#erased.keys()) {
+      this.#erased.delete(oldest);
+      return;
+    }
+  }
+}
+
+function sorted(numbers: Iterable<number>): number[] {
+  return [...numbers].sort((a, b) => a - b);
 }

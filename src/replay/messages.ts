@@ -2,6 +2,9 @@
 
 import type { SerializedError } from '../errors.js';
 import type { ErasureReport } from './erasure.js';
+import type { ExportPage, ExportQuery } from './exporter.js';
+import type { ImportOutcome } from './importer.js';
+import type { ReplayRecord } from './record.js';
 import type { EvictionReport, RetentionSettings } from './retention.js';
 import type {
   FeedbackOutcome,
@@ -39,6 +42,8 @@ export interface Operations {
   /** One number: how many. */
   readonly recentPrompts: { readonly in: readonly [number]; readonly out: StoredPrompt[] };
   readonly stats: { readonly in: readonly []; readonly out: ReplayStats };
+  readonly exportPage: { readonly in: readonly [ExportQuery]; readonly out: ExportPage };
+  readonly importRecords: { readonly in: readonly ReplayRecord[]; readonly out: ImportOutcome[] };
   /** One subject; it takes many transactions, and others go on between them. */
   readonly erase: { readonly in: readonly [string]; readonly out: ErasureReport };
 }

@@ -3,7 +3,10 @@
 import { Worker } from 'node:worker_threads';
 import { HoneError } from '../errors.js';
 import type { ErasureReport } from './erasure.js';
+import type { ExportPage, ExportQuery } from './exporter.js';
+import type { ImportOutcome } from './importer.js';
 import type { OperationName, Operations, WorkerReply, WorkerRequest, WorkerSettings } from './messages.js';
+import type { ReplayRecord } from './record.js';
 import type { EvictionReport } from './retention.js';
 import type {
   FeedbackOutcome,
@@ -163,6 +166,14 @@ class WorkerReplayStore implements ReplayStore {
 
   stats(): Promise<ReplayStats> {
     return this.#request('stats', []);
+  }
+
+  exportPage(query: ExportQuery): Promise<ExportPage> {
+    return this.#request('exportPage', [query]);
+  }
+
+  importRecords(records: readonly ReplayRecord[]): Promise<ImportOutcome[]> {
+    return this.#request('importRecords', records);
   }
 
   eraseSubject(subject: string): Promise<ErasureReport> {

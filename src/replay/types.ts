@@ -1,6 +1,9 @@
 /** The replay store as other folders see it: what is kept of generations and scores, and what each write promises. */
 
 import type { ErasureReport } from './erasure.js';
+import type { ExportPage, ExportQuery } from './exporter.js';
+import type { ImportOutcome } from './importer.js';
+import type { ReplayRecord } from './record.js';
 
 export type GenerationState = 'running' | 'finished' | 'cancelled' | 'aborted';
 
@@ -234,6 +237,10 @@ export interface ReplayStore {
    * completed at the next opening.
    */
   eraseSubject(subject: string): Promise<ErasureReport>;
+  /** The next page of an export: one short read. */
+  exportPage(query: ExportQuery): Promise<ExportPage>;
+  /** Writes records of an export; on disk when it resolves: outcomes in the order of the records. @throws HoneError `STORE_FULL` */
+  importRecords(records: readonly ReplayRecord[]): Promise<ImportOutcome[]>;
   /** Waits for the writes in flight, checkpoints the log and closes the file. */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;

@@ -7,6 +7,7 @@ import type { Database } from 'better-sqlite3';
 import { HoneError } from '../errors.js';
 import { type ErasureReport, Erasures } from './erasure.js';
 import { type EvictionReport, Retention, type RetentionSettings } from './retention.js';
+import type { Lesson } from './types.js';
 import type { ReplayWriter } from './writer.js';
 
 export interface UpkeepOptions extends RetentionSettings {
@@ -90,6 +91,11 @@ export class Upkeep {
       failed,
     });
     this.#plan();
+  }
+
+  /** What versions learned from; inside the transaction that records it. */
+  noteLessons(lessons: readonly Lesson[]): void {
+    this.#erasures.noteLessons(lessons);
   }
 
   /** Ends after the step in flight; what is left is found again by the next sweep, or completed at the next opening. */

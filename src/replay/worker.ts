@@ -12,6 +12,7 @@
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import type { Database } from 'better-sqlite3';
 import { HoneError } from '../errors.js';
+import { Exporter } from './exporter.js';
 import type { WorkerReply, WorkerRequest, WorkerSettings } from './messages.js';
 import { openForWriting } from './open-file.js';
 import { prepareReads, statsOf } from './reader.js';
@@ -44,6 +45,7 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
     return;
   }
   const reads = prepareReads(database);
+  const exporter = new Exporter(database);
 
   function perform(work: Work): unknown {
     switch (work.type) {
@@ -54,7 +56,8 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
       case 'write':
         return work.items.map((item) => writer.write(item));
       case 'recordLessons':
-        return writer.recordLessons(work.items) ?? null;
+        writer.recordLessons(work.items);
+        return upkeep.noteLessons(work.items) ?? null;
       case 'readGenerations':
         return reads.readGenerations(work.items);
       case 'readScores':
@@ -67,6 +70,10 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
         return reads.readEdits(work.items);
       case 'recentPrompts':
         return reads.recentPrompts(work.items[0]);
+      case 'exportPage':
+        return exporter.page(work.items[0]);
+      case 'importRecords':
+        return work.items.map((record) => writer.import(record));
       case 'stats':
         return statsOf(database, writer.counts(), reads, settings);
     }

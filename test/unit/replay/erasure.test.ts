@@ -64,6 +64,7 @@ test('nothing of an erased subject is left in any file of the store, and nothing
     preferences: 1,
     prompts: 1,
     versions: [2, 4],
+    versionsOfAll: [2, 4],
     logCleared: true,
   });
   expect(filesWith(path, needles)).toEqual([]);
@@ -97,6 +98,17 @@ test('an erasure is on record with its time and its figures, without the subject
   expect((rows[0] as { finished_at_ms: number }).finished_at_ms).toBeGreaterThan(0);
 });
 
+test('a version that was in the making and learned from what is erased is put on record', async () => {
+  const { store } = await openStore();
+  await store.admit([admission('a', his), admission('b', { subject: 'somebody else' })]);
+  expect(await store.eraseSubject('subject-q1')).toMatchObject({ versions: [] });
+  await store.recordLessons([
+    { generationId: 'a', version: 5 },
+    { generationId: 'b', version: 6 },
+  ]);
+  expect(await store.eraseSubject('nobody')).toMatchObject({ versions: [], versionsOfAll: [5] });
+});
+
 test('a generation that runs is erased at once, and what it says at its end is kept nowhere', async () => {
   const { store, path } = await openStore();
   await store.admit([admission('a', his)]);
@@ -111,7 +123,7 @@ test('a generation that runs is erased at once, and what it says at its end is k
 test('a subject of whom nothing is kept is erased with zeros, and the empty one is nobody', async () => {
   const { store } = await openStore();
   await store.admit([admission('a', { subject: '' })]);
-  const nothing = { generations: 0, scores: 0, preferences: 0, prompts: 0, versions: [], logCleared: true };
+  const nothing = { generations: 0, scores: 0, preferences: 0, prompts: 0, versions: [], versionsOfAll: [], logCleared: true };
   expect(await store.eraseSubject('nobody')).toEqual(nothing);
   expect(await store.eraseSubject('')).toEqual(nothing);
   expect(await store.readGenerations(['a'])).toHaveLength(1);
