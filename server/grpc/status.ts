@@ -17,7 +17,7 @@ export function statusHandlers(agent: Agent, serverVersion: string, report: Repo
       const { packageName, startedAtMs, draining, live, serving, replay, learner, reward, lastSwap, rollout } =
         await agent.status();
       const { runningSequences, queuedRequests, generatedTokens, promptTokens, steps, heldVersions } = serving;
-      const { oldestGenerationAtMs, ...counts } = replay;
+      const { oldestGenerationAtMs, maxBytes, maxAgeMs, ...counts } = replay;
       return {
         serverVersion,
         packageName,
@@ -32,7 +32,12 @@ export function statusHandlers(agent: Agent, serverVersion: string, report: Repo
           steps,
           heldVersions: [...heldVersions],
         },
-        replay: { ...counts, ...(oldestGenerationAtMs === null ? {} : { oldestGenerationAtMs }) },
+        replay: {
+          ...counts,
+          ...(oldestGenerationAtMs === null ? {} : { oldestGenerationAtMs }),
+          ...(maxBytes === null ? {} : { maxBytes }),
+          ...(maxAgeMs === null ? {} : { maxAgeMs }),
+        },
         learner: toLearnerStatus(learner),
         reward: toProtoRewardSettings(reward),
         ...(lastSwap === null ? {} : { lastSwap: toSwapStatus(lastSwap) }),

@@ -7,6 +7,7 @@ import { type LearnerReport, nothingLearned } from '../learner/report.js';
 import type { LearnerEvent } from '../learner/types.js';
 import type { Package } from '../package/types.js';
 import type { Policy } from '../policy/types.js';
+import type { ExportFilter } from '../replay/index.js';
 import type { ReplayStore } from '../replay/types.js';
 import { defaultRewardSettings, type RewardSettings } from '../reward/index.js';
 import type { AdapterFiles, Version, VersionLog } from '../versions/index.js';
@@ -25,6 +26,7 @@ import { hasDefaults, rewardsOf } from './rewards.js';
 import { Rollout, type RolloutStanding } from './rollout.js';
 import { answerInBackground } from './shadow.js';
 import { StoreWatch } from './store-watch.js';
+import { type ExportedLines, exportReplay, ReplayImport } from './transfer.js';
 import { noTrialStore, type TrialStore } from './trial-file.js';
 import type {
   Agent,
@@ -310,6 +312,16 @@ class LoopAgent implements Agent {
       checked,
       retrain,
     );
+  }
+
+  exportReplay(filter: ExportFilter): AsyncIterable<ExportedLines> {
+    this.#refuseWhenClosing();
+    return exportReplay(this.#options.replay, filter);
+  }
+
+  importReplay(): ReplayImport {
+    this.#refuseWhenClosing();
+    return new ReplayImport(this.#options.replay, () => this.#options.learner?.changed());
   }
 
   learnerReport(): LearnerReport {

@@ -10,6 +10,7 @@ export type { CandidateEnd, Meter, RequestEnd } from './meter.js';
 export { type Mode, type ModeKeeper, modes, openModeFile } from './modes.js';
 export { checkGenerate, maxCandidates } from './requests.js';
 export type { RolloutStanding } from './rollout.js';
+export { type ExportedLines, type ImportResult, ReplayImport } from './transfer.js';
 export { trialFile } from './trial-file.js';
 export type { TrialStanding } from './trials.js';
 export type {

@@ -4,6 +4,7 @@ import type { HoneError } from '../errors.js';
 import type { LearnerReport } from '../learner/report.js';
 import type { LearnerEvent } from '../learner/types.js';
 import type { FinishReason, PolicyStats, SwapReport, TopLogprob } from '../policy/types.js';
+import type { ExportFilter } from '../replay/index.js';
 import type { Generation, ReplayStats, Score } from '../replay/types.js';
 import type { RewardSettings } from '../reward/index.js';
 import type { AdapterFiles } from '../versions/index.js';
@@ -11,6 +12,7 @@ import type { Version } from '../versions/types.js';
 import type { ErasureResult } from './erasure.js';
 import type { Mode } from './modes.js';
 import type { RolloutStanding } from './rollout.js';
+import type { ExportedLines, ReplayImport } from './transfer.js';
 
 /** Sampling settings as a caller gives them; what is absent takes its default (see `requests.ts`). */
 export interface SamplingInput {
@@ -263,6 +265,10 @@ export interface Agent {
    * @throws HoneError `INVALID_REQUEST`, `STORE_FULL`, `DRAINING`
    */
   eraseSubject(subject: string, retrain: boolean): Promise<ErasureResult>;
+  /** What is stored, as lines of JSON (`docs/replay.md`), no faster than they are read. @throws HoneError `DRAINING` */
+  exportReplay(filter: ExportFilter): AsyncIterable<ExportedLines>;
+  /** Takes such lines in. @throws HoneError `DRAINING` */
+  importReplay(): ReplayImport;
   learnerReport(): LearnerReport;
   /** @throws HoneError `LEARNER_OFF` */
   pauseLearner(): Promise<LearnerReport>;
