@@ -17,14 +17,14 @@ export function toProtoErasure({ versions, head, removedWeights, ...erased }: Er
   };
 }
 
-/** Pieces of at most some hundred kilobytes: a few thousand of a peer's windows would not make them faster. */
+/** Largest piece: well below what peers take in one message. */
 const pieceBytes = 256 * 1024;
 
 export async function* toProtoExport(
   agent: Agent,
   { subject, sinceMs, scored }: ExportReplayRequest__Output,
 ): AsyncGenerator<ExportReplayResponse> {
-  const filter = { scored, sinceMs, ...(subject === '' ? {} : { subject }) };
+  const filter = { scored, sinceMs: sinceMs ?? undefined, ...(subject === '' ? {} : { subject }) };
   for await (const { lines, records } of agent.exportReplay(filter)) {
     const bytes = Buffer.from(lines);
     for (let from = 0; from < bytes.length; from += pieceBytes) {

@@ -49,7 +49,7 @@ const recordsPerWrite = 256;
 const refusalsTold = 100;
 const newline = 0x0a;
 
-/** Takes a file of records in, piece by piece; a record is on disk when the piece after it has been taken. */
+/** Takes a file of records in, piece by piece, in commits of some hundred; all are on disk when `finish` resolves. */
 export class ReplayImport {
   readonly #replay: ReplayStore;
   readonly #onChanged: () => void;
