@@ -123,7 +123,15 @@ test('a generation that runs is erased at once, and what it says at its end is k
 test('a subject of whom nothing is kept is erased with zeros, and the empty one is nobody', async () => {
   const { store } = await openStore();
   await store.admit([admission('a', { subject: '' })]);
-  const nothing = { generations: 0, scores: 0, preferences: 0, prompts: 0, versions: [], versionsOfAll: [], logCleared: true };
+  const nothing = {
+    generations: 0,
+    scores: 0,
+    preferences: 0,
+    prompts: 0,
+    versions: [],
+    versionsOfAll: [],
+    logCleared: true,
+  };
   expect(await store.eraseSubject('nobody')).toEqual(nothing);
   expect(await store.eraseSubject('')).toEqual(nothing);
   expect(await store.readGenerations(['a'])).toHaveLength(1);
