@@ -14,16 +14,21 @@ import {
   toFeedbackOutcome,
   toGenerateEvents,
   toGenerateMessage,
+  toImportResult,
   toModeMessage,
   toWatchMessage,
 } from './translate.js';
 import type {
   AdapterFiles,
+  ErasureResult,
+  ExportFilter,
+  ExportPiece,
   GenerateEvent,
   GenerateRequest,
   GenerateResult,
   Generation,
   HoneEvent,
+  ImportResult,
   LearnerStatus,
   Mode,
   RolloutStatus,
@@ -31,6 +36,9 @@ import type {
   Version,
   WatchOptions,
 } from './types.js';
+
+/** Default of an erasure: a large store is read through once. */
+const erasureTimeoutMs = 600_000;
 
 export class HoneClient {
   readonly #calls: Calls;
@@ -169,6 +177,40 @@ export class HoneClient {
   async reject(number: number, reason = '', options: CallOptions = {}): Promise<Version> {
     const { RejectVersion } = services.admin;
     return plain((await this.#calls.unary(RejectVersion, { number, reason }, 'never', options)).version);
+  }
+
+  /**
+   * Erases whatever is kept of a subject; on disk when it resolves. Requests of that subject that run are ended.
+   * @throws HoneClientError `INVALID_REQUEST`
+   */
+  async eraseSubject(
+    subject: string,
+    { retrain = false, ...options }: CallOptions & { readonly retrain?: boolean } = {},
+  ): Promise<ErasureResult> {
+    // Erasing takes as long as it takes, unless the caller knows better.
+    const call = { timeoutMs: erasureTimeoutMs, ...options };
+    return plain(await this.#calls.unary(services.admin.EraseSubject, { subject, retrain }, 'idempotent', call));
+  }
+
+  /** What is stored, as pieces of a file of JSON lines, no faster than they are read. Tried again only before the first. */
+  async *exportReplay(options: CallOptions & ExportFilter = {}): AsyncGenerator<ExportPiece, void, undefined> {
+    const { subject = '', sinceMs, scored = false } = options;
+    const request = { subject, scored, ...(sinceMs === undefined ? {} : { sinceMs }) };
+    yield* this.#calls.serverStream(services.admin.ExportReplay, request, 'idempotent', options);
+  }
+
+  /**
+   * Takes in the pieces of such a file, up to a MiB each, no faster than the server writes. Never tried again by itself;
+   * doing it again is safe: what is there is skipped.
+   */
+  async importReplay(
+    pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+    options: CallOptions = {},
+  ): Promise<ImportResult> {
+    async function* requests() {
+      for await (const data of pieces) yield { data: Buffer.from(data.buffer, data.byteOffset, data.byteLength) };
+    }
+    return toImportResult(await this.#calls.clientStream(services.admin.ImportReplay, requests(), options));
   }
 
   /** Stops the learner after its step and a checkpoint. @throws HoneClientError `LEARNER_OFF` */

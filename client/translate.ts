@@ -5,13 +5,14 @@ import type { EventType } from '../proto/generated/hone/v1/EventType.js';
 import type { FeedbackItem as FeedbackItemMessage } from '../proto/generated/hone/v1/FeedbackItem.js';
 import type { FeedbackOutcome__Output } from '../proto/generated/hone/v1/FeedbackOutcome.js';
 import type { GenerateRequest as GenerateRequestMessage } from '../proto/generated/hone/v1/GenerateRequest.js';
+import type { ImportReplayResponse__Output } from '../proto/generated/hone/v1/ImportReplayResponse.js';
 import type { Mode as ModeMessage } from '../proto/generated/hone/v1/Mode.js';
 import type { PreferenceOutcome } from '../proto/generated/hone/v1/PreferenceOutcome.js';
 import type { StreamGenerateResponse__Output } from '../proto/generated/hone/v1/StreamGenerateResponse.js';
 import type { WatchEventsRequest } from '../proto/generated/hone/v1/WatchEventsRequest.js';
 import { HoneClientError } from './errors.js';
 import type { FeedbackItem, FeedbackOutcome } from './feedback-types.js';
-import type { GenerateEvent, GenerateRequest, HoneEventType, Mode } from './types.js';
+import type { GenerateEvent, GenerateRequest, HoneEventType, ImportResult, Mode } from './types.js';
 
 const enumPrefix =
   /^(ROLE|FINISH_REASON|GENERATION_STATE|FEEDBACK_STATUS|LEARNER_STATE|VERSION_STATE|VERSION_ORIGIN|PROBE_VERDICT|EVENT_TYPE|LATE_SCORES|MODE|CHECK_OUTCOME|VERSION_WEIGHTS|GENERATION_ORIGIN|IGNORED_BECAUSE|METRIC_STATE|PREFERENCE_OUTCOME|TRAINING_OBSTACLE)_([A-Z_]+)$/;
@@ -149,4 +150,14 @@ export function toWatchMessage(
 /** A mode in the contract's words. */
 export function toModeMessage(mode: Mode): ModeMessage {
   return `MODE_${mode.toUpperCase()}` as ModeMessage;
+}
+
+/** What became of an import. */
+export function toImportResult({ refusals, ...counts }: ImportReplayResponse__Output): ImportResult {
+  return {
+    ...plain<Omit<ImportResult, 'refusals'>>(counts),
+    refusals: refusals.flatMap(({ line, error }) =>
+      error === null ? [] : [{ line, error: HoneClientError.fromStatus(error) }],
+    ),
+  };
 }

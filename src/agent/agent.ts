@@ -9,10 +9,12 @@ import { checkLearnerSettings } from '../learner/settings.js';
 import type { LearnerEvent } from '../learner/types.js';
 import type { Package } from '../package/types.js';
 import type { Policy } from '../policy/types.js';
+import type { ExportFilter } from '../replay/index.js';
 import type { ReplayStore } from '../replay/types.js';
 import { defaultRewardSettings, type RewardSettings } from '../reward/index.js';
 import type { AdapterFiles, Version, VersionLog } from '../versions/index.js';
 import { type CanarySettings, checkCanarySettings } from './canary-settings.js';
+import { type ErasureResult, eraseSubject } from './erasure.js';
 import type { EventLog } from './event-log.js';
 import { type Explanation, explainGeneration, generationNotFound } from './explain.js';
 import { checkExploration, Exploration, type ExplorationSettings } from './exploration.js';
@@ -28,6 +30,7 @@ import { hasDefaults, rewardsOf } from './rewards.js';
 import { Rollout, type RolloutStanding } from './rollout.js';
 import { answerInBackground } from './shadow.js';
 import { StoreWatch } from './store-watch.js';
+import { type ExportedLines, exportReplay, ReplayImport } from './transfer.js';
 import { noTrialStore, type TrialStore } from './trial-file.js';
 import type {
   Agent,
@@ -93,6 +96,7 @@ export function createAgent(options: AgentOptions): Agent {
   return new LoopAgent(options);
 }
 
+const erasure = z.object({ subject: textUpTo(256).min(1, { error: 'must name the subject' }) });
 const rejection = z.object({ reason: textUpTo(512) });
 const generationId = z.object({ generationId: z.uuid({ error: 'must be the id (UUID) of a generation' }) });
 
@@ -110,7 +114,8 @@ class LoopAgent implements Agent {
   readonly #context: GenerationContext;
   readonly #exploration: Exploration;
   readonly #startedAtMs: number;
-  readonly #running = new Set<AbortController>();
+  /** Requests, and whose they are. */
+  readonly #running = new Map<AbortController, string>();
   #idle: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
@@ -209,7 +214,7 @@ class LoopAgent implements Agent {
     const abort = new AbortController();
     const onAbort = () => abort.abort(signal?.reason);
     signal?.addEventListener('abort', onAbort, { once: true });
-    this.#running.add(abort);
+    this.#running.set(abort, request.subject);
     const { trials } = this.#rollout;
     const route = request.version === undefined ? trials.route(request.subject) : null;
     const context: GenerationContext = {
@@ -321,6 +326,31 @@ class LoopAgent implements Agent {
     return this.#rollout.import(files, this.#options.maxImportRank);
   }
 
+  async eraseSubject(subject: string, retrain: boolean): Promise<ErasureResult> {
+    this.#refuseWhenClosing();
+    const { subject: checked } = check(erasure, { subject });
+    const ended = new HoneError('CANCELLED', 'the data of the subject of this request was erased while it ran');
+    for (const [abort, owner] of this.#running) if (owner === checked) abort.abort(ended);
+    const { replay, policy, versions, learner } = this.#options;
+    const rollback = (number: number) => this.#rollout.rollback(number);
+    const reject = (number: number, reason: string) => this.#rollout.reject(number, reason);
+    return eraseSubject(
+      { replay, policy, versions, learner, events: this.#events, rollback, reject },
+      checked,
+      retrain,
+    );
+  }
+
+  exportReplay(filter: ExportFilter): AsyncIterable<ExportedLines> {
+    this.#refuseWhenClosing();
+    return exportReplay(this.#options.replay, filter);
+  }
+
+  importReplay(): ReplayImport {
+    this.#refuseWhenClosing();
+    return new ReplayImport(this.#options.replay, () => this.#options.learner?.changed());
+  }
+
   learnerReport(): LearnerReport {
     return this.#options.learner?.report() ?? learnerOff;
   }
@@ -386,7 +416,7 @@ class LoopAgent implements Agent {
     });
     const grace = setTimeout(() => {
       const reason = new HoneError('DRAINING', 'the server stopped before the request was done; send it again');
-      for (const abort of this.#running) abort.abort(reason);
+      for (const abort of this.#running.keys()) abort.abort(reason);
     }, this.#options.drainGraceMs ?? 10_000);
     await idle;
     clearTimeout(grace);
