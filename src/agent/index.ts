@@ -3,9 +3,14 @@ export type { CanaryStanding } from './canary.js';
 export { type CanarySettings, type CanarySettingsInput, checkCanarySettings } from './canary-settings.js';
 export { openEventJournal } from './event-journal.js';
 export { type EventJournal, EventLog, type EventLogOptions } from './event-log.js';
+export {
+  checkExploration,
+  type ExplorationReport,
+  type ExplorationSettings,
+} from './exploration.js';
 export { maxItemsPerBatch } from './feedback-checks.js';
 export { type Judge, type JudgedCandidate, judgeFinite } from './judge.js';
-export type { CandidateEnd, Meter, RequestEnd } from './meter.js';
+export type { CandidateEnd, ExplorationOutcome, Meter, RequestEnd, Unseen } from './meter.js';
 export { type Mode, type ModeKeeper, modes, openModeFile } from './modes.js';
 export { checkGenerate, maxCandidates } from './requests.js';
 export type { RolloutStanding } from './rollout.js';
