@@ -285,6 +285,19 @@ export const serverFlags = [
     default: 'all metrics and raters alike, scores from 0 to 1',
     meaning: 'JSON file that says how scores become rewards: docs/feedback.md',
   },
+  {
+    name: 'gate',
+    kind: 'choice',
+    value: 'on|off',
+    default: 'on',
+    meaning: 'whether candidates are measured and judged before they serve',
+  },
+  {
+    name: 'gate-settings',
+    kind: 'text',
+    value: 'json',
+    meaning: 'gate: any of its settings, e.g. {"kl":{"maxNats":5}}: docs/gate.md',
+  },
 ] as const satisfies readonly ServerFlag[];
 
 export type ServerFlagName = (typeof serverFlags)[number]['name'];

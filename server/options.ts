@@ -5,6 +5,7 @@ import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { checkExploration, type ExplorationSettings, type Mode, modes } from '../src/agent/index.js';
+import { checkGateSettings, type GateSettings } from '../src/gate/index.js';
 import type { PolicyOptions } from '../src/policy/index.js';
 import type { RetentionSettings } from '../src/replay/index.js';
 import { type GivenFlags, invalidOption, readFlags } from './flags.js';
@@ -69,6 +70,8 @@ export interface ServerOptions {
   readonly mode: Mode | undefined;
   /** What differs from the defaults of trials; checked where they are. */
   readonly canarySettings: Readonly<Record<string, unknown>>;
+  /** `null`: candidates are not judged. */
+  readonly gate: GateSettings | null;
   /** Of the inference worker; `undefined`: measured. */
   readonly threads: number | undefined;
   /** Whether its idle threads spin; `undefined`: measured. */
@@ -116,6 +119,7 @@ export function readOptions(args: readonly string[], environment: NodeJS.Process
     rewardSettings: readJsonFile(flags, 'reward-settings'),
     mode: modes.find((mode) => mode === flags.text('mode')),
     canarySettings: readCanarySettings(flags),
+    gate: readGate(flags),
     threads: flags.number('threads'),
     spin: spin === undefined ? undefined : spin === 'on',
     policy: {
@@ -213,8 +217,17 @@ function readCanarySettings(flags: GivenFlags): Record<string, unknown> {
   return { ...readObject(flags, 'canary-settings'), ...(share === undefined ? {} : { share }) };
 }
 
+function readGate(flags: GivenFlags): GateSettings | null {
+  if (flags.text('gate') !== 'off') return checkGateSettings(readObject(flags, 'gate-settings'));
+  if (flags.text('gate-settings') === undefined) return null;
+  throw invalidOption('--gate off leaves nothing for --gate-settings to say: give one or the other');
+}
+
 /** A flag that holds a JSON object; an empty one where it is not given. */
-function readObject(flags: GivenFlags, name: 'learner-settings' | 'canary-settings'): Record<string, unknown> {
+function readObject(
+  flags: GivenFlags,
+  name: 'learner-settings' | 'canary-settings' | 'gate-settings',
+): Record<string, unknown> {
   const text = flags.text(name) ?? '{}';
   try {
     return settings.parse(JSON.parse(text));

@@ -37,6 +37,7 @@ import { type EvictionReport, openReplayStore } from '../src/replay/index.js';
 import { checkRewardSettings, type RewardSettings } from '../src/reward/index.js';
 import { type Adapter, openVersionLog, type Version, type VersionLog, zeroAdapter } from '../src/versions/index.js';
 import { type DataDirectory, openDataDirectory, type ServerRecord } from './data-directory.js';
+import { openGate } from './gate.js';
 import { packageFolder } from './grpc/contract.js';
 import { openDoor } from './grpc/door.js';
 import { defaultKvMemory } from './kv-memory.js';
@@ -119,6 +120,13 @@ async function build(
   endings.push(() => policy.close());
   const learner = options.learner ? startLearnerFor(pkg, versions, data, settings, reward) : null;
   endings.push(() => learner?.close());
+  const { holdoutShare } = settings;
+  const store = { replay, replayPath: data.replayPath };
+  const gate =
+    options.gate === null
+      ? null
+      : await openGate({ settings: options.gate, pkg, policy, versions, ...store, rewards: reward, holdoutShare });
+  endings.push(() => gate?.close());
   const agent = createAgent({
     pkg,
     policy,
@@ -133,6 +141,7 @@ async function build(
     modes,
     canary,
     trials: trialFile(data.trialPath),
+    ...(gate === null ? {} : { judge: gate.judge }),
     ...(options.learner ? { maxImportRank: settings.rank } : {}),
     ...(metrics === null ? {} : { meter: metrics.meter }),
     maxOpenRequests: options.maxOpenRequests,

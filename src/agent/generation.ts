@@ -41,8 +41,6 @@ export interface GenerationContext {
 export interface GenerationRequest extends CheckedRequest {
   /** As which its generations are kept. Default `sampled`. */
   readonly origin?: GenerationOrigin;
-  /** Whether nobody waits for it. Default false. */
-  readonly background?: boolean;
 }
 
 /** What one candidate has brought so far. */
@@ -77,7 +75,6 @@ export async function* runGeneration(
         sampling,
         candidates: ids.map((id, index) => ({ id, seed: candidateSeed(request.seed, index) })),
         ...(request.version === undefined ? {} : { version: request.version }),
-        ...(request.background === undefined ? {} : { background: request.background }),
       },
       abort.signal,
     )

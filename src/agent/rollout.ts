@@ -12,11 +12,12 @@
 import { HoneError } from '../errors.js';
 import type { SequentialDecision } from '../gate/sequential-test.js';
 import type { Verdict } from '../gate/types.js';
+import { describeVerdict } from '../gate/verdict.js';
 import type { LearnerEvent } from '../learner/types.js';
 import type { AdapterFiles, Candidate, Version, VersionLog } from '../versions/index.js';
 import type { EventLog } from './event-log.js';
 import type { Head } from './head.js';
-import { describeVerdict, type Judge, verdictNumbers } from './judge.js';
+import { type Judge, verdictNumbers } from './judge.js';
 import { JudgingLine, type LinedUp } from './judging-line.js';
 import type { Mode, ModeKeeper } from './modes.js';
 import { type TrialStanding, Trials, type TrialsOptions } from './trials.js';

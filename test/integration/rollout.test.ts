@@ -11,7 +11,7 @@ import { type StartOptions, startServer, type TestServer, temporaryFolder, until
 
 const canary = ['--mode', 'canary', '--canary-share', '0.5', '--canary-settings', '{"margin":0.2,"minimum":10}'];
 
-/** Ruins every answer: what it says is one token again and again. */
+/** Ruins every answer: other tokens come. */
 const bad = 4;
 /** Changes nothing to speak of. */
 const harmless = 1e-3;
@@ -22,23 +22,32 @@ async function open(options: StartOptions): Promise<{ server: TestServer; client
   return { server, client: await server.connect() };
 }
 
-/** Variety, from 0 to 1: the share of tokens that the answer has not had before. */
-const judge = (tokens: readonly number[]): number => new Set(tokens).size / Math.max(1, tokens.length);
+const sampling = { maxTokens: 12, ignoreEos: true, logprobs: true, temperature: 0.2 };
 
-/** Asks with a subject of its own, and scores what comes back. */
-async function askAndScore(client: HoneClient, n: number): Promise<number> {
-  const prompt = `prompt ${n}`;
-  const request = { prompt, subject: `subject ${n}`, maxTokens: 12, ignoreEos: true, logprobs: true };
-  const { candidates, version } = await client.generate(request);
-  const [one] = candidates;
-  await client.feedback({ generationId: one?.generationId ?? '', score: judge(one?.tokenIds ?? []) });
+/** An app that likes what it is used to: the tokens of what version 0 says to some other prompts. */
+async function likes(client: HoneClient): Promise<Set<number>> {
+  const prompts = Array.from({ length: 16 }, (_, n) => `before ${n}`);
+  const answers = await Promise.all(prompts.map((prompt) => client.generate({ prompt, version: 0, ...sampling })));
+  return new Set(answers.flatMap(({ candidates }) => candidates[0]?.tokenIds ?? []));
+}
+
+/** Asks with a subject of its own, and scores what comes back by the share of tokens that are liked. */
+async function askAndScore(client: HoneClient, liked: ReadonlySet<number>, n: number): Promise<number> {
+  const { candidates, version } = await client.generate({
+    prompt: `prompt ${n}`,
+    subject: `subject ${n}`,
+    ...sampling,
+  });
+  const { generationId = '', tokenIds = [] } = candidates[0] ?? {};
+  const score = tokenIds.filter((token) => liked.has(token)).length / Math.max(1, tokenIds.length);
+  await client.feedback({ generationId, score });
   return version;
 }
 
 /** Plays an app of a few users at a time until the canary has ended. */
-async function playUntilTheEnd(client: HoneClient, from = 0): Promise<HoneEvent> {
+async function playUntilTheEnd(client: HoneClient, liked: ReadonlySet<number>, from = 0): Promise<HoneEvent> {
   for (let n = from; n < from + 2000; n += 4) {
-    await Promise.all([0, 1, 2, 3].map((i) => askAndScore(client, n + i)));
+    await Promise.all([0, 1, 2, 3].map((i) => askAndScore(client, liked, n + i)));
     if ((await client.mode()).trial === undefined) break;
   }
   return eventOf(client, 'canary_ended');
@@ -60,11 +69,17 @@ describe('a canary', () => {
     await onTrial(client);
     const { rollout } = await client.status();
     expect(rollout).toMatchObject({ mode: 'canary', trial: { version: 1, share: 0.5, canary: { margin: 0.2 } } });
-    expect(await client.version(1)).toMatchObject({
-      state: 'canary',
-      verdict: [{ check: 'finite', outcome: 'passed' }],
-    });
-    const ended = await playUntilTheEnd(client);
+    const { state, verdict } = await client.version(1);
+    expect(state).toBe('canary');
+    // There was no traffic to judge it by.
+    expect(verdict.map(({ check, outcome }) => `${check} ${outcome}`)).toEqual([
+      'finite passed',
+      'kl skipped',
+      'health skipped',
+      'reward_model skipped',
+      'off_policy skipped',
+    ]);
+    const ended = await playUntilTheEnd(client, await likes(client));
     expect(ended).toMatchObject({ version: 1, detail: expect.stringMatching(/^rolled back: .*worse/) });
     expect(ended.numbers.candidate_mean_reward).toBeLessThan(ended.numbers.live_mean_reward ?? 0);
     expect(await client.version(1)).toMatchObject({
@@ -84,7 +99,8 @@ describe('a canary', () => {
     await plantCandidate(data, harmless);
     const first = await open({ data, args: canary });
     await onTrial(first.client);
-    const sides = await Promise.all(Array.from({ length: 12 }, (_, n) => askAndScore(first.client, n)));
+    const liked = await likes(first.client);
+    const sides = await Promise.all(Array.from({ length: 12 }, (_, n) => askAndScore(first.client, liked, n)));
     expect(new Set(sides)).toEqual(new Set([0, 1]));
     const counted = () => {
       const { live, candidate } = JSON.parse(readFileSync(join(data, 'trial.json'), 'utf8')).state;
@@ -110,7 +126,7 @@ describe('a canary', () => {
       );
     }
     expect((await client.generate({ prompt: 'a', version: 0, subject: 'subject 0', maxTokens: 1 })).version).toBe(0);
-    const ended = await playUntilTheEnd(client, 100);
+    const ended = await playUntilTheEnd(client, liked, 100);
     expect(ended).toMatchObject({ version: 1, detail: expect.stringMatching(/^promoted: /) });
     await until(async () => (await client.status()).live.number === 1, 'it is live');
     expect(await eventOf(client, 'version_promoted')).toMatchObject({ version: 1, detail: ended.detail.slice(10) });

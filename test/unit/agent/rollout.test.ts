@@ -104,7 +104,7 @@ describe('the gate', () => {
     await loop.offerCandidate(0.5, { steps: 3 });
     expect(await loop.nextEvent('version_judged')).toMatchObject({
       version: 1,
-      detail: 'passed: kl',
+      detail: 'passed kl',
       numbers: { passed: 1, kl_nats: 2 },
     });
     await loop.nextEvent('version_promoted');

@@ -294,7 +294,7 @@ describe('hone mode', () => {
     const { stdout } = await hone(['mode']);
     expect(stdout).toMatch(/^mode\s+canary: /m);
     expect(stdout).toMatch(/^waiting\s+version 6$/m);
-    expect(stdout).toMatch(/^canary\s+version 5 for \d s, 10 % of requests, 31 answers$/m);
+    expect(stdout).toMatch(/^canary\s+version 5 for \d+ s, 10 % of requests, 31 answers$/m);
     expect(stdout).toContain('candidate no reward yet, live 0.500 over 200');
     expect(stdout).toContain('decides at 3.00): worse 0.50, not worse by more than 0.05 -0.25');
     expect(stdout).toContain('promoted after 50 more rewards at the earliest');

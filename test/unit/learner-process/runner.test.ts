@@ -186,7 +186,7 @@ test('a candidate that is rejected takes the learner back to the live weights, o
   expect(await bestOf(third)).toBeLessThan(await bestOf(second));
   expect(third.metrics).toMatchObject({ rounds: 3, steps: 24 });
   // It has gone back already: what it offered before is not on its way any more.
-  runner.handle({ type: 'rejected', adapterDigest: first.adapterDigest });
+  runner.handle({ type: 'rejected', adapterDigest: second.adapterDigest });
   expect(await bestOf(await nextRound(4))).toBeGreaterThan(await bestOf(third));
 });
 

@@ -5,6 +5,7 @@ import { expect, it } from 'vitest';
 import { serverFlags } from '../../../proto/server-flags.js';
 import { usage } from '../../../server/flags.js';
 import { readOptions } from '../../../server/options.js';
+import { checkGateSettings } from '../../../src/gate/index.js';
 
 it('without flags the server listens on loopback, learns, and serves the package that ships', () => {
   const options = readOptions([], {});
@@ -45,6 +46,11 @@ it.each([
   [['--auth-token', 'with a blank in it']],
   [['--learner-settings', '[1]']],
   [['--learner-settings', '{']],
+  [['--gate', 'perhaps']],
+  [['--gate-settings', '{']],
+  [['--gate-settings', '[]']],
+  [['--gate-settings', '{"kl":{"maxNats":-1}}']],
+  [['--gate', 'off', '--gate-settings', '{}']],
   [['--max-open-requests', '0']],
   [['--drain-grace-ms', 'soon']],
   [['--log-level', 'loud']],
@@ -81,6 +87,13 @@ it('the settings of rewards come from the file that is named, and a file that ca
   } finally {
     rmSync(folder, { recursive: true });
   }
+});
+
+it('candidates are judged unless the gate is off, by the settings given', () => {
+  expect(readOptions([], {})?.gate).toEqual(checkGateSettings());
+  expect(readOptions(['--gate', 'off'], {})?.gate).toBeNull();
+  const { gate } = readOptions(['--gate-settings', '{"prompts":8,"kl":{"maxNats":5}}'], {}) ?? {};
+  expect(gate).toMatchObject({ prompts: 8, kl: { enabled: true, maxNats: 5 } });
 });
 
 it.each([
