@@ -1,11 +1,12 @@
 /** The client: one method per thing that can be asked of a Hone server. */
 
+import { toChunks } from '../proto/file-chunks.js';
 import type { CallOptions, Calls } from './calls.js';
 import { services } from './contract.js';
 import { HoneClientError } from './errors.js';
 import { FeedbackStream, type FeedbackStreamOptions } from './feedback-stream.js';
 import type { Explanation, FeedbackItem, FeedbackOutcome } from './feedback-types.js';
-import { fromChunks, toChunks } from './files.js';
+import { fromChunks } from './files.js';
 import { type Health, healthCheck, toHealth } from './health.js';
 import {
   plain,
@@ -127,7 +128,7 @@ export class HoneClient {
    * Makes an adapter a candidate: files that {@link HoneClient.exportVersion} gave, or those of an adapter of Python's
    * `peft` for the same model. Resolves when it is on disk; whether it goes live is told by its state and by events.
    * Never tried again by itself.
-   * @throws HoneClientError `ADAPTER_INVALID`, `ADAPTER_MISMATCH`, `INVALID_REQUEST` where it is too large
+   * @throws HoneClientError `ADAPTER_REFUSED`, `ADAPTER_MISMATCH`, `INVALID_REQUEST` where it is too large
    */
   async importVersion(files: AdapterFiles, options: CallOptions = {}): Promise<Version> {
     const requests = [...toChunks(files)].map((chunk) => ({ chunk }));

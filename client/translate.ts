@@ -99,7 +99,7 @@ export function* toGenerateEvents(message: StreamGenerateResponse__Output): Gene
 
 /**
  * The message of one item, with an idempotency key in any case: by default one that grows with time, which the server's
- * store keeps at a third of the price of a random one.
+ * store keeps at half the price of a random one.
  */
 export function toFeedbackMessage(item: FeedbackItem): FeedbackItemMessage {
   return {

@@ -327,6 +327,19 @@ export interface ServerStatus {
   readonly learner: LearnerStatus;
   /** How scores become rewards. */
   readonly reward: RewardSettings;
+  /** Further candidates of prompts that were answered, drawn while the server is idle and shown to nobody. */
+  readonly exploration: {
+    /** Of the single requests; 0 is off. */
+    readonly share: number;
+    /** Per prompt. */
+    readonly candidates: number;
+    /** Prompts that wait until no request runs. */
+    readonly waiting: number;
+    /** Completions drawn and kept since the start. */
+    readonly kept: number;
+    /** Times that drawing ended because a request came. */
+    readonly gaveWay: number;
+  };
   /** Absent before the first swap since the start. */
   readonly lastSwap?: {
     readonly version: number;

@@ -154,6 +154,13 @@ export const serverFlags = [
     meaning: 'versions that may serve at once while old requests end',
   },
   {
+    name: 'adapters',
+    kind: 'choice',
+    value: 'auto|on',
+    default: 'auto: where a learner runs or a version has one',
+    meaning: 'whether steps make room for adapters; on: versions can be imported without a learner',
+  },
+  {
     name: 'keep-versions',
     kind: 'count',
     value: 'count',
@@ -240,6 +247,22 @@ export const serverFlags = [
     kind: 'text',
     value: 'json',
     meaning: 'learner: any of its settings, e.g. {"groupSize":8}',
+  },
+  {
+    name: 'explore',
+    kind: 'number',
+    value: 'share',
+    default: '0',
+    meaning: 'share of single requests whose prompts get further candidates, unseen, while the server is idle',
+  },
+  {
+    name: 'explore-candidates',
+    kind: 'count',
+    value: 'count',
+    min: 1,
+    max: 64,
+    default: '3',
+    meaning: 'candidates that such a prompt gets',
   },
   {
     name: 'reward-settings',

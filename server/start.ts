@@ -120,6 +120,8 @@ async function build(
     reward,
     training: settings,
     events,
+    servesAdapters: needsAdapters(options, versions),
+    exploration: options.exploration,
     modes,
     canary,
     trials: trialFile(data.trialPath),
@@ -194,6 +196,13 @@ function checkAdapterRank({ rank }: Adapter, settings: LearnerSettings, { dataDi
   );
 }
 
+/** Where nothing but the zero adapter can come to serve, steps do without adapters, which is faster. */
+function needsAdapters({ learner, adapters }: ServerOptions, versions: VersionLog): boolean {
+  const { packageDigest: ours } = versions.live();
+  const others = versions.list().filter(({ origin, packageDigest }) => origin !== 'base' && packageDigest === ours);
+  return learner || adapters || others.some(({ number }) => versions.adapterPath(number) !== null);
+}
+
 async function openLivePolicy(
   pkg: Package,
   versions: VersionLog,
@@ -217,8 +226,7 @@ async function openLivePolicy(
     version: await read(live),
     held,
     ...options.policy,
-    // Where nothing but the base can come to serve, steps do without adapters.
-    adapters: options.learner || versions.list().some(({ adapterDigest }) => adapterDigest !== base?.adapterDigest),
+    adapters: needsAdapters(options, versions),
     kvMemoryBytes: options.policy.kvMemoryBytes ?? defaultKvMemory(pkg.config, process.availableMemory()),
     threads,
     spin,

@@ -28,6 +28,8 @@ const program = new Command('hone')
   .version(manifest.version)
   // Before any subcommand is added: they inherit it.
   .exitOverride()
+  // Flags after a subcommand are the subcommand's: `hone versions export --json`.
+  .enablePositionalOptions()
   .showHelpAfterError('Run the command with --help for its arguments.')
   .addHelpText(
     'after',

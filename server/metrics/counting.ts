@@ -50,6 +50,11 @@ export function createMeter(metrics: Metrics): Meter {
       }
       if (event.type === 'candidate') ages.candidate(event.adapterDigest);
     },
+    explored(outcome, { kept, tokens }) {
+      metrics.add('hone_explorations_total', 1, { outcome });
+      metrics.add('hone_explored_completions_total', kept);
+      metrics.add('hone_explored_tokens_total', tokens);
+    },
     live: ({ adapterDigest }) => ages.live(adapterDigest, performance.now()),
   };
 }

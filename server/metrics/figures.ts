@@ -71,6 +71,7 @@ export class Figures {
     metrics.set('hone_queued_requests', stats.queuedRequests);
     metrics.set('hone_queued_tokens', stats.queuedTokens);
     metrics.set('hone_parked_requests', stats.parkedRequests);
+    metrics.set('hone_background_requests', stats.backgroundRequests);
     metrics.set('hone_kv_bytes', stats.kvBytesUsed);
     metrics.set('hone_kv_budget_bytes', stats.kvBytesBudget);
     metrics.set('hone_prefix_cache_bytes', stats.prefixCache.bytes);

@@ -92,6 +92,20 @@ export const metricTable = {
     type: 'gauge',
     help: 'Requests that nothing is computed for because their readers are slow.',
   },
+  hone_background_requests: {
+    type: 'gauge',
+    help: 'Requests that nobody waits for (exploration, the gate, shadows) and that have not come to their end.',
+  },
+  hone_explored_completions_total: {
+    type: 'counter',
+    help: 'Completions that were drawn while the server was idle, and kept; nobody was shown them.',
+  },
+  hone_explored_tokens_total: { type: 'counter', help: 'Tokens sampled for them, for those that were not kept too.' },
+  hone_explorations_total: {
+    type: 'counter',
+    labels: ['outcome'],
+    help: 'Drawings for a prompt that have ended: kept (all of them), gave_way (to a request; the rest comes later), dropped or failed.',
+  },
   hone_kv_bytes: { type: 'gauge', help: 'Memory for keys and values that is promised to requests.' },
   hone_kv_budget_bytes: { type: 'gauge', help: 'Memory for keys and values that there is.' },
   hone_prefix_cache_bytes: { type: 'gauge', help: 'Memory that the prefix cache holds.' },
@@ -220,6 +234,7 @@ export const knownLabels = {
       .map((status) => ({ kind, status })),
   ),
   hone_versions_total: ['created', 'promoted', 'rejected', 'rolled_back'].map((outcome) => ({ outcome })),
+  hone_explorations_total: ['kept', 'gave_way', 'dropped', 'failed'].map((outcome) => ({ outcome })),
   hone_requests_total: ['OK', 'INVALID_REQUEST', 'QUEUE_FULL', 'CANCELLED', 'DEADLINE_EXCEEDED', 'INTERNAL'].map(
     (code) => ({ code }),
   ),

@@ -15,6 +15,7 @@ import type { AdapterFiles, Version, VersionLog } from '../versions/index.js';
 import { type CanarySettings, checkCanarySettings } from './canary-settings.js';
 import type { EventLog } from './event-log.js';
 import { type Explanation, explainGeneration, generationNotFound } from './explain.js';
+import { checkExploration, Exploration, type ExplorationSettings } from './exploration.js';
 import { FeedbackDesk } from './feedback.js';
 import { abortReason, type GenerationContext, runGeneration } from './generation.js';
 import { Head } from './head.js';
@@ -42,6 +43,7 @@ import type {
   VersionPage,
   WatchOptions,
 } from './types.js';
+import { drawUnseen } from './unseen.js';
 import { versionPage } from './version-page.js';
 import { check, textUpTo } from './violations.js';
 
@@ -62,8 +64,12 @@ export interface AgentOptions {
   readonly maxOpenRequests?: number;
   /** How long closing waits for running requests before it cuts them off. Default 10 000. */
   readonly drainGraceMs?: number;
+  /** Whether the policy can serve other weights than the zero adapter. Default true. */
+  readonly servesAdapters?: boolean;
   /** Rank of the learner: larger adapters are not imported. Default: any rank that can be served. */
   readonly maxImportRank?: number;
+  /** Of prompts that were answered. Default: none are explored. */
+  readonly exploration?: ExplorationSettings;
   /** Told what happens, in figures. Default: nobody counts. */
   readonly meter?: Meter;
   /** How candidates are judged. Default: nothing but finite numbers are asked for. */
@@ -102,6 +108,7 @@ class LoopAgent implements Agent {
   readonly #feedback: FeedbackDesk;
   readonly #store: StoreWatch;
   readonly #context: GenerationContext;
+  readonly #exploration: Exploration;
   readonly #startedAtMs: number;
   readonly #running = new Set<AbortController>();
   #idle: (() => void) | undefined;
@@ -144,6 +151,12 @@ class LoopAgent implements Agent {
         this.#rollout.trials.recorded(ids);
       },
     };
+    this.#exploration = new Exploration({
+      settings: options.exploration ?? checkExploration({}),
+      draw: (request, signal, wanted) => drawUnseen(this.#context, request, signal, wanted),
+      meter: this.#meter,
+      randomSeed: this.#randomSeed,
+    });
     const { version, adapterDigest } = this.#head.identity;
     events.publish({ type: 'server_started', version, adapterDigest });
     this.#rollout = new Rollout({
@@ -169,6 +182,7 @@ class LoopAgent implements Agent {
 
   async *generate(input: GenerateInput, signal?: AbortSignal): AsyncGenerator<AgentEvent> {
     const meter = new RequestMeter(this.#meter);
+    this.#exploration.requestStarted();
     try {
       yield* this.#generate(input, meter, signal);
       meter.ended('OK');
@@ -178,6 +192,7 @@ class LoopAgent implements Agent {
     } finally {
       // The caller left the loop.
       meter.ended('CANCELLED');
+      this.#exploration.requestEnded();
     }
   }
 
@@ -207,6 +222,7 @@ class LoopAgent implements Agent {
     try {
       yield* runGeneration(context, { ...request, version: route?.version ?? request.version }, abort, meter);
       if (request.version === undefined && request.store) trials.answered(request);
+      this.#exploration.answered(request);
     } finally {
       signal?.removeEventListener('abort', onAbort);
       this.#running.delete(abort);
@@ -295,6 +311,13 @@ class LoopAgent implements Agent {
 
   async importVersion(files: AdapterFiles): Promise<Version> {
     this.#refuseWhenClosing();
+    if (this.#options.servesAdapters === false) {
+      throw new HoneError(
+        'VERSION_NOT_SERVABLE',
+        'the server began without a learner and without an adapter, so its steps have no room for one; ' +
+          'start it with --adapters on, and import again',
+      );
+    }
     return this.#rollout.import(files, this.#options.maxImportRank);
   }
 
@@ -332,6 +355,7 @@ class LoopAgent implements Agent {
       serving,
       replay: stored,
       learner: this.learnerReport(),
+      exploration: this.#exploration.report,
       reward: this.#options.reward ?? defaultRewardSettings,
       lastSwap: this.#head.lastSwap,
       rollout: this.rollout(),
@@ -349,6 +373,7 @@ class LoopAgent implements Agent {
 
   async #close(): Promise<void> {
     this.#events.publish({ type: 'server_draining' });
+    await this.#exploration.close();
     if (this.#running.size > 0) await this.#drain();
     await this.#rollout.close();
     await this.#head.close();

@@ -112,7 +112,7 @@ export class Rollout {
   /**
    * The same for an adapter from elsewhere.
    * @param maxRank larger adapters are refused
-   * @throws HoneError `ADAPTER_INVALID`, `ADAPTER_MISMATCH`, `STORE_FULL`, `DRAINING`
+   * @throws HoneError `ADAPTER_REFUSED`, `ADAPTER_MISMATCH`, `STORE_FULL`, `DRAINING`
    */
   import(files: AdapterFiles, maxRank?: number): Promise<Version> {
     return this.#serially(async () => this.#adopted(await this.#versions.import(files, maxRank)));

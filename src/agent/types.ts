@@ -9,6 +9,7 @@ import type { RewardSettings } from '../reward/index.js';
 import type { AdapterFiles } from '../versions/index.js';
 import type { Version } from '../versions/types.js';
 import type { Explanation } from './explain.js';
+import type { ExplorationReport } from './exploration.js';
 import type { Mode } from './modes.js';
 import type { RolloutStanding } from './rollout.js';
 
@@ -160,6 +161,7 @@ export interface AgentStatus {
   readonly serving: PolicyStats;
   readonly replay: ReplayStats;
   readonly learner: LearnerReport;
+  readonly exploration: ExplorationReport;
   /** How scores become rewards. */
   readonly reward: RewardSettings;
   /** The last swap since the start; `null` before the first. */
@@ -251,7 +253,8 @@ export interface Agent {
   /**
    * Makes an adapter from elsewhere a candidate, on disk when it resolves; then it goes the way of a trained one, of
    * which events tell.
-   * @throws HoneError `ADAPTER_INVALID`, `ADAPTER_MISMATCH`, `STORE_FULL`, `DRAINING`
+   * @throws HoneError `ADAPTER_REFUSED`, `ADAPTER_MISMATCH`, `VERSION_NOT_SERVABLE` (the policy serves no adapters),
+   * `STORE_FULL`, `DRAINING`
    */
   importVersion(files: AdapterFiles): Promise<Version>;
   learnerReport(): LearnerReport;

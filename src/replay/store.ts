@@ -62,9 +62,9 @@ export async function openReplayStore(options: ReplayStoreOptions): Promise<Repl
   await new Promise<void>((resolve, reject) => {
     worker.once('error', (error) => reject(crashed(error)));
     worker.once('exit', () => reject(crashed(undefined)));
-    worker.once('message', (reply: WorkerReply) => {
-      if (reply.type === 'opened') resolve();
-      else if (reply.type === 'refused') reject(HoneError.fromJSON(reply.error));
+    worker.once('message', ([reply]: readonly WorkerReply[]) => {
+      if (reply?.type === 'opened') resolve();
+      else if (reply?.type === 'refused') reject(HoneError.fromJSON(reply.error));
     });
   });
   return new WorkerReplayStore(worker, options.maxQueuedItems ?? 16384, options.onCrash);
@@ -74,6 +74,8 @@ class WorkerReplayStore implements ReplayStore {
   readonly #worker: Worker;
   readonly #maxQueuedItems: number;
   readonly #pending = new Map<number, Pending>();
+  /** Not posted yet. */
+  readonly #outbox: WorkerRequest[] = [];
   readonly #exited: Promise<void>;
   #queuedItems = 0;
   #nextId = 1;
@@ -85,7 +87,9 @@ class WorkerReplayStore implements ReplayStore {
     this.#maxQueuedItems = maxQueuedItems;
     worker.removeAllListeners('error');
     worker.removeAllListeners('exit');
-    worker.on('message', (reply: WorkerReply) => this.#settle(reply));
+    worker.on('message', (replies: readonly WorkerReply[]) => {
+      for (const reply of replies) this.#settle(reply);
+    });
     worker.on('error', (error) => {
       this.#crash = crashed(error);
     });
@@ -188,7 +192,9 @@ class WorkerReplayStore implements ReplayStore {
     return new Promise<Result>((resolve, reject) => {
       this.#pending.set(request.id, { items, resolve: resolve as Pending['resolve'], reject });
       this.#queuedItems += items;
-      this.#worker.postMessage(request);
+      // What one turn of the event loop brings travels together: a message costs more than a small request.
+      if (this.#outbox.length === 0) setImmediate(() => this.#worker.postMessage(this.#outbox.splice(0)));
+      this.#outbox.push(request);
     });
   }
 
