@@ -113,15 +113,42 @@ describe('a reward', () => {
   });
 });
 
-describe('late scores', () => {
-  it('are counted in the metrics', async () => {
-    const late = async () =>
-      new Page(await (await fetch(server.ready.metrics ?? '')).text()).get('hone_feedback_late_total') ?? Number.NaN;
+describe('the metrics', () => {
+  const page = async () => new Page(await (await fetch(server.ready.metrics ?? '')).text());
+
+  it('count late scores', async () => {
+    const late = async () => (await page()).get('hone_feedback_late_total') ?? Number.NaN;
     const before = await late();
     const ids = await generateIds(2);
     await client.feedback(ids.map((generationId) => ({ generationId, score: 1, metric: 'click' })));
     await client.feedback(ids.map((generationId) => ({ generationId, score: 1, metric: 'thumbs' })));
     await until(async () => (await late()) === before + 2, 'both late scores are counted');
+  });
+
+  it('count feedback by kind, duplicates and refusals too', async () => {
+    const before = await page();
+    const [a = '', b = ''] = await generateIds(2);
+    const compared = { ...prefer(a, b), idempotencyKey: `count ${a}` };
+    await client.feedback([
+      compared,
+      prefer(b, b),
+      edit(a, 'Count me.', 1),
+      edit(a, '', 1),
+      { generationId: a, score: 1 },
+    ]);
+    await client.feedback(compared);
+    const after = await page();
+    const grown = (kind: string, status: string) =>
+      (after.get('hone_feedback_total', { kind, status }) ?? 0) -
+      (before.get('hone_feedback_total', { kind, status }) ?? 0);
+    const kinds = ['score', 'preference', 'edit'].map((kind) =>
+      ['stored', 'duplicate', 'refused'].map((status) => grown(kind, status)),
+    );
+    expect(kinds).toEqual([
+      [1, 0, 0],
+      [1, 1, 1],
+      [1, 0, 1],
+    ]);
   });
 });
 
