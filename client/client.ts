@@ -1,10 +1,12 @@
 /** The client: one method per thing that can be asked of a Hone server. */
 
+import { toChunks } from '../proto/file-chunks.js';
 import type { CallOptions, Calls } from './calls.js';
 import { services } from './contract.js';
 import { HoneClientError } from './errors.js';
 import { FeedbackStream, type FeedbackStreamOptions } from './feedback-stream.js';
-import { fromChunks, toChunks } from './files.js';
+import type { Explanation, FeedbackItem, FeedbackOutcome } from './feedback-types.js';
+import { fromChunks } from './files.js';
 import { type Health, healthCheck, toHealth } from './health.js';
 import {
   plain,
@@ -21,8 +23,6 @@ import type {
   ErasureResult,
   ExportFilter,
   ExportPiece,
-  FeedbackItem,
-  FeedbackOutcome,
   GenerateEvent,
   GenerateRequest,
   GenerateResult,
@@ -87,6 +87,12 @@ export class HoneClient {
     return new FeedbackStream(this.#calls.duplexStream(services.feedback.StreamFeedback, options), options);
   }
 
+  /** Why a generation is worth what it is, and what came of it. @throws HoneClientError `GENERATION_NOT_FOUND` */
+  async explain(generationId: string, options: CallOptions = {}): Promise<Explanation> {
+    const { ExplainGeneration } = services.feedback;
+    return plain(await this.#calls.unary(ExplainGeneration, { generationId }, 'idempotent', options));
+  }
+
   /** One snapshot of everything. */
   async status(options: CallOptions = {}): Promise<ServerStatus> {
     return plain(await this.#calls.unary(services.status.GetServerStatus, {}, 'idempotent', options));
@@ -130,7 +136,7 @@ export class HoneClient {
    * Makes an adapter a candidate: files that {@link HoneClient.exportVersion} gave, or those of an adapter of Python's
    * `peft` for the same model. Resolves when it is on disk; whether it goes live is told by its state and by events.
    * Never tried again by itself.
-   * @throws HoneClientError `ADAPTER_INVALID`, `ADAPTER_MISMATCH`, `INVALID_REQUEST` where it is too large
+   * @throws HoneClientError `ADAPTER_REFUSED`, `ADAPTER_MISMATCH`, `INVALID_REQUEST` where it is too large
    */
   async importVersion(files: AdapterFiles, options: CallOptions = {}): Promise<Version> {
     const requests = [...toChunks(files)].map((chunk) => ({ chunk }));

@@ -168,6 +168,13 @@ export const serverFlags = [
     meaning: 'age from which generations go: days such as 30, or a duration such as 12h, 90m, 45s',
   },
   {
+    name: 'adapters',
+    kind: 'choice',
+    value: 'auto|on',
+    default: 'auto: where a learner runs or a version has one',
+    meaning: 'whether steps make room for adapters; on: versions can be imported without a learner',
+  },
+  {
     name: 'keep-versions',
     kind: 'count',
     value: 'count',
@@ -254,6 +261,22 @@ export const serverFlags = [
     kind: 'text',
     value: 'json',
     meaning: 'learner: any of its settings, e.g. {"groupSize":8}',
+  },
+  {
+    name: 'explore',
+    kind: 'number',
+    value: 'share',
+    default: '0',
+    meaning: 'share of single requests whose prompts get further candidates, unseen, while the server is idle',
+  },
+  {
+    name: 'explore-candidates',
+    kind: 'count',
+    value: 'count',
+    min: 1,
+    max: 64,
+    default: '3',
+    meaning: 'candidates that such a prompt gets',
   },
   {
     name: 'reward-settings',

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
-import { type Mode, modes } from '../src/agent/index.js';
+import { checkExploration, type ExplorationSettings, type Mode, modes } from '../src/agent/index.js';
 import type { PolicyOptions } from '../src/policy/index.js';
 import type { RetentionSettings } from '../src/replay/index.js';
 import { type GivenFlags, invalidOption, readFlags } from './flags.js';
@@ -62,6 +62,7 @@ export interface ServerOptions {
   readonly metrics: MetricsOptions | null;
   /** What differs from the learner's own defaults; checked by it. */
   readonly learnerSettings: Readonly<Record<string, unknown>>;
+  readonly exploration: ExplorationSettings;
   /** What differs from the defaults of the rewards; checked by them. */
   readonly rewardSettings: unknown;
   /** In which mode candidates come to serve; `undefined`: as the data directory says. */
@@ -73,6 +74,8 @@ export interface ServerOptions {
   /** Whether its idle threads spin; `undefined`: measured. */
   readonly spin: boolean | undefined;
   readonly policy: PolicyLimits;
+  /** Steps make room for adapters though nothing needs it yet. */
+  readonly adapters: boolean;
   /** Retired, and rejected, versions that keep their adapters; `undefined`: the default. */
   readonly keepVersions: number | undefined;
   /** What the store keeps at most. */
@@ -106,6 +109,10 @@ export function readOptions(args: readonly string[], environment: NodeJS.Process
     reflection: !flags.has('no-reflection'),
     metrics: readMetrics(flags, authToken),
     learnerSettings: readLearnerSettings(flags),
+    exploration: checkExploration({
+      share: flags.number('explore'),
+      candidates: flags.number('explore-candidates'),
+    }),
     rewardSettings: readJsonFile(flags, 'reward-settings'),
     mode: modes.find((mode) => mode === flags.text('mode')),
     canarySettings: readCanarySettings(flags),
@@ -121,6 +128,7 @@ export function readOptions(args: readonly string[], environment: NodeJS.Process
       maxLiveVersions: flags.number('max-live-versions'),
       maxStalledMs: flags.number('max-stalled-ms'),
     },
+    adapters: flags.text('adapters') === 'on',
     keepVersions: flags.number('keep-versions'),
     retention: readRetention(flags),
     maxOpenRequests: flags.number('max-open-requests') ?? 1024,

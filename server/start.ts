@@ -126,7 +126,10 @@ async function build(
     versions,
     learner,
     reward,
+    training: settings,
     events,
+    servesAdapters: needsAdapters(options, versions),
+    exploration: options.exploration,
     modes,
     canary,
     trials: trialFile(data.trialPath),
@@ -201,6 +204,13 @@ function checkAdapterRank({ rank }: Adapter, settings: LearnerSettings, { dataDi
   );
 }
 
+/** Where nothing but the zero adapter can come to serve, steps do without adapters, which is faster. */
+function needsAdapters({ learner, adapters }: ServerOptions, versions: VersionLog): boolean {
+  const { packageDigest: ours } = versions.live();
+  const others = versions.list().filter(({ origin, packageDigest }) => origin !== 'base' && packageDigest === ours);
+  return learner || adapters || others.some(({ number }) => versions.adapterPath(number) !== null);
+}
+
 async function openLivePolicy(
   pkg: Package,
   versions: VersionLog,
@@ -224,8 +234,7 @@ async function openLivePolicy(
     version: await read(live),
     held,
     ...options.policy,
-    // Where nothing but the base can come to serve, steps do without adapters.
-    adapters: options.learner || versions.list().some(({ adapterDigest }) => adapterDigest !== base?.adapterDigest),
+    adapters: needsAdapters(options, versions),
     kvMemoryBytes: options.policy.kvMemoryBytes ?? defaultKvMemory(pkg.config, process.availableMemory()),
     threads,
     spin,
@@ -273,7 +282,7 @@ async function logEvents(agent: Agent, log: Logger): Promise<void> {
       for (const { type, atMs: _, ...event } of events) {
         if (type === 'worker_restarted' || type === 'store_failed' || type === 'version_rejected')
           log.warn(event, type);
-        else if (type.startsWith('version_')) log.info(event, type);
+        else if (/^(version|canary|shadow|mode)_/.test(type)) log.info(event, type);
         else log.debug(event, type);
       }
     }

@@ -52,6 +52,7 @@ export const errorCodes = {
   OPERATOR_UNSUPPORTED: 'unimplemented',
   OPERATOR_NOT_DIFFERENTIABLE: 'unimplemented',
   ADAPTER_INVALID: 'data_loss',
+  ADAPTER_REFUSED: 'invalid_argument',
   ADAPTER_MISMATCH: 'failed_precondition',
   INTERNAL: 'internal',
 } as const satisfies Record<string, ErrorKind>;

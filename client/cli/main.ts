@@ -8,6 +8,7 @@ import { addPromoteCommand, addRejectCommand } from './decide.js';
 import { addDemoCommand } from './demo.js';
 import { addEditCommand } from './edit.js';
 import { addEraseCommand } from './erase.js';
+import { addExplainCommand } from './explain.js';
 import { exitCodes, explain } from './failure.js';
 import { addFeedbackCommand } from './feedback.js';
 import { addGenerateCommand } from './generate.js';
@@ -29,6 +30,8 @@ const program = new Command('hone')
   .version(manifest.version)
   // Before any subcommand is added: they inherit it.
   .exitOverride()
+  // Flags after a subcommand are the subcommand's: `hone versions export --json`.
+  .enablePositionalOptions()
   .showHelpAfterError('Run the command with --help for its arguments.')
   .addHelpText(
     'after',
@@ -47,6 +50,7 @@ addGenerateCommand(program);
 addFeedbackCommand(program);
 addPreferCommand(program);
 addEditCommand(program);
+addExplainCommand(program);
 addStatusCommand(program);
 addVersionsCommand(program);
 addModeCommand(program);

@@ -59,7 +59,7 @@ function describeRoom(replay: ServerStatus['replay']): string {
 }
 
 function describe(status: ServerStatus): string[] {
-  const { live, serving, replay, learner, lastSwap } = status;
+  const { live, serving, replay, learner, exploration, lastSwap } = status;
   const figures = [
     ['loss', learner.loss],
     ['mean reward', learner.meanReward],
@@ -92,6 +92,12 @@ function describe(status: ServerStatus): string[] {
   const named = describeRewards(status.reward);
   if (known.length > 0) lines.push(['', known.map(([name, value]) => `${name} ${formatNumber(value)}`).join(', ')]);
   if (named !== '') lines.push(['reward', named]);
+  if (exploration.share > 0) {
+    lines.push([
+      'exploring',
+      `${formatNumber(100 * exploration.share)} % of single requests: ${exploration.kept} candidates kept, ${exploration.waiting} prompts waiting, gave way ${exploration.gaveWay} times`,
+    ]);
+  }
   if (lastSwap !== undefined) {
     lines.push([
       'last swap',

@@ -14,8 +14,19 @@ import { toProtoVersion } from './versions.js';
 export function statusHandlers(agent: Agent, serverVersion: string, report: ReportError): StatusServiceHandlers {
   return {
     GetServerStatus: unary(report, async () => {
-      const { packageName, startedAtMs, draining, live, serving, replay, learner, reward, lastSwap, rollout } =
-        await agent.status();
+      const {
+        packageName,
+        startedAtMs,
+        draining,
+        live,
+        serving,
+        replay,
+        learner,
+        exploration,
+        reward,
+        lastSwap,
+        rollout,
+      } = await agent.status();
       const { runningSequences, queuedRequests, generatedTokens, promptTokens, steps, heldVersions } = serving;
       const { oldestGenerationAtMs, maxBytes, maxAgeMs, ...counts } = replay;
       return {
@@ -39,6 +50,7 @@ export function statusHandlers(agent: Agent, serverVersion: string, report: Repo
           ...(maxAgeMs === null ? {} : { maxAgeMs }),
         },
         learner: toLearnerStatus(learner),
+        exploration,
         reward: toProtoRewardSettings(reward),
         ...(lastSwap === null ? {} : { lastSwap: toSwapStatus(lastSwap) }),
         rollout: toRolloutStatus(rollout),

@@ -51,6 +51,14 @@ export function createMeter(metrics: Metrics): Meter {
       }
       if (event.type === 'candidate') ages.candidate(event.adapterDigest);
     },
+    explored(outcome, { kept, tokens }) {
+      metrics.add('hone_explorations_total', 1, { outcome });
+      metrics.add('hone_explored_completions_total', kept);
+      metrics.add('hone_explored_tokens_total', tokens);
+    },
+    judged({ checks }) {
+      for (const { check, outcome } of checks) metrics.add('hone_gate_verdicts_total', 1, { check, outcome });
+    },
     live: ({ adapterDigest }) => ages.live(adapterDigest, performance.now()),
   };
 }

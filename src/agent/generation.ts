@@ -46,7 +46,7 @@ export interface GenerationRequest extends CheckedRequest {
 }
 
 /** What one candidate has brought so far. */
-interface CandidateRecord {
+export interface CandidateRecord {
   readonly id: string;
   readonly tokens: number[];
   readonly logprobs: number[];
@@ -144,7 +144,7 @@ async function firstEvent(events: AsyncIterator<CompletionEvent>, signal: AbortS
 }
 
 /** False where the store takes no writes: serving goes on without keeping. */
-async function admit(
+export async function admit(
   context: GenerationContext,
   request: GenerationRequest,
   ids: readonly string[],
@@ -194,7 +194,7 @@ async function drain(
 }
 
 /** Writes an event into its candidate's record. */
-function keep(
+export function keep(
   records: readonly CandidateRecord[],
   event: CompletionEvent,
   meter: RequestMeter,
@@ -215,11 +215,11 @@ function keep(
   return event;
 }
 
-function newRecord(id: string): CandidateRecord {
+export function newRecord(id: string): CandidateRecord {
   return { id, tokens: [], logprobs: [], sampledLogprobs: [], text: '', reason: null, endOfSequence: false };
 }
 
-function toCompletion(record: CandidateRecord, crashed: boolean, nowMs: number): GenerationCompletion {
+export function toCompletion(record: CandidateRecord, crashed: boolean, nowMs: number): GenerationCompletion {
   const reason = record.reason ?? (crashed ? 'error' : 'cancelled');
   return {
     id: record.id,

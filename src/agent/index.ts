@@ -4,9 +4,15 @@ export { type CanarySettings, type CanarySettingsInput, checkCanarySettings } fr
 export { descendants, type ErasureResult, publishErasure } from './erasure.js';
 export { openEventJournal } from './event-journal.js';
 export { type EventJournal, EventLog, type EventLogOptions } from './event-log.js';
+export type { ExplainedPreference, Explanation, Obstacle } from './explain.js';
+export {
+  checkExploration,
+  type ExplorationReport,
+  type ExplorationSettings,
+} from './exploration.js';
 export { maxItemsPerBatch } from './feedback-checks.js';
 export { type Judge, type JudgedCandidate, judgeFinite } from './judge.js';
-export type { CandidateEnd, Meter, RequestEnd } from './meter.js';
+export type { CandidateEnd, ExplorationOutcome, Meter, RequestEnd, Unseen } from './meter.js';
 export { type Mode, type ModeKeeper, modes, openModeFile } from './modes.js';
 export { checkGenerate, maxCandidates } from './requests.js';
 export type { RolloutStanding } from './rollout.js';

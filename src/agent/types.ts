@@ -10,6 +10,8 @@ import type { RewardSettings } from '../reward/index.js';
 import type { AdapterFiles } from '../versions/index.js';
 import type { Version } from '../versions/types.js';
 import type { ErasureResult } from './erasure.js';
+import type { Explanation } from './explain.js';
+import type { ExplorationReport } from './exploration.js';
 import type { Mode } from './modes.js';
 import type { RolloutStanding } from './rollout.js';
 import type { ExportedLines, ReplayImport } from './transfer.js';
@@ -164,6 +166,7 @@ export interface AgentStatus {
   readonly serving: PolicyStats;
   readonly replay: ReplayStats;
   readonly learner: LearnerReport;
+  readonly exploration: ExplorationReport;
   /** How scores become rewards. */
   readonly reward: RewardSettings;
   /** The last swap since the start; `null` before the first. */
@@ -224,6 +227,8 @@ export interface Agent {
   feedback(items: readonly FeedbackInput[]): Promise<FeedbackResult[]>;
   /** @throws HoneError `GENERATION_NOT_FOUND`, `INVALID_REQUEST` */
   getGeneration(id: string): Promise<StoredGeneration>;
+  /** Why it is worth what it is, and what came of it. @throws HoneError `GENERATION_NOT_FOUND`, `INVALID_REQUEST` */
+  explainGeneration(id: string): Promise<Explanation>;
   listVersions(pageSize: number, pageToken: string): VersionPage;
   /** @throws HoneError `VERSION_NOT_FOUND` */
   getVersion(number: number): Version;
@@ -255,7 +260,8 @@ export interface Agent {
   /**
    * Makes an adapter from elsewhere a candidate, on disk when it resolves; then it goes the way of a trained one, of
    * which events tell.
-   * @throws HoneError `ADAPTER_INVALID`, `ADAPTER_MISMATCH`, `STORE_FULL`, `DRAINING`
+   * @throws HoneError `ADAPTER_REFUSED`, `ADAPTER_MISMATCH`, `VERSION_NOT_SERVABLE` (the policy serves no adapters),
+   * `STORE_FULL`, `DRAINING`
    */
   importVersion(files: AdapterFiles): Promise<Version>;
   /**

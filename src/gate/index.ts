@@ -1,3 +1,6 @@
+export { type EvidenceOptions, gatherEvidence } from './evidence.js';
+export { findNotFinite } from './finite.js';
+export { createGate, type GateCandidate, type GateOptions } from './gate.js';
 export { checkGateSettings, type GateSettings, type GateSettingsInput } from './settings.js';
 export type {
   CheckName,

@@ -16,6 +16,8 @@ const schema = z.strictObject({
   samplesPerPrompt: z.int().min(1).max(64).default(2),
   /** Tokens at which the gate's own completions are cut. */
   maxTokens: count.default(128),
+  /** Requests of the gate that run at once. */
+  concurrency: z.int().min(1).max(256).default(4),
   /** Differences within so many standard errors are chance. */
   standardErrors: z.number().min(0).max(100).default(3),
   finite: z.strictObject({ enabled }).prefault({}),
@@ -24,7 +26,7 @@ const schema = z.strictObject({
       enabled,
       minPrompts: count.default(8),
       /** Mean KL to the reference, nats per completion. */
-      maxNats: z.number().positive().default(12),
+      maxNats: z.number().positive().default(10),
     })
     .prefault({}),
   health: z
@@ -32,17 +34,17 @@ const schema = z.strictObject({
       enabled,
       minPrompts: count.default(8),
       /** Mean length against the live version's, and its inverse. */
-      maxLengthFactor: factor.default(1.5),
+      maxLengthFactor: factor.default(1.3),
       /** Share of repeated n-grams above the live version's. */
-      maxRepeatedRise: share.default(0.1),
+      maxRepeatedRise: share.default(0.05),
       /** Share of completions without an end above the live version's. */
-      maxUnendedRise: share.default(0.1),
+      maxUnendedRise: share.default(0.05),
       /** Share of empty completions above the live version's. */
       maxEmptyRise: share.default(0.05),
       /** Share of completions that answer another prompt too, above the live version's. */
-      maxSameRise: share.default(0.2),
+      maxSameRise: share.default(0.1),
       /** How many times as far from the reference as from the live version. */
-      referenceSlack: factor.default(2),
+      referenceSlack: factor.default(1.5),
       /** Tokens of the n-grams whose repetition is counted. */
       ngram: z.int().min(1).max(64).default(4),
     })

@@ -1,4 +1,7 @@
-/** What the store and its worker say to each other: plain structured-clone values, one answer to each request. */
+/**
+ * What the store and its worker say to each other: plain structured-clone values, one answer to each request; requests
+ * and answers travel in arrays.
+ */
 
 import type { SerializedError } from '../errors.js';
 import type { ErasureReport } from './erasure.js';

@@ -77,11 +77,11 @@ export async function openReplayStore(options: ReplayStoreOptions): Promise<Repl
   await new Promise<void>((resolve, reject) => {
     worker.once('error', (error) => reject(crashed(error)));
     worker.once('exit', () => reject(crashed(undefined)));
-    worker.once('message', (reply: WorkerReply) => {
-      if (reply.type === 'opened') {
+    worker.once('message', ([reply]: readonly WorkerReply[]) => {
+      if (reply?.type === 'opened') {
         for (const report of reply.erasures) options.onErased?.(report);
         resolve();
-      } else if (reply.type === 'refused') reject(HoneError.fromJSON(reply.error));
+      } else if (reply?.type === 'refused') reject(HoneError.fromJSON(reply.error));
     });
   });
   return new WorkerReplayStore(worker, options);
@@ -91,6 +91,8 @@ class WorkerReplayStore implements ReplayStore {
   readonly #worker: Worker;
   readonly #maxQueuedItems: number;
   readonly #pending = new Map<number, Pending>();
+  /** Not posted yet. */
+  readonly #outbox: WorkerRequest[] = [];
   readonly #exited: Promise<void>;
   #queuedItems = 0;
   #nextId = 1;
@@ -102,9 +104,11 @@ class WorkerReplayStore implements ReplayStore {
     this.#maxQueuedItems = maxQueuedItems;
     worker.removeAllListeners('error');
     worker.removeAllListeners('exit');
-    worker.on('message', (reply: WorkerReply) => {
-      if (reply.type === 'evicted') onEvicted?.(reply.report);
-      else this.#settle(reply);
+    worker.on('message', (replies: readonly WorkerReply[]) => {
+      for (const reply of replies) {
+        if (reply.type === 'evicted') onEvicted?.(reply.report);
+        else this.#settle(reply);
+      }
     });
     worker.on('error', (error) => {
       this.#crash = crashed(error);
@@ -220,7 +224,9 @@ class WorkerReplayStore implements ReplayStore {
     return new Promise<Result>((resolve, reject) => {
       this.#pending.set(request.id, { items, resolve: resolve as Pending['resolve'], reject });
       this.#queuedItems += items;
-      this.#worker.postMessage(request);
+      // What one turn of the event loop brings travels together: a message costs more than a small request.
+      if (this.#outbox.length === 0) setImmediate(() => this.#worker.postMessage(this.#outbox.splice(0)));
+      this.#outbox.push(request);
     });
   }
 

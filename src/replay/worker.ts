@@ -2,9 +2,10 @@
  * The store's worker thread: the only writer of the file.
  *
  * Group commit: it takes whatever has arrived, up to a limit, runs it in one transaction and answers after the commit.
- * While a commit waits for the disk the next requests gather, so the batches grow with the load by themselves. Each
- * request runs in a savepoint: one that throws is undone alone. When the commit itself fails (a full disk), each request
- * is tried again in a transaction of its own, so that one that is too large does not take its neighbours with it.
+ * While a commit waits for the disk the next requests gather, so the batches grow with the load by themselves. Where one
+ * of them throws, the batch is undone and tried again with a savepoint around each request, so that the one is undone
+ * alone. When the commit itself fails (a full disk), each request is tried again in a transaction of its own, so that one
+ * that is too large does not take its neighbours with it.
  *
  * Once a damaged page has been met, nothing more is written: what still reads can be read, all writes are refused.
  */
@@ -27,7 +28,7 @@ if (parentPort === null) throw new HoneError('INTERNAL', 'the store worker runs 
 serve(parentPort, workerData as WorkerSettings);
 
 function serve(port: MessagePort, settings: WorkerSettings): void {
-  const post = (reply: WorkerReply): void => port.postMessage(reply);
+  const post = (...replies: readonly WorkerReply[]): void => port.postMessage(replies);
   let database: Database;
   let writer: ReplayWriter;
   let upkeep: Upkeep;
@@ -106,7 +107,17 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
     return { type: 'failed', id: work.id, error: shown.toJSON() };
   }
 
-  const performBatch = database.transaction((batch: readonly Work[]): WorkerReply[] =>
+  /** Whether a request threw, and not the beginning or the end of the transaction. */
+  let requestThrew = false;
+
+  const performTogether = database.transaction((batch: readonly Work[]): WorkerReply[] => {
+    requestThrew = true;
+    const replies = batch.map((work): WorkerReply => ({ type: 'done', id: work.id, result: perform(work) }));
+    requestThrew = false;
+    return replies;
+  });
+
+  const performApart = database.transaction((batch: readonly Work[]): WorkerReply[] =>
     batch.map((work): WorkerReply => {
       try {
         return { type: 'done', id: work.id, result: performAtomically(work) };
@@ -132,15 +143,25 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
   }
 
   function run(batch: readonly Work[]): void {
+    const only = batch.length === 1 ? batch[0] : undefined;
     let replies: readonly WorkerReply[];
+    requestThrew = false;
     try {
-      replies = undoable(() => begin(performBatch)(batch));
+      replies = undoable(() => begin(performTogether)(batch));
     } catch (thrown) {
-      const only = batch.length === 1 ? batch[0] : undefined;
-      replies = only === undefined ? batch.map(performAlone) : [failed(only, thrown)];
+      if (only !== undefined) replies = [failed(only, thrown)];
+      else replies = requestThrew ? runApart(batch) : batch.map(performAlone);
     }
-    for (const reply of replies) post(reply);
+    post(...replies);
     upkeep.afterCommit();
+  }
+
+  function runApart(batch: readonly Work[]): readonly WorkerReply[] {
+    try {
+      return undoable(() => begin(performApart)(batch));
+    } catch {
+      return batch.map(performAlone);
+    }
   }
 
   function erase(id: number, subject: string): void {
@@ -162,32 +183,33 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
     port.close();
   }
 
-  port.on('message', (first: WorkerRequest) => {
-    let next: WorkerRequest | undefined = first;
+  port.on('message', (first: readonly WorkerRequest[]) => {
+    let requests: readonly WorkerRequest[] | undefined = first;
     let batch: Work[] = [];
     let items = 0;
-    while (next !== undefined) {
-      if (next.type === 'close') {
-        if (batch.length > 0) run(batch);
-        close(next.id);
-        return;
-      }
-      if (next.type === 'erase') {
-        // What was asked before is written before.
-        if (batch.length > 0) run(batch);
-        batch = [];
-        items = 0;
-        erase(next.id, next.items[0]);
-      } else {
-        batch.push(next);
-        items += Math.max(1, next.items.length);
-      }
-      if (items >= settings.maxItemsPerCommit) {
+    while (requests !== undefined) {
+      for (const request of requests) {
+        if (request.type === 'close') {
+          if (batch.length > 0) run(batch);
+          close(request.id);
+          return;
+        }
+        if (request.type === 'erase') {
+          // What was asked before is written before.
+          if (batch.length > 0) run(batch);
+          batch = [];
+          items = 0;
+          erase(request.id, request.items[0]);
+          continue;
+        }
+        batch.push(request);
+        items += Math.max(1, request.items.length);
+        if (items < settings.maxItemsPerCommit) continue;
         run(batch);
         batch = [];
         items = 0;
       }
-      next = (receiveMessageOnPort(port) as { message: WorkerRequest } | undefined)?.message;
+      requests = (receiveMessageOnPort(port) as { message: readonly WorkerRequest[] } | undefined)?.message;
     }
     if (batch.length > 0) run(batch);
   });

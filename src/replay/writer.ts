@@ -1,6 +1,6 @@
 /**
  * The writes of the store, synchronous, on the one writing connection. Nothing here begins or ends a transaction:
- * the worker groups what is waiting into one commit, with a savepoint around each request.
+ * the worker groups what is waiting into one commit, and undoes alone what fails alone.
  */
 
 import type { Database } from 'better-sqlite3';

@@ -210,7 +210,7 @@ export class VersionLog {
    * Makes an adapter from elsewhere the next version, in state `candidate`, without a parent; on disk when it resolves.
    * When it rejects, nothing has changed.
    * @param maxRank rank of the learner, which cannot go on from a larger one. Default: no learner has to
-   * @throws HoneError `ADAPTER_INVALID`, `ADAPTER_MISMATCH`, `STORE_FULL`
+   * @throws HoneError `ADAPTER_REFUSED`, `ADAPTER_MISMATCH`, `STORE_FULL`
    */
   import(files: AdapterFiles, maxRank = Number.POSITIVE_INFINITY): Promise<Version> {
     return this.#serially(async () => {

@@ -48,6 +48,10 @@ it.each([
   [['--max-open-requests', '0']],
   [['--drain-grace-ms', 'soon']],
   [['--log-level', 'loud']],
+  [['--explore', '1.5']],
+  [['--explore', '-0.1']],
+  [['--explore-candidates', '0']],
+  [['--explore-candidates', '65']],
   [['--colour', 'blue']],
   [['stray']],
 ])('%j is refused', (args) => {

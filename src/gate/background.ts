@@ -1,0 +1,130 @@
+/**
+ * Completions that give way to traffic: each is asked for in the background, and again where it had to go. What comes
+ * again has the same seed, so that giving way never favours short answers.
+ */
+
+import { setTimeout as pause } from 'node:timers/promises';
+import { HoneError } from '../errors.js';
+import type { CompletionRequest, FinishReason, Policy, SamplingSettings } from '../policy/types.js';
+
+/** A whole completion. */
+export interface Drawn {
+  readonly tokens: readonly number[];
+  readonly text: string;
+  /** ln pi of the completion, at temperature 1. */
+  readonly logprob: number;
+  readonly endOfSequence: boolean;
+  readonly reason: FinishReason;
+}
+
+/** Temperature 1 and nothing else: what is drawn follows pi itself. */
+export function plainSampling(maxTokens: number): SamplingSettings {
+  return {
+    temperature: 1,
+    topP: 1,
+    topK: 0,
+    minP: 0,
+    maxTokens,
+    stop: [],
+    ignoreEos: false,
+    presencePenalty: 0,
+    frequencyPenalty: 0,
+    repetitionPenalty: 1,
+    logitBias: {},
+    topLogprobs: 0,
+  };
+}
+
+/** How long to wait where a queue is full and does not say. */
+const defaultRetryMs = 1000;
+
+/**
+ * Runs a request to its end, however often it has to give way.
+ * @throws HoneError the signal's reason or `CANCELLED` when aborted; what the policy throws, but `QUEUE_FULL`
+ */
+export async function completeInBackground(
+  policy: Pick<Policy, 'complete'>,
+  request: CompletionRequest,
+  signal: AbortSignal,
+): Promise<Drawn[]> {
+  for (;;) {
+    stopIfAborted(signal);
+    try {
+      const drawn = await complete(policy, { ...request, background: true }, signal);
+      if (!signal.aborted && drawn.every(({ reason }) => reason !== 'cancelled')) return drawn;
+    } catch (thrown) {
+      const error = HoneError.from(thrown);
+      if (signal.aborted || error.code !== 'QUEUE_FULL') throw error;
+      // Aborted meanwhile: seen at the top.
+      await pause(error.retryAfterMs ?? defaultRetryMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+}
+
+async function complete(
+  policy: Pick<Policy, 'complete'>,
+  request: CompletionRequest,
+  signal: AbortSignal,
+): Promise<Drawn[]> {
+  const drawn = request.candidates.map(() => ({
+    tokens: [] as number[],
+    text: '',
+    logprob: 0,
+    endOfSequence: false,
+    reason: 'cancelled' as FinishReason,
+  }));
+  for await (const event of policy.complete(request, signal)) {
+    const one = event.type === 'started' ? undefined : drawn[event.candidate];
+    if (one === undefined) continue;
+    if (event.type === 'finished') {
+      one.reason = event.reason;
+      one.endOfSequence = event.endOfSequence;
+    } else if (event.type === 'tokens') {
+      for (const token of event.tokens) one.tokens.push(token);
+      for (const logprob of event.logprobs) one.logprob += logprob;
+      one.text += event.text;
+    }
+  }
+  return drawn;
+}
+
+/**
+ * Works on items, at most `limit` at once; results in the order of the items. When one fails or the signal is aborted
+ * the others are stopped, and it rejects only when all of them have ended.
+ */
+export async function mapConcurrently<Item, Result>(
+  items: readonly Item[],
+  limit: number,
+  signal: AbortSignal,
+  work: (item: Item, index: number, signal: AbortSignal) => Promise<Result>,
+): Promise<Result[]> {
+  const stop = new AbortController();
+  const either = AbortSignal.any([signal, stop.signal]);
+  const results = new Array<Result>(items.length);
+  const queue = items.entries();
+  let failure: { readonly error: unknown } | null = null;
+  await Promise.all(
+    Array.from({ length: Math.min(limit, items.length) }, async () => {
+      try {
+        for (const [index, item] of queue) results[index] = await work(item, index, either);
+      } catch (error) {
+        failure ??= { error };
+        stop.abort(error);
+      }
+    }),
+  );
+  if (failure !== null) throw (failure as { readonly error: unknown }).error;
+  return results;
+}
+
+/** @throws HoneError the signal's reason or `CANCELLED` */
+export function stopIfAborted(signal: AbortSignal): void {
+  if (signal.aborted) throw abortReason(signal);
+}
+
+function abortReason(signal: AbortSignal): HoneError {
+  if (signal.reason instanceof HoneError) return signal.reason;
+  return new HoneError('CANCELLED', 'the gate was stopped before it had looked at everything', {
+    cause: signal.reason,
+  });
+}

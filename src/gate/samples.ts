@@ -1,0 +1,79 @@
+/** Completions of a version for the gate, and the log-probabilities of given completions under a version. */
+
+import type { Package } from '../package/types.js';
+import type { Policy } from '../policy/types.js';
+import { completeInBackground, type Drawn, mapConcurrently, plainSampling } from './background.js';
+
+/** Where completions come from. */
+export interface SampleSource {
+  readonly policy: Pick<Policy, 'complete'>;
+  readonly pkg: Package;
+  readonly signal: AbortSignal;
+  /** Requests that run at once; the policy lets them have half of its slots at most. */
+  readonly concurrency: number;
+}
+
+/** Something with a prompt. */
+export interface Prompted {
+  readonly promptTokens: Iterable<number>;
+}
+
+export interface SampleCounts {
+  readonly samplesPerPrompt: number;
+  readonly maxTokens: number;
+  /** 32-bit unsigned. */
+  readonly seed: number;
+}
+
+/**
+ * Draws completions at temperature 1, by prompt; the same seeds for every version.
+ * @throws HoneError as {@link completeInBackground}
+ */
+export function drawSamples(
+  { policy, pkg, signal, concurrency }: SampleSource,
+  version: number,
+  prompts: readonly Prompted[],
+  { samplesPerPrompt, maxTokens, seed }: SampleCounts,
+): Promise<Drawn[][]> {
+  return mapConcurrently(prompts, concurrency, signal, (prompt, p, either) => {
+    const promptTokens = [...prompt.promptTokens];
+    const request = {
+      version,
+      promptTokens,
+      sampling: plainSampling(Math.min(maxTokens, pkg.config.contextLength - promptTokens.length)),
+      candidates: Array.from({ length: samplesPerPrompt }, (_, i) => ({
+        id: `gate-${version}-${p}-${i}`,
+        seed: seedOf(seed, p * samplesPerPrompt + i),
+      })),
+    };
+    return completeInBackground(policy, request, either);
+  });
+}
+
+/**
+ * ln pi of completions under a version, in nats, by prompt.
+ * @param completions tokens by prompt
+ * @throws HoneError as {@link completeInBackground}
+ */
+export function logprobsUnder(
+  { policy, signal, concurrency }: SampleSource,
+  version: number,
+  prompts: readonly Prompted[],
+  completions: readonly (readonly Iterable<number>[])[],
+): Promise<number[][]> {
+  return mapConcurrently(prompts, concurrency, signal, async ({ promptTokens }, p, either) => {
+    const forced = (completions[p] ?? []).map((tokens) => [...tokens]);
+    const request = {
+      version,
+      promptTokens: [...promptTokens],
+      sampling: plainSampling(Math.max(1, ...forced.map(({ length }) => length))),
+      candidates: forced.map((tokens, i) => ({ id: `gate-${version}-${p}-${i}`, seed: 0, forced: tokens })),
+    };
+    return (await completeInBackground(policy, request, either)).map(({ logprob }) => logprob);
+  });
+}
+
+/** Distinct seeds from one. */
+function seedOf(seed: number, index: number): number {
+  return (seed + Math.imul(index + 1, 0x9e3779b1)) >>> 0;
+}
