@@ -66,7 +66,7 @@ export async function benchFeedback([model]: readonly BenchModel[], { quick }: B
       for (const streams of streamCounts) figures = { ...figures, ...(await measurePart(bench, streams, items)) };
       columns[columnOf(items)] = figures;
     }
-    return toReport(columns, generations);
+    return toReport(columns, generations, quick);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -75,7 +75,7 @@ export async function benchFeedback([model]: readonly BenchModel[], { quick }: B
 const columnOf = (items: MessageSize): string => `items_${items}`;
 const suffixOf = (streams: number): string => (streams === 1 ? '1_stream' : `${streams}_streams`);
 
-function toReport(columns: Readonly<Record<string, Figures>>, generations: number): BenchReport {
+function toReport(columns: Readonly<Record<string, Figures>>, generations: number, quick: boolean): BenchReport {
   const best = columns[columnOf(32)] as Readonly<Record<string, number>>;
   const suffixes = streamCounts.map(suffixOf);
   return {
@@ -89,7 +89,8 @@ function toReport(columns: Readonly<Record<string, Figures>>, generations: numbe
       store_limit_per_s: Math.max(...suffixes.map((suffix) => best[`store_limit_per_s_${suffix}`] as number)),
       generations,
     },
-    shares: suffixes.flatMap((suffix) => [`grpc_share_${suffix}`, `store_share_${suffix}`]),
+    // Of a short run the shares say nothing.
+    shares: quick ? [] : suffixes.flatMap((suffix) => [`grpc_share_${suffix}`, `store_share_${suffix}`]),
   };
 }
 

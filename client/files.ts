@@ -1,19 +1,8 @@
-/** Files as streams of pieces, and back. */
+/** Files out of a stream of pieces. */
 
-import type { FileChunk, FileChunk__Output } from '../proto/generated/hone/v1/FileChunk.js';
+import type { FileChunk__Output } from '../proto/generated/hone/v1/FileChunk.js';
 import { HoneClientError } from './errors.js';
 import type { AdapterFiles } from './types.js';
-
-/** Bytes of a piece. */
-const chunkBytes = 256 * 1024;
-
-/** The pieces of some files, one file after another. */
-export function* toChunks(files: AdapterFiles): Generator<FileChunk> {
-  for (const [name, bytes] of Object.entries(files)) {
-    yield { name, size: bytes.length, data: bytes.subarray(0, chunkBytes) };
-    for (let at = chunkBytes; at < bytes.length; at += chunkBytes) yield { data: bytes.subarray(at, at + chunkBytes) };
-  }
-}
 
 /** Puts files together from their pieces. @throws HoneClientError `DATA_LOSS` where they do not make whole files */
 export async function fromChunks(

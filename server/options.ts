@@ -4,9 +4,10 @@ import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
-import { type Mode, modes } from '../src/agent/index.js';
+import { checkExploration, type ExplorationSettings, type Mode, modes } from '../src/agent/index.js';
 import { checkGateSettings, type GateSettings } from '../src/gate/index.js';
 import type { PolicyOptions } from '../src/policy/index.js';
+import type { RetentionSettings } from '../src/replay/index.js';
 import { type GivenFlags, invalidOption, readFlags } from './flags.js';
 import { packageFolder } from './grpc/contract.js';
 
@@ -62,6 +63,7 @@ export interface ServerOptions {
   readonly metrics: MetricsOptions | null;
   /** What differs from the learner's own defaults; checked by it. */
   readonly learnerSettings: Readonly<Record<string, unknown>>;
+  readonly exploration: ExplorationSettings;
   /** What differs from the defaults of the rewards; checked by them. */
   readonly rewardSettings: unknown;
   /** In which mode candidates come to serve; `undefined`: as the data directory says. */
@@ -75,8 +77,12 @@ export interface ServerOptions {
   /** Whether its idle threads spin; `undefined`: measured. */
   readonly spin: boolean | undefined;
   readonly policy: PolicyLimits;
+  /** Steps make room for adapters though nothing needs it yet. */
+  readonly adapters: boolean;
   /** Retired, and rejected, versions that keep their adapters; `undefined`: the default. */
   readonly keepVersions: number | undefined;
+  /** What the store keeps at most. */
+  readonly retention: RetentionSettings;
   readonly maxOpenRequests: number;
   readonly drainGraceMs: number;
   readonly logLevel: string;
@@ -106,6 +112,10 @@ export function readOptions(args: readonly string[], environment: NodeJS.Process
     reflection: !flags.has('no-reflection'),
     metrics: readMetrics(flags, authToken),
     learnerSettings: readLearnerSettings(flags),
+    exploration: checkExploration({
+      share: flags.number('explore'),
+      candidates: flags.number('explore-candidates'),
+    }),
     rewardSettings: readJsonFile(flags, 'reward-settings'),
     mode: modes.find((mode) => mode === flags.text('mode')),
     canarySettings: readCanarySettings(flags),
@@ -122,11 +132,21 @@ export function readOptions(args: readonly string[], environment: NodeJS.Process
       maxLiveVersions: flags.number('max-live-versions'),
       maxStalledMs: flags.number('max-stalled-ms'),
     },
+    adapters: flags.text('adapters') === 'on',
     keepVersions: flags.number('keep-versions'),
+    retention: readRetention(flags),
     maxOpenRequests: flags.number('max-open-requests') ?? 1024,
     drainGraceMs: flags.number('drain-grace-ms') ?? 10_000,
     logLevel: flags.text('log-level') ?? 'info',
   };
+}
+
+/** Bytes of the store unless told otherwise. */
+const defaultReplayBytes = 4 * 2 ** 30;
+
+function readRetention(flags: GivenFlags): RetentionSettings {
+  const bytes = flags.bytes('max-replay-bytes') ?? defaultReplayBytes;
+  return { maxBytes: bytes === 0 ? null : bytes, maxAgeMs: flags.milliseconds('max-replay-age') ?? null };
 }
 
 function checkReach(flags: GivenFlags, flag: string, host: string, authToken: string | undefined): void {

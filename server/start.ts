@@ -11,9 +11,11 @@ import {
   type Agent,
   checkCanarySettings,
   createAgent,
+  descendants,
   EventLog,
   openEventJournal,
   openModeFile,
+  publishErasure,
   trialFile,
 } from '../src/agent/index.js';
 import { HoneError } from '../src/errors.js';
@@ -31,10 +33,11 @@ import {
   type PolicyVersion,
   type ThreadChoice,
 } from '../src/policy/index.js';
-import { openReplayStore } from '../src/replay/index.js';
+import { type EvictionReport, openReplayStore } from '../src/replay/index.js';
 import { checkRewardSettings, type RewardSettings } from '../src/reward/index.js';
 import { type Adapter, openVersionLog, type Version, type VersionLog, zeroAdapter } from '../src/versions/index.js';
 import { type DataDirectory, openDataDirectory, type ServerRecord } from './data-directory.js';
+import { openGate } from './gate.js';
 import { packageFolder } from './grpc/contract.js';
 import { openDoor } from './grpc/door.js';
 import { defaultKvMemory } from './kv-memory.js';
@@ -100,7 +103,13 @@ async function build(
   const versions = await openVersions(pkg, settings, options, data, events);
   endings.push(() => versions.close());
   if (options.learner) checkAdapterRank(await versions.readAdapter(versions.live().number), settings, options);
-  const replay = await openReplayStore({ path: data.replayPath, onCrash: onFatal });
+  const replay = await openReplayStore({
+    path: data.replayPath,
+    ...options.retention,
+    onCrash: onFatal,
+    onEvicted: (report) => events.publish({ type: 'replay_evicted', numbers: evictionNumbers(report) }),
+    onErased: (report) => publishErasure(events, report, descendants(versions.list(), report.versions).length),
+  });
   endings.push(() => replay.close());
   for (const { code, message } of versions.warnings) {
     log.warn({ code }, message);
@@ -111,6 +120,13 @@ async function build(
   endings.push(() => policy.close());
   const learner = options.learner ? startLearnerFor(pkg, versions, data, settings, reward) : null;
   endings.push(() => learner?.close());
+  const { holdoutShare } = settings;
+  const store = { replay, replayPath: data.replayPath };
+  const gate =
+    options.gate === null
+      ? null
+      : await openGate({ settings: options.gate, pkg, policy, versions, ...store, rewards: reward, holdoutShare });
+  endings.push(() => gate?.close());
   const agent = createAgent({
     pkg,
     policy,
@@ -118,10 +134,14 @@ async function build(
     versions,
     learner,
     reward,
+    training: settings,
     events,
+    servesAdapters: needsAdapters(options, versions),
+    exploration: options.exploration,
     modes,
     canary,
     trials: trialFile(data.trialPath),
+    ...(gate === null ? {} : { judge: gate.judge }),
     ...(options.learner ? { maxImportRank: settings.rank } : {}),
     ...(metrics === null ? {} : { meter: metrics.meter }),
     maxOpenRequests: options.maxOpenRequests,
@@ -193,6 +213,13 @@ function checkAdapterRank({ rank }: Adapter, settings: LearnerSettings, { dataDi
   );
 }
 
+/** Where nothing but the zero adapter can come to serve, steps do without adapters, which is faster. */
+function needsAdapters({ learner, adapters }: ServerOptions, versions: VersionLog): boolean {
+  const { packageDigest: ours } = versions.live();
+  const others = versions.list().filter(({ origin, packageDigest }) => origin !== 'base' && packageDigest === ours);
+  return learner || adapters || others.some(({ number }) => versions.adapterPath(number) !== null);
+}
+
 async function openLivePolicy(
   pkg: Package,
   versions: VersionLog,
@@ -216,8 +243,7 @@ async function openLivePolicy(
     version: await read(live),
     held,
     ...options.policy,
-    // Where nothing but the base can come to serve, steps do without adapters.
-    adapters: options.learner || versions.list().some(({ adapterDigest }) => adapterDigest !== base?.adapterDigest),
+    adapters: needsAdapters(options, versions),
     kvMemoryBytes: options.policy.kvMemoryBytes ?? defaultKvMemory(pkg.config, process.availableMemory()),
     threads,
     spin,
@@ -251,6 +277,13 @@ function startLearnerFor(
   });
 }
 
+function evictionNumbers(report: EvictionReport): Record<string, number> {
+  const { generations, scores, preferences, prompts, byAge, unfinished, unscored, oldest, usedBytes, durationMs } =
+    report;
+  const reasons = { by_age: byAge, unfinished, unscored, oldest };
+  return { generations, scores, preferences, prompts, ...reasons, used_bytes: usedBytes, duration_ms: durationMs };
+}
+
 /** What changes is worth a line each; the learner's figures are for those who watch. */
 async function logEvents(agent: Agent, log: Logger): Promise<void> {
   try {
@@ -258,7 +291,7 @@ async function logEvents(agent: Agent, log: Logger): Promise<void> {
       for (const { type, atMs: _, ...event } of events) {
         if (type === 'worker_restarted' || type === 'store_failed' || type === 'version_rejected')
           log.warn(event, type);
-        else if (type.startsWith('version_')) log.info(event, type);
+        else if (/^(version|canary|shadow|mode)_/.test(type)) log.info(event, type);
         else log.debug(event, type);
       }
     }

@@ -27,9 +27,7 @@ export function addVersionsCommand(program: Command): void {
     .description(
       'Lists the versions of the policy, newest first. Steps and scores count from the first version on; reward, KL and loss are those of the round that made the version. --json gives all figures; hone versions show <version> has what the gate found of one.',
     )
-    .option('--limit <count>', 'at most so many; 0 is all', parseCount, 20)
-    // Flags after `export` and `import` are theirs.
-    .enablePositionalOptions();
+    .option('--limit <count>', 'at most so many; 0 is all', parseCount, 20);
   addExportCommand(command);
   addImportCommand(command);
   addConnectionFlags(command).action(async (flags: VersionsFlags) => {

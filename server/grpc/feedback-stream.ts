@@ -57,7 +57,7 @@ class AcknowledgedStream {
   readonly #reject: (thrown: unknown) => void;
   /** Not answered yet, oldest first. */
   readonly #messages: Message[] = [];
-  /** Those of them that a full store keeps waiting, oldest first; later ones wait behind them, or order would be lost. */
+  /** Those of them that are taken one after another, oldest first; what comes later waits behind, to keep its order. */
   readonly #held: Message[] = [];
   #position = 0;
   #itemsInFlight = 0;
@@ -85,6 +85,7 @@ class AcknowledgedStream {
     this.#itemsInFlight += items.length;
     this.#messages.push(message);
     if (this.#held.length > 0) this.#held.push(message);
+    else if (items.some(({ change }) => change === 'edit')) this.#hold(message);
     else void this.#start(message);
     if (this.#itemsInFlight >= maxItemsInFlight) this.#call.pause();
   }
@@ -102,17 +103,20 @@ class AcknowledgedStream {
   }
 
   async #start(message: Message): Promise<void> {
-    const thrown = await this.#try(message);
-    if (thrown === undefined) return;
+    const full = await this.#try(message);
+    if (full !== undefined) this.#hold(message, full);
+  }
+
+  /** An edit is prepared before it is written, and what a full store refused is tried again: neither may be overtaken. */
+  #hold(message: Message, full?: HoneError): void {
     this.#held.push(message);
     if (this.#held.length > 1) return;
     this.#call.pause();
-    await this.#startHeld(thrown);
+    void this.#takeHeld(full);
   }
 
-  /** One after another: none may be taken before the one that came earlier. */
-  async #startHeld(refused: HoneError): Promise<void> {
-    let error: HoneError | undefined = refused;
+  async #takeHeld(full: HoneError | undefined): Promise<void> {
+    let error = full;
     for (let [message] = this.#held; message !== undefined && !this.#failed; [message] = this.#held) {
       if (error !== undefined) {
         // The signal fails the stream by itself.

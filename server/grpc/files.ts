@@ -1,21 +1,10 @@
-/** Files as streams of pieces, and back: what arrives is held in memory, bounded, until all of it is there. */
+/** Files out of a stream of pieces: what arrives is held in memory, bounded, until all of it is there. */
 
-import type { FileChunk, FileChunk__Output } from '../../proto/generated/hone/v1/FileChunk.js';
+import type { FileChunk__Output } from '../../proto/generated/hone/v1/FileChunk.js';
 import { HoneError } from '../../src/errors.js';
-
-/** Bytes of a piece that is sent. */
-const chunkBytes = 256 * 1024;
 
 /** Files that one stream may hold. */
 const maxFiles = 8;
-
-/** The pieces of some files, one file after another. */
-export function* toChunks(files: Readonly<Record<string, Uint8Array>>): Generator<FileChunk> {
-  for (const [name, bytes] of Object.entries(files)) {
-    yield { name, size: bytes.length, data: bytes.subarray(0, chunkBytes) };
-    for (let at = chunkBytes; at < bytes.length; at += chunkBytes) yield { data: bytes.subarray(at, at + chunkBytes) };
-  }
-}
 
 /** Puts files together from their pieces. */
 export class FileCollector {

@@ -14,10 +14,21 @@ import { toProtoVersion } from './versions.js';
 export function statusHandlers(agent: Agent, serverVersion: string, report: ReportError): StatusServiceHandlers {
   return {
     GetServerStatus: unary(report, async () => {
-      const { packageName, startedAtMs, draining, live, serving, replay, learner, reward, lastSwap, rollout } =
-        await agent.status();
+      const {
+        packageName,
+        startedAtMs,
+        draining,
+        live,
+        serving,
+        replay,
+        learner,
+        exploration,
+        reward,
+        lastSwap,
+        rollout,
+      } = await agent.status();
       const { runningSequences, queuedRequests, generatedTokens, promptTokens, steps, heldVersions } = serving;
-      const { oldestGenerationAtMs, ...counts } = replay;
+      const { oldestGenerationAtMs, maxBytes, maxAgeMs, ...counts } = replay;
       return {
         serverVersion,
         packageName,
@@ -32,8 +43,14 @@ export function statusHandlers(agent: Agent, serverVersion: string, report: Repo
           steps,
           heldVersions: [...heldVersions],
         },
-        replay: { ...counts, ...(oldestGenerationAtMs === null ? {} : { oldestGenerationAtMs }) },
+        replay: {
+          ...counts,
+          ...(oldestGenerationAtMs === null ? {} : { oldestGenerationAtMs }),
+          ...(maxBytes === null ? {} : { maxBytes }),
+          ...(maxAgeMs === null ? {} : { maxAgeMs }),
+        },
         learner: toLearnerStatus(learner),
+        exploration,
         reward: toProtoRewardSettings(reward),
         ...(lastSwap === null ? {} : { lastSwap: toSwapStatus(lastSwap) }),
         rollout: toRolloutStatus(rollout),

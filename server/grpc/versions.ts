@@ -1,5 +1,6 @@
 /** VersionService, and a version in the contract's words. */
 
+import { toChunks } from '../../proto/file-chunks.js';
 import type { CheckOutcome } from '../../proto/generated/hone/v1/CheckOutcome.js';
 import type { ExportVersionRequest__Output } from '../../proto/generated/hone/v1/ExportVersionRequest.js';
 import type { ExportVersionResponse } from '../../proto/generated/hone/v1/ExportVersionResponse.js';
@@ -13,7 +14,6 @@ import type { VersionWeights } from '../../proto/generated/hone/v1/VersionWeight
 import type { Agent } from '../../src/agent/index.js';
 import type { Version, VersionCheck, VersionState } from '../../src/versions/index.js';
 import { type ReportError, serverStream, unary } from './calls.js';
-import { toChunks } from './files.js';
 
 export function versionHandlers(agent: Agent, report: ReportError): VersionServiceHandlers {
   return {
@@ -33,7 +33,7 @@ export function versionHandlers(agent: Agent, report: ReportError): VersionServi
   };
 }
 
-const states: Readonly<Record<VersionState, ProtoState>> = {
+export const versionStates: Readonly<Record<VersionState, ProtoState>> = {
   candidate: 'VERSION_STATE_CANDIDATE',
   live: 'VERSION_STATE_LIVE',
   retired: 'VERSION_STATE_RETIRED',
@@ -64,7 +64,7 @@ export function toProtoVersion(version: Version): ProtoVersion {
   const { parent, state, origin, metrics, weights, verdict, rejectedBecause, ...rest } = version;
   return {
     ...rest,
-    state: states[state],
+    state: versionStates[state],
     origin: origins[origin],
     metrics: { ...metrics },
     verdict: verdict.map((check) => ({ ...check, outcome: outcomes[check.outcome], numbers: { ...check.numbers } })),

@@ -7,7 +7,7 @@
  * gauges stay as they were; `hone_figures_age_seconds` tells.
  */
 
-import type { Agent, LearnerReport } from '../../src/agent/index.js';
+import { type Agent, type LearnerReport, modes, type RolloutStanding } from '../../src/agent/index.js';
 import type { Policy, PolicyStats } from '../../src/policy/index.js';
 import type { ReplayStats, ReplayStore } from '../../src/replay/index.js';
 import type { Metrics } from './registry.js';
@@ -18,7 +18,7 @@ const maxWaitMs = 200;
 const storeShare = 100;
 
 export interface FigureSources {
-  readonly agent: Pick<Agent, 'identity' | 'learnerReport' | 'getVersion'>;
+  readonly agent: Pick<Agent, 'identity' | 'learnerReport' | 'getVersion' | 'rollout'>;
   readonly policy: Pick<Policy, 'stats'>;
   readonly replay: Pick<ReplayStore, 'stats'>;
   readonly threads: { readonly policy: number; readonly learner: number };
@@ -55,6 +55,7 @@ export class Figures {
     this.#metrics.set('hone_figures_age_seconds', this.#serving.ageSeconds(now), { of: 'serving' });
     this.#metrics.set('hone_figures_age_seconds', this.#store.ageSeconds(now), { of: 'store' });
     this.#showLearner(this.#sources.agent.learnerReport());
+    this.#showRollout(this.#sources.agent.rollout());
     const { version, adapterDigest, packageDigest } = this.#sources.agent.identity();
     this.#metrics.clear('hone_version_info');
     this.#metrics.set('hone_version_info', 1, {
@@ -65,12 +66,30 @@ export class Figures {
     this.#metrics.set('hone_live_version', version);
   }
 
+  #showRollout({ mode, trial }: RolloutStanding): void {
+    const metrics = this.#metrics;
+    for (const one of modes) metrics.set('hone_mode', one === mode ? 1 : 0, { mode: one });
+    for (const name of trialGauges) metrics.clear(name);
+    metrics.set('hone_canary_log_evidence_needed', trial?.canary?.needed ?? null);
+    if (trial === null) return;
+    metrics.set('hone_trial_version', trial.version, { state: trial.state });
+    if (trial.canary === null) return;
+    const { live, candidate, worse, notWorse } = trial.canary;
+    for (const [arm, { rewards, meanReward }] of Object.entries({ live, candidate })) {
+      metrics.set('hone_canary_rewards', rewards, { arm });
+      if (meanReward !== null) metrics.set('hone_canary_mean_reward', meanReward, { arm });
+    }
+    metrics.set('hone_canary_log_evidence', worse, { of: 'worse' });
+    metrics.set('hone_canary_log_evidence', notWorse, { of: 'not_worse' });
+  }
+
   #showServing(stats: PolicyStats): void {
     const metrics = this.#metrics;
     metrics.set('hone_running_sequences', stats.runningSequences);
     metrics.set('hone_queued_requests', stats.queuedRequests);
     metrics.set('hone_queued_tokens', stats.queuedTokens);
     metrics.set('hone_parked_requests', stats.parkedRequests);
+    metrics.set('hone_background_requests', stats.backgroundRequests);
     metrics.set('hone_kv_bytes', stats.kvBytesUsed);
     metrics.set('hone_kv_budget_bytes', stats.kvBytesBudget);
     metrics.set('hone_prefix_cache_bytes', stats.prefixCache.bytes);
@@ -93,6 +112,8 @@ export class Figures {
     metrics.set('hone_replay_scores', stats.scores);
     metrics.set('hone_replay_scored_generations', stats.scoredGenerations);
     metrics.set('hone_replay_bytes', stats.fileBytes);
+    metrics.set('hone_replay_used_bytes', stats.usedBytes);
+    metrics.set('hone_replay_max_bytes', stats.maxBytes);
     metrics.set(
       'hone_replay_oldest_age_seconds',
       oldestGenerationAtMs === null ? null : ageSeconds(oldestGenerationAtMs),
@@ -122,6 +143,14 @@ export class Figures {
     metrics.set('hone_learner_step_seconds', report.stepMs === null ? null : report.stepMs / 1000);
   }
 }
+
+/** There only while something is on trial. */
+const trialGauges = [
+  'hone_trial_version',
+  'hone_canary_rewards',
+  'hone_canary_mean_reward',
+  'hone_canary_log_evidence',
+] as const;
 
 function ageSeconds(sinceMs: number): number {
   return Math.max(0, Date.now() - sinceMs) / 1000;

@@ -92,6 +92,20 @@ export const metricTable = {
     type: 'gauge',
     help: 'Requests that nothing is computed for because their readers are slow.',
   },
+  hone_background_requests: {
+    type: 'gauge',
+    help: 'Requests that nobody waits for (exploration, the gate, shadows) and that have not come to their end.',
+  },
+  hone_explored_completions_total: {
+    type: 'counter',
+    help: 'Completions that were drawn while the server was idle, and kept; nobody was shown them.',
+  },
+  hone_explored_tokens_total: { type: 'counter', help: 'Tokens sampled for them, for those that were not kept too.' },
+  hone_explorations_total: {
+    type: 'counter',
+    labels: ['outcome'],
+    help: 'Drawings for a prompt that have ended: kept (all of them), gave_way (to a request; the rest comes later), dropped or failed.',
+  },
   hone_kv_bytes: { type: 'gauge', help: 'Memory for keys and values that is promised to requests.' },
   hone_kv_budget_bytes: { type: 'gauge', help: 'Memory for keys and values that there is.' },
   hone_prefix_cache_bytes: { type: 'gauge', help: 'Memory that the prefix cache holds.' },
@@ -128,6 +142,17 @@ export const metricTable = {
   hone_replay_scores: { type: 'gauge', help: 'Scores that stand.' },
   hone_replay_scored_generations: { type: 'gauge', help: 'Generations with at least one score.' },
   hone_replay_bytes: { type: 'gauge', help: 'Size of the store.' },
+  hone_replay_used_bytes: { type: 'gauge', help: 'Of the size of the store, in use.' },
+  hone_replay_max_bytes: {
+    type: 'gauge',
+    help: 'Bytes in use from which old generations make room; absent: no bound.',
+  },
+  hone_replay_evicted_total: {
+    type: 'counter',
+    labels: ['reason'],
+    help: 'Generations that made room, by reason: by_age, unfinished, unscored or oldest.',
+  },
+  hone_replay_erased_total: { type: 'counter', help: 'Generations erased by subject.' },
   hone_replay_oldest_age_seconds: { type: 'gauge', help: 'Age of the oldest generation in the store.' },
   hone_learner_state: {
     type: 'gauge',
@@ -189,6 +214,33 @@ export const metricTable = {
     labels: ['outcome'],
     help: 'What became of versions: created, promoted, rejected or rolled_back (to an older one).',
   },
+  hone_gate_verdicts_total: {
+    type: 'counter',
+    labels: ['check', 'outcome'],
+    help: 'What the checks of the gate said of candidates: passed, failed or skipped.',
+  },
+  hone_mode: {
+    type: 'gauge',
+    labels: ['mode'],
+    help: '1 for the mode in which candidates come to serve, 0 for the others.',
+  },
+  hone_trial_version: {
+    type: 'gauge',
+    labels: ['state'],
+    help: 'Number of the version on trial, as canary or shadow; absent where there is none.',
+  },
+  hone_canary_rewards: {
+    type: 'gauge',
+    labels: ['arm'],
+    help: 'Rewards that the canary has counted, of the live version and of the candidate.',
+  },
+  hone_canary_mean_reward: { type: 'gauge', labels: ['arm'], help: 'Their mean.' },
+  hone_canary_log_evidence: {
+    type: 'gauge',
+    labels: ['of'],
+    help: 'Natural logarithm of the evidence that the candidate is worse, or not worse by more than the margin.',
+  },
+  hone_canary_log_evidence_needed: { type: 'gauge', help: 'Where either decides.' },
   hone_swap_duration_seconds: {
     type: 'histogram',
     buckets: fromHalfMillisecond,
@@ -213,13 +265,18 @@ export const metricTable = {
 
 /** Label values that exist from the start, so that a rate over them has a first sample. */
 export const knownLabels = {
+  hone_replay_evicted_total: ['by_age', 'unfinished', 'unscored', 'oldest'].map((reason) => ({ reason })),
   hone_completions_total: ['stop', 'length', 'cancelled', 'error'].map((reason) => ({ reason })),
+  hone_gate_verdicts_total: ['finite', 'kl', 'health', 'reward_model', 'off_policy'].flatMap((check) =>
+    ['passed', 'failed', 'skipped'].map((outcome) => ({ check, outcome })),
+  ),
   hone_feedback_total: ['score', 'preference', 'edit'].flatMap((kind) =>
     ['stored', 'replaced', 'retracted', 'duplicate', 'refused']
       .filter((status) => kind !== 'edit' || status !== 'retracted')
       .map((status) => ({ kind, status })),
   ),
   hone_versions_total: ['created', 'promoted', 'rejected', 'rolled_back'].map((outcome) => ({ outcome })),
+  hone_explorations_total: ['kept', 'gave_way', 'dropped', 'failed'].map((outcome) => ({ outcome })),
   hone_requests_total: ['OK', 'INVALID_REQUEST', 'QUEUE_FULL', 'CANCELLED', 'DEADLINE_EXCEEDED', 'INTERNAL'].map(
     (code) => ({ code }),
   ),

@@ -1,4 +1,4 @@
-/** Settings of trials: defaults, ranges. `docs/versions.md` argues each default. */
+/** Settings of trials: defaults, ranges. `docs/rollout.md` argues each default. */
 
 import { z } from 'zod';
 import { HoneError } from '../errors.js';

@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { HoneError } from '../errors.js';
 import type { EditWrite, FeedbackOutcome, PreferenceWrite, ScoreWrite } from '../replay/types.js';
+import { plainScore } from './plain-score.js';
 import type { FeedbackInput, FeedbackKind, FeedbackResult } from './types.js';
 import { check, invalidRequest, textUpTo } from './violations.js';
 
@@ -49,7 +50,7 @@ export function checkFeedback(items: readonly FeedbackInput[], nowMs: number): C
   }
   return items.map((input, index) => {
     try {
-      return checkItem(input, nowMs);
+      return plainScore(input, nowMs) ?? checkItem(input, nowMs);
     } catch (thrown) {
       return { error: atItem(HoneError.from(thrown), index) };
     }
@@ -61,7 +62,8 @@ export function kindOf({ preference, edit }: FeedbackInput): FeedbackKind {
   return edit !== undefined ? 'edit' : preference !== undefined ? 'preference' : 'score';
 }
 
-function checkItem(input: FeedbackInput, nowMs: number): ScoreWrite | PreferenceWrite | EditDraft {
+/** The full check of one item. @throws HoneError `INVALID_REQUEST` with a violation per field at fault */
+export function checkItem(input: FeedbackInput, nowMs: number): ScoreWrite | PreferenceWrite | EditDraft {
   const { score, retraction, preference, edit, ...checked } = check(item, input);
   const given = [score, retraction || undefined, preference, edit].filter((change) => change !== undefined);
   if (given.length !== 1) {

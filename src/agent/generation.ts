@@ -41,12 +41,10 @@ export interface GenerationContext {
 export interface GenerationRequest extends CheckedRequest {
   /** As which its generations are kept. Default `sampled`. */
   readonly origin?: GenerationOrigin;
-  /** Whether nobody waits for it. Default false. */
-  readonly background?: boolean;
 }
 
 /** What one candidate has brought so far. */
-interface CandidateRecord {
+export interface CandidateRecord {
   readonly id: string;
   readonly tokens: number[];
   readonly logprobs: number[];
@@ -77,7 +75,6 @@ export async function* runGeneration(
         sampling,
         candidates: ids.map((id, index) => ({ id, seed: candidateSeed(request.seed, index) })),
         ...(request.version === undefined ? {} : { version: request.version }),
-        ...(request.background === undefined ? {} : { background: request.background }),
       },
       abort.signal,
     )
@@ -144,7 +141,7 @@ async function firstEvent(events: AsyncIterator<CompletionEvent>, signal: AbortS
 }
 
 /** False where the store takes no writes: serving goes on without keeping. */
-async function admit(
+export async function admit(
   context: GenerationContext,
   request: GenerationRequest,
   ids: readonly string[],
@@ -194,7 +191,7 @@ async function drain(
 }
 
 /** Writes an event into its candidate's record. */
-function keep(
+export function keep(
   records: readonly CandidateRecord[],
   event: CompletionEvent,
   meter: RequestMeter,
@@ -215,11 +212,11 @@ function keep(
   return event;
 }
 
-function newRecord(id: string): CandidateRecord {
+export function newRecord(id: string): CandidateRecord {
   return { id, tokens: [], logprobs: [], sampledLogprobs: [], text: '', reason: null, endOfSequence: false };
 }
 
-function toCompletion(record: CandidateRecord, crashed: boolean, nowMs: number): GenerationCompletion {
+export function toCompletion(record: CandidateRecord, crashed: boolean, nowMs: number): GenerationCompletion {
   const reason = record.reason ?? (crashed ? 'error' : 'cancelled');
   return {
     id: record.id,

@@ -26,6 +26,22 @@ export interface CandidateEnd {
   readonly msPerToken: number | null;
 }
 
+/** What came of drawing completions that nobody is shown. */
+export interface Unseen {
+  /** Completions that are on disk. */
+  readonly kept: number;
+  /** Completions that ended early, for a request. */
+  readonly cancelled: number;
+  /** Tokens sampled, for those that were not kept too. */
+  readonly tokens: number;
+}
+
+/**
+ * How drawing for a prompt ended: all came to their end; a request came, and the rest is drawn later; given up, because
+ * too many prompts wait or the data shall be gone; or an error.
+ */
+export type ExplorationOutcome = 'kept' | 'gave_way' | 'dropped' | 'failed';
+
 /** Told on the event loop as things happen; must not throw. What nobody counts is left out. */
 export interface Meter {
   /** The first token of a request, of whichever candidate, came so many milliseconds after the call. */
@@ -42,6 +58,8 @@ export interface Meter {
   /** So many scores came after the window of their metric. */
   late?(count: number): void;
   learner?(event: LearnerEvent): void;
+  /** Drawing further candidates of a prompt that was answered ended. */
+  explored?(outcome: ExplorationOutcome, unseen: Unseen): void;
   /** A candidate was judged. */
   judged?(verdict: Verdict): void;
   /** A version went live, by a promotion or a rollback. */

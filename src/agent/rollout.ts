@@ -12,11 +12,13 @@
 import { HoneError } from '../errors.js';
 import type { SequentialDecision } from '../gate/sequential-test.js';
 import type { Verdict } from '../gate/types.js';
+import { describeVerdict } from '../gate/verdict.js';
 import type { LearnerEvent } from '../learner/types.js';
 import type { AdapterFiles, Candidate, Version, VersionLog } from '../versions/index.js';
 import type { EventLog } from './event-log.js';
 import type { Head } from './head.js';
-import { describeVerdict, type Judge, verdictNumbers } from './judge.js';
+import { type Judge, verdictNumbers } from './judge.js';
+import { JudgingLine, type LinedUp } from './judging-line.js';
 import type { Mode, ModeKeeper } from './modes.js';
 import { type TrialStanding, Trials, type TrialsOptions } from './trials.js';
 import type { Learner } from './types.js';
@@ -44,11 +46,6 @@ export interface RolloutStanding {
   readonly waiting: number | null;
 }
 
-interface Waiting {
-  readonly version: Version;
-  readonly metrics: Readonly<Record<string, number>>;
-}
-
 const byAPerson = 'by a person';
 
 export class Rollout {
@@ -57,10 +54,8 @@ export class Rollout {
   readonly #events: EventLog;
   readonly #head: Head;
   readonly trials: Trials;
-  readonly #closing = new AbortController();
-  #waiting: Waiting | null = null;
-  #judging: number | null = null;
-  #judgement: Promise<void> = Promise.resolve();
+  #closed = false;
+  readonly #line: JudgingLine;
   #queue: Promise<unknown> = Promise.resolve();
 
   constructor(options: RolloutOptions) {
@@ -68,6 +63,12 @@ export class Rollout {
     this.#versions = options.versions;
     this.#events = options.events;
     this.#head = options.head;
+    this.#line = new JudgingLine({
+      versions: options.versions,
+      judge: options.judge,
+      isFree: () => !this.trials.isCanary,
+      onJudged: (version, verdict) => this.#take(version, verdict),
+    });
     this.trials = new Trials(options, (version, decision) => this.#decided(version, decision));
     void this.#serially(() => this.#takeUp()).catch(() => undefined);
   }
@@ -76,8 +77,8 @@ export class Rollout {
     return {
       mode: this.#options.modes.mode,
       trial: this.trials.standing(),
-      judging: this.#judging,
-      waiting: this.#waiting?.version.number ?? null,
+      judging: this.#line.judging?.number ?? null,
+      waiting: this.#line.waiting?.number ?? null,
     };
   }
 
@@ -112,7 +113,7 @@ export class Rollout {
   /**
    * The same for an adapter from elsewhere.
    * @param maxRank larger adapters are refused
-   * @throws HoneError `ADAPTER_INVALID`, `ADAPTER_MISMATCH`, `STORE_FULL`, `DRAINING`
+   * @throws HoneError `ADAPTER_REFUSED`, `ADAPTER_MISMATCH`, `STORE_FULL`, `DRAINING`
    */
   import(files: AdapterFiles, maxRank?: number): Promise<Version> {
     return this.#serially(async () => this.#adopted(await this.#versions.import(files, maxRank)));
@@ -125,7 +126,7 @@ export class Rollout {
   promote(number: number): Promise<Version> {
     return this.#serially(async () => {
       this.#requireCandidate(number, 'promoted');
-      if (number === this.#judging || number === this.#waiting?.version.number) {
+      if (this.#line.holds(number)) {
         throw new HoneError(
           'VERSION_NOT_SERVABLE',
           `version ${number} has not been judged yet; WatchEvents tells when it is`,
@@ -135,7 +136,7 @@ export class Rollout {
       if (onTrial?.number === number) return this.#promoteTrial(onTrial, byAPerson);
       const live = await this.#head.promote(number, byAPerson);
       if (onTrial !== null) await this.#rejectTrial(onTrial, `version ${number} went live instead`);
-      this.#next();
+      this.#line.next();
       return live;
     });
   }
@@ -149,10 +150,10 @@ export class Rollout {
       const version = this.#requireCandidate(number, 'rejected');
       if (number === this.trials.version?.number) await this.#rejectTrial(version, reason);
       else {
-        if (number === this.#waiting?.version.number) this.#waiting = null;
+        if (number === this.#line.waiting?.number) this.#line.clear();
         await this.#reject(version, reason);
       }
-      this.#next();
+      this.#line.next();
       return this.#versions.get(number) as Version;
     });
   }
@@ -181,15 +182,15 @@ export class Rollout {
         await this.#admit(await this.#versions.setAside(onTrial.number));
         await this.trials.release(onTrial.number);
       }
-      this.#next();
+      this.#line.next();
     });
   }
 
   /** Stops judging and counting; trials go on at the next start. */
   async close(): Promise<void> {
-    this.#closing.abort(new HoneError('DRAINING', 'the server is stopping'));
+    this.#closed = true;
     await this.#queue.catch(() => undefined);
-    await this.#judgement;
+    await this.#line.close();
     await this.trials.close();
   }
 
@@ -225,47 +226,24 @@ export class Rollout {
     return version;
   }
 
-  async #enqueue(candidate: Waiting): Promise<void> {
+  async #enqueue(candidate: LinedUp): Promise<void> {
     const { version } = candidate;
     if (this.#isOutdated(version)) return this.#reject(version, this.#outdated(version));
-    const before = this.#waiting?.version;
-    if (before !== undefined) await this.#turnDown(before, `version ${version.number} is newer`);
-    this.#waiting = candidate;
-    this.#next();
+    const before = this.#line.waiting;
+    if (before !== null) await this.#turnDown(before, `version ${version.number} is newer`);
+    this.#line.put(candidate);
+    this.#line.next();
   }
 
-  /** Begins to judge whoever waits, where nothing is in the way. */
-  #next(): void {
-    const next = this.#waiting;
-    if (next === null || this.#judging !== null || this.trials.isCanary || this.#closing.signal.aborted) return;
-    this.#waiting = null;
-    this.#judging = next.version.number;
-    this.#judgement = this.#judge(next);
-  }
-
-  async #judge({ version, metrics }: Waiting): Promise<void> {
-    const { signal } = this.#closing;
-    let verdict: Verdict | HoneError;
+  /** Takes what the gate says; never rejects. */
+  async #take(version: Version, verdict: Verdict | HoneError): Promise<void> {
     try {
-      const adapter = await this.#versions.readAdapter(version.number);
-      verdict = await this.#options.judge({ version, adapter, metrics, live: this.#live().number }, signal);
+      await this.#serially(() => this.#judged(version, verdict));
     } catch (thrown) {
-      verdict = HoneError.from(thrown);
-    }
-    // It is found unjudged at the next start.
-    if (signal.aborted) return;
-    const judged = this.#serially(async () => {
-      try {
-        await this.#judged(version, verdict);
-      } finally {
-        this.#judging = null;
-        this.#next();
-      }
-    });
-    // The queue runs on; only a log that cannot be written leaves a candidate without an end, and the next start finds it.
-    judged.catch((thrown: unknown) => {
+      // The log cannot be written: the candidate has no end, and is found unjudged at the next start.
+      if (this.#closed) return;
       this.#events.publish({ type: 'version_rejected', version: version.number, detail: inWords(thrown) });
-    });
+    }
   }
 
   async #judged(version: Version, verdict: Verdict | HoneError): Promise<void> {
@@ -310,7 +288,7 @@ export class Rollout {
       if (decision === 'not_worse') await this.#promoteTrial(onTrial, 'its rewards are not worse');
       else if (decision === 'worse') await this.#rejectTrial(onTrial, "its rewards are worse than the live version's");
       else await this.#rejectTrial(onTrial, 'its rewards left it undecided for too long');
-      this.#next();
+      this.#line.next();
     }).catch(() => undefined);
   }
 
@@ -323,7 +301,7 @@ export class Rollout {
       throw error;
     } finally {
       await this.trials.release(version.number);
-      this.#next();
+      this.#line.next();
     }
   }
 
@@ -351,7 +329,7 @@ export class Rollout {
   #hasAPlace({ number, origin, state, verdict }: Version): boolean {
     if (origin !== 'learned') return false;
     return (
-      number === this.#judging ||
+      number === this.#line.judging?.number ||
       state === 'shadow' ||
       state === 'canary' ||
       (state === 'candidate' && verdict.length > 0)
@@ -359,9 +337,9 @@ export class Rollout {
   }
 
   async #dropWaiting(reason: string): Promise<void> {
-    const { version } = this.#waiting ?? {};
+    const version = this.#line.waiting;
     if (version?.origin !== 'learned') return;
-    this.#waiting = null;
+    this.#line.clear();
     await this.#turnDown(version, reason);
   }
 
@@ -391,7 +369,7 @@ export class Rollout {
   }
 
   #serially<Result>(task: () => Promise<Result>): Promise<Result> {
-    if (this.#closing.signal.aborted) {
+    if (this.#closed) {
       return Promise.reject(new HoneError('DRAINING', 'the server is stopping; versions stay as they are'));
     }
     const result = this.#queue.then(task, task);

@@ -1,12 +1,12 @@
 /**
  * A shadow: the version on trial answers a share of the single requests that the live version has answered, in the
  * background, with the same prompt and settings. Its answers are kept like others, shown to nobody, and never trained
- * from unless somebody scores them. What the machine has no time for is left out.
+ * from unless somebody scores them. What the machine has no time for is left out, and what gave way is not kept.
  */
 
-import { type GenerationContext, runGeneration } from './generation.js';
-import { RequestMeter } from './meter.js';
+import type { GenerationContext } from './generation.js';
 import type { CheckedRequest } from './requests.js';
+import { drawUnseen } from './unseen.js';
 
 /** Answers a request on a version, keeps the answer; never rejects, and ends early when the signal aborts. */
 export type ShadowAnswer = (request: CheckedRequest, version: number, signal: AbortSignal) => Promise<void>;
@@ -57,19 +57,10 @@ export class Shadow {
   }
 }
 
-/** Answers by the way that every request goes; nobody is told of what goes wrong, for nobody waits. */
+/** Draws answers that nobody is told of; one that gave way, or that the store has no room for, leaves nothing behind. */
 export function answerInBackground(context: GenerationContext, randomSeed: () => number): ShadowAnswer {
   return async (request, version, signal) => {
-    const abort = new AbortController();
-    const onAbort = () => abort.abort(signal.reason);
-    signal.addEventListener('abort', onAbort, { once: true });
-    const shadowed = { ...request, seed: randomSeed(), version, origin: 'shadow', background: true } as const;
-    try {
-      for await (const _ of runGeneration(context, shadowed, abort, new RequestMeter({})));
-    } catch {
-      // It gave way to requests that somebody waits for, or the store is full: there is no whole answer then.
-    } finally {
-      signal.removeEventListener('abort', onAbort);
-    }
+    const shadowed = { ...request, seed: randomSeed(), version, origin: 'shadow' } as const;
+    await drawUnseen(context, shadowed, signal, () => true).catch(() => undefined);
   };
 }

@@ -87,8 +87,18 @@ export class Trials {
   async start(candidate: Version, state: TrialState): Promise<void> {
     await this.#hold(candidate);
     try {
-      const version = await this.#options.versions.startTrial(candidate.number, state);
-      this.#run(version, { startedAtMs: this.#options.now(), state: null });
+      const { versions, store, settings, now } = this.#options;
+      const { number } = candidate;
+      const begun: SavedTrial = {
+        version: number,
+        live: versions.live().number,
+        startedAtMs: now(),
+        state: null,
+        margin: settings.margin,
+      };
+      // Before the log says so: a restart must not find the figures of an earlier trial of this version.
+      await store.write(begun);
+      this.#run(await versions.startTrial(number, state), begun);
     } catch (error) {
       await this.release(candidate.number);
       throw error;

@@ -25,11 +25,12 @@ type Refusal = Extract<FeedbackOutcome, { readonly status: 'refused' }>;
 
 export class FeedbackWriter {
   readonly #counts: Counts;
+  readonly #generationExists;
   readonly #groupOf;
   readonly #findKey;
   readonly #insertKey;
   readonly #insertChange;
-  readonly #scoreExists;
+  readonly #scoredBefore;
   readonly #anyScore;
   readonly #upsertScore;
   readonly #deleteScore;
@@ -42,6 +43,8 @@ export class FeedbackWriter {
   /** @param counts kept in step */
   constructor(database: Database, counts: Counts) {
     this.#counts = counts;
+    // Answered by the index alone: rows of generations are long.
+    this.#generationExists = database.prepare<[string], 1>('SELECT 1 FROM generations WHERE id = ?').pluck();
     this.#groupOf = database.prepare<[string], string>('SELECT group_key FROM generations WHERE id = ?').pluck();
     this.#findKey = database.prepare<[string], StoredKey>('SELECT * FROM idempotency WHERE key = ?');
     this.#insertKey = database.prepare(
@@ -50,8 +53,10 @@ export class FeedbackWriter {
     this.#insertChange = database.prepare(
       'INSERT INTO changes (type, generation_id, other_id, rater, metric, value) VALUES (?, ?, ?, ?, ?, ?)',
     );
-    this.#scoreExists = database
-      .prepare<[string, string, string], 1>('SELECT 1 FROM scores WHERE generation_id = ? AND rater = ? AND metric = ?')
+    this.#scoredBefore = database
+      .prepare<[string, string, string, string], 0 | 1 | 2>(`
+        SELECT EXISTS (SELECT 1 FROM scores WHERE generation_id = ?)
+          + EXISTS (SELECT 1 FROM scores WHERE generation_id = ? AND rater = ? AND metric = ?)`)
       .pluck();
     this.#anyScore = database.prepare<[string], 1>('SELECT 1 FROM scores WHERE generation_id = ? LIMIT 1').pluck();
     this.#upsertScore = database.prepare(`
@@ -99,9 +104,8 @@ export class FeedbackWriter {
       if (same) return written('duplicate', stored.sequence, stored.result_id);
       return refused('IDEMPOTENCY_CONFLICT', `idempotency key ${item.idempotencyKey} was used for other feedback`);
     }
-    const group = this.#groupOf.get(item.generationId);
-    if (group === undefined) return notFound(item.generationId);
-    const outcome = this.#writeNew(item, group);
+    if (this.#generationExists.get(item.generationId) === undefined) return notFound(item.generationId);
+    const outcome = this.#writeNew(item);
     if (outcome.status !== 'refused' && item.idempotencyKey !== '') {
       const { sequence, generationId = null } = outcome;
       this.#insertKey.run(item.idempotencyKey, item.generationId, content, sequence, generationId);
@@ -109,19 +113,21 @@ export class FeedbackWriter {
     return outcome;
   }
 
-  #writeNew(item: FeedbackWrite, group: string): FeedbackOutcome {
+  #writeNew(item: FeedbackWrite): FeedbackOutcome {
     switch (item.type) {
       case 'score':
         return this.#score(item, item.value, item.createdAtMs);
       case 'preference':
-        return this.#preference(item, group);
+        return this.#preference(item);
       case 'edit':
         return this.#edit(item);
     }
   }
 
   #score({ generationId, rater, metric }: ScoreKey, value: number | null, createdAtMs: number): Written {
-    const existed = this.#scoreExists.get(generationId, rater, metric) !== undefined;
+    // 0: the generation has no score, 1: others, 2: this one.
+    const before = this.#scoredBefore.get(generationId, generationId, rater, metric);
+    const existed = before === 2;
     const sequence = this.#change('score', generationId, null, rater, metric, value);
     if (value === null) {
       this.#deleteScore.run(generationId, rater, metric);
@@ -129,7 +135,7 @@ export class FeedbackWriter {
       return written('retracted', sequence);
     }
     if (!existed) {
-      if (this.#anyScore.get(generationId) === undefined) this.#counts.scoredGenerations += 1;
+      if (before === 0) this.#counts.scoredGenerations += 1;
       this.#counts.scores += 1;
     }
     this.#upsertScore.run(generationId, rater, metric, value, createdAtMs, sequence);
@@ -141,14 +147,14 @@ export class FeedbackWriter {
     if (this.#anyScore.get(generationId) === undefined) this.#counts.scoredGenerations -= 1;
   }
 
-  #preference(item: PreferenceWrite, group: string): FeedbackOutcome {
+  #preference(item: PreferenceWrite): FeedbackOutcome {
     const { generationId, otherId, rater, metric, outcome, createdAtMs } = item;
     const otherGroup = this.#groupOf.get(otherId);
     if (otherGroup === undefined) return { ...notFound(otherId), other: true };
     const wrong =
       otherId === generationId
         ? `generation ${otherId} is compared with itself`
-        : otherGroup !== group
+        : otherGroup !== this.#groupOf.get(generationId)
           ? `generations ${generationId} and ${otherId} complete different prompts`
           : undefined;
     if (wrong !== undefined) return { ...refused('INVALID_REQUEST', wrong), other: true };

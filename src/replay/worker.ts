@@ -2,9 +2,10 @@
  * The store's worker thread: the only writer of the file.
  *
  * Group commit: it takes whatever has arrived, up to a limit, runs it in one transaction and answers after the commit.
- * While a commit waits for the disk the next requests gather, so the batches grow with the load by themselves. Each
- * request runs in a savepoint: one that throws is undone alone. When the commit itself fails (a full disk), each request
- * is tried again in a transaction of its own, so that one that is too large does not take its neighbours with it.
+ * While a commit waits for the disk the next requests gather, so the batches grow with the load by themselves. Where one
+ * of them throws, the batch is undone and tried again with a savepoint around each request, so that the one is undone
+ * alone. When the commit itself fails (a full disk), each request is tried again in a transaction of its own, so that one
+ * that is too large does not take its neighbours with it.
  *
  * Once a damaged page has been met, nothing more is written: what still reads can be read, all writes are refused.
  */
@@ -12,31 +13,40 @@
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import type { Database } from 'better-sqlite3';
 import { HoneError } from '../errors.js';
+import { Exporter } from './exporter.js';
 import type { WorkerReply, WorkerRequest, WorkerSettings } from './messages.js';
 import { openForWriting } from './open-file.js';
 import { prepareReads, statsOf } from './reader.js';
+import type { EvictionReport } from './retention.js';
 import { fromSqlite } from './sqlite-errors.js';
+import { Upkeep } from './upkeep.js';
 import { ReplayWriter } from './writer.js';
 
-type Work = Exclude<WorkerRequest, { readonly type: 'close' }>;
+type Work = Exclude<WorkerRequest, { readonly type: 'close' | 'erase' }>;
 
 if (parentPort === null) throw new HoneError('INTERNAL', 'the store worker runs as a worker thread only');
 serve(parentPort, workerData as WorkerSettings);
 
 function serve(port: MessagePort, settings: WorkerSettings): void {
-  const post = (reply: WorkerReply): void => port.postMessage(reply);
+  const post = (...replies: readonly WorkerReply[]): void => port.postMessage(replies);
   let database: Database;
   let writer: ReplayWriter;
+  let upkeep: Upkeep;
   try {
     database = openForWriting(settings);
     writer = new ReplayWriter(database);
-    post({ type: 'opened', abortedGenerations: writer.abortRunning(settings.nowMs) });
+    const abortedGenerations = writer.abortRunning(settings.nowMs);
+    const onEvicted = (report: EvictionReport): void => post({ type: 'evicted', report });
+    upkeep = new Upkeep({ ...settings, database, writer, onEvicted, now: Date.now });
+    post({ type: 'opened', abortedGenerations, erasures: upkeep.completeErasures() });
+    upkeep.look();
   } catch (thrown) {
     post({ type: 'refused', error: fromSqlite(thrown, settings.path).toJSON() });
     port.close();
     return;
   }
   const reads = prepareReads(database);
+  const exporter = new Exporter(database);
 
   function perform(work: Work): unknown {
     switch (work.type) {
@@ -47,7 +57,8 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
       case 'write':
         return work.items.map((item) => writer.write(item));
       case 'recordLessons':
-        return writer.recordLessons(work.items) ?? null;
+        writer.recordLessons(work.items);
+        return upkeep.noteLessons(work.items) ?? null;
       case 'readGenerations':
         return reads.readGenerations(work.items);
       case 'readScores':
@@ -60,8 +71,12 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
         return reads.readEdits(work.items);
       case 'recentPrompts':
         return reads.recentPrompts(work.items[0]);
+      case 'exportPage':
+        return exporter.page(work.items[0]);
+      case 'importRecords':
+        return work.items.map((record) => writer.import(record));
       case 'stats':
-        return statsOf(database, writer.counts(), reads);
+        return statsOf(database, writer.counts(), reads, settings);
     }
   }
 
@@ -92,7 +107,17 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
     return { type: 'failed', id: work.id, error: shown.toJSON() };
   }
 
-  const performBatch = database.transaction((batch: readonly Work[]): WorkerReply[] =>
+  /** Whether a request threw, and not the beginning or the end of the transaction. */
+  let requestThrew = false;
+
+  const performTogether = database.transaction((batch: readonly Work[]): WorkerReply[] => {
+    requestThrew = true;
+    const replies = batch.map((work): WorkerReply => ({ type: 'done', id: work.id, result: perform(work) }));
+    requestThrew = false;
+    return replies;
+  });
+
+  const performApart = database.transaction((batch: readonly Work[]): WorkerReply[] =>
     batch.map((work): WorkerReply => {
       try {
         return { type: 'done', id: work.id, result: performAtomically(work) };
@@ -118,17 +143,37 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
   }
 
   function run(batch: readonly Work[]): void {
+    const only = batch.length === 1 ? batch[0] : undefined;
     let replies: readonly WorkerReply[];
+    requestThrew = false;
     try {
-      replies = undoable(() => begin(performBatch)(batch));
+      replies = undoable(() => begin(performTogether)(batch));
     } catch (thrown) {
-      const only = batch.length === 1 ? batch[0] : undefined;
-      replies = only === undefined ? batch.map(performAlone) : [failed(only, thrown)];
+      if (only !== undefined) replies = [failed(only, thrown)];
+      else replies = requestThrew ? runApart(batch) : batch.map(performAlone);
     }
-    for (const reply of replies) post(reply);
+    post(...replies);
+    upkeep.afterCommit();
+  }
+
+  function runApart(batch: readonly Work[]): readonly WorkerReply[] {
+    try {
+      return undoable(() => begin(performApart)(batch));
+    } catch {
+      return batch.map(performAlone);
+    }
+  }
+
+  function erase(id: number, subject: string): void {
+    upkeep.erase(
+      subject,
+      (result) => post({ type: 'done', id, result }),
+      (thrown) => post({ type: 'failed', id, error: fromSqlite(thrown, settings.path).toJSON() }),
+    );
   }
 
   function close(id: number): void {
+    upkeep.close();
     try {
       database.pragma('wal_checkpoint(TRUNCATE)');
     } finally {
@@ -138,24 +183,33 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
     port.close();
   }
 
-  port.on('message', (first: WorkerRequest) => {
-    let next: WorkerRequest | undefined = first;
+  port.on('message', (first: readonly WorkerRequest[]) => {
+    let requests: readonly WorkerRequest[] | undefined = first;
     let batch: Work[] = [];
     let items = 0;
-    while (next !== undefined) {
-      if (next.type === 'close') {
-        if (batch.length > 0) run(batch);
-        close(next.id);
-        return;
-      }
-      batch.push(next);
-      items += Math.max(1, next.items.length);
-      if (items >= settings.maxItemsPerCommit) {
+    while (requests !== undefined) {
+      for (const request of requests) {
+        if (request.type === 'close') {
+          if (batch.length > 0) run(batch);
+          close(request.id);
+          return;
+        }
+        if (request.type === 'erase') {
+          // What was asked before is written before.
+          if (batch.length > 0) run(batch);
+          batch = [];
+          items = 0;
+          erase(request.id, request.items[0]);
+          continue;
+        }
+        batch.push(request);
+        items += Math.max(1, request.items.length);
+        if (items < settings.maxItemsPerCommit) continue;
         run(batch);
         batch = [];
         items = 0;
       }
-      next = (receiveMessageOnPort(port) as { message: WorkerRequest } | undefined)?.message;
+      requests = (receiveMessageOnPort(port) as { message: readonly WorkerRequest[] } | undefined)?.message;
     }
     if (batch.length > 0) run(batch);
   });

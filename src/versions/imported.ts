@@ -44,10 +44,21 @@ export function maxImportBytes(layers: readonly AdapterTarget[]): number {
 /**
  * Reads the files of an adapter: `adapter_model.safetensors`, `adapter_config.json` and, of an exported version,
  * `version.json`, whose digest must be that of the matrices.
- * @throws HoneError `ADAPTER_INVALID` for files that are damaged or of a kind that is not read; `ADAPTER_MISMATCH` for
+ * @throws HoneError `ADAPTER_REFUSED` for files that are damaged or of a kind that is not read; `ADAPTER_MISMATCH` for
  * an adapter of another model
  */
 export function readImported(files: AdapterFiles, target: ImportTarget): ImportedAdapter {
+  try {
+    return read(files, target);
+  } catch (thrown) {
+    const { code, message } = HoneError.from(thrown);
+    // What somebody sends is no loss of the server's data.
+    if (code !== 'ADAPTER_INVALID') throw thrown;
+    throw new HoneError('ADAPTER_REFUSED', message, { cause: thrown });
+  }
+}
+
+function read(files: AdapterFiles, target: ImportTarget): ImportedAdapter {
   const imported = 'version.json' in files ? readExported(files, target) : readPeft(files, target);
   const { rank, scale } = imported.adapter;
   if (rank > maxImportRank) throw mismatch(`its rank is ${rank}, at most ${maxImportRank} is taken`);

@@ -1,12 +1,13 @@
-/** A server whose adapter files were damaged while it was down. */
+/** Adapter files that are damaged or exchanged while a server is down, and under one that runs. */
 
-import { truncate } from 'node:fs/promises';
+import { cp, rm, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { readModel } from '../../src/onnx/index.js';
 import { findLinears, loadPackage } from '../../src/package/index.js';
 import { openVersionLog, writeAdapter, zeroAdapter } from '../../src/versions/index.js';
-import { startServer, temporaryFolder, tinyPackage } from '../support/server.js';
+import { readPeftFixture } from '../oracles/fixture.js';
+import { startServer, temporaryFolder, tinyPackage, until } from '../support/server.js';
 
 it('serves the version before a torn adapter, as a new head, and an event says so', async () => {
   const data = temporaryFolder();
@@ -31,4 +32,56 @@ it('serves the version before a torn adapter, as a new head, and an event says s
   const first = await events.next();
   expect(first.value).toMatchObject({ type: 'version_rejected', detail: expect.stringContaining('ADAPTER_INVALID') });
   await events.return?.();
+});
+
+it('files that are torn or exchanged under a running server change nothing that serves, and never come to serve', async () => {
+  const data = temporaryFolder();
+  const first = await startServer({ data, args: ['--adapters', 'on'] });
+  const client = await first.connect();
+  const base = await client.version(0);
+  for (const [number, name] of [
+    [1, 'named'],
+    [2, 'bfloat16'],
+    [3, 'named'],
+  ] as const) {
+    await client.importVersion(readPeftFixture(name).files);
+    await until(async () => (await client.version(number)).state === 'live', `version ${number} went live`);
+  }
+  const prompt = { prompt: 'the same', temperature: 0, maxTokens: 24, ignoreEos: true, logprobs: true };
+  const before = await client.generate(prompt);
+  const { live } = await client.status();
+  expect(live.number).toBe(3);
+
+  // Version 1 is torn; 2 and 3 become each other, whole and with their own records.
+  const folder = (number: number) => join(data, 'versions', `00000${number}`);
+  await truncate(join(folder(1), 'adapter_model.safetensors'), 1000);
+  const aside = join(data, 'aside');
+  await cp(folder(2), aside, { recursive: true });
+  await cp(folder(3), folder(2), { recursive: true });
+  await cp(aside, folder(3), { recursive: true });
+
+  const after = await client.generate(prompt);
+  expect(after).toMatchObject({ version: 3, adapterDigest: live.adapterDigest });
+  expect(after.candidates[0]?.tokenIds).toEqual(before.candidates[0]?.tokenIds);
+  for (const number of [1, 2]) {
+    await expect(client.rollback(number)).rejects.toMatchObject({ code: 'ADAPTER_INVALID', status: 'DATA_LOSS' });
+    await expect(client.exportVersion(number)).rejects.toMatchObject({ code: 'ADAPTER_INVALID' });
+  }
+  await expect(client.exportVersion(3)).rejects.toMatchObject({ code: 'ADAPTER_INVALID' });
+  expect((await client.status()).live).toEqual(live);
+  expect((await client.generate(prompt)).candidates[0]?.tokenIds).toEqual(before.candidates[0]?.tokenIds);
+
+  await first.kill();
+  await rm(aside, { recursive: true });
+  await using second = await startServer({ data });
+  const again = await second.connect();
+  const head = (await again.status()).live;
+  expect(head).toMatchObject({ number: 4, origin: 'rollback', parent: 0, adapterDigest: base.adapterDigest });
+  expect(await again.generate(prompt)).toMatchObject({ version: 4, adapterDigest: base.adapterDigest });
+  let refused = 0;
+  for await (const { type, detail } of again.watchEvents({ afterSequence: 0 })) {
+    if (type === 'version_rejected' && detail.startsWith('ADAPTER_INVALID')) refused += 1;
+    if (type === 'server_started' && refused > 0) break;
+  }
+  expect(refused).toBe(3);
 });

@@ -47,6 +47,21 @@ describe('npm run bench', () => {
     },
   );
 
+  it('feedback --quick --json finds every acknowledged score again and prints its limits', async () => {
+    const { code, stdout, stderr } = await runBench('feedback', '--quick', '--json');
+    expect(stderr.match(/acknowledged and found again/g)).toHaveLength(4);
+    expect(code).toBe(0);
+    const report = JSON.parse(stdout);
+    for (const key of ['acked_per_s_1_stream', 'acked_per_s_8_streams', 'grpc_limit_per_s', 'store_limit_per_s']) {
+      expect(report[key], key).toBeGreaterThan(0);
+    }
+    for (const column of ['items_1', 'items_32']) {
+      for (const share of ['grpc_share_1_stream', 'store_share_8_streams']) {
+        expect(report[column][share], share).toBeGreaterThan(0);
+      }
+    }
+  });
+
   it('prints a table for people, and progress on standard error alone', async () => {
     const { stdout, stderr } = await runBench('learn', '--quick', '--threads', '1');
     expect(stdout).toMatch(/^training step/);

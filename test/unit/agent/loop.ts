@@ -3,7 +3,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createAgent } from '../../../src/agent/agent.js';
+import { type AgentOptions, createAgent } from '../../../src/agent/agent.js';
 import { EventLog } from '../../../src/agent/event-log.js';
 import type { Meter } from '../../../src/agent/meter.js';
 import type { Agent, Learner, LearnerReport, LoopEvent } from '../../../src/agent/types.js';
@@ -45,6 +45,9 @@ export class RecordingLearner implements Learner {
   rejected(adapterDigest: string): void {
     this.told.push(`rejected ${adapterDigest}`);
   }
+  relearn(): void {
+    this.told.push('relearn');
+  }
   changed(): void {
     this.told.push('changed');
   }
@@ -59,20 +62,35 @@ export class RecordingLearner implements Learner {
   }
 }
 
+export interface LoopOptions {
+  /** What differs from the agent's defaults. */
+  readonly agent?: Partial<AgentOptions>;
+  /** A folder that an earlier loop left; default: a new one. */
+  readonly folder?: string;
+  /** Leave the folder, for a later loop. */
+  readonly keep?: boolean;
+}
+
 export interface Loop extends AsyncDisposable {
   readonly agent: Agent;
   readonly policy: ScriptedPolicy;
   readonly replay: ReplayStore;
   readonly versions: VersionLog;
   readonly learner: RecordingLearner;
+  readonly folder: string;
   /** Trains nothing: writes an adapter with this weight everywhere and announces it; `parent` is the head by default. */
   offerCandidate(weight: number, metrics?: Record<string, number>, parent?: number): Promise<void>;
   /** The next event of this type after what was already seen by this method. */
   nextEvent(type: LoopEvent['type']): Promise<LoopEvent>;
 }
 
-export async function openLoop(script: Script, drainGraceMs = 1000, meter: Meter = {}): Promise<Loop> {
-  const folder = await mkdtemp(join(tmpdir(), 'hone-agent-'));
+export async function openLoop(
+  script: Script,
+  drainGraceMs = 1000,
+  meter: Meter = {},
+  over: LoopOptions = {},
+): Promise<Loop> {
+  const folder = over.folder ?? (await mkdtemp(join(tmpdir(), 'hone-agent-')));
   const versions = await openVersionLog({
     directory: join(folder, 'versions'),
     packageDigest,
@@ -83,7 +101,7 @@ export async function openLoop(script: Script, drainGraceMs = 1000, meter: Meter
   const learner = new RecordingLearner();
   const events = new EventLog({ now: Date.now });
   const parts = { pkg, policy, replay, versions, learner, events, meter };
-  const agent = createAgent({ ...parts, drainGraceMs, randomSeed: () => 1 });
+  const agent = createAgent({ ...parts, drainGraceMs, randomSeed: () => 1, ...over.agent });
   let seen = 0;
   let candidates = 0;
   return {
@@ -92,6 +110,7 @@ export async function openLoop(script: Script, drainGraceMs = 1000, meter: Meter
     replay,
     versions,
     learner,
+    folder,
     async offerCandidate(weight, metrics = {}, parent = versions.live().number) {
       const directory = join(folder, `candidate-${candidates++}`);
       const meta = { packageDigest, baseModel: 'scripted', parent, createdAtMs: 1, metrics };
@@ -111,7 +130,7 @@ export async function openLoop(script: Script, drainGraceMs = 1000, meter: Meter
       await agent.close();
       await replay.close();
       await versions.close();
-      await rm(folder, { recursive: true, force: true });
+      if (over.keep !== true) await rm(folder, { recursive: true, force: true });
     },
   };
 }

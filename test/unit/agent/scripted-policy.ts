@@ -14,6 +14,9 @@ export type Script = (request: CompletionRequest, signal: AbortSignal) => AsyncI
 
 export class ScriptedPolicy implements Policy {
   readonly swaps: number[] = [];
+  readonly holds: string[] = [];
+  /** What the probe of the next hold says. */
+  holdVerdict: 'proved' | 'failed' = 'proved';
   script: Script;
   /** What the next swap answers instead of what it should. */
   wrongDigest: string | undefined;
@@ -34,11 +37,15 @@ export class ScriptedPolicy implements Policy {
     return { version: number, adapterDigest: digest, probe, durationMs: 1, waitedMs: 0 };
   }
 
-  hold(version: PolicyVersion): Promise<SwapReport> {
-    return this.swap(version);
+  async hold({ number, adapterDigest }: PolicyVersion): Promise<SwapReport> {
+    this.holds.push(`hold ${number}`);
+    const probe = { verdict: this.holdVerdict, toNew: 0, toPrevious: 1 };
+    return { version: number, adapterDigest, probe, durationMs: 1, waitedMs: 0 };
   }
 
-  async release(): Promise<void> {}
+  async release(number: number): Promise<void> {
+    this.holds.push(`release ${number}`);
+  }
 
   async stats(): Promise<PolicyStats> {
     return {
@@ -58,6 +65,8 @@ export class ScriptedPolicy implements Policy {
       heldVersions: [],
     };
   }
+
+  async clearPrefixes(): Promise<void> {}
 
   async close(): Promise<void> {}
 

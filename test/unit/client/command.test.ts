@@ -49,7 +49,18 @@ const lines = (text: string): unknown[] =>
 
 describe('usage', () => {
   it('help is there for the command and for each subcommand', async () => {
-    const names = ['serve', 'generate', 'feedback', 'status', 'versions', 'rollback', 'demo'];
+    const names = [
+      'serve',
+      'generate',
+      'feedback',
+      'prefer',
+      'edit',
+      'explain',
+      'status',
+      'versions',
+      'rollback',
+      'demo',
+    ];
     const overview = await hone(['--help']);
     expect(overview.code).toBe(0);
     for (const name of names) expect(overview.stdout).toContain(`  ${name} `);
@@ -203,6 +214,113 @@ describe('hone feedback', () => {
     const wrong = await hone(['feedback'], '{"generationId":"a","score":1}\n{"score":1}\n');
     expect(wrong.code).toBe(2);
     expect(wrong.stderr).toContain('line 2 needs "generationId"');
+  });
+});
+
+describe('hone versions show', () => {
+  const version = {
+    number: 4,
+    state: 'VERSION_STATE_CANDIDATE',
+    origin: 'VERSION_ORIGIN_LEARNED',
+    adapterDigest: 'abcdef0123456789',
+    parent: 3,
+    metrics: { steps: 12 },
+    verdict: [
+      { check: 'kl', outcome: 'CHECK_OUTCOME_PASSED', detail: 'small', numbers: { nats: 1.25 } },
+      { check: 'health', outcome: 'CHECK_OUTCOME_SKIPPED', detail: '3 prompts are too few', numbers: {} },
+    ],
+    rejectedBecause: '',
+  };
+
+  it('has a row for every check of the gate and says what can be done', async () => {
+    await start({ versions: { GetVersion: (_: unknown, done: sendUnaryData<object>) => done(null, { version }) } });
+    const shown = await hone(['versions', 'show', '4']);
+    expect(shown.stdout).toMatch(/^version\s+4, candidate$/m);
+    expect(shown.stdout).toMatch(/^origin\s+learned, from version 3$/m);
+    expect(shown.stdout).toMatch(/^kl\s+passed\s+small\s+nats 1\.25$/m);
+    expect(shown.stdout).toMatch(/^health\s+skipped\s+3 prompts are too few$/m);
+    expect(shown.stdout).toContain('promote 4');
+    const json = await hone(['versions', 'show', '4', '--json']);
+    expect(lines(json.stdout)).toMatchObject([
+      { state: 'candidate', verdict: [{ outcome: 'passed' }, { outcome: 'skipped' }] },
+    ]);
+  });
+
+  it('says why a version was rejected', async () => {
+    const rejected = { ...version, state: 'VERSION_STATE_REJECTED', verdict: [], rejectedBecause: 'kl: too far' };
+    await start({
+      versions: { GetVersion: (_: unknown, done: sendUnaryData<object>) => done(null, { version: rejected }) },
+    });
+    const { stdout } = await hone(['versions', 'show', '4']);
+    expect(stdout).toMatch(/^rejected\s+kl: too far$/m);
+    expect(stdout).toMatch(/^gate\s+not judged$/m);
+    expect(stdout).not.toContain('promote');
+  });
+});
+
+describe('hone mode', () => {
+  const rollout = {
+    mode: 'MODE_CANARY',
+    waiting: 6,
+    trial: {
+      version: 5,
+      startedAtMs: Date.now(),
+      share: 0.1,
+      answers: 31,
+      canary: {
+        live: { rewards: 200, meanReward: 0.5 },
+        candidate: { rewards: 0 },
+        logEvidenceWorse: 0.5,
+        logEvidenceNotWorse: -0.25,
+        logEvidenceNeeded: 2.9957,
+        margin: 0.05,
+        minimumRewards: 50,
+        endsAtMs: Date.now() + 3_600_000,
+      },
+    },
+  };
+
+  it('shows the mode and how the canary stands, and sets it', async () => {
+    const set: unknown[] = [];
+    await start({
+      admin: {
+        GetMode: (_: unknown, done: sendUnaryData<object>) => done(null, { rollout }),
+        SetMode: (call: ServerUnaryCall<object, object>, done: sendUnaryData<object>) => {
+          set.push(call.request);
+          done(null, { rollout: { mode: 'MODE_AUTO' } });
+        },
+      },
+    });
+    const { stdout } = await hone(['mode']);
+    expect(stdout).toMatch(/^mode\s+canary: /m);
+    expect(stdout).toMatch(/^waiting\s+version 6$/m);
+    expect(stdout).toMatch(/^canary\s+version 5 for \d+ s, 10 % of requests, 31 answers$/m);
+    expect(stdout).toContain('candidate no reward yet, live 0.500 over 200');
+    expect(stdout).toContain('decides at 3.00): worse 0.50, not worse by more than 0.05 -0.25');
+    expect(stdout).toContain('promoted after 50 more rewards at the earliest');
+    expect(lines((await hone(['mode', '--json'])).stdout)).toMatchObject([{ mode: 'canary', trial: { version: 5 } }]);
+    expect((await hone(['mode', 'auto'])).stdout).toMatch(/^mode\s+auto: /);
+    expect(set).toEqual([{ mode: 'MODE_AUTO' }]);
+    expect((await hone(['mode', 'autopilot'])).code).toBe(2);
+  });
+});
+
+describe('hone promote and hone reject', () => {
+  it('say what was done, and pass the reason on', async () => {
+    const asked: unknown[] = [];
+    const answer = (version: object) => (call: ServerUnaryCall<object, object>, done: sendUnaryData<object>) => {
+      asked.push(call.request);
+      done(null, { version });
+    };
+    await start({
+      admin: {
+        PromoteVersion: answer({ number: 5, state: 'VERSION_STATE_LIVE', adapterDigest: 'abcdef0123456789' }),
+        RejectVersion: answer({ number: 6, state: 'VERSION_STATE_REJECTED', rejectedBecause: 'too curt' }),
+      },
+    });
+    expect((await hone(['promote', '5'])).stdout).toContain('version 5 is live (abcdef012345)');
+    expect((await hone(['reject', '6', '--reason', 'too curt'])).stdout).toBe('version 6 is rejected: too curt\n');
+    expect(asked).toEqual([{ number: 5 }, { number: 6, reason: 'too curt' }]);
   });
 });
 

@@ -61,6 +61,25 @@ describe('a feedback stream', () => {
     expect(sizes).toEqual([1000, 1000, 500]);
   });
 
+  it('puts items into one message although room was asked for before each, and as few as was wished', async () => {
+    const sizes: number[] = [];
+    const countSizes = (call: Call): void => {
+      call.on('data', ({ items }: Request) => sizes.push(items.length));
+      acknowledge(call);
+    };
+    server = await startScriptedServer({ feedback: { StreamFeedback: countSizes } });
+    const client = await server.connect();
+    for (const options of [{}, { maxItemsPerMessage: 2 }]) {
+      const stream = client.feedbackStream(options);
+      for (let score = 0; score < 5; score++) {
+        await stream.ready();
+        void stream.send(item(score));
+      }
+      await stream.close();
+    }
+    expect(sizes).toEqual([5, 2, 2, 1]);
+  });
+
   it('lets ready() wait until the server has answered', async () => {
     const held: (() => void)[] = [];
     const stream = await open((call) => {

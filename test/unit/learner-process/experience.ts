@@ -18,6 +18,8 @@ export interface Sample {
   readonly packageDigest?: string;
   readonly promptTokens?: readonly number[];
   readonly state?: 'finished' | 'cancelled' | 'aborted';
+  /** Default: long ago. */
+  readonly finishedAtMs?: number;
 }
 
 export interface Experience {
@@ -51,8 +53,9 @@ export async function openExperience(directory = temporaryDirectory()): Promise<
         ),
       );
       await store.complete(
-        samples.map(({ id, state = 'finished', tokens = [0] }) =>
+        samples.map(({ id, state = 'finished', tokens = [0], finishedAtMs }) =>
           completion(id, {
+            ...(finishedAtMs === undefined ? {} : { finishedAtMs }),
             state,
             tokens: Uint32Array.from(tokens),
             logprobs: new Float32Array(tokens.length),

@@ -1,12 +1,15 @@
-import { readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
+import Database from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
 import { readCheckpoint } from '../../../src/learner/checkpoint.js';
 import { LearnerRunner } from '../../../src/learner/runner.js';
 import type { LearnerEvent, LearnerSettings, LearnerStart } from '../../../src/learner/types.js';
+import { checkRewardSettings } from '../../../src/reward/index.js';
 import { openVersionLog, readAdapter, zeroAdapter } from '../../../src/versions/index.js';
 import { temporaryDirectory } from '../replay/directory.js';
+import { preferenceWrite, scoreWrite } from '../replay/records.js';
 import { BanditEngine } from './bandit-engine.js';
 import { type Experience, openExperience, type Sample, settings } from './experience.js';
 
@@ -161,6 +164,32 @@ test('the version log takes the candidate over, and the learner goes on from its
   expect(best).toBeLessThan(ahead);
 });
 
+test('a candidate that is rejected takes the learner back to the live weights, once', async () => {
+  const directory = temporaryDirectory();
+  const experience = await openExperience(directory);
+  const { runner, engine, until, events } = startRunner(directory, experience);
+  const nextRound = async (number: number): Promise<Candidate> => {
+    const heard = events.length;
+    await experience.add(round(number));
+    runner.handle({ type: 'changed' });
+    return until(isCandidate, heard);
+  };
+  const bestOf = async ({ directory: at }: Candidate) => (await adapterProbabilities(engine, at))[0] ?? 0;
+  const first = await nextRound(1);
+  const second = await nextRound(2);
+  const back = events.length;
+  runner.handle({ type: 'rejected', adapterDigest: second.adapterDigest });
+  await until(isIdle, back);
+  const third = await nextRound(3);
+  // From the zero adapter again: one round in place of three, with the steps counted on.
+  expect(await bestOf(second)).toBeGreaterThan(await bestOf(first));
+  expect(await bestOf(third)).toBeLessThan(await bestOf(second));
+  expect(third.metrics).toMatchObject({ rounds: 3, steps: 24 });
+  // It has gone back already: what it offered before is not on its way any more.
+  runner.handle({ type: 'rejected', adapterDigest: second.adapterDigest });
+  expect(await bestOf(await nextRound(4))).toBeGreaterThan(await bestOf(third));
+});
+
 test('a learner that is stopped in the middle of a round goes on in the middle of it', async () => {
   const directory = temporaryDirectory();
   const experience = await openExperience(directory);
@@ -275,4 +304,108 @@ test('a rollback that a learner did not live to see gives up what it had offered
   await fourth.until((event) => event.type === 'ready');
   await fourth.stop();
   expect(await parameters()).toEqual(learned);
+});
+
+test('a candidate tells what it was learned from on top of the version that serves, over restarts too', async () => {
+  const directory = temporaryDirectory();
+  const experience = await openExperience(directory);
+  const first = startRunner(directory, experience);
+  await experience.add(round(1));
+  first.runner.handle({ type: 'changed' });
+  const ids = (number: number) => round(number).map(({ id }) => id);
+  const one = await first.until(isCandidate);
+  expect([...one.lessons].sort()).toEqual(ids(1).sort());
+  await first.stop();
+
+  const second = startRunner(directory, experience);
+  await second.until((event) => event.type === 'ready');
+  await experience.add(round(2));
+  second.runner.handle({ type: 'changed' });
+  const two = await second.until(isCandidate);
+  expect(new Set(two.lessons)).toEqual(new Set([...ids(1), ...ids(2)]));
+
+  // It serves now: what comes next stands on it.
+  const heard = second.events.length;
+  second.runner.handle({ type: 'live', version: 1, adapterPath: two.directory, rolledBack: false });
+  await experience.add(round(3));
+  second.runner.handle({ type: 'changed' });
+  const three = await second.until(isCandidate, heard);
+  expect(three.lessons).toEqual(expect.arrayContaining(ids(3)));
+  expect(two.lessons).not.toEqual(expect.arrayContaining(ids(3)));
+  expect(three.parent).toBe(1);
+});
+
+test('what was removed from the store stands in no file of the learner', async () => {
+  const directory = temporaryDirectory();
+  const experience = await openExperience(directory);
+  const { runner, until, events, stop } = startRunner(directory, experience);
+  await experience.add(round(1));
+  runner.handle({ type: 'changed' });
+  await until(isCandidate);
+  writeFileSync(join(directory, 'checkpoint.safetensors.damaged'), 'an older state with the id 1-0');
+  const database = new Database(experience.path);
+  database.exec("DELETE FROM generations WHERE id = '1-0'; INSERT INTO changes (type) VALUES ('removed');");
+  database.close();
+  const heard = events.length;
+  runner.handle({ type: 'changed' });
+  await experience.add(round(2));
+  runner.handle({ type: 'changed' });
+  const next = await until(isCandidate, heard);
+  expect(next.lessons).not.toContain('1-0');
+  expect(next.lessons).toContain('1-1');
+  await stop();
+  expect(readdirSync(directory)).not.toContain('checkpoint.safetensors.damaged');
+  expect(readFileSync(join(directory, 'checkpoint.safetensors')).includes('"1-0"')).toBe(false);
+});
+
+test('told to relearn, it learns from everything that is left once more', async () => {
+  const directory = temporaryDirectory();
+  const experience = await openExperience(directory);
+  const { runner, engine, until, events } = startRunner(directory, experience);
+  await experience.add(round(1));
+  runner.handle({ type: 'changed' });
+  await until(isCandidate);
+  expect(engine.batches).toHaveLength(8);
+  const heard = events.length;
+  runner.handle({ type: 'live', version: 1, adapterPath: null, rolledBack: true });
+  runner.handle({ type: 'relearn' });
+  const again = await until(isCandidate, heard);
+  expect(engine.batches).toHaveLength(16);
+  expect(again.parent).toBe(1);
+  expect(new Set(again.lessons).size).toBe(12);
+});
+
+test('a preference alone teaches what to prefer, and the run goes on where it was stopped', async () => {
+  const directory = temporaryDirectory();
+  const experience = await openExperience(directory);
+  const prompts = Array.from({ length: 60 }, (_, i) => `p${i}`);
+  await experience.add(
+    prompts.flatMap((group) => [0, 2].map((arm) => ({ id: `${group}-${arm}`, group, tokens: [arm] }))),
+  );
+  await experience.store.write(prompts.map((group) => preferenceWrite(`${group}-0`, `${group}-2`, 'better')));
+  const whole = startRunner(join(directory, 'whole'), experience);
+  const candidate = await whole.until(isCandidate);
+  const [best = 0, , worst = 1] = await adapterProbabilities(whole.engine, candidate.directory);
+  expect(best).toBeGreaterThan(1.5 * worst);
+  expect(candidate.metrics).not.toHaveProperty('mean_reward');
+
+  const first = startRunner(join(directory, 'parts'), experience);
+  await first.until((event) => event.type === 'progress' && event.progress.state === 'training');
+  await first.stop();
+  expect(first.events.some(isCandidate)).toBe(false);
+  const second = startRunner(join(directory, 'parts'), experience);
+  const resumed = await second.until(isCandidate);
+  expect(resumed.adapterDigest).toBe(candidate.adapterDigest);
+});
+
+test('a default reward is learned from when its window closes, though nothing else happens', async () => {
+  const directory = temporaryDirectory();
+  const experience = await openExperience(directory);
+  const reward = checkRewardSettings({ metrics: { click: { windowMs: 50, default: 0 } } });
+  const now = Date.now();
+  await experience.add(round(1).map(({ reward: _, ...sample }) => ({ ...sample, finishedAtMs: now })));
+  await experience.store.write(round(1, 2).map(({ id }) => scoreWrite(id, 1, { metric: 'click' })));
+  const { until } = startRunner(directory, experience, { reward });
+  const candidate = await until(isCandidate);
+  expect(candidate.metrics.mean_reward).toBeCloseTo(0.5, 1);
 });

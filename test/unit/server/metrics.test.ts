@@ -6,6 +6,7 @@ import pino from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
 import { createServerMetrics, type MetricsListener, type MetricsSources } from '../../../server/metrics/index.js';
 import type { MetricsOptions } from '../../../server/options.js';
+import type { RolloutStanding } from '../../../src/agent/index.js';
 import { nothingLearned } from '../../../src/learner/index.js';
 import type { PolicyStats } from '../../../src/policy/index.js';
 import { Page } from '../../support/prometheus.js';
@@ -39,12 +40,37 @@ const stored = {
   lastSequence: 9,
   oldestGenerationAtMs: null,
   fileBytes: 4096,
+  maxBytes: null,
+  maxAgeMs: null,
   usedBytes: 4096,
 };
 
 const loopback: MetricsOptions = { host: '127.0.0.1', port: 0, required: true, authToken: undefined };
 let listener: MetricsListener | null = null;
 afterEach(() => listener?.close());
+
+const rollout: RolloutStanding = {
+  mode: 'canary',
+  trial: {
+    version: 4,
+    state: 'canary',
+    startedAtMs: 0,
+    share: 0.1,
+    answers: 12,
+    canary: {
+      live: { rewards: 90, meanReward: 0.5 },
+      candidate: { rewards: 0, meanReward: null },
+      worse: 0.25,
+      notWorse: -1,
+      needed: 3,
+      margin: 0.05,
+      minimum: 50,
+      endsAtMs: 1,
+    },
+  },
+  judging: null,
+  waiting: null,
+};
 
 /** Parts that answer as the test says. */
 function sources(
@@ -54,6 +80,7 @@ function sources(
     agent: {
       identity: () => ({ version: 3, adapterDigest: 'a', packageDigest: 'p' }),
       learnerReport: () => ({ ...nothingLearned, state: 'idle', restarts: 0 }),
+      rollout: () => rollout,
       getVersion: (number: number) => ({ metrics: number === 0 ? {} : { mean_reward: 0.5 } }),
       watchEvents: () => (async function* () {})(),
     } as unknown as MetricsSources['agent'],
@@ -94,6 +121,14 @@ describe('the page', () => {
     expect(page.get('hone_version_mean_reward', { version: '3' })).toBe(0.5);
     expect(page.get('hone_version_mean_reward', { version: '0' })).toBeUndefined();
     expect(page.get('hone_threads', { of: 'policy' })).toBe(2);
+    expect(page.get('hone_mode', { mode: 'canary' })).toBe(1);
+    expect(page.get('hone_mode', { mode: 'auto' })).toBe(0);
+    expect(page.get('hone_trial_version', { state: 'canary' })).toBe(4);
+    expect(page.get('hone_canary_rewards', { arm: 'live' })).toBe(90);
+    expect(page.get('hone_canary_mean_reward', { arm: 'candidate' })).toBeUndefined();
+    expect(page.get('hone_canary_log_evidence', { of: 'worse' })).toBe(0.25);
+    expect(page.get('hone_canary_log_evidence_needed')).toBe(3);
+    expect(page.get('hone_gate_verdicts_total', { check: 'kl', outcome: 'failed' })).toBe(0);
   });
 
   it('is there though the inference worker never answers, with figures of before and their age', async () => {

@@ -87,20 +87,20 @@ describe('an export', () => {
 
 describe('an import', () => {
   test.each<[string, AdapterFiles, string, RegExp]>([
-    ['without a configuration', { 'adapter_model.safetensors': new Uint8Array() }, 'ADAPTER_INVALID', /adapter_config/],
-    ['of IA3', peftFolder({ peft_type: 'IA3' }), 'ADAPTER_INVALID', /IA3/],
-    ['of DoRA', peftFolder({ use_dora: true }), 'ADAPTER_INVALID', /use_dora/],
-    ['of a rank-stabilised scale', peftFolder({ use_rslora: true }), 'ADAPTER_INVALID', /use_rslora/],
-    ['of a way that is not known yet', peftFolder({ use_newest: { a: 1 } }), 'ADAPTER_INVALID', /use_newest/],
-    ['with biases', peftFolder({ bias: 'all' }), 'ADAPTER_INVALID', /bias/],
-    ['with whole layers', peftFolder({ modules_to_save: ['lm_head'] }), 'ADAPTER_INVALID', /modules_to_save/],
-    ['with ranks of their own', peftFolder({ rank_pattern: { q_proj: 4 } }), 'ADAPTER_INVALID', /rank_pattern/],
-    ['that changed the base', peftFolder({ init_lora_weights: 'pissa' }), 'ADAPTER_INVALID', /pissa/],
-    ['of another rank than it says', peftFolder({ r: 4 }), 'ADAPTER_INVALID', /rank 4/],
+    ['without a configuration', { 'adapter_model.safetensors': new Uint8Array() }, 'ADAPTER_REFUSED', /adapter_config/],
+    ['of IA3', peftFolder({ peft_type: 'IA3' }), 'ADAPTER_REFUSED', /IA3/],
+    ['of DoRA', peftFolder({ use_dora: true }), 'ADAPTER_REFUSED', /use_dora/],
+    ['of a rank-stabilised scale', peftFolder({ use_rslora: true }), 'ADAPTER_REFUSED', /use_rslora/],
+    ['of a way that is not known yet', peftFolder({ use_newest: { a: 1 } }), 'ADAPTER_REFUSED', /use_newest/],
+    ['with biases', peftFolder({ bias: 'all' }), 'ADAPTER_REFUSED', /bias/],
+    ['with whole layers', peftFolder({ modules_to_save: ['lm_head'] }), 'ADAPTER_REFUSED', /modules_to_save/],
+    ['with ranks of their own', peftFolder({ rank_pattern: { q_proj: 4 } }), 'ADAPTER_REFUSED', /rank_pattern/],
+    ['that changed the base', peftFolder({ init_lora_weights: 'pissa' }), 'ADAPTER_REFUSED', /pissa/],
+    ['of another rank than it says', peftFolder({ r: 4 }), 'ADAPTER_REFUSED', /rank 4/],
     [
       'that lacks a layer which it targets',
       peftFolder({}, someAdapter(1, zeroAdapter(targets.slice(1), 2, 1))),
-      'ADAPTER_INVALID',
+      'ADAPTER_REFUSED',
       /incomplete.*q_proj/,
     ],
     [

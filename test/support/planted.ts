@@ -1,0 +1,38 @@
+/** Puts a candidate that nobody trained into a data directory, before its server starts. */
+
+import { join } from 'node:path';
+import { createRandom } from '../../src/learner/random.js';
+import { findLinears, loadPackage, readDecoder } from '../../src/package/index.js';
+import { type Adapter, openVersionLog, type Version, writeAdapter, zeroAdapter } from '../../src/versions/index.js';
+import { tinyPackage } from './server.js';
+
+/** A LoRA adapter of random numbers, of a size: small ones change nothing to speak of, large ones ruin every answer. */
+export function randomAdapter(zero: Adapter, size: number, seed = 1): Adapter {
+  const random = createRandom(seed);
+  const tensors = [...zero.tensors].map(([name, { dims, data }]) => {
+    return [name, { dims, data: data.map(() => (random() * 2 - 1) * size) }] as const;
+  });
+  return { ...zero, tensors: new Map(tensors) };
+}
+
+/**
+ * Makes a candidate of the tiny package out of random numbers; the learner's default shape.
+ * @returns the candidate, version 1 of a new data directory
+ */
+export async function plantCandidate(data: string, size: number): Promise<Version> {
+  const pkg = await loadPackage(tinyPackage);
+  const zero = zeroAdapter(findLinears(await readDecoder(pkg.modelPath)), 8, 2);
+  const log = await openVersionLog({
+    directory: join(data, 'versions'),
+    packageDigest: pkg.digest,
+    zeroAdapter: zero,
+  });
+  try {
+    const directory = join(data, 'planted');
+    const meta = { packageDigest: pkg.digest, baseModel: pkg.name, parent: 0, createdAtMs: Date.now(), metrics: {} };
+    const adapterDigest = await writeAdapter(directory, randomAdapter(zero, size), meta);
+    return await log.adopt({ directory, adapterDigest, parent: 0, metrics: {} });
+  } finally {
+    await log.close();
+  }
+}

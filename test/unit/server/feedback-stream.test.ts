@@ -1,0 +1,163 @@
+/** A stream of feedback against a real gRPC server: what is answered together, in which order, and when reading stops. */
+
+import { once } from 'node:events';
+import { Client, type ClientDuplexStream, credentials, Server, ServerCredentials, status } from '@grpc/grpc-js';
+import type { MethodDefinition, ServiceDefinition } from '@grpc/proto-loader';
+import { afterEach, expect, it } from 'vitest';
+import type { StreamFeedbackResponse__Output } from '../../../proto/generated/hone/v1/StreamFeedbackResponse.js';
+import { serviceDefinition } from '../../../server/grpc/contract.js';
+import { feedbackHandlers } from '../../../server/grpc/feedback.js';
+import type { Agent, FeedbackInput, FeedbackResult } from '../../../src/agent/index.js';
+import { HoneError } from '../../../src/errors.js';
+
+type Take = (items: readonly FeedbackInput[]) => Promise<FeedbackResult[]>;
+type Call = ClientDuplexStream<object, StreamFeedbackResponse__Output>;
+
+const closers: (() => void)[] = [];
+afterEach(() => {
+  for (const close of closers.splice(0).reverse()) close();
+});
+
+async function open(feedback: Take): Promise<Call> {
+  const definition = serviceDefinition('FeedbackService') as ServiceDefinition & {
+    StreamFeedback: MethodDefinition<object, object, object, StreamFeedbackResponse__Output>;
+  };
+  const server = new Server();
+  server.addService(definition, { ...feedbackHandlers({ feedback } as Agent, () => undefined) });
+  const port = await new Promise<number>((resolve, reject) => {
+    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
+      error === null ? resolve(bound) : reject(error),
+    );
+  });
+  const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure());
+  closers.push(
+    () => server.forceShutdown(),
+    () => client.close(),
+  );
+  const { path, requestSerialize, responseDeserialize } = definition.StreamFeedback;
+  return client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
+}
+
+const score = (n: number) => ({ generationId: `g${n}`, score: n });
+const send = (call: Call, ...numbers: number[]) => call.write({ items: numbers.map(score) });
+const stored = (items: readonly FeedbackInput[]): FeedbackResult[] =>
+  items.map((item) => ({ status: 'stored', sequence: item.score ?? 0 }));
+
+/** Sequence numbers by message, once the call has ended. */
+async function answersOf(call: Call): Promise<number[][]> {
+  const answers: number[][] = [];
+  call.on('data', ({ outcomes }) => answers.push(outcomes.map(({ sequence = -1 }) => sequence)));
+  await once(call, 'end');
+  return answers;
+}
+
+/** A store whose commits are let go by hand. */
+class HeldStore {
+  readonly commits: { readonly items: readonly FeedbackInput[]; readonly done: () => void }[] = [];
+  #arrived: (() => void) | undefined;
+
+  readonly take: Take = (items) =>
+    new Promise((resolve) => {
+      this.commits.push({ items, done: () => resolve(stored(items)) });
+      this.#arrived?.();
+    });
+
+  async waitFor(commits: number): Promise<void> {
+    while (this.commits.length < commits) {
+      await new Promise<void>((resolve) => {
+        this.#arrived = resolve;
+      });
+    }
+  }
+}
+
+it('what one commit holds is answered in one message, in the order of the stream', async () => {
+  const store = new HeldStore();
+  const call = await open(store.take);
+  const answers = answersOf(call);
+  send(call, 1, 2);
+  send(call, 3);
+  send(call, 4);
+  await store.waitFor(3);
+  for (const { done } of [...store.commits].reverse()) done();
+  call.end();
+  expect(await answers).toEqual([[1, 2, 3, 4]]);
+});
+
+it('a message that is not committed yet holds back the answers of later ones', async () => {
+  const store = new HeldStore();
+  const call = await open(store.take);
+  const answers = answersOf(call);
+  send(call, 1);
+  send(call, 2);
+  await store.waitFor(2);
+  store.commits[1]?.done();
+  send(call, 3);
+  await store.waitFor(3);
+  store.commits[2]?.done();
+  store.commits[0]?.done();
+  call.end();
+  expect((await answers).flat()).toEqual([1, 2, 3]);
+});
+
+it('no more is read while a thousand items wait for their commit, and all of it afterwards', async () => {
+  const store = new HeldStore();
+  const call = await open(store.take);
+  const answers = answersOf(call);
+  for (let from = 0; from < 4000; from += 100) send(call, ...Array.from({ length: 100 }, (_, i) => from + i));
+  call.end();
+  await store.waitFor(11);
+  // Whatever else the network holds is handled before an answer that is asked for now.
+  for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
+  expect(store.commits).toHaveLength(11);
+  for (let next = 0; next < 40; next++) {
+    await store.waitFor(next + 1);
+    store.commits[next]?.done();
+  }
+  expect((await answers).flat()).toEqual(Array.from({ length: 4000 }, (_, i) => i));
+});
+
+it('what a full store refused is written before what came later', async () => {
+  const written: number[] = [];
+  let refusals = 3;
+  const call = await open(async (items) => {
+    if (refusals-- > 0) throw new HoneError('QUEUE_FULL', 'full', { retryAfterMs: 1 });
+    written.push(...items.map((item) => item.score ?? 0));
+    return stored(items);
+  });
+  const answers = answersOf(call);
+  for (let n = 1; n <= 20; n++) send(call, n);
+  call.end();
+  const order = Array.from({ length: 20 }, (_, i) => i + 1);
+  expect((await answers).flat()).toEqual(order);
+  expect(written).toEqual(order);
+});
+
+it('an edit, which is prepared before it is written, is not overtaken', async () => {
+  const store = new HeldStore();
+  const call = await open(store.take);
+  const answers = answersOf(call);
+  call.write({ items: [{ generationId: 'g1', edit: { text: 'better', score: 1 } }] });
+  send(call, 2);
+  await store.waitFor(1);
+  for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
+  expect(store.commits).toHaveLength(1);
+  store.commits[0]?.done();
+  await store.waitFor(2);
+  store.commits[1]?.done();
+  call.end();
+  expect((await answers).flat()).toEqual([0, 2]);
+});
+
+it('what came before a message that fails is answered before the call ends', async () => {
+  const call = await open(async (items) => {
+    if (items[0]?.score === 3) throw new HoneError('STORE_FULL', 'full');
+    return stored(items);
+  });
+  const seen: number[] = [];
+  call.on('data', ({ outcomes }) => seen.push(...outcomes.map(({ sequence = -1 }) => sequence)));
+  const failed = once(call, 'error');
+  for (const n of [1, 2, 3, 4]) send(call, n);
+  expect((await failed)[0]).toMatchObject({ code: status.RESOURCE_EXHAUSTED });
+  expect(seen).toEqual([1, 2]);
+});
