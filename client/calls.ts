@@ -142,7 +142,11 @@ export class Calls {
    * Sends a stream, no faster than it is taken, and waits for the answer. Never tried again by itself.
    * @throws HoneClientError
    */
-  clientStream<In, Out>(method: Method<In, Out>, requests: Iterable<In>, options: CallOptions): Promise<Out> {
+  clientStream<In, Out>(
+    method: Method<In, Out>,
+    requests: Iterable<In> | AsyncIterable<In>,
+    options: CallOptions,
+  ): Promise<Out> {
     const { signal } = options;
     const { path, requestSerialize, responseDeserialize } = method;
     return new Promise((resolve, reject) => {
@@ -152,6 +156,7 @@ export class Calls {
       }
       const onAbort = (): void => call.cancel();
       let answered = false;
+      let ended = (): void => undefined;
       const call = this.#openConnection().makeClientStreamRequest(
         path,
         requestSerialize,
@@ -160,28 +165,30 @@ export class Calls {
         this.#streamOptions(options),
         (error, value) => {
           answered = true;
+          ended();
           signal?.removeEventListener('abort', onAbort);
           if (error === null && value !== undefined) resolve(value);
           else reject(signal?.aborted ? cancelled(signal) : HoneClientError.from(error));
         },
       );
       signal?.addEventListener('abort', onAbort, { once: true });
-      const source = requests[Symbol.iterator]();
-      const send = (): void => {
-        // A server that refuses answers before all was sent.
-        while (!answered) {
-          const { done, value } = source.next();
-          if (done === true) {
-            call.end();
-            return;
-          }
-          if (!call.write(value)) {
-            call.once('drain', send);
-            return;
+      const send = async (): Promise<void> => {
+        for await (const request of requests) {
+          // A server that refuses answers before all was sent; a call that failed never drains.
+          if (answered) return;
+          if (!call.write(request)) {
+            await new Promise<void>((drained) => {
+              call.once('drain', drained);
+              ended = drained;
+            });
           }
         }
+        call.end();
       };
-      send();
+      send().catch((thrown: unknown) => {
+        reject(thrown);
+        call.cancel();
+      });
     });
   }
 

@@ -5,6 +5,7 @@ import type { CallOptions, Calls } from './calls.js';
 import { services } from './contract.js';
 import { HoneClientError } from './errors.js';
 import { FeedbackStream, type FeedbackStreamOptions } from './feedback-stream.js';
+import type { Explanation, FeedbackItem, FeedbackOutcome } from './feedback-types.js';
 import { fromChunks } from './files.js';
 import { type Health, healthCheck, toHealth } from './health.js';
 import {
@@ -13,18 +14,21 @@ import {
   toFeedbackOutcome,
   toGenerateEvents,
   toGenerateMessage,
+  toImportResult,
   toModeMessage,
   toWatchMessage,
 } from './translate.js';
 import type {
   AdapterFiles,
-  FeedbackItem,
-  FeedbackOutcome,
+  ErasureResult,
+  ExportFilter,
+  ExportPiece,
   GenerateEvent,
   GenerateRequest,
   GenerateResult,
   Generation,
   HoneEvent,
+  ImportResult,
   LearnerStatus,
   Mode,
   RolloutStatus,
@@ -32,6 +36,9 @@ import type {
   Version,
   WatchOptions,
 } from './types.js';
+
+/** Default of an erasure: a large store is read through once. */
+const erasureTimeoutMs = 600_000;
 
 export class HoneClient {
   readonly #calls: Calls;
@@ -78,6 +85,12 @@ export class HoneClient {
   /** Opens a stream for feedback. Close it to wait for the last acknowledgement. */
   feedbackStream(options: CallOptions & FeedbackStreamOptions = {}): FeedbackStream {
     return new FeedbackStream(this.#calls.duplexStream(services.feedback.StreamFeedback, options), options);
+  }
+
+  /** Why a generation is worth what it is, and what came of it. @throws HoneClientError `GENERATION_NOT_FOUND` */
+  async explain(generationId: string, options: CallOptions = {}): Promise<Explanation> {
+    const { ExplainGeneration } = services.feedback;
+    return plain(await this.#calls.unary(ExplainGeneration, { generationId }, 'idempotent', options));
   }
 
   /** One snapshot of everything. */
@@ -164,6 +177,40 @@ export class HoneClient {
   async reject(number: number, reason = '', options: CallOptions = {}): Promise<Version> {
     const { RejectVersion } = services.admin;
     return plain((await this.#calls.unary(RejectVersion, { number, reason }, 'never', options)).version);
+  }
+
+  /**
+   * Erases whatever is kept of a subject; on disk when it resolves. Requests of that subject that run are ended.
+   * @throws HoneClientError `INVALID_REQUEST`
+   */
+  async eraseSubject(
+    subject: string,
+    { retrain = false, ...options }: CallOptions & { readonly retrain?: boolean } = {},
+  ): Promise<ErasureResult> {
+    // Erasing takes as long as it takes, unless the caller knows better.
+    const call = { timeoutMs: erasureTimeoutMs, ...options };
+    return plain(await this.#calls.unary(services.admin.EraseSubject, { subject, retrain }, 'idempotent', call));
+  }
+
+  /** What is stored, as pieces of a file of JSON lines, no faster than they are read. Tried again only before the first. */
+  async *exportReplay(options: CallOptions & ExportFilter = {}): AsyncGenerator<ExportPiece, void, undefined> {
+    const { subject = '', sinceMs, scored = false } = options;
+    const request = { subject, scored, ...(sinceMs === undefined ? {} : { sinceMs }) };
+    yield* this.#calls.serverStream(services.admin.ExportReplay, request, 'idempotent', options);
+  }
+
+  /**
+   * Takes in the pieces of such a file, up to a MiB each, no faster than the server writes. Never tried again by itself;
+   * doing it again is safe: what is there is skipped.
+   */
+  async importReplay(
+    pieces: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+    options: CallOptions = {},
+  ): Promise<ImportResult> {
+    async function* requests() {
+      for await (const data of pieces) yield { data: Buffer.from(data.buffer, data.byteOffset, data.byteLength) };
+    }
+    return toImportResult(await this.#calls.clientStream(services.admin.ImportReplay, requests(), options));
   }
 
   /** Stops the learner after its step and a checkpoint. @throws HoneClientError `LEARNER_OFF` */

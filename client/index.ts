@@ -5,6 +5,19 @@ export { HoneClient } from './client.js';
 export { type ConnectOptions, connect, defaultAddress, type TlsOptions } from './connect.js';
 export { type GrpcStatus, HoneClientError } from './errors.js';
 export { FeedbackStream, type FeedbackStreamOptions } from './feedback-stream.js';
+export type {
+  EditItem,
+  ExplainedMetric,
+  ExplainedPreference,
+  ExplainedScore,
+  Explanation,
+  FeedbackBy,
+  FeedbackItem,
+  FeedbackOutcome,
+  PreferenceItem,
+  ScoreItem,
+  TrainingObstacle,
+} from './feedback-types.js';
 export type { Health } from './health.js';
 export { edit, prefer } from './items.js';
 export type { RetryOptions } from './retry.js';
@@ -15,10 +28,9 @@ export type {
   Candidate,
   ChatMessage,
   CheckResult,
-  EditItem,
-  FeedbackBy,
-  FeedbackItem,
-  FeedbackOutcome,
+  ErasureResult,
+  ExportFilter,
+  ExportPiece,
   FieldViolation,
   FinishReason,
   GenerateEvent,
@@ -29,14 +41,13 @@ export type {
   HoneEvent,
   HoneEventType,
   Identity,
+  ImportResult,
   LearnerStatus,
   MetricSettings,
   Mode,
-  PreferenceItem,
   RewardSettings,
   RolloutStatus,
   Score,
-  ScoreItem,
   ServerStatus,
   TokenDetails,
   TopLogprobs,

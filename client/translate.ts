@@ -5,15 +5,17 @@ import type { EventType } from '../proto/generated/hone/v1/EventType.js';
 import type { FeedbackItem as FeedbackItemMessage } from '../proto/generated/hone/v1/FeedbackItem.js';
 import type { FeedbackOutcome__Output } from '../proto/generated/hone/v1/FeedbackOutcome.js';
 import type { GenerateRequest as GenerateRequestMessage } from '../proto/generated/hone/v1/GenerateRequest.js';
+import type { ImportReplayResponse__Output } from '../proto/generated/hone/v1/ImportReplayResponse.js';
 import type { Mode as ModeMessage } from '../proto/generated/hone/v1/Mode.js';
 import type { PreferenceOutcome } from '../proto/generated/hone/v1/PreferenceOutcome.js';
 import type { StreamGenerateResponse__Output } from '../proto/generated/hone/v1/StreamGenerateResponse.js';
 import type { WatchEventsRequest } from '../proto/generated/hone/v1/WatchEventsRequest.js';
 import { HoneClientError } from './errors.js';
-import type { FeedbackItem, FeedbackOutcome, GenerateEvent, GenerateRequest, HoneEventType, Mode } from './types.js';
+import type { FeedbackItem, FeedbackOutcome } from './feedback-types.js';
+import type { GenerateEvent, GenerateRequest, HoneEventType, ImportResult, Mode } from './types.js';
 
 const enumPrefix =
-  /^(ROLE|FINISH_REASON|GENERATION_STATE|FEEDBACK_STATUS|LEARNER_STATE|VERSION_STATE|VERSION_ORIGIN|GENERATION_ORIGIN|PROBE_VERDICT|EVENT_TYPE|LATE_SCORES|MODE|CHECK_OUTCOME|VERSION_WEIGHTS)_([A-Z_]+)$/;
+  /^(ROLE|FINISH_REASON|GENERATION_STATE|FEEDBACK_STATUS|LEARNER_STATE|VERSION_STATE|VERSION_ORIGIN|PROBE_VERDICT|EVENT_TYPE|LATE_SCORES|MODE|CHECK_OUTCOME|VERSION_WEIGHTS|GENERATION_ORIGIN|IGNORED_BECAUSE|METRIC_STATE|PREFERENCE_OUTCOME|TRAINING_OBSTACLE)_([A-Z_]+)$/;
 /** The fields that hold enums: text elsewhere may look like anything. */
 const enumFields = new Set([
   'role',
@@ -25,6 +27,8 @@ const enumFields = new Set([
   'probeVerdict',
   'type',
   'late',
+  'ignoredBecause',
+  'obstacles',
   'mode',
   'outcome',
   'weights',
@@ -45,11 +49,17 @@ function simplify(value: unknown): unknown {
   for (const [key, field] of Object.entries(value)) {
     // The loader marks a present optional field `x` with `_x: 'x'`, and a oneof with its field's name.
     if (key === `_${String(field)}` || field === null || field === undefined) continue;
-    const name = enumFields.has(key) && typeof field === 'string' ? enumPrefix.exec(field)?.[2] : undefined;
-    if (name === 'UNSPECIFIED') continue;
-    result[key] = name === undefined ? simplify(field) : name.toLowerCase();
+    const short = enumFields.has(key) ? shortNames(field) : field;
+    if (short !== undefined) result[key] = simplify(short);
   }
   return result;
+}
+
+/** An enum, or a list of them, by its short name; what is no enum stays, an unspecified one is gone. */
+function shortNames(field: unknown): unknown {
+  if (Array.isArray(field)) return field.map(shortNames);
+  const name = typeof field === 'string' ? enumPrefix.exec(field)?.[2] : undefined;
+  return name === 'UNSPECIFIED' ? undefined : (name?.toLowerCase() ?? field);
 }
 
 function withoutUndefined(object: object): object {
@@ -140,4 +150,14 @@ export function toWatchMessage(
 /** A mode in the contract's words. */
 export function toModeMessage(mode: Mode): ModeMessage {
   return `MODE_${mode.toUpperCase()}` as ModeMessage;
+}
+
+/** What became of an import. */
+export function toImportResult({ refusals, ...counts }: ImportReplayResponse__Output): ImportResult {
+  return {
+    ...plain<Omit<ImportResult, 'refusals'>>(counts),
+    refusals: refusals.flatMap(({ line, error }) =>
+      error === null ? [] : [{ line, error: HoneClientError.fromStatus(error) }],
+    ),
+  };
 }

@@ -154,58 +154,6 @@ export interface Generation extends Identity {
   readonly scores: readonly Score[];
 }
 
-/** What every piece of feedback says beside its content. */
-export interface FeedbackBy {
-  /** Who says so. Default `default`. */
-  readonly rater?: string | undefined;
-  /** What is measured. Default `score`. */
-  readonly metric?: string | undefined;
-  /** Default: a random one, so that a repeated call never counts twice. */
-  readonly idempotencyKey?: string | undefined;
-}
-
-/** A score, or one taken back. A second score of the same rater and metric replaces the first. */
-export interface ScoreItem extends FeedbackBy {
-  readonly generationId: string;
-  /** Finite, larger is better; `null` takes the score back. */
-  readonly score: number | null;
-}
-
-/**
- * How a generation compares with another one of the same prompt. A second preference of the same pair, rater and metric
- * replaces the first, whichever of the two is named first. See {@link prefer}.
- */
-export interface PreferenceItem extends FeedbackBy {
-  readonly generationId: string;
-  readonly otherGenerationId: string;
-  /** `generationId` is better, worse, or neither; `null` takes the preference back. */
-  readonly preference: 'better' | 'worse' | 'tie' | null;
-}
-
-/** A person's own text in a generation's place; it becomes a generation of its own. See {@link edit}. */
-export interface EditItem extends FeedbackBy {
-  readonly generationId: string;
-  /** The text as it should have been; not empty. */
-  readonly edit: string;
-  /** Its score. To withdraw the edit, take this score back: of the generation that the outcome names. */
-  readonly score: number;
-}
-
-/** One piece of feedback. */
-export type FeedbackItem = ScoreItem | PreferenceItem | EditItem;
-
-/** What became of an item: on disk, unless it was refused. */
-export type FeedbackOutcome =
-  | {
-      readonly position: number;
-      readonly status: 'stored' | 'replaced' | 'retracted' | 'duplicate';
-      /** Sequence number of the change in the store. */
-      readonly sequence?: number;
-      /** Of an edit: the generation that it became. */
-      readonly generationId?: string;
-    }
-  | { readonly position: number; readonly status: 'refused'; readonly error: HoneClientError };
-
 /** Figures of the learner; absent ones are not known yet. */
 export interface LearnerStatus {
   readonly state: 'off' | 'starting' | 'idle' | 'training' | 'crashed' | 'stopping' | 'paused';
@@ -350,6 +298,50 @@ export interface RewardSettings {
   readonly defaultTrust: number;
 }
 
+/** What was erased, and what became of the versions. */
+export interface ErasureResult {
+  readonly generations: number;
+  readonly scores: number;
+  readonly preferences: number;
+  readonly prompts: number;
+  /** False where another program kept on reading an old state of the store: its log is cleared later. */
+  readonly logCleared: boolean;
+  /** Versions that learned from the data, or descend from such. */
+  readonly versions: readonly number[];
+  /** With `retrain`: the new head; absent where the head had not learned from erased data. */
+  readonly head?: Version;
+  /** With `retrain`: versions whose adapters were removed. */
+  readonly removedWeights: readonly number[];
+}
+
+/** Which generations to export, with what hangs on them. */
+export interface ExportFilter {
+  /** Only those of this subject. */
+  readonly subject?: string | undefined;
+  /** Only those that were generated then or later, milliseconds since 1970. */
+  readonly sinceMs?: number | undefined;
+  /** Only those with a score. */
+  readonly scored?: boolean | undefined;
+}
+
+/** A piece of an export. */
+export interface ExportPiece {
+  /** Bytes of a file of JSON lines. */
+  readonly lines: Uint8Array;
+  /** Records so far. */
+  readonly records: number;
+}
+
+/** What became of the records of an import. */
+export interface ImportResult {
+  readonly imported: number;
+  /** There already, with the same content. */
+  readonly skipped: number;
+  readonly refused: number;
+  /** The first 100 of these. */
+  readonly refusals: readonly { readonly line: number; readonly error: HoneClientError }[];
+}
+
 /** The server at a glance. */
 export interface ServerStatus {
   readonly serverVersion: string;
@@ -375,6 +367,14 @@ export interface ServerStatus {
     readonly lastSequence: number;
     readonly oldestGenerationAtMs?: number;
     readonly fileBytes: number;
+    /** Of these, in use. */
+    readonly usedBytes: number;
+    /** Bytes in use from which old generations make room; absent: no bound. */
+    readonly maxBytes?: number;
+    /** Age from which generations go; absent: no bound. */
+    readonly maxAgeMs?: number;
+    readonly preferences: number;
+    readonly edits: number;
   };
   readonly learner: LearnerStatus;
   /** How scores become rewards. */
@@ -423,7 +423,9 @@ export type HoneEventType =
   | 'mode_changed'
   | 'shadow_started'
   | 'shadow_ended'
-  | 'adapters_removed';
+  | 'adapters_removed'
+  | 'replay_evicted'
+  | 'subject_erased';
 
 /** One thing that happened. */
 export interface HoneEvent {

@@ -5,7 +5,7 @@
  */
 
 /** What a flag's value may be. */
-export type FlagKind = 'switch' | 'text' | 'choice' | 'count' | 'number' | 'size';
+export type FlagKind = 'switch' | 'text' | 'choice' | 'count' | 'number' | 'size' | 'duration';
 
 export interface ServerFlag {
   /** Without the dashes. */
@@ -152,6 +152,20 @@ export const serverFlags = [
     max: 64,
     default: '4',
     meaning: 'versions that may serve at once while old requests end',
+  },
+  {
+    name: 'max-replay-bytes',
+    kind: 'size',
+    value: 'size',
+    default: '4GiB',
+    meaning: 'size of the store from which old generations make room; 0: none',
+  },
+  {
+    name: 'max-replay-age',
+    kind: 'duration',
+    value: 'days|duration',
+    default: 'any age',
+    meaning: 'age from which generations go: days such as 30, or a duration such as 12h, 90m, 45s',
   },
   {
     name: 'adapters',
@@ -312,6 +326,10 @@ export function wrongValue(flag: ServerFlag, text: string): string | undefined {
       return isNumeric(text) ? undefined : 'must be a number';
     case 'size':
       return parseSize(text) === undefined ? 'must be a size such as 512MB or 1GiB' : undefined;
+    case 'duration':
+      return parseDuration(text) === undefined
+        ? 'must be days such as 30, or a duration such as 12h, 90m, 45s'
+        : undefined;
     case 'count': {
       const { min = 0, max = largestCount, word } = flag;
       const value = Number(text);
@@ -349,4 +367,13 @@ export function parseSize(text: string): number | undefined {
   if (digits === undefined || factor === undefined) return undefined;
   const bytes = Math.floor(Number(digits) * factor);
   return Number.isSafeInteger(bytes) ? bytes : undefined;
+}
+
+const durations: Readonly<Record<string, number>> = { '': 86_400_000, d: 86_400_000, h: 3_600_000, m: 60_000, s: 1000 };
+
+/** Milliseconds of a duration such as `30` or `30d` (days), `12h`, `90m`, `45s`; undefined where it is none, or zero. */
+export function parseDuration(text: string): number | undefined {
+  const [, digits, unit = ''] = /^(\d+(?:\.\d+)?)([dhms]?)$/.exec(text.trim()) ?? [];
+  const milliseconds = Math.round(Number(digits) * (durations[unit] ?? Number.NaN));
+  return digits !== undefined && Number.isSafeInteger(milliseconds) && milliseconds > 0 ? milliseconds : undefined;
 }

@@ -58,6 +58,8 @@ const entries = {
   'replay.sqlite': 'file',
   'events.jsonl': 'file',
   'threads.json': 'file',
+  'mode.json': 'file',
+  'trial.json': 'file',
   versions: 'folder',
   learner: 'folder',
 } as const;

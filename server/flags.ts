@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import {
   flagHelp,
   flagSyntax,
+  parseDuration,
   parseSize,
   type ServerFlag,
   type ServerFlagName,
@@ -21,6 +22,8 @@ export interface GivenFlags {
   number(name: ServerFlagName): number | undefined;
   /** Bytes of a size. */
   bytes(name: ServerFlagName): number | undefined;
+  /** Milliseconds of a duration. */
+  milliseconds(name: ServerFlagName): number | undefined;
 }
 
 /**
@@ -47,6 +50,7 @@ export function readFlags(args: readonly string[]): GivenFlags | null {
       return Number.isNaN(value) ? undefined : value;
     },
     bytes: (name) => parseSize(text(name) ?? ''),
+    milliseconds: (name) => parseDuration(text(name) ?? ''),
   };
 }
 

@@ -7,6 +7,7 @@ import { z } from 'zod';
 import { checkExploration, type ExplorationSettings, type Mode, modes } from '../src/agent/index.js';
 import { checkGateSettings, type GateSettings } from '../src/gate/index.js';
 import type { PolicyOptions } from '../src/policy/index.js';
+import type { RetentionSettings } from '../src/replay/index.js';
 import { type GivenFlags, invalidOption, readFlags } from './flags.js';
 import { packageFolder } from './grpc/contract.js';
 
@@ -80,6 +81,8 @@ export interface ServerOptions {
   readonly adapters: boolean;
   /** Retired, and rejected, versions that keep their adapters; `undefined`: the default. */
   readonly keepVersions: number | undefined;
+  /** What the store keeps at most. */
+  readonly retention: RetentionSettings;
   readonly maxOpenRequests: number;
   readonly drainGraceMs: number;
   readonly logLevel: string;
@@ -131,10 +134,19 @@ export function readOptions(args: readonly string[], environment: NodeJS.Process
     },
     adapters: flags.text('adapters') === 'on',
     keepVersions: flags.number('keep-versions'),
+    retention: readRetention(flags),
     maxOpenRequests: flags.number('max-open-requests') ?? 1024,
     drainGraceMs: flags.number('drain-grace-ms') ?? 10_000,
     logLevel: flags.text('log-level') ?? 'info',
   };
+}
+
+/** Bytes of the store unless told otherwise. */
+const defaultReplayBytes = 4 * 2 ** 30;
+
+function readRetention(flags: GivenFlags): RetentionSettings {
+  const bytes = flags.bytes('max-replay-bytes') ?? defaultReplayBytes;
+  return { maxBytes: bytes === 0 ? null : bytes, maxAgeMs: flags.milliseconds('max-replay-age') ?? null };
 }
 
 function checkReach(flags: GivenFlags, flag: string, host: string, authToken: string | undefined): void {

@@ -11,9 +11,11 @@ import {
   type Agent,
   checkCanarySettings,
   createAgent,
+  descendants,
   EventLog,
   openEventJournal,
   openModeFile,
+  publishErasure,
   trialFile,
 } from '../src/agent/index.js';
 import { HoneError } from '../src/errors.js';
@@ -31,7 +33,7 @@ import {
   type PolicyVersion,
   type ThreadChoice,
 } from '../src/policy/index.js';
-import { openReplayStore } from '../src/replay/index.js';
+import { type EvictionReport, openReplayStore } from '../src/replay/index.js';
 import { checkRewardSettings, type RewardSettings } from '../src/reward/index.js';
 import { type Adapter, openVersionLog, type Version, type VersionLog, zeroAdapter } from '../src/versions/index.js';
 import { type DataDirectory, openDataDirectory, type ServerRecord } from './data-directory.js';
@@ -101,7 +103,13 @@ async function build(
   const versions = await openVersions(pkg, settings, options, data, events);
   endings.push(() => versions.close());
   if (options.learner) checkAdapterRank(await versions.readAdapter(versions.live().number), settings, options);
-  const replay = await openReplayStore({ path: data.replayPath, onCrash: onFatal });
+  const replay = await openReplayStore({
+    path: data.replayPath,
+    ...options.retention,
+    onCrash: onFatal,
+    onEvicted: (report) => events.publish({ type: 'replay_evicted', numbers: evictionNumbers(report) }),
+    onErased: (report) => publishErasure(events, report, descendants(versions.list(), report.versions).length),
+  });
   endings.push(() => replay.close());
   for (const { code, message } of versions.warnings) {
     log.warn({ code }, message);
@@ -126,6 +134,7 @@ async function build(
     versions,
     learner,
     reward,
+    training: settings,
     events,
     servesAdapters: needsAdapters(options, versions),
     exploration: options.exploration,
@@ -266,6 +275,13 @@ function startLearnerFor(
     adapterPath: versions.adapterPath(number),
     rolledBack: origin === 'rollback',
   });
+}
+
+function evictionNumbers(report: EvictionReport): Record<string, number> {
+  const { generations, scores, preferences, prompts, byAge, unfinished, unscored, oldest, usedBytes, durationMs } =
+    report;
+  const reasons = { by_age: byAge, unfinished, unscored, oldest };
+  return { generations, scores, preferences, prompts, ...reasons, used_bytes: usedBytes, duration_ms: durationMs };
 }
 
 /** What changes is worth a line each; the learner's figures are for those who watch. */

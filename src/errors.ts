@@ -29,6 +29,7 @@ export const errorCodes = {
   VERSION_NOT_FOUND: 'not_found',
   EVENTS_NOT_FOUND: 'not_found',
   IDEMPOTENCY_CONFLICT: 'already_exists',
+  RECORD_CONFLICT: 'already_exists',
   LEARNER_OFF: 'failed_precondition',
   VERSION_NOT_SERVABLE: 'failed_precondition',
   TOO_MANY_VERSIONS: 'failed_precondition',

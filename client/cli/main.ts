@@ -7,6 +7,8 @@ import { Command, CommanderError } from 'commander';
 import { addPromoteCommand, addRejectCommand } from './decide.js';
 import { addDemoCommand } from './demo.js';
 import { addEditCommand } from './edit.js';
+import { addEraseCommand } from './erase.js';
+import { addExplainCommand } from './explain.js';
 import { exitCodes, explain } from './failure.js';
 import { addFeedbackCommand } from './feedback.js';
 import { addGenerateCommand } from './generate.js';
@@ -16,6 +18,7 @@ import { addQuantizeCommand } from './quantize.js';
 import { addRollbackCommand } from './rollback.js';
 import { addServeCommand } from './serve.js';
 import { addStatusCommand } from './status.js';
+import { addExportCommand, addImportCommand } from './transfer.js';
 import { addVersionsCommand } from './versions.js';
 
 const manifest = JSON.parse(readFileSync(createRequire(import.meta.url).resolve('hone/package.json'), 'utf8')) as {
@@ -47,12 +50,16 @@ addGenerateCommand(program);
 addFeedbackCommand(program);
 addPreferCommand(program);
 addEditCommand(program);
+addExplainCommand(program);
 addStatusCommand(program);
 addVersionsCommand(program);
 addModeCommand(program);
 addPromoteCommand(program);
 addRejectCommand(program);
 addRollbackCommand(program);
+addExportCommand(program);
+addImportCommand(program);
+addEraseCommand(program);
 addQuantizeCommand(program);
 addDemoCommand(program);
 

@@ -49,6 +49,15 @@ function describeBuffer(buffer: ServerStatus['learner']['buffer']): string {
   return parts.join(', ');
 }
 
+function describeRoom(replay: ServerStatus['replay']): string {
+  const { oldestGenerationAtMs, usedBytes, maxBytes, maxAgeMs, preferences, edits } = replay;
+  const bound = maxBytes === undefined ? '' : ` of ${formatBytes(maxBytes)}`;
+  const parts = [`${preferences} preferences, ${edits} edits`, `${formatBytes(usedBytes)}${bound} in use`];
+  if (oldestGenerationAtMs !== undefined) parts.push(`oldest ${formatAge(Date.now() - oldestGenerationAtMs)}`);
+  if (maxAgeMs !== undefined) parts.push(`none older than ${formatAge(maxAgeMs)}`);
+  return parts.join(', ');
+}
+
 function describe(status: ServerStatus): string[] {
   const { live, serving, replay, learner, exploration, lastSwap } = status;
   const figures = [
@@ -71,10 +80,8 @@ function describe(status: ServerStatus): string[] {
       'serving',
       `${serving.runningSequences} running, ${serving.queuedRequests} waiting, ${serving.generatedTokens} tokens so far, versions held: ${serving.heldVersions.join(' ')}`,
     ],
-    [
-      'store',
-      `${replay.generations} generations, ${replay.scores} scores on ${replay.scoredGenerations} of them, ${formatBytes(replay.fileBytes)}`,
-    ],
+    ['store', `${replay.generations} generations, ${replay.scores} scores on ${replay.scoredGenerations} of them`],
+    ['', describeRoom(replay)],
     [
       'learner',
       `${learner.state}, ${learner.rounds} rounds, ${learner.steps} steps${learner.droppedSteps > 0 ? ` (${learner.droppedSteps} dropped)` : ''}, ${learner.scoresSeen} scored generations seen`,

@@ -1,6 +1,10 @@
-/** AdminService: what changes weights, the mode or the learner. */
+/** AdminService: what changes weights, the mode, the learner or what is kept. */
 
 import type { AdminServiceHandlers } from '../../proto/generated/hone/v1/AdminService.js';
+import type { EraseSubjectRequest__Output } from '../../proto/generated/hone/v1/EraseSubjectRequest.js';
+import type { ExportReplayRequest__Output } from '../../proto/generated/hone/v1/ExportReplayRequest.js';
+import type { ImportReplayRequest__Output } from '../../proto/generated/hone/v1/ImportReplayRequest.js';
+import type { ImportReplayResponse } from '../../proto/generated/hone/v1/ImportReplayResponse.js';
 import type { ImportVersionRequest__Output } from '../../proto/generated/hone/v1/ImportVersionRequest.js';
 import type { ImportVersionResponse } from '../../proto/generated/hone/v1/ImportVersionResponse.js';
 import type { PromoteVersionRequest__Output } from '../../proto/generated/hone/v1/PromoteVersionRequest.js';
@@ -9,9 +13,10 @@ import type { RollbackRequest__Output } from '../../proto/generated/hone/v1/Roll
 import type { SetModeRequest__Output } from '../../proto/generated/hone/v1/SetModeRequest.js';
 import type { Agent } from '../../src/agent/index.js';
 import { HoneError } from '../../src/errors.js';
-import { clientStream, type ReportError, unary } from './calls.js';
+import { clientStream, type ReportError, serverStream, unary } from './calls.js';
 import { FileCollector } from './files.js';
 import { toLearnerStatus } from './learner.js';
+import { toProtoErasure, toProtoExport, toProtoImport } from './replay.js';
 import { fromProtoMode, toRolloutStatus } from './rollout.js';
 import { toProtoVersion } from './versions.js';
 
@@ -49,6 +54,22 @@ export function adminHandlers(agent: Agent, report: ReportError): AdminServiceHa
           close: () => {
             importing = false;
           },
+        };
+      },
+      importStalledMs,
+    ),
+    EraseSubject: unary(report, async ({ subject, retrain }: EraseSubjectRequest__Output) =>
+      toProtoErasure(await agent.eraseSubject(subject, retrain)),
+    ),
+    ExportReplay: serverStream(report, (request: ExportReplayRequest__Output) => toProtoExport(agent, request)),
+    ImportReplay: clientStream<ImportReplayRequest__Output, ImportReplayResponse>(
+      report,
+      () => {
+        const intake = agent.importReplay();
+        return {
+          take: ({ data }) => intake.add(data),
+          finish: async () => toProtoImport(await intake.finish()),
+          close: () => undefined,
         };
       },
       importStalledMs,

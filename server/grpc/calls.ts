@@ -85,8 +85,8 @@ export function serverStream<Request, Response>(
 
 /** What takes in the messages of one call. */
 export interface Intake<Request, Response> {
-  /** Throws where a message is refused: that ends the call at once. */
-  take(request: Request): void;
+  /** Throws where a message is refused: that ends the call at once. Where it takes time, the next message waits. */
+  take(request: Request): void | Promise<void>;
   /** All messages have come. Not called where the call was cut. */
   finish(): Promise<Response>;
   /** The call has ended, one way or another. */
@@ -113,7 +113,7 @@ export function clientStream<Request, Response>(
 
 /** Messages are taken as events: an iterator would destroy the call when its error is sent. */
 async function receive<Request, Response>(
-  call: EventEmitter & { pause(): unknown },
+  call: EventEmitter & { pause(): unknown; resume(): unknown },
   signal: AbortSignal,
   open: () => Intake<Request, Response>,
   maxStalledMs: number,
@@ -121,6 +121,7 @@ async function receive<Request, Response>(
   const intake = open();
   let stall: NodeJS.Timeout | undefined;
   try {
+    let taken = Promise.resolve();
     await new Promise<void>((resolve, reject) => {
       stall = setTimeout(() => {
         reject(new HoneError('DEADLINE_EXCEEDED', `nothing was sent for ${maxStalledMs / 1000} s; begin anew`));
@@ -128,12 +129,16 @@ async function receive<Request, Response>(
       call.on('data', (request: Request) => {
         stall?.refresh();
         try {
-          intake.take(request);
+          const taking = intake.take(request);
+          if (taking === undefined) return;
+          call.pause();
+          taken = taking;
+          taking.then(() => call.resume(), reject);
         } catch (refusal) {
           reject(refusal);
         }
       });
-      call.on('end', resolve);
+      call.on('end', () => taken.then(resolve, reject));
       signal.addEventListener('abort', () => reject(signal.reason), { once: true });
       if (signal.aborted) reject(signal.reason);
     });

@@ -41,6 +41,8 @@ const names: Readonly<Record<LoopEventType, EventType>> = {
   shadow_started: 'EVENT_TYPE_SHADOW_STARTED',
   shadow_ended: 'EVENT_TYPE_SHADOW_ENDED',
   adapters_removed: 'EVENT_TYPE_ADAPTERS_REMOVED',
+  replay_evicted: 'EVENT_TYPE_REPLAY_EVICTED',
+  subject_erased: 'EVENT_TYPE_SUBJECT_ERASED',
 };
 
 const typesByName = new Map(

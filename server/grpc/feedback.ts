@@ -8,6 +8,7 @@ import type { SubmitFeedbackRequest__Output } from '../../proto/generated/hone/v
 import type { Agent, FeedbackInput, FeedbackResult } from '../../src/agent/index.js';
 import { toRpcStatus } from '../errors.js';
 import { callSignal, failure, type ReportError, unary } from './calls.js';
+import { toProtoExplanation } from './explanation.js';
 import { acknowledge, type FeedbackCall } from './feedback-stream.js';
 
 export function feedbackHandlers(agent: Agent, report: ReportError): FeedbackServiceHandlers {
@@ -18,6 +19,9 @@ export function feedbackHandlers(agent: Agent, report: ReportError): FeedbackSer
       if (first?.status === 'refused' && results.every(({ status }) => status === 'refused')) throw first.error;
       return { outcomes: results.map((result, index) => toOutcome(result, index)) };
     }),
+    ExplainGeneration: unary(report, async ({ generationId }: { generationId: string }) =>
+      toProtoExplanation(await agent.explainGeneration(generationId)),
+    ),
     StreamFeedback: (call: FeedbackCall) => {
       const signal = callSignal(call);
       const take = async (items: readonly FeedbackItem__Output[], from: number): Promise<FeedbackOutcome[]> =>

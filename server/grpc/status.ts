@@ -28,7 +28,7 @@ export function statusHandlers(agent: Agent, serverVersion: string, report: Repo
         rollout,
       } = await agent.status();
       const { runningSequences, queuedRequests, generatedTokens, promptTokens, steps, heldVersions } = serving;
-      const { oldestGenerationAtMs, ...counts } = replay;
+      const { oldestGenerationAtMs, maxBytes, maxAgeMs, ...counts } = replay;
       return {
         serverVersion,
         packageName,
@@ -43,7 +43,12 @@ export function statusHandlers(agent: Agent, serverVersion: string, report: Repo
           steps,
           heldVersions: [...heldVersions],
         },
-        replay: { ...counts, ...(oldestGenerationAtMs === null ? {} : { oldestGenerationAtMs }) },
+        replay: {
+          ...counts,
+          ...(oldestGenerationAtMs === null ? {} : { oldestGenerationAtMs }),
+          ...(maxBytes === null ? {} : { maxBytes }),
+          ...(maxAgeMs === null ? {} : { maxAgeMs }),
+        },
         learner: toLearnerStatus(learner),
         exploration,
         reward: toProtoRewardSettings(reward),

@@ -33,7 +33,7 @@ export function versionHandlers(agent: Agent, report: ReportError): VersionServi
   };
 }
 
-const states: Readonly<Record<VersionState, ProtoState>> = {
+export const versionStates: Readonly<Record<VersionState, ProtoState>> = {
   candidate: 'VERSION_STATE_CANDIDATE',
   live: 'VERSION_STATE_LIVE',
   retired: 'VERSION_STATE_RETIRED',
@@ -64,7 +64,7 @@ export function toProtoVersion(version: Version): ProtoVersion {
   const { parent, state, origin, metrics, weights, verdict, rejectedBecause, ...rest } = version;
   return {
     ...rest,
-    state: states[state],
+    state: versionStates[state],
     origin: origins[origin],
     metrics: { ...metrics },
     verdict: verdict.map((check) => ({ ...check, outcome: outcomes[check.outcome], numbers: { ...check.numbers } })),

@@ -5,6 +5,7 @@ import type { LearnerProgress } from '../../src/learner/types.js';
 import type { PolicyObserver } from '../../src/policy/index.js';
 import type { Metrics } from './registry.js';
 import { ScoreAges } from './score-ages.js';
+import { knownLabels } from './table.js';
 
 const secondsOf = (ms: number): number => ms / 1000;
 
@@ -50,13 +51,13 @@ export function createMeter(metrics: Metrics): Meter {
       }
       if (event.type === 'candidate') ages.candidate(event.adapterDigest);
     },
-    judged({ checks }) {
-      for (const { check, outcome } of checks) metrics.add('hone_gate_verdicts_total', 1, { check, outcome });
-    },
     explored(outcome, { kept, tokens }) {
       metrics.add('hone_explorations_total', 1, { outcome });
       metrics.add('hone_explored_completions_total', kept);
       metrics.add('hone_explored_tokens_total', tokens);
+    },
+    judged({ checks }) {
+      for (const { check, outcome } of checks) metrics.add('hone_gate_verdicts_total', 1, { check, outcome });
     },
     live: ({ adapterDigest }) => ages.live(adapterDigest, performance.now()),
   };
@@ -102,10 +103,18 @@ export const countedEvents = [...(Object.keys(outcomes) as (keyof typeof outcome
 
 /** Counts what happened in the loop. */
 export function countEvents(metrics: Metrics, events: readonly LoopEvent[]): void {
-  for (const { type } of events) {
+  for (const { type, numbers = {} } of events) {
     if (type === 'store_failed') metrics.add('hone_store_failures_total', 1);
+    else if (type === 'replay_evicted') countEvicted(metrics, numbers);
+    else if (type === 'subject_erased') metrics.add('hone_replay_erased_total', numbers.generations ?? 0);
     else if (type in outcomes) {
       metrics.add('hone_versions_total', 1, { outcome: outcomes[type as keyof typeof outcomes] });
     }
+  }
+}
+
+function countEvicted(metrics: Metrics, numbers: Readonly<Record<string, number>>): void {
+  for (const { reason } of knownLabels.hone_replay_evicted_total) {
+    metrics.add('hone_replay_evicted_total', numbers[reason] ?? 0, { reason });
   }
 }

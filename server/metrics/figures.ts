@@ -112,6 +112,8 @@ export class Figures {
     metrics.set('hone_replay_scores', stats.scores);
     metrics.set('hone_replay_scored_generations', stats.scoredGenerations);
     metrics.set('hone_replay_bytes', stats.fileBytes);
+    metrics.set('hone_replay_used_bytes', stats.usedBytes);
+    metrics.set('hone_replay_max_bytes', stats.maxBytes);
     metrics.set(
       'hone_replay_oldest_age_seconds',
       oldestGenerationAtMs === null ? null : ageSeconds(oldestGenerationAtMs),

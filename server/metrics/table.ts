@@ -142,6 +142,17 @@ export const metricTable = {
   hone_replay_scores: { type: 'gauge', help: 'Scores that stand.' },
   hone_replay_scored_generations: { type: 'gauge', help: 'Generations with at least one score.' },
   hone_replay_bytes: { type: 'gauge', help: 'Size of the store.' },
+  hone_replay_used_bytes: { type: 'gauge', help: 'Of the size of the store, in use.' },
+  hone_replay_max_bytes: {
+    type: 'gauge',
+    help: 'Bytes in use from which old generations make room; absent: no bound.',
+  },
+  hone_replay_evicted_total: {
+    type: 'counter',
+    labels: ['reason'],
+    help: 'Generations that made room, by reason: by_age, unfinished, unscored or oldest.',
+  },
+  hone_replay_erased_total: { type: 'counter', help: 'Generations erased by subject.' },
   hone_replay_oldest_age_seconds: { type: 'gauge', help: 'Age of the oldest generation in the store.' },
   hone_learner_state: {
     type: 'gauge',
@@ -254,6 +265,7 @@ export const metricTable = {
 
 /** Label values that exist from the start, so that a rate over them has a first sample. */
 export const knownLabels = {
+  hone_replay_evicted_total: ['by_age', 'unfinished', 'unscored', 'oldest'].map((reason) => ({ reason })),
   hone_completions_total: ['stop', 'length', 'cancelled', 'error'].map((reason) => ({ reason })),
   hone_gate_verdicts_total: ['finite', 'kl', 'health', 'reward_model', 'off_policy'].flatMap((check) =>
     ['passed', 'failed', 'skipped'].map((outcome) => ({ check, outcome })),

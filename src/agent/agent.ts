@@ -3,15 +3,20 @@
 import { randomInt } from 'node:crypto';
 import { z } from 'zod';
 import { HoneError } from '../errors.js';
+import type { TrainingRules } from '../learner/eligibility.js';
 import { type LearnerReport, nothingLearned } from '../learner/report.js';
+import { checkLearnerSettings } from '../learner/settings.js';
 import type { LearnerEvent } from '../learner/types.js';
 import type { Package } from '../package/types.js';
 import type { Policy } from '../policy/types.js';
+import type { ExportFilter } from '../replay/index.js';
 import type { ReplayStore } from '../replay/types.js';
 import { defaultRewardSettings, type RewardSettings } from '../reward/index.js';
 import type { AdapterFiles, Version, VersionLog } from '../versions/index.js';
 import { type CanarySettings, checkCanarySettings } from './canary-settings.js';
+import { type ErasureResult, eraseSubject } from './erasure.js';
 import type { EventLog } from './event-log.js';
+import { type Explanation, explainGeneration, generationNotFound } from './explain.js';
 import { checkExploration, Exploration, type ExplorationSettings } from './exploration.js';
 import { FeedbackDesk } from './feedback.js';
 import { abortReason, type GenerationContext, runGeneration } from './generation.js';
@@ -25,6 +30,7 @@ import { hasDefaults, rewardsOf } from './rewards.js';
 import { Rollout, type RolloutStanding } from './rollout.js';
 import { answerInBackground } from './shadow.js';
 import { StoreWatch } from './store-watch.js';
+import { type ExportedLines, exportReplay, ReplayImport } from './transfer.js';
 import { noTrialStore, type TrialStore } from './trial-file.js';
 import type {
   Agent,
@@ -41,7 +47,8 @@ import type {
   WatchOptions,
 } from './types.js';
 import { drawUnseen } from './unseen.js';
-import { check, invalidRequest, textUpTo } from './violations.js';
+import { versionPage } from './version-page.js';
+import { check, textUpTo } from './violations.js';
 
 export interface AgentOptions {
   readonly pkg: Package;
@@ -53,6 +60,8 @@ export interface AgentOptions {
   readonly learner: Learner | null;
   /** How scores become rewards. Default: all metrics and raters alike, scores from 0 to 1. */
   readonly reward?: RewardSettings;
+  /** What of the learner's settings decides what may train. Default: the learner's own defaults. */
+  readonly training?: Pick<TrainingRules, 'maxStaleness' | 'holdoutShare'>;
   readonly events: EventLog;
   /** Requests that may run or wait at once; beyond it `QUEUE_FULL`. Default 1024. */
   readonly maxOpenRequests?: number;
@@ -87,6 +96,7 @@ export function createAgent(options: AgentOptions): Agent {
   return new LoopAgent(options);
 }
 
+const erasure = z.object({ subject: textUpTo(256).min(1, { error: 'must name the subject' }) });
 const rejection = z.object({ reason: textUpTo(512) });
 const generationId = z.object({ generationId: z.uuid({ error: 'must be the id (UUID) of a generation' }) });
 
@@ -104,7 +114,8 @@ class LoopAgent implements Agent {
   readonly #context: GenerationContext;
   readonly #exploration: Exploration;
   readonly #startedAtMs: number;
-  readonly #running = new Set<AbortController>();
+  /** Requests, and whose they are. */
+  readonly #running = new Map<AbortController, string>();
   #idle: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
@@ -203,7 +214,7 @@ class LoopAgent implements Agent {
     const abort = new AbortController();
     const onAbort = () => abort.abort(signal?.reason);
     signal?.addEventListener('abort', onAbort, { once: true });
-    this.#running.add(abort);
+    this.#running.set(abort, request.subject);
     const { trials } = this.#rollout;
     const route = request.version === undefined ? trials.route(request.subject) : null;
     const context: GenerationContext = {
@@ -232,28 +243,26 @@ class LoopAgent implements Agent {
   async getGeneration(id: string): Promise<StoredGeneration> {
     const { generationId: asked } = check(generationId, { generationId: id });
     const [generation] = await this.#options.replay.readGenerations([asked.toLowerCase()]);
-    if (generation === undefined) {
-      const description = `no generation ${id} is stored`;
-      throw new HoneError('GENERATION_NOT_FOUND', description, {
-        violations: [{ field: 'generation_id', description }],
-      });
-    }
+    if (generation === undefined) throw generationNotFound(id);
     return { generation, scores: await this.#options.replay.readScores([generation.id]) };
   }
 
+  async explainGeneration(id: string): Promise<Explanation> {
+    const { generationId: asked } = check(generationId, { generationId: id });
+    const { replay, versions, learner, training = checkLearnerSettings(), pkg } = this.#options;
+    return explainGeneration(asked.toLowerCase(), {
+      replay,
+      reward: this.#options.reward ?? defaultRewardSettings,
+      rules: { ...training, packageDigest: pkg.digest },
+      learning: learner !== null,
+      liveVersion: versions.live().number,
+      nowMs: this.#now(),
+      version: (number) => versions.get(number),
+    });
+  }
+
   listVersions(pageSize: number, pageToken: string): VersionPage {
-    const size = pageSize === 0 ? 100 : pageSize;
-    if (!Number.isInteger(size) || size < 1 || size > 1000) {
-      throw invalidRequest([{ field: 'page_size', description: `must be 1 to 1000, or 0 for 100, got ${pageSize}` }]);
-    }
-    const all = this.#options.versions.list();
-    // A token is the number of versions not yet shown: new versions never move a page.
-    const rest = pageToken === '' ? all.length : Number(pageToken);
-    if (!Number.isInteger(rest) || rest < 1 || rest > all.length) {
-      if (pageToken !== '') throw invalidRequest([{ field: 'page_token', description: 'is not one of this server' }]);
-    }
-    const from = Math.max(0, rest - size);
-    return { versions: all.slice(from, rest).reverse(), nextPageToken: from === 0 ? '' : String(from) };
+    return versionPage(this.#options.versions.list(), pageSize, pageToken);
   }
 
   getVersion(number: number, field = 'number'): Version {
@@ -315,6 +324,31 @@ class LoopAgent implements Agent {
       );
     }
     return this.#rollout.import(files, this.#options.maxImportRank);
+  }
+
+  async eraseSubject(subject: string, retrain: boolean): Promise<ErasureResult> {
+    this.#refuseWhenClosing();
+    const { subject: checked } = check(erasure, { subject });
+    const ended = new HoneError('CANCELLED', 'the data of the subject of this request was erased while it ran');
+    for (const [abort, owner] of this.#running) if (owner === checked) abort.abort(ended);
+    const { replay, policy, versions, learner } = this.#options;
+    const rollback = (number: number) => this.#rollout.rollback(number);
+    const reject = (number: number, reason: string) => this.#rollout.reject(number, reason);
+    return eraseSubject(
+      { replay, policy, versions, learner, events: this.#events, rollback, reject },
+      checked,
+      retrain,
+    );
+  }
+
+  exportReplay(filter: ExportFilter): AsyncIterable<ExportedLines> {
+    this.#refuseWhenClosing();
+    return exportReplay(this.#options.replay, filter);
+  }
+
+  importReplay(): ReplayImport {
+    this.#refuseWhenClosing();
+    return new ReplayImport(this.#options.replay, () => this.#options.learner?.changed());
   }
 
   learnerReport(): LearnerReport {
@@ -382,7 +416,7 @@ class LoopAgent implements Agent {
     });
     const grace = setTimeout(() => {
       const reason = new HoneError('DRAINING', 'the server stopped before the request was done; send it again');
-      for (const abort of this.#running) abort.abort(reason);
+      for (const abort of this.#running.keys()) abort.abort(reason);
     }, this.#options.drainGraceMs ?? 10_000);
     await idle;
     clearTimeout(grace);

@@ -4,6 +4,7 @@ import { v7 as uuidv7 } from 'uuid';
 import { HoneError } from '../errors.js';
 import type { Package } from '../package/types.js';
 import type { EditWrite, Generation, ReplayStore } from '../replay/types.js';
+import { generationNotFound } from './explain.js';
 import type { EditDraft } from './feedback-checks.js';
 import { maxCharactersPerToken } from './requests.js';
 import { invalidRequest } from './violations.js';
@@ -22,7 +23,7 @@ export async function encodeEdits(
   return drafts.map((draft) => {
     try {
       const generation = generations.get(draft.generationId);
-      if (generation === undefined) throw notFound(draft.generationId);
+      if (generation === undefined) throw generationNotFound(draft.generationId);
       return { ...draft, id: uuidv7(), tokens: encodeEdit(draft.text, generation, pkg) };
     } catch (thrown) {
       return HoneError.from(thrown);
@@ -52,9 +53,4 @@ function endOfSequence({ config, tokenizer }: Package): number[] {
 function tooLong(what: string, room: number): HoneError {
   const description = `is too long: ${what}, the prompt leaves room for ${room} tokens with the end of sequence`;
   return invalidRequest([{ field: 'edit.text', description }]);
-}
-
-function notFound(id: string): HoneError {
-  const description = `no generation ${id} is stored`;
-  return new HoneError('GENERATION_NOT_FOUND', description, { violations: [{ field: 'generation_id', description }] });
 }

@@ -1,8 +1,10 @@
 export { type AgentOptions, createAgent } from './agent.js';
 export type { CanaryStanding } from './canary.js';
 export { type CanarySettings, type CanarySettingsInput, checkCanarySettings } from './canary-settings.js';
+export { descendants, type ErasureResult, publishErasure } from './erasure.js';
 export { openEventJournal } from './event-journal.js';
 export { type EventJournal, EventLog, type EventLogOptions } from './event-log.js';
+export type { ExplainedPreference, Explanation, Obstacle } from './explain.js';
 export {
   checkExploration,
   type ExplorationReport,
@@ -14,6 +16,7 @@ export type { CandidateEnd, ExplorationOutcome, Meter, RequestEnd, Unseen } from
 export { type Mode, type ModeKeeper, modes, openModeFile } from './modes.js';
 export { checkGenerate, maxCandidates } from './requests.js';
 export type { RolloutStanding } from './rollout.js';
+export { type ExportedLines, type ImportResult, ReplayImport } from './transfer.js';
 export { trialFile } from './trial-file.js';
 export type { TrialStanding } from './trials.js';
 export type {

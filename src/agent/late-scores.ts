@@ -4,7 +4,7 @@
  */
 
 import type { ReplayStore, ScoreWrite } from '../replay/types.js';
-import type { RewardSettings } from '../reward/index.js';
+import { metricOf, type RewardSettings } from '../reward/index.js';
 import type { Meter } from './meter.js';
 
 export interface LateScoresOptions {
@@ -38,8 +38,7 @@ export class LateScores {
   }
 
   #isLate({ metric, createdAtMs }: ScoreWrite, fromMs = Number.POSITIVE_INFINITY): boolean {
-    const { metrics, defaultMetric } = this.#options.reward;
-    const { windowMs } = (Object.hasOwn(metrics, metric) ? metrics[metric] : undefined) ?? defaultMetric;
+    const { windowMs } = metricOf(this.#options.reward, metric);
     return windowMs !== null && createdAtMs >= fromMs + windowMs;
   }
 }

@@ -28,7 +28,8 @@ export class LearnerWatch {
       this.#state = progress.state;
       this.#events.publish({ type: 'learner_state_changed', detail: progress.state });
     }
-    const due = this.#now() - this.#reportedAtMs >= progressEveryMs;
+    // A clock that was set back must not silence the reports.
+    const due = Math.abs(this.#now() - this.#reportedAtMs) >= progressEveryMs;
     if (!due && progress.rounds === this.#rounds) return;
     this.#rounds = progress.rounds;
     this.#reportedAtMs = this.#now();

@@ -4,13 +4,17 @@ import type { HoneError } from '../errors.js';
 import type { LearnerReport } from '../learner/report.js';
 import type { LearnerEvent } from '../learner/types.js';
 import type { FinishReason, PolicyStats, SwapReport, TopLogprob } from '../policy/types.js';
+import type { ExportFilter } from '../replay/index.js';
 import type { Generation, ReplayStats, Score } from '../replay/types.js';
 import type { RewardSettings } from '../reward/index.js';
 import type { AdapterFiles } from '../versions/index.js';
 import type { Version } from '../versions/types.js';
+import type { ErasureResult } from './erasure.js';
+import type { Explanation } from './explain.js';
 import type { ExplorationReport } from './exploration.js';
 import type { Mode } from './modes.js';
 import type { RolloutStanding } from './rollout.js';
+import type { ExportedLines, ReplayImport } from './transfer.js';
 
 /** Sampling settings as a caller gives them; what is absent takes its default (see `requests.ts`). */
 export interface SamplingInput {
@@ -128,7 +132,9 @@ export type LoopEventType =
   | 'mode_changed'
   | 'shadow_started'
   | 'shadow_ended'
-  | 'adapters_removed';
+  | 'adapters_removed'
+  | 'replay_evicted'
+  | 'subject_erased';
 
 /** One thing that happened. No text of prompts or completions. */
 export interface LoopEvent {
@@ -198,6 +204,8 @@ export interface Learner {
   live(version: number, adapterPath: string | null, rolledBack: boolean): void;
   /** A version that it offered will never serve: where it trained on from it, it goes back to the live weights. */
   rejected(adapterDigest: string): void;
+  /** Learn from everything that the store still holds as if for the first time. */
+  relearn(): void;
   /** The store has changed: look again. */
   changed(): void;
   /** Finishes the step in flight, writes the checkpoint, ends the process; scores are still taken. */
@@ -219,6 +227,8 @@ export interface Agent {
   feedback(items: readonly FeedbackInput[]): Promise<FeedbackResult[]>;
   /** @throws HoneError `GENERATION_NOT_FOUND`, `INVALID_REQUEST` */
   getGeneration(id: string): Promise<StoredGeneration>;
+  /** Why it is worth what it is, and what came of it. @throws HoneError `GENERATION_NOT_FOUND`, `INVALID_REQUEST` */
+  explainGeneration(id: string): Promise<Explanation>;
   listVersions(pageSize: number, pageToken: string): VersionPage;
   /** @throws HoneError `VERSION_NOT_FOUND` */
   getVersion(number: number): Version;
@@ -254,6 +264,17 @@ export interface Agent {
    * `STORE_FULL`, `DRAINING`
    */
   importVersion(files: AdapterFiles): Promise<Version>;
+  /**
+   * Erases whatever is kept of a subject; on disk when it resolves. Requests of that subject that run are ended with
+   * `CANCELLED`; what runs in the background for it ends by itself and is kept nowhere.
+   * @param retrain whether versions that learned from erased data make way for what is learned without it
+   * @throws HoneError `INVALID_REQUEST`, `STORE_FULL`, `DRAINING`
+   */
+  eraseSubject(subject: string, retrain: boolean): Promise<ErasureResult>;
+  /** What is stored, as lines of JSON (`docs/replay.md`), no faster than they are read. @throws HoneError `DRAINING` */
+  exportReplay(filter: ExportFilter): AsyncIterable<ExportedLines>;
+  /** Takes such lines in. @throws HoneError `DRAINING` */
+  importReplay(): ReplayImport;
   learnerReport(): LearnerReport;
   /** @throws HoneError `LEARNER_OFF` */
   pauseLearner(): Promise<LearnerReport>;

@@ -6,18 +6,12 @@
  * a retraction and a score that came before its generation had finished are one case.
  */
 
-import { isHeldOut } from '../replay/index.js';
 import type { Generation, Preference, ReplayReader, Score } from '../replay/types.js';
 import { defaultRewardSettings, type Fold, foldPreferences, foldReward, type RewardSettings } from '../reward/index.js';
+import { isStale, type TrainingRules, trainingObstacles } from './eligibility.js';
 import { type Group, type Member, Members } from './members.js';
 
-export interface BufferOptions {
-  /** Completions of other packages have other tokens: they are left out. */
-  readonly packageDigest: string;
-  /** Share of prompts that never train. */
-  readonly holdoutShare: number;
-  /** Completions generated more than so many versions ago are forgotten. */
-  readonly maxStaleness: number;
+export interface BufferOptions extends TrainingRules {
   /** Entries (generations in their groups and pairs) held at most; those with the oldest feedback go first. Default 65536. */
   readonly maxEntries?: number;
   /** How scores become rewards. Default: all metrics and raters alike, scores from 0 to 1. */
@@ -167,7 +161,7 @@ export class ExperienceBuffer {
 
   /** Forgets what has become too old to train. */
   forgetStale(liveVersion: number): void {
-    const stale = [...this.#members.entries].filter(([, { version }]) => this.#isStale(version, liveVersion));
+    const stale = [...this.#members.entries].filter(([, { version }]) => isStale(version, liveVersion, this.#options));
     for (const [id] of stale) this.#removeEntry(id);
   }
 
@@ -314,18 +308,7 @@ export class ExperienceBuffer {
   }
 
   #mayTrain(generation: Generation, liveVersion: number): boolean {
-    return (
-      generation.state === 'finished' &&
-      generation.packageDigest === this.#options.packageDigest &&
-      generation.promptTokens.length > 0 &&
-      generation.tokens.length > 0 &&
-      !this.#isStale(generation.version, liveVersion) &&
-      !isHeldOut(generation.groupKey, this.#options.holdoutShare)
-    );
-  }
-
-  #isStale(version: number, liveVersion: number): boolean {
-    return liveVersion - version > this.#options.maxStaleness;
+    return trainingObstacles(generation, this.#options, liveVersion).length === 0;
   }
 }
 

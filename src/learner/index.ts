@@ -1,4 +1,5 @@
 export { AdamW, type AdamWSettings, type AdamWState, type StepOutcome, warmUp } from './adamw.js';
+export { isStale, type TrainingObstacle, type TrainingRules, trainingObstacles } from './eligibility.js';
 export { acquireLockFile, type LockFile } from './lock-file.js';
 export { addCopgObjective, addCrossEntropy, addRowLogprobs, linearForm, summarize } from './objective.js';
 export {

@@ -51,6 +51,9 @@ class InferenceWorker {
       case 'release':
         this.#versions.unpin(message.version);
         break;
+      case 'clear_prefixes':
+        this.#scheduler.clearPrefixes(() => this.#send({ type: 'prefixes_cleared', call: message.call }));
+        break;
       case 'stats':
         this.#send({
           type: 'stats',

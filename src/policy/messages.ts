@@ -54,6 +54,8 @@ export type ToWorker =
   | { readonly type: 'hold'; readonly call: number; readonly version: PolicyVersion }
   | { readonly type: 'release'; readonly version: number }
   | { readonly type: 'stats'; readonly call: number }
+  /** Forget the beginnings of prompts that are kept for later ones. */
+  | { readonly type: 'clear_prefixes'; readonly call: number }
   /** Finish what runs, then end. */
   | { readonly type: 'close' };
 
@@ -113,6 +115,7 @@ export type FromWorker =
   /** The answer to a swap or a hold. */
   | { readonly type: 'taken'; readonly call: number; readonly report: SwapReport }
   | { readonly type: 'stats'; readonly call: number; readonly stats: WorkerStats }
+  | { readonly type: 'prefixes_cleared'; readonly call: number }
   | { readonly type: 'failed'; readonly call: number; readonly error: SerializedError }
   /** The worker cannot go on; it ends after this. */
   | { readonly type: 'crashed'; readonly error: SerializedError };

@@ -209,6 +209,8 @@ export interface Policy {
    * live or version 0. A version without a hold is left alone.
    */
   release(number: number): Promise<void>;
+  /** Forgets what is kept of earlier prompts and completions to shorten the work on later ones. */
+  clearPrefixes(): Promise<void>;
   stats(): Promise<PolicyStats>;
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;

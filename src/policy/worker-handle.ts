@@ -76,6 +76,11 @@ export class WorkerHandle {
   }
 
   /** @throws HoneError `WORKER_CRASHED` */
+  clearPrefixes(): Promise<void> {
+    return this.#call((call) => ({ type: 'clear_prefixes', call }));
+  }
+
+  /** @throws HoneError `WORKER_CRASHED` */
   stats(): Promise<WorkerStats> {
     return this.#call((call) => ({ type: 'stats', call }));
   }
@@ -113,6 +118,9 @@ export class WorkerHandle {
         return;
       case 'stats':
         this.#settle(message.call, (call) => call.resolve(message.stats as never));
+        return;
+      case 'prefixes_cleared':
+        this.#settle(message.call, (call) => call.resolve(undefined as never));
         return;
       case 'failed':
         this.#settle(message.call, (call) => call.reject(HoneError.fromJSON(message.error)));

@@ -154,6 +154,12 @@ class WorkerPolicy implements Policy {
     if (this.#holds.remove(number)) this.#worker.release(number);
   }
 
+  async clearPrefixes(): Promise<void> {
+    if (this.#state !== 'serving') return;
+    // A worker that dies takes them along.
+    await this.#worker.clearPrefixes().catch(() => undefined);
+  }
+
   async stats(): Promise<PolicyStats> {
     return {
       ...(await this.#workerStats()),

@@ -1,6 +1,11 @@
+export type { ErasureReport } from './erasure.js';
+export type { ExportFilter, ExportPage, ExportQuery } from './exporter.js';
 export { groupKey } from './group-key.js';
 export { isHeldOut } from './holdout.js';
+export type { ImportOutcome } from './importer.js';
 export { openReplayReader } from './reader.js';
+export { formatRecord, parseRecord, type ReplayRecord } from './record.js';
+export type { EvictionReport, RetentionSettings } from './retention.js';
 export { openReplayStore, type ReplayStoreOptions } from './store.js';
 export type {
   EditWrite,

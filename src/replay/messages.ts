@@ -4,6 +4,11 @@
  */
 
 import type { SerializedError } from '../errors.js';
+import type { ErasureReport } from './erasure.js';
+import type { ExportPage, ExportQuery } from './exporter.js';
+import type { ImportOutcome } from './importer.js';
+import type { ReplayRecord } from './record.js';
+import type { EvictionReport, RetentionSettings } from './retention.js';
 import type {
   FeedbackOutcome,
   FeedbackWrite,
@@ -18,7 +23,7 @@ import type {
 } from './types.js';
 
 /** What the worker is started with. */
-export interface WorkerSettings {
+export interface WorkerSettings extends RetentionSettings {
   readonly path: string;
   readonly busyTimeoutMs: number;
   readonly maxFileBytes: number | null;
@@ -40,6 +45,10 @@ export interface Operations {
   /** One number: how many. */
   readonly recentPrompts: { readonly in: readonly [number]; readonly out: StoredPrompt[] };
   readonly stats: { readonly in: readonly []; readonly out: ReplayStats };
+  readonly exportPage: { readonly in: readonly [ExportQuery]; readonly out: ExportPage };
+  readonly importRecords: { readonly in: readonly ReplayRecord[]; readonly out: ImportOutcome[] };
+  /** One subject; it takes many transactions, and others go on between them. */
+  readonly erase: { readonly in: readonly [string]; readonly out: ErasureReport };
 }
 
 export type OperationName = keyof Operations;
@@ -51,7 +60,13 @@ export type WorkerRequest =
   | { readonly id: number; readonly type: 'close' };
 
 export type WorkerReply =
-  | { readonly type: 'opened'; readonly abortedGenerations: number }
+  | {
+      readonly type: 'opened';
+      readonly abortedGenerations: number;
+      /** Erasures that a crash had cut off, completed now. */
+      readonly erasures: readonly ErasureReport[];
+    }
+  | { readonly type: 'evicted'; readonly report: EvictionReport }
   | { readonly type: 'refused'; readonly error: SerializedError }
   | { readonly type: 'done'; readonly id: number; readonly result: unknown }
   | { readonly type: 'failed'; readonly id: number; readonly error: SerializedError };

@@ -41,6 +41,8 @@ export function openForWriting(options: OpenFileOptions): Database.Database {
     setAndReadBack(database, 'synchronous', 'FULL', 2);
     setAndReadBack(database, 'secure_delete', 'ON', 1);
     setAndReadBack(database, 'foreign_keys', 'ON', 1);
+    // Else SQLite may put rows into temporary files of its own, out of reach of an erasure.
+    setAndReadBack(database, 'temp_store', 'MEMORY', 2);
     limitSize(database, options.maxFileBytes);
     upgradeSchema(database, path);
     return database;

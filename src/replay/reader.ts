@@ -3,6 +3,7 @@
 import type { Database } from 'better-sqlite3';
 import type { Counts } from './counts.js';
 import { openForReading } from './open-file.js';
+import type { RetentionSettings } from './retention.js';
 import {
   type ChangeRow,
   type GenerationRow,
@@ -97,7 +98,12 @@ export function prepareReads(database: Database) {
 }
 
 /** What the store holds, in the numbers of its writer. */
-export function statsOf(database: Database, counts: Counts, reads: ReturnType<typeof prepareReads>): ReplayStats {
+export function statsOf(
+  database: Database,
+  counts: Counts,
+  reads: ReturnType<typeof prepareReads>,
+  { maxBytes, maxAgeMs }: RetentionSettings,
+): ReplayStats {
   const pragma = (name: string): number => database.pragma(name, { simple: true }) as number;
   const { running, finished, cancelled, aborted, ...others } = counts;
   const pages = pragma('page_count');
@@ -111,6 +117,8 @@ export function statsOf(database: Database, counts: Counts, reads: ReturnType<ty
     oldestGenerationAtMs: reads.oldestGenerationAtMs(),
     fileBytes: pages * pragma('page_size'),
     usedBytes: (pages - pragma('freelist_count')) * pragma('page_size'),
+    maxBytes,
+    maxAgeMs,
   };
 }
 

@@ -68,8 +68,8 @@ function createTables(database: Database): void {
 }
 
 /**
- * Prompts once for all who sent them, preferences, edits, and which version learned from what. Prompts held the app's
- * labels before.
+ * Prompts once for all who sent them, preferences, edits, which version learned from what, and what was erased. Prompts
+ * held the app's labels before. An erasure names its subject only until it is done.
  */
 function addPromptsAndKinds(database: Database): void {
   database.function('prompt_digest', { deterministic: true }, (key, json) => promptDigest(String(key), String(json)));
@@ -145,6 +145,18 @@ function addPromptsAndKinds(database: Database): void {
     INSERT INTO idempotency (key, generation_id, content, sequence)
       SELECT key, generation_id, score_content(rater, metric, value), sequence FROM idempotency_1;
     DROP TABLE idempotency_1;
+
+    CREATE TABLE erasures (
+      id INTEGER PRIMARY KEY,
+      started_at_ms INTEGER NOT NULL,
+      finished_at_ms INTEGER,
+      subject TEXT,
+      generations INTEGER NOT NULL DEFAULT 0,
+      scores INTEGER NOT NULL DEFAULT 0,
+      preferences INTEGER NOT NULL DEFAULT 0,
+      prompts INTEGER NOT NULL DEFAULT 0,
+      versions_json TEXT NOT NULL DEFAULT '[]'
+    ) STRICT;
   `);
 }
 

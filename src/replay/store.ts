@@ -2,7 +2,12 @@
 
 import { Worker } from 'node:worker_threads';
 import { HoneError } from '../errors.js';
+import type { ErasureReport } from './erasure.js';
+import type { ExportPage, ExportQuery } from './exporter.js';
+import type { ImportOutcome } from './importer.js';
 import type { OperationName, Operations, WorkerReply, WorkerRequest, WorkerSettings } from './messages.js';
+import type { ReplayRecord } from './record.js';
+import type { EvictionReport } from './retention.js';
 import type {
   FeedbackOutcome,
   FeedbackWrite,
@@ -28,6 +33,14 @@ export interface ReplayStoreOptions {
   readonly busyTimeoutMs?: number;
   /** Largest size of the file; writes beyond it are refused with `STORE_FULL`. Default: no limit but the disk's. */
   readonly maxFileBytes?: number;
+  /** Bytes in use from which old generations make room (see `retention.ts`). Default: none. */
+  readonly maxBytes?: number | null;
+  /** Age from which generations go, milliseconds. Default: none. */
+  readonly maxAgeMs?: number | null;
+  /** Told after a sweep that removed something. */
+  readonly onEvicted?: (report: EvictionReport) => void;
+  /** Told, before the store serves, of erasures that a crash had cut off and that are complete now. */
+  readonly onErased?: (report: ErasureReport) => void;
   /** Heap of the worker thread; past it the worker ends and the store reports `WORKER_CRASHED`. Default: Node's own. */
   readonly maxWorkerHeapMb?: number;
   /** Told once when the worker has died; every later call rejects with `WORKER_CRASHED`. */
@@ -51,6 +64,8 @@ export async function openReplayStore(options: ReplayStoreOptions): Promise<Repl
     busyTimeoutMs: options.busyTimeoutMs ?? 5000,
     maxFileBytes: options.maxFileBytes ?? null,
     maxItemsPerCommit: options.maxItemsPerCommit ?? 1024,
+    maxBytes: options.maxBytes ?? null,
+    maxAgeMs: options.maxAgeMs ?? null,
     nowMs: Date.now(),
   };
   const worker = new Worker(new URL('./worker.js', import.meta.url), {
@@ -63,11 +78,13 @@ export async function openReplayStore(options: ReplayStoreOptions): Promise<Repl
     worker.once('error', (error) => reject(crashed(error)));
     worker.once('exit', () => reject(crashed(undefined)));
     worker.once('message', ([reply]: readonly WorkerReply[]) => {
-      if (reply?.type === 'opened') resolve();
-      else if (reply?.type === 'refused') reject(HoneError.fromJSON(reply.error));
+      if (reply?.type === 'opened') {
+        for (const report of reply.erasures) options.onErased?.(report);
+        resolve();
+      } else if (reply?.type === 'refused') reject(HoneError.fromJSON(reply.error));
     });
   });
-  return new WorkerReplayStore(worker, options.maxQueuedItems ?? 16384, options.onCrash);
+  return new WorkerReplayStore(worker, options);
 }
 
 class WorkerReplayStore implements ReplayStore {
@@ -82,13 +99,16 @@ class WorkerReplayStore implements ReplayStore {
   #crash: HoneError | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(worker: Worker, maxQueuedItems: number, onCrash?: (error: HoneError) => void) {
+  constructor(worker: Worker, { maxQueuedItems = 16384, onCrash, onEvicted }: ReplayStoreOptions) {
     this.#worker = worker;
     this.#maxQueuedItems = maxQueuedItems;
     worker.removeAllListeners('error');
     worker.removeAllListeners('exit');
     worker.on('message', (replies: readonly WorkerReply[]) => {
-      for (const reply of replies) this.#settle(reply);
+      for (const reply of replies) {
+        if (reply.type === 'evicted') onEvicted?.(reply.report);
+        else this.#settle(reply);
+      }
     });
     worker.on('error', (error) => {
       this.#crash = crashed(error);
@@ -150,6 +170,18 @@ class WorkerReplayStore implements ReplayStore {
 
   stats(): Promise<ReplayStats> {
     return this.#request('stats', []);
+  }
+
+  exportPage(query: ExportQuery): Promise<ExportPage> {
+    return this.#request('exportPage', [query]);
+  }
+
+  importRecords(records: readonly ReplayRecord[]): Promise<ImportOutcome[]> {
+    return this.#request('importRecords', records);
+  }
+
+  eraseSubject(subject: string): Promise<ErasureReport> {
+    return this.#request('erase', [subject]);
   }
 
   close(): Promise<void> {

@@ -1,5 +1,10 @@
 /** The replay store as other folders see it: what is kept of generations and scores, and what each write promises. */
 
+import type { ErasureReport } from './erasure.js';
+import type { ExportPage, ExportQuery } from './exporter.js';
+import type { ImportOutcome } from './importer.js';
+import type { ReplayRecord } from './record.js';
+
 export type GenerationState = 'running' | 'finished' | 'cancelled' | 'aborted';
 
 /**
@@ -188,6 +193,10 @@ export interface ReplayStats {
   readonly fileBytes: number;
   /** Of these, in use; what was removed leaves room inside the file. */
   readonly usedBytes: number;
+  /** Bound of the bytes in use; null: none. */
+  readonly maxBytes: number | null;
+  /** Age from which a generation goes, milliseconds; null: none. */
+  readonly maxAgeMs: number | null;
 }
 
 /** Reads; opened by the learner on a read-only connection in short transactions, without SQL of its own. */
@@ -223,6 +232,15 @@ export interface ReplayStore {
   /** The newest prompts of real traffic, each once. */
   recentPrompts(limit: number): Promise<StoredPrompt[]>;
   stats(): Promise<ReplayStats>;
+  /**
+   * Erases whatever is kept of a subject, generations that run included; on disk when it resolves. Cut off by a crash, it is
+   * completed at the next opening.
+   */
+  eraseSubject(subject: string): Promise<ErasureReport>;
+  /** The next page of an export: one short read. */
+  exportPage(query: ExportQuery): Promise<ExportPage>;
+  /** Writes records of an export; on disk when it resolves: outcomes in the order of the records. @throws HoneError `STORE_FULL` */
+  importRecords(records: readonly ReplayRecord[]): Promise<ImportOutcome[]>;
   /** Waits for the writes in flight, checkpoints the log and closes the file. */
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;

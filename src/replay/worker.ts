@@ -13,13 +13,16 @@
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import type { Database } from 'better-sqlite3';
 import { HoneError } from '../errors.js';
+import { Exporter } from './exporter.js';
 import type { WorkerReply, WorkerRequest, WorkerSettings } from './messages.js';
 import { openForWriting } from './open-file.js';
 import { prepareReads, statsOf } from './reader.js';
+import type { EvictionReport } from './retention.js';
 import { fromSqlite } from './sqlite-errors.js';
+import { Upkeep } from './upkeep.js';
 import { ReplayWriter } from './writer.js';
 
-type Work = Exclude<WorkerRequest, { readonly type: 'close' }>;
+type Work = Exclude<WorkerRequest, { readonly type: 'close' | 'erase' }>;
 
 if (parentPort === null) throw new HoneError('INTERNAL', 'the store worker runs as a worker thread only');
 serve(parentPort, workerData as WorkerSettings);
@@ -28,16 +31,22 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
   const post = (...replies: readonly WorkerReply[]): void => port.postMessage(replies);
   let database: Database;
   let writer: ReplayWriter;
+  let upkeep: Upkeep;
   try {
     database = openForWriting(settings);
     writer = new ReplayWriter(database);
-    post({ type: 'opened', abortedGenerations: writer.abortRunning(settings.nowMs) });
+    const abortedGenerations = writer.abortRunning(settings.nowMs);
+    const onEvicted = (report: EvictionReport): void => post({ type: 'evicted', report });
+    upkeep = new Upkeep({ ...settings, database, writer, onEvicted, now: Date.now });
+    post({ type: 'opened', abortedGenerations, erasures: upkeep.completeErasures() });
+    upkeep.look();
   } catch (thrown) {
     post({ type: 'refused', error: fromSqlite(thrown, settings.path).toJSON() });
     port.close();
     return;
   }
   const reads = prepareReads(database);
+  const exporter = new Exporter(database);
 
   function perform(work: Work): unknown {
     switch (work.type) {
@@ -48,7 +57,8 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
       case 'write':
         return work.items.map((item) => writer.write(item));
       case 'recordLessons':
-        return writer.recordLessons(work.items) ?? null;
+        writer.recordLessons(work.items);
+        return upkeep.noteLessons(work.items) ?? null;
       case 'readGenerations':
         return reads.readGenerations(work.items);
       case 'readScores':
@@ -61,8 +71,12 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
         return reads.readEdits(work.items);
       case 'recentPrompts':
         return reads.recentPrompts(work.items[0]);
+      case 'exportPage':
+        return exporter.page(work.items[0]);
+      case 'importRecords':
+        return work.items.map((record) => writer.import(record));
       case 'stats':
-        return statsOf(database, writer.counts(), reads);
+        return statsOf(database, writer.counts(), reads, settings);
     }
   }
 
@@ -139,6 +153,7 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
       else replies = requestThrew ? runApart(batch) : batch.map(performAlone);
     }
     post(...replies);
+    upkeep.afterCommit();
   }
 
   function runApart(batch: readonly Work[]): readonly WorkerReply[] {
@@ -149,7 +164,16 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
     }
   }
 
+  function erase(id: number, subject: string): void {
+    upkeep.erase(
+      subject,
+      (result) => post({ type: 'done', id, result }),
+      (thrown) => post({ type: 'failed', id, error: fromSqlite(thrown, settings.path).toJSON() }),
+    );
+  }
+
   function close(id: number): void {
+    upkeep.close();
     try {
       database.pragma('wal_checkpoint(TRUNCATE)');
     } finally {
@@ -169,6 +193,14 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
           if (batch.length > 0) run(batch);
           close(request.id);
           return;
+        }
+        if (request.type === 'erase') {
+          // What was asked before is written before.
+          if (batch.length > 0) run(batch);
+          batch = [];
+          items = 0;
+          erase(request.id, request.items[0]);
+          continue;
         }
         batch.push(request);
         items += Math.max(1, request.items.length);

@@ -13,7 +13,10 @@ export {
   checkRewardSettings,
   defaultRewardSettings,
   type MetricSettings,
+  metricOf,
   type RaterSettings,
   type RewardSettings,
+  trustOf,
+  weightOf,
 } from './settings.js';
 export type { RewardedCompletion, RewardModel } from './types.js';

@@ -46,11 +46,15 @@ function keptVersions({ head, versions }: VersionHistory, keep: number): Version
   });
 }
 
-/** Removes the adapters that may go. */
-export async function removeAdapters(file: VersionLogFile, directory: string, keep: number): Promise<Removal> {
+/** Removes these adapters. @throws HoneError `INTERNAL` where one of them is needed, `STORE_FULL` */
+export async function removeAdapters(
+  file: VersionLogFile,
+  directory: string,
+  unwanted: readonly number[],
+): Promise<Removal> {
   const numbers: number[] = [];
   let bytes = 0;
-  for (const number of removable(file.history, keep)) {
+  for (const number of unwanted) {
     await file.append({ type: 'removed', number });
     bytes += await removeFiles(adapterDirectory(directory, number));
     numbers.push(number);
@@ -78,6 +82,19 @@ export function weightsRemoved(number: number): HoneError {
     `version ${number} cannot serve again: its adapter was removed to make room (--keep-versions); ` +
       'roll back to a version whose weights are kept, or import the adapter where you exported it before',
   );
+}
+
+/** Of these versions, those whose adapters are there and that nothing needs: neither live nor candidates, nor rolled back to. */
+export function unneeded(history: VersionHistory, numbers: readonly number[]): number[] {
+  const needed = new Set(
+    history.versions
+      .filter(({ state }) => state !== 'retired' && state !== 'rejected')
+      .map(({ number }) => history.weightsOf(number).number),
+  );
+  return numbers.filter((number) => {
+    const version = history.get(number);
+    return hasFiles(version) && version.weights === 'kept' && !needed.has(number);
+  });
 }
 
 function hasFiles({ origin }: Version): boolean {

@@ -26,7 +26,9 @@ import {
   defaultKeepVersions,
   finishRemovals,
   type Removal,
+  removable,
   removeAdapters,
+  unneeded,
   weightsRemoved,
 } from './retention.js';
 import type { Adapter, TrialState, Version, VersionCheck } from './types.js';
@@ -298,6 +300,19 @@ export class VersionLog {
     });
   }
 
+  /**
+   * Removes the adapters of these versions, however new; those that something needs stay. Done when it resolves.
+   * @returns the versions whose adapters were removed
+   */
+  removeWeights(numbers: readonly number[]): Promise<readonly number[]> {
+    return this.#serially(async () => {
+      const unwanted = unneeded(this.#file.history, numbers);
+      const removal = await removeAdapters(this.#file, this.#directory, unwanted);
+      if (removal.numbers.length > 0) this.#onRemoved(removal);
+      return removal.numbers;
+    });
+  }
+
   /** Waits for the change in flight and closes the log. */
   close(): Promise<void> {
     this.#closing ??= this.#queue.then(
@@ -344,7 +359,8 @@ export class VersionLog {
   /** Removes the adapters of old versions; part of opening. What fails is tried again at the next change. */
   async makeRoom(): Promise<void> {
     try {
-      const removal = await removeAdapters(this.#file, this.#directory, this.#keepVersions);
+      const unwanted = removable(this.#file.history, this.#keepVersions);
+      const removal = await removeAdapters(this.#file, this.#directory, unwanted);
       if (removal.numbers.length > 0) this.#onRemoved(removal);
     } catch {
       // A disk without room for the entry: nothing is deleted that the log does not call removed.

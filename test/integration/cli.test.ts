@@ -6,9 +6,8 @@ import { cp, rm, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { hone, honeCommand } from '../support/command.js';
 import { temporaryFolder, tinyPackage } from '../support/server.js';
-
-const main = new URL('../../client/cli/main.js', import.meta.url).pathname;
 
 interface Ready {
   readonly address: string;
@@ -24,7 +23,7 @@ class Serve {
 
   constructor(data: string, ...args: readonly string[]) {
     const flags = ['--package', tinyPackage, '--data', data, '--learner', 'off', '--threads', '1', '--json', ...args];
-    this.child = spawn(process.execPath, [main, 'serve', ...flags], { stdio: ['ignore', 'pipe', 'pipe'] });
+    this.child = spawn(process.execPath, [honeCommand, 'serve', ...flags], { stdio: ['ignore', 'pipe', 'pipe'] });
     const output: Interface = createInterface({ input: this.child.stdout ?? process.stdin });
     this.#lines = output[Symbol.asyncIterator]();
     this.child.stderr?.on('data', (piece: Buffer) => {
@@ -47,21 +46,6 @@ class Serve {
     this.child.kill(signal);
     return (await ended)[0];
   }
-}
-
-async function hone(address: string, ...args: readonly string[]): Promise<{ code: number; out: string; err: string }> {
-  const env = { ...process.env, HONE_ADDRESS: address };
-  const child = spawn(process.execPath, [main, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
-  let out = '';
-  let err = '';
-  child.stdout.on('data', (piece: Buffer) => {
-    out += piece;
-  });
-  child.stderr.on('data', (piece: Buffer) => {
-    err += piece;
-  });
-  const [code] = (await once(child, 'close')) as [number];
-  return { code, out, err };
 }
 
 function isAlive(pid: number): boolean {

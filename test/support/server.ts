@@ -35,6 +35,10 @@ export interface StartOptions {
   readonly data?: string;
   readonly args?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
+  /** A command that becomes the server: see `file-systems.ts`. */
+  readonly within?: readonly string[];
+  /** Told of the process before it is ready. */
+  readonly onSpawn?: (child: ChildProcess) => void;
 }
 
 /** A new folder below the system's temporary one; the disposal of a server that uses it removes it. */
@@ -98,10 +102,12 @@ function spawnServer(data: string, options: StartOptions): { child: ChildProcess
   const learner = options.args?.includes('--learner') ? [] : ['--learner', 'off'];
   const args = ['--data', data, '--package', tinyPackage, '--port', '0', '--threads', '1', ...learner];
   if (!options.args?.some((arg) => arg.includes('metrics'))) args.push('--metrics-port', '0');
-  const child = spawn(process.execPath, [mainFile, ...args, ...(options.args ?? [])], {
+  const command = [...(options.within ?? []), process.execPath, mainFile, ...args, ...(options.args ?? [])];
+  const child = spawn(command[0] ?? '', command.slice(1), {
     env: { ...process.env, ...options.env },
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   });
+  options.onSpawn?.(child);
   let text = '';
   child.stderr?.setEncoding('utf8').on('data', (chunk: string) => {
     text += chunk;

@@ -60,6 +60,12 @@ export class PrefixCache {
     });
   }
 
+  /** Forgets every block, and overwrites what was in them. */
+  clear(): void {
+    this.#blocks.clear();
+    this.#memory.fill(0);
+  }
+
   get stats(): PrefixCacheStats {
     return {
       ...this.#counts,

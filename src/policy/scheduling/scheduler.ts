@@ -61,6 +61,8 @@ export class Scheduler {
   #turns = 0;
   #message = newStepMessage();
   /** Columns of finished sequences that went to the prefix cache in this turn. */
+  /** Told when the prefix cache has been cleared. */
+  readonly #clearings: (() => void)[] = [];
   #keptColumns = 0;
 
   /** @throws HoneError `INVALID_OPTIONS` when the memory does not hold one sequence of full context */
@@ -103,6 +105,11 @@ export class Scheduler {
   /** Whether every request has come to its end. */
   get idle(): boolean {
     return this.#requests.size === 0;
+  }
+
+  /** Forgets what is kept of earlier prompts and completions, before the next turn and after the orders given so far. */
+  clearPrefixes(done: () => void): void {
+    this.#clearings.push(done);
   }
 
   /** @param submittedAtMs in milliseconds since 1970 */
@@ -203,7 +210,7 @@ export class Scheduler {
 
   /** Follows the orders that arrived, in order. @returns whether there were any */
   #follow(): boolean {
-    if (this.#orders.length === 0) return false;
+    if (this.#orders.length === 0 && this.#clearings.length === 0) return false;
     for (const { order, id } of this.#orders) {
       const request = this.#requests.get(id);
       if (request === undefined) continue;
@@ -212,6 +219,10 @@ export class Scheduler {
       else if (this.#parking.resume(request)) this.#slots.add(request);
     }
     this.#orders.length = 0;
+    for (const done of this.#clearings.splice(0)) {
+      this.#prefixes.clear();
+      done();
+    }
     return true;
   }
 

@@ -222,8 +222,7 @@ describe('an agent that explores', () => {
       yield token(0, 97);
       yield finished(0, 'stop');
     };
-  const open = (draw: Script) =>
-    openLoop(answering(draw), 1000, {}, { agent: { exploration: { share: 1, candidates: 2 }, learner: null } });
+  const exploring = { agent: { exploration: { share: 1, candidates: 2 }, learner: null } };
   const ask = async (loop: Loop): Promise<AgentEvent[]> => {
     const all: AgentEvent[] = [];
     for await (const event of loop.agent.generate({ prompt: 'ab', subject: 'ann', metadata: { page: 'home' } })) {
@@ -238,21 +237,19 @@ describe('an agent that explores', () => {
     reader.close();
     return generations;
   };
-  const explored = async (loop: Loop, holds: (report: { kept: number; gaveWay: number }) => boolean) => {
-    while (!holds((await loop.agent.status()).exploration));
-  };
 
   it('keeps what it draws like an answer of the same subject, and says nothing of it to the caller', async () => {
-    await using loop = await open(async function* () {
+    const script = answering(async function* () {
       yield started;
       yield token(0, 98);
       yield token(1, 99);
       yield finished(0, 'length');
       yield finished(1, 'stop');
     });
+    await using loop = await openLoop(script, 1000, {}, exploring);
     const events = await ask(loop);
     expect(events.map(({ type }) => type)).toEqual(['started', 'chunk', 'finished', 'ended']);
-    await explored(loop, ({ kept }) => kept === 2);
+    while ((await loop.agent.status()).exploration.kept < 2);
     const [answer, ...others] = stored(loop);
     expect(answer).toMatchObject({ id: (events[0] as StartedEvent).generationIds[0], origin: 'sampled' });
     const { groupKey, promptJson, subject, metadataJson } = answer as NonNullable<typeof answer>;
@@ -263,10 +260,12 @@ describe('an agent that explores', () => {
     ]);
   });
 
-  it('keeps nothing of what was cut off by a request or by closing', async () => {
-    let drawn = 0;
-    const loop = await open(async function* (_, signal) {
-      drawn += 1;
+  it('keeps nothing of what a request cut off, and closes in the middle of drawing', async () => {
+    let gaveWay: (unseen: Unseen) => void = () => undefined;
+    const first = new Promise<Unseen>((resolve) => {
+      gaveWay = resolve;
+    });
+    const script = answering(async function* (_, signal) {
       yield started;
       yield token(0, 98);
       yield finished(0, 'stop');
@@ -276,13 +275,17 @@ describe('an agent that explores', () => {
       }
       yield finished(1, 'cancelled');
     });
+    const explored = (outcome: ExplorationOutcome, unseen: Unseen) => {
+      if (outcome === 'gave_way') gaveWay(unseen);
+    };
+    await using loop = await openLoop(script, 1000, { explored }, exploring);
     await ask(loop);
-    while (drawn < 1) await new Promise(setImmediate);
     await ask(loop);
-    await explored(loop, ({ gaveWay }) => gaveWay === 1);
-    await loop.agent.close();
+    expect(await first).toMatchObject({ kept: 1, cancelled: 1 });
     const kept = stored(loop).map(({ origin, text, state }) => `${origin} ${text} ${state}`);
-    expect(new Set(kept)).toEqual(new Set(['sampled a finished', 'explored b finished']));
-    await loop[Symbol.asyncDispose]();
+    expect(kept.sort()).toEqual(['explored b finished', 'sampled a finished', 'sampled a finished']);
+    await loop.agent.close();
+    const last = stored(loop).map(({ origin, text, state }) => `${origin} ${text} ${state}`);
+    expect(new Set(last)).toEqual(new Set(kept));
   });
 });

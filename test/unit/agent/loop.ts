@@ -45,6 +45,9 @@ export class RecordingLearner implements Learner {
   rejected(adapterDigest: string): void {
     this.told.push(`rejected ${adapterDigest}`);
   }
+  relearn(): void {
+    this.told.push('relearn');
+  }
   changed(): void {
     this.told.push('changed');
   }

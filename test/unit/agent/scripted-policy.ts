@@ -66,6 +66,8 @@ export class ScriptedPolicy implements Policy {
     };
   }
 
+  async clearPrefixes(): Promise<void> {}
+
   async close(): Promise<void> {}
 
   async [Symbol.asyncDispose](): Promise<void> {}

@@ -49,7 +49,18 @@ const lines = (text: string): unknown[] =>
 
 describe('usage', () => {
   it('help is there for the command and for each subcommand', async () => {
-    const names = ['serve', 'generate', 'feedback', 'status', 'versions', 'rollback', 'demo'];
+    const names = [
+      'serve',
+      'generate',
+      'feedback',
+      'prefer',
+      'edit',
+      'explain',
+      'status',
+      'versions',
+      'rollback',
+      'demo',
+    ];
     const overview = await hone(['--help']);
     expect(overview.code).toBe(0);
     for (const name of names) expect(overview.stdout).toContain(`  ${name} `);

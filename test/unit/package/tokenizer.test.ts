@@ -132,6 +132,8 @@ describe('the tokenizer of a package', () => {
       },
     });
     expect(tokenizer.encodeText('a')).toEqual([system, ...tiny.encodeText('a')]);
+    expect(tokenizer.encodeCompletion('a')).toEqual(tiny.encodeText('a'));
+    expect(tokenizer.eosTokenId).toBe(end);
     expect(tokenizer.encodeChat([{ role: 'user', content: 'a' }])).toEqual([
       user,
       ...tiny.encodeText('a'),

@@ -48,6 +48,19 @@ function expectRight(blocks: readonly StepKeyValues[], digest: string, tokens: r
 }
 
 describe('the prefix cache', () => {
+  test('that was cleared finds nothing, holds nothing, and takes new blocks', () => {
+    const cache = new PrefixCache(shape, 100 * blockBytes);
+    const tokens = randomTokens(100, 1);
+    cache.store('a', tokens, computed('a', tokens));
+    const [views] = cache.find('a', [...tokens, 1]);
+    cache.clear();
+    expect(cache.find('a', [...tokens, 1])).toEqual([]);
+    expect(cache.stats.bytes).toBe(0);
+    for (const view of views ?? []) expect([...view].every((value) => value === 0)).toBe(true);
+    cache.store('a', tokens, computed('a', tokens));
+    expectRight(cache.find('a', [...tokens, 1]), 'a', tokens);
+  });
+
   test('finds the longest whole blocks of a sequence, and leaves the last token to be computed', () => {
     const cache = new PrefixCache(shape, 100 * blockBytes);
     const tokens = randomTokens(100, 1);

@@ -40,6 +40,8 @@ const stored = {
   lastSequence: 9,
   oldestGenerationAtMs: null,
   fileBytes: 4096,
+  maxBytes: null,
+  maxAgeMs: null,
   usedBytes: 4096,
 };
 

@@ -136,3 +136,15 @@ it('the help names every flag once, with its default', () => {
   ]);
   expect(usage()).toContain('port to listen on; 0 takes a free one (default: 50051)');
 });
+
+it.each([
+  [[], { maxBytes: 4 * 2 ** 30, maxAgeMs: null }],
+  [['--max-replay-bytes', '0', '--max-replay-age', '30'], { maxBytes: null, maxAgeMs: 30 * 86_400_000 }],
+  [['--max-replay-bytes', '1.5GB', '--max-replay-age', '1.5h'], { maxBytes: 1.5e9, maxAgeMs: 5_400_000 }],
+])('what the store keeps at most: %j', (args, retention) => {
+  expect(readOptions(args, {})?.retention).toEqual(retention);
+});
+
+it.each(['0', '-1', '3 weeks', '1w', ''])('an age of %j is refused', (age) => {
+  expect(() => readOptions([`--max-replay-age=${age}`], {})).toThrow(/--max-replay-age must be days such as 30/);
+});

@@ -1,0 +1,99 @@
+/**
+ * Erasing a person's data, and what was learned from it.
+ *
+ * Which versions learned from what is in the store's lessons; what descends from such a version learned from it, too. With
+ * `retrain` the newest weights that did not are served again as a new head, the adapters of all others are removed, and
+ * the learner learns from everything that is left as if for the first time.
+ */
+
+import { HoneError } from '../errors.js';
+import type { Policy } from '../policy/types.js';
+import type { ErasureReport, ReplayStore } from '../replay/index.js';
+import type { Version, VersionLog } from '../versions/index.js';
+import type { EventLog } from './event-log.js';
+import type { Learner } from './types.js';
+
+/** What was erased and what became of the versions. */
+export interface ErasureResult extends Omit<ErasureReport, 'versionsOfAll'> {
+  /** Versions that learned from the erased data, or descend from such, ascending. */
+  readonly versions: readonly number[];
+  /** With `retrain`: the new head; null where the head had not learned from erased data. */
+  readonly head: Version | null;
+  /** With `retrain`: versions whose adapters were removed. */
+  readonly removedWeights: readonly number[];
+}
+
+export interface ErasureParts {
+  readonly replay: ReplayStore;
+  readonly policy: Policy;
+  readonly versions: VersionLog;
+  readonly learner: Learner | null;
+  readonly events: EventLog;
+  readonly rollback: (number: number) => Promise<Version>;
+  readonly reject: (number: number, reason: string) => Promise<Version>;
+}
+
+/** @throws HoneError `STORE_FULL`, and with `retrain` what a rollback throws: the data is erased then all the same */
+export async function eraseSubject(parts: ErasureParts, subject: string, retrain: boolean): Promise<ErasureResult> {
+  const { replay, policy, versions, learner } = parts;
+  const { versionsOfAll, ...report } = await replay.eraseSubject(subject);
+  await policy.clearPrefixes();
+  learner?.changed();
+  const affected = descendants(versions.list(), report.versions);
+  publishErasure(parts.events, report, affected.length);
+  const result = { ...report, versions: affected };
+  if (!retrain) return { ...result, head: null, removedWeights: [] };
+  return { ...result, ...(await unlearn(parts, descendants(versions.list(), versionsOfAll))) };
+}
+
+/** These versions and all that were trained from them or serve their weights again, ascending. */
+export function descendants(all: readonly Version[], numbers: readonly number[]): number[] {
+  const found = new Set(numbers);
+  // Parents have smaller numbers.
+  for (const { number, parent } of all) if (parent !== null && found.has(parent)) found.add(number);
+  return [...found].sort((a, b) => a - b);
+}
+
+/** Figures only: whose data it was is nobody's business any more. */
+export function publishErasure(events: EventLog, report: Omit<ErasureReport, 'versionsOfAll'>, versions: number): void {
+  const { generations, scores, preferences, prompts, logCleared } = report;
+  events.publish({
+    type: 'subject_erased',
+    numbers: { generations, scores, preferences, prompts, versions, log_cleared: logCleared ? 1 : 0 },
+    ...(logCleared
+      ? {}
+      : { detail: 'the log of the store still holds data: another program reads an old state of it' }),
+  });
+}
+
+async function unlearn(
+  { versions, learner, rollback, reject }: ErasureParts,
+  tainted: readonly number[],
+): Promise<Pick<ErasureResult, 'head' | 'removedWeights'>> {
+  if (tainted.length === 0) return { head: null, removedWeights: [] };
+  const isTainted = new Set(tainted);
+  for (const { number, state } of versions.list()) {
+    if (!isTainted.has(number) || (state !== 'candidate' && state !== 'shadow' && state !== 'canary')) continue;
+    await reject(number, 'it learned from data that was erased');
+  }
+  const live = versions.live();
+  const head = isTainted.has(live.number) ? await rollback(newestClean(versions, isTainted).number) : null;
+  const removedWeights = await versions.removeWeights(tainted);
+  learner?.relearn();
+  return { head, removedWeights };
+}
+
+function newestClean(versions: VersionLog, tainted: ReadonlySet<number>): Version {
+  const { packageDigest } = versions.live();
+  const clean = versions
+    .list()
+    .findLast(
+      (version) =>
+        version.state === 'retired' &&
+        version.weights === 'kept' &&
+        version.packageDigest === packageDigest &&
+        !tainted.has(version.number),
+    );
+  if (clean !== undefined) return clean;
+  throw new HoneError('INTERNAL', 'no version is left that did not learn from erased data');
+}

@@ -1,0 +1,133 @@
+/** Why a generation is worth what it is, and what came of it. Reads the store; folds as the learner does. */
+
+import { HoneError } from '../errors.js';
+import { type TrainingObstacle, type TrainingRules, trainingObstacles } from '../learner/eligibility.js';
+import type { Generation, Preference, PreferenceOutcome, ReplayStore, Score } from '../replay/types.js';
+import { type Fold, foldReward, type RewardSettings, trustOf, weightOf } from '../reward/index.js';
+import type { Version } from '../versions/types.js';
+
+/** Why a generation does not train now. */
+export type Obstacle =
+  | TrainingObstacle
+  /** A metric is still waited for. */
+  | 'pending'
+  /** Nothing that counts was said of it. */
+  | 'no_feedback'
+  /** Nobody learns here. */
+  | 'learner_off';
+
+/** A preference from the side of the generation that is explained. */
+export interface ExplainedPreference {
+  readonly otherId: string;
+  readonly outcome: PreferenceOutcome;
+  readonly rater: string;
+  readonly metric: string;
+  /** Of its rater. */
+  readonly trust: number;
+  /** Of its metric. */
+  readonly weight: number;
+  readonly createdAtMs: number;
+}
+
+/** Everything that is known of a generation's worth. */
+export interface Explanation {
+  readonly generation: Generation;
+  readonly fold: Fold;
+  readonly preferences: readonly ExplainedPreference[];
+  /** Its edits, and what each is worth. */
+  readonly edits: readonly { readonly generationId: string; readonly reward: number | null }[];
+  /** Empty where it may train. */
+  readonly obstacles: readonly Obstacle[];
+  /** Versions that learned from it, in order; `state` is absent for one that the log does not know. */
+  readonly lessons: readonly { readonly version: number; readonly state: Version['state'] | undefined }[];
+}
+
+export interface ExplainSources {
+  readonly replay: Pick<
+    ReplayStore,
+    'readGenerations' | 'readScores' | 'readPreferences' | 'readEdits' | 'readLessons'
+  >;
+  readonly reward: RewardSettings;
+  readonly rules: TrainingRules;
+  readonly learning: boolean;
+  readonly liveVersion: number;
+  readonly nowMs: number;
+  readonly version: (number: number) => Version | undefined;
+}
+
+/** @throws HoneError `GENERATION_NOT_FOUND` */
+export async function explainGeneration(id: string, sources: ExplainSources): Promise<Explanation> {
+  const { replay, reward } = sources;
+  const editIds = await replay.readEdits([id]);
+  const [generations, scores, preferences, lessons] = await Promise.all([
+    replay.readGenerations([id, ...editIds]),
+    replay.readScores([id, ...editIds]),
+    replay.readPreferences([id]),
+    replay.readLessons([id]),
+  ]);
+  const generation = generations.find((one) => one.id === id);
+  if (generation === undefined) throw generationNotFound(id);
+  const foldOf = (one: Generation): Fold => foldStored(one, scores, sources);
+  const fold = foldOf(generation);
+  const explained = preferences.map((preference) => fromSideOf(id, preference, reward));
+  return {
+    generation,
+    fold,
+    preferences: explained,
+    edits: generations
+      .filter((one) => one.editOf === id)
+      .map((one) => ({ generationId: one.id, reward: foldOf(one).reward })),
+    obstacles: obstaclesOf(generation, fold, explained, sources),
+    lessons: lessons.map(({ version }) => ({ version, state: sources.version(version)?.state })),
+  };
+}
+
+/** No generation with this id is kept. */
+export function generationNotFound(id: string): HoneError {
+  const description = `no generation ${id} is stored`;
+  return new HoneError('GENERATION_NOT_FOUND', description, { violations: [{ field: 'generation_id', description }] });
+}
+
+function foldStored(
+  { id, finishedAtMs, origin }: Generation,
+  scores: readonly Score[],
+  { nowMs, reward }: ExplainSources,
+): Fold {
+  const own = scores.filter(({ generationId }) => generationId === id);
+  return foldReward(own, { finishedAtMs, nowMs, shown: origin === 'sampled' }, reward);
+}
+
+const opposite: Readonly<Record<PreferenceOutcome, PreferenceOutcome>> = {
+  better: 'worse',
+  worse: 'better',
+  tie: 'tie',
+};
+
+function fromSideOf(id: string, preference: Preference, reward: RewardSettings): ExplainedPreference {
+  const { generationId, otherId, outcome, rater, metric, createdAtMs } = preference;
+  const first = generationId === id;
+  return {
+    otherId: first ? otherId : generationId,
+    outcome: first ? outcome : opposite[outcome],
+    rater,
+    metric,
+    trust: trustOf(reward, rater),
+    weight: weightOf(reward, metric),
+    createdAtMs,
+  };
+}
+
+function obstaclesOf(
+  generation: Generation,
+  { reward, metrics }: Fold,
+  preferences: readonly ExplainedPreference[],
+  { rules, liveVersion, learning }: ExplainSources,
+): Obstacle[] {
+  const obstacles: Obstacle[] = trainingObstacles(generation, rules, liveVersion);
+  const compared = preferences.some(({ trust, weight }) => trust > 0 && weight > 0);
+  if (reward === null && !compared) {
+    obstacles.push(metrics.some((metric) => metric.state === 'pending') ? 'pending' : 'no_feedback');
+  }
+  if (!learning) obstacles.push('learner_off');
+  return obstacles;
+}

@@ -1,0 +1,136 @@
+/** Export and import of the store as lines of JSON, a piece at a time: neither holds more than a few records in memory. */
+
+import { setTimeout as delay } from 'node:timers/promises';
+import { HoneError } from '../errors.js';
+import {
+  type ExportFilter,
+  formatRecord,
+  type ImportOutcome,
+  parseRecord,
+  type ReplayRecord,
+  type ReplayStore,
+} from '../replay/index.js';
+
+/** Some lines of an export. */
+export interface ExportedLines {
+  /** Each with its end. */
+  readonly lines: string;
+  /** Records so far. */
+  readonly records: number;
+}
+
+/** Exports what is stored when it begins, in the order in which it was written. */
+export async function* exportReplay(replay: ReplayStore, filter: ExportFilter): AsyncGenerator<ExportedLines> {
+  let after: number | null = 0;
+  let last: number | undefined;
+  let records = 0;
+  while (after !== null) {
+    const page = await whenPossible(() => replay.exportPage({ ...filter, after: after as number, last }));
+    records += page.records.length;
+    const lines = page.records.map((record) => `${formatRecord(record)}\n`).join('');
+    if (lines !== '') yield { lines, records };
+    after = page.next;
+    last = page.last;
+  }
+}
+
+/** What became of the records of an import. */
+export interface ImportResult {
+  readonly imported: number;
+  readonly skipped: number;
+  readonly refused: number;
+  /** The first of them. */
+  readonly refusals: readonly { readonly line: number; readonly error: HoneError }[];
+}
+
+/** Longest line. */
+const maxLineBytes = 16 * 1024 * 1024;
+const recordsPerWrite = 256;
+const refusalsTold = 100;
+const newline = 0x0a;
+
+/** Takes a file of records in, piece by piece, in commits of some hundred; all are on disk when `finish` resolves. */
+export class ReplayImport {
+  readonly #replay: ReplayStore;
+  readonly #onChanged: () => void;
+  #rest: Buffer[] = [];
+  #restBytes = 0;
+  #line = 0;
+  #records: { readonly line: number; readonly record: ReplayRecord }[] = [];
+  readonly #result = { imported: 0, skipped: 0, refused: 0 };
+  readonly #refusals: { line: number; error: HoneError }[] = [];
+
+  /** @param onChanged told after each commit */
+  constructor(replay: ReplayStore, onChanged: () => void) {
+    this.#replay = replay;
+    this.#onChanged = onChanged;
+  }
+
+  /** @throws HoneError `INVALID_REQUEST` for a line without an end, `STORE_FULL`, `DRAINING` */
+  async add(bytes: Buffer): Promise<void> {
+    let from = 0;
+    for (let end = bytes.indexOf(newline); end >= 0; end = bytes.indexOf(newline, from)) {
+      this.#rest.push(bytes.subarray(from, end));
+      await this.#endLine();
+      from = end + 1;
+    }
+    this.#rest.push(Buffer.from(bytes.subarray(from)));
+    this.#restBytes += bytes.length - from;
+    if (this.#restBytes > maxLineBytes) {
+      throw new HoneError('INVALID_REQUEST', `line ${this.#line + 1} is longer than ${maxLineBytes} bytes`);
+    }
+  }
+
+  /** The last line may lack its end. */
+  async finish(): Promise<ImportResult> {
+    await this.#endLine();
+    await this.#write();
+    return { ...this.#result, refusals: this.#refusals };
+  }
+
+  async #endLine(): Promise<void> {
+    const text = Buffer.concat(this.#rest).toString('utf8');
+    this.#rest = [];
+    this.#restBytes = 0;
+    this.#line += 1;
+    if (text.trim() === '') return;
+    try {
+      this.#records.push({ line: this.#line, record: parseRecord(text) });
+    } catch (thrown) {
+      this.#refuse(this.#line, HoneError.from(thrown));
+    }
+    if (this.#records.length >= recordsPerWrite) await this.#write();
+  }
+
+  async #write(): Promise<void> {
+    const records = this.#records;
+    this.#records = [];
+    if (records.length === 0) return;
+    const outcomes = await whenPossible(() => this.#replay.importRecords(records.map(({ record }) => record)));
+    for (const [index, outcome] of outcomes.entries()) this.#count(records[index]?.line ?? 0, outcome);
+    this.#onChanged();
+  }
+
+  #count(line: number, outcome: ImportOutcome): void {
+    if (outcome.status === 'refused') this.#refuse(line, new HoneError(outcome.code, outcome.message));
+    else this.#result[outcome.status] += 1;
+  }
+
+  #refuse(line: number, error: HoneError): void {
+    this.#result.refused += 1;
+    if (this.#refusals.length < refusalsTold) this.#refusals.push({ line, error });
+  }
+}
+
+/** A full queue is waited for: whoever sends or reads is held up meanwhile. */
+async function whenPossible<Result>(work: () => Promise<Result>): Promise<Result> {
+  for (;;) {
+    try {
+      return await work();
+    } catch (thrown) {
+      const error = HoneError.from(thrown);
+      if (error.code !== 'QUEUE_FULL') throw error;
+      await delay(error.retryAfterMs ?? 100);
+    }
+  }
+}

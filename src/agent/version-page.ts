@@ -1,0 +1,26 @@
+/** Versions a page at a time. */
+
+import type { Version } from '../versions/types.js';
+import type { VersionPage } from './types.js';
+import { invalidRequest } from './violations.js';
+
+/**
+ * One page, newest first.
+ * @param all in the order of their numbers
+ * @param pageSize 0 is 100
+ * @param pageToken of the page before; empty for the first
+ * @throws HoneError `INVALID_REQUEST`
+ */
+export function versionPage(all: readonly Version[], pageSize: number, pageToken: string): VersionPage {
+  const size = pageSize === 0 ? 100 : pageSize;
+  if (!Number.isInteger(size) || size < 1 || size > 1000) {
+    throw invalidRequest([{ field: 'page_size', description: `must be 1 to 1000, or 0 for 100, got ${pageSize}` }]);
+  }
+  // A token is the number of versions not yet shown: new versions never move a page.
+  const rest = pageToken === '' ? all.length : Number(pageToken);
+  if (!Number.isInteger(rest) || rest < 1 || rest > all.length) {
+    if (pageToken !== '') throw invalidRequest([{ field: 'page_token', description: 'is not one of this server' }]);
+  }
+  const from = Math.max(0, rest - size);
+  return { versions: all.slice(from, rest).reverse(), nextPageToken: from === 0 ? '' : String(from) };
+}

@@ -1,0 +1,47 @@
+/** Which generations may train, and why others may not: the rule that the learner follows and the server explains. */
+
+import { isHeldOut } from '../replay/index.js';
+import type { Generation } from '../replay/types.js';
+
+/** Why a generation does not train, whatever its scores are. */
+export type TrainingObstacle =
+  | 'running'
+  | 'cancelled'
+  | 'aborted'
+  /** Its prompt or its completion holds no token. */
+  | 'empty'
+  /** Its tokens are those of another package. */
+  | 'other_package'
+  /** The version that wrote it is too old. */
+  | 'stale'
+  /** Its prompt is kept to compare versions on. */
+  | 'held_out';
+
+export interface TrainingRules {
+  /** Of the package that is trained. */
+  readonly packageDigest: string;
+  /** In versions. */
+  readonly maxStaleness: number;
+  /** Share of prompts that never train. */
+  readonly holdoutShare: number;
+}
+
+/** All that stands in the way; empty where the generation may train. */
+export function trainingObstacles(
+  { state, packageDigest, promptTokens, tokens, version, groupKey }: Generation,
+  rules: TrainingRules,
+  liveVersion: number,
+): TrainingObstacle[] {
+  const obstacles: TrainingObstacle[] = [];
+  if (state !== 'finished') obstacles.push(state);
+  else if (promptTokens.length === 0 || tokens.length === 0) obstacles.push('empty');
+  if (packageDigest !== rules.packageDigest) obstacles.push('other_package');
+  if (isStale(version, liveVersion, rules)) obstacles.push('stale');
+  if (isHeldOut(groupKey, rules.holdoutShare)) obstacles.push('held_out');
+  return obstacles;
+}
+
+/** Whether what a version wrote is too old to train. */
+export function isStale(version: number, liveVersion: number, { maxStaleness }: TrainingRules): boolean {
+  return liveVersion - version > maxStaleness;
+}

@@ -1,0 +1,138 @@
+/** Writing records of an export into the store: each whole or not at all. */
+
+import type { Database } from 'better-sqlite3';
+import type { Counts } from './counts.js';
+import type { FeedbackWriter } from './feedback-writer.js';
+import { formatRecord, type ReplayRecord } from './record.js';
+import { type GenerationRow, generationColumns, outcomeCode, toBlob, toGeneration } from './rows.js';
+import type { Generation, GenerationAdmission, Preference, PreferenceOutcome, Score } from './types.js';
+
+/** What became of a record. */
+export type ImportOutcome =
+  | { readonly status: 'imported' | 'skipped' }
+  | {
+      readonly status: 'refused';
+      readonly code: 'RECORD_CONFLICT' | 'GENERATION_NOT_FOUND' | 'INVALID_REQUEST' | 'IDEMPOTENCY_CONFLICT';
+      readonly message: string;
+    };
+
+type PromptOf = (prompt: Pick<GenerationAdmission, 'groupKey' | 'promptTokens' | 'promptJson'>) => number;
+
+interface StoredPreference {
+  readonly outcome: number;
+  readonly created_at_ms: number;
+}
+
+export class Importer {
+  readonly #counts: Counts;
+  readonly #feedback: FeedbackWriter;
+  readonly #promptOf: PromptOf;
+  readonly #find;
+  readonly #insert;
+  readonly #insertChange;
+  readonly #score;
+  readonly #preference;
+
+  /**
+   * @param counts kept in step
+   * @param promptOf finds or writes a prompt
+   */
+  constructor(database: Database, counts: Counts, feedback: FeedbackWriter, promptOf: PromptOf) {
+    this.#counts = counts;
+    this.#feedback = feedback;
+    this.#promptOf = promptOf;
+    this.#find = database.prepare<[string], GenerationRow>(
+      `SELECT ${generationColumns} FROM generations JOIN prompts ON prompts.id = prompt_id WHERE generations.id = ?`,
+    );
+    this.#insert = database.prepare(`
+      INSERT INTO generations (id, state, origin, edit_of, group_key, package_digest, version, adapter_digest, subject,
+        created_at_ms, finished_at_ms, finish_reason, end_of_sequence, sampling_json, metadata_json, prompt_id, tokens,
+        text, logprobs, sampled_logprobs)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`);
+    this.#insertChange = database.prepare("INSERT INTO changes (type, generation_id) VALUES ('generation', ?)");
+    this.#score = database.prepare<[string, string, string], { value: number; created_at_ms: number }>(
+      'SELECT value, created_at_ms FROM scores WHERE generation_id = ? AND rater = ? AND metric = ?',
+    );
+    this.#preference = database.prepare<[string, string, string, string], StoredPreference>(`
+      SELECT outcome, created_at_ms FROM preferences
+      WHERE first_id = ? AND second_id = ? AND rater = ? AND metric = ?`);
+  }
+
+  import(record: ReplayRecord): ImportOutcome {
+    switch (record.type) {
+      case 'generation':
+        return this.#importGeneration(record.generation);
+      case 'score':
+        return this.#importScore(record.score);
+      case 'preference':
+        return this.#importPreference(record.preference);
+    }
+  }
+
+  #importGeneration(g: Generation): ImportOutcome {
+    const found = this.#find.get(g.id);
+    if (found !== undefined) {
+      // In the words of an export: what it cannot tell apart is the same.
+      const same = formatRecord({ type: 'generation', generation: toGeneration(found) });
+      if (same === formatRecord({ type: 'generation', generation: g })) return { status: 'skipped' };
+      return conflict(`generation ${g.id} is stored with other content`);
+    }
+    this.#insert.run(
+      g.id,
+      g.state,
+      g.origin,
+      g.editOf,
+      g.groupKey,
+      g.packageDigest,
+      g.version,
+      g.adapterDigest,
+      g.subject,
+      g.createdAtMs,
+      g.finishedAtMs,
+      g.finishReason,
+      g.endOfSequence ? 1 : 0,
+      g.samplingJson,
+      g.metadataJson,
+      this.#promptOf(g),
+      toBlob(g.tokens),
+      g.text,
+      toBlob(g.logprobs),
+      toBlob(g.sampledLogprobs),
+    );
+    this.#counts[g.state] += 1;
+    if (g.editOf !== null) this.#counts.edits += 1;
+    if (g.state === 'finished') this.#insertChange.run(g.id);
+    return { status: 'imported' };
+  }
+
+  #importScore(score: Omit<Score, 'sequence'>): ImportOutcome {
+    const { generationId, rater, metric, value, createdAtMs } = score;
+    const found = this.#score.get(generationId, rater, metric);
+    if (found !== undefined) {
+      if (found.value === value && found.created_at_ms === createdAtMs) return { status: 'skipped' };
+      return conflict(`${rater} has given generation ${generationId} another score on ${metric}`);
+    }
+    return imported(this.#feedback.write({ type: 'score', ...score, idempotencyKey: '' }));
+  }
+
+  #importPreference(preference: Omit<Preference, 'sequence'>): ImportOutcome {
+    const { generationId, otherId, rater, metric, outcome, createdAtMs } = preference;
+    const swapped = otherId < generationId;
+    const [first, second] = swapped ? [otherId, generationId] : [generationId, otherId];
+    const found = this.#preference.get(first, second, rater, metric);
+    if (found !== undefined) {
+      const said = swapped ? -outcomeCode(outcome) : outcomeCode(outcome satisfies PreferenceOutcome);
+      if (found.outcome === said && found.created_at_ms === createdAtMs) return { status: 'skipped' };
+      return conflict(`${rater} has compared generations ${first} and ${second} otherwise on ${metric}`);
+    }
+    return imported(this.#feedback.write({ type: 'preference', ...preference, idempotencyKey: '' }));
+  }
+}
+
+function imported(outcome: ReturnType<FeedbackWriter['write']>): ImportOutcome {
+  return outcome.status === 'refused' ? outcome : { status: 'imported' };
+}
+
+function conflict(message: string): ImportOutcome {
+  return { status: 'refused', code: 'RECORD_CONFLICT', message };
+}

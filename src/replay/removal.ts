@@ -1,0 +1,124 @@
+/** Taking generations out of the store with everything that hangs on them, and the counts kept in step. */
+
+import type { Database } from 'better-sqlite3';
+import type { Counts } from './counts.js';
+
+/** What went. */
+export interface Removed {
+  generations: number;
+  scores: number;
+  preferences: number;
+  prompts: number;
+}
+
+interface Found {
+  readonly state: 'running' | 'finished' | 'cancelled' | 'aborted';
+  readonly edit_of: string | null;
+  readonly prompt_id: number;
+}
+
+/** Changes looked at in one go. */
+const changesPerStep = 2000;
+
+export class Remover {
+  readonly #counts: Counts;
+  readonly #onRunningRemoved: (id: string) => void;
+  readonly #find;
+  readonly #countScores;
+  readonly #partners;
+  readonly #deleteKeys;
+  readonly #deleteGeneration;
+  readonly #deletePrompt;
+  readonly #firstSequence;
+  readonly #lastSequence;
+  readonly #dangling;
+  readonly #deleteChange;
+  readonly #insertRemoved;
+
+  /**
+   * @param counts kept in step
+   * @param onRunningRemoved told of generations that had not ended: what their ends say is kept nowhere
+   */
+  constructor(database: Database, counts: Counts, onRunningRemoved: (id: string) => void) {
+    this.#counts = counts;
+    this.#onRunningRemoved = onRunningRemoved;
+    this.#find = database.prepare<[string], Found>('SELECT state, edit_of, prompt_id FROM generations WHERE id = ?');
+    this.#countScores = database
+      .prepare<[string], number>('SELECT count(*) FROM scores WHERE generation_id = ?')
+      .pluck();
+    this.#partners = database
+      .prepare<[string, string], string>(
+        'SELECT second_id FROM preferences WHERE first_id = ? UNION ALL SELECT first_id FROM preferences WHERE second_id = ?',
+      )
+      .pluck();
+    this.#deleteKeys = database.prepare('DELETE FROM idempotency WHERE generation_id = ? AND instr(content, ?) > 0');
+    // Scores, preferences, lessons and idempotency keys go with it: the schema cascades.
+    this.#deleteGeneration = database.prepare('DELETE FROM generations WHERE id = ?');
+    this.#deletePrompt = database.prepare(
+      'DELETE FROM prompts WHERE id = ? AND NOT EXISTS (SELECT 1 FROM generations WHERE prompt_id = prompts.id)',
+    );
+    this.#firstSequence = database
+      .prepare<[number], number | null>('SELECT min(sequence) FROM changes WHERE sequence > ?')
+      .pluck();
+    this.#lastSequence = database.prepare<[], number | null>('SELECT max(sequence) FROM changes').pluck();
+    this.#dangling = database.prepare<
+      [number, number],
+      { sequence: number; generation_id: string | null; other_id: string | null }
+    >(`
+      SELECT sequence, generation_id, other_id FROM changes
+      WHERE sequence BETWEEN ? AND ? AND (type = 'removed'
+        OR NOT EXISTS (SELECT 1 FROM generations WHERE id = generation_id)
+        OR other_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM generations WHERE id = other_id))`);
+    this.#deleteChange = database.prepare('DELETE FROM changes WHERE sequence = ?');
+    this.#insertRemoved = database.prepare("INSERT INTO changes (type) VALUES ('removed')");
+  }
+
+  /** Removes one generation, and its prompt where it was the last one of it; adds to `removed`. */
+  remove(id: string, removed: Removed): void {
+    const found = this.#find.get(id);
+    if (found === undefined) return;
+    const scores = this.#countScores.get(id) ?? 0;
+    const partners = this.#partners.all(id, id);
+    // A key of a comparison may lie with the other generation; it names this one.
+    for (const partner of new Set(partners)) this.#deleteKeys.run(partner, id);
+    this.#deleteGeneration.run(id);
+    const prompts = this.#deletePrompt.run(found.prompt_id).changes;
+    const counts = this.#counts;
+    counts[found.state] -= 1;
+    if (found.edit_of !== null) counts.edits -= 1;
+    counts.scores -= scores;
+    if (scores > 0) counts.scoredGenerations -= 1;
+    counts.preferences -= partners.length;
+    if (found.state === 'running') this.#onRunningRemoved(id);
+    removed.generations += 1;
+    removed.scores += scores;
+    removed.preferences += partners.length;
+    removed.prompts += prompts;
+  }
+
+  /**
+   * Deletes the changes of generations that are gone, in steps, and tells readers of the changes to look. Changes have
+   * no index by generation, so this is one pass over them; it finds what an interrupted pass left, too.
+   */
+  *forgetChanges(): Generator<void, void> {
+    const last = this.#lastSequence.get() ?? 0;
+    let from = this.#firstSequence.get(0) ?? last + 1;
+    while (from <= last) {
+      const to = Math.min(last, from + changesPerStep - 1);
+      for (const { sequence, generation_id: id, other_id: other } of this.#dangling.all(from, to)) {
+        this.#deleteChange.run(sequence);
+        if (id === null || other === null) continue;
+        this.#deleteKeys.run(id, other);
+        this.#deleteKeys.run(other, id);
+      }
+      // What was deleted before may have left a wide gap in the numbers.
+      from = this.#firstSequence.get(to) ?? last + 1;
+      yield;
+    }
+    this.#insertRemoved.run();
+  }
+}
+
+export function nothingRemoved(): Removed {
+  return { generations: 0, scores: 0, preferences: 0, prompts: 0 };
+}

@@ -1,0 +1,133 @@
+/** Damaged stores: refused at start and left as they are; met while serving, serving goes on and nothing more is written. */
+
+import { createHash } from 'node:crypto';
+import {
+  closeSync,
+  cpSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it, onTestFinished } from 'vitest';
+import type { HoneClient } from '../../client/index.js';
+import { openReplayStore } from '../../src/replay/index.js';
+import { runServer, startServer, temporaryFolder } from '../support/server.js';
+import { admission, completion } from '../unit/replay/records.js';
+
+const pageBytes = 4096;
+
+function folder(): string {
+  const data = temporaryFolder();
+  onTestFinished(() => rmSync(data, { recursive: true, force: true }));
+  return data;
+}
+
+/** A data directory as a real server leaves it: killed, with its last commits in the log. */
+async function usedDirectory(): Promise<string> {
+  const data = folder();
+  await using server = await startServer();
+  const client = await server.connect();
+  for (let i = 0; i < 20; i++) {
+    const { candidates } = await client.generate({ prompt: `prompt ${i}`, n: 16, maxTokens: 60, ignoreEos: true });
+    await client.feedback(candidates.map(({ generationId }, k) => ({ generationId, score: k })));
+  }
+  await server.kill();
+  cpSync(server.ready.data, data, { recursive: true });
+  return data;
+}
+
+describe('a damaged file at start', () => {
+  it('is refused with the remedy and left as it is, byte for byte, whatever is damaged', async () => {
+    const killed = await usedDirectory();
+    // The log moved into the file, as after a graceful stop.
+    const stopped = folder();
+    cpSync(killed, stopped, { recursive: true });
+    await (await openReplayStore({ path: join(stopped, 'replay.sqlite') })).close();
+    const pages = statSync(join(stopped, 'replay.sqlite')).size / pageBytes;
+    expect(pages).toBeGreaterThan(50);
+    const middle = Math.floor(pages / 2) * pageBytes;
+    const cases: readonly (readonly [string, string, string, (bytes: Buffer) => Buffer])[] = [
+      ['header', stopped, 'replay.sqlite', (bytes) => bytes.fill(0xa5, 0, 100)],
+      ['page in the middle', stopped, 'replay.sqlite', (bytes) => bytes.fill(0xa5, middle, middle + pageBytes)],
+      ['cut file', stopped, 'replay.sqlite', (bytes) => bytes.subarray(0, middle)],
+      ['empty file', stopped, 'replay.sqlite', (bytes) => bytes.subarray(0, 0)],
+      ['log', killed, 'replay.sqlite-wal', (bytes) => bytes.fill(0xa5, 100_000, 100_100)],
+      ['line of the versions', stopped, 'versions/log.jsonl', (bytes) => bytes.fill(0x20, 0, 10)],
+    ];
+    for (const [what, from, name, damage] of cases) {
+      const data = folder();
+      cpSync(from, data, { recursive: true });
+      const path = join(data, name);
+      writeFileSync(path, damage(readFileSync(path)));
+      const before = contents(data);
+      const { code, output } = await runServer({ data });
+      expect(output, what).toMatch(/(Nothing was changed|Move it away).*\(STORE_CORRUPT\)/s);
+      expect(code, what).toBe(78);
+      expect(contents(data), what).toEqual(before);
+    }
+  });
+});
+
+/** Digests of what is kept, by name; what the lock, a server that listens and SQLite leave beside it is no data. */
+function contents(data: string): Map<string, string> {
+  const names = readdirSync(data, { recursive: true }) as string[];
+  const files = names.filter((name) => {
+    const found = statSync(join(data, name));
+    const isEmptyLog = found.size === 0 && name.endsWith('-wal');
+    return found.isFile() && !isEmptyLog && !/^(lock|server\.json)|-shm$/.test(name);
+  });
+  return new Map(files.map((name) => [name, digest(readFileSync(join(data, name)))]));
+}
+
+function digest(bytes: Buffer): string {
+  return createHash('sha256').update(bytes).digest('hex');
+}
+
+describe('damage that is met while serving', () => {
+  it('is DATA_LOSS to those who ask for it; completions go on unkept, nothing more is written, an event says so', async () => {
+    const data = temporaryFolder();
+    const path = join(data, 'replay.sqlite');
+    const ids = Array.from({ length: 300 }, (_, i) => `00000000-0000-7000-8000-${String(i).padStart(12, '0')}`);
+    // Larger than what SQLite keeps in memory.
+    const store = await openReplayStore({ path });
+    await store.admit(
+      ids.map((id) => admission(id, { groupKey: id, promptJson: JSON.stringify({ prompt: id.repeat(3000) }) })),
+    );
+    await store.complete(ids.map((id) => completion(id)));
+    await store.close();
+    await using server = await startServer({ data });
+    const client = await server.connect({ retry: { maxAttempts: 1 } });
+    damagePages(path);
+    await expect(readAll(client, ids)).rejects.toMatchObject({ status: 'DATA_LOSS', code: 'STORE_CORRUPT' });
+
+    const answer = await client.generate({ prompt: 'still here', maxTokens: 8 });
+    expect(answer.usage.completionTokens).toBeGreaterThan(0);
+    const score = client.feedback([{ generationId: ids[0] ?? '', score: 1 }]);
+    await expect(score).rejects.toMatchObject({ status: 'DATA_LOSS', message: expect.stringContaining('.recover') });
+    for await (const { detail } of client.watchEvents({ afterSequence: 0, types: ['store_failed'] })) {
+      expect(detail).toContain('STORE_CORRUPT');
+      break;
+    }
+    await server.kill();
+    const { code, output } = await runServer({ data });
+    expect(output).toContain('STORE_CORRUPT');
+    expect(code).toBe(78);
+  });
+});
+
+async function readAll(client: HoneClient, ids: readonly string[]): Promise<void> {
+  for (const id of ids) await client.getGeneration(id);
+}
+
+/** Overwrites the head of every page but the first. */
+function damagePages(path: string): void {
+  const file = openSync(path, 'r+');
+  for (let at = pageBytes; at < statSync(path).size; at += pageBytes)
+    writeSync(file, Buffer.alloc(64, 0xa5), 0, 64, at);
+  closeSync(file);
+}

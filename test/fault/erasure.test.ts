@@ -1,0 +1,142 @@
+/** What is erased is in no file any more; a crash in the middle of an erasure changes nothing of that. */
+
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import Database from 'better-sqlite3';
+import { expect, it } from 'vitest';
+import { edit, prefer } from '../../client/index.js';
+import { type ErasureReport, openReplayStore } from '../../src/replay/index.js';
+import { eagerLearner, playUntil } from '../support/app.js';
+import { startServer, temporaryFolder, until } from '../support/server.js';
+import { temporaryDirectory } from '../unit/replay/directory.js';
+
+const eraser = fileURLToPath(new URL('./eraser-process.js', import.meta.url));
+
+/** Files below a folder that hold any of these, with what they hold. */
+function findings(folder: string, needles: ReadonlyMap<string, Buffer>): string[] {
+  const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  return files.flatMap(({ parentPath, name }) => {
+    const bytes = readFileSync(join(parentPath, name));
+    return [...needles].filter(([, needle]) => bytes.includes(needle)).map(([what]) => `${what} in ${name}`);
+  });
+}
+
+/** What the store holds of these generations, byte by byte. */
+function storedBytes(data: string, ids: readonly string[]): Map<string, Buffer> {
+  const database = new Database(join(data, 'replay.sqlite'), { readonly: true });
+  const read = database.prepare<[string], { prompt_tokens: Buffer; tokens: Buffer; logprobs: Buffer; text: string }>(
+    'SELECT prompt_tokens, tokens, logprobs, text FROM generations JOIN prompts ON prompts.id = prompt_id WHERE generations.id = ?',
+  );
+  const found = new Map<string, Buffer>();
+  for (const id of ids) {
+    const { prompt_tokens, tokens, logprobs, text } = read.get(id) as NonNullable<ReturnType<typeof read.get>>;
+    found.set(`prompt tokens of ${id}`, prompt_tokens);
+    found.set(`tokens of ${id}`, tokens);
+    if (logprobs.length > 0) found.set(`log-probabilities of ${id}`, logprobs);
+    found.set(`text of ${id}`, Buffer.from(text));
+    found.set(`id ${id}`, Buffer.from(id));
+  }
+  database.close();
+  return found;
+}
+
+it('an erased subject is in no file of a running server, nor of one that was stopped; what learned from it makes way', async () => {
+  const data = temporaryFolder();
+  await using server = await startServer({ data, args: eagerLearner });
+  const client = await server.connect();
+  await playUntil(client, 1);
+  const subject = 'subject-zq81';
+  const prompt = 'The unmistakable prompt-zq82 of somebody who wants to be forgotten, in words of their own';
+  const { candidates } = await client.generate({
+    prompt,
+    subject,
+    n: 16,
+    maxTokens: 24,
+    ignoreEos: true,
+    metadata: { label: 'label-zq83' },
+  });
+  const ids = candidates.map(({ generationId }) => generationId);
+  const by = { rater: 'rater-zq84', metric: 'metric-zq85' };
+  const outcomes = await client.feedback([
+    ...ids.map((generationId, i) => ({ generationId, score: i / 16, ...by })),
+    { ...edit(ids[0] ?? '', 'edit-zq86 as it should have been', 1), ...by },
+    prefer(ids[1] ?? '', ids[2] ?? '', by),
+  ]);
+  const edited = outcomes.flatMap((outcome) =>
+    'generationId' in outcome && outcome.generationId ? [outcome.generationId] : [],
+  );
+  // A version learns from it.
+  const before = (await client.status()).live.number;
+  await playUntil(client, before + 2);
+  const words = ['subject-zq81', 'prompt-zq82', 'label-zq83', 'rater-zq84', 'metric-zq85', 'edit-zq86'];
+  const needles = new Map([
+    ...words.map((w) => [w, Buffer.from(w)] as const),
+    ...storedBytes(data, [...ids, ...edited]),
+  ]);
+  expect(findings(data, needles)).not.toEqual([]);
+  const running = client.stream({ prompt: `${prompt} again`, subject, n: 4, maxTokens: 120, ignoreEos: true });
+  await running.next();
+
+  const erased = await client.eraseSubject(subject, { retrain: true });
+
+  expect(erased).toMatchObject({ generations: ids.length + edited.length + 4, logCleared: true });
+  await expect(async () => {
+    for await (const _ of running);
+  }).rejects.toMatchObject({ code: 'CANCELLED' });
+  // The learner hears of it, forgets the ids and writes its checkpoint anew.
+  await until(() => findings(data, needles).length === 0, `nothing is found: ${findings(data, needles)}`, 30_000);
+  for (const word of words) expect(server.log()).not.toContain(word);
+
+  expect(erased.versions.length).toBeGreaterThan(0);
+  const isTainted = new Set(erased.versions);
+  const { live } = await client.status();
+  expect(isTainted.has(live.number)).toBe(false);
+  for await (const version of client.versions()) {
+    if (isTainted.has(version.number)) expect(['retired', 'rejected']).toContain(version.state);
+  }
+  expect(erased.removedWeights.length).toBeGreaterThan(0);
+  for (const number of erased.removedWeights) {
+    await expect(client.rollback(number)).rejects.toMatchObject({ code: 'VERSION_NOT_SERVABLE' });
+  }
+  // The loop goes on without it.
+  await playUntil(client, live.number + 1);
+
+  await server.stop();
+  expect(findings(data, needles)).toEqual([]);
+});
+
+it('an erasure that is killed is done again at the next opening, or had not begun: never half', {
+  timeout: 120_000,
+}, async () => {
+  const counts = { untouched: 0, completed: 0, done: 0 };
+  const needles = new Map(['subject-to-erase'].map((w) => [w, Buffer.from(w)]));
+  for (const waitMs of [0, 4, 8, 15, 25, 40, 60, 90]) {
+    const path = join(temporaryDirectory(), 'replay.sqlite');
+    const child = fork(eraser, [path, '1500']);
+    await once(child, 'message');
+    child.send('erase');
+    await Promise.race([delay(waitMs), once(child, 'message')]);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    const completed: ErasureReport[] = [];
+    const store = await openReplayStore({ path, onErased: (report) => completed.push(report) });
+    const { generations, scores } = await store.stats();
+    await store.close();
+    if (generations === 1500) {
+      counts.untouched += 1;
+      expect(completed).toEqual([]);
+      expect(scores).toBe(1500);
+      continue;
+    }
+    expect([generations, scores]).toEqual([150, 150]);
+    expect(findings(dirname(path), needles)).toEqual([]);
+    counts[completed.length === 1 ? 'completed' : 'done'] += 1;
+    if (completed.length === 1)
+      expect(completed[0]).toMatchObject({ generations: 1350, scores: 1350, logCleared: true });
+  }
+  expect(counts.completed).toBeGreaterThan(0);
+});

@@ -1,0 +1,74 @@
+/** Data directories that cannot be written, made, or had: refused with the remedy and the exit code that says "do not retry". */
+
+import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, it, onTestFinished } from 'vitest';
+import { canMount, onReadOnlyDisk } from '../support/file-systems.js';
+import { runServer, type StartOptions, startServer, temporaryFolder } from '../support/server.js';
+
+function folder(): string {
+  const data = temporaryFolder();
+  onTestFinished(() => rmSync(data, { recursive: true, force: true }));
+  return data;
+}
+
+async function expectRefused(options: StartOptions, why: RegExp): Promise<void> {
+  const { code, output } = await runServer(options);
+  expect(output).toMatch(why);
+  expect(output).toMatch(/\(INVALID_OPTIONS\)|\(DATA_DIRECTORY_LOCKED\)/);
+  expect(code).toBe(78);
+}
+
+it.skipIf(!canMount)('a data directory on a read-only disk is refused, new or used', async () => {
+  const fresh = folder();
+  await expectRefused({ data: fresh, within: onReadOnlyDisk(fresh) }, /cannot be used: EROFS.*--data/);
+  const used = folder();
+  const copy = folder();
+  await using server = await startServer({ data: used });
+  const client = await server.connect();
+  await client.generate({ prompt: 'once', maxTokens: 4 });
+  await server.stop();
+  cpSync(used, copy, { recursive: true });
+  await expectRefused({ data: copy, within: onReadOnlyDisk(copy) }, /cannot be used: EROFS.*--data/);
+});
+
+it('a path at which no folder can be made is refused, and the server does not try for ever', async () => {
+  const below = join(folder(), 'a file');
+  writeFileSync(below, '');
+  await expectRefused({ data: join(below, 'data') }, /cannot be used: ENOTDIR.*--data/);
+  if (process.platform === 'linux') await expectRefused({ data: '/proc/hone' }, /cannot be used: ENOENT.*--data/);
+});
+
+it.each(['file', 'folder'])('a %s in the place of what a server keeps is refused by its name', async (kind) => {
+  const data = folder();
+  const [name, path] = kind === 'file' ? ['versions', 'versions'] : ['replay\\.sqlite', 'replay.sqlite'];
+  if (kind === 'file') writeFileSync(join(data, path), 'something');
+  else mkdirSync(join(data, path));
+  await expectRefused({ data }, new RegExp(`${name} is no .*move it away.*--data`));
+});
+
+it('a second server on one data directory is refused by name of the first, which serves on', async () => {
+  const data = folder();
+  await using first = await startServer({ data });
+  await expectRefused(
+    { data },
+    new RegExp(`process id ${first.ready.pid} that listens on ${first.ready.address}.*--data`),
+  );
+  const client = await first.connect();
+  const { candidates } = await client.generate({ prompt: 'still here', maxTokens: 4 });
+  await client.feedback([{ generationId: candidates[0]?.generationId ?? '', score: 1 }]);
+  await first.kill();
+  await using next = await startServer({ data });
+  expect(next.ready.pid).not.toBe(first.ready.pid);
+});
+
+it('of many servers that start at once on one data directory one serves', async () => {
+  const data = folder();
+  const starting = await Promise.allSettled([startServer({ data }), startServer({ data }), startServer({ data })]);
+  const serving = starting.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
+  expect(serving).toHaveLength(1);
+  for (const result of starting) {
+    if (result.status === 'rejected') expect(String(result.reason)).toMatch(/\(78\).*DATA_DIRECTORY_LOCKED/s);
+  }
+  await serving[0]?.[Symbol.asyncDispose]();
+});

@@ -1,0 +1,218 @@
+/** From scores to a reward over the wire: windows, defaults, trust, and what the explanation says of them. */
+
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { edit, type HoneClient, prefer } from '../../client/index.js';
+import { hone } from '../support/command.js';
+import { Page } from '../support/prometheus.js';
+import { runServer, startServer, type TestServer, temporaryFolder, until } from '../support/server.js';
+
+let server: TestServer;
+let client: HoneClient;
+const folder = temporaryFolder();
+const settingsPath = join(folder, 'rewards.json');
+const hour = 3_600_000;
+
+beforeAll(async () => {
+  const settings = {
+    metrics: {
+      // Closed by the time that anybody can click on a whole answer.
+      click: { windowMs: 0, default: 0, late: 'ignore' },
+      survey: { min: 1, max: 5, weight: 3, windowMs: hour, default: 3 },
+    },
+    raters: { troll: { trust: 0 }, expert: { trust: 3 } },
+  };
+  writeFileSync(settingsPath, JSON.stringify(settings));
+  server = await startServer({ args: ['--reward-settings', settingsPath] });
+  client = await server.connect();
+});
+afterAll(async () => {
+  await server[Symbol.asyncDispose]();
+  rmSync(folder, { recursive: true });
+});
+
+async function generateIds(n: number): Promise<readonly string[]> {
+  const { candidates } = await client.generate({ prompt: 'what am I worth', n, maxTokens: 2 });
+  return candidates.map(({ generationId }) => generationId);
+}
+
+describe('a reward', () => {
+  it('waits for a metric with a default, says until when, and is there once the metric has a score', async () => {
+    const [generationId = ''] = await generateIds(1);
+    await client.feedback({ generationId, score: 1, metric: 'thumbs' });
+    const waiting = await client.explain(generationId);
+    expect(waiting.reward).toBeUndefined();
+    expect(waiting.pendingUntilMs).toBe((waiting.finishedAtMs ?? 0) + hour);
+    expect(waiting.obstacles).toEqual(['pending', 'learner_off']);
+    expect(waiting.metrics.map(({ metric, state, value }) => [metric, state, value])).toEqual([
+      ['click', 'default', 0],
+      ['survey', 'pending', undefined],
+      ['thumbs', 'scored', 1],
+    ]);
+    await client.feedback({ generationId, score: 4, metric: 'survey' });
+    const settled = await client.explain(generationId);
+    // (3 * 0.75 + 1 + 0) / 5
+    expect(settled.reward).toBeCloseTo(0.65, 12);
+    expect(settled.obstacles).toEqual(['learner_off']);
+  });
+
+  it('counts raters by their trust and leaves late scores out, and the explanation says so', async () => {
+    const [generationId = ''] = await generateIds(1);
+    await client.feedback([
+      { generationId, score: 5, metric: 'survey', rater: 'expert' },
+      { generationId, score: 1, metric: 'survey', rater: 'guest' },
+      { generationId, score: 1, metric: 'survey', rater: 'troll' },
+      { generationId, score: 1, metric: 'click' },
+    ]);
+    const { reward, metrics } = await client.explain(generationId);
+    const scores = metrics.flatMap((metric) =>
+      metric.scores.map(({ rater, trust, scaled, ignoredBecause }) => [rater, trust, scaled, ignoredBecause]),
+    );
+    expect(scores).toEqual([
+      ['default', undefined, undefined, 'late'],
+      ['expert', 3, 1, undefined],
+      ['guest', 1, 0, undefined],
+      ['troll', undefined, undefined, 'untrusted'],
+    ]);
+    expect(reward).toBeCloseTo((3 * 0.75 + 0) / 4, 12);
+  });
+
+  it('counts a score that came before the generation had ended, however short the window', async () => {
+    let generationId = '';
+    // So many candidates that the first answer comes long before their end.
+    for await (const event of client.stream({ prompt: 'early', n: 64, maxTokens: 100, ignoreEos: true })) {
+      if (event.type !== 'started') continue;
+      generationId = event.generationIds[63] ?? '';
+      await client.feedback({ generationId, score: 1, metric: 'click' });
+      const running = await client.explain(generationId);
+      expect(running).toMatchObject({ state: 'running', obstacles: ['running', 'pending', 'learner_off'] });
+    }
+    const { metrics } = await client.explain(generationId);
+    expect(metrics[0]).toMatchObject({ metric: 'click', state: 'scored', value: 1 });
+  });
+
+  it('of an edit waits for nothing, since nobody was shown it', async () => {
+    const [generationId = ''] = await generateIds(1);
+    const [outcome] = await client.feedback(edit(generationId, 'Worth a lot.', 1));
+    const id = outcome?.status === 'stored' ? (outcome.generationId ?? '') : '';
+    expect(await client.explain(id)).toMatchObject({ reward: 1, origin: 'edit', editOf: generationId });
+  });
+
+  it('that is changed or taken back out of order is what the scores that stand say', async () => {
+    const [generationId = ''] = await generateIds(1);
+    await client.feedback([
+      { generationId, score: 1, metric: 'survey' },
+      { generationId, score: 5, metric: 'survey' },
+      { generationId, score: null, metric: 'thumbs' },
+      { generationId, score: 1, metric: 'thumbs' },
+      { generationId, score: 0, metric: 'thumbs', rater: 'ann' },
+      { generationId, score: null, metric: 'thumbs', rater: 'ann' },
+    ]);
+    expect((await client.explain(generationId)).reward).toBeCloseTo((3 + 1 + 0) / 5, 12);
+  });
+});
+
+describe('the metrics', () => {
+  const page = async () => new Page(await (await fetch(server.ready.metrics ?? '')).text());
+
+  it('count late scores', async () => {
+    const late = async () => (await page()).get('hone_feedback_late_total') ?? Number.NaN;
+    const before = await late();
+    const ids = await generateIds(2);
+    await client.feedback(ids.map((generationId) => ({ generationId, score: 1, metric: 'click' })));
+    await client.feedback(ids.map((generationId) => ({ generationId, score: 1, metric: 'thumbs' })));
+    await until(async () => (await late()) === before + 2, 'both late scores are counted');
+  });
+
+  it('count feedback by kind, duplicates and refusals too', async () => {
+    const before = await page();
+    const [a = '', b = ''] = await generateIds(2);
+    const compared = { ...prefer(a, b), idempotencyKey: `count ${a}` };
+    await client.feedback([
+      compared,
+      prefer(b, b),
+      edit(a, 'Count me.', 1),
+      edit(a, '', 1),
+      { generationId: a, score: 1 },
+    ]);
+    await client.feedback(compared);
+    const after = await page();
+    const grown = (kind: string, status: string) =>
+      (after.get('hone_feedback_total', { kind, status }) ?? 0) -
+      (before.get('hone_feedback_total', { kind, status }) ?? 0);
+    const kinds = ['score', 'preference', 'edit'].map((kind) =>
+      ['stored', 'duplicate', 'refused'].map((status) => grown(kind, status)),
+    );
+    expect(kinds).toEqual([
+      [1, 0, 0],
+      [1, 1, 1],
+      [1, 0, 1],
+    ]);
+  });
+});
+
+describe('the settings', () => {
+  it('are shown in the status, to programs and to people', async () => {
+    const { reward } = await client.status();
+    expect(reward).toMatchObject({
+      metrics: {
+        click: { min: 0, max: 1, weight: 1, windowMs: 0, defaultScore: 0, late: 'ignore' },
+        survey: { min: 1, max: 5, weight: 3, windowMs: hour, defaultScore: 3, late: 'use' },
+      },
+      trust: { troll: 0, expert: 3 },
+      defaultTrust: 1,
+    });
+    const { out } = await hone(server.ready.address, 'status');
+    expect(out).toMatch(/^reward +click \(window 0 s, default 0, late scores ignored\); survey \(1 to 5, weight 3/m);
+  });
+
+  it('that make no sense end the server at start, with every setting at fault', async () => {
+    const path = join(folder, 'wrong.json');
+    writeFileSync(path, JSON.stringify({ metrics: { click: { default: 0 }, stars: { min: 1 } } }));
+    const { code, output } = await runServer({ args: ['--reward-settings', path] });
+    expect(code).toBe(78);
+    expect(output).toContain('reward.metrics.click.windowMs');
+    expect(output).toContain('reward.metrics.stars.max');
+    expect(output).toContain('INVALID_OPTIONS');
+  });
+});
+
+describe('hone explain', () => {
+  it('says everything in words, and in JSON', async () => {
+    const [a = '', b = ''] = await generateIds(2);
+    await client.feedback([
+      { generationId: a, score: 5, metric: 'survey', rater: 'expert' },
+      { generationId: a, score: 0, metric: 'thumbs', rater: 'troll' },
+      prefer(a, b, { rater: 'ann' }),
+      edit(a, 'Rather so.', 1),
+    ]);
+    const { code, out } = await hone(server.ready.address, 'explain', a);
+    expect(code).toBe(0);
+    expect(out).toContain(`generation  ${a}, sampled by version 0, finished`);
+    expect(out).toMatch(/^metric +survey: 1, weight 3$/m);
+    expect(out).toMatch(/^ +5 by expert, .*: 1, trust 3$/m);
+    expect(out).toMatch(/^metric +click: 0 by default: no score came before /m);
+    expect(out).toMatch(/^ +0 by troll, .*: ignored, the rater has no trust$/m);
+    expect(out).toMatch(/^reward +0\.75$/m);
+    expect(out).toContain(`better than ${b} on score by ann, trust 1`);
+    expect(out).toMatch(/^edit +[0-9a-f-]{36}, reward 1$/m);
+    expect(out).toMatch(/^training +does not train: the server runs without a learner$/m);
+    expect(out).toMatch(/^learned by +no version$/m);
+    const json = await hone(server.ready.address, 'explain', a, '--json');
+    expect(JSON.parse(json.out)).toEqual(await client.explain(a));
+  });
+
+  it('of what nobody scored says how to, and of what is not there that it is not', async () => {
+    const other = await startServer();
+    const quiet = await other.connect();
+    const { candidates } = await quiet.generate({ prompt: 'nobody looks', maxTokens: 2 });
+    const run = await hone(other.ready.address, 'explain', candidates[0]?.generationId ?? '');
+    await other[Symbol.asyncDispose]();
+    expect(run.out).toMatch(/^reward +none$/m);
+    expect(run.err).toContain('hone feedback');
+    const missing = await hone(server.ready.address, 'explain', '01920000-0000-7000-8000-000000000000');
+    expect(missing).toMatchObject({ code: 4 });
+    expect(missing.err).toContain('no generation 01920000');
+  });
+});

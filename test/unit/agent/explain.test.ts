@@ -1,0 +1,93 @@
+/** What is explained of a generation, from a real store: lessons, obstacles, other sides of preferences. */
+
+import { expect, it, onTestFinished } from 'vitest';
+import { type ExplainSources, explainGeneration } from '../../../src/agent/explain.js';
+import { openReplayStore, type ReplayStore } from '../../../src/replay/index.js';
+import { checkRewardSettings } from '../../../src/reward/index.js';
+import type { Version } from '../../../src/versions/types.js';
+import { temporaryDirectory } from '../replay/directory.js';
+import { admission, completion, scoreWrite } from '../replay/records.js';
+
+async function openStore(): Promise<ReplayStore> {
+  const store = await openReplayStore({ path: `${temporaryDirectory()}/replay.sqlite` });
+  onTestFinished(() => store.close());
+  return store;
+}
+
+function sourcesOf(replay: ReplayStore, over: Partial<ExplainSources> = {}): ExplainSources {
+  return {
+    replay,
+    reward: checkRewardSettings(),
+    rules: { packageDigest: 'package', maxStaleness: 2, holdoutShare: 0 },
+    learning: true,
+    liveVersion: 5,
+    nowMs: 10_000,
+    version: (number) => (number === 4 ? ({ number, state: 'live' } as Version) : undefined),
+    ...over,
+  };
+}
+
+async function addGeneration(store: ReplayStore, id: string, state: 'finished' | 'cancelled' = 'finished') {
+  await store.admit([admission(id)]);
+  await store.complete([completion(id, { state })]);
+}
+
+it('the versions that learned from a generation are named with what became of them', async () => {
+  const store = await openStore();
+  await addGeneration(store, 'a');
+  await store.write([scoreWrite('a', 1)]);
+  await store.recordLessons([
+    { generationId: 'a', version: 9 },
+    { generationId: 'a', version: 4 },
+  ]);
+  const { lessons, obstacles, fold } = await explainGeneration('a', sourcesOf(store));
+  expect(lessons).toEqual([
+    { version: 4, state: 'live' },
+    { version: 9, state: undefined },
+  ]);
+  expect([obstacles, fold.reward]).toEqual([[], 1]);
+});
+
+it('every obstacle to training is named', async () => {
+  const store = await openStore();
+  await addGeneration(store, 'a');
+  await addGeneration(store, 'b', 'cancelled');
+  const obstacles = async (id: string, over: Partial<ExplainSources> = {}) =>
+    (await explainGeneration(id, sourcesOf(store, over))).obstacles;
+  expect(await obstacles('a')).toEqual(['no_feedback']);
+  await store.write([scoreWrite('a', 1)]);
+  const rules = { packageDigest: 'other', maxStaleness: 2, holdoutShare: 1 };
+  expect(await obstacles('a', { liveVersion: 6, learning: false, rules })).toEqual([
+    'other_package',
+    'stale',
+    'held_out',
+    'learner_off',
+  ]);
+  expect(await obstacles('b')).toEqual(['cancelled', 'no_feedback']);
+  const reward = checkRewardSettings({ metrics: { click: { windowMs: 60_000, default: 0 } } });
+  expect(await obstacles('a', { reward })).toEqual(['pending']);
+});
+
+it('a preference is told from the side that is asked, and lets a generation train without a score', async () => {
+  const store = await openStore();
+  await addGeneration(store, 'a');
+  await addGeneration(store, 'b');
+  const { value: _, ...by } = scoreWrite('b', 1, { rater: 'troll' });
+  await store.write([{ ...by, type: 'preference', otherId: 'a', outcome: 'better' }]);
+  const asked = await explainGeneration('a', sourcesOf(store));
+  expect(asked.preferences).toMatchObject([{ otherId: 'b', outcome: 'worse', rater: 'troll', trust: 1, weight: 1 }]);
+  expect(asked.obstacles).toEqual([]);
+  expect((await explainGeneration('b', sourcesOf(store))).preferences).toMatchObject([
+    { otherId: 'a', outcome: 'better' },
+  ]);
+  const reward = checkRewardSettings({ raters: { troll: { trust: 0 } } });
+  expect((await explainGeneration('a', sourcesOf(store, { reward }))).obstacles).toEqual(['no_feedback']);
+});
+
+it('a generation that is not stored cannot be explained', async () => {
+  const store = await openStore();
+  await expect(explainGeneration('x', sourcesOf(store))).rejects.toMatchObject({
+    code: 'GENERATION_NOT_FOUND',
+    violations: [{ field: 'generation_id' }],
+  });
+});

@@ -1,0 +1,45 @@
+/** Damage of single bytes that a check of the tables alone would pass over. */
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import Database from 'better-sqlite3';
+import { expect, test } from 'vitest';
+import { openReplayStore } from '../../../src/replay/index.js';
+import { temporaryDirectory } from './directory.js';
+import { admission } from './records.js';
+
+test('an index that no longer agrees with its table is refused, and the file stays as it is', async () => {
+  const path = join(temporaryDirectory(), 'replay.sqlite');
+  const store = await openReplayStore({ path });
+  await store.admit(Array.from({ length: 50 }, (_, i) => admission(`generation-${i}`)));
+  await store.close();
+  const bytes = readFileSync(path);
+  // The id stands in its row and in the index by id; only the latter is changed, and its order with it is not.
+  const places = positionsOf(bytes, 'generation-49');
+  const page = indexPage(path);
+  const inIndex = places.find((place) => Math.floor(place / 4096) + 1 === page) as number;
+  bytes.write('x', inIndex + 'generation-4'.length);
+  writeFileSync(path, bytes);
+  const database = new Database(path, { readonly: true });
+  expect(database.pragma('quick_check', { simple: true })).toBe('ok');
+  database.close();
+  await expect(openReplayStore({ path })).rejects.toMatchObject({
+    code: 'STORE_CORRUPT',
+    message: expect.stringContaining('Nothing was changed.'),
+  });
+  expect(readFileSync(path)).toEqual(bytes);
+});
+
+function indexPage(path: string): number {
+  const database = new Database(path, { readonly: true });
+  const find = "SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_generations_1'";
+  const page = database.prepare<[], number>(find).pluck().get();
+  database.close();
+  return page as number;
+}
+
+function positionsOf(bytes: Buffer, text: string): number[] {
+  const places: number[] = [];
+  for (let at = bytes.indexOf(text); at >= 0; at = bytes.indexOf(text, at + 1)) places.push(at);
+  return places;
+}

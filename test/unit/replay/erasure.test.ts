@@ -1,0 +1,156 @@
+/** Erasing the data of one subject. */
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import Database from 'better-sqlite3';
+import { expect, onTestFinished, test } from 'vitest';
+import { openReplayReader, openReplayStore } from '../../../src/replay/index.js';
+import { temporaryDirectory } from './directory.js';
+import { admission, completion, editWrite, preferenceWrite, scoreWrite } from './records.js';
+
+async function openStore(path = join(temporaryDirectory(), 'replay.sqlite')) {
+  const store = await openReplayStore({ path });
+  onTestFinished(() => store.close());
+  return { store, path };
+}
+
+/** Files beside the store, and the store, that hold any of these. */
+function filesWith(path: string, needles: readonly Buffer[]): string[] {
+  return readdirSync(dirname(path)).filter((name) => {
+    const bytes = readFileSync(join(dirname(path), name));
+    return needles.some((needle) => bytes.includes(needle));
+  });
+}
+
+const secretTokens = Uint32Array.of(0xdec0de, 0xc0ffee, 0xbadcab);
+const needles = [
+  ...['subject-q1', 'prompt-q2', 'answer-q3', 'rater-q4', 'label-q5', 'edit-q6', 'metric-q7'].map((t) =>
+    Buffer.from(t),
+  ),
+  Buffer.from(secretTokens.buffer),
+];
+const his = { subject: 'subject-q1', metadataJson: '{"who":"label-q5"}' };
+const by = { rater: 'rater-q4', metric: 'metric-q7' };
+
+test('nothing of an erased subject is left in any file of the store, and nothing of others is lost', async () => {
+  const { store, path } = await openStore();
+  const promptJson = JSON.stringify({ prompt: 'prompt-q2' });
+  await store.admit([
+    admission('a', { ...his, promptJson, groupKey: 'own', promptTokens: secretTokens }),
+    admission('b', his),
+    admission('c', { subject: 'somebody else' }),
+  ]);
+  const logprobs = Float32Array.of(-1, -1, -1);
+  const secret = { tokens: secretTokens, text: 'answer-q3', logprobs, sampledLogprobs: logprobs };
+  await store.complete([completion('a', secret), completion('b'), completion('c')]);
+  await store.write([
+    scoreWrite('a', 1, { ...by, idempotencyKey: 'k1' }),
+    scoreWrite('b', 1, by),
+    scoreWrite('c', 1),
+    editWrite('e', 'a', 'edit-q6', 1, { ...by, idempotencyKey: 'k2' }),
+    preferenceWrite('c', 'b', 'better', { ...by, idempotencyKey: 'k3' }),
+    preferenceWrite('c', 'b', null, { ...by, rater: 'rater-q4 again', idempotencyKey: 'k4' }),
+  ]);
+  await store.recordLessons([
+    { generationId: 'a', version: 4 },
+    { generationId: 'b', version: 2 },
+    { generationId: 'c', version: 7 },
+  ]);
+  expect(filesWith(path, needles)).not.toEqual([]);
+
+  expect(await store.eraseSubject('subject-q1')).toEqual({
+    generations: 3,
+    scores: 3,
+    preferences: 1,
+    prompts: 1,
+    versions: [2, 4],
+    versionsOfAll: [2, 4],
+    logCleared: true,
+  });
+  expect(filesWith(path, needles)).toEqual([]);
+  expect((await store.readGenerations(['a', 'b', 'c', 'e'])).map(({ id }) => id)).toEqual(['c']);
+  expect(await store.readScores(['c'])).toHaveLength(1);
+  expect(await store.stats()).toMatchObject({
+    generations: 1,
+    scores: 1,
+    scoredGenerations: 1,
+    preferences: 0,
+    edits: 0,
+  });
+  const reader = openReplayReader(path);
+  expect(reader.readSince(0, 100).map(({ type }) => type)).toEqual(['generation', 'score', 'removed']);
+  reader.close();
+
+  await store.close();
+  expect(filesWith(path, needles)).toEqual([]);
+});
+
+test('an erasure is on record with its time and its figures, without the subject', async () => {
+  const { store, path } = await openStore();
+  await store.admit([admission('a', his)]);
+  await store.recordLessons([{ generationId: 'a', version: 4 }]);
+  await store.eraseSubject('subject-q1');
+  await store.close();
+  const database = new Database(path, { readonly: true });
+  const rows = database.prepare('SELECT * FROM erasures').all();
+  database.close();
+  expect(rows).toMatchObject([{ subject: null, generations: 1, versions_json: '[4]' }]);
+  expect((rows[0] as { finished_at_ms: number }).finished_at_ms).toBeGreaterThan(0);
+});
+
+test('a version that was in the making and learned from what is erased is put on record', async () => {
+  const { store } = await openStore();
+  await store.admit([admission('a', his), admission('b', { subject: 'somebody else' })]);
+  expect(await store.eraseSubject('subject-q1')).toMatchObject({ versions: [] });
+  await store.recordLessons([
+    { generationId: 'a', version: 5 },
+    { generationId: 'b', version: 6 },
+  ]);
+  expect(await store.eraseSubject('nobody')).toMatchObject({ versions: [], versionsOfAll: [5] });
+});
+
+test('a generation that runs is erased at once, and what it says at its end is kept nowhere', async () => {
+  const { store, path } = await openStore();
+  await store.admit([admission('a', his)]);
+  expect(await store.eraseSubject('subject-q1')).toMatchObject({ generations: 1 });
+  expect(await store.write([scoreWrite('a', 1, by)])).toMatchObject([{ code: 'GENERATION_NOT_FOUND' }]);
+  await store.complete([completion('a', { text: 'answer-q3' })]);
+  expect(await store.stats()).toMatchObject({ generations: 0, running: 0, finished: 0 });
+  await store.close();
+  expect(filesWith(path, needles)).toEqual([]);
+});
+
+test('a subject of whom nothing is kept is erased with zeros, and the empty one is nobody', async () => {
+  const { store } = await openStore();
+  await store.admit([admission('a', { subject: '' })]);
+  const nothing = {
+    generations: 0,
+    scores: 0,
+    preferences: 0,
+    prompts: 0,
+    versions: [],
+    versionsOfAll: [],
+    logCleared: true,
+  };
+  expect(await store.eraseSubject('nobody')).toEqual(nothing);
+  expect(await store.eraseSubject('')).toEqual(nothing);
+  expect(await store.readGenerations(['a'])).toHaveLength(1);
+});
+
+test('who reads an old state of the file is not waited for for ever: the answer says so', {
+  timeout: 20_000,
+}, async () => {
+  const { store, path } = await openStore();
+  await store.admit([admission('a', his)]);
+  const reader = new Database(path, { readonly: true });
+  reader.exec('BEGIN');
+  reader.prepare('SELECT count(*) FROM generations').get();
+  const started = performance.now();
+  const erased = store.eraseSubject('subject-q1');
+  // Others go on meanwhile.
+  await store.admit([admission('b')]);
+  expect(performance.now() - started).toBeLessThan(5000);
+  expect(await erased).toMatchObject({ generations: 1, logCleared: false });
+  reader.exec('COMMIT');
+  reader.close();
+});

@@ -1,0 +1,171 @@
+/** What makes room in the store, and in which order. */
+
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
+import {
+  type EvictionReport,
+  openReplayReader,
+  openReplayStore,
+  type ReplayStore,
+  type ReplayStoreOptions,
+} from '../../../src/replay/index.js';
+import { temporaryDirectory } from './directory.js';
+import { admission, completion, preferenceWrite, scoreWrite } from './records.js';
+
+const day = 24 * 60 * 60 * 1000;
+const long = 'x'.repeat(6000);
+
+/** A store, and the next of its sweeps. */
+async function openStore(options: Partial<ReplayStoreOptions> = {}) {
+  const path = options.path ?? join(temporaryDirectory(), 'replay.sqlite');
+  const reports: EvictionReport[] = [];
+  let wake = (): void => undefined;
+  const onEvicted = (report: EvictionReport): void => {
+    reports.push(report);
+    wake();
+  };
+  const store = await openReplayStore({ ...options, path, onEvicted });
+  onTestFinished(() => store.close());
+  async function nextSweep(): Promise<EvictionReport> {
+    while (reports.length === 0) {
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+    }
+    return reports.shift() as EvictionReport;
+  }
+  return { store, path, nextSweep, reports };
+}
+
+/** Finished, each with a prompt of its own. */
+async function fill(store: ReplayStore, prefix: string, count: number, createdAtMs: number): Promise<string[]> {
+  const ids = Array.from({ length: count }, (_, i) => `${prefix}${String(i).padStart(4, '0')}`);
+  await store.admit(
+    ids.map((id) => admission(id, { groupKey: id, promptJson: JSON.stringify(id + long), createdAtMs })),
+  );
+  await store.complete(ids.map((id) => completion(id)));
+  return ids;
+}
+
+async function kept(store: ReplayStore, ids: readonly string[]): Promise<string[]> {
+  return (await store.readGenerations(ids)).map(({ id }) => id);
+}
+
+test('what is older than the allowed age goes, with everything that hangs on it, and nothing else', async () => {
+  const path = join(temporaryDirectory(), 'replay.sqlite');
+  const first = await openReplayStore({ path });
+  const now = Date.now();
+  await first.admit([
+    admission('old', { createdAtMs: now - 3 * day }),
+    admission('new', { createdAtMs: now - day }),
+    admission('other', { createdAtMs: now - 3 * day, groupKey: 'other' }),
+  ]);
+  await first.complete([completion('old'), completion('new'), completion('other')]);
+  await first.write([
+    scoreWrite('old', 1, { idempotencyKey: 'k1' }),
+    scoreWrite('new', 1),
+    preferenceWrite('new', 'old', 'better', { idempotencyKey: 'k2' }),
+  ]);
+  await first.recordLessons([{ generationId: 'old', version: 1 }]);
+  await first.close();
+
+  const { store, nextSweep } = await openStore({ path, maxAgeMs: 2 * day });
+  expect(await nextSweep()).toMatchObject({ byAge: 2, generations: 2, scores: 1, preferences: 1, prompts: 1 });
+  expect(await kept(store, ['old', 'new', 'other'])).toEqual(['new']);
+  expect(await store.readLessons(['old'])).toEqual([]);
+  expect(await store.stats()).toMatchObject({
+    generations: 1,
+    finished: 1,
+    scores: 1,
+    scoredGenerations: 1,
+    preferences: 0,
+  });
+  const reader = openReplayReader(path);
+  const changes = reader.readSince(0, 100);
+  reader.close();
+  expect(changes.map((change) => [change.type, 'generationId' in change ? change.generationId : ''])).toEqual([
+    ['generation', 'new'],
+    ['score', 'new'],
+    ['removed', ''],
+  ]);
+  // Its key is free again: the comparison that it stood for is gone.
+  expect(await store.write([scoreWrite('new', 0, { rater: 'bob', idempotencyKey: 'k2' })])).toMatchObject([
+    { status: 'stored' },
+  ]);
+});
+
+test('beyond its bytes the store lets cancelled ones go first, then old ones without feedback, then the oldest', async () => {
+  const path = join(temporaryDirectory(), 'replay.sqlite');
+  const first = await openReplayStore({ path });
+  const now = Date.now();
+  const oldScored = await fill(first, 'a', 20, now - 5 * day);
+  const unscored = await fill(first, 'b', 20, now - 2 * day);
+  const compared = await fill(first, 'c', 2, now - 2 * day);
+  const young = await fill(first, 'd', 20, now);
+  await first.admit([admission('cancelled', { createdAtMs: now, promptJson: JSON.stringify(long) })]);
+  await first.complete([completion('cancelled', { state: 'cancelled' })]);
+  await first.write(oldScored.map((id) => scoreWrite(id, 1)));
+  const { usedBytes } = await first.stats();
+  await first.close();
+
+  const { store, nextSweep } = await openStore({ path, maxBytes: usedBytes - 4096 });
+  const one = await nextSweep();
+  expect(one.unfinished).toBe(1);
+  expect(one.unscored).toBeGreaterThan(0);
+  expect(one.oldest).toBe(0);
+  expect(await kept(store, unscored)).toEqual(unscored.slice(one.unscored));
+  expect(await kept(store, [...oldScored, ...compared, ...young])).toHaveLength(42);
+
+  await store.close();
+  const { store: again, nextSweep: next } = await openStore({ path, maxBytes: Math.round(usedBytes / 2) });
+  const two = await next();
+  expect(two).toMatchObject({ unfinished: 0, unscored: 20 + 2 - one.unscored });
+  expect(two.oldest).toBeGreaterThan(0);
+  expect(await kept(again, oldScored)).toEqual(oldScored.slice(two.oldest));
+  expect(await kept(again, young)).toEqual(young);
+  expect(two.usedBytes).toBeLessThanOrEqual(Math.round(usedBytes / 2));
+});
+
+test('what runs is never evicted, whatever the bounds', async () => {
+  const { store, nextSweep } = await openStore({ maxBytes: 100 * 1024, maxAgeMs: day });
+  await store.admit([admission('running', { createdAtMs: 1, groupKey: 'r', promptJson: JSON.stringify(long) })]);
+  await fill(store, 'a', 40, 2);
+  await nextSweep();
+  expect(await kept(store, ['running'])).toEqual(['running']);
+  await store.complete([completion('running')]);
+});
+
+test('writes faster than the sweeps are all taken, and the file stays near its bound', async () => {
+  const maxBytes = 1024 * 1024;
+  const { store, nextSweep, reports } = await openStore({ maxBytes });
+  let written = 0;
+  for (let round = 0; round < 40; round++) {
+    const ids = await fill(store, `r${String(round).padStart(3, '0')}-`, 64, Date.now());
+    written += ids.length;
+    expect((await store.write(ids.map((id) => scoreWrite(id, 1)))).every(({ status }) => status === 'stored')).toBe(
+      true,
+    );
+  }
+  while ((await store.stats()).usedBytes > maxBytes) await nextSweep();
+  const stats = await store.stats();
+  expect(written).toBe(2560);
+  expect(stats.generations).toBeLessThan(250);
+  expect(reports.every(({ generations }) => generations > 0)).toBe(true);
+  // 2560 generations take 17 MB; the room inside the file was used again.
+  expect(stats.fileBytes).toBeLessThan(8 * 1024 * 1024);
+});
+
+test('what changed of evicted generations is forgotten in one entry that readers can follow', async () => {
+  const { store, path, nextSweep } = await openStore({ maxBytes: 300 * 1024 });
+  for (let round = 0; round < 3; round++) {
+    const ids = await fill(store, `r${round}-`, 64, Date.now());
+    await store.write(ids.map((id) => scoreWrite(id, 1)));
+    await nextSweep();
+  }
+  const reader = openReplayReader(path);
+  const changes = reader.readSince(0, 10_000);
+  const named = changes.flatMap((change) => ('generationId' in change ? [change.generationId] : []));
+  expect(reader.existing([...new Set(named)])).toHaveLength(new Set(named).size);
+  expect(changes.filter(({ type }) => type === 'removed')).toHaveLength(1);
+  reader.close();
+});
