@@ -77,8 +77,9 @@ describe('the loop', () => {
     const before = (await client.status()).live.number;
     const base = await client.version(0);
     const head = await client.rollback(0);
+    // Candidates that were rejected or superseded have taken numbers meanwhile.
+    expect(head.number).toBeGreaterThan(before);
     expect(head).toMatchObject({
-      number: before + 1,
       origin: 'rollback',
       parent: 0,
       adapterDigest: base.adapterDigest,
