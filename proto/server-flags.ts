@@ -154,13 +154,6 @@ export const serverFlags = [
     meaning: 'versions that may serve at once while old requests end',
   },
   {
-    name: 'adapters',
-    kind: 'choice',
-    value: 'auto|on',
-    default: 'auto: where a learner runs or a version has one',
-    meaning: 'whether steps make room for adapters; on: versions can be imported without a learner',
-  },
-  {
     name: 'max-replay-bytes',
     kind: 'size',
     value: 'size',
@@ -173,6 +166,13 @@ export const serverFlags = [
     value: 'days|duration',
     default: 'any age',
     meaning: 'age from which generations go: days such as 30, or a duration such as 12h, 90m, 45s',
+  },
+  {
+    name: 'adapters',
+    kind: 'choice',
+    value: 'auto|on',
+    default: 'auto: where a learner runs or a version has one',
+    meaning: 'whether steps make room for adapters; on: versions can be imported without a learner',
   },
   {
     name: 'keep-versions',

@@ -72,13 +72,12 @@ export class Upkeep {
 
   /** Begins a sweep where age or bytes ask for one; part of opening, and repeated by itself. */
   look(): void {
-    if (this.#sweeping !== undefined) return;
-    if (this.#retention.isOverAge(this.#options.now()) || this.#retention.isOverBytes()) this.#sweep();
+    this.#sweepWhere(() => this.#retention.isOverAge(this.#options.now()) || this.#retention.isOverBytes());
   }
 
   /** Called after each commit: begins a sweep where the store has grown over its bytes, and does one step of what is to do. */
   afterCommit(): void {
-    if (this.#sweeping === undefined && this.#retention.isOverBytes()) this.#sweep();
+    this.#sweepWhere(() => this.#retention.isOverBytes());
     this.#step();
   }
 
@@ -111,8 +110,17 @@ export class Upkeep {
     for (const task of this.#erasing.splice(0)) task.failed(closing);
   }
 
+  #sweepWhere(isOver: () => boolean): void {
+    if (this.#sweeping !== undefined || this.#closed || performance.now() < this.#restUntilMs) return;
+    try {
+      if (isOver()) this.#sweep();
+    } catch {
+      // What cannot be read is told to whoever asks for it; nothing is removed from a damaged store.
+      this.#restUntilMs = performance.now() + restMs;
+    }
+  }
+
   #sweep(): void {
-    if (performance.now() < this.#restUntilMs) return;
     const rest = (): void => {
       this.#restUntilMs = performance.now() + restMs;
     };

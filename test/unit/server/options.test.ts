@@ -146,5 +146,5 @@ it.each([
 });
 
 it.each(['0', '-1', '3 weeks', '1w', ''])('an age of %j is refused', (age) => {
-  expect(() => readOptions(['--max-replay-age', age], {})).toThrow(/--max-replay-age must be days such as 30/);
+  expect(() => readOptions([`--max-replay-age=${age}`], {})).toThrow(/--max-replay-age must be days such as 30/);
 });

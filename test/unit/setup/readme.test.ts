@@ -7,6 +7,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import * as clientLibrary from '../../../client/index.js';
+import { checkGateSettings } from '../../../src/gate/index.js';
 import { checkLearnerSettings } from '../../../src/learner/index.js';
 import { checkRewardSettings } from '../../../src/reward/index.js';
 
@@ -130,6 +131,16 @@ it('the page on learning lists every setting with its default, and the flags tha
   const listed = rows.map(([name, value]) => [unquoted(name), Number(value)]);
   expect(Object.fromEntries(listed)).toEqual(checkLearnerSettings());
   for (const [, , flag = ''] of rows) if (flag !== '') expect(flagsOfHone('serve')).toContain(unquoted(flag));
+});
+
+it('the page on the gate lists every setting with its default', () => {
+  const rows = rowsOf(page('gate.md')).filter(([name]) => /^`[a-zA-Z_.]+`$/.test(name ?? ''));
+  const listed = rows.map(([name, value]) => [unquoted(name), value]);
+  const flat = (settings: object, prefix = ''): [string, string][] =>
+    Object.entries(settings).flatMap(([name, value]) =>
+      typeof value === 'object' ? flat(value, `${prefix}${name}.`) : [[`${prefix}${name}`, String(value)]],
+    );
+  expect(listed).toEqual(flat(checkGateSettings()));
 });
 
 it('the example of reward settings is valid', () => {

@@ -1,0 +1,66 @@
+/** Candidates that were trained for the wrong thing, against the gate: what a judge likes is not always what is better. */
+
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { type CheckName, type CheckResult, checkGateSettings, judge } from '../../../src/gate/index.js';
+import { loadPackage, type Package } from '../../../src/package/index.js';
+import { openPolicy, type Policy, type PolicyVersion } from '../../../src/policy/index.js';
+import type { RewardModel } from '../../../src/reward/index.js';
+import { tinyDirectory } from '../package/tiny.js';
+import { makeVersion } from '../policy/support.js';
+import { addTraffic, gather, openTraffic } from './traffic.js';
+import { trainFor } from './training.js';
+
+let pkg: Package;
+let base: PolicyVersion;
+beforeAll(async () => {
+  pkg = await loadPackage(tinyDirectory);
+  base = await makeVersion(pkg, 0, 0, 0, 4);
+});
+
+async function open(): Promise<Policy> {
+  const policy = await openPolicy({ pkg, version: base });
+  onTestFinished(() => policy.close());
+  return policy;
+}
+
+/** A reward model that thinks of tokens as a judge does. */
+function asModel(score: (tokens: readonly number[]) => number): RewardModel {
+  return { rater: 'judge', score: async (items) => items.map(({ tokens }) => score(tokens)) };
+}
+
+const results = (checks: readonly CheckResult[]): Partial<Record<CheckName, string>> =>
+  Object.fromEntries(checks.map(({ check, outcome }) => [check, outcome]));
+
+const settings = checkGateSettings({ prompts: 32, maxTokens: 24, kl: { maxNats: 1e6 } });
+
+describe('the gate', () => {
+  it('stops a rambler whose judge likes it: health sees what the reward hides', async () => {
+    // The judge pays for one word, as often as possible.
+    const pays = (tokens: readonly number[]): number => tokens.filter((token) => token === 101).length / 24;
+    const policy = await open();
+    const traffic = await openTraffic();
+    await addTraffic(traffic, pkg, policy, { prompts: 32 });
+    const rambler = await trainFor(pays, { pkg, policy, number: 1, rounds: 40, maxTokens: 24 });
+    const evidence = await gather(traffic, pkg, policy, rambler, { settings, rewardModel: asModel(pays) });
+    const { passed, checks } = judge(evidence, settings);
+    const liked = checks.find(({ check }) => check === 'reward_model')?.numbers ?? {};
+    expect(liked.reward).toBeGreaterThan(2 * (liked.live_reward as number));
+    expect(results(checks)).toMatchObject({ reward_model: 'passed', health: 'failed' });
+    expect(checks.find(({ check }) => check === 'health')?.detail).toContain('n-grams repeated');
+    expect(passed).toBe(false);
+  });
+
+  it('stops a candidate that was trained on inverted scores, by a reward model that has them right', async () => {
+    // Small tokens are liked; the candidate learned the contrary.
+    const liked = (tokens: readonly number[]): number =>
+      1 - tokens.reduce((sum, token) => sum + token, 0) / tokens.length / 260;
+    const policy = await open();
+    const traffic = await openTraffic();
+    await addTraffic(traffic, pkg, policy, { prompts: 32 });
+    const inverted = await trainFor((tokens) => 1 - liked(tokens), { pkg, policy, number: 1, rounds: 14 });
+    const evidence = await gather(traffic, pkg, policy, inverted, { settings, rewardModel: asModel(liked) });
+    const { passed, checks } = judge(evidence, settings);
+    expect(results(checks)).toMatchObject({ reward_model: 'failed' });
+    expect(passed).toBe(false);
+  });
+});
