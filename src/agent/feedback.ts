@@ -26,12 +26,17 @@ export interface FeedbackDeskOptions {
   readonly onChanged: (generationIds: readonly string[]) => void;
 }
 
+/** What the store can be given, or why it is not. */
+type Writable = FeedbackWrite | { readonly error: HoneError };
+
 /** Takes feedback; one per agent. */
 export class FeedbackDesk {
   readonly #options: FeedbackDeskOptions;
   readonly #late: LateScores;
   /** Generations that run, and whether feedback has come for them already. */
   readonly #running = new Map<string, boolean>();
+  /** Settles once the edits that came last are on their way to the store. */
+  #encoding: Promise<void> | undefined;
 
   constructor(options: FeedbackDeskOptions) {
     this.#options = options;
@@ -42,11 +47,10 @@ export class FeedbackDesk {
   async take(items: readonly FeedbackInput[]): Promise<FeedbackResult[]> {
     const { meter, now, onChanged } = this.#options;
     const checked = checkFeedback(items, now());
-    let writes: readonly (FeedbackWrite | { readonly error: HoneError })[];
+    let writes: readonly Writable[];
     let outcomes: readonly FeedbackOutcome[];
     try {
-      writes = await this.#withTokens(checked);
-      outcomes = await this.#write(writes.filter((item) => 'type' in item));
+      [writes, outcomes] = await this.#store(checked);
     } catch (thrown) {
       const error = HoneError.from(thrown);
       meter.feedback?.(
@@ -98,13 +102,38 @@ export class FeedbackDesk {
     return running.length > 0;
   }
 
-  async #withTokens(
-    checked: readonly CheckedFeedback[],
-  ): Promise<readonly (FeedbackWrite | { readonly error: HoneError })[]> {
+  /**
+   * Hands a batch to the store, never before one that came earlier: edits are read about before they are written, and
+   * what comes meanwhile waits, or the older of two scores could be written last.
+   */
+  async #store(checked: readonly CheckedFeedback[]): Promise<[readonly Writable[], readonly FeedbackOutcome[]]> {
     const drafts = checked.filter((item): item is EditDraft => 'type' in item && item.type === 'edit');
-    if (drafts.length === 0) return checked as readonly Exclude<CheckedFeedback, EditDraft>[];
+    const before = this.#encoding;
+    if (drafts.length === 0 && before === undefined) {
+      const writes = checked as readonly Writable[];
+      return [writes, await this.#write(writes)];
+    }
+    const handOver = async () => {
+      await before;
+      const writes = await this.#withTokens(checked, drafts);
+      // In an object: the next batch waits until this one is on its way, not until it is on disk.
+      return { writes, written: this.#write(writes) };
+    };
+    const handed = handOver();
+    const encoding = handed.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#encoding = encoding;
+    const { writes, written } = await handed.finally(() => {
+      if (this.#encoding === encoding) this.#encoding = undefined;
+    });
+    return [writes, await written];
+  }
+
+  async #withTokens(checked: readonly CheckedFeedback[], drafts: readonly EditDraft[]): Promise<readonly Writable[]> {
     const { pkg, replay } = this.#options;
-    const edits = await encodeEdits(drafts, pkg, replay);
+    const edits = drafts.length === 0 ? [] : await encodeEdits(drafts, pkg, replay);
     return checked.map((item, index) => {
       if ('error' in item || item.type !== 'edit') return item;
       const edit = edits.shift();
@@ -113,7 +142,8 @@ export class FeedbackDesk {
     });
   }
 
-  async #write(writes: readonly FeedbackWrite[]): Promise<readonly FeedbackOutcome[]> {
+  async #write(items: readonly Writable[]): Promise<readonly FeedbackOutcome[]> {
+    const writes = items.filter((item) => 'type' in item);
     if (writes.length === 0) return [];
     const { replay, store } = this.#options;
     try {

@@ -84,3 +84,32 @@ it('an edit is stored as a generation of the same prompt with its score, and the
   expect(original.scores).toMatchObject([{ rater: 'default', value: 0.25 }]);
   expect(loop.learner.told).toEqual(['changed']);
 });
+
+it('what comes while an edit is read about is written after it: of two scores the later stands', async () => {
+  await using loop = await openLoop(async function* () {
+    yield started;
+    yield token(0, 97);
+    yield finished(0, 'stop');
+  });
+  const events = [];
+  for await (const event of loop.agent.generate({ prompt: 'ab' })) events.push(event);
+  const [generationId = ''] = (events[0] as StartedEvent).generationIds;
+  const read = loop.replay.readGenerations.bind(loop.replay);
+  let release = (): void => undefined;
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  loop.replay.readGenerations = async (ids) => {
+    await released;
+    return read(ids);
+  };
+  const first = loop.agent.feedback([
+    { generationId, score: 1 },
+    { generationId, edit: { text: 'c', score: 1 } },
+  ]);
+  const second = loop.agent.feedback([{ generationId, score: 0.25 }]);
+  release();
+  await Promise.all([first, second]);
+  expect((await loop.replay.readScores([generationId])).map(({ value }) => value)).toEqual([0.25]);
+  expect((await loop.agent.feedback([{ generationId, score: 0.5 }]))[0]).toMatchObject({ status: 'replaced' });
+});

@@ -109,6 +109,9 @@ test('what nobody was shown takes no default and waits for none', () => {
   expect(rewardOf([], settings, unseen)).toBeNull();
   expect(rewardOf([score('model', 'quality', 0.5)], settings, unseen)).toBe(0.5);
   expect(rewardOf([score('web', 'click', 1)], settings, unseen)).toBe(1);
+  const untrusted = checkRewardSettings({ ...settings, defaultTrust: 0 });
+  const late = { ...unseen, nowMs: 5 * day };
+  expect(foldReward([score('web', 'click', 1)], late, untrusted)).toMatchObject({ metrics: [{ state: 'none' }] });
 });
 
 test('metrics and raters with the names of object properties are like any other', () => {
