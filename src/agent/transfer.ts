@@ -98,7 +98,7 @@ export class ReplayImport {
   async finish(): Promise<ImportResult> {
     await this.#endLine();
     await this.#write();
-    return { ...this.#result, refusals: this.#refusals };
+    return { ...this.#result, refusals: this.#refusals.sort((a, b) => a.line - b.line) };
   }
 
   async #endLine(): Promise<void> {
