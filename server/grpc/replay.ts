@@ -17,7 +17,7 @@ export function toProtoErasure({ versions, head, removedWeights, ...erased }: Er
   };
 }
 
-/** Largest piece: well below what peers take in one message. */
+/** Largest piece: well below what peers take in one message. A single record may be larger. */
 const pieceBytes = 256 * 1024;
 
 export async function* toProtoExport(

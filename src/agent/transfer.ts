@@ -1,6 +1,6 @@
 /** Export and import of the store as lines of JSON, a piece at a time: neither holds more than a few records in memory. */
 
-import { setTimeout as delay } from 'node:timers/promises';
+import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
 import { HoneError } from '../errors.js';
 import {
   type ExportFilter,
@@ -19,6 +19,9 @@ export interface ExportedLines {
   readonly records: number;
 }
 
+/** Text that is written or read before others get their turn: some milliseconds' worth. */
+const charactersPerTurn = 64 * 1024;
+
 /** Exports what is stored when it begins, in the order in which it was written. */
 export async function* exportReplay(replay: ReplayStore, filter: ExportFilter): AsyncGenerator<ExportedLines> {
   let after: number | null = 0;
@@ -26,8 +29,15 @@ export async function* exportReplay(replay: ReplayStore, filter: ExportFilter): 
   let records = 0;
   while (after !== null) {
     const page = await whenPossible(() => replay.exportPage({ ...filter, after: after as number, last }));
-    records += page.records.length;
-    const lines = page.records.map((record) => `${formatRecord(record)}\n`).join('');
+    let lines = '';
+    for (const record of page.records) {
+      lines += `${formatRecord(record)}\n`;
+      records += 1;
+      if (lines.length < charactersPerTurn) continue;
+      yield { lines, records };
+      lines = '';
+      await nextTurn();
+    }
     if (lines !== '') yield { lines, records };
     after = page.next;
     last = page.last;
@@ -46,6 +56,7 @@ export interface ImportResult {
 /** Longest line. */
 const maxLineBytes = 16 * 1024 * 1024;
 const recordsPerWrite = 256;
+const charactersPerWrite = 1024 * 1024;
 const refusalsTold = 100;
 const newline = 0x0a;
 
@@ -56,6 +67,8 @@ export class ReplayImport {
   #rest: Buffer[] = [];
   #restBytes = 0;
   #line = 0;
+  #sinceTurn = 0;
+  #sinceWrite = 0;
   #records: { readonly line: number; readonly record: ReplayRecord }[] = [];
   readonly #result = { imported: 0, skipped: 0, refused: 0 };
   readonly #refusals: { line: number; error: HoneError }[] = [];
@@ -85,7 +98,7 @@ export class ReplayImport {
   async finish(): Promise<ImportResult> {
     await this.#endLine();
     await this.#write();
-    return { ...this.#result, refusals: this.#refusals };
+    return { ...this.#result, refusals: this.#refusals.sort((a, b) => a.line - b.line) };
   }
 
   async #endLine(): Promise<void> {
@@ -99,12 +112,18 @@ export class ReplayImport {
     } catch (thrown) {
       this.#refuse(this.#line, HoneError.from(thrown));
     }
-    if (this.#records.length >= recordsPerWrite) await this.#write();
+    this.#sinceTurn += text.length;
+    this.#sinceWrite += text.length;
+    if (this.#records.length >= recordsPerWrite || this.#sinceWrite >= charactersPerWrite) await this.#write();
+    if (this.#sinceTurn < charactersPerTurn) return;
+    this.#sinceTurn = 0;
+    await nextTurn();
   }
 
   async #write(): Promise<void> {
     const records = this.#records;
     this.#records = [];
+    this.#sinceWrite = 0;
     if (records.length === 0) return;
     const outcomes = await whenPossible(() => this.#replay.importRecords(records.map(({ record }) => record)));
     for (const [index, outcome] of outcomes.entries()) this.#count(records[index]?.line ?? 0, outcome);

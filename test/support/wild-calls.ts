@@ -159,6 +159,13 @@ export const wildCall: fc.Arbitrary<WildCall> = fc.oneof(
   calls('AdminService', 'Rollback', number),
   calls('AdminService', 'PauseLearner', nothing),
   calls('AdminService', 'ResumeLearner', nothing),
+  calls('AdminService', 'EraseSubject', fc.record({ subject: text, retrain: fc.boolean() })),
+  calls(
+    'AdminService',
+    'ExportReplay',
+    fc.record({ subject: text, sinceMs: whole(0, 2 ** 31 - 1), scored: fc.boolean() }),
+  ),
+  calls('AdminService', 'ImportReplay', fc.record({ data: fc.uint8Array({ maxLength: 200 }) })),
 );
 
 /** A call that lasts longer never ends. */
