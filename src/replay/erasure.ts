@@ -40,6 +40,8 @@ export class Erasures {
   readonly #versionsOf;
   readonly #update;
   readonly #finish;
+  readonly #uncleared;
+  readonly #clear;
   readonly #allVersions;
   readonly #versionsOfErasure;
   readonly #setVersions;
@@ -61,6 +63,8 @@ export class Erasures {
       .pluck();
     this.#update = database.prepare(`
       UPDATE erasures SET generations = ?, scores = ?, preferences = ?, prompts = ?, versions_json = ? WHERE id = ?`);
+    this.#uncleared = database.prepare<[], 1>('SELECT 1 FROM erasures WHERE cleared = 0 LIMIT 1').pluck();
+    this.#clear = database.prepare('UPDATE erasures SET cleared = 1 WHERE cleared = 0');
     this.#allVersions = database
       .prepare<[], number>('SELECT DISTINCT value FROM erasures, json_each(versions_json) ORDER BY value')
       .pluck();
@@ -111,6 +115,16 @@ export class Erasures {
     yield* this.#remover.forgetChanges();
     this.#finish.run(now(), id);
     return { ...removed, versions: sorted(versions), versionsOfAll: this.#allVersions.all() };
+  }
+
+  /** Whether copies of erased data may be left in the log, or beside the rows of the file. */
+  get uncleared(): boolean {
+    return this.#uncleared.get() !== undefined;
+  }
+
+  /** They are gone. */
+  cleared(): void {
+    this.#clear.run();
   }
 
   /** A version learned from these: where one of them was erased meanwhile, that is put on record. */

@@ -150,6 +150,7 @@ function addPromptsAndKinds(database: Database): void {
       id INTEGER PRIMARY KEY,
       started_at_ms INTEGER NOT NULL,
       finished_at_ms INTEGER,
+      cleared INTEGER NOT NULL DEFAULT 0,
       subject TEXT,
       generations INTEGER NOT NULL DEFAULT 0,
       scores INTEGER NOT NULL DEFAULT 0,

@@ -7,10 +7,13 @@ import type { Database } from 'better-sqlite3';
 import { HoneError } from '../errors.js';
 import { type ErasureReport, Erasures } from './erasure.js';
 import { type EvictionReport, Retention, type RetentionSettings } from './retention.js';
+import { Scrubber } from './scrub.js';
 import type { Lesson } from './types.js';
 import type { ReplayWriter } from './writer.js';
 
 export interface UpkeepOptions extends RetentionSettings {
+  /** The database file. */
+  readonly path: string;
   readonly database: Database;
   readonly writer: ReplayWriter;
   readonly onEvicted: (report: EvictionReport) => void;
@@ -37,6 +40,7 @@ export class Upkeep {
   readonly #options: UpkeepOptions;
   readonly #retention: Retention;
   readonly #erasures: Erasures;
+  readonly #scrubber: Scrubber;
   readonly #transaction;
   readonly #timer: NodeJS.Timeout;
   /** They come before the sweep. */
@@ -53,6 +57,7 @@ export class Upkeep {
     this.#options = options;
     this.#retention = new Retention(database, writer.remover, options);
     this.#erasures = new Erasures(database, writer.remover);
+    this.#scrubber = new Scrubber(options.path, database.pragma('page_size', { simple: true }) as number);
     this.#transaction = database.transaction((task: Task) => advance(task.steps));
     this.#timer = setInterval(() => this.look(), lookEveryMs).unref();
   }
@@ -65,7 +70,7 @@ export class Upkeep {
     for (;;) {
       const { done, value } = step.immediate();
       if (done !== true) continue;
-      const logCleared = this.#clearLog();
+      const logCleared = this.#clear();
       return value.map((report) => ({ ...report, logCleared }));
     }
   }
@@ -97,6 +102,11 @@ export class Upkeep {
     this.#erasures.noteLessons(lessons);
   }
 
+  /** After the file was closed. */
+  dispose(): void {
+    this.#scrubber.close();
+  }
+
   /** Ends after the step in flight; what is left is found again by the next sweep, or completed at the next opening. */
   close(): void {
     this.#closed = true;
@@ -104,7 +114,7 @@ export class Upkeep {
     clearImmediate(this.#planned);
     for (const [timer, told] of this.#clearing) {
       clearTimeout(timer);
-      told(this.#clearLog());
+      told(this.#clear());
     }
     const closing = new HoneError('DRAINING', 'the store was closed; the erasure goes on at its next opening');
     for (const task of this.#erasing.splice(0)) task.failed(closing);
@@ -151,16 +161,19 @@ export class Upkeep {
     if (task === undefined || this.#closed) return;
     const { writer } = this.#options;
     const counts = writer.counts();
+    let result: IteratorResult<void, unknown>;
     try {
-      const { done, value } = this.#transaction.immediate(task);
-      if (done === true) {
-        this.#drop(task);
-        task.done(value);
-      }
+      result = this.#transaction.immediate(task);
     } catch (thrown) {
       writer.restoreCounts(counts);
       this.#drop(task);
       task.failed(thrown);
+      this.#plan();
+      return;
+    }
+    if (result.done === true) {
+      this.#drop(task);
+      task.done(result.value);
     }
     this.#plan();
   }
@@ -173,7 +186,7 @@ export class Upkeep {
   #clearLogSoon(told: (cleared: boolean) => void): void {
     const untilMs = performance.now() + clearForMs;
     const attempt = (): void => {
-      const cleared = this.#clearLog();
+      const cleared = this.#clear();
       if (cleared || performance.now() >= untilMs) {
         told(cleared);
         return;
@@ -187,7 +200,23 @@ export class Upkeep {
     attempt();
   }
 
-  /** Moves the log into the file and empties it, without waiting for readers. */
+  /** Leaves no copy of what was erased in the log or in the file, without waiting for readers. */
+  #clear(): boolean {
+    if (!this.#erasures.uncleared) return true;
+    try {
+      if (!this.#clearLog()) return false;
+      this.#scrubber.scrub();
+      // Pages that were read before are read anew.
+      this.#options.database.pragma('shrink_memory');
+      this.#erasures.cleared();
+      return true;
+    } catch {
+      // A disk that fails: the answer says that copies may be left, and the next opening tries again.
+      return false;
+    }
+  }
+
+  /** Moves the log into the file and empties it. */
   #clearLog(): boolean {
     const { database } = this.#options;
     const timeoutMs = database.pragma('busy_timeout', { simple: true }) as number;

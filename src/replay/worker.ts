@@ -178,6 +178,7 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
       database.pragma('wal_checkpoint(TRUNCATE)');
     } finally {
       database.close();
+      upkeep.dispose();
     }
     post({ type: 'done', id, result: null });
     port.close();

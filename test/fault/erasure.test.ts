@@ -16,11 +16,20 @@ import { temporaryDirectory } from '../unit/replay/directory.js';
 
 const eraser = fileURLToPath(new URL('./eraser-process.js', import.meta.url));
 
+/** Candidates of the learner come and go. */
+function readIfThere(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch {
+    return Buffer.alloc(0);
+  }
+}
+
 /** Files below a folder that hold any of these, with what they hold. */
 function findings(folder: string, needles: ReadonlyMap<string, Buffer>): string[] {
   const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
   return files.flatMap(({ parentPath, name }) => {
-    const bytes = readFileSync(join(parentPath, name));
+    const bytes = readIfThere(join(parentPath, name));
     return [...needles].filter(([, needle]) => bytes.includes(needle)).map(([what]) => `${what} in ${name}`);
   });
 }
