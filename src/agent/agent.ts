@@ -331,6 +331,8 @@ class LoopAgent implements Agent {
     const { subject: checked } = check(erasure, { subject });
     const ended = new HoneError('CANCELLED', 'the data of the subject of this request was erased while it ran');
     for (const [abort, owner] of this.#running) if (owner === checked) abort.abort(ended);
+    this.#exploration.forget(checked);
+    this.#rollout.trials.forget(checked);
     const { replay, policy, versions, learner } = this.#options;
     const rollback = (number: number) => this.#rollout.rollback(number);
     const reject = (number: number, reason: string) => this.#rollout.reject(number, reason);

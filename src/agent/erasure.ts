@@ -38,7 +38,7 @@ export async function eraseSubject(parts: ErasureParts, subject: string, retrain
   const { replay, policy, versions, learner } = parts;
   const { versionsOfAll, ...report } = await replay.eraseSubject(subject);
   await policy.clearPrefixes();
-  learner?.changed();
+  learner?.erased();
   const affected = descendants(versions.list(), report.versions);
   publishErasure(parts.events, report, affected.length);
   const result = { ...report, versions: affected };

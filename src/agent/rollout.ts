@@ -204,6 +204,11 @@ export class Rollout {
       ({ state, verdict, origin }) => state === 'candidate' && verdict.length === 0 && origin !== 'rollback',
     );
     for (const version of unjudged) await this.#enqueue({ version, metrics: version.metrics });
+    const passed = ours.findLast(({ state, verdict }) => state === 'candidate' && verdict.length > 0);
+    if (passed !== undefined && passed.number > this.#live().number && this.trials.version === null) {
+      // Judged, but not on its way yet when that run ended.
+      await this.#admit(passed);
+    }
   }
 
   async #takeUpTrial(version: Version): Promise<void> {

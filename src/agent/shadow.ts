@@ -8,8 +8,16 @@ import type { GenerationContext } from './generation.js';
 import type { CheckedRequest } from './requests.js';
 import { drawUnseen } from './unseen.js';
 
-/** Answers a request on a version, keeps the answer; never rejects, and ends early when the signal aborts. */
-export type ShadowAnswer = (request: CheckedRequest, version: number, signal: AbortSignal) => Promise<void>;
+/**
+ * Answers a request on a version, keeps the answer where it is still wanted then; never rejects, and ends early when the
+ * signal aborts.
+ */
+export type ShadowAnswer = (
+  request: CheckedRequest,
+  version: number,
+  signal: AbortSignal,
+  wanted: () => boolean,
+) => Promise<void>;
 
 export interface ShadowOptions {
   readonly version: number;
@@ -26,7 +34,7 @@ const maxRunning = 4;
 export class Shadow {
   readonly version: number;
   readonly #options: ShadowOptions;
-  readonly #running = new Set<Promise<void>>();
+  readonly #running = new Map<Promise<void>, { readonly subject: string; forgotten: boolean }>();
   readonly #ended = new AbortController();
   #answers = 0;
 
@@ -45,22 +53,28 @@ export class Shadow {
     const { share, answer, draw } = this.#options;
     if (request.n !== 1 || this.#ended.signal.aborted || this.#running.size >= maxRunning || draw() >= share) return;
     this.#answers += 1;
-    const running = answer(request, this.version, this.#ended.signal);
-    this.#running.add(running);
+    const state = { subject: request.subject, forgotten: false };
+    const running = answer(request, this.version, this.#ended.signal, () => !state.forgotten);
+    this.#running.set(running, state);
     void running.finally(() => this.#running.delete(running));
+  }
+
+  /** Whose data this is shall be gone: nothing that is on its way is kept. To be called before the store erases. */
+  forget(subject: string): void {
+    for (const state of this.#running.values()) if (state.subject === subject) state.forgotten = true;
   }
 
   /** Ends what is on its way; resolves when it is recorded. */
   async close(): Promise<void> {
     this.#ended.abort();
-    await Promise.all(this.#running);
+    await Promise.all(this.#running.keys());
   }
 }
 
 /** Draws answers that nobody is told of; one that gave way, or that the store has no room for, leaves nothing behind. */
 export function answerInBackground(context: GenerationContext, randomSeed: () => number): ShadowAnswer {
-  return async (request, version, signal) => {
+  return async (request, version, signal, wanted) => {
     const shadowed = { ...request, seed: randomSeed(), version, origin: 'shadow' } as const;
-    await drawUnseen(context, shadowed, signal, () => true).catch(() => undefined);
+    await drawUnseen(context, shadowed, signal, wanted).catch(() => undefined);
   };
 }

@@ -158,6 +158,12 @@ export class Trials {
     if (work instanceof Shadow) work.offer(request);
   }
 
+  /** Whose data this is shall be gone: what a shadow is drawing of it is not kept. To be called before the store erases. */
+  forget(subject: string): void {
+    const work = this.#running?.work;
+    if (work instanceof Shadow) work.forget(subject);
+  }
+
   /** Generations have a new score. */
   scored(ids: readonly string[]): void {
     const work = this.#running?.work;

@@ -206,6 +206,8 @@ export interface Learner {
   rejected(adapterDigest: string): void;
   /** Learn from everything that the store still holds as if for the first time. */
   relearn(): void;
+  /** Somebody's data was erased: what was trained on it is given up for the live weights. */
+  erased(): void;
   /** The store has changed: look again. */
   changed(): void;
   /** Finishes the step in flight, writes the checkpoint, ends the process; scores are still taken. */

@@ -128,6 +128,14 @@ export class ExperienceBuffer {
     this.#fresh = this.#members.size;
   }
 
+  /** Forgets that these generations were used: what was learned from them was given up. */
+  unuse(generationIds: readonly string[]): void {
+    const given = new Set(generationIds);
+    for (const [id, member] of this.#members.entries) {
+      if (generationsOf(id).some((generation) => given.has(generation))) member.uses = 0;
+    }
+  }
+
   /**
    * Reads the changes since the last call, a page at a time, and what has become due.
    * @param maxPages pages to read at most; the rest waits for the next call. Default: all

@@ -40,7 +40,7 @@ export interface RunnerOptions {
 }
 
 /** What changes the weights in training. */
-type HeadCommand = Extract<LearnerCommand, { readonly type: 'live' | 'rejected' }>;
+type HeadCommand = Extract<LearnerCommand, { readonly type: 'live' | 'rejected' | 'erased' }>;
 
 /** Pages of the store read at once before the learner listens again. */
 const pagesPerTurn = 8;
@@ -70,6 +70,8 @@ export class LearnerRunner {
   #reportedAtMs = 0;
   #stopping = false;
   #relearning = false;
+  /** Whether the store has changed since it was last read. */
+  #changed = false;
   #removals = 0;
   #figures: BufferFigures | undefined;
   #figuresAtMs = 0;
@@ -85,13 +87,15 @@ export class LearnerRunner {
     this.#adapterPath = start.adapterPath;
     this.#buffer = this.#newBuffer();
     this.#relearning = start.relearn ?? false;
+    if (start.erased) this.#heads.push({ type: 'erased' });
   }
 
   /** Takes a command; it takes effect after the step in flight. */
   handle(command: LearnerCommand): void {
-    if (command.type === 'live' || command.type === 'rejected') this.#heads.push(command);
+    if (command.type === 'live' || command.type === 'rejected' || command.type === 'erased') this.#heads.push(command);
     if (command.type === 'stop') this.#stopping = true;
     if (command.type === 'relearn') this.#relearning = true;
+    if (command.type === 'changed') this.#changed = true;
     this.#attention();
   }
 
@@ -105,6 +109,7 @@ export class LearnerRunner {
     this.#report('idle');
     while (!this.#stopping) {
       await this.#followHead();
+      this.#changed = false;
       const more = this.#buffer.sync(this.#options.reader, this.#liveVersion, pagesPerTurn);
       await this.#forgetRemoved();
       if (!more) {
@@ -156,7 +161,10 @@ export class LearnerRunner {
 
   async #followHead(): Promise<void> {
     for (let head = this.#heads.shift(); head !== undefined; head = this.#heads.shift()) {
+      const lessons = this.#trainee.lessons.all();
       if (await this.#continues(head)) continue;
+      // They are forgotten with the weights, and may be learned from again.
+      this.#buffer.unuse(lessons);
       this.#owedRows = 0;
       this.#meter.reset();
       await this.#save();
@@ -168,6 +176,11 @@ export class LearnerRunner {
   async #continues(command: HeadCommand): Promise<boolean> {
     if (command.type === 'rejected') {
       return !(await this.#trainee.rejected(command.adapterDigest, this.#adapterPath));
+    }
+    if (command.type === 'erased') {
+      while (this.#buffer.sync(this.#options.reader, this.#liveVersion, pagesPerTurn)) await nextTurn();
+      await this.#forgetRemoved();
+      return !(await this.#trainee.erased(this.#adapterPath));
     }
     this.#liveVersion = command.version;
     this.#adapterPath = command.adapterPath;
@@ -313,7 +326,7 @@ export class LearnerRunner {
 
   /** Resolves with the next command, or when a reward becomes due. */
   #somethingToDo(): Promise<void> {
-    if (this.#stopping || this.#heads.length > 0 || this.#relearning) return Promise.resolve();
+    if (this.#stopping || this.#heads.length > 0 || this.#relearning || this.#changed) return Promise.resolve();
     const dueAtMs = this.#buffer.nextDueAtMs;
     return new Promise((resolve) => {
       let timer: NodeJS.Timeout | undefined;

@@ -42,6 +42,8 @@ export class LearnerSupervisor {
   #failuresInARow = 0;
   /** Whether the next process shall learn everything anew. */
   #relearn = false;
+  /** Whether data was erased that it has not heard of. */
+  #erased = false;
 
   /** Use {@link startLearner}. */
   constructor(options: LearnerOptions) {
@@ -76,6 +78,12 @@ export class LearnerSupervisor {
    */
   rejected(adapterDigest: string): void {
     this.#send({ type: 'rejected', adapterDigest });
+  }
+
+  /** Somebody's data was erased: what was trained on it is given up for the live weights; also where the process is down. */
+  erased(): void {
+    this.#erased = !this.#child?.connected;
+    this.#send({ type: 'erased' });
   }
 
   /** Learn from everything that the store still holds as if for the first time; also where the process is down now. */
@@ -166,9 +174,11 @@ export class LearnerSupervisor {
       directory,
       settings,
       ...(reward === undefined ? {} : { reward }),
+      erased: this.#erased,
       relearn: this.#relearn,
       ...this.#head,
     });
+    this.#erased = false;
     this.#relearn = false;
   }
 

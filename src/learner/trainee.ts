@@ -110,8 +110,24 @@ export class Trainee {
    */
   async rejected(digest: string, adapterPath: string | null): Promise<boolean> {
     if (!this.#candidates.includes(digest)) return false;
-    this.#reset(adapterPath === null ? null : (await readAdapter(adapterPath)).adapter);
+    await this.#goBack(adapterPath);
     return true;
+  }
+
+  /**
+   * Gives the weights up for the head's where they were learned from something that was erased.
+   * @param adapterPath as above
+   * @returns whether they were given up
+   * @throws HoneError `ADAPTER_INVALID`, `ADAPTER_MISMATCH`
+   */
+  async erased(adapterPath: string | null): Promise<boolean> {
+    if (!this.lessons.incomplete) return false;
+    await this.#goBack(adapterPath);
+    return true;
+  }
+
+  async #goBack(adapterPath: string | null): Promise<void> {
+    this.#reset(adapterPath === null ? null : (await readAdapter(adapterPath)).adapter);
   }
 
   /** What a checkpoint must hold of this. */

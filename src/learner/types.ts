@@ -91,6 +91,8 @@ export interface LearnerStart {
   readonly adapterPath: string | null;
   /** Whether the live version is a rollback: weights from before it are given up. Default false. */
   readonly rolledBack?: boolean;
+  /** Whether somebody's data was erased while no learner ran. Default false. */
+  readonly erased?: boolean;
   /** Whether everything that the store holds shall be learned from as if for the first time. Default false. */
   readonly relearn?: boolean;
 }
@@ -106,6 +108,8 @@ export type LearnerCommand =
     }
   /** A version that was offered will never serve: where these weights come from it, go back to the live ones. */
   | { readonly type: 'rejected'; readonly adapterDigest: string }
+  /** Somebody's data was erased: where these weights come from it, go back to the live ones. */
+  | { readonly type: 'erased' }
   /** Learn from everything that the store still holds as if for the first time. */
   | { readonly type: 'relearn' }
   /** The store has changed: look again. */

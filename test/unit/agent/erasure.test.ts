@@ -39,7 +39,7 @@ it('without retraining the versions are named, and serve on', async () => {
     removedWeights: [],
   });
   expect(loop.versions.live().number).toBe(3);
-  expect(loop.learner.told.at(-1)).toBe('changed');
+  expect(loop.learner.told.at(-1)).toBe('erased');
   const { numbers, detail } = await loop.nextEvent('subject_erased');
   expect(numbers).toEqual({ generations: 1, scores: 0, preferences: 0, prompts: 0, versions: 2, log_cleared: 1 });
   expect(detail).toBeUndefined();
@@ -52,7 +52,7 @@ it('with retraining the newest clean weights serve, the others are gone, and the
   expect(head).toMatchObject({ number: 4, origin: 'rollback', parent: 1 });
   expect(removedWeights).toEqual([2, 3]);
   expect(loop.versions.list().map(({ weights }) => weights)).toEqual(['kept', 'kept', 'removed', 'removed', 'kept']);
-  expect(loop.learner.told.slice(-3)).toEqual(['changed', 'live 4 adapter rolled back', 'relearn']);
+  expect(loop.learner.told.slice(-3)).toEqual(['erased', 'live 4 adapter rolled back', 'relearn']);
 });
 
 it('retraining later takes in what was erased before', async () => {

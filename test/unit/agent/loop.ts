@@ -45,6 +45,9 @@ export class RecordingLearner implements Learner {
   rejected(adapterDigest: string): void {
     this.told.push(`rejected ${adapterDigest}`);
   }
+  erased(): void {
+    this.told.push('erased');
+  }
   relearn(): void {
     this.told.push('relearn');
   }

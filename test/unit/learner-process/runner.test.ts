@@ -409,3 +409,36 @@ test('a default reward is learned from when its window closes, though nothing el
   const candidate = await until(isCandidate);
   expect(candidate.metrics.mean_reward).toBeCloseTo(0.5, 1);
 });
+
+test('where erased data was learned from, the weights go back to those that serve, and the rest is learned anew', async () => {
+  const directory = temporaryDirectory();
+  const experience = await openExperience(directory);
+  const { runner, until, events, stop } = startRunner(directory, experience);
+  await experience.add(round(1));
+  runner.handle({ type: 'changed' });
+  await until(isCandidate);
+  // Nobody of those that it learned from: it goes on.
+  runner.handle({ type: 'erased' });
+  await experience.add([{ id: 'other', group: 'other', tokens: [0], reward: 1 }]);
+  const database = new Database(experience.path);
+  onTestFinished(() => {
+    database.close();
+  });
+  database.exec("DELETE FROM generations WHERE id = 'other'; INSERT INTO changes (type) VALUES ('removed');");
+  runner.handle({ type: 'erased' });
+  await experience.add(round(2));
+  const heard = events.length;
+  runner.handle({ type: 'changed' });
+  expect((await until(isCandidate, heard)).lessons).toHaveLength(24);
+
+  database.exec("DELETE FROM generations WHERE id = '1-0'; INSERT INTO changes (type) VALUES ('removed');");
+  const after = events.length;
+  runner.handle({ type: 'erased' });
+  await until(isIdle, after);
+  await stop();
+  const checkpoint = await readCheckpoint(join(directory, 'checkpoint.safetensors'));
+  expect(checkpoint?.state.uses).toEqual([]);
+  expect(checkpoint?.state.lessons).toEqual([{ candidate: null, generationIds: [], incomplete: false }]);
+  const b = checkpoint?.parameters.get('bandit.lora_B')?.data ?? [];
+  expect([...b].every((value) => value === 0)).toBe(true);
+});
