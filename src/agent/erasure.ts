@@ -43,7 +43,7 @@ export async function eraseSubject(parts: ErasureParts, subject: string, retrain
   publishErasure(parts.events, report, affected.length);
   const result = { ...report, versions: affected };
   if (!retrain) return { ...result, head: null, removedWeights: [] };
-  return { ...result, ...(await unlearn(parts, descendants(versions.list(), versionsOfAll))) };
+  return { ...result, ...(await unlearn(parts, versionsOfAll)) };
 }
 
 /** These versions and all that were trained from them or serve their weights again, ascending. */
@@ -66,21 +66,36 @@ export function publishErasure(events: EventLog, report: Omit<ErasureReport, 've
   });
 }
 
+/** @param roots versions that learned from erased data themselves */
 async function unlearn(
   { versions, learner, rollback, reject }: ErasureParts,
-  tainted: readonly number[],
+  roots: readonly number[],
 ): Promise<Pick<ErasureResult, 'head' | 'removedWeights'>> {
-  if (tainted.length === 0) return { head: null, removedWeights: [] };
-  const isTainted = new Set(tainted);
-  for (const { number, state } of versions.list()) {
-    if (!isTainted.has(number) || (state !== 'candidate' && state !== 'shadow' && state !== 'canary')) continue;
-    await reject(number, 'it learned from data that was erased');
+  if (roots.length === 0) return { head: null, removedWeights: [] };
+  let head: Version | null = null;
+  // Again and again: while one version is turned down another may come, or go live.
+  for (;;) {
+    const tainted = new Set(descendants(versions.list(), roots));
+    const waiting = versions.list().filter(({ number, state }) => tainted.has(number) && undecided.has(state));
+    for (const { number } of waiting) await rejectIfUndecided(reject, number);
+    if (tainted.has(versions.live().number)) head = await rollback(newestClean(versions, tainted).number);
+    else if (waiting.length === 0) break;
   }
-  const live = versions.live();
-  const head = isTainted.has(live.number) ? await rollback(newestClean(versions, isTainted).number) : null;
-  const removedWeights = await versions.removeWeights(tainted);
+  const removedWeights = await versions.removeWeights(descendants(versions.list(), roots));
   learner?.relearn();
   return { head, removedWeights };
+}
+
+const undecided: ReadonlySet<Version['state']> = new Set(['candidate', 'shadow', 'canary']);
+
+async function rejectIfUndecided(reject: ErasureParts['reject'], number: number): Promise<void> {
+  try {
+    await reject(number, 'it learned from data that was erased');
+  } catch (thrown) {
+    const error = HoneError.from(thrown);
+    // It went live meanwhile, or was turned down.
+    if (error.code !== 'VERSION_NOT_SERVABLE') throw error;
+  }
 }
 
 function newestClean(versions: VersionLog, tainted: ReadonlySet<number>): Version {
