@@ -18,6 +18,8 @@ export interface JudgingLineOptions {
   readonly isFree: () => boolean;
   /** Takes the verdict, or why there is none; the next one is judged once it resolves. Must not reject. */
   readonly onJudged: (version: Version, verdict: Verdict | HoneError) => Promise<void>;
+  /** Nobody is judged, and nobody waits that could be. */
+  readonly onFree: () => void;
 }
 
 export class JudgingLine {
@@ -85,5 +87,6 @@ export class JudgingLine {
     await onJudged(version, verdict);
     this.#judging = null;
     this.next();
+    if (this.#judging === null) this.#options.onFree();
   }
 }

@@ -13,17 +13,15 @@ import { HoneError } from '../errors.js';
 import type { SequentialDecision } from '../gate/sequential-test.js';
 import type { Verdict } from '../gate/types.js';
 import { describeVerdict } from '../gate/verdict.js';
-import type { LearnerEvent } from '../learner/types.js';
 import type { AdapterFiles, Candidate, Version, VersionLog } from '../versions/index.js';
 import type { EventLog } from './event-log.js';
 import type { Head } from './head.js';
 import { type Judge, verdictNumbers } from './judge.js';
 import { JudgingLine, type LinedUp } from './judging-line.js';
 import type { Mode, ModeKeeper } from './modes.js';
+import { type CandidateEvent, Offer } from './offer.js';
 import { type TrialStanding, Trials, type TrialsOptions } from './trials.js';
 import type { Learner } from './types.js';
-
-type CandidateEvent = Extract<LearnerEvent, { readonly type: 'candidate' }>;
 
 export interface RolloutOptions extends TrialsOptions {
   readonly head: Head;
@@ -55,6 +53,9 @@ export class Rollout {
   readonly #head: Head;
   readonly trials: Trials;
   #closed = false;
+  readonly #offer = new Offer();
+  /** Whether what the learner offered is becoming a version. */
+  #adopting = false;
   readonly #line: JudgingLine;
   #queue: Promise<unknown> = Promise.resolve();
 
@@ -68,6 +69,7 @@ export class Rollout {
       judge: options.judge,
       isFree: () => !this.trials.isCanary,
       onJudged: (version, verdict) => this.#take(version, verdict),
+      onFree: () => this.#next(),
     });
     this.trials = new Trials(options, (version, decision) => this.#decided(version, decision));
     void this.#serially(() => this.#takeUp()).catch(() => undefined);
@@ -82,13 +84,21 @@ export class Rollout {
     };
   }
 
-  /** Takes a trained adapter over; never rejects, for nobody waits: events tell what became of it. */
+  /**
+   * Takes a trained adapter over; never rejects, for nobody waits: events tell what became of it. The learner goes on while
+   * the gate or a canary is busy: what it offers meanwhile becomes no version, but for the last of it once they are free.
+   */
   async consider(candidate: CandidateEvent): Promise<void> {
+    if (this.#isBusy()) return this.#offer.put(candidate);
+    this.#adopting = true;
     try {
       await this.adopt(candidate, candidate.lessons);
     } catch (thrown) {
       this.#events.publish({ type: 'version_rejected', detail: inWords(thrown) });
+    } finally {
+      this.#adopting = false;
     }
+    this.#next();
   }
 
   /**
@@ -136,7 +146,7 @@ export class Rollout {
       if (onTrial?.number === number) return this.#promoteTrial(onTrial, byAPerson);
       const live = await this.#head.promote(number, byAPerson);
       if (onTrial !== null) await this.#rejectTrial(onTrial, `version ${number} went live instead`);
-      this.#line.next();
+      this.#next();
       return live;
     });
   }
@@ -153,7 +163,7 @@ export class Rollout {
         if (number === this.#line.waiting?.number) this.#line.clear();
         await this.#reject(version, reason);
       }
-      this.#line.next();
+      this.#next();
       return this.#versions.get(number) as Version;
     });
   }
@@ -182,7 +192,7 @@ export class Rollout {
         await this.#admit(await this.#versions.setAside(onTrial.number));
         await this.trials.release(onTrial.number);
       }
-      this.#line.next();
+      this.#next();
     });
   }
 
@@ -237,7 +247,7 @@ export class Rollout {
     const before = this.#line.waiting;
     if (before !== null) await this.#turnDown(before, `version ${version.number} is newer`);
     this.#line.put(candidate);
-    this.#line.next();
+    this.#next();
   }
 
   /** Takes what the gate says; never rejects. */
@@ -293,7 +303,7 @@ export class Rollout {
       if (decision === 'not_worse') await this.#promoteTrial(onTrial, 'its rewards are not worse');
       else if (decision === 'worse') await this.#rejectTrial(onTrial, "its rewards are worse than the live version's");
       else await this.#rejectTrial(onTrial, 'its rewards left it undecided for too long');
-      this.#line.next();
+      this.#next();
     }).catch(() => undefined);
   }
 
@@ -306,7 +316,7 @@ export class Rollout {
       throw error;
     } finally {
       await this.trials.release(version.number);
-      this.#line.next();
+      this.#next();
     }
   }
 
@@ -328,7 +338,19 @@ export class Rollout {
     const later = this.#versions.list().some((other) => other.number > version.number && this.#hasAPlace(other));
     if (later) return;
     await this.#dropWaiting(`it was trained on from version ${version.number}, which was rejected`);
+    await this.#offer.drop();
     this.#options.learner?.rejected(version.adapterDigest);
+  }
+
+  #isBusy(): boolean {
+    return this.#adopting || this.#line.judging !== null || this.#line.waiting !== null || this.trials.isCanary;
+  }
+
+  /** Whoever waits is next, and after them what the learner has offered meanwhile. */
+  #next(): void {
+    this.#line.next();
+    const offer = this.#isBusy() || this.#closed ? null : this.#offer.take();
+    if (offer !== null) void this.consider(offer);
   }
 
   #hasAPlace({ number, origin, state, verdict }: Version): boolean {

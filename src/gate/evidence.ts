@@ -17,6 +17,7 @@ import { choosePrompts, type GatePrompt } from './prompts.js';
 import { repeatedShare } from './repetition.js';
 import { drawSamples, logprobsUnder } from './samples.js';
 import type { GateSettings } from './settings.js';
+import { mean } from './statistics.js';
 import type { Evidence, PromptEvidence, SampleFigures } from './types.js';
 
 export interface EvidenceOptions {
@@ -85,11 +86,18 @@ async function measure(options: EvidenceOptions): Promise<Evidence> {
   const candidate = await draw(options.candidate.number);
   const failed = candidate.flat().filter(({ reason }) => reason === 'error').length;
   if (failed > 0) return nothingBut(`${failed} of its completions ended on logits that are not finite`);
-  const live = compared ? await draw(options.live) : [];
-  const apart = health.enabled && options.reference !== options.live;
-  const reference = apart ? await draw(options.reference) : health.enabled ? live : [];
+  let live = compared ? await draw(options.live) : [];
+  const moved = options.reference !== options.live;
+  const reference = health.enabled ? (moved ? await draw(options.reference) : live) : [];
   const tokens = candidate.map((samples) => samples.map((drawn) => drawn.tokens));
   const underReference = kl.enabled ? await logprobsUnder(source, options.reference, prompts, tokens) : [];
+  let liveUnderReference: number[][] = [];
+  if (moved && klOf(candidate, underReference) > kl.maxNats) {
+    // Whether it is on the way back is asked only of those that are far out.
+    if (!compared) live = await draw(options.live);
+    const tokensOfLive = live.map((samples) => samples.map((drawn) => drawn.tokens));
+    liveUnderReference = await logprobsUnder(source, options.reference, prompts, tokensOfLive);
+  }
   const rewards = rewardModel === null ? [] : await reward(signal, rewardModel, prompts, [candidate, live]);
   const { replay, reader, rewards: fold } = options;
   const where = { ...source, replay, reader, holdoutShare, rewards: fold, nowMs: now(), count: off_policy.completions };
@@ -103,12 +111,18 @@ async function measure(options: EvidenceOptions): Promise<Evidence> {
       ({ heldOut }, p): PromptEvidence => ({
         heldOut,
         candidate: figures(candidate[p], rewards[0]?.[p], underReference[p]),
-        live: figures(live[p], rewards[1]?.[p]),
+        live: figures(live[p], rewards[1]?.[p], liveUnderReference[p]),
         reference: figures(reference[p]),
       }),
     ),
     logged,
   };
+}
+
+/** Mean of ln pi - ln pi_ref over all samples; 0 where none was measured. */
+function klOf(drawn: readonly (readonly Drawn[])[], underReference: readonly (readonly number[])[]): number {
+  const ratios = underReference.flatMap((row, p) => row.map((logprob, i) => (drawn[p]?.[i]?.logprob ?? 0) - logprob));
+  return ratios.length === 0 ? 0 : mean(ratios);
 }
 
 type Reward = number | null;

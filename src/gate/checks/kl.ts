@@ -5,10 +5,13 @@
 
 import type { GateSettings } from '../settings.js';
 import { estimate, finiteFigures, mean, sum } from '../statistics.js';
-import type { CheckResult, Evidence } from '../types.js';
+import type { CheckResult, Evidence, SampleFigures } from '../types.js';
 import { promptCounts, tooFewPrompts } from './prompts.js';
 
-/** Refuses a candidate whose mean lies above the bound; chance is not allowed for, since the bound is far from health. */
+/**
+ * Refuses a candidate whose mean lies above the bound; chance is not allowed for, since the bound is far from health. One
+ * that is no farther out than the version that serves passes, so that there is a way back.
+ */
 export function checkKl({ prompts }: Evidence, { kl }: GateSettings): CheckResult {
   const measured = prompts.filter(({ candidate }) => candidate.some(({ logRatio }) => logRatio !== null));
   const short = tooFewPrompts('kl', measured, kl.minPrompts);
@@ -18,16 +21,32 @@ export function checkKl({ prompts }: Evidence, { kl }: GateSettings): CheckResul
     samples.map((drawn) => mean(drawn.map(({ logRatio }) => logRatio as number))),
   );
   const perToken = nats / mean(samples.map((drawn) => sum(drawn.map(({ tokens }) => tokens)) / drawn.length));
-  const failed = !(nats <= kl.maxNats);
+  const liveNats = natsOf(prompts.map(({ live }) => live));
+  const isBack = liveNats !== null && nats <= liveNats;
+  const failed = !(nats <= kl.maxNats) && !isBack;
+  const bound =
+    isBack && nats > kl.maxNats
+      ? `the live version is at ${liveNats.toFixed(2)}`
+      : `${failed ? 'more than' : 'at most'} ${kl.maxNats} may be`;
   return {
     check: 'kl',
     outcome: failed ? 'failed' : 'passed',
-    detail: `${nats.toFixed(2)} nats per completion from the reference, ${failed ? 'more than' : 'at most'} ${kl.maxNats} may be`,
+    detail: `${nats.toFixed(2)} nats per completion from the reference, ${bound}`,
     numbers: finiteFigures({
       nats,
       standard_error: standardError,
       nats_per_token: perToken,
+      ...(liveNats === null ? {} : { live_nats: liveNats }),
       ...promptCounts(measured),
     }),
   };
+}
+
+/** Mean over prompts; `null` where nothing was measured. */
+function natsOf(prompts: readonly (readonly SampleFigures[])[]): number | null {
+  const means = prompts.flatMap((samples) => {
+    const ratios = samples.flatMap(({ logRatio }) => (logRatio === null ? [] : [logRatio]));
+    return ratios.length === 0 ? [] : [mean(ratios)];
+  });
+  return means.length === 0 ? null : mean(means);
 }

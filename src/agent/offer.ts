@@ -1,0 +1,29 @@
+/** What the learner offered while nobody was free for it: only the last one is kept, for it holds all that the others held. */
+
+import { rm } from 'node:fs/promises';
+import type { LearnerEvent } from '../learner/types.js';
+
+/** A trained adapter, as the learner offers it. */
+export type CandidateEvent = Extract<LearnerEvent, { readonly type: 'candidate' }>;
+
+export class Offer {
+  #newest: CandidateEvent | null = null;
+
+  /** Lets one wait in the place of the one before, whose files go. */
+  async put(candidate: CandidateEvent): Promise<void> {
+    await this.drop();
+    this.#newest = candidate;
+  }
+
+  /** The one that waits, which waits no longer. */
+  take(): CandidateEvent | null {
+    const candidate = this.#newest;
+    this.#newest = null;
+    return candidate;
+  }
+
+  async drop(): Promise<void> {
+    const candidate = this.take();
+    if (candidate !== null) await rm(candidate.directory, { recursive: true, force: true });
+  }
+}
