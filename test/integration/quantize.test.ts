@@ -1,28 +1,11 @@
 /** `hone quantize` as a process of its own, and the real server on what it wrote: serving, scores, a round, a swap. */
 
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { eagerLearner, playUntil } from '../support/app.js';
+import { hone } from '../support/command.js';
 import { projectFolder, startServer, temporaryFolder, tinyPackage } from '../support/server.js';
-
-const main = new URL('../../client/cli/main.js', import.meta.url).pathname;
-
-async function hone(...args: readonly string[]): Promise<{ code: number; out: string; err: string }> {
-  const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
-  let out = '';
-  let err = '';
-  child.stdout.on('data', (piece: Buffer) => {
-    out += piece;
-  });
-  child.stderr.on('data', (piece: Buffer) => {
-    err += piece;
-  });
-  const [code] = (await once(child, 'close')) as [number];
-  return { code, out, err };
-}
 
 let folder: string;
 beforeAll(() => {
@@ -33,7 +16,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 describe('hone quantize', () => {
   it('writes a package and says for a person what it lost and won', async () => {
     const output = join(folder, 'person');
-    const { code, out, err } = await hone('quantize', tinyPackage, '--output', output);
+    const { code, out, err } = await hone('', 'quantize', tinyPackage, '--output', output);
     expect(code, err).toBe(0);
     expect(out).toContain(output);
     expect(out).toMatch(/loss, nats per token +\d+\.\d{4} +\d+\.\d{4} \([+-]\d/);
@@ -48,7 +31,7 @@ describe('hone quantize', () => {
     writeFileSync(text, documents.map((one) => `${JSON.stringify(one)}\n`).join('\n'));
     const output = join(folder, 'script');
     const flags = ['--bits', '4', '--block-size', '16', '--no-head', '--text', text, '--json'];
-    const { code, out, err } = await hone('quantize', tinyPackage, '--output', output, ...flags);
+    const { code, out, err } = await hone('', 'quantize', tinyPackage, '--output', output, ...flags);
     expect(code, err).toBe(0);
     const report = JSON.parse(out) as Record<string, object> & { source: { bytes: number }; output: { bytes: number } };
     expect(report).toMatchObject({ bits: 4, blockSize: 16, head: false, weights: 14 });
@@ -76,20 +59,20 @@ describe('hone quantize', () => {
       [2, ['cannot read'], [tinyPackage, '--output', output, '--text', join(folder, 'none.txt')]],
     ];
     for (const [expected, says, args] of cases) {
-      const { code, out, err } = await hone('quantize', ...args);
+      const { code, out, err } = await hone('', 'quantize', ...args);
       expect(code, args.join(' ')).toBe(expected);
       expect(out).toBe('');
       for (const part of says) expect(err).toContain(part);
     }
     expect(existsSync(output)).toBe(false);
     expect(existsSync(join(tinyPackage, 'inside'))).toBe(false);
-    const { err } = await hone('quantize', quantized, '--output', output, '--json');
+    const { err } = await hone('', 'quantize', quantized, '--output', output, '--json');
     expect(JSON.parse(err)).toMatchObject({ error: { code: 'PACKAGE_INVALID' } });
   });
 
   it('has no second opinion on its own folder: --force replaces it', async () => {
     const output = join(folder, 'person');
-    const { code, out, err } = await hone('quantize', tinyPackage, '--output', output, '--bits', '4', '--force');
+    const { code, out, err } = await hone('', 'quantize', tinyPackage, '--output', output, '--bits', '4', '--force');
     expect(code, err).toBe(0);
     expect(out).toContain('int4');
   });
@@ -99,7 +82,7 @@ describe.each([8, 4])('the server on the default policy at %i bits', (bits) => {
   it('serves it, takes scores, learns a round through its weights and swaps the version in, proved by the probe', async () => {
     const output = join(folder, `tldr-${bits}`);
     const source = join(projectFolder, 'models/tldr');
-    const quantized = await hone('quantize', source, '--output', output, '--bits', String(bits), '--json');
+    const quantized = await hone('', 'quantize', source, '--output', output, '--bits', String(bits), '--json');
     expect(quantized.code, quantized.err).toBe(0);
     const { comparison } = JSON.parse(quantized.out) as { comparison: { loss: { before: number; after: number } } };
     expect(Math.abs(comparison.loss.after - comparison.loss.before)).toBeLessThan(bits === 8 ? 0.001 : 0.01);

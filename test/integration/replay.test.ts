@@ -1,33 +1,11 @@
 /** Export and import through the real server and the real command; the bounds of the store in its status. */
 
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { edit, type HoneClient, prefer } from '../../client/index.js';
+import { hone, honeWithInput } from '../support/command.js';
 import { projectFolder, startServer, temporaryFolder } from '../support/server.js';
-
-const main = new URL('../../client/cli/main.js', import.meta.url).pathname;
-
-async function hone(
-  address: string,
-  args: readonly string[],
-  input = '',
-): Promise<{ code: number; out: string; err: string }> {
-  const env = { ...process.env, HONE_ADDRESS: address };
-  const child = spawn(process.execPath, [main, ...args], { env, stdio: ['pipe', 'pipe', 'pipe'] });
-  child.stdin.end(input);
-  const texts = { out: '', err: '' };
-  child.stdout.setEncoding('utf8').on('data', (piece: string) => {
-    texts.out += piece;
-  });
-  child.stderr.setEncoding('utf8').on('data', (piece: string) => {
-    texts.err += piece;
-  });
-  const [code] = (await once(child, 'close')) as [number];
-  return { code, ...texts };
-}
 
 async function exported(client: HoneClient, filter = {}): Promise<string> {
   const pieces: Uint8Array[] = [];
@@ -141,22 +119,22 @@ describe('export and import', () => {
     await fill(client);
     const file = join(folder, 'all.jsonl');
     const { address } = server.ready;
-    const written = await hone(address, ['export', file]);
+    const written = await hone(address, 'export', file);
     expect(written).toMatchObject({ code: 0, out: expect.stringMatching(/^exported 73 records, /) });
     expect(readFileSync(file, 'utf8')).toBe(await exported(client));
     expect(existsSync(`${file}.part`)).toBe(false);
-    expect((await hone(address, ['export'])).out).toBe(readFileSync(file, 'utf8'));
-    expect(await hone(address, ['import', file])).toMatchObject({
+    expect((await hone(address, 'export')).out).toBe(readFileSync(file, 'utf8'));
+    expect(await hone(address, 'import', file)).toMatchObject({
       code: 0,
       out: '0 imported, 73 there already, 0 refused\n',
     });
-    const wrong = await hone(address, ['import', '-'], '{"format":1,"type":"nothing"}\n');
+    const wrong = await honeWithInput(address, '{"format":1,"type":"nothing"}\n', 'import', '-');
     expect(wrong).toMatchObject({ code: 4, out: '0 imported, 0 there already, 1 refused\n' });
     expect(wrong.err).toMatch(/^line 1: /);
     writeFileSync(join(folder, 'empty'), '');
-    expect(await hone(address, ['import', join(folder, 'empty')])).toMatchObject({ code: 0 });
-    expect(await hone(address, ['erase', 'ann'])).toMatchObject({ code: 2 });
-    const erased = await hone(address, ['erase', 'ann', '--yes']);
+    expect(await hone(address, 'import', join(folder, 'empty'))).toMatchObject({ code: 0 });
+    expect(await hone(address, 'erase', 'ann')).toMatchObject({ code: 2 });
+    const erased = await hone(address, 'erase', 'ann', '--yes');
     expect(erased).toMatchObject({
       code: 0,
       out: expect.stringMatching(/^erased: 4 generations, 3 scores, 1 preferences, 1 prompts\n/),
@@ -190,7 +168,7 @@ describe('the bounds of the store', () => {
     for (let i = 0; !over; i++)
       await client.generate({ prompt: `${i} ${'word '.repeat(20)}`, n: 16, maxTokens: 100, ignoreEos: true });
     expect((await evicted)?.numbers.generations).toBeGreaterThan(0);
-    const status = await hone(server.ready.address, ['status']);
+    const status = await hone(server.ready.address, 'status');
     expect(status.out).toMatch(/of 293 KiB in use, oldest .*, none older than 36 h/);
   });
 });

@@ -1,9 +1,7 @@
 /** Adapters out of a real server and into another: by the client, by the command, and by hand where streams go wrong. */
 
-import { execFile } from 'node:child_process';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import {
   type Client,
   type ClientWritableStream,
@@ -18,22 +16,10 @@ import type { AdapterFiles, HoneClient, HoneEvent, Version } from '../../client/
 import { serviceDefinition } from '../../server/grpc/contract.js';
 import { readPeftFixture } from '../oracles/fixture.js';
 import { eagerLearner, playUntil } from '../support/app.js';
+import { hone } from '../support/command.js';
 import { startServer, type TestServer, temporaryFolder, until } from '../support/server.js';
 
-const main = new URL('../../client/cli/main.js', import.meta.url).pathname;
-const run = promisify(execFile);
 const peft = readPeftFixture('named').files;
-
-async function hone(address: string, ...args: readonly string[]): Promise<{ code: number; out: string; err: string }> {
-  const env = { ...process.env, HONE_ADDRESS: address };
-  try {
-    const { stdout, stderr } = await run(process.execPath, [main, ...args], { env });
-    return { code: 0, out: stdout, err: stderr };
-  } catch (thrown) {
-    const { code, stdout, stderr } = thrown as { code: number; stdout: string; stderr: string };
-    return { code, out: stdout, err: stderr };
-  }
-}
 
 /** The version, once it is no candidate any more. */
 async function decided(client: HoneClient, number: number): Promise<Version> {

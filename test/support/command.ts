@@ -12,7 +12,7 @@ export interface CommandResult {
   readonly err: string;
 }
 
-/** Runs `hone` with these arguments against the server at an address. */
+/** Runs `hone` with these arguments against the server at an address; empty for what needs none. */
 export async function hone(address: string, ...args: readonly string[]): Promise<CommandResult> {
   return honeWithInput(address, '', ...args);
 }
