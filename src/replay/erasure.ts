@@ -112,7 +112,7 @@ export class Erasures {
       yield;
     }
     // Also where nothing was found: a crash may have come between the generations and their changes.
-    yield* this.#remover.forgetChanges();
+    yield* this.#remover.forgetTraces();
     this.#finish.run(now(), id);
     return { ...removed, versions: sorted(versions), versionsOfAll: this.#allVersions.all() };
   }

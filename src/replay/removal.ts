@@ -17,8 +17,8 @@ interface Found {
   readonly prompt_id: number;
 }
 
-/** Changes looked at in one go. */
-const changesPerStep = 2000;
+/** Changes, or keys, looked at in one go. */
+const tracesPerStep = 2000;
 
 export class Remover {
   readonly #counts: Counts;
@@ -26,6 +26,7 @@ export class Remover {
   readonly #find;
   readonly #countScores;
   readonly #partners;
+  readonly #lastKeyOf;
   readonly #deleteKeys;
   readonly #deleteGeneration;
   readonly #deletePrompt;
@@ -51,8 +52,19 @@ export class Remover {
         'SELECT second_id FROM preferences WHERE first_id = ? UNION ALL SELECT first_id FROM preferences WHERE second_id = ?',
       )
       .pluck();
-    this.#deleteKeys = database.prepare('DELETE FROM idempotency WHERE generation_id = ? AND instr(content, ?) > 0');
-    // Scores, preferences, lessons and idempotency keys go with it: the schema cascades.
+    this.#lastKeyOf = database
+      .prepare<[string, number], string | null>(
+        'SELECT max(key) FROM (SELECT key FROM idempotency WHERE key > ? ORDER BY key LIMIT ?)',
+      )
+      .pluck();
+    this.#deleteKeys = database.prepare(`
+      DELETE FROM idempotency
+      WHERE key > ? AND key <= ? AND (
+        NOT EXISTS (SELECT 1 FROM generations WHERE id = generation_id)
+        OR result_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM generations WHERE id = result_id)
+        OR content LIKE '["preference"%' AND NOT EXISTS (
+          SELECT 1 FROM generations WHERE id = json_extract(content, '$[3]')))`);
+    // Scores, preferences and lessons go with it: the schema cascades.
     this.#deleteGeneration = database.prepare('DELETE FROM generations WHERE id = ?');
     this.#deletePrompt = database.prepare(
       'DELETE FROM prompts WHERE id = ? AND NOT EXISTS (SELECT 1 FROM generations WHERE prompt_id = prompts.id)',
@@ -61,14 +73,13 @@ export class Remover {
       .prepare<[number], number | null>('SELECT min(sequence) FROM changes WHERE sequence > ?')
       .pluck();
     this.#lastSequence = database.prepare<[], number | null>('SELECT max(sequence) FROM changes').pluck();
-    this.#dangling = database.prepare<
-      [number, number],
-      { sequence: number; generation_id: string | null; other_id: string | null }
-    >(`
-      SELECT sequence, generation_id, other_id FROM changes
-      WHERE sequence BETWEEN ? AND ? AND (type = 'removed'
-        OR NOT EXISTS (SELECT 1 FROM generations WHERE id = generation_id)
-        OR other_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM generations WHERE id = other_id))`);
+    this.#dangling = database
+      .prepare<[number, number], number>(`
+        SELECT sequence FROM changes
+        WHERE sequence BETWEEN ? AND ? AND (type = 'removed'
+          OR NOT EXISTS (SELECT 1 FROM generations WHERE id = generation_id)
+          OR other_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM generations WHERE id = other_id))`)
+      .pluck();
     this.#deleteChange = database.prepare('DELETE FROM changes WHERE sequence = ?');
     this.#insertRemoved = database.prepare("INSERT INTO changes (type) VALUES ('removed')");
   }
@@ -79,8 +90,6 @@ export class Remover {
     if (found === undefined) return;
     const scores = this.#countScores.get(id) ?? 0;
     const partners = this.#partners.all(id, id);
-    // A key of a comparison may lie with the other generation; it names this one.
-    for (const partner of new Set(partners)) this.#deleteKeys.run(partner, id);
     this.#deleteGeneration.run(id);
     const prompts = this.#deletePrompt.run(found.prompt_id).changes;
     const counts = this.#counts;
@@ -97,25 +106,31 @@ export class Remover {
   }
 
   /**
-   * Deletes the changes of generations that are gone, in steps, and tells readers of the changes to look. Changes have
-   * no index by generation, so this is one pass over them; it finds what an interrupted pass left, too.
+   * Deletes the changes and the idempotency keys of generations that are gone, in steps, and tells readers of the changes
+   * to look. Neither has an index by generation, so this is one pass over them; it finds what an interrupted pass left, too.
    */
-  *forgetChanges(): Generator<void, void> {
+  *forgetTraces(): Generator<void, void> {
+    yield* this.#forgetKeys();
     const last = this.#lastSequence.get() ?? 0;
     let from = this.#firstSequence.get(0) ?? last + 1;
     while (from <= last) {
-      const to = Math.min(last, from + changesPerStep - 1);
-      for (const { sequence, generation_id: id, other_id: other } of this.#dangling.all(from, to)) {
-        this.#deleteChange.run(sequence);
-        if (id === null || other === null) continue;
-        this.#deleteKeys.run(id, other);
-        this.#deleteKeys.run(other, id);
-      }
+      const to = Math.min(last, from + tracesPerStep - 1);
+      for (const sequence of this.#dangling.all(from, to)) this.#deleteChange.run(sequence);
       // What was deleted before may have left a wide gap in the numbers.
       from = this.#firstSequence.get(to) ?? last + 1;
       yield;
     }
     this.#insertRemoved.run();
+  }
+
+  *#forgetKeys(): Generator<void, void> {
+    for (let from = ''; ; ) {
+      const to = this.#lastKeyOf.get(from, tracesPerStep);
+      if (to === undefined || to === null) return;
+      this.#deleteKeys.run(from, to);
+      from = to;
+      yield;
+    }
   }
 }
 

@@ -129,7 +129,7 @@ export class Retention {
         else evict('oldest', candidate);
       }
     }
-    if (removed.generations > 0) yield* this.#remover.forgetChanges();
+    if (removed.generations > 0) yield* this.#remover.forgetTraces();
     return { ...removed, ...reasons, usedBytes: this.usedBytes(), durationMs: performance.now() - startedAtMs };
   }
 

@@ -134,14 +134,14 @@ function addPromptsAndKinds(database: Database): void {
 
     ALTER TABLE idempotency RENAME TO idempotency_1;
     DROP INDEX idempotency_by_generation;
+    -- No index and no reference by generation: a score is written far more often than a generation is removed.
     CREATE TABLE idempotency (
       key TEXT NOT NULL PRIMARY KEY,
-      generation_id TEXT NOT NULL REFERENCES generations (id) ON DELETE CASCADE,
+      generation_id TEXT NOT NULL,
       content TEXT NOT NULL,
       sequence INTEGER NOT NULL,
       result_id TEXT
     ) STRICT, WITHOUT ROWID;
-    CREATE INDEX idempotency_by_generation ON idempotency (generation_id);
     INSERT INTO idempotency (key, generation_id, content, sequence)
       SELECT key, generation_id, score_content(rater, metric, value), sequence FROM idempotency_1;
     DROP TABLE idempotency_1;

@@ -47,7 +47,9 @@ it.skipIf(!canMount)(
   'a full disk refuses feedback, serves on, loses nothing acknowledged, and all goes on when there is room',
   async () => {
     const data = temporaryFolder();
-    await using server = await startServer({ data, args: eagerLearner, within: onSmallDisk(data, 24 * 2 ** 20) });
+    // Two completions at a time: a request of many lasts until the disk is full.
+    const args = [...eagerLearner, '--max-sequences', '2'];
+    await using server = await startServer({ data, args, within: onSmallDisk(data, 24 * 2 ** 20) });
     const client = await server.connect({ retry: { maxAttempts: 1 } });
     const disk = seenFrom(server.ready.pid, data);
     const failures = watchFailures(client);
