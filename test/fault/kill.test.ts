@@ -31,8 +31,12 @@ describe('kill -9 of the learner', () => {
     await until(async () => (await client.learnerStatus()).restarts === 1, 'the learner is started again');
     const { live } = await client.status();
     await playUntil(client, live.number + 1);
-    const after = await client.learnerStatus();
+    // That one may have been made before the kill.
+    let after = await client.learnerStatus();
+    for (let i = 0; after.rounds <= before.rounds; i++) {
+      await askAndScore(client, `with a learner ${i}`);
+      after = await client.learnerStatus();
+    }
     expect(after.steps).toBeGreaterThan(before.steps);
-    expect(after.rounds).toBeGreaterThan(before.rounds);
   });
 });
