@@ -116,14 +116,20 @@ async function watch(client: HoneClient, app: App, budget: number, startedAt: nu
   return moments;
 }
 
-/** Waits until the learner has used what it was given and its last candidate serves. */
+/** Waits until the learner has used what it was given and the gate has decided on its last candidate. */
 async function learnerIdle(client: HoneClient, app: App): Promise<void> {
   const deadline = Date.now() + 60_000;
   const progress = createProgress('last round', 1);
   for (let idleSince = 0; Date.now() < deadline; ) {
-    const { learner, live } = await client.status();
-    progress.update(0, `the learner is ${learner.state}, version ${live.number} serves`);
-    if (learner.state !== 'idle' || learner.scoresSeen < app.figures.scores) idleSince = 0;
+    const { learner, live, rollout } = await client.status();
+    const judging = rollout.judging ?? rollout.waiting;
+    progress.update(
+      0,
+      judging === undefined
+        ? `the learner is ${learner.state}, version ${live.number} serves`
+        : `version ${judging} is at the gate, version ${live.number} serves`,
+    );
+    if (learner.state !== 'idle' || learner.scoresSeen < app.figures.scores || judging !== undefined) idleSince = 0;
     else if (idleSince === 0) idleSince = Date.now();
     else if (Date.now() - idleSince > 1000) break;
     await new Promise((wake) => setTimeout(wake, 200));
