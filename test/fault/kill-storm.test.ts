@@ -22,7 +22,7 @@ interface Lane {
 }
 
 const kills = Number(process.env.HONE_STORM_KILLS ?? 50);
-const learning = Math.ceil(kills / 4);
+const learning = Math.ceil(kills / 6);
 const lanes: readonly Lane[] = [
   { kills: kills - learning, learns: false, earlyEvery: 6, pauseMs: 0 },
   { kills: learning, learns: true, earlyEvery: 8, pauseMs: 20 },
@@ -30,7 +30,7 @@ const lanes: readonly Lane[] = [
 const timeoutMs = 300_000;
 /** Where on its way to the head a kill meets a version. */
 const stations = ['version_created', 'version_judged', 'version_promoted'] as const;
-const longestLifeMs = 10_000;
+const longestLifeMs = 6_000;
 
 /** What the lives of one data directory have shown so far. */
 class Witness {
