@@ -11,8 +11,8 @@ import type { LearnerProgress } from '../../src/learner/index.js';
 
 /** Scores that are timed at once; beyond it the oldest are given up. */
 const maxWaiting = 65_536;
-/** Candidates on their way to the head. */
-const maxCandidates = 16;
+/** Candidates that may still become the head: the learner offers on while the gate is busy with one. */
+const maxCandidates = 256;
 
 export class ScoreAges {
   readonly #observe: (ms: number) => void;

@@ -17,8 +17,8 @@ interface Segment {
   incomplete: boolean;
 }
 
-/** Candidates on their way, and the open one. */
-const maxSegments = 17;
+/** Candidates that may still become the head - the learner offers on while the gate is busy with one -, and the open one. */
+const maxSegments = 257;
 
 export class Lessons {
   /** By candidate on its way to the head, oldest first; the last one is open. */

@@ -18,6 +18,9 @@ import { Lessons } from './lessons.js';
 import type { LearnerSettings, Parameters } from './types.js';
 import { RunningMeanBaseline, type ValueBaseline } from './value-baseline.js';
 
+/** Candidates that may still become the head: the gate may be busy with one while many are offered. */
+const maxCandidates = 256;
+
 export class Trainee {
   readonly #settings: LearnerSettings;
   readonly #targets: readonly AdapterTarget[];
@@ -62,7 +65,7 @@ export class Trainee {
 
   /** Remembers that an adapter with this digest was offered as a version. */
   offered(digest: string): void {
-    this.#candidates = [...this.#candidates.slice(-15), digest];
+    this.#candidates = [...this.#candidates.slice(1 - maxCandidates), digest];
     this.lessons.offered(digest);
   }
 

@@ -159,6 +159,12 @@ it(
           if (life % lane.earlyEvery === 0) await dieEarly(data, random() * 1500);
           else await live(data, model, witness, lane, random);
         }
+        witness.look(data);
+        // A busy machine makes few versions: some more lives then, until what the storm is about has been met.
+        for (let more = 0; lane.learns && more < 20 && !(witness.live > 0 && witness.candidatesLeft > 0); more++) {
+          await live(data, model, witness, lane, random);
+          witness.look(data);
+        }
         await using last = await startServer({ data });
         await check(await last.connect(), data, model, witness);
         model.checkScores(join(data, 'replay.sqlite'));

@@ -119,6 +119,8 @@ describe('the page of metrics', () => {
     await playUntil(client, 2);
     await client.pauseLearner();
     await client.rollback(0);
+    // The gate holds a version while it looks at it.
+    await until(async () => (await client.mode()).judging === undefined, 'the gate is done');
     const { live, serving, learner } = await client.status();
     const page = await scrape();
     expect(page.get('hone_live_version')).toBe(live.number);
