@@ -6,18 +6,24 @@ import { askAndScore, eagerLearner, playUntil } from '../support/app.js';
 import { canMount, clearDisk, fillDisk, onSmallDisk, seenFrom, withFileLimit } from '../support/file-systems.js';
 import { startServer, temporaryFolder, until } from '../support/server.js';
 
-/** Scores until the store refuses, as it does once its log cannot grow; gives back what was acknowledged. */
+/**
+ * Scores until the store refuses, as it does once its log cannot grow, then one by one until no single score has room
+ * either; gives back what was acknowledged.
+ */
 async function scoreUntilRefused(client: HoneClient, ids: readonly string[]): Promise<Map<string, number>> {
   const acknowledged = new Map<string, number>();
+  let single = false;
   for (let i = 0; ; i++) {
     const rater = `rater ${i}`;
     try {
-      const items = ids.map((generationId, k) => ({ generationId, score: i + k / 100, rater }));
+      const scored = single ? ids.slice(0, 1) : ids;
+      const items = scored.map((generationId, k) => ({ generationId, score: i + k / 100, rater }));
       await client.feedback(items);
       for (const { generationId, score } of items) acknowledged.set(`${generationId} ${rater}`, score);
     } catch (error) {
       expect(error).toMatchObject({ status: 'RESOURCE_EXHAUSTED', code: 'STORE_FULL', retryAfterMs: 5000 });
-      return acknowledged;
+      if (single) return acknowledged;
+      single = true;
     }
   }
 }
@@ -48,7 +54,7 @@ it.skipIf(!canMount)(
   async () => {
     const data = temporaryFolder();
     // Two completions at a time: a request of many lasts until the disk is full.
-    const args = [...eagerLearner, '--max-sequences', '2'];
+    const args = [...eagerLearner, '--gate', 'off', '--max-sequences', '2'];
     await using server = await startServer({ data, args, within: onSmallDisk(data, 24 * 2 ** 20) });
     const client = await server.connect({ retry: { maxAttempts: 1 } });
     const disk = seenFrom(server.ready.pid, data);
