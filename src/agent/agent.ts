@@ -3,7 +3,7 @@
 import { randomInt } from 'node:crypto';
 import { z } from 'zod';
 import { HoneError } from '../errors.js';
-import type { TrainingRules } from '../learner/eligibility.js';
+import type { TrainingRules } from '../learner/experience/eligibility.js';
 import { type LearnerReport, nothingLearned } from '../learner/report.js';
 import { checkLearnerSettings } from '../learner/settings.js';
 import type { LearnerEvent } from '../learner/types.js';

@@ -1,7 +1,7 @@
 /** Why a generation is worth what it is, and what came of it. Reads the store; folds as the learner does. */
 
 import { HoneError } from '../errors.js';
-import { type TrainingObstacle, type TrainingRules, trainingObstacles } from '../learner/eligibility.js';
+import { type TrainingObstacle, type TrainingRules, trainingObstacles } from '../learner/experience/eligibility.js';
 import type { Generation, Preference, PreferenceOutcome, ReplayStore, Score } from '../replay/types.js';
 import { type Fold, foldReward, type RewardSettings, trustOf, weightOf } from '../reward/index.js';
 import type { Version } from '../versions/types.js';

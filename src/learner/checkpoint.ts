@@ -8,7 +8,7 @@ import { readFile } from 'node:fs/promises';
 import { HoneError } from '../errors.js';
 import { decodeSafeTensors, encodeSafeTensors, type SafeTensor, writeFileDurably } from '../versions/index.js';
 import type { AdamWState } from './adamw.js';
-import type { LessonsSegment } from './lessons.js';
+import type { LessonsSegment } from './experience/lessons.js';
 import type { Parameters } from './types.js';
 
 /** Everything but the tensors; plain JSON. */

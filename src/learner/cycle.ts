@@ -1,10 +1,10 @@
 /** One step of learning: sample groups, complete them with the reference, CoPG, AdamW. */
 
 import type { AdamW } from './adamw.js';
-import type { ExperienceBuffer } from './buffer.js';
-import type { Member } from './members.js';
+import type { ExperienceBuffer } from './experience/buffer.js';
+import type { Member } from './experience/members.js';
+import { sampleGroups } from './experience/sampler.js';
 import { createRandom } from './random.js';
-import { sampleGroups } from './sampler.js';
 import type { CopgResult, LearnerSettings, Parameters, TrainingEngine, TrainingRow } from './types.js';
 import type { ValueBaseline } from './value-baseline.js';
 

@@ -1,17 +1,17 @@
 export { AdamW, type AdamWSettings, type AdamWState, type StepOutcome, warmUp } from './adamw.js';
-export { isStale, type TrainingObstacle, type TrainingRules, trainingObstacles } from './eligibility.js';
-export { acquireLockFile, type LockFile } from './lock-file.js';
-export { addCopgObjective, addCrossEntropy, addRowLogprobs, linearForm, summarize } from './objective.js';
 export {
   createOnnxEngine,
   deriveGraphs,
   OnnxEngine,
   type OnnxEngineOptions,
   trainingProbeSizes,
-} from './onnx-engine.js';
-export { type PackedRows, packRows } from './packing.js';
+} from './engine/onnx-engine.js';
+export { type PackedRows, packRows } from './engine/packing.js';
+export { tokenLogprobs, toTrainingGraph } from './engine/training-graph.js';
+export { isStale, type TrainingObstacle, type TrainingRules, trainingObstacles } from './experience/eligibility.js';
+export { acquireLockFile, type LockFile } from './lock-file.js';
+export { addCopgObjective, addCrossEntropy, addRowLogprobs, linearForm, summarize } from './objective.js';
 export { type LearnerReport, nothingLearned } from './report.js';
 export { checkLearnerSettings, type LearnerSettingsInput } from './settings.js';
 export { type LearnerOptions, LearnerSupervisor, startLearner } from './supervisor.js';
-export { tokenLogprobs, toTrainingGraph } from './training-graph.js';
 export type * from './types.js';

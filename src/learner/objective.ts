@@ -15,7 +15,7 @@
 
 import { addDetach } from '../autodiff/index.js';
 import type { Graph } from '../onnx/index.js';
-import { tokenLogprobs } from './training-graph.js';
+import { tokenLogprobs } from './engine/training-graph.js';
 import type { CopgBatch } from './types.js';
 
 /**

@@ -7,8 +7,8 @@ import { constants, setPriority } from 'node:os';
 import { join } from 'node:path';
 import { HoneError } from '../errors.js';
 import { openReplayReader } from '../replay/index.js';
+import { createOnnxEngine } from './engine/onnx-engine.js';
 import { acquireLockFile } from './lock-file.js';
-import { createOnnxEngine } from './onnx-engine.js';
 import { LearnerRunner } from './runner.js';
 import type { LearnerCommand, LearnerEvent, LearnerStart } from './types.js';
 

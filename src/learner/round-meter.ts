@@ -1,7 +1,7 @@
 /** The numbers of the last step and round: what status, events and candidates report. */
 
 import type { StepReport } from './cycle.js';
-import { countByStaleness } from './staleness.js';
+import { countByStaleness } from './experience/staleness.js';
 import type { LearnerProgress } from './types.js';
 
 type Figures = Pick<

@@ -13,11 +13,11 @@ import { HoneError } from '../errors.js';
 import type { ReplayReader } from '../replay/types.js';
 import { finiteMetrics, writeAdapter } from '../versions/index.js';
 import type { AdapterTarget } from '../versions/types.js';
-import { ExperienceBuffer, generationsOf } from './buffer.js';
 import { type Checkpoint, readCheckpoint, writeCheckpoint } from './checkpoint.js';
 import { learnStep } from './cycle.js';
+import { ExperienceBuffer, generationsOf } from './experience/buffer.js';
+import { bufferFigures } from './experience/staleness.js';
 import { RoundMeter } from './round-meter.js';
-import { bufferFigures } from './staleness.js';
 import { Trainee } from './trainee.js';
 import type {
   BufferFigures,

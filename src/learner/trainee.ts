@@ -13,8 +13,8 @@ import {
 } from '../versions/index.js';
 import { AdamW, warmUp } from './adamw.js';
 import type { Checkpoint } from './checkpoint.js';
+import { Lessons } from './experience/lessons.js';
 import { initialParameters, parametersFrom, toAdapter, toParameters } from './initialization.js';
-import { Lessons } from './lessons.js';
 import type { LearnerSettings, Parameters } from './types.js';
 import { RunningMeanBaseline, type ValueBaseline } from './value-baseline.js';
 

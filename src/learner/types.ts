@@ -44,6 +44,12 @@ export interface TrainingEngine {
   /** ln pi(y|x) of each row, summed over completion tokens. */
   logProbabilities(rows: readonly TrainingRow[], parameters: Parameters): Promise<Float32Array>;
   copg(batch: CopgBatch, parameters: Parameters): Promise<CopgResult>;
+  /** Gradients of -sum_i weights_i ln pi(y_i|x): the pass of any objective whose weights are known, by parameter. */
+  policyGradient(
+    rows: readonly TrainingRow[],
+    weights: ArrayLike<number>,
+    parameters: Parameters,
+  ): Promise<Map<string, Float32Array>>;
   close(): Promise<void>;
 }
 

@@ -56,19 +56,28 @@ export class BanditEngine implements TrainingEngine {
       for (let j = 0; j < rows; j++) mean += (form.groupMean[i * rows + j] as number) * (residuals[j] as number);
       return residual - mean - (form.baselines[i] as number);
     });
+    const weights = advantages.map((advantage, i) => (form.coefficients[i] as number) * advantage);
+    const surrogate = -weights.reduce((sum, weight, i) => sum + weight * (logprobs[i] as number), 0);
+    const gradients = await this.policyGradient(batch.rows, weights, parameters);
+    return { surrogate, ...summarize(advantages, form, batch.beta), logprobs, gradients };
+  }
+
+  async policyGradient(
+    rows: readonly TrainingRow[],
+    weights: ArrayLike<number>,
+    parameters: Parameters,
+  ): Promise<Map<string, Float32Array>> {
     const pi = this.probabilities(parameters);
     const dLogits = [0, 0, 0];
-    let surrogate = 0;
-    for (const [i, { completionTokens }] of batch.rows.entries()) {
-      const weight = (form.coefficients[i] as number) * (advantages[i] as number);
-      surrogate -= weight * (logprobs[i] as number);
+    for (const [i, { completionTokens }] of rows.entries()) {
       for (const k of [0, 1, 2]) {
-        dLogits[k] = (dLogits[k] as number) - weight * ((completionTokens[0] === k ? 1 : 0) - (pi[k] as number));
+        const d = (completionTokens[0] === k ? 1 : 0) - (pi[k] as number);
+        dLogits[k] = (dLogits[k] as number) - (weights[i] as number) * d;
       }
     }
     const gradients = this.#chain(parameters, dLogits);
     if (this.poisoned) for (const gradient of gradients.values()) gradient[0] = Number.NaN;
-    return { surrogate, ...summarize(advantages, form, batch.beta), logprobs, gradients };
+    return gradients;
   }
 
   async close(): Promise<void> {}

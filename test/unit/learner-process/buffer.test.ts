@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { type BufferOptions, ExperienceBuffer } from '../../../src/learner/buffer.js';
+import { type BufferOptions, ExperienceBuffer } from '../../../src/learner/experience/buffer.js';
 import { isHeldOut } from '../../../src/replay/index.js';
 import { checkRewardSettings } from '../../../src/reward/index.js';
 import { scoreWrite } from '../replay/records.js';

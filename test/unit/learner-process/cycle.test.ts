@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
-import { ExperienceBuffer } from '../../../src/learner/buffer.js';
 import { type CycleOptions, learnStep } from '../../../src/learner/cycle.js';
+import { ExperienceBuffer } from '../../../src/learner/experience/buffer.js';
 import { AdamW, warmUp } from '../../../src/learner/index.js';
 import { initialParameters, toParameters } from '../../../src/learner/initialization.js';
 import type { LearnerSettings } from '../../../src/learner/types.js';

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { Lessons } from '../../../src/learner/lessons.js';
+import { Lessons } from '../../../src/learner/experience/lessons.js';
 
 test('a candidate tells of everything between it and the version that serves', () => {
   const lessons = new Lessons();

@@ -2,9 +2,9 @@
 
 import Database from 'better-sqlite3';
 import { expect, test } from 'vitest';
-import { type BufferOptions, ExperienceBuffer, generationsOf } from '../../../src/learner/buffer.js';
+import { type BufferOptions, ExperienceBuffer, generationsOf } from '../../../src/learner/experience/buffer.js';
+import { sampleGroups } from '../../../src/learner/experience/sampler.js';
 import { createRandom } from '../../../src/learner/random.js';
-import { sampleGroups } from '../../../src/learner/sampler.js';
 import { checkRewardSettings } from '../../../src/reward/index.js';
 import { editWrite, preferenceWrite, scoreWrite } from '../replay/records.js';
 import { openExperience } from './experience.js';

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { ExperienceBuffer } from '../../../src/learner/buffer.js';
-import type { Member } from '../../../src/learner/members.js';
+import { ExperienceBuffer } from '../../../src/learner/experience/buffer.js';
+import type { Member } from '../../../src/learner/experience/members.js';
+import { sampleGroups } from '../../../src/learner/experience/sampler.js';
 import { createRandom } from '../../../src/learner/random.js';
-import { sampleGroups } from '../../../src/learner/sampler.js';
 import { openExperience, type Sample } from './experience.js';
 
 async function bufferOf(rounds: readonly (readonly Sample[])[]): Promise<ExperienceBuffer> {

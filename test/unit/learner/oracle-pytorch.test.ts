@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { Tensor } from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { expandComposites } from '../../../src/autodiff/index.js';
-import { createOnnxEngine, type OnnxEngine } from '../../../src/learner/onnx-engine.js';
-import { packRows } from '../../../src/learner/packing.js';
-import { toTrainingGraph } from '../../../src/learner/training-graph.js';
+import { createOnnxEngine, type OnnxEngine } from '../../../src/learner/engine/onnx-engine.js';
+import { packRows } from '../../../src/learner/engine/packing.js';
+import { toTrainingGraph } from '../../../src/learner/engine/training-graph.js';
+import { linearForm } from '../../../src/learner/index.js';
 import type { Parameters } from '../../../src/learner/types.js';
 import { createSession, type Node, readModel } from '../../../src/onnx/index.js';
 import { attachAdapters, findLinears } from '../../../src/package/index.js';
@@ -86,6 +87,19 @@ describe('CoPG and PyTorch', () => {
     for (const [name, expected] of fixture.expected.gradients) {
       expect(relativeError(gradients.get(name) as Float32Array, expected), name).toBeLessThan(1e-5);
     }
+  });
+
+  it('agree on that gradient from a pass of its own, once the weights are known', async () => {
+    const { weights, gradients } = await engine.copg(fixture.batch, fixture.parameters);
+    const { coefficients, groupSizes } = linearForm(fixture.batch);
+    // c_i A_i, with the weight A_i K/(K-1) that was reported.
+    const known = weights.map((weight, i) => {
+      const size = groupSizes[i] as number;
+      return (coefficients[i] as number) * (size === 1 ? weight : (weight * (size - 1)) / size);
+    });
+    const again = await engine.policyGradient(fixture.batch.rows, known, fixture.parameters);
+    for (const [name, gradient] of gradients)
+      expect(relativeError(again.get(name) ?? [], gradient), name).toBeLessThan(1e-5);
   });
 
   it('agree whatever the order of the rows: members are grouped by number, not by position', async () => {

@@ -2,8 +2,8 @@
 
 import { join } from 'node:path';
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
-import { appendGradients, expandComposites } from '../autodiff/index.js';
-import { createSession, type Graph, probeShapes } from '../onnx/index.js';
+import { appendGradients, expandComposites } from '../../autodiff/index.js';
+import { createSession, type Graph, probeShapes } from '../../onnx/index.js';
 import {
   adapterInputA,
   adapterInputB,
@@ -11,12 +11,12 @@ import {
   decodeQuantizedProducts,
   findLinears,
   readDecoder,
-} from '../package/index.js';
-import type { AdapterTarget } from '../versions/types.js';
-import { addCopgObjective, addRowLogprobs, linearForm, summarize } from './objective.js';
+} from '../../package/index.js';
+import type { AdapterTarget } from '../../versions/types.js';
+import { addCopgObjective, addRowLogprobs, type LinearForm, linearForm, summarize } from '../objective.js';
+import type { CopgBatch, CopgResult, Parameters, TrainingEngine, TrainingRow } from '../types.js';
 import { type PackedRows, packRows } from './packing.js';
 import { toTrainingGraph } from './training-graph.js';
-import type { CopgBatch, CopgResult, Parameters, TrainingEngine, TrainingRow } from './types.js';
 
 export interface OnnxEngineOptions {
   /** The package's folder; its `onnx/model.onnx` is differentiated. */
@@ -125,28 +125,52 @@ export class OnnxEngine implements TrainingEngine {
   }
 
   async copg(batch: CopgBatch, parameters: Parameters): Promise<CopgResult> {
-    const rows = batch.rows.length;
     const form = linearForm(batch);
-    const vector = (values: ArrayLike<number>): Tensor => new Tensor('float32', Float32Array.from(values), [rows]);
-    const outputs = (await this.#backward.run({
-      ...this.#pack(batch.rows),
-      ...feedParameters(parameters),
-      reference_logprobs: vector(batch.referenceLogprobs),
-      rewards: vector(batch.rewards),
-      baselines: vector(form.baselines),
-      coefficients: vector(form.coefficients),
-      group_mean: new Tensor('float32', form.groupMean, [rows, rows]),
-      beta: new Tensor('float32', Float32Array.of(batch.beta), []),
-    })) as Record<string, Tensor>;
-    const values = (name: string): Float32Array => (outputs[name] as Tensor).data as Float32Array;
-    const { weights, loss } = summarize(values('advantages'), form, batch.beta);
+    const outputs = await this.#differentiate(batch.rows, parameters, { ...batch, ...form });
+    const { weights, loss } = summarize(values(outputs, 'advantages'), form, batch.beta);
     return {
-      surrogate: values('surrogate')[0] as number,
+      surrogate: values(outputs, 'surrogate')[0] as number,
       loss,
-      logprobs: values('row_logprobs'),
+      logprobs: values(outputs, 'row_logprobs'),
       weights,
-      gradients: new Map([...this.#gradients].map(([parameter, output]) => [parameter, values(output)])),
+      gradients: this.#gradientsIn(outputs),
     };
+  }
+
+  async policyGradient(
+    rows: readonly TrainingRow[],
+    weights: ArrayLike<number>,
+    parameters: Parameters,
+  ): Promise<Map<string, Float32Array>> {
+    // A completion alone whose regularised reward is its reward has its reward for an advantage.
+    const none = new Float32Array(rows.length);
+    const groupMean = new Float32Array(rows.length ** 2);
+    const coefficients = new Float32Array(rows.length).fill(1);
+    const linear = { rewards: weights, referenceLogprobs: none, baselines: none, groupMean, coefficients, beta: 0 };
+    return this.#gradientsIn(await this.#differentiate(rows, parameters, linear));
+  }
+
+  async #differentiate(
+    rows: readonly TrainingRow[],
+    parameters: Parameters,
+    linear: Pick<CopgBatch, 'rewards' | 'referenceLogprobs' | 'beta'> & Omit<LinearForm, 'groupSizes'>,
+  ): Promise<Record<string, Tensor>> {
+    const vector = (of: ArrayLike<number>): Tensor => new Tensor('float32', Float32Array.from(of), [rows.length]);
+    const feeds = {
+      ...this.#pack(rows),
+      ...feedParameters(parameters),
+      reference_logprobs: vector(linear.referenceLogprobs),
+      rewards: vector(linear.rewards),
+      baselines: vector(linear.baselines),
+      coefficients: vector(linear.coefficients),
+      group_mean: new Tensor('float32', linear.groupMean, [rows.length, rows.length]),
+      beta: new Tensor('float32', Float32Array.of(linear.beta), []),
+    };
+    return (await this.#backward.run(feeds)) as Record<string, Tensor>;
+  }
+
+  #gradientsIn(outputs: Record<string, Tensor>): Map<string, Float32Array> {
+    return new Map([...this.#gradients].map(([parameter, output]) => [parameter, values(outputs, output)]));
   }
 
   #pack(rows: readonly TrainingRow[]): PackedRows['feeds'] {
@@ -159,6 +183,10 @@ export class OnnxEngine implements TrainingEngine {
     await this.#forward.release();
     await this.#backward.release();
   }
+}
+
+function values(outputs: Record<string, Tensor>, name: string): Float32Array {
+  return (outputs[name] as Tensor).data as Float32Array;
 }
 
 function feedParameters(parameters: Parameters): Record<string, Tensor> {

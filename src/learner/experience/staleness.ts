@@ -1,7 +1,7 @@
 /** How old, in versions, the completions are that the learner holds and uses. */
 
+import type { BufferFigures } from '../types.js';
 import type { ExperienceBuffer } from './buffer.js';
-import type { BufferFigures } from './types.js';
 
 /** How many there are of each staleness, from 0. */
 export function countByStaleness(versions: Iterable<number>, liveVersion: number): number[] {

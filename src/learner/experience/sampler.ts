@@ -5,10 +5,10 @@
  * anything is seen twice. No completion is used more often than the replay ratio.
  */
 
+import { type Random, shuffled } from '../random.js';
+import type { LearnerSettings } from '../types.js';
 import type { ExperienceBuffer } from './buffer.js';
 import type { Group, Member } from './members.js';
-import { type Random, shuffled } from './random.js';
-import type { LearnerSettings } from './types.js';
 
 export type SamplerSettings = Pick<LearnerSettings, 'groupsPerStep' | 'groupSize' | 'newestShare' | 'replayRatio'>;
 

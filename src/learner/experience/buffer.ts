@@ -6,8 +6,14 @@
  * a retraction and a score that came before its generation had finished are one case.
  */
 
-import type { Generation, Preference, ReplayReader, Score } from '../replay/types.js';
-import { defaultRewardSettings, type Fold, foldPreferences, foldReward, type RewardSettings } from '../reward/index.js';
+import type { Generation, Preference, ReplayReader, Score } from '../../replay/types.js';
+import {
+  defaultRewardSettings,
+  type Fold,
+  foldPreferences,
+  foldReward,
+  type RewardSettings,
+} from '../../reward/index.js';
 import { isStale, type TrainingRules, trainingObstacles } from './eligibility.js';
 import { type Group, type Member, Members } from './members.js';
 

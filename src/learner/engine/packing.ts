@@ -1,8 +1,8 @@
 /** Packs completions into the training graph's inputs: completions of one prompt share its tokens. */
 
 import { Tensor } from 'onnxruntime-node';
-import { HoneError } from '../errors.js';
-import type { TrainingRow } from './types.js';
+import { HoneError } from '../../errors.js';
+import type { TrainingRow } from '../types.js';
 
 export interface PackedRows {
   /** `input_ids`, `position_ids`, `segment_ids` [B, T]; `target_positions`, `target_ids` [N]; `row_of_token` [R, N]. */

@@ -10,10 +10,10 @@
  * the token that it should predict.
  */
 
-import { addTokenLogProbability } from '../autodiff/index.js';
-import { HoneError } from '../errors.js';
-import { type Graph, microsoft, type Node } from '../onnx/index.js';
-import { type AttentionSite, findAttention } from '../package/index.js';
+import { addTokenLogProbability } from '../../autodiff/index.js';
+import { HoneError } from '../../errors.js';
+import { type Graph, microsoft, type Node } from '../../onnx/index.js';
+import { type AttentionSite, findAttention } from '../../package/index.js';
 
 /** The value [N] that {@link toTrainingGraph} adds: ln pi(target | what precedes it). */
 export const tokenLogprobs = 'token_logprobs';
