@@ -15,8 +15,13 @@ const schema = z.strictObject({
   adamBeta1: z.number().min(0).lt(1).default(0.9),
   adamBeta2: z.number().min(0).lt(1).default(0.99),
   warmupSteps: z.int().min(0).default(8),
+  learningRateSchedule: z.enum(['constant', 'cosine', 'linear']).default('constant'),
+  decaySteps: count.default(1000),
   clipNorm: z.number().positive().default(1),
   beta: z.number().positive().default(0.05),
+  betaInitial: z.number().positive().optional(),
+  betaSteps: z.int().min(0).default(0),
+  baseline: z.enum(['mean', 'none']).default('mean'),
   groupsPerStep: count.default(8),
   groupSize: count.default(8),
   replayRatio: count.default(3),
@@ -41,7 +46,7 @@ export type LearnerSettingsInput = Partial<{
  */
 export function checkLearnerSettings(input: LearnerSettingsInput = {}): LearnerSettings {
   const result = schema.safeParse(input);
-  if (result.success) return result.data;
+  if (result.success) return { ...result.data, betaInitial: result.data.betaInitial ?? result.data.beta };
   const violations = result.error.issues.map((issue) => ({
     field: ['learner', ...issue.path].join('.'),
     description: issue.message,
