@@ -16,7 +16,7 @@ import { digestAdapter, zeroAdapter } from '../../src/versions/index.js';
 import { type Feedback, Raters, type Shown } from './online-feedback.js';
 import { OnlineLearner } from './online-learner.js';
 import { type Completion, OnlineSampler } from './online-sampler.js';
-import { type OnlinePoint, type OnlineResult, type OnlineTask, shapes } from './online-task.js';
+import { type OnlinePoint, type OnlineResult, type OnlineTask, type Shape, shapes } from './online-task.js';
 import type { World } from './online-world.js';
 import { Resources } from './resources.js';
 
@@ -68,7 +68,8 @@ class OnlineLoop implements AsyncDisposable {
     const resources = new Resources();
     const directory = await mkdtemp(join(tmpdir(), 'hone-online-'));
     resources.add(() => rm(directory, { recursive: true }));
-    const settings = checkLearnerSettings({ seed: options.seed, ...options.settings });
+    const shape: Shape = shapes[options.shape];
+    const settings = checkLearnerSettings({ seed: options.seed, ...shape.settings, ...options.settings });
     const pkg = await loadPackage(options.packageDirectory);
     const zero = zeroAdapter(findLinears(await readDecoder(pkg.modelPath)), settings.rank, settings.scale);
     const sampler = await OnlineSampler.open(pkg, zero, digestAdapter(zero), options.maxTokens);

@@ -2,6 +2,14 @@
 
 import type { LearnerSettingsInput } from '../../src/learner/index.js';
 
+export interface Shape {
+  /** Of one prompt. */
+  readonly completions: number;
+  readonly feedback: 'scores' | 'preference';
+  /** What differs from the learner's defaults. */
+  readonly settings?: LearnerSettingsInput;
+}
+
 /**
  * What one prompt brings. groups: so many completions, each with a score; preferences: two completions and which of
  * them is better; singles: one completion with a score. The singles differ in what the learner has in the place of
@@ -12,9 +20,9 @@ export const shapes = {
   groups2: { completions: 2, feedback: 'scores' },
   preferences: { completions: 2, feedback: 'preference' },
   'singles-prompt': { completions: 1, feedback: 'scores' },
-  'singles-mean': { completions: 1, feedback: 'scores' },
-  'singles-none': { completions: 1, feedback: 'scores' },
-} as const satisfies Record<string, { completions: number; feedback: 'scores' | 'preference' }>;
+  'singles-mean': { completions: 1, feedback: 'scores', settings: { baseline: 'mean' } },
+  'singles-none': { completions: 1, feedback: 'scores', settings: { baseline: 'none' } },
+} as const satisfies Record<string, Shape>;
 
 export type ShapeName = keyof typeof shapes;
 export const shapeNames = Object.keys(shapes) as readonly ShapeName[];
@@ -40,7 +48,7 @@ export interface OnlineTask {
   /** Numbers of scores after which the serving version is evaluated, growing; 0 is the start. A preference counts as one. */
   readonly budgets: readonly number[];
   readonly heldOutPosts: number;
-  /** What differs from the learner's defaults. */
+  /** What differs from the learner's defaults and from the shape's settings. */
   readonly settings: LearnerSettingsInput;
 }
 
