@@ -17,6 +17,8 @@ import { type BenchModel, type ModelName, modelNames, openBenchModel } from './l
 import type { BenchOptions } from './lib/options.js';
 import { say } from './lib/progress.js';
 import { type BenchReport, impossibleShares, toJsonLine, toMarkdown, toTable } from './lib/report.js';
+import { onlineBench } from './online.js';
+import { onlineSettingsBench } from './online-settings.js';
 import { benchServe } from './serve.js';
 
 interface Flags {
@@ -78,7 +80,7 @@ const benches: readonly Bench[] = [
 ];
 
 /** Benches whose cells are kept as they finish, so that a long one may be interrupted. */
-const cellBenches: readonly CellBench[] = [];
+const cellBenches: readonly CellBench[] = [onlineBench, onlineSettingsBench];
 
 function parseCount(text: string): number {
   const count = Number(text);
