@@ -91,6 +91,13 @@ export const serverFlags = [
     meaning: 'threads of the learner',
   },
   {
+    name: 'learner-memory',
+    kind: 'size',
+    value: 'size',
+    default: 'no bound',
+    meaning: 'largest resident memory of the learner, e.g. 1GiB; batches are split to keep to it',
+  },
+  {
     name: 'kv-memory',
     kind: 'size',
     value: 'size',

@@ -242,5 +242,7 @@ function readLearnerSettings(flags: GivenFlags): Record<string, unknown> {
     const value = flags.number(flag as keyof typeof learnerFlags);
     if (value !== undefined) result[name] = value;
   }
+  const memoryBytes = flags.bytes('learner-memory');
+  if (memoryBytes !== undefined) result.memoryBytes = memoryBytes;
   return result;
 }

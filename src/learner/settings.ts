@@ -24,6 +24,7 @@ const schema = z.strictObject({
   scoresPerRound: count.default(64),
   holdoutShare: z.number().min(0).lt(1).default(0.05),
   threads: count.default(1),
+  memoryBytes: count.nullable().default(null),
   seed: z.int().min(0).max(0xffffffff).default(1),
 });
 

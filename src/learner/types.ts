@@ -78,6 +78,8 @@ export interface LearnerSettings {
   /** Share of prompts (by hash) that never train. */
   readonly holdoutShare: number;
   readonly threads: number;
+  /** Largest resident memory of the learner process, mapped weights included; null: no bound. */
+  readonly memoryBytes: number | null;
   readonly seed: number;
 }
 
