@@ -1,4 +1,4 @@
-export { AdamW, type AdamWSettings, type AdamWState, type StepOutcome, warmUp } from './adamw.js';
+export { AdamW, type AdamWSettings, type AdamWState, type StepOutcome } from './adamw.js';
 export {
   createOnnxEngine,
   deriveGraphs,
@@ -12,6 +12,7 @@ export { isStale, type TrainingObstacle, type TrainingRules, trainingObstacles }
 export { acquireLockFile, type LockFile } from './lock-file.js';
 export { addCopgObjective, addCrossEntropy, addRowLogprobs, linearForm, summarize } from './objective.js';
 export { type LearnerReport, nothingLearned } from './report.js';
+export { betaAt, learningRates, warmUp } from './schedules.js';
 export { checkLearnerSettings, type LearnerSettingsInput } from './settings.js';
 export { type LearnerOptions, LearnerSupervisor, startLearner } from './supervisor.js';
 export type * from './types.js';
