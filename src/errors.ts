@@ -51,6 +51,7 @@ export const errorCodes = {
   MODEL_INVALID: 'failed_precondition',
   OPERATOR_UNSUPPORTED: 'unimplemented',
   OPERATOR_NOT_DIFFERENTIABLE: 'unimplemented',
+  ENGINE_UNAVAILABLE: 'failed_precondition',
   ADAPTER_INVALID: 'data_loss',
   ADAPTER_REFUSED: 'invalid_argument',
   ADAPTER_MISMATCH: 'failed_precondition',

@@ -14,5 +14,6 @@ export { type ComparedText, type Comparison, comparePackages } from './quantizat
 export { decodeQuantizedProducts } from './quantization/decoded-weights.js';
 export { quantizedProduct, useIntegerProducts } from './quantization/products.js';
 export { type QuantizationNote, type QuantizeOptions, quantizePackage } from './quantization/quantize-package.js';
+export { WeightReader } from './quantization/weight-source.js';
 export { loadTokenizer } from './tokenizer.js';
 export type { ChatMessage, DecoderConfig, Package, PackageTokenizer, TokenDecoder } from './types.js';
