@@ -2,6 +2,7 @@
 
 import type { RewardSettings } from '../reward/index.js';
 import type { Adapter } from '../versions/types.js';
+import type { Device, EngineName } from './engine/names.js';
 
 /** A completion to learn from: prompt and completion tokens (an end-of-sequence token included where it was sampled). */
 export interface TrainingRow {
@@ -62,8 +63,18 @@ export interface LearnerSettings {
   readonly adamBeta1: number;
   readonly adamBeta2: number;
   readonly warmupSteps: number;
+  /** How the learning rate goes down after the warm-up, to a tenth. */
+  readonly learningRateSchedule: 'constant' | 'cosine' | 'linear';
+  /** Optimizer steps from the end of the warm-up to that tenth. */
+  readonly decaySteps: number;
   readonly clipNorm: number;
   readonly beta: number;
+  /** beta of the first step; it goes geometrically to `beta`. */
+  readonly betaInitial: number;
+  /** Optimizer steps that this takes. */
+  readonly betaSteps: number;
+  /** What stands in for the siblings of a completion that has none: a running mean of R_beta, or nothing. */
+  readonly baseline: 'mean' | 'none';
   readonly groupsPerStep: number;
   /** Largest number of members of one group in a step. */
   readonly groupSize: number;
@@ -78,6 +89,8 @@ export interface LearnerSettings {
   /** Share of prompts (by hash) that never train. */
   readonly holdoutShare: number;
   readonly threads: number;
+  readonly engine: EngineName;
+  readonly device: Device;
   readonly seed: number;
 }
 

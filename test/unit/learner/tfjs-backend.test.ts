@@ -4,7 +4,9 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { openEngine } from '../../../src/learner/engine/open-engine.js';
 import { openTfjs } from '../../../src/learner/engine/tfjs/backend.js';
+import { checkLearnerSettings } from '../../../src/learner/index.js';
 
 let folder: string;
 beforeAll(() => {
@@ -36,6 +38,24 @@ describe('opening TF.js', () => {
       message: expect.stringMatching(
         /tfjs-node is installed but does not load: the addon is not there\n.*hone tfjs-setup/,
       ),
+    });
+  });
+
+  it('refuses a device that TF.js does not run on', async () => {
+    await expect(openTfjs({ device: 'coreml', threads: 1 })).rejects.toMatchObject({ code: 'DEVICE_UNAVAILABLE' });
+  });
+
+  it('refuses cuda where only the CPU can be had', async () => {
+    await expect(openTfjs({ backend: 'cpu', device: 'cuda', threads: 1 })).rejects.toMatchObject({
+      code: 'DEVICE_UNAVAILABLE',
+    });
+  });
+
+  it('is what the learner does where its settings name tfjs', async () => {
+    const settings = checkLearnerSettings({ engine: 'tfjs', device: 'webgpu' });
+    await expect(openEngine({ packageDirectory: folder, settings })).rejects.toMatchObject({
+      code: 'DEVICE_UNAVAILABLE',
+      message: expect.stringContaining('tfjs'),
     });
   });
 

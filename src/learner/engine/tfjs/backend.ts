@@ -15,6 +15,7 @@
 import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { HoneError } from '../../../errors.js';
+import type { Device } from '../names.js';
 import type { TensorFlow } from './values.js';
 
 export const tfjsBackends = ['node-gpu', 'node', 'wasm', 'cpu'] as const;
@@ -28,11 +29,23 @@ const packages = {
   cpu: ['@tensorflow/tfjs'],
 } as const satisfies Record<TfjsBackend, readonly string[]>;
 
+/** What is tried for a device, in order. The native packages run on either; which one, {@link prepareTensorFlow} says. */
+const byDevice: Partial<Record<Device, readonly TfjsBackend[]>> = {
+  auto: tfjsBackends,
+  cuda: ['node-gpu', 'node'],
+  cpu: ['node', 'node-gpu', 'wasm', 'cpu'],
+};
+
 const registeredNames = { 'node-gpu': 'tensorflow', node: 'tensorflow', wasm: 'wasm', cpu: 'cpu' } as const;
 
 export interface TfjsBackendOptions {
-  /** One backend. Default: the first that is installed, in the order of {@link tfjsBackends}. */
+  /** One backend. Default: the first that is installed of those that run on the device. */
   readonly backend?: TfjsBackend;
+  /**
+   * `cpu` hides every GPU from TensorFlow, `cuda` refuses to run without one. Default auto: a GPU where TensorFlow has
+   * one, in the order of {@link tfjsBackends}.
+   */
+  readonly device?: Device;
   /** A folder whose node_modules holds the packages. Default: beside Hone, then the working directory. */
   readonly folder?: string;
   /** Threads of TensorFlow's kernels, where the process has not loaded it yet. */
@@ -44,12 +57,30 @@ export interface OpenedTfjs {
   readonly backend: TfjsBackend;
 }
 
-/** @throws HoneError `ENGINE_UNAVAILABLE` when none is installed or the one that is does not load */
+/**
+ * @throws HoneError `ENGINE_UNAVAILABLE` when none is installed or the one that is does not load, `DEVICE_UNAVAILABLE`
+ * for a device that TF.js does not run on in Node or that TensorFlow does not find
+ */
 export async function openTfjs(options: TfjsBackendOptions): Promise<OpenedTfjs> {
-  const candidates = options.backend === undefined ? tfjsBackends : [options.backend];
+  const { device = 'auto' } = options;
+  const candidates = options.backend === undefined ? byDevice[device] : [options.backend];
+  if (candidates === undefined) {
+    throw new HoneError(
+      'DEVICE_UNAVAILABLE',
+      `the tfjs engine does not run on ${device}: use --learner-device cpu, cuda or auto`,
+    );
+  }
   for (const backend of candidates) {
     const paths = packages[backend].map((name) => findModule(name, options.folder));
-    if (paths.every((path) => path !== undefined)) return { backend, tf: await load(backend, paths, options.threads) };
+    if (!paths.every((path) => path !== undefined)) continue;
+    const tf = await load(backend, paths, device, options.threads);
+    if (device === 'cuda' && !usesGpu(tf)) {
+      throw new HoneError(
+        'DEVICE_UNAVAILABLE',
+        `TensorFlow under ${packages[backend][0]} finds no CUDA device or was made for the CPU: docs/tfjs.md`,
+      );
+    }
+    return { backend, tf };
   }
   const missing = options.backend === undefined ? undefined : packages[options.backend].join(' and ');
   throw new HoneError(
@@ -73,8 +104,18 @@ export function findModule(name: string, folder?: string): string | undefined {
   return undefined;
 }
 
-async function load(backend: TfjsBackend, paths: readonly string[], threads: number): Promise<TensorFlow> {
-  if (registeredNames[backend] === 'tensorflow') prepareTensorFlow(threads);
+/** What the backend of the native packages says of itself. */
+function usesGpu(tf: TensorFlow): boolean {
+  return (tf.backend() as { readonly isUsingGpuDevice?: boolean }).isUsingGpuDevice === true;
+}
+
+async function load(
+  backend: TfjsBackend,
+  paths: readonly string[],
+  device: Device,
+  threads: number,
+): Promise<TensorFlow> {
+  if (registeredNames[backend] === 'tensorflow') prepareTensorFlow(device, threads);
   try {
     const require = createRequire(import.meta.url);
     const [tf] = paths.map((path) => require(path)) as [TensorFlow];
@@ -93,10 +134,11 @@ async function load(backend: TfjsBackend, paths: readonly string[], threads: num
   }
 }
 
-/** TensorFlow takes both from the environment and from nowhere else, when it is loaded. What the user has set stays. */
-function prepareTensorFlow(threads: number): void {
+/** TensorFlow takes these from the environment and from nowhere else, when it is loaded. What the user has set stays. */
+function prepareTensorFlow(device: Device, threads: number): void {
   // biome-ignore lint/style/noProcessEnv: the library has no other way to be told
   const environment = process.env;
+  if (device === 'cpu') environment.CUDA_VISIBLE_DEVICES = '-1';
   environment.TF_NUM_INTRAOP_THREADS ??= String(threads);
   environment.TF_NUM_INTEROP_THREADS ??= '1';
   environment.TF_CPP_MIN_LOG_LEVEL ??= '1';
