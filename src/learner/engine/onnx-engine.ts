@@ -91,7 +91,7 @@ async function readMemory(options: OnnxEngineOptions): Promise<EngineMemory> {
 }
 
 /** The decoder's table of rotary positions bounds a sequence as a whole, however its positions are numbered. */
-function longestSequence(graph: Graph): number {
+export function longestSequence(graph: Graph): number {
   const lengths = graph.nodes
     .filter(({ op }) => op === 'RotaryEmbedding')
     .map(({ inputs }) => graph.initializers.get(inputs[2] ?? '')?.dims[0] ?? Number.POSITIVE_INFINITY);
