@@ -16,7 +16,8 @@ import type { AdapterTarget } from '../../versions/types.js';
 import { addCopgObjective, addRowLogprobs, type LinearForm, linearForm, summarize } from '../objective.js';
 import type { CopgBatch, CopgResult, Parameters, TrainingEngine, TrainingRow } from '../types.js';
 import { type PackedRows, packRows } from './packing.js';
-import { toTrainingGraph } from './training-graph.js';
+import { poolPrompt } from './prompt-features.js';
+import { hiddenStates, toTrainingGraph } from './training-graph.js';
 
 export interface OnnxEngineOptions {
   /** The package's folder; its `onnx/model.onnx` is differentiated. */
@@ -54,7 +55,7 @@ function longestSequence(graph: Graph): number {
   return Math.min(Number.POSITIVE_INFINITY, ...lengths);
 }
 
-/** The forward graph (`row_logprobs`) and the CoPG graph with gradients of every adapter matrix, ready to run. */
+/** The forward graph (`row_logprobs`, {@link hiddenStates}) and the CoPG graph with gradients of every adapter matrix, ready to run. */
 export async function deriveGraphs(
   source: Graph,
   { rank, scale }: Pick<OnnxEngineOptions, 'rank' | 'scale'>,
@@ -65,7 +66,7 @@ export async function deriveGraphs(
 
   const forward = adapted.clone();
   addRowLogprobs(forward);
-  setOutputs(forward, ['row_logprobs']);
+  setOutputs(forward, ['row_logprobs', hiddenStates]);
 
   const backward = adapted.clone();
   addCopgObjective(backward);
@@ -120,8 +121,21 @@ export class OnnxEngine implements TrainingEngine {
   }
 
   async logProbabilities(rows: readonly TrainingRow[], parameters: Parameters): Promise<Float32Array> {
-    const outputs = await this.#forward.run({ ...this.#pack(rows), ...feedParameters(parameters) });
+    const outputs = await this.#forward.run({ ...this.#pack(rows), ...feedParameters(parameters) }, ['row_logprobs']);
     return (outputs.row_logprobs as Tensor).data as Float32Array;
+  }
+
+  async promptFeatures(prompts: readonly ArrayLike<number>[], parameters: Parameters): Promise<Float32Array[]> {
+    const adapter = feedParameters(parameters);
+    const features: Float32Array[] = [];
+    // One by one, so that what is known of a prompt does not depend on the others.
+    for (const promptTokens of prompts) {
+      const feeds = this.#pack([{ promptTokens, completionTokens: [0] }]);
+      const outputs = await this.#forward.run({ ...feeds, ...adapter }, [hiddenStates]);
+      const { data, dims } = outputs[hiddenStates] as Tensor;
+      features.push(poolPrompt(data as Float32Array, promptTokens.length, dims[2] ?? 0));
+    }
+    return features;
   }
 
   async copg(batch: CopgBatch, parameters: Parameters): Promise<CopgResult> {
