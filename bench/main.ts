@@ -12,10 +12,13 @@ import { benchDecode } from './decode.js';
 import { benchEdge } from './edge.js';
 import { benchFeedback } from './feedback.js';
 import { benchLearn } from './learn.js';
+import { addCellCommand, type CellBench } from './lib/cell-command.js';
 import { type BenchModel, type ModelName, modelNames, openBenchModel } from './lib/models.js';
 import type { BenchOptions } from './lib/options.js';
 import { say } from './lib/progress.js';
 import { type BenchReport, impossibleShares, toJsonLine, toMarkdown, toTable } from './lib/report.js';
+import { onlineBench } from './online.js';
+import { onlineSettingsBench } from './online-settings.js';
 import { benchServe } from './serve.js';
 
 interface Flags {
@@ -76,6 +79,9 @@ const benches: readonly Bench[] = [
   { name: 'edge', description: 'install size, start-up time, idle and training memory', run: benchEdge, options: [] },
 ];
 
+/** Benches whose cells are kept as they finish, so that a long one may be interrupted. */
+const cellBenches: readonly CellBench[] = [onlineBench, onlineSettingsBench];
+
 function parseCount(text: string): number {
   const count = Number(text);
   if (!Number.isInteger(count) || count < 1) throw new InvalidArgumentError('expected a whole number above 0');
@@ -128,4 +134,5 @@ for (const bench of benches) {
   for (const option of bench.options) command.addOption(option);
   command.action((flags: Flags) => runBench(bench, flags));
 }
+for (const bench of cellBenches) addCellCommand(program, bench);
 await program.parseAsync();

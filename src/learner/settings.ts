@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { HoneError } from '../errors.js';
+import { devices, engines } from './engine/names.js';
 import type { LearnerSettings } from './types.js';
 
 const count = z.int().min(1);
@@ -29,6 +30,8 @@ const schema = z.strictObject({
   scoresPerRound: count.default(64),
   holdoutShare: z.number().min(0).lt(1).default(0.05),
   threads: count.default(1),
+  engine: z.enum(engines).default('onnx'),
+  device: z.enum(devices).default('cpu'),
   seed: z.int().min(0).max(0xffffffff).default(1),
 });
 

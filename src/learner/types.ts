@@ -2,6 +2,7 @@
 
 import type { RewardSettings } from '../reward/index.js';
 import type { Adapter } from '../versions/types.js';
+import type { Device, EngineName } from './engine/names.js';
 
 /** A completion to learn from: prompt and completion tokens (an end-of-sequence token included where it was sampled). */
 export interface TrainingRow {
@@ -94,6 +95,8 @@ export interface LearnerSettings {
   /** Share of prompts (by hash) that never train. */
   readonly holdoutShare: number;
   readonly threads: number;
+  readonly engine: EngineName;
+  readonly device: Device;
   readonly seed: number;
 }
 
