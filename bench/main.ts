@@ -18,6 +18,8 @@ import { type BenchModel, type ModelName, modelNames, openBenchModel } from './l
 import type { BenchOptions } from './lib/options.js';
 import { say } from './lib/progress.js';
 import { type BenchReport, impossibleShares, toJsonLine, toMarkdown, toTable } from './lib/report.js';
+import { onlineBench } from './online.js';
+import { onlineSettingsBench } from './online-settings.js';
 import { benchServe } from './serve.js';
 
 interface Flags {
@@ -79,7 +81,7 @@ const benches: readonly Bench[] = [
 ];
 
 /** Benches whose cells are kept as they finish, so that a long one may be interrupted. */
-const cellBenches: readonly CellBench[] = [banditBench];
+const cellBenches: readonly CellBench[] = [banditBench, onlineBench, onlineSettingsBench];
 
 function parseCount(text: string): number {
   const count = Number(text);

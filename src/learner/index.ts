@@ -4,10 +4,9 @@ export {
   deriveGraphs,
   OnnxEngine,
   type OnnxEngineOptions,
-  trainingProbeSizes,
 } from './engine/onnx-engine.js';
 export { type PackedRows, packRows } from './engine/packing.js';
-export { tokenLogprobs, toTrainingGraph } from './engine/training-graph.js';
+export { tokenLogprobs, toTrainingGraph, trainingProbeSizes } from './engine/training-graph.js';
 export { isStale, type TrainingObstacle, type TrainingRules, trainingObstacles } from './experience/eligibility.js';
 export { acquireLockFile, type LockFile } from './lock-file.js';
 export { addCopgObjective, addCrossEntropy, addRowLogprobs, linearForm, summarize } from './objective.js';

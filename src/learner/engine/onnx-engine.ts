@@ -15,8 +15,10 @@ import {
 import type { AdapterTarget } from '../../versions/types.js';
 import { addCopgObjective, addRowLogprobs, type LinearForm, linearForm, summarize } from '../objective.js';
 import type { CopgBatch, CopgResult, Parameters, TrainingEngine, TrainingRow } from '../types.js';
+import type { Provider } from './names.js';
 import { type PackedRows, packRows } from './packing.js';
-import { toTrainingGraph } from './training-graph.js';
+import { fitToProvider } from './provider-graph.js';
+import { toTrainingGraph, trainingProbeSizes } from './training-graph.js';
 
 export interface OnnxEngineOptions {
   /** The package's folder; its `onnx/model.onnx` is differentiated. */
@@ -27,10 +29,9 @@ export interface OnnxEngineOptions {
   readonly scale: number;
   /** Intra-op threads. */
   readonly threads: number;
+  /** Where the graphs run. Default cpu. */
+  readonly provider?: Provider;
 }
-
-/** Dimensions of the training graph's inputs in the two probes that tell constant shapes from run-time ones. */
-export const trainingProbeSizes = { B: [2, 3], T: [5, 7], N: [4, 6], R: [2, 3] } as const;
 
 /**
  * Reads the package's model, attaches adapters to every linear layer and derives the backward pass.
@@ -40,9 +41,10 @@ export async function createOnnxEngine(options: OnnxEngineOptions): Promise<Onnx
   const source = await readDecoder(join(options.packageDirectory, 'onnx', 'model.onnx'));
   await using _decoded = await decodeQuantizedProducts(source);
   const { forward, backward, gradients, targets } = await deriveGraphs(source, options);
-  const sessionOptions = { threads: options.threads, prepack: false };
-  const forwardSession = await createSession(forward, sessionOptions);
-  const backwardSession = await createSession(backward, sessionOptions);
+  const { provider = 'cpu' } = options;
+  const sessionOptions = { threads: options.threads, prepack: false, providers: [provider] };
+  const forwardSession = await createSession(await fitToProvider(forward, provider), sessionOptions);
+  const backwardSession = await createSession(await fitToProvider(backward, provider), sessionOptions);
   return new OnnxEngine(forwardSession, backwardSession, gradients, targets, longestSequence(source));
 }
 

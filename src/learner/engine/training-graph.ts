@@ -15,6 +15,9 @@ import { HoneError } from '../../errors.js';
 import { type Graph, microsoft, type Node } from '../../onnx/index.js';
 import { type AttentionSite, findAttention } from '../../package/index.js';
 
+/** Dimensions of the training graph's inputs in the two probes that tell constant shapes from run-time ones. */
+export const trainingProbeSizes = { B: [2, 3], T: [5, 7], N: [4, 6], R: [2, 3] } as const;
+
 /** The value [N] that {@link toTrainingGraph} adds: ln pi(target | what precedes it). */
 export const tokenLogprobs = 'token_logprobs';
 
