@@ -18,10 +18,12 @@ const seedsOf: Readonly<Record<CellMode, readonly number[]>> = { quick: [0, 1], 
 
 /** By name. The settings in question are all named, so that no cell changes with a default. */
 const variants: Readonly<Record<string, OnlineTask['settings']>> = {
-  'rounds of 64': { scoresPerRound: 64, replayRatio: 3, learningRate: 1e-3 },
-  'rounds of 16': { scoresPerRound: 16, replayRatio: 3, learningRate: 1e-3 },
-  'rounds of 16, replay 6': { scoresPerRound: 16, replayRatio: 6, learningRate: 1e-3 },
-  'rounds of 16, rate 0.002': { scoresPerRound: 16, replayRatio: 3, learningRate: 2e-3 },
+  'rounds of 64': { scoresPerRound: 64, replayRatio: 3, learningRate: 1e-3, beta: 0.05 },
+  'rounds of 16': { scoresPerRound: 16, replayRatio: 3, learningRate: 1e-3, beta: 0.05 },
+  'rounds of 16, rate 0.002': { scoresPerRound: 16, replayRatio: 3, learningRate: 2e-3, beta: 0.05 },
+  'rounds of 16, replay 6': { scoresPerRound: 16, replayRatio: 6, learningRate: 1e-3, beta: 0.05 },
+  'rounds of 16, replay 6, beta 0.1': { scoresPerRound: 16, replayRatio: 6, learningRate: 1e-3, beta: 0.1 },
+  'rounds of 16, replay 4, beta 0.1': { scoresPerRound: 16, replayRatio: 4, learningRate: 1e-3, beta: 0.1 },
 };
 
 export const onlineSettingsBench: CellBench = {
