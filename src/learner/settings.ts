@@ -21,7 +21,7 @@ const schema = z.strictObject({
   beta: z.number().positive().default(0.05),
   betaInitial: z.number().positive().optional(),
   betaSteps: z.int().min(0).default(0),
-  baseline: z.enum(['mean', 'none']).default('mean'),
+  baseline: z.enum(['prompt', 'mean', 'none']).default('prompt'),
   groupsPerStep: count.default(8),
   groupSize: count.default(8),
   replayRatio: count.default(3),

@@ -18,13 +18,14 @@ import type { Checkpoint } from './checkpoint.js';
 import { Lessons } from './experience/lessons.js';
 import { initialParameters, parametersFrom, toAdapter, toParameters } from './initialization.js';
 import { learningRates } from './schedules.js';
-import type { LearnerSettings, Parameters } from './types.js';
+import type { LearnerSettings, Parameters, TrainingEngine } from './types.js';
 
 /** Candidates that may still become the head: the gate may be busy with one while many are offered. */
 const maxCandidates = 256;
 
 export class Trainee {
   readonly #settings: LearnerSettings;
+  readonly #engine: Pick<TrainingEngine, 'promptFeatures'>;
   readonly #targets: readonly AdapterTarget[];
   readonly #zero: Adapter;
   /** The zero adapter: what KL is measured against. */
@@ -38,14 +39,20 @@ export class Trainee {
   #liveDigest = '';
   #candidates: string[] = [];
 
-  constructor(targets: readonly AdapterTarget[], settings: LearnerSettings) {
+  /** @param engine what the weights are of; it describes prompts to the baseline */
+  constructor(
+    engine: Pick<TrainingEngine, 'promptFeatures'> & { readonly targets: readonly AdapterTarget[] },
+    settings: LearnerSettings,
+  ) {
+    const { targets } = engine;
+    this.#engine = engine;
     this.#settings = settings;
     this.#targets = targets;
     this.#zero = zeroAdapter(targets, settings.rank, settings.scale);
     this.reference = toParameters(this.#zero);
     this.#parameters = new Map();
     this.#optimizer = this.#newOptimizer();
-    this.#baseline = createBaseline(settings);
+    this.#baseline = this.#newBaseline();
   }
 
   /** Trained in place. */
@@ -132,6 +139,17 @@ export class Trainee {
     return true;
   }
 
+  /** Generations that are remembered one by one, for what they taught or as what V(x) was fitted on. */
+  remembered(): string[] {
+    return [...new Set([...this.lessons.all(), ...this.#baseline.generationIds()])];
+  }
+
+  /** Forgets the others: they are gone from the store. */
+  retain(existing: ReadonlySet<string>): void {
+    this.lessons.retain(existing);
+    this.#baseline.retain(existing);
+  }
+
   async #goBack(adapterPath: string | null): Promise<void> {
     this.#reset(adapterPath === null ? null : (await readAdapter(adapterPath)).adapter);
   }
@@ -139,8 +157,10 @@ export class Trainee {
   /** What a checkpoint must hold of this. */
   state() {
     const { step, moments } = this.#optimizer.state();
+    const baseline = this.#baseline.state();
     return {
       moments,
+      baselineTensors: baseline.tensors,
       parameters: this.#parameters,
       state: {
         rank: this.#settings.rank,
@@ -149,7 +169,8 @@ export class Trainee {
         liveDigest: this.#liveDigest,
         candidateDigests: this.#candidates,
         optimizerStep: step,
-        baseline: this.#baseline.state(),
+        baseline: baseline.numbers,
+        ...(baseline.window === undefined ? {} : { baselineWindow: baseline.window }),
         lessons: this.lessons.state(),
       },
     };
@@ -164,7 +185,7 @@ export class Trainee {
       this.#parameters = parametersFrom(adapter, this.#targets, this.#settings);
     }
     this.#optimizer = this.#newOptimizer();
-    this.#baseline = createBaseline(this.#settings);
+    this.#baseline = this.#newBaseline();
     this.#candidates = [];
     this.lessons.reset();
   }
@@ -178,14 +199,23 @@ export class Trainee {
     );
   }
 
-  #restore({ state, parameters, moments }: Checkpoint): void {
+  #restore({ state, parameters, moments, baselineTensors }: Checkpoint): void {
     this.#parameters = parameters;
     this.#optimizer.restore({ step: state.optimizerStep, moments: new Map(moments) });
-    this.#baseline.restore(state.baseline);
+    this.#baseline.restore({
+      numbers: state.baseline,
+      ...(state.baselineWindow === undefined ? {} : { window: state.baselineWindow }),
+      ...(baselineTensors === undefined ? {} : { tensors: baselineTensors }),
+    });
     this.#liveVersion = state.liveVersion;
     this.#liveDigest = state.liveDigest;
     this.#candidates = [...state.candidateDigests];
     this.lessons.restore(state.lessons ?? []);
+  }
+
+  #newBaseline(): ValueBaseline {
+    const base = toParameters(this.#zero);
+    return createBaseline(this.#settings, (prompts) => this.#engine.promptFeatures(prompts, base));
   }
 
   #newOptimizer(): AdamW {

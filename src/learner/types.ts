@@ -79,8 +79,8 @@ export interface LearnerSettings {
   readonly betaInitial: number;
   /** Optimizer steps that this takes. */
   readonly betaSteps: number;
-  /** What stands in for the siblings of a completion that has none: a running mean of R_beta, or nothing. */
-  readonly baseline: 'mean' | 'none';
+  /** What stands in for the siblings of a completion that has none: V(x) by prompt, a running mean of R_beta, nothing. */
+  readonly baseline: 'prompt' | 'mean' | 'none';
   readonly groupsPerStep: number;
   /** Largest number of members of one group in a step. */
   readonly groupSize: number;
