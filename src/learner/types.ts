@@ -97,6 +97,8 @@ export interface LearnerSettings {
   readonly threads: number;
   readonly engine: EngineName;
   readonly device: Device;
+  /** Largest resident memory of the learner process, mapped weights included; null: no bound. */
+  readonly memoryBytes: number | null;
   readonly seed: number;
 }
 

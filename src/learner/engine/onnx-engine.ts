@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import { appendGradients, expandComposites } from '../../autodiff/index.js';
-import { createSession, type Graph, probeShapes } from '../../onnx/index.js';
+import { createSession, elementCount, type Graph, isExternal, probeShapes } from '../../onnx/index.js';
 import {
   adapterInputA,
   adapterInputB,
@@ -15,8 +15,11 @@ import {
 import type { AdapterTarget } from '../../versions/types.js';
 import { addCopgObjective, addRowLogprobs, type LinearForm, linearForm, summarize } from '../objective.js';
 import type { CopgBatch, CopgResult, Parameters, TrainingEngine, TrainingRow } from '../types.js';
+import { type EngineMemory, keepToBudget } from './memory-budget.js';
+import type { TargetedEngine } from './micro-batches.js';
 import type { Provider } from './names.js';
 import { type PackedRows, packRows } from './packing.js';
+import { createPassMemory } from './pass-memory.js';
 import { poolPrompt } from './prompt-features.js';
 import { fitToProvider } from './provider-graph.js';
 import { hiddenStates, toTrainingGraph, trainingProbeSizes } from './training-graph.js';
@@ -49,8 +52,47 @@ export async function createOnnxEngine(options: OnnxEngineOptions): Promise<Onnx
   return new OnnxEngine(forwardSession, backwardSession, gradients, targets, longestSequence(source));
 }
 
+/**
+ * The engine within a memory budget.
+ * @param memoryBytes largest resident memory of the process; null leaves it unbounded
+ * @throws HoneError as {@link createOnnxEngine}; `INVALID_OPTIONS` where the budget leaves nothing for a batch
+ */
+export async function createBoundedOnnxEngine(
+  options: OnnxEngineOptions,
+  memoryBytes: number | null,
+): Promise<TargetedEngine> {
+  const engine = await createOnnxEngine(options);
+  if (memoryBytes === null) return engine;
+  const adapterBytes = engine.targets.reduce(
+    (sum, { inFeatures, outFeatures }) => sum + 4 * options.rank * (inFeatures + outFeatures),
+    0,
+  );
+  try {
+    return keepToBudget(engine, await readMemory(options), memoryBytes, adapterBytes);
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
+}
+
+/** What the engine's passes take: some seconds of probing for a large model. */
+async function readMemory(options: OnnxEngineOptions): Promise<EngineMemory> {
+  const source = await readDecoder(join(options.packageDirectory, 'onnx', 'model.onnx'));
+  await using _decoded = await decodeQuantizedProducts(source);
+  const { forward, backward } = await deriveGraphs(source, options);
+  let mappedBytes = 0;
+  for (const { data, dims } of forward.initializers.values())
+    if (isExternal(data)) mappedBytes += 4 * elementCount(dims);
+  return {
+    forward: await createPassMemory(forward),
+    backward: await createPassMemory(backward),
+    mappedBytes,
+    maxLength: longestSequence(source),
+  };
+}
+
 /** The decoder's table of rotary positions bounds a sequence as a whole, however its positions are numbered. */
-function longestSequence(graph: Graph): number {
+export function longestSequence(graph: Graph): number {
   const lengths = graph.nodes
     .filter(({ op }) => op === 'RotaryEmbedding')
     .map(({ inputs }) => graph.initializers.get(inputs[2] ?? '')?.dims[0] ?? Number.POSITIVE_INFINITY);
