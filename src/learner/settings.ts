@@ -23,7 +23,7 @@ const schema = z.strictObject({
   betaSteps: z.int().min(0).default(0),
   logProbability: z.enum(['sum', 'mean']).default('sum'),
   referenceEvery: z.int().min(0).default(0),
-  baseline: z.enum(['mean', 'none']).default('mean'),
+  baseline: z.enum(['prompt', 'mean', 'none']).default('prompt'),
   groupsPerStep: count.default(8),
   groupSize: count.default(8),
   replayRatio: count.default(3),

@@ -90,8 +90,8 @@ export interface LearnerSettings {
   readonly logProbability: 'sum' | 'mean';
   /** Versions after which the live one becomes the reference; 0: version 0 stays it. */
   readonly referenceEvery: number;
-  /** What stands in for the siblings of a completion that has none: a running mean of R_beta, or nothing. */
-  readonly baseline: 'mean' | 'none';
+  /** What stands in for the siblings of a completion that has none: V(x) by prompt, a running mean of R_beta, nothing. */
+  readonly baseline: 'prompt' | 'mean' | 'none';
   readonly groupsPerStep: number;
   /** Largest number of members of one group in a step. */
   readonly groupSize: number;
