@@ -121,3 +121,9 @@ export interface SerializedError {
   readonly violations: readonly FieldViolation[];
   readonly retryAfterMs?: number;
 }
+
+/** Code and message of whatever was thrown, for events and logs. */
+export function inWords(thrown: unknown): string {
+  const { code, message } = HoneError.from(thrown);
+  return `${code}: ${message}`;
+}

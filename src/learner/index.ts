@@ -1,13 +1,19 @@
 export { AdamW, type AdamWSettings, type AdamWState, type StepOutcome } from './adamw.js';
 export {
+  MicroBatchEngine,
+  type MicroBatchOptions,
+  planMicroBatches,
+  type TargetedEngine,
+} from './engine/micro-batches.js';
+export {
+  createBoundedOnnxEngine,
   createOnnxEngine,
   deriveGraphs,
   OnnxEngine,
   type OnnxEngineOptions,
-  trainingProbeSizes,
 } from './engine/onnx-engine.js';
 export { type PackedRows, packRows } from './engine/packing.js';
-export { tokenLogprobs, toTrainingGraph } from './engine/training-graph.js';
+export { tokenLogprobs, toTrainingGraph, trainingProbeSizes } from './engine/training-graph.js';
 export { isStale, type TrainingObstacle, type TrainingRules, trainingObstacles } from './experience/eligibility.js';
 export { acquireLockFile, type LockFile } from './lock-file.js';
 export { addCopgObjective, addCrossEntropy, addRowLogprobs, linearForm, summarize } from './objective.js';
