@@ -43,8 +43,6 @@ export interface RunnerOptions {
   readonly send: (event: LearnerEvent) => void;
   /** Milliseconds since 1970, for the windows of metrics. Default `Date.now`. */
   readonly now?: () => number;
-  /** Milliseconds between checkpoints within a round. Default 5000. */
-  readonly checkpointEveryMs?: number;
 }
 
 /** What changes the weights in training. */
@@ -133,6 +131,8 @@ export class LearnerRunner {
         const halted = this.#setbacks.haltedBecause !== null;
         if (!halted && this.#owedRows === 0 && this.#buffer.fresh >= this.#options.start.settings.scoresPerRound) {
           this.#owedRows = this.#buffer.beginRound() * this.#options.start.settings.replayRatio;
+          // How many were fresh cannot be counted anew: what was scored twice was counted twice.
+          await this.#save();
         }
         if (this.#owedRows > 0) await this.#learn();
         else await this.#somethingToDo();
@@ -236,7 +236,7 @@ export class LearnerRunner {
     this.#meter.add(report, performance.now() - startedAtMs);
     if (breach !== null) return this.#setBack(breach);
     if (this.#owedRows === 0) return this.#finishRound();
-    if (performance.now() - this.#savedAtMs >= (this.#options.checkpointEveryMs ?? 5000)) await this.#save();
+    if (performance.now() - this.#savedAtMs >= (this.#options.start.checkpointEveryMs ?? 5000)) await this.#save();
     if (performance.now() - this.#reportedAtMs >= progressEveryMs) this.#report('training');
   }
 

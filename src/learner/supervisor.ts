@@ -146,6 +146,7 @@ export class LearnerSupervisor {
       directory,
       settings,
       reward,
+      checkpointEveryMs,
     } = this.#options;
     // Not detached: a session of its own would have a scheduling group of its own, where nice no longer protects us.
     const child = fork(new URL('./process.js', import.meta.url), {
@@ -178,6 +179,7 @@ export class LearnerSupervisor {
       directory,
       settings,
       ...(reward === undefined ? {} : { reward }),
+      ...(checkpointEveryMs === undefined ? {} : { checkpointEveryMs }),
       erased: this.#erased,
       goOn: this.#goOn,
       relearn: this.#relearn,

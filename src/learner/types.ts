@@ -128,6 +128,8 @@ export interface LearnerStart {
   readonly adapterPath: string | null;
   /** Recorded for that version: files with other weights are refused. */
   readonly adapterDigest: string;
+  /** Milliseconds between checkpoints within a round. Default 5000. */
+  readonly checkpointEveryMs?: number;
   /** Whether a learner that has stopped itself goes on: somebody said so. Default false. */
   readonly goOn?: boolean;
   /** Whether the live version is a rollback: weights from before it are given up. Default false. */

@@ -53,6 +53,7 @@ function startRunner(directory: string, experience: Experience, over: Partial<Le
       liveVersion: 0,
       adapterPath: null,
       adapterDigest: '',
+      checkpointEveryMs: 0,
       ...over,
     },
     engine,
@@ -61,7 +62,6 @@ function startRunner(directory: string, experience: Experience, over: Partial<Le
       events.push(event);
       heard();
     },
-    checkpointEveryMs: 0,
   });
   const finished = runner.run();
   const stop = async (): Promise<void> => {
