@@ -52,7 +52,7 @@ export class OnlineLearner {
     const { rank, scale, threads } = options.settings;
     const engine = await createOnnxEngine({ packageDirectory: pkg.directory, rank, scale, threads });
     const learner = new OnlineLearner(pkg, engine, options);
-    await learner.#trainee.follow(0, null, false);
+    await learner.#trainee.follow(0, null, '', false);
     return learner;
   }
 
@@ -106,7 +106,7 @@ export class OnlineLearner {
     });
     this.#trainee.offered(adapterDigest);
     this.#liveVersion += 1;
-    await this.#trainee.follow(this.#liveVersion, directory, false);
+    await this.#trainee.follow(this.#liveVersion, directory, adapterDigest, false);
     this.#buffer.forgetStale(this.#liveVersion);
     const { adapter } = await readAdapter(directory);
     await rm(directory, { recursive: true });

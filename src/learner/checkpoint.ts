@@ -10,6 +10,8 @@ import { decodeSafeTensors, encodeSafeTensors, type SafeTensor, writeFileDurably
 import type { AdamWState } from './adamw.js';
 import type { BaselineState, ObservedWindow } from './baseline/types.js';
 import type { LessonsSegment } from './experience/lessons.js';
+import type { MeterState } from './round-meter.js';
+import type { SetbacksState } from './setbacks.js';
 import type { Parameters } from './types.js';
 
 /** Everything but the tensors; plain JSON. */
@@ -24,6 +26,18 @@ export interface CheckpointState {
   readonly candidateDigests: readonly string[];
   /** Last change of the store that earlier rounds have seen. */
   readonly sequence: number;
+  /** Last change of the store that this learner had read; absent in checkpoints of earlier builds, as is what follows. */
+  readonly readSequence?: number;
+  /** Groups with feedback after this one are the newest of the round in flight. */
+  readonly cutoff?: number;
+  /** Steps of the round in flight and of the one before. */
+  readonly meter?: MeterState;
+  readonly setbacks?: SetbacksState;
+  /** Entries that may not be given back again. */
+  readonly givenBack?: readonly string[];
+  /** ln pi_ref(y|x) by entry of the buffer, computed as `referencesOf` says: anew, they could differ in their last digits. */
+  readonly references?: readonly (readonly [string, number])[];
+  readonly referencesOf?: string;
   /** Completions that the round in flight still has to use; 0 between rounds. */
   readonly owedRows: number;
   readonly steps: number;

@@ -3,12 +3,14 @@
  * the candidates made of them that have not become the head yet.
  */
 
+import { HoneError } from '../errors.js';
 import {
   type Adapter,
   type AdapterTarget,
   checkSameLayers,
   digestAdapter,
   readAdapter,
+  type StoredAdapter,
   zeroAdapter,
 } from '../versions/index.js';
 import { AdamW } from './adamw.js';
@@ -91,21 +93,23 @@ export class Trainee {
    * replaces them; so does a later version with the weights of an older one, for that is a rollback.
    * @param version its number
    * @param adapterPath directory of the head's adapter; null is the zero adapter
+   * @param recorded digest of that adapter
    * @param rolledBack whether that version is a rollback: nothing that was offered continues it
    * @param fromCheckpoint continue with this where the head is the one that it was written under
    * @returns whether the weights are still the ones from before (or from the checkpoint)
-   * @throws HoneError `ADAPTER_INVALID`, `ADAPTER_MISMATCH`
+   * @throws HoneError `ADAPTER_INVALID` (also where the files hold other weights than recorded), `ADAPTER_MISMATCH`
    */
   async follow(
     version: number,
     adapterPath: string | null,
+    recorded: string,
     rolledBack: boolean,
     fromCheckpoint?: Checkpoint,
   ): Promise<boolean> {
     const { adapter, digest } =
       adapterPath === null
         ? { adapter: this.#zero, digest: digestAdapter(this.#zero) }
-        : await readAdapter(adapterPath);
+        : await readRecorded(adapterPath, recorded);
     if (fromCheckpoint !== undefined && this.#fits(fromCheckpoint)) this.#restore(fromCheckpoint);
     const offer = this.#candidates.indexOf(digest);
     const unmoved = version === this.#liveVersion && digest === this.#liveDigest;
@@ -131,7 +135,7 @@ export class Trainee {
    */
   async rejected(digest: string, adapterPath: string | null): Promise<boolean> {
     if (!this.#candidates.includes(digest)) return false;
-    await this.#goBack(adapterPath);
+    await this.goBack(adapterPath);
     return true;
   }
 
@@ -146,7 +150,7 @@ export class Trainee {
     // It may have learned from what was erased, too.
     this.#reference = this.#base;
     this.#referenceVersion = this.#liveVersion;
-    await this.#goBack(adapterPath);
+    await this.goBack(adapterPath);
     return true;
   }
 
@@ -161,8 +165,13 @@ export class Trainee {
     this.#baseline.retain(existing);
   }
 
-  async #goBack(adapterPath: string | null): Promise<void> {
-    this.#reset(adapterPath === null ? null : (await readAdapter(adapterPath)).adapter);
+  /**
+   * Gives the weights up for the head's.
+   * @param adapterPath directory of the head's adapter; null is the zero adapter
+   * @throws HoneError `ADAPTER_INVALID`, `ADAPTER_MISMATCH`
+   */
+  async goBack(adapterPath: string | null): Promise<void> {
+    this.#reset(adapterPath === null ? null : (await readRecorded(adapterPath, this.#liveDigest)).adapter);
   }
 
   /** What a checkpoint must hold of this. */
@@ -255,4 +264,15 @@ export class Trainee {
       clipNorm,
     });
   }
+}
+
+/** Files that hold a whole adapter may still hold another one than the version's. */
+async function readRecorded(path: string, recorded: string): Promise<StoredAdapter> {
+  const stored = await readAdapter(path);
+  if (stored.digest === recorded) return stored;
+  throw new HoneError(
+    'ADAPTER_INVALID',
+    `the adapter in ${path} has digest ${stored.digest}, the live version was recorded with ${recorded}: its files were ` +
+      'exchanged; put them back, or roll back to another version',
+  );
 }
