@@ -442,4 +442,4 @@ class LoopAgent implements Agent {
   }
 }
 
-const learnerOff: LearnerReport = { ...nothingLearned, state: 'off', restarts: 0 };
+const learnerOff: LearnerReport = { ...nothingLearned, state: 'off', restarts: 0, engine: '' };

@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import { appendGradients, expandComposites } from '../../autodiff/index.js';
-import { createSession, type Graph, probeShapes } from '../../onnx/index.js';
+import { type Graph, probeShapes } from '../../onnx/index.js';
 import {
   adapterInputA,
   adapterInputB,
@@ -15,9 +15,9 @@ import {
 import type { AdapterTarget } from '../../versions/types.js';
 import { addCopgObjective, addRowLogprobs, type LinearForm, linearForm, summarize } from '../objective.js';
 import type { CopgBatch, CopgResult, Parameters, TrainingEngine, TrainingRow } from '../types.js';
+import { openOnProvider } from './device.js';
 import type { Provider } from './names.js';
 import { type PackedRows, packRows } from './packing.js';
-import { fitToProvider } from './provider-graph.js';
 import { toTrainingGraph, trainingProbeSizes } from './training-graph.js';
 
 export interface OnnxEngineOptions {
@@ -35,16 +35,15 @@ export interface OnnxEngineOptions {
 
 /**
  * Reads the package's model, attaches adapters to every linear layer and derives the backward pass.
- * @throws HoneError `MODEL_INVALID`, `OPERATOR_UNSUPPORTED`, `OPERATOR_NOT_DIFFERENTIABLE`
+ * @throws HoneError `MODEL_INVALID`, `OPERATOR_UNSUPPORTED`, `OPERATOR_NOT_DIFFERENTIABLE`, `DEVICE_UNAVAILABLE`
  */
 export async function createOnnxEngine(options: OnnxEngineOptions): Promise<OnnxEngine> {
   const source = await readDecoder(join(options.packageDirectory, 'onnx', 'model.onnx'));
   await using _decoded = await decodeQuantizedProducts(source);
   const { forward, backward, gradients, targets } = await deriveGraphs(source, options);
-  const { provider = 'cpu' } = options;
-  const sessionOptions = { threads: options.threads, prepack: false, providers: [provider] };
-  const forwardSession = await createSession(await fitToProvider(forward, provider), sessionOptions);
-  const backwardSession = await createSession(await fitToProvider(backward, provider), sessionOptions);
+  const { provider = 'cpu', threads } = options;
+  const forwardSession = await openOnProvider(forward, provider, threads);
+  const backwardSession = await openOnProvider(backward, provider, threads);
   return new OnnxEngine(forwardSession, backwardSession, gradients, targets, longestSequence(source));
 }
 

@@ -2,13 +2,16 @@
 
 import { HoneError } from '../../errors.js';
 import type { AdapterTarget } from '../../versions/types.js';
-import type { LearnerSettings, TrainingEngine } from '../types.js';
+import type { EngineReport, LearnerSettings, TrainingEngine } from '../types.js';
+import { chooseDevice } from './choose-device.js';
 import { createOnnxEngine } from './onnx-engine.js';
 
 export interface OpenEngineOptions {
   /** The package's folder; its `onnx/model.onnx` is differentiated. */
   readonly packageDirectory: string;
   readonly settings: LearnerSettings;
+  /** Called once the engine is open. */
+  readonly onOpened?: (report: EngineReport) => void;
 }
 
 /** An engine that knows which linear layers it trains. */
@@ -19,17 +22,22 @@ export type OpenedEngine = TrainingEngine & { readonly targets: readonly Adapter
  * @throws HoneError `ENGINE_UNAVAILABLE`, `DEVICE_UNAVAILABLE`, `MODEL_INVALID`, `OPERATOR_UNSUPPORTED`,
  * `OPERATOR_NOT_DIFFERENTIABLE`
  */
-export async function openEngine({ packageDirectory, settings }: OpenEngineOptions): Promise<OpenedEngine> {
-  const { engine, device, rank, scale, threads } = settings;
+export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngine> {
+  const { engine } = options.settings;
   switch (engine) {
     case 'onnx':
-      if (device !== 'cpu') {
-        throw new HoneError('DEVICE_UNAVAILABLE', `the learner cannot run on ${device} here: use --learner-device cpu`);
-      }
-      return createOnnxEngine({ packageDirectory, rank, scale, threads });
+      return openOnnx(options);
     case 'tfjs':
       throw new HoneError('ENGINE_UNAVAILABLE', 'this build has no tfjs engine: use --learner-engine onnx');
     default:
       return engine satisfies never;
   }
+}
+
+async function openOnnx({ packageDirectory, settings, onOpened }: OpenEngineOptions): Promise<OpenedEngine> {
+  const { rank, scale, threads } = settings;
+  const { provider, detail, stepMs } = await chooseDevice({ packageDirectory, settings });
+  const engine = await createOnnxEngine({ packageDirectory, rank, scale, threads, provider });
+  onOpened?.({ engine: 'onnx', device: provider, detail, stepMs });
+  return engine;
 }
