@@ -1,7 +1,14 @@
 /** Runs training steps in a process of its own, so that memory figures are the learner's alone. */
 
 import { readFileSync } from 'node:fs';
-import { AdamW, type CopgBatch, createOnnxEngine, type TrainingRow, warmUp } from '../../src/learner/index.js';
+import {
+  AdamW,
+  type CopgBatch,
+  createOnnxEngine,
+  type Provider,
+  type TrainingRow,
+  warmUp,
+} from '../../src/learner/index.js';
 import { median } from './statistics.js';
 
 export interface TrainingTask {
@@ -9,6 +16,8 @@ export interface TrainingTask {
   readonly vocabularySize: number;
   readonly rank: number;
   readonly threads: number;
+  /** Execution provider of onnxruntime. Default cpu. */
+  readonly device?: Provider;
   readonly rows: number;
   readonly promptLength: number;
   readonly completionLength: number;
@@ -57,8 +66,8 @@ function statusMb(field: string): number | null {
 
 async function train(task: TrainingTask): Promise<TrainingFigures> {
   const started = performance.now();
-  const { packageDirectory, rank, threads } = task;
-  const engine = await createOnnxEngine({ packageDirectory, rank, scale: 2, threads });
+  const { packageDirectory, rank, threads, device = 'cpu' } = task;
+  const engine = await createOnnxEngine({ packageDirectory, rank, scale: 2, threads, provider: device });
   const prepareMs = performance.now() - started;
   const optimizer = new AdamW({ learningRate: warmUp(1e-3, 8), beta1: 0.9, beta2: 0.99, clipNorm: 1 });
   const parameters = new Map(

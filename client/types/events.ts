@@ -21,7 +21,8 @@ export type HoneEventType =
   | 'shadow_ended'
   | 'adapters_removed'
   | 'replay_evicted'
-  | 'subject_erased';
+  | 'subject_erased'
+  | 'learner_engine_opened';
 
 /** One thing that happened. */
 export interface HoneEvent {

@@ -22,6 +22,8 @@ export interface LearnerStatus {
   readonly gradientNorm?: number;
   readonly stepMs?: number;
   readonly restarts: number;
+  /** Engine and device that compute gradients, as `onnx on cpu`; empty until the process has opened them. */
+  readonly engine: string;
   /** What it may train on. */
   readonly buffer: {
     readonly completions: number;

@@ -44,6 +44,7 @@ const names: Readonly<Record<LoopEventType, EventType>> = {
   adapters_removed: 'EVENT_TYPE_ADAPTERS_REMOVED',
   replay_evicted: 'EVENT_TYPE_REPLAY_EVICTED',
   subject_erased: 'EVENT_TYPE_SUBJECT_ERASED',
+  learner_engine_opened: 'EVENT_TYPE_LEARNER_ENGINE_OPENED',
 };
 
 const typesByName = new Map(

@@ -446,4 +446,4 @@ class LoopAgent implements Agent {
   }
 }
 
-const learnerOff: LearnerReport = { ...nothingLearned, state: 'off', restarts: 0 };
+const learnerOff: LearnerReport = { ...nothingLearned, state: 'off', restarts: 0, engine: '' };

@@ -135,7 +135,8 @@ export type LoopEventType =
   | 'shadow_ended'
   | 'adapters_removed'
   | 'replay_evicted'
-  | 'subject_erased';
+  | 'subject_erased'
+  | 'learner_engine_opened';
 
 /** One thing that happened. No text of prompts or completions. */
 export interface LoopEvent {

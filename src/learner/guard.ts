@@ -12,6 +12,7 @@
  */
 
 import type { StepReport } from './cycle.js';
+import type { Member } from './experience/members.js';
 import type { GuardCheck, LearnerSettings, Parameters } from './types.js';
 
 export type GuardBounds = Pick<
@@ -177,10 +178,15 @@ export function figuresOf(
   liveVersion: number,
   parameters: Parameters,
   first: boolean,
+  { logProbability }: Pick<LearnerSettings, 'logProbability'>,
 ): StepFigures {
-  const written = members.flatMap(({ version, behaviourLogprob, referenceLogprob }, i) =>
-    version === liveVersion && behaviourLogprob !== null
-      ? [{ mu: behaviourLogprob, reference: referenceLogprob ?? Number.NaN, pi: logprobs[i] ?? Number.NaN }]
+  // Nats per completion, also where the objective takes means over tokens.
+  const tokensOf = ({ completionTokens }: Member): number => (logProbability === 'mean' ? completionTokens.length : 1);
+  const referenceOf = (member: Member): number => (member.reference?.logprob ?? Number.NaN) * tokensOf(member);
+  const current = members.map((member, i) => (logprobs[i] ?? Number.NaN) * tokensOf(member));
+  const written = members.flatMap((member, i) =>
+    member.version === liveVersion && member.behaviourLogprob !== null
+      ? [{ mu: member.behaviourLogprob, reference: referenceOf(member), pi: current[i] as number }]
       : [],
   );
   return {
@@ -190,9 +196,7 @@ export function figuresOf(
     kl: spreadOf(written.map(({ mu, reference }) => mu - reference)),
     moved: spreadOf(written.map(({ mu, pi }) => mu - pi)),
     pushedDown: spreadOf(
-      members.flatMap(({ referenceLogprob = Number.NaN }, i) =>
-        (weights[i] ?? 0) < 0 ? [(logprobs[i] ?? Number.NaN) - referenceLogprob] : [],
-      ),
+      members.flatMap((member, i) => ((weights[i] ?? 0) < 0 ? [(current[i] as number) - referenceOf(member)] : [])),
     ),
   };
 }

@@ -1,10 +1,27 @@
 export { AdamW, type AdamWSettings, type AdamWState, type StepOutcome } from './adamw.js';
 export {
+  chooseDevice,
+  type DeviceChoice,
+  type DeviceChoiceOptions,
+  fastest,
+  type TriedDevice,
+} from './engine/choose-device.js';
+export { checkOffered, offeredProviders } from './engine/device.js';
+export {
+  type DeviceFigures,
+  type DeviceTrial,
+  largestDifference,
+  outcomeOf,
+  tryDevice,
+  worstDifference,
+} from './engine/device-trial.js';
+export {
   MicroBatchEngine,
   type MicroBatchOptions,
   planMicroBatches,
   type TargetedEngine,
 } from './engine/micro-batches.js';
+export { type Device, type EngineName, type Provider, providers } from './engine/names.js';
 export {
   createBoundedOnnxEngine,
   createOnnxEngine,
@@ -12,7 +29,9 @@ export {
   OnnxEngine,
   type OnnxEngineOptions,
 } from './engine/onnx-engine.js';
+export { openEngine } from './engine/open-engine.js';
 export { type PackedRows, packRows } from './engine/packing.js';
+export { fitToProvider } from './engine/provider-graph.js';
 export { tokenLogprobs, toTrainingGraph, trainingProbeSizes } from './engine/training-graph.js';
 export { isStale, type TrainingObstacle, type TrainingRules, trainingObstacles } from './experience/eligibility.js';
 export { acquireLockFile, type LockFile } from './lock-file.js';

@@ -13,6 +13,8 @@ import { LearnerRunner } from './runner.js';
 import type { LearnerCommand, LearnerEvent, LearnerStart } from './types.js';
 
 setPriority(constants.priority.PRIORITY_LOW);
+// biome-ignore lint/style/noProcessEnv: this process's root; CUDA would compute products in TF32, far from the cpu's float32
+process.env.NVIDIA_TF32_OVERRIDE ??= '0';
 // Without its server it has no purpose; what it learned is in the checkpoint.
 process.once('disconnect', () => process.exit(0));
 
@@ -43,7 +45,11 @@ process.on('message', (command: LearnerCommand) => {
 async function work(start: LearnerStart): Promise<void> {
   const lock = acquireLockFile(join(start.directory, 'learner.lock'));
   try {
-    const engine = await openEngine({ packageDirectory: start.packageDirectory, settings: start.settings });
+    const engine = await openEngine({
+      packageDirectory: start.packageDirectory,
+      settings: start.settings,
+      onOpened: (report) => send({ type: 'engine', report }),
+    });
     const reader = openReplayReader(start.replayPath);
     runner = new LearnerRunner({ start, engine, reader, send });
     for (const command of waiting) runner.handle(command);

@@ -6,6 +6,8 @@ export interface LearnerReport extends Omit<LearnerProgress, 'state'> {
   readonly state: LearnerProgress['state'] | 'paused';
   /** Times the process died and was started again. */
   readonly restarts: number;
+  /** Engine and device that compute gradients, as `onnx on cpu`; empty until the process has opened them. */
+  readonly engine: string;
 }
 
 const emptyBuffer: BufferFigures = {

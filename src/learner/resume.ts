@@ -21,6 +21,7 @@ export function openBuffer(
     restored: {
       uses: new Map(state?.uses),
       references: new Map(references),
+      referenceDigest: state?.reference?.digest ?? '',
       ...(state?.readSequence === undefined ? {} : { upTo: state.readSequence }),
     },
     givenBack: state?.givenBack ?? [],
@@ -32,6 +33,6 @@ export function openBuffer(
 }
 
 /** What the log-probabilities under the reference depend on, besides the package and the reference itself. */
-export function referencesOf({ engine, device }: LearnerSettings): string {
-  return `${engine} ${device}`;
+export function referencesOf({ engine, device, logProbability }: LearnerSettings): string {
+  return `${engine} ${device} ${logProbability}`;
 }

@@ -257,7 +257,15 @@ export class LearnerRunner {
 
   /** What the guard says of a step. */
   #look(report: Pick<StepReport, 'members' | 'logprobs' | 'weights' | 'applied'>): Breach | null {
-    return this.#setbacks.see(figuresOf(report, this.#liveVersion, this.#trainee.parameters, this.#meter.steps === 0));
+    return this.#setbacks.see(
+      figuresOf(
+        report,
+        this.#liveVersion,
+        this.#trainee.parameters,
+        this.#meter.steps === 0,
+        this.#options.start.settings,
+      ),
+    );
   }
 
   /** A step's figures are of the weights before it: the last step of a round shows in none. */
@@ -332,7 +340,7 @@ export class LearnerRunner {
         meter: this.#meter.state(),
         setbacks: this.#setbacks.state(),
         givenBack: this.#buffer.givenBack(),
-        references: [...this.#buffer.references()],
+        references: [...this.#buffer.references(this.#trainee.reference.digest)],
         referencesOf: referencesOf(this.#options.start.settings),
         owedRows: this.#owedRows,
         steps: this.#steps,

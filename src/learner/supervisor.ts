@@ -38,6 +38,7 @@ export class LearnerSupervisor {
   #wanted: 'running' | 'paused' | 'closed' = 'running';
   #progress = nothingLearned;
   #restarts = 0;
+  #engine = '';
   #changed: 'told' | 'telling' | 'again' = 'told';
   #failuresInARow = 0;
   /** Whether the next process shall learn everything anew. */
@@ -61,7 +62,12 @@ export class LearnerSupervisor {
 
   report(): LearnerReport {
     const paused = this.#wanted === 'paused' && this.#state === 'off';
-    return { ...this.#progress, state: paused ? 'paused' : this.#state, restarts: this.#restarts };
+    return {
+      ...this.#progress,
+      state: paused ? 'paused' : this.#state,
+      restarts: this.#restarts,
+      engine: this.#engine,
+    };
   }
 
   onEvent(listener: (event: LearnerEvent) => void): void {
@@ -198,6 +204,7 @@ export class LearnerSupervisor {
   }
 
   #hear(event: LearnerEvent): void {
+    if (event.type === 'engine') this.#engine = `${event.report.engine} on ${event.report.device}`;
     if (event.type === 'progress') {
       const { state, ...figures } = event.progress;
       this.#state = state;
@@ -207,6 +214,7 @@ export class LearnerSupervisor {
   }
 
   #ended(reason: string, stderr: string, livedMs: number): void {
+    this.#engine = '';
     if (this.#wanted !== 'running') {
       this.#setState('off');
       return;

@@ -175,6 +175,17 @@ export type LearnerCommand =
   /** Finish the step in flight, write the checkpoint, exit. */
   | { readonly type: 'stop' };
 
+/** What computes gradients, and where. */
+export interface EngineReport {
+  readonly engine: EngineName;
+  /** An execution provider, or a backend of TensorFlow.js. */
+  readonly device: string;
+  /** How it was chosen, in words. */
+  readonly detail: string;
+  /** Milliseconds of a step on each device that was timed. */
+  readonly stepMs: Readonly<Record<string, number>>;
+}
+
 /** `halted`: it has stopped itself, for rounds in a row went out of bounds, and waits until somebody says go on. */
 export type LearnerState = 'off' | 'starting' | 'idle' | 'training' | 'crashed' | 'stopping' | 'halted';
 
@@ -228,6 +239,8 @@ export interface LearnerProgress {
 
 export type LearnerEvent =
   | { readonly type: 'ready'; readonly pid: number }
+  /** The training engine is open. */
+  | { readonly type: 'engine'; readonly report: EngineReport }
   | { readonly type: 'progress'; readonly progress: LearnerProgress }
   /** A trained adapter lies in `directory` (PEFT layout); the agent adopts it as a version or rejects it. */
   | {
@@ -251,4 +264,4 @@ export type LearnerEvent =
     }
   | { readonly type: 'failed'; readonly code: string; readonly message: string };
 
-export type { Adapter };
+export type { Adapter, Device, EngineName };

@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import { appendGradients, expandComposites } from '../../autodiff/index.js';
-import { createSession, elementCount, type Graph, isExternal, probeShapes } from '../../onnx/index.js';
+import { elementCount, type Graph, isExternal, probeShapes } from '../../onnx/index.js';
 import {
   adapterInputA,
   adapterInputB,
@@ -15,13 +15,13 @@ import {
 import type { AdapterTarget } from '../../versions/types.js';
 import { addCopgObjective, addRowLogprobs, type LinearForm, linearForm, summarize } from '../objective.js';
 import type { CopgBatch, CopgResult, Parameters, TrainingEngine, TrainingRow } from '../types.js';
+import { openOnProvider } from './device.js';
 import { type EngineMemory, keepToBudget } from './memory-budget.js';
 import type { TargetedEngine } from './micro-batches.js';
 import type { Provider } from './names.js';
 import { type PackedRows, type PackOptions, packRows } from './packing.js';
 import { createPassMemory } from './pass-memory.js';
 import { poolPrompt } from './prompt-features.js';
-import { fitToProvider } from './provider-graph.js';
 import { hiddenStates, toTrainingGraph, trainingProbeSizes } from './training-graph.js';
 
 export interface OnnxEngineOptions {
@@ -41,17 +41,15 @@ export interface OnnxEngineOptions {
 
 /**
  * Reads the package's model, attaches adapters to every linear layer and derives the backward pass.
- * @throws HoneError `MODEL_INVALID`, `OPERATOR_UNSUPPORTED`, `OPERATOR_NOT_DIFFERENTIABLE`
+ * @throws HoneError `MODEL_INVALID`, `OPERATOR_UNSUPPORTED`, `OPERATOR_NOT_DIFFERENTIABLE`, `DEVICE_UNAVAILABLE`
  */
 export async function createOnnxEngine(options: OnnxEngineOptions): Promise<OnnxEngine> {
   const source = await readDecoder(join(options.packageDirectory, 'onnx', 'model.onnx'));
   await using _decoded = await decodeQuantizedProducts(source);
   const { forward, backward, gradients, targets } = await deriveGraphs(source, options);
-  const { provider = 'cpu' } = options;
-  const sessionOptions = { threads: options.threads, prepack: false, providers: [provider] };
-  const forwardSession = await createSession(await fitToProvider(forward, provider), sessionOptions);
-  const backwardSession = await createSession(await fitToProvider(backward, provider), sessionOptions);
-  const { logProbability = 'sum' } = options;
+  const { provider = 'cpu', threads, logProbability = 'sum' } = options;
+  const forwardSession = await openOnProvider(forward, provider, threads);
+  const backwardSession = await openOnProvider(backward, provider, threads);
   const packing = { maxLength: longestSequence(source), logProbability };
   return new OnnxEngine(forwardSession, backwardSession, gradients, targets, packing);
 }

@@ -211,8 +211,8 @@ export class ExperienceBuffer {
   }
 
   /** ln pi_ref of each entry, as far as it was computed, for the checkpoint. */
-  references(): Map<string, number> {
-    return this.#members.references();
+  references(digest: string): Map<string, number> {
+    return this.#members.references(digest);
   }
 
   #lookAtDue(reader: ReplayReader, liveVersion: number): void {

@@ -53,7 +53,8 @@ export interface Entry {
 export interface RestoredEntries {
   /** Times each was used. */
   readonly uses: ReadonlyMap<string, number>;
-  /** ln pi_ref(y|x) of each. */
+  /** ln pi_ref(y|x) of each, and of which reference. */
+  readonly referenceDigest: string;
   readonly references: ReadonlyMap<string, number>;
   /** Last change of the store that it knew: feedback that came later is news, whatever uses it had. */
   readonly upTo: number;
@@ -64,12 +65,16 @@ export class Members {
   readonly #groups = new Map<string, Group>();
   /** Where each entry is; in the order of its last feedback. */
   readonly #memberOf = new Map<string, Member>();
-  readonly #restored: { readonly uses: Map<string, number>; readonly references: Map<string, number>; upTo: number };
+  readonly #restored: RestoredEntries & {
+    readonly uses: Map<string, number>;
+    readonly references: Map<string, number>;
+  };
 
   /** @param restored what an earlier process knew of entries */
   constructor(restored: Partial<RestoredEntries> = {}) {
-    const { uses = new Map(), references = new Map(), upTo = Number.POSITIVE_INFINITY } = restored;
-    this.#restored = { uses: new Map(uses), references: new Map(references), upTo };
+    const { uses = new Map(), references = new Map(), referenceDigest = '' } = restored;
+    const { upTo = Number.POSITIVE_INFINITY } = restored;
+    this.#restored = { uses: new Map(uses), references: new Map(references), referenceDigest, upTo };
   }
 
   get groups(): ReadonlyMap<string, Group> {
@@ -129,19 +134,20 @@ export class Members {
     return uses;
   }
 
-  /** ln pi_ref of each entry, as far as it was computed. */
-  references(): Map<string, number> {
+  /** ln pi_ref of each entry under the reference with this digest, as far as it was computed. */
+  references(digest: string): Map<string, number> {
     const references = new Map<string, number>();
-    for (const [id, { referenceLogprob }] of this.#memberOf) {
-      if (referenceLogprob !== undefined) references.set(id, referenceLogprob);
+    for (const [id, { reference }] of this.#memberOf) {
+      if (reference?.digest === digest) references.set(id, reference.logprob);
     }
     return references;
   }
 
   #restore({ id, sequence }: Entry, member: Member): void {
-    const { uses, references, upTo } = this.#restored;
+    const { uses, references, referenceDigest: digest, upTo } = this.#restored;
     if (sequence <= upTo) member.uses = Math.max(member.uses, uses.get(id) ?? 0);
-    member.referenceLogprob ??= references.get(id);
+    const logprob = references.get(id);
+    if (logprob !== undefined) member.reference ??= { digest, logprob };
     uses.delete(id);
     references.delete(id);
   }
