@@ -2,7 +2,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
-import type { MetricSettings, RewardSettings, ServerStatus } from '../types.js';
+import type { MetricSettings, RewardSettings, ServerStatus } from '../types/index.js';
 import { addConnectionFlags, type ConnectionFlags, parseNumber, withClient } from './flags.js';
 import { describeRollout } from './mode.js';
 import { formatAge, formatBytes, formatDigest, formatNumber, print, printJson } from './output.js';

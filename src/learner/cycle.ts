@@ -1,16 +1,17 @@
 /** One step of learning: sample groups, complete them with the reference, CoPG, AdamW. */
 
 import type { AdamW } from './adamw.js';
+import type { ValueBaseline } from './baseline/types.js';
 import type { ExperienceBuffer } from './experience/buffer.js';
 import type { Member } from './experience/members.js';
 import { sampleGroups } from './experience/sampler.js';
 import { createRandom } from './random.js';
+import { betaAt } from './schedules.js';
 import type { CopgResult, LearnerSettings, Parameters, TrainingEngine, TrainingRow } from './types.js';
-import type { ValueBaseline } from './value-baseline.js';
 
 export interface CycleOptions {
   readonly engine: TrainingEngine;
-  readonly optimizer: Pick<AdamW, 'step'>;
+  readonly optimizer: Pick<AdamW, 'step' | 'steps'>;
   readonly buffer: ExperienceBuffer;
   readonly baseline: ValueBaseline;
   /** Trained in place. */
@@ -55,6 +56,7 @@ export async function learnStep(options: CycleOptions, number: number): Promise<
     }
   }
   if (members.length === 0) return null;
+  const beta = betaAt(settings, optimizer.steps);
   await addReference(engine, members, options.reference);
   const referenceLogprobs = members.map((member) => member.referenceLogprob ?? 0);
   const rewards = members.map((member) => member.reward);
@@ -64,8 +66,8 @@ export async function learnStep(options: CycleOptions, number: number): Promise<
       groups,
       rewards,
       referenceLogprobs,
-      values: members.map(({ group }) => baseline.value(group.key, group.promptTokens)),
-      beta: settings.beta,
+      values: await baseline.values(members),
+      beta,
     },
     parameters,
   );
@@ -74,16 +76,7 @@ export async function learnStep(options: CycleOptions, number: number): Promise<
   const { norm, applied } = finite
     ? optimizer.step(parameters, result.gradients)
     : { norm: Number.NaN, applied: false };
-  if (applied) {
-    baseline.observe(
-      members.flatMap(({ group, reward }, i) => {
-        // The rewards of a pair say how the two differ, not how good they are.
-        if (group.kind === 'preference') return [];
-        const residual = reward - settings.beta * (h[i] as number);
-        return [{ groupKey: group.key, promptTokens: group.promptTokens, residual }];
-      }),
-    );
-  }
+  if (applied) baseline.observe(members, h, beta);
   return {
     rows: members.length,
     applied,

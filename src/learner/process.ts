@@ -7,7 +7,7 @@ import { constants, setPriority } from 'node:os';
 import { join } from 'node:path';
 import { HoneError } from '../errors.js';
 import { openReplayReader } from '../replay/index.js';
-import { createBoundedOnnxEngine } from './engine/onnx-engine.js';
+import { openEngine } from './engine/open-engine.js';
 import { acquireLockFile } from './lock-file.js';
 import { LearnerRunner } from './runner.js';
 import type { LearnerCommand, LearnerEvent, LearnerStart } from './types.js';
@@ -43,9 +43,7 @@ process.on('message', (command: LearnerCommand) => {
 async function work(start: LearnerStart): Promise<void> {
   const lock = acquireLockFile(join(start.directory, 'learner.lock'));
   try {
-    const { packageDirectory, settings } = start;
-    const { rank, scale, threads, memoryBytes } = settings;
-    const engine = await createBoundedOnnxEngine({ packageDirectory, rank, scale, threads }, memoryBytes);
+    const engine = await openEngine({ packageDirectory: start.packageDirectory, settings: start.settings });
     const reader = openReplayReader(start.replayPath);
     runner = new LearnerRunner({ start, engine, reader, send });
     for (const command of waiting) runner.handle(command);

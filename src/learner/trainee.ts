@@ -11,12 +11,14 @@ import {
   readAdapter,
   zeroAdapter,
 } from '../versions/index.js';
-import { AdamW, warmUp } from './adamw.js';
+import { AdamW } from './adamw.js';
+import { createBaseline } from './baseline/create-baseline.js';
+import type { ValueBaseline } from './baseline/types.js';
 import type { Checkpoint } from './checkpoint.js';
 import { Lessons } from './experience/lessons.js';
 import { initialParameters, parametersFrom, toAdapter, toParameters } from './initialization.js';
+import { learningRates } from './schedules.js';
 import type { LearnerSettings, Parameters } from './types.js';
-import { RunningMeanBaseline, type ValueBaseline } from './value-baseline.js';
 
 /** Candidates that may still become the head: the gate may be busy with one while many are offered. */
 const maxCandidates = 256;
@@ -31,7 +33,7 @@ export class Trainee {
   readonly lessons = new Lessons();
   #parameters: Parameters;
   #optimizer: AdamW;
-  #baseline: ValueBaseline = new RunningMeanBaseline();
+  #baseline: ValueBaseline;
   #liveVersion = -1;
   #liveDigest = '';
   #candidates: string[] = [];
@@ -43,6 +45,7 @@ export class Trainee {
     this.reference = toParameters(this.#zero);
     this.#parameters = new Map();
     this.#optimizer = this.#newOptimizer();
+    this.#baseline = createBaseline(settings);
   }
 
   /** Trained in place. */
@@ -161,7 +164,7 @@ export class Trainee {
       this.#parameters = parametersFrom(adapter, this.#targets, this.#settings);
     }
     this.#optimizer = this.#newOptimizer();
-    this.#baseline = new RunningMeanBaseline();
+    this.#baseline = createBaseline(this.#settings);
     this.#candidates = [];
     this.lessons.reset();
   }
@@ -186,9 +189,9 @@ export class Trainee {
   }
 
   #newOptimizer(): AdamW {
-    const { learningRate, adamBeta1, adamBeta2, warmupSteps, clipNorm } = this.#settings;
+    const { adamBeta1, adamBeta2, clipNorm } = this.#settings;
     return new AdamW({
-      learningRate: warmUp(learningRate, warmupSteps),
+      learningRate: learningRates(this.#settings),
       beta1: adamBeta1,
       beta2: adamBeta2,
       clipNorm,

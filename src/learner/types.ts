@@ -2,6 +2,7 @@
 
 import type { RewardSettings } from '../reward/index.js';
 import type { Adapter } from '../versions/types.js';
+import type { Device, EngineName } from './engine/names.js';
 
 /** A completion to learn from: prompt and completion tokens (an end-of-sequence token included where it was sampled). */
 export interface TrainingRow {
@@ -43,6 +44,12 @@ export interface TrainingEngine {
   readonly name: string;
   /** ln pi(y|x) of each row, summed over completion tokens. */
   logProbabilities(rows: readonly TrainingRow[], parameters: Parameters): Promise<Float32Array>;
+  /**
+   * What V(x) reads of each prompt: the mean of its last hidden states (normalised, as the head reads them), then the one
+   * at its last token; 2 D numbers.
+   * @param parameters of the base model: features must not move with the policy
+   */
+  promptFeatures(prompts: readonly ArrayLike<number>[], parameters: Parameters): Promise<Float32Array[]>;
   copg(batch: CopgBatch, parameters: Parameters): Promise<CopgResult>;
   /** Gradients of -sum_i weights_i ln pi(y_i|x): the pass of any objective whose weights are known, by parameter. */
   policyGradient(
@@ -62,8 +69,18 @@ export interface LearnerSettings {
   readonly adamBeta1: number;
   readonly adamBeta2: number;
   readonly warmupSteps: number;
+  /** How the learning rate goes down after the warm-up, to a tenth. */
+  readonly learningRateSchedule: 'constant' | 'cosine' | 'linear';
+  /** Optimizer steps from the end of the warm-up to that tenth. */
+  readonly decaySteps: number;
   readonly clipNorm: number;
   readonly beta: number;
+  /** beta of the first step; it goes geometrically to `beta`. */
+  readonly betaInitial: number;
+  /** Optimizer steps that this takes. */
+  readonly betaSteps: number;
+  /** What stands in for the siblings of a completion that has none: a running mean of R_beta, or nothing. */
+  readonly baseline: 'mean' | 'none';
   readonly groupsPerStep: number;
   /** Largest number of members of one group in a step. */
   readonly groupSize: number;
@@ -78,6 +95,8 @@ export interface LearnerSettings {
   /** Share of prompts (by hash) that never train. */
   readonly holdoutShare: number;
   readonly threads: number;
+  readonly engine: EngineName;
+  readonly device: Device;
   /** Largest resident memory of the learner process, mapped weights included; null: no bound. */
   readonly memoryBytes: number | null;
   readonly seed: number;

@@ -1,7 +1,8 @@
 /** Feedback and what comes of it, in the words of TypeScript. */
 
-import type { HoneClientError } from './errors.js';
-import type { Generation, GenerationOrigin, Version } from './types.js';
+import type { HoneClientError } from '../errors.js';
+import type { Generation, GenerationOrigin } from './generation.js';
+import type { Version } from './versions.js';
 
 /** What every piece of feedback says beside its content. */
 export interface FeedbackBy {

@@ -1,0 +1,18 @@
+/** No baseline: V(x) = 0. Every completion with a positive regularised reward is pushed up. */
+
+import type { Member } from '../experience/members.js';
+import type { ValueBaseline } from './types.js';
+
+export class NoBaseline implements ValueBaseline {
+  async values(members: readonly Member[]): Promise<Float32Array> {
+    return new Float32Array(members.length);
+  }
+
+  observe(): void {}
+
+  state(): readonly number[] {
+    return [];
+  }
+
+  restore(): void {}
+}
