@@ -2,7 +2,7 @@
 
 Speaks one line of JSON per message on standard input and output, like the peers in JavaScript:
 
-    {"type": "open", "directory", "batch", "rank", "scale", "threads", "compile", "adapter": {"seed values": see matrix()}}
+    {"type": "open", "directory", "weights", "batch", "rank", "scale", "threads", "compile"}
         -> {"type": "opened", "about"}
     {"type": "check"}  -> {"type": "checked", "loss", "norm", "logprobs"}   (loss and gradient norm before any update)
     {"type": "step"}   -> {"type": "stepped", "ms", "peakRssMb"}
@@ -16,6 +16,7 @@ import sys
 import time
 import traceback
 
+import numpy
 import torch
 from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -40,12 +41,10 @@ def load_model(directory, weights):
     model.to_empty(device="cpu")
     state = {}
     for name, dims, path, offset, length in weights:
-        # Mapped, like on the learner's side: what is not written to stays shared with the file.
-        flat = torch.from_file(path, shared=False, size=(offset + length) // 4, dtype=torch.float32)
-        tensor = flat[offset // 4 :].reshape(dims)
-        # Packages hold linear weights as [in, out], PyTorch as [out, in]; a copy, as a checkpoint would be laid out.
+        tensor = torch.from_numpy(numpy.fromfile(path, numpy.float32, length // 4, offset=offset)).reshape(dims)
+        # Packages hold linear weights as [in, out], PyTorch as [out, in].
         linear = len(dims) == 2 and ".layers." in name
-        state[name] = tensor.t().contiguous() if linear else tensor.clone()
+        state[name] = tensor.t().contiguous() if linear else tensor
     missing, unexpected = model.load_state_dict(state, strict=False, assign=True)
     if unexpected or [name for name in missing if name != "lm_head.weight"]:
         raise ValueError(f"weights do not fit: missing {missing}, unexpected {unexpected}")
