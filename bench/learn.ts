@@ -43,7 +43,8 @@ export async function benchLearn(models: readonly BenchModel[], options: BenchOp
     };
     const contestants = await contestantsOf(model, task, options);
     const limit = () => measureGemmRate(threads, quick ? [[256, 256, 256]] : undefined);
-    say(`${model.name}: ${[...contestants.keys()].join(', ')}: ${size.rounds} rounds ...`);
+    const names = [...contestants.keys()].join(', ');
+    say(`GEMM rate on ${threads} threads and steps of ${model.name}, ${names}: ${size.rounds} rounds ...`);
     const contest = await runLearnContest(contestants, size.rounds, limit);
     problems.push(...contest.problems.map((sentence) => `${model.name}: ${sentence}`));
     for (const { gemm: measured } of contest.rounds) if (measured.flopsPerSecond > gemm.flopsPerSecond) gemm = measured;
