@@ -74,9 +74,9 @@ const benches: readonly Bench[] = [
   },
   {
     name: 'learn',
-    description: 'tokens per second of a training step, and its share of the GEMM rate',
+    description: 'tokens per second of a training step, its share of the GEMM rate, against TF.js and PyTorch; memory',
     run: benchLearn,
-    options: [],
+    options: [new Option('--no-peers', 'leave out TF.js and PyTorch')],
   },
   {
     name: 'together',

@@ -2,7 +2,7 @@
 
 import { join } from 'node:path';
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
-import { appendGradients, expandComposites } from '../../autodiff/index.js';
+import { appendGradients, expandComposites, fuseSwiGlu } from '../../autodiff/index.js';
 import { elementCount, type Graph, isExternal, probeShapes } from '../../onnx/index.js';
 import {
   adapterInputA,
@@ -108,6 +108,7 @@ export async function deriveGraphs(
 ): Promise<{ forward: Graph; backward: Graph; gradients: Map<string, string>; targets: readonly AdapterTarget[] }> {
   const adapted = toTrainingGraph(source);
   const linears = findLinears(adapted);
+  fuseSwiGlu(adapted, new Set(linears.map(({ output }) => output)));
   attachAdapters(adapted, linears, rank, scale);
 
   const forward = adapted.clone();
