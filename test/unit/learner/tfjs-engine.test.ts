@@ -60,6 +60,15 @@ describe('the tfjs engine', () => {
     );
   });
 
+  it('describes prompts as the onnx engine does', async () => {
+    const prompts = batch.rows.slice(0, 2).map(({ promptTokens }) => promptTokens);
+    const wanted = await onnx.promptFeatures(prompts, parameters);
+    const features = await engine.promptFeatures(prompts, parameters);
+    for (const [i, values] of features.entries()) {
+      expect(relativeError(values, wanted[i] as Float32Array)).toBeLessThan(1e-5);
+    }
+  });
+
   it('takes a group whose completions are together longer than the context of the model', async () => {
     const promptTokens = Array.from({ length: 9 }, (_, i) => (i * 613) % 256);
     const rows = [1, 2, 3].map((k) => ({

@@ -13,7 +13,8 @@ import { addCopgObjective, linearForm, summarize } from '../../objective.js';
 import type { CopgBatch, CopgResult, Parameters, TrainingEngine, TrainingRow } from '../../types.js';
 import { longestSequence } from '../onnx-engine.js';
 import { packRows } from '../packing.js';
-import { toTrainingGraph } from '../training-graph.js';
+import { poolPrompt } from '../prompt-features.js';
+import { hiddenStates, toTrainingGraph } from '../training-graph.js';
 import { type OpenedTfjs, openTfjs, type TfjsBackend, type TfjsBackendOptions } from './backend.js';
 import { createInterpreter, type Interpreter } from './interpreter.js';
 import type { Tensor, TensorFlow } from './values.js';
@@ -41,7 +42,7 @@ export async function createTfjsEngine(options: TfjsEngineOptions): Promise<Tfjs
   attachAdapters(graph, linears, options.rank, options.scale);
   addCopgObjective(graph);
   graph.outputs.clear();
-  for (const name of ['surrogate', 'row_logprobs', 'advantages']) graph.outputs.set(name, null);
+  for (const name of ['surrogate', 'row_logprobs', 'advantages', hiddenStates]) graph.outputs.set(name, null);
   graph.prune();
   const interpreter = await createInterpreter(opened.tf, graph);
   const targets = linears.map(({ module, inFeatures, outFeatures }) => ({ module, inFeatures, outFeatures }));
@@ -109,6 +110,17 @@ export class TfjsEngine implements TrainingEngine {
       beta: [0],
     });
     return pass.gradients;
+  }
+
+  async promptFeatures(prompts: readonly ArrayLike<number>[], parameters: Parameters): Promise<Float32Array[]> {
+    // One by one, so that what is known of a prompt does not depend on the others.
+    return prompts.map((promptTokens) =>
+      this.#scoped(() => {
+        const feeds = this.#feeds([{ promptTokens, completionTokens: [0] }], parameters);
+        const [states] = this.#interpreter.run(feeds, [hiddenStates]);
+        return poolPrompt(floats(states), promptTokens.length, states?.shape.at(-1) ?? 0);
+      }),
+    );
   }
 
   async close(): Promise<void> {
