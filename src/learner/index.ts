@@ -13,6 +13,8 @@ export {
   type OnnxEngineOptions,
 } from './engine/onnx-engine.js';
 export { type PackedRows, packRows } from './engine/packing.js';
+export { type TfjsBackend, tfjsBackends } from './engine/tfjs/backend.js';
+export { createTfjsEngine, type TfjsEngine, type TfjsEngineOptions } from './engine/tfjs/tfjs-engine.js';
 export { tokenLogprobs, toTrainingGraph, trainingProbeSizes } from './engine/training-graph.js';
 export { isStale, type TrainingObstacle, type TrainingRules, trainingObstacles } from './experience/eligibility.js';
 export { acquireLockFile, type LockFile } from './lock-file.js';
