@@ -40,7 +40,7 @@ export class OnlineLearner {
     this.#settings = settings;
     this.#reader = reader;
     this.#directory = directory;
-    this.#trainee = new Trainee(engine.targets, settings);
+    this.#trainee = new Trainee(engine, settings);
     this.#buffer = new ExperienceBuffer({ packageDigest: pkg.digest, ...settings });
   }
 

@@ -82,7 +82,7 @@ export class LearnerRunner {
     this.#options = options;
     this.#checkpointPath = join(start.directory, 'checkpoint.safetensors');
     this.#candidates = join(start.directory, 'candidates');
-    this.#trainee = new Trainee(engine.targets, start.settings);
+    this.#trainee = new Trainee(engine, start.settings);
     this.#liveVersion = start.liveVersion;
     this.#adapterPath = start.adapterPath;
     this.#buffer = this.#newBuffer();
@@ -249,10 +249,9 @@ export class LearnerRunner {
   }
 
   async #save(): Promise<void> {
-    const { state, parameters, moments } = this.#trainee.state();
+    const { state, ...tensors } = this.#trainee.state();
     await writeCheckpoint(this.#checkpointPath, {
-      parameters,
-      moments,
+      ...tensors,
       state: {
         ...state,
         packageDigest: this.#options.start.packageDigest,
@@ -303,8 +302,7 @@ export class LearnerRunner {
   async #forgetRemoved(): Promise<void> {
     if (this.#buffer.removals === this.#removals) return;
     this.#removals = this.#buffer.removals;
-    const { lessons } = this.#trainee;
-    lessons.retain(new Set(this.#options.reader.existing(lessons.all())));
+    this.#trainee.retain(new Set(this.#options.reader.existing(this.#trainee.remembered())));
     await rm(damagedName(this.#checkpointPath), { force: true });
     await this.#save();
   }

@@ -18,17 +18,19 @@ import type { Checkpoint } from './checkpoint.js';
 import { Lessons } from './experience/lessons.js';
 import { initialParameters, parametersFrom, toAdapter, toParameters } from './initialization.js';
 import { learningRates } from './schedules.js';
-import type { LearnerSettings, Parameters } from './types.js';
+import type { LearnerSettings, Parameters, Reference, TrainingEngine } from './types.js';
 
 /** Candidates that may still become the head: the gate may be busy with one while many are offered. */
 const maxCandidates = 256;
 
 export class Trainee {
   readonly #settings: LearnerSettings;
+  readonly #engine: Pick<TrainingEngine, 'promptFeatures'>;
   readonly #targets: readonly AdapterTarget[];
   readonly #zero: Adapter;
-  /** The zero adapter: what KL is measured against. */
-  readonly reference: Parameters;
+  readonly #base: Reference;
+  #reference: Reference;
+  #referenceVersion = 0;
   /** What the weights were learned from. */
   readonly lessons = new Lessons();
   #parameters: Parameters;
@@ -38,14 +40,26 @@ export class Trainee {
   #liveDigest = '';
   #candidates: string[] = [];
 
-  constructor(targets: readonly AdapterTarget[], settings: LearnerSettings) {
+  /** @param engine what the weights are of; it describes prompts to the baseline */
+  constructor(
+    engine: Pick<TrainingEngine, 'promptFeatures'> & { readonly targets: readonly AdapterTarget[] },
+    settings: LearnerSettings,
+  ) {
+    const { targets } = engine;
+    this.#engine = engine;
     this.#settings = settings;
     this.#targets = targets;
     this.#zero = zeroAdapter(targets, settings.rank, settings.scale);
-    this.reference = toParameters(this.#zero);
+    this.#base = { digest: digestAdapter(this.#zero), parameters: toParameters(this.#zero) };
+    this.#reference = this.#base;
     this.#parameters = new Map();
     this.#optimizer = this.#newOptimizer();
-    this.#baseline = createBaseline(settings);
+    this.#baseline = this.#newBaseline();
+  }
+
+  /** The zero adapter, or the live version that it was moved to last. */
+  get reference(): Reference {
+    return this.#reference;
   }
 
   /** Trained in place. */
@@ -105,6 +119,7 @@ export class Trainee {
     }
     this.#liveVersion = version;
     this.#liveDigest = digest;
+    this.#moveReference(adapter, digest, rolledBack && !unmoved);
     return continues;
   }
 
@@ -128,8 +143,22 @@ export class Trainee {
    */
   async erased(adapterPath: string | null): Promise<boolean> {
     if (!this.lessons.incomplete) return false;
+    // It may have learned from what was erased, too.
+    this.#reference = this.#base;
+    this.#referenceVersion = this.#liveVersion;
     await this.#goBack(adapterPath);
     return true;
+  }
+
+  /** Generations that are remembered one by one, for what they taught or as what V(x) was fitted on. */
+  remembered(): string[] {
+    return [...new Set([...this.lessons.all(), ...this.#baseline.generationIds()])];
+  }
+
+  /** Forgets the others: they are gone from the store. */
+  retain(existing: ReadonlySet<string>): void {
+    this.lessons.retain(existing);
+    this.#baseline.retain(existing);
   }
 
   async #goBack(adapterPath: string | null): Promise<void> {
@@ -139,9 +168,12 @@ export class Trainee {
   /** What a checkpoint must hold of this. */
   state() {
     const { step, moments } = this.#optimizer.state();
+    const baseline = this.#baseline.state();
     return {
       moments,
+      baselineTensors: baseline.tensors,
       parameters: this.#parameters,
+      reference: this.#reference === this.#base ? new Map() : this.#reference.parameters,
       state: {
         rank: this.#settings.rank,
         scale: this.#settings.scale,
@@ -149,7 +181,9 @@ export class Trainee {
         liveDigest: this.#liveDigest,
         candidateDigests: this.#candidates,
         optimizerStep: step,
-        baseline: this.#baseline.state(),
+        reference: { version: this.#referenceVersion, digest: this.#reference.digest },
+        baseline: baseline.numbers,
+        ...(baseline.window === undefined ? {} : { baselineWindow: baseline.window }),
         lessons: this.lessons.state(),
       },
     };
@@ -164,28 +198,52 @@ export class Trainee {
       this.#parameters = parametersFrom(adapter, this.#targets, this.#settings);
     }
     this.#optimizer = this.#newOptimizer();
-    this.#baseline = createBaseline(this.#settings);
+    this.#baseline = this.#newBaseline();
     this.#candidates = [];
     this.lessons.reset();
+  }
+
+  /** Where it is time, or where the head went back, the live version becomes the reference. */
+  #moveReference(adapter: Adapter, digest: string, wentBack: boolean): void {
+    const { referenceEvery } = this.#settings;
+    if (referenceEvery === 0) return;
+    if (!wentBack && this.#liveVersion - this.#referenceVersion < referenceEvery) return;
+    this.#referenceVersion = this.#liveVersion;
+    if (digest === this.#reference.digest) return;
+    this.#reference = { digest, parameters: parametersFrom(adapter, this.#targets, this.#settings) };
+    // What was observed of R_beta was measured against another reference.
+    this.#baseline = this.#newBaseline();
   }
 
   #fits({ state, parameters }: Checkpoint): boolean {
     return (
       state.rank === this.#settings.rank &&
       state.scale === this.#settings.scale &&
-      parameters.size === this.reference.size &&
-      [...this.reference].every(([name, { dims }]) => String(parameters.get(name)?.dims) === String(dims))
+      parameters.size === this.#base.parameters.size &&
+      [...this.#base.parameters].every(([name, { dims }]) => String(parameters.get(name)?.dims) === String(dims))
     );
   }
 
-  #restore({ state, parameters, moments }: Checkpoint): void {
+  #restore({ state, parameters, moments, reference, baselineTensors }: Checkpoint): void {
     this.#parameters = parameters;
     this.#optimizer.restore({ step: state.optimizerStep, moments: new Map(moments) });
-    this.#baseline.restore(state.baseline);
+    this.#baseline.restore({
+      numbers: state.baseline,
+      ...(state.baselineWindow === undefined ? {} : { window: state.baselineWindow }),
+      ...(baselineTensors === undefined ? {} : { tensors: baselineTensors }),
+    });
     this.#liveVersion = state.liveVersion;
     this.#liveDigest = state.liveDigest;
     this.#candidates = [...state.candidateDigests];
     this.lessons.restore(state.lessons ?? []);
+    if (this.#settings.referenceEvery === 0 || state.reference === undefined) return;
+    this.#referenceVersion = state.reference.version;
+    if (reference.size > 0) this.#reference = { digest: state.reference.digest, parameters: reference };
+  }
+
+  #newBaseline(): ValueBaseline {
+    const base = toParameters(this.#zero);
+    return createBaseline(this.#settings, (prompts) => this.#engine.promptFeatures(prompts, base));
   }
 
   #newOptimizer(): AdamW {
