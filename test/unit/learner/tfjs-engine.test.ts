@@ -69,6 +69,14 @@ describe('the tfjs engine', () => {
     }
   });
 
+  it('gives the features of prompts as the onnx engine does', async () => {
+    const prompts = batch.rows.slice(0, 3).map(({ promptTokens }) => promptTokens);
+    const wanted = await onnx.promptFeatures(prompts, parameters);
+    for (const [i, features] of (await engine.promptFeatures(prompts, parameters)).entries()) {
+      expect(relativeError(features, wanted[i] as Float32Array)).toBeLessThan(1e-5);
+    }
+  });
+
   it('takes a group whose completions are together longer than the context of the model', async () => {
     const promptTokens = Array.from({ length: 9 }, (_, i) => (i * 613) % 256);
     const rows = [1, 2, 3].map((k) => ({
@@ -96,6 +104,11 @@ describe('the tfjs engine', () => {
       () => engine.copg(batch, parameters),
       () => engine.policyGradient(batch.rows, batch.rewards, parameters),
       () => engine.logProbabilities(batch.rows, parameters),
+      () =>
+        engine.promptFeatures(
+          batch.rows.slice(0, 1).map(({ promptTokens }) => promptTokens),
+          parameters,
+        ),
     ];
     for (const step of [...work, ...work]) {
       await step();

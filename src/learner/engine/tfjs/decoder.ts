@@ -2,7 +2,15 @@
 
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs';
 import { microsoft, type Node, numberAttribute } from '../../../onnx/index.js';
-import { type Operator, type OperatorTable, operand, type Tensor, type TensorFlow, unsupported } from './values.js';
+import {
+  type Operator,
+  type OperatorTable,
+  oneHot,
+  operand,
+  type Tensor,
+  type TensorFlow,
+  unsupported,
+} from './values.js';
 
 /** Shape of x by head. */
 interface Heads {
@@ -84,7 +92,7 @@ function tokenLogProbability(tf: TensorFlow, logits: Tensor, targets: Tensor): T
       value: tf.sub(tf.gatherND(values, at), tf.squeeze(normalizer, [1])),
       gradFunc: (dy: Tensor, saved: Tensor[]) => {
         const [z, log, target] = saved as [Tensor, Tensor, Tensor];
-        const hot = tf.oneHot(target, vocabulary, 1, 0, 'float32');
+        const hot = oneHot(tf, target, vocabulary);
         return tf.mul(tf.sub(hot, tf.exp(tf.sub(z, log))), tf.expandDims(dy, 1));
       },
     };

@@ -9,6 +9,7 @@ import {
   normalAxis,
   type Operator,
   type OperatorTable,
+  oneHot,
   operand,
   type Tensor,
   type TensorFlow,
@@ -50,7 +51,7 @@ function gatherElements(tf: TensorFlow, x: Tensor, indices: Tensor, axis: number
   const dim = values.shape[last] as number;
   const rows = elementCount(values.shape.slice(0, -1));
   const count = picks.shape[last] as number;
-  const hot = tf.reshape(tf.oneHot(flatIndices(tf, picks, dim), dim, 1, 0, 'float32'), [rows, count, dim]);
+  const hot = tf.reshape(oneHot(tf, flatIndices(tf, picks, dim), dim), [rows, count, dim]);
   const out = tf.matMul(hot, tf.reshape(tf.cast(values, 'float32'), [rows, dim, 1]));
   return tf.cast(tf.transpose(tf.reshape(out, picks.shape), swap), x.dtype as 'float32');
 }

@@ -55,3 +55,8 @@ export function broadcastDims(a: readonly number[], b: readonly number[]): numbe
 }
 
 export const normalAxis = (axis: number, rank: number): number => (axis < 0 ? axis + rank : axis);
+
+/** Rows of zeros with a one at each id, in float32. The wasm backend writes integers whatever type it is asked for. */
+export function oneHot(tf: TensorFlow, ids: Tensor, width: number): Tensor {
+  return tf.cast(tf.oneHot(ids, width, 1, 0, 'int32'), 'float32');
+}
