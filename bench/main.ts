@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- decode|serve|feedback|learn|edge [options]`; `--help` after a bench lists its options.
+ * `npm run bench -- decode|serve|feedback|learn|edge|bandit [options]`; `--help` after a bench lists its options.
  *
  * Results on standard output: a table, or with --json one line of JSON, or with --markdown a table for the README.
  * Progress on standard error. Exit code 1 when a share of a limit comes out above 1, since then the limit was measured
@@ -8,6 +8,7 @@
 
 import { availableParallelism, loadavg } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { banditBench } from './bandit.js';
 import { benchDecode } from './decode.js';
 import { benchEdge } from './edge.js';
 import { benchFeedback } from './feedback.js';
@@ -80,7 +81,7 @@ const benches: readonly Bench[] = [
 ];
 
 /** Benches whose cells are kept as they finish, so that a long one may be interrupted. */
-const cellBenches: readonly CellBench[] = [onlineBench, onlineSettingsBench];
+const cellBenches: readonly CellBench[] = [banditBench, onlineBench, onlineSettingsBench];
 
 function parseCount(text: string): number {
   const count = Number(text);

@@ -105,6 +105,13 @@ export const serverFlags = [
     meaning: 'where the learner computes; auto measures: docs/devices.md',
   },
   {
+    name: 'learner-memory',
+    kind: 'size',
+    value: 'size',
+    default: 'no bound',
+    meaning: 'largest resident memory of the learner, e.g. 1GiB; batches are split to keep to it',
+  },
+  {
     name: 'kv-memory',
     kind: 'size',
     value: 'size',

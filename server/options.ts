@@ -244,5 +244,7 @@ function readLearnerSettings(flags: GivenFlags): Record<string, unknown> {
     const value = flags.number(flag as keyof typeof learnerFlags) ?? flags.text(flag as keyof typeof learnerFlags);
     if (value !== undefined) result[name] = value;
   }
+  const memoryBytes = flags.bytes('learner-memory');
+  if (memoryBytes !== undefined) result.memoryBytes = memoryBytes;
   return result;
 }

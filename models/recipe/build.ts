@@ -21,6 +21,7 @@ import { createBatch, createEncoder, type Encode } from './data.js';
 import type { DecoderShape } from './decoder.js';
 import { writePackage } from './package.js';
 import { createProgress } from './progress.js';
+import { cosine } from './schedule.js';
 import { initializeWeights, SupervisedTrainer, toWeights } from './supervised.js';
 import { specialTokens, tokenizerFiles, trainTokenizer, vocabularySize } from './tokenizer/index.js';
 import { createRandom } from './world/index.js';
@@ -171,13 +172,4 @@ async function finish(parameters: Parameters, curve: readonly CurvePoint[]): Pro
   });
   await rm(work, { recursive: true });
   process.stderr.write(`the package lies in ${out}\n`);
-}
-
-/** Linear warm-up, then a half cosine down to a twentieth of the rate. */
-function cosine(rate: number, warmupSteps: number, steps: number): (step: number) => number {
-  return (step) => {
-    if (step < warmupSteps) return (rate * (step + 1)) / warmupSteps;
-    const share = Math.min(1, (step - warmupSteps) / Math.max(1, steps - warmupSteps));
-    return rate * (0.05 + 0.95 * 0.5 * (1 + Math.cos(Math.PI * share)));
-  };
 }

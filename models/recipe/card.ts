@@ -2,15 +2,14 @@
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { findLinears, loadPackage, readDecoder } from '../../src/package/index.js';
-import { openPolicy, type Policy } from '../../src/policy/index.js';
-import { digestAdapter, zeroAdapter } from '../../src/versions/index.js';
+import { loadPackage } from '../../src/package/index.js';
 import type { CurvePoint } from './curve.js';
 import type { DecoderShape } from './decoder.js';
 import judgeFacts from './judges/facts.js';
 import judgeTone from './judges/tone.js';
 import { plot } from './plot.js';
 import { createProgress } from './progress.js';
+import { openBasePolicy, sampleTexts } from './sampling.js';
 import { createPost, type Post } from './world/index.js';
 
 export interface CardOptions {
@@ -40,16 +39,14 @@ export async function writeCard(directory: string, options: CardOptions): Promis
 
 async function sample(directory: string, { posts, threads }: CardOptions): Promise<Sampled[]> {
   const pkg = await loadPackage(directory);
-  const adapter = zeroAdapter(findLinears(await readDecoder(pkg.modelPath)), 1, 1);
-  const version = { number: 0, adapterDigest: digestAdapter(adapter), adapter };
-  const policy = await openPolicy({ pkg, version, threads });
+  const policy = await openBasePolicy(pkg, threads);
   const progress = createProgress('card', posts);
   try {
     const sampled: Sampled[] = [];
     for (let i = 0; i < posts; i++) {
       const post = createPost(firstSeed + i, 'held-out');
       const promptTokens = pkg.tokenizer.encodeChat([{ role: 'user', content: post.text }]);
-      sampled.push({ post, texts: await complete(policy, promptTokens, i * samplesPerPost) });
+      sampled.push({ post, texts: await sampleTexts(policy, promptTokens, samplesPerPost, i * samplesPerPost) });
       progress.update(i + 1, 'held-out posts summarised');
     }
     progress.finish(`${posts} held-out posts summarised`);
@@ -57,30 +54,6 @@ async function sample(directory: string, { posts, threads }: CardOptions): Promi
   } finally {
     await policy.close();
   }
-}
-
-async function complete(policy: Policy, promptTokens: readonly number[], seed: number): Promise<string[]> {
-  const texts = new Array<string>(samplesPerPost).fill('');
-  const events = policy.complete({
-    promptTokens,
-    sampling: {
-      temperature: 1,
-      topP: 1,
-      topK: 0,
-      minP: 0,
-      maxTokens: 128,
-      stop: [],
-      ignoreEos: false,
-      presencePenalty: 0,
-      frequencyPenalty: 0,
-      repetitionPenalty: 1,
-      logitBias: {},
-      topLogprobs: 0,
-    },
-    candidates: texts.map((_, k) => ({ id: `card-${seed + k}`, seed: seed + k })),
-  });
-  for await (const event of events) if (event.type === 'tokens') texts[event.candidate] += event.text;
-  return texts;
 }
 
 function curvePlot(curve: readonly CurvePoint[]): string {

@@ -6,13 +6,16 @@ import type { AdamWState, Parameters } from '../../src/learner/index.js';
 import { decodeSafeTensors, encodeSafeTensors, type SafeTensor, writeFileDurably } from '../../src/versions/index.js';
 import type { CurvePoint } from './curve.js';
 
-export interface Checkpoint {
+export interface Checkpoint<Point = CurvePoint> {
   readonly parameters: Parameters;
   readonly optimizer: AdamWState;
-  readonly curve: CurvePoint[];
+  readonly curve: Point[];
 }
 
-export async function saveCheckpoint(path: string, { parameters, optimizer, curve }: Checkpoint): Promise<void> {
+export async function saveCheckpoint<Point>(
+  path: string,
+  { parameters, optimizer, curve }: Checkpoint<Point>,
+): Promise<void> {
   const tensors = new Map<string, SafeTensor>();
   for (const [name, { dims, data }] of parameters) {
     tensors.set(`weight ${name}`, { dims, data });
@@ -29,7 +32,7 @@ export async function saveCheckpoint(path: string, { parameters, optimizer, curv
 }
 
 /** The checkpoint at `path`, or undefined when there is none. */
-export async function loadCheckpoint(path: string): Promise<Checkpoint | undefined> {
+export async function loadCheckpoint<Point = CurvePoint>(path: string): Promise<Checkpoint<Point> | undefined> {
   if (!existsSync(path)) return undefined;
   const { tensors, metadata } = decodeSafeTensors(await readFile(path));
   const parameters: Parameters = new Map();

@@ -123,7 +123,8 @@ export class SupervisedTrainer {
   }
 }
 
-function withOutputs(source: Graph, names: readonly string[]): Graph {
+/** A copy of the graph that gives these values and computes nothing else. */
+export function withOutputs(source: Graph, names: readonly string[]): Graph {
   const graph = source.clone();
   graph.outputs.clear();
   for (const name of names) graph.outputs.set(name, null);
@@ -131,12 +132,14 @@ function withOutputs(source: Graph, names: readonly string[]): Graph {
   return graph;
 }
 
-function expanded(graph: Graph): Graph {
+/** The graph in plain ONNX, as onnxruntime takes it. */
+export function expanded(graph: Graph): Graph {
   const plain = expandComposites(graph);
   plain.prune();
   return plain;
 }
 
-function feed(parameters: Parameters): Record<string, Tensor> {
+/** The parameters as inputs of a graph; they share their memory. */
+export function feed(parameters: Parameters): Record<string, Tensor> {
   return Object.fromEntries([...parameters].map(([name, { dims, data }]) => [name, new Tensor('float32', data, dims)]));
 }

@@ -1,5 +1,12 @@
 export { AdamW, type AdamWSettings, type AdamWState, type StepOutcome } from './adamw.js';
 export {
+  MicroBatchEngine,
+  type MicroBatchOptions,
+  planMicroBatches,
+  type TargetedEngine,
+} from './engine/micro-batches.js';
+export {
+  createBoundedOnnxEngine,
   createOnnxEngine,
   deriveGraphs,
   OnnxEngine,

@@ -32,6 +32,7 @@ const schema = z.strictObject({
   threads: count.default(1),
   engine: z.enum(engines).default('onnx'),
   device: z.enum(devices).default('cpu'),
+  memoryBytes: count.nullable().default(null),
   seed: z.int().min(0).max(0xffffffff).default(1),
 });
 

@@ -10,8 +10,8 @@ export {
   numberAttribute,
   type ValueInfo,
 } from './graph.js';
-export { createSession, type SessionOptions } from './session.js';
-export { type ProbeSizes, probeShapes, type ValueShape, zeros } from './shapes.js';
+export { createSession, openSession, type SessionOptions } from './session.js';
+export { type ProbeSizes, probeShapes, probeValues, type ValueShape, zeros } from './shapes.js';
 export {
   type ElementType,
   type ExternalData,

@@ -29,7 +29,29 @@ export interface SessionOptions {
 
 /** Creates a session for a graph whose nodes are sorted. @throws HoneError `MODEL_INVALID` with onnxruntime's message */
 export async function createSession(graph: Graph, options: SessionOptions): Promise<InferenceSession> {
-  const sessionOptions: InferenceSession.SessionOptions = {
+  const sessionOptions = toSessionOptions(options);
+  const locations = new Set<string>();
+  for (const { data } of graph.initializers.values()) if (isExternal(data)) locations.add(data.location);
+  const bytes = encodeModel(graph);
+  try {
+    if (locations.size === 0) return await InferenceSession.create(bytes, sessionOptions);
+    return await createFromFolder(graph, bytes, locations, sessionOptions);
+  } catch (cause) {
+    throw refusedBy(cause, 'the graph');
+  }
+}
+
+/** A session for the model file at `path` as it is. @throws HoneError `MODEL_INVALID` with onnxruntime's message */
+export async function openSession(path: string, options: SessionOptions): Promise<InferenceSession> {
+  try {
+    return await InferenceSession.create(path, toSessionOptions(options));
+  } catch (cause) {
+    throw refusedBy(cause, 'the model');
+  }
+}
+
+function toSessionOptions(options: SessionOptions): InferenceSession.SessionOptions {
+  return {
     executionProviders: options.providers ?? ['cpu'],
     intraOpNumThreads: options.threads,
     interOpNumThreads: 1,
@@ -42,19 +64,11 @@ export async function createSession(graph: Graph, options: SessionOptions): Prom
       },
     },
   };
-  const locations = new Set<string>();
-  for (const { data } of graph.initializers.values()) if (isExternal(data)) locations.add(data.location);
-  const bytes = encodeModel(graph);
-  try {
-    if (locations.size === 0) return await InferenceSession.create(bytes, sessionOptions);
-    return await createFromFolder(graph, bytes, locations, sessionOptions);
-  } catch (cause) {
-    throw new HoneError(
-      'MODEL_INVALID',
-      `onnxruntime refuses the graph: ${cause instanceof Error ? cause.message : cause}`,
-      { cause },
-    );
-  }
+}
+
+function refusedBy(cause: unknown, what: string): HoneError {
+  const message = `onnxruntime refuses ${what}: ${cause instanceof Error ? cause.message : cause}`;
+  return new HoneError('MODEL_INVALID', message, { cause });
 }
 
 async function createFromFolder(

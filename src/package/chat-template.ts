@@ -19,10 +19,14 @@ export class ChatTemplate {
     this.#variables = variables;
   }
 
-  /** The text of a chat with the generation prompt. @throws HoneError `INVALID_REQUEST` when the template refuses it */
-  render(messages: readonly ChatMessage[]): string {
+  /**
+   * The text of a chat, by default with the generation prompt, which an answer follows.
+   * @throws HoneError `INVALID_REQUEST` when the template refuses it
+   */
+  render(messages: readonly ChatMessage[], options: { readonly generationPrompt?: boolean } = {}): string {
+    const { generationPrompt = true } = options;
     try {
-      return this.#template.render({ ...this.#variables, messages, add_generation_prompt: true });
+      return this.#template.render({ ...this.#variables, messages, add_generation_prompt: generationPrompt });
     } catch (cause) {
       const description = `the model's chat template refuses them: ${cause instanceof Error ? cause.message : cause}`;
       throw invalidMessages('messages', description, cause);

@@ -17,7 +17,7 @@ import type { ChatMessage, PackageTokenizer, TokenDecoder } from './types.js';
 
 const tokenId = z.int().nonnegative().lt(largestVocabulary);
 
-const addedTokenSchema = z.looseObject({
+export const addedTokenSchema = z.looseObject({
   id: tokenId,
   content: z.string(),
   special: z.boolean().default(false),
@@ -34,7 +34,7 @@ const tokenizerSchema = z.looseObject({
 /** A special token is written as its text or as an object that holds it. */
 const tokenText = z.union([z.string(), z.looseObject({ content: z.string() }).transform(({ content }) => content)]);
 
-const tokenizerConfigSchema = z.looseObject({
+export const tokenizerConfigSchema = z.looseObject({
   chat_template: z.union([z.string(), z.array(z.looseObject({ name: z.string(), template: z.string() }))]).nullish(),
   bos_token: tokenText.nullish(),
   eos_token: tokenText.nullish(),
@@ -43,7 +43,7 @@ const tokenizerConfigSchema = z.looseObject({
 });
 
 type TokenizerJson = z.output<typeof tokenizerSchema>;
-type TokenizerConfig = z.output<typeof tokenizerConfigSchema>;
+export type TokenizerConfig = z.output<typeof tokenizerConfigSchema>;
 
 /** Name of the file that newer packages keep the template in. */
 export const templateFile = 'chat_template.jinja';
@@ -52,21 +52,7 @@ export const templateFile = 'chat_template.jinja';
 export async function loadTokenizer(directory: string): Promise<PackageTokenizer> {
   const json = await readJson(directory, 'tokenizer.json', tokenizerSchema);
   const config = await readJson(directory, 'tokenizer_config.json', tokenizerConfigSchema);
-  const source = (await fileExists(directory, templateFile))
-    ? { file: templateFile, text: await readText(directory, templateFile) }
-    : templateSource(config);
-  const because = (cause: unknown): string => (cause instanceof Error ? cause.message : String(cause));
-  let template: ChatTemplate | null = null;
-  try {
-    if (source !== undefined) template = new ChatTemplate(source.text, templateVariables(config));
-  } catch (cause) {
-    throw invalidPackage(
-      directory,
-      source?.file ?? templateFile,
-      `the chat template does not parse: ${because(cause)}; correct it, or remove it and send prompts`,
-      cause,
-    );
-  }
+  const template = await loadTemplate(directory, config);
   try {
     const tokenizer = new ByteLevelTokenizer(json, config, template);
     checkEncoding(tokenizer);
@@ -79,6 +65,28 @@ export async function loadTokenizer(directory: string): Promise<PackageTokenizer
       cause,
     );
   }
+}
+
+/** The chat template of a package, `null` where it has none. @throws HoneError `PACKAGE_INVALID` */
+export async function loadTemplate(directory: string, config: TokenizerConfig): Promise<ChatTemplate | null> {
+  const source = (await fileExists(directory, templateFile))
+    ? { file: templateFile, text: await readText(directory, templateFile) }
+    : templateSource(config);
+  if (source === undefined) return null;
+  try {
+    return new ChatTemplate(source.text, templateVariables(config));
+  } catch (cause) {
+    throw invalidPackage(
+      directory,
+      source.file,
+      `the chat template does not parse: ${because(cause)}; correct it, or remove it and send prompts`,
+      cause,
+    );
+  }
+}
+
+function because(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
 }
 
 /** A tokenizer's parts are looked at when text comes: some comes here, so that damage shows at start. */

@@ -3,7 +3,7 @@
 import { join } from 'node:path';
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import { appendGradients, expandComposites } from '../../autodiff/index.js';
-import { createSession, type Graph, probeShapes } from '../../onnx/index.js';
+import { createSession, elementCount, type Graph, isExternal, probeShapes } from '../../onnx/index.js';
 import {
   adapterInputA,
   adapterInputB,
@@ -15,10 +15,14 @@ import {
 import type { AdapterTarget } from '../../versions/types.js';
 import { addCopgObjective, addRowLogprobs, type LinearForm, linearForm, summarize } from '../objective.js';
 import type { CopgBatch, CopgResult, Parameters, TrainingEngine, TrainingRow } from '../types.js';
+import { type EngineMemory, keepToBudget } from './memory-budget.js';
+import type { TargetedEngine } from './micro-batches.js';
 import type { Provider } from './names.js';
 import { type PackedRows, packRows } from './packing.js';
+import { createPassMemory } from './pass-memory.js';
+import { poolPrompt } from './prompt-features.js';
 import { fitToProvider } from './provider-graph.js';
-import { toTrainingGraph, trainingProbeSizes } from './training-graph.js';
+import { hiddenStates, toTrainingGraph, trainingProbeSizes } from './training-graph.js';
 
 export interface OnnxEngineOptions {
   /** The package's folder; its `onnx/model.onnx` is differentiated. */
@@ -48,15 +52,54 @@ export async function createOnnxEngine(options: OnnxEngineOptions): Promise<Onnx
   return new OnnxEngine(forwardSession, backwardSession, gradients, targets, longestSequence(source));
 }
 
+/**
+ * The engine within a memory budget.
+ * @param memoryBytes largest resident memory of the process; null leaves it unbounded
+ * @throws HoneError as {@link createOnnxEngine}; `INVALID_OPTIONS` where the budget leaves nothing for a batch
+ */
+export async function createBoundedOnnxEngine(
+  options: OnnxEngineOptions,
+  memoryBytes: number | null,
+): Promise<TargetedEngine> {
+  const engine = await createOnnxEngine(options);
+  if (memoryBytes === null) return engine;
+  const adapterBytes = engine.targets.reduce(
+    (sum, { inFeatures, outFeatures }) => sum + 4 * options.rank * (inFeatures + outFeatures),
+    0,
+  );
+  try {
+    return keepToBudget(engine, await readMemory(options), memoryBytes, adapterBytes);
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
+}
+
+/** What the engine's passes take: some seconds of probing for a large model. */
+async function readMemory(options: OnnxEngineOptions): Promise<EngineMemory> {
+  const source = await readDecoder(join(options.packageDirectory, 'onnx', 'model.onnx'));
+  await using _decoded = await decodeQuantizedProducts(source);
+  const { forward, backward } = await deriveGraphs(source, options);
+  let mappedBytes = 0;
+  for (const { data, dims } of forward.initializers.values())
+    if (isExternal(data)) mappedBytes += 4 * elementCount(dims);
+  return {
+    forward: await createPassMemory(forward),
+    backward: await createPassMemory(backward),
+    mappedBytes,
+    maxLength: longestSequence(source),
+  };
+}
+
 /** The decoder's table of rotary positions bounds a sequence as a whole, however its positions are numbered. */
-function longestSequence(graph: Graph): number {
+export function longestSequence(graph: Graph): number {
   const lengths = graph.nodes
     .filter(({ op }) => op === 'RotaryEmbedding')
     .map(({ inputs }) => graph.initializers.get(inputs[2] ?? '')?.dims[0] ?? Number.POSITIVE_INFINITY);
   return Math.min(Number.POSITIVE_INFINITY, ...lengths);
 }
 
-/** The forward graph (`row_logprobs`) and the CoPG graph with gradients of every adapter matrix, ready to run. */
+/** The forward graph (`row_logprobs`, {@link hiddenStates}) and the CoPG graph with gradients of every adapter matrix, ready to run. */
 export async function deriveGraphs(
   source: Graph,
   { rank, scale }: Pick<OnnxEngineOptions, 'rank' | 'scale'>,
@@ -67,7 +110,7 @@ export async function deriveGraphs(
 
   const forward = adapted.clone();
   addRowLogprobs(forward);
-  setOutputs(forward, ['row_logprobs']);
+  setOutputs(forward, ['row_logprobs', hiddenStates]);
 
   const backward = adapted.clone();
   addCopgObjective(backward);
@@ -122,8 +165,21 @@ export class OnnxEngine implements TrainingEngine {
   }
 
   async logProbabilities(rows: readonly TrainingRow[], parameters: Parameters): Promise<Float32Array> {
-    const outputs = await this.#forward.run({ ...this.#pack(rows), ...feedParameters(parameters) });
+    const outputs = await this.#forward.run({ ...this.#pack(rows), ...feedParameters(parameters) }, ['row_logprobs']);
     return (outputs.row_logprobs as Tensor).data as Float32Array;
+  }
+
+  async promptFeatures(prompts: readonly ArrayLike<number>[], parameters: Parameters): Promise<Float32Array[]> {
+    const adapter = feedParameters(parameters);
+    const features: Float32Array[] = [];
+    // One by one, so that what is known of a prompt does not depend on the others.
+    for (const promptTokens of prompts) {
+      const feeds = this.#pack([{ promptTokens, completionTokens: [0] }]);
+      const outputs = await this.#forward.run({ ...feeds, ...adapter }, [hiddenStates]);
+      const { data, dims } = outputs[hiddenStates] as Tensor;
+      features.push(poolPrompt(data as Float32Array, promptTokens.length, dims[2] ?? 0));
+    }
+    return features;
   }
 
   async copg(batch: CopgBatch, parameters: Parameters): Promise<CopgResult> {

@@ -1,0 +1,56 @@
+/**
+ * A decoder with a scalar head as an ONNX file with the interface of an Optimum text-classification export.
+ *
+ * `logits = h W` with h the decoder's last hidden state (after the last norm) at the last token that is not padding, as
+ * `LlamaForSequenceClassification` computes it. Padding is at the right: by causality no token before it sees it.
+ *
+ * Inputs: input_ids, attention_mask [B, T] (1, then 0 for padding). Output: logits [B, 1].
+ */
+
+import { type Graph, int64Tensor, type Tensor } from '../../../src/onnx/index.js';
+import { type DecoderShape, decoderGraph, weightShapes } from '../decoder.js';
+
+/** The head's weight [D, 1], named as in the Hugging Face checkpoint. */
+export const headWeight = 'score.weight';
+
+/** Names and shapes of the trainable weights: the decoder's, then the head's. */
+export function classifierWeightShapes(shape: DecoderShape): Map<string, readonly number[]> {
+  return new Map([...weightShapes(shape), [headWeight, [shape.hiddenSize, 1]]]);
+}
+
+/** The graph around the given weights, one tensor per name of {@link classifierWeightShapes}. */
+export function classifierGraph(shape: DecoderShape, weights: ReadonlyMap<string, Tensor>): Graph {
+  const graph = decoderGraph(shape, weights);
+  graph.name = 'classifier';
+  dropCache(graph);
+  const dims = ['batch_size', 'sequence_length'];
+  graph.inputs.clear();
+  graph.inputs.set('input_ids', { type: 'int64', dims });
+  graph.inputs.set('attention_mask', { type: 'int64', dims });
+  // A single position is where all rows begin.
+  graph.initializers.set('position_ids', int64Tensor([0]));
+  const head = graph.nodes.find(({ outputs }) => outputs[0] === 'logits');
+  const hidden = head?.inputs[0] as string;
+  graph.nodes = graph.nodes.filter((node) => node !== head);
+  graph.initializers.set(headWeight, weights.get(headWeight) as Tensor);
+  const byToken = graph.add('Squeeze', [graph.add('MatMul', [hidden, headWeight]), graph.int64([2])]);
+  const lengths = graph.add('ReduceSum', ['attention_mask', graph.int64([1])], { attributes: { keepdims: { i: 1 } } });
+  const last = graph.add('Sub', [lengths, graph.int64(1)]);
+  graph.add('GatherElements', [byToken, last], { attributes: { axis: { i: 1 } }, outputs: ['logits'] });
+  graph.outputs.clear();
+  graph.outputs.set('logits', { type: 'float32', dims: ['batch_size', 1] });
+  graph.prune();
+  return graph;
+}
+
+/** Attention over the tokens at hand alone. */
+function dropCache(graph: Graph): void {
+  graph.nodes = graph.nodes.map((node) =>
+    node.op === 'GroupQueryAttention'
+      ? {
+          ...node,
+          inputs: node.inputs.map((input) => (input.startsWith('past_key_values.') ? '' : input)),
+        }
+      : node,
+  );
+}

@@ -1,0 +1,48 @@
+/** `config.json` of a reward model: a sequence classifier with a single label. */
+
+import { z } from 'zod';
+import { invalidPackage, readJson } from '../../package/index.js';
+
+/** What is read of the configuration. */
+export interface RewardModelConfig {
+  /** Longest text in tokens by the configuration; `null`: it names none. */
+  readonly contextLength: number | null;
+  readonly padTokenId: number;
+  /** Whether the logit is the score; else it is the logit of a probability. */
+  readonly regression: boolean;
+}
+
+const length = z.int().positive().nullish();
+
+const schema = z.object({
+  architectures: z.array(z.string()).nullish(),
+  num_labels: z.int().positive().nullish(),
+  id2label: z.record(z.string(), z.unknown()).nullish(),
+  problem_type: z.string().nullish(),
+  max_position_embeddings: length,
+  n_positions: length,
+  pad_token_id: z.int().nonnegative().nullish(),
+});
+
+/** As `transformers` has it where the configuration names no labels. */
+const defaultLabels = 2;
+
+/** @throws HoneError `PACKAGE_INVALID` for another architecture or more labels than one */
+export async function readRewardModelConfig(directory: string): Promise<RewardModelConfig> {
+  const config = await readJson(directory, 'config.json', schema);
+  const refuse = (problem: string) => invalidPackage(directory, 'config.json', problem);
+  const architecture = config.architectures?.[0];
+  if (architecture === undefined || !architecture.endsWith('ForSequenceClassification')) {
+    throw refuse(
+      `says architecture ${architecture ?? 'nothing'}; a reward model is one ...ForSequenceClassification with one ` +
+        'label: export it as text-classification',
+    );
+  }
+  const labels = config.num_labels ?? (config.id2label ? Object.keys(config.id2label).length : defaultLabels);
+  if (labels !== 1) throw refuse(`has ${labels} labels; a reward model has one, the reward`);
+  return {
+    contextLength: config.max_position_embeddings ?? config.n_positions ?? null,
+    padTokenId: config.pad_token_id ?? 0,
+    regression: config.problem_type === 'regression',
+  };
+}

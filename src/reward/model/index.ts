@@ -1,0 +1,1 @@
+export { type OnnxRewardModel, openRewardModel, type RewardModelOptions } from './reward-model.js';
