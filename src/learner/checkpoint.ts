@@ -30,6 +30,8 @@ export interface CheckpointState {
   readonly rounds: number;
   readonly optimizerStep: number;
   readonly baseline: readonly number[];
+  /** Where the reference has moved: the number of its version, and the digest. */
+  readonly reference?: { readonly version: number; readonly digest: string };
   /** Entry of the buffer and number of uses. */
   readonly uses: readonly (readonly [string, number])[];
   /** What the weights were learned from on top of the live version; absent in checkpoints of earlier builds. */
@@ -40,14 +42,20 @@ export interface Checkpoint {
   readonly state: CheckpointState;
   readonly parameters: Parameters;
   readonly moments: AdamWState['moments'];
+  /** Of the reference; empty where it is the zero adapter. */
+  readonly reference: Parameters;
 }
 
 const format = 'hone-learner-1';
 
 /** Replaces the checkpoint; on disk when it resolves. */
-export async function writeCheckpoint(path: string, { state, parameters, moments }: Checkpoint): Promise<void> {
+export async function writeCheckpoint(
+  path: string,
+  { state, parameters, moments, reference }: Checkpoint,
+): Promise<void> {
   const tensors = new Map<string, SafeTensor>();
   for (const [name, tensor] of parameters) tensors.set(`parameter/${name}`, tensor);
+  for (const [name, tensor] of reference) tensors.set(`reference/${name}`, tensor);
   for (const [name, { first, second }] of moments) {
     tensors.set(`first/${name}`, { dims: [first.length], data: first });
     tensors.set(`second/${name}`, { dims: [second.length], data: second });
@@ -72,15 +80,17 @@ export async function readCheckpoint(path: string): Promise<Checkpoint | null> {
     throw new HoneError('ADAPTER_INVALID', `the learner's checkpoint ${path} is damaged or of another format`);
   }
   const parameters: Parameters = new Map();
+  const reference: Parameters = new Map();
   const moments = new Map<string, { first: Float32Array; second: Float32Array }>();
   for (const [name, tensor] of tensors) {
     const [kind, parameter] = splitName(name);
     if (kind === 'parameter') parameters.set(parameter, tensor);
+    if (kind === 'reference') reference.set(parameter, tensor);
     if (kind !== 'first') continue;
     const second = tensors.get(`second/${parameter}`)?.data;
     if (second !== undefined) moments.set(parameter, { first: tensor.data, second });
   }
-  return { state: JSON.parse(json) as CheckpointState, parameters, moments };
+  return { state: JSON.parse(json) as CheckpointState, parameters, moments, reference };
 }
 
 function splitName(name: string): [string, string] {

@@ -7,7 +7,7 @@ import type { Member } from './experience/members.js';
 import { sampleGroups } from './experience/sampler.js';
 import { createRandom } from './random.js';
 import { betaAt } from './schedules.js';
-import type { CopgResult, LearnerSettings, Parameters, TrainingEngine, TrainingRow } from './types.js';
+import type { CopgResult, LearnerSettings, Parameters, Reference, TrainingEngine, TrainingRow } from './types.js';
 
 export interface CycleOptions {
   readonly engine: TrainingEngine;
@@ -16,8 +16,7 @@ export interface CycleOptions {
   readonly baseline: ValueBaseline;
   /** Trained in place. */
   readonly parameters: Parameters;
-  /** The policy that KL is measured against. */
-  readonly reference: Parameters;
+  readonly reference: Reference;
   readonly settings: LearnerSettings;
 }
 
@@ -58,7 +57,7 @@ export async function learnStep(options: CycleOptions, number: number): Promise<
   if (members.length === 0) return null;
   const beta = betaAt(settings, optimizer.steps);
   await addReference(engine, members, options.reference);
-  const referenceLogprobs = members.map((member) => member.referenceLogprob ?? 0);
+  const referenceLogprobs = members.map(({ reference }) => reference?.logprob ?? 0);
   const rewards = members.map((member) => member.reward);
   const result = await engine.copg(
     {
@@ -82,32 +81,41 @@ export async function learnStep(options: CycleOptions, number: number): Promise<
     applied,
     loss: result.loss,
     meanReward: average(members.flatMap(({ group, reward }) => (group.kind === 'scores' ? [reward] : []))),
-    kl: klOfNewest(members),
+    kl: klOfNewest(members, settings),
     belowMeanH: pushedDown(h, result),
     gradientNorm: norm,
     members,
   };
 }
 
-/** The reference never moves, so each completion is evaluated under it once. */
-async function addReference(engine: TrainingEngine, members: readonly Member[], reference: Parameters): Promise<void> {
-  const missing = members.filter((member) => member.referenceLogprob === undefined);
+/** Each completion is evaluated under a reference once. */
+async function addReference(
+  engine: TrainingEngine,
+  members: readonly Member[],
+  { digest, parameters }: Reference,
+): Promise<void> {
+  const missing = members.filter(({ reference }) => reference?.digest !== digest);
   if (missing.length === 0) return;
-  const logprobs = await engine.logProbabilities(missing.map(toRow), reference);
-  for (const [i, member] of missing.entries()) member.referenceLogprob = logprobs[i] ?? Number.NaN;
+  const logprobs = await engine.logProbabilities(missing.map(toRow), parameters);
+  for (const [i, member] of missing.entries()) member.reference = { digest, logprob: logprobs[i] ?? Number.NaN };
 }
 
 /**
  * E_pi[ln pi - ln pi_ref] over completions that pi itself wrote: those of the newest version, with the log-probabilities
  * recorded when they were sampled. Over what older versions wrote, the mean of h would be no divergence at all.
  */
-function klOfNewest(members: readonly Member[]): number | null {
+function klOfNewest(
+  members: readonly Member[],
+  { logProbability }: Pick<LearnerSettings, 'logProbability'>,
+): number | null {
   const written = members.filter(({ behaviourLogprob }) => behaviourLogprob !== null);
   const newest = Math.max(...written.map(({ version }) => version));
   return average(
-    written.flatMap(({ version, behaviourLogprob, referenceLogprob }) =>
-      version === newest ? [(behaviourLogprob ?? Number.NaN) - (referenceLogprob ?? Number.NaN)] : [],
-    ),
+    written.flatMap(({ version, behaviourLogprob, reference, completionTokens }) => {
+      if (version !== newest) return [];
+      const tokens = logProbability === 'mean' ? completionTokens.length : 1;
+      return [(behaviourLogprob ?? Number.NaN) - (reference?.logprob ?? Number.NaN) * tokens];
+    }),
   );
 }
 

@@ -249,10 +249,11 @@ export class LearnerRunner {
   }
 
   async #save(): Promise<void> {
-    const { state, parameters, moments } = this.#trainee.state();
+    const { state, parameters, moments, reference } = this.#trainee.state();
     await writeCheckpoint(this.#checkpointPath, {
       parameters,
       moments,
+      reference,
       state: {
         ...state,
         packageDigest: this.#options.start.packageDigest,

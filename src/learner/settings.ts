@@ -21,6 +21,8 @@ const schema = z.strictObject({
   beta: z.number().positive().default(0.05),
   betaInitial: z.number().positive().optional(),
   betaSteps: z.int().min(0).default(0),
+  logProbability: z.enum(['sum', 'mean']).default('sum'),
+  referenceEvery: z.int().min(0).default(0),
   baseline: z.enum(['mean', 'none']).default('mean'),
   groupsPerStep: count.default(8),
   groupSize: count.default(8),

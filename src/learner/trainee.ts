@@ -18,7 +18,7 @@ import type { Checkpoint } from './checkpoint.js';
 import { Lessons } from './experience/lessons.js';
 import { initialParameters, parametersFrom, toAdapter, toParameters } from './initialization.js';
 import { learningRates } from './schedules.js';
-import type { LearnerSettings, Parameters } from './types.js';
+import type { LearnerSettings, Parameters, Reference } from './types.js';
 
 /** Candidates that may still become the head: the gate may be busy with one while many are offered. */
 const maxCandidates = 256;
@@ -27,8 +27,9 @@ export class Trainee {
   readonly #settings: LearnerSettings;
   readonly #targets: readonly AdapterTarget[];
   readonly #zero: Adapter;
-  /** The zero adapter: what KL is measured against. */
-  readonly reference: Parameters;
+  readonly #base: Reference;
+  #reference: Reference;
+  #referenceVersion = 0;
   /** What the weights were learned from. */
   readonly lessons = new Lessons();
   #parameters: Parameters;
@@ -42,10 +43,16 @@ export class Trainee {
     this.#settings = settings;
     this.#targets = targets;
     this.#zero = zeroAdapter(targets, settings.rank, settings.scale);
-    this.reference = toParameters(this.#zero);
+    this.#base = { digest: digestAdapter(this.#zero), parameters: toParameters(this.#zero) };
+    this.#reference = this.#base;
     this.#parameters = new Map();
     this.#optimizer = this.#newOptimizer();
     this.#baseline = createBaseline(settings);
+  }
+
+  /** The zero adapter, or the live version that it was moved to last. */
+  get reference(): Reference {
+    return this.#reference;
   }
 
   /** Trained in place. */
@@ -105,6 +112,7 @@ export class Trainee {
     }
     this.#liveVersion = version;
     this.#liveDigest = digest;
+    this.#moveReference(adapter, digest, rolledBack && !unmoved);
     return continues;
   }
 
@@ -128,6 +136,9 @@ export class Trainee {
    */
   async erased(adapterPath: string | null): Promise<boolean> {
     if (!this.lessons.incomplete) return false;
+    // It may have learned from what was erased, too.
+    this.#reference = this.#base;
+    this.#referenceVersion = this.#liveVersion;
     await this.#goBack(adapterPath);
     return true;
   }
@@ -142,6 +153,7 @@ export class Trainee {
     return {
       moments,
       parameters: this.#parameters,
+      reference: this.#reference === this.#base ? new Map() : this.#reference.parameters,
       state: {
         rank: this.#settings.rank,
         scale: this.#settings.scale,
@@ -150,6 +162,7 @@ export class Trainee {
         candidateDigests: this.#candidates,
         optimizerStep: step,
         baseline: this.#baseline.state(),
+        reference: { version: this.#referenceVersion, digest: this.#reference.digest },
         lessons: this.lessons.state(),
       },
     };
@@ -169,16 +182,25 @@ export class Trainee {
     this.lessons.reset();
   }
 
+  /** Where it is time, or where the head went back, the live version becomes the reference. */
+  #moveReference(adapter: Adapter, digest: string, wentBack: boolean): void {
+    const { referenceEvery } = this.#settings;
+    if (referenceEvery === 0) return;
+    if (!wentBack && this.#liveVersion - this.#referenceVersion < referenceEvery) return;
+    this.#referenceVersion = this.#liveVersion;
+    this.#reference = { digest, parameters: parametersFrom(adapter, this.#targets, this.#settings) };
+  }
+
   #fits({ state, parameters }: Checkpoint): boolean {
     return (
       state.rank === this.#settings.rank &&
       state.scale === this.#settings.scale &&
-      parameters.size === this.reference.size &&
-      [...this.reference].every(([name, { dims }]) => String(parameters.get(name)?.dims) === String(dims))
+      parameters.size === this.#base.parameters.size &&
+      [...this.#base.parameters].every(([name, { dims }]) => String(parameters.get(name)?.dims) === String(dims))
     );
   }
 
-  #restore({ state, parameters, moments }: Checkpoint): void {
+  #restore({ state, parameters, moments, reference }: Checkpoint): void {
     this.#parameters = parameters;
     this.#optimizer.restore({ step: state.optimizerStep, moments: new Map(moments) });
     this.#baseline.restore(state.baseline);
@@ -186,6 +208,9 @@ export class Trainee {
     this.#liveDigest = state.liveDigest;
     this.#candidates = [...state.candidateDigests];
     this.lessons.restore(state.lessons ?? []);
+    if (this.#settings.referenceEvery === 0 || state.reference === undefined) return;
+    this.#referenceVersion = state.reference.version;
+    if (reference.size > 0) this.#reference = { digest: state.reference.digest, parameters: reference };
   }
 
   #newOptimizer(): AdamW {

@@ -13,6 +13,13 @@ export interface TrainingRow {
 /** Trainable parameters by graph input name, updated in place by the optimizer. */
 export type Parameters = Map<string, { readonly dims: readonly number[]; readonly data: Float32Array }>;
 
+/** The policy that h and KL are measured against. */
+export interface Reference {
+  /** Digest of its adapter. */
+  readonly digest: string;
+  readonly parameters: Parameters;
+}
+
 /** Completions of CoPG groups, flat: rows of one prompt share a group number; group numbers need not be adjacent. */
 export interface CopgBatch {
   readonly rows: readonly TrainingRow[];
@@ -42,7 +49,7 @@ export interface CopgResult {
 /** Loss and gradients of a batch: each engine is the other's oracle. */
 export interface TrainingEngine {
   readonly name: string;
-  /** ln pi(y|x) of each row, summed over completion tokens. */
+  /** ln pi(y|x) of each row: over its completion tokens the sum, or the mean where the engine was opened for it. */
   logProbabilities(rows: readonly TrainingRow[], parameters: Parameters): Promise<Float32Array>;
   /**
    * What V(x) reads of each prompt: the mean of its last hidden states (normalised, as the head reads them), then the one
@@ -79,6 +86,10 @@ export interface LearnerSettings {
   readonly betaInitial: number;
   /** Optimizer steps that this takes. */
   readonly betaSteps: number;
+  /** Whether a completion's log-probability is the sum over its tokens, the paper's, or their mean. */
+  readonly logProbability: 'sum' | 'mean';
+  /** Versions after which the live one becomes the reference; 0: version 0 stays it. */
+  readonly referenceEvery: number;
   /** What stands in for the siblings of a completion that has none: a running mean of R_beta, or nothing. */
   readonly baseline: 'mean' | 'none';
   readonly groupsPerStep: number;

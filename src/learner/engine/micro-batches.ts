@@ -14,7 +14,7 @@
  */
 
 import type { AdapterTarget } from '../../versions/types.js';
-import { type LinearForm, linearForm, summarize } from '../objective.js';
+import { advantagesOf, linearForm, summarize } from '../objective.js';
 import type { CopgBatch, CopgResult, Parameters, TrainingEngine, TrainingRow } from '../types.js';
 import { sequencesOf } from './packing.js';
 import type { PassShape } from './pass-memory.js';
@@ -157,19 +157,6 @@ function cut(
     }
   }
   return pieces;
-}
-
-/** A = R_beta - M R_beta - b, as `addCopgObjective` has it in the graph. */
-function advantagesOf(batch: CopgBatch, form: LinearForm, logprobs: Float32Array): Float32Array {
-  const rows = logprobs.length;
-  const residuals = logprobs.map(
-    (logprob, i) => (batch.rewards[i] as number) - batch.beta * (logprob - (batch.referenceLogprobs[i] as number)),
-  );
-  return residuals.map((residual, i) => {
-    let mean = form.baselines[i] as number;
-    for (let j = 0; j < rows; j++) mean += (form.groupMean[i * rows + j] as number) * (residuals[j] as number);
-    return residual - mean;
-  });
 }
 
 function addTo(total: ReadonlyMap<string, Float32Array>, part: ReadonlyMap<string, Float32Array>): void {

@@ -18,7 +18,7 @@ import type { CopgBatch, CopgResult, Parameters, TrainingEngine, TrainingRow } f
 import { type EngineMemory, keepToBudget } from './memory-budget.js';
 import type { TargetedEngine } from './micro-batches.js';
 import type { Provider } from './names.js';
-import { type PackedRows, packRows } from './packing.js';
+import { type PackedRows, type PackOptions, packRows } from './packing.js';
 import { createPassMemory } from './pass-memory.js';
 import { poolPrompt } from './prompt-features.js';
 import { fitToProvider } from './provider-graph.js';
@@ -33,6 +33,8 @@ export interface OnnxEngineOptions {
   readonly scale: number;
   /** Intra-op threads. */
   readonly threads: number;
+  /** What a completion's token log-probabilities become, in `h` and in the gradient. Default `sum`. */
+  readonly logProbability?: 'sum' | 'mean';
   /** Where the graphs run. Default cpu. */
   readonly provider?: Provider;
 }
@@ -49,7 +51,9 @@ export async function createOnnxEngine(options: OnnxEngineOptions): Promise<Onnx
   const sessionOptions = { threads: options.threads, prepack: false, providers: [provider] };
   const forwardSession = await createSession(await fitToProvider(forward, provider), sessionOptions);
   const backwardSession = await createSession(await fitToProvider(backward, provider), sessionOptions);
-  return new OnnxEngine(forwardSession, backwardSession, gradients, targets, longestSequence(source));
+  const { logProbability = 'sum' } = options;
+  const packing = { maxLength: longestSequence(source), logProbability };
+  return new OnnxEngine(forwardSession, backwardSession, gradients, targets, packing);
 }
 
 /**
@@ -146,7 +150,7 @@ export class OnnxEngine implements TrainingEngine {
   readonly #forward: InferenceSession;
   readonly #backward: InferenceSession;
   readonly #gradients: ReadonlyMap<string, string>;
-  readonly #maxLength: number;
+  readonly #packing: PackOptions;
   #closed = false;
 
   constructor(
@@ -154,10 +158,9 @@ export class OnnxEngine implements TrainingEngine {
     backward: InferenceSession,
     gradients: ReadonlyMap<string, string>,
     targets: readonly AdapterTarget[],
-    /** Longest sequence that the graph takes, in tokens. */
-    maxLength = Number.POSITIVE_INFINITY,
+    packing: PackOptions = {},
   ) {
-    this.#maxLength = maxLength;
+    this.#packing = packing;
     this.#forward = forward;
     this.#backward = backward;
     this.#gradients = gradients;
@@ -232,7 +235,7 @@ export class OnnxEngine implements TrainingEngine {
   }
 
   #pack(rows: readonly TrainingRow[]): PackedRows['feeds'] {
-    return packRows(rows, { maxLength: this.#maxLength }).feeds;
+    return packRows(rows, this.#packing).feeds;
   }
 
   async close(): Promise<void> {

@@ -21,13 +21,13 @@ export type OpenedEngine = TrainingEngine & { readonly targets: readonly Adapter
  * `OPERATOR_NOT_DIFFERENTIABLE`; `INVALID_OPTIONS` where a memory budget leaves nothing for a batch, or the engine knows none
  */
 export async function openEngine({ packageDirectory, settings }: OpenEngineOptions): Promise<OpenedEngine> {
-  const { engine, device, rank, scale, threads, memoryBytes } = settings;
+  const { engine, device, rank, scale, threads, logProbability, memoryBytes } = settings;
   switch (engine) {
     case 'onnx':
       if (device !== 'cpu') {
         throw new HoneError('DEVICE_UNAVAILABLE', `the learner cannot run on ${device} here: use --learner-device cpu`);
       }
-      return createBoundedOnnxEngine({ packageDirectory, rank, scale, threads }, memoryBytes);
+      return createBoundedOnnxEngine({ packageDirectory, rank, scale, threads, logProbability }, memoryBytes);
     case 'tfjs':
       if (memoryBytes !== null) {
         throw new HoneError(
@@ -35,7 +35,7 @@ export async function openEngine({ packageDirectory, settings }: OpenEngineOptio
           'the tfjs engine cannot keep to a memory budget: leave --learner-memory away, or use --learner-engine onnx',
         );
       }
-      return createTfjsEngine({ packageDirectory, rank, scale, threads, device });
+      return createTfjsEngine({ packageDirectory, rank, scale, logProbability, threads, device });
     default:
       return engine satisfies never;
   }

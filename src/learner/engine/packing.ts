@@ -28,6 +28,8 @@ interface OpenSequence extends PackedSequence {
 }
 
 export interface PackOptions {
+  /** What `row_of_token` makes of a row's token log-probabilities. Default `sum`. */
+  readonly logProbability?: 'sum' | 'mean';
   /** Default true. */
   readonly sharePrompts?: boolean;
   /**
@@ -50,6 +52,7 @@ export function packRows(rows: readonly TrainingRow[], options: PackOptions = {}
   const targetIds = new BigInt64Array(targets);
   const rowOfToken = new Int32Array(targets);
   const rowMatrix = new Float32Array(rows.length * targets);
+  const mean = options.logProbability === 'mean';
   let target = 0;
   for (const [b, sequence] of sequences.entries()) {
     let cursor = b * length;
@@ -65,7 +68,7 @@ export function packRows(rows: readonly TrainingRow[], options: PackOptions = {}
         targetPositions[target] = BigInt(i === 0 ? b * length + promptLength - 1 : cursor - 1);
         targetIds[target] = BigInt(completion[i] as number);
         rowOfToken[target] = r;
-        rowMatrix[r * targets + target] = 1;
+        rowMatrix[r * targets + target] = mean ? 1 / completion.length : 1;
         target += 1;
         ids[cursor] = BigInt(completion[i] as number);
         positions[cursor] = BigInt(promptLength + i);

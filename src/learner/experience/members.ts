@@ -19,8 +19,8 @@ export interface Member {
   createdAtMs: number;
   /** Times it was part of a step. */
   uses: number;
-  /** ln pi_ref(y|x), computed when it is first needed; the reference does not move. */
-  referenceLogprob: number | undefined;
+  /** ln pi_ref(y|x), computed when it is first needed, and of which reference it is. */
+  reference: { readonly digest: string; readonly logprob: number } | undefined;
 }
 
 /** All scored completions of one prompt, or the two of a comparison. */
@@ -133,7 +133,7 @@ export class Members {
     let member = group.members.get(tokens);
     if (member === undefined) {
       const { completionTokens, version, behaviourLogprob, createdAtMs } = entry;
-      const unused = { rewards: new Map<string, number>(), reward: 0, uses: 0, referenceLogprob: undefined };
+      const unused = { rewards: new Map<string, number>(), reward: 0, uses: 0, reference: undefined };
       member = { group, completionTokens, version, behaviourLogprob, createdAtMs, ...unused };
       group.members.set(tokens, member);
     }

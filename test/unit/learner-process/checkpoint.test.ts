@@ -19,9 +19,11 @@ const checkpoint: Checkpoint = {
     rounds: 2,
     optimizerStep: 8,
     baseline: [0.25, 0.5],
+    reference: { version: 2, digest: 'r' },
     uses: [['g1', 2]],
   },
   parameters: new Map([['m.lora_A', { dims: [2, 2], data: Float32Array.of(1, 2, 3, 4) }]]),
+  reference: new Map([['m.lora_A', { dims: [2, 2], data: Float32Array.of(5, 6, 7, 8) }]]),
   moments: new Map([['m.lora_A', { first: Float32Array.of(1, 0, 0, 1), second: Float32Array.of(4, 3, 2, 1) }]]),
 };
 

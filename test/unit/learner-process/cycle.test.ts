@@ -32,7 +32,7 @@ async function bandit(samples: readonly Sample[], over: Partial<LearnerSettings>
       clipNorm: 1,
     }),
     parameters: initialParameters(engine.targets, chosen.rank, 3),
-    reference: toParameters(zeroAdapter(engine.targets, chosen.rank, chosen.scale)),
+    reference: { digest: 'base', parameters: toParameters(zeroAdapter(engine.targets, chosen.rank, chosen.scale)) },
   } satisfies CycleOptions;
   return { engine, buffer, options };
 }
@@ -82,6 +82,20 @@ test('the reference is asked once per completion, and a step reports its figures
   const groups = new Map(batch?.rows.map((row, i) => [row.completionTokens[0], batch.groups[i]]));
   expect(groups.get(0)).toBe(groups.get(2));
   expect(groups.get(1)).not.toBe(groups.get(0));
+});
+
+test('a reference that has moved is asked anew', async () => {
+  const { engine, options } = await bandit([
+    { id: '1', group: 'x', tokens: [0], reward: 1 },
+    { id: '2', group: 'x', tokens: [2], reward: 0 },
+  ]);
+  await learnStep(options, 0);
+  const moved = { digest: 'moved', parameters: initialParameters(engine.targets, 2, 5) };
+  for (const { data } of moved.parameters.values()) data.set(data.map((_, i) => i / 4));
+  for (const step of [1, 2]) await learnStep({ ...options, reference: moved }, step);
+  expect(engine.evaluatedRows).toBe(4);
+  const [before, after] = engine.batches;
+  expect(after?.referenceLogprobs).not.toEqual(before?.referenceLogprobs);
 });
 
 test('a step whose gradients are not finite moves nothing and says so', async () => {

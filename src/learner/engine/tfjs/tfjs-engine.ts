@@ -12,7 +12,7 @@ import type { AdapterTarget } from '../../../versions/types.js';
 import { addCopgObjective, linearForm, summarize } from '../../objective.js';
 import type { CopgBatch, CopgResult, Parameters, TrainingEngine, TrainingRow } from '../../types.js';
 import { longestSequence } from '../onnx-engine.js';
-import { packRows } from '../packing.js';
+import { type PackOptions, packRows } from '../packing.js';
 import { poolPrompt } from '../prompt-features.js';
 import { hiddenStates, toTrainingGraph } from '../training-graph.js';
 import { type OpenedTfjs, openTfjs, type TfjsBackend, type TfjsBackendOptions } from './backend.js';
@@ -26,6 +26,8 @@ export interface TfjsEngineOptions extends TfjsBackendOptions {
   readonly rank: number;
   /** lora_alpha / r. */
   readonly scale: number;
+  /** What a completion's token log-probabilities become, in `h` and in the gradient. Default `sum`. */
+  readonly logProbability?: 'sum' | 'mean';
 }
 
 /**
@@ -35,7 +37,8 @@ export interface TfjsEngineOptions extends TfjsBackendOptions {
 export async function createTfjsEngine(options: TfjsEngineOptions): Promise<TfjsEngine> {
   const opened = await openTfjs(options);
   const source = await readDecoder(join(options.packageDirectory, 'onnx', 'model.onnx'));
-  const maxLength = longestSequence(source);
+  const { logProbability = 'sum' } = options;
+  const packing = { maxLength: longestSequence(source), logProbability };
   await using _decoded = await decodeQuantizedProducts(source);
   const graph = toTrainingGraph(source);
   const linears = findLinears(graph);
@@ -46,7 +49,7 @@ export async function createTfjsEngine(options: TfjsEngineOptions): Promise<Tfjs
   graph.prune();
   const interpreter = await createInterpreter(opened.tf, graph);
   const targets = linears.map(({ module, inFeatures, outFeatures }) => ({ module, inFeatures, outFeatures }));
-  return new TfjsEngine(opened, interpreter, targets, maxLength);
+  return new TfjsEngine(opened, interpreter, targets, packing);
 }
 
 export class TfjsEngine implements TrainingEngine {
@@ -56,21 +59,20 @@ export class TfjsEngine implements TrainingEngine {
   readonly targets: readonly AdapterTarget[];
   readonly #tf: TensorFlow;
   readonly #interpreter: Interpreter;
-  readonly #maxLength: number;
+  readonly #packing: PackOptions;
   #closed = false;
 
   constructor(
     { tf, backend }: OpenedTfjs,
     interpreter: Interpreter,
     targets: readonly AdapterTarget[],
-    /** Longest sequence that the graph takes, in tokens. */
-    maxLength: number,
+    packing: PackOptions,
   ) {
     this.#tf = tf;
     this.backend = backend;
     this.#interpreter = interpreter;
     this.targets = targets;
-    this.#maxLength = maxLength;
+    this.#packing = packing;
   }
 
   async logProbabilities(rows: readonly TrainingRow[], parameters: Parameters): Promise<Float32Array> {
@@ -168,7 +170,7 @@ export class TfjsEngine implements TrainingEngine {
 
   #feeds(rows: readonly TrainingRow[], parameters: Parameters): Map<string, Tensor> {
     const tf = this.#tf;
-    const packed = packRows(rows, { maxLength: this.#maxLength }).feeds;
+    const packed = packRows(rows, this.#packing).feeds;
     const feeds = new Map(Object.entries(packed).map(([name, tensor]) => [name, fromOrt(tf, tensor)]));
     // Copied: TF.js reads its tensors when it likes, and the optimizer writes into the parameters.
     for (const [name, { dims, data }] of parameters) feeds.set(name, tf.tensor(data.slice(), [...dims], 'float32'));
