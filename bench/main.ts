@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- decode|serve|feedback|learn|edge|bandit [options]`; `--help` after a bench lists its options.
+ * `npm run bench -- decode|serve|feedback|learn|together|edge|bandit [options]`; `--help` after a bench lists its options.
  *
  * Results on standard output: a table, or with --json one line of JSON, or with --markdown a table for the README.
  * Progress on standard error. Exit code 1 when a share of a limit comes out above 1, since then the limit was measured
@@ -21,6 +21,7 @@ import { type BenchReport, impossibleShares, toJsonLine, toMarkdown, toTable } f
 import { onlineBench } from './online.js';
 import { onlineSettingsBench } from './online-settings.js';
 import { benchServe } from './serve.js';
+import { benchTogether } from './together.js';
 
 interface Flags {
   readonly model?: ModelName;
@@ -75,6 +76,12 @@ const benches: readonly Bench[] = [
     name: 'learn',
     description: 'tokens per second of a training step, and its share of the GEMM rate',
     run: benchLearn,
+    options: [],
+  },
+  {
+    name: 'together',
+    description: 'tokens per second and waits between tokens while the learner trains, against while it is paused',
+    run: benchTogether,
     options: [],
   },
   { name: 'edge', description: 'install size, start-up time, idle and training memory', run: benchEdge, options: [] },

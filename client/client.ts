@@ -221,7 +221,7 @@ export class HoneClient {
     return plain((await this.#calls.unary(PauseLearner, {}, 'idempotent', options)).learner);
   }
 
-  /** Starts a paused learner again. @throws HoneClientError `LEARNER_OFF` */
+  /** Starts a paused learner again, or one that has stopped itself. @throws HoneClientError `LEARNER_OFF` */
   async resumeLearner(options: CallOptions = {}): Promise<LearnerStatus> {
     const { ResumeLearner } = services.admin;
     return plain((await this.#calls.unary(ResumeLearner, {}, 'idempotent', options)).learner);

@@ -269,7 +269,7 @@ function startLearnerFor(
   settings: LearnerSettings,
   reward: RewardSettings,
 ): LearnerSupervisor {
-  const { number, origin } = versions.live();
+  const { number, origin, adapterDigest } = versions.live();
   return startLearner({
     packageDirectory: pkg.directory,
     packageDigest: pkg.digest,
@@ -279,6 +279,7 @@ function startLearnerFor(
     reward,
     liveVersion: number,
     adapterPath: versions.adapterPath(number),
+    adapterDigest,
     rolledBack: origin === 'rollback',
   });
 }
@@ -295,8 +296,7 @@ async function logEvents(agent: Agent, log: Logger): Promise<void> {
   try {
     for await (const events of agent.watchEvents({})) {
       for (const { type, atMs: _, ...event } of events) {
-        if (type === 'worker_restarted' || type === 'store_failed' || type === 'version_rejected')
-          log.warn(event, type);
+        if (/^(worker_restarted|store_failed|version_rejected|learner_setback)$/.test(type)) log.warn(event, type);
         else if (/^(version|canary|shadow|mode)_/.test(type)) log.info(event, type);
         else log.debug(event, type);
       }

@@ -41,7 +41,7 @@ export class OnlineLearner {
     this.#settings = settings;
     this.#reader = reader;
     this.#directory = directory;
-    this.#trainee = new Trainee(engine.targets, settings);
+    this.#trainee = new Trainee(engine, settings);
     this.#buffer = new ExperienceBuffer({ packageDigest: pkg.digest, ...settings });
   }
 
@@ -52,7 +52,7 @@ export class OnlineLearner {
   ): Promise<OnlineLearner> {
     const engine = await openEngine({ packageDirectory: pkg.directory, settings: options.settings });
     const learner = new OnlineLearner(pkg, engine, options);
-    await learner.#trainee.follow(0, null, false);
+    await learner.#trainee.follow(0, null, '', false);
     return learner;
   }
 
@@ -106,7 +106,7 @@ export class OnlineLearner {
     });
     this.#trainee.offered(adapterDigest);
     this.#liveVersion += 1;
-    await this.#trainee.follow(this.#liveVersion, directory, false);
+    await this.#trainee.follow(this.#liveVersion, directory, adapterDigest, false);
     this.#buffer.forgetStale(this.#liveVersion);
     const { adapter } = await readAdapter(directory);
     await rm(directory, { recursive: true });

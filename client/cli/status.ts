@@ -84,9 +84,10 @@ function describe(status: ServerStatus): string[] {
     ['', describeRoom(replay)],
     [
       'learner',
-      `${learner.state}, ${learner.rounds} rounds, ${learner.steps} steps${learner.droppedSteps > 0 ? ` (${learner.droppedSteps} dropped)` : ''}, ${learner.scoresSeen} scored generations seen`,
+      `${learner.state}, ${learner.rounds} rounds, ${learner.steps} steps${learner.droppedSteps > 0 ? ` (${learner.droppedSteps} dropped)` : ''}${learner.setbacks > 0 ? `, ${learner.setbacks} rounds out of bounds` : ''}, ${learner.scoresSeen} scored generations seen`,
     ],
   ];
+  if (learner.haltedBecause !== undefined) lines.push(['', `it has stopped itself: ${learner.haltedBecause}`]);
   const { buffer } = learner;
   if (buffer.completions > 0 || buffer.pending > 0) lines.push(['', describeBuffer(buffer)]);
   const named = describeRewards(status.reward);

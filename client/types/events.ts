@@ -6,6 +6,7 @@ export type HoneEventType =
   | 'server_draining'
   | 'learner_state_changed'
   | 'learner_progress'
+  | 'learner_setback'
   | 'version_created'
   | 'version_promoted'
   | 'version_rejected'

@@ -4,10 +4,14 @@ import type { RolloutStatus, Version } from './versions.js';
 
 /** Figures of the learner; absent ones are not known yet. */
 export interface LearnerStatus {
-  readonly state: 'off' | 'starting' | 'idle' | 'training' | 'crashed' | 'stopping' | 'paused';
+  readonly state: 'off' | 'starting' | 'idle' | 'training' | 'crashed' | 'stopping' | 'paused' | 'halted';
   readonly steps: number;
   readonly droppedSteps: number;
   readonly rounds: number;
+  /** Of these, rounds that went out of bounds. */
+  readonly setbacks: number;
+  /** Why it has stopped itself, where it has. */
+  readonly haltedBecause?: string;
   readonly scoresSeen: number;
   readonly lastSequence: number;
   readonly loss?: number;

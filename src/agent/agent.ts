@@ -26,6 +26,7 @@ import { LearnerWatch } from './learner-watch.js';
 import { type Meter, RequestMeter } from './meter.js';
 import { keepMode, type Mode, type ModeKeeper } from './modes.js';
 import { checkGenerate } from './requests.js';
+import { retreat } from './retreat.js';
 import { hasDefaults, rewardsOf } from './rewards.js';
 import { Rollout, type RolloutStanding } from './rollout.js';
 import { answerInBackground } from './shadow.js';
@@ -427,6 +428,9 @@ class LoopAgent implements Agent {
   #onLearnerEvent(event: LearnerEvent): void {
     this.#watch.see(event);
     this.#meter.learner?.(event);
+    if (event.type === 'setback' && this.#closing === undefined) {
+      void retreat(event, { rollout: this.#rollout, versions: this.#options.versions, events: this.#events });
+    }
     if (event.type === 'candidate' && this.#closing === undefined) void this.#rollout.consider(event);
   }
 

@@ -22,6 +22,10 @@ export class LearnerWatch {
     if (event.type === 'failed') {
       this.#events.publish({ type: 'worker_restarted', detail: `learner: ${event.code}: ${event.message}` });
     }
+    if (event.type === 'setback') {
+      const { message, numbers, liveVersion: version } = event;
+      this.#events.publish({ type: 'learner_setback', version, detail: message, numbers });
+    }
     if (event.type !== 'progress') return;
     const { progress } = event;
     if (progress.state !== this.#state) {

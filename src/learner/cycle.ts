@@ -36,6 +36,10 @@ export interface StepReport {
   readonly gradientNorm: number;
   /** What it learned from. */
   readonly members: readonly Member[];
+  /** ln pi of each before the step. */
+  readonly logprobs: ArrayLike<number>;
+  /** Weight of each. */
+  readonly weights: ArrayLike<number>;
 }
 
 /**
@@ -85,6 +89,8 @@ export async function learnStep(options: CycleOptions, number: number): Promise<
     belowMeanH: pushedDown(h, result),
     gradientNorm: norm,
     members,
+    logprobs: result.logprobs,
+    weights: result.weights,
   };
 }
 
@@ -117,6 +123,15 @@ function klOfNewest(
       return [(behaviourLogprob ?? Number.NaN) - (reference?.logprob ?? Number.NaN) * tokens];
     }),
   );
+}
+
+/** ln pi(y|x) of each under weights. */
+export function evaluate(
+  engine: TrainingEngine,
+  members: readonly Member[],
+  parameters: Parameters,
+): Promise<Float32Array> {
+  return engine.logProbabilities(members.map(toRow), parameters);
 }
 
 function toRow({ group, completionTokens }: Member): TrainingRow {

@@ -23,6 +23,8 @@ export const nothingLearned: Omit<LearnerProgress, 'state'> = {
   steps: 0,
   droppedSteps: 0,
   rounds: 0,
+  setbacks: 0,
+  haltedBecause: null,
   scoresSeen: 0,
   lastSequence: 0,
   loss: null,

@@ -90,8 +90,8 @@ export interface LearnerSettings {
   readonly logProbability: 'sum' | 'mean';
   /** Versions after which the live one becomes the reference; 0: version 0 stays it. */
   readonly referenceEvery: number;
-  /** What stands in for the siblings of a completion that has none: a running mean of R_beta, or nothing. */
-  readonly baseline: 'mean' | 'none';
+  /** What stands in for the siblings of a completion that has none: V(x) by prompt, a running mean of R_beta, nothing. */
+  readonly baseline: 'prompt' | 'mean' | 'none';
   readonly groupsPerStep: number;
   /** Largest number of members of one group in a step. */
   readonly groupSize: number;
@@ -105,6 +105,16 @@ export interface LearnerSettings {
   readonly scoresPerRound: number;
   /** Share of prompts (by hash) that never train. */
   readonly holdoutShare: number;
+  /** Bound of the KL of the live version to the reference, and of the weights in training to the live version, in nats. */
+  readonly guardMaxKl: number;
+  /** Bound of what one round takes from completions of the live version, nats per completion. */
+  readonly guardMaxMove: number;
+  /** Bound of the mean h of completions that are pushed down, in units of 1 / beta nats. */
+  readonly guardMaxPushDown: number;
+  /** Dropped steps in a row that end a round. */
+  readonly guardMaxDropped: number;
+  /** Rounds in a row that may go out of bounds before the learner stops itself. */
+  readonly guardMaxSetbacks: number;
   readonly threads: number;
   readonly engine: EngineName;
   readonly device: Device;
@@ -127,6 +137,12 @@ export interface LearnerStart {
   readonly liveVersion: number;
   /** Where the live version's adapter lies; null is the zero adapter. */
   readonly adapterPath: string | null;
+  /** Recorded for that version: files with other weights are refused. */
+  readonly adapterDigest: string;
+  /** Milliseconds between checkpoints within a round. Default 5000. */
+  readonly checkpointEveryMs?: number;
+  /** Whether a learner that has stopped itself goes on: somebody said so. Default false. */
+  readonly goOn?: boolean;
   /** Whether the live version is a rollback: weights from before it are given up. Default false. */
   readonly rolledBack?: boolean;
   /** Whether somebody's data was erased while no learner ran. Default false. */
@@ -142,6 +158,8 @@ export type LearnerCommand =
       readonly type: 'live';
       readonly version: number;
       readonly adapterPath: string | null;
+      /** Recorded for that version: files with other weights are refused. */
+      readonly adapterDigest: string;
       readonly rolledBack: boolean;
     }
   /** A version that was offered will never serve: where these weights come from it, go back to the live ones. */
@@ -152,10 +170,16 @@ export type LearnerCommand =
   | { readonly type: 'relearn' }
   /** The store has changed: look again. */
   | { readonly type: 'changed' }
+  /** A learner that has stopped itself goes on. */
+  | { readonly type: 'go_on' }
   /** Finish the step in flight, write the checkpoint, exit. */
   | { readonly type: 'stop' };
 
-export type LearnerState = 'off' | 'starting' | 'idle' | 'training' | 'crashed' | 'stopping';
+/** `halted`: it has stopped itself, for rounds in a row went out of bounds, and waits until somebody says go on. */
+export type LearnerState = 'off' | 'starting' | 'idle' | 'training' | 'crashed' | 'stopping' | 'halted';
+
+/** What may be out of bounds; `live`: it is the version that serves, not what was trained on from it. */
+export type GuardCheck = 'weights' | 'dropped' | 'live' | 'moved' | 'far' | 'pushed_down';
 
 /** What the learner holds of the store, and how old it is. */
 export interface BufferFigures {
@@ -179,6 +203,10 @@ export interface LearnerProgress {
   readonly steps: number;
   readonly droppedSteps: number;
   readonly rounds: number;
+  /** Of these, rounds that went out of bounds: they made no candidate. */
+  readonly setbacks: number;
+  /** Why it has stopped itself; null where it has not. */
+  readonly haltedBecause: string | null;
   /** Scored completions read from the store so far. */
   readonly scoresSeen: number;
   readonly lastSequence: number;
@@ -210,6 +238,16 @@ export type LearnerEvent =
       readonly metrics: Readonly<Record<string, number>>;
       /** Generations that it was learned from, on top of the version that serves. */
       readonly lessons: readonly string[];
+    }
+  /** A round went out of bounds: the weights are those of the live version again. */
+  | {
+      readonly type: 'setback';
+      readonly check: GuardCheck;
+      /** The version that was live. */
+      readonly liveVersion: number;
+      /** What, with which figures, what became of it, and what to do. */
+      readonly message: string;
+      readonly numbers: Readonly<Record<string, number>>;
     }
   | { readonly type: 'failed'; readonly code: string; readonly message: string };
 

@@ -1,7 +1,7 @@
 /** No baseline: V(x) = 0. Every completion with a positive regularised reward is pushed up. */
 
 import type { Member } from '../experience/members.js';
-import type { ValueBaseline } from './types.js';
+import type { BaselineState, ValueBaseline } from './types.js';
 
 export class NoBaseline implements ValueBaseline {
   async values(members: readonly Member[]): Promise<Float32Array> {
@@ -10,8 +10,14 @@ export class NoBaseline implements ValueBaseline {
 
   observe(): void {}
 
-  state(): readonly number[] {
+  generationIds(): readonly string[] {
     return [];
+  }
+
+  retain(): void {}
+
+  state(): BaselineState {
+    return { numbers: [] };
   }
 
   restore(): void {}

@@ -49,16 +49,27 @@ export interface Entry {
   readonly sequence: number;
 }
 
+/** What a checkpoint says of entries, by their ids. */
+export interface RestoredEntries {
+  /** Times each was used. */
+  readonly uses: ReadonlyMap<string, number>;
+  /** ln pi_ref(y|x) of each. */
+  readonly references: ReadonlyMap<string, number>;
+  /** Last change of the store that it knew: feedback that came later is news, whatever uses it had. */
+  readonly upTo: number;
+}
+
 /** Groups and their members, by the entries that they are made of. */
 export class Members {
   readonly #groups = new Map<string, Group>();
   /** Where each entry is; in the order of its last feedback. */
   readonly #memberOf = new Map<string, Member>();
-  readonly #restoredUses: Map<string, number>;
+  readonly #restored: { readonly uses: Map<string, number>; readonly references: Map<string, number>; upTo: number };
 
-  /** @param uses times each entry was used before */
-  constructor(uses: ReadonlyMap<string, number> = new Map()) {
-    this.#restoredUses = new Map(uses);
+  /** @param restored what an earlier process knew of entries */
+  constructor(restored: Partial<RestoredEntries> = {}) {
+    const { uses = new Map(), references = new Map(), upTo = Number.POSITIVE_INFINITY } = restored;
+    this.#restored = { uses: new Map(uses), references: new Map(references), upTo };
   }
 
   get groups(): ReadonlyMap<string, Group> {
@@ -81,7 +92,7 @@ export class Members {
     if (before?.rewards.get(entry.id) === entry.reward) return false;
     const member = before ?? this.#memberFor(entry);
     member.rewards.set(entry.id, entry.reward);
-    member.reward = mean(member.rewards.values());
+    member.reward = meanReward(member.rewards);
     member.createdAtMs = Math.min(member.createdAtMs, entry.createdAtMs);
     if (entry.version > member.version) {
       member.version = entry.version;
@@ -89,11 +100,7 @@ export class Members {
     }
     // Feedback that changed is news: the completion may be used anew.
     if (before !== undefined) member.uses = 0;
-    const restored = this.#restoredUses.get(entry.id);
-    if (restored !== undefined) {
-      member.uses = Math.max(member.uses, restored);
-      this.#restoredUses.delete(entry.id);
-    }
+    else this.#restore(entry, member);
     member.group.sequence = Math.max(member.group.sequence, entry.sequence);
     // Deleted first, so that it moves to the end of the order.
     this.#memberOf.delete(entry.id);
@@ -107,7 +114,7 @@ export class Members {
     this.#memberOf.delete(id);
     member.rewards.delete(id);
     if (member.rewards.size > 0) {
-      member.reward = mean(member.rewards.values());
+      member.reward = meanReward(member.rewards);
       return;
     }
     const { group } = member;
@@ -120,6 +127,23 @@ export class Members {
     const uses = new Map<string, number>();
     for (const [id, member] of this.#memberOf) if (member.uses > 0) uses.set(id, member.uses);
     return uses;
+  }
+
+  /** ln pi_ref of each entry, as far as it was computed. */
+  references(): Map<string, number> {
+    const references = new Map<string, number>();
+    for (const [id, { referenceLogprob }] of this.#memberOf) {
+      if (referenceLogprob !== undefined) references.set(id, referenceLogprob);
+    }
+    return references;
+  }
+
+  #restore({ id, sequence }: Entry, member: Member): void {
+    const { uses, references, upTo } = this.#restored;
+    if (sequence <= upTo) member.uses = Math.max(member.uses, uses.get(id) ?? 0);
+    member.referenceLogprob ??= references.get(id);
+    uses.delete(id);
+    references.delete(id);
   }
 
   #memberFor(entry: Entry): Member {
@@ -141,12 +165,8 @@ export class Members {
   }
 }
 
-function mean(values: Iterable<number>): number {
-  let sum = 0;
-  let count = 0;
-  for (const value of values) {
-    sum += value;
-    count += 1;
-  }
-  return sum / count;
+/** Summed in the order of ids, so that it does not depend on the order in which entries were read. */
+function meanReward(rewards: ReadonlyMap<string, number>): number {
+  const ids = [...rewards.keys()].sort();
+  return ids.reduce((sum, id) => sum + (rewards.get(id) ?? 0), 0) / ids.length;
 }

@@ -24,7 +24,7 @@ async function bandit(samples: readonly Sample[], over: Partial<LearnerSettings>
     engine,
     buffer,
     settings: chosen,
-    baseline: createBaseline(chosen),
+    baseline: createBaseline(chosen, (prompts) => engine.promptFeatures(prompts)),
     optimizer: new AdamW({
       learningRate: learningRates(chosen),
       beta1: 0.9,

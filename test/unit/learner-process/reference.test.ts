@@ -23,7 +23,10 @@ async function adapterFile(value: number): Promise<string> {
 }
 
 function trainee(referenceEvery: number): Trainee {
-  return new Trainee(targets, checkLearnerSettings({ rank: 2, scale: 2, referenceEvery }));
+  return new Trainee(
+    { targets, promptFeatures: async () => [] },
+    checkLearnerSettings({ rank: 2, scale: 2, referenceEvery }),
+  );
 }
 
 const referenceB = (of: Trainee): number | undefined => of.reference.parameters.get('m.lora_B')?.data[0];
