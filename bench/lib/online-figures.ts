@@ -32,12 +32,15 @@ export function gainsAt(outcomes: readonly OnlineOutcome[], scores: number, star
   });
 }
 
-/** Whether a mean gain is more than two of its standard errors; null while it has none. */
-export function helps({ mean, standardError }: Estimate): boolean | null {
-  return standardError === null ? null : mean > 2 * standardError;
+/** Seeds that a verdict takes. */
+const seedsForVerdict = 5;
+
+/** Whether the mean gain of five seeds or more is above two of its standard errors; null while there are fewer. */
+export function helps({ mean, standardError, count }: Estimate): boolean | null {
+  return standardError === null || count < seedsForVerdict ? null : mean > 2 * standardError;
 }
 
-/** Figures of the cells of one row: per budget the gain, whether it helps, KL and length. */
+/** Figures of the cells of one row: per budget the seeds, the gain, whether it helps, KL and length. */
 export function gainFigures(
   outcomes: readonly OnlineOutcome[],
   budgets: readonly number[],
@@ -51,6 +54,7 @@ export function gainFigures(
       const points = outcomes.flatMap(({ result }) => pointAt(result, scores) ?? []);
       const does = helps(gain);
       return [
+        [`seeds_${scores}`, gain.count],
         [`gain_${scores}`, gain],
         [`helps_${scores}`, does === null ? null : does ? 'yes' : 'no'],
         [`kl_${scores}`, meanOf(points.map(({ kl }) => kl))],

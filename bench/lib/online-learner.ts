@@ -3,8 +3,9 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { learnStep } from '../../src/learner/cycle.js';
+import { type OpenedEngine, openEngine } from '../../src/learner/engine/open-engine.js';
 import { ExperienceBuffer } from '../../src/learner/experience/buffer.js';
-import { createOnnxEngine, type LearnerSettings, type OnnxEngine } from '../../src/learner/index.js';
+import type { LearnerSettings } from '../../src/learner/index.js';
 import { RoundMeter } from '../../src/learner/round-meter.js';
 import { Trainee } from '../../src/learner/trainee.js';
 import type { Package } from '../../src/package/index.js';
@@ -19,7 +20,7 @@ export interface Trained {
 
 export class OnlineLearner {
   readonly #pkg: Package;
-  readonly #engine: OnnxEngine;
+  readonly #engine: OpenedEngine;
   readonly #settings: LearnerSettings;
   readonly #reader: ReplayReader;
   readonly #directory: string;
@@ -31,7 +32,7 @@ export class OnlineLearner {
 
   private constructor(
     pkg: Package,
-    engine: OnnxEngine,
+    engine: OpenedEngine,
     options: { readonly settings: LearnerSettings; readonly reader: ReplayReader; readonly directory: string },
   ) {
     const { settings, reader, directory } = options;
@@ -49,8 +50,7 @@ export class OnlineLearner {
     pkg: Package,
     options: { readonly settings: LearnerSettings; readonly reader: ReplayReader; readonly directory: string },
   ): Promise<OnlineLearner> {
-    const { rank, scale, threads } = options.settings;
-    const engine = await createOnnxEngine({ packageDirectory: pkg.directory, rank, scale, threads });
+    const engine = await openEngine({ packageDirectory: pkg.directory, settings: options.settings });
     const learner = new OnlineLearner(pkg, engine, options);
     await learner.#trainee.follow(0, null, '', false);
     return learner;

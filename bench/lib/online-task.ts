@@ -19,7 +19,7 @@ export const shapes = {
   groups4: { completions: 4, feedback: 'scores' },
   groups2: { completions: 2, feedback: 'scores' },
   preferences: { completions: 2, feedback: 'preference' },
-  'singles-prompt': { completions: 1, feedback: 'scores' },
+  'singles-prompt': { completions: 1, feedback: 'scores', settings: { baseline: 'prompt' } },
   'singles-mean': { completions: 1, feedback: 'scores', settings: { baseline: 'mean' } },
   'singles-none': { completions: 1, feedback: 'scores', settings: { baseline: 'none' } },
 } as const satisfies Record<string, Shape>;

@@ -146,24 +146,21 @@ describe('figures of the online bench', () => {
       seconds: { generating: 0, learning: 0, evaluating: 0 },
     },
   });
-  const starts = new Map([
-    [0, 0.4],
-    [1, 0.5],
-    [2, 0.6],
-  ]);
+  /** Seed s begins at 0.4 and a tenth more per seed. */
+  const starts = new Map([0, 1, 2, 3, 4].map((seed) => [seed, 0.4 + seed / 10]));
+  const gaining = (gains: readonly number[]) => gains.map((gain, seed) => outcome(seed, 0.4 + seed / 10 + gain));
 
   it('are gains over where the same seed began', () => {
     const gains = gainsAt([outcome(0, 0.5), outcome(1, 0.7), outcome(9, 1)], 100, starts);
     expect(gains.map((gain) => gain.toFixed(3))).toEqual(['0.100', '0.200']);
   });
 
-  it('call a gain a help only above two standard errors', () => {
-    // Gains of 0.1, 0.2 and 0.3: mean 0.2, standard error 0.058.
-    const clear = gainFigures([outcome(0, 0.5), outcome(1, 0.7), outcome(2, 0.9)], [100], starts);
-    expect(clear).toMatchObject({ helps_100: 'yes', kl_100: 0.5, tokens_100: 30 });
-    // Gains of 0, 0.1 and 0.3: mean 0.133, standard error 0.088.
-    const unclear = gainFigures([outcome(0, 0.4), outcome(1, 0.6), outcome(2, 0.9)], [100], starts);
-    expect(unclear).toMatchObject({ helps_100: 'no' });
-    expect(gainFigures([outcome(0, 0.9)], [100], starts)).toMatchObject({ helps_100: null });
+  it('call a gain a help only above two standard errors of five seeds', () => {
+    // Mean 0.2, standard error 0.071.
+    const clear = gainFigures(gaining([0, 0.1, 0.2, 0.3, 0.4]), [100], starts);
+    expect(clear).toMatchObject({ seeds_100: 5, helps_100: 'yes', kl_100: 0.5, tokens_100: 30 });
+    // Mean 0.1, standard error 0.071.
+    expect(gainFigures(gaining([-0.1, 0, 0.1, 0.2, 0.3]), [100], starts)).toMatchObject({ helps_100: 'no' });
+    expect(gainFigures(gaining([0.2, 0.2, 0.3, 0.2]), [100], starts)).toMatchObject({ seeds_100: 4, helps_100: null });
   });
 });
