@@ -85,7 +85,7 @@ export function onlinePlot(outcomes: readonly OnlineOutcome[], budgets: readonly
     (shape, i) =>
       `<text x="${16 + i * 105}" y="18" style="font:12px system-ui,sans-serif;fill:${colors[shape]}">${escapeHtml(shape)}</text>`,
   );
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img">${legend.join('')}${panels.join('')}</svg>`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img"><title>Held-out reward against the number of scores</title>${legend.join('')}${panels.join('')}</svg>`;
 }
 
 function panelOf(

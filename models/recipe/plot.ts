@@ -77,7 +77,7 @@ export function plot(options: PlotOptions): string {
         `<text class="tick" x="${width - margin.right}" y="${18 + 14 * i}" text-anchor="end" style="fill:${color}">${escapeHtml(label)}</text>`,
     ),
   ];
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img"><style>${style}</style>${parts.join('')}</svg>`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img"><title>${escapeHtml(options.title)}</title><style>${style}</style>${parts.join('')}</svg>`;
 }
 
 function withErrors({ points, errors }: Series): Point[] {

@@ -44,6 +44,12 @@ export interface TrainingEngine {
   readonly name: string;
   /** ln pi(y|x) of each row, summed over completion tokens. */
   logProbabilities(rows: readonly TrainingRow[], parameters: Parameters): Promise<Float32Array>;
+  /**
+   * What V(x) reads of each prompt: the mean of its last hidden states (normalised, as the head reads them), then the one
+   * at its last token; 2 D numbers.
+   * @param parameters of the base model: features must not move with the policy
+   */
+  promptFeatures(prompts: readonly ArrayLike<number>[], parameters: Parameters): Promise<Float32Array[]>;
   copg(batch: CopgBatch, parameters: Parameters): Promise<CopgResult>;
   /** Gradients of -sum_i weights_i ln pi(y_i|x): the pass of any objective whose weights are known, by parameter. */
   policyGradient(

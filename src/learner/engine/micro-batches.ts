@@ -80,6 +80,10 @@ export class MicroBatchEngine implements TargetedEngine {
     return total ?? new Map();
   }
 
+  promptFeatures(prompts: readonly ArrayLike<number>[], parameters: Parameters): Promise<Float32Array[]> {
+    return this.#engine.promptFeatures(prompts, parameters);
+  }
+
   close(): Promise<void> {
     return this.#engine.close();
   }

@@ -20,8 +20,9 @@ import type { TargetedEngine } from './micro-batches.js';
 import type { Provider } from './names.js';
 import { type PackedRows, packRows } from './packing.js';
 import { createPassMemory } from './pass-memory.js';
+import { poolPrompt } from './prompt-features.js';
 import { fitToProvider } from './provider-graph.js';
-import { toTrainingGraph, trainingProbeSizes } from './training-graph.js';
+import { hiddenStates, toTrainingGraph, trainingProbeSizes } from './training-graph.js';
 
 export interface OnnxEngineOptions {
   /** The package's folder; its `onnx/model.onnx` is differentiated. */
@@ -91,14 +92,14 @@ async function readMemory(options: OnnxEngineOptions): Promise<EngineMemory> {
 }
 
 /** The decoder's table of rotary positions bounds a sequence as a whole, however its positions are numbered. */
-function longestSequence(graph: Graph): number {
+export function longestSequence(graph: Graph): number {
   const lengths = graph.nodes
     .filter(({ op }) => op === 'RotaryEmbedding')
     .map(({ inputs }) => graph.initializers.get(inputs[2] ?? '')?.dims[0] ?? Number.POSITIVE_INFINITY);
   return Math.min(Number.POSITIVE_INFINITY, ...lengths);
 }
 
-/** The forward graph (`row_logprobs`) and the CoPG graph with gradients of every adapter matrix, ready to run. */
+/** The forward graph (`row_logprobs`, {@link hiddenStates}) and the CoPG graph with gradients of every adapter matrix, ready to run. */
 export async function deriveGraphs(
   source: Graph,
   { rank, scale }: Pick<OnnxEngineOptions, 'rank' | 'scale'>,
@@ -109,7 +110,7 @@ export async function deriveGraphs(
 
   const forward = adapted.clone();
   addRowLogprobs(forward);
-  setOutputs(forward, ['row_logprobs']);
+  setOutputs(forward, ['row_logprobs', hiddenStates]);
 
   const backward = adapted.clone();
   addCopgObjective(backward);
@@ -164,8 +165,21 @@ export class OnnxEngine implements TrainingEngine {
   }
 
   async logProbabilities(rows: readonly TrainingRow[], parameters: Parameters): Promise<Float32Array> {
-    const outputs = await this.#forward.run({ ...this.#pack(rows), ...feedParameters(parameters) });
+    const outputs = await this.#forward.run({ ...this.#pack(rows), ...feedParameters(parameters) }, ['row_logprobs']);
     return (outputs.row_logprobs as Tensor).data as Float32Array;
+  }
+
+  async promptFeatures(prompts: readonly ArrayLike<number>[], parameters: Parameters): Promise<Float32Array[]> {
+    const adapter = feedParameters(parameters);
+    const features: Float32Array[] = [];
+    // One by one, so that what is known of a prompt does not depend on the others.
+    for (const promptTokens of prompts) {
+      const feeds = this.#pack([{ promptTokens, completionTokens: [0] }]);
+      const outputs = await this.#forward.run({ ...feeds, ...adapter }, [hiddenStates]);
+      const { data, dims } = outputs[hiddenStates] as Tensor;
+      features.push(poolPrompt(data as Float32Array, promptTokens.length, dims[2] ?? 0));
+    }
+    return features;
   }
 
   async copg(batch: CopgBatch, parameters: Parameters): Promise<CopgResult> {

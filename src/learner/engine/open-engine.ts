@@ -4,6 +4,7 @@ import { HoneError } from '../../errors.js';
 import type { AdapterTarget } from '../../versions/types.js';
 import type { LearnerSettings, TrainingEngine } from '../types.js';
 import { createBoundedOnnxEngine } from './onnx-engine.js';
+import { createTfjsEngine } from './tfjs/tfjs-engine.js';
 
 export interface OpenEngineOptions {
   /** The package's folder; its `onnx/model.onnx` is differentiated. */
@@ -17,7 +18,7 @@ export type OpenedEngine = TrainingEngine & { readonly targets: readonly Adapter
 /**
  * Opens the engine on the device; what was asked for and is not there is refused, never replaced by something else.
  * @throws HoneError `ENGINE_UNAVAILABLE`, `DEVICE_UNAVAILABLE`, `MODEL_INVALID`, `OPERATOR_UNSUPPORTED`,
- * `OPERATOR_NOT_DIFFERENTIABLE`; `INVALID_OPTIONS` where the memory budget leaves nothing for a batch
+ * `OPERATOR_NOT_DIFFERENTIABLE`; `INVALID_OPTIONS` where a memory budget leaves nothing for a batch, or the engine knows none
  */
 export async function openEngine({ packageDirectory, settings }: OpenEngineOptions): Promise<OpenedEngine> {
   const { engine, device, rank, scale, threads, memoryBytes } = settings;
@@ -28,7 +29,13 @@ export async function openEngine({ packageDirectory, settings }: OpenEngineOptio
       }
       return createBoundedOnnxEngine({ packageDirectory, rank, scale, threads }, memoryBytes);
     case 'tfjs':
-      throw new HoneError('ENGINE_UNAVAILABLE', 'this build has no tfjs engine: use --learner-engine onnx');
+      if (memoryBytes !== null) {
+        throw new HoneError(
+          'INVALID_OPTIONS',
+          'the tfjs engine cannot keep to a memory budget: leave --learner-memory away, or use --learner-engine onnx',
+        );
+      }
+      return createTfjsEngine({ packageDirectory, rank, scale, threads, device });
     default:
       return engine satisfies never;
   }

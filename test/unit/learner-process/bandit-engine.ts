@@ -17,6 +17,8 @@ export class BanditEngine implements TrainingEngine {
   poisoned = false;
   /** Rows whose log-probabilities were asked for. */
   evaluatedRows = 0;
+  /** Prompts whose features were asked for. */
+  describedPrompts = 0;
 
   constructor(scale: number) {
     this.#scale = scale;
@@ -41,6 +43,12 @@ export class BanditEngine implements TrainingEngine {
   async logProbabilities(rows: readonly TrainingRow[], parameters: Parameters): Promise<Float32Array> {
     this.evaluatedRows += rows.length;
     return this.#logprobs(rows, parameters);
+  }
+
+  /** A constant and the first token: all that there is to tell prompts apart. */
+  async promptFeatures(prompts: readonly ArrayLike<number>[]): Promise<Float32Array[]> {
+    this.describedPrompts += prompts.length;
+    return prompts.map((tokens) => Float32Array.of(1, tokens[0] as number));
   }
 
   async copg(batch: CopgBatch, parameters: Parameters): Promise<CopgResult> {

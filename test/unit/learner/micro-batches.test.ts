@@ -32,6 +32,7 @@ function inPasses(most: number): { split: MicroBatchEngine; passes: () => number
     targets: engine.targets,
     logProbabilities: engine.logProbabilities.bind(engine),
     copg: engine.copg.bind(engine),
+    promptFeatures: (...args: Parameters<OnnxEngine['promptFeatures']>) => engine.promptFeatures(...args),
     policyGradient: (...args: Parameters<OnnxEngine['policyGradient']>) => {
       passes += 1;
       return engine.policyGradient(...args);

@@ -1,33 +1,48 @@
 /** Operators that move, pick and make values, in TF.js. */
 
-import * as tf from '@tensorflow/tfjs';
-import { intsAttribute, numberAttribute } from '../../src/onnx/index.js';
+import type { Tensor1D } from '@tensorflow/tfjs';
+import { elementCount, intsAttribute, numberAttribute } from '../../../onnx/index.js';
+import { constant } from './constants.js';
 import {
   broadcastDims,
-  constant,
-  elementCount,
   ints,
   normalAxis,
   type Operator,
   type OperatorTable,
   operand,
-} from './tfjs-values.js';
+  type Tensor,
+  type TensorFlow,
+  unsupported,
+} from './values.js';
 
 /** Indices without negative ones, flat. */
-function flatIndices(indices: tf.Tensor, dim: number): tf.Tensor1D {
+function flatIndices(tf: TensorFlow, indices: Tensor, dim: number): Tensor1D {
   return tf.tensor1d(
     ints(indices).map((i) => (i < 0 ? i + dim : i)),
     'int32',
   );
 }
 
-function gatherAxis(x: tf.Tensor, indices: tf.Tensor, axis: number): tf.Tensor {
-  const picked = tf.gather(x, flatIndices(indices, x.shape[axis] as number), axis);
+function gatherAxis(tf: TensorFlow, x: Tensor, indices: Tensor, axis: number): Tensor {
+  const flat = flatIndices(tf, indices, x.shape[axis] as number);
+  const picked = axis === 0 && x.dtype === 'float32' ? gatherRows(tf, x, flat) : tf.gather(x, flat, axis);
   return tf.reshape(picked, [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)]);
 }
 
+/** dX = dY added up at the rows that were picked. TF.js's own gradient needs a kernel that its wasm backend lacks. */
+function gatherRows(tf: TensorFlow, x: Tensor, indices: Tensor1D): Tensor {
+  const rows = tf.customGrad((values, save) => {
+    (save as (tensors: Tensor[]) => void)([indices]);
+    return {
+      value: tf.gather(values as Tensor, indices),
+      gradFunc: (dy: Tensor, [at]: Tensor[]) => tf.scatterND(tf.expandDims(at as Tensor, 1), dy, x.shape),
+    };
+  });
+  return rows(x);
+}
+
 /** out[.., k, ..] = x[.., indices[.., k, ..], ..]: a product with one-hot rows, so that TF.js knows the gradient. */
-function gatherElements(x: tf.Tensor, indices: tf.Tensor, axis: number): tf.Tensor {
+function gatherElements(tf: TensorFlow, x: Tensor, indices: Tensor, axis: number): Tensor {
   const last = x.rank - 1;
   const swap = x.shape.map((_, i) => (i === axis ? last : i === last ? axis : i));
   const values = tf.transpose(x, swap);
@@ -35,13 +50,13 @@ function gatherElements(x: tf.Tensor, indices: tf.Tensor, axis: number): tf.Tens
   const dim = values.shape[last] as number;
   const rows = elementCount(values.shape.slice(0, -1));
   const count = picks.shape[last] as number;
-  const hot = tf.reshape(tf.oneHot(flatIndices(picks, dim), dim, 1, 0, 'float32'), [rows, count, dim]);
+  const hot = tf.reshape(tf.oneHot(flatIndices(tf, picks, dim), dim, 1, 0, 'float32'), [rows, count, dim]);
   const out = tf.matMul(hot, tf.reshape(tf.cast(values, 'float32'), [rows, dim, 1]));
   return tf.cast(tf.transpose(tf.reshape(out, picks.shape), swap), x.dtype as 'float32');
 }
 
 /** Rows by linear index into the axes that the index tuples address. */
-function gatherNd(x: tf.Tensor, indices: tf.Tensor, batchDims: number): tf.Tensor {
+function gatherNd(tf: TensorFlow, x: Tensor, indices: Tensor, batchDims: number): Tensor {
   const width = indices.shape.at(-1) as number;
   const addressed = x.shape.slice(batchDims, batchDims + width);
   const rest = x.shape.slice(batchDims + width);
@@ -61,7 +76,7 @@ function gatherNd(x: tf.Tensor, indices: tf.Tensor, batchDims: number): tf.Tenso
   return tf.reshape(tf.gather(flat, tf.tensor1d(linear, 'int32')), [...indices.shape.slice(0, -1), ...rest]);
 }
 
-function sliceAxis(x: tf.Tensor, axis: number, start: number, end: number, step: number): tf.Tensor {
+function sliceAxis(tf: TensorFlow, x: Tensor, axis: number, start: number, end: number, step: number): Tensor {
   const dim = x.shape[axis] as number;
   const clamp = (at: number, low: number, high: number): number =>
     Math.max(low, Math.min(high, at < 0 ? at + dim : at));
@@ -86,19 +101,19 @@ function sliceAxis(x: tf.Tensor, axis: number, start: number, end: number, step:
   );
 }
 
-const slice: Operator = (_, inputs) => {
+const slice: Operator = (tf, _, inputs) => {
   let x = operand(inputs, 0);
   const starts = ints(operand(inputs, 1));
   const ends = ints(operand(inputs, 2));
   const axes = inputs[3] ? ints(inputs[3]) : starts.map((_, i) => i);
   const steps = inputs[4] ? ints(inputs[4]) : starts.map(() => 1);
   for (const [i, axis] of axes.entries()) {
-    x = sliceAxis(x, normalAxis(axis, x.rank), starts[i] as number, ends[i] as number, steps[i] as number);
+    x = sliceAxis(tf, x, normalAxis(axis, x.rank), starts[i] as number, ends[i] as number, steps[i] as number);
   }
   return x;
 };
 
-const split: Operator = (node, inputs) => {
+const split: Operator = (tf, node, inputs) => {
   const x = operand(inputs, 0);
   const axis = normalAxis(numberAttribute(node, 'axis', 0), x.rank);
   if (inputs[1]) return tf.split(x, ints(inputs[1]), axis);
@@ -113,14 +128,14 @@ const split: Operator = (node, inputs) => {
   );
 };
 
-const reshape: Operator = (node, inputs) => {
+const reshape: Operator = (tf, node, inputs) => {
   const x = operand(inputs, 0);
   const keepsZero = numberAttribute(node, 'allowzero', 0) === 0;
   const dims = ints(operand(inputs, 1)).map((dim, axis) => (dim === 0 && keepsZero ? (x.shape[axis] as number) : dim));
   return tf.reshape(x, dims);
 };
 
-const squeeze: Operator = (node, inputs) => {
+const squeeze: Operator = (tf, node, inputs) => {
   const x = operand(inputs, 0);
   const named = inputs[1] ? ints(inputs[1]) : intsAttribute(node, 'axes');
   const axes = new Set(named?.map((axis) => normalAxis(axis, x.rank)));
@@ -130,7 +145,7 @@ const squeeze: Operator = (node, inputs) => {
   );
 };
 
-const unsqueeze: Operator = (node, inputs) => {
+const unsqueeze: Operator = (tf, node, inputs) => {
   const x = operand(inputs, 0);
   const named = inputs[1] ? ints(inputs[1]) : (intsAttribute(node, 'axes') ?? []);
   const rank = x.rank + named.length;
@@ -139,7 +154,7 @@ const unsqueeze: Operator = (node, inputs) => {
   return tf.reshape(x, dims);
 };
 
-const trilu: Operator = (node, inputs) => {
+const trilu: Operator = (tf, node, inputs) => {
   const x = operand(inputs, 0);
   const diagonal = inputs[1] ? (ints(inputs[1])[0] as number) : 0;
   const upper = numberAttribute(node, 'upper', 1) !== 0;
@@ -158,39 +173,40 @@ export const shapes: OperatorTable = {
   Slice: slice,
   Split: split,
   Trilu: trilu,
-  Flatten: (node, inputs) => {
+  Flatten: (tf, node, inputs) => {
     const x = operand(inputs, 0);
     const axis = normalAxis(numberAttribute(node, 'axis', 1), x.rank);
     return tf.reshape(x, [elementCount(x.shape.slice(0, axis)), elementCount(x.shape.slice(axis))]);
   },
-  Transpose: (node, inputs) => tf.transpose(operand(inputs, 0), intsAttribute(node, 'perm')?.slice()),
-  Expand: (_, inputs) => {
+  Transpose: (tf, node, inputs) => tf.transpose(operand(inputs, 0), intsAttribute(node, 'perm')?.slice()),
+  Expand: (tf, _, inputs) => {
     const x = operand(inputs, 0);
     return tf.broadcastTo(x, broadcastDims(x.shape, ints(operand(inputs, 1))));
   },
-  Tile: (_, inputs) => tf.tile(operand(inputs, 0), ints(operand(inputs, 1))),
-  Concat: (node, inputs) =>
+  Tile: (tf, _, inputs) => tf.tile(operand(inputs, 0), ints(operand(inputs, 1))),
+  Concat: (tf, node, inputs) =>
     tf.concat(
       inputs.map((_, i) => operand(inputs, i)),
       numberAttribute(node, 'axis', 0),
     ),
-  Gather: (node, inputs) => {
+  Gather: (tf, node, inputs) => {
     const x = operand(inputs, 0);
-    return gatherAxis(x, operand(inputs, 1), normalAxis(numberAttribute(node, 'axis', 0), x.rank));
+    return gatherAxis(tf, x, operand(inputs, 1), normalAxis(numberAttribute(node, 'axis', 0), x.rank));
   },
-  GatherElements: (node, inputs) => {
+  GatherElements: (tf, node, inputs) => {
     const x = operand(inputs, 0);
-    return gatherElements(x, operand(inputs, 1), normalAxis(numberAttribute(node, 'axis', 0), x.rank));
+    return gatherElements(tf, x, operand(inputs, 1), normalAxis(numberAttribute(node, 'axis', 0), x.rank));
   },
-  GatherND: (node, inputs) => gatherNd(operand(inputs, 0), operand(inputs, 1), numberAttribute(node, 'batch_dims', 0)),
+  GatherND: (tf, node, inputs) =>
+    gatherNd(tf, operand(inputs, 0), operand(inputs, 1), numberAttribute(node, 'batch_dims', 0)),
 
-  Shape: (node, inputs) => {
+  Shape: (tf, node, inputs) => {
     const { shape, rank } = operand(inputs, 0);
     const start = normalAxis(numberAttribute(node, 'start', 0), rank);
     return tf.tensor1d(shape.slice(start, normalAxis(numberAttribute(node, 'end', rank), rank)), 'int32');
   },
-  Size: (_, inputs) => tf.scalar(operand(inputs, 0).size, 'int32'),
-  Range: (_, inputs) => {
+  Size: (tf, _, inputs) => tf.scalar(operand(inputs, 0).size, 'int32'),
+  Range: (tf, _, inputs) => {
     const [start, limit, step] = [0, 1, 2].map((i) => operand(inputs, i).dataSync()[0] as number) as [
       number,
       number,
@@ -202,18 +218,18 @@ export const shapes: OperatorTable = {
       operand(inputs, 0).dtype as 'int32',
     );
   },
-  ConstantOfShape: (node, inputs) => {
+  ConstantOfShape: (tf, node, inputs) => {
     const value = node.attributes.value;
-    const fill = value !== undefined && 't' in value ? tf.reshape(constant(value.t), []) : tf.scalar(0);
+    const fill = value !== undefined && 't' in value ? tf.reshape(constant(tf, value.t), []) : tf.scalar(0);
     return tf.fill(ints(operand(inputs, 0)), fill.dataSync()[0] as number, fill.dtype as 'float32');
   },
-  Constant: (node) => {
+  Constant: (tf, node) => {
     const { value, value_int, value_ints, value_float, value_floats } = node.attributes;
-    if (value !== undefined && 't' in value) return constant(value.t);
+    if (value !== undefined && 't' in value) return constant(tf, value.t);
     if (value_int !== undefined && 'i' in value_int) return tf.scalar(value_int.i, 'int32');
     if (value_ints !== undefined && 'is' in value_ints) return tf.tensor1d([...value_ints.is], 'int32');
     if (value_float !== undefined && 'f' in value_float) return tf.scalar(value_float.f);
     if (value_floats !== undefined && 'fs' in value_floats) return tf.tensor1d([...value_floats.fs]);
-    throw new Error(`Constant ${node.name} has no value that the interpreter reads`);
+    return unsupported(`Constant ${node.name} in this form`);
   },
 };
