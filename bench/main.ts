@@ -1,5 +1,6 @@
 /**
- * `npm run bench -- decode|serve|feedback|learn|together|edge|bandit [options]`; `--help` after a bench lists its options.
+ * `npm run bench -- decode|serve|feedback|learn|together|edge|bandit|tldr|online [options]`; `--help` after a bench lists its
+ * options.
  *
  * Results on standard output: a table, or with --json one line of JSON, or with --markdown a table for the README.
  * Progress on standard error. Exit code 1 when a share of a limit comes out above 1, since then the limit was measured
@@ -21,6 +22,7 @@ import { type BenchReport, impossibleShares, toJsonLine, toMarkdown, toTable } f
 import { onlineBench } from './online.js';
 import { onlineSettingsBench } from './online-settings.js';
 import { benchServe } from './serve.js';
+import { tldrBench } from './tldr.js';
 import { benchTogether } from './together.js';
 
 interface Flags {
@@ -88,7 +90,7 @@ const benches: readonly Bench[] = [
 ];
 
 /** Benches whose cells are kept as they finish, so that a long one may be interrupted. */
-const cellBenches: readonly CellBench[] = [banditBench, onlineBench, onlineSettingsBench];
+const cellBenches: readonly CellBench[] = [banditBench, tldrBench, onlineBench, onlineSettingsBench];
 
 function parseCount(text: string): number {
   const count = Number(text);

@@ -6,7 +6,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander';
 import { type CellReport, toCellJson, toCellTable } from './cell-report.js';
 import { type Cell, type CellResults, runCells } from './cells.js';
 import { say } from './progress.js';
-import { projectRoot } from './project.js';
+import { projectRoot, workFolder } from './project.js';
 import { recordReport } from './record.js';
 
 export type CellMode = 'quick' | 'full';
@@ -77,7 +77,6 @@ function parseCount(text: string): number {
 
 async function runCellBench(bench: CellBench, flags: Flags): Promise<void> {
   const mode: CellMode = flags.full ? 'full' : 'quick';
-  const workFolder = join(projectRoot, '.build/bench');
   let budget = flags.atMost ?? Number.POSITIVE_INFINITY;
   const compute = async <Input, Result>(part: CellPart<Input>): Promise<CellResults<Result>> => {
     const results = await runCells<Input, Result>({

@@ -29,7 +29,8 @@ export interface PlotOptions {
   readonly yScale?: Scale;
 }
 
-const margin = { top: 34, right: 16, bottom: 40, left: 52 };
+const margin = { right: 16, bottom: 40, left: 52 };
+const lineHeight = 14;
 
 /** A point that can be drawn: y with the ends of its error. */
 interface Point {
@@ -47,11 +48,13 @@ export function plot(options: PlotOptions): string {
   const series = options.series
     .map((one) => ({ ...one, points: withErrors(one).filter(drawable) }))
     .filter(({ points }) => points.length > 0);
+  // The labels stand one below the other above the frame.
+  const top = 34 + lineHeight * Math.max(0, series.length - 2);
   const all = series.flatMap(({ points }) => points);
   const ends = [...all.flatMap(({ y, low, high }) => [y, low, high]), ...marks.map(({ y }) => y)];
   const xAxis = axis(xScale, spread(all.map(({ x }) => x)), [margin.left, width - margin.right]);
   const yRange = options.yRange ?? spread(ends.filter((y) => yScale === 'linear' || y > 0));
-  const yAxis = axis(yScale, yRange, [height - margin.bottom, margin.top]);
+  const yAxis = axis(yScale, yRange, [height - margin.bottom, top]);
   const across = (y: number, kind: string): string =>
     `<line class="${kind}" x1="${margin.left}" x2="${width - margin.right}" y1="${yAxis.at(y)}" y2="${yAxis.at(y)}"/>`;
   const parts = [
@@ -74,7 +77,7 @@ export function plot(options: PlotOptions): string {
     ...series.map((one) => drawSeries(one, xAxis, yAxis)),
     ...series.map(
       ({ label, color }, i) =>
-        `<text class="tick" x="${width - margin.right}" y="${18 + 14 * i}" text-anchor="end" style="fill:${color}">${escapeHtml(label)}</text>`,
+        `<text class="tick" x="${width - margin.right}" y="${18 + lineHeight * i}" text-anchor="end" style="fill:${color}">${escapeHtml(label)}</text>`,
     ),
   ];
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img"><title>${escapeHtml(options.title)}</title><style>${style}</style>${parts.join('')}</svg>`;

@@ -110,6 +110,17 @@ describe('a plot', () => {
     }
   });
 
+  it('has room for all labels above its frame', () => {
+    const series = [1, 2, 3, 4].map((n) =>
+      line([
+        [0, 0],
+        [1, n],
+      ]),
+    );
+    expect(pointsOf(draw(series.reverse()), 'polyline').at(-1)).toEqual([624, 62]);
+    expect(draw(series)).toContain('y="60" text-anchor="end"');
+  });
+
   it('takes labels as text, whatever they hold', () => {
     expect(draw([line([[0, 1]])])).toContain('a &lt; b');
   });
