@@ -45,6 +45,7 @@ export type {
   LearnerStatus,
   MetricSettings,
   Mode,
+  RaterStatus,
   RewardSettings,
   RolloutStatus,
   Score,

@@ -43,6 +43,7 @@ import { openDoor } from './grpc/door.js';
 import { defaultKvMemory } from './kv-memory.js';
 import { createServerMetrics, type MetricsListener, type ServerMetrics } from './metrics/index.js';
 import type { ServerOptions } from './options.js';
+import { openRaters } from './raters.js';
 import { chooseServingThreads } from './threads.js';
 
 const eventsKept = 1000;
@@ -126,12 +127,23 @@ async function build(
   const learner = options.learner ? startLearnerFor(pkg, versions, data, settings, reward) : null;
   if (erased) learner?.erased();
   endings.push(() => learner?.close());
+  const rated = await openRaters(options.raters, reward, data);
+  endings.push(() => rated.close());
   const { holdoutShare } = settings;
   const store = { replay, replayPath: data.replayPath };
   const gate =
     options.gate === null
       ? null
-      : await openGate({ settings: options.gate, pkg, policy, versions, ...store, rewards: reward, holdoutShare });
+      : await openGate({
+          settings: options.gate,
+          pkg,
+          policy,
+          versions,
+          ...store,
+          rewards: reward,
+          rewardModel: rated.rewardModel,
+          holdoutShare,
+        });
   endings.push(() => gate?.close());
   const agent = createAgent({
     pkg,
@@ -140,6 +152,7 @@ async function build(
     versions,
     learner,
     reward,
+    raters: rated.raters,
     training: settings,
     events,
     servesAdapters: needsAdapters(options, versions),
@@ -295,8 +308,7 @@ async function logEvents(agent: Agent, log: Logger): Promise<void> {
   try {
     for await (const events of agent.watchEvents({})) {
       for (const { type, atMs: _, ...event } of events) {
-        if (type === 'worker_restarted' || type === 'store_failed' || type === 'version_rejected')
-          log.warn(event, type);
+        if (/^(worker_restarted|store_failed|version_rejected|rater_failed)$/.test(type)) log.warn(event, type);
         else if (/^(version|canary|shadow|mode)_/.test(type)) log.info(event, type);
         else log.debug(event, type);
       }

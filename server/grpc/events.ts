@@ -43,6 +43,7 @@ const names: Readonly<Record<LoopEventType, EventType>> = {
   adapters_removed: 'EVENT_TYPE_ADAPTERS_REMOVED',
   replay_evicted: 'EVENT_TYPE_REPLAY_EVICTED',
   subject_erased: 'EVENT_TYPE_SUBJECT_ERASED',
+  rater_failed: 'EVENT_TYPE_RATER_FAILED',
 };
 
 const typesByName = new Map(
