@@ -44,7 +44,9 @@ it('a function alone teaches: no client says a word, and versions come', async (
   );
   await using server = await startServer({ args: [...eagerLearner, '--reward-function', module] });
   const client = await server.connect();
-  for (let round = 0; (await client.status()).live.number < 1; round++) await generate(client, `prompt ${round}`);
+  // Enough for a round and no more: on one core, a stream of requests would leave the learner no time.
+  for (let i = 0; i < 8; i++) await generate(client, `prompt ${i}`);
+  await until(async () => (await client.status()).live.number >= 1, 'a version comes of the function alone');
   expect((await client.version(1)).origin).toBe('learned');
 
   const [odd = ''] = await generate(client, 'odd', 1);
