@@ -307,6 +307,26 @@ export const serverFlags = [
     meaning: 'JSON file that says how scores become rewards: docs/feedback.md',
   },
   {
+    name: 'reward-model',
+    kind: 'text',
+    value: 'folder',
+    meaning: 'reward model (sequence classification with one label, onnx/model.onnx) that scores what is written',
+  },
+  {
+    name: 'reward-function',
+    kind: 'text',
+    value: 'module',
+    meaning: 'JavaScript module whose default export scores what is written: docs/reward-models.md',
+  },
+  {
+    name: 'reward-timeout-ms',
+    kind: 'count',
+    value: 'count',
+    min: 1,
+    default: '30000',
+    meaning: 'how long a reward model or function may take for a batch before it is killed and started again',
+  },
+  {
     name: 'gate',
     kind: 'choice',
     value: 'on|off',

@@ -43,6 +43,8 @@ export interface DataDirectory {
   readonly modePath: string;
   /** How far the canary is. */
   readonly trialPath: string;
+  /** Folder of how far each background rater has come. */
+  readonly ratersPath: string;
   /** What was measured to choose threads. */
   readonly threadsPath: string;
   /** Announces the server, for tools on this machine. */
@@ -88,6 +90,7 @@ export function openDataDirectory(path: string): DataDirectory {
     eventsPath: join(path, 'events.jsonl'),
     modePath: join(path, 'mode.json'),
     trialPath: join(path, 'trial.json'),
+    ratersPath: join(path, 'raters'),
     threadsPath: join(path, 'threads.json'),
     writeRecord(record) {
       writeFileSync(`${recordPath}.new`, `${JSON.stringify(record)}\n`, { mode: 0o600 });

@@ -5,7 +5,7 @@ import { createGate, type GateSettings } from '../src/gate/index.js';
 import type { Package } from '../src/package/index.js';
 import type { Policy } from '../src/policy/index.js';
 import { openReplayReader, type ReplayStore } from '../src/replay/index.js';
-import type { RewardSettings } from '../src/reward/index.js';
+import type { RewardModel, RewardSettings } from '../src/reward/index.js';
 import type { VersionLog } from '../src/versions/index.js';
 
 export interface GateParts {
@@ -16,6 +16,8 @@ export interface GateParts {
   readonly replay: ReplayStore;
   readonly replayPath: string;
   readonly rewards: RewardSettings;
+  /** `null`: there is none. */
+  readonly rewardModel: RewardModel | null;
   /** Of the learner's settings. */
   readonly holdoutShare: number;
 }
@@ -28,7 +30,7 @@ export interface ServerGate {
 
 /** @throws HoneError what opening the store for reading and holding the base say */
 export async function openGate(parts: GateParts): Promise<ServerGate> {
-  const { settings, pkg, policy, versions, replay, rewards, holdoutShare } = parts;
+  const { settings, pkg, policy, versions, replay, rewards, rewardModel, holdoutShare } = parts;
   const base = versions
     .list()
     .findLast(({ origin, packageDigest }) => origin === 'base' && packageDigest === pkg.digest);
@@ -45,7 +47,7 @@ export async function openGate(parts: GateParts): Promise<ServerGate> {
     reader,
     pkg,
     reference: reference.number,
-    rewardModel: null,
+    rewardModel,
     rewards,
     holdoutShare,
     settings,

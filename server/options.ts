@@ -50,6 +50,16 @@ export interface MetricsOptions {
   readonly authToken: string | undefined;
 }
 
+/** A reward model, a user's function, both or none. */
+export interface RaterSources {
+  /** Folder. */
+  readonly model: string | undefined;
+  /** Path of an ES module. */
+  readonly module: string | undefined;
+  /** For a batch; `undefined`: the default. */
+  readonly timeoutMs: number | undefined;
+}
+
 /** Complete, contradictions refused. */
 export interface ServerOptions {
   readonly dataDirectory: string;
@@ -68,6 +78,8 @@ export interface ServerOptions {
   readonly exploration: ExplorationSettings;
   /** What differs from the defaults of the rewards; checked by them. */
   readonly rewardSettings: unknown;
+  /** Who rates without a person. */
+  readonly raters: RaterSources;
   /** In which mode candidates come to serve; `undefined`: as the data directory says. */
   readonly mode: Mode | undefined;
   /** What differs from the defaults of trials; checked where they are. */
@@ -119,6 +131,7 @@ export function readOptions(args: readonly string[], environment: NodeJS.Process
       candidates: flags.number('explore-candidates'),
     }),
     rewardSettings: readJsonFile(flags, 'reward-settings'),
+    raters: readRaters(flags),
     mode: modes.find((mode) => mode === flags.text('mode')),
     canarySettings: readCanarySettings(flags),
     gate: readGate(flags),
@@ -141,6 +154,24 @@ export function readOptions(args: readonly string[], environment: NodeJS.Process
     drainGraceMs: flags.number('drain-grace-ms') ?? 10_000,
     logLevel: flags.text('log-level') ?? 'info',
   };
+}
+
+function readRaters(flags: GivenFlags): RaterSources {
+  const path = (name: 'reward-model' | 'reward-function'): string | undefined => {
+    const text = flags.text(name);
+    return text === undefined ? undefined : resolve(text);
+  };
+  const sources = {
+    model: path('reward-model'),
+    module: path('reward-function'),
+    timeoutMs: flags.number('reward-timeout-ms'),
+  };
+  if (sources.timeoutMs !== undefined && sources.model === undefined && sources.module === undefined) {
+    throw invalidOption(
+      '--reward-timeout-ms says nothing without --reward-model or --reward-function: give one of them',
+    );
+  }
+  return sources;
 }
 
 /** Bytes of the store unless told otherwise. */

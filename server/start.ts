@@ -44,6 +44,7 @@ import { openDoor } from './grpc/door.js';
 import { defaultKvMemory } from './kv-memory.js';
 import { createServerMetrics, type MetricsListener, type ServerMetrics } from './metrics/index.js';
 import type { ServerOptions } from './options.js';
+import { openRaters } from './raters.js';
 import { chooseServingThreads } from './threads.js';
 
 const eventsKept = 1000;
@@ -128,12 +129,23 @@ async function build(
   const learner = options.learner ? startLearnerFor(pkg, versions, data, settings, reward) : null;
   if (erased) learner?.erased();
   endings.push(() => learner?.close());
+  const rated = await openRaters(options.raters, reward, data);
+  endings.push(() => rated.close());
   const { holdoutShare } = settings;
   const store = { replay, replayPath: data.replayPath };
   const gate =
     options.gate === null
       ? null
-      : await openGate({ settings: options.gate, pkg, policy, versions, ...store, rewards: reward, holdoutShare });
+      : await openGate({
+          settings: options.gate,
+          pkg,
+          policy,
+          versions,
+          ...store,
+          rewards: reward,
+          rewardModel: rated.rewardModel,
+          holdoutShare,
+        });
   endings.push(() => gate?.close());
   const agent = createAgent({
     pkg,
@@ -142,6 +154,7 @@ async function build(
     versions,
     learner,
     reward,
+    raters: rated.raters,
     training: settings,
     events,
     servesAdapters: needsAdapters(options, versions),
@@ -298,7 +311,8 @@ async function logEvents(agent: Agent, log: Logger): Promise<void> {
   try {
     for await (const events of agent.watchEvents({})) {
       for (const { type, atMs: _, ...event } of events) {
-        if (/^(worker_restarted|store_failed|version_rejected|learner_setback)$/.test(type)) log.warn(event, type);
+        if (/^(worker_restarted|store_failed|version_rejected|learner_setback|rater_failed)$/.test(type))
+          log.warn(event, type);
         else if (/^(learner_engine_opened|(version|canary|shadow|mode)_.*)$/.test(type)) log.info(event, type);
         else log.debug(event, type);
       }

@@ -2,7 +2,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
-import type { MetricSettings, RewardSettings, ServerStatus } from '../types/index.js';
+import type { MetricSettings, RaterStatus, RewardSettings, ServerStatus } from '../types/index.js';
 import { addConnectionFlags, type ConnectionFlags, parseNumber, withClient } from './flags.js';
 import { describeRollout } from './mode.js';
 import { formatAge, formatBytes, formatDigest, formatNumber, print, printJson } from './output.js';
@@ -93,6 +93,7 @@ function describe(status: ServerStatus): string[] {
   const named = describeRewards(status.reward);
   if (known.length > 0) lines.push(['', known.map(([name, value]) => `${name} ${formatNumber(value)}`).join(', ')]);
   if (named !== '') lines.push(['reward', named]);
+  for (const rater of status.raters) lines.push(['rater', describeRater(rater)]);
   if (exploration.share > 0) {
     lines.push([
       'exploring',
@@ -107,6 +108,14 @@ function describe(status: ServerStatus): string[] {
   }
   lines.push(...describeRollout(status.rollout));
   return lines.map(([name, text]) => `${name.padEnd(9)}  ${text}`);
+}
+
+function describeRater({ rater, metric, state, scored, unscored, behind, restarts, failure }: RaterStatus): string {
+  const parts = [`${rater} on ${metric}, ${state}`, `${scored} scored`];
+  if (unscored > 0) parts.push(`${unscored} without a score`);
+  if (behind > 0) parts.push(`${behind} changes behind`);
+  if (restarts > 0) parts.push(`${restarts} restarts`);
+  return `${parts.join(', ')}${failure === '' ? '' : `; last: ${failure}`}`;
 }
 
 /** What differs from the defaults, in few words; nothing where nothing does. */

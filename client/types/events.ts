@@ -22,7 +22,8 @@ export type HoneEventType =
   | 'adapters_removed'
   | 'replay_evicted'
   | 'subject_erased'
-  | 'learner_engine_opened';
+  | 'learner_engine_opened'
+  | 'rater_failed';
 
 /** One thing that happened. */
 export interface HoneEvent {

@@ -68,6 +68,24 @@ export interface RewardSettings {
   readonly defaultTrust: number;
 }
 
+/** A reward model or function that rates in the background. */
+export interface RaterStatus {
+  /** The name under which its scores are kept, such as `model:tldr-reward`. */
+  readonly rater: string;
+  readonly metric: string;
+  readonly state: 'starting' | 'running' | 'crashed' | 'off';
+  /** Completions since the server started. */
+  readonly scored: number;
+  /** It had nothing to say, or what it said was no score. */
+  readonly unscored: number;
+  /** Changes of the store that it has not looked at yet. */
+  readonly behind: number;
+  /** Of its process. */
+  readonly restarts: number;
+  /** What went wrong last; empty: nothing since the server started. */
+  readonly failure: string;
+}
+
 /** The server at a glance. */
 export interface ServerStatus {
   readonly serverVersion: string;
@@ -105,6 +123,8 @@ export interface ServerStatus {
   readonly learner: LearnerStatus;
   /** How scores become rewards. */
   readonly reward: RewardSettings;
+  /** Reward models and functions that rate in the background. */
+  readonly raters: readonly RaterStatus[];
   /** Further candidates of prompts that were answered, drawn while the server is idle and shown to nobody. */
   readonly exploration: {
     /** Of the single requests; 0 is off. */

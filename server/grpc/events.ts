@@ -45,6 +45,7 @@ const names: Readonly<Record<LoopEventType, EventType>> = {
   replay_evicted: 'EVENT_TYPE_REPLAY_EVICTED',
   subject_erased: 'EVENT_TYPE_SUBJECT_ERASED',
   learner_engine_opened: 'EVENT_TYPE_LEARNER_ENGINE_OPENED',
+  rater_failed: 'EVENT_TYPE_RATER_FAILED',
 };
 
 const typesByName = new Map(

@@ -1,9 +1,11 @@
 /** StatusService: one snapshot of everything. */
 
 import type { ProbeVerdict } from '../../proto/generated/hone/v1/ProbeVerdict.js';
+import type { RaterState } from '../../proto/generated/hone/v1/RaterState.js';
+import type { RaterStatus } from '../../proto/generated/hone/v1/RaterStatus.js';
 import type { StatusServiceHandlers } from '../../proto/generated/hone/v1/StatusService.js';
 import type { SwapStatus } from '../../proto/generated/hone/v1/SwapStatus.js';
-import type { Agent } from '../../src/agent/index.js';
+import type { Agent, RaterStanding } from '../../src/agent/index.js';
 import type { SwapReport } from '../../src/policy/index.js';
 import { type ReportError, unary } from './calls.js';
 import { toLearnerStatus } from './learner.js';
@@ -24,6 +26,7 @@ export function statusHandlers(agent: Agent, serverVersion: string, report: Repo
         learner,
         exploration,
         reward,
+        raters,
         lastSwap,
         rollout,
       } = await agent.status();
@@ -52,11 +55,23 @@ export function statusHandlers(agent: Agent, serverVersion: string, report: Repo
         learner: toLearnerStatus(learner),
         exploration,
         reward: toProtoRewardSettings(reward),
+        raters: raters.map(toRaterStatus),
         ...(lastSwap === null ? {} : { lastSwap: toSwapStatus(lastSwap) }),
         rollout: toRolloutStatus(rollout),
       };
     }),
   };
+}
+
+const raterStates: Readonly<Record<RaterStanding['state'], RaterState>> = {
+  starting: 'RATER_STATE_STARTING',
+  running: 'RATER_STATE_RUNNING',
+  crashed: 'RATER_STATE_CRASHED',
+  off: 'RATER_STATE_OFF',
+};
+
+function toRaterStatus({ state, failure, ...standing }: RaterStanding): RaterStatus {
+  return { ...standing, state: raterStates[state], failure: failure ?? '' };
 }
 
 const verdicts: Readonly<Record<SwapReport['probe']['verdict'], ProbeVerdict>> = {

@@ -25,6 +25,7 @@ import { type Judge, judgeFinite } from './judge.js';
 import { LearnerWatch } from './learner-watch.js';
 import { type Meter, RequestMeter } from './meter.js';
 import { keepMode, type Mode, type ModeKeeper } from './modes.js';
+import { BackgroundRater, type RaterOptions } from './rater.js';
 import { checkGenerate } from './requests.js';
 import { retreat } from './retreat.js';
 import { hasDefaults, rewardsOf } from './rewards.js';
@@ -63,6 +64,8 @@ export interface AgentOptions {
   readonly reward?: RewardSettings;
   /** What of the learner's settings decides what may train. Default: the learner's own defaults. */
   readonly training?: Pick<TrainingRules, 'maxStaleness' | 'holdoutShare'>;
+  /** Who rates without a person. Default: nobody. */
+  readonly raters?: readonly RaterOptions[];
   readonly events: EventLog;
   /** Requests that may run or wait at once; beyond it `QUEUE_FULL`. Default 1024. */
   readonly maxOpenRequests?: number;
@@ -114,6 +117,7 @@ class LoopAgent implements Agent {
   readonly #store: StoreWatch;
   readonly #context: GenerationContext;
   readonly #exploration: Exploration;
+  readonly #raters: readonly BackgroundRater[];
   readonly #startedAtMs: number;
   /** Requests, and whose they are. */
   readonly #running = new Map<AbortController, string>();
@@ -155,6 +159,7 @@ class LoopAgent implements Agent {
       onRecorded: (ids) => {
         this.#feedback.recorded(ids);
         this.#rollout.trials.recorded(ids);
+        this.#rateNew();
       },
     };
     this.#exploration = new Exploration({
@@ -184,6 +189,10 @@ class LoopAgent implements Agent {
       onVerdict: (verdict) => this.#meter.judged?.(verdict),
     });
     learner?.onEvent((event) => this.#onLearnerEvent(event));
+    const take = (items: readonly FeedbackInput[]) => this.#feedback.take(items);
+    this.#raters = (options.raters ?? []).map(
+      (rater) => new BackgroundRater(rater, { replay, take, events, now: this.#now }),
+    );
   }
 
   async *generate(input: GenerateInput, signal?: AbortSignal): AsyncGenerator<AgentEvent> {
@@ -351,7 +360,10 @@ class LoopAgent implements Agent {
 
   importReplay(): ReplayImport {
     this.#refuseWhenClosing();
-    return new ReplayImport(this.#options.replay, () => this.#options.learner?.changed());
+    return new ReplayImport(this.#options.replay, () => {
+      this.#options.learner?.changed();
+      this.#rateNew();
+    });
   }
 
   learnerReport(): LearnerReport {
@@ -390,6 +402,7 @@ class LoopAgent implements Agent {
       learner: this.learnerReport(),
       exploration: this.#exploration.report,
       reward: this.#options.reward ?? defaultRewardSettings,
+      raters: this.#raters.map(({ standing }) => standing),
       lastSwap: this.#head.lastSwap,
       rollout: this.rollout(),
     };
@@ -408,6 +421,7 @@ class LoopAgent implements Agent {
     this.#events.publish({ type: 'server_draining' });
     await this.#exploration.close();
     if (this.#running.size > 0) await this.#drain();
+    for (const rater of this.#raters) await rater.close();
     await this.#rollout.close();
     await this.#head.close();
     this.#events.close();
@@ -432,6 +446,10 @@ class LoopAgent implements Agent {
       void retreat(event, { rollout: this.#rollout, versions: this.#options.versions, events: this.#events });
     }
     if (event.type === 'candidate' && this.#closing === undefined) void this.#rollout.consider(event);
+  }
+
+  #rateNew(): void {
+    for (const rater of this.#raters) rater.changed();
   }
 
   #learner(): Learner {

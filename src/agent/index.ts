@@ -14,6 +14,7 @@ export { maxItemsPerBatch } from './feedback-checks.js';
 export { type Judge, type JudgedCandidate, judgeFinite } from './judge.js';
 export type { CandidateEnd, ExplorationOutcome, Meter, RequestEnd, Unseen } from './meter.js';
 export { type Mode, type ModeKeeper, modes, openModeFile } from './modes.js';
+export type { RaterOptions, RaterStanding } from './rater.js';
 export { checkGenerate, maxCandidates } from './requests.js';
 export type { RolloutStanding } from './rollout.js';
 export { type ExportedLines, type ImportResult, ReplayImport } from './transfer.js';

@@ -13,6 +13,7 @@ import type { ErasureResult } from './erasure.js';
 import type { Explanation } from './explain.js';
 import type { ExplorationReport } from './exploration.js';
 import type { Mode } from './modes.js';
+import type { RaterStanding } from './rater.js';
 import type { RolloutStanding } from './rollout.js';
 import type { ExportedLines, ReplayImport } from './transfer.js';
 
@@ -136,7 +137,8 @@ export type LoopEventType =
   | 'adapters_removed'
   | 'replay_evicted'
   | 'subject_erased'
-  | 'learner_engine_opened';
+  | 'learner_engine_opened'
+  | 'rater_failed';
 
 /** One thing that happened. No text of prompts or completions. */
 export interface LoopEvent {
@@ -171,6 +173,8 @@ export interface AgentStatus {
   readonly exploration: ExplorationReport;
   /** How scores become rewards. */
   readonly reward: RewardSettings;
+  /** Reward models and functions that rate in the background. */
+  readonly raters: readonly RaterStanding[];
   /** The last swap since the start; `null` before the first. */
   readonly lastSwap: SwapReport | null;
   /** Which way candidates go, and what is on trial. */

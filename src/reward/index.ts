@@ -8,15 +8,18 @@ export {
   type MetricFold,
   type UsedScore,
 } from './fold.js';
+export { openRewardModel, type RewardModelOptions } from './model/index.js';
 export { type FoldablePreference, foldPreferences } from './preferences.js';
+export { type RewardProcessOptions, startRewardProcess } from './process/index.js';
 export {
   checkRewardSettings,
   defaultRewardSettings,
   type MetricSettings,
   metricOf,
+  metricOfRater,
   type RaterSettings,
   type RewardSettings,
   trustOf,
   weightOf,
 } from './settings.js';
-export type { RewardedCompletion, RewardModel } from './types.js';
+export type { RewardedCompletion, RewardModel, RewardProcess, RewardStanding } from './types.js';

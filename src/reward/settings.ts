@@ -21,8 +21,10 @@ export interface MetricSettings {
 
 /** How much a rater is believed. */
 export interface RaterSettings {
-  /** Weight of the rater's scores beside those of others on the same metric; 0: kept and shown, never counted. */
+  /** Weight of the rater's scores beside those of others on the same metric; 0: kept and shown, never counted. Default 1. */
   readonly trust: number;
+  /** Of a reward model or function of the server's: the metric that its scores are kept on. Default `score`. */
+  readonly metric?: string | undefined;
 }
 
 /** Complete settings of the fold; see {@link checkRewardSettings}. */
@@ -66,13 +68,17 @@ const metricSchema = z
     if (metric.late === 'ignore') refuse('windowMs', 'must be given where late scores are ignored');
   });
 
+const metricName = z.string().min(1).max(64);
+
+const raterSchema = z.strictObject({ trust: weight.default(1), metric: metricName.optional() });
+
 const schema = z.strictObject({
-  metrics: z.record(z.string().min(1).max(64), metricSchema).default({}),
+  metrics: z.record(metricName, metricSchema).default({}),
   defaultMetric: metricSchema.prefault({}).refine((metric) => metric.default === null, {
     path: ['default'],
     error: 'must be null: name the metric below metrics, so that it is known what to wait for',
   }),
-  raters: z.record(z.string().min(1).max(256), z.strictObject({ trust: weight })).default({}),
+  raters: z.record(z.string().min(1).max(256), raterSchema).default({}),
   defaultTrust: weight.default(1),
 });
 
@@ -109,6 +115,11 @@ export function weightOf(settings: RewardSettings, metric: string): number {
 
 export function trustOf(settings: RewardSettings, rater: string): number {
   return own(settings.raters, rater)?.trust ?? settings.defaultTrust;
+}
+
+/** The metric that a reward model's or function's scores are kept on. */
+export function metricOfRater(settings: RewardSettings, rater: string): string {
+  return own(settings.raters, rater)?.metric ?? 'score';
 }
 
 /** Names are the callers' own words: `constructor` is one like any other. */

@@ -16,3 +16,22 @@ export interface RewardModel {
   /** Scores in the order of the items; `null` where it has nothing to say. */
   score(items: readonly RewardedCompletion[]): Promise<readonly (number | null)[]>;
 }
+
+/** How a reward model that runs beside the server is doing. */
+export interface RewardStanding {
+  /** `crashed`: it waits to be started again. */
+  readonly state: 'starting' | 'running' | 'crashed' | 'off';
+  /** Times that it was started again. */
+  readonly restarts: number;
+  /** What went wrong last; `null`: nothing yet. */
+  readonly failure: string | null;
+}
+
+/** A reward model in a process of its own. */
+export interface RewardProcess extends RewardModel {
+  readonly standing: RewardStanding;
+  /** Told of each failure: what hung, crashed, or answered what is no score. */
+  onFailure(listener: (message: string) => void): void;
+  /** Ends the process; what it was asked is refused with `CANCELLED`. Idempotent. */
+  close(): Promise<void>;
+}

@@ -13,11 +13,13 @@ import judgeFacts from '../../models/recipe/judges/facts.js';
 import judgeTone from '../../models/recipe/judges/tone.js';
 import { createPost } from '../../models/recipe/world/index.js';
 import { loadPackage } from '../../src/package/index.js';
+import { openRewardModel } from '../../src/reward/index.js';
 import { startServer, temporaryFolder, until } from '../support/server.js';
 
 const root = dirname(createRequire(import.meta.url).resolve('hone/package.json'));
 const defaultPolicy = join(root, 'models/tldr');
 const recipe = fileURLToPath(new URL('../../models/recipe/build.js', import.meta.url));
+const rewardRecipe = fileURLToPath(new URL('../../models/recipe/reward/build.js', import.meta.url));
 
 function build(out: string): ChildProcess {
   return spawn(process.execPath, [recipe, '--smoke', '--out', out], { stdio: ['ignore', 'ignore', 'pipe'] });
@@ -52,6 +54,19 @@ describe('npm run model:build -- --smoke', () => {
     expect(remarks).toMatch(/going on from step (4|8|12) of 12/);
     const model = (path: string): Buffer => readFileSync(join(path, 'onnx/model.onnx'));
     expect(model(halves).equals(model(whole))).toBe(true);
+  });
+});
+
+describe('npm run model:build:reward -- --smoke', () => {
+  it('makes a reward model that loads, with a card and a curve', async () => {
+    const out = join(temporaryFolder(), 'model');
+    const child = spawn(process.execPath, [rewardRecipe, '--smoke', '--out', out], { stdio: 'ignore' });
+    expect(await ended(child)).toBe(0);
+    await using model = await openRewardModel(out);
+    expect(model.rater).toBe('model:model');
+    expect(readFileSync(join(out, 'README.md'), 'utf8')).toMatch(/prefers what the judge prefers \| \d/);
+    expect(readFileSync(join(out, 'training.svg'), 'utf8')).toContain('<polyline');
+    expect(existsSync(`${out}.building`)).toBe(false);
   });
 });
 

@@ -1,0 +1,80 @@
+/** The raters without a person as the server runs them: a process each, and a place in the store each. */
+
+import { mkdirSync } from 'node:fs';
+import { basename, join, parse } from 'node:path';
+import type { RaterOptions } from '../src/agent/index.js';
+import { openReplayReader } from '../src/replay/index.js';
+import {
+  metricOfRater,
+  type RewardedCompletion,
+  type RewardModel,
+  type RewardProcess,
+  type RewardProcessOptions,
+  type RewardSettings,
+  startRewardProcess,
+} from '../src/reward/index.js';
+import type { DataDirectory } from './data-directory.js';
+import type { RaterSources } from './options.js';
+
+/** Raters that are ready, and what ends them. */
+export interface ServerRaters {
+  readonly raters: readonly RaterOptions[];
+  /** For the gate: the model, else the function; `null` where there is neither. */
+  readonly rewardModel: RewardModel | null;
+  close(): Promise<void>;
+}
+
+/**
+ * Starts the processes, one after the other.
+ * @throws HoneError `PACKAGE_INVALID` for a folder that is no reward model, `INVALID_OPTIONS` for a module that is no
+ * reward function, `WORKER_CRASHED` where the process does not come to be ready
+ */
+export async function openRaters(
+  { model, module, timeoutMs }: RaterSources,
+  rewards: RewardSettings,
+  data: Pick<DataDirectory, 'replayPath' | 'ratersPath'>,
+): Promise<ServerRaters> {
+  const wanted: Pick<RewardProcessOptions, 'rater' | 'program'>[] = [];
+  if (model !== undefined) {
+    wanted.push({ rater: `model:${basename(model)}`, program: { type: 'model', directory: model, threads: 1 } });
+  }
+  if (module !== undefined) {
+    wanted.push({ rater: `function:${parse(module).name}`, program: { type: 'function', module } });
+  }
+  if (wanted.length === 0) return { raters: [], rewardModel: null, close: async () => undefined };
+  mkdirSync(data.ratersPath, { recursive: true, mode: 0o700 });
+  const processes: RewardProcess[] = [];
+  const closeProcesses = async () => {
+    await Promise.all(processes.map((process) => process.close()));
+  };
+  try {
+    for (const options of wanted) {
+      processes.push(await startRewardProcess({ ...options, ...(timeoutMs === undefined ? {} : { timeoutMs }) }));
+    }
+  } catch (error) {
+    await closeProcesses();
+    throw error;
+  }
+  const reader = openReplayReader(data.replayPath);
+  return {
+    raters: processes.map((process) => ({
+      model: process,
+      metric: metricOfRater(rewards, process.rater),
+      reader,
+      placePath: join(data.ratersPath, encodeURIComponent(process.rater)),
+    })),
+    rewardModel: processes[0] === undefined ? null : forgiving(processes[0]),
+    async close() {
+      await closeProcesses();
+      reader.close();
+    },
+  };
+}
+
+/** A model that is out of order has nothing to say: the gate judges by its other checks. */
+function forgiving(model: RewardModel): RewardModel {
+  return {
+    rater: model.rater,
+    score: (items: readonly RewardedCompletion[]) => model.score(items).catch(() => items.map(() => null)),
+  };
+}

@@ -1,0 +1,1 @@
+export { type RewardProcessOptions, startRewardProcess } from './supervised.js';

@@ -1,0 +1,245 @@
+/**
+ * A reward process as the server holds it: batches with a time limit, restarts with back-off, answers checked.
+ *
+ * A batch that fails (the process hangs, crashes, or throws) is asked again completion by completion, so that one bad
+ * completion costs its neighbours nothing; one that fails alone gets no score. A process that hangs is killed.
+ */
+
+import { type ChildProcess, fork } from 'node:child_process';
+import { HoneError } from '../../errors.js';
+import type { RewardedCompletion, RewardProcess, RewardStanding } from '../types.js';
+import { checkScores } from './check-scores.js';
+import type { RewardCommand, RewardEvent, RewardProgram } from './messages.js';
+
+export interface RewardProcessOptions {
+  readonly rater: string;
+  readonly program: RewardProgram;
+  /** For a batch. Default 30 000. */
+  readonly timeoutMs?: number;
+  /** For the start. Default 120 000. */
+  readonly startTimeoutMs?: number;
+  /** Completions of a batch. Default 16. */
+  readonly batch?: number;
+  /** Wait before the first restart; it doubles up to `maxRestartAfterMs`. Default 1000. */
+  readonly restartAfterMs?: number;
+  /** Default 60 000. */
+  readonly maxRestartAfterMs?: number;
+}
+
+const stderrKept = 500;
+
+/**
+ * Starts the process; it is ready when this resolves.
+ * @throws HoneError what the model or the function is refused with (`PACKAGE_INVALID`, `INVALID_OPTIONS`), or
+ * `WORKER_CRASHED` when the process ends or takes too long
+ */
+export async function startRewardProcess(options: RewardProcessOptions): Promise<RewardProcess> {
+  const process = new SupervisedReward(options);
+  try {
+    await process.start();
+    return process;
+  } catch (error) {
+    await process.close();
+    throw error;
+  }
+}
+
+interface Running {
+  readonly child: ChildProcess;
+  /** Settles when the process is gone. */
+  readonly gone: Promise<void>;
+}
+
+class SupervisedReward implements RewardProcess {
+  readonly rater: string;
+  readonly #options: RewardProcessOptions;
+  readonly #listeners: ((message: string) => void)[] = [];
+  #running: Running | undefined;
+  #state: RewardStanding['state'] = 'starting';
+  #restarts = 0;
+  #failure: string | null = null;
+  #failuresInARow = 0;
+  /** Batches wait for each other. */
+  #last: Promise<unknown> = Promise.resolve();
+  #next = 0;
+  readonly #closing = new AbortController();
+
+  constructor(options: RewardProcessOptions) {
+    this.#options = options;
+    this.rater = options.rater;
+  }
+
+  get standing(): RewardStanding {
+    return { state: this.#state, restarts: this.#restarts, failure: this.#failure };
+  }
+
+  onFailure(listener: (message: string) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  /** Part of {@link startRewardProcess}. */
+  async start(): Promise<void> {
+    const { program, startTimeoutMs = 120_000 } = this.#options;
+    this.#state = 'starting';
+    // Not detached, as the learner: its nice value protects those in its scheduling group.
+    const child = fork(new URL('./process.js', import.meta.url), {
+      execArgv: [],
+      serialization: 'advanced',
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    });
+    const gone = new Promise<void>((resolve) => {
+      child.once('close', () => resolve());
+      // One that could not be started has no end to wait for; a message that it could not be sent is its end.
+      child.once('error', () => {
+        child.kill('SIGKILL');
+        if (child.pid === undefined) resolve();
+      });
+    });
+    const running = { child, gone };
+    this.#running = running;
+    void gone.then(() => {
+      if (this.#running === running) this.#running = undefined;
+    });
+    await this.#ask(running, { type: 'start', program }, startTimeoutMs, (event) => {
+      if (event.type === 'refused') throw HoneError.fromJSON(event.error);
+      return event.type === 'ready' ? true : undefined;
+    });
+    this.#state = 'running';
+  }
+
+  score(items: readonly RewardedCompletion[]): Promise<readonly (number | null)[]> {
+    const scored = this.#last.then(() => this.#scoreAll(items));
+    this.#last = scored.catch(() => undefined);
+    return scored;
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort(new HoneError('CANCELLED', `${this.rater} is being closed`));
+    this.#state = 'off';
+    this.#running?.child.kill('SIGKILL');
+    await this.#running?.gone;
+  }
+
+  async #scoreAll(items: readonly RewardedCompletion[]): Promise<(number | null)[]> {
+    const { batch = 16 } = this.#options;
+    const scores: (number | null)[] = [];
+    for (let from = 0; from < items.length; from += batch) {
+      const part = items.slice(from, from + batch);
+      const answers = await this.#try(part);
+      if (answers !== undefined) scores.push(...answers);
+      else if (part.length === 1) scores.push(null);
+      else for (const item of part) scores.push(...((await this.#try([item])) ?? [null]));
+    }
+    return scores;
+  }
+
+  /** `undefined` where the batch failed. @throws HoneError `CANCELLED` when closing, or why the process cannot start */
+  async #try(items: readonly RewardedCompletion[]): Promise<readonly (number | null)[] | undefined> {
+    const running = await this.#ready();
+    const { timeoutMs = 30_000 } = this.#options;
+    const id = this.#next++;
+    try {
+      const answer = await this.#ask(running, { type: 'score', id, items }, timeoutMs, (event) => {
+        if (event.type === 'failed' && event.id === id) throw new HoneError('INTERNAL', `threw: ${event.message}`);
+        return event.type === 'scores' && event.id === id ? { scores: event.scores } : undefined;
+      });
+      const { scores, problem } = checkScores(answer.scores, items.length);
+      if (problem !== undefined) this.#failed(problem);
+      else this.#failuresInARow = 0;
+      return scores;
+    } catch (thrown) {
+      this.#closing.signal.throwIfAborted();
+      this.#failed(HoneError.from(thrown).message);
+      return undefined;
+    }
+  }
+
+  /** The process, started again where it is gone. */
+  async #ready(): Promise<Running> {
+    this.#closing.signal.throwIfAborted();
+    if (this.#running !== undefined) return this.#running;
+    const { restartAfterMs = 1000, maxRestartAfterMs = 60_000 } = this.#options;
+    this.#failuresInARow += 1;
+    this.#state = 'crashed';
+    await this.#pause(Math.min(maxRestartAfterMs, restartAfterMs * 2 ** (this.#failuresInARow - 1)));
+    this.#restarts += 1;
+    try {
+      await this.start();
+    } catch (thrown) {
+      this.#closing.signal.throwIfAborted();
+      this.#state = 'crashed';
+      const error = HoneError.from(thrown);
+      this.#failed(`cannot be started again: ${error.message}`);
+      throw error;
+    }
+    if (this.#running === undefined) throw new HoneError('WORKER_CRASHED', `${this.rater} ended as it began`);
+    return this.#running;
+  }
+
+  async #pause(ms: number): Promise<void> {
+    const { signal } = this.#closing;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(done, ms);
+      function done(): void {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', done);
+        resolve();
+      }
+      signal.addEventListener('abort', done);
+    });
+    signal.throwIfAborted();
+  }
+
+  /** Sends a command and waits for what `answer` takes for its answer; a process that gives none in time is killed. */
+  #ask<Answer>(
+    { child }: Running,
+    command: RewardCommand,
+    timeoutMs: number,
+    answer: (event: RewardEvent) => Answer | undefined,
+  ): Promise<Answer> {
+    return new Promise<Answer>((resolve, reject) => {
+      let stderr = '';
+      let late = false;
+      const hearError = (text: Buffer): void => {
+        stderr = (stderr + text.toString('utf8')).slice(-stderrKept);
+      };
+      const timer = setTimeout(() => {
+        late = true;
+        child.kill('SIGKILL');
+      }, timeoutMs);
+      const settle = (end: () => void): void => {
+        clearTimeout(timer);
+        child.off('message', hear);
+        child.off('close', ended);
+        child.stderr?.off('data', hearError);
+        // What nobody reads would fill the pipe.
+        child.stderr?.resume();
+        end();
+      };
+      const hear = (event: RewardEvent): void => {
+        try {
+          const value = answer(event);
+          if (value !== undefined) settle(() => resolve(value));
+        } catch (error) {
+          settle(() => reject(error));
+        }
+      };
+      const ended = (): void =>
+        settle(() => {
+          const how = child.signalCode === null ? `exit code ${child.exitCode}` : `signal ${child.signalCode}`;
+          const said = stderr.trim() === '' ? '' : `: ${stderr.trim()}`;
+          const message = late ? `gave no answer within ${timeoutMs} ms and was killed` : `ended (${how})${said}`;
+          reject(new HoneError('WORKER_CRASHED', message));
+        });
+      child.on('message', hear);
+      child.once('close', ended);
+      child.stderr?.on('data', hearError);
+      child.send(command, () => undefined);
+    });
+  }
+
+  #failed(problem: string): void {
+    this.#failure = problem;
+    for (const listener of this.#listeners) listener(problem);
+  }
+}
