@@ -19,7 +19,7 @@ function start(directory: string, { path }: Experience): LearnerSupervisor {
     packageDigest: 'package',
     replayPath: path,
     directory,
-    settings: settings({ rank: 2, scoresPerRound: 16, groupsPerStep: 3, replayRatio: 5, learningRate: 0.01 }),
+    settings: settings({ rank: 2, scoresPerRound: 16, groupsPerStep: 3, replayRatio: 16, learningRate: 0.01 }),
     liveVersion: 0,
     adapterPath: null,
     adapterDigest: '',
@@ -73,7 +73,8 @@ test('a learner killed at any step goes on with the same losses, to the same wei
   const [whole, parts] = await Promise.all([
     candidateOf(alone),
     candidateOf(killed, (steps) => {
-      if (kills >= 3 || steps < last + 3) return;
+      // Not near its end: what was on disk but not said yet would be said with the next round only.
+      if (kills >= 3 || steps < last + 3 || steps > 50) return;
       last = steps;
       crash(killed.pid);
     }),
@@ -85,11 +86,10 @@ test('a learner killed at any step goes on with the same losses, to the same wei
   expect(parts).toMatchObject({ adapterDigest: whole.adapterDigest, metrics: whole.metrics });
 
   // The round after, on top of uses, moments and baseline; one of the two is killed before it begins.
-  crash(killed.pid);
   await experience.add(samples('b'));
   const next = Promise.all([candidateOf(alone), candidateOf(killed)]);
+  crash(killed.pid);
   alone.changed();
-  killed.changed();
   const [second, secondParts] = await next;
   expect(await lossesOf(join(directory, 'killed'))).toEqual(await lossesOf(join(directory, 'alone')));
   expect(secondParts.adapterDigest).toBe(second.adapterDigest);
