@@ -3,29 +3,27 @@
 import { randomInt } from 'node:crypto';
 import { z } from 'zod';
 import { HoneError } from '../errors.js';
-import type { TrainingRules } from '../learner/experience/eligibility.js';
 import { type LearnerReport, nothingLearned } from '../learner/report.js';
 import { checkLearnerSettings } from '../learner/settings.js';
 import type { LearnerEvent } from '../learner/types.js';
-import type { Package } from '../package/types.js';
-import type { Policy } from '../policy/types.js';
 import type { ExportFilter } from '../replay/index.js';
-import type { ReplayStore } from '../replay/types.js';
-import { defaultRewardSettings, type RewardSettings } from '../reward/index.js';
-import type { AdapterFiles, Version, VersionLog } from '../versions/index.js';
-import { type CanarySettings, checkCanarySettings } from './canary-settings.js';
+import { defaultRewardSettings } from '../reward/index.js';
+import type { AdapterFiles, Version } from '../versions/index.js';
+import type { AgentOptions } from './agent-options.js';
+import { checkCanarySettings } from './canary-settings.js';
 import { type ErasureResult, eraseSubject } from './erasure.js';
 import type { EventLog } from './event-log.js';
 import { type Explanation, explainGeneration, generationNotFound } from './explain.js';
-import { checkExploration, Exploration, type ExplorationSettings } from './exploration.js';
+import { checkExploration, Exploration } from './exploration.js';
 import { FeedbackDesk } from './feedback.js';
 import { abortReason, type GenerationContext, runGeneration } from './generation.js';
 import { Head } from './head.js';
-import { type Judge, judgeFinite } from './judge.js';
+import { judgeFinite } from './judge.js';
 import { LearnerWatch } from './learner-watch.js';
 import { type Meter, RequestMeter } from './meter.js';
-import { keepMode, type Mode, type ModeKeeper } from './modes.js';
-import { BackgroundRater, type RaterOptions } from './rater.js';
+import { keepMode, type Mode } from './modes.js';
+import { OpenRequests } from './open-requests.js';
+import { BackgroundRater } from './rater.js';
 import { checkGenerate } from './requests.js';
 import { retreat } from './retreat.js';
 import { hasDefaults, rewardsOf } from './rewards.js';
@@ -33,7 +31,7 @@ import { Rollout, type RolloutStanding } from './rollout.js';
 import { answerInBackground } from './shadow.js';
 import { StoreWatch } from './store-watch.js';
 import { type ExportedLines, exportReplay, ReplayImport } from './transfer.js';
-import { noTrialStore, type TrialStore } from './trial-file.js';
+import { noTrialStore } from './trial-file.js';
 import type {
   Agent,
   AgentEvent,
@@ -51,49 +49,6 @@ import type {
 import { drawUnseen } from './unseen.js';
 import { versionPage } from './version-page.js';
 import { check, textUpTo } from './violations.js';
-
-export interface AgentOptions {
-  readonly pkg: Package;
-  /** Serves the head of `versions` already. */
-  readonly policy: Policy;
-  readonly replay: ReplayStore;
-  readonly versions: VersionLog;
-  /** `null`: the learner is off. */
-  readonly learner: Learner | null;
-  /** How scores become rewards. Default: all metrics and raters alike, scores from 0 to 1. */
-  readonly reward?: RewardSettings;
-  /** What of the learner's settings decides what may train. Default: the learner's own defaults. */
-  readonly training?: Pick<TrainingRules, 'maxStaleness' | 'holdoutShare'>;
-  /** Who rates without a person. Default: nobody. */
-  readonly raters?: readonly RaterOptions[];
-  readonly events: EventLog;
-  /** Requests that may run or wait at once; beyond it `QUEUE_FULL`. Default 1024. */
-  readonly maxOpenRequests?: number;
-  /** How long closing waits for running requests before it cuts them off. Default 10 000. */
-  readonly drainGraceMs?: number;
-  /** Whether the policy can serve other weights than the zero adapter. Default true. */
-  readonly servesAdapters?: boolean;
-  /** Rank of the learner: larger adapters are not imported. Default: any rank that can be served. */
-  readonly maxImportRank?: number;
-  /** Of prompts that were answered. Default: none are explored. */
-  readonly exploration?: ExplorationSettings;
-  /** Told what happens, in figures. Default: nobody counts. */
-  readonly meter?: Meter;
-  /** How candidates are judged. Default: nothing but finite numbers are asked for. */
-  readonly judge?: Judge;
-  /** Which way candidates go. Default: at once live, and forgotten with the process. */
-  readonly modes?: ModeKeeper;
-  /** Of trials. Default: see `canary-settings.ts`. */
-  readonly canary?: CanarySettings;
-  /** Where trials are kept over restarts. Default: nowhere. */
-  readonly trials?: TrialStore;
-  /** Draws from [0, 1) who takes part in a trial. Default `Math.random`. */
-  readonly draw?: () => number;
-  /** Milliseconds since 1970. Default `Date.now`. */
-  readonly now?: () => number;
-  /** Where a request names no seed: 32-bit unsigned. Default: random. */
-  readonly randomSeed?: () => number;
-}
 
 /** Puts the parts of the loop together. The caller keeps owning them and closes them after the agent. */
 export function createAgent(options: AgentOptions): Agent {
@@ -119,9 +74,7 @@ class LoopAgent implements Agent {
   readonly #exploration: Exploration;
   readonly #raters: readonly BackgroundRater[];
   readonly #startedAtMs: number;
-  /** Requests, and whose they are. */
-  readonly #running = new Map<AbortController, string>();
-  #idle: (() => void) | undefined;
+  readonly #requests: OpenRequests;
   #closing: Promise<void> | undefined;
 
   constructor(options: AgentOptions) {
@@ -132,6 +85,7 @@ class LoopAgent implements Agent {
     this.#events = events;
     this.#meter = options.meter ?? {};
     this.#startedAtMs = this.#now();
+    this.#requests = new OpenRequests(options.maxOpenRequests ?? 1024);
     this.#head = new Head({ policy, versions, learner, events, onLive: (version) => this.#meter.live?.(version) });
     this.#watch = new LearnerWatch(events, this.#now);
     this.#store = new StoreWatch({ replay: options.replay, events, now: this.#now });
@@ -213,18 +167,11 @@ class LoopAgent implements Agent {
 
   async *#generate(input: GenerateInput, meter: RequestMeter, signal?: AbortSignal): AsyncGenerator<AgentEvent> {
     this.#refuseWhenClosing();
-    const limit = this.#options.maxOpenRequests ?? 1024;
-    if (this.#running.size >= limit) {
-      const message = `${limit} requests run or wait already; try again later`;
-      throw new HoneError('QUEUE_FULL', message, { retryAfterMs: 1000 });
-    }
+    this.#requests.refuseWhenFull();
     const request = checkGenerate(input, this.#options.pkg, this.#randomSeed);
     if (request.version !== undefined) this.getVersion(request.version, 'version');
     if (signal?.aborted === true) throw abortReason(signal);
-    const abort = new AbortController();
-    const onAbort = () => abort.abort(signal?.reason);
-    signal?.addEventListener('abort', onAbort, { once: true });
-    this.#running.set(abort, request.subject);
+    using open = this.#requests.open(request.subject, signal);
     const { trials } = this.#rollout;
     const route = request.version === undefined ? trials.route(request.subject) : null;
     const context: GenerationContext = {
@@ -234,15 +181,9 @@ class LoopAgent implements Agent {
         route?.admitted(ids);
       },
     };
-    try {
-      yield* runGeneration(context, { ...request, version: route?.version ?? request.version }, abort, meter);
-      if (request.version === undefined && request.store) trials.answered(request);
-      this.#exploration.answered(request);
-    } finally {
-      signal?.removeEventListener('abort', onAbort);
-      this.#running.delete(abort);
-      if (this.#running.size === 0) this.#idle?.();
-    }
+    yield* runGeneration(context, { ...request, version: route?.version ?? request.version }, open.abort, meter);
+    if (request.version === undefined && request.store) trials.answered(request);
+    this.#exploration.answered(request);
   }
 
   async feedback(items: readonly FeedbackInput[]): Promise<FeedbackResult[]> {
@@ -340,7 +281,7 @@ class LoopAgent implements Agent {
     this.#refuseWhenClosing();
     const { subject: checked } = check(erasure, { subject });
     const ended = new HoneError('CANCELLED', 'the data of the subject of this request was erased while it ran');
-    for (const [abort, owner] of this.#running) if (owner === checked) abort.abort(ended);
+    this.#requests.end(ended, checked);
     this.#exploration.forget(checked);
     this.#rollout.trials.forget(checked);
     const { replay, policy, versions, learner } = this.#options;
@@ -420,23 +361,11 @@ class LoopAgent implements Agent {
   async #close(): Promise<void> {
     this.#events.publish({ type: 'server_draining' });
     await this.#exploration.close();
-    if (this.#running.size > 0) await this.#drain();
+    await this.#requests.drain(this.#options.drainGraceMs ?? 10_000);
     for (const rater of this.#raters) await rater.close();
     await this.#rollout.close();
     await this.#head.close();
     this.#events.close();
-  }
-
-  async #drain(): Promise<void> {
-    const idle = new Promise<void>((resolve) => {
-      this.#idle = resolve;
-    });
-    const grace = setTimeout(() => {
-      const reason = new HoneError('DRAINING', 'the server stopped before the request was done; send it again');
-      for (const abort of this.#running.keys()) abort.abort(reason);
-    }, this.#options.drainGraceMs ?? 10_000);
-    await idle;
-    clearTimeout(grace);
   }
 
   #onLearnerEvent(event: LearnerEvent): void {

@@ -1,4 +1,5 @@
-export { type AgentOptions, createAgent } from './agent.js';
+export { createAgent } from './agent.js';
+export type { AgentOptions } from './agent-options.js';
 export type { CanaryStanding } from './canary.js';
 export { type CanarySettings, type CanarySettingsInput, checkCanarySettings } from './canary-settings.js';
 export { descendants, type ErasureResult, publishErasure } from './erasure.js';

@@ -1,6 +1,8 @@
-/** The buffer of a learner that goes on from a checkpoint: what it held follows from the store, what it did with it from here. */
+/** What a learner goes on from: the checkpoint, and the buffer, which follows from the store and from what the checkpoint says was done with it. */
 
-import type { CheckpointState } from './checkpoint.js';
+import { rename } from 'node:fs/promises';
+import { HoneError } from '../errors.js';
+import { type Checkpoint, type CheckpointState, readCheckpoint } from './checkpoint.js';
 import { ExperienceBuffer } from './experience/buffer.js';
 import type { LearnerSettings, LearnerStart } from './types.js';
 
@@ -35,4 +37,29 @@ export function openBuffer(
 /** What the log-probabilities under the reference depend on, besides the package and the reference itself. */
 export function referencesOf({ engine, device, logProbability }: LearnerSettings): string {
   return `${engine} ${device} ${logProbability}`;
+}
+
+/** Where a checkpoint that cannot be read is put. */
+export function damagedName(path: string): string {
+  return `${path}.damaged`;
+}
+
+/**
+ * The checkpoint to go on from, where there is one of this package. A damaged one is put aside.
+ * @param onDamaged told what is wrong with it
+ */
+export async function findCheckpoint(
+  path: string,
+  packageDigest: string,
+  onDamaged: (error: { readonly code: string; readonly message: string }) => void,
+): Promise<Checkpoint | undefined> {
+  try {
+    const checkpoint = await readCheckpoint(path);
+    return checkpoint?.state.packageDigest === packageDigest ? checkpoint : undefined;
+  } catch (thrown) {
+    const { code, message } = HoneError.from(thrown);
+    await rename(path, damagedName(path));
+    onDamaged({ code, message: `${message}; it was put aside, training goes on from the live version` });
+    return undefined;
+  }
 }

@@ -10,31 +10,23 @@
  * weights are given up for those that serve, and after some such in a row nothing more is learned until somebody says go on.
  */
 
-import { mkdir, rename, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { HoneError } from '../errors.js';
 import type { ReplayReader } from '../replay/types.js';
 import type { AdapterTarget } from '../versions/types.js';
 import { writeCandidate } from './candidate.js';
-import { type Checkpoint, readCheckpoint, writeCheckpoint } from './checkpoint.js';
+import { writeCheckpoint } from './checkpoint.js';
 import { evaluate, learnStep, type StepReport } from './cycle.js';
 import { type ExperienceBuffer, generationsOf } from './experience/buffer.js';
 import type { Member } from './experience/members.js';
-import { bufferFigures } from './experience/staleness.js';
+import { BufferCensus } from './experience/staleness.js';
 import { type Breach, figuresOf } from './guard.js';
-import { openBuffer, referencesOf } from './resume.js';
+import { damagedName, findCheckpoint, openBuffer, referencesOf } from './resume.js';
 import { RoundMeter } from './round-meter.js';
 import { Setbacks } from './setbacks.js';
 import { Trainee } from './trainee.js';
-import type {
-  BufferFigures,
-  LearnerCommand,
-  LearnerEvent,
-  LearnerStart,
-  LearnerState,
-  TrainingEngine,
-} from './types.js';
+import type { LearnerCommand, LearnerEvent, LearnerStart, LearnerState, TrainingEngine } from './types.js';
 
 export interface RunnerOptions {
   readonly start: LearnerStart;
@@ -51,8 +43,6 @@ type HeadCommand = Extract<LearnerCommand, { readonly type: 'live' | 'rejected' 
 /** Pages of the store read at once before the learner listens again. */
 const pagesPerTurn = 8;
 const progressEveryMs = 250;
-/** Counting a large buffer costs milliseconds. */
-const figuresEveryMs = 1000;
 /** Longest wait that a timer can be set to. */
 const longestTimerMs = 2 ** 31 - 1;
 
@@ -83,8 +73,7 @@ export class LearnerRunner {
   /** Whether the store has changed since it was last read. */
   #changed = false;
   #removals = 0;
-  #figures: BufferFigures | undefined;
-  #figuresAtMs = 0;
+  readonly #figures = new BufferCensus();
   #attention: () => void = () => undefined;
 
   constructor(options: RunnerOptions) {
@@ -149,15 +138,9 @@ export class LearnerRunner {
     const { start, send } = this.#options;
     await mkdir(start.directory, { recursive: true, mode: 0o700 });
     await rm(this.#candidates, { recursive: true, force: true });
-    let checkpoint: Checkpoint | undefined;
-    try {
-      checkpoint = (await readCheckpoint(this.#checkpointPath)) ?? undefined;
-    } catch (thrown) {
-      const { code, message } = HoneError.from(thrown);
-      await rename(this.#checkpointPath, damagedName(this.#checkpointPath));
-      send({ type: 'failed', code, message: `${message}; it was put aside, training goes on from the live version` });
-    }
-    if (checkpoint?.state.packageDigest !== start.packageDigest) checkpoint = undefined;
+    const checkpoint = await findCheckpoint(this.#checkpointPath, start.packageDigest, (error) =>
+      send({ type: 'failed', ...error }),
+    );
     if (checkpoint !== undefined) {
       const { steps, droppedSteps, rounds, owedRows, meter, setbacks } = checkpoint.state;
       this.#steps = steps;
@@ -372,7 +355,7 @@ export class LearnerRunner {
         scoresSeen: this.#buffer.scoresSeen,
         lastSequence: this.#buffer.sequence,
         ...this.#meter.figures(),
-        buffer: this.#bufferFigures(),
+        buffer: this.#figures.of(this.#buffer, this.#liveVersion, this.#state !== 'training'),
       },
     });
   }
@@ -392,15 +375,6 @@ export class LearnerRunner {
     await this.#save();
   }
 
-  #bufferFigures(): BufferFigures {
-    const now = performance.now();
-    if (this.#figures === undefined || now - this.#figuresAtMs >= figuresEveryMs || this.#state !== 'training') {
-      this.#figures = bufferFigures(this.#buffer, this.#liveVersion);
-      this.#figuresAtMs = now;
-    }
-    return this.#figures;
-  }
-
   /** Resolves with the next command, or when a reward becomes due. */
   #somethingToDo(): Promise<void> {
     if (this.#stopping || this.#heads.length > 0 || this.#relearning || this.#changed || this.#goingOn)
@@ -417,8 +391,4 @@ export class LearnerRunner {
       timer = setTimeout(this.#attention, Math.min(longestTimerMs, Math.max(1, waitMs)));
     });
   }
-}
-
-function damagedName(path: string): string {
-  return `${path}.damaged`;
 }

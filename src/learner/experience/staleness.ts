@@ -33,3 +33,20 @@ export function bufferFigures(buffer: ExperienceBuffer, liveVersion: number): Bu
     ),
   };
 }
+
+/** Counting a large buffer costs milliseconds. */
+const countEveryMs = 1000;
+
+/** The figures of a buffer, counted at most once a second unless asked anew. */
+export class BufferCensus {
+  #figures: BufferFigures | undefined;
+  #countedAtMs = 0;
+
+  of(buffer: ExperienceBuffer, liveVersion: number, anew: boolean): BufferFigures {
+    const now = performance.now();
+    if (this.#figures !== undefined && !anew && now - this.#countedAtMs < countEveryMs) return this.#figures;
+    this.#figures = bufferFigures(buffer, liveVersion);
+    this.#countedAtMs = now;
+    return this.#figures;
+  }
+}

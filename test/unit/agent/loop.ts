@@ -3,7 +3,8 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type AgentOptions, createAgent } from '../../../src/agent/agent.js';
+import { createAgent } from '../../../src/agent/agent.js';
+import type { AgentOptions } from '../../../src/agent/agent-options.js';
 import { EventLog } from '../../../src/agent/event-log.js';
 import type { Meter } from '../../../src/agent/meter.js';
 import type { Agent, Learner, LearnerReport, LoopEvent } from '../../../src/agent/types.js';

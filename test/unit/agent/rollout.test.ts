@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import type { AgentOptions } from '../../../src/agent/agent.js';
+import type { AgentOptions } from '../../../src/agent/agent-options.js';
 import { checkCanarySettings } from '../../../src/agent/canary-settings.js';
 import type { Judge } from '../../../src/agent/judge.js';
 import { type Mode, openModeFile } from '../../../src/agent/modes.js';
