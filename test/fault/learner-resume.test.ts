@@ -19,12 +19,12 @@ function start(directory: string, { path }: Experience): LearnerSupervisor {
     packageDigest: 'package',
     replayPath: path,
     directory,
-    settings: settings({ rank: 2, scoresPerRound: 16, groupsPerStep: 3, replayRatio: 16, learningRate: 0.01 }),
+    settings: settings({ rank: 2, scoresPerRound: 16, groupsPerStep: 3, replayRatio: 60, learningRate: 0.01 }),
     liveVersion: 0,
     adapterPath: null,
     adapterDigest: '',
     restartAfterMs: 10,
-    checkpointEveryMs: 100,
+    checkpointEveryMs: 30,
   });
   onTestFinished(() => learner.close());
   return learner;
@@ -74,14 +74,14 @@ test('a learner killed at any step goes on with the same losses, to the same wei
     candidateOf(alone),
     candidateOf(killed, (steps) => {
       // Not near its end: what was on disk but not said yet would be said with the next round only.
-      if (kills >= 3 || steps < last + 3 || steps > 50) return;
+      if (kills >= 3 || steps < last + 20 || steps > 300) return;
       last = steps;
       crash(killed.pid);
     }),
   ]);
   expect(kills).toBeGreaterThan(1);
   const losses = await lossesOf(join(directory, 'alone'));
-  expect(losses?.length).toBeGreaterThan(20);
+  expect(losses?.length).toBeGreaterThan(300);
   expect(await lossesOf(join(directory, 'killed'))).toEqual(losses);
   expect(parts).toMatchObject({ adapterDigest: whole.adapterDigest, metrics: whole.metrics });
 

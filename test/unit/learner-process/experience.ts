@@ -68,7 +68,7 @@ export async function openExperience(directory = temporaryDirectory()): Promise<
   };
 }
 
-/** The default settings but for these; nothing held out. */
+/** The default settings but for these; nothing held out, and no bounds on divergence: nobody sampled these completions. */
 export function settings(over: LearnerSettingsInput = {}): LearnerSettings {
-  return checkLearnerSettings({ holdoutShare: 0, ...over });
+  return checkLearnerSettings({ holdoutShare: 0, guardMaxKl: 1e6, guardMaxMove: 1e6, ...over });
 }
