@@ -1,5 +1,6 @@
 /**
- * `npm run bench -- decode|serve|feedback|learn|edge [options]`; `--help` after a bench lists its options.
+ * `npm run bench -- decode|serve|feedback|learn|together|edge|bandit|tldr|online [options]`; `--help` after a bench lists its
+ * options.
  *
  * Results on standard output: a table, or with --json one line of JSON, or with --markdown a table for the README.
  * Progress on standard error. Exit code 1 when a share of a limit comes out above 1, since then the limit was measured
@@ -8,15 +9,21 @@
 
 import { availableParallelism, loadavg } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { banditBench } from './bandit.js';
 import { benchDecode } from './decode.js';
 import { benchEdge } from './edge.js';
 import { benchFeedback } from './feedback.js';
 import { benchLearn } from './learn.js';
+import { addCellCommand, type CellBench } from './lib/cell-command.js';
 import { type BenchModel, type ModelName, modelNames, openBenchModel } from './lib/models.js';
 import type { BenchOptions } from './lib/options.js';
 import { say } from './lib/progress.js';
 import { type BenchReport, impossibleShares, toJsonLine, toMarkdown, toTable } from './lib/report.js';
+import { onlineBench } from './online.js';
+import { onlineSettingsBench } from './online-settings.js';
 import { benchServe } from './serve.js';
+import { tldrBench } from './tldr.js';
+import { benchTogether } from './together.js';
 
 interface Flags {
   readonly model?: ModelName;
@@ -69,12 +76,21 @@ const benches: readonly Bench[] = [
   },
   {
     name: 'learn',
-    description: 'tokens per second of a training step, and its share of the GEMM rate',
+    description: 'tokens per second of a training step, its share of the GEMM rate, against TF.js and PyTorch; memory',
     run: benchLearn,
+    options: [new Option('--no-peers', 'leave out TF.js and PyTorch')],
+  },
+  {
+    name: 'together',
+    description: 'tokens per second and waits between tokens while the learner trains, against while it is paused',
+    run: benchTogether,
     options: [],
   },
   { name: 'edge', description: 'install size, start-up time, idle and training memory', run: benchEdge, options: [] },
 ];
+
+/** Benches whose cells are kept as they finish, so that a long one may be interrupted. */
+const cellBenches: readonly CellBench[] = [banditBench, tldrBench, onlineBench, onlineSettingsBench];
 
 function parseCount(text: string): number {
   const count = Number(text);
@@ -128,4 +144,5 @@ for (const bench of benches) {
   for (const option of bench.options) command.addOption(option);
   command.action((flags: Flags) => runBench(bench, flags));
 }
+for (const bench of cellBenches) addCellCommand(program, bench);
 await program.parseAsync();

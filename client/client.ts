@@ -5,7 +5,6 @@ import type { CallOptions, Calls } from './calls.js';
 import { services } from './contract.js';
 import { HoneClientError } from './errors.js';
 import { FeedbackStream, type FeedbackStreamOptions } from './feedback-stream.js';
-import type { Explanation, FeedbackItem, FeedbackOutcome } from './feedback-types.js';
 import { fromChunks } from './files.js';
 import { type Health, healthCheck, toHealth } from './health.js';
 import {
@@ -21,8 +20,11 @@ import {
 import type {
   AdapterFiles,
   ErasureResult,
+  Explanation,
   ExportFilter,
   ExportPiece,
+  FeedbackItem,
+  FeedbackOutcome,
   GenerateEvent,
   GenerateRequest,
   GenerateResult,
@@ -35,7 +37,7 @@ import type {
   ServerStatus,
   Version,
   WatchOptions,
-} from './types.js';
+} from './types/index.js';
 
 /** Default of an erasure: a large store is read through once. */
 const erasureTimeoutMs = 600_000;
@@ -219,7 +221,7 @@ export class HoneClient {
     return plain((await this.#calls.unary(PauseLearner, {}, 'idempotent', options)).learner);
   }
 
-  /** Starts a paused learner again. @throws HoneClientError `LEARNER_OFF` */
+  /** Starts a paused learner again, or one that has stopped itself. @throws HoneClientError `LEARNER_OFF` */
   async resumeLearner(options: CallOptions = {}): Promise<LearnerStatus> {
     const { ResumeLearner } = services.admin;
     return plain((await this.#calls.unary(ResumeLearner, {}, 'idempotent', options)).learner);

@@ -9,8 +9,8 @@ import type { FeedbackItem as FeedbackItemMessage } from '../proto/generated/hon
 import type { StreamFeedbackRequest } from '../proto/generated/hone/v1/StreamFeedbackRequest.js';
 import type { StreamFeedbackResponse__Output } from '../proto/generated/hone/v1/StreamFeedbackResponse.js';
 import { HoneClientError } from './errors.js';
-import type { FeedbackItem, FeedbackOutcome } from './feedback-types.js';
 import { toFeedbackMessage, toFeedbackOutcome } from './translate.js';
+import type { FeedbackItem, FeedbackOutcome } from './types/index.js';
 
 /** What the server takes in one message. */
 const mostItemsPerMessage = 1000;

@@ -2,7 +2,7 @@
 
 import type { FileChunk__Output } from '../proto/generated/hone/v1/FileChunk.js';
 import { HoneClientError } from './errors.js';
-import type { AdapterFiles } from './types.js';
+import type { AdapterFiles } from './types/index.js';
 
 /** Puts files together from their pieces. @throws HoneClientError `DATA_LOSS` where they do not make whole files */
 export async function fromChunks(

@@ -1,6 +1,6 @@
 /** Feedback in the fewest words: `client.feedback(prefer(a, b))`. */
 
-import type { EditItem, FeedbackBy, PreferenceItem } from './feedback-types.js';
+import type { EditItem, FeedbackBy, PreferenceItem } from './types/index.js';
 
 /**
  * Says that one generation is better than another one of the same prompt.

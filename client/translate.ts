@@ -11,8 +11,15 @@ import type { PreferenceOutcome } from '../proto/generated/hone/v1/PreferenceOut
 import type { StreamGenerateResponse__Output } from '../proto/generated/hone/v1/StreamGenerateResponse.js';
 import type { WatchEventsRequest } from '../proto/generated/hone/v1/WatchEventsRequest.js';
 import { HoneClientError } from './errors.js';
-import type { FeedbackItem, FeedbackOutcome } from './feedback-types.js';
-import type { GenerateEvent, GenerateRequest, HoneEventType, ImportResult, Mode } from './types.js';
+import type {
+  FeedbackItem,
+  FeedbackOutcome,
+  GenerateEvent,
+  GenerateRequest,
+  HoneEventType,
+  ImportResult,
+  Mode,
+} from './types/index.js';
 
 const enumPrefix =
   /^(ROLE|FINISH_REASON|GENERATION_STATE|FEEDBACK_STATUS|LEARNER_STATE|VERSION_STATE|VERSION_ORIGIN|PROBE_VERDICT|EVENT_TYPE|LATE_SCORES|MODE|CHECK_OUTCOME|VERSION_WEIGHTS|GENERATION_ORIGIN|IGNORED_BECAUSE|METRIC_STATE|PREFERENCE_OUTCOME|TRAINING_OBSTACLE|RATER_STATE)_([A-Z_]+)$/;

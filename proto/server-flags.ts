@@ -91,6 +91,27 @@ export const serverFlags = [
     meaning: 'threads of the learner',
   },
   {
+    name: 'learner-engine',
+    kind: 'choice',
+    value: 'onnx|tfjs',
+    default: 'onnx',
+    meaning: 'what computes gradients: docs/learning.md',
+  },
+  {
+    name: 'learner-device',
+    kind: 'choice',
+    value: 'auto|cpu|webgpu|cuda|coreml|dml',
+    default: 'cpu',
+    meaning: 'where the learner computes; auto measures: docs/devices.md',
+  },
+  {
+    name: 'learner-memory',
+    kind: 'size',
+    value: 'size',
+    default: 'no bound',
+    meaning: 'largest resident memory of the learner, e.g. 1GiB; batches are split to keep to it',
+  },
+  {
     name: 'kv-memory',
     kind: 'size',
     value: 'size',

@@ -19,6 +19,8 @@ const learnerFlags = {
   'scores-per-round': 'scoresPerRound',
   'max-staleness': 'maxStaleness',
   'learner-threads': 'threads',
+  'learner-engine': 'engine',
+  'learner-device': 'device',
 } as const;
 
 /** Port of the metrics unless another is asked for: where OpenTelemetry's exporters listen. */
@@ -270,8 +272,10 @@ function readObject(
 function readLearnerSettings(flags: GivenFlags): Record<string, unknown> {
   const result = readObject(flags, 'learner-settings');
   for (const [flag, name] of Object.entries(learnerFlags)) {
-    const value = flags.number(flag as keyof typeof learnerFlags);
+    const value = flags.number(flag as keyof typeof learnerFlags) ?? flags.text(flag as keyof typeof learnerFlags);
     if (value !== undefined) result[name] = value;
   }
+  const memoryBytes = flags.bytes('learner-memory');
+  if (memoryBytes !== undefined) result.memoryBytes = memoryBytes;
   return result;
 }

@@ -21,6 +21,7 @@ import {
 import { HoneError } from '../src/errors.js';
 import {
   checkLearnerSettings,
+  checkOffered,
   type LearnerSettings,
   type LearnerSupervisor,
   startLearner,
@@ -90,7 +91,8 @@ async function build(
 ): Promise<RunningServer> {
   const cores = availableParallelism();
   // What the learner's threads are is known only when the policy's are; the rest is checked before anything is opened.
-  checkLearnerSettings(options.learnerSettings);
+  const { engine, device } = checkLearnerSettings(options.learnerSettings);
+  if (options.learner && engine === 'onnx') checkOffered(device);
   const reward = checkRewardSettings(options.rewardSettings);
   const canary = checkCanarySettings(options.canarySettings);
   const data = openDataDirectory(options.dataDirectory);
@@ -282,7 +284,7 @@ function startLearnerFor(
   settings: LearnerSettings,
   reward: RewardSettings,
 ): LearnerSupervisor {
-  const { number, origin } = versions.live();
+  const { number, origin, adapterDigest } = versions.live();
   return startLearner({
     packageDirectory: pkg.directory,
     packageDigest: pkg.digest,
@@ -292,6 +294,7 @@ function startLearnerFor(
     reward,
     liveVersion: number,
     adapterPath: versions.adapterPath(number),
+    adapterDigest,
     rolledBack: origin === 'rollback',
   });
 }
@@ -308,8 +311,9 @@ async function logEvents(agent: Agent, log: Logger): Promise<void> {
   try {
     for await (const events of agent.watchEvents({})) {
       for (const { type, atMs: _, ...event } of events) {
-        if (/^(worker_restarted|store_failed|version_rejected|rater_failed)$/.test(type)) log.warn(event, type);
-        else if (/^(version|canary|shadow|mode)_/.test(type)) log.info(event, type);
+        if (/^(worker_restarted|store_failed|version_rejected|learner_setback|rater_failed)$/.test(type))
+          log.warn(event, type);
+        else if (/^(learner_engine_opened|(version|canary|shadow|mode)_.*)$/.test(type)) log.info(event, type);
         else log.debug(event, type);
       }
     }

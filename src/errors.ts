@@ -51,6 +51,8 @@ export const errorCodes = {
   MODEL_INVALID: 'failed_precondition',
   OPERATOR_UNSUPPORTED: 'unimplemented',
   OPERATOR_NOT_DIFFERENTIABLE: 'unimplemented',
+  ENGINE_UNAVAILABLE: 'failed_precondition',
+  DEVICE_UNAVAILABLE: 'failed_precondition',
   ADAPTER_INVALID: 'data_loss',
   ADAPTER_REFUSED: 'invalid_argument',
   ADAPTER_MISMATCH: 'failed_precondition',
@@ -118,4 +120,10 @@ export interface SerializedError {
   readonly message: string;
   readonly violations: readonly FieldViolation[];
   readonly retryAfterMs?: number;
+}
+
+/** Code and message of whatever was thrown, for events and logs. */
+export function inWords(thrown: unknown): string {
+  const { code, message } = HoneError.from(thrown);
+  return `${code}: ${message}`;
 }

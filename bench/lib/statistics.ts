@@ -35,3 +35,19 @@ export async function fastestSeconds(repeats: number, run: () => Promise<unknown
 export function significant(value: number, digits = 4): number {
   return Number(value.toPrecision(digits));
 }
+
+/** A mean of independent values and how well it is known. */
+export interface Estimate {
+  readonly mean: number;
+  /** Sample standard deviation over the root of the count; null of a single value. */
+  readonly standardError: number | null;
+  readonly count: number;
+}
+
+/** @param values at least one */
+export function estimate(values: readonly number[]): Estimate {
+  const count = values.length;
+  const mean = values.reduce((sum, value) => sum + value, 0) / count;
+  const squares = values.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  return { mean, standardError: count > 1 ? Math.sqrt(squares / (count - 1) / count) : null, count };
+}

@@ -1,23 +1,70 @@
-/** Starts the training process and brings back its figures. */
+/** Learners in processes of their own: ours, and PyTorch's. */
 
-import { fork } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import type { TrainingFigures, TrainingTask } from './training-child.js';
+import { startChild } from './child-process.js';
+import { median } from './statistics.js';
+import type { TrainingTask } from './training-batch.js';
 
-type Reply = { readonly figures: TrainingFigures } | { readonly failure: string };
+export interface TrainingStep {
+  /** Loss, gradients and AdamW. */
+  readonly ms: number;
+  /** Resident peak of the process so far. */
+  readonly peakRssMb: number;
+  /** Private memory after the step, where the system tells (Linux): mapped weights are shared with the server. */
+  readonly privateRssMb?: number | null;
+}
+
+export interface Learner {
+  readonly about: string;
+  /** Reading the model and deriving its backward pass. */
+  readonly prepareMs: number;
+  /** The paper's loss and the norm of all gradients, before any update. */
+  check(): Promise<{ readonly loss: number; readonly norm: number }>;
+  step(): Promise<TrainingStep>;
+  close(): Promise<void>;
+}
 
 /** @throws Error if the process fails or ends without an answer */
-export function trainInChild(task: TrainingTask): Promise<TrainingFigures> {
-  return new Promise((resolve, reject) => {
-    const child = fork(fileURLToPath(new URL('./training-child.js', import.meta.url)), {
-      stdio: ['ignore', 2, 2, 'ipc'],
-    });
-    child.once('error', reject);
-    child.once('exit', (code) => reject(new Error(`the training process ended with code ${code}`)));
-    child.once('message', (reply: Reply) => {
-      if ('figures' in reply) resolve(reply.figures);
-      else reject(new Error(reply.failure));
-    });
-    child.send(task);
-  });
+export async function openLearner(task: TrainingTask): Promise<Learner> {
+  const child = startChild(fileURLToPath(new URL('./training-child.js', import.meta.url)));
+  try {
+    const { prepareMs } = await child.ask<{ readonly prepareMs: number }>({ type: 'open', task });
+    return {
+      about: task.engine ?? 'onnx',
+      prepareMs,
+      check: () => child.ask({ type: 'check' }),
+      step: () => child.ask({ type: 'step' }),
+      close: () => child.close(),
+    };
+  } catch (error) {
+    await child.close();
+    throw error;
+  }
+}
+
+export interface TrainingFigures {
+  readonly prepareMs: number;
+  /** Median of the steps, the first left out. */
+  readonly stepMs: number;
+  readonly peakRssMb: number;
+  readonly privateRssMb: number | null;
+}
+
+/** Opens a learner, takes the task's steps and closes it. @throws as {@link openLearner} */
+export async function trainInChild(task: TrainingTask): Promise<TrainingFigures> {
+  const learner = await openLearner(task);
+  try {
+    await learner.step();
+    const steps: TrainingStep[] = [];
+    for (let i = 0; i < task.steps; i++) steps.push(await learner.step());
+    const last = steps.at(-1);
+    return {
+      prepareMs: learner.prepareMs,
+      stepMs: median(steps.map(({ ms }) => ms)),
+      peakRssMb: last?.peakRssMb ?? 0,
+      privateRssMb: last?.privateRssMb ?? null,
+    };
+  } finally {
+    await learner.close();
+  }
 }

@@ -1,49 +1,23 @@
-/** Runs training steps in a process of its own, so that memory figures are the learner's alone. */
+/**
+ * A learner in a process of its own, so that memory figures are the learner's alone. It answers one message at a time:
+ *
+ *     {type: 'open', task}  -> {type: 'opened', prepareMs}
+ *     {type: 'check'}       -> {type: 'checked', loss, norm}                      before any update
+ *     {type: 'step'}        -> {type: 'stepped', ms, peakRssMb, privateRssMb}
+ *     anything that fails   -> {type: 'failed', message}
+ */
 
 import { readFileSync } from 'node:fs';
-import { AdamW, type CopgBatch, createOnnxEngine, type TrainingRow, warmUp } from '../../src/learner/index.js';
-import { median } from './statistics.js';
+import { openEngine } from '../../src/learner/engine/open-engine.js';
+import { createTfjsEngine } from '../../src/learner/engine/tfjs/tfjs-engine.js';
+import type { TargetedEngine } from '../../src/learner/index.js';
+import { AdamW, checkLearnerSettings, type Parameters, warmUp } from '../../src/learner/index.js';
+import { batchOf, type TrainingTask } from './training-batch.js';
 
-export interface TrainingTask {
-  readonly packageDirectory: string;
-  readonly vocabularySize: number;
-  readonly rank: number;
-  readonly threads: number;
-  readonly rows: number;
-  readonly promptLength: number;
-  readonly completionLength: number;
-  /** Completions that share a prompt; 1 leaves every row alone. */
-  readonly groupSize: number;
-  readonly steps: number;
-}
-
-export interface TrainingFigures {
-  /** Reading the model and deriving its backward pass. */
-  readonly prepareMs: number;
-  /** Median of the steps, the first left out: loss, gradients and AdamW. */
-  readonly stepMs: number;
-  readonly peakRssMb: number;
-  /** Private memory after the last step, where the system tells (Linux): mapped weights are shared with the server. */
-  readonly privateRssMb: number | null;
-}
-
-function batchOf(task: TrainingTask): CopgBatch {
-  const { rows, promptLength, completionLength, groupSize, vocabularySize } = task;
-  const token = (i: number): number => (i * 7919 + 13) % Math.min(vocabularySize, 256);
-  const tokens = (seed: number, length: number): number[] => Array.from({ length }, (_, i) => token(seed * 613 + i));
-  const trainingRows = Array.from({ length: rows }, (_, i): TrainingRow => {
-    const group = Math.floor(i / groupSize);
-    return { promptTokens: tokens(group, promptLength), completionTokens: tokens(1000 + i, completionLength) };
-  });
-  return {
-    rows: trainingRows,
-    groups: trainingRows.map((_, i) => Math.floor(i / groupSize)),
-    rewards: trainingRows.map((_, i) => (i % 4) / 4),
-    values: new Array<number>(rows).fill(0.5),
-    referenceLogprobs: new Array<number>(rows).fill(-completionLength * Math.log(vocabularySize)),
-    beta: 0.05,
-  };
-}
+export type TrainingMessage =
+  | { readonly type: 'open'; readonly task: TrainingTask }
+  | { readonly type: 'check' }
+  | { readonly type: 'step' };
 
 /** A status line of Linux in MB, or null. */
 function statusMb(field: string): number | null {
@@ -55,45 +29,72 @@ function statusMb(field: string): number | null {
   }
 }
 
-async function train(task: TrainingTask): Promise<TrainingFigures> {
-  const started = performance.now();
-  const { packageDirectory, rank, threads } = task;
-  const engine = await createOnnxEngine({ packageDirectory, rank, scale: 2, threads });
-  const prepareMs = performance.now() - started;
-  const optimizer = new AdamW({ learningRate: warmUp(1e-3, 8), beta1: 0.9, beta2: 0.99, clipNorm: 1 });
-  const parameters = new Map(
-    engine.targets.flatMap(({ module, inFeatures, outFeatures }) => [
-      [`${module}.lora_A`, matrix(inFeatures, rank, 0.02)] as const,
-      [`${module}.lora_B`, matrix(rank, outFeatures, 0.02)] as const,
-    ]),
-  );
-  const batch = batchOf(task);
-  const times: number[] = [];
-  for (let step = 0; step <= task.steps; step++) {
-    const stepStarted = performance.now();
-    const { gradients } = await engine.copg(batch, parameters);
-    if (!optimizer.step(parameters, gradients).applied) throw new Error('a gradient is not finite');
-    if (step > 0) times.push(performance.now() - stepStarted);
+class Learner {
+  readonly #engine: TargetedEngine;
+  readonly #parameters: Parameters;
+  readonly #batch: ReturnType<typeof batchOf>;
+  readonly #optimizer = new AdamW({ learningRate: warmUp(1e-3, 8), beta1: 0.9, beta2: 0.99, clipNorm: 1 });
+
+  constructor(engine: TargetedEngine, task: TrainingTask) {
+    this.#engine = engine;
+    this.#batch = batchOf(task);
+    this.#parameters = new Map(
+      engine.targets.flatMap(({ module, inFeatures, outFeatures }) => [
+        [`${module}.lora_A`, matrix(inFeatures, task.rank, 0.02)] as const,
+        [`${module}.lora_B`, matrix(task.rank, outFeatures, 0.02)] as const,
+      ]),
+    );
   }
-  const figures = {
-    prepareMs,
-    stepMs: median(times),
-    peakRssMb: process.resourceUsage().maxRSS / 1024,
-    privateRssMb: statusMb('RssAnon'),
-  };
-  await engine.close();
-  return figures;
+
+  async check(): Promise<object> {
+    const { loss, gradients } = await this.#engine.copg(this.#batch, this.#parameters);
+    let squares = 0;
+    for (const gradient of gradients.values()) for (const value of gradient) squares += value * value;
+    return { type: 'checked', loss, norm: Math.sqrt(squares) };
+  }
+
+  async step(): Promise<object> {
+    const started = performance.now();
+    const { gradients } = await this.#engine.copg(this.#batch, this.#parameters);
+    if (!this.#optimizer.step(this.#parameters, gradients).applied) throw new Error('a gradient is not finite');
+    return {
+      type: 'stepped',
+      ms: performance.now() - started,
+      peakRssMb: process.resourceUsage().maxRSS / 1024,
+      privateRssMb: statusMb('RssAnon'),
+    };
+  }
 }
 
+/** The adapter that both sides of a comparison start from: `peers/pytorch_learn.py` makes the same numbers. */
 function matrix(rows: number, columns: number, scale: number): { dims: [number, number]; data: Float32Array } {
   const data = Float32Array.from({ length: rows * columns }, (_, i) => scale * Math.sin(i * 12.9898 + rows));
   return { dims: [rows, columns], data };
 }
 
-process.once('message', (task: TrainingTask) => {
-  train(task).then(
-    (figures) => process.send?.({ figures }, () => process.exit(0)),
+let learner: Learner | undefined;
+
+async function answer(message: TrainingMessage): Promise<object> {
+  if (message.type !== 'open') return message.type === 'check' ? (learner?.check() ?? {}) : (learner?.step() ?? {});
+  const { task } = message;
+  const started = performance.now();
+  const { packageDirectory, rank, threads } = task;
+  const engine =
+    task.engine === 'wasm'
+      ? await createTfjsEngine({ packageDirectory, rank, scale: 2, threads, backend: 'wasm' })
+      : await openEngine({
+          packageDirectory,
+          settings: checkLearnerSettings({ rank, scale: 2, threads, memoryBytes: task.memoryBytes ?? null }),
+        });
+  learner = new Learner(engine, task);
+  return { type: 'opened', prepareMs: performance.now() - started };
+}
+
+process.on('message', (message: TrainingMessage) => {
+  answer(message).then(
+    (reply) => process.send?.(reply),
     (error: unknown) =>
-      process.send?.({ failure: error instanceof Error ? error.stack : String(error) }, () => process.exit(1)),
+      process.send?.({ type: 'failed', message: error instanceof Error ? error.stack : String(error) }),
   );
 });
+process.on('disconnect', () => process.exit(0));

@@ -2,7 +2,7 @@
 
 import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
-import type { ErasureResult } from '../types.js';
+import type { ErasureResult } from '../types/index.js';
 import { UsageError } from './failure.js';
 import { addConnectionFlags, type ConnectionFlags, withClient } from './flags.js';
 import { commandName, print, printJson } from './output.js';

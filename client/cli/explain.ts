@@ -7,7 +7,7 @@ import type {
   ExplainedScore,
   Explanation,
   TrainingObstacle,
-} from '../feedback-types.js';
+} from '../types/index.js';
 import { addConnectionFlags, type ConnectionFlags, withClient } from './flags.js';
 import { commandName, formatNumber, formatTime, print, printJson, remark } from './output.js';
 

@@ -3,7 +3,7 @@
 import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
 import type { HoneClient } from '../client.js';
-import type { FeedbackItem, FeedbackOutcome } from '../feedback-types.js';
+import type { FeedbackItem, FeedbackOutcome } from '../types/index.js';
 import { exitCodes, UsageError } from './failure.js';
 import { addConnectionFlags, type ConnectionFlags, parseNumber, withClient } from './flags.js';
 import { print, printJson, remark } from './output.js';

@@ -1,7 +1,7 @@
 /** `hone generate`: completes a prompt, token by token on a terminal. */
 
 import type { Command } from 'commander';
-import type { GenerateEvent, GenerateRequest } from '../types.js';
+import type { GenerateEvent, GenerateRequest } from '../types/index.js';
 import { UsageError } from './failure.js';
 import {
   addConnectionFlags,

@@ -18,6 +18,7 @@ import { addQuantizeCommand } from './quantize.js';
 import { addRollbackCommand } from './rollback.js';
 import { addServeCommand } from './serve.js';
 import { addStatusCommand } from './status.js';
+import { addTfjsSetupCommand } from './tfjs-setup.js';
 import { addExportCommand, addImportCommand } from './transfer.js';
 import { addVersionsCommand } from './versions.js';
 
@@ -61,6 +62,7 @@ addExportCommand(program);
 addImportCommand(program);
 addEraseCommand(program);
 addQuantizeCommand(program);
+addTfjsSetupCommand(program);
 addDemoCommand(program);
 
 // `hone versions | head -1`: whoever reads has enough, which is no failure. A server goes on without a reader.

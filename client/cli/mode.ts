@@ -1,7 +1,7 @@
 /** `hone mode`: which way candidates go, and what is on trial. */
 
 import { Argument, type Command } from 'commander';
-import type { Mode, RolloutStatus } from '../types.js';
+import type { Mode, RolloutStatus } from '../types/index.js';
 import { addConnectionFlags, type ConnectionFlags, withClient } from './flags.js';
 import { commandName, formatAge, formatFixed, formatNumber, print, printJson } from './output.js';
 

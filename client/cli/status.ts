@@ -2,7 +2,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
-import type { MetricSettings, RaterStatus, RewardSettings, ServerStatus } from '../types.js';
+import type { MetricSettings, RaterStatus, RewardSettings, ServerStatus } from '../types/index.js';
 import { addConnectionFlags, type ConnectionFlags, parseNumber, withClient } from './flags.js';
 import { describeRollout } from './mode.js';
 import { formatAge, formatBytes, formatDigest, formatNumber, print, printJson } from './output.js';
@@ -84,9 +84,10 @@ function describe(status: ServerStatus): string[] {
     ['', describeRoom(replay)],
     [
       'learner',
-      `${learner.state}, ${learner.rounds} rounds, ${learner.steps} steps${learner.droppedSteps > 0 ? ` (${learner.droppedSteps} dropped)` : ''}, ${learner.scoresSeen} scored generations seen`,
+      `${learner.state}${learner.engine === '' ? '' : ` (${learner.engine})`}, ${learner.rounds} rounds, ${learner.steps} steps${learner.droppedSteps > 0 ? ` (${learner.droppedSteps} dropped)` : ''}${learner.setbacks > 0 ? `, ${learner.setbacks} rounds out of bounds` : ''}, ${learner.scoresSeen} scored generations seen`,
     ],
   ];
+  if (learner.haltedBecause !== undefined) lines.push(['', `it has stopped itself: ${learner.haltedBecause}`]);
   const { buffer } = learner;
   if (buffer.completions > 0 || buffer.pending > 0) lines.push(['', describeBuffer(buffer)]);
   const named = describeRewards(status.reward);

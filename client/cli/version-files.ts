@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
-import type { AdapterFiles } from '../types.js';
+import type { AdapterFiles } from '../types/index.js';
 import { UsageError } from './failure.js';
 import { addConnectionFlags, type ConnectionFlags, parseCount, withClient } from './flags.js';
 import { commandName, formatBytes, print, printJson } from './output.js';

@@ -1,7 +1,7 @@
 /** `hone versions`: what was learned, newest first, and what the gate found of it. */
 
 import type { Command } from 'commander';
-import type { Version } from '../types.js';
+import type { Version } from '../types/index.js';
 import { addConnectionFlags, type ConnectionFlags, parseCount, withClient } from './flags.js';
 import {
   commandName,

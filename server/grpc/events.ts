@@ -28,6 +28,7 @@ const names: Readonly<Record<LoopEventType, EventType>> = {
   server_draining: 'EVENT_TYPE_SERVER_DRAINING',
   learner_state_changed: 'EVENT_TYPE_LEARNER_STATE_CHANGED',
   learner_progress: 'EVENT_TYPE_LEARNER_PROGRESS',
+  learner_setback: 'EVENT_TYPE_LEARNER_SETBACK',
   version_created: 'EVENT_TYPE_VERSION_CREATED',
   version_promoted: 'EVENT_TYPE_VERSION_PROMOTED',
   version_rejected: 'EVENT_TYPE_VERSION_REJECTED',
@@ -43,6 +44,7 @@ const names: Readonly<Record<LoopEventType, EventType>> = {
   adapters_removed: 'EVENT_TYPE_ADAPTERS_REMOVED',
   replay_evicted: 'EVENT_TYPE_REPLAY_EVICTED',
   subject_erased: 'EVENT_TYPE_SUBJECT_ERASED',
+  learner_engine_opened: 'EVENT_TYPE_LEARNER_ENGINE_OPENED',
   rater_failed: 'EVENT_TYPE_RATER_FAILED',
 };
 

@@ -20,11 +20,24 @@ const states: Readonly<Record<LearnerReport['state'], LearnerState>> = {
   crashed: 'LEARNER_STATE_CRASHED',
   stopping: 'LEARNER_STATE_STOPPING',
   paused: 'LEARNER_STATE_PAUSED',
+  halted: 'LEARNER_STATE_HALTED',
 };
 
 export function toLearnerStatus(learner: LearnerReport): LearnerStatus {
-  const { state, loss, meanReward, kl, belowMeanH, gradientNorm, stepMs, buffer, roundStaleness, ...counts } = learner;
-  const figures = { loss, meanReward, kl, belowMeanH, gradientNorm, stepMs };
+  const {
+    state,
+    loss,
+    meanReward,
+    kl,
+    belowMeanH,
+    gradientNorm,
+    stepMs,
+    haltedBecause,
+    buffer,
+    roundStaleness,
+    ...counts
+  } = learner;
+  const figures = { loss, meanReward, kl, belowMeanH, gradientNorm, stepMs, haltedBecause };
   return {
     ...counts,
     ...known(figures),

@@ -128,6 +128,7 @@ export class Figures {
     metrics.set('hone_learner_steps', report.steps);
     metrics.set('hone_learner_dropped_steps', report.droppedSteps);
     metrics.set('hone_learner_rounds', report.rounds);
+    metrics.set('hone_learner_setbacks', report.setbacks);
     metrics.set('hone_learner_scores_seen', report.scoresSeen);
     const { completions, pairs, pending, oldestAtMs, usesPerCompletion } = report.buffer;
     metrics.set('hone_learner_trainable_completions', completions);
@@ -164,6 +165,7 @@ const learnerStates = Object.keys({
   paused: 0,
   stopping: 0,
   crashed: 0,
+  halted: 0,
 } satisfies Record<LearnerReport['state'], 0>) as LearnerReport['state'][];
 
 /** One thing that is asked again and again, with its last answer. */

@@ -163,6 +163,7 @@ export const metricTable = {
   hone_learner_steps: { type: 'gauge', help: 'Training steps taken; goes back to the checkpoint after a crash.' },
   hone_learner_dropped_steps: { type: 'gauge', help: 'Of these, dropped because a figure was not finite.' },
   hone_learner_rounds: { type: 'gauge', help: 'Rounds finished.' },
+  hone_learner_setbacks: { type: 'gauge', help: 'Of these, out of bounds: they made no candidate.' },
   hone_learner_scores_seen: { type: 'gauge', help: 'Scores that the learner has read.' },
   hone_learner_trainable_completions: {
     type: 'gauge',

@@ -27,6 +27,7 @@ import { type Meter, RequestMeter } from './meter.js';
 import { keepMode, type Mode, type ModeKeeper } from './modes.js';
 import { BackgroundRater, type RaterOptions } from './rater.js';
 import { checkGenerate } from './requests.js';
+import { retreat } from './retreat.js';
 import { hasDefaults, rewardsOf } from './rewards.js';
 import { Rollout, type RolloutStanding } from './rollout.js';
 import { answerInBackground } from './shadow.js';
@@ -441,6 +442,9 @@ class LoopAgent implements Agent {
   #onLearnerEvent(event: LearnerEvent): void {
     this.#watch.see(event);
     this.#meter.learner?.(event);
+    if (event.type === 'setback' && this.#closing === undefined) {
+      void retreat(event, { rollout: this.#rollout, versions: this.#options.versions, events: this.#events });
+    }
     if (event.type === 'candidate' && this.#closing === undefined) void this.#rollout.consider(event);
   }
 
@@ -460,4 +464,4 @@ class LoopAgent implements Agent {
   }
 }
 
-const learnerOff: LearnerReport = { ...nothingLearned, state: 'off', restarts: 0 };
+const learnerOff: LearnerReport = { ...nothingLearned, state: 'off', restarts: 0, engine: '' };

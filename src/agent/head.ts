@@ -70,7 +70,7 @@ export class Head {
       await this.#swap(candidate);
       const version = await this.#record(candidate);
       this.#publish('version_promoted', version, detail);
-      this.#learner?.live(number, this.#versions.adapterPath(number), false);
+      this.#learner?.live(number, this.#versions.adapterPath(number), version.adapterDigest, false);
       return version;
     });
   }
@@ -88,7 +88,7 @@ export class Head {
       const version = await this.#record(candidate);
       this.#rolledBackAt = version.number;
       this.#publish('version_rolled_back', version, `serves the weights of version ${number}`);
-      this.#learner?.live(version.number, this.#versions.adapterPath(version.number), true);
+      this.#learner?.live(version.number, this.#versions.adapterPath(version.number), version.adapterDigest, true);
       return version;
     });
   }

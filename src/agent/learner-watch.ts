@@ -22,6 +22,15 @@ export class LearnerWatch {
     if (event.type === 'failed') {
       this.#events.publish({ type: 'worker_restarted', detail: `learner: ${event.code}: ${event.message}` });
     }
+    if (event.type === 'setback') {
+      const { message, numbers, liveVersion: version } = event;
+      this.#events.publish({ type: 'learner_setback', version, detail: message, numbers });
+    }
+    if (event.type === 'engine') {
+      const { engine, detail, stepMs } = event.report;
+      const numbers = Object.fromEntries(Object.entries(stepMs).map(([device, ms]) => [`${device}_step_ms`, ms]));
+      this.#events.publish({ type: 'learner_engine_opened', detail: `${engine} on ${detail}`, numbers });
+    }
     if (event.type !== 'progress') return;
     const { progress } = event;
     if (progress.state !== this.#state) {

@@ -9,11 +9,12 @@
  * the same way: otherwise the learner would offer ever more of the same.
  */
 
-import { HoneError } from '../errors.js';
+import { HoneError, inWords } from '../errors.js';
 import type { SequentialDecision } from '../gate/sequential-test.js';
 import type { Verdict } from '../gate/types.js';
 import { describeVerdict } from '../gate/verdict.js';
 import type { AdapterFiles, Candidate, Version, VersionLog } from '../versions/index.js';
+import { requireCandidate } from './candidates.js';
 import type { EventLog } from './event-log.js';
 import type { Head } from './head.js';
 import { type Judge, verdictNumbers } from './judge.js';
@@ -135,7 +136,7 @@ export class Rollout {
    */
   promote(number: number): Promise<Version> {
     return this.#serially(async () => {
-      this.#requireCandidate(number, 'promoted');
+      requireCandidate(this.#versions, number, 'promoted');
       if (this.#line.holds(number)) {
         throw new HoneError(
           'VERSION_NOT_SERVABLE',
@@ -157,7 +158,7 @@ export class Rollout {
    */
   reject(number: number, reason: string): Promise<Version> {
     return this.#serially(async () => {
-      const version = this.#requireCandidate(number, 'rejected');
+      const version = requireCandidate(this.#versions, number, 'rejected');
       if (number === this.trials.version?.number) await this.#rejectTrial(version, reason);
       else {
         if (number === this.#line.waiting?.number) this.#line.clear();
@@ -375,14 +376,6 @@ export class Rollout {
     this.#events.publish({ type: 'version_rejected', version: number, adapterDigest, detail: reason });
   }
 
-  #requireCandidate(number: number, what: string): Version {
-    const version = this.#versions.get(number);
-    if (version === undefined) throw new HoneError('VERSION_NOT_FOUND', `there is no version ${number}`);
-    if (version.state === 'candidate' || version.state === 'shadow' || version.state === 'canary') return version;
-    const advice = version.state === 'retired' ? '; hone rollback serves its weights again' : '';
-    throw new HoneError('VERSION_NOT_SERVABLE', `version ${number} is ${version.state} and cannot be ${what}${advice}`);
-  }
-
   #isOutdated({ origin, parent }: Version): boolean {
     return origin === 'learned' && parent !== null && parent < this.#head.rolledBackAt;
   }
@@ -403,9 +396,4 @@ export class Rollout {
     this.#queue = result.catch(() => undefined);
     return result;
   }
-}
-
-function inWords(thrown: unknown): string {
-  const { code, message } = HoneError.from(thrown);
-  return `${code}: ${message}`;
 }

@@ -121,6 +121,7 @@ export type LoopEventType =
   | 'server_draining'
   | 'learner_state_changed'
   | 'learner_progress'
+  | 'learner_setback'
   | 'version_created'
   | 'version_promoted'
   | 'version_rejected'
@@ -136,6 +137,7 @@ export type LoopEventType =
   | 'adapters_removed'
   | 'replay_evicted'
   | 'subject_erased'
+  | 'learner_engine_opened'
   | 'rater_failed';
 
 /** One thing that happened. No text of prompts or completions. */
@@ -205,7 +207,7 @@ export type { LearnerReport };
 export interface Learner {
   report(): LearnerReport;
   /** The head moved: train on from these weights. */
-  live(version: number, adapterPath: string | null, rolledBack: boolean): void;
+  live(version: number, adapterPath: string | null, adapterDigest: string, rolledBack: boolean): void;
   /** A version that it offered will never serve: where it trained on from it, it goes back to the live weights. */
   rejected(adapterDigest: string): void;
   /** Learn from everything that the store still holds as if for the first time. */

@@ -8,6 +8,8 @@ import { Graph, type Node } from '../onnx/index.js';
 export const honeDomain = 'hone';
 /** (logits [N, V], targets [N] int64) -> (log-softmax at the target [N], log-softmax [N, V]) */
 export const tokenLogProbability = `${honeDomain}.TokenLogProbability`;
+/** (g, u of equal shapes) -> g * sigmoid(g) * u */
+export const swiGlu = `${honeDomain}.SwiGlu`;
 /** x -> x, through which no gradient flows. */
 export const detach = `${honeDomain}.Detach`;
 
@@ -24,6 +26,40 @@ export function addDetach(graph: Graph, value: string): string {
   return graph.add('Detach', [value], { domain: honeDomain });
 }
 
+/**
+ * Makes one {@link swiGlu} of each `(g * Sigmoid(g)) * u` whose parts nobody else reads: its gradient needs g and u alone,
+ * so that two values of the layer's width need not be kept for it.
+ * @param gates values that g may be; u is taken to have the shape of g
+ */
+export function fuseSwiGlu(graph: Graph, gates: ReadonlySet<string>): void {
+  const producers = graph.producers();
+  const consumers = graph.consumers();
+  const only = (value: string | undefined): Node | undefined => {
+    const readers = consumers.get(value ?? '') ?? [];
+    return readers.length === 1 && !graph.outputs.has(value ?? '') ? readers[0] : undefined;
+  };
+  for (const sigmoid of graph.nodes.filter(({ op }) => op === 'Sigmoid')) {
+    const [g] = sigmoid.inputs as [string];
+    const [s] = sigmoid.outputs as [string];
+    const activation = only(s);
+    const product = only(activation?.outputs[0]);
+    if (!gates.has(g) || activation?.op !== 'Mul' || product?.op !== 'Mul') continue;
+    const u = product.inputs.find((input) => input !== activation.outputs[0]);
+    if (!activation.inputs.includes(g) || u === undefined || !gates.has(u) || !producers.has(u)) continue;
+    graph.replaceNode(product, [
+      {
+        name: product.name,
+        op: 'SwiGlu',
+        domain: honeDomain,
+        inputs: [g, u],
+        outputs: product.outputs,
+        attributes: {},
+      },
+    ]);
+    graph.removeNodes(new Set([sigmoid, activation]));
+  }
+}
+
 /** A copy of the graph in which every composite is plain ONNX; names of values stay. */
 export function expandComposites(graph: Graph): Graph {
   const expanded = graph.clone();
@@ -38,6 +74,11 @@ function expansion(graph: Graph, node: Node): readonly Node[] {
   const [output, second] = node.outputs as [string, string];
   if (node.op === 'Detach') {
     pieces.add('Identity', node.inputs, { outputs: [output] });
+  } else if (node.op === 'SwiGlu') {
+    const [g, u] = node.inputs as [string, string];
+    pieces.add('Sigmoid', [g], { outputs: [`${output}.sigmoid`] });
+    pieces.add('Mul', [g, `${output}.sigmoid`], { outputs: [`${output}.gate`] });
+    pieces.add('Mul', [`${output}.gate`, u], { outputs: [output] });
   } else {
     const [logits, targets] = node.inputs as [string, string];
     const column = graph.int64([1]);

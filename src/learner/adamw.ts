@@ -31,11 +31,6 @@ export interface StepOutcome {
   readonly applied: boolean;
 }
 
-/** Rises linearly to `rate` over the first `steps` steps and stays there. */
-export function warmUp(rate: number, steps: number): (step: number) => number {
-  return (step) => rate * Math.min(1, (step + 1) / Math.max(1, steps));
-}
-
 export class AdamW {
   readonly #settings: AdamWSettings;
   #state: AdamWState = { step: 0, moments: new Map() };

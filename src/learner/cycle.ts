@@ -1,22 +1,22 @@
 /** One step of learning: sample groups, complete them with the reference, CoPG, AdamW. */
 
 import type { AdamW } from './adamw.js';
+import type { ValueBaseline } from './baseline/types.js';
 import type { ExperienceBuffer } from './experience/buffer.js';
 import type { Member } from './experience/members.js';
 import { sampleGroups } from './experience/sampler.js';
 import { createRandom } from './random.js';
-import type { CopgResult, LearnerSettings, Parameters, TrainingEngine, TrainingRow } from './types.js';
-import type { ValueBaseline } from './value-baseline.js';
+import { betaAt } from './schedules.js';
+import type { CopgResult, LearnerSettings, Parameters, Reference, TrainingEngine, TrainingRow } from './types.js';
 
 export interface CycleOptions {
   readonly engine: TrainingEngine;
-  readonly optimizer: Pick<AdamW, 'step'>;
+  readonly optimizer: Pick<AdamW, 'step' | 'steps'>;
   readonly buffer: ExperienceBuffer;
   readonly baseline: ValueBaseline;
   /** Trained in place. */
   readonly parameters: Parameters;
-  /** The policy that KL is measured against. */
-  readonly reference: Parameters;
+  readonly reference: Reference;
   readonly settings: LearnerSettings;
 }
 
@@ -36,6 +36,10 @@ export interface StepReport {
   readonly gradientNorm: number;
   /** What it learned from. */
   readonly members: readonly Member[];
+  /** ln pi of each before the step. */
+  readonly logprobs: ArrayLike<number>;
+  /** Weight of each. */
+  readonly weights: ArrayLike<number>;
 }
 
 /**
@@ -55,8 +59,9 @@ export async function learnStep(options: CycleOptions, number: number): Promise<
     }
   }
   if (members.length === 0) return null;
+  const beta = betaAt(settings, optimizer.steps);
   await addReference(engine, members, options.reference);
-  const referenceLogprobs = members.map((member) => member.referenceLogprob ?? 0);
+  const referenceLogprobs = members.map(({ reference }) => reference?.logprob ?? 0);
   const rewards = members.map((member) => member.reward);
   const result = await engine.copg(
     {
@@ -64,8 +69,8 @@ export async function learnStep(options: CycleOptions, number: number): Promise<
       groups,
       rewards,
       referenceLogprobs,
-      values: members.map(({ group }) => baseline.value(group.key, group.promptTokens)),
-      beta: settings.beta,
+      values: await baseline.values(members),
+      beta,
     },
     parameters,
   );
@@ -74,48 +79,59 @@ export async function learnStep(options: CycleOptions, number: number): Promise<
   const { norm, applied } = finite
     ? optimizer.step(parameters, result.gradients)
     : { norm: Number.NaN, applied: false };
-  if (applied) {
-    baseline.observe(
-      members.flatMap(({ group, reward }, i) => {
-        // The rewards of a pair say how the two differ, not how good they are.
-        if (group.kind === 'preference') return [];
-        const residual = reward - settings.beta * (h[i] as number);
-        return [{ groupKey: group.key, promptTokens: group.promptTokens, residual }];
-      }),
-    );
-  }
+  if (applied) baseline.observe(members, h, beta);
   return {
     rows: members.length,
     applied,
     loss: result.loss,
     meanReward: average(members.flatMap(({ group, reward }) => (group.kind === 'scores' ? [reward] : []))),
-    kl: klOfNewest(members),
+    kl: klOfNewest(members, settings),
     belowMeanH: pushedDown(h, result),
     gradientNorm: norm,
     members,
+    logprobs: result.logprobs,
+    weights: result.weights,
   };
 }
 
-/** The reference never moves, so each completion is evaluated under it once. */
-async function addReference(engine: TrainingEngine, members: readonly Member[], reference: Parameters): Promise<void> {
-  const missing = members.filter((member) => member.referenceLogprob === undefined);
+/** Each completion is evaluated under a reference once. */
+async function addReference(
+  engine: TrainingEngine,
+  members: readonly Member[],
+  { digest, parameters }: Reference,
+): Promise<void> {
+  const missing = members.filter(({ reference }) => reference?.digest !== digest);
   if (missing.length === 0) return;
-  const logprobs = await engine.logProbabilities(missing.map(toRow), reference);
-  for (const [i, member] of missing.entries()) member.referenceLogprob = logprobs[i] ?? Number.NaN;
+  const logprobs = await engine.logProbabilities(missing.map(toRow), parameters);
+  for (const [i, member] of missing.entries()) member.reference = { digest, logprob: logprobs[i] ?? Number.NaN };
 }
 
 /**
  * E_pi[ln pi - ln pi_ref] over completions that pi itself wrote: those of the newest version, with the log-probabilities
  * recorded when they were sampled. Over what older versions wrote, the mean of h would be no divergence at all.
  */
-function klOfNewest(members: readonly Member[]): number | null {
+function klOfNewest(
+  members: readonly Member[],
+  { logProbability }: Pick<LearnerSettings, 'logProbability'>,
+): number | null {
   const written = members.filter(({ behaviourLogprob }) => behaviourLogprob !== null);
   const newest = Math.max(...written.map(({ version }) => version));
   return average(
-    written.flatMap(({ version, behaviourLogprob, referenceLogprob }) =>
-      version === newest ? [(behaviourLogprob ?? Number.NaN) - (referenceLogprob ?? Number.NaN)] : [],
-    ),
+    written.flatMap(({ version, behaviourLogprob, reference, completionTokens }) => {
+      if (version !== newest) return [];
+      const tokens = logProbability === 'mean' ? completionTokens.length : 1;
+      return [(behaviourLogprob ?? Number.NaN) - (reference?.logprob ?? Number.NaN) * tokens];
+    }),
   );
+}
+
+/** ln pi(y|x) of each under weights. */
+export function evaluate(
+  engine: TrainingEngine,
+  members: readonly Member[],
+  parameters: Parameters,
+): Promise<Float32Array> {
+  return engine.logProbabilities(members.map(toRow), parameters);
 }
 
 function toRow({ group, completionTokens }: Member): TrainingRow {

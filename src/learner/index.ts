@@ -1,17 +1,45 @@
-export { AdamW, type AdamWSettings, type AdamWState, type StepOutcome, warmUp } from './adamw.js';
+export { AdamW, type AdamWSettings, type AdamWState, type StepOutcome } from './adamw.js';
 export {
+  chooseDevice,
+  type DeviceChoice,
+  type DeviceChoiceOptions,
+  fastest,
+  type TriedDevice,
+} from './engine/choose-device.js';
+export { checkOffered, offeredProviders } from './engine/device.js';
+export {
+  type DeviceFigures,
+  type DeviceTrial,
+  largestDifference,
+  outcomeOf,
+  tryDevice,
+  worstDifference,
+} from './engine/device-trial.js';
+export {
+  MicroBatchEngine,
+  type MicroBatchOptions,
+  planMicroBatches,
+  type TargetedEngine,
+} from './engine/micro-batches.js';
+export { type Device, type EngineName, type Provider, providers } from './engine/names.js';
+export {
+  createBoundedOnnxEngine,
   createOnnxEngine,
   deriveGraphs,
   OnnxEngine,
   type OnnxEngineOptions,
-  trainingProbeSizes,
 } from './engine/onnx-engine.js';
+export { openEngine } from './engine/open-engine.js';
 export { type PackedRows, packRows } from './engine/packing.js';
-export { tokenLogprobs, toTrainingGraph } from './engine/training-graph.js';
+export { fitToProvider } from './engine/provider-graph.js';
+export { type TfjsBackend, tfjsBackends } from './engine/tfjs/backend.js';
+export { createTfjsEngine, type TfjsEngine, type TfjsEngineOptions } from './engine/tfjs/tfjs-engine.js';
+export { tokenLogprobs, toTrainingGraph, trainingProbeSizes } from './engine/training-graph.js';
 export { isStale, type TrainingObstacle, type TrainingRules, trainingObstacles } from './experience/eligibility.js';
 export { acquireLockFile, type LockFile } from './lock-file.js';
-export { addCopgObjective, addCrossEntropy, addRowLogprobs, linearForm, summarize } from './objective.js';
+export { addCopgObjective, addCrossEntropy, addRowLogprobs, advantagesOf, linearForm, summarize } from './objective.js';
 export { type LearnerReport, nothingLearned } from './report.js';
+export { betaAt, learningRates, warmUp } from './schedules.js';
 export { checkLearnerSettings, type LearnerSettingsInput } from './settings.js';
 export { type LearnerOptions, LearnerSupervisor, startLearner } from './supervisor.js';
 export type * from './types.js';

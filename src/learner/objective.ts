@@ -98,6 +98,23 @@ export function linearForm(batch: Pick<CopgBatch, 'groups' | 'values'>): LinearF
   return form;
 }
 
+/** A = R_beta - M R_beta - b of each row, as {@link addCopgObjective} has it in the graph. */
+export function advantagesOf(
+  batch: Pick<CopgBatch, 'rewards' | 'referenceLogprobs' | 'beta'>,
+  form: LinearForm,
+  logprobs: Float32Array,
+): Float32Array {
+  const rows = logprobs.length;
+  const residuals = logprobs.map(
+    (logprob, i) => (batch.rewards[i] as number) - batch.beta * (logprob - (batch.referenceLogprobs[i] as number)),
+  );
+  return residuals.map((residual, i) => {
+    let mean = form.baselines[i] as number;
+    for (let j = 0; j < rows; j++) mean += (form.groupMean[i * rows + j] as number) * (residuals[j] as number);
+    return residual - mean;
+  });
+}
+
 /** Weight of each row, A_i K/(K-1), and the paper's loss 1/(2 beta) mean over pairs (or singles) of the squared residual difference. */
 export function summarize(
   advantages: Float32Array,

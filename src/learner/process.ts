@@ -7,12 +7,14 @@ import { constants, setPriority } from 'node:os';
 import { join } from 'node:path';
 import { HoneError } from '../errors.js';
 import { openReplayReader } from '../replay/index.js';
-import { createOnnxEngine } from './engine/onnx-engine.js';
+import { openEngine } from './engine/open-engine.js';
 import { acquireLockFile } from './lock-file.js';
 import { LearnerRunner } from './runner.js';
 import type { LearnerCommand, LearnerEvent, LearnerStart } from './types.js';
 
 setPriority(constants.priority.PRIORITY_LOW);
+// biome-ignore lint/style/noProcessEnv: this process's root; CUDA would compute products in TF32, far from the cpu's float32
+process.env.NVIDIA_TF32_OVERRIDE ??= '0';
 // Without its server it has no purpose; what it learned is in the checkpoint.
 process.once('disconnect', () => process.exit(0));
 
@@ -43,9 +45,11 @@ process.on('message', (command: LearnerCommand) => {
 async function work(start: LearnerStart): Promise<void> {
   const lock = acquireLockFile(join(start.directory, 'learner.lock'));
   try {
-    const { packageDirectory, settings } = start;
-    const { rank, scale, threads } = settings;
-    const engine = await createOnnxEngine({ packageDirectory, rank, scale, threads });
+    const engine = await openEngine({
+      packageDirectory: start.packageDirectory,
+      settings: start.settings,
+      onOpened: (report) => send({ type: 'engine', report }),
+    });
     const reader = openReplayReader(start.replayPath);
     runner = new LearnerRunner({ start, engine, reader, send });
     for (const command of waiting) runner.handle(command);

@@ -14,12 +14,23 @@ export function createRandom(seed: number): Random {
   };
 }
 
-/** The items in random order; the input stays as it is. */
-export function shuffled<T>(items: readonly T[], random: Random): T[] {
-  const result = [...items];
-  for (let i = result.length - 1; i > 0; i--) {
-    const j = Math.floor(random() * (i + 1));
-    [result[i], result[j]] = [result[j] as T, result[i] as T];
-  }
-  return result;
+/** Puts keyed items into an order. */
+export type Order = <Item>(items: Iterable<readonly [string, Item]>) => (readonly [string, Item])[];
+
+/** Draws a random order of everything that has a key: it depends on the keys, not on the order in which items come. */
+export function drawOrder(random: Random): Order {
+  const salt = Math.floor(random() * 2 ** 32);
+  return (items) =>
+    Array.from(items, (item) => ({ item, rank: mixed(item[0], salt) }))
+      .sort((a, b) => a.rank - b.rank || (a.item[0] < b.item[0] ? -1 : 1))
+      .map(({ item }) => item);
+}
+
+/** A 32-bit hash of a text: FNV-1a, then the finish of MurmurHash3, without which like keys stay neighbours. */
+function mixed(text: string, salt: number): number {
+  let hash = (0x811c9dc5 ^ salt) >>> 0;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
+  hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
+  return (hash ^ (hash >>> 16)) >>> 0;
 }

@@ -6,6 +6,8 @@ export interface LearnerReport extends Omit<LearnerProgress, 'state'> {
   readonly state: LearnerProgress['state'] | 'paused';
   /** Times the process died and was started again. */
   readonly restarts: number;
+  /** Engine and device that compute gradients, as `onnx on cpu`; empty until the process has opened them. */
+  readonly engine: string;
 }
 
 const emptyBuffer: BufferFigures = {
@@ -23,6 +25,8 @@ export const nothingLearned: Omit<LearnerProgress, 'state'> = {
   steps: 0,
   droppedSteps: 0,
   rounds: 0,
+  setbacks: 0,
+  haltedBecause: null,
   scoresSeen: 0,
   lastSequence: 0,
   loss: null,

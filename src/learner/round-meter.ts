@@ -9,18 +9,54 @@ type Figures = Pick<
   'loss' | 'meanReward' | 'kl' | 'belowMeanH' | 'gradientNorm' | 'stepMs' | 'roundStaleness'
 >;
 
+/** What is kept of a step; plain JSON, in which a number that is not finite becomes null. */
+interface StepSummary {
+  readonly rows: number;
+  readonly applied: boolean;
+  readonly loss: number | null;
+  readonly meanReward: number | null;
+  readonly kl: number | null;
+  readonly belowMeanH: number | null;
+  readonly gradientNorm: number | null;
+  /** Of the completions used. */
+  readonly versions: readonly number[];
+}
+
+/** What a checkpoint keeps: a round that was cut in two ends with the figures of a whole one. */
+export interface MeterState {
+  readonly round: readonly StepSummary[];
+  readonly finished: readonly StepSummary[];
+}
+
 export class RoundMeter {
-  #reports: StepReport[] = [];
-  #finished: readonly StepReport[] = [];
-  #last: StepReport | null = null;
+  #reports: StepSummary[] = [];
+  #finished: readonly StepSummary[] = [];
+  #last: StepSummary | null = null;
   #stepMs: number | null = null;
   #roundStaleness: readonly number[] = [];
 
   /** Counts a step into the round. */
   add(report: StepReport, stepMs: number): void {
-    this.#reports.push(report);
-    this.#last = report;
+    const { rows, applied, loss, meanReward, kl, belowMeanH, gradientNorm, members } = report;
+    const versions = members.map(({ version }) => version);
+    this.#last = { rows, applied, loss, meanReward, kl, belowMeanH, gradientNorm, versions };
+    this.#reports.push(this.#last);
     this.#stepMs = stepMs;
+  }
+
+  /** Steps of the round in flight. */
+  get steps(): number {
+    return this.#reports.length;
+  }
+
+  state(): MeterState {
+    return { round: this.#reports, finished: this.#finished };
+  }
+
+  restore({ round, finished }: MeterState): void {
+    this.#reports = [...round];
+    this.#finished = finished;
+    this.#last = round.at(-1) ?? finished.at(-1) ?? null;
   }
 
   /** Steps of the round in flight that moved the weights. */
@@ -28,10 +64,15 @@ export class RoundMeter {
     return this.#reports.filter((report) => report.applied).length;
   }
 
+  /** Whether the last step of the round in flight moved the weights. */
+  get lastApplied(): boolean {
+    return this.#reports.at(-1)?.applied ?? false;
+  }
+
   /** Ends the round; its means are reported until the next one has a step. */
   finishRound(liveVersion: number): void {
     this.#finished = this.#reports;
-    const versions = this.#reports.flatMap(({ members }) => members.map(({ version }) => version));
+    const versions = this.#reports.flatMap((report) => report.versions);
     this.#roundStaleness = countByStaleness(versions, liveVersion);
     this.#reports = [];
   }
@@ -42,6 +83,12 @@ export class RoundMeter {
     this.#finished = [];
     this.#last = null;
     this.#stepMs = null;
+  }
+
+  /** What a candidate says of its round. */
+  metrics(): Record<string, number | null> {
+    const { loss, meanReward, kl, belowMeanH } = this.figures();
+    return { loss, mean_reward: meanReward, kl, below_mean_h: belowMeanH };
   }
 
   /** Loss, gradient norm and time of the last step; reward, KL and belowMeanH over the last round. */
@@ -59,12 +106,12 @@ export class RoundMeter {
   }
 }
 
-function finite(value: number | undefined): number | null {
-  return value !== undefined && Number.isFinite(value) ? value : null;
+function finite(value: number | null | undefined): number | null {
+  return typeof value === 'number' && Number.isFinite(value) ? value : null;
 }
 
 /** Mean over steps, weighted by their completions. */
-function mean(reports: readonly StepReport[], of: (report: StepReport) => number | null): number | null {
+function mean(reports: readonly StepSummary[], of: (report: StepSummary) => number | null): number | null {
   let sum = 0;
   let rows = 0;
   for (const report of reports) {

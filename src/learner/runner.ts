@@ -3,21 +3,29 @@
  *
  * A round begins with `scoresPerRound` fresh scores and lasts until it has used (fresh x replay ratio) completions, or
  * until every completion is used up. What it decides on is in the checkpoint, so that a learner that was killed goes on
- * in the middle of a round. Between steps it listens: a rollback ends the round at once.
+ * in the middle of a round: steps that it has taken since the checkpoint are taken again and come out the same, for what
+ * they draw follows from the seed and their number. Between steps it listens: a rollback ends the round at once.
+ *
+ * A guard looks at every step, and at the weights before they are offered. A round that goes out of bounds ends there, its
+ * weights are given up for those that serve, and after some such in a row nothing more is learned until somebody says go on.
  */
 
 import { mkdir, rename, rm } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { HoneError } from '../errors.js';
 import type { ReplayReader } from '../replay/types.js';
-import { finiteMetrics, writeAdapter } from '../versions/index.js';
 import type { AdapterTarget } from '../versions/types.js';
+import { writeCandidate } from './candidate.js';
 import { type Checkpoint, readCheckpoint, writeCheckpoint } from './checkpoint.js';
-import { learnStep } from './cycle.js';
-import { ExperienceBuffer, generationsOf } from './experience/buffer.js';
+import { evaluate, learnStep, type StepReport } from './cycle.js';
+import { type ExperienceBuffer, generationsOf } from './experience/buffer.js';
+import type { Member } from './experience/members.js';
 import { bufferFigures } from './experience/staleness.js';
+import { type Breach, figuresOf } from './guard.js';
+import { openBuffer, referencesOf } from './resume.js';
 import { RoundMeter } from './round-meter.js';
+import { Setbacks } from './setbacks.js';
 import { Trainee } from './trainee.js';
 import type {
   BufferFigures,
@@ -35,8 +43,6 @@ export interface RunnerOptions {
   readonly send: (event: LearnerEvent) => void;
   /** Milliseconds since 1970, for the windows of metrics. Default `Date.now`. */
   readonly now?: () => number;
-  /** Milliseconds between checkpoints within a round. Default 5000. */
-  readonly checkpointEveryMs?: number;
 }
 
 /** What changes the weights in training. */
@@ -57,6 +63,9 @@ export class LearnerRunner {
   readonly #trainee: Trainee;
   readonly #meter = new RoundMeter();
   #buffer: ExperienceBuffer;
+  #setbacks: Setbacks;
+  /** What the last step learned from. */
+  #lastMembers: readonly Member[] = [];
   #heads: HeadCommand[] = [];
   #liveVersion: number;
   /** Of the live version. */
@@ -70,6 +79,7 @@ export class LearnerRunner {
   #reportedAtMs = 0;
   #stopping = false;
   #relearning = false;
+  #goingOn: boolean;
   /** Whether the store has changed since it was last read. */
   #changed = false;
   #removals = 0;
@@ -82,11 +92,13 @@ export class LearnerRunner {
     this.#options = options;
     this.#checkpointPath = join(start.directory, 'checkpoint.safetensors');
     this.#candidates = join(start.directory, 'candidates');
-    this.#trainee = new Trainee(engine.targets, start.settings);
+    this.#trainee = new Trainee(engine, start.settings);
     this.#liveVersion = start.liveVersion;
     this.#adapterPath = start.adapterPath;
-    this.#buffer = this.#newBuffer();
+    this.#buffer = openBuffer(start, options.now);
+    this.#setbacks = new Setbacks(start.settings);
     this.#relearning = start.relearn ?? false;
+    this.#goingOn = start.goOn ?? false;
     if (start.erased) this.#heads.push({ type: 'erased' });
   }
 
@@ -96,6 +108,7 @@ export class LearnerRunner {
     if (command.type === 'stop') this.#stopping = true;
     if (command.type === 'relearn') this.#relearning = true;
     if (command.type === 'changed') this.#changed = true;
+    if (command.type === 'go_on') this.#goingOn = true;
     this.#attention();
   }
 
@@ -106,16 +119,20 @@ export class LearnerRunner {
     while (!this.#stopping && this.#buffer.sync(this.#options.reader, this.#liveVersion, pagesPerTurn))
       await nextTurn();
     this.#options.send({ type: 'ready', pid: process.pid });
-    this.#report('idle');
+    this.#rest();
     while (!this.#stopping) {
       await this.#followHead();
+      if (this.#goingOn) await this.#goOn();
       this.#changed = false;
       const more = this.#buffer.sync(this.#options.reader, this.#liveVersion, pagesPerTurn);
       await this.#forgetRemoved();
       if (!more) {
         if (this.#relearning) await this.#relearn();
-        if (this.#owedRows === 0 && this.#buffer.fresh >= this.#options.start.settings.scoresPerRound) {
+        const halted = this.#setbacks.haltedBecause !== null;
+        if (!halted && this.#owedRows === 0 && this.#buffer.fresh >= this.#options.start.settings.scoresPerRound) {
           this.#owedRows = this.#buffer.beginRound() * this.#options.start.settings.replayRatio;
+          // How many were fresh cannot be counted anew: what was scored twice was counted twice.
+          await this.#save();
         }
         if (this.#owedRows > 0) await this.#learn();
         else await this.#somethingToDo();
@@ -142,20 +159,25 @@ export class LearnerRunner {
     }
     if (checkpoint?.state.packageDigest !== start.packageDigest) checkpoint = undefined;
     if (checkpoint !== undefined) {
-      const { steps, droppedSteps, rounds, owedRows } = checkpoint.state;
+      const { steps, droppedSteps, rounds, owedRows, meter, setbacks } = checkpoint.state;
       this.#steps = steps;
       this.#droppedSteps = droppedSteps;
       this.#rounds = rounds;
       this.#owedRows = owedRows;
-      this.#buffer = this.#newBuffer(checkpoint);
+      this.#buffer = openBuffer(start, this.#options.now, checkpoint.state);
+      this.#setbacks = new Setbacks(start.settings, setbacks);
+      if (meter !== undefined) this.#meter.restore(meter);
     }
     const resumed = await this.#trainee.follow(
       start.liveVersion,
       start.adapterPath,
+      start.adapterDigest,
       start.rolledBack ?? false,
       checkpoint,
     );
-    if (!resumed) this.#owedRows = 0;
+    if (!resumed) this.#forgetRound();
+    if (this.#goingOn) this.#setbacks.goOn();
+    this.#goingOn = false;
     await this.#save();
   }
 
@@ -165,11 +187,18 @@ export class LearnerRunner {
       if (await this.#continues(head)) continue;
       // They are forgotten with the weights, and may be learned from again.
       this.#buffer.unuse(lessons);
-      this.#owedRows = 0;
-      this.#meter.reset();
+      this.#forgetRound();
       await this.#save();
-      this.#report('idle');
+      this.#rest();
     }
+  }
+
+  /** The weights are others now. */
+  #forgetRound(): void {
+    this.#owedRows = 0;
+    this.#lastMembers = [];
+    this.#meter.reset();
+    this.#setbacks.reset();
   }
 
   /** Whether the weights in training are still the ones from before. */
@@ -185,7 +214,7 @@ export class LearnerRunner {
     this.#liveVersion = command.version;
     this.#adapterPath = command.adapterPath;
     this.#buffer.forgetStale(command.version);
-    return this.#trainee.follow(command.version, command.adapterPath, command.rolledBack);
+    return this.#trainee.follow(command.version, command.adapterPath, command.adapterDigest, command.rolledBack);
   }
 
   async #learn(): Promise<void> {
@@ -202,61 +231,117 @@ export class LearnerRunner {
     this.#steps += 1;
     if (!report.applied) this.#droppedSteps += 1;
     this.#owedRows = Math.max(0, this.#owedRows - report.rows);
+    this.#lastMembers = report.members;
+    const breach = this.#look(report);
     this.#meter.add(report, performance.now() - startedAtMs);
+    if (breach !== null) return this.#setBack(breach);
     if (this.#owedRows === 0) return this.#finishRound();
-    if (performance.now() - this.#savedAtMs >= (this.#options.checkpointEveryMs ?? 5000)) await this.#save();
+    if (performance.now() - this.#savedAtMs >= (this.#options.start.checkpointEveryMs ?? 5000)) await this.#save();
     if (performance.now() - this.#reportedAtMs >= progressEveryMs) this.#report('training');
   }
 
   async #finishRound(): Promise<void> {
+    const breach = await this.#lookAtTheLast();
+    if (breach !== null) return this.#setBack(breach);
     this.#owedRows = 0;
     this.#rounds += 1;
+    this.#setbacks.roundEnded();
     const moved = this.#meter.appliedSteps > 0;
     this.#meter.finishRound(this.#liveVersion);
     // The candidate's files and the checkpoint are on disk before anybody hears of it.
     const candidate = moved ? await this.#writeCandidate() : null;
     await this.#save();
-    this.#report('idle');
+    this.#rest();
     if (candidate !== null) this.#options.send(candidate);
+  }
+
+  /** What the guard says of a step. */
+  #look(report: Pick<StepReport, 'members' | 'logprobs' | 'weights' | 'applied'>): Breach | null {
+    return this.#setbacks.see(
+      figuresOf(
+        report,
+        this.#liveVersion,
+        this.#trainee.parameters,
+        this.#meter.steps === 0,
+        this.#options.start.settings,
+      ),
+    );
+  }
+
+  /** A step's figures are of the weights before it: the last step of a round shows in none. */
+  async #lookAtTheLast(): Promise<Breach | null> {
+    if (!this.#meter.lastApplied) return null;
+    // None where the process was started since: then those with the newest feedback.
+    const members = this.#lastMembers.length > 0 ? this.#lastMembers : [...this.#buffer.entries.values()].slice(-64);
+    if (members.length === 0) return null;
+    const logprobs = await evaluate(this.#options.engine, members, this.#trainee.parameters);
+    return this.#look({ members, logprobs, weights: [], applied: true });
+  }
+
+  /** The round is given up, and the weights with it; so is what was offered on the way to them. */
+  async #setBack({ check, message, numbers }: Breach): Promise<void> {
+    const liveVersion = this.#liveVersion;
+    const halts = this.#setbacks.add({ check, message, numbers });
+    this.#rounds += 1;
+    this.#buffer.giveBack(this.#trainee.lessons.all());
+    await this.#trainee.goBack(this.#adapterPath);
+    this.#forgetRound();
+    await this.#save();
+    this.#rest();
+    const { inARow, total } = this.#setbacks;
+    const { guardMaxSetbacks } = this.#options.start.settings;
+    const next = halts
+      ? 'nothing more is learned until the learner is resumed or the server is started again'
+      : `the learner stops after ${guardMaxSetbacks} such rounds in a row, this was number ${inARow}`;
+    this.#options.send({
+      type: 'setback',
+      check,
+      liveVersion,
+      message: `${message}. Training went back to version ${liveVersion}; ${next}`,
+      numbers: { ...numbers, in_a_row: inARow, setbacks: total, steps: this.#steps, rounds: this.#rounds },
+    });
+  }
+
+  async #goOn(): Promise<void> {
+    this.#goingOn = false;
+    this.#setbacks.goOn();
+    await this.#save();
+    this.#rest();
   }
 
   async #writeCandidate(): Promise<LearnerEvent> {
     const { start } = this.#options;
-    const adapter = this.#trainee.adapter();
-    const directory = join(this.#candidates, `${this.#rounds}-${this.#steps}`);
-    const { loss, meanReward, kl, belowMeanH } = this.#meter.figures();
-    const metrics = finiteMetrics({
-      steps: this.#steps,
-      dropped_steps: this.#droppedSteps,
-      rounds: this.#rounds,
-      scores_seen: this.#buffer.scoresSeen,
-      loss,
-      mean_reward: meanReward,
-      kl,
-      below_mean_h: belowMeanH,
+    const candidate = await writeCandidate(join(this.#candidates, `${this.#rounds}-${this.#steps}`), {
+      start,
+      trainee: this.#trainee,
+      parent: this.#liveVersion,
+      metrics: {
+        steps: this.#steps,
+        dropped_steps: this.#droppedSteps,
+        rounds: this.#rounds,
+        scores_seen: this.#buffer.scoresSeen,
+        ...this.#meter.metrics(),
+      },
     });
-    const parent = this.#liveVersion;
-    const adapterDigest = await writeAdapter(directory, adapter, {
-      packageDigest: start.packageDigest,
-      baseModel: basename(start.packageDirectory),
-      parent,
-      createdAtMs: Date.now(),
-      metrics,
-    });
-    const lessons = this.#trainee.lessons.all();
-    this.#trainee.offered(adapterDigest);
-    return { type: 'candidate', directory, adapterDigest, parent, metrics, lessons };
+    this.#trainee.offered(candidate.adapterDigest);
+    return candidate;
   }
 
   async #save(): Promise<void> {
-    const { state, parameters, moments } = this.#trainee.state();
+    const { state, ...tensors } = this.#trainee.state();
     await writeCheckpoint(this.#checkpointPath, {
-      parameters,
-      moments,
+      ...tensors,
       state: {
         ...state,
         packageDigest: this.#options.start.packageDigest,
         sequence: this.#buffer.since,
+        readSequence: this.#buffer.sequence,
+        cutoff: this.#buffer.cutoff,
+        meter: this.#meter.state(),
+        setbacks: this.#setbacks.state(),
+        givenBack: this.#buffer.givenBack(),
+        references: [...this.#buffer.references(this.#trainee.reference.digest)],
+        referencesOf: referencesOf(this.#options.start.settings),
         owedRows: this.#owedRows,
         steps: this.#steps,
         droppedSteps: this.#droppedSteps,
@@ -267,18 +352,9 @@ export class LearnerRunner {
     this.#savedAtMs = performance.now();
   }
 
-  #newBuffer(checkpoint?: Checkpoint): ExperienceBuffer {
-    const { start, now } = this.#options;
-    const { packageDigest, settings, reward } = start;
-    return new ExperienceBuffer({
-      packageDigest,
-      holdoutShare: settings.holdoutShare,
-      maxStaleness: settings.maxStaleness,
-      uses: new Map(checkpoint?.state.uses),
-      since: checkpoint?.state.sequence ?? 0,
-      ...(reward === undefined ? {} : { reward }),
-      ...(now === undefined ? {} : { now }),
-    });
+  /** Nothing is being learned. */
+  #rest(): void {
+    this.#report(this.#setbacks.haltedBecause === null ? 'idle' : 'halted');
   }
 
   #report(state: LearnerState): void {
@@ -291,6 +367,8 @@ export class LearnerRunner {
         steps: this.#steps,
         droppedSteps: this.#droppedSteps,
         rounds: this.#rounds,
+        setbacks: this.#setbacks.total,
+        haltedBecause: this.#setbacks.haltedBecause,
         scoresSeen: this.#buffer.scoresSeen,
         lastSequence: this.#buffer.sequence,
         ...this.#meter.figures(),
@@ -303,8 +381,7 @@ export class LearnerRunner {
   async #forgetRemoved(): Promise<void> {
     if (this.#buffer.removals === this.#removals) return;
     this.#removals = this.#buffer.removals;
-    const { lessons } = this.#trainee;
-    lessons.retain(new Set(this.#options.reader.existing(lessons.all())));
+    this.#trainee.retain(new Set(this.#options.reader.existing(this.#trainee.remembered())));
     await rm(damagedName(this.#checkpointPath), { force: true });
     await this.#save();
   }
@@ -326,7 +403,8 @@ export class LearnerRunner {
 
   /** Resolves with the next command, or when a reward becomes due. */
   #somethingToDo(): Promise<void> {
-    if (this.#stopping || this.#heads.length > 0 || this.#relearning || this.#changed) return Promise.resolve();
+    if (this.#stopping || this.#heads.length > 0 || this.#relearning || this.#changed || this.#goingOn)
+      return Promise.resolve();
     const dueAtMs = this.#buffer.nextDueAtMs;
     return new Promise((resolve) => {
       let timer: NodeJS.Timeout | undefined;

@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { HoneError } from '../errors.js';
+import { devices, engines } from './engine/names.js';
 import type { LearnerSettings } from './types.js';
 
 const count = z.int().min(1);
@@ -14,8 +15,15 @@ const schema = z.strictObject({
   adamBeta1: z.number().min(0).lt(1).default(0.9),
   adamBeta2: z.number().min(0).lt(1).default(0.99),
   warmupSteps: z.int().min(0).default(8),
+  learningRateSchedule: z.enum(['constant', 'cosine', 'linear']).default('constant'),
+  decaySteps: count.default(1000),
   clipNorm: z.number().positive().default(1),
   beta: z.number().positive().default(0.05),
+  betaInitial: z.number().positive().optional(),
+  betaSteps: z.int().min(0).default(0),
+  logProbability: z.enum(['sum', 'mean']).default('sum'),
+  referenceEvery: z.int().min(0).default(0),
+  baseline: z.enum(['prompt', 'mean', 'none']).default('prompt'),
   groupsPerStep: count.default(8),
   groupSize: count.default(8),
   replayRatio: count.default(3),
@@ -23,7 +31,15 @@ const schema = z.strictObject({
   maxStaleness: z.int().min(0).default(15),
   scoresPerRound: count.default(64),
   holdoutShare: z.number().min(0).lt(1).default(0.05),
+  guardMaxKl: z.number().positive().default(10),
+  guardMaxMove: z.number().positive().default(3),
+  guardMaxPushDown: z.number().positive().default(1),
+  guardMaxDropped: count.default(5),
+  guardMaxSetbacks: count.default(3),
   threads: count.default(1),
+  engine: z.enum(engines).default('onnx'),
+  device: z.enum(devices).default('cpu'),
+  memoryBytes: count.nullable().default(null),
   seed: z.int().min(0).max(0xffffffff).default(1),
 });
 
@@ -38,7 +54,7 @@ export type LearnerSettingsInput = Partial<{
  */
 export function checkLearnerSettings(input: LearnerSettingsInput = {}): LearnerSettings {
   const result = schema.safeParse(input);
-  if (result.success) return result.data;
+  if (result.success) return { ...result.data, betaInitial: result.data.betaInitial ?? result.data.beta };
   const violations = result.error.issues.map((issue) => ({
     field: ['learner', ...issue.path].join('.'),
     description: issue.message,

@@ -30,7 +30,7 @@ const stderrKept = 2000;
 export class LearnerSupervisor {
   readonly #options: LearnerOptions;
   readonly #listeners: ((event: LearnerEvent) => void)[] = [];
-  #head: Pick<LearnerStart, 'liveVersion' | 'adapterPath' | 'rolledBack'>;
+  #head: Pick<LearnerStart, 'liveVersion' | 'adapterPath' | 'adapterDigest' | 'rolledBack'>;
   #child: ChildProcess | undefined;
   #exited: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
@@ -38,18 +38,21 @@ export class LearnerSupervisor {
   #wanted: 'running' | 'paused' | 'closed' = 'running';
   #progress = nothingLearned;
   #restarts = 0;
+  #engine = '';
   #changed: 'told' | 'telling' | 'again' = 'told';
   #failuresInARow = 0;
   /** Whether the next process shall learn everything anew. */
   #relearn = false;
+  /** Whether the next process goes on where the one before had stopped itself: a person starts it, not a crash. */
+  #goOn = true;
   /** Whether data was erased that it has not heard of. */
   #erased = false;
 
   /** Use {@link startLearner}. */
   constructor(options: LearnerOptions) {
     this.#options = options;
-    const { liveVersion, adapterPath, rolledBack = false } = options;
-    this.#head = { liveVersion, adapterPath, rolledBack };
+    const { liveVersion, adapterPath, adapterDigest, rolledBack = false } = options;
+    this.#head = { liveVersion, adapterPath, adapterDigest, rolledBack };
   }
 
   /** Process id while there is one. */
@@ -59,7 +62,12 @@ export class LearnerSupervisor {
 
   report(): LearnerReport {
     const paused = this.#wanted === 'paused' && this.#state === 'off';
-    return { ...this.#progress, state: paused ? 'paused' : this.#state, restarts: this.#restarts };
+    return {
+      ...this.#progress,
+      state: paused ? 'paused' : this.#state,
+      restarts: this.#restarts,
+      engine: this.#engine,
+    };
   }
 
   onEvent(listener: (event: LearnerEvent) => void): void {
@@ -67,9 +75,9 @@ export class LearnerSupervisor {
   }
 
   /** The head moved: train on from these weights. `adapterPath` null is the zero adapter. */
-  live(version: number, adapterPath: string | null, rolledBack: boolean): void {
-    this.#head = { liveVersion: version, adapterPath, rolledBack };
-    this.#send({ type: 'live', version, adapterPath, rolledBack });
+  live(version: number, adapterPath: string | null, adapterDigest: string, rolledBack: boolean): void {
+    this.#head = { liveVersion: version, adapterPath, adapterDigest, rolledBack };
+    this.#send({ type: 'live', version, adapterPath, adapterDigest, rolledBack });
   }
 
   /**
@@ -112,13 +120,15 @@ export class LearnerSupervisor {
     await this.#stop();
   }
 
-  /** Starts the process again after {@link pause}. */
+  /** Starts the process again after {@link pause}; one that has stopped itself goes on. */
   async resume(): Promise<void> {
+    if (this.#state === 'halted') this.#send({ type: 'go_on' });
     if (this.#wanted !== 'paused') return;
     // Wanted again only once it is gone: its end would be taken for a crash, and a second process started.
     await this.#exited;
     if (this.#wanted !== 'paused') return;
     this.#wanted = 'running';
+    this.#goOn = true;
     this.spawn();
   }
 
@@ -142,6 +152,7 @@ export class LearnerSupervisor {
       directory,
       settings,
       reward,
+      checkpointEveryMs,
     } = this.#options;
     // Not detached: a session of its own would have a scheduling group of its own, where nice no longer protects us.
     const child = fork(new URL('./process.js', import.meta.url), {
@@ -174,12 +185,15 @@ export class LearnerSupervisor {
       directory,
       settings,
       ...(reward === undefined ? {} : { reward }),
+      ...(checkpointEveryMs === undefined ? {} : { checkpointEveryMs }),
       erased: this.#erased,
+      goOn: this.#goOn,
       relearn: this.#relearn,
       ...this.#head,
     });
     this.#erased = false;
     this.#relearn = false;
+    this.#goOn = false;
   }
 
   /** @param sent called when the message has left, or is lost with a process that is dying or gone */
@@ -190,6 +204,7 @@ export class LearnerSupervisor {
   }
 
   #hear(event: LearnerEvent): void {
+    if (event.type === 'engine') this.#engine = `${event.report.engine} on ${event.report.device}`;
     if (event.type === 'progress') {
       const { state, ...figures } = event.progress;
       this.#state = state;
@@ -199,6 +214,7 @@ export class LearnerSupervisor {
   }
 
   #ended(reason: string, stderr: string, livedMs: number): void {
+    this.#engine = '';
     if (this.#wanted !== 'running') {
       this.#setState('off');
       return;

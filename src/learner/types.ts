@@ -2,6 +2,7 @@
 
 import type { RewardSettings } from '../reward/index.js';
 import type { Adapter } from '../versions/types.js';
+import type { Device, EngineName } from './engine/names.js';
 
 /** A completion to learn from: prompt and completion tokens (an end-of-sequence token included where it was sampled). */
 export interface TrainingRow {
@@ -11,6 +12,13 @@ export interface TrainingRow {
 
 /** Trainable parameters by graph input name, updated in place by the optimizer. */
 export type Parameters = Map<string, { readonly dims: readonly number[]; readonly data: Float32Array }>;
+
+/** The policy that h and KL are measured against. */
+export interface Reference {
+  /** Digest of its adapter. */
+  readonly digest: string;
+  readonly parameters: Parameters;
+}
 
 /** Completions of CoPG groups, flat: rows of one prompt share a group number; group numbers need not be adjacent. */
 export interface CopgBatch {
@@ -41,8 +49,14 @@ export interface CopgResult {
 /** Loss and gradients of a batch: each engine is the other's oracle. */
 export interface TrainingEngine {
   readonly name: string;
-  /** ln pi(y|x) of each row, summed over completion tokens. */
+  /** ln pi(y|x) of each row: over its completion tokens the sum, or the mean where the engine was opened for it. */
   logProbabilities(rows: readonly TrainingRow[], parameters: Parameters): Promise<Float32Array>;
+  /**
+   * What V(x) reads of each prompt: the mean of its last hidden states (normalised, as the head reads them), then the one
+   * at its last token; 2 D numbers.
+   * @param parameters of the base model: features must not move with the policy
+   */
+  promptFeatures(prompts: readonly ArrayLike<number>[], parameters: Parameters): Promise<Float32Array[]>;
   copg(batch: CopgBatch, parameters: Parameters): Promise<CopgResult>;
   /** Gradients of -sum_i weights_i ln pi(y_i|x): the pass of any objective whose weights are known, by parameter. */
   policyGradient(
@@ -62,8 +76,22 @@ export interface LearnerSettings {
   readonly adamBeta1: number;
   readonly adamBeta2: number;
   readonly warmupSteps: number;
+  /** How the learning rate goes down after the warm-up, to a tenth. */
+  readonly learningRateSchedule: 'constant' | 'cosine' | 'linear';
+  /** Optimizer steps from the end of the warm-up to that tenth. */
+  readonly decaySteps: number;
   readonly clipNorm: number;
   readonly beta: number;
+  /** beta of the first step; it goes geometrically to `beta`. */
+  readonly betaInitial: number;
+  /** Optimizer steps that this takes. */
+  readonly betaSteps: number;
+  /** Whether a completion's log-probability is the sum over its tokens, the paper's, or their mean. */
+  readonly logProbability: 'sum' | 'mean';
+  /** Versions after which the live one becomes the reference; 0: version 0 stays it. */
+  readonly referenceEvery: number;
+  /** What stands in for the siblings of a completion that has none: V(x) by prompt, a running mean of R_beta, nothing. */
+  readonly baseline: 'prompt' | 'mean' | 'none';
   readonly groupsPerStep: number;
   /** Largest number of members of one group in a step. */
   readonly groupSize: number;
@@ -77,7 +105,21 @@ export interface LearnerSettings {
   readonly scoresPerRound: number;
   /** Share of prompts (by hash) that never train. */
   readonly holdoutShare: number;
+  /** Bound of the KL of the live version to the reference, and of the weights in training to the live version, in nats. */
+  readonly guardMaxKl: number;
+  /** Bound of what one round takes from completions of the live version, nats per completion. */
+  readonly guardMaxMove: number;
+  /** Bound of the mean h of completions that are pushed down, in units of 1 / beta nats. */
+  readonly guardMaxPushDown: number;
+  /** Dropped steps in a row that end a round. */
+  readonly guardMaxDropped: number;
+  /** Rounds in a row that may go out of bounds before the learner stops itself. */
+  readonly guardMaxSetbacks: number;
   readonly threads: number;
+  readonly engine: EngineName;
+  readonly device: Device;
+  /** Largest resident memory of the learner process, mapped weights included; null: no bound. */
+  readonly memoryBytes: number | null;
   readonly seed: number;
 }
 
@@ -95,6 +137,12 @@ export interface LearnerStart {
   readonly liveVersion: number;
   /** Where the live version's adapter lies; null is the zero adapter. */
   readonly adapterPath: string | null;
+  /** Recorded for that version: files with other weights are refused. */
+  readonly adapterDigest: string;
+  /** Milliseconds between checkpoints within a round. Default 5000. */
+  readonly checkpointEveryMs?: number;
+  /** Whether a learner that has stopped itself goes on: somebody said so. Default false. */
+  readonly goOn?: boolean;
   /** Whether the live version is a rollback: weights from before it are given up. Default false. */
   readonly rolledBack?: boolean;
   /** Whether somebody's data was erased while no learner ran. Default false. */
@@ -110,6 +158,8 @@ export type LearnerCommand =
       readonly type: 'live';
       readonly version: number;
       readonly adapterPath: string | null;
+      /** Recorded for that version: files with other weights are refused. */
+      readonly adapterDigest: string;
       readonly rolledBack: boolean;
     }
   /** A version that was offered will never serve: where these weights come from it, go back to the live ones. */
@@ -120,10 +170,27 @@ export type LearnerCommand =
   | { readonly type: 'relearn' }
   /** The store has changed: look again. */
   | { readonly type: 'changed' }
+  /** A learner that has stopped itself goes on. */
+  | { readonly type: 'go_on' }
   /** Finish the step in flight, write the checkpoint, exit. */
   | { readonly type: 'stop' };
 
-export type LearnerState = 'off' | 'starting' | 'idle' | 'training' | 'crashed' | 'stopping';
+/** What computes gradients, and where. */
+export interface EngineReport {
+  readonly engine: EngineName;
+  /** An execution provider, or a backend of TensorFlow.js. */
+  readonly device: string;
+  /** How it was chosen, in words. */
+  readonly detail: string;
+  /** Milliseconds of a step on each device that was timed. */
+  readonly stepMs: Readonly<Record<string, number>>;
+}
+
+/** `halted`: it has stopped itself, for rounds in a row went out of bounds, and waits until somebody says go on. */
+export type LearnerState = 'off' | 'starting' | 'idle' | 'training' | 'crashed' | 'stopping' | 'halted';
+
+/** What may be out of bounds; `live`: it is the version that serves, not what was trained on from it. */
+export type GuardCheck = 'weights' | 'dropped' | 'live' | 'moved' | 'far' | 'pushed_down';
 
 /** What the learner holds of the store, and how old it is. */
 export interface BufferFigures {
@@ -147,6 +214,10 @@ export interface LearnerProgress {
   readonly steps: number;
   readonly droppedSteps: number;
   readonly rounds: number;
+  /** Of these, rounds that went out of bounds: they made no candidate. */
+  readonly setbacks: number;
+  /** Why it has stopped itself; null where it has not. */
+  readonly haltedBecause: string | null;
   /** Scored completions read from the store so far. */
   readonly scoresSeen: number;
   readonly lastSequence: number;
@@ -168,6 +239,8 @@ export interface LearnerProgress {
 
 export type LearnerEvent =
   | { readonly type: 'ready'; readonly pid: number }
+  /** The training engine is open. */
+  | { readonly type: 'engine'; readonly report: EngineReport }
   | { readonly type: 'progress'; readonly progress: LearnerProgress }
   /** A trained adapter lies in `directory` (PEFT layout); the agent adopts it as a version or rejects it. */
   | {
@@ -179,6 +252,16 @@ export type LearnerEvent =
       /** Generations that it was learned from, on top of the version that serves. */
       readonly lessons: readonly string[];
     }
+  /** A round went out of bounds: the weights are those of the live version again. */
+  | {
+      readonly type: 'setback';
+      readonly check: GuardCheck;
+      /** The version that was live. */
+      readonly liveVersion: number;
+      /** What, with which figures, what became of it, and what to do. */
+      readonly message: string;
+      readonly numbers: Readonly<Record<string, number>>;
+    }
   | { readonly type: 'failed'; readonly code: string; readonly message: string };
 
-export type { Adapter };
+export type { Adapter, Device, EngineName };

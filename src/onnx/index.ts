@@ -11,7 +11,7 @@ export {
   type ValueInfo,
 } from './graph.js';
 export { createSession, openSession, type SessionOptions } from './session.js';
-export { type ProbeSizes, probeShapes, type ValueShape, zeros } from './shapes.js';
+export { type ProbeSizes, probeShapes, probeValues, type ValueShape, zeros } from './shapes.js';
 export {
   type ElementType,
   type ExternalData,

@@ -23,6 +23,8 @@ export interface SessionOptions {
   readonly prepack?: boolean;
   /** Whether buffers are planned ahead per input shape; costs memory in large graphs. Default false. */
   readonly memoryPattern?: boolean;
+  /** Execution providers, the most wanted first; cpu takes what they leave. Default cpu alone. */
+  readonly providers?: readonly InferenceSession.ExecutionProviderConfig[];
 }
 
 /** Creates a session for a graph whose nodes are sorted. @throws HoneError `MODEL_INVALID` with onnxruntime's message */
@@ -50,7 +52,7 @@ export async function openSession(path: string, options: SessionOptions): Promis
 
 function toSessionOptions(options: SessionOptions): InferenceSession.SessionOptions {
   return {
-    executionProviders: ['cpu'],
+    executionProviders: options.providers ?? ['cpu'],
     intraOpNumThreads: options.threads,
     interOpNumThreads: 1,
     enableMemPattern: options.memoryPattern ?? false,

@@ -21,6 +21,12 @@ export type ProbeSizes = Readonly<Record<string, readonly [number, number]>>;
 
 const largestInlineProbe = 4096;
 
+/** Type and dimensions of a value in each of the two probes. */
+export interface ProbedValue {
+  readonly type: string;
+  readonly dims: readonly [readonly number[], readonly number[]];
+}
+
 /**
  * Shapes of every value in the graph.
  * @param feeds Values for inputs that cannot be zeros (e.g. indices that must stay in range are fine as zeros).
@@ -30,35 +36,51 @@ export async function probeShapes(
   sizes: ProbeSizes,
   feeds: (probe: 0 | 1) => Record<string, OrtTensor> = () => ({}),
 ): Promise<Map<string, ValueShape>> {
+  const shapes = new Map<string, ValueShape>();
+  for (const [name, tensor] of graph.initializers) shapes.set(name, { type: tensor.type, dims: tensor.dims });
+  for (const [name, info] of graph.inputs) {
+    shapes.set(name, { type: info.type, dims: info.dims.map((dim) => (typeof dim === 'number' ? dim : null)) });
+  }
+  for (const [name, { type, dims }] of await probeValues(graph, sizes, feeds)) {
+    shapes.set(name, { type, dims: dims[0].map((dim, axis) => (dim === dims[1][axis] ? dim : null)) });
+  }
+  return shapes;
+}
+
+/** What each node of the graph gives in the two probes. Parameters as in {@link probeShapes}. */
+export async function probeValues(
+  graph: Graph,
+  sizes: ProbeSizes,
+  feeds: (probe: 0 | 1) => Record<string, OrtTensor> = () => ({}),
+): Promise<Map<string, ProbedValue>> {
   const probeGraph = withZeroWeights(graph);
   probeGraph.outputs.clear();
   for (const node of graph.nodes) {
     for (const output of node.outputs) if (output !== '') probeGraph.outputs.set(output, null);
   }
   const session = await createSession(probeGraph, { threads: 1, prepack: false });
-  const runs: Record<string, OrtTensor>[] = [];
+  const runs: Record<string, Pick<OrtTensor, 'type' | 'dims'>>[] = [];
   try {
     for (const probe of [0, 1] as const) {
+      const outputs = await session.run({ ...zeroFeeds(graph, sizes, probe), ...feeds(probe) });
       runs.push(
-        (await session.run({ ...zeroFeeds(graph, sizes, probe), ...feeds(probe) })) as Record<string, OrtTensor>,
+        Object.fromEntries(
+          Object.entries(outputs as Record<string, OrtTensor>).map(([name, { type, dims }]) => [name, { type, dims }]),
+        ),
       );
     }
   } finally {
     await session.release();
   }
-  const shapes = new Map<string, ValueShape>();
-  for (const [name, tensor] of graph.initializers) shapes.set(name, { type: tensor.type, dims: tensor.dims });
-  for (const [name, info] of graph.inputs) {
-    shapes.set(name, { type: info.type, dims: info.dims.map((dim) => (typeof dim === 'number' ? dim : null)) });
-  }
-  const [first, second] = runs as [Record<string, OrtTensor>, Record<string, OrtTensor>];
-  for (const [name, a] of Object.entries(first)) {
-    const b = second[name] as OrtTensor;
-    if (a.dims.length !== b.dims.length)
-      throw new HoneError('MODEL_INVALID', `the rank of ${name} depends on the input sizes`);
-    shapes.set(name, { type: a.type, dims: a.dims.map((dim, axis) => (dim === b.dims[axis] ? dim : null)) });
-  }
-  return shapes;
+  const [first, second] = runs as [(typeof runs)[number], (typeof runs)[number]];
+  return new Map(
+    Object.entries(first).map(([name, { type, dims }]) => {
+      const other = second[name]?.dims ?? [];
+      if (dims.length !== other.length)
+        throw new HoneError('MODEL_INVALID', `the rank of ${name} depends on the input sizes`);
+      return [name, { type, dims: [dims, other] }];
+    }),
+  );
 }
 
 function withZeroWeights(graph: Graph): Graph {

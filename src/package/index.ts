@@ -15,6 +15,7 @@ export { type ComparedText, type Comparison, comparePackages } from './quantizat
 export { decodeQuantizedProducts } from './quantization/decoded-weights.js';
 export { quantizedProduct, useIntegerProducts } from './quantization/products.js';
 export { type QuantizationNote, type QuantizeOptions, quantizePackage } from './quantization/quantize-package.js';
+export { WeightReader } from './quantization/weight-source.js';
 export { type EncodedText, loadTextEncoder, type TextEncoder } from './text-encoder.js';
 export { loadTokenizer } from './tokenizer.js';
 export type { ChatMessage, DecoderConfig, Package, PackageTokenizer, TokenDecoder } from './types.js';

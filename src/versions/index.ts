@@ -7,7 +7,9 @@ export {
   type StoredAdapter,
   writeAdapter,
 } from './adapter-files.js';
+export type { Candidate } from './candidate.js';
 export { writeDirectoryDurably, writeFileDurably } from './durable-files.js';
+export type { VersionLogOptions } from './options.js';
 export { decodePeft, encodePeftWeights, peftConfig } from './peft.js';
 export { defaultKeepVersions, type Removal } from './retention.js';
 export { decodeSafeTensors, encodeSafeTensors, type SafeTensor, type SafeTensorsFile } from './safetensors.js';
@@ -20,4 +22,4 @@ export type {
   VersionCheck,
   VersionState,
 } from './types.js';
-export { type Candidate, openVersionLog, type VersionLog, type VersionLogOptions } from './version-log.js';
+export { openVersionLog, type VersionLog } from './version-log.js';

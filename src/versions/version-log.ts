@@ -17,49 +17,22 @@ import {
   readAdapter as readAdapterFiles,
   writeAdapter,
 } from './adapter-files.js';
+import { type Candidate, checkCandidate } from './candidate.js';
 import { moveDirectoryDurably } from './durable-files.js';
 import type { LogEntry } from './history.js';
 import { maxImportBytes, readImported } from './imported.js';
 import { VersionLogFile } from './log-file.js';
+import type { VersionLogOptions } from './options.js';
 import {
   adapterDirectory,
   defaultKeepVersions,
   finishRemovals,
-  type Removal,
   removable,
   removeAdapters,
   unneeded,
   weightsRemoved,
 } from './retention.js';
 import type { Adapter, TrialState, Version, VersionCheck } from './types.js';
-
-export interface VersionLogOptions {
-  /** Holds `log.jsonl` and one directory per adapter; made (0700) when missing. */
-  readonly directory: string;
-  /** Digest of the package that serves. Another one than the head's opens, or goes back to, that package's lineage. */
-  readonly packageDigest: string;
-  /** The package's zero adapter: the weights of base versions, and the shapes that every adapter must have. */
-  readonly zeroAdapter: Adapter;
-  /** Retired, and rejected, versions that keep their adapters; see `retention.ts`. Default 64. */
-  readonly keepVersions?: number;
-  /** Told of adapters that were removed to make room. */
-  readonly onRemoved?: (removal: Removal) => void;
-  /** Milliseconds since 1970; for tests. Default `Date.now`. */
-  readonly now?: () => number;
-}
-
-/** A trained or imported adapter that asks to become a version. */
-export interface Candidate {
-  /** Its files; moved away when it is adopted. */
-  readonly directory: string;
-  /** What its maker says the digest is; compared with the files. */
-  readonly adapterDigest: string;
-  /** The version it was trained from. */
-  readonly parent: number | null;
-  readonly metrics: Readonly<Record<string, number>>;
-  /** Default `learned`. */
-  readonly origin?: 'learned' | 'imported';
-}
 
 /**
  * Opens or creates the log. Where the head's files are damaged, the last version whose files are whole becomes the head
@@ -86,7 +59,7 @@ export class VersionLog {
   readonly #packageDigest: string;
   readonly #zeroAdapter: Adapter;
   readonly #keepVersions: number;
-  readonly #onRemoved: (removal: Removal) => void;
+  readonly #onRemoved: NonNullable<VersionLogOptions['onRemoved']>;
   readonly #now: () => number;
   readonly #warnings: HoneError[] = [];
   #queue: Promise<unknown> = Promise.resolve();
@@ -160,22 +133,9 @@ export class VersionLog {
    */
   adopt(candidate: Candidate): Promise<Version> {
     return this.#serially(async () => {
-      const { adapter, digest, meta } = await readAdapterFiles(candidate.directory);
-      if (digest !== candidate.adapterDigest) {
-        throw new HoneError(
-          'ADAPTER_INVALID',
-          `the candidate in ${candidate.directory} has digest ${digest}, announced was ${candidate.adapterDigest}`,
-        );
-      }
-      if (meta.packageDigest !== this.#packageDigest) {
-        throw new HoneError(
-          'ADAPTER_MISMATCH',
-          `the candidate was trained on package ${meta.packageDigest}, this server has ${this.#packageDigest}`,
-        );
-      }
-      checkSameLayers(adapter, this.#zeroAdapter);
+      await checkCandidate(candidate, this.#packageDigest, this.#zeroAdapter);
       if (candidate.parent !== null) this.#require(candidate.parent);
-      const version = this.#next({ origin: 'learned', ...candidate, adapterDigest: digest, state: 'candidate' });
+      const version = this.#next({ origin: 'learned', ...candidate, state: 'candidate' });
       const target = this.#directoryOf(version.number);
       await rm(target, { recursive: true, force: true });
       await moveDirectoryDurably(candidate.directory, target);

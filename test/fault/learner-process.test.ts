@@ -24,6 +24,7 @@ function optionsFor(directory: string, replayPath: string, over: Partial<Learner
     settings: settings({ rank: 2, scoresPerRound: 16, groupsPerStep: 2, replayRatio: 2, ...over }),
     liveVersion: 0,
     adapterPath: null,
+    adapterDigest: '',
     restartAfterMs: 50,
   };
 }

@@ -28,6 +28,7 @@ const expected = {
   ],
   serve: ['grpc_share', 'unary_p99_ratio', 'engine_tokens_per_s', 'grpc_tokens_per_s', 'grpc_tokens_equal'],
   learn: ['tokens_per_s', 'grouped_tokens_per_s', 'gemm_share', 'peak_rss_mb'],
+  together: ['tokens_share', 'itl_p99_ratio', 'tokens_share_1_stream', 'itl_p99_ratio_8_streams', 'learner_step_ms'],
   edge: ['startup_ms', 'training_peak_rss_mb'],
 } as const;
 
@@ -43,7 +44,7 @@ describe('npm run bench', () => {
       const report = JSON.parse(stdout);
       for (const key of keys) expect(report.tiny[key], key).toBeGreaterThan(0);
       if (bench === 'edge') expect(report.install_mb).toBeGreaterThan(1);
-      else expect((bench === 'serve' ? report.tiny : report.limits).threads).toBe(1);
+      else expect((bench === 'serve' || bench === 'together' ? report.tiny : report.limits).threads).toBe(1);
     },
   );
 

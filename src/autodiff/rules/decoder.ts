@@ -1,12 +1,12 @@
 /** Operators of decoders: RMS norm, rotary positions, and the log-probability of chosen tokens. */
 
 import { microsoft, numberAttribute } from '../../onnx/index.js';
-import { detach, tokenLogProbability } from '../composites.js';
+import { detach, swiGlu, tokenLogProbability } from '../composites.js';
 import { emit, noGradient, outputGradient, type RuleContext, type RuleTable, rule } from '../rule.js';
 
 /**
  * y = x * s * w with s = 1 / sqrt(mean(x^2) + eps).
- * dx = s * (dy w) - x * s^3 * mean(dy w x);   dw = sum over rows of dy * x * s
+ * dx = s * (dy w) - x * s^2 * mean(dy y);   dw = sum over rows of dy * x * s
  *
  * s is computed anew: the operator's own second output is unusable on WebGPU.
  */
@@ -17,15 +17,34 @@ function rmsNormGradients(c: RuleContext): (string | undefined)[] {
   const meanSquare = emit(c, 'ReduceMean', [emit(c, 'Mul', [x, x]), axes]);
   const epsilon = c.graph.float(numberAttribute(c.node, 'epsilon', 1e-5));
   const s = emit(c, 'Reciprocal', [emit(c, 'Sqrt', [emit(c, 'Add', [meanSquare, epsilon])])]);
-  const normed = emit(c, 'Mul', [x, s]);
   let dx: string | undefined;
   if (c.needs(0)) {
-    const g = emit(c, 'Mul', [dy, w]);
-    const projection = emit(c, 'ReduceMean', [emit(c, 'Mul', [g, normed]), axes]);
-    dx = emit(c, 'Mul', [emit(c, 'Sub', [g, emit(c, 'Mul', [normed, projection])]), s]);
+    const direct = emit(c, 'Mul', [emit(c, 'Mul', [dy, w]), s]);
+    const mean = emit(c, 'ReduceMean', [emit(c, 'Mul', [dy, c.node.outputs[0] as string]), axes]);
+    const perRow = emit(c, 'Mul', [emit(c, 'Mul', [s, s]), mean]);
+    dx = emit(c, 'Sub', [direct, emit(c, 'Mul', [x, perRow])]);
   }
-  const dw = c.needs(1) ? c.reduceTo(emit(c, 'Mul', [dy, normed]), c.shape(x), w) : undefined;
+  const dw = c.needs(1) ? c.reduceTo(emit(c, 'Mul', [dy, emit(c, 'Mul', [x, s])]), c.shape(x), w) : undefined;
   return [dx, dw];
+}
+
+/**
+ * y = a * u with a = g * s, s = sigmoid(g):   du = dy * a;   dg = dy * u * (s + a * (1 - s))
+ *
+ * s and a are computed anew rather than kept from the forward pass: they are as wide as the layer and cheap. Their input
+ * takes its shape from dy, so that they cannot be computed before dy is there, nor be taken for those of the forward pass.
+ */
+function swiGluGradients(c: RuleContext): (string | undefined)[] {
+  const dy = outputGradient(c);
+  const [g, u] = c.node.inputs as [string, string];
+  const gate = emit(c, 'Reshape', [g, emit(c, 'Shape', [dy])]);
+  const s = emit(c, 'Sigmoid', [gate]);
+  const a = emit(c, 'Mul', [gate, s]);
+  const slope = emit(c, 'Add', [s, emit(c, 'Mul', [a, emit(c, 'Sub', [c.graph.float(1), s])])]);
+  return [
+    c.needs(0) ? emit(c, 'Mul', [emit(c, 'Mul', [dy, u]), slope]) : undefined,
+    c.needs(1) ? emit(c, 'Mul', [dy, a]) : undefined,
+  ];
 }
 
 /** A rotation is undone by the opposite angle: dx = the same rotation of dy with -sin. */
@@ -55,5 +74,6 @@ export const decoderRules: RuleTable = {
   SimplifiedLayerNormalization: rule(rmsNormGradients),
   [`${microsoft}.RotaryEmbedding`]: rule(rotaryGradients),
   [tokenLogProbability]: rule(tokenLogProbabilityGradients),
+  [swiGlu]: rule(swiGluGradients),
   [detach]: noGradient,
 };

@@ -2,8 +2,8 @@
 
 import { join } from 'node:path';
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
-import { appendGradients, expandComposites } from '../../autodiff/index.js';
-import { createSession, type Graph, probeShapes } from '../../onnx/index.js';
+import { appendGradients, expandComposites, fuseSwiGlu } from '../../autodiff/index.js';
+import { elementCount, type Graph, isExternal, probeShapes } from '../../onnx/index.js';
 import {
   adapterInputA,
   adapterInputB,
@@ -15,8 +15,14 @@ import {
 import type { AdapterTarget } from '../../versions/types.js';
 import { addCopgObjective, addRowLogprobs, type LinearForm, linearForm, summarize } from '../objective.js';
 import type { CopgBatch, CopgResult, Parameters, TrainingEngine, TrainingRow } from '../types.js';
-import { type PackedRows, packRows } from './packing.js';
-import { toTrainingGraph } from './training-graph.js';
+import { openOnProvider } from './device.js';
+import { type EngineMemory, keepToBudget } from './memory-budget.js';
+import type { TargetedEngine } from './micro-batches.js';
+import type { Provider } from './names.js';
+import { type PackedRows, type PackOptions, packRows } from './packing.js';
+import { createPassMemory } from './pass-memory.js';
+import { poolPrompt } from './prompt-features.js';
+import { hiddenStates, toTrainingGraph, trainingProbeSizes } from './training-graph.js';
 
 export interface OnnxEngineOptions {
   /** The package's folder; its `onnx/model.onnx` is differentiated. */
@@ -27,45 +33,87 @@ export interface OnnxEngineOptions {
   readonly scale: number;
   /** Intra-op threads. */
   readonly threads: number;
+  /** What a completion's token log-probabilities become, in `h` and in the gradient. Default `sum`. */
+  readonly logProbability?: 'sum' | 'mean';
+  /** Where the graphs run. Default cpu. */
+  readonly provider?: Provider;
 }
-
-/** Dimensions of the training graph's inputs in the two probes that tell constant shapes from run-time ones. */
-export const trainingProbeSizes = { B: [2, 3], T: [5, 7], N: [4, 6], R: [2, 3] } as const;
 
 /**
  * Reads the package's model, attaches adapters to every linear layer and derives the backward pass.
- * @throws HoneError `MODEL_INVALID`, `OPERATOR_UNSUPPORTED`, `OPERATOR_NOT_DIFFERENTIABLE`
+ * @throws HoneError `MODEL_INVALID`, `OPERATOR_UNSUPPORTED`, `OPERATOR_NOT_DIFFERENTIABLE`, `DEVICE_UNAVAILABLE`
  */
 export async function createOnnxEngine(options: OnnxEngineOptions): Promise<OnnxEngine> {
   const source = await readDecoder(join(options.packageDirectory, 'onnx', 'model.onnx'));
   await using _decoded = await decodeQuantizedProducts(source);
   const { forward, backward, gradients, targets } = await deriveGraphs(source, options);
-  const sessionOptions = { threads: options.threads, prepack: false };
-  const forwardSession = await createSession(forward, sessionOptions);
-  const backwardSession = await createSession(backward, sessionOptions);
-  return new OnnxEngine(forwardSession, backwardSession, gradients, targets, longestSequence(source));
+  const { provider = 'cpu', threads, logProbability = 'sum' } = options;
+  const forwardSession = await openOnProvider(forward, provider, threads);
+  const backwardSession = await openOnProvider(backward, provider, threads);
+  const packing = { maxLength: longestSequence(source), logProbability };
+  return new OnnxEngine(forwardSession, backwardSession, gradients, targets, packing);
+}
+
+/**
+ * The engine within a memory budget.
+ * @param memoryBytes largest resident memory of the process; null leaves it unbounded
+ * @throws HoneError as {@link createOnnxEngine}; `INVALID_OPTIONS` where the budget leaves nothing for a batch
+ */
+export async function createBoundedOnnxEngine(
+  options: OnnxEngineOptions,
+  memoryBytes: number | null,
+): Promise<TargetedEngine> {
+  const engine = await createOnnxEngine(options);
+  if (memoryBytes === null) return engine;
+  const adapterBytes = engine.targets.reduce(
+    (sum, { inFeatures, outFeatures }) => sum + 4 * options.rank * (inFeatures + outFeatures),
+    0,
+  );
+  try {
+    return keepToBudget(engine, await readMemory(options), memoryBytes, adapterBytes);
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
+}
+
+/** What the engine's passes take: some seconds of probing for a large model. */
+async function readMemory(options: OnnxEngineOptions): Promise<EngineMemory> {
+  const source = await readDecoder(join(options.packageDirectory, 'onnx', 'model.onnx'));
+  await using _decoded = await decodeQuantizedProducts(source);
+  const { forward, backward } = await deriveGraphs(source, options);
+  let mappedBytes = 0;
+  for (const { data, dims } of forward.initializers.values())
+    if (isExternal(data)) mappedBytes += 4 * elementCount(dims);
+  return {
+    forward: await createPassMemory(forward),
+    backward: await createPassMemory(backward),
+    mappedBytes,
+    maxLength: longestSequence(source),
+  };
 }
 
 /** The decoder's table of rotary positions bounds a sequence as a whole, however its positions are numbered. */
-function longestSequence(graph: Graph): number {
+export function longestSequence(graph: Graph): number {
   const lengths = graph.nodes
     .filter(({ op }) => op === 'RotaryEmbedding')
     .map(({ inputs }) => graph.initializers.get(inputs[2] ?? '')?.dims[0] ?? Number.POSITIVE_INFINITY);
   return Math.min(Number.POSITIVE_INFINITY, ...lengths);
 }
 
-/** The forward graph (`row_logprobs`) and the CoPG graph with gradients of every adapter matrix, ready to run. */
+/** The forward graph (`row_logprobs`, {@link hiddenStates}) and the CoPG graph with gradients of every adapter matrix, ready to run. */
 export async function deriveGraphs(
   source: Graph,
   { rank, scale }: Pick<OnnxEngineOptions, 'rank' | 'scale'>,
 ): Promise<{ forward: Graph; backward: Graph; gradients: Map<string, string>; targets: readonly AdapterTarget[] }> {
   const adapted = toTrainingGraph(source);
   const linears = findLinears(adapted);
+  fuseSwiGlu(adapted, new Set(linears.map(({ output }) => output)));
   attachAdapters(adapted, linears, rank, scale);
 
   const forward = adapted.clone();
   addRowLogprobs(forward);
-  setOutputs(forward, ['row_logprobs']);
+  setOutputs(forward, ['row_logprobs', hiddenStates]);
 
   const backward = adapted.clone();
   addCopgObjective(backward);
@@ -101,7 +149,7 @@ export class OnnxEngine implements TrainingEngine {
   readonly #forward: InferenceSession;
   readonly #backward: InferenceSession;
   readonly #gradients: ReadonlyMap<string, string>;
-  readonly #maxLength: number;
+  readonly #packing: PackOptions;
   #closed = false;
 
   constructor(
@@ -109,10 +157,9 @@ export class OnnxEngine implements TrainingEngine {
     backward: InferenceSession,
     gradients: ReadonlyMap<string, string>,
     targets: readonly AdapterTarget[],
-    /** Longest sequence that the graph takes, in tokens. */
-    maxLength = Number.POSITIVE_INFINITY,
+    packing: PackOptions = {},
   ) {
-    this.#maxLength = maxLength;
+    this.#packing = packing;
     this.#forward = forward;
     this.#backward = backward;
     this.#gradients = gradients;
@@ -120,8 +167,21 @@ export class OnnxEngine implements TrainingEngine {
   }
 
   async logProbabilities(rows: readonly TrainingRow[], parameters: Parameters): Promise<Float32Array> {
-    const outputs = await this.#forward.run({ ...this.#pack(rows), ...feedParameters(parameters) });
+    const outputs = await this.#forward.run({ ...this.#pack(rows), ...feedParameters(parameters) }, ['row_logprobs']);
     return (outputs.row_logprobs as Tensor).data as Float32Array;
+  }
+
+  async promptFeatures(prompts: readonly ArrayLike<number>[], parameters: Parameters): Promise<Float32Array[]> {
+    const adapter = feedParameters(parameters);
+    const features: Float32Array[] = [];
+    // One by one, so that what is known of a prompt does not depend on the others.
+    for (const promptTokens of prompts) {
+      const feeds = this.#pack([{ promptTokens, completionTokens: [0] }]);
+      const outputs = await this.#forward.run({ ...feeds, ...adapter }, [hiddenStates]);
+      const { data, dims } = outputs[hiddenStates] as Tensor;
+      features.push(poolPrompt(data as Float32Array, promptTokens.length, dims[2] ?? 0));
+    }
+    return features;
   }
 
   async copg(batch: CopgBatch, parameters: Parameters): Promise<CopgResult> {
@@ -174,7 +234,7 @@ export class OnnxEngine implements TrainingEngine {
   }
 
   #pack(rows: readonly TrainingRow[]): PackedRows['feeds'] {
-    return packRows(rows, { maxLength: this.#maxLength }).feeds;
+    return packRows(rows, this.#packing).feeds;
   }
 
   async close(): Promise<void> {

@@ -13,13 +13,23 @@ export interface PackedRows {
   readonly tokens: number;
 }
 
-interface Sequence {
+/** Completions of one prompt beside each other. */
+export interface PackedSequence {
   readonly prompt: ArrayLike<number>;
+  /** Numbers of the rows that it holds. */
+  readonly rows: readonly number[];
+  /** In tokens, the prompt once. */
+  readonly length: number;
+}
+
+interface OpenSequence extends PackedSequence {
   readonly rows: number[];
   length: number;
 }
 
 export interface PackOptions {
+  /** What `row_of_token` makes of a row's token log-probabilities. Default `sum`. */
+  readonly logProbability?: 'sum' | 'mean';
   /** Default true. */
   readonly sharePrompts?: boolean;
   /**
@@ -31,8 +41,7 @@ export interface PackOptions {
 
 /** @throws HoneError `INTERNAL` for a row without prompt or completion: the caller filters those. */
 export function packRows(rows: readonly TrainingRow[], options: PackOptions = {}): PackedRows {
-  const { sharePrompts = true, maxLength = Number.POSITIVE_INFINITY } = options;
-  const sequences = groupByPrompt(rows, sharePrompts, maxLength);
+  const sequences = sequencesOf(rows, options);
   const batch = sequences.length;
   const length = sequences.reduce((longest, sequence) => Math.max(longest, sequence.length), 0);
   const targets = rows.reduce((count, row) => count + row.completionTokens.length, 0);
@@ -43,6 +52,7 @@ export function packRows(rows: readonly TrainingRow[], options: PackOptions = {}
   const targetIds = new BigInt64Array(targets);
   const rowOfToken = new Int32Array(targets);
   const rowMatrix = new Float32Array(rows.length * targets);
+  const mean = options.logProbability === 'mean';
   let target = 0;
   for (const [b, sequence] of sequences.entries()) {
     let cursor = b * length;
@@ -58,7 +68,7 @@ export function packRows(rows: readonly TrainingRow[], options: PackOptions = {}
         targetPositions[target] = BigInt(i === 0 ? b * length + promptLength - 1 : cursor - 1);
         targetIds[target] = BigInt(completion[i] as number);
         rowOfToken[target] = r;
-        rowMatrix[r * targets + target] = 1;
+        rowMatrix[r * targets + target] = mean ? 1 / completion.length : 1;
         target += 1;
         ids[cursor] = BigInt(completion[i] as number);
         positions[cursor] = BigInt(promptLength + i);
@@ -80,10 +90,12 @@ export function packRows(rows: readonly TrainingRow[], options: PackOptions = {}
   };
 }
 
-function groupByPrompt(rows: readonly TrainingRow[], share: boolean, maxLength: number): Sequence[] {
-  const sequences: Sequence[] = [];
+/** The sequences that rows are packed into. @throws HoneError `INTERNAL` as {@link packRows} */
+export function sequencesOf(rows: readonly TrainingRow[], options: PackOptions = {}): readonly PackedSequence[] {
+  const { sharePrompts: share = true, maxLength = Number.POSITIVE_INFINITY } = options;
+  const sequences: OpenSequence[] = [];
   /** The sequence of each prompt that takes further completions. */
-  const open = new Map<string, Sequence>();
+  const open = new Map<string, OpenSequence>();
   for (const [r, { promptTokens, completionTokens }] of rows.entries()) {
     if (promptTokens.length === 0 || completionTokens.length === 0) {
       throw new HoneError(

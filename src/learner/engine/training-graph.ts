@@ -15,8 +15,13 @@ import { HoneError } from '../../errors.js';
 import { type Graph, microsoft, type Node } from '../../onnx/index.js';
 import { type AttentionSite, findAttention } from '../../package/index.js';
 
+/** Dimensions of the training graph's inputs in the two probes that tell constant shapes from run-time ones. */
+export const trainingProbeSizes = { B: [2, 3], T: [5, 7], N: [4, 6], R: [2, 3] } as const;
+
 /** The value [N] that {@link toTrainingGraph} adds: ln pi(target | what precedes it). */
 export const tokenLogprobs = 'token_logprobs';
+/** The value [B, T, D] that the head reads: the last hidden states, normalised. */
+export const hiddenStates = 'hidden_states';
 
 /** Turns a package's graph into the training variant, in a copy; {@link tokenLogprobs} is its one output. */
 export function toTrainingGraph(source: Graph): Graph {
@@ -91,7 +96,8 @@ function addTargetLogprobs(graph: Graph): void {
   const [hidden, weight] = head.inputs as [string, string];
   graph.removeNodes(new Set([head]));
   const width = hiddenWidth(graph, producers.get(weight), weight);
-  const rows = graph.add('Reshape', [hidden, graph.int64([-1, width])]);
+  graph.add('Identity', [hidden], { outputs: [hiddenStates] });
+  const rows = graph.add('Reshape', [hiddenStates, graph.int64([-1, width])]);
   const chosen = graph.add('Gather', [rows, 'target_positions']);
   const tied = transposedInitializer(graph, producers.get(weight));
   const logits =

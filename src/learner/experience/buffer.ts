@@ -15,7 +15,7 @@ import {
   type RewardSettings,
 } from '../../reward/index.js';
 import { isStale, type TrainingRules, trainingObstacles } from './eligibility.js';
-import { type Group, type Member, Members } from './members.js';
+import { type Group, type Member, Members, type RestoredEntries } from './members.js';
 
 export interface BufferOptions extends TrainingRules {
   /** Entries (generations in their groups and pairs) held at most; those with the oldest feedback go first. Default 65536. */
@@ -24,8 +24,12 @@ export interface BufferOptions extends TrainingRules {
   readonly reward?: RewardSettings;
   /** Milliseconds since 1970, for the windows of metrics. Default `Date.now`. */
   readonly now?: () => number;
-  /** Times each entry was used before, from a checkpoint. */
-  readonly uses?: ReadonlyMap<string, number>;
+  /** What an earlier process knew of entries, from a checkpoint. */
+  readonly restored?: Partial<RestoredEntries>;
+  /** Entries that were given back already, from a checkpoint. */
+  readonly givenBack?: Iterable<string>;
+  /** Where the newest part of a round in flight begins, from a checkpoint. Default 0. */
+  readonly cutoff?: number;
   /** Feedback up to this sequence number count as seen by an earlier round. Default 0. */
   readonly since?: number;
 }
@@ -51,7 +55,9 @@ export class ExperienceBuffer {
   readonly #pending = new Map<string, number>();
   #sequence = 0;
   #since: number;
-  #cutoff = 0;
+  #cutoff: number;
+  /** Entries that may not be given back again. */
+  readonly #givenBack: Set<string>;
   #fresh = 0;
   #scoresSeen = 0;
   #removals = 0;
@@ -61,7 +67,9 @@ export class ExperienceBuffer {
     this.#reward = options.reward ?? defaultRewardSettings;
     this.#hasDefaults = Object.values(this.#reward.metrics).some((metric) => metric.default !== null);
     this.#now = options.now ?? Date.now;
-    this.#members = new Members(options.uses);
+    this.#members = new Members(options.restored);
+    this.#givenBack = new Set(options.givenBack);
+    this.#cutoff = options.cutoff ?? 0;
     this.#since = options.since ?? 0;
   }
 
@@ -134,6 +142,24 @@ export class ExperienceBuffer {
     this.#fresh = this.#members.size;
   }
 
+  /**
+   * Forgets once that these generations were used: a round that went out of bounds was given up. What is in a second such
+   * round stays used.
+   */
+  giveBack(generationIds: readonly string[]): void {
+    const given = new Set(generationIds);
+    for (const [id, member] of this.#members.entries) {
+      if (this.#givenBack.has(id) || !generationsOf(id).some((generation) => given.has(generation))) continue;
+      member.uses = 0;
+      this.#givenBack.add(id);
+    }
+  }
+
+  /** Entries that may not be given back again, for the checkpoint. */
+  givenBack(): string[] {
+    return [...this.#givenBack].filter((id) => this.#members.entries.has(id));
+  }
+
   /** Forgets that these generations were used: what was learned from them was given up. */
   unuse(generationIds: readonly string[]): void {
     const given = new Set(generationIds);
@@ -182,6 +208,11 @@ export class ExperienceBuffer {
   /** How often each entry was used, for the checkpoint; unused ones are left out. */
   uses(): Map<string, number> {
     return this.#members.uses();
+  }
+
+  /** ln pi_ref of each entry, as far as it was computed, for the checkpoint. */
+  references(digest: string): Map<string, number> {
+    return this.#members.references(digest);
   }
 
   #lookAtDue(reader: ReplayReader, liveVersion: number): void {

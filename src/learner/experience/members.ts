@@ -19,8 +19,8 @@ export interface Member {
   createdAtMs: number;
   /** Times it was part of a step. */
   uses: number;
-  /** ln pi_ref(y|x), computed when it is first needed; the reference does not move. */
-  referenceLogprob: number | undefined;
+  /** ln pi_ref(y|x), computed when it is first needed, and of which reference it is. */
+  reference: { readonly digest: string; readonly logprob: number } | undefined;
 }
 
 /** All scored completions of one prompt, or the two of a comparison. */
@@ -49,16 +49,32 @@ export interface Entry {
   readonly sequence: number;
 }
 
+/** What a checkpoint says of entries, by their ids. */
+export interface RestoredEntries {
+  /** Times each was used. */
+  readonly uses: ReadonlyMap<string, number>;
+  /** ln pi_ref(y|x) of each, and of which reference. */
+  readonly referenceDigest: string;
+  readonly references: ReadonlyMap<string, number>;
+  /** Last change of the store that it knew: feedback that came later is news, whatever uses it had. */
+  readonly upTo: number;
+}
+
 /** Groups and their members, by the entries that they are made of. */
 export class Members {
   readonly #groups = new Map<string, Group>();
   /** Where each entry is; in the order of its last feedback. */
   readonly #memberOf = new Map<string, Member>();
-  readonly #restoredUses: Map<string, number>;
+  readonly #restored: RestoredEntries & {
+    readonly uses: Map<string, number>;
+    readonly references: Map<string, number>;
+  };
 
-  /** @param uses times each entry was used before */
-  constructor(uses: ReadonlyMap<string, number> = new Map()) {
-    this.#restoredUses = new Map(uses);
+  /** @param restored what an earlier process knew of entries */
+  constructor(restored: Partial<RestoredEntries> = {}) {
+    const { uses = new Map(), references = new Map(), referenceDigest = '' } = restored;
+    const { upTo = Number.POSITIVE_INFINITY } = restored;
+    this.#restored = { uses: new Map(uses), references: new Map(references), referenceDigest, upTo };
   }
 
   get groups(): ReadonlyMap<string, Group> {
@@ -81,7 +97,7 @@ export class Members {
     if (before?.rewards.get(entry.id) === entry.reward) return false;
     const member = before ?? this.#memberFor(entry);
     member.rewards.set(entry.id, entry.reward);
-    member.reward = mean(member.rewards.values());
+    member.reward = meanReward(member.rewards);
     member.createdAtMs = Math.min(member.createdAtMs, entry.createdAtMs);
     if (entry.version > member.version) {
       member.version = entry.version;
@@ -89,11 +105,7 @@ export class Members {
     }
     // Feedback that changed is news: the completion may be used anew.
     if (before !== undefined) member.uses = 0;
-    const restored = this.#restoredUses.get(entry.id);
-    if (restored !== undefined) {
-      member.uses = Math.max(member.uses, restored);
-      this.#restoredUses.delete(entry.id);
-    }
+    else this.#restore(entry, member);
     member.group.sequence = Math.max(member.group.sequence, entry.sequence);
     // Deleted first, so that it moves to the end of the order.
     this.#memberOf.delete(entry.id);
@@ -107,7 +119,7 @@ export class Members {
     this.#memberOf.delete(id);
     member.rewards.delete(id);
     if (member.rewards.size > 0) {
-      member.reward = mean(member.rewards.values());
+      member.reward = meanReward(member.rewards);
       return;
     }
     const { group } = member;
@@ -122,6 +134,24 @@ export class Members {
     return uses;
   }
 
+  /** ln pi_ref of each entry under the reference with this digest, as far as it was computed. */
+  references(digest: string): Map<string, number> {
+    const references = new Map<string, number>();
+    for (const [id, { reference }] of this.#memberOf) {
+      if (reference?.digest === digest) references.set(id, reference.logprob);
+    }
+    return references;
+  }
+
+  #restore({ id, sequence }: Entry, member: Member): void {
+    const { uses, references, referenceDigest: digest, upTo } = this.#restored;
+    if (sequence <= upTo) member.uses = Math.max(member.uses, uses.get(id) ?? 0);
+    const logprob = references.get(id);
+    if (logprob !== undefined) member.reference ??= { digest, logprob };
+    uses.delete(id);
+    references.delete(id);
+  }
+
   #memberFor(entry: Entry): Member {
     let group = this.#groups.get(entry.groupKey);
     if (group === undefined) {
@@ -133,7 +163,7 @@ export class Members {
     let member = group.members.get(tokens);
     if (member === undefined) {
       const { completionTokens, version, behaviourLogprob, createdAtMs } = entry;
-      const unused = { rewards: new Map<string, number>(), reward: 0, uses: 0, referenceLogprob: undefined };
+      const unused = { rewards: new Map<string, number>(), reward: 0, uses: 0, reference: undefined };
       member = { group, completionTokens, version, behaviourLogprob, createdAtMs, ...unused };
       group.members.set(tokens, member);
     }
@@ -141,12 +171,8 @@ export class Members {
   }
 }
 
-function mean(values: Iterable<number>): number {
-  let sum = 0;
-  let count = 0;
-  for (const value of values) {
-    sum += value;
-    count += 1;
-  }
-  return sum / count;
+/** Summed in the order of ids, so that it does not depend on the order in which entries were read. */
+function meanReward(rewards: ReadonlyMap<string, number>): number {
+  const ids = [...rewards.keys()].sort();
+  return ids.reduce((sum, id) => sum + (rewards.get(id) ?? 0), 0) / ids.length;
 }

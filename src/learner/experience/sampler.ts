@@ -2,10 +2,11 @@
  * Which completions a step learns from: whole groups (and pairs), a share of them from the newest round, the rest older.
  *
  * Within a pool the least used groups come first, in random order among equals, so that everything is seen once before
- * anything is seen twice. No completion is used more often than the replay ratio.
+ * anything is seen twice. No completion is used more often than the replay ratio. The order follows from keys and tokens
+ * alone, never from the order in which the store was read: a learner that was started anew draws the same.
  */
 
-import { type Random, shuffled } from '../random.js';
+import { drawOrder, type Random } from '../random.js';
 import type { LearnerSettings } from '../types.js';
 import type { ExperienceBuffer } from './buffer.js';
 import type { Group, Member } from './members.js';
@@ -17,40 +18,45 @@ export type SamplerSettings = Pick<LearnerSettings, 'groupsPerStep' | 'groupSize
  * @returns at most `groupsPerStep` groups of at most `groupSize` members; empty when everything is used up
  */
 export function sampleGroups(buffer: ExperienceBuffer, settings: SamplerSettings, random: Random): Member[][] {
-  const newest: Member[][] = [];
-  const older: Member[][] = [];
-  for (const group of shuffled([...buffer.groups.values()], random)) {
-    const members = usable(group, settings, random);
-    if (members.length === 0) continue;
-    if (group.sequence > buffer.cutoff) newest.push(members);
-    else older.push(members);
+  const order = drawOrder(random);
+  const newest: Usable[] = [];
+  const older: Usable[] = [];
+  for (const [, group] of order(buffer.groups)) {
+    const found = usable(group, settings);
+    if (found === null) continue;
+    if (group.sequence > buffer.cutoff) newest.push(found);
+    else older.push(found);
   }
-  newest.sort(byUses);
-  older.sort(byUses);
+  // Sorting is stable: equals stay in their random order.
+  newest.sort((a, b) => a.uses - b.uses);
+  older.sort((a, b) => a.uses - b.uses);
   const wanted = settings.groupsPerStep;
   const fromNewest = Math.max(Math.round(settings.newestShare * wanted), wanted - older.length);
   const chosen = newest.slice(0, fromNewest);
   chosen.push(...older.slice(0, wanted - chosen.length));
-  for (const members of chosen) for (const member of members) member.uses += 1;
-  return chosen;
+  const members = chosen.map((found) =>
+    order(found.members)
+      .map(([, member]) => member)
+      .sort((a, b) => a.uses - b.uses)
+      .slice(0, settings.groupSize),
+  );
+  for (const member of members.flat()) member.uses += 1;
+  return members;
 }
 
-/** The members that may still be used, the least used ones where there are too many. */
-function usable(group: Group, { groupSize, replayRatio }: SamplerSettings, random: Random): Member[] {
-  const members = [...group.members.values()].filter((member) => member.uses < replayRatio);
+/** A group that may be drawn. */
+interface Usable {
+  /** Those that may still be used, by their tokens. */
+  readonly members: readonly (readonly [string, Member])[];
+  /** Mean uses of those that would be drawn: the least used ones where there are too many. */
+  readonly uses: number;
+}
+
+function usable(group: Group, { groupSize, replayRatio }: SamplerSettings): Usable | null {
+  const members = [...group.members].filter(([, { uses }]) => uses < replayRatio);
   // Half a comparison says nothing.
-  if (group.kind === 'preference' && members.length < 2) return [];
-  if (members.length <= groupSize) return members;
-  return shuffled(members, random)
-    .sort((a, b) => a.uses - b.uses)
-    .slice(0, groupSize);
-}
-
-/** Sorting is stable: equals stay in their random order. */
-function byUses(a: readonly Member[], b: readonly Member[]): number {
-  return meanUses(a) - meanUses(b);
-}
-
-function meanUses(members: readonly Member[]): number {
-  return members.reduce((sum, member) => sum + member.uses, 0) / members.length;
+  if (members.length === 0 || (group.kind === 'preference' && members.length < 2)) return null;
+  const uses = members.map(([, member]) => member.uses);
+  if (uses.length > groupSize) uses.sort((a, b) => a - b).splice(groupSize);
+  return { members, uses: uses.reduce((sum, count) => sum + count, 0) / uses.length };
 }

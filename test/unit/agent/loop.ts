@@ -39,7 +39,7 @@ export class RecordingLearner implements Learner {
   report(): LearnerReport {
     throw new Error('not asked for here');
   }
-  live(version: number, adapterPath: string | null, rolledBack: boolean): void {
+  live(version: number, adapterPath: string | null, _adapterDigest: string, rolledBack: boolean): void {
     this.told.push(`live ${version} ${adapterPath === null ? 'zero' : 'adapter'}${rolledBack ? ' rolled back' : ''}`);
   }
   rejected(adapterDigest: string): void {

@@ -38,6 +38,14 @@ const runtimeSize = 3;
 
 const cases: readonly Case[] = [
   {
+    op: 'SwiGlu',
+    domain: 'hone',
+    inputs: [
+      ['N', 4],
+      ['N', 4],
+    ],
+  },
+  {
     op: 'Add',
     inputs: [
       ['N', 4],

@@ -3,7 +3,7 @@
  * linear layer with one input. A completion is one token, the arm; the prompt does not matter.
  */
 
-import { linearForm, summarize } from '../../../src/learner/index.js';
+import { advantagesOf, linearForm, summarize } from '../../../src/learner/index.js';
 import type { CopgBatch, CopgResult, Parameters, TrainingEngine, TrainingRow } from '../../../src/learner/types.js';
 import type { AdapterTarget } from '../../../src/versions/index.js';
 
@@ -17,6 +17,8 @@ export class BanditEngine implements TrainingEngine {
   poisoned = false;
   /** Rows whose log-probabilities were asked for. */
   evaluatedRows = 0;
+  /** Prompts whose features were asked for. */
+  describedPrompts = 0;
 
   constructor(scale: number) {
     this.#scale = scale;
@@ -43,19 +45,17 @@ export class BanditEngine implements TrainingEngine {
     return this.#logprobs(rows, parameters);
   }
 
+  /** A constant and the first token: all that there is to tell prompts apart. */
+  async promptFeatures(prompts: readonly ArrayLike<number>[]): Promise<Float32Array[]> {
+    this.describedPrompts += prompts.length;
+    return prompts.map((tokens) => Float32Array.of(1, tokens[0] as number));
+  }
+
   async copg(batch: CopgBatch, parameters: Parameters): Promise<CopgResult> {
     this.batches.push(batch);
     const form = linearForm(batch);
     const logprobs = this.#logprobs(batch.rows, parameters);
-    const rows = batch.rows.length;
-    const residuals = logprobs.map(
-      (logprob, i) => (batch.rewards[i] as number) - batch.beta * (logprob - (batch.referenceLogprobs[i] as number)),
-    );
-    const advantages = residuals.map((residual, i) => {
-      let mean = 0;
-      for (let j = 0; j < rows; j++) mean += (form.groupMean[i * rows + j] as number) * (residuals[j] as number);
-      return residual - mean - (form.baselines[i] as number);
-    });
+    const advantages = advantagesOf(batch, form, logprobs);
     const weights = advantages.map((advantage, i) => (form.coefficients[i] as number) * advantage);
     const surrogate = -weights.reduce((sum, weight, i) => sum + weight * (logprobs[i] as number), 0);
     const gradients = await this.policyGradient(batch.rows, weights, parameters);

@@ -131,7 +131,7 @@ test('a rebuilt buffer knows what earlier rounds have used and seen', async () =
   expect(first.beginRound()).toBe(2);
   for (const member of first.groups.get('g')?.members.values() ?? []) member.uses = member.reward === 1 ? 3 : 0;
   await add([{ id: '3', tokens: [3], reward: 1 }]);
-  const again = newBuffer({ uses: first.uses(), since: first.since });
+  const again = newBuffer({ restored: { uses: first.uses() }, since: first.since });
   again.sync(reader, 0);
   expect(again.fresh).toBe(1);
   expect([...(again.groups.get('g')?.members.values() ?? [])].map((m) => m.uses)).toEqual([3, 0, 0]);
@@ -156,4 +156,23 @@ test('what waits for a metric is left out until its window has closed, and then 
   const due = newBuffer({ reward, now: () => end + 1000 });
   due.sync(reader, 0);
   expect(contents(due)).toEqual(['g 1 0.5', 'g 2 0']);
+});
+
+test('what a round that went out of bounds has used is given back once, over restarts too', async () => {
+  const { add, reader } = await openExperience();
+  await add([{ id: '1', tokens: [1], reward: 1 }]);
+  const buffer = newBuffer();
+  buffer.sync(reader, 0);
+  const [member] = [...buffer.entries.values()];
+  if (member === undefined) throw new Error('the buffer is empty');
+  member.uses = 3;
+  buffer.giveBack(['1']);
+  expect(member.uses).toBe(0);
+  member.uses = 3;
+  buffer.giveBack(['1']);
+  expect(member.uses).toBe(3);
+  const again = newBuffer({ restored: { uses: buffer.uses() }, givenBack: buffer.givenBack() });
+  again.sync(reader, 0);
+  again.giveBack(['1']);
+  expect([...again.uses()]).toEqual([['1', 3]]);
 });

@@ -1,29 +1,9 @@
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { type Checkpoint, readCheckpoint, writeCheckpoint } from '../../../src/learner/checkpoint.js';
+import { readCheckpoint, writeCheckpoint } from '../../../src/learner/checkpoint.js';
 import { temporaryDirectory } from '../replay/directory.js';
-
-const checkpoint: Checkpoint = {
-  state: {
-    packageDigest: 'package',
-    rank: 2,
-    scale: 2,
-    liveVersion: 3,
-    liveDigest: 'live',
-    candidateDigests: ['c1', 'c2'],
-    sequence: 17,
-    owedRows: 5,
-    steps: 9,
-    droppedSteps: 1,
-    rounds: 2,
-    optimizerStep: 8,
-    baseline: [0.25, 0.5],
-    uses: [['g1', 2]],
-  },
-  parameters: new Map([['m.lora_A', { dims: [2, 2], data: Float32Array.of(1, 2, 3, 4) }]]),
-  moments: new Map([['m.lora_A', { first: Float32Array.of(1, 0, 0, 1), second: Float32Array.of(4, 3, 2, 1) }]]),
-};
+import { checkpoint } from './checkpoints.js';
 
 test('a checkpoint comes back whole and leaves no other file', async () => {
   const path = join(temporaryDirectory(), 'checkpoint.safetensors');

@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest';
+import { createBaseline } from '../../../src/learner/baseline/create-baseline.js';
 import { type CycleOptions, learnStep } from '../../../src/learner/cycle.js';
 import { ExperienceBuffer } from '../../../src/learner/experience/buffer.js';
-import { AdamW, warmUp } from '../../../src/learner/index.js';
+import { AdamW, learningRates } from '../../../src/learner/index.js';
 import { initialParameters, toParameters } from '../../../src/learner/initialization.js';
 import type { LearnerSettings } from '../../../src/learner/types.js';
-import { RunningMeanBaseline } from '../../../src/learner/value-baseline.js';
 import { zeroAdapter } from '../../../src/versions/index.js';
 import { BanditEngine } from './bandit-engine.js';
 import { openExperience, type Sample, settings } from './experience.js';
@@ -24,15 +24,15 @@ async function bandit(samples: readonly Sample[], over: Partial<LearnerSettings>
     engine,
     buffer,
     settings: chosen,
-    baseline: new RunningMeanBaseline(),
+    baseline: createBaseline(chosen, (prompts) => engine.promptFeatures(prompts)),
     optimizer: new AdamW({
-      learningRate: warmUp(chosen.learningRate, chosen.warmupSteps),
+      learningRate: learningRates(chosen),
       beta1: 0.9,
       beta2: 0.99,
       clipNorm: 1,
     }),
     parameters: initialParameters(engine.targets, chosen.rank, 3),
-    reference: toParameters(zeroAdapter(engine.targets, chosen.rank, chosen.scale)),
+    reference: { digest: 'base', parameters: toParameters(zeroAdapter(engine.targets, chosen.rank, chosen.scale)) },
   } satisfies CycleOptions;
   return { engine, buffer, options };
 }
@@ -84,6 +84,20 @@ test('the reference is asked once per completion, and a step reports its figures
   expect(groups.get(1)).not.toBe(groups.get(0));
 });
 
+test('a reference that has moved is asked anew', async () => {
+  const { engine, options } = await bandit([
+    { id: '1', group: 'x', tokens: [0], reward: 1 },
+    { id: '2', group: 'x', tokens: [2], reward: 0 },
+  ]);
+  await learnStep(options, 0);
+  const moved = { digest: 'moved', parameters: initialParameters(engine.targets, 2, 5) };
+  for (const { data } of moved.parameters.values()) data.set(data.map((_, i) => i / 4));
+  for (const step of [1, 2]) await learnStep({ ...options, reference: moved }, step);
+  expect(engine.evaluatedRows).toBe(4);
+  const [before, after] = engine.batches;
+  expect(after?.referenceLogprobs).not.toEqual(before?.referenceLogprobs);
+});
+
 test('a step whose gradients are not finite moves nothing and says so', async () => {
   const { engine, options } = await bandit(draws(4, 3));
   const before = options.parameters.get('bandit.lora_A')?.data.slice();
@@ -96,4 +110,18 @@ test('when everything is used up there is no step', async () => {
   const { options } = await bandit(draws(2, 2), { replayRatio: 1 });
   expect(await learnStep(options, 0)).not.toBeNull();
   expect(await learnStep(options, 1)).toBeNull();
+});
+
+test('without a baseline a single completion is compared with nothing, and the policy leaves for a wrong place', async () => {
+  const { engine, options } = await bandit(draws(200, 1), { groupsPerStep: 64, baseline: 'none' });
+  for (let step = 0; step < 800; step++) await learnStep(options, step);
+  for (const batch of engine.batches.slice(0, 9)) expect([...new Set(Array.from(batch.values))]).toEqual([0]);
+  const [best = 1] = engine.probabilities(options.parameters);
+  expect(best).toBeLessThan((optimum[0] ?? 0) - 0.2);
+});
+
+test('beta follows its schedule from step to step', async () => {
+  const { engine, options } = await bandit(draws(4, 3), { beta: 0.1, betaInitial: 0.4, betaSteps: 2 });
+  for (let step = 0; step < 4; step++) await learnStep(options, step);
+  expect(engine.batches.map(({ beta }) => beta)).toEqual([0.4, 0.2, 0.1, 0.1].map((beta) => expect.closeTo(beta, 12)));
 });

@@ -90,7 +90,7 @@ test('a pair is used whole and no more often than the replay ratio, beside the s
   const drawn = [1, 2, 3].map((seed) => sampleGroups(buffer, settings, createRandom(seed)).map((g) => g.length));
   expect(drawn).toEqual([[2, 2], [2, 2], []]);
   expect([...buffer.uses().keys()].flatMap(generationsOf).sort()).toEqual(['a', 'a', 'a', 'b', 'b', 'b']);
-  const again = newBuffer({ uses: buffer.uses() });
+  const again = newBuffer({ restored: { uses: buffer.uses() } });
   again.sync(reader, 0);
   expect(sampleGroups(again, settings, createRandom(4))).toEqual([]);
 });

@@ -27,17 +27,18 @@ function round(number: number, prompts = 4): Sample[] {
   }));
 }
 
+const bandit = {
+  rank: 2,
+  scale: 1,
+  beta: 0.2,
+  learningRate: 0.05,
+  scoresPerRound: 12,
+  groupsPerStep: 2,
+  replayRatio: 4,
+};
+
 /** A learner that runs in this process on the bandit, and what it says. */
 function startRunner(directory: string, experience: Experience, over: Partial<LearnerSettings & LearnerStart> = {}) {
-  const chosen = settings({
-    rank: 2,
-    scale: 1,
-    beta: 0.2,
-    learningRate: 0.05,
-    scoresPerRound: 12,
-    groupsPerStep: 2,
-    replayRatio: 4,
-  });
   const engine = new BanditEngine(1);
   const events: LearnerEvent[] = [];
   let heard = (): void => undefined;
@@ -48,9 +49,11 @@ function startRunner(directory: string, experience: Experience, over: Partial<Le
       packageDigest: 'package',
       replayPath: experience.path,
       directory,
-      settings: chosen,
+      settings: settings(bandit),
       liveVersion: 0,
       adapterPath: null,
+      adapterDigest: '',
+      checkpointEveryMs: 0,
       ...over,
     },
     engine,
@@ -59,14 +62,13 @@ function startRunner(directory: string, experience: Experience, over: Partial<Le
       events.push(event);
       heard();
     },
-    checkpointEveryMs: 0,
   });
   const finished = runner.run();
   const stop = async (): Promise<void> => {
     runner.handle({ type: 'stop' });
     await finished;
   };
-  onTestFinished(stop);
+  onTestFinished(() => stop().catch(() => undefined));
 
   /** The event at which the condition holds, of those from `from` on. */
   async function until<E extends LearnerEvent>(
@@ -85,10 +87,11 @@ function startRunner(directory: string, experience: Experience, over: Partial<Le
       expect(await Promise.race([saysMore, ended]), 'the learner ended without the event').toBe(true);
     }
   }
-  return { runner, engine, events, until, stop };
+  return { runner, engine, events, until, stop, finished };
 }
 
 const isCandidate = (event: LearnerEvent): event is Candidate => event.type === 'candidate';
+const isHalted = (event: LearnerEvent): boolean => event.type === 'progress' && event.progress.state === 'halted';
 const isIdle = (event: LearnerEvent): boolean => event.type === 'progress' && event.progress.state === 'idle';
 
 async function adapterProbabilities(engine: BanditEngine, directory: string): Promise<number[]> {
@@ -143,7 +146,13 @@ test('the version log takes the candidate over, and the learner goes on from its
   runner.handle({ type: 'changed' });
   const candidate = await until(isCandidate);
   const { number } = await versions.promote((await versions.adopt(candidate)).number);
-  runner.handle({ type: 'live', version: number, adapterPath: versions.adapterPath(number), rolledBack: false });
+  runner.handle({
+    type: 'live',
+    version: number,
+    adapterPath: versions.adapterPath(number),
+    adapterDigest: candidate.adapterDigest,
+    rolledBack: false,
+  });
   const heard = events.length;
   await experience.add(round(2));
   runner.handle({ type: 'changed' });
@@ -152,7 +161,7 @@ test('the version log takes the candidate over, and the learner goes on from its
   expect(next.metrics.steps).toBe(16);
 
   const back = events.length;
-  runner.handle({ type: 'live', version: 2, adapterPath: null, rolledBack: true });
+  runner.handle({ type: 'live', version: 2, adapterPath: null, adapterDigest: '', rolledBack: true });
   await until(isIdle, back);
   await experience.add(round(3));
   runner.handle({ type: 'changed' });
@@ -255,17 +264,59 @@ test('a damaged checkpoint is put aside, said, and training begins from the live
   expect(readdirSync(directory)).toContain('checkpoint.safetensors.damaged');
 });
 
-test('gradients that are not finite are counted and yield no candidate', async () => {
+test('gradients that are not finite end the round, and after some such rounds the learner stops itself', async () => {
   const directory = temporaryDirectory();
   const experience = await openExperience(directory);
-  const { runner, engine, until, events } = startRunner(directory, experience);
+  const { runner, engine, until, events, stop } = startRunner(directory, experience);
   engine.poisoned = true;
-  await until((event) => event.type === 'ready');
-  await experience.add(round(1));
-  runner.handle({ type: 'changed' });
-  const report = await until((event) => event.type === 'progress' && event.progress.rounds === 1);
-  expect(report).toMatchObject({ progress: { steps: 8, droppedSteps: 8 } });
+  const setback = async (number: number): Promise<LearnerEvent> => {
+    const heard = events.length;
+    await experience.add(round(number));
+    runner.handle({ type: 'changed' });
+    return until((event) => event.type === 'setback', heard);
+  };
+  expect(await setback(1)).toMatchObject({
+    check: 'dropped',
+    liveVersion: 0,
+    numbers: { dropped_steps: 5, in_a_row: 1, rounds: 1 },
+  });
+  await setback(2);
+  expect(events.filter(isHalted)).toEqual([]);
+  const last = await setback(3);
+  expect(last).toMatchObject({ message: expect.stringContaining('nothing more is learned until') });
+  expect(events.findLast(({ type }) => type === 'progress')).toMatchObject({
+    progress: { state: 'halted', setbacks: 3, haltedBecause: expect.stringContaining('5 steps in a row') },
+  });
   expect(events.some(isCandidate)).toBe(false);
+
+  // Neither scores nor a crash make it go on: its process is started anew without anybody's word.
+  engine.poisoned = false;
+  const batches = engine.batches.length;
+  await experience.add(round(4));
+  runner.handle({ type: 'changed' });
+  await stop();
+  expect(engine.batches.length).toBe(batches);
+  const second = startRunner(directory, experience);
+  await second.until(isHalted);
+  second.runner.handle({ type: 'go_on' });
+  const candidate = await second.until(isCandidate);
+  expect(candidate.metrics).toMatchObject({ rounds: 4 });
+});
+
+test('weights other than those recorded for the live version are refused, however whole their files are', async () => {
+  const directory = temporaryDirectory();
+  const experience = await openExperience(directory);
+  const first = startRunner(join(directory, 'learner'), experience);
+  await experience.add(round(1));
+  first.runner.handle({ type: 'changed' });
+  const { directory: adapterPath, adapterDigest } = await first.until(isCandidate);
+  await cp(adapterPath, join(directory, 'swapped'), { recursive: true });
+  const live = { type: 'live', version: 1, rolledBack: true, adapterPath: join(directory, 'swapped') } as const;
+  first.runner.handle({ ...live, adapterDigest: 'of other weights' });
+  await expect(first.finished).rejects.toMatchObject({
+    code: 'ADAPTER_INVALID',
+    message: expect.stringContaining(adapterDigest),
+  });
 });
 
 test('a rollback that a learner did not live to see gives up what it had offered beyond it', async () => {
@@ -283,7 +334,8 @@ test('a rollback that a learner did not live to see gives up what it had offered
   await first.stop();
 
   // Both candidates became versions, then somebody rolled back to the first of them.
-  const head = { liveVersion: 3, adapterPath: candidate.directory, rolledBack: true };
+  const { directory: adapterPath0, adapterDigest } = candidate;
+  const head = { liveVersion: 3, adapterPath: adapterPath0, adapterDigest, rolledBack: true };
   await cp(join(directory, 'learner', 'candidates'), join(directory, 'kept'), { recursive: true });
   const adapterPath = candidate.directory.replace(join('learner', 'candidates'), 'kept');
   const second = startRunner(join(directory, 'learner'), experience, { ...head, adapterPath });
@@ -326,7 +378,13 @@ test('a candidate tells what it was learned from on top of the version that serv
 
   // It serves now: what comes next stands on it.
   const heard = second.events.length;
-  second.runner.handle({ type: 'live', version: 1, adapterPath: two.directory, rolledBack: false });
+  second.runner.handle({
+    type: 'live',
+    version: 1,
+    adapterPath: two.directory,
+    adapterDigest: two.adapterDigest,
+    rolledBack: false,
+  });
   await experience.add(round(3));
   second.runner.handle({ type: 'changed' });
   const three = await second.until(isCandidate, heard);
@@ -367,7 +425,7 @@ test('told to relearn, it learns from everything that is left once more', async 
   await until(isCandidate);
   expect(engine.batches).toHaveLength(8);
   const heard = events.length;
-  runner.handle({ type: 'live', version: 1, adapterPath: null, rolledBack: true });
+  runner.handle({ type: 'live', version: 1, adapterPath: null, adapterDigest: '', rolledBack: true });
   runner.handle({ type: 'relearn' });
   const again = await until(isCandidate, heard);
   expect(engine.batches).toHaveLength(16);

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { Tensor } from 'onnxruntime-node';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import {
   type CopgBatch,
   createOnnxEngine,
@@ -9,7 +9,8 @@ import {
   type Parameters,
   type TrainingRow,
 } from '../../../src/learner/index.js';
-import { createSession, readModel } from '../../../src/onnx/index.js';
+import { createSession, float32Values, type Tensor as OnnxTensor, readModel } from '../../../src/onnx/index.js';
+import { relativeError } from '../../oracles/fixture.js';
 
 const root = dirname(createRequire(import.meta.url).resolve('hone/package.json'));
 const packageDirectory = join(root, 'test/fixtures/tiny');
@@ -126,6 +127,44 @@ describe('onnx engine', () => {
       expect(Math.abs((logprob as number) - expected)).toBeLessThan(1e-4);
     }
     await session.release();
+  });
+
+  it('takes the mean over the tokens where it is opened for that, in values and in gradients', async () => {
+    const mean = await createOnnxEngine({ packageDirectory, rank, scale, threads: 1, logProbability: 'mean' });
+    onTestFinished(() => mean.close());
+    const rows = [
+      { promptTokens: promptA, completionTokens: [7, 9, 77] },
+      { promptTokens: promptB, completionTokens: [5] },
+    ];
+    const sums = await engine.logProbabilities(rows, zero);
+    const means = await mean.logProbabilities(rows, zero);
+    expect(means[0]).toBeCloseTo((sums[0] as number) / 3, 5);
+    expect(means[1]).toBeCloseTo(sums[1] as number, 5);
+    const ofMean = await mean.policyGradient(rows, [3, 1], parameters);
+    const ofSum = await engine.policyGradient(rows, [1, 1], parameters);
+    for (const [name, gradient] of ofSum) {
+      expect(relativeError(ofMean.get(name) ?? [], gradient), name).toBeLessThan(1e-5);
+    }
+  });
+
+  it('describes a prompt by its hidden states alone, whatever other prompts are asked about', async () => {
+    const [a, b] = await engine.promptFeatures([promptA, promptB], zero);
+    const [alone] = await engine.promptFeatures([promptB], zero);
+    expect(a).toHaveLength(2 * 32);
+    expect(b).toEqual(alone);
+    // The last hidden state gives the logits of what follows: the head's product has the engine's log-probability.
+    const { initializers } = await readModel(join(packageDirectory, 'onnx/model.onnx'));
+    const embeddings = float32Values(initializers.get('model.embed_tokens.weight') as OnnxTensor);
+    const last = (a as Float32Array).subarray(32);
+    const logits = Array.from({ length: vocabulary }, (_, v) =>
+      last.reduce((sum, value, d) => sum + value * (embeddings[v * 32 + d] as number), 0),
+    );
+    const normalizer = Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit), 0));
+    const [logprob] = await engine.logProbabilities([{ promptTokens: promptA, completionTokens: [77] }], zero);
+    expect((logits[77] as number) - normalizer).toBeCloseTo(logprob as number, 4);
+    // The mean of a prompt of one token is its last state.
+    const [single] = await engine.promptFeatures([promptA.slice(0, 1)], zero);
+    expect(single?.subarray(0, 32)).toEqual(single?.subarray(32));
   });
 
   it('weighs each completion by its residual against the mean of its siblings', async () => {

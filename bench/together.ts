@@ -1,0 +1,151 @@
+/**
+ * What learning takes from serving: one stream and eight streams of one server, while its learner trains without a pause
+ * and while it is paused, in turn. The round of training outlasts the bench and moves the weights by next to nothing, so
+ * nothing is swapped and nothing judged meanwhile.
+ */
+
+import { connect, type HoneClient } from '../client/index.js';
+import { type ClientProcess, startClientProcess, type TextRequest } from './lib/client-process.js';
+import { type EngineRow, overallRate } from './lib/engine.js';
+import type { BenchModel } from './lib/models.js';
+import type { BenchOptions } from './lib/options.js';
+import { say } from './lib/progress.js';
+import { promptText } from './lib/prompts.js';
+import type { BenchReport, Figures } from './lib/report.js';
+import { Resources } from './lib/resources.js';
+import { startBenchServer } from './lib/running-server.js';
+import { median, percentile, significant } from './lib/statistics.js';
+
+const streamCounts = [1, 8] as const;
+
+interface Sizes {
+  readonly maxTokens: number;
+  readonly rounds: number;
+  /** Each part of a round goes on until so much time has passed. */
+  readonly leastMs: number;
+}
+
+const fullSizes: Sizes = { maxTokens: 96, rounds: 3, leastMs: 4000 };
+const quickSizes: Sizes = { maxTokens: 16, rounds: 1, leastMs: 0 };
+
+/** Prompts with four scored completions each: a learner's ordinary batch. */
+const scoredPrompts = 16;
+
+export async function benchTogether(models: readonly BenchModel[], options: BenchOptions): Promise<BenchReport> {
+  const sizes = options.quick ? quickSizes : fullSizes;
+  const figures: Record<string, Figures> = {};
+  for (const model of models) figures[model.name] = await measureModel(model, options, sizes);
+  return {
+    title: `together: greedy streams of ${sizes.maxTokens} tokens while the learner trains, against the same while it is paused`,
+    limits: {},
+    models: figures,
+    shares: [],
+  };
+}
+
+/** Of one part: rows of every run. */
+type Part = readonly (readonly EngineRow[])[];
+
+async function measureModel(model: BenchModel, options: BenchOptions, sizes: Sizes): Promise<Figures> {
+  await using resources = new Resources();
+  const learner = {
+    learningRate: 1e-9,
+    holdoutShare: 0,
+    scoresPerRound: scoredPrompts * 4,
+    replayRatio: 1_000_000,
+    // Nothing that it says of weights that hardly move is of interest.
+    guardMaxKl: 1e9,
+  };
+  const threads = options.fixedThreads ? ['--threads', String(options.threads)] : [];
+  const flags = ['--learner', 'on', '--learner-settings', JSON.stringify(learner), ...threads];
+  const server = await startBenchServer(model.directory, flags);
+  resources.add(() => server.stop());
+  const client = await connect({ address: server.address });
+  resources.add(async () => client.close());
+  const streaming = await startClientProcess(server.address);
+  resources.add(() => streaming.close());
+  await giveLessons(client, sizes);
+  const alone: Record<number, Part[]> = { 1: [], 8: [] };
+  const beside: Record<number, Part[]> = { 1: [], 8: [] };
+  let stepMs = 0;
+  for (let round = 0; round < sizes.rounds; round++) {
+    await client.pauseLearner();
+    for (const streams of streamCounts) alone[streams]?.push(await measure(streaming, streams, round, sizes));
+    await client.resumeLearner();
+    await untilTraining(client);
+    const before = (await client.learnerStatus()).steps;
+    const began = performance.now();
+    for (const streams of streamCounts) beside[streams]?.push(await measure(streaming, streams, round, sizes));
+    const { steps } = await client.learnerStatus();
+    stepMs = (performance.now() - began) / Math.max(1, steps - before);
+    say(`${model.name} round ${round}: the learner took ${steps - before} steps beside the streams`);
+  }
+  const [one, eight] = [compare(alone[1] ?? [], beside[1] ?? []), compare(alone[8] ?? [], beside[8] ?? [])];
+  const shown = { tokens_share: eight.tokens_share, itl_p99_ratio: eight.itl_p99_ratio };
+  return {
+    ...shown,
+    ...Object.fromEntries(Object.entries(one).map(([name, value]) => [`${name}_1_stream`, value])),
+    ...Object.fromEntries(Object.entries(eight).map(([name, value]) => [`${name}_8_streams`, value])),
+    learner_step_ms: stepMs,
+    threads: server.threads,
+    spin: String(server.spin),
+  };
+}
+
+async function giveLessons(client: HoneClient, { maxTokens }: Sizes): Promise<void> {
+  for (let i = 0; i < scoredPrompts; i++) {
+    const { candidates } = await client.generate({ prompt: promptText(5000 + i, 24), n: 4, maxTokens });
+    await client.feedback(candidates.map(({ generationId }, k) => ({ generationId, score: k / 3 })));
+  }
+  await untilTraining(client);
+}
+
+async function untilTraining(client: HoneClient): Promise<void> {
+  for await (const _ of client.watchEvents({})) if ((await client.learnerStatus()).state === 'training') return;
+}
+
+async function measure(
+  streaming: ClientProcess,
+  streams: number,
+  round: number,
+  { maxTokens, leastMs }: Sizes,
+): Promise<Part> {
+  const part: (readonly EngineRow[])[] = [];
+  const began = performance.now();
+  // The first run warms up; it does not count. Prompts differ from round to round, and are the same in both parts.
+  for (let run = 0; run <= 1 || performance.now() - began < leastMs; run++) {
+    const texts: TextRequest[] = Array.from({ length: streams }, (_, i) => ({
+      prompt: promptText(1 + i + streams * (run + 1000 * round), 24),
+      maxTokens,
+      startAtMs: 0,
+    }));
+    const rows = await streaming.run(texts);
+    if (run > 0) part.push(rows);
+  }
+  return part;
+}
+
+function compare(alone: readonly Part[], beside: readonly Part[]) {
+  const rates = (parts: readonly Part[]): number[] => parts.map((part) => median(part.map(overallRate)));
+  const p99 = (parts: readonly Part[]): number[] => parts.map((part) => percentile(part.flat().flatMap(gaps), 0.99));
+  const [ratesAlone, ratesBeside, p99Alone, p99Beside] = [rates(alone), rates(beside), p99(alone), p99(beside)];
+  const ratio = (a: readonly number[], b: readonly number[]): number =>
+    median(a.map((value, i) => value / (b[i] as number)));
+  say(`tokens/s alone ${show(ratesAlone)}, beside ${show(ratesBeside)}; p99 ms ${show(p99Alone)}, ${show(p99Beside)}`);
+  return {
+    tokens_share: ratio(ratesBeside, ratesAlone),
+    itl_p99_ratio: ratio(p99Beside, p99Alone),
+    tokens_per_s_alone: median(ratesAlone),
+    tokens_per_s_beside: median(ratesBeside),
+    itl_p99_ms_alone: median(p99Alone),
+    itl_p99_ms_beside: median(p99Beside),
+  };
+}
+
+/** From one message with tokens to the next: tokens that come together came at once. */
+function gaps({ atMs }: EngineRow): number[] {
+  const times = [...new Set(atMs)];
+  return times.slice(1).map((at, i) => at - (times[i] as number));
+}
+
+const show = (values: readonly number[]): string => values.map((value) => significant(value, 3)).join(' ');

@@ -1,0 +1,8 @@
+/** What the client's methods take and give: the contract in the words of TypeScript. */
+
+export type * from './events.js';
+export type * from './feedback.js';
+export type * from './generation.js';
+export type * from './status.js';
+export type * from './transfer.js';
+export type * from './versions.js';

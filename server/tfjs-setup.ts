@@ -1,0 +1,3 @@
+/** What `hone tfjs-setup` runs. */
+
+export { type AddonReport, type AddonRequest, buildTfjsAddon } from '../src/learner/engine/tfjs/native-addon.js';

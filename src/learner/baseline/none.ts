@@ -1,0 +1,24 @@
+/** No baseline: V(x) = 0. Every completion with a positive regularised reward is pushed up. */
+
+import type { Member } from '../experience/members.js';
+import type { BaselineState, ValueBaseline } from './types.js';
+
+export class NoBaseline implements ValueBaseline {
+  async values(members: readonly Member[]): Promise<Float32Array> {
+    return new Float32Array(members.length);
+  }
+
+  observe(): void {}
+
+  generationIds(): readonly string[] {
+    return [];
+  }
+
+  retain(): void {}
+
+  state(): BaselineState {
+    return { numbers: [] };
+  }
+
+  restore(): void {}
+}

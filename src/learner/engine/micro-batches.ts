@@ -1,0 +1,171 @@
+/**
+ * A training engine that keeps to a memory budget: a batch that is too large for one pass is done in two, micro-batch by
+ * micro-batch.
+ *
+ *     1. forward only, over all rows:  ln pi(y_i), so h_i, so the weights w_i = c_i A_i of the whole batch
+ *     2. per micro-batch M:            the gradient of -sum over M of w_i ln pi(y_i);  the gradients add up
+ *
+ * A weight is detached, so it does not matter when it was computed: the sum is the gradient of one pass over everything,
+ * but for the order in which floats are added. Siblings need not meet in a micro-batch. The price is the second forward.
+ *
+ * Micro-batches are made of whole packed sequences, so a prompt is still computed once for its completions; only a
+ * sequence that is too large by itself is cut, between completions. One completion is the least that a pass can hold:
+ * where even that is over the budget, it runs all the same.
+ */
+
+import type { AdapterTarget } from '../../versions/types.js';
+import { advantagesOf, linearForm, summarize } from '../objective.js';
+import type { CopgBatch, CopgResult, Parameters, TrainingEngine, TrainingRow } from '../types.js';
+import { sequencesOf } from './packing.js';
+import type { PassShape } from './pass-memory.js';
+
+export type TargetedEngine = TrainingEngine & { readonly targets: readonly AdapterTarget[] };
+
+export interface MicroBatchOptions {
+  /** Whether a pass over a batch of this shape keeps to the budget. */
+  readonly fits: (shape: PassShape) => boolean;
+  /** Longest sequence that the engine packs, in tokens. Default: no limit. */
+  readonly maxLength?: number;
+}
+
+export class MicroBatchEngine implements TargetedEngine {
+  readonly name: string;
+  readonly targets: readonly AdapterTarget[];
+  readonly #engine: TargetedEngine;
+  readonly #options: MicroBatchOptions;
+
+  /** @param engine is closed with this one */
+  constructor(engine: TargetedEngine, options: MicroBatchOptions) {
+    this.name = engine.name;
+    this.targets = engine.targets;
+    this.#engine = engine;
+    this.#options = options;
+  }
+
+  async logProbabilities(rows: readonly TrainingRow[], parameters: Parameters): Promise<Float32Array> {
+    const logprobs = new Float32Array(rows.length);
+    for (const chosen of planMicroBatches(rows, this.#options)) {
+      const some = await this.#engine.logProbabilities(pick(rows, chosen), parameters);
+      for (const [i, row] of chosen.entries()) logprobs[row] = some[i] as number;
+    }
+    return logprobs;
+  }
+
+  async copg(batch: CopgBatch, parameters: Parameters): Promise<CopgResult> {
+    if (planMicroBatches(batch.rows, this.#options).length <= 1) return this.#engine.copg(batch, parameters);
+    const logprobs = await this.logProbabilities(batch.rows, parameters);
+    const form = linearForm(batch);
+    const advantages = advantagesOf(batch, form, logprobs);
+    const coefficients = advantages.map((advantage, i) => advantage * (form.coefficients[i] as number));
+    const gradients = await this.policyGradient(batch.rows, coefficients, parameters);
+    const surrogate = -coefficients.reduce((sum, weight, i) => sum + weight * (logprobs[i] as number), 0);
+    return { surrogate, ...summarize(advantages, form, batch.beta), logprobs, gradients };
+  }
+
+  async policyGradient(
+    rows: readonly TrainingRow[],
+    weights: ArrayLike<number>,
+    parameters: Parameters,
+  ): Promise<Map<string, Float32Array>> {
+    let total: Map<string, Float32Array> | undefined;
+    for (const chosen of planMicroBatches(rows, this.#options)) {
+      const part = await this.#engine.policyGradient(
+        pick(rows, chosen),
+        chosen.map((row) => weights[row] as number),
+        parameters,
+      );
+      if (total === undefined) total = part;
+      else addTo(total, part);
+    }
+    return total ?? new Map();
+  }
+
+  promptFeatures(prompts: readonly ArrayLike<number>[], parameters: Parameters): Promise<Float32Array[]> {
+    return this.#engine.promptFeatures(prompts, parameters);
+  }
+
+  close(): Promise<void> {
+    return this.#engine.close();
+  }
+}
+
+/**
+ * Rows of each micro-batch. Long sequences come first, so that those of a micro-batch have about the same length: what is
+ * shorter is padded.
+ */
+export function planMicroBatches(rows: readonly TrainingRow[], options: MicroBatchOptions): number[][] {
+  const { fits, maxLength = Number.POSITIVE_INFINITY } = options;
+  const targetsOf = (chosen: readonly number[]): number =>
+    chosen.reduce((sum, row) => sum + (rows[row] as TrainingRow).completionTokens.length, 0);
+  const pieces = sequencesOf(rows, { maxLength }).flatMap(({ rows: members, prompt, length }) => {
+    const whole = { rows: members, length, targets: targetsOf(members) };
+    if (fits({ sequences: 1, length, targets: whole.targets, rows: members.length })) return [whole];
+    return cut(
+      members,
+      (chosen) => ({
+        rows: chosen,
+        length: prompt.length + targetsOf(chosen),
+        targets: targetsOf(chosen),
+      }),
+      fits,
+    );
+  });
+  pieces.sort((a, b) => b.length - a.length);
+  const batches: number[][] = [];
+  let current: { rows: number[]; shape: PassShape } | undefined;
+  for (const piece of pieces) {
+    const shape: PassShape = {
+      sequences: (current?.shape.sequences ?? 0) + 1,
+      length: current?.shape.length ?? piece.length,
+      targets: (current?.shape.targets ?? 0) + piece.targets,
+      rows: (current?.rows.length ?? 0) + piece.rows.length,
+    };
+    if (current !== undefined && fits(shape)) {
+      current.rows.push(...piece.rows);
+      current.shape = shape;
+    } else {
+      current = {
+        rows: [...piece.rows],
+        shape: { sequences: 1, length: piece.length, targets: piece.targets, rows: piece.rows.length },
+      };
+      batches.push(current.rows);
+    }
+  }
+  return batches;
+}
+
+interface Piece {
+  readonly rows: readonly number[];
+  readonly length: number;
+  readonly targets: number;
+}
+
+/** A sequence that does not fit, as sequences of fewer completions of its prompt. */
+function cut(
+  members: readonly number[],
+  pieceOf: (rows: readonly number[]) => Piece,
+  fits: MicroBatchOptions['fits'],
+): Piece[] {
+  const pieces: Piece[] = [];
+  for (const row of members) {
+    const last = pieces.at(-1);
+    const longer = last && pieceOf([...last.rows, row]);
+    if (longer && fits({ sequences: 1, length: longer.length, targets: longer.targets, rows: longer.rows.length })) {
+      pieces[pieces.length - 1] = longer;
+    } else {
+      pieces.push(pieceOf([row]));
+    }
+  }
+  return pieces;
+}
+
+function addTo(total: ReadonlyMap<string, Float32Array>, part: ReadonlyMap<string, Float32Array>): void {
+  for (const [name, sum] of total) {
+    const gradient = part.get(name) as Float32Array;
+    for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (gradient[i] as number);
+  }
+}
+
+function pick(rows: readonly TrainingRow[], chosen: readonly number[]): TrainingRow[] {
+  return chosen.map((row) => rows[row] as TrainingRow);
+}

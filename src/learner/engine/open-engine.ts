@@ -1,0 +1,58 @@
+/** Opens the training engine that the settings name. The learner process asks here and nowhere else. */
+
+import { HoneError } from '../../errors.js';
+import type { AdapterTarget } from '../../versions/types.js';
+import type { EngineReport, LearnerSettings, TrainingEngine } from '../types.js';
+import { chooseDevice } from './choose-device.js';
+import { createBoundedOnnxEngine } from './onnx-engine.js';
+import { createTfjsEngine } from './tfjs/tfjs-engine.js';
+
+export interface OpenEngineOptions {
+  /** The package's folder; its `onnx/model.onnx` is differentiated. */
+  readonly packageDirectory: string;
+  readonly settings: LearnerSettings;
+  /** Called once the engine is open. */
+  readonly onOpened?: (report: EngineReport) => void;
+}
+
+/** An engine that knows which linear layers it trains. */
+export type OpenedEngine = TrainingEngine & { readonly targets: readonly AdapterTarget[] };
+
+/**
+ * Opens the engine on the device; what was asked for and is not there is refused, never replaced by something else.
+ * @throws HoneError `ENGINE_UNAVAILABLE`, `DEVICE_UNAVAILABLE`, `MODEL_INVALID`, `OPERATOR_UNSUPPORTED`,
+ * `OPERATOR_NOT_DIFFERENTIABLE`; `INVALID_OPTIONS` where a memory budget leaves nothing for a batch, or the engine knows none
+ */
+export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngine> {
+  const { engine } = options.settings;
+  switch (engine) {
+    case 'onnx':
+      return openOnnx(options);
+    case 'tfjs':
+      return openTfjsEngine(options);
+    default:
+      return engine satisfies never;
+  }
+}
+
+async function openOnnx({ packageDirectory, settings, onOpened }: OpenEngineOptions): Promise<OpenedEngine> {
+  const { rank, scale, threads, logProbability, memoryBytes } = settings;
+  const { provider, detail, stepMs } = await chooseDevice({ packageDirectory, settings });
+  const options = { packageDirectory, rank, scale, threads, logProbability, provider };
+  const engine = await createBoundedOnnxEngine(options, memoryBytes);
+  onOpened?.({ engine: 'onnx', device: provider, detail, stepMs });
+  return engine;
+}
+
+async function openTfjsEngine({ packageDirectory, settings, onOpened }: OpenEngineOptions): Promise<OpenedEngine> {
+  const { rank, scale, threads, logProbability, device, memoryBytes } = settings;
+  if (memoryBytes !== null) {
+    throw new HoneError(
+      'INVALID_OPTIONS',
+      'the tfjs engine cannot keep to a memory budget: leave --learner-memory away, or use --learner-engine onnx',
+    );
+  }
+  const engine = await createTfjsEngine({ packageDirectory, rank, scale, logProbability, threads, device });
+  onOpened?.({ engine: 'tfjs', device: engine.backend, detail: engine.backend, stepMs: {} });
+  return engine;
+}

@@ -1,0 +1,15 @@
+/** Features of a prompt from its hidden states: their mean, and the last one, which has seen the whole prompt. */
+
+/**
+ * @param states [T, width], of the prompt and perhaps of what follows it
+ * @param length of the prompt, in tokens
+ * @returns [2 width]
+ */
+export function poolPrompt(states: Float32Array, length: number, width: number): Float32Array {
+  const pooled = new Float32Array(2 * width);
+  for (let t = 0; t < length; t++) {
+    for (let d = 0; d < width; d++) pooled[d] = (pooled[d] as number) + (states[t * width + d] as number) / length;
+  }
+  pooled.set(states.subarray((length - 1) * width, length * width), width);
+  return pooled;
+}

@@ -1,0 +1,114 @@
+/** Elementwise operators, comparisons, reductions and the softmax family in TF.js. */
+
+import { intsAttribute, type Node, numberAttribute } from '../../../onnx/index.js';
+import {
+  dataType,
+  ints,
+  normalAxis,
+  type Operands,
+  type Operator,
+  type OperatorTable,
+  operand,
+  type Tensor,
+  type TensorFlow,
+} from './values.js';
+
+type Unary = (x: Tensor) => Tensor;
+type Binary = (a: Tensor, b: Tensor) => Tensor;
+type Reduction = (x: Tensor, axes: number[] | undefined, keep: boolean) => Tensor;
+
+// The function is picked when the operator runs: only then is the library known.
+const unary =
+  (pick: (tf: TensorFlow) => Unary): Operator =>
+  (tf, _, inputs) =>
+    pick(tf)(operand(inputs, 0));
+
+const binary =
+  (pick: (tf: TensorFlow) => Binary): Operator =>
+  (tf, _, inputs) =>
+    pick(tf)(operand(inputs, 0), operand(inputs, 1));
+
+const variadic =
+  (pick: (tf: TensorFlow) => Binary): Operator =>
+  (tf, _, inputs) =>
+    inputs.map((_, i) => operand(inputs, i)).reduce((a, b) => pick(tf)(a, b));
+
+/** Axes by input (opset 13 and 18) or attribute; all where none are named. */
+function reducedAxes(node: Node, inputs: Operands): number[] | undefined {
+  const named = inputs[1] ? ints(inputs[1]) : intsAttribute(node, 'axes');
+  if (named && named.length > 0) return [...named];
+  return numberAttribute(node, 'noop_with_empty_axes', 0) ? [] : undefined;
+}
+
+const reduction =
+  (pick: (tf: TensorFlow) => Reduction): Operator =>
+  (tf, node, inputs) => {
+    const axes = reducedAxes(node, inputs);
+    const x = operand(inputs, 0);
+    return axes?.length === 0 ? x : pick(tf)(x, axes, numberAttribute(node, 'keepdims', 1) !== 0);
+  };
+
+/** TF.js normalises over the last axis only. */
+const alongAxis =
+  (pick: (tf: TensorFlow) => Unary): Operator =>
+  (tf, node, inputs) => {
+    const x = operand(inputs, 0);
+    const axis = normalAxis(numberAttribute(node, 'axis', -1), x.rank);
+    if (axis === x.rank - 1) return pick(tf)(x);
+    const swap = x.shape.map((_, i) => (i === axis ? x.rank - 1 : i === x.rank - 1 ? axis : i));
+    return tf.transpose(pick(tf)(tf.transpose(x, swap)), swap);
+  };
+
+export const arithmetic: OperatorTable = {
+  Add: binary((tf) => tf.add),
+  Sub: binary((tf) => tf.sub),
+  Mul: binary((tf) => tf.mul),
+  Div: binary((tf) => tf.div),
+  Pow: (tf, _, inputs) => {
+    const x = operand(inputs, 0);
+    return tf.pow(x, tf.cast(operand(inputs, 1), x.dtype as 'float32'));
+  },
+  Sum: variadic((tf) => tf.add),
+  Min: variadic((tf) => tf.minimum),
+  Max: variadic((tf) => tf.maximum),
+  Neg: unary((tf) => tf.neg),
+  Abs: unary((tf) => tf.abs),
+  Sqrt: unary((tf) => tf.sqrt),
+  Exp: unary((tf) => tf.exp),
+  Log: unary((tf) => tf.log),
+  Sigmoid: unary((tf) => tf.sigmoid),
+  Tanh: unary((tf) => tf.tanh),
+  Erf: unary((tf) => tf.erf),
+  Relu: unary((tf) => tf.relu),
+  Reciprocal: unary((tf) => tf.reciprocal),
+  Cos: unary((tf) => tf.cos),
+  Sin: unary((tf) => tf.sin),
+  Floor: unary((tf) => tf.floor),
+  IsNaN: unary((tf) => tf.isNaN),
+  Identity: unary((tf) => tf.clone),
+  Cast: (tf, node, inputs) => tf.cast(operand(inputs, 0), dataType(numberAttribute(node, 'to', 1))),
+  Where: (tf, _, inputs) => tf.where(tf.cast(operand(inputs, 0), 'bool'), operand(inputs, 1), operand(inputs, 2)),
+
+  Less: binary((tf) => tf.less),
+  LessOrEqual: binary((tf) => tf.lessEqual),
+  Greater: binary((tf) => tf.greater),
+  GreaterOrEqual: binary((tf) => tf.greaterEqual),
+  Equal: binary((tf) => tf.equal),
+  And: binary((tf) => tf.logicalAnd),
+  Or: binary((tf) => tf.logicalOr),
+  Not: unary((tf) => tf.logicalNot),
+
+  ReduceSum: reduction((tf) => tf.sum),
+  ReduceMean: reduction((tf) => tf.mean),
+  ReduceMax: reduction((tf) => tf.max),
+  ReduceMin: reduction((tf) => tf.min),
+  Softmax: alongAxis((tf) => tf.softmax),
+  LogSoftmax: alongAxis((tf) => tf.logSoftmax),
+  CumSum: (tf, node, inputs) =>
+    tf.cumsum(
+      operand(inputs, 0),
+      ints(operand(inputs, 1))[0],
+      numberAttribute(node, 'exclusive', 0) !== 0,
+      numberAttribute(node, 'reverse', 0) !== 0,
+    ),
+};

@@ -1,0 +1,145 @@
+/**
+ * Finds and loads TF.js, which is not part of Hone: the first of these that the user has installed.
+ *
+ * | backend    | packages                                                | computes with                                    |
+ * | ---------- | ------------------------------------------------------- | ------------------------------------------------ |
+ * | `node-gpu` | `@tensorflow/tfjs-node-gpu`                             | TensorFlow, on an NVIDIA GPU                     |
+ * | `node`     | `@tensorflow/tfjs-node`                                 | TensorFlow: CPU, or what its library was made for |
+ * | `wasm`     | `@tensorflow/tfjs` and `@tensorflow/tfjs-backend-wasm`  | WebAssembly, one thread                          |
+ * | `cpu`      | `@tensorflow/tfjs`                                      | plain JavaScript                                 |
+ *
+ * TF.js has one engine and one active backend per process, whatever is loaded: a process stays with the one that it
+ * opened first.
+ */
+
+import { createRequire } from 'node:module';
+import { join, resolve } from 'node:path';
+import { HoneError } from '../../../errors.js';
+import type { Device } from '../names.js';
+import type { TensorFlow } from './values.js';
+
+export const tfjsBackends = ['node-gpu', 'node', 'wasm', 'cpu'] as const;
+export type TfjsBackend = (typeof tfjsBackends)[number];
+
+/** Packages of each backend; the first is the library, the others register themselves with it. */
+const packages = {
+  'node-gpu': ['@tensorflow/tfjs-node-gpu'],
+  node: ['@tensorflow/tfjs-node'],
+  wasm: ['@tensorflow/tfjs', '@tensorflow/tfjs-backend-wasm'],
+  cpu: ['@tensorflow/tfjs'],
+} as const satisfies Record<TfjsBackend, readonly string[]>;
+
+/** What is tried for a device, in order. The native packages run on either; which one, {@link prepareTensorFlow} says. */
+const byDevice: Partial<Record<Device, readonly TfjsBackend[]>> = {
+  auto: tfjsBackends,
+  cuda: ['node-gpu', 'node'],
+  cpu: ['node', 'node-gpu', 'wasm', 'cpu'],
+};
+
+const registeredNames = { 'node-gpu': 'tensorflow', node: 'tensorflow', wasm: 'wasm', cpu: 'cpu' } as const;
+
+export interface TfjsBackendOptions {
+  /** One backend. Default: the first that is installed of those that run on the device. */
+  readonly backend?: TfjsBackend;
+  /**
+   * `cpu` hides every GPU from TensorFlow, `cuda` refuses to run without one. Default auto: a GPU where TensorFlow has
+   * one, in the order of {@link tfjsBackends}.
+   */
+  readonly device?: Device;
+  /** A folder whose node_modules holds the packages. Default: beside Hone, then the working directory. */
+  readonly folder?: string;
+  /** Threads of TensorFlow's kernels, where the process has not loaded it yet. */
+  readonly threads: number;
+}
+
+export interface OpenedTfjs {
+  readonly tf: TensorFlow;
+  readonly backend: TfjsBackend;
+}
+
+/**
+ * @throws HoneError `ENGINE_UNAVAILABLE` when none is installed or the one that is does not load, `DEVICE_UNAVAILABLE`
+ * for a device that TF.js does not run on in Node or that TensorFlow does not find
+ */
+export async function openTfjs(options: TfjsBackendOptions): Promise<OpenedTfjs> {
+  const { device = 'auto' } = options;
+  const candidates = options.backend === undefined ? byDevice[device] : [options.backend];
+  if (candidates === undefined) {
+    throw new HoneError(
+      'DEVICE_UNAVAILABLE',
+      `the tfjs engine does not run on ${device}: use --learner-device cpu, cuda or auto`,
+    );
+  }
+  for (const backend of candidates) {
+    const paths = packages[backend].map((name) => findModule(name, options.folder));
+    if (!paths.every((path) => path !== undefined)) continue;
+    const tf = await load(backend, paths, device, options.threads);
+    if (device === 'cuda' && !usesGpu(tf)) {
+      throw new HoneError(
+        'DEVICE_UNAVAILABLE',
+        `TensorFlow under ${packages[backend][0]} finds no CUDA device or was made for the CPU: docs/tfjs.md`,
+      );
+    }
+    return { backend, tf };
+  }
+  const missing = options.backend === undefined ? undefined : packages[options.backend].join(' and ');
+  throw new HoneError(
+    'ENGINE_UNAVAILABLE',
+    missing === undefined
+      ? 'the tfjs engine needs TF.js, which is not installed; run `npm install @tensorflow/tfjs-node-gpu` (NVIDIA), `npm install @tensorflow/tfjs-node` (CPU) or `npm install @tensorflow/tfjs` (slow) beside hone: docs/tfjs.md'
+      : `the ${options.backend} backend of TF.js is not installed; run \`npm install ${missing.replace(' and ', ' ')}\` beside hone: docs/tfjs.md`,
+  );
+}
+
+/** Where a package would be loaded from, or undefined. */
+export function findModule(name: string, folder?: string): string | undefined {
+  const places = folder === undefined ? [import.meta.url, join(process.cwd(), '_')] : [join(resolve(folder), '_')];
+  for (const place of places) {
+    try {
+      return createRequire(place).resolve(name);
+    } catch {
+      // Not there: the next place.
+    }
+  }
+  return undefined;
+}
+
+/** What the backend of the native packages says of itself. */
+function usesGpu(tf: TensorFlow): boolean {
+  return (tf.backend() as { readonly isUsingGpuDevice?: boolean }).isUsingGpuDevice === true;
+}
+
+async function load(
+  backend: TfjsBackend,
+  paths: readonly string[],
+  device: Device,
+  threads: number,
+): Promise<TensorFlow> {
+  if (registeredNames[backend] === 'tensorflow') prepareTensorFlow(device, threads);
+  try {
+    const require = createRequire(import.meta.url);
+    const [tf] = paths.map((path) => require(path)) as [TensorFlow];
+    // No advertising of the native package, and no search for NaN after each operator: the learner does that once.
+    tf.enableProdMode();
+    if (await tf.setBackend(registeredNames[backend])) return tf;
+    throw new Error('TF.js refuses the backend');
+  } catch (cause) {
+    const message = cause instanceof Error ? cause.message : String(cause);
+    const native = registeredNames[backend] === 'tensorflow';
+    throw new HoneError(
+      'ENGINE_UNAVAILABLE',
+      `${packages[backend][0]} is installed but does not load: ${message.trim()}${native ? '\nIf its native addon is missing or does not fit, `hone tfjs-setup` builds it against a TensorFlow of yours: docs/tfjs.md' : ''}`,
+      { cause },
+    );
+  }
+}
+
+/** TensorFlow takes these from the environment and from nowhere else, when it is loaded. What the user has set stays. */
+function prepareTensorFlow(device: Device, threads: number): void {
+  // biome-ignore lint/style/noProcessEnv: the library has no other way to be told
+  const environment = process.env;
+  if (device === 'cpu') environment.CUDA_VISIBLE_DEVICES = '-1';
+  environment.TF_NUM_INTRAOP_THREADS ??= String(threads);
+  environment.TF_NUM_INTEROP_THREADS ??= '1';
+  environment.TF_CPP_MIN_LOG_LEVEL ??= '1';
+}

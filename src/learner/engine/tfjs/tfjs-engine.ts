@@ -1,0 +1,190 @@
+/**
+ * The second training engine: the same lowered forward graph, run and differentiated by TF.js.
+ *
+ * What it is for: devices that TensorFlow knows and onnxruntime-node does not, and a check of the `onnx` engine by code
+ * that shares nothing with `src/autodiff`. It is slower on a CPU: docs/tfjs.md has the figures.
+ */
+
+import { join } from 'node:path';
+import type { Tensor as OrtTensor } from 'onnxruntime-node';
+import { attachAdapters, decodeQuantizedProducts, findLinears, readDecoder } from '../../../package/index.js';
+import type { AdapterTarget } from '../../../versions/types.js';
+import { addCopgObjective, linearForm, summarize } from '../../objective.js';
+import type { CopgBatch, CopgResult, Parameters, TrainingEngine, TrainingRow } from '../../types.js';
+import { longestSequence } from '../onnx-engine.js';
+import { type PackOptions, packRows } from '../packing.js';
+import { poolPrompt } from '../prompt-features.js';
+import { hiddenStates, toTrainingGraph } from '../training-graph.js';
+import { type OpenedTfjs, openTfjs, type TfjsBackend, type TfjsBackendOptions } from './backend.js';
+import { createInterpreter, type Interpreter } from './interpreter.js';
+import type { Tensor, TensorFlow } from './values.js';
+
+export interface TfjsEngineOptions extends TfjsBackendOptions {
+  /** The package's folder; its `onnx/model.onnx` is differentiated. */
+  readonly packageDirectory: string;
+  /** LoRA rank r. */
+  readonly rank: number;
+  /** lora_alpha / r. */
+  readonly scale: number;
+  /** What a completion's token log-probabilities become, in `h` and in the gradient. Default `sum`. */
+  readonly logProbability?: 'sum' | 'mean';
+}
+
+/**
+ * Reads the package's model, attaches adapters to every linear layer and hands the weights to TF.js.
+ * @throws HoneError `ENGINE_UNAVAILABLE` without TF.js, `MODEL_INVALID`, `OPERATOR_UNSUPPORTED`
+ */
+export async function createTfjsEngine(options: TfjsEngineOptions): Promise<TfjsEngine> {
+  const opened = await openTfjs(options);
+  const source = await readDecoder(join(options.packageDirectory, 'onnx', 'model.onnx'));
+  const { logProbability = 'sum' } = options;
+  const packing = { maxLength: longestSequence(source), logProbability };
+  await using _decoded = await decodeQuantizedProducts(source);
+  const graph = toTrainingGraph(source);
+  const linears = findLinears(graph);
+  attachAdapters(graph, linears, options.rank, options.scale);
+  addCopgObjective(graph);
+  graph.outputs.clear();
+  for (const name of ['surrogate', 'row_logprobs', 'advantages', hiddenStates]) graph.outputs.set(name, null);
+  graph.prune();
+  const interpreter = await createInterpreter(opened.tf, graph);
+  const targets = linears.map(({ module, inFeatures, outFeatures }) => ({ module, inFeatures, outFeatures }));
+  return new TfjsEngine(opened, interpreter, targets, packing);
+}
+
+export class TfjsEngine implements TrainingEngine {
+  readonly name = 'tfjs';
+  readonly backend: TfjsBackend;
+  /** The linear layers that adapters are attached to. */
+  readonly targets: readonly AdapterTarget[];
+  readonly #tf: TensorFlow;
+  readonly #interpreter: Interpreter;
+  readonly #packing: PackOptions;
+  #closed = false;
+
+  constructor(
+    { tf, backend }: OpenedTfjs,
+    interpreter: Interpreter,
+    targets: readonly AdapterTarget[],
+    packing: PackOptions,
+  ) {
+    this.#tf = tf;
+    this.backend = backend;
+    this.#interpreter = interpreter;
+    this.targets = targets;
+    this.#packing = packing;
+  }
+
+  async logProbabilities(rows: readonly TrainingRow[], parameters: Parameters): Promise<Float32Array> {
+    return this.#scoped(() => {
+      const [logprobs] = this.#interpreter.run(this.#feeds(rows, parameters), ['row_logprobs']);
+      return floats(logprobs);
+    });
+  }
+
+  async copg(batch: CopgBatch, parameters: Parameters): Promise<CopgResult> {
+    const form = linearForm(batch);
+    const pass = this.#differentiate(batch.rows, parameters, {
+      rewards: batch.rewards,
+      reference_logprobs: batch.referenceLogprobs,
+      baselines: form.baselines,
+      coefficients: form.coefficients,
+      group_mean: form.groupMean,
+      beta: [batch.beta],
+    });
+    const { weights, loss } = summarize(pass.advantages, form, batch.beta);
+    return { surrogate: pass.surrogate, loss, logprobs: pass.logprobs, weights, gradients: pass.gradients };
+  }
+
+  async policyGradient(
+    rows: readonly TrainingRow[],
+    weights: ArrayLike<number>,
+    parameters: Parameters,
+  ): Promise<Map<string, Float32Array>> {
+    // A completion alone whose regularised reward is its reward has its reward for an advantage.
+    const none = new Float32Array(rows.length);
+    const pass = this.#differentiate(rows, parameters, {
+      rewards: weights,
+      reference_logprobs: none,
+      baselines: none,
+      coefficients: none.map(() => 1),
+      group_mean: new Float32Array(rows.length ** 2),
+      beta: [0],
+    });
+    return pass.gradients;
+  }
+
+  async promptFeatures(prompts: readonly ArrayLike<number>[], parameters: Parameters): Promise<Float32Array[]> {
+    // One by one, so that what is known of a prompt does not depend on the others.
+    return prompts.map((promptTokens) =>
+      this.#scoped(() => {
+        const feeds = this.#feeds([{ promptTokens, completionTokens: [0] }], parameters);
+        const [states] = this.#interpreter.run(feeds, [hiddenStates]);
+        return poolPrompt(floats(states), promptTokens.length, states?.shape.at(-1) ?? 0);
+      }),
+    );
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#interpreter.dispose();
+  }
+
+  #differentiate(
+    rows: readonly TrainingRow[],
+    parameters: Parameters,
+    objective: Readonly<Record<string, ArrayLike<number>>>,
+  ): { surrogate: number; logprobs: Float32Array; advantages: Float32Array; gradients: Map<string, Float32Array> } {
+    const tf = this.#tf;
+    const names = [...parameters.keys()];
+    const shapeOf = (name: string): number[] =>
+      name === 'beta' ? [] : name === 'group_mean' ? [rows.length, rows.length] : [rows.length];
+    return this.#scoped(() => {
+      const feeds = this.#feeds(rows, parameters);
+      for (const [name, values] of Object.entries(objective)) {
+        feeds.set(name, tf.tensor(Float32Array.from(values), shapeOf(name), 'float32'));
+      }
+      const pass = this.#interpreter.gradients(feeds, 'surrogate', names, ['row_logprobs', 'advantages']);
+      const [logprobs, advantages] = pass.also.map(floats) as [Float32Array, Float32Array];
+      tf.dispose([...pass.also]);
+      return {
+        surrogate: floats(pass.loss)[0] as number,
+        logprobs,
+        advantages,
+        gradients: new Map(names.map((name, i) => [name, floats(pass.gradients[i])])),
+      };
+    });
+  }
+
+  /** Disposes of every tensor that the work has made, also when it throws. */
+  #scoped<T>(work: () => T): T {
+    const engine = this.#tf.engine();
+    engine.startScope('hone');
+    try {
+      return work();
+    } finally {
+      engine.endScope();
+    }
+  }
+
+  #feeds(rows: readonly TrainingRow[], parameters: Parameters): Map<string, Tensor> {
+    const tf = this.#tf;
+    const packed = packRows(rows, this.#packing).feeds;
+    const feeds = new Map(Object.entries(packed).map(([name, tensor]) => [name, fromOrt(tf, tensor)]));
+    // Copied: TF.js reads its tensors when it likes, and the optimizer writes into the parameters.
+    for (const [name, { dims, data }] of parameters) feeds.set(name, tf.tensor(data.slice(), [...dims], 'float32'));
+    return feeds;
+  }
+}
+
+function fromOrt(tf: TensorFlow, { data, dims }: OrtTensor): Tensor {
+  return data instanceof BigInt64Array
+    ? tf.tensor(Int32Array.from(data, Number), [...dims], 'int32')
+    : tf.tensor(data as Float32Array, [...dims], 'float32');
+}
+
+/** A copy: TF.js may reuse what it hands out. */
+function floats(tensor: Tensor | undefined): Float32Array {
+  return Float32Array.from((tensor as Tensor).dataSync());
+}

@@ -1,0 +1,117 @@
+/**
+ * Score streams and settings made to blow training up, against the real server: nothing broken is ever served, with and
+ * without a gate.
+ */
+
+import { afterEach, describe, expect, it } from 'vitest';
+import type { HoneClient, HoneEvent, LearnerStatus } from '../../client/index.js';
+import { startServer, type TestServer, until } from '../support/server.js';
+
+let server: TestServer;
+afterEach(() => server[Symbol.asyncDispose]());
+
+type Judge = (text: string, tokens: readonly number[], index: number) => number;
+
+async function open(settings: object, ...args: string[]): Promise<HoneClient> {
+  const learner = { holdoutShare: 0, scoresPerRound: 32, groupSize: 4, replayRatio: 4, ...settings };
+  server = await startServer({ args: ['--learner', 'on', '--learner-settings', JSON.stringify(learner), ...args] });
+  return server.connect();
+}
+
+/** Eight prompts with four completions each, scored: a round of scores. */
+async function askAndScore(client: HoneClient, round: number, judge: Judge): Promise<void> {
+  await Promise.all(
+    Array.from({ length: 8 }, async (_, p) => {
+      const { candidates } = await client.generate({ prompt: `round ${round} prompt ${p}`, n: 4, maxTokens: 12 });
+      await client.feedback(
+        candidates.map(({ generationId, text, tokenIds }, i) => ({ generationId, score: judge(text, tokenIds, i) })),
+      );
+    }),
+  );
+}
+
+/** Plays rounds until the learner is as wanted; every round is waited for. */
+async function play(
+  client: HoneClient,
+  judge: Judge,
+  done: (learner: LearnerStatus) => boolean,
+): Promise<LearnerStatus> {
+  for (let round = 0; round < 40; round++) {
+    const before = await client.learnerStatus();
+    if (done(before)) return before;
+    await askAndScore(client, round, judge);
+    await until(async () => {
+      const now = await client.learnerStatus();
+      return done(now) || (now.rounds > before.rounds && now.state !== 'training');
+    }, `round ${round} ended`);
+  }
+  return client.learnerStatus();
+}
+
+async function eventsOf(client: HoneClient, type: HoneEvent['type'], count: number): Promise<HoneEvent[]> {
+  const events: HoneEvent[] = [];
+  for await (const event of client.watchEvents({ afterSequence: 0, types: [type] })) {
+    events.push(event);
+    if (events.length === count) break;
+  }
+  return events;
+}
+
+const letters: Judge = (text) => (text.match(/[a-m]/gi)?.length ?? 0) / Math.max(1, text.length);
+
+describe.each([['on'], ['off']])('with the gate %s', (gate) => {
+  it('a learner that explodes stops itself, says why, and goes on only when it is told to', async () => {
+    const client = await open({ learningRate: 1, warmupSteps: 0 }, '--gate', gate);
+    const { haltedBecause, setbacks } = await play(client, letters, ({ state }) => state === 'halted');
+    expect(haltedBecause).toMatch(/bound|finite/);
+    expect(setbacks).toBeGreaterThanOrEqual(3);
+    const [first] = await eventsOf(client, 'learner_setback', 3);
+    expect(first?.detail).toContain('--learning-rate');
+    expect(first?.numbers).toMatchObject({ in_a_row: 1 });
+    // Whatever happened on the way, what serves now is a version that the figures are in order of.
+    const live = (await client.status()).live;
+    expect(live.number === 0 || live.origin === 'rollback').toBe(true);
+    expect((await client.resumeLearner()).state).toMatch(/halted|idle/);
+    await until(async () => (await client.learnerStatus()).state === 'idle', 'it goes on');
+  });
+});
+
+describe('what is not a score, or says nothing', () => {
+  it('is refused at the door, or leaves the policy where it was', async () => {
+    const client = await open({ learningRate: 0.05 }, '--gate', 'off');
+    const { candidates } = await client.generate({ prompt: 'a', maxTokens: 4 });
+    const generationId = candidates[0]?.generationId ?? '';
+    for (const score of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+      await expect(client.feedback({ generationId, score })).rejects.toMatchObject({ code: 'INVALID_REQUEST' });
+    }
+    expect((await client.status()).replay.scores).toBe(0);
+    // As large as a number gets: beyond the metric's range, it counts as the best.
+    await play(
+      client,
+      (_text, _tokens, i) => (i % 2 === 0 ? 1e308 : -1e308),
+      ({ rounds }) => rounds >= 1,
+    );
+    const learner = await play(
+      client,
+      () => 0.5,
+      ({ rounds }) => rounds >= 4,
+    );
+    expect(learner.droppedSteps).toBe(0);
+    expect(learner.kl ?? 0).toBeLessThan(10);
+  });
+});
+
+describe('a rater who means harm', () => {
+  it('among honest ones, or for one degenerate answer, moves the policy within bounds at most, without a gate', async () => {
+    const client = await open({ learningRate: 0.05 }, '--gate', 'off');
+    const degenerate: Judge = (_text, tokens) => 1 - new Set(tokens).size / Math.max(1, tokens.length);
+    const mixed: Judge = (text, tokens, i) => (i === 0 ? 1 - letters(text, tokens, i) : letters(text, tokens, i));
+    await play(client, mixed, ({ rounds, state }) => rounds >= 3 || state === 'halted');
+    const learner = await play(client, degenerate, ({ rounds, state }) => rounds >= 9 || state === 'halted');
+    expect(learner.state === 'halted' || (learner.kl ?? 0) < 12, JSON.stringify(learner)).toBe(true);
+    for await (const { number, state, metrics } of client.versions({ pageSize: 50 })) {
+      // What a version's own completions said of it, told by the candidate after it.
+      if (state === 'live') expect(metrics.kl ?? 0, `version ${number}`).toBeLessThan(12);
+    }
+  });
+});

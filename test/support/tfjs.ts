@@ -1,0 +1,21 @@
+/**
+ * TF.js for tests: the plain JavaScript backend of the development dependency. `HONE_TFJS_BACKEND` and
+ * `HONE_TFJS_FOLDER` (a folder whose node_modules holds the packages) run the same tests on another one.
+ */
+
+import {
+  type OpenedTfjs,
+  openTfjs,
+  type TfjsBackend,
+  type TfjsBackendOptions,
+} from '../../src/learner/engine/tfjs/backend.js';
+
+const { HONE_TFJS_BACKEND: backend = 'cpu', HONE_TFJS_FOLDER: folder } = process.env;
+
+export const testTfjsOptions: TfjsBackendOptions = {
+  backend: backend as TfjsBackend,
+  ...(folder === undefined ? {} : { folder }),
+  threads: 1,
+};
+
+export const openTestTfjs = (): Promise<OpenedTfjs> => openTfjs(testTfjsOptions);

@@ -1,0 +1,127 @@
+import { describe, expect, it } from 'vitest';
+import { plot } from '../../../models/recipe/plot.js';
+
+const line = (points: readonly (readonly [number, number])[], more = {}) => ({
+  label: 'a < b',
+  color: '#123456',
+  points,
+  ...more,
+});
+const draw = (series: ReturnType<typeof line>[], more = {}): string =>
+  plot({ title: 'reward', xLabel: 'beta', series, width: 640, height: 280, ...more });
+/** Coordinates of an element's points. */
+const pointsOf = (svg: string, tag: string): number[][] =>
+  (new RegExp(`<${tag}[^>]* points="([^"]*)"`).exec(svg)?.[1] ?? '')
+    .split(' ')
+    .map((pair) => pair.split(',').map(Number));
+const ticksOf = (svg: string, anchor: 'middle' | 'end'): string[] =>
+  [...svg.matchAll(new RegExp(`class="tick" text-anchor="${anchor}"[^>]*>([^<]*)<`, 'g'))].map(
+    ([, text]) => text ?? '',
+  );
+
+describe('a plot', () => {
+  it('spans its frame from the smallest to the largest value', () => {
+    const svg = draw([
+      line([
+        [0, 0],
+        [5, 5],
+        [10, 10],
+      ]),
+    ]);
+    expect(pointsOf(svg, 'polyline')).toEqual([
+      [52, 240],
+      [338, 137],
+      [624, 34],
+    ]);
+    expect(ticksOf(svg, 'end')).toEqual(['0', '2', '4', '6', '8', '10']);
+  });
+
+  it('puts equal factors at equal distances on a log scale, and ticks at powers of ten', () => {
+    const svg = draw(
+      [
+        line([
+          [0.01, 1e-6],
+          [0.1, 1e-3],
+          [1, 1],
+        ]),
+      ],
+      { xScale: 'log', yScale: 'log' },
+    );
+    expect(pointsOf(svg, 'polyline')).toEqual([
+      [52, 240],
+      [338, 137],
+      [624, 34],
+    ]);
+    expect(ticksOf(svg, 'end')).toEqual(['0.000001', '0.00001', '0.0001', '0.001', '0.01', '0.1', '1']);
+    expect(ticksOf(svg, 'middle')).toEqual(['0.01', '0.03', '0.1', '0.3', '1', 'beta']);
+  });
+
+  it('leaves out what a log scale cannot show', () => {
+    const svg = draw(
+      [
+        line([
+          [0, 0],
+          [1, 1],
+          [2, 100],
+          [3, Number.NaN],
+        ]),
+      ],
+      { yScale: 'log' },
+    );
+    expect(pointsOf(svg, 'polyline')).toEqual([
+      [52, 240],
+      [624, 34],
+    ]);
+  });
+
+  it('surrounds a line by a band of its errors, and the band fits into the frame', () => {
+    const svg = draw([
+      line(
+        [
+          [0, 1],
+          [1, 1],
+        ],
+        { errors: [1, 0.5] },
+      ),
+    ]);
+    expect(pointsOf(svg, 'polygon')).toEqual([
+      [52, 34],
+      [624, 85.5],
+      [624, 188.5],
+      [52, 240],
+    ]);
+  });
+
+  it('draws bars of error where points are few or have no line', () => {
+    for (const more of [{ bars: true }, { scatter: true }]) {
+      const svg = draw([
+        line(
+          [
+            [0, 1],
+            [1, 3],
+          ],
+          { errors: [1, 1], ...more },
+        ),
+      ]);
+      expect(svg.match(/class="error"/g)).toHaveLength(2);
+      expect(svg).toMatch(/class="error"[^>]* x1="52" x2="52" y1="240" y2="137"/);
+      expect(svg).not.toContain('<polygon');
+      expect(svg.includes('<polyline')).toBe('bars' in more);
+    }
+  });
+
+  it('has room for all labels above its frame', () => {
+    const series = [1, 2, 3, 4].map((n) =>
+      line([
+        [0, 0],
+        [1, n],
+      ]),
+    );
+    expect(pointsOf(draw(series.reverse()), 'polyline').at(-1)).toEqual([624, 62]);
+    expect(draw(series)).toContain('y="60" text-anchor="end"');
+  });
+
+  it('takes labels as text, whatever they hold', () => {
+    expect(draw([line([[0, 1]])])).toContain('a &lt; b');
+  });
+});
