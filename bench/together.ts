@@ -93,10 +93,12 @@ async function measureModel(model: BenchModel, options: BenchOptions, sizes: Siz
 }
 
 async function giveLessons(client: HoneClient, { maxTokens }: Sizes): Promise<void> {
-  for (let i = 0; i < scoredPrompts; i++) {
-    const { candidates } = await client.generate({ prompt: promptText(5000 + i, 24), n: 4, maxTokens });
-    await client.feedback(candidates.map(({ generationId }, k) => ({ generationId, score: k / 3 })));
-  }
+  await Promise.all(
+    Array.from({ length: scoredPrompts }, async (_, i) => {
+      const { candidates } = await client.generate({ prompt: promptText(5000 + i, 24), n: 4, maxTokens });
+      await client.feedback(candidates.map(({ generationId }, k) => ({ generationId, score: k / 3 })));
+    }),
+  );
   await untilTraining(client);
 }
 
