@@ -19,14 +19,15 @@ import { median, percentile, significant } from './lib/statistics.js';
 const streamCounts = [1, 8] as const;
 
 interface Sizes {
+  readonly promptWords: number;
   readonly maxTokens: number;
   readonly rounds: number;
   /** Each part of a round goes on until so much time has passed. */
   readonly leastMs: number;
 }
 
-const fullSizes: Sizes = { maxTokens: 96, rounds: 3, leastMs: 4000 };
-const quickSizes: Sizes = { maxTokens: 16, rounds: 1, leastMs: 0 };
+const fullSizes: Sizes = { promptWords: 24, maxTokens: 96, rounds: 3, leastMs: 4000 };
+const quickSizes: Sizes = { promptWords: 6, maxTokens: 16, rounds: 1, leastMs: 0 };
 
 /** Prompts with four scored completions each: a learner's ordinary batch. */
 const scoredPrompts = 16;
@@ -92,10 +93,10 @@ async function measureModel(model: BenchModel, options: BenchOptions, sizes: Siz
   };
 }
 
-async function giveLessons(client: HoneClient, { maxTokens }: Sizes): Promise<void> {
+async function giveLessons(client: HoneClient, { promptWords, maxTokens }: Sizes): Promise<void> {
   await Promise.all(
     Array.from({ length: scoredPrompts }, async (_, i) => {
-      const { candidates } = await client.generate({ prompt: promptText(5000 + i, 24), n: 4, maxTokens });
+      const { candidates } = await client.generate({ prompt: promptText(5000 + i, promptWords), n: 4, maxTokens });
       await client.feedback(candidates.map(({ generationId }, k) => ({ generationId, score: k / 3 })));
     }),
   );
@@ -110,14 +111,14 @@ async function measure(
   streaming: ClientProcess,
   streams: number,
   round: number,
-  { maxTokens, leastMs }: Sizes,
+  { promptWords, maxTokens, leastMs }: Sizes,
 ): Promise<Part> {
   const part: (readonly EngineRow[])[] = [];
   const began = performance.now();
   // The first run warms up; it does not count. Prompts differ from round to round, and are the same in both parts.
   for (let run = 0; run <= 1 || performance.now() - began < leastMs; run++) {
     const texts: TextRequest[] = Array.from({ length: streams }, (_, i) => ({
-      prompt: promptText(1 + i + streams * (run + 1000 * round), 24),
+      prompt: promptText(1 + i + streams * (run + 1000 * round), promptWords),
       maxTokens,
       startAtMs: 0,
     }));
