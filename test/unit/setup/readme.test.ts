@@ -54,7 +54,7 @@ const flagsIn = (text: string): string[] => text.match(/--[a-z][a-z-]*/g) ?? [];
 
 const hone = 'client/cli/main.js';
 const [, listOfCommands = ''] = /\nCommands:\n([\s\S]*?)\n\n/.exec(helpOf(hone)) ?? [];
-const commands = [...listOfCommands.matchAll(/^ {2}([a-z]+) /gm)].map(([, name = '']) => name);
+const commands = [...listOfCommands.matchAll(/^ {2}([a-z-]+) /gm)].map(([, name = '']) => name);
 const helps = new Map<string, string[]>();
 function flagsOfHone(command: string): string[] {
   const known = helps.get(command) ?? flagsIn(helpOf(hone, command));
@@ -101,7 +101,7 @@ describe.each(documents)('$path', ({ path, text }) => {
   it('names commands of hone that exist, with flags that they have', () => {
     for (const code of codeOf(text)) {
       const [, started, run, named] =
-        /^(?:(npm start(?: --)?)|npm run (demo|bench)(?: --)?|(?:npx )?hone ([a-z]+))(?= |$)/.exec(code) ?? [];
+        /^(?:(npm start(?: --)?)|npm run (demo|bench)(?: --)?|(?:npx )?hone ([a-z-]+))(?= |$)/.exec(code) ?? [];
       const command = started === undefined ? (run ?? named) : 'serve';
       if (command === undefined) continue;
       if (command !== 'bench') expect(commands, code).toContain(command);
