@@ -58,7 +58,7 @@ async function runOnlineSettingsBench(context: CellContext): Promise<CellReport>
     }),
   );
   return {
-    title: `gain in held-out reward (${judge}, ${seeds.length} seeds, ${heldOutPosts} posts) ± standard error`,
+    title: `gain in held-out reward (${judge}, up to ${seeds.length} seeds, ${heldOutPosts} posts) ± standard error`,
     rows: Object.fromEntries(rows),
     plots: {},
     ...rest,

@@ -11,7 +11,6 @@ import {
   type Agent,
   checkCanarySettings,
   createAgent,
-  descendants,
   EventLog,
   openEventJournal,
   openModeFile,
@@ -36,7 +35,15 @@ import {
 } from '../src/policy/index.js';
 import { type EvictionReport, openReplayStore } from '../src/replay/index.js';
 import { checkRewardSettings, type RewardSettings } from '../src/reward/index.js';
-import { type Adapter, openVersionLog, type Version, type VersionLog, zeroAdapter } from '../src/versions/index.js';
+import {
+  type Adapter,
+  descendants,
+  descendsFromImport,
+  openVersionLog,
+  type Version,
+  type VersionLog,
+  zeroAdapter,
+} from '../src/versions/index.js';
 import { type DataDirectory, openDataDirectory, type ServerRecord } from './data-directory.js';
 import { openGate } from './gate.js';
 import { packageFolder } from './grpc/contract.js';
@@ -296,6 +303,7 @@ function startLearnerFor(
     adapterPath: versions.adapterPath(number),
     adapterDigest,
     rolledBack: origin === 'rollback',
+    imported: descendsFromImport(versions.list(), number),
   });
 }
 

@@ -9,7 +9,7 @@
 import { HoneError } from '../errors.js';
 import type { Policy } from '../policy/types.js';
 import type { ErasureReport, ReplayStore } from '../replay/index.js';
-import type { Version, VersionLog } from '../versions/index.js';
+import { descendants, type Version, type VersionLog } from '../versions/index.js';
 import type { EventLog } from './event-log.js';
 import type { Learner } from './types.js';
 
@@ -44,14 +44,6 @@ export async function eraseSubject(parts: ErasureParts, subject: string, retrain
   const result = { ...report, versions: affected };
   if (!retrain) return { ...result, head: null, removedWeights: [] };
   return { ...result, ...(await unlearn(parts, versionsOfAll)) };
-}
-
-/** These versions and all that were trained from them or serve their weights again, ascending. */
-export function descendants(all: readonly Version[], numbers: readonly number[]): number[] {
-  const found = new Set(numbers);
-  // Parents have smaller numbers.
-  for (const { number, parent } of all) if (parent !== null && found.has(parent)) found.add(number);
-  return [...found].sort((a, b) => a - b);
 }
 
 /** Figures only: whose data it was is nobody's business any more. */

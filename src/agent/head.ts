@@ -8,7 +8,7 @@
 
 import { HoneError } from '../errors.js';
 import type { Policy, SwapReport } from '../policy/types.js';
-import type { Version, VersionLog } from '../versions/index.js';
+import { descendsFromImport, type Version, type VersionLog } from '../versions/index.js';
 import type { EventLog } from './event-log.js';
 import type { Learner, ServedIdentity } from './types.js';
 
@@ -70,7 +70,7 @@ export class Head {
       await this.#swap(candidate);
       const version = await this.#record(candidate);
       this.#publish('version_promoted', version, detail);
-      this.#learner?.live(number, this.#versions.adapterPath(number), version.adapterDigest, false);
+      this.#tellLearner(version, false);
       return version;
     });
   }
@@ -88,7 +88,7 @@ export class Head {
       const version = await this.#record(candidate);
       this.#rolledBackAt = version.number;
       this.#publish('version_rolled_back', version, `serves the weights of version ${number}`);
-      this.#learner?.live(version.number, this.#versions.adapterPath(version.number), version.adapterDigest, true);
+      this.#tellLearner(version, true);
       return version;
     });
   }
@@ -97,6 +97,17 @@ export class Head {
   async close(): Promise<void> {
     this.#closed = true;
     await this.#queue.catch(() => undefined);
+  }
+
+  #tellLearner({ number: version, adapterDigest }: Version, rolledBack: boolean): void {
+    const imported = descendsFromImport(this.#versions.list(), version);
+    this.#learner?.live({
+      version,
+      adapterPath: this.#versions.adapterPath(version),
+      adapterDigest,
+      rolledBack,
+      imported,
+    });
   }
 
   /** Records what serves already as the head; where that fails, the head serves again. */

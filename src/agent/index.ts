@@ -2,7 +2,7 @@ export { createAgent } from './agent.js';
 export type { AgentOptions } from './agent-options.js';
 export type { CanaryStanding } from './canary.js';
 export { type CanarySettings, type CanarySettingsInput, checkCanarySettings } from './canary-settings.js';
-export { descendants, type ErasureResult, publishErasure } from './erasure.js';
+export { type ErasureResult, publishErasure } from './erasure.js';
 export { openEventJournal } from './event-journal.js';
 export { type EventJournal, EventLog, type EventLogOptions } from './event-log.js';
 export type { ExplainedPreference, Explanation, Obstacle } from './explain.js';

@@ -2,7 +2,7 @@
 
 import type { HoneError } from '../errors.js';
 import type { LearnerReport } from '../learner/report.js';
-import type { LearnerEvent } from '../learner/types.js';
+import type { LearnerEvent, LiveHead } from '../learner/types.js';
 import type { FinishReason, PolicyStats, SwapReport, TopLogprob } from '../policy/types.js';
 import type { ExportFilter } from '../replay/index.js';
 import type { Generation, ReplayStats, Score } from '../replay/types.js';
@@ -207,7 +207,7 @@ export type { LearnerReport };
 export interface Learner {
   report(): LearnerReport;
   /** The head moved: train on from these weights. */
-  live(version: number, adapterPath: string | null, adapterDigest: string, rolledBack: boolean): void;
+  live(head: LiveHead): void;
   /** A version that it offered will never serve: where it trained on from it, it goes back to the live weights. */
   rejected(adapterDigest: string): void;
   /** Learn from everything that the store still holds as if for the first time. */

@@ -58,6 +58,8 @@ export class LearnerRunner {
   #lastMembers: readonly Member[] = [];
   #heads: HeadCommand[] = [];
   #liveVersion: number;
+  /** Whether the live version goes back to an import. */
+  #imported: boolean;
   /** Of the live version. */
   #adapterPath: string | null;
   #owedRows = 0;
@@ -84,6 +86,7 @@ export class LearnerRunner {
     this.#trainee = new Trainee(engine, start.settings);
     this.#liveVersion = start.liveVersion;
     this.#adapterPath = start.adapterPath;
+    this.#imported = start.imported ?? false;
     this.#buffer = openBuffer(start, options.now);
     this.#setbacks = new Setbacks(start.settings);
     this.#relearning = start.relearn ?? false;
@@ -196,6 +199,7 @@ export class LearnerRunner {
     }
     this.#liveVersion = command.version;
     this.#adapterPath = command.adapterPath;
+    this.#imported = command.imported ?? false;
     this.#buffer.forgetStale(command.version);
     return this.#trainee.follow(command.version, command.adapterPath, command.adapterDigest, command.rolledBack);
   }
@@ -240,15 +244,16 @@ export class LearnerRunner {
 
   /** What the guard says of a step. */
   #look(report: Pick<StepReport, 'members' | 'logprobs' | 'weights' | 'applied'>): Breach | null {
-    return this.#setbacks.see(
-      figuresOf(
-        report,
-        this.#liveVersion,
-        this.#trainee.parameters,
-        this.#meter.steps === 0,
-        this.#options.start.settings,
-      ),
+    const { parameters } = this.#trainee;
+    const figures = figuresOf(
+      report,
+      this.#liveVersion,
+      parameters,
+      this.#meter.steps === 0,
+      this.#options.start.settings,
     );
+    // Somebody put weights there that are as far from version 0 as they are.
+    return this.#setbacks.see(this.#imported ? { ...figures, kl: null } : figures);
   }
 
   /** A step's figures are of the weights before it: the last step of a round shows in none. */

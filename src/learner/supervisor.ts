@@ -5,7 +5,7 @@
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { type LearnerReport, nothingLearned } from './report.js';
-import type { LearnerCommand, LearnerEvent, LearnerStart, LearnerState } from './types.js';
+import type { LearnerCommand, LearnerEvent, LearnerStart, LearnerState, LiveHead } from './types.js';
 
 export interface LearnerOptions extends Omit<LearnerStart, 'type'> {
   /** Heap of the process; past it the process ends and is started again. Default 1024. */
@@ -30,7 +30,7 @@ const stderrKept = 2000;
 export class LearnerSupervisor {
   readonly #options: LearnerOptions;
   readonly #listeners: ((event: LearnerEvent) => void)[] = [];
-  #head: Pick<LearnerStart, 'liveVersion' | 'adapterPath' | 'adapterDigest' | 'rolledBack'>;
+  #head: Pick<LearnerStart, 'liveVersion' | 'adapterPath' | 'adapterDigest' | 'rolledBack' | 'imported'>;
   #child: ChildProcess | undefined;
   #exited: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
@@ -51,8 +51,8 @@ export class LearnerSupervisor {
   /** Use {@link startLearner}. */
   constructor(options: LearnerOptions) {
     this.#options = options;
-    const { liveVersion, adapterPath, adapterDigest, rolledBack = false } = options;
-    this.#head = { liveVersion, adapterPath, adapterDigest, rolledBack };
+    const { liveVersion, adapterPath, adapterDigest, rolledBack = false, imported = false } = options;
+    this.#head = { liveVersion, adapterPath, adapterDigest, rolledBack, imported };
   }
 
   /** Process id while there is one. */
@@ -75,9 +75,10 @@ export class LearnerSupervisor {
   }
 
   /** The head moved: train on from these weights. `adapterPath` null is the zero adapter. */
-  live(version: number, adapterPath: string | null, adapterDigest: string, rolledBack: boolean): void {
-    this.#head = { liveVersion: version, adapterPath, adapterDigest, rolledBack };
-    this.#send({ type: 'live', version, adapterPath, adapterDigest, rolledBack });
+  live(head: LiveHead): void {
+    const { version: liveVersion, ...rest } = head;
+    this.#head = { liveVersion, ...rest };
+    this.#send({ type: 'live', ...head });
   }
 
   /**

@@ -145,11 +145,16 @@ export interface LearnerStart {
   readonly goOn?: boolean;
   /** Whether the live version is a rollback: weights from before it are given up. Default false. */
   readonly rolledBack?: boolean;
+  /** Whether the live version goes back to an import: nobody knows how far from version 0 it should be. Default false. */
+  readonly imported?: boolean;
   /** Whether somebody's data was erased while no learner ran. Default false. */
   readonly erased?: boolean;
   /** Whether everything that the store holds shall be learned from as if for the first time. Default false. */
   readonly relearn?: boolean;
 }
+
+/** The version that serves, as the learner is told of it. */
+export type LiveHead = Omit<Extract<LearnerCommand, { readonly type: 'live' }>, 'type'>;
 
 export type LearnerCommand =
   | LearnerStart
@@ -161,6 +166,8 @@ export type LearnerCommand =
       /** Recorded for that version: files with other weights are refused. */
       readonly adapterDigest: string;
       readonly rolledBack: boolean;
+      /** As {@link LearnerStart.imported}. */
+      readonly imported?: boolean;
     }
   /** A version that was offered will never serve: where these weights come from it, go back to the live ones. */
   | { readonly type: 'rejected'; readonly adapterDigest: string }

@@ -7,6 +7,7 @@ export {
   type StoredAdapter,
   writeAdapter,
 } from './adapter-files.js';
+export { descendants, descendsFromImport } from './ancestry.js';
 export type { Candidate } from './candidate.js';
 export { writeDirectoryDurably, writeFileDurably } from './durable-files.js';
 export type { VersionLogOptions } from './options.js';

@@ -1,8 +1,8 @@
 /** What becomes of the versions when a subject is erased. */
 
 import { expect, it } from 'vitest';
-import { descendants } from '../../../src/agent/erasure.js';
 import type { Version } from '../../../src/versions/index.js';
+import { descendants } from '../../../src/versions/index.js';
 import { admission } from '../replay/records.js';
 import { openLoop } from './loop.js';
 import { untilAborted } from './scripted-policy.js';

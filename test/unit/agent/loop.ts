@@ -8,7 +8,7 @@ import type { AgentOptions } from '../../../src/agent/agent-options.js';
 import { EventLog } from '../../../src/agent/event-log.js';
 import type { Meter } from '../../../src/agent/meter.js';
 import type { Agent, Learner, LearnerReport, LoopEvent } from '../../../src/agent/types.js';
-import type { LearnerEvent } from '../../../src/learner/types.js';
+import type { LearnerEvent, LiveHead } from '../../../src/learner/types.js';
 import type { Package } from '../../../src/package/types.js';
 import { openReplayStore, type ReplayStore } from '../../../src/replay/index.js';
 import {
@@ -40,7 +40,7 @@ export class RecordingLearner implements Learner {
   report(): LearnerReport {
     throw new Error('not asked for here');
   }
-  live(version: number, adapterPath: string | null, _adapterDigest: string, rolledBack: boolean): void {
+  live({ version, adapterPath, rolledBack }: LiveHead): void {
     this.told.push(`live ${version} ${adapterPath === null ? 'zero' : 'adapter'}${rolledBack ? ' rolled back' : ''}`);
   }
   rejected(adapterDigest: string): void {

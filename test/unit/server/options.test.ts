@@ -51,6 +51,8 @@ it.each([
   [['--gate-settings', '[]']],
   [['--gate-settings', '{"kl":{"maxNats":-1}}']],
   [['--gate', 'off', '--gate-settings', '{}']],
+  [['--reward-timeout-ms', '5']],
+  [['--reward-function', 'reward.mjs', '--reward-timeout-ms', '0']],
   [['--max-open-requests', '0']],
   [['--drain-grace-ms', 'soon']],
   [['--log-level', 'loud']],
