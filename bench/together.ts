@@ -5,12 +5,13 @@
  */
 
 import { connect, type HoneClient } from '../client/index.js';
+import { loadTokenizer } from '../src/package/index.js';
 import { type ClientProcess, startClientProcess, type TextRequest } from './lib/client-process.js';
 import { type EngineRow, overallRate } from './lib/engine.js';
 import type { BenchModel } from './lib/models.js';
 import type { BenchOptions } from './lib/options.js';
 import { say } from './lib/progress.js';
-import { promptText } from './lib/prompts.js';
+import { promptTokens } from './lib/prompts.js';
 import type { BenchReport, Figures } from './lib/report.js';
 import { Resources } from './lib/resources.js';
 import { startBenchServer } from './lib/running-server.js';
@@ -18,16 +19,16 @@ import { median, percentile, significant } from './lib/statistics.js';
 
 const streamCounts = [1, 8] as const;
 
-interface Sizes {
-  readonly promptWords: number;
+type Sizes = {}
+  readonly promptLength: number;
   readonly maxTokens: number;
   readonly rounds: number;
   /** Each part of a round goes on until so much time has passed. */
   readonly leastMs: number;
 }
 
-const fullSizes: Sizes = { promptWords: 24, maxTokens: 96, rounds: 3, leastMs: 4000 };
-const quickSizes: Sizes = { promptWords: 6, maxTokens: 16, rounds: 1, leastMs: 0 };
+const fullSizes: Sizes = { promptLength: 32, maxTokens: 96, rounds: 3, leastMs: 4000 };
+const quickSizes: Sizes = { promptLength: 8, maxTokens: 16, rounds: 1, leastMs: 0 };
 
 /** Prompts with four scored completions each: a learner's ordinary batch. */
 const scoredPrompts = 16;
@@ -41,8 +42,17 @@ export async function benchTogether(models: readonly BenchModel[], options: Benc
     limits: {},
     models: figures,
     shares: [],
+    // A learner at the lowest priority starves beside anything else that computes, and then takes nothing from serving.
+    problems: Object.entries(figures).flatMap(([model, { learner_steps }]) =>
+      learner_steps === 0 && !options.quick
+        ? [`${model}: the learner did not get to a step: the machine is busy, and the figures say nothing`]
+        : [],
+    ),
   };
 }
+
+/** A prompt that no other seed's shares a beginning with. */
+type PromptOf = (seed: number) => string;
 
 /** Of one part: rows of every run. */
 type Part = readonly (readonly EngineRow[])[];
@@ -65,21 +75,22 @@ async function measureModel(model: BenchModel, options: BenchOptions, sizes: Siz
   resources.add(async () => client.close());
   const streaming = await startClientProcess(server.address);
   resources.add(() => streaming.close());
-  await giveLessons(client, sizes);
+  const tokenizer = await loadTokenizer(model.directory);
+  const promptOf: PromptOf = (seed) => tokenizer.decode(promptTokens(tokenizer, seed, sizes.promptLength));
+  await giveLessons(client, promptOf, Math.min(48, sizes.maxTokens));
   const alone: Record<number, Part[]> = { 1: [], 8: [] };
   const beside: Record<number, Part[]> = { 1: [], 8: [] };
-  let stepMs = 0;
+  const steps: number[] = [];
   for (let round = 0; round < sizes.rounds; round++) {
     await client.pauseLearner();
-    for (const streams of streamCounts) alone[streams]?.push(await measure(streaming, streams, round, sizes));
+    for (const streams of streamCounts) alone[streams]?.push(await measure(streaming, streams, round, sizes, promptOf));
     await client.resumeLearner();
     await untilTraining(client);
     const before = (await client.learnerStatus()).steps;
-    const began = performance.now();
-    for (const streams of streamCounts) beside[streams]?.push(await measure(streaming, streams, round, sizes));
-    const { steps } = await client.learnerStatus();
-    stepMs = (performance.now() - began) / Math.max(1, steps - before);
-    say(`${model.name} round ${round}: the learner took ${steps - before} steps beside the streams`);
+    for (const streams of streamCounts)
+      beside[streams]?.push(await measure(streaming, streams, round, sizes, promptOf));
+    steps.push((await client.learnerStatus()).steps - before);
+    say(`${model.name} round ${round}: the learner took ${steps.at(-1)} steps beside the streams`);
   }
   const [one, eight] = [compare(alone[1] ?? [], beside[1] ?? []), compare(alone[8] ?? [], beside[8] ?? [])];
   const shown = { tokens_share: eight.tokens_share, itl_p99_ratio: eight.itl_p99_ratio };
@@ -87,17 +98,20 @@ async function measureModel(model: BenchModel, options: BenchOptions, sizes: Siz
     ...shown,
     ...Object.fromEntries(Object.entries(one).map(([name, value]) => [`${name}_1_stream`, value])),
     ...Object.fromEntries(Object.entries(eight).map(([name, value]) => [`${name}_8_streams`, value])),
-    learner_step_ms: stepMs,
+    learner_steps: Math.min(...steps),
     threads: server.threads,
     spin: String(server.spin),
   };
 }
 
-async function giveLessons(client: HoneClient, { promptWords, maxTokens }: Sizes): Promise<void> {
+async function giveLessons(client: HoneClient, promptOf: PromptOf, maxTokens: number): Promise<void> {
   await Promise.all(
     Array.from({ length: scoredPrompts }, async (_, i) => {
-      const { candidates } = await client.generate({ prompt: promptText(5000 + i, promptWords), n: 4, maxTokens });
-      await client.feedback(candidates.map(({ generationId }, k) => ({ generationId, score: k / 3 })));
+      const { candidates } = await client.generate(
+        { prompt: promptOf(500_000 + i), n: 4, maxTokens },
+        { timeoutMs: 300_000 },
+      );
+      await client.feedback(candidates.map((generationId , k) => (generationId, score: k / 3 )));
     }),
   );
   await untilTraining(client);
@@ -111,14 +125,7 @@ async function measure(
   streaming: ClientProcess,
   streams: number,
   round: number,
-  { promptWords, maxTokens, leastMs }: Sizes,
-): Promise<Part> {
-  const part: (readonly EngineRow[])[] = [];
-  const began = performance.now();
-  // The first run warms up; it does not count. Prompts differ from round to round, and are the same in both parts.
-  for (let run = 0; run <= 1 || performance.now() - began < leastMs; run++) {
-    const texts: TextRequest[] = Array.from({ length: streams }, (_, i) => ({
-      prompt: promptText(1 + i + streams * (run + 1000 * round), promptWords),
+      prompt: promptOf(1 + i + streams * (run + 1000 * round)),
       maxTokens,
       startAtMs: 0,
     }));

@@ -28,7 +28,7 @@ const expected = {
   ],
   serve: ['grpc_share', 'unary_p99_ratio', 'engine_tokens_per_s', 'grpc_tokens_per_s', 'grpc_tokens_equal'],
   learn: ['tokens_per_s', 'grouped_tokens_per_s', 'gemm_share', 'peak_rss_mb'],
-  together: ['tokens_share', 'itl_p99_ratio', 'tokens_share_1_stream', 'itl_p99_ratio_8_streams', 'learner_step_ms'],
+  together: ['tokens_share', 'itl_p99_ratio', 'tokens_share_1_stream', 'itl_p99_ratio_8_streams'],
   edge: ['startup_ms', 'training_peak_rss_mb'],
 } as const;
 
