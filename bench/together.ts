@@ -19,7 +19,7 @@ import { median, percentile, significant } from './lib/statistics.js';
 
 const streamCounts = [1, 8] as const;
 
-type Sizes = {}
+interface Sizes {
   readonly promptLength: number;
   readonly maxTokens: number;
   readonly rounds: number;
@@ -111,7 +111,7 @@ async function giveLessons(client: HoneClient, promptOf: PromptOf, maxTokens: nu
         { prompt: promptOf(500_000 + i), n: 4, maxTokens },
         { timeoutMs: 300_000 },
       );
-      await client.feedback(candidates.map((generationId , k) => (generationId, score: k / 3 )));
+      await client.feedback(candidates.map(({ generationId }, k) => ({ generationId, score: k / 3 })));
     }),
   );
   await untilTraining(client);
@@ -125,6 +125,14 @@ async function measure(
   streaming: ClientProcess,
   streams: number,
   round: number,
+  { maxTokens, leastMs }: Sizes,
+  promptOf: PromptOf,
+): Promise<Part> {
+  const part: (readonly EngineRow[])[] = [];
+  const began = performance.now();
+  // The first run warms up; it does not count. Prompts differ from round to round, and are the same in both parts.
+  for (let run = 0; run <= 1 || performance.now() - began < leastMs; run++) {
+    const texts: TextRequest[] = Array.from({ length: streams }, (_, i) => ({
       prompt: promptOf(1 + i + streams * (run + 1000 * round)),
       maxTokens,
       startAtMs: 0,
