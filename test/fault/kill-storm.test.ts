@@ -119,7 +119,7 @@ async function live(data: string, model: StormModel, witness: Witness, lane: Lan
   } finally {
     await server.kill();
   }
-  await until(() => children.every((pid) => !isAlive(pid)), 'the learner is gone, too', 5000);
+  await until(() => children.every((pid) => !isAlive(pid)), 'the learner is gone, too', 30_000);
 }
 
 async function check(client: HoneClient, data: string, model: StormModel, witness: Witness): Promise<void> {
