@@ -27,7 +27,7 @@ interface Sizes {
   readonly leastMs: number;
 }
 
-const fullSizes: Sizes = { promptLength: 32, maxTokens: 96, rounds: 3, leastMs: 4000 };
+const fullSizes: Sizes = { promptLength: 32, maxTokens: 96, rounds: 3, leastMs: 3000 };
 const quickSizes: Sizes = { promptLength: 8, maxTokens: 16, rounds: 1, leastMs: 0 };
 
 /** Prompts with four scored completions each: a learner's ordinary batch. */
@@ -63,7 +63,7 @@ async function measureModel(model: BenchModel, options: BenchOptions, sizes: Siz
     learningRate: 1e-9,
     holdoutShare: 0,
     scoresPerRound: scoredPrompts * 4,
-    replayRatio: 1_000_000,
+    groupsPerStep: 2, replayRatio: 1_000_000,
     // Nothing that it says of weights that hardly move is of interest.
     guardMaxKl: 1e9,
   };
