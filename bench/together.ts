@@ -63,7 +63,8 @@ async function measureModel(model: BenchModel, options: BenchOptions, sizes: Siz
     learningRate: 1e-9,
     holdoutShare: 0,
     scoresPerRound: scoredPrompts * 4,
-    groupsPerStep: 2, replayRatio: 1_000_000,
+    groupsPerStep: 2,
+    replayRatio: 1_000_000,
     // Nothing that it says of weights that hardly move is of interest.
     guardMaxKl: 1e9,
   };
