@@ -1,7 +1,7 @@
 /** The policy of an online loop: completions of posts at temperature 1, and versions that follow each other. */
 
 import type { Package } from '../../src/package/index.js';
-import { openPolicy, type Policy, type SamplingSettings } from '../../src/policy/index.js';
+import { openPolicy, type Policy, plainSampling, type SamplingSettings } from '../../src/policy/index.js';
 import type { Adapter } from '../../src/versions/index.js';
 
 export interface Completion {
@@ -84,21 +84,4 @@ export class OnlineSampler {
     }
     return drawn;
   }
-}
-
-function plainSampling(maxTokens: number): SamplingSettings {
-  return {
-    temperature: 1,
-    topP: 1,
-    topK: 0,
-    minP: 0,
-    maxTokens,
-    stop: [],
-    ignoreEos: false,
-    presencePenalty: 0,
-    frequencyPenalty: 0,
-    repetitionPenalty: 1,
-    logitBias: {},
-    topLogprobs: 0,
-  };
 }

@@ -1,7 +1,7 @@
 /** Completions of a finished package, drawn as a server draws them: temperature 1, nothing cut off. */
 
 import { findLinears, type Package, readDecoder } from '../../src/package/index.js';
-import { openPolicy, type Policy } from '../../src/policy/index.js';
+import { openPolicy, type Policy, plainSampling } from '../../src/policy/index.js';
 import { digestAdapter, zeroAdapter } from '../../src/versions/index.js';
 
 /** A policy that serves the package as it is. */
@@ -21,20 +21,7 @@ export async function sampleTexts(
   const texts = new Array<string>(count).fill('');
   const events = policy.complete({
     promptTokens,
-    sampling: {
-      temperature: 1,
-      topP: 1,
-      topK: 0,
-      minP: 0,
-      maxTokens: 128,
-      stop: [],
-      ignoreEos: false,
-      presencePenalty: 0,
-      frequencyPenalty: 0,
-      repetitionPenalty: 1,
-      logitBias: {},
-      topLogprobs: 0,
-    },
+    sampling: plainSampling(128),
     candidates: texts.map((_, k) => ({ id: `sample-${firstSeed + k}`, seed: firstSeed + k })),
   });
   for await (const event of events) if (event.type === 'tokens') texts[event.candidate] += event.text;

@@ -5,7 +5,7 @@
 
 import { setTimeout as pause } from 'node:timers/promises';
 import { HoneError } from '../errors.js';
-import type { CompletionRequest, FinishReason, Policy, SamplingSettings } from '../policy/types.js';
+import type { CompletionRequest, FinishReason, Policy } from '../policy/types.js';
 
 /** A whole completion. */
 export interface Drawn {
@@ -15,24 +15,6 @@ export interface Drawn {
   readonly logprob: number;
   readonly endOfSequence: boolean;
   readonly reason: FinishReason;
-}
-
-/** Temperature 1 and nothing else: what is drawn follows pi itself. */
-export function plainSampling(maxTokens: number): SamplingSettings {
-  return {
-    temperature: 1,
-    topP: 1,
-    topK: 0,
-    minP: 0,
-    maxTokens,
-    stop: [],
-    ignoreEos: false,
-    presencePenalty: 0,
-    frequencyPenalty: 0,
-    repetitionPenalty: 1,
-    logitBias: {},
-    topLogprobs: 0,
-  };
 }
 
 /** How long to wait where a queue is full and does not say. */

@@ -1,5 +1,6 @@
 export { readerStalled } from './completion-stream.js';
 export { defaultMaxStalledMs, type PolicyOptions } from './options.js';
+export { plainSampling } from './sampling/plain-sampling.js';
 export {
   type ChooseThreadsOptions,
   chooseThreads,
