@@ -4,7 +4,7 @@
  */
 
 import type { PackageTokenizer } from '../../src/package/index.js';
-import { type Engine, type EngineRow, jointRate, overallRate } from './engine.js';
+import { decodedJointly, type Engine, type EngineRequest, type EngineRow, jointRate, overallRate } from './engine.js';
 import { say } from './progress.js';
 import { promptTokens } from './prompts.js';
 import { significant } from './statistics.js';
@@ -63,7 +63,7 @@ export async function runContest(
       const requests = requestsOf(task);
       for (const { name, engine } of present) {
         const byTask = samples.get(name) as Map<string, (readonly EngineRow[])[]>;
-        const rows = await engine.run(requests);
+        const rows = await (task.overMs > 0 ? engine.run(requests) : runJointly(engine, requests));
         byTask.set(task.key, [...(byTask.get(task.key) ?? []), rows]);
       }
     }
@@ -74,6 +74,19 @@ export async function runContest(
     say(`${label} ${task.key}, tokens/s: ${rates.join('; ')}`);
   }
   return samples;
+}
+
+const mostAttempts = 20;
+
+/** Runs requests that start at once, again where the machine was so busy that they never all decoded at the same time. */
+async function runJointly(engine: Engine, requests: readonly EngineRequest[]): Promise<readonly EngineRow[]> {
+  for (let attempt = 0; attempt < mostAttempts; attempt++) {
+    const rows = await engine.run(requests);
+    if (decodedJointly(rows)) return rows;
+  }
+  throw new Error(
+    `${requests.length} completions never decoded at the same time, in ${mostAttempts} attempts: the machine is too busy`,
+  );
 }
 
 /** After three runs, no further one begins once a setting has been tried for so long. */
@@ -113,7 +126,7 @@ async function singleRate(engine: Engine, tokenizer: PackageTokenizer): Promise<
   const began = performance.now();
   let rate = 0;
   for (let i = 0; i < 3 || (i < 20 && performance.now() - began < choiceMs); i++) {
-    rate = Math.max(rate, jointRate(await engine.run(requests)));
+    rate = Math.max(rate, jointRate(await runJointly(engine, requests)));
   }
   return rate;
 }

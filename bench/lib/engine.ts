@@ -62,15 +62,21 @@ export function runWhenDue<Request extends { readonly startAtMs: number }>(
 const firstAt = ({ atMs }: EngineRow): number => atMs[0] as number;
 const lastAt = ({ atMs }: EngineRow): number => atMs[atMs.length - 1] as number;
 
-/**
- * Tokens per second, all rows together, while all of them decode: from the last one's first token to the first one's
- * last.
- */
+/** While all rows decode: from the last one's first token to the first one's last. Ends before it begins where they never do. */
+function jointly(rows: readonly EngineRow[]): { readonly from: number; readonly to: number } {
+  return { from: Math.max(...rows.map(firstAt)), to: Math.min(...rows.map(lastAt)) };
+}
+
+/** Whether there was a time in which all rows decoded. On a machine that does much else, short completions may miss each other. */
+export function decodedJointly(rows: readonly EngineRow[]): boolean {
+  const { from, to } = jointly(rows);
+  return to > from;
+}
+
+/** Tokens per second, all rows together, while all of them decode: of rows that did. */
 export function jointRate(rows: readonly EngineRow[]): number {
-  const from = Math.max(...rows.map(firstAt));
-  const to = Math.min(...rows.map(lastAt));
+  const { from, to } = jointly(rows);
   const tokens = rows.reduce((sum, { atMs }) => sum + atMs.filter((at) => at > from && at <= to).length, 0);
-  if (tokens === 0) throw new Error(`${rows.length} completions never decoded at the same time`);
   return (1000 * tokens) / (to - from);
 }
 
