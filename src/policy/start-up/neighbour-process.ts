@@ -5,8 +5,8 @@
  * than the measurement lasts. Ends with its parent.
  */
 
-import { constants, setPriority } from 'node:os';
 import { isMainThread, parentPort, Worker } from 'node:worker_threads';
+import { takeLowestPriority } from '../../lowest-priority.js';
 
 /** 16 MiB. */
 const elements = 4 * 1024 * 1024;
@@ -15,7 +15,7 @@ const elementsPerPass = elements / 2;
 
 if (isMainThread) {
   // Threads that are made from now on have the priority too.
-  setPriority(constants.priority.PRIORITY_LOW);
+  takeLowestPriority();
   process.once('disconnect', () => process.exit(0));
   const threads = Number(process.argv[2]);
   const busy = new Set<number>();

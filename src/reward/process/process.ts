@@ -3,12 +3,12 @@
  * user's function. It runs at the lowest priority, so that traffic comes first, and never outlives its channel.
  */
 
-import { constants, setPriority } from 'node:os';
 import { HoneError } from '../../errors.js';
+import { takeLowestPriority } from '../../lowest-priority.js';
 import { loadRewardFunction, type RewardFunction } from '../function/index.js';
 import type { RewardCommand, RewardEvent, RewardProgram } from './messages.js';
 
-setPriority(constants.priority.PRIORITY_LOW);
+takeLowestPriority();
 process.once('disconnect', () => process.exit(0));
 
 let score: RewardFunction | undefined;
