@@ -1,6 +1,6 @@
 /**
  * A training step (CoPG, LoRA on every linear layer, AdamW) of 8 sequences of 128 tokens: as a share of the machine's GEMM
- * rate, against TF.js on WebAssembly, and against PyTorch with peft; its memory, and how well it keeps to a budget.
+ * rate, against TF.js, and against PyTorch with peft; its memory, and how well it keeps to a budget.
  *
  * Engines take turns, one step each; ratios are those of one round, and medians of the rounds count.
  */
@@ -10,6 +10,7 @@ import { type LearnRound, runLearnContest } from './lib/learn-contest.js';
 import { measureGemmRate } from './lib/limits.js';
 import type { BenchModel } from './lib/models.js';
 import type { BenchOptions } from './lib/options.js';
+import { installPeers, peersFolder } from './lib/peer-process.js';
 import { say } from './lib/progress.js';
 import { installPyTorch, openPyTorch } from './lib/pytorch-peer.js';
 import type { BenchReport, Figures } from './lib/report.js';
@@ -40,6 +41,7 @@ export async function benchLearn(models: readonly BenchModel[], options: BenchOp
       completionLength: size.length / 2,
       groupSize: 1,
       steps: size.rounds,
+      device: options.device,
     };
     const contestants = await contestantsOf(model, task, options);
     const limit = () => measureGemmRate(threads, quick ? [[256, 256, 256]] : undefined);
@@ -95,7 +97,7 @@ export async function benchLearn(models: readonly BenchModel[], options: BenchOp
 async function contestantsOf(
   model: BenchModel,
   task: TrainingTask,
-  { peers }: BenchOptions,
+  { peers, tfjsNode }: BenchOptions,
 ): Promise<Map<string, Learner>> {
   const contestants = new Map([[ours, await openLearner(task)]]);
   const join = async (name: string, open: () => Promise<Learner>): Promise<void> => {
@@ -105,7 +107,12 @@ async function contestantsOf(
       say(`${name} is left out: ${error instanceof Error ? error.message : error}`);
     }
   };
-  if (peers && model.name === 'tldr') await join('tfjs_wasm', () => openLearner({ ...task, engine: 'wasm' }));
+  if (peers && model.name === 'tldr') {
+    if (await installPeers())
+      await join('tfjs_wasm', () => openLearner({ ...task, tfjs: { backend: 'wasm', folder: peersFolder } }));
+    if (tfjsNode !== undefined)
+      await join('tfjs_node', () => openLearner({ ...task, tfjs: { backend: 'node', folder: tfjsNode } }));
+  }
   if (peers && model.name === '135M' && (await installPyTorch())) {
     await join('pytorch', () => openPyTorch(task, false));
     await join('pytorch_compiled', () => openPyTorch(task, true));

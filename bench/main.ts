@@ -8,7 +8,9 @@
  */
 
 import { availableParallelism, loadavg } from 'node:os';
+import { resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { type Device, devices } from '../src/learner/index.js';
 import { banditBench } from './bandit.js';
 import { benchDecode } from './decode.js';
 import { benchEdge } from './edge.js';
@@ -34,6 +36,8 @@ interface Flags {
   readonly peers?: boolean;
   /** False with --no-int8. */
   readonly int8?: boolean;
+  readonly device?: Device;
+  readonly tfjsNode?: string;
   readonly json?: true;
   readonly markdown?: true;
   readonly quick?: true;
@@ -78,7 +82,11 @@ const benches: readonly Bench[] = [
     name: 'learn',
     description: 'tokens per second of a training step, its share of the GEMM rate, against TF.js and PyTorch; memory',
     run: benchLearn,
-    options: [new Option('--no-peers', 'leave out TF.js and PyTorch')],
+    options: [
+      new Option('--no-peers', 'leave out TF.js and PyTorch'),
+      new Option('--device <name>', 'where the learner computes').choices(devices),
+      new Option('--tfjs-node <folder>', 'compare with the tfjs-node of a folder, too (docs/tfjs.md)'),
+    ],
   },
   {
     name: 'together',
@@ -113,6 +121,8 @@ async function runBench(bench: Bench, flags: Flags): Promise<void> {
     fixedThreads: flags.threads !== undefined,
     spin: flags.spin ?? false,
     peers: flags.peers ?? false,
+    device: flags.device ?? 'cpu',
+    tfjsNode: flags.tfjsNode === undefined ? undefined : resolve(flags.tfjsNode),
     // The layers of the tests' package are too narrow for blocks of int8.
     int8: (flags.int8 ?? false) && !flags.quick,
     quick: flags.quick ?? false,

@@ -30,7 +30,7 @@ export async function openLearner(task: TrainingTask): Promise<Learner> {
   try {
     const { prepareMs } = await child.ask<{ readonly prepareMs: number }>({ type: 'open', task });
     return {
-      about: task.engine ?? 'onnx',
+      about: task.tfjs === undefined ? 'onnx' : `tfjs, ${task.tfjs.backend}`,
       prepareMs,
       check: () => child.ask({ type: 'check' }),
       step: () => child.ask({ type: 'step' }),

@@ -1,6 +1,6 @@
 /** What a training step of a bench works on; every engine and peer gets the same. */
 
-import type { CopgBatch, TrainingRow } from '../../src/learner/index.js';
+import type { CopgBatch, Device, TrainingRow } from '../../src/learner/index.js';
 
 export interface TrainingTask {
   readonly packageDirectory: string;
@@ -13,8 +13,10 @@ export interface TrainingTask {
   /** Completions that share a prompt; 1 leaves every row alone. */
   readonly groupSize: number;
   readonly steps: number;
-  /** `wasm` is the tfjs engine on TF.js's WebAssembly kernels. Default onnx. */
-  readonly engine?: 'onnx' | 'wasm';
+  /** The tfjs engine on packages of TF.js in a folder. Default: the onnx engine. */
+  readonly tfjs?: { readonly backend: 'wasm' | 'node' | 'node-gpu'; readonly folder: string };
+  /** Where the onnx engine computes. Default cpu. */
+  readonly device?: Device;
   /** Memory budget of the learner. Default: none. */
   readonly memoryBytes?: number;
 }

@@ -78,13 +78,13 @@ async function answer(message: TrainingMessage): Promise<object> {
   if (message.type !== 'open') return message.type === 'check' ? (learner?.check() ?? {}) : (learner?.step() ?? {});
   const { task } = message;
   const started = performance.now();
-  const { packageDirectory, rank, threads } = task;
+  const { packageDirectory, rank, threads, device } = task;
   const engine =
-    task.engine === 'wasm'
-      ? await createTfjsEngine({ packageDirectory, rank, scale: 2, threads, backend: 'wasm' })
+    task.tfjs !== undefined
+      ? await createTfjsEngine({ packageDirectory, rank, scale: 2, threads, ...task.tfjs })
       : await openEngine({
           packageDirectory,
-          settings: checkLearnerSettings({ rank, scale: 2, threads, memoryBytes: task.memoryBytes ?? null }),
+          settings: checkLearnerSettings({ rank, scale: 2, threads, device, memoryBytes: task.memoryBytes ?? null }),
         });
   learner = new Learner(engine, task);
   return { type: 'opened', prepareMs: performance.now() - started };

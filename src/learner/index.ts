@@ -21,7 +21,7 @@ export {
   planMicroBatches,
   type TargetedEngine,
 } from './engine/micro-batches.js';
-export { type Device, type EngineName, type Provider, providers } from './engine/names.js';
+export { type Device, devices, type EngineName, type Provider, providers } from './engine/names.js';
 export {
   createBoundedOnnxEngine,
   createOnnxEngine,
