@@ -19,13 +19,15 @@ import { type DemoResult, type Moment, resultRows, writeReport } from './report.
 import { startServer } from './server.js';
 import { heldOutPosts, loadJudge } from './world.js';
 
+/** For thousands of scores within minutes: rounds are large, and each score is used half as often as by default. */
+const learner = { scoresPerRound: 128, replayRatio: 3, beta: 0.05 };
+
 /** How the demo's users behave. */
 const plan = {
   candidatesPerPost: 4,
   users: 12,
   lateShare: 0.15,
   neverShare: 0.05,
-  scoresPerRound: 128,
   maxAhead: 192,
 } as const;
 
@@ -37,7 +39,7 @@ export async function runDemo(flags: DemoFlags): Promise<number> {
   mkdirSync(data, { recursive: true, mode: 0o700 });
   const seed = flags.seed ?? 1;
   remark('Starting the server and its learner ...');
-  const server = await startServer({ data, flags: ['--scores-per-round', String(plan.scoresPerRound)] });
+  const server = await startServer({ data, flags: ['--learner-settings', JSON.stringify(learner)] });
   const client = await connect({ address: server.address });
   try {
     remark(`The server listens at ${server.address}; its data lies in ${data}`);

@@ -107,11 +107,16 @@ describe('a rater who means harm', () => {
     const degenerate: Judge = (_text, tokens) => 1 - new Set(tokens).size / Math.max(1, tokens.length);
     const mixed: Judge = (text, tokens, i) => (i === 0 ? 1 - letters(text, tokens, i) : letters(text, tokens, i));
     await play(client, mixed, ({ rounds, state }) => rounds >= 3 || state === 'halted');
-    const learner = await play(client, degenerate, ({ rounds, state }) => rounds >= 9 || state === 'halted');
-    expect(learner.state === 'halted' || (learner.kl ?? 0) < 12, JSON.stringify(learner)).toBe(true);
-    for await (const { number, state, metrics } of client.versions({ pageSize: 50 })) {
-      // What a version's own completions said of it, told by the candidate after it.
-      if (state === 'live') expect(metrics.kl ?? 0, `version ${number}`).toBeLessThan(12);
+    await play(client, degenerate, ({ rounds, state }) => rounds >= 9 || state === 'halted');
+    const inBounds = async (): Promise<boolean> => {
+      const { learner, live } = await client.status();
+      return learner.state === 'halted' || live.origin === 'rollback' || (learner.kl ?? 0) < 12;
+    };
+    // A round's completions are few: further ones show whether the version that serves is too far away, and then it goes.
+    for (let more = 0; more < 10 && !(await inBounds()); more++) {
+      const { rounds } = await client.learnerStatus();
+      await play(client, degenerate, (learner) => learner.rounds > rounds || learner.state === 'halted');
     }
+    expect(await inBounds(), JSON.stringify(await client.learnerStatus())).toBe(true);
   });
 });

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { checkLearnerSettings } from '../../../src/learner/index.js';
 
 test('settings that are absent take their defaults', () => {
-  expect(checkLearnerSettings({ beta: 0.1, rank: undefined })).toMatchObject({ beta: 0.1, rank: 8, replayRatio: 3 });
+  expect(checkLearnerSettings({ beta: 0.2, rank: undefined })).toMatchObject({ beta: 0.2, rank: 8, replayRatio: 6 });
 });
 
 test('settings out of range or unknown are refused by name', () => {
