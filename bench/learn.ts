@@ -145,6 +145,6 @@ function peerFigures(rounds: readonly LearnRound[], tokens: number): Figures {
 /** The same step under a memory budget. */
 async function budgetFigures(task: TrainingTask): Promise<Figures> {
   say(`the learner within ${budgetBytes / 2 ** 20} MiB ...`);
-  const { stepMs, peakRssMb } = await trainInChild({ ...task, steps: 2, memoryBytes: budgetBytes });
-  return { budget_mb: budgetBytes / 2 ** 20, budget_peak_rss_mb: peakRssMb, budget_step_ms: stepMs };
+  const { stepMs, pssMb } = await trainInChild({ ...task, steps: 2, memoryBytes: budgetBytes });
+  return { budget_mb: budgetBytes / 2 ** 20, budget_pss_mb: pssMb, budget_step_ms: stepMs };
 }

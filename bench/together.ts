@@ -10,6 +10,7 @@ import { type ClientProcess, startClientProcess, type TextRequest } from './lib/
 import { type EngineRow, overallRate } from './lib/engine.js';
 import type { BenchModel } from './lib/models.js';
 import type { BenchOptions } from './lib/options.js';
+import { measureProcessTree, type ProcessMemory } from './lib/process-memory.js';
 import { say } from './lib/progress.js';
 import { promptTokens } from './lib/prompts.js';
 import type { BenchReport, Figures } from './lib/report.js';
@@ -85,6 +86,7 @@ async function measureModel(model: BenchModel, options: BenchOptions, sizes: Siz
   const alone: Record<number, Part[]> = { 1: [], 8: [] };
   const beside: Record<number, Part[]> = { 1: [], 8: [] };
   const steps: number[] = [];
+  let memory: ProcessMemory | undefined;
   // The first round warms up; it does not count. Who begins changes, since what is measured second finds the machine warmer.
   for (let round = 0; round <= sizes.rounds; round++) {
     const parts = new Map<boolean, Part[]>();
@@ -95,7 +97,9 @@ async function measureModel(model: BenchModel, options: BenchOptions, sizes: Siz
       const measured: Part[] = [];
       for (const streams of streamCounts) measured.push(await measure(streaming, streams, round, sizes, promptOf));
       parts.set(learning, measured);
-      if (learning && round > 0) steps.push((await client.learnerStatus()).steps - before);
+      if (!learning || round === 0) continue;
+      steps.push((await client.learnerStatus()).steps - before);
+      memory = measureProcessTree(server.pid);
     }
     if (round === 0) continue;
     for (const [i, streams] of streamCounts.entries()) {
@@ -111,6 +115,8 @@ async function measureModel(model: BenchModel, options: BenchOptions, sizes: Siz
     ...Object.fromEntries(Object.entries(one).map(([name, value]) => [`${name}_1_stream`, value])),
     ...Object.fromEntries(Object.entries(eight).map(([name, value]) => [`${name}_8_streams`, value])),
     learner_steps: Math.min(...steps),
+    training_rss_mb: memory?.rssMb ?? null,
+    training_pss_mb: memory?.pssMb ?? null,
     threads: server.threads,
     spin: String(server.spin),
   };

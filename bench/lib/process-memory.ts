@@ -6,6 +6,8 @@ export interface ProcessMemory {
   readonly processes: number;
   /** Resident memory of the largest process. */
   readonly largestRssMb: number;
+  /** Resident memory of all, as if they shared nothing. */
+  readonly rssMb: number;
   /** Proportional set size of all: what they share counts once. */
   readonly pssMb: number;
 }
@@ -17,6 +19,7 @@ export function measureProcessTree(pid: number): ProcessMemory | undefined {
     return {
       processes: all.length,
       largestRssMb: Math.max(...all.map(({ rssMb }) => rssMb)),
+      rssMb: all.reduce((total, { rssMb }) => total + rssMb, 0),
       pssMb: all.reduce((total, { pssMb }) => total + pssMb, 0),
     };
   } catch {

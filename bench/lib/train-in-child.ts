@@ -12,6 +12,8 @@ export interface TrainingStep {
   readonly peakRssMb: number;
   /** Private memory after the step, where the system tells (Linux): mapped weights are shared with the server. */
   readonly privateRssMb?: number | null;
+  /** Proportional set size after the step, where the system tells (Linux): weights count once, however often they are mapped. */
+  readonly pssMb?: number | null;
 }
 
 export interface Learner {
@@ -48,6 +50,7 @@ export interface TrainingFigures {
   readonly stepMs: number;
   readonly peakRssMb: number;
   readonly privateRssMb: number | null;
+  readonly pssMb: number | null;
 }
 
 /** Opens a learner, takes the task's steps and closes it. @throws as {@link openLearner} */
@@ -63,6 +66,7 @@ export async function trainInChild(task: TrainingTask): Promise<TrainingFigures>
       stepMs: median(steps.map(({ ms }) => ms)),
       peakRssMb: last?.peakRssMb ?? 0,
       privateRssMb: last?.privateRssMb ?? null,
+      pssMb: last?.pssMb ?? null,
     };
   } finally {
     await learner.close();

@@ -3,7 +3,7 @@
  *
  *     {type: 'open', task}  -> {type: 'opened', prepareMs}
  *     {type: 'check'}       -> {type: 'checked', loss, norm}                      before any update
- *     {type: 'step'}        -> {type: 'stepped', ms, peakRssMb, privateRssMb}
+ *     {type: 'step'}        -> {type: 'stepped', ms, peakRssMb, privateRssMb, pssMb}
  *     anything that fails   -> {type: 'failed', message}
  */
 
@@ -12,6 +12,7 @@ import { openEngine } from '../../src/learner/engine/open-engine.js';
 import { createTfjsEngine } from '../../src/learner/engine/tfjs/tfjs-engine.js';
 import type { TargetedEngine } from '../../src/learner/index.js';
 import { AdamW, checkLearnerSettings, type Parameters, warmUp } from '../../src/learner/index.js';
+import { measureProcessTree } from './process-memory.js';
 import { batchOf, type TrainingTask } from './training-batch.js';
 
 export type TrainingMessage =
@@ -62,6 +63,7 @@ class Learner {
       ms: performance.now() - started,
       peakRssMb: process.resourceUsage().maxRSS / 1024,
       privateRssMb: statusMb('RssAnon'),
+      pssMb: measureProcessTree(process.pid)?.pssMb ?? null,
     };
   }
 }

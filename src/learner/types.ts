@@ -118,7 +118,7 @@ export interface LearnerSettings {
   readonly threads: number;
   readonly engine: EngineName;
   readonly device: Device;
-  /** Largest resident memory of the learner process, mapped weights included; null: no bound. */
+  /** Largest memory of the learner process, mapped weights counted once; null: no bound. */
   readonly memoryBytes: number | null;
   readonly seed: number;
 }

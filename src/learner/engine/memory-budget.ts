@@ -24,7 +24,7 @@ const adapterCopies = 6;
 
 /**
  * The engine, in micro-batches where a batch would take the process past its budget.
- * @param memoryBytes largest resident memory of the process, mapped weights included; null leaves it unbounded
+ * @param memoryBytes largest memory of the process, mapped weights counted once; null leaves it unbounded
  * @param residentBytes what the process holds now, before the first pass
  * @throws HoneError `INVALID_OPTIONS` where the model leaves nothing of the budget for a batch
  */

@@ -56,7 +56,7 @@ export async function createOnnxEngine(options: OnnxEngineOptions): Promise<Onnx
 
 /**
  * The engine within a memory budget.
- * @param memoryBytes largest resident memory of the process; null leaves it unbounded
+ * @param memoryBytes largest memory of the process, mapped weights counted once; null leaves it unbounded
  * @throws HoneError as {@link createOnnxEngine}; `INVALID_OPTIONS` where the budget leaves nothing for a batch
  */
 export async function createBoundedOnnxEngine(
