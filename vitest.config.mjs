@@ -1,14 +1,37 @@
 import { defineConfig } from 'vitest/config';
 
 // Tests run on the compiler's output, so that workers and child processes are the files that ship.
+const shared = {
+  dir: 'dist',
+  testTimeout: 180_000,
+  hookTimeout: 180_000,
+  pool: 'forks',
+};
+
+const files = (...folders) => folders.map((folder) => `**/test/${folder}/**/*.test.js`);
+
 export default defineConfig({
   test: {
-    dir: 'dist',
-    include: ['**/test/**/*.test.js'],
-    testTimeout: 180_000,
-    hookTimeout: 180_000,
-    pool: 'forks',
-    // The learner runs at the lowest priority: beside other busy tests it would not get its share of a small machine.
-    fileParallelism: false,
+    projects: [
+      {
+        test: {
+          ...shared,
+          name: 'parts',
+          include: files('unit', 'property'),
+          maxWorkers: 2,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        test: {
+          ...shared,
+          name: 'whole',
+          include: files('integration', 'fault'),
+          // The learner runs at the lowest priority: beside other busy tests it would not get its share of a small machine.
+          maxWorkers: 1,
+          sequence: { groupOrder: 1 },
+        },
+      },
+    ],
   },
 });

@@ -113,17 +113,12 @@ async function build(
   const versions = await openVersions(pkg, settings, options, data, events);
   endings.push(() => versions.close());
   if (options.learner) checkAdapterRank(await versions.readAdapter(versions.live().number), settings, options);
-  // Whether an erasure that an earlier run had begun was completed.
-  let erased = false;
   const replay = await openReplayStore({
     path: data.replayPath,
     ...options.retention,
     onCrash: onFatal,
     onEvicted: (report) => events.publish({ type: 'replay_evicted', numbers: evictionNumbers(report) }),
-    onErased: (report) => {
-      erased = true;
-      publishErasure(events, report, descendants(versions.list(), report.versions).length);
-    },
+    onErased: (report) => publishErasure(events, report, descendants(versions.list(), report.versions).length),
   });
   endings.push(() => replay.close());
   for (const { code, message } of versions.warnings) {
@@ -134,7 +129,6 @@ async function build(
   const policy = await openLivePolicy(pkg, versions, options, choice, events, onFatal, metrics);
   endings.push(() => policy.close());
   const learner = options.learner ? startLearnerFor(pkg, versions, data, settings, reward) : null;
-  if (erased) learner?.erased();
   endings.push(() => learner?.close());
   const rated = await openRaters(options.raters, reward, data);
   endings.push(() => rated.close());

@@ -3,9 +3,9 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { learnStep } from '../../src/learner/cycle.js';
-import { type OpenedEngine, openEngine } from '../../src/learner/engine/open-engine.js';
+import { openEngine } from '../../src/learner/engine/open-engine.js';
 import { ExperienceBuffer } from '../../src/learner/experience/buffer.js';
-import type { LearnerSettings } from '../../src/learner/index.js';
+import type { LearnerSettings, TargetedEngine } from '../../src/learner/index.js';
 import { RoundMeter } from '../../src/learner/round-meter.js';
 import { Trainee } from '../../src/learner/trainee.js';
 import type { Package } from '../../src/package/index.js';
@@ -20,7 +20,7 @@ export interface Trained {
 
 export class OnlineLearner {
   readonly #pkg: Package;
-  readonly #engine: OpenedEngine;
+  readonly #engine: TargetedEngine;
   readonly #settings: LearnerSettings;
   readonly #reader: ReplayReader;
   readonly #directory: string;
@@ -32,7 +32,7 @@ export class OnlineLearner {
 
   private constructor(
     pkg: Package,
-    engine: OpenedEngine,
+    engine: TargetedEngine,
     options: { readonly settings: LearnerSettings; readonly reader: ReplayReader; readonly directory: string },
   ) {
     const { settings, reader, directory } = options;

@@ -9,10 +9,11 @@ export type CandidateEvent = Extract<LearnerEvent, { readonly type: 'candidate' 
 export class Offer {
   #newest: CandidateEvent | null = null;
 
-  /** Lets one wait in the place of the one before, whose files go. */
+  /** Lets one wait, from now on, in the place of the one before, whose files go. */
   async put(candidate: CandidateEvent): Promise<void> {
-    await this.drop();
+    const before = this.take();
     this.#newest = candidate;
+    await removeFiles(before, candidate.directory);
   }
 
   /** The one that waits, which waits no longer. */
@@ -23,7 +24,12 @@ export class Offer {
   }
 
   async drop(): Promise<void> {
-    const candidate = this.take();
-    if (candidate !== null) await rm(candidate.directory, { recursive: true, force: true });
+    await removeFiles(this.take());
   }
+}
+
+/** @param kept a directory that is in use: a learner that was killed may write the same one again */
+async function removeFiles(candidate: CandidateEvent | null, kept?: string): Promise<void> {
+  if (candidate === null || candidate.directory === kept) return;
+  await rm(candidate.directory, { recursive: true, force: true });
 }

@@ -100,16 +100,18 @@ export class BackgroundRater {
   async #run(): Promise<void> {
     const { reader } = this.#options;
     const { signal } = this.#closing;
-    this.#place = await this.#readPlace();
+    let known = false;
     while (!signal.aborted) {
-      const changes = reader.readSince(this.#place, changesPerRead);
-      const last = changes.at(-1);
-      if (last === undefined) {
-        await this.#sleep();
-        continue;
-      }
-      const ids = changes.flatMap((change) => (change.type === 'generation' ? [change.generationId] : []));
       try {
+        if (!known) this.#place = await this.#readPlace();
+        known = true;
+        const changes = reader.readSince(this.#place, changesPerRead);
+        const last = changes.at(-1);
+        if (last === undefined) {
+          await this.#sleep();
+          continue;
+        }
+        const ids = changes.flatMap((change) => (change.type === 'generation' ? [change.generationId] : []));
         for (let from = 0; from < ids.length; from += completionsPerWrite) {
           await this.#rate(ids.slice(from, from + completionsPerWrite));
         }

@@ -51,6 +51,8 @@ export interface CheckpointState {
   readonly baselineWindow?: ObservedWindow;
   /** Entry of the buffer and number of uses. */
   readonly uses: readonly (readonly [string, number])[];
+  /** Generations whose reward waited for a window to close. */
+  readonly pending?: readonly string[];
   /** What the weights were learned from on top of the live version; absent in checkpoints of earlier builds. */
   readonly lessons?: readonly LessonsSegment[];
 }

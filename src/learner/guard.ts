@@ -38,7 +38,7 @@ export interface StepFigures {
   readonly kl: Spread | null;
   /** ln mu - ln pi of the same, pi the weights before the step. */
   readonly moved: Spread | null;
-  /** h of the completions that the step pushed down. */
+  /** h of the completions that the step pushed down, in the unit of the objective: sums or means over tokens. */
   readonly pushedDown: Spread | null;
 }
 
@@ -53,6 +53,8 @@ export interface Breach {
 /** Completions that a figure rests on: the last so many, and no fewer than the second number. */
 const enough = 64;
 const atLeast = 16;
+/** Of the one step that a round begins with. */
+const atLeastOfStep = 4;
 const standardErrors = 2;
 
 /** @param steps of late, oldest first, all since the weights in training were last given up */
@@ -86,7 +88,7 @@ function judgeMove(steps: readonly StepFigures[], { guardMaxMove }: GuardBounds)
   const from = steps.findLastIndex(({ first }) => first);
   const began = steps[from]?.moved ?? null;
   const now = recent(steps.slice(from + 1).map(({ moved }) => moved));
-  if (began === null || began.count < atLeast || now === null) return null;
+  if (began === null || began.count < atLeastOfStep || now === null) return null;
   const move = now.mean - began.mean;
   const error = Math.hypot(standardError(now), standardError(began));
   if (move - standardErrors * error <= guardMaxMove) return null;
@@ -175,7 +177,7 @@ export function spreadOf(values: readonly number[]): Spread | null {
 /** The figures of a step; `first`: see {@link StepFigures}. */
 export function figuresOf(
   { members, logprobs, weights, applied }: Pick<StepReport, 'members' | 'logprobs' | 'weights' | 'applied'>,
-  liveVersion: number,
+  liveDigest: string,
   parameters: Parameters,
   first: boolean,
   { logProbability }: Pick<LearnerSettings, 'logProbability'>,
@@ -185,7 +187,7 @@ export function figuresOf(
   const referenceOf = (member: Member): number => (member.reference?.logprob ?? Number.NaN) * tokensOf(member);
   const current = members.map((member, i) => (logprobs[i] ?? Number.NaN) * tokensOf(member));
   const written = members.flatMap((member, i) =>
-    member.version === liveVersion && member.behaviourLogprob !== null
+    member.adapterDigest === liveDigest && member.behaviourLogprob !== null
       ? [{ mu: member.behaviourLogprob, reference: referenceOf(member), pi: current[i] as number }]
       : [],
   );
@@ -196,12 +198,14 @@ export function figuresOf(
     kl: spreadOf(written.map(({ mu, reference }) => mu - reference)),
     moved: spreadOf(written.map(({ mu, pi }) => mu - pi)),
     pushedDown: spreadOf(
-      members.flatMap((member, i) => ((weights[i] ?? 0) < 0 ? [(current[i] as number) - referenceOf(member)] : [])),
+      members.flatMap(({ reference }, i) =>
+        (weights[i] ?? 0) < 0 ? [(logprobs[i] ?? Number.NaN) - (reference?.logprob ?? Number.NaN)] : [],
+      ),
     ),
   };
 }
 
-/** A sum is not finite where one of its terms is not, nor where it is too large, which is as bad. */
+/** A sum is not finite where one of its terms is not. */
 function allFinite(parameters: Parameters): boolean {
   let sum = 0;
   for (const { data } of parameters.values()) for (let i = 0; i < data.length; i++) sum += Math.abs(data[i] as number);

@@ -32,12 +32,12 @@ export {
 export { openEngine } from './engine/open-engine.js';
 export { type PackedRows, packRows } from './engine/packing.js';
 export { fitToProvider } from './engine/provider-graph.js';
-export { type TfjsBackend, tfjsBackends } from './engine/tfjs/backend.js';
+export type { TfjsBackend } from './engine/tfjs/backend.js';
 export { createTfjsEngine, type TfjsEngine, type TfjsEngineOptions } from './engine/tfjs/tfjs-engine.js';
 export { tokenLogprobs, toTrainingGraph, trainingProbeSizes } from './engine/training-graph.js';
-export { isStale, type TrainingObstacle, type TrainingRules, trainingObstacles } from './experience/eligibility.js';
+export { type TrainingObstacle, type TrainingRules, trainingObstacles } from './experience/eligibility.js';
 export { acquireLockFile, type LockFile } from './lock-file.js';
-export { addCopgObjective, addCrossEntropy, addRowLogprobs, advantagesOf, linearForm, summarize } from './objective.js';
+export { addCopgObjective, addCrossEntropy, advantagesOf, linearForm, summarize } from './objective.js';
 export { type LearnerReport, nothingLearned } from './report.js';
 export { betaAt, learningRates, warmUp } from './schedules.js';
 export { checkLearnerSettings, type LearnerSettingsInput } from './settings.js';

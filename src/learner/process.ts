@@ -5,14 +5,14 @@
 
 import { join } from 'node:path';
 import { HoneError } from '../errors.js';
-import { takeLowestPriority } from '../lowest-priority.js';
+import { takeIdleTime } from '../lowest-priority.js';
 import { openReplayReader } from '../replay/index.js';
 import { openEngine } from './engine/open-engine.js';
 import { acquireLockFile } from './lock-file.js';
 import { LearnerRunner } from './runner.js';
 import type { LearnerCommand, LearnerEvent, LearnerStart } from './types.js';
 
-takeLowestPriority();
+takeIdleTime();
 // biome-ignore lint/style/noProcessEnv: this process's root; CUDA would compute products in TF32, far from the cpu's float32
 process.env.NVIDIA_TF32_OVERRIDE ??= '0';
 // Without its server it has no purpose; what it learned is in the checkpoint.

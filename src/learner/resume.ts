@@ -4,6 +4,7 @@ import { rename } from 'node:fs/promises';
 import { HoneError } from '../errors.js';
 import { type Checkpoint, type CheckpointState, readCheckpoint } from './checkpoint.js';
 import { ExperienceBuffer } from './experience/buffer.js';
+import { generationsOf } from './experience/entries.js';
 import type { LearnerSettings, LearnerStart } from './types.js';
 
 /**
@@ -27,11 +28,19 @@ export function openBuffer(
       ...(state?.readSequence === undefined ? {} : { upTo: state.readSequence }),
     },
     givenBack: state?.givenBack ?? [],
+    pending: state?.pending ?? [],
     since: state?.sequence ?? 0,
     cutoff: state?.cutoff ?? 0,
     ...(reward === undefined ? {} : { reward }),
     ...(now === undefined ? {} : { now }),
   });
+}
+
+/** Where the weights of a checkpoint are given up: what it was learned from on top of the live version counts as unused. */
+export function withoutLessons(state: CheckpointState): CheckpointState {
+  const lessons = new Set(state.lessons?.flatMap(({ generationIds }) => generationIds));
+  const kept = state.uses.filter(([entry]) => !generationsOf(entry).some((id) => lessons.has(id)));
+  return { ...state, uses: kept };
 }
 
 /** What the log-probabilities under the reference depend on, besides the package and the reference itself. */

@@ -14,23 +14,25 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { ReplayReader } from '../replay/types.js';
-import type { AdapterTarget } from '../versions/types.js';
-import { writeCandidate } from './candidate.js';
+import { Attention } from './attention.js';
+import { candidateName, keepNewest, writeCandidate } from './candidate.js';
 import { writeCheckpoint } from './checkpoint.js';
 import { evaluate, learnStep, type StepReport } from './cycle.js';
-import { type ExperienceBuffer, generationsOf } from './experience/buffer.js';
+import type { TargetedEngine } from './engine/micro-batches.js';
+import type { ExperienceBuffer } from './experience/buffer.js';
+import { generationsOf } from './experience/entries.js';
 import type { Member } from './experience/members.js';
 import { BufferCensus } from './experience/staleness.js';
 import { type Breach, figuresOf } from './guard.js';
-import { damagedName, findCheckpoint, openBuffer, referencesOf } from './resume.js';
+import { damagedName, findCheckpoint, openBuffer, referencesOf, withoutLessons } from './resume.js';
 import { RoundMeter } from './round-meter.js';
 import { Setbacks } from './setbacks.js';
 import { Trainee } from './trainee.js';
-import type { LearnerCommand, LearnerEvent, LearnerStart, LearnerState, TrainingEngine } from './types.js';
+import type { LearnerCommand, LearnerEvent, LearnerStart, LearnerState } from './types.js';
 
 export interface RunnerOptions {
   readonly start: LearnerStart;
-  readonly engine: TrainingEngine & { readonly targets: readonly AdapterTarget[] };
+  readonly engine: TargetedEngine;
   readonly reader: ReplayReader;
   readonly send: (event: LearnerEvent) => void;
   /** Milliseconds since 1970, for the windows of metrics. Default `Date.now`. */
@@ -43,8 +45,6 @@ type HeadCommand = Extract<LearnerCommand, { readonly type: 'live' | 'rejected' 
 /** Pages of the store read at once before the learner listens again. */
 const pagesPerTurn = 8;
 const progressEveryMs = 250;
-/** Longest wait that a timer can be set to. */
-const longestTimerMs = 2 ** 31 - 1;
 
 export class LearnerRunner {
   readonly #options: RunnerOptions;
@@ -58,6 +58,7 @@ export class LearnerRunner {
   #lastMembers: readonly Member[] = [];
   #heads: HeadCommand[] = [];
   #liveVersion: number;
+  #liveDigest: string;
   /** Whether the live version goes back to an import. */
   #imported: boolean;
   /** Of the live version. */
@@ -76,7 +77,7 @@ export class LearnerRunner {
   #changed = false;
   #removals = 0;
   readonly #figures = new BufferCensus();
-  #attention: () => void = () => undefined;
+  readonly #attention = new Attention();
 
   constructor(options: RunnerOptions) {
     const { start, engine } = options;
@@ -85,13 +86,15 @@ export class LearnerRunner {
     this.#candidates = join(start.directory, 'candidates');
     this.#trainee = new Trainee(engine, start.settings);
     this.#liveVersion = start.liveVersion;
+    this.#liveDigest = start.adapterDigest;
     this.#adapterPath = start.adapterPath;
     this.#imported = start.imported ?? false;
     this.#buffer = openBuffer(start, options.now);
     this.#setbacks = new Setbacks(start.settings);
     this.#relearning = start.relearn ?? false;
     this.#goingOn = start.goOn ?? false;
-    if (start.erased) this.#heads.push({ type: 'erased' });
+    // Nobody may have lived to say so: what the weights were learned from and is gone counts as erased.
+    this.#heads.push({ type: 'erased' });
   }
 
   /** Takes a command; it takes effect after the step in flight. */
@@ -101,15 +104,21 @@ export class LearnerRunner {
     if (command.type === 'relearn') this.#relearning = true;
     if (command.type === 'changed') this.#changed = true;
     if (command.type === 'go_on') this.#goingOn = true;
-    this.#attention();
+    this.#attention.call();
   }
 
   /** Learns until it is told to stop; then the checkpoint is on disk. */
   async run(): Promise<void> {
     await this.#open();
     // All that the store holds is known before the first report: figures of zero would look like a loss.
-    while (!this.#stopping && this.#buffer.sync(this.#options.reader, this.#liveVersion, pagesPerTurn))
+    let known = false;
+    while (!this.#stopping && !known) {
+      known = !this.#buffer.sync(this.#options.reader, this.#liveVersion, pagesPerTurn);
       await nextTurn();
+    }
+    // Until then the checkpoint knows more than the buffer: how often completions that it has yet to meet were used.
+    if (!known) return;
+    await this.#save();
     this.#options.send({ type: 'ready', pid: process.pid });
     this.#rest();
     while (!this.#stopping) {
@@ -134,13 +143,14 @@ export class LearnerRunner {
     }
     this.#report('stopping');
     await this.#followHead();
+    if (this.#relearning) await this.#relearn();
     await this.#save();
   }
 
   async #open(): Promise<void> {
     const { start, send } = this.#options;
     await mkdir(start.directory, { recursive: true, mode: 0o700 });
-    await rm(this.#candidates, { recursive: true, force: true });
+    await keepNewest(this.#candidates);
     const checkpoint = await findCheckpoint(this.#checkpointPath, start.packageDigest, (error) =>
       send({ type: 'failed', ...error }),
     );
@@ -161,10 +171,14 @@ export class LearnerRunner {
       start.rolledBack ?? false,
       checkpoint,
     );
-    if (!resumed) this.#forgetRound();
+    if (!resumed) {
+      // They were forgotten with the weights, and may be learned from again.
+      if (checkpoint !== undefined)
+        this.#buffer = openBuffer(start, this.#options.now, withoutLessons(checkpoint.state));
+      this.#forgetRound();
+    }
     if (this.#goingOn) this.#setbacks.goOn();
     this.#goingOn = false;
-    await this.#save();
   }
 
   async #followHead(): Promise<void> {
@@ -198,6 +212,7 @@ export class LearnerRunner {
       return !(await this.#trainee.erased(this.#adapterPath));
     }
     this.#liveVersion = command.version;
+    this.#liveDigest = command.adapterDigest;
     this.#adapterPath = command.adapterPath;
     this.#imported = command.imported ?? false;
     this.#buffer.forgetStale(command.version);
@@ -247,7 +262,7 @@ export class LearnerRunner {
     const { parameters } = this.#trainee;
     const figures = figuresOf(
       report,
-      this.#liveVersion,
+      this.#liveDigest,
       parameters,
       this.#meter.steps === 0,
       this.#options.start.settings,
@@ -269,7 +284,7 @@ export class LearnerRunner {
   /** The round is given up, and the weights with it; so is what was offered on the way to them. */
   async #setBack({ check, message, numbers }: Breach): Promise<void> {
     const liveVersion = this.#liveVersion;
-    const halts = this.#setbacks.add({ check, message, numbers });
+    this.#setbacks.add({ check, message, numbers });
     this.#rounds += 1;
     this.#buffer.giveBack(this.#trainee.lessons.all());
     await this.#trainee.goBack(this.#adapterPath);
@@ -277,15 +292,11 @@ export class LearnerRunner {
     await this.#save();
     this.#rest();
     const { inARow, total } = this.#setbacks;
-    const { guardMaxSetbacks } = this.#options.start.settings;
-    const next = halts
-      ? 'nothing more is learned until the learner is resumed or the server is started again'
-      : `the learner stops after ${guardMaxSetbacks} such rounds in a row, this was number ${inARow}`;
     this.#options.send({
       type: 'setback',
       check,
       liveVersion,
-      message: `${message}. Training went back to version ${liveVersion}; ${next}`,
+      message: `${message}. Training went back to version ${liveVersion}; ${this.#setbacks.outlook}`,
       numbers: { ...numbers, in_a_row: inARow, setbacks: total, steps: this.#steps, rounds: this.#rounds },
     });
   }
@@ -299,7 +310,7 @@ export class LearnerRunner {
 
   async #writeCandidate(): Promise<LearnerEvent> {
     const { start } = this.#options;
-    const candidate = await writeCandidate(join(this.#candidates, `${this.#rounds}-${this.#steps}`), {
+    const candidate = await writeCandidate(join(this.#candidates, candidateName(this.#rounds, this.#steps)), {
       start,
       trainee: this.#trainee,
       parent: this.#liveVersion,
@@ -335,6 +346,7 @@ export class LearnerRunner {
         droppedSteps: this.#droppedSteps,
         rounds: this.#rounds,
         uses: [...this.#buffer.uses()],
+        pending: this.#buffer.pendingIds(),
       },
     });
     this.#savedAtMs = performance.now();
@@ -385,15 +397,6 @@ export class LearnerRunner {
     if (this.#stopping || this.#heads.length > 0 || this.#relearning || this.#changed || this.#goingOn)
       return Promise.resolve();
     const dueAtMs = this.#buffer.nextDueAtMs;
-    return new Promise((resolve) => {
-      let timer: NodeJS.Timeout | undefined;
-      this.#attention = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-      if (dueAtMs === null) return;
-      const waitMs = dueAtMs - (this.#options.now ?? Date.now)();
-      timer = setTimeout(this.#attention, Math.min(longestTimerMs, Math.max(1, waitMs)));
-    });
+    return this.#attention.wait(dueAtMs === null ? null : dueAtMs - (this.#options.now ?? Date.now)());
   }
 }

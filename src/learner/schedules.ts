@@ -8,7 +8,7 @@ export type ScheduleSettings = Pick<
 >;
 
 /** Where a decaying learning rate ends, as a share of the full one: an online learner never stops, so never 0. */
-export const learningRateFloor = 0.1;
+const learningRateFloor = 0.1;
 
 /** Rises linearly to `rate` over the first `steps` steps and stays there. */
 export function warmUp(rate: number, steps: number): (step: number) => number {

@@ -73,6 +73,13 @@ export class Setbacks {
     return this.#haltedBecause !== null;
   }
 
+  /** What comes after the last of them, in words. */
+  get outlook(): string {
+    return this.#haltedBecause !== null
+      ? 'nothing more is learned until the learner is resumed or the server is started again'
+      : `the learner stops after ${this.#settings.guardMaxSetbacks} such rounds in a row, this was number ${this.#inARow}`;
+  }
+
   /** Somebody said go on. */
   goOn(): void {
     this.#inARow = 0;

@@ -45,8 +45,6 @@ export class LearnerSupervisor {
   #relearn = false;
   /** Whether the next process goes on where the one before had stopped itself: a person starts it, not a crash. */
   #goOn = true;
-  /** Whether data was erased that it has not heard of. */
-  #erased = false;
 
   /** Use {@link startLearner}. */
   constructor(options: LearnerOptions) {
@@ -89,9 +87,8 @@ export class LearnerSupervisor {
     this.#send({ type: 'rejected', adapterDigest });
   }
 
-  /** Somebody's data was erased: what was trained on it is given up for the live weights; also where the process is down. */
+  /** Somebody's data was erased: what was trained on it is given up for the live weights. One that starts looks for itself. */
   erased(): void {
-    this.#erased = !this.#child?.connected;
     this.#send({ type: 'erased' });
   }
 
@@ -187,12 +184,10 @@ export class LearnerSupervisor {
       settings,
       ...(reward === undefined ? {} : { reward }),
       ...(checkpointEveryMs === undefined ? {} : { checkpointEveryMs }),
-      erased: this.#erased,
       goOn: this.#goOn,
       relearn: this.#relearn,
       ...this.#head,
     });
-    this.#erased = false;
     this.#relearn = false;
     this.#goOn = false;
   }

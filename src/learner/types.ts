@@ -147,8 +147,6 @@ export interface LearnerStart {
   readonly rolledBack?: boolean;
   /** Whether the live version goes back to an import: nobody knows how far from version 0 it should be. Default false. */
   readonly imported?: boolean;
-  /** Whether somebody's data was erased while no learner ran. Default false. */
-  readonly erased?: boolean;
   /** Whether everything that the store holds shall be learned from as if for the first time. Default false. */
   readonly relearn?: boolean;
 }

@@ -7,9 +7,9 @@ const linux = process.platform === 'linux';
 const module = new URL('../../src/lowest-priority.js', import.meta.url).href;
 /** Of each thread of a process that has taken the lowest priority: its line in `/proc`. */
 const program = `
-  const { takeLowestPriority } = await import('${module}');
+  const { takeIdleTime } = await import('${module}');
   const { readdirSync, readFileSync } = await import('node:fs');
-  takeLowestPriority();
+  takeIdleTime();
   const { Worker } = await import('node:worker_threads');
   await new Promise((resolve) => new Worker('', { eval: true }).once('online', resolve));
   console.log(JSON.stringify(readdirSync('/proc/self/task').map((id) => readFileSync('/proc/self/task/' + id + '/stat', 'utf8'))));

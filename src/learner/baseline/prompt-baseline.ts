@@ -118,7 +118,7 @@ export class PromptBaseline implements ValueBaseline {
   #effect(member: Member): number {
     const prompt = this.#prompts.get(member.group.key);
     if (this.#ridge === undefined || prompt === undefined) return 0;
-    const row = this.#rowOf.get(idOf(member));
+    const row = this.#rowOf.get(this.#idOf(member));
     return row === undefined ? this.#ridge.effect(prompt) : this.#ridge.effectWithout(row);
   }
 
@@ -126,9 +126,16 @@ export class PromptBaseline implements ValueBaseline {
     const { group, reward } = member;
     const prompt = this.#prompts.get(group.key);
     if (group.kind === 'preference' || prompt === undefined || !Number.isFinite(reward - h)) return;
-    const before = this.#window.get(idOf(member));
-    if (before === undefined) this.#window.set(idOf(member), { groupKey: group.key, prompt, reward, h });
+    const id = this.#idOf(member);
+    const before = this.#window.get(id);
+    if (before === undefined) this.#window.set(id, { groupKey: group.key, prompt, reward, h });
     else Object.assign(before, { reward, h });
+  }
+
+  /** The generation that a member was observed by, or else the first one: not by the order in which they were read. */
+  #idOf({ rewards }: Member): string {
+    const ids = [...rewards.keys()].sort();
+    return ids.find((id) => this.#window.has(id)) ?? ids[0] ?? '';
   }
 
   #choose(): void {
@@ -167,9 +174,4 @@ export class PromptBaseline implements ValueBaseline {
   #targets(observed = [...this.#window.values()].slice(0, this.#fitted)): Float64Array {
     return Float64Array.from(observed, ({ reward, h }) => reward - this.#beta * h);
   }
-}
-
-/** A member is known by the first of its generations. */
-function idOf({ rewards }: Member): string {
-  return rewards.keys().next().value ?? '';
 }

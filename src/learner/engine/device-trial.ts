@@ -56,7 +56,7 @@ export async function tryDevice(trial: DeviceTrial, limitMs: number): Promise<De
   );
 }
 
-/** The reply of a trial's child, or why there is none; the child is gone afterwards. */
+/** The reply of a trial's child, or why there is none. The child ends by itself after its reply. */
 export function outcomeOf(child: ChildProcess, provider: Provider, limitMs: number): Promise<DeviceFigures> {
   return new Promise((resolve, reject) => {
     let stderr = '';

@@ -19,6 +19,7 @@ import type { CopgBatch, CopgResult, Parameters, TrainingEngine, TrainingRow } f
 import { sequencesOf } from './packing.js';
 import type { PassShape } from './pass-memory.js';
 
+/** An engine that knows which linear layers it trains. */
 export type TargetedEngine = TrainingEngine & { readonly targets: readonly AdapterTarget[] };
 
 export interface MicroBatchOptions {

@@ -1,9 +1,9 @@
 /** Opens the training engine that the settings name. The learner process asks here and nowhere else. */
 
 import { HoneError } from '../../errors.js';
-import type { AdapterTarget } from '../../versions/types.js';
-import type { EngineReport, LearnerSettings, TrainingEngine } from '../types.js';
+import type { EngineReport, LearnerSettings } from '../types.js';
 import { chooseDevice } from './choose-device.js';
+import type { TargetedEngine } from './micro-batches.js';
 import { createBoundedOnnxEngine } from './onnx-engine.js';
 import { createTfjsEngine } from './tfjs/tfjs-engine.js';
 
@@ -15,15 +15,12 @@ export interface OpenEngineOptions {
   readonly onOpened?: (report: EngineReport) => void;
 }
 
-/** An engine that knows which linear layers it trains. */
-export type OpenedEngine = TrainingEngine & { readonly targets: readonly AdapterTarget[] };
-
 /**
  * Opens the engine on the device; what was asked for and is not there is refused, never replaced by something else.
  * @throws HoneError `ENGINE_UNAVAILABLE`, `DEVICE_UNAVAILABLE`, `MODEL_INVALID`, `OPERATOR_UNSUPPORTED`,
  * `OPERATOR_NOT_DIFFERENTIABLE`; `INVALID_OPTIONS` where a memory budget leaves nothing for a batch, or the engine knows none
  */
-export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngine> {
+export async function openEngine(options: OpenEngineOptions): Promise<TargetedEngine> {
   const { engine } = options.settings;
   switch (engine) {
     case 'onnx':
@@ -35,7 +32,7 @@ export async function openEngine(options: OpenEngineOptions): Promise<OpenedEngi
   }
 }
 
-async function openOnnx({ packageDirectory, settings, onOpened }: OpenEngineOptions): Promise<OpenedEngine> {
+async function openOnnx({ packageDirectory, settings, onOpened }: OpenEngineOptions): Promise<TargetedEngine> {
   const { rank, scale, threads, logProbability, memoryBytes } = settings;
   const { provider, detail, stepMs } = await chooseDevice({ packageDirectory, settings });
   const options = { packageDirectory, rank, scale, threads, logProbability, provider };
@@ -44,7 +41,7 @@ async function openOnnx({ packageDirectory, settings, onOpened }: OpenEngineOpti
   return engine;
 }
 
-async function openTfjsEngine({ packageDirectory, settings, onOpened }: OpenEngineOptions): Promise<OpenedEngine> {
+async function openTfjsEngine({ packageDirectory, settings, onOpened }: OpenEngineOptions): Promise<TargetedEngine> {
   const { rank, scale, threads, logProbability, device, memoryBytes } = settings;
   if (memoryBytes !== null) {
     throw new HoneError(

@@ -9,8 +9,6 @@ export interface PackedRows {
   readonly feeds: Readonly<Record<string, Tensor>>;
   /** Row of each of the N target tokens. */
   readonly rowOfToken: Int32Array;
-  /** B * T, padding included: what a step costs. */
-  readonly tokens: number;
 }
 
 /** Completions of one prompt beside each other. */
@@ -30,8 +28,6 @@ interface OpenSequence extends PackedSequence {
 export interface PackOptions {
   /** What `row_of_token` makes of a row's token log-probabilities. Default `sum`. */
   readonly logProbability?: 'sum' | 'mean';
-  /** Default true. */
-  readonly sharePrompts?: boolean;
   /**
    * Longest sequence in tokens: where the completions of a prompt do not fit beside each other, the prompt is repeated.
    * A row that is longer by itself stays whole. Default: no limit.
@@ -86,13 +82,12 @@ export function packRows(rows: readonly TrainingRow[], options: PackOptions = {}
       row_of_token: new Tensor('float32', rowMatrix, [rows.length, targets]),
     },
     rowOfToken,
-    tokens: batch * length,
   };
 }
 
 /** The sequences that rows are packed into. @throws HoneError `INTERNAL` as {@link packRows} */
 export function sequencesOf(rows: readonly TrainingRow[], options: PackOptions = {}): readonly PackedSequence[] {
-  const { sharePrompts: share = true, maxLength = Number.POSITIVE_INFINITY } = options;
+  const { maxLength = Number.POSITIVE_INFINITY } = options;
   const sequences: OpenSequence[] = [];
   /** The sequence of each prompt that takes further completions. */
   const open = new Map<string, OpenSequence>();
@@ -103,7 +98,7 @@ export function sequencesOf(rows: readonly TrainingRow[], options: PackOptions =
         `training row ${r} has ${promptTokens.length} prompt and ${completionTokens.length} completion tokens`,
       );
     }
-    const key = share ? Array.prototype.join.call(promptTokens, ',') : String(r);
+    const key = Array.prototype.join.call(promptTokens, ',');
     let sequence = open.get(key);
     if (sequence === undefined || sequence.length + completionTokens.length > maxLength) {
       sequence = { prompt: promptTokens, rows: [], length: promptTokens.length };

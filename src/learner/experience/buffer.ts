@@ -15,6 +15,7 @@ import {
   type RewardSettings,
 } from '../../reward/index.js';
 import { isStale, type TrainingRules, trainingObstacles } from './eligibility.js';
+import { entryOf, generationsOf, idsOf, pairKey } from './entries.js';
 import { type Group, type Member, Members, type RestoredEntries } from './members.js';
 
 export interface BufferOptions extends TrainingRules {
@@ -28,6 +29,8 @@ export interface BufferOptions extends TrainingRules {
   readonly restored?: Partial<RestoredEntries>;
   /** Entries that were given back already, from a checkpoint. */
   readonly givenBack?: Iterable<string>;
+  /** Generations whose reward waited for a window to close, from a checkpoint. */
+  readonly pending?: Iterable<string>;
   /** Where the newest part of a round in flight begins, from a checkpoint. Default 0. */
   readonly cutoff?: number;
   /** Feedback up to this sequence number count as seen by an earlier round. Default 0. */
@@ -53,6 +56,8 @@ export class ExperienceBuffer {
   readonly #pairsOf = new Map<string, Set<string>>();
   /** Generations whose reward waits for a window to close, and when that is. */
   readonly #pending = new Map<string, number>();
+  /** Those that waited in an earlier process, and were not met yet: where time has decided since, that is news. */
+  readonly #wasPending: Set<string>;
   #sequence = 0;
   #since: number;
   #cutoff: number;
@@ -69,6 +74,7 @@ export class ExperienceBuffer {
     this.#now = options.now ?? Date.now;
     this.#members = new Members(options.restored);
     this.#givenBack = new Set(options.givenBack);
+    this.#wasPending = new Set(options.pending);
     this.#cutoff = options.cutoff ?? 0;
     this.#since = options.since ?? 0;
   }
@@ -115,6 +121,11 @@ export class ExperienceBuffer {
   /** Rewards that wait for a window to close. */
   get pending(): number {
     return this.#pending.size;
+  }
+
+  /** The generations, for the checkpoint. */
+  pendingIds(): string[] {
+    return [...this.#pending.keys()];
   }
 
   /** When the next of them closes, milliseconds since 1970; `null`: none waits. */
@@ -184,8 +195,13 @@ export class ExperienceBuffer {
           this.#forgetMissing(reader);
           continue;
         }
-        ids.set(change.generationId, change.sequence);
-        if (change.type === 'preference') pairs.set(pairKey(change.generationId, change.otherId), change.sequence);
+        if (change.type === 'preference') {
+          pairs.set(pairKey(change.generationId, change.otherId), change.sequence);
+          // Its scores are as old as they were.
+          ids.set(change.generationId, ids.get(change.generationId) ?? 0);
+        } else {
+          ids.set(change.generationId, change.sequence);
+        }
         if (change.type === 'score' ? change.value !== null : change.type === 'preference' && change.outcome !== null) {
           this.#scoresSeen += 1;
         }
@@ -262,6 +278,7 @@ export class ExperienceBuffer {
     const generation = page.generations.get(id);
     const fold = generation === undefined ? null : this.#fold(generation, scores);
     const dueAtMs = generation?.state === 'finished' ? fold?.pendingUntilMs : null;
+    const decided = due || (this.#wasPending.delete(id) && typeof dueAtMs !== 'number');
     if (typeof dueAtMs === 'number') this.#pending.set(id, dueAtMs);
     else this.#pending.delete(id);
     const reward = fold?.reward ?? null;
@@ -278,7 +295,7 @@ export class ExperienceBuffer {
       sequence: newest,
       ...completionOf(generation),
     });
-    if (news && (due || newest > this.#since)) this.#fresh += 1;
+    if (news && (decided || newest > this.#since)) this.#fresh += 1;
   }
 
   /** A preferred completion is worth half a reward more than the other (IPO is CoPG with that reward). */
@@ -357,27 +374,9 @@ export class ExperienceBuffer {
   }
 }
 
-/** Both ids, in the order in which the store keeps them. */
-function pairKey(first: string, second: string): string {
-  return `${first}>${second}`;
-}
-
-function idsOf(key: string): string[] {
-  return key.split('>');
-}
-
-function entryOf(pair: string, side: number): string {
-  return `${pair}#${side}`;
-}
-
-/** The generations that an entry is made of. */
-export function generationsOf(entry: string): string[] {
-  return idsOf(entry.split('#')[0] ?? '');
-}
-
-function completionOf({ promptTokens, tokens, version, logprobs, origin, createdAtMs }: Generation) {
+function completionOf({ promptTokens, tokens, version, adapterDigest, logprobs, origin, createdAtMs }: Generation) {
   const behaviourLogprob = origin === 'edit' ? null : logprobs.reduce((sum, value) => sum + value, 0);
-  return { promptTokens, completionTokens: tokens, version, behaviourLogprob, createdAtMs };
+  return { promptTokens, completionTokens: tokens, version, adapterDigest, behaviourLogprob, createdAtMs };
 }
 
 function groupBy<Item>(items: readonly Item[], keyOf: (item: Item) => string): Map<string, Item[]> {

@@ -13,6 +13,8 @@ export interface Member {
   reward: number;
   /** The newest version that generated it. */
   version: number;
+  /** Digest of that version's adapter: numbers of another server's versions mean nothing here. */
+  adapterDigest: string;
   /** ln pi(y|x) of that version, at temperature 1, as it was recorded when it was generated; null for a person's text. */
   behaviourLogprob: number | null;
   /** When the oldest of its generations was admitted, milliseconds since 1970. */
@@ -44,6 +46,7 @@ export interface Entry {
   readonly completionTokens: Uint32Array;
   readonly reward: number;
   readonly version: number;
+  readonly adapterDigest: string;
   readonly behaviourLogprob: number | null;
   readonly createdAtMs: number;
   readonly sequence: number;
@@ -101,6 +104,7 @@ export class Members {
     member.createdAtMs = Math.min(member.createdAtMs, entry.createdAtMs);
     if (entry.version > member.version) {
       member.version = entry.version;
+      member.adapterDigest = entry.adapterDigest;
       member.behaviourLogprob = entry.behaviourLogprob;
     }
     // Feedback that changed is news: the completion may be used anew.
@@ -162,9 +166,9 @@ export class Members {
     const tokens = entry.completionTokens.join();
     let member = group.members.get(tokens);
     if (member === undefined) {
-      const { completionTokens, version, behaviourLogprob, createdAtMs } = entry;
+      const { completionTokens, version, adapterDigest, behaviourLogprob, createdAtMs } = entry;
       const unused = { rewards: new Map<string, number>(), reward: 0, uses: 0, reference: undefined };
-      member = { group, completionTokens, version, behaviourLogprob, createdAtMs, ...unused };
+      member = { group, completionTokens, version, adapterDigest, behaviourLogprob, createdAtMs, ...unused };
       group.members.set(tokens, member);
     }
     return member;

@@ -34,11 +34,11 @@ export function sampleGroups(buffer: ExperienceBuffer, settings: SamplerSettings
   const fromNewest = Math.max(Math.round(settings.newestShare * wanted), wanted - older.length);
   const chosen = newest.slice(0, fromNewest);
   chosen.push(...older.slice(0, wanted - chosen.length));
-  const members = chosen.map((found) =>
-    order(found.members)
+  const members = chosen.map(({ group, members: usableMembers }) =>
+    order(usableMembers)
       .map(([, member]) => member)
       .sort((a, b) => a.uses - b.uses)
-      .slice(0, settings.groupSize),
+      .slice(0, mostOf(group, settings)),
   );
   for (const member of members.flat()) member.uses += 1;
   return members;
@@ -46,17 +46,24 @@ export function sampleGroups(buffer: ExperienceBuffer, settings: SamplerSettings
 
 /** A group that may be drawn. */
 interface Usable {
+  readonly group: Group;
   /** Those that may still be used, by their tokens. */
   readonly members: readonly (readonly [string, Member])[];
   /** Mean uses of those that would be drawn: the least used ones where there are too many. */
   readonly uses: number;
 }
 
-function usable(group: Group, { groupSize, replayRatio }: SamplerSettings): Usable | null {
-  const members = [...group.members].filter(([, { uses }]) => uses < replayRatio);
+/** Members of a step at most: a pair is never halved. */
+function mostOf({ kind }: Group, { groupSize }: SamplerSettings): number {
+  return kind === 'preference' ? Math.max(2, groupSize) : groupSize;
+}
+
+function usable(group: Group, settings: SamplerSettings): Usable | null {
+  const members = [...group.members].filter(([, { uses }]) => uses < settings.replayRatio);
   // Half a comparison says nothing.
   if (members.length === 0 || (group.kind === 'preference' && members.length < 2)) return null;
   const uses = members.map(([, member]) => member.uses);
-  if (uses.length > groupSize) uses.sort((a, b) => a - b).splice(groupSize);
-  return { members, uses: uses.reduce((sum, count) => sum + count, 0) / uses.length };
+  const most = mostOf(group, settings);
+  if (uses.length > most) uses.sort((a, b) => a - b).splice(most);
+  return { group, members, uses: uses.reduce((sum, count) => sum + count, 0) / uses.length };
 }

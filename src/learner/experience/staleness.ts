@@ -15,7 +15,7 @@ export function countByStaleness(versions: Iterable<number>, liveVersion: number
 }
 
 /** The figures of a buffer beside a live version. */
-export function bufferFigures(buffer: ExperienceBuffer, liveVersion: number): BufferFigures {
+function bufferFigures(buffer: ExperienceBuffer, liveVersion: number): BufferFigures {
   const groups = [...buffer.groups.values()];
   const members = groups.flatMap((group) => [...group.members.values()]);
   const pairs = groups.filter(({ kind }) => kind === 'preference').length;

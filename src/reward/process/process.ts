@@ -8,6 +8,7 @@ import { takeLowestPriority } from '../../lowest-priority.js';
 import { loadRewardFunction, type RewardFunction } from '../function/index.js';
 import type { RewardCommand, RewardEvent, RewardProgram } from './messages.js';
 
+// Not idle time: a batch has a time limit by the clock, which a process that gets no core at all would miss.
 takeLowestPriority();
 process.once('disconnect', () => process.exit(0));
 

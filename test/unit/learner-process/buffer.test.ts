@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { type BufferOptions, ExperienceBuffer } from '../../../src/learner/experience/buffer.js';
 import { isHeldOut } from '../../../src/replay/index.js';
 import { checkRewardSettings } from '../../../src/reward/index.js';
-import { scoreWrite } from '../replay/records.js';
+import { preferenceWrite, scoreWrite } from '../replay/records.js';
 import { openExperience } from './experience.js';
 
 function newBuffer(over: Partial<BufferOptions> = {}): ExperienceBuffer {
@@ -175,4 +175,41 @@ test('what a round that went out of bounds has used is given back once, over res
   again.sync(reader, 0);
   again.giveBack(['1']);
   expect([...again.uses()]).toEqual([['1', 3]]);
+});
+
+test('a window that closed while no learner ran is news to the next', async () => {
+  const { add, reader } = await openExperience();
+  const reward = checkRewardSettings({ metrics: { click: { windowMs: 1000, default: 0 } } });
+  await add([{ id: '1', tokens: [1], finishedAtMs: 5000 }]);
+  const before = newBuffer({ reward, now: () => 5500 });
+  before.sync(reader, 0);
+  before.beginRound();
+  expect(before.pendingIds()).toEqual(['1']);
+  const after = newBuffer({ reward, now: () => 9000, since: before.since, pending: before.pendingIds() });
+  after.sync(reader, 0);
+  expect(contents(after)).toEqual(['g 1 0']);
+  expect(after.fresh).toBe(1);
+  const known = newBuffer({ reward, now: () => 9000, since: before.since });
+  known.sync(reader, 0);
+  expect(known.fresh).toBe(0);
+});
+
+test('a comparison makes nothing of the scores of its completions new', async () => {
+  const { add, store, reader } = await openExperience();
+  await add([
+    { id: 'a', tokens: [1], reward: 1 },
+    { id: 'b', tokens: [2], reward: 0 },
+  ]);
+  const first = newBuffer();
+  first.sync(reader, 0);
+  first.beginRound();
+  for (const member of first.entries.values()) member.uses = 2;
+  const { since, sequence: upTo } = first;
+  await store.write([preferenceWrite('a', 'b', 'better')]);
+  const next = newBuffer({ restored: { uses: first.uses(), upTo }, since });
+  next.sync(reader, 0);
+  first.sync(reader, 0);
+  expect(next.fresh).toBe(2);
+  expect([...next.uses()]).toEqual([...first.uses()]);
+  expect(next.groups.get('g')?.sequence).toBe(first.groups.get('g')?.sequence);
 });

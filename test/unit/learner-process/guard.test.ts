@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { type GuardBounds, judgeSteps, type StepFigures, spreadOf } from '../../../src/learner/guard.js';
+import { Members } from '../../../src/learner/experience/members.js';
+import { figuresOf, type GuardBounds, judgeSteps, type StepFigures, spreadOf } from '../../../src/learner/guard.js';
 import { Setbacks } from '../../../src/learner/setbacks.js';
 import { settings } from './experience.js';
 
@@ -99,3 +100,45 @@ test('a good round in between starts the count of setbacks anew, and so does a p
   restored.goOn();
   expect(restored).toMatchObject({ haltedBecause: null, inARow: 0, total: 3 });
 });
+
+test('completions that are pushed down are measured in the unit of the objective, divergences in nats per completion', () => {
+  const { groups, entries } = buildMembers();
+  const members = [...entries.values()];
+  const figures = (logProbability: 'sum' | 'mean') =>
+    figuresOf(
+      { members, logprobs: [-3, -3], weights: [-1, 1], applied: true },
+      'live',
+      new Map(),
+      false,
+      settings({ logProbability }),
+    );
+  expect(groups.size).toBe(1);
+  expect(figures('sum')).toMatchObject({ pushedDown: { count: 1, mean: -1 }, kl: { count: 1, mean: -6 } });
+  expect(figures('mean')).toMatchObject({ pushedDown: { count: 1, mean: -1 }, kl: { count: 1, mean: 0 } });
+});
+
+/** Two completions of four tokens with ln mu = -8 and ln pi_ref = -2 (of all tokens, or the mean of them); one by the live version. */
+function buildMembers(): Members {
+  const members = new Members();
+  for (const [i, adapterDigest] of ['live', 'of another server'].entries()) {
+    const completionTokens = Uint32Array.of(i, 1, 2, 3);
+    const shared = {
+      groupKey: 'g',
+      kind: 'scores',
+      promptTokens: Uint32Array.of(1),
+      createdAtMs: 0,
+      sequence: i,
+    } as const;
+    members.put({
+      id: `${i}`,
+      ...shared,
+      completionTokens,
+      reward: i,
+      version: 5,
+      adapterDigest,
+      behaviourLogprob: -8,
+    });
+  }
+  for (const member of members.entries.values()) member.reference = { digest: 'reference', logprob: -2 };
+  return members;
+}

@@ -2,7 +2,8 @@
 
 import Database from 'better-sqlite3';
 import { expect, test } from 'vitest';
-import { type BufferOptions, ExperienceBuffer, generationsOf } from '../../../src/learner/experience/buffer.js';
+import { type BufferOptions, ExperienceBuffer } from '../../../src/learner/experience/buffer.js';
+import { generationsOf } from '../../../src/learner/experience/entries.js';
 import { sampleGroups } from '../../../src/learner/experience/sampler.js';
 import { createRandom } from '../../../src/learner/random.js';
 import { checkRewardSettings } from '../../../src/reward/index.js';
@@ -90,6 +91,11 @@ test('a pair is used whole and no more often than the replay ratio, beside the s
   const drawn = [1, 2, 3].map((seed) => sampleGroups(buffer, settings, createRandom(seed)).map((g) => g.length));
   expect(drawn).toEqual([[2, 2], [2, 2], []]);
   expect([...buffer.uses().keys()].flatMap(generationsOf).sort()).toEqual(['a', 'a', 'a', 'b', 'b', 'b']);
+  // Groups of scores may be cut to single completions; a comparison is of two.
+  const whole = newBuffer();
+  whole.sync(reader, 0);
+  const sizes = sampleGroups(whole, { ...settings, groupSize: 1 }, createRandom(5)).map((group) => group.length);
+  expect(sizes.sort()).toEqual([1, 2]);
   const again = newBuffer({ restored: { uses: buffer.uses() } });
   again.sync(reader, 0);
   expect(sampleGroups(again, settings, createRandom(4))).toEqual([]);

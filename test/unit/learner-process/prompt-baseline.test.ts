@@ -28,6 +28,7 @@ function singles(count: number, random: Random, effect: (tokens: readonly number
       completionTokens: Uint32Array.of(1),
       reward,
       version: 0,
+      adapterDigest: 'zero',
       behaviourLogprob: 0,
       createdAtMs: 0,
       sequence: i,

@@ -500,3 +500,61 @@ test('where erased data was learned from, the weights go back to those that serv
   const b = checkpoint?.parameters.get('bandit.lora_B')?.data ?? [];
   expect([...b].every((value) => value === 0)).toBe(true);
 });
+
+test('what was learned from erased data is given up by the next process, where nobody lived to tell this one', async () => {
+  const directory = temporaryDirectory();
+  const experience = await openExperience(directory);
+  const first = startRunner(directory, experience);
+  await experience.add(round(1));
+  first.runner.handle({ type: 'changed' });
+  const { directory: offered } = await first.until(isCandidate);
+  await first.stop();
+  const state = async () => (await readCheckpoint(join(directory, 'checkpoint.safetensors')))?.state;
+  expect((await state())?.uses).toHaveLength(12);
+
+  const second = startRunner(directory, experience);
+  await second.until((event) => event.type === 'ready');
+  // Killed now, nothing would be lost; and what the server may still hold of the first is there.
+  expect((await state())?.uses).toHaveLength(12);
+  expect(readdirSync(offered)).not.toEqual([]);
+  await second.stop();
+  expect((await state())?.candidateDigests).toHaveLength(1);
+
+  const database = new Database(experience.path);
+  database.exec("DELETE FROM generations WHERE id = '1-0'; INSERT INTO changes (type) VALUES ('removed');");
+  database.close();
+  const third = startRunner(directory, experience);
+  await third.until((event) => event.type === 'ready');
+  await third.stop();
+  expect(await state()).toMatchObject({
+    uses: [],
+    candidateDigests: [],
+    lessons: [{ candidate: null, generationIds: [], incomplete: false }],
+  });
+});
+
+test('what taught weights that were given up while no learner ran may teach again', async () => {
+  const directory = temporaryDirectory();
+  const experience = await openExperience(directory);
+  const first = startRunner(directory, experience);
+  await experience.add(round(1));
+  first.runner.handle({ type: 'changed' });
+  await first.until(isCandidate);
+  await first.stop();
+  const second = startRunner(directory, experience, { liveVersion: 2, rolledBack: true });
+  await second.until((event) => event.type === 'ready');
+  await second.stop();
+  expect((await readCheckpoint(join(directory, 'checkpoint.safetensors')))?.state.uses).toEqual([]);
+});
+
+test('a word to relearn that comes with the end is kept', async () => {
+  const directory = temporaryDirectory();
+  const experience = await openExperience(directory);
+  const first = startRunner(directory, experience);
+  await experience.add(round(1));
+  first.runner.handle({ type: 'changed' });
+  await first.until(isCandidate);
+  first.runner.handle({ type: 'relearn' });
+  await first.stop();
+  expect((await readCheckpoint(join(directory, 'checkpoint.safetensors')))?.state.uses).toEqual([]);
+});

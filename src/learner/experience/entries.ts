@@ -1,0 +1,19 @@
+/** Names of the buffer's entries: a generation among the completions of its prompt, or one side of a comparison of two. */
+
+/** Both ids, in the order in which the store keeps them. */
+export function pairKey(first: string, second: string): string {
+  return `${first}>${second}`;
+}
+
+export function idsOf(key: string): string[] {
+  return key.split('>');
+}
+
+export function entryOf(pair: string, side: number): string {
+  return `${pair}#${side}`;
+}
+
+/** The generations that an entry is made of. */
+export function generationsOf(entry: string): string[] {
+  return idsOf(entry.split('#')[0] ?? '');
+}
