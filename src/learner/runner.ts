@@ -259,14 +259,8 @@ export class LearnerRunner {
 
   /** What the guard says of a step. */
   #look(report: Pick<StepReport, 'members' | 'logprobs' | 'weights' | 'applied'>): Breach | null {
-    const { parameters } = this.#trainee;
-    const figures = figuresOf(
-      report,
-      this.#liveDigest,
-      parameters,
-      this.#meter.steps === 0,
-      this.#options.start.settings,
-    );
+    const { settings } = this.#options.start;
+    const figures = figuresOf(report, this.#liveDigest, this.#trainee.parameters, this.#meter.steps === 0, settings);
     // Somebody put weights there that are as far from version 0 as they are.
     return this.#setbacks.see(this.#imported ? { ...figures, kl: null } : figures);
   }

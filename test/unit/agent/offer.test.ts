@@ -4,9 +4,7 @@ import { expect, it } from 'vitest';
 import { type CandidateEvent, Offer } from '../../../src/agent/offer.js';
 import { temporaryDirectory } from '../replay/directory.js';
 
-const folder = temporaryDirectory();
-
-function candidate(name: string): CandidateEvent {
+function candidate(folder: string, name: string): CandidateEvent {
   const directory = join(folder, name);
   mkdirSync(directory, { recursive: true });
   return { type: 'candidate', directory, adapterDigest: name, parent: 0, metrics: {}, lessons: [] };
@@ -14,7 +12,12 @@ function candidate(name: string): CandidateEvent {
 
 it('waits from the moment on that it is put there, and only the last of several waits', async () => {
   const offer = new Offer();
-  const [first, second, third] = ['1', '2', '3'].map(candidate) as [CandidateEvent, CandidateEvent, CandidateEvent];
+  const folder = temporaryDirectory();
+  const [first, second, third] = ['1', '2', '3'].map((name) => candidate(folder, name)) as [
+    CandidateEvent,
+    CandidateEvent,
+    CandidateEvent,
+  ];
   const puts = [first, second, third].map((one) => offer.put(one));
   expect(offer.take()).toBe(third);
   await Promise.all(puts);
@@ -24,8 +27,9 @@ it('waits from the moment on that it is put there, and only the last of several 
 
 it('keeps the files of one that is written anew', async () => {
   const offer = new Offer();
-  await offer.put(candidate('4'));
-  await offer.put(candidate('4'));
+  const folder = temporaryDirectory();
+  await offer.put(candidate(folder, '4'));
+  await offer.put(candidate(folder, '4'));
   expect(existsSync(join(folder, '4'))).toBe(true);
   await offer.drop();
   expect(existsSync(join(folder, '4'))).toBe(false);
