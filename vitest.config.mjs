@@ -18,6 +18,7 @@ export default defineConfig({
           ...shared,
           name: 'parts',
           include: files('unit', 'property'),
+          exclude: files('unit/policy'),
           maxWorkers: 2,
           sequence: { groupOrder: 0 },
         },
@@ -26,8 +27,9 @@ export default defineConfig({
         test: {
           ...shared,
           name: 'whole',
-          include: files('integration', 'fault'),
-          // The learner runs at the lowest priority: beside other busy tests it would not get its share of a small machine.
+          include: files('unit/policy', 'integration', 'fault'),
+          // A policy's turns go on while its caller waits for a core, and the learner runs at the lowest priority: beside
+          // other busy tests it would not get its share of a small machine.
           maxWorkers: 1,
           sequence: { groupOrder: 1 },
         },
