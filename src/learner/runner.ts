@@ -209,7 +209,10 @@ export class LearnerRunner {
     if (command.type === 'erased') {
       while (this.#buffer.sync(this.#options.reader, this.#liveVersion, pagesPerTurn)) await nextTurn();
       await this.#forgetRemoved();
-      return !(await this.#trainee.erased(this.#adapterPath));
+      if (!(await this.#trainee.erased(this.#adapterPath))) return true;
+      // What it offered may hold something of it, and nobody needs it any more.
+      await rm(this.#candidates, { recursive: true, force: true });
+      return false;
     }
     this.#liveVersion = command.version;
     this.#liveDigest = command.adapterDigest;

@@ -1,11 +1,11 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import Database from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
 import { readCheckpoint } from '../../../src/learner/checkpoint.js';
 import { LearnerRunner } from '../../../src/learner/runner.js';
-import type { LearnerEvent, LearnerSettings, LearnerStart } from '../../../src/learner/types.js';
+import type { LearnerCommand, LearnerEvent, LearnerSettings, LearnerStart } from '../../../src/learner/types.js';
 import { checkRewardSettings } from '../../../src/reward/index.js';
 import { openVersionLog, readAdapter, zeroAdapter } from '../../../src/versions/index.js';
 import { temporaryDirectory } from '../replay/directory.js';
@@ -501,14 +501,24 @@ test('where erased data was learned from, the weights go back to those that serv
   expect([...b].every((value) => value === 0)).toBe(true);
 });
 
+/** Lets a learner make a candidate of one round and stops it, after a last word. */
+async function learnRound(
+  { runner, until, stop }: ReturnType<typeof startRunner>,
+  experience: Experience,
+  lastWord?: LearnerCommand,
+): Promise<Candidate> {
+  await experience.add(round(1));
+  runner.handle({ type: 'changed' });
+  const candidate = await until(isCandidate);
+  if (lastWord !== undefined) runner.handle(lastWord);
+  await stop();
+  return candidate;
+}
+
 test('what was learned from erased data is given up by the next process, where nobody lived to tell this one', async () => {
   const directory = temporaryDirectory();
   const experience = await openExperience(directory);
-  const first = startRunner(directory, experience);
-  await experience.add(round(1));
-  first.runner.handle({ type: 'changed' });
-  const { directory: offered } = await first.until(isCandidate);
-  await first.stop();
+  const { directory: offered } = await learnRound(startRunner(directory, experience), experience);
   const state = async () => (await readCheckpoint(join(directory, 'checkpoint.safetensors')))?.state;
   expect((await state())?.uses).toHaveLength(12);
 
@@ -531,16 +541,13 @@ test('what was learned from erased data is given up by the next process, where n
     candidateDigests: [],
     lessons: [{ candidate: null, generationIds: [], incomplete: false }],
   });
+  expect(existsSync(offered)).toBe(false);
 });
 
 test('what taught weights that were given up while no learner ran may teach again', async () => {
   const directory = temporaryDirectory();
   const experience = await openExperience(directory);
-  const first = startRunner(directory, experience);
-  await experience.add(round(1));
-  first.runner.handle({ type: 'changed' });
-  await first.until(isCandidate);
-  await first.stop();
+  await learnRound(startRunner(directory, experience), experience);
   const second = startRunner(directory, experience, { liveVersion: 2, rolledBack: true });
   await second.until((event) => event.type === 'ready');
   await second.stop();
@@ -550,11 +557,6 @@ test('what taught weights that were given up while no learner ran may teach agai
 test('a word to relearn that comes with the end is kept', async () => {
   const directory = temporaryDirectory();
   const experience = await openExperience(directory);
-  const first = startRunner(directory, experience);
-  await experience.add(round(1));
-  first.runner.handle({ type: 'changed' });
-  await first.until(isCandidate);
-  first.runner.handle({ type: 'relearn' });
-  await first.stop();
+  await learnRound(startRunner(directory, experience), experience, { type: 'relearn' });
   expect((await readCheckpoint(join(directory, 'checkpoint.safetensors')))?.state.uses).toEqual([]);
 });
