@@ -1,16 +1,24 @@
 // Makes proto/generated (types of the contract) and dist (everything that runs) where a source has changed since.
 //
+//   node scripts/build.mjs             everything, whether or not it is up to date
+//   node scripts/build.mjs --generate  proto/generated only
+//
 // Types are made with 64-bit integers as numbers: every one in the contract is a count, a sequence number or a time in
 // milliseconds, far below 2^53. Enums are their names. The loaders in server/ and client/ use the same options.
 
 import { createHash } from 'node:crypto';
-import { chmodSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { install } from './install.mjs';
+import { onSupportedNode } from './on-node.mjs';
 import { fail, root, runNode, say } from './project.mjs';
 
-const sources = ['src', 'server', 'client', 'models', 'proto', 'test', 'bench'];
-const stampPath = join(root, 'dist/.sources');
+/** What is compiled: `run` is all that runs Hone, `test` the same and the tests, which need packages of their own. */
+const parts = {
+  run: { config: 'tsconfig.run.json', folders: ['src', 'server', 'client', 'models', 'proto', 'bench'] },
+  test: { config: 'tsconfig.json', folders: ['src', 'server', 'client', 'models', 'proto', 'bench', 'test'] },
+};
 
 /** The files of a folder of the project, by path from its root, in order. */
 function listFiles(folder, accept) {
@@ -25,10 +33,10 @@ function listFiles(folder, accept) {
 }
 
 /** A digest of name, size and time of every source: cheap, and any edit changes it. */
-function stampOfSources() {
+function stampOfSources({ config, folders }) {
   const hash = createHash('sha256');
-  const files = sources.flatMap((folder) => listFiles(folder, /\.(ts|proto|json)$/));
-  for (const path of [...files, 'tsconfig.json', 'package.json', 'scripts/build.mjs']) {
+  const files = folders.flatMap((folder) => listFiles(folder, /\.(ts|proto|json)$/));
+  for (const path of [...files, config, 'tsconfig.json', 'package.json', 'scripts/build.mjs']) {
     const { size, mtimeMs } = statSync(join(root, path));
     hash.update(`${path} ${size} ${mtimeMs}\n`);
   }
@@ -47,31 +55,36 @@ export async function generate() {
 }
 
 /** Generates and compiles unless dist is up to date; `force` does it in any case. Ends the process on an error. */
-export async function build(force = false) {
-  const stamp = stampOfSources();
-  if (!force && readStamp() === stamp) return;
+export async function build(part, force = false) {
+  const { config } = parts[part];
+  if (!force && isBuilt(part)) return;
   const started = Date.now();
   say('building ...');
   await generate();
   // Outputs of sources that are gone must not be run or packed.
   rmSync(join(root, 'dist'), { recursive: true, force: true });
-  const code = await runNode(join(root, 'node_modules/typescript/bin/tsc'), ['-p', '.']);
+  const code = await runNode(join(root, 'node_modules/typescript/bin/tsc'), ['-p', config]);
   if (code !== 0) fail('the compiler found errors: see above.');
   // npm makes the command executable when it links it, which it does once; the compiler has just written the file anew.
   chmodSync(join(root, 'dist/client/cli/main.js'), 0o755);
-  writeFileSync(stampPath, stamp);
+  for (const name of part === 'test' ? ['test', 'run'] : ['run']) {
+    writeFileSync(stampPath(name), stampOfSources(parts[name]));
+  }
   say(`built in ${((Date.now() - started) / 1000).toFixed(1)} s`);
 }
 
-function readStamp() {
-  try {
-    return readFileSync(stampPath, 'utf8');
-  } catch {
-    return undefined;
-  }
+function stampPath(part) {
+  return join(root, `dist/.built-${part}`);
+}
+
+function isBuilt(part) {
+  const path = stampPath(part);
+  return existsSync(path) && readFileSync(path, 'utf8') === stampOfSources(parts[part]);
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  await onSupportedNode('test');
+  await install('test');
   if (process.argv.includes('--generate')) await generate();
-  else await build(true);
+  else await build('test', true);
 }

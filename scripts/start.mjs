@@ -1,4 +1,4 @@
-// `npm start` and its like: prepares the clone, then runs the `hone` command (by default `hone serve`) in this process.
+// `npm start` and its like: prepares the clone, then runs the `hone` command in this process.
 //
 //   node scripts/start.mjs [command] [arguments ...]     a command of `hone`
 //   node scripts/start.mjs --run <file> [arguments ...]  another program, by its path in dist/
@@ -8,15 +8,10 @@ import { pathToFileURL } from 'node:url';
 import { prepare } from './prepare.mjs';
 import { root } from './project.mjs';
 
-function chooseProgram(args) {
-  if (args[0] === '--run') return [args[1] ?? '', args.slice(2)];
-  const isCommand = args[0] !== undefined && !args[0].startsWith('-');
-  return ['client/cli/main.js', isCommand ? args : ['serve', ...args]];
-}
-
-await prepare();
-const [file, args] = chooseProgram(process.argv.slice(2));
+const given = process.argv.slice(2);
+const [file, args] = given[0] === '--run' ? [given[1] ?? '', given.slice(2)] : ['client/cli/main.js', given];
+await prepare('run');
 const path = join(root, 'dist', file);
 // In this process, not in a child: signals and exit codes need no forwarding.
-process.argv = [process.argv[0] ?? process.execPath, path, ...args];
+process.argv = [process.execPath, path, ...args];
 await import(pathToFileURL(path).href);

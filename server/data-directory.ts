@@ -10,6 +10,7 @@ import {
   accessSync,
   chmodSync,
   constants,
+  existsSync,
   mkdirSync,
   readFileSync,
   renameSync,
@@ -18,8 +19,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import Database from 'better-sqlite3';
 import { HoneError } from '../src/errors.js';
+import { Database, isResult } from '../src/sqlite/index.js';
 
 /** What `server.json` says of the server that listens. */
 export interface ServerRecord {
@@ -108,14 +109,20 @@ export function openDataDirectory(path: string): DataDirectory {
  * its parent is missing, as `/proc` does.
  */
 function makeFolder(path: string): void {
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory()) return;
+  if (isFolder(path)) return;
   makeFolder(dirname(path));
   try {
     mkdirSync(path, { mode: 0o700 });
   } catch (error) {
     // Somebody else may have made it in the meantime.
-    if (!statSync(path, { throwIfNoEntry: false })?.isDirectory()) throw error;
+    if (isFolder(path)) return;
+    throw existsSync(path) ? new HoneError('INVALID_OPTIONS', `${path} is no folder`) : error;
   }
+}
+
+/** False as well where a file stands in the place of one of its parents, which Node 22 and Node 24 report differently. */
+function isFolder(path: string): boolean {
+  return existsSync(path) && statSync(path).isDirectory();
 }
 
 function checkEntry(path: string, kind: 'file' | 'folder'): void {
@@ -135,15 +142,15 @@ function cannotBeUsed(path: string, error: unknown): HoneError {
   );
 }
 
-function takeLock(path: string, recordPath: string): Database.Database {
-  let lock: Database.Database | undefined;
+function takeLock(path: string, recordPath: string): Database {
+  let lock: Database | undefined;
   try {
-    lock = new Database(join(path, 'lock'), { timeout: 0 });
+    lock = new Database(join(path, 'lock'), { access: 'create' });
     lock.exec('BEGIN EXCLUSIVE');
     return lock;
   } catch (error) {
     lock?.close();
-    if ((error as { code?: string }).code !== 'SQLITE_BUSY') throw cannotBeUsed(path, error);
+    if (!isResult(error, 'SQLITE_BUSY')) throw cannotBeUsed(path, error);
     const holder = readHolder(recordPath);
     throw new HoneError(
       'DATA_DIRECTORY_LOCKED',

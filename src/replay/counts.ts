@@ -1,6 +1,6 @@
 /** How much the store holds, counted once when it is opened and kept in step by the only writer. */
 
-import type { Database } from 'better-sqlite3';
+import type { Database } from '../sqlite/index.js';
 import type { GenerationState } from './types.js';
 
 export interface Counts extends Record<GenerationState, number> {
@@ -18,7 +18,7 @@ export function countAll(database: Database): Counts {
       'SELECT state, count(*) AS count FROM generations GROUP BY state',
     )
     .all();
-  const one = (sql: string): number => database.prepare<[], number>(sql).pluck().get() ?? 0;
+  const one = (sql: string): number => database.prepareValue<[], number>(sql).get() ?? 0;
   const counts = {
     running: 0,
     finished: 0,

@@ -6,7 +6,7 @@
  * What the subject sends while the erasure runs may be erased with the rest.
  */
 
-import type { Database } from 'better-sqlite3';
+import type { Database } from '../sqlite/index.js';
 import { nothingRemoved, type Removed, type Remover } from './removal.js';
 import type { Lesson } from './types.js';
 
@@ -55,22 +55,20 @@ export class Erasures {
       'INSERT INTO erasures (started_at_ms, subject) VALUES (?, ?) RETURNING *',
     );
     // The condition that is always true lets the index of those with a subject be used.
-    this.#page = database
-      .prepare<[string, number], string>("SELECT id FROM generations WHERE subject = ? AND subject <> '' LIMIT ?")
-      .pluck();
-    this.#versionsOf = database
-      .prepare<[string], number>('SELECT version FROM lessons WHERE generation_id = ?')
-      .pluck();
+    this.#page = database.prepareValue<[string, number], string>(
+      "SELECT id FROM generations WHERE subject = ? AND subject <> '' LIMIT ?",
+    );
+    this.#versionsOf = database.prepareValue<[string], number>('SELECT version FROM lessons WHERE generation_id = ?');
     this.#update = database.prepare(`
       UPDATE erasures SET generations = ?, scores = ?, preferences = ?, prompts = ?, versions_json = ? WHERE id = ?`);
-    this.#uncleared = database.prepare<[], 1>('SELECT 1 FROM erasures WHERE cleared = 0 LIMIT 1').pluck();
+    this.#uncleared = database.prepareValue<[], 1>('SELECT 1 FROM erasures WHERE cleared = 0 LIMIT 1');
     this.#clear = database.prepare('UPDATE erasures SET cleared = 1 WHERE cleared = 0');
-    this.#allVersions = database
-      .prepare<[], number>('SELECT DISTINCT value FROM erasures, json_each(versions_json) ORDER BY value')
-      .pluck();
-    this.#versionsOfErasure = database
-      .prepare<[number], string>('SELECT versions_json FROM erasures WHERE id = ?')
-      .pluck();
+    this.#allVersions = database.prepareValue<[], number>(
+      'SELECT DISTINCT value FROM erasures, json_each(versions_json) ORDER BY value',
+    );
+    this.#versionsOfErasure = database.prepareValue<[number], string>(
+      'SELECT versions_json FROM erasures WHERE id = ?',
+    );
     this.#setVersions = database.prepare('UPDATE erasures SET versions_json = ? WHERE id = ?');
     this.#finish = database.prepare('UPDATE erasures SET finished_at_ms = ?, subject = NULL WHERE id = ?');
   }

@@ -1,6 +1,6 @@
 /** Reading the store page by page for an export: each page is one short read, and writes go on between them. */
 
-import type { Database } from 'better-sqlite3';
+import type { Database } from '../sqlite/index.js';
 import type { ReplayRecord } from './record.js';
 import {
   type GenerationRow,
@@ -60,7 +60,7 @@ export class Exporter {
 
   constructor(database: Database) {
     const place = 'rowid AS place, subject, generations.created_at_ms, state';
-    this.#last = database.prepare<[], number | null>('SELECT max(rowid) FROM generations').pluck();
+    this.#last = database.prepareValue<[], number | null>('SELECT max(rowid) FROM generations');
     this.#places = database.prepare<[number, number, number], Place>(
       `SELECT id, ${place} FROM generations WHERE rowid > ? AND rowid <= ? ORDER BY rowid LIMIT ?`,
     );
@@ -68,7 +68,7 @@ export class Exporter {
       `SELECT ${generationColumns} FROM generations JOIN prompts ON prompts.id = prompt_id WHERE generations.id = ?`,
     );
     this.#scores = database.prepare<[string], ScoreRow>('SELECT * FROM scores WHERE generation_id = ?');
-    this.#hasScore = database.prepare<[string], 1>('SELECT 1 FROM scores WHERE generation_id = ? LIMIT 1').pluck();
+    this.#hasScore = database.prepareValue<[string], 1>('SELECT 1 FROM scores WHERE generation_id = ? LIMIT 1');
     const compared = (own: string, other: string): string => `
       SELECT preferences.*, ${other} AS partner, generations.rowid AS place, subject, state,
         generations.created_at_ms AS admitted_at_ms

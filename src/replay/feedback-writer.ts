@@ -1,6 +1,6 @@
 /** Feedback on the writing connection: scores, preferences and edits, each item by itself. */
 
-import type { Database } from 'better-sqlite3';
+import type { Database } from '../sqlite/index.js';
 import type { Counts } from './counts.js';
 import { contentOf } from './idempotency.js';
 import { outcomeCode, toBlob } from './rows.js';
@@ -44,8 +44,8 @@ export class FeedbackWriter {
   constructor(database: Database, counts: Counts) {
     this.#counts = counts;
     // Answered by the index alone: rows of generations are long.
-    this.#generationExists = database.prepare<[string], 1>('SELECT 1 FROM generations WHERE id = ?').pluck();
-    this.#groupOf = database.prepare<[string], string>('SELECT group_key FROM generations WHERE id = ?').pluck();
+    this.#generationExists = database.prepareValue<[string], 1>('SELECT 1 FROM generations WHERE id = ?');
+    this.#groupOf = database.prepareValue<[string], string>('SELECT group_key FROM generations WHERE id = ?');
     this.#findKey = database.prepare<[string], StoredKey>('SELECT * FROM idempotency WHERE key = ?');
     this.#insertKey = database.prepare(
       'INSERT INTO idempotency (key, generation_id, content, sequence, result_id) VALUES (?, ?, ?, ?, ?)',
@@ -53,22 +53,18 @@ export class FeedbackWriter {
     this.#insertChange = database.prepare(
       'INSERT INTO changes (type, generation_id, other_id, rater, metric, value) VALUES (?, ?, ?, ?, ?, ?)',
     );
-    this.#scoredBefore = database
-      .prepare<[string, string, string, string], 0 | 1 | 2>(`
+    this.#scoredBefore = database.prepareValue<[string, string, string, string], 0 | 1 | 2>(`
         SELECT EXISTS (SELECT 1 FROM scores WHERE generation_id = ?)
-          + EXISTS (SELECT 1 FROM scores WHERE generation_id = ? AND rater = ? AND metric = ?)`)
-      .pluck();
-    this.#anyScore = database.prepare<[string], 1>('SELECT 1 FROM scores WHERE generation_id = ? LIMIT 1').pluck();
+          + EXISTS (SELECT 1 FROM scores WHERE generation_id = ? AND rater = ? AND metric = ?)`);
+    this.#anyScore = database.prepareValue<[string], 1>('SELECT 1 FROM scores WHERE generation_id = ? LIMIT 1');
     this.#upsertScore = database.prepare(`
       INSERT INTO scores (generation_id, rater, metric, value, created_at_ms, sequence) VALUES (?, ?, ?, ?, ?, ?)
       ON CONFLICT (generation_id, rater, metric)
       DO UPDATE SET value = excluded.value, created_at_ms = excluded.created_at_ms, sequence = excluded.sequence`);
     this.#deleteScore = database.prepare('DELETE FROM scores WHERE generation_id = ? AND rater = ? AND metric = ?');
-    this.#preferenceExists = database
-      .prepare<[string, string, string, string], 1>(
-        'SELECT 1 FROM preferences WHERE first_id = ? AND second_id = ? AND rater = ? AND metric = ?',
-      )
-      .pluck();
+    this.#preferenceExists = database.prepareValue<[string, string, string, string], 1>(
+      'SELECT 1 FROM preferences WHERE first_id = ? AND second_id = ? AND rater = ? AND metric = ?',
+    );
     this.#upsertPreference = database.prepare(`
       INSERT INTO preferences (first_id, second_id, rater, metric, outcome, created_at_ms, sequence)
       VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -77,9 +73,9 @@ export class FeedbackWriter {
     this.#deletePreference = database.prepare(
       'DELETE FROM preferences WHERE first_id = ? AND second_id = ? AND rater = ? AND metric = ?',
     );
-    this.#findEdit = database
-      .prepare<[string, string], string>('SELECT id FROM generations WHERE edit_of = ? AND text = ?')
-      .pluck();
+    this.#findEdit = database.prepareValue<[string, string], string>(
+      'SELECT id FROM generations WHERE edit_of = ? AND text = ?',
+    );
     this.#insertEdit = database.prepare(`
       INSERT INTO generations (id, state, origin, edit_of, group_key, package_digest, version, adapter_digest, subject,
         created_at_ms, finished_at_ms, finish_reason, end_of_sequence, sampling_json, metadata_json, prompt_id, tokens,

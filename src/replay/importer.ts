@@ -1,6 +1,6 @@
 /** Writing records of an export into the store: each whole or not at all. */
 
-import type { Database } from 'better-sqlite3';
+import type { Database } from '../sqlite/index.js';
 import type { Counts } from './counts.js';
 import type { FeedbackWriter } from './feedback-writer.js';
 import { formatRecord, type ReplayRecord } from './record.js';

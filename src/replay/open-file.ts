@@ -8,8 +8,8 @@
 
 import { chmodSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
-import Database from 'better-sqlite3';
 import { HoneError } from '../errors.js';
+import { Database } from '../sqlite/index.js';
 import { checkLog } from './log-check.js';
 import { applicationId, checkIdentity, upgradeSchema } from './schema.js';
 import { fromSqlite, remedyForCorruption } from './sqlite-errors.js';
@@ -27,16 +27,16 @@ export interface OpenFileOptions {
  * The writing connection: WAL, synchronous FULL and secure_delete read back, integrity checked, schema upgraded.
  * @throws HoneError `STORE_CORRUPT`, `STORE_LOCKED`, `STORE_FULL`, `STORE_TOO_NEW`
  */
-export function openForWriting(options: OpenFileOptions): Database.Database {
+export function openForWriting(options: OpenFileOptions): Database {
   const { path } = options;
-  let database: Database.Database | undefined;
+  let database: Database | undefined;
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     if (!existsSync(path)) createFile(path);
     chmodSync(path, 0o600);
     checkLog(`${path}-wal`);
     checkIntegrity(path, options.busyTimeoutMs);
-    database = new Database(path, { timeout: options.busyTimeoutMs, fileMustExist: true });
+    database = new Database(path, { access: 'write', busyTimeoutMs: options.busyTimeoutMs });
     setAndReadBack(database, 'journal_mode', 'WAL', 'wal');
     setAndReadBack(database, 'synchronous', 'FULL', 2);
     setAndReadBack(database, 'secure_delete', 'ON', 1);
@@ -56,10 +56,10 @@ export function openForWriting(options: OpenFileOptions): Database.Database {
  * A read-only connection to a store that a writer has made.
  * @throws HoneError `STORE_CORRUPT`, `STORE_LOCKED`, `STORE_TOO_NEW`
  */
-export function openForReading(path: string, busyTimeoutMs: number): Database.Database {
-  let database: Database.Database | undefined;
+export function openForReading(path: string, busyTimeoutMs: number): Database {
+  let database: Database | undefined;
   try {
-    database = new Database(path, { readonly: true, timeout: busyTimeoutMs, fileMustExist: true });
+    database = new Database(path, { access: 'read', busyTimeoutMs });
     checkIdentity(database, path);
     return database;
   } catch (thrown) {
@@ -75,10 +75,10 @@ function createFile(path: string): void {
   const draft = `${path}.new`;
   for (const leftover of [draft, `${draft}-wal`, `${draft}-shm`, `${draft}-journal`]) rmSync(leftover, { force: true });
   closeSync(openSync(draft, 'wx', 0o600));
-  const database = new Database(draft);
+  const database = new Database(draft, { access: 'write' });
   try {
-    database.pragma('synchronous = FULL');
-    database.pragma(`application_id = ${applicationId}`);
+    database.setPragma('synchronous', 'FULL');
+    database.setPragma('application_id', applicationId);
     upgradeSchema(database, draft);
   } finally {
     database.close();
@@ -105,9 +105,9 @@ function fsyncPath(path: string): void {
 function checkIntegrity(path: string, busyTimeoutMs: number): void {
   const database = openForReading(path, busyTimeoutMs);
   try {
-    const findings = database.pragma('integrity_check(5)') as { integrity_check: string }[];
-    if (findings.length === 1 && findings[0]?.integrity_check === 'ok') return;
-    const text = findings.map((row) => row.integrity_check).join('; ');
+    const findings = database.readPragma('integrity_check(5)');
+    if (findings.length === 1 && findings[0] === 'ok') return;
+    const text = findings.join('; ');
     throw new HoneError('STORE_CORRUPT', `The store ${path} is damaged: ${text}. ${remedyForCorruption()}`);
   } finally {
     database.close();
@@ -115,16 +115,16 @@ function checkIntegrity(path: string, busyTimeoutMs: number): void {
 }
 
 /** A pragma that is not understood is ignored without a word, hence the reading back. */
-function setAndReadBack(database: Database.Database, name: string, value: string, expected: string | number): void {
-  database.pragma(`${name} = ${value}`);
-  const found = database.pragma(name, { simple: true });
+function setAndReadBack(database: Database, name: string, value: string, expected: string | number): void {
+  database.setPragma(name, value);
+  const [found] = database.readPragma(name);
   if (found !== expected) {
     throw new HoneError('INTERNAL', `SQLite keeps ${name} at ${String(found)}; the store needs ${value} to be durable`);
   }
 }
 
-function limitSize(database: Database.Database, maxFileBytes: number | null): void {
+function limitSize(database: Database, maxFileBytes: number | null): void {
   if (maxFileBytes === null) return;
-  const pageSize = database.pragma('page_size', { simple: true }) as number;
-  database.pragma(`max_page_count = ${Math.max(1, Math.floor(maxFileBytes / pageSize))}`);
+  const pageBytes = database.readNumber('page_size');
+  database.setPragma('max_page_count', Math.max(1, Math.floor(maxFileBytes / pageBytes)));
 }

@@ -1,6 +1,6 @@
 /** Reading the store: prepared statements, each call one short transaction. */
 
-import type { Database } from 'better-sqlite3';
+import type { Database } from '../sqlite/index.js';
 import type { Counts } from './counts.js';
 import { openForReading } from './open-file.js';
 import type { RetentionSettings } from './retention.js';
@@ -28,6 +28,16 @@ import type {
   StoredPrompt,
 } from './types.js';
 
+interface SampledRow {
+  readonly group_key: string;
+  readonly prompt_id: number;
+  readonly created_at_ms: number;
+  readonly rowid: number;
+}
+
+/** Generations looked at in one go for the prompts of late. */
+const generationsPerPage = 256;
+
 /** Reads of one connection; the writer has one on its own connection, readers on theirs. */
 export function prepareReads(database: Database) {
   const since = database.prepare<[number, number], ChangeRow>(
@@ -36,24 +46,25 @@ export function prepareReads(database: Database) {
   const generation = database.prepare<[string], GenerationRow>(
     `SELECT ${generationColumns} FROM generations JOIN prompts ON prompts.id = prompt_id WHERE generations.id = ?`,
   );
-  const exists = database.prepare<[string], 1>('SELECT 1 FROM generations WHERE id = ?').pluck();
+  const exists = database.prepareValue<[string], 1>('SELECT 1 FROM generations WHERE id = ?');
   const scores = database.prepare<[string], ScoreRow>('SELECT * FROM scores WHERE generation_id = ?');
   const asFirst = database.prepare<[string], PreferenceRow>('SELECT * FROM preferences WHERE first_id = ?');
   const asSecond = database.prepare<[string], PreferenceRow>('SELECT * FROM preferences WHERE second_id = ?');
   const lessons = database.prepare<[string], { generation_id: string; version: number }>(
     'SELECT * FROM lessons WHERE generation_id = ? ORDER BY version',
   );
-  const edits = database.prepare<[string], string>('SELECT id FROM generations WHERE edit_of = ? ORDER BY id').pluck();
-  const newest = database.prepare<[], { group_key: string; prompt_id: number }>(
-    "SELECT group_key, prompt_id FROM generations WHERE origin = 'sampled' ORDER BY created_at_ms DESC",
-  );
-  const prompt = database.prepare<[number], { prompt_json: string; prompt_tokens: Buffer }>(
+  const edits = database.prepareValue<[string], string>('SELECT id FROM generations WHERE edit_of = ? ORDER BY id');
+  const newestBefore = database.prepare<[number, number, number], SampledRow>(`
+    SELECT group_key, prompt_id, created_at_ms, rowid FROM generations
+    WHERE origin = 'sampled' AND (created_at_ms, rowid) < (?, ?)
+    ORDER BY created_at_ms DESC, rowid DESC LIMIT ?`);
+  const prompt = database.prepare<[number], { prompt_json: string; prompt_tokens: Uint8Array }>(
     'SELECT prompt_json, prompt_tokens FROM prompts WHERE id = ?',
   );
-  const last = database
-    .prepare<[], number>("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'changes'")
-    .pluck();
-  const oldest = database.prepare<[], number | null>('SELECT min(created_at_ms) FROM generations').pluck();
+  const last = database.prepareValue<[], number>(
+    "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'changes'",
+  );
+  const oldest = database.prepareValue<[], number | null>('SELECT min(created_at_ms) FROM generations');
 
   function readPreferences(ids: readonly string[]): Preference[] {
     const asked = new Set(ids);
@@ -69,13 +80,18 @@ export function prepareReads(database: Database) {
 
   function recentPrompts(limit: number): StoredPrompt[] {
     const found = new Map<string, StoredPrompt>();
-    for (const { group_key: groupKey, prompt_id } of newest.iterate()) {
-      if (found.size >= limit) break;
-      const row = found.has(groupKey) ? undefined : prompt.get(prompt_id);
-      if (row === undefined) continue;
-      found.set(groupKey, { groupKey, promptTokens: toUint32(row.prompt_tokens), promptJson: row.prompt_json });
+    let place: readonly [createdAtMs: number, rowid: number] = [Number.MAX_SAFE_INTEGER, 0];
+    for (;;) {
+      const page = newestBefore.all(...place, generationsPerPage);
+      for (const { group_key: groupKey, prompt_id, created_at_ms, rowid } of page) {
+        if (found.size >= limit) return [...found.values()];
+        place = [created_at_ms, rowid];
+        const row = found.has(groupKey) ? undefined : prompt.get(prompt_id);
+        if (row === undefined) continue;
+        found.set(groupKey, { groupKey, promptTokens: toUint32(row.prompt_tokens), promptJson: row.prompt_json });
+      }
+      if (page.length < generationsPerPage) return [...found.values()];
     }
-    return [...found.values()];
   }
 
   return {
@@ -104,9 +120,9 @@ export function statsOf(
   reads: ReturnType<typeof prepareReads>,
   { maxBytes, maxAgeMs }: RetentionSettings,
 ): ReplayStats {
-  const pragma = (name: string): number => database.pragma(name, { simple: true }) as number;
   const { running, finished, cancelled, aborted, ...others } = counts;
-  const pages = pragma('page_count');
+  const pages = database.readNumber('page_count');
+  const pageBytes = database.readNumber('page_size');
   return {
     generations: running + finished + cancelled + aborted,
     running,
@@ -115,8 +131,8 @@ export function statsOf(
     ...others,
     lastSequence: reads.lastSequence(),
     oldestGenerationAtMs: reads.oldestGenerationAtMs(),
-    fileBytes: pages * pragma('page_size'),
-    usedBytes: (pages - pragma('freelist_count')) * pragma('page_size'),
+    fileBytes: pages * pageBytes,
+    usedBytes: (pages - database.readNumber('freelist_count')) * pageBytes,
     maxBytes,
     maxAgeMs,
   };
@@ -131,12 +147,11 @@ export function statsOf(
 export function openReplayReader(path: string, options: { readonly busyTimeoutMs?: number } = {}): ReplayReader {
   const database = openForReading(path, options.busyTimeoutMs ?? 5000);
   const reads = prepareReads(database);
-  // One transaction around a call's statements: what it returns belongs to one moment of the store.
-  const within = database.transaction((read: () => unknown) => read());
   function guarded<Args extends unknown[], Result>(read: (...args: Args) => Result): (...args: Args) => Result {
     return (...args) => {
       try {
-        return within.deferred(() => read(...args)) as Result;
+        // One transaction around a call's statements: what it returns belongs to one moment of the store.
+        return database.transaction('deferred', () => read(...args));
       } catch (thrown) {
         throw fromSqlite(thrown, path);
       }

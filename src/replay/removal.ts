@@ -1,6 +1,6 @@
 /** Taking generations out of the store with everything that hangs on them, and the counts kept in step. */
 
-import type { Database } from 'better-sqlite3';
+import type { Database } from '../sqlite/index.js';
 import type { Counts } from './counts.js';
 
 /** What went. */
@@ -44,19 +44,13 @@ export class Remover {
     this.#counts = counts;
     this.#onRunningRemoved = onRunningRemoved;
     this.#find = database.prepare<[string], Found>('SELECT state, edit_of, prompt_id FROM generations WHERE id = ?');
-    this.#countScores = database
-      .prepare<[string], number>('SELECT count(*) FROM scores WHERE generation_id = ?')
-      .pluck();
-    this.#partners = database
-      .prepare<[string, string], string>(
-        'SELECT second_id FROM preferences WHERE first_id = ? UNION ALL SELECT first_id FROM preferences WHERE second_id = ?',
-      )
-      .pluck();
-    this.#lastKeyOf = database
-      .prepare<[string, number], string | null>(
-        'SELECT max(key) FROM (SELECT key FROM idempotency WHERE key > ? ORDER BY key LIMIT ?)',
-      )
-      .pluck();
+    this.#countScores = database.prepareValue<[string], number>('SELECT count(*) FROM scores WHERE generation_id = ?');
+    this.#partners = database.prepareValue<[string, string], string>(
+      'SELECT second_id FROM preferences WHERE first_id = ? UNION ALL SELECT first_id FROM preferences WHERE second_id = ?',
+    );
+    this.#lastKeyOf = database.prepareValue<[string, number], string | null>(
+      'SELECT max(key) FROM (SELECT key FROM idempotency WHERE key > ? ORDER BY key LIMIT ?)',
+    );
     this.#deleteKeys = database.prepare(`
       DELETE FROM idempotency
       WHERE key > ? AND key <= ? AND (
@@ -69,17 +63,15 @@ export class Remover {
     this.#deletePrompt = database.prepare(
       'DELETE FROM prompts WHERE id = ? AND NOT EXISTS (SELECT 1 FROM generations WHERE prompt_id = prompts.id)',
     );
-    this.#firstSequence = database
-      .prepare<[number], number | null>('SELECT min(sequence) FROM changes WHERE sequence > ?')
-      .pluck();
-    this.#lastSequence = database.prepare<[], number | null>('SELECT max(sequence) FROM changes').pluck();
-    this.#dangling = database
-      .prepare<[number, number], number>(`
+    this.#firstSequence = database.prepareValue<[number], number | null>(
+      'SELECT min(sequence) FROM changes WHERE sequence > ?',
+    );
+    this.#lastSequence = database.prepareValue<[], number | null>('SELECT max(sequence) FROM changes');
+    this.#dangling = database.prepareValue<[number, number], number>(`
         SELECT sequence FROM changes
         WHERE sequence BETWEEN ? AND ? AND (type = 'removed'
           OR NOT EXISTS (SELECT 1 FROM generations WHERE id = generation_id)
-          OR other_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM generations WHERE id = other_id))`)
-      .pluck();
+          OR other_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM generations WHERE id = other_id))`);
     this.#deleteChange = database.prepare('DELETE FROM changes WHERE sequence = ?');
     this.#insertRemoved = database.prepare("INSERT INTO changes (type) VALUES ('removed')");
   }

@@ -7,7 +7,7 @@
  * is free again, so that sweeps are rare; the file keeps its size and the room inside it is used again.
  */
 
-import type { Database } from 'better-sqlite3';
+import type { Database } from '../sqlite/index.js';
 import { nothingRemoved, type Removed, type Remover } from './removal.js';
 
 export interface RetentionSettings {
@@ -54,14 +54,12 @@ export class Retention {
   constructor(database: Database, remover: Remover, settings: RetentionSettings) {
     this.#remover = remover;
     this.#settings = settings;
-    this.#used = database
-      .prepare<[], number>(
-        'SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size',
-      )
-      .pluck();
-    this.#oldest = database
-      .prepare<[], number | null>("SELECT min(created_at_ms) FROM generations WHERE state <> 'running'")
-      .pluck();
+    this.#used = database.prepareValue<[], number>(
+      'SELECT (page_count - freelist_count) * page_size FROM pragma_page_count, pragma_freelist_count, pragma_page_size',
+    );
+    this.#oldest = database.prepareValue<[], number | null>(
+      "SELECT min(created_at_ms) FROM generations WHERE state <> 'running'",
+    );
     this.#byAge = database.prepare<[number, number, number, number], Candidate>(`
       SELECT id, rowid, created_at_ms, state FROM generations
       WHERE (created_at_ms, rowid) > (?, ?) AND created_at_ms < ?
@@ -69,12 +67,10 @@ export class Retention {
     this.#unfinished = database.prepare<[string, number, number], Candidate>(
       'SELECT id, rowid, created_at_ms, state FROM generations WHERE state = ? AND rowid > ? ORDER BY rowid LIMIT ?',
     );
-    this.#hasFeedback = database
-      .prepare<[{ id: string }], 1>(`
+    this.#hasFeedback = database.prepareValue<[{ id: string }], 1>(`
         SELECT 1 WHERE EXISTS (SELECT 1 FROM scores WHERE generation_id = $id)
           OR EXISTS (SELECT 1 FROM preferences WHERE first_id = $id)
-          OR EXISTS (SELECT 1 FROM preferences WHERE second_id = $id)`)
-      .pluck();
+          OR EXISTS (SELECT 1 FROM preferences WHERE second_id = $id)`);
   }
 
   /** Bytes of the file that are in use. */
@@ -122,7 +118,7 @@ export class Retention {
       }
       for (const candidate of this.#before(nowMs - dayMs, wanted)) {
         if (candidate === null) yield;
-        else if (this.#hasFeedback.get(candidate) === undefined) evict('unscored', candidate);
+        else if (this.#hasFeedback.get({ id: candidate.id }) === undefined) evict('unscored', candidate);
       }
       for (const candidate of this.#before(Number.MAX_SAFE_INTEGER, wanted)) {
         if (candidate === null) yield;

@@ -31,10 +31,10 @@ export interface GenerationRow {
   readonly metadata_json: string;
   readonly prompt_json: string;
   readonly text: string;
-  readonly prompt_tokens: Buffer;
-  readonly tokens: Buffer;
-  readonly logprobs: Buffer;
-  readonly sampled_logprobs: Buffer;
+  readonly prompt_tokens: Uint8Array;
+  readonly tokens: Uint8Array;
+  readonly logprobs: Uint8Array;
+  readonly sampled_logprobs: Uint8Array;
 }
 
 export interface ScoreRow {
@@ -67,17 +67,17 @@ export interface ChangeRow {
 }
 
 /** The bytes of a typed array, without a copy (every platform that Node runs on here is little-endian). */
-export function toBlob(values: Uint32Array | Float32Array): Buffer {
-  return Buffer.from(values.buffer, values.byteOffset, values.byteLength);
+export function toBlob(values: Uint32Array | Float32Array): Uint8Array {
+  return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }
 
 /** A copy: a blob's memory need not be aligned to four bytes. */
-export function toUint32(blob: Buffer): Uint32Array {
-  return new Uint32Array(Uint8Array.prototype.slice.call(blob).buffer);
+export function toUint32(blob: Uint8Array): Uint32Array {
+  return new Uint32Array(blob.slice().buffer);
 }
 
-function toFloat32(blob: Buffer): Float32Array {
-  return new Float32Array(Uint8Array.prototype.slice.call(blob).buffer);
+function toFloat32(blob: Uint8Array): Float32Array {
+  return new Float32Array(blob.slice().buffer);
 }
 
 export function toGeneration(row: GenerationRow): Generation {

@@ -6,8 +6,8 @@
  */
 
 import { createHash } from 'node:crypto';
-import type { Database } from 'better-sqlite3';
 import { HoneError } from '../errors.js';
+import type { Database } from '../sqlite/index.js';
 import { scoreContent } from './idempotency.js';
 
 /** `PRAGMA application_id` of a replay store: "Hone" in ASCII. */
@@ -72,8 +72,8 @@ function createTables(database: Database): void {
  * held the app's labels before. An erasure names its subject only until it is done.
  */
 function addPromptsAndKinds(database: Database): void {
-  database.function('prompt_digest', { deterministic: true }, (key, json) => promptDigest(String(key), String(json)));
-  database.function('score_content', { deterministic: true }, (rater, metric, value) =>
+  database.defineFunction('prompt_digest', (key, json) => promptDigest(String(key), String(json)));
+  database.defineFunction('score_content', (rater, metric, value) =>
     scoreContent(String(rater), String(metric), value === null ? null : Number(value)),
   );
   database.exec(`
@@ -162,7 +162,7 @@ function addPromptsAndKinds(database: Database): void {
 }
 
 /** By what a prompt is kept once: its tokens under one package, and the words in which it was asked. */
-export function promptDigest(groupKey: string, promptJson: string): Buffer {
+export function promptDigest(groupKey: string, promptJson: string): Uint8Array {
   return createHash('sha256').update(groupKey).update(promptJson).digest();
 }
 
@@ -177,16 +177,16 @@ export const schemaVersion = upgrades.length;
  * @throws HoneError `STORE_TOO_NEW` when a later Hone wrote it
  */
 export function upgradeSchema(database: Database, path: string): void {
-  const from = database.pragma('user_version', { simple: true }) as number;
+  const from = database.readNumber('user_version');
   if (from === schemaVersion) return;
   if (from > schemaVersion) throw tooNew(path, from);
   // While tables change places nothing may be deleted in their wake.
-  database.pragma('foreign_keys = OFF');
-  database.transaction(() => {
+  database.setPragma('foreign_keys', 'OFF');
+  database.transaction('immediate', () => {
     for (const upgrade of upgrades.slice(from)) upgrade(database);
-    database.pragma(`user_version = ${schemaVersion}`);
-  })();
-  database.pragma('foreign_keys = ON');
+    database.setPragma('user_version', schemaVersion);
+  });
+  database.setPragma('foreign_keys', 'ON');
 }
 
 /**
@@ -194,14 +194,14 @@ export function upgradeSchema(database: Database, path: string): void {
  * @throws HoneError `STORE_CORRUPT` when it is something else, `STORE_TOO_NEW` when a later Hone wrote it
  */
 export function checkIdentity(database: Database, path: string): void {
-  const found = database.pragma('application_id', { simple: true }) as number;
+  const found = database.readNumber('application_id');
   if (found !== applicationId) {
     throw new HoneError(
       'STORE_CORRUPT',
       `${path} is not a Hone replay store (application_id ${found}). Move it away, or restore the store from a backup.`,
     );
   }
-  const version = database.pragma('user_version', { simple: true }) as number;
+  const version = database.readNumber('user_version');
   if (version > schemaVersion) throw tooNew(path, version);
 }
 

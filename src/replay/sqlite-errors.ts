@@ -1,9 +1,10 @@
 /** From what SQLite reports to what a caller of the store can act on. */
 
 import { HoneError } from '../errors.js';
+import { isResult, type ResultCode } from '../sqlite/index.js';
 
-/** SQLite result codes (extended ones begin with the primary one) and the error that each becomes. */
-const meanings: readonly (readonly [prefix: string, code: HoneError['code'], remedy: string])[] = [
+/** Results of SQLite and the error that each becomes. */
+const meanings: readonly (readonly [result: ResultCode, code: HoneError['code'], remedy: string])[] = [
   [
     'SQLITE_FULL',
     'STORE_FULL',
@@ -38,13 +39,23 @@ export function fromSqlite(thrown: unknown, path: string): HoneError {
   if (thrown instanceof HoneError) return thrown;
   const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : '';
   const message = thrown instanceof Error ? thrown.message : String(thrown);
-  for (const [prefix, meaning, remedy] of meanings) {
-    if (code === prefix || code.startsWith(`${prefix}_`)) {
-      return new HoneError(meaning, `The store ${path} refused: ${message} (${code}). ${remedy}`, {
+  for (const [result, meaning, remedy] of meanings) {
+    if (isResult(thrown, result)) {
+      return new HoneError(meaning, `The store ${path} refused: ${message} (${result}). ${remedy}`, {
         cause: thrown,
         ...(meaning === 'STORE_FULL' ? { retryAfterMs: 5000 } : {}),
       });
     }
+  }
+  if (code === 'ERR_OUT_OF_RANGE') {
+    // No Hone writes an integer beyond 2^53.
+    return new HoneError(
+      'STORE_CORRUPT',
+      `The store ${path} holds a foreign value: ${message}. ${remedyForCorruption()}`,
+      {
+        cause: thrown,
+      },
+    );
   }
   if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {
     return new HoneError('STORE_LOCKED', `The store ${path} cannot be opened: ${message}.`, { cause: thrown });

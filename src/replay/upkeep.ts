@@ -3,8 +3,8 @@
  * wait: one after each commit while writes come, one after another while none do.
  */
 
-import type { Database } from 'better-sqlite3';
 import { HoneError } from '../errors.js';
+import type { Database } from '../sqlite/index.js';
 import { type ErasureReport, Erasures } from './erasure.js';
 import { type EvictionReport, Retention, type RetentionSettings } from './retention.js';
 import { Scrubber } from './scrub.js';
@@ -41,7 +41,6 @@ export class Upkeep {
   readonly #retention: Retention;
   readonly #erasures: Erasures;
   readonly #scrubber: Scrubber;
-  readonly #transaction;
   readonly #timer: NodeJS.Timeout;
   /** They come before the sweep. */
   readonly #erasing: Task[] = [];
@@ -57,8 +56,7 @@ export class Upkeep {
     this.#options = options;
     this.#retention = new Retention(database, writer.remover, options);
     this.#erasures = new Erasures(database, writer.remover);
-    this.#scrubber = new Scrubber(options.path, database.pragma('page_size', { simple: true }) as number);
-    this.#transaction = database.transaction((task: Task) => advance(task.steps));
+    this.#scrubber = new Scrubber(options.path, database.readNumber('page_size'));
     this.#timer = setInterval(() => this.look(), lookEveryMs).unref();
   }
 
@@ -66,9 +64,8 @@ export class Upkeep {
   completeErasures(): ErasureReport[] {
     const { database, now } = this.#options;
     const steps = this.#erasures.complete(now);
-    const step = database.transaction(() => steps.next());
     for (;;) {
-      const { done, value } = step.immediate();
+      const { done, value } = database.transaction('immediate', () => steps.next());
       if (done !== true) continue;
       const logCleared = this.#clear();
       return value.map((report) => ({ ...report, logCleared }));
@@ -159,11 +156,11 @@ export class Upkeep {
   #step(): void {
     const task = this.#erasing[0] ?? this.#sweeping;
     if (task === undefined || this.#closed) return;
-    const { writer } = this.#options;
+    const { database, writer } = this.#options;
     const counts = writer.counts();
     let result: IteratorResult<void, unknown>;
     try {
-      result = this.#transaction.immediate(task);
+      result = database.transaction('immediate', () => advance(task.steps));
     } catch (thrown) {
       writer.restoreCounts(counts);
       this.#drop(task);
@@ -207,7 +204,7 @@ export class Upkeep {
       if (!this.#clearLog()) return false;
       this.#scrubber.scrub();
       // Pages that were read before are read anew.
-      this.#options.database.pragma('shrink_memory');
+      this.#options.database.exec('PRAGMA shrink_memory');
       this.#erasures.cleared();
       return true;
     } catch {
@@ -219,13 +216,13 @@ export class Upkeep {
   /** Moves the log into the file and empties it. */
   #clearLog(): boolean {
     const { database } = this.#options;
-    const timeoutMs = database.pragma('busy_timeout', { simple: true }) as number;
-    database.pragma('busy_timeout = 0');
+    const timeoutMs = database.readNumber('busy_timeout');
+    database.setPragma('busy_timeout', 0);
     try {
-      const [{ busy } = { busy: 1 }] = database.pragma('wal_checkpoint(TRUNCATE)') as { busy: number }[];
+      const busy = database.readNumber('wal_checkpoint(TRUNCATE)');
       return busy === 0;
     } finally {
-      database.pragma(`busy_timeout = ${timeoutMs}`);
+      database.setPragma('busy_timeout', timeoutMs);
     }
   }
 }

@@ -11,8 +11,8 @@
  */
 
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
-import type { Database } from 'better-sqlite3';
 import { HoneError } from '../errors.js';
+import type { Database } from '../sqlite/index.js';
 import { Exporter } from './exporter.js';
 import type { WorkerReply, WorkerRequest, WorkerSettings } from './messages.js';
 import { openForWriting } from './open-file.js';
@@ -91,17 +91,19 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
     }
   }
 
-  // Called inside the batch's transaction, this makes a savepoint; called alone, a transaction.
-  const performInside = database.transaction(perform);
-  const performAtomically = (work: Work): unknown => undoable(() => performInside(work));
-
   let damage: HoneError | undefined;
+
+  /** A transaction; for one request of a batch that has one already, a savepoint of it. */
+  function atomically<Result>(run: () => Result): Result {
+    // Takes the lock for writing before anything is read, while there is writing.
+    return undoable(() => database.transaction(damage === undefined ? 'immediate' : 'deferred', run));
+  }
 
   function failed(work: Work, thrown: unknown): WorkerReply {
     const error = fromSqlite(thrown, settings.path);
     if (damage === undefined && error.code === 'STORE_CORRUPT') {
       damage = error;
-      database.pragma('query_only = ON');
+      database.setPragma('query_only', 'ON');
     }
     const shown = damage !== undefined && error.code === 'STORE_LOCKED' ? damage : error;
     return { type: 'failed', id: work.id, error: shown.toJSON() };
@@ -110,33 +112,30 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
   /** Whether a request threw, and not the beginning or the end of the transaction. */
   let requestThrew = false;
 
-  const performTogether = database.transaction((batch: readonly Work[]): WorkerReply[] => {
+  const succeed = (work: Work): WorkerReply => ({ type: 'done', id: work.id, result: perform(work) });
+
+  function performTogether(batch: readonly Work[]): WorkerReply[] {
     requestThrew = true;
-    const replies = batch.map((work): WorkerReply => ({ type: 'done', id: work.id, result: perform(work) }));
+    const replies = batch.map(succeed);
     requestThrew = false;
     return replies;
-  });
+  }
 
-  const performApart = database.transaction((batch: readonly Work[]): WorkerReply[] =>
-    batch.map((work): WorkerReply => {
+  function performApart(batch: readonly Work[]): WorkerReply[] {
+    return batch.map((work) => {
       try {
-        return { type: 'done', id: work.id, result: performAtomically(work) };
+        return atomically(() => succeed(work));
       } catch (thrown) {
         // SQLite ends the whole transaction on some errors (a full disk): then nothing of the batch stands.
         if (!database.inTransaction) throw thrown;
         return failed(work, thrown);
       }
-    }),
-  );
-
-  /** Takes the lock for writing before anything is read, while there is writing. */
-  function begin<Run>({ immediate, deferred }: { readonly immediate: Run; readonly deferred: Run }): Run {
-    return damage === undefined ? immediate : deferred;
+    });
   }
 
   function performAlone(work: Work): WorkerReply {
     try {
-      return { type: 'done', id: work.id, result: undoable(() => begin(performInside)(work)) };
+      return atomically(() => succeed(work));
     } catch (thrown) {
       return failed(work, thrown);
     }
@@ -147,7 +146,7 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
     let replies: readonly WorkerReply[];
     requestThrew = false;
     try {
-      replies = undoable(() => begin(performTogether)(batch));
+      replies = atomically(() => performTogether(batch));
     } catch (thrown) {
       if (only !== undefined) replies = [failed(only, thrown)];
       else replies = requestThrew ? runApart(batch) : batch.map(performAlone);
@@ -158,7 +157,7 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
 
   function runApart(batch: readonly Work[]): readonly WorkerReply[] {
     try {
-      return undoable(() => begin(performApart)(batch));
+      return atomically(() => performApart(batch));
     } catch {
       return batch.map(performAlone);
     }
@@ -175,7 +174,7 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
   function close(id: number): void {
     upkeep.close();
     try {
-      database.pragma('wal_checkpoint(TRUNCATE)');
+      database.readPragma('wal_checkpoint(TRUNCATE)');
     } finally {
       database.close();
       upkeep.dispose();

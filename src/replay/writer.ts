@@ -3,8 +3,8 @@
  * the worker groups what is waiting into one commit, and undoes alone what fails alone.
  */
 
-import type { Database } from 'better-sqlite3';
 import { HoneError } from '../errors.js';
+import type { Database } from '../sqlite/index.js';
 import { type Counts, countAll } from './counts.js';
 import { FeedbackWriter } from './feedback-writer.js';
 import { Importer, type ImportOutcome } from './importer.js';
@@ -37,7 +37,7 @@ export class ReplayWriter {
     this.#feedback = new FeedbackWriter(database, this.#counts);
     this.remover = new Remover(database, this.#counts, (id) => this.#removedRunning.add(id));
     this.#importer = new Importer(database, this.#counts, this.#feedback, (prompt) => this.#promptOf(prompt));
-    this.#findPrompt = database.prepare<[Buffer], number>('SELECT id FROM prompts WHERE digest = ?').pluck();
+    this.#findPrompt = database.prepareValue<[Uint8Array], number>('SELECT id FROM prompts WHERE digest = ?');
     this.#insertPrompt = database.prepare('INSERT INTO prompts (digest, prompt_tokens, prompt_json) VALUES (?, ?, ?)');
     this.#insertGeneration = database.prepare(`
       INSERT INTO generations (id, state, origin, group_key, package_digest, version, adapter_digest, subject,
@@ -47,7 +47,7 @@ export class ReplayWriter {
       UPDATE generations SET state = ?, finish_reason = ?, end_of_sequence = ?, tokens = ?, text = ?, logprobs = ?,
         sampled_logprobs = ?, finished_at_ms = ?
       WHERE id = ? AND state = 'running'`);
-    this.#generationExists = database.prepare<[string], 1>('SELECT 1 FROM generations WHERE id = ?').pluck();
+    this.#generationExists = database.prepareValue<[string], 1>('SELECT 1 FROM generations WHERE id = ?');
     this.#insertChange = database.prepare("INSERT INTO changes (type, generation_id) VALUES ('generation', ?)");
     this.#insertLesson = database.prepare(`
       INSERT OR IGNORE INTO lessons (generation_id, version)

@@ -6,10 +6,10 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import Database from 'better-sqlite3';
 import { expect, it } from 'vitest';
 import { edit, prefer } from '../../client/index.js';
 import { type ErasureReport, openReplayStore } from '../../src/replay/index.js';
+import { Database } from '../../src/sqlite/index.js';
 import { eagerLearner, playUntil } from '../support/app.js';
 import { startServer, temporaryFolder, until } from '../support/server.js';
 import { temporaryDirectory } from '../unit/replay/directory.js';
@@ -36,16 +36,19 @@ function findings(folder: string, needles: ReadonlyMap<string, Buffer>): string[
 
 /** What the store holds of these generations, byte by byte. */
 function storedBytes(data: string, ids: readonly string[]): Map<string, Buffer> {
-  const database = new Database(join(data, 'replay.sqlite'), { readonly: true });
-  const read = database.prepare<[string], { prompt_tokens: Buffer; tokens: Buffer; logprobs: Buffer; text: string }>(
+  const database = new Database(join(data, 'replay.sqlite'), { access: 'read', busyTimeoutMs: 5000 });
+  const read = database.prepare<
+    [string],
+    { prompt_tokens: Uint8Array; tokens: Uint8Array; logprobs: Uint8Array; text: string }
+  >(
     'SELECT prompt_tokens, tokens, logprobs, text FROM generations JOIN prompts ON prompts.id = prompt_id WHERE generations.id = ?',
   );
   const found = new Map<string, Buffer>();
   for (const id of ids) {
     const { prompt_tokens, tokens, logprobs, text } = read.get(id) as NonNullable<ReturnType<typeof read.get>>;
-    found.set(`prompt tokens of ${id}`, prompt_tokens);
-    found.set(`tokens of ${id}`, tokens);
-    if (logprobs.length > 0) found.set(`log-probabilities of ${id}`, logprobs);
+    found.set(`prompt tokens of ${id}`, Buffer.from(prompt_tokens));
+    found.set(`tokens of ${id}`, Buffer.from(tokens));
+    if (logprobs.length > 0) found.set(`log-probabilities of ${id}`, Buffer.from(logprobs));
     found.set(`text of ${id}`, Buffer.from(text));
     found.set(`id ${id}`, Buffer.from(id));
   }

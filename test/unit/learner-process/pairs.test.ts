@@ -1,12 +1,12 @@
 /** Preferences, edits and removals in the learner's buffer. */
 
-import Database from 'better-sqlite3';
 import { expect, test } from 'vitest';
 import { type BufferOptions, ExperienceBuffer } from '../../../src/learner/experience/buffer.js';
 import { generationsOf } from '../../../src/learner/experience/entries.js';
 import { sampleGroups } from '../../../src/learner/experience/sampler.js';
 import { createRandom } from '../../../src/learner/random.js';
 import { checkRewardSettings } from '../../../src/reward/index.js';
+import { Database } from '../../../src/sqlite/index.js';
 import { editWrite, preferenceWrite, scoreWrite } from '../replay/records.js';
 import { openExperience } from './experience.js';
 
@@ -136,7 +136,7 @@ test('what was removed from the store is forgotten, with the pairs that it was i
   await store.write([preferenceWrite('a', 'b', 'better'), scoreWrite('b', 1)]);
   buffer.sync(reader, 0);
   expect(buffer.size).toBe(4);
-  const database = new Database(path);
+  const database = new Database(path, { access: 'write', busyTimeoutMs: 5000 });
   database.exec("DELETE FROM generations WHERE id = 'b'; INSERT INTO changes (type) VALUES ('removed');");
   database.close();
   buffer.sync(reader, 0);

