@@ -16,6 +16,7 @@ import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { HoneError } from '../../../errors.js';
 import type { Device } from '../names.js';
+import { restoreRemovedUtil } from './removed-util.js';
 import type { TensorFlow } from './values.js';
 
 export const tfjsBackends = ['node-gpu', 'node', 'wasm', 'cpu'] as const;
@@ -115,7 +116,10 @@ async function load(
   device: Device,
   threads: number,
 ): Promise<TensorFlow> {
-  if (registeredNames[backend] === 'tensorflow') prepareTensorFlow(device, threads);
+  if (registeredNames[backend] === 'tensorflow') {
+    prepareTensorFlow(device, threads);
+    restoreRemovedUtil();
+  }
   try {
     const require = createRequire(import.meta.url);
     const [tf] = paths.map((path) => require(path)) as [TensorFlow];
