@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { buildTfjsAddon } from '../../../src/learner/engine/tfjs/native-addon.js';
+import { placeNativeTfjs } from '../../support/native-tfjs.js';
 
 describe.skipIf(process.platform !== 'linux')('building the addon of tfjs-node', () => {
   let folder: string;
@@ -30,6 +31,13 @@ describe.skipIf(process.platform !== 'linux')('building the addon of tfjs-node',
     const manifest = { name: '@tensorflow/tfjs-node', version: '4.22.0', binary: { napi_versions: [3, 8] } };
     write(join(tfjsNode(), 'package.json'), JSON.stringify(manifest));
     write(join(tfjsNode(), 'index.js'), '');
+  };
+  /** Writes a file that is no addon where it is told to. */
+  const placeCompiler = (): string => {
+    const compiler = join(folder, 'compiler');
+    const script = '#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\necho "the new one" > "$2"\n';
+    writeFileSync(compiler, script, { mode: 0o755 });
+    return compiler;
   };
 
   it('refuses a folder without the libraries and says how to find the right one', async () => {
@@ -79,16 +87,27 @@ describe.skipIf(process.platform !== 'linux')('building the addon of tfjs-node',
     });
   });
 
+  it('tries what it built in a process of its own and reports what TensorFlow says', async () => {
+    placeLibraries();
+    placeHeaders();
+    placeNativeTfjs(folder);
+    const compiler = placeCompiler();
+    await expect(buildTfjsAddon({ tensorflow, folder, compiler })).resolves.toMatchObject({
+      package: '@tensorflow/tfjs-node',
+      version: '4.22.0',
+      tensorflowVersion: 'none',
+      gpu: false,
+    });
+    expect(readFileSync(join(tfjsNode(), 'lib/napi-v8/tfjs_binding.node'), 'utf8')).toBe('the new one\n');
+  });
+
   it('keeps the addon that was there when the new one does not load', async () => {
     placeLibraries();
     placeHeaders();
     placeTfjsNode();
     const addon = join(tfjsNode(), 'lib/napi-v8/tfjs_binding.node');
     write(addon, 'the old one');
-    // Writes a file that is no addon where the compiler is told to.
-    const compiler = join(folder, 'compiler');
-    const script = '#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\necho "the new one" > "$2"\n';
-    writeFileSync(compiler, script, { mode: 0o755 });
+    const compiler = placeCompiler();
     await expect(buildTfjsAddon({ tensorflow, folder, compiler })).rejects.toMatchObject({
       code: 'ENGINE_UNAVAILABLE',
       message: expect.stringContaining('does not load'),

@@ -2,7 +2,7 @@
 
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { openEngine } from '../../../src/learner/engine/open-engine.js';
 import { openTfjs } from '../../../src/learner/engine/tfjs/backend.js';
@@ -36,7 +36,21 @@ describe('opening TF.js', () => {
     await expect(openTfjs({ folder, threads: 1 })).rejects.toMatchObject({
       code: 'ENGINE_UNAVAILABLE',
       message: expect.stringMatching(
-        /tfjs-node is installed but does not load: the addon is not there\n.*hone tfjs-setup/,
+        /tfjs-node is installed but does not load on Node v\d\S+: the addon is not there\n.*npm install-scripts approve @tensorflow\/tfjs-node.*hone tfjs-setup/,
+      ),
+    });
+  });
+
+  it('finds a native package that loads but cannot compute before the learner relies on it', async () => {
+    const broken = join(folder, 'left-behind');
+    const index = join(broken, 'node_modules/@tensorflow/tfjs-node/index.js');
+    mkdirSync(dirname(index), { recursive: true });
+    const fail = "() => { throw new TypeError('util.isGone is not a function'); }";
+    writeFileSync(index, `module.exports = { enableProdMode() {}, setBackend: async () => true, tidy: ${fail} };\n`);
+    await expect(openTfjs({ folder: broken, threads: 1 })).rejects.toMatchObject({
+      code: 'ENGINE_UNAVAILABLE',
+      message: expect.stringMatching(
+        /tfjs-node is installed but does not compute on Node v\d\S+: util\.isGone is not a function\n.*--learner-engine onnx/,
       ),
     });
   });

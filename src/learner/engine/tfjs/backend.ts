@@ -16,6 +16,7 @@ import { createRequire } from 'node:module';
 import { join, resolve } from 'node:path';
 import { HoneError } from '../../../errors.js';
 import type { Device } from '../names.js';
+import { restoreRemovedUtil } from './removed-util.js';
 import type { TensorFlow } from './values.js';
 
 export const tfjsBackends = ['node-gpu', 'node', 'wasm', 'cpu'] as const;
@@ -115,24 +116,41 @@ async function load(
   device: Device,
   threads: number,
 ): Promise<TensorFlow> {
-  if (registeredNames[backend] === 'tensorflow') prepareTensorFlow(device, threads);
+  const native = registeredNames[backend] === 'tensorflow';
+  if (native) {
+    prepareTensorFlow(device, threads);
+    restoreRemovedUtil();
+  }
+  let step: keyof typeof remedies = 'load';
   try {
     const require = createRequire(import.meta.url);
     const [tf] = paths.map((path) => require(path)) as [TensorFlow];
     // No advertising of the native package, and no search for NaN after each operator: the learner does that once.
     tf.enableProdMode();
-    if (await tf.setBackend(registeredNames[backend])) return tf;
-    throw new Error('TF.js refuses the backend');
+    if (!(await tf.setBackend(registeredNames[backend]))) throw new Error('TF.js refuses the backend');
+    // A package that Node has left behind may load all the same and fail at each operator: found here, not in a round.
+    step = 'compute';
+    tf.tidy(() => tf.matMul([[1, 2]], [[3], [4]]).dataSync());
+    return tf;
   } catch (cause) {
+    const [name] = packages[backend];
     const message = cause instanceof Error ? cause.message : String(cause);
-    const native = registeredNames[backend] === 'tensorflow';
+    const remedy = step === 'load' && !native ? '' : `\n${remedies[step](name)}`;
     throw new HoneError(
       'ENGINE_UNAVAILABLE',
-      `${packages[backend][0]} is installed but does not load: ${message.trim()}${native ? '\nIf its native addon is missing or does not fit, `hone tfjs-setup` builds it against a TensorFlow of yours: docs/tfjs.md' : ''}`,
+      `${name} is installed but does not ${step} on Node ${process.version}: ${message.trim()}${remedy}`,
       { cause },
     );
   }
 }
+
+/** What helps where a package fails; loading is difficult for the native ones alone. */
+const remedies = {
+  load: (name: string): string =>
+    `If its addon is missing because npm kept its install script from running (npm 12 asks first), run \`npm install-scripts approve ${name}\` and \`npm rebuild ${name}\`; \`hone tfjs-setup\` builds the addon against a TensorFlow of yours: docs/tfjs.md`,
+  compute: (): string =>
+    'Use a Node that docs/tfjs.md names, or --learner-engine onnx; an addon of your own is built anew with `hone tfjs-setup`',
+} as const;
 
 /** TensorFlow takes these from the environment and from nowhere else, when it is loaded. What the user has set stays. */
 function prepareTensorFlow(device: Device, threads: number): void {

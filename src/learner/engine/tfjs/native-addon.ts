@@ -11,7 +11,9 @@ import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { HoneError } from '../../../errors.js';
+import type { AddonTrial } from './addon-trial-process.js';
 import { findModule } from './backend.js';
 
 export interface AddonRequest {
@@ -40,6 +42,7 @@ export interface AddonReport {
 
 const libraries = ['libtensorflow_cc.so.2', 'libtensorflow_framework.so.2'];
 const headers = ['tensorflow/c/c_api.h', 'tensorflow/c/eager/c_api.h'];
+const trialProcess = fileURLToPath(new URL('./addon-trial-process.js', import.meta.url));
 const sources = ['binding/tfjs_backend.cc', 'binding/tfjs_binding.cc'];
 
 interface TfjsNode {
@@ -151,24 +154,17 @@ async function compile(compiler: string, args: readonly string[]): Promise<void>
   throw new HoneError('ENGINE_UNAVAILABLE', `${compiler} could not build the addon:\n${output.slice(-4000).trim()}`);
 }
 
-/** Runs in the child: loads the package and multiplies; the addon says which TensorFlow it found. */
-const checkScript = `
-const [directory] = process.argv.slice(1);
-const tf = require(directory);
-const values = tf.matMul(tf.tensor2d([1, 2, 3, 4], [2, 2]), tf.tensor2d([5, 6, 7, 8], [2, 2])).dataSync();
-const { binding, isUsingGpuDevice } = tf.backend();
-console.log(JSON.stringify({
-  values: Array.from(values), tensorflowVersion: binding.TF_Version, gpu: isUsingGpuDevice === true,
-}));
-`;
-
+/** Tries the addon in a process of its own, since one that does not fit may end it. */
 async function check(directory: string): Promise<Pick<AddonReport, 'tensorflowVersion' | 'gpu'>> {
-  const { code, output } = await run(process.execPath, ['-e', checkScript, directory]);
+  const { code, output } = await run(process.execPath, [trialProcess, directory]);
   const line = output.split('\n').find((text) => text.startsWith('{"values":'));
   if (code !== 0 || line === undefined) {
-    throw new HoneError('ENGINE_UNAVAILABLE', `the addon was built but does not load:\n${output.slice(-4000).trim()}`);
+    throw new HoneError(
+      'ENGINE_UNAVAILABLE',
+      `the addon was built but does not load and multiply on Node ${process.version}:\n${output.slice(-4000).trim()}`,
+    );
   }
-  const { values, ...report } = JSON.parse(line) as AddonReport & { values: number[] };
+  const { values, ...report } = JSON.parse(line) as AddonTrial;
   if (values.join() !== '19,22,43,50') {
     throw new HoneError(
       'ENGINE_UNAVAILABLE',
