@@ -38,25 +38,42 @@ async function main(): Promise<void> {
   // Whatever this process and the learner write is for their user alone.
   process.umask(0o077);
   const log = pino({ level: options.logLevel, base: { pid: process.pid } }, pino.destination({ dest: 2, sync: true }));
-  let stopping = false;
-  let server: RunningServer | undefined;
-  const stop = (why: string, exitCode: number) => {
-    if (stopping) return;
-    stopping = true;
+  const stopping = new AbortController();
+  let stop = (_why: string, _exitCode: number): void => undefined;
+  const starting = startServer(
+    options,
+    log,
+    (error) => {
+      log.fatal({ code: error.code }, error.message);
+      stop(error.code, failureExitCode);
+    },
+    stopping.signal,
+  );
+  stop = (why, exitCode) => {
+    if (stopping.signal.aborted) return;
     log.info({ why }, 'stopping');
-    const close = server?.close() ?? Promise.resolve();
-    close.then(() => {
+    stopping.abort();
+    // One that is stopped on its way, or fails there, has ended what it had opened.
+    const ended = starting.then(
+      (server) => server.close(),
+      () => undefined,
+    );
+    ended.then(() => {
       log.info('stopped');
       process.exit(exitCode);
     }, fail);
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop(signal, 0));
   if (process.send !== undefined) process.on('disconnect', () => stop('the parent process ended', 0));
-  server = await startServer(options, log, (error) => {
-    log.fatal({ code: error.code }, error.message);
-    stop(error.code, failureExitCode);
-  });
-  announce(server, options);
+  let server: RunningServer;
+  try {
+    server = await starting;
+  } catch (error) {
+    // Whoever stops it ends the process.
+    if (stopping.signal.aborted) return;
+    throw error;
+  }
+  if (!stopping.signal.aborted) announce(server, options);
 }
 
 function announce(server: RunningServer, options: ServerOptions): void {

@@ -45,6 +45,7 @@ import {
   zeroAdapter,
 } from '../src/versions/index.js';
 import { type DataDirectory, openDataDirectory, type ServerRecord } from './data-directory.js';
+import { Endings } from './endings.js';
 import { openGate } from './gate.js';
 import { packageFolder } from './grpc/contract.js';
 import { openDoor } from './grpc/door.js';
@@ -64,7 +65,10 @@ export interface RunningServer {
   /** Threads of the policy, and whether idle ones spin. */
   readonly threads: number;
   readonly spin: boolean;
-  /** Ends everything, in order: health says so, running requests finish, the learner writes its checkpoint. Idempotent. */
+  /**
+   * Ends everything, in order: health says so, running requests finish, the learner writes its checkpoint. No process
+   * that the server has started is left when it resolves. Idempotent.
+   */
   close(): Promise<void>;
 }
 
@@ -73,18 +77,21 @@ export type OnFatal = (error: HoneError) => void;
 
 /**
  * Builds the server; where a part fails, those before it are ended again.
+ * @param signal stops it on the way: what is open by then is ended
  * @throws HoneError `DATA_DIRECTORY_LOCKED`, `PACKAGE_INVALID`, `STORE_CORRUPT`, `INVALID_OPTIONS` and what else the
- * parts say when they open
+ * parts say when they open; `CANCELLED` where it was stopped
  */
-export async function startServer(options: ServerOptions, log: Logger, onFatal: OnFatal): Promise<RunningServer> {
-  const endings: (() => unknown)[] = [];
-  const close = async () => {
-    for (let end = endings.pop(); end !== undefined; end = endings.pop()) await end();
-  };
+export async function startServer(
+  options: ServerOptions,
+  log: Logger,
+  onFatal: OnFatal,
+  signal: AbortSignal,
+): Promise<RunningServer> {
+  const endings = new Endings();
   try {
-    return await build(options, log, onFatal, endings, close);
+    return await build(options, log, onFatal, endings, signal);
   } catch (error) {
-    await close();
+    await endings.run();
     throw error;
   }
 }
@@ -93,9 +100,16 @@ async function build(
   options: ServerOptions,
   log: Logger,
   onFatal: OnFatal,
-  endings: (() => unknown)[],
-  close: () => Promise<void>,
+  endings: Endings,
+  signal: AbortSignal,
 ): Promise<RunningServer> {
+  /** What takes its time to open: how it is ended is known before anybody can stop the server. */
+  const open = async <Part>(opening: Promise<Part>, end: (part: Part) => unknown = () => undefined): Promise<Part> => {
+    const part = await opening;
+    endings.add(() => end(part));
+    if (signal.aborted) throw new HoneError('CANCELLED', 'the server was stopped while it started');
+    return part;
+  };
   const cores = availableParallelism();
   // What the learner's threads are is known only when the policy's are; the rest is checked before anything is opened.
   const { engine, device } = checkLearnerSettings(options.learnerSettings);
@@ -103,35 +117,33 @@ async function build(
   const reward = checkRewardSettings(options.rewardSettings);
   const canary = checkCanarySettings(options.canarySettings);
   const data = openDataDirectory(options.dataDirectory);
-  endings.push(() => data.close());
+  endings.add(() => data.close());
   const modes = await openModeFile(data.modePath, options.mode);
-  const pkg = await loadPackage(options.packageDirectory);
-  const choice = await chooseServingThreads(pkg, data.threadsPath, cores, options, log);
+  const pkg = await open(loadPackage(options.packageDirectory));
+  const choice = await open(chooseServingThreads(pkg, data.threadsPath, cores, options, log, signal));
   const settings = checkLearnerSettings({ threads: Math.max(1, cores - choice.threads), ...options.learnerSettings });
   const journal = openEventJournal(data.eventsPath, eventsKept, (err) => log.warn({ err }, 'event not written'));
   const events = new EventLog({ capacity: eventsKept, journal, now: Date.now });
-  const versions = await openVersions(pkg, settings, options, data, events);
-  endings.push(() => versions.close());
+  const versions = await open(openVersions(pkg, settings, options, data, events), (one) => one.close());
   if (options.learner) checkAdapterRank(await versions.readAdapter(versions.live().number), settings, options);
-  const replay = await openReplayStore({
+  const opening = openReplayStore({
     path: data.replayPath,
     ...options.retention,
     onCrash: onFatal,
     onEvicted: (report) => events.publish({ type: 'replay_evicted', numbers: evictionNumbers(report) }),
     onErased: (report) => publishErasure(events, report, descendants(versions.list(), report.versions).length),
   });
-  endings.push(() => replay.close());
+  const replay = await open(opening, (store) => store.close());
   for (const { code, message } of versions.warnings) {
     log.warn({ code }, message);
     events.publish({ type: 'version_rejected', detail: `${code}: ${message}` });
   }
   const metrics = options.metrics === null ? null : createServerMetrics(options.metrics);
-  const policy = await openLivePolicy(pkg, versions, options, choice, events, onFatal, metrics);
-  endings.push(() => policy.close());
+  const served = openLivePolicy(pkg, versions, options, choice, events, onFatal, metrics);
+  const policy = await open(served, (one) => one.close());
   const learner = options.learner ? startLearnerFor(pkg, versions, data, settings, reward) : null;
-  endings.push(() => learner?.close());
-  const rated = await openRaters(options.raters, reward, data);
-  endings.push(() => rated.close());
+  endings.add(() => learner?.close());
+  const rated = await open(openRaters(options.raters, reward, data, signal), (raters) => raters.close());
   const { holdoutShare } = settings;
   const store = { replay, replayPath: data.replayPath };
   const gate =
@@ -147,7 +159,7 @@ async function build(
           rewardModel: rated.rewardModel,
           holdoutShare,
         });
-  endings.push(() => gate?.close());
+  endings.add(() => gate?.close());
   const agent = createAgent({
     pkg,
     policy,
@@ -171,8 +183,8 @@ async function build(
   });
   // Whoever watches sees the server stop.
   let page: MetricsListener | null = null;
-  endings.push(() => page?.close());
-  endings.push(() => agent.close());
+  endings.add(() => page?.close());
+  endings.add(() => agent.close());
   logEvents(agent, log);
   if (metrics !== null) {
     const threads = { policy: choice.threads, learner: options.learner ? settings.threads : 0 };
@@ -190,8 +202,8 @@ async function build(
     report: (path, err) => log.error({ path, code: err.code, err }, 'call failed'),
   });
   // No new calls from now on; the agent ends those that run, and the door then has only their last answers to send.
-  endings.push(() => door.close(agent.close()));
-  endings.push(() => door.announceStop());
+  endings.add(() => door.close(agent.close()));
+  endings.add(() => door.announceStop());
   const record: ServerRecord = {
     pid: process.pid,
     host: options.host,
@@ -201,7 +213,14 @@ async function build(
     startedAtMs: Date.now(),
   };
   data.writeRecord(record);
-  return { record, agent, packageName: pkg.name, threads: choice.threads, spin: choice.spin, close };
+  return {
+    record,
+    agent,
+    packageName: pkg.name,
+    threads: choice.threads,
+    spin: choice.spin,
+    close: () => endings.run(),
+  };
 }
 
 async function openVersions(

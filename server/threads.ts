@@ -9,6 +9,7 @@ import type { ServerOptions } from './options.js';
 /**
  * Measures beside the learner at its busiest, where there is one.
  * @param path where the choice is kept
+ * @param signal ends the measurement
  * @throws HoneError `INVALID_OPTIONS` for settings of the learner that are not valid
  */
 export async function chooseServingThreads(
@@ -17,10 +18,11 @@ export async function chooseServingThreads(
   cores: number,
   { learner, learnerSettings, threads, spin }: ServerOptions,
   log: Logger,
+  signal: AbortSignal,
 ): Promise<ThreadChoice> {
   const learnerThreads = checkLearnerSettings({ threads: Math.max(1, cores - 1), ...learnerSettings }).threads;
   const neighbourThreads = learner ? learnerThreads : 0;
-  const choice = await chooseThreads({ pkg, cores, neighbourThreads, threads, spin, path });
+  const choice = await chooseThreads({ pkg, cores, neighbourThreads, threads, spin, path, signal });
   const { source, measured, tookMs, ...setting } = choice;
   const figures = { ...setting, source, beside: neighbourThreads, tookMs: Math.round(tookMs), measured };
   if (source === 'default') log.warn(figures, 'threads could not be measured: one it is');
