@@ -1,123 +1,18 @@
-/** The thread that serves: sessions, cache, scheduler and sampling live here; a message goes out per step. */
+/** The thread that serves: messages in, turns until it is told to close, messages out. */
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { HoneError } from '../errors.js';
-import { loadTokenizer } from '../package/index.js';
-import { createDecoder, type Decoder } from './graph/decoder.js';
-import { HeldVersions } from './held-versions.js';
+import { openInference } from './inference.js';
 import type { FromWorker, ToWorker, WorkerSettings } from './messages.js';
-import { Scheduler } from './scheduling/scheduler.js';
-import { Swapper } from './swapper.js';
-
-class InferenceWorker {
-  readonly #send: (message: FromWorker) => void;
-  readonly #scheduler: Scheduler;
-  readonly #versions: HeldVersions;
-  readonly #swapper: Swapper;
-  #closing = false;
-  #wake: (() => void) | null = null;
-
-  constructor(
-    send: (message: FromWorker) => void,
-    parts: { readonly scheduler: Scheduler; readonly versions: HeldVersions; readonly swapper: Swapper },
-  ) {
-    this.#send = send;
-    this.#scheduler = parts.scheduler;
-    this.#versions = parts.versions;
-    this.#swapper = parts.swapper;
-  }
-
-  /** Messages arrive during steps; whatever changes state waits for the step's end. */
-  receive(message: ToWorker): void {
-    switch (message.type) {
-      case 'submit':
-        this.#scheduler.submit(message.request, message.completion, message.atMs);
-        break;
-      case 'cancel':
-        this.#scheduler.cancel(message.request);
-        break;
-      case 'park':
-        this.#scheduler.park(message.request);
-        break;
-      case 'resume':
-        this.#scheduler.resume(message.request);
-        break;
-      case 'swap':
-        this.#swapper.request(message.call, 'live', message.version);
-        break;
-      case 'hold':
-        this.#swapper.request(message.call, 'held', message.version);
-        break;
-      case 'release':
-        this.#versions.unpin(message.version);
-        break;
-      case 'clear_prefixes':
-        this.#scheduler.clearPrefixes(() => this.#send({ type: 'prefixes_cleared', call: message.call }));
-        break;
-      case 'stats':
-        this.#send({
-          type: 'stats',
-          call: message.call,
-          stats: { ...this.#scheduler.stats, heldVersions: this.#versions.numbers },
-        });
-        return;
-      case 'close':
-        this.#closing = true;
-        this.#scheduler.cancelBackground(() => true);
-        break;
-    }
-    this.#wake?.();
-  }
-
-  /** Turns until told to close and nothing is left to do. */
-  async run(): Promise<void> {
-    for (;;) {
-      const swapMs = await this.#swapper.proceed();
-      const happened = await this.#scheduler.turn(this.#send, swapMs ?? 0);
-      if (happened || swapMs !== null) continue;
-      if (this.#closing && this.#scheduler.idle && !this.#swapper.waiting) return;
-      // Nothing goes on before something arrives: what is left is parked, or waits for what is parked.
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-      this.#wake = null;
-    }
-  }
-}
-
-async function openWorker(
-  settings: WorkerSettings,
-  send: (message: FromWorker) => void,
-): Promise<[InferenceWorker, Decoder]> {
-  const { versions: initial, held, ...limits } = settings;
-  const decoder = await createDecoder(limits);
-  const versions = new HeldVersions(decoder, settings.maxLiveVersions);
-  for (const version of initial) {
-    const taken = versions.hold(version);
-    versions.setLive(taken);
-    if (held.includes(taken.number)) versions.pin(taken);
-  }
-  const tokenizer = await loadTokenizer(settings.packageDirectory);
-  const scheduler = new Scheduler({ ...limits, decoder, versions, tokenizer });
-  const swapper = new Swapper({
-    decoder,
-    versions,
-    vocabularySize: settings.vocabularySize,
-    send,
-    // What nobody waits for does not hold a version up.
-    onBlocked: () => scheduler.cancelBackground(({ version }) => version !== null && versions.isPassing(version)),
-  });
-  return [new InferenceWorker(send, { scheduler, versions, swapper }), decoder];
-}
 
 const port = parentPort;
 if (port === null) throw new HoneError('INTERNAL', 'the inference worker runs in a worker thread only');
 try {
-  const [worker, decoder] = await openWorker(workerData as WorkerSettings, (message) => port.postMessage(message));
-  port.on('message', (message: ToWorker) => worker.receive(message));
+  const inference = await openInference(workerData as WorkerSettings, (message) => port.postMessage(message));
+  port.on('message', (message: ToWorker) => inference.receive(message));
   port.postMessage({ type: 'ready' } satisfies FromWorker);
-  await worker.run();
-  await decoder.close();
+  await inference.run();
+  await inference.close();
 } catch (thrown) {
   port.postMessage({ type: 'crashed', error: HoneError.from(thrown).toJSON() } satisfies FromWorker);
 }

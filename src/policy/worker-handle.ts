@@ -23,8 +23,23 @@ export interface WorkerEvents {
   readonly onCrash: (error: HoneError) => void;
 }
 
+/** What a handle needs of the thread behind it. */
+export interface InferenceThread {
+  postMessage(message: ToWorker): void;
+  on(event: 'message', listener: (message: FromWorker) => void): unknown;
+  on(event: 'error', listener: (thrown: unknown) => void): unknown;
+  /** The last event. */
+  on(event: 'exit', listener: (status: number) => void): unknown;
+}
+
+/** Starts what serves; it says `ready`, or `crashed` and why. */
+export type StartThread = (settings: WorkerSettings) => InferenceThread;
+
+const startThread: StartThread = (settings) =>
+  new Worker(new URL('./inference-worker.js', import.meta.url), { workerData: settings });
+
 export class WorkerHandle {
-  readonly #worker: Worker;
+  readonly #worker: InferenceThread;
   readonly #events: WorkerEvents;
   readonly #calls = new Map<number, Call>();
   readonly #exited: Promise<void>;
@@ -34,11 +49,11 @@ export class WorkerHandle {
   /** Resolves when the worker serves. @throws HoneError what kept it from starting */
   readonly ready: Promise<void>;
 
-  constructor(settings: WorkerSettings, events: WorkerEvents) {
+  constructor(settings: WorkerSettings, events: WorkerEvents, start: StartThread = startThread) {
     this.#events = events;
-    this.#worker = new Worker(new URL('./inference-worker.js', import.meta.url), { workerData: settings });
+    this.#worker = start(settings);
     this.ready = new Promise((resolve, reject) => this.#calls.set(-1, { resolve: resolve as Call['resolve'], reject }));
-    this.#exited = new Promise((resolve) => this.#worker.once('exit', () => resolve()));
+    this.#exited = new Promise((resolve) => this.#worker.on('exit', () => resolve()));
     this.#worker.on('message', (message: FromWorker) => this.#receive(message));
     this.#worker.on('error', (thrown) => this.#noteCrash(HoneError.from(thrown)));
     this.#worker.on('exit', (status) => this.#onExit(status));

@@ -20,7 +20,7 @@ import type {
   PolicyVersion,
   SwapReport,
 } from './types.js';
-import { WorkerHandle } from './worker-handle.js';
+import { type StartThread, WorkerHandle } from './worker-handle.js';
 
 /** Pauses before the restarts that follow each other without a step between; after the last the policy gives up. */
 const restartPausesMs = [0, 100, 1000, 5000, 15_000];
@@ -36,9 +36,10 @@ interface Running {
  * Opens the policy; it serves when this resolves.
  * @throws HoneError `INVALID_OPTIONS`; `MODEL_INVALID`, `OPERATOR_UNSUPPORTED` for a decoder that cannot be served;
  * `ADAPTER_INVALID`, `ADAPTER_MISMATCH` for the versions
+ * @param startThread what runs the inference; default: a thread of this process
  */
-export async function openPolicy(options: PolicyOptions): Promise<Policy> {
-  const policy = new WorkerPolicy(options, checkPolicyOptions(options));
+export async function openPolicy(options: PolicyOptions, startThread?: StartThread): Promise<Policy> {
+  const policy = new WorkerPolicy(options, checkPolicyOptions(options), startThread);
   await policy.ready();
   return policy;
 }
@@ -46,6 +47,7 @@ export async function openPolicy(options: PolicyOptions): Promise<Policy> {
 class WorkerPolicy implements Policy {
   readonly #options: PolicyOptions;
   readonly #settings: PolicySettings;
+  readonly #startThread: StartThread | undefined;
   #worker: WorkerHandle;
   #state: 'serving' | 'restarting' | 'failed' | 'closing' = 'serving';
   /** Restarts since the last step. */
@@ -64,9 +66,10 @@ class WorkerPolicy implements Policy {
   #restarted: Promise<void> = Promise.resolve();
   readonly #totals = { generatedTokens: 0, promptTokens: 0, steps: 0 };
 
-  constructor(options: PolicyOptions, settings: PolicySettings) {
+  constructor(options: PolicyOptions, settings: PolicySettings, startThread: StartThread | undefined) {
     this.#options = options;
     this.#settings = settings;
+    this.#startThread = startThread;
     this.#live = options.version;
     this.#queue = new RequestQueue(settings, () => performance.now());
     this.#backgroundQueue = new RequestQueue(settings, () => performance.now());
@@ -207,10 +210,11 @@ class WorkerPolicy implements Policy {
       versions: this.#versionsToServe([...kept, ...held]),
       held: kept.map(({ number }) => number),
     };
-    return new WorkerHandle(workerSettings, {
-      onStep: (message) => this.#onStep(message),
-      onCrash: (error) => this.#onCrash(error),
-    });
+    const events = {
+      onStep: (message: StepMessage) => this.#onStep(message),
+      onCrash: (error: HoneError) => this.#onCrash(error),
+    };
+    return new WorkerHandle(workerSettings, events, this.#startThread);
   }
 
   /** The live version last; version 0, wherever it was seen, stays servable. */
