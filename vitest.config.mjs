@@ -6,34 +6,52 @@ const shared = {
   testTimeout: 180_000,
   hookTimeout: 180_000,
   pool: 'forks',
+  // Node keeps what it has compiled: hundreds of processes are started, and load the same files.
+  env: { NODE_COMPILE_CACHE: '.build/compile-cache' },
 };
 
-const files = (...folders) => folders.map((folder) => `**/test/${folder}/**/*.test.js`);
+const files = (...places) => places.map((place) => `**/test/${place}.test.js`);
+const long = '**/*.long.test.js';
+
+/**
+ * Tests with a real learner, which computes at the lowest priority: beside other busy tests it would not get its share of
+ * a small machine. `unit/setup/suites.test.ts` knows which those are.
+ */
+export const withLearner = [
+  'fault/{blow-up,clock,erasure,full-disk,kill,kill-storm,learner-process,learner-resume,torn-files}',
+  'integration/{demo,digest-proof,loop,metrics,quantize,raters,versions}',
+];
+
+/** What is run together, by the value of HONE_SUITE: see `scripts/test.mjs`. */
+const suites = {
+  /** What every change must pass. */
+  main: [
+    {
+      name: 'parts',
+      include: files('unit/**/*', 'property/*', 'integration/*', 'fault/*'),
+      exclude: [...files(...withLearner), long],
+      maxWorkers: 2,
+      sequence: { groupOrder: 0 },
+    },
+    {
+      name: 'learning',
+      include: files(...withLearner),
+      exclude: [long],
+      maxWorkers: 1,
+      sequence: { groupOrder: 1 },
+    },
+  ],
+  /** The whole way once, on other Nodes than the tests' own. */
+  short: [{ name: 'short', include: files('short/*'), maxWorkers: 1 }],
+  /** The same, and what touches Node's SQLite: on the oldest Node. */
+  oldest: [{ name: 'oldest', include: files('short/*', 'unit/sqlite/*', 'unit/replay/*'), maxWorkers: 1 }],
+  /** What takes too long for every change: the same promises as in `main`, for longer. */
+  long: [{ name: 'long', include: [long], maxWorkers: 1 }],
+};
+
+const suite = process.env.HONE_SUITE ?? 'main';
+if (!(suite in suites)) throw new Error(`HONE_SUITE is one of ${Object.keys(suites).join(', ')}, not ${suite}`);
 
 export default defineConfig({
-  test: {
-    projects: [
-      {
-        test: {
-          ...shared,
-          name: 'parts',
-          include: files('unit', 'property'),
-          exclude: files('unit/policy'),
-          maxWorkers: 2,
-          sequence: { groupOrder: 0 },
-        },
-      },
-      {
-        test: {
-          ...shared,
-          name: 'whole',
-          include: files('unit/policy', 'integration', 'fault'),
-          // A policy's turns go on while its caller waits for a core, and the learner runs at the lowest priority: beside
-          // other busy tests it would not get its share of a small machine.
-          maxWorkers: 1,
-          sequence: { groupOrder: 1 },
-        },
-      },
-    ],
-  },
+  test: { projects: suites[suite].map((project) => ({ test: { ...shared, ...project } })) },
 });

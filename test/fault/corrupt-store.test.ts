@@ -17,8 +17,8 @@ async function usedDirectory(): Promise<string> {
   const data = temporaryFolder();
   await using server = await startServer();
   const client = await server.connect();
-  for (let i = 0; i < 20; i++) {
-    const { candidates } = await client.generate({ prompt: `prompt ${i}`, n: 16, maxTokens: 60, ignoreEos: true });
+  for (let i = 0; i < 12; i++) {
+    const { candidates } = await client.generate({ prompt: `prompt ${i}`, n: 16, maxTokens: 40, ignoreEos: true });
     await client.feedback(candidates.map(({ generationId }, k) => ({ generationId, score: k })));
   }
   await server.kill();

@@ -128,27 +128,26 @@ it('an erased subject is in no file of a running server, nor of one that was sto
 it('an erasure that is killed is done again at the next opening, or had not begun: never half', async () => {
   const counts = { untouched: 0, completed: 0, done: 0 };
   const needles = new Map(['subject-to-erase'].map((w) => [w, Buffer.from(w)]));
-  // Killed when so many generations are left: 1500 before it has begun, 150 when nothing is left to do.
-  for (const left of [1500, 1499, 1300, 1000, 700, 400, 151, 150]) {
+  // Killed when so many generations are left: 800 before it has begun, 80 when nothing is left to do.
+  for (const left of [800, 799, 600, 300, 81, 80]) {
     const path = join(temporaryFolder(), 'replay.sqlite');
-    const child = startScript(eraser, [path, '1500', String(left)]);
+    const child = startScript(eraser, [path, '800', String(left)]);
     await once(child, 'exit');
     expect(child.signalCode).toBe('SIGKILL');
     const completed: ErasureReport[] = [];
     const store = await openReplayStore({ path, onErased: (report) => completed.push(report) });
     const { generations, scores } = await store.stats();
     await store.close();
-    if (generations === 1500) {
+    if (generations === 800) {
       counts.untouched += 1;
       expect(completed).toEqual([]);
-      expect(scores).toBe(1500);
+      expect(scores).toBe(800);
       continue;
     }
-    expect([generations, scores]).toEqual([150, 150]);
+    expect([generations, scores]).toEqual([80, 80]);
     expect(findings(dirname(path), needles)).toEqual([]);
     counts[completed.length === 1 ? 'completed' : 'done'] += 1;
-    if (completed.length === 1)
-      expect(completed[0]).toMatchObject({ generations: 1350, scores: 1350, logCleared: true });
+    if (completed.length === 1) expect(completed[0]).toMatchObject({ generations: 720, scores: 720, logCleared: true });
   }
   expect(counts.completed).toBeGreaterThan(0);
 });

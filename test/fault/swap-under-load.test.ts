@@ -37,13 +37,15 @@ it('requests that run through swaps are whole, each on one version, and the same
   const swap = async () => {
     for (let number = 1; number <= versionsWanted; number++) {
       const before = requests;
-      await until(() => requests >= before + 2 * streams, 'requests have come between two swaps', 1);
+      await until(() => requests >= before + 2 * streams, 'requests have come between two swaps', { everyMs: 1 });
       // Large enough to change every answer.
       await importRandom(client, 0.5, number);
-      await until(async () => (await client.status()).live.number === number, `version ${number} is live`, 1);
+      await until(async () => (await client.status()).live.number === number, `version ${number} is live`, {
+        everyMs: 1,
+      });
     }
     const before = requests;
-    await until(() => requests >= before + streams, 'the last version has answered', 1);
+    await until(() => requests >= before + streams, 'the last version has answered', { everyMs: 1 });
     done = true;
   };
   await Promise.all([swap(), ...Array.from({ length: streams }, (_, worker) => play(worker))]);

@@ -65,7 +65,7 @@ export async function swapUnderLoad(plan: SwapPlan): Promise<void> {
   });
   const residentMb: number[] = [];
   for (let number = 1; number <= swaps; number++) {
-    await until(() => served >= number / 2, 'requests have come between two swaps', 1);
+    await until(() => served >= number / 2, 'requests have come between two swaps', { everyMs: 1 });
     expect((await policy.swap(versionOf(number))).probe.verdict).toBe('proved');
     if (number % 10 !== 0) continue;
     // Version 0 stays for good.

@@ -34,9 +34,9 @@ const damage = fc.record({
 const structure = 0.78;
 
 test.each([
-  ['onnx/model.onnx', 0, 100],
-  ['onnx/model.onnx', structure, 300],
-  ['tokenizer.json', 0, 150],
+  ['onnx/model.onnx', 0, 60],
+  ['onnx/model.onnx', structure, 120],
+  ['tokenizer.json', 0, 100],
   ['tokenizer_config.json', 0, 100],
   ['config.json', 0, 100],
 ])('%s with bytes changed from %d of its length on', async (file, from, numRuns) => {

@@ -60,14 +60,10 @@ test('a server outlives whatever it is sent', async () => {
         const call = calls[i] as WildCall;
         if (!allowed.has(code)) throw new Error(`${status[code]} (${details}) for ${shown(call)}`);
       }
-      await until(
-        async () => {
-          const { serving, replay } = await client.status();
-          return serving.runningSequences + serving.queuedRequests + replay.running === 0;
-        },
-        'no completion runs or waits any more',
-        10_000,
-      );
+      await until(async () => {
+        const { serving, replay } = await client.status();
+        return serving.runningSequences + serving.queuedRequests + replay.running === 0;
+      }, 'no completion runs or waits any more');
       expect(await answer()).toEqual(expected);
       expect(server.process.exitCode).toBeNull();
     }),

@@ -10,7 +10,7 @@ const longestMs = 150_000;
 export async function until(
   condition: () => boolean | Promise<boolean>,
   what: string | (() => string),
-  everyMs = 20,
+  { everyMs = 20 }: { readonly everyMs?: number } = {},
 ): Promise<void> {
   const deadline = performance.now() + longestMs;
   while (!(await condition())) {

@@ -79,7 +79,7 @@ async function play(loop: Loop, scoreOf: (version: number) => number): Promise<v
 
 const stateOf = (loop: Loop, number: number) => loop.versions.get(number)?.state;
 
-const until = (condition: () => boolean | Promise<boolean>) => waitUntil(condition, `${condition}`, 1);
+const until = (condition: () => boolean | Promise<boolean>) => waitUntil(condition, `${condition}`, { everyMs: 1 });
 
 /** Resolves once the candidate of that number has been judged and has gone its way. */
 function settled(loop: Loop, number: number): Promise<void> {

@@ -1,43 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import { runCells } from '../../../bench/lib/cells.js';
 import { Raters } from '../../../bench/lib/online-feedback.js';
 import { gainFigures, gainsAt } from '../../../bench/lib/online-figures.js';
-import { runOnline } from '../../../bench/lib/online-loop.js';
-import type { OnlineResult, OnlineTask } from '../../../bench/lib/online-task.js';
-import type { World } from '../../../bench/lib/online-world.js';
-import { temporaryFolder } from '../../support/folders.js';
-import { tinyDirectory } from '../package/tiny.js';
-
-/** Posts are numbers; what is written is the better the more of it is plain ASCII. */
-const world: World = {
-  trainingPost: (seed, n) => `${seed} ${n}`,
-  heldOutPost: (n) => `held out ${n}`,
-  judge: (_, text) => (text === '' ? 0 : [...text].filter((c) => c < '\u0080').length / [...text].length),
-  shift: (post) => (post.includes('2') ? 1 : 0),
-};
-
-const task: OnlineTask = {
-  judge: 'facts',
-  seed: 3,
-  shape: 'singles-mean',
-  condition: 'clean',
-  budgets: [0, 96],
-  heldOutPosts: 48,
-  settings: {
-    learningRate: 0.05,
-    warmupSteps: 2,
-    beta: 0.01,
-    rank: 4,
-    scoresPerRound: 16,
-    replayRatio: 4,
-    holdoutShare: 0,
-  },
-};
-
-async function run(over: Partial<OnlineTask> = {}): Promise<OnlineResult['points']> {
-  const options = { ...task, ...over, world, packageDirectory: tinyDirectory, maxTokens: 10 };
-  return (await runOnline(options)).points;
-}
+import { run, task, world } from './online-setup.js';
 
 describe('the online loop', () => {
   it('writes better completions after 96 scores', async () => {
@@ -48,40 +12,11 @@ describe('the online loop', () => {
     expect((points[1]?.reward ?? 0) - (points[0]?.reward ?? 1)).toBeGreaterThan(0.15);
   });
 
-  it('does the same again with the same seed, and something else with another', async () => {
-    const late = { condition: 'late', budgets: [24], shape: 'preferences' } as const;
-    const [first, again, other] = [await run(late), await run(late), await run({ ...late, seed: 4 })];
-    expect(first[0]?.version).toBeGreaterThan(0);
-    expect(again).toEqual(first);
-    expect(other).not.toEqual(first);
-  });
-
   it('gives exactly as many scores as the budget allows, whenever they come', async () => {
     const points = await run({ condition: 'late', budgets: [7, 30] });
     expect(points.map(({ scores, version }) => [scores, version])).toEqual([
       [7, 0],
       [30, 1],
-    ]);
-  });
-});
-
-describe('cells of the online bench', () => {
-  it('go on where they stopped', async () => {
-    const settings = { scoresPerRound: 8, holdoutShare: 0 };
-    const cells = (['groups2', 'singles-none'] as const).map((shape) => ({
-      key: shape,
-      input: { ...task, shape, budgets: [8], heldOutPosts: 2, settings },
-    }));
-    const module = new URL('../../../bench/lib/online-cell.js', import.meta.url);
-    const folder = temporaryFolder();
-    const compute = () =>
-      runCells<OnlineTask, OnlineResult>({ name: 'online', cells, module, workers: 1, folder, atMost: 1 });
-    expect(await compute()).toMatchObject({ computed: 1, missing: ['singles-none'] });
-    const { outcomes, ...rest } = await compute();
-    expect(rest).toMatchObject({ computed: 1, missing: [] });
-    expect(outcomes.map(({ key, result }) => [key, result.points[0]?.scores, result.points[0]?.version])).toEqual([
-      ['groups2', 8, 1],
-      ['singles-none', 8, 1],
     ]);
   });
 });

@@ -13,6 +13,7 @@ import {
 import { isHeldOut } from '../../../src/replay/index.js';
 import type { RewardedCompletion, RewardModel } from '../../../src/reward/index.js';
 import { tinyDirectory } from '../package/tiny.js';
+import { openStepped } from '../policy/stepped.js';
 import { collect, makeVersion, ReferenceModel, randomTokens, request } from '../policy/support.js';
 import { addTraffic, gather, openTraffic, smallGate, type Traffic } from './traffic.js';
 
@@ -277,10 +278,11 @@ describe('gathering', () => {
   });
 
   it('gives way to traffic, and comes to the same completions', async () => {
-    const [policy, traffic] = [await open({ maxSequences: 2 }), await openTraffic()];
-    await addTraffic(traffic, pkg, policy, { prompts: 8 });
+    const { policy, steps } = await openStepped({ pkg, version: base, maxSequences: 2 });
+    const traffic = await openTraffic();
+    await steps.settle(addTraffic(traffic, pkg, policy, { prompts: 8 }));
     const settings = checkGateSettings({ ...smallGate, samplesPerPrompt: 1 });
-    const alone = await gather(traffic, pkg, policy, near, { settings });
+    const alone = await steps.settle(gather(traffic, pkg, policy, near, { settings }));
     const { recorder, requests } = recording(policy);
     let done = false;
     const gathering = gather(traffic, pkg, policy, near, { settings, policy: recorder }).finally(() => {
@@ -290,10 +292,10 @@ describe('gathering', () => {
     while (!done) {
       // Two at once take both slots: whatever the gate runs has to go.
       const prompts = [randomTokens(5, answered), randomTokens(5, answered + 1)];
-      await Promise.all(prompts.map((prompt) => collect(policy.complete(request(prompt)))));
+      await steps.settle(Promise.all(prompts.map((prompt) => collect(policy.complete(request(prompt))))));
       answered += 2;
-      // Between two callers the policy has a moment to itself.
-      if (answered % 6 === 0) await policy.stats();
+      // Between two callers the policy has some turns to itself: mostly too few for what the gate asks for.
+      for (let turn = 0; turn < (answered % 6 === 0 ? 30 : 4); turn++) await steps.turn();
     }
     const answers = (evidence: typeof alone) =>
       evidence.prompts.map(({ candidate, live }) =>

@@ -13,6 +13,7 @@ import type { Package } from '../../../src/package/index.js';
 import type { Policy, PolicyVersion } from '../../../src/policy/index.js';
 import {
   type GenerationAdmission,
+  type GenerationCompletion,
   groupKey,
   openReplayReader,
   openReplayStore,
@@ -57,12 +58,17 @@ export async function addTraffic(
   },
 ): Promise<void> {
   const { prompts, firstSeed = 1, version = 0, reward = () => null, over = {} } = options;
+  const [admissions, completions, scores] = [
+    [] as GenerationAdmission[],
+    [] as GenerationCompletion[],
+    [] as ReturnType<typeof scoreWrite>[],
+  ];
   for (let seed = firstSeed; seed < firstSeed + prompts; seed++) {
     const promptTokens = randomTokens(6, seed);
     const { candidates } = await collect(policy.complete(request(promptTokens, { n: 2, seed, version, sampling })));
     for (const [i, { tokens, logprobs, sampledLogprobs, text, endOfSequence }] of candidates.entries()) {
       const id = `generation-${seed}-${i}`;
-      await replay.admit([
+      admissions.push(
         admission(id, {
           groupKey: groupKey(over.packageDigest ?? pkg.digest, promptTokens),
           packageDigest: pkg.digest,
@@ -72,13 +78,16 @@ export async function addTraffic(
           createdAtMs: 1000 + seed,
           ...over,
         }),
-      ]);
+      );
       const values = { logprobs: Float32Array.from(logprobs), sampledLogprobs: Float32Array.from(sampledLogprobs) };
-      await replay.complete([completion(id, { tokens: Uint32Array.from(tokens), text, endOfSequence, ...values })]);
+      completions.push(completion(id, { tokens: Uint32Array.from(tokens), text, endOfSequence, ...values }));
       const value = reward(tokens);
-      if (value !== null) await replay.write([scoreWrite(id, value)]);
+      if (value !== null) scores.push(scoreWrite(id, value));
     }
   }
+  await replay.admit(admissions);
+  await replay.complete(completions);
+  await replay.write(scores);
 }
 
 export const smallGate: GateSettingsInput = { prompts: 12, samplesPerPrompt: 2, maxTokens: 10 };

@@ -1,0 +1,30 @@
+/** Every test file belongs to a suite, and those with a real learner to the project in which nothing runs beside it. */
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, matchesGlob } from 'node:path';
+import { expect, it } from 'vitest';
+import { projectFolder } from '../../support/server.js';
+
+const { withLearner } = (await import(join(projectFolder, 'vitest.config.mjs'))) as { withLearner: readonly string[] };
+const folder = join(projectFolder, 'test');
+const files = (readdirSync(folder, { recursive: true, encoding: 'utf8' }) as string[])
+  .filter((path) => path.endsWith('.test.ts') && !path.startsWith('node_modules'))
+  .map((path) => path.replaceAll('\\', '/'));
+
+/** Only that it is ended counts there, not that it comes to do anything. */
+const withoutWork = ['integration/door.test.ts'];
+
+it('nothing runs beside the tests whose learner has work to do', () => {
+  const starts = /\b(eagerLearner|startLearner|storm)\b|'--learner',\s*'on'|\['?demo'?,|'demo',/;
+  const learning = files.filter((path) => {
+    return /^(fault|integration)\//.test(path) && starts.test(readFileSync(join(folder, path), 'utf8'));
+  });
+  expect(learning.length).toBeGreaterThan(10);
+  const beside = learning.filter((path) => !withLearner.some((place) => matchesGlob(path, `${place}?(.long).test.ts`)));
+  expect(beside).toEqual(withoutWork);
+});
+
+it('every test file lies where a suite looks for it', () => {
+  const known = /^(unit\/([\w-]+\/)?|property\/|integration\/|fault\/|short\/)[\w-]+(\.long)?\.test\.ts$/;
+  expect(files.filter((path) => !known.test(path))).toEqual([]);
+});
