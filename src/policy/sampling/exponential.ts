@@ -15,7 +15,8 @@ const fractions = Float64Array.from({ length: steps }, (_, i) => 2 ** (-i / step
 
 /** @param x at most 0; NaN gives NaN */
 export function expBelow0(x: number): number {
-  if (!(x > zeroBelow)) return x < 0 ? 0 : x;
+  // Of NaN, too, the maximum is NaN.
+  if (!(x > zeroBelow)) return Math.max(0, x);
   const position = x * -(1 / stepWidth);
   const whole = position | 0;
   const r = (whole - position) * stepWidth;
