@@ -12,7 +12,7 @@ import type { StatusServiceDefinition } from '../proto/generated/hone/v1/StatusS
 import type { VersionServiceDefinition } from '../proto/generated/hone/v1/VersionService.js';
 
 /** The folder of the installed package: `proto/` lies there, not in the compiler's output. */
-export const packageFolder = dirname(createRequire(import.meta.url).resolve('hone/package.json'));
+export const packageFolder = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 
 const files = ['admin', 'events', 'feedback', 'generation', 'learner', 'status', 'versions'].map(
   (name) => `hone/v1/${name}.proto`,

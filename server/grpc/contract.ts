@@ -10,7 +10,7 @@ import {
 } from '@grpc/proto-loader';
 
 /** The folder of the installed package: `proto/` lies there, not in the compiler's output. */
-export const packageFolder = dirname(createRequire(import.meta.url).resolve('hone/package.json'));
+export const packageFolder = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 
 /** Names of the services, as in `hone.v1.<name>`. */
 export const serviceNames = [

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-const root = dirname(createRequire(import.meta.url).resolve('hone/package.json'));
+const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 const biome = join(root, 'node_modules/@biomejs/biome/bin/biome');
 
 let folder: string;

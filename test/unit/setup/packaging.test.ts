@@ -6,7 +6,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
-const root = dirname(createRequire(import.meta.url).resolve('hone/package.json'));
+const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 
 interface LockedPackage {
   readonly version: string;

@@ -11,7 +11,7 @@ import { checkGateSettings } from '../../../src/gate/index.js';
 import { checkLearnerSettings } from '../../../src/learner/index.js';
 import { checkRewardSettings } from '../../../src/reward/index.js';
 
-const root = dirname(createRequire(import.meta.url).resolve('hone/package.json'));
+const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 const pages = readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md'));
 const paths = [
   'README.md',
@@ -108,7 +108,9 @@ describe.each(documents)('$path', ({ path, text }) => {
   it('names commands of hone that exist, with flags that they have', () => {
     for (const code of codeOf(text)) {
       const [, started, run, named] =
-        /^(?:(npm start(?: --)?)|npm run (demo|bench)(?: --)?|(?:npx )?hone ([a-z][a-z-]*))(?= |$)/.exec(code) ?? [];
+        /^(?:(npm start(?: --)?)|npm run (demo|bench)(?: --)?|(?:npm run hone -- |npx hone-agent |hone )([a-z][a-z-]*))(?= |$)/.exec(
+          code,
+        ) ?? [];
       const command = started === undefined ? (run ?? named) : 'serve';
       if (command === undefined) continue;
       if (command !== 'bench') expect(commands, code).toContain(command);
@@ -116,6 +118,18 @@ describe.each(documents)('$path', ({ path, text }) => {
       for (const flag of code.match(/(?<= )--[a-z][a-z-]*/g) ?? []) expect(known, code).toContain(flag);
     }
   });
+});
+
+it('nobody is told to run `npx hone`, which on npm is a package of somebody else', () => {
+  const folders = ['client', 'server', 'src', 'proto', 'models', 'bench', 'docs', 'scripts'];
+  const files = folders.flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((name) => join(folder, name)),
+  );
+  const texts = ['README.md', ...files].filter(
+    (name) => !name.includes('node_modules') && /\.(ts|mjs|cjs|md|proto)$/.test(name),
+  );
+  expect(texts.length).toBeGreaterThan(300);
+  for (const name of texts) expect(readFileSync(join(root, name), 'utf8'), name).not.toMatch(/npx hone [a-z<-]/);
 });
 
 it('flags that the pages name in passing belong to a command', () => {
@@ -173,7 +187,7 @@ it('the page on architecture gives the constants their values', () => {
 
 it('the example of the client calls what there is', () => {
   const example = /```ts\n([\s\S]*?)```/.exec(documents[0]?.text ?? '')?.[1] ?? '';
-  const [, imported = ''] = /import \{ (.+) \} from 'hone\/client'/.exec(example) ?? [];
+  const [, imported = ''] = /import \{ (.+) \} from 'hone-agent\/client'/.exec(example) ?? [];
   for (const name of imported.split(', ')) expect(clientLibrary).toHaveProperty(name);
   const methods = [...(documents[0]?.text ?? '').matchAll(/\bhone\.([a-zA-Z]+)\(/g)].map(([, name = '']) => name);
   expect(methods.length).toBeGreaterThan(4);
