@@ -1,6 +1,6 @@
 /** The contract that is compiled in is what the `.proto` files say. */
 
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { loadSync, type MessageTypeDefinition, type ServiceDefinition } from '@grpc/proto-loader';
@@ -34,6 +34,27 @@ function shapeOf(service: ServiceDefinition): object {
   });
   return Object.fromEntries(methods) as object;
 }
+
+describe('the files of the contract', () => {
+  const paths = readdirSync(proto, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.proto'));
+  const texts = new Map(paths.map((path) => [path, readFileSync(join(proto, path), 'utf8')]));
+
+  it('import nothing but each other and what every protoc has', () => {
+    expect(paths.length).toBeGreaterThan(10);
+    for (const [path, text] of texts) {
+      const imported = [...text.matchAll(/^import "(.+)";/gm)].map(([, name = '']) => name);
+      for (const name of imported.filter((one) => !one.startsWith('google/protobuf/'))) {
+        expect(paths, path).toContain(name);
+      }
+    }
+  });
+
+  it('say which Go package they are, all the same', () => {
+    for (const [path, text] of texts) {
+      if (path.startsWith('hone')) expect(text, path).toContain('\noption go_package = "hone/v1;honev1";\n');
+    }
+  });
+});
 
 describe('the compiled contract', () => {
   it('has every message, enum and service of the files, field by field', () => {
