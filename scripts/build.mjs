@@ -5,7 +5,7 @@
 // milliseconds, far below 2^53. Enums are their names. proto/contract.ts uses the same options.
 
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { fail, root, runNode, say } from './project.mjs';
@@ -75,8 +75,6 @@ export async function build(force = false) {
   rmSync(join(root, 'dist'), { recursive: true, force: true });
   const code = await runNode(join(root, 'node_modules/typescript/bin/tsc'), ['-p', '.']);
   if (code !== 0) fail('the compiler found errors: see above.');
-  // npm makes the command executable when it links it, which it does once; the compiler has just written the file anew.
-  chmodSync(join(root, 'dist/client/cli/main.js'), 0o755);
   writeFileSync(stampPath, stamp);
   say(`built in ${((Date.now() - started) / 1000).toFixed(1)} s`);
 }

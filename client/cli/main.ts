@@ -1,5 +1,4 @@
-#!/usr/bin/env node
-/** The `hone` command. Every subcommand loads what it needs only when it runs, so that `hone --help` is instant. */
+/** The `hone` command, which `hone.cjs` starts. Every subcommand loads what it needs only when it runs, so that `hone --help` is instant. */
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
