@@ -10,9 +10,14 @@ import pino from 'pino';
 import { commandName } from '../proto/command-name.js';
 import { configurationExitCode, type ServerReady } from '../proto/server-messages.js';
 import { HoneError } from '../src/errors.js';
+import { silenceSqliteWarning } from '../src/sqlite-warning.js';
 import { usage } from './flags.js';
-import { readOptions, type ServerOptions } from './options.js';
-import { type RunningServer, startServer } from './start.js';
+import type { ServerOptions } from './options.js';
+import type { RunningServer } from './start.js';
+
+silenceSqliteWarning();
+// Only now: they load SQLite.
+const [{ readOptions }, { startServer }] = await Promise.all([import('./options.js'), import('./start.js')]);
 
 const failureExitCode = 1;
 
