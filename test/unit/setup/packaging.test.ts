@@ -1,6 +1,5 @@
-/** What installing relies on: the lock file's content, and what a packed Hone holds. */
+/** What installing relies on: the lock file's content. */
 
-import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -37,24 +36,4 @@ describe('the lock file', () => {
         ).toBe(true);
     }
   });
-});
-
-it('a packed Hone holds the program, the contract and the default policy, and none of the tests', () => {
-  const args = ['pack', '--dry-run', '--json', '--ignore-scripts', '--loglevel=error'];
-  const [packed] = JSON.parse(execFileSync('npm', args, { cwd: root, encoding: 'utf8' })) as [
-    { files: { path: string }[] },
-  ];
-  const paths = packed.files.map(({ path }) => path);
-  expect(paths).toEqual(
-    expect.arrayContaining([
-      'LICENSE',
-      'dist/client/cli/main.js',
-      'dist/client/index.d.ts',
-      'dist/server/main.js',
-      'proto/hone/v1/generation.proto',
-      'proto/google/rpc/status.proto',
-      'scripts/skip-download.mjs',
-    ]),
-  );
-  expect(paths.filter((path) => /(^|\/)(test|bench|node_modules|data)\//.test(path))).toEqual([]);
 });

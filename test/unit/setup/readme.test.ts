@@ -10,6 +10,7 @@ import * as clientLibrary from '../../../client/index.js';
 import { checkGateSettings } from '../../../src/gate/index.js';
 import { checkLearnerSettings } from '../../../src/learner/index.js';
 import { checkRewardSettings } from '../../../src/reward/index.js';
+import { deadLinks } from '../../support/markdown.js';
 
 const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 const pages = readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md'));
@@ -19,7 +20,10 @@ const paths = [
   ...pages.map((name) => `docs/${name}`),
   'bench/README.md',
   'models/README.md',
+  'models/tldr/README.md',
+  'models/tldr-reward/README.md',
   'test/README.md',
+  'test/oracles/README.md',
 ];
 const documents = paths.map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') }));
 
@@ -29,17 +33,6 @@ function codeOf(text: string): string[] {
   const prose = text.replace(/^```[\s\S]*?^```/gm, '');
   const spans = [...prose.matchAll(/`([^`\n]+)`/g)].map(([, span = '']) => span);
   return [...blocks.map((line) => line.replace(/ # .*| {2,}\S.*/, '')), ...spans];
-}
-
-/** The anchor that a heading gets: lower case, dashes for spaces, punctuation gone. */
-function anchorsOf(text: string): string[] {
-  const headings = [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => heading);
-  return headings.map((heading) =>
-    heading
-      .toLowerCase()
-      .replace(/[^\w\- ]/g, '')
-      .replaceAll(' ', '-'),
-  );
 }
 
 /** What a program prints when it is asked for help. */
@@ -79,13 +72,8 @@ const unquoted = (cell = ''): string => cell.replaceAll('`', '');
 
 describe.each(documents)('$path', ({ path, text }) => {
   it('links to files and headings that exist', () => {
-    const targets = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, target = '']) => target);
-    for (const target of targets.filter((one) => !/^https?:/.test(one))) {
-      const [file = '', anchor] = target.split('#');
-      const linked = file === '' ? join(root, path) : join(root, dirname(path), file);
-      expect(existsSync(linked), target).toBe(true);
-      if (anchor !== undefined) expect(anchorsOf(readFileSync(linked, 'utf8')), target).toContain(anchor);
-    }
+    const read = (linked: string): string => readFileSync(join(root, linked), 'utf8');
+    expect(deadLinks(path, read, (linked) => existsSync(join(root, linked)))).toEqual([]);
   });
 
   it('names files that exist', () => {
