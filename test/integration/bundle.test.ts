@@ -1,7 +1,7 @@
 /** The client library inside programs that were bundled into one file, run where no package and no other file is. */
 
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -64,8 +64,9 @@ describe('a program bundled into one file', () => {
     await server[Symbol.asyncDispose]();
   });
 
-  /** esbuild's output in ESM has no `require`, which the gRPC library calls: docs/clients.md has this line. */
-  const banner = "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
+  /** esbuild's output in ESM has no `require`, which the gRPC library calls: the page on clients has a line for that. */
+  const page = readFileSync(join(projectFolder, 'docs/clients.md'), 'utf8');
+  const [, banner = ''] = /--banner:js="(.+)"/.exec(page) ?? [];
 
   it.each<[Format, string]>([
     ['esm', 'program.mjs'],

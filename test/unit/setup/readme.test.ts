@@ -87,7 +87,9 @@ describe.each(documents)('$path', ({ path, text }) => {
   it('names npm scripts that exist', () => {
     const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: object };
     for (const code of codeOf(text)) {
-      for (const [, name = ''] of code.matchAll(/\bnpm (?:run )?(start|test|(?<=run )[\w:-]+)/g)) {
+      for (const [, name = ''] of code.matchAll(
+        /\bnpm (?:run (?:--silent )?)?(start|test|(?<=run |--silent )[a-z][\w:-]*)/g,
+      )) {
         expect(Object.keys(scripts), code).toContain(name);
       }
     }
