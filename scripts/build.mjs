@@ -1,14 +1,15 @@
-// Makes proto/generated (types of the contract) and dist (everything that runs) where a source has changed since.
+// Makes proto/generated (the contract as types and as a module) and dist (everything that runs) where a source has
+// changed since.
 //
 //   node scripts/build.mjs             everything, whether or not it is up to date
 //   node scripts/build.mjs --generate  proto/generated only
 //
 // Types are made with 64-bit integers as numbers: every one in the contract is a count, a sequence number or a time in
-// milliseconds, far below 2^53. Enums are their names. The loaders in server/ and client/ use the same options.
+// milliseconds, far below 2^53. Enums are their names. proto/contract.ts uses the same options.
 
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { join, posix } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { install } from './install.mjs';
 import { onSupportedNode } from './on-node.mjs';
@@ -52,6 +53,23 @@ export async function generate() {
   const target = ['--grpcLib=@grpc/grpc-js', '--importFileExtension=.js', '-I', 'proto', '--outDir=proto/generated'];
   const code = await runNode(generator, [...options, ...target, ...files]);
   if (code !== 0) fail('the types of proto/ could not be generated: see above.');
+  await compileContract(files);
+}
+
+/** Writes proto/generated/contract.ts: the contract, and the standard health service, as JSON that the loader takes. */
+async function compileContract(files) {
+  const { default: protobuf } = await import('protobufjs');
+  const folders = ['proto', 'node_modules/grpc-health-check/proto'].map((folder) => join(root, folder));
+  const contract = new protobuf.Root();
+  contract.resolvePath = (_, path) => folders.map((folder) => join(folder, path)).find(existsSync) ?? path;
+  contract.loadSync([...files, 'health/v1/health.proto']);
+  // As a text that is parsed: protobufjs's type of it has fewer properties than the loader reads.
+  const text = JSON.stringify(JSON.stringify(contract.toJSON()));
+  const lines = [
+    "import type { INamespace } from 'protobufjs';",
+    `export const descriptor = JSON.parse(${text}) as INamespace;`,
+  ];
+  writeFileSync(join(root, 'proto/generated/contract.ts'), `${lines.join('\n')}\n`);
 }
 
 /** Generates and compiles unless dist is up to date; `force` does it in any case. Ends the process on an error. */
@@ -65,12 +83,46 @@ export async function build(part, force = false) {
   rmSync(join(root, 'dist'), { recursive: true, force: true });
   const code = await runNode(join(root, 'node_modules/typescript/bin/tsc'), ['-p', config]);
   if (code !== 0) fail('the compiler found errors: see above.');
-  // npm makes the command executable when it links it, which it does once; the compiler has just written the file anew.
-  chmodSync(join(root, 'dist/client/cli/main.js'), 0o755);
+  if (part === 'test') trim();
   for (const name of part === 'test' ? ['test', 'run'] : ['run']) {
     writeFileSync(stampPath(name), stampOfSources(parts[name]));
   }
   say(`built in ${((Date.now() - started) / 1000).toFixed(1)} s`);
+}
+
+/**
+ * Takes out of dist what nobody would read in a package: maps of the sources but for tests and benches, which alone stay
+ * beside their sources; declarations that the client's do not lead to; modules of types alone.
+ */
+function trim() {
+  const declared = declarationsOf('dist/client/index.d.ts');
+  for (const path of listFiles('dist', /\.(js|js\.map|d\.ts)$/)) {
+    const file = join(root, path);
+    if (path.endsWith('.d.ts')) {
+      if (!declared.has(path)) rmSync(file);
+      continue;
+    }
+    if (/^dist\/(test|bench)\//.test(path)) continue;
+    const code = readFileSync(file, 'utf8').replace(/^\/\/# sourceMappingURL=.*\n?/m, '');
+    if (path.endsWith('.map') || isEmpty(code)) rmSync(file);
+    else writeFileSync(file, code);
+  }
+}
+
+/** Whether the compiler left nothing of a module but comments and the mark that it is one. */
+function isEmpty(code) {
+  return code.replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '').trim() === 'export {};';
+}
+
+/** A file of declarations and those that it imports, and so on. */
+function declarationsOf(entry) {
+  const found = new Set([entry]);
+  for (const path of found) {
+    const text = readFileSync(join(root, path), 'utf8');
+    const imported = [...text.matchAll(/ from '(\.[^']+)\.js'/g)].map(([, name]) => name);
+    for (const name of imported) found.add(posix.join(posix.dirname(path), `${name}.d.ts`));
+  }
+  return found;
 }
 
 function stampPath(part) {

@@ -7,7 +7,7 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { manifest, root, runNpm, say, secondsSince, showProgress } from './project.mjs';
+import { root, runNpm, say, secondsSince, showProgress } from './project.mjs';
 
 /**
  * By use, then by platform. `main` runs the project; the others are for its tests: the oldest and the newest Node that
@@ -73,28 +73,6 @@ export const nodes = {
     },
   },
 };
-
-/** What Hone needs, in words: `engines.node` of package.json, of the form `^22.18.0 || >=24.0.0`. */
-export const neededNode = manifest.engines.node;
-
-/** Whether Hone runs on this version of Node. */
-export function isSupported(version, needed = neededNode) {
-  const found = numbers(version);
-  return needed.split('||').some((part) => {
-    const [, operator, lowest] = /^\s*(\^|>=)(\S+)\s*$/.exec(part);
-    const wanted = numbers(lowest);
-    return compare(found, wanted) >= 0 && (operator === '>=' || found[0] === wanted[0]);
-  });
-}
-
-function numbers(version) {
-  return version.split('.').map(Number);
-}
-
-function compare(a, b) {
-  const place = a.findIndex((value, index) => value !== (b[index] ?? 0));
-  return place < 0 ? 0 : a[place] - (b[place] ?? 0);
-}
 
 /**
  * The path of the binary, which is brought from the registry unless it is there already; undefined where there is none

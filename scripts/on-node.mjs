@@ -7,10 +7,12 @@
 import { spawn } from 'node:child_process';
 import { Socket } from 'node:net';
 import { constants } from 'node:os';
+import neededNodes from '../client/cli/needed-node.cjs';
 import { install } from './install.mjs';
-import { bringNode, isSupported, neededNode } from './nodes.mjs';
+import { bringNode } from './nodes.mjs';
 import { fail } from './project.mjs';
 
+const { isSupported, neededNode } = neededNodes;
 const pipeVariable = 'HONE_PARENT_PIPE';
 /** How long the child may take to end by itself once its parent is gone. */
 const lastMs = 30_000;
@@ -38,7 +40,7 @@ export async function onSupportedNode(packages) {
   await becomeParentOf(binary);
 }
 
-const remedy = `Or install Node ${neededNode} from https://nodejs.org and run the command again.`;
+const remedy = `Or install ${neededNode} from https://nodejs.org and run the command again.`;
 
 /** Runs this very command with another Node; never resolves. */
 function becomeParentOf(binary) {

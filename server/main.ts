@@ -7,6 +7,7 @@
 
 import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import pino from 'pino';
+import { commandName } from '../proto/command-name.js';
 import { configurationExitCode, type ServerReady } from '../proto/server-messages.js';
 import { HoneError } from '../src/errors.js';
 import { usage } from './flags.js';
@@ -86,8 +87,8 @@ function announce(server: RunningServer, options: ServerOptions): void {
     ...(options.insecure ? ['  warning  anybody who reaches this address can use it: --insecure'] : []),
     '',
     'Try, in another terminal:',
-    `  npx hone generate --address ${address} "Write a haiku about spring."`,
-    `  npx hone status --address ${address}`,
+    `  ${commandName()} generate --address ${address} "Write a haiku about spring."`,
+    `  ${commandName()} status --address ${address}`,
   ];
   process.stdout.write(`${lines.join('\n')}\n`);
 }

@@ -9,7 +9,7 @@ import { checkGateSettings, type GateSettings } from '../src/gate/index.js';
 import type { PolicyOptions } from '../src/policy/index.js';
 import type { RetentionSettings } from '../src/replay/index.js';
 import { type GivenFlags, invalidOption, readFlags } from './flags.js';
-import { packageFolder } from './grpc/contract.js';
+import { packageFolder } from './package-folder.js';
 
 /** Flags that are settings of the learner, and what those are called there. */
 const learnerFlags = {

@@ -46,11 +46,11 @@ import {
 } from '../src/versions/index.js';
 import { type DataDirectory, openDataDirectory, type ServerRecord } from './data-directory.js';
 import { openGate } from './gate.js';
-import { packageFolder } from './grpc/contract.js';
 import { openDoor } from './grpc/door.js';
 import { defaultKvMemory } from './kv-memory.js';
 import { createServerMetrics, type MetricsListener, type ServerMetrics } from './metrics/index.js';
 import type { ServerOptions } from './options.js';
+import { packageFolder } from './package-folder.js';
 import { openRaters } from './raters.js';
 import { chooseServingThreads } from './threads.js';
 

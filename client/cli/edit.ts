@@ -1,9 +1,9 @@
 /** `hone edit`: a person's own text in a completion's place. */
 
 import type { Command } from 'commander';
+import { commandName } from '../../proto/command-name.js';
 import { sendOne } from './feedback.js';
 import { addConnectionFlags, type ConnectionFlags, parseNumber, readStandardInput, withClient } from './flags.js';
-import { commandName } from './output.js';
 
 interface EditFlags extends ConnectionFlags {
   readonly score: number;

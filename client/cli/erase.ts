@@ -2,10 +2,11 @@
 
 import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
+import { commandName } from '../../proto/command-name.js';
 import type { ErasureResult } from '../types/index.js';
 import { UsageError } from './failure.js';
 import { addConnectionFlags, type ConnectionFlags, withClient } from './flags.js';
-import { commandName, print, printJson } from './output.js';
+import { print, printJson } from './output.js';
 
 interface EraseFlags extends ConnectionFlags {
   readonly retrain?: boolean;

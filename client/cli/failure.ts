@@ -1,7 +1,7 @@
 /** What the command says, and with which code it ends, when something failed. */
 
+import { commandName } from '../../proto/command-name.js';
 import type { GrpcStatus, HoneClientError } from '../errors.js';
-import { commandName } from './output.js';
 
 /** Exit codes of the `hone` command. */
 export const exitCodes = { ok: 0, failed: 1, usage: 2, unavailable: 3, refused: 4, interrupted: 130 } as const;
@@ -34,7 +34,7 @@ const codesByStatus: Partial<Record<GrpcStatus, number>> = {
 const hone = commandName();
 
 const nextSteps: Partial<Record<string, string>> = {
-  UNAVAILABLE: `Start a server with \`${hone} serve\` (in a clone: npm start), or name one with --address or HONE_ADDRESS.`,
+  UNAVAILABLE: `Start a server with \`${hone} serve\`, or name one with --address or HONE_ADDRESS.`,
   DEADLINE_EXCEEDED: 'Give it more time with --timeout.',
   DRAINING: 'The server is stopping; try again when it is back.',
   QUEUE_FULL: 'The server is busy; try again in a moment.',

@@ -1,6 +1,7 @@
 /** `hone generate`: completes a prompt, token by token on a terminal. */
 
 import type { Command } from 'commander';
+import { commandName } from '../../proto/command-name.js';
 import type { GenerateEvent, GenerateRequest } from '../types/index.js';
 import { UsageError } from './failure.js';
 import {
@@ -12,7 +13,7 @@ import {
   readStandardInput,
   withClient,
 } from './flags.js';
-import { commandName, print, printJson, remark } from './output.js';
+import { print, printJson, remark } from './output.js';
 
 interface GenerateFlags extends ConnectionFlags {
   readonly raw?: boolean;

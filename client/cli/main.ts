@@ -1,9 +1,9 @@
-#!/usr/bin/env node
-/** The `hone` command. Every subcommand loads what it needs only when it runs, so that `hone --help` is instant. */
+/** The `hone` command, which `hone.cjs` starts. Every subcommand loads what it needs only when it runs, so that `hone --help` is instant. */
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
+import { commandName } from '../../proto/command-name.js';
 import { addPromoteCommand, addRejectCommand } from './decide.js';
 import { addDemoCommand } from './demo.js';
 import { addEditCommand } from './edit.js';
@@ -22,9 +22,22 @@ import { addTfjsSetupCommand } from './tfjs-setup.js';
 import { addExportCommand, addImportCommand } from './transfer.js';
 import { addVersionsCommand } from './versions.js';
 
-const manifest = JSON.parse(readFileSync(createRequire(import.meta.url).resolve('hone/package.json'), 'utf8')) as {
+const manifest = JSON.parse(
+  readFileSync(createRequire(import.meta.url).resolve('hone-agent/package.json'), 'utf8'),
+) as {
   version: string;
 };
+
+/** The commands of a first round as they can be typed here, with what each does. */
+function firstRound(): string {
+  const steps = [
+    ['serve', 'start a server (leave it running)'],
+    ['generate "My nephew ..."', 'ask it; it prints a generation id'],
+    ['feedback <id> 0.8', 'say how good that was'],
+    ['status --watch', 'watch it learn'],
+  ] as const;
+  return steps.map(([command, what]) => `  ${commandName()} ${command.padEnd(26)}${what}`).join('\n');
+}
 
 const program = new Command('hone')
   .description('Serve a small language model, send back scores, and it gets better while it serves.')
@@ -40,10 +53,7 @@ const program = new Command('hone')
 Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no server or it cannot answer now, 4 the server refused, 130 interrupted.
 
 A first round:
-  hone serve                          start a server (leave it running)
-  hone generate "My nephew ..."       ask it; it prints a generation id
-  hone feedback <id> 0.8              say how good that was
-  hone status                         watch it learn`,
+${firstRound()}`,
   );
 
 addServeCommand(program);

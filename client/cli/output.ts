@@ -15,11 +15,6 @@ export function remark(line: string): void {
   process.stderr.write(`${line}\n`);
 }
 
-/** How the user can call this command again: not on the path where npm or npx started it. */
-export function commandName(): string {
-  return process.env.npm_lifecycle_event === undefined ? 'hone' : 'npx hone';
-}
-
 /** Columns as wide as their widest cell; numbers to the right. */
 export function formatTable(header: readonly string[], rows: readonly (readonly string[])[]): string[] {
   const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));

@@ -4,11 +4,12 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { commandName } from '../../proto/command-name.js';
 import { flagHelp, flagSyntax, type ServerFlag, serverFlags, wrongValue } from '../../proto/server-flags.js';
 import type { ServerReady } from '../../proto/server-messages.js';
 import { UsageError } from './failure.js';
 import { readText } from './flags.js';
-import { commandName, print, printJson, remark } from './output.js';
+import { print, printJson, remark } from './output.js';
 import { Supervisor } from './supervisor.js';
 
 /** What was given, by the names that commander makes: all of it texts and switches that go to the server. */

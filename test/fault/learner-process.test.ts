@@ -12,7 +12,7 @@ import { readAdapter } from '../../src/versions/index.js';
 import { openExperience, type Sample, settings } from '../unit/learner-process/experience.js';
 import { temporaryDirectory } from '../unit/replay/directory.js';
 
-const root = dirname(createRequire(import.meta.url).resolve('hone/package.json'));
+const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 const packageDirectory = join(root, 'test', 'fixtures', 'tiny');
 
 function optionsFor(directory: string, replayPath: string, over: Partial<LearnerSettings> = {}): LearnerOptions {

@@ -107,7 +107,7 @@ describe('hone serve and its companions', () => {
     const args = ['generate', 'hello', '--seed', '7', '--max-tokens', '8', '--raw'];
     const [first, second] = await Promise.all([hone(ready.address, ...args), hone(ready.address, ...args)]);
     expect(first).toMatchObject({ code: 0, out: second?.out });
-    expect(first.err).toContain('hone feedback');
+    expect(first.err).toContain('npm run hone -- feedback');
   });
 
   it('what the server refuses ends with code 4 and says which field', async () => {

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { status } from '@grpc/grpc-js';
 import { service as healthService } from 'grpc-health-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type ServiceName, serviceNames } from '../../server/grpc/contract.js';
+import { type ServiceName, serviceNames } from '../../proto/contract.js';
 import { RawClient } from '../support/raw-client.js';
 import { reflectionService } from '../support/reflection.js';
 import { runServer, startServer, type TestServer } from '../support/server.js';

@@ -16,7 +16,7 @@ import { loadPackage } from '../../src/package/index.js';
 import { openRewardModel } from '../../src/reward/index.js';
 import { startServer, temporaryFolder, until } from '../support/server.js';
 
-const root = dirname(createRequire(import.meta.url).resolve('hone/package.json'));
+const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 const defaultPolicy = join(root, 'models/tldr');
 const recipe = fileURLToPath(new URL('../../models/recipe/build.js', import.meta.url));
 const rewardRecipe = fileURLToPath(new URL('../../models/recipe/reward/build.js', import.meta.url));

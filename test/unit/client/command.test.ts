@@ -92,7 +92,7 @@ describe('usage', () => {
     const run = await hone(['status']);
     expect(run.code).toBe(3);
     expect(run.stderr).toContain('no Hone server answers at 127.0.0.1:1');
-    expect(run.stderr).toContain('npm start');
+    expect(run.stderr).toContain('npm run hone -- serve');
   });
 });
 
@@ -112,7 +112,7 @@ describe('hone generate', () => {
     await start({ generation: { StreamGenerate: stream } });
     const run = await hone(['generate'], 'from a pipe\n');
     expect(run).toMatchObject({ code: 0, stdout: 'ROLE_USER: from a pipe\n' });
-    expect(run.stderr).toContain(`hone feedback ${id} 0.8`);
+    expect(run.stderr).toContain(`hone -- feedback ${id} 0.8`);
   });
 
   it('writes several candidates in their order, whichever ends first', async () => {

@@ -23,7 +23,7 @@ import {
 } from '../../../src/learner/index.js';
 import type { Device, EngineReport } from '../../../src/learner/types.js';
 
-const root = dirname(createRequire(import.meta.url).resolve('hone/package.json'));
+const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 const tiny = join(root, 'test/fixtures/tiny');
 const settingsOf = (device: Device) => checkLearnerSettings({ rank: 4, device });
 

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 
-const root = dirname(createRequire(import.meta.url).resolve('hone/package.json'));
+const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 const biome = join(root, 'node_modules/@biomejs/biome/bin/biome');
 
 let folder: string;
@@ -47,6 +47,9 @@ describe('the lint', () => {
     ['client/planted.ts', '../src/errors.js'],
     ['client/cli/planted.ts', '../../server/main.js'],
     ['client/planted.ts', 'onnxruntime-node'],
+    ['client/planted.ts', 'grpc-health-check'],
+    ['proto/planted.ts', '../client/index.js'],
+    ['proto/planted.ts', '../server/main.js'],
   ])('refuses that %s imports %s', (path, source) => {
     const { refused, output } = lint(path, importing(source));
     expect(output).toContain('noRestrictedImports');
@@ -61,7 +64,7 @@ describe('the lint', () => {
     ['src/agent/planted.ts', '../policy/index.js'],
     ['server/planted.ts', '../src/agent/index.js'],
     ['client/cli/planted.ts', '../index.js'],
-    ['client/planted.ts', '../proto/generated/generation.js'],
+    ['client/planted.ts', '../proto/contract.js'],
   ])('lets %s import %s', (path, source) => {
     expect(lint(path, importing(source))).toMatchObject({ refused: false });
   });

@@ -1,6 +1,6 @@
 /** A Node that is too old runs the project's scripts on one of the project's own. */
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -9,14 +9,14 @@ import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 
-const root = dirname(createRequire(import.meta.url).resolve('hone/package.json'));
-const { bringNode, isSupported, neededNode, nodes } = (await import(
-  pathToFileURL(join(root, 'scripts/nodes.mjs')).href
-)) as {
+const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
+const { bringNode, nodes } = (await import(pathToFileURL(join(root, 'scripts/nodes.mjs')).href)) as {
   bringNode: (use: string) => Promise<string | undefined>;
-  isSupported: (version: string, needed?: string) => boolean;
-  neededNode: string;
   nodes: Record<string, Record<string, { package: string; version: string; integrity: string }>>;
+};
+const { isSupported, neededNode } = createRequire(import.meta.url)(join(root, 'client/cli/needed-node.cjs')) as {
+  isSupported: (version: string) => boolean;
+  neededNode: string;
 };
 
 describe('the Node that Hone needs', () => {
@@ -34,9 +34,8 @@ describe('the Node that Hone needs', () => {
     expect(isSupported(version)).toBe(supported);
   });
 
-  it('is what package.json says, and every Node that the project brings to run on is one', () => {
-    const { engines } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { engines: { node: string } };
-    expect(neededNode).toBe(engines.node);
+  it('is said in words, and every Node that the project brings to run on is one', () => {
+    expect(neededNode).toBe('Node 22.18 or a later 22, or Node 24.0 or newer');
     for (const use of ['main', 'oldest', 'newest']) {
       for (const { version } of Object.values(nodes[use] ?? {})) expect(isSupported(version), version).toBe(true);
     }
@@ -87,6 +86,15 @@ async function untilGone(pid: number): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
+
+it('the command refuses an older Node in one line', ({ skip }) => {
+  if (outdated === undefined) skip('there is no older Node for this platform in the registry');
+  const { status, stdout, stderr } = spawnSync(outdated as string, [join(root, 'client/cli/hone.cjs'), 'status'], {
+    encoding: 'utf8',
+  });
+  expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
+  expect(stderr).toMatch(/^hone: Node 22\.18 .* is needed, this is 20\.\d+\.\d+; .*\n$/);
+});
 
 describe('a script that an older Node starts', () => {
   it('runs on the Node of the project, with its arguments, and ends with its exit code', async ({ skip }) => {
