@@ -65,6 +65,7 @@ function describe(status: ServerStatus): string[] {
     ['mean reward', learner.meanReward],
     ['KL', learner.kl],
     ['ms per step', learner.stepMs],
+    ['cores', learner.processorShare],
   ] as const;
   const known = figures.filter(([, value]) => value !== undefined);
   const lines: [string, string][] = [
