@@ -2,6 +2,7 @@
 
 import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
+import { printableJson } from '../../proto/printable.js';
 import type { ErasureResult } from '../types/index.js';
 import { UsageError } from './failure.js';
 import { addConnectionFlags, type ConnectionFlags, withClient } from './flags.js';
@@ -39,7 +40,7 @@ async function confirm(subject: string, retrain: boolean): Promise<void> {
   try {
     const also = retrain ? ', and the versions that learned from it' : '';
     const answer = await prompt.question(
-      `Erase all data of ${JSON.stringify(subject)}${also}? This cannot be undone. [y/N] `,
+      `Erase all data of ${printableJson(subject)}${also}? This cannot be undone. [y/N] `,
     );
     if (!/^y(es)?$/i.test(answer.trim())) throw new UsageError('nothing was erased.');
   } finally {

@@ -12,7 +12,7 @@ import {
   readStandardInput,
   withClient,
 } from './flags.js';
-import { commandName, print, printJson, remark } from './output.js';
+import { commandName, print, printJson, quoted, remark, writeText } from './output.js';
 
 interface GenerateFlags extends ConnectionFlags {
   readonly raw?: boolean;
@@ -103,20 +103,20 @@ async function printText(events: AsyncIterable<GenerateEvent>, { store, address 
       ids = event.generationIds;
       version = event.version;
     } else if (event.type === 'chunk') {
-      if (ids.length === 1) process.stdout.write(event.text);
+      if (ids.length === 1) writeText(event.text);
       else texts[event.index] = (texts[event.index] ?? '') + event.text;
     } else if (event.type === 'finished') {
       ended.add(event.index);
       if (ids.length === 1) print('');
-      else for (; ended.has(printed); printed++) print(`[${printed + 1}] ${texts[printed] ?? ''}`, '');
+      else for (; ended.has(printed); printed++) writeText(`[${printed + 1}] ${texts[printed] ?? ''}\n\n`);
       if (event.reason !== 'stop') remark(`candidate ${event.index + 1} ended by ${event.reason}`);
     } else {
       const rate = Math.round((1000 * event.completionTokens) / (performance.now() - started));
-      remark(`\nversion ${version}, ${event.completionTokens} tokens, ${rate} tokens/s`);
+      remark('', `version ${version}, ${event.completionTokens} tokens, ${rate} tokens/s`);
     }
   }
   if (!store) return;
   for (const [index, id] of ids.entries()) remark(`${ids.length === 1 ? 'generation' : `[${index + 1}]`} ${id}`);
-  const where = address === undefined ? '' : ` --address ${address}`;
+  const where = address === undefined ? '' : ` --address ${quoted(address)}`;
   remark(`Say how good it was, from 0 to 1: ${commandName()} feedback${where} ${ids[0]} 0.8`);
 }
