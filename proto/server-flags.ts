@@ -239,8 +239,15 @@ export const serverFlags = [
     name: 'log-level',
     kind: 'choice',
     value: 'trace|debug|info|warn|error|silent',
-    default: 'info; warn on a terminal',
+    default: 'info',
     meaning: 'what is logged, to standard error',
+  },
+  {
+    name: 'log-format',
+    kind: 'choice',
+    value: 'text|json',
+    default: 'text on a terminal, json elsewhere',
+    meaning: 'text: a line for what matters to a person; json: every record, for programs',
   },
   {
     name: 'mode',

@@ -135,6 +135,9 @@ describe('the hone command', () => {
         const { out, err } = await honeWithInput(server.address, input, ...args, ...flags);
         expect(out + err, 'something was printed').not.toBe('');
         // A completion goes as it is where a program reads it: see below.
+        // With --json a result is one line, whatever it holds.
+        if (flags.length > 0) expect(JSON.parse(out)).toBeTypeOf('object');
+        if (flags.length > 0) expect(out.split('\n')).toHaveLength(2);
         const shown = args[0] === 'generate' && flags.length === 0 ? err : out + err;
         expect(shown).not.toMatch(unprintable);
         expect(shown).not.toMatch(/^version 9 is live/m);

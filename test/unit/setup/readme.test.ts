@@ -133,6 +133,16 @@ it('the page on serving lists every flag of hone serve', () => {
   expect([...new Set(listed), '--help'].sort()).toEqual([...new Set(flagsOfHone('serve'))].sort());
 });
 
+it('the page on serving says what a line of --json holds, for every command that has it', () => {
+  const [, section = ''] = page('serving.md').split('## At a terminal and in scripts');
+  const [table = ''] = section.split('\n## ');
+  const listed = rowsOf(table).flatMap(([names = '']) =>
+    [...names.matchAll(/`([a-z-]+)[a-z ]*`/g)].map(([, name]) => name),
+  );
+  const those = commands.filter((name) => name !== 'help' && flagsOfHone(name).includes('--json'));
+  expect([...new Set(listed)].sort()).toEqual(those.sort());
+});
+
 it('the page on learning lists every setting with its default, and the flags that it has', () => {
   const rows = rowsOf(page('learning.md')).filter(([name]) => /^`[a-zA-Z0-9]+`$/.test(name ?? ''));
   const listed = rows.map(([name, value]) => [unquoted(name), value]);
