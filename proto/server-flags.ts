@@ -109,7 +109,7 @@ export const serverFlags = [
     kind: 'size',
     value: 'size',
     default: 'no bound',
-    meaning: 'largest resident memory of the learner, e.g. 1GiB; batches are split to keep to it',
+    meaning: 'largest memory of the learner, mapped weights counted once, e.g. 1GiB; batches are split to keep to it',
   },
   {
     name: 'kv-memory',

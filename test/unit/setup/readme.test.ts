@@ -91,8 +91,7 @@ describe.each(documents)('$path', ({ path, text }) => {
   it('names files that exist', () => {
     const folders = /^(src|server|client|proto|models|test|bench|docs|scripts)\/[\w./-]+$/;
     for (const name of codeOf(text).filter((span) => folders.test(span))) {
-      // The gate's folder is spoken of as what may come.
-      if (name !== 'src/gate') expect(existsSync(join(root, name)), name).toBe(true);
+      expect(existsSync(join(root, name)), name).toBe(true);
     }
   });
 
