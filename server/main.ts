@@ -6,11 +6,12 @@
  */
 
 import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
-import pino from 'pino';
 import { commandName } from '../proto/command-name.js';
+import { printable } from '../proto/printable.js';
 import { configurationExitCode, type ServerReady } from '../proto/server-messages.js';
 import { HoneError } from '../src/errors.js';
 import { usage } from './flags.js';
+import { openLog } from './log.js';
 import { readOptions, type ServerOptions } from './options.js';
 import { type RunningServer, startServer } from './start.js';
 
@@ -38,7 +39,8 @@ async function main(): Promise<void> {
   }
   // Whatever this process and the learner write is for their user alone.
   process.umask(0o077);
-  const log = pino({ level: options.logLevel, base: { pid: process.pid } }, pino.destination({ dest: 2, sync: true }));
+  const format = options.logFormat ?? (process.stderr.isTTY ? 'text' : 'json');
+  const log = openLog({ level: options.logLevel, format });
   let stopping = false;
   let server: RunningServer | undefined;
   const stop = (why: string, exitCode: number) => {
@@ -90,13 +92,15 @@ function announce(server: RunningServer, options: ServerOptions): void {
     `  ${commandName()} generate --address ${address} "Write a haiku about spring."`,
     `  ${commandName()} status --address ${address}`,
   ];
-  process.stdout.write(`${lines.join('\n')}\n`);
+  for (const line of lines) process.stdout.write(`${printable(line)}\n`);
 }
 
 function fail(thrown: unknown): never {
   const error = HoneError.from(thrown);
-  process.stderr.write(`hone: ${error.message} (${error.code})\n`);
-  if (error.code === 'INTERNAL' && error.cause instanceof Error) process.stderr.write(`${error.cause.stack}\n`);
+  process.stderr.write(`hone: ${printable(error.message)} (${error.code})\n`);
+  if (error.code === 'INTERNAL' && error.cause instanceof Error) {
+    for (const line of (error.cause.stack ?? '').split('\n')) process.stderr.write(`${printable(line)}\n`);
+  }
   process.exit(lasting.has(error.code) ? configurationExitCode : failureExitCode);
 }
 

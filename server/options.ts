@@ -9,6 +9,7 @@ import { checkGateSettings, type GateSettings } from '../src/gate/index.js';
 import type { PolicyOptions } from '../src/policy/index.js';
 import type { RetentionSettings } from '../src/replay/index.js';
 import { type GivenFlags, invalidOption, readFlags } from './flags.js';
+import { type LogFormat, logFormats } from './log.js';
 import { packageFolder } from './package-folder.js';
 
 /** Flags that are settings of the learner, and what those are called there. */
@@ -100,6 +101,8 @@ export interface ServerOptions {
   readonly maxOpenRequests: number;
   readonly drainGraceMs: number;
   readonly logLevel: string;
+  /** `undefined`: by where the log goes. */
+  readonly logFormat: LogFormat | undefined;
 }
 
 const settings = z.record(z.string(), z.unknown());
@@ -153,6 +156,7 @@ export function readOptions(args: readonly string[], environment: NodeJS.Process
     maxOpenRequests: flags.number('max-open-requests') ?? 1024,
     drainGraceMs: flags.number('drain-grace-ms') ?? 10_000,
     logLevel: flags.text('log-level') ?? 'info',
+    logFormat: logFormats.find((format) => format === flags.text('log-format')),
   };
 }
 

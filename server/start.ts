@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { status } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
 import {
   type Agent,
@@ -47,6 +48,7 @@ import {
 import { type DataDirectory, openDataDirectory, type ServerRecord } from './data-directory.js';
 import { openGate } from './gate.js';
 import { openDoor } from './grpc/door.js';
+import type { FinishedCall } from './grpc/interceptor.js';
 import { defaultKvMemory } from './kv-memory.js';
 import { createServerMetrics, type MetricsListener, type ServerMetrics } from './metrics/index.js';
 import type { ServerOptions } from './options.js';
@@ -186,7 +188,7 @@ async function build(
     maxStalledMs: options.policy.maxStalledMs ?? defaultMaxStalledMs,
     reflection: options.reflection,
     serverVersion: readServerVersion(),
-    onCall: (call) => log.debug(call, 'call'),
+    onCall: logCalls(log),
     report: (path, err) => log.error({ path, code: err.code, err }, 'call failed'),
   });
   // No new calls from now on; the agent ends those that run, and the door then has only their last answers to send.
@@ -313,7 +315,7 @@ async function logEvents(agent: Agent, log: Logger): Promise<void> {
   try {
     for await (const events of agent.watchEvents({})) {
       for (const { type, atMs: _, ...event } of events) {
-        if (/^(worker_restarted|store_failed|version_rejected|learner_setback|rater_failed)$/.test(type))
+        if (/^(worker_restarted|store_failed|version_rejected|learner_(setback|starved)|rater_failed)$/.test(type))
           log.warn(event, type);
         else if (/^(learner_engine_opened|(version|canary|shadow|mode)_.*)$/.test(type)) log.info(event, type);
         else log.debug(event, type);
@@ -323,6 +325,17 @@ async function logEvents(agent: Agent, log: Logger): Promise<void> {
     const err = HoneError.from(thrown);
     if (err.code !== 'DRAINING') log.error({ err }, 'events are no longer logged');
   }
+}
+
+/** A line for every call at `debug`; at `info` one for the first that was answered with a completion. */
+function logCalls(log: Logger): (call: FinishedCall) => void {
+  let waits = true;
+  return (call) => {
+    log.debug(call, 'call');
+    if (!waits || call.code !== status.OK || !/\.GenerationService\/(Stream)?Generate$/.test(call.path)) return;
+    waits = false;
+    log.info({ path: call.path, durationMs: call.durationMs }, 'first request');
+  };
 }
 
 function readServerVersion(): string {

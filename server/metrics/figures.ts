@@ -142,6 +142,7 @@ export class Figures {
     metrics.set('hone_learner_below_mean_h_nats', report.belowMeanH);
     metrics.set('hone_learner_gradient_norm', report.gradientNorm);
     metrics.set('hone_learner_step_seconds', report.stepMs === null ? null : report.stepMs / 1000);
+    metrics.set('hone_learner_processor_share', report.processorShare ?? null);
   }
 }
 

@@ -193,6 +193,10 @@ export const metricTable = {
   },
   hone_learner_gradient_norm: { type: 'gauge', help: 'Norm of the last gradient, before clipping.' },
   hone_learner_step_seconds: { type: 'gauge', help: 'Time of a training step.' },
+  hone_learner_processor_share: {
+    type: 'gauge',
+    help: 'Cores that training got over its last 20 seconds; well below 1: it starves.',
+  },
   hone_score_to_served_seconds: {
     type: 'histogram',
     buckets: toHours,

@@ -9,6 +9,7 @@ import { takeIdleTime } from '../lowest-priority.js';
 import { openReplayReader } from '../replay/index.js';
 import { openEngine } from './engine/open-engine.js';
 import { acquireLockFile } from './lock-file.js';
+import { ProcessorShare } from './processor-share.js';
 import { LearnerRunner } from './runner.js';
 import type { LearnerCommand, LearnerEvent, LearnerStart } from './types.js';
 
@@ -45,13 +46,18 @@ process.on('message', (command: LearnerCommand) => {
 async function work(start: LearnerStart): Promise<void> {
   const lock = acquireLockFile(join(start.directory, 'learner.lock'));
   try {
+    // Where another device computes, the processor has little to do.
+    let computesHere = start.settings.device === 'cpu';
     const engine = await openEngine({
       packageDirectory: start.packageDirectory,
       settings: start.settings,
-      onOpened: (report) => send({ type: 'engine', report }),
+      onOpened: (report) => {
+        computesHere ||= report.device === 'cpu';
+        send({ type: 'engine', report });
+      },
     });
     const reader = openReplayReader(start.replayPath);
-    runner = new LearnerRunner({ start, engine, reader, send });
+    runner = new LearnerRunner({ start, engine, reader, send: computesHere ? withShare(send) : send });
     for (const command of waiting) runner.handle(command);
     await runner.run();
     reader.close();
@@ -59,6 +65,15 @@ async function work(start: LearnerStart): Promise<void> {
   } finally {
     lock.release();
   }
+}
+
+/** Reports get the share of the processor added. */
+function withShare(tell: (event: LearnerEvent) => void): (event: LearnerEvent) => void {
+  const share = new ProcessorShare();
+  return (event) => {
+    if (event.type !== 'progress') tell(event);
+    else for (const one of share.see(event.progress)) tell(one);
+  };
 }
 
 function send(event: LearnerEvent, then?: () => void): void {

@@ -149,15 +149,66 @@ describe('hone generate', () => {
     expect(stderr).toBe('');
   });
 
-  it('writes one event a line with --json', async () => {
+  it('writes the whole result in one line with --json, and one event a line with --stream', async () => {
     await start({ generation: { StreamGenerate: stream } });
     const run = await hone(['generate', 'hi', '--json']);
-    expect(lines(run.stdout).map((event) => (event as { type: string }).type)).toEqual([
+    const tokens = { tokenIds: [], logprobs: [], sampledLogprobs: [], topLogprobs: [] };
+    expect(lines(run.stdout)).toEqual([
+      {
+        version: 2,
+        adapterDigest: '',
+        packageDigest: '',
+        candidates: [{ index: 0, generationId: id, text: 'ROLE_USER: hi', finishReason: 'stop', ...tokens }],
+        usage: { promptTokens: 0, completionTokens: 2, totalTokens: 0, cachedPromptTokens: 0 },
+      },
+    ]);
+    expect(run.stderr).toBe('');
+    const streamed = await hone(['generate', 'hi', '--json', '--stream']);
+    expect(lines(streamed.stdout).map((event) => (event as { type: string }).type)).toEqual([
       'started',
       'chunk',
       'chunk',
       'finished',
       'usage',
+    ]);
+    expect(await hone(['generate', 'hi', '--stream'])).toMatchObject({ code: 2, stdout: '' });
+  });
+
+  it('puts together what comes in pieces, each candidate by itself, with its tokens', async () => {
+    const second = `${id.slice(0, -1)}2`;
+    const StreamGenerate = (call: ServerWritableStream<object, object>): void => {
+      call.write({ started: { generationIds: [id, second], version: 2, adapterDigest: 'a', packageDigest: 'p' } });
+      call.write({ chunks: [{ index: 1, text: 'c', tokenIds: [7], logprobs: [-1], sampledLogprobs: [-2] }] });
+      call.write({
+        chunks: [
+          { index: 0, text: 'a', tokenIds: [1, 2], logprobs: [-3, -4] },
+          { index: 1, text: 'd', tokenIds: [8], logprobs: [-5], topLogprobs: [{ tokenIds: [9], logprobs: [-6] }] },
+        ],
+        finished: [{ index: 1, reason: 'FINISH_REASON_LENGTH' }],
+      });
+      call.write({ finished: [{ index: 0, reason: 'FINISH_REASON_STOP' }], usage: { completionTokens: 4 } });
+      call.end();
+    };
+    await start({ generation: { StreamGenerate } });
+    expect(lines((await hone(['generate', 'hi', '-n', '2', '--json'])).stdout)).toMatchObject([
+      {
+        version: 2,
+        adapterDigest: 'a',
+        packageDigest: 'p',
+        candidates: [
+          { generationId: id, text: 'a', finishReason: 'stop', tokenIds: [1, 2], logprobs: [-3, -4] },
+          {
+            generationId: second,
+            text: 'cd',
+            finishReason: 'length',
+            tokenIds: [7, 8],
+            logprobs: [-1, -5],
+            sampledLogprobs: [-2],
+            topLogprobs: [{ tokenIds: [9], logprobs: [-6] }],
+          },
+        ],
+        usage: { completionTokens: 4 },
+      },
     ]);
   });
 

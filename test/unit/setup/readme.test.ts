@@ -79,8 +79,7 @@ describe.each(documents)('$path', ({ path, text }) => {
   it('names files that exist', () => {
     const folders = /^(src|server|client|proto|models|test|bench|docs|scripts)\/[\w./-]+$/;
     for (const name of codeOf(text).filter((span) => folders.test(span))) {
-      // The gate's folder is spoken of as what may come.
-      if (name !== 'src/gate') expect(existsSync(join(root, name)), name).toBe(true);
+      expect(existsSync(join(root, name)), name).toBe(true);
     }
   });
 
@@ -135,6 +134,16 @@ it('the page on serving lists every flag of hone serve', () => {
   const [, section = ''] = page('serving.md').split('## Flags of `hone serve`');
   const listed = rowsOf(section).flatMap(([flags = '']) => flagsIn(flags));
   expect([...new Set(listed), '--help'].sort()).toEqual([...new Set(flagsOfHone('serve'))].sort());
+});
+
+it('the page on serving says what a line of --json holds, for every command that has it', () => {
+  const [, section = ''] = page('serving.md').split('## At a terminal and in scripts');
+  const [table = ''] = section.split('\n## ');
+  const listed = rowsOf(table).flatMap(([names = '']) =>
+    [...names.matchAll(/`([a-z-]+)[a-z ]*`/g)].map(([, name]) => name),
+  );
+  const those = commands.filter((name) => name !== 'help' && flagsOfHone(name).includes('--json'));
+  expect([...new Set(listed)].sort()).toEqual(those.sort());
 });
 
 it('the page on learning lists every setting with its default, and the flags that it has', () => {
