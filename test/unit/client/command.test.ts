@@ -64,6 +64,7 @@ describe('usage', () => {
     const overview = await hone(['--help']);
     expect(overview.code).toBe(0);
     for (const name of names) expect(overview.stdout).toContain(`  ${name} `);
+    expect(await hone([])).toEqual(overview);
     const helps = await Promise.all(names.map((name) => hone([name, '--help'])));
     for (const [index, help] of helps.entries()) {
       expect(help.code).toBe(0);
