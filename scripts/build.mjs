@@ -9,7 +9,7 @@
 
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { join, posix } from 'node:path';
+import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { install } from './install.mjs';
 import { onSupportedNode } from './on-node.mjs';
@@ -83,46 +83,10 @@ export async function build(part, force = false) {
   rmSync(join(root, 'dist'), { recursive: true, force: true });
   const code = await runNode(join(root, 'node_modules/typescript/bin/tsc'), ['-p', config]);
   if (code !== 0) fail('the compiler found errors: see above.');
-  if (part === 'test') trim();
   for (const name of part === 'test' ? ['test', 'run'] : ['run']) {
     writeFileSync(stampPath(name), stampOfSources(parts[name]));
   }
   say(`built in ${((Date.now() - started) / 1000).toFixed(1)} s`);
-}
-
-/**
- * Takes out of dist what nobody would read in a package: maps of the sources but for tests and benches, which alone stay
- * beside their sources; declarations that the client's do not lead to; modules of types alone.
- */
-function trim() {
-  const declared = declarationsOf('dist/client/index.d.ts');
-  for (const path of listFiles('dist', /\.(js|js\.map|d\.ts)$/)) {
-    const file = join(root, path);
-    if (path.endsWith('.d.ts')) {
-      if (!declared.has(path)) rmSync(file);
-      continue;
-    }
-    if (/^dist\/(test|bench)\//.test(path)) continue;
-    const code = readFileSync(file, 'utf8').replace(/^\/\/# sourceMappingURL=.*\n?/m, '');
-    if (path.endsWith('.map') || isEmpty(code)) rmSync(file);
-    else writeFileSync(file, code);
-  }
-}
-
-/** Whether the compiler left nothing of a module but comments and the mark that it is one. */
-function isEmpty(code) {
-  return code.replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '').trim() === 'export {};';
-}
-
-/** A file of declarations and those that it imports, and so on. */
-function declarationsOf(entry) {
-  const found = new Set([entry]);
-  for (const path of found) {
-    const text = readFileSync(join(root, path), 'utf8');
-    const imported = [...text.matchAll(/ from '(\.[^']+)\.js'/g)].map(([, name]) => name);
-    for (const name of imported) found.add(posix.join(posix.dirname(path), `${name}.d.ts`));
-  }
-  return found;
 }
 
 function stampPath(part) {

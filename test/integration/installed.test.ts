@@ -8,12 +8,15 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ServerReady } from '../../proto/server-messages.js';
 import { projectFolder } from '../support/server.js';
+import { stagePackage } from '../support/staged-package.js';
 
 let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'hone-installed-'));
   const pack = ['pack', '--json', '--ignore-scripts', '--loglevel=error', '--pack-destination', folder];
-  const [{ filename }] = JSON.parse(execFileSync('npm', pack, { cwd: projectFolder, encoding: 'utf8' })) as [
+  const staged = join(folder, 'staged');
+  stagePackage(staged);
+  const [{ filename }] = JSON.parse(execFileSync('npm', pack, { cwd: staged, encoding: 'utf8' })) as [
     { filename: string },
   ];
   const installed = join(folder, 'node_modules/hone-agent');

@@ -1,20 +1,23 @@
 /** What npm would pack of Hone: all that runs, all that is linked, and nothing besides. */
 
-import { execFileSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { createRequire, isBuiltin } from 'node:module';
-import { dirname, join, posix } from 'node:path';
-import { describe, expect, it } from 'vitest';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join, posix, relative } from 'node:path';
+import { afterAll, describe, expect, it } from 'vitest';
 import { deadLinks } from '../../support/markdown.js';
+import { stagePackage } from '../../support/staged-package.js';
 
-const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
+const root = mkdtempSync(join(tmpdir(), 'hone-packed-'));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+stagePackage(root);
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
 
-const args = ['pack', '--dry-run', '--json', '--ignore-scripts', '--loglevel=error'];
-const [packed] = JSON.parse(execFileSync('npm', args, { cwd: root, encoding: 'utf8' })) as [
-  { files: { path: string }[] },
-];
-const paths = new Set(packed.files.map(({ path }) => path));
+const paths = new Set(
+  readdirSync(root, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => relative(root, join(parentPath, name)).replaceAll('\\', '/')),
+);
 const withEnding = (ending: string): string[] => [...paths].filter((path) => path.endsWith(ending));
 const manifest = JSON.parse(read('package.json')) as Record<string, Record<string, string>>;
 
