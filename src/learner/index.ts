@@ -41,5 +41,5 @@ export { addCopgObjective, addCrossEntropy, advantagesOf, linearForm, summarize 
 export { type LearnerReport, nothingLearned } from './report.js';
 export { betaAt, learningRates, warmUp } from './schedules.js';
 export { checkLearnerSettings, type LearnerSettingsInput } from './settings.js';
-export { type LearnerOptions, LearnerSupervisor, startLearner } from './supervisor.js';
+export { createLearner, type LearnerOptions, LearnerSupervisor, startLearner } from './supervisor.js';
 export type * from './types.js';

@@ -3,14 +3,9 @@
  * {@link LearnerEvent} over its channel. It runs at the lowest priority and never outlives the channel.
  */
 
-import { join } from 'node:path';
 import { HoneError } from '../errors.js';
 import { takeIdleTime } from '../lowest-priority.js';
-import { openReplayReader } from '../replay/index.js';
-import { openEngine } from './engine/open-engine.js';
-import { acquireLockFile } from './lock-file.js';
-import { ProcessorShare } from './processor-share.js';
-import { LearnerRunner } from './runner.js';
+import type { LearnerRunner } from './runner.js';
 import type { LearnerCommand, LearnerEvent, LearnerStart } from './types.js';
 
 takeIdleTime();
@@ -44,36 +39,12 @@ process.on('message', (command: LearnerCommand) => {
 });
 
 async function work(start: LearnerStart): Promise<void> {
-  const lock = acquireLockFile(join(start.directory, 'learner.lock'));
-  try {
-    // Where another device computes, the processor has little to do.
-    let computesHere = start.settings.device === 'cpu';
-    const engine = await openEngine({
-      packageDirectory: start.packageDirectory,
-      settings: start.settings,
-      onOpened: (report) => {
-        computesHere ||= report.device === 'cpu';
-        send({ type: 'engine', report });
-      },
-    });
-    const reader = openReplayReader(start.replayPath);
-    runner = new LearnerRunner({ start, engine, reader, send: computesHere ? withShare(send) : send });
+  // Loaded only now: at the priority that the process has by now, so that its start takes nothing from serving either.
+  const { runLearner } = await import('./run-learner.js');
+  await runLearner(start, send, (ready) => {
+    runner = ready;
     for (const command of waiting) runner.handle(command);
-    await runner.run();
-    reader.close();
-    await engine.close();
-  } finally {
-    lock.release();
-  }
-}
-
-/** Reports get the share of the processor added. */
-function withShare(tell: (event: LearnerEvent) => void): (event: LearnerEvent) => void {
-  const share = new ProcessorShare();
-  return (event) => {
-    if (event.type !== 'progress') tell(event);
-    else for (const one of share.see(event.progress)) tell(one);
-  };
+  });
 }
 
 function send(event: LearnerEvent, then?: () => void): void {

@@ -6,7 +6,7 @@ import { getPriority } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
-import { type LearnerOptions, type LearnerSupervisor, startLearner } from '../../src/learner/index.js';
+import { createLearner, type LearnerOptions, type LearnerSupervisor, startLearner } from '../../src/learner/index.js';
 import type { LearnerEvent, LearnerSettings } from '../../src/learner/types.js';
 import { readAdapter } from '../../src/versions/index.js';
 import { openExperience, type Sample, settings } from '../unit/learner-process/experience.js';
@@ -101,6 +101,26 @@ test('a real learner process turns scores into a candidate, at the lowest priori
   expect(isAlive(pid)).toBe(false);
   expect(learner.report().state).toBe('off');
   expect(existsSync(join(directory, 'learner', 'learner.lock'))).toBe(false);
+});
+
+test('a learner that was created has no process before it is started, and none where it was paused or closed by then', async () => {
+  const directory = temporaryDirectory();
+  const experience = await openExperience(directory);
+  const learner = createLearner(optionsFor(directory, experience.path));
+  const { until } = watch(learner);
+  expect(learner.pid).toBeUndefined();
+  expect(learner.report().state).toBe('starting');
+  await learner.pause();
+  learner.start();
+  expect(learner.pid).toBeUndefined();
+  expect(learner.report().state).toBe('paused');
+  await learner.resume();
+  const { pid } = await until('ready');
+  learner.start();
+  expect(learner.pid).toBe(pid);
+  await learner.close();
+  learner.start();
+  expect(learner.pid).toBeUndefined();
 });
 
 test('a learner killed in the middle of a round starts again and finishes it', async () => {
