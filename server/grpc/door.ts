@@ -2,7 +2,6 @@
 
 import { isIP } from 'node:net';
 import { Server, ServerCredentials } from '@grpc/grpc-js';
-import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation } from 'grpc-health-check';
 import { contract, fullName, serviceDefinition, serviceNames } from '../../proto/contract.js';
 import type { Agent } from '../../src/agent/index.js';
@@ -15,6 +14,7 @@ import { generationHandlers } from './generation.js';
 import { createInterceptor, type FinishedCall } from './interceptor.js';
 import { learnerHandlers } from './learner.js';
 import { readable } from './readable.js';
+import { addReflection } from './reflection.js';
 import { statusHandlers } from './status.js';
 import { versionHandlers } from './versions.js';
 
@@ -72,7 +72,7 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
   const watched = ['', ...serviceNames.map(fullName)];
   const health = new HealthImplementation(Object.fromEntries(watched.map((name) => [name, 'SERVING' as const])));
   health.addToServer(server);
-  if (options.reflection) new ReflectionService(contract, { services: watched.slice(1) }).addToServer(server);
+  if (options.reflection) addReflection(server, () => contract, watched.slice(1));
   const port = await bind(server, options.host, options.port);
 
   return {

@@ -7,7 +7,7 @@ import { service as healthService } from 'grpc-health-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ServiceName, serviceNames } from '../../proto/contract.js';
 import { RawClient } from '../support/raw-client.js';
-import { reflectionService } from '../support/reflection.js';
+import { olderReflectionService, reflectionService } from '../support/reflection.js';
 import { runServer, startServer, type TestServer } from '../support/server.js';
 
 const token = 'a-long-enough-token';
@@ -173,6 +173,29 @@ describe('the server', () => {
       if (code === status.OK) for (const name of serviceNames) expect(text).toContain(`hone.v1.${name}`);
       raw.close();
     }
+  });
+
+  it('describes messages and services by symbol in both versions of reflection, and refuses what is no request', async () => {
+    await using server = await startServer();
+    const raw = new RawClient(server.ready.address);
+    for (const service of [reflectionService, olderReflectionService]) {
+      const symbol = 'hone.v1.GenerationService';
+      const request = { fileContainingSymbol: symbol };
+      const { messages, status: ended } = await raw.callMethod(service, 'ServerReflectionInfo', request);
+      expect(ended.code).toBe(status.OK);
+      const [message] = messages as unknown as { fileDescriptorResponse: { fileDescriptorProto: Buffer[] } }[];
+      const described = Buffer.concat(message?.fileDescriptorResponse.fileDescriptorProto ?? []).toString();
+      for (const name of ['GenerationService', 'StreamGenerate', 'GenerateRequest']) expect(described).toContain(name);
+      const unknown = await raw.callMethod(service, 'ServerReflectionInfo', { fileContainingSymbol: 'no.Such' });
+      expect(unknown.messages).toMatchObject([{ errorResponse: { errorCode: status.NOT_FOUND } }]);
+      const left = await raw.callMethod(service, 'ServerReflectionInfo', request, { onMessage: () => false });
+      expect(left.status.code).toBe(status.CANCELLED);
+      const method = { ...service.ServerReflectionInfo, requestSerialize: () => Buffer.from([0x0a, 0xff]) };
+      const refused = await raw.callMethod({ method }, 'method', {});
+      expect(refused.status.code).toBe(status.INVALID_ARGUMENT);
+    }
+    expect(await (await server.connect()).health()).toBe('serving');
+    raw.close();
   });
 
   it('ends with its parent', async () => {
