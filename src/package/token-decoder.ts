@@ -1,6 +1,6 @@
 /** Tokens back to text. Each token of a byte-level vocabulary is a string of bytes; text is what UTF-8 makes of them. */
 
-import type { TokenDecoder } from './types.js';
+import type { TokenBytes, TokenDecoder } from './types.js';
 
 const byteOfCharacter: ReadonlyMap<string, number> = makeByteAlphabet();
 
@@ -27,12 +27,25 @@ export function bytesOfToken(token: string): Uint8Array | undefined {
   return bytes.subarray(0, length);
 }
 
-/** Bytes per token id; `undefined` (special tokens, holes in the vocabulary) adds no text. */
-export type TokenBytes = readonly (Uint8Array | undefined)[];
+/** @param bytes by token id; `undefined` (special tokens, holes in the vocabulary) adds no text */
+export function packTokenBytes(bytes: readonly (Uint8Array | undefined)[]): TokenBytes {
+  const ends = new Uint32Array(bytes.length);
+  let length = 0;
+  for (let id = 0; id < bytes.length; id++) {
+    length += bytes[id]?.length ?? 0;
+    ends[id] = length;
+  }
+  const packed = new Uint8Array(length);
+  for (let id = 0; id < bytes.length; id++) {
+    const value = bytes[id];
+    if (value !== undefined) packed.set(value, (ends[id] as number) - value.length);
+  }
+  return { bytes: packed, ends };
+}
 
 /** The text of tokens as a whole; bytes that are not UTF-8 become U+FFFD. */
-export function decodeTokens(bytes: TokenBytes, tokens: readonly number[]): string {
-  const decoder = new ByteLevelDecoder(bytes);
+export function decodeTokens(table: TokenBytes, tokens: readonly number[]): string {
+  const decoder = new ByteLevelDecoder(table);
   let text = '';
   for (const token of tokens) text += decoder.push(token);
   return text + decoder.flush();
@@ -40,17 +53,20 @@ export function decodeTokens(bytes: TokenBytes, tokens: readonly number[]): stri
 
 /** Incremental decoding: text leaves as soon as its last byte is there. */
 export class ByteLevelDecoder implements TokenDecoder {
-  readonly #bytes: TokenBytes;
+  readonly #table: TokenBytes;
   // A byte order mark is text like any other: dropping it would make the pieces differ from the whole.
   readonly #utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 
-  constructor(bytes: TokenBytes) {
-    this.#bytes = bytes;
+  constructor(table: TokenBytes) {
+    this.#table = table;
   }
 
   push(token: number): string {
-    const bytes = this.#bytes[token];
-    return bytes === undefined ? '' : this.#utf8.decode(bytes, { stream: true });
+    const { bytes, ends } = this.#table;
+    const end = ends[token];
+    const start = token === 0 ? 0 : ends[token - 1];
+    if (end === undefined || end === start) return '';
+    return this.#utf8.decode(bytes.subarray(start, end), { stream: true });
   }
 
   flush(): string {

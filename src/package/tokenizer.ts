@@ -12,8 +12,8 @@ import { ChatTemplate, checkRoles, type TemplateVariables } from './chat-templat
 import { largestVocabulary } from './config.js';
 import { fileExists, invalidPackage, readJson, readText } from './files.js';
 import { SpecialTokens } from './special-tokens.js';
-import { ByteLevelDecoder, bytesOfToken, decodeTokens, type TokenBytes } from './token-decoder.js';
-import type { ChatMessage, PackageTokenizer, TokenDecoder } from './types.js';
+import { ByteLevelDecoder, bytesOfToken, decodeTokens, packTokenBytes } from './token-decoder.js';
+import type { ChatMessage, PackageTokenizer, TokenBytes, TokenDecoder } from './types.js';
 
 const tokenId = z.int().nonnegative().lt(largestVocabulary);
 
@@ -113,11 +113,11 @@ function templateVariables(config: TokenizerConfig): TemplateVariables {
 
 class ByteLevelTokenizer implements PackageTokenizer {
   readonly vocabularySize: number;
+  readonly tokenBytes: TokenBytes;
   readonly eosTokenId: number | null;
   readonly #plain: Tokenizer;
   readonly #special: SpecialTokens;
   readonly #template: ChatTemplate | null;
-  readonly #bytes: TokenBytes;
   /** A beginning-of-sequence token, where the tokenizer puts one before each text. */
   readonly #textPrefix: readonly number[];
 
@@ -125,8 +125,8 @@ class ByteLevelTokenizer implements PackageTokenizer {
     this.#plain = new Tokenizer(withoutSpecialTokens(json), config);
     this.#special = new SpecialTokens(json.added_tokens.filter(({ special }) => special));
     this.#template = template;
-    this.#bytes = tokenBytes(json);
-    this.vocabularySize = this.#bytes.length;
+    this.tokenBytes = tokenBytes(json);
+    this.vocabularySize = this.tokenBytes.ends.length;
     this.eosTokenId = json.added_tokens.find(({ content }) => content === config.eos_token)?.id ?? null;
     this.#textPrefix = leadingTokens(json, config);
   }
@@ -156,11 +156,11 @@ class ByteLevelTokenizer implements PackageTokenizer {
   }
 
   decode(tokens: readonly number[]): string {
-    return decodeTokens(this.#bytes, tokens);
+    return decodeTokens(this.tokenBytes, tokens);
   }
 
   createDecoder(): TokenDecoder {
-    return new ByteLevelDecoder(this.#bytes);
+    return new ByteLevelDecoder(this.tokenBytes);
   }
 
   #encodePlain(text: string): number[] {
@@ -199,7 +199,7 @@ function tokenBytes({ model, added_tokens }: TokenizerJson): TokenBytes {
   }
   const utf8 = new TextEncoder();
   for (const { id, content, special } of added_tokens) bytes[id] = special ? undefined : utf8.encode(content);
-  return bytes;
+  return packTokenBytes(bytes);
 }
 
 function leadingTokens(json: TokenizerJson, config: TokenizerConfig): readonly number[] {

@@ -2,7 +2,6 @@
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { HoneError } from '../errors.js';
-import { loadTokenizer } from '../package/index.js';
 import { createDecoder, type Decoder } from './graph/decoder.js';
 import { HeldVersions } from './held-versions.js';
 import type { FromWorker, ToWorker, WorkerSettings } from './messages.js';
@@ -97,8 +96,7 @@ async function openWorker(
     versions.setLive(taken);
     if (held.includes(taken.number)) versions.pin(taken);
   }
-  const tokenizer = await loadTokenizer(settings.packageDirectory);
-  const scheduler = new Scheduler({ ...limits, decoder, versions, tokenizer });
+  const scheduler = new Scheduler({ ...limits, decoder, versions });
   const swapper = new Swapper({
     decoder,
     versions,

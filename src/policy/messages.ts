@@ -1,6 +1,7 @@
 /** What the policy and its inference worker say to each other: plain structured-clone values, no shared memory. */
 
 import type { SerializedError } from '../errors.js';
+import type { TokenBytes } from '../package/types.js';
 import type {
   CompletionRequest,
   FinishReason,
@@ -13,11 +14,11 @@ import type {
 
 /** What a worker is started with. */
 export interface WorkerSettings {
-  readonly packageDirectory: string;
   readonly modelPath: string;
   readonly contextLength: number;
   readonly vocabularySize: number;
   readonly eosTokenIds: readonly number[];
+  readonly tokenBytes: TokenBytes;
   /** Intra-op threads of onnxruntime. */
   readonly threads: number;
   readonly spin: boolean;

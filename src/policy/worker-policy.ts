@@ -199,11 +199,11 @@ class WorkerPolicy implements Policy {
     const kept = this.#holds.versions;
     const workerSettings: WorkerSettings = {
       ...this.#settings,
-      packageDirectory: pkg.directory,
       modelPath: pkg.modelPath,
       contextLength: pkg.config.contextLength,
       vocabularySize: pkg.config.vocabularySize,
       eosTokenIds: pkg.config.eosTokenIds,
+      tokenBytes: pkg.tokenizer.tokenBytes,
       versions: this.#versionsToServe([...kept, ...held]),
       held: kept.map(({ number }) => number),
     };

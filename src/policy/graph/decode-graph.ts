@@ -14,13 +14,8 @@
 
 import { HoneError } from '../../errors.js';
 import type { Graph } from '../../onnx/index.js';
-import {
-  type AttentionSite,
-  findAttention,
-  findLinears,
-  quantizedProduct,
-  useIntegerProducts,
-} from '../../package/index.js';
+import { type AttentionSite, findAttention, findLinears } from '../../package/lowering.js';
+import { quantizedProduct, useIntegerProducts } from '../../package/quantization/products.js';
 import { fillAttention, newKeyValues, type StepShape } from './cached-attention.js';
 import { fuseNorms } from './fused-norms.js';
 import { type PackedLinear, packLinears } from './packed-linears.js';

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { loadTokenizer, type PackageTokenizer } from '../../../src/package/index.js';
+import { decodeTokens, packTokenBytes } from '../../../src/package/token-decoder.js';
 import { tinyDirectory } from './tiny.js';
 
 const [end, user, assistant, system] = [256, 257, 258, 259];
@@ -169,6 +170,35 @@ describe('the tokenizer of a package', () => {
     expect(() => strict.encodeChat([{ role: 'user', content: 'a' }])).toThrowError(/users first/);
     const none = await variant('none', { config: { chat_template: null } });
     expect(() => none.encodeChat([{ role: 'user', content: 'a' }])).toThrowError(/no chat template/);
+  });
+});
+
+describe('the bytes of the tokens', () => {
+  test('say in another thread what the tokenizer says here', () => {
+    const { vocabularySize, tokenBytes } = tiny;
+    const copy = structuredClone(tokenBytes);
+    expect(copy.ends).toHaveLength(vocabularySize);
+    const ids = Array.from({ length: vocabularySize }, (_, id) => id);
+    for (const id of [...ids, vocabularySize, 2 ** 31]) expect(decodeTokens(copy, [id])).toBe(tiny.decode([id]));
+    fc.assert(
+      fc.property(text, (value) => {
+        expect(decodeTokens(copy, tiny.encodeText(value))).toBe(value);
+      }),
+    );
+  });
+
+  test('of tokens without text are none, wherever they stand', () => {
+    const utf8 = new TextEncoder();
+    const packed = packTokenBytes([
+      undefined,
+      utf8.encode('é'),
+      undefined,
+      utf8.encode(''),
+      utf8.encode('ab'),
+      undefined,
+    ]);
+    expect(packed.ends).toEqual(Uint32Array.of(0, 2, 2, 2, 4, 4));
+    expect([0, 1, 2, 3, 4, 5].map((id) => decodeTokens(packed, [id]))).toEqual(['', 'é', '', '', 'ab', '']);
   });
 });
 
