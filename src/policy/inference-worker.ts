@@ -1,12 +1,18 @@
-/** The thread that serves: sessions, cache, scheduler and sampling live here; a message goes out per step. */
+/**
+ * The thread that serves: sessions, cache, scheduler and sampling live here; a message goes out per step. It may be
+ * started before it is known what it serves, and gets ready as far as it can meanwhile.
+ */
 
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { HoneError } from '../errors.js';
+import { startRuntime } from '../onnx/index.js';
 import { createDecoder, type Decoder } from './graph/decoder.js';
 import { HeldVersions } from './held-versions.js';
 import type { FromWorker, ToWorker, WorkerSettings } from './messages.js';
 import { Scheduler } from './scheduling/scheduler.js';
 import { Swapper } from './swapper.js';
+
+type WorkerMessage = Exclude<ToWorker, { readonly type: 'open' }>;
 
 class InferenceWorker {
   readonly #send: (message: FromWorker) => void;
@@ -27,7 +33,7 @@ class InferenceWorker {
   }
 
   /** Messages arrive during steps; whatever changes state waits for the step's end. */
-  receive(message: ToWorker): void {
+  receive(message: WorkerMessage): void {
     switch (message.type) {
       case 'submit':
         this.#scheduler.submit(message.request, message.completion, message.atMs);
@@ -110,13 +116,33 @@ async function openWorker(
 
 const port = parentPort;
 if (port === null) throw new HoneError('INTERNAL', 'the inference worker runs in a worker thread only');
-try {
-  const [worker, decoder] = await openWorker(workerData as WorkerSettings, (message) => port.postMessage(message));
-  port.on('message', (message: ToWorker) => worker.receive(message));
-  port.postMessage({ type: 'ready' } satisfies FromWorker);
-  await worker.run();
-  await decoder.close();
-} catch (thrown) {
-  port.postMessage({ type: 'crashed', error: HoneError.from(thrown).toJSON() } satisfies FromWorker);
+const send = (message: FromWorker): void => port.postMessage(message);
+/** What came before the worker was there to receive it. */
+const waiting: WorkerMessage[] = [];
+let opened = false;
+let worker: InferenceWorker | undefined;
+
+port.on('message', (message: ToWorker) => {
+  if (message.type === 'open') {
+    opened = true;
+    void serve(message.settings);
+  } else if (worker !== undefined) worker.receive(message);
+  else if (message.type === 'close' && !opened) port.close();
+  else waiting.push(message);
+});
+await startRuntime();
+send({ type: 'loaded' });
+
+async function serve(settings: WorkerSettings): Promise<void> {
+  try {
+    const [ready, decoder] = await openWorker(settings, send);
+    worker = ready;
+    send({ type: 'ready' });
+    for (const message of waiting) worker.receive(message);
+    await worker.run();
+    await decoder.close();
+  } catch (thrown) {
+    send({ type: 'crashed', error: HoneError.from(thrown).toJSON() });
+  }
+  port?.close();
 }
-port.close();

@@ -12,7 +12,7 @@ import type {
   TurnReport,
 } from './types.js';
 
-/** What a worker is started with. */
+/** What a worker serves, and how. */
 export interface WorkerSettings {
   readonly modelPath: string;
   readonly contextLength: number;
@@ -39,6 +39,8 @@ export interface WorkerSettings {
 }
 
 export type ToWorker =
+  /** The first of all, unless it is to end before. */
+  | { readonly type: 'open'; readonly settings: WorkerSettings }
   | {
       readonly type: 'submit';
       readonly request: number;
@@ -111,6 +113,8 @@ export interface WorkerStats {
 }
 
 export type FromWorker =
+  /** The code is there; what is to be served has to be said. */
+  | { readonly type: 'loaded' }
   | { readonly type: 'ready' }
   | StepMessage
   /** The answer to a swap or a hold. */

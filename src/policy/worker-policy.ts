@@ -39,7 +39,7 @@ interface Running {
  */
 export async function openPolicy(options: PolicyOptions): Promise<Policy> {
   const policy = new WorkerPolicy(options, checkPolicyOptions(options));
-  await policy.ready();
+  await policy.open();
   return policy;
 }
 
@@ -71,11 +71,11 @@ class WorkerPolicy implements Policy {
     this.#queue = new RequestQueue(settings, () => performance.now());
     this.#backgroundQueue = new RequestQueue(settings, () => performance.now());
     this.#stalls = new StallWatch(settings.maxStalledMs, (request) => this.#endStalled(request));
-    this.#worker = this.#startWorker();
+    this.#worker = options.worker ?? new WorkerHandle();
   }
 
-  ready(): Promise<void> {
-    return this.#worker.ready;
+  open(): Promise<void> {
+    return this.#openWorker();
   }
 
   async *complete(request: CompletionRequest, signal?: AbortSignal): AsyncIterable<CompletionEvent> {
@@ -194,7 +194,7 @@ class WorkerPolicy implements Policy {
     for (const { stream } of this.#running.values()) stream.fail(error);
   }
 
-  #startWorker(): WorkerHandle {
+  #openWorker(): Promise<void> {
     const { pkg, held = [] } = this.#options;
     const kept = this.#holds.versions;
     const workerSettings: WorkerSettings = {
@@ -207,7 +207,7 @@ class WorkerPolicy implements Policy {
       versions: this.#versionsToServe([...kept, ...held]),
       held: kept.map(({ number }) => number),
     };
-    return new WorkerHandle(workerSettings, {
+    return this.#worker.open(workerSettings, {
       onStep: (message) => this.#onStep(message),
       onCrash: (error) => this.#onCrash(error),
     });
@@ -286,9 +286,9 @@ class WorkerPolicy implements Policy {
       }
       if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause));
       if (this.#state !== 'restarting') return;
-      this.#worker = this.#startWorker();
+      this.#worker = new WorkerHandle();
       try {
-        await this.#worker.ready;
+        await this.#openWorker();
         if (this.#state === 'restarting') this.#state = 'serving';
       } catch {
         // The next pause is longer.
