@@ -5,7 +5,6 @@
  * Exit codes: 0 stopped, 1 failed (starting it again may help), 78 cannot run as it was asked to.
  */
 
-import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import { commandName } from '../proto/command-name.js';
 import { printable } from '../proto/printable.js';
 import { configurationExitCode, type ServerReady } from '../proto/server-messages.js';
@@ -13,7 +12,7 @@ import { HoneError } from '../src/errors.js';
 import { usage } from './flags.js';
 import { openLog } from './log.js';
 import { readOptions, type ServerOptions } from './options.js';
-import { type RunningServer, startServer } from './start.js';
+import type { RunningServer } from './start.js';
 
 const failureExitCode = 1;
 
@@ -30,8 +29,6 @@ const lasting = new Set([
 ]);
 
 async function main(): Promise<void> {
-  // The gRPC library writes lines of its own to standard error; what matters of them is in the errors it gives.
-  if (process.env.GRPC_VERBOSITY === undefined) setLogVerbosity(logVerbosity.NONE);
   const options = readOptions(process.argv.slice(2), process.env);
   if (options === undefined) {
     process.stdout.write(usage());
@@ -55,6 +52,8 @@ async function main(): Promise<void> {
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop(signal, 0));
   if (process.send !== undefined) process.on('disconnect', () => stop('the parent process ended', 0));
+  // Help and wrong flags need nothing of it.
+  const { startServer } = await import('./start.js');
   server = await startServer(options, log, (error) => {
     log.fatal({ code: error.code }, error.message);
     stop(error.code, failureExitCode);

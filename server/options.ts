@@ -4,8 +4,9 @@ import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
-import { checkExploration, type ExplorationSettings, type Mode, modes } from '../src/agent/index.js';
-import { checkGateSettings, type GateSettings } from '../src/gate/index.js';
+import { checkExploration, type ExplorationSettings } from '../src/agent/exploration.js';
+import { type Mode, modes } from '../src/agent/modes.js';
+import { checkGateSettings, type GateSettings } from '../src/gate/settings.js';
 import type { PolicyOptions } from '../src/policy/index.js';
 import type { RetentionSettings } from '../src/replay/index.js';
 import { type GivenFlags, invalidOption, readFlags } from './flags.js';
@@ -103,6 +104,8 @@ export interface ServerOptions {
   readonly logLevel: string;
   /** `undefined`: by where the log goes. */
   readonly logFormat: LogFormat | undefined;
+  /** Whether the gRPC library may write lines of its own to standard error: where its own variable asks for them. */
+  readonly libraryLog: boolean;
 }
 
 const settings = z.record(z.string(), z.unknown());
@@ -157,6 +160,7 @@ export function readOptions(args: readonly string[], environment: NodeJS.Process
     drainGraceMs: flags.number('drain-grace-ms') ?? 10_000,
     logLevel: flags.text('log-level') ?? 'info',
     logFormat: logFormats.find((format) => format === flags.text('log-format')),
+    libraryLog: environment.GRPC_VERBOSITY !== undefined,
   };
 }
 

@@ -1,41 +1,32 @@
 /**
  * The composition root: builds everything in order and ends it in reverse. Nothing else in the project knows how the
  * parts are put together.
+ *
+ * What takes long and is not this thread's work begins first: the store's worker reads and checks its file, the inference
+ * worker loads its code, while this thread reads the package. Code that only calls need (`services.ts`) is loaded while the
+ * inference worker makes its session. The learner's process starts when the server serves.
  */
 
-import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
-import { status } from '@grpc/grpc-js';
 import type { Logger } from 'pino';
-import {
-  type Agent,
-  checkCanarySettings,
-  createAgent,
-  EventLog,
-  openEventJournal,
-  openModeFile,
-  publishErasure,
-  trialFile,
-} from '../src/agent/index.js';
+import { checkCanarySettings } from '../src/agent/canary-settings.js';
+import { publishErasure } from '../src/agent/erasure.js';
+import { openEventJournal } from '../src/agent/event-journal.js';
+import { EventLog } from '../src/agent/event-log.js';
+import type { Agent } from '../src/agent/index.js';
+import { openModeFile } from '../src/agent/modes.js';
 import { HoneError } from '../src/errors.js';
-import {
-  checkLearnerSettings,
-  checkOffered,
-  type LearnerSettings,
-  type LearnerSupervisor,
-  startLearner,
-} from '../src/learner/index.js';
-import { findLinears, loadPackage, type Package, readDecoder } from '../src/package/index.js';
-import {
-  defaultMaxStalledMs,
-  openPolicy,
-  type Policy,
-  type PolicyVersion,
-  type ThreadChoice,
-} from '../src/policy/index.js';
-import { type EvictionReport, openReplayStore } from '../src/replay/index.js';
-import { checkRewardSettings, type RewardSettings } from '../src/reward/index.js';
+import { checkLearnerSettings } from '../src/learner/settings.js';
+import { createLearner, type LearnerSupervisor } from '../src/learner/supervisor.js';
+import type { LearnerSettings } from '../src/learner/types.js';
+import { loadPackage } from '../src/package/load.js';
+import { findLinears } from '../src/package/lowering.js';
+import { readDecoder } from '../src/package/normalize.js';
+import type { Package } from '../src/package/types.js';
+import { openPolicy, type Policy, type PolicyVersion, type ThreadChoice, WorkerHandle } from '../src/policy/index.js';
+import type { ErasureReport, EvictionReport, ReplayStore } from '../src/replay/index.js';
+import { openReplayStore } from '../src/replay/store.js';
+import { checkRewardSettings, type RewardSettings } from '../src/reward/settings.js';
 import {
   type Adapter,
   descendants,
@@ -46,14 +37,9 @@ import {
   zeroAdapter,
 } from '../src/versions/index.js';
 import { type DataDirectory, openDataDirectory, type ServerRecord } from './data-directory.js';
-import { openGate } from './gate.js';
-import { openDoor } from './grpc/door.js';
-import type { FinishedCall } from './grpc/interceptor.js';
 import { defaultKvMemory } from './kv-memory.js';
-import { createServerMetrics, type MetricsListener, type ServerMetrics } from './metrics/index.js';
+import type { ServerMetrics } from './metrics/index.js';
 import type { ServerOptions } from './options.js';
-import { packageFolder } from './package-folder.js';
-import { openRaters } from './raters.js';
 import { chooseServingThreads } from './threads.js';
 
 const eventsKept = 1000;
@@ -68,6 +54,11 @@ export interface RunningServer {
   readonly spin: boolean;
   /** Ends everything, in order: health says so, running requests finish, the learner writes its checkpoint. Idempotent. */
   close(): Promise<void>;
+}
+
+/** Who counts what the policy tells; nobody until the metrics are there, and no request runs before. */
+export interface Counting {
+  metrics: ServerMetrics | null;
 }
 
 /** Told once when the server cannot go on and its process should end, to be started again. */
@@ -100,110 +91,108 @@ async function build(
 ): Promise<RunningServer> {
   const cores = availableParallelism();
   // What the learner's threads are is known only when the policy's are; the rest is checked before anything is opened.
-  const { engine, device } = checkLearnerSettings(options.learnerSettings);
-  if (options.learner && engine === 'onnx') checkOffered(device);
+  await checkDevice(options, checkLearnerSettings(options.learnerSettings));
   const reward = checkRewardSettings(options.rewardSettings);
   const canary = checkCanarySettings(options.canarySettings);
   const data = openDataDirectory(options.dataDirectory);
   endings.push(() => data.close());
-  const modes = await openModeFile(data.modePath, options.mode);
-  const pkg = await loadPackage(options.packageDirectory);
-  const choice = await chooseServingThreads(pkg, data.threadsPath, cores, options, log);
-  const settings = checkLearnerSettings({ threads: Math.max(1, cores - choice.threads), ...options.learnerSettings });
   const journal = openEventJournal(data.eventsPath, eventsKept, (err) => log.warn({ err }, 'event not written'));
   const events = new EventLog({ capacity: eventsKept, journal, now: Date.now });
+  const worker = new WorkerHandle();
+  endings.push(() => worker.close());
+  const store = beginStore(options, data, events, onFatal);
+  endings.push(() => store.close());
+  const modes = await openModeFile(data.modePath, options.mode);
+  const pkg = await loadPackage(options.packageDirectory);
+  // What is measured is what serving will be like: nothing else of this process may compute meanwhile.
+  const calm = () => Promise.allSettled([store.opening, worker.loaded]);
+  const choice = await chooseServingThreads(pkg, data.threadsPath, cores, options, log, calm);
+  const settings = checkLearnerSettings({ threads: Math.max(1, cores - choice.threads), ...options.learnerSettings });
   const versions = await openVersions(pkg, settings, options, data, events);
   endings.push(() => versions.close());
   if (options.learner) checkAdapterRank(await versions.readAdapter(versions.live().number), settings, options);
-  const replay = await openReplayStore({
-    path: data.replayPath,
-    ...options.retention,
-    onCrash: onFatal,
-    onEvicted: (report) => events.publish({ type: 'replay_evicted', numbers: evictionNumbers(report) }),
-    onErased: (report) => publishErasure(events, report, descendants(versions.list(), report.versions).length),
-  });
-  endings.push(() => replay.close());
+  const replay = await store.opening;
+  for (const report of store.erasures) {
+    publishErasure(events, report, descendants(versions.list(), report.versions).length);
+  }
   for (const { code, message } of versions.warnings) {
     log.warn({ code }, message);
     events.publish({ type: 'version_rejected', detail: `${code}: ${message}` });
   }
-  const metrics = options.metrics === null ? null : createServerMetrics(options.metrics);
-  const policy = await openLivePolicy(pkg, versions, options, choice, events, onFatal, metrics);
+  const counting: Counting = { metrics: null };
+  const [{ openServices }, policy] = await Promise.all([
+    import('./services.js'),
+    openLivePolicy({ pkg, versions, options, choice, events, onFatal, counting, worker }),
+  ]);
   endings.push(() => policy.close());
-  const learner = options.learner ? startLearnerFor(pkg, versions, data, settings, reward) : null;
+  const learner = options.learner ? createLearnerFor(pkg, versions, data, settings, reward) : null;
   endings.push(() => learner?.close());
-  const rated = await openRaters(options.raters, reward, data);
-  endings.push(() => rated.close());
-  const { holdoutShare } = settings;
-  const store = { replay, replayPath: data.replayPath };
-  const gate =
-    options.gate === null
-      ? null
-      : await openGate({
-          settings: options.gate,
-          pkg,
-          policy,
-          versions,
-          ...store,
-          rewards: reward,
-          rewardModel: rated.rewardModel,
-          holdoutShare,
-        });
-  endings.push(() => gate?.close());
-  const agent = createAgent({
-    pkg,
-    policy,
-    replay,
-    versions,
-    learner,
-    reward,
-    raters: rated.raters,
-    training: settings,
-    events,
-    servesAdapters: needsAdapters(options, versions),
-    exploration: options.exploration,
-    modes,
-    canary,
-    trials: trialFile(data.trialPath),
-    ...(gate === null ? {} : { judge: gate.judge }),
-    ...(options.learner ? { maxImportRank: settings.rank } : {}),
-    ...(metrics === null ? {} : { meter: metrics.meter }),
-    maxOpenRequests: options.maxOpenRequests,
-    drainGraceMs: options.drainGraceMs,
-  });
-  // Whoever watches sees the server stop.
-  let page: MetricsListener | null = null;
-  endings.push(() => page?.close());
-  endings.push(() => agent.close());
-  logEvents(agent, log);
-  if (metrics !== null) {
-    const threads = { policy: choice.threads, learner: options.learner ? settings.threads : 0 };
-    page = await metrics.open({ agent, policy, replay, threads, log });
-  }
-  const door = await openDoor({
-    agent,
-    host: options.host,
-    port: options.port,
-    authToken: options.authToken,
-    maxStalledMs: options.policy.maxStalledMs ?? defaultMaxStalledMs,
-    reflection: options.reflection,
-    serverVersion: readServerVersion(),
-    onCall: logCalls(log),
-    report: (path, err) => log.error({ path, code: err.code, err }, 'call failed'),
-  });
-  // No new calls from now on; the agent ends those that run, and the door then has only their last answers to send.
-  endings.push(() => door.close(agent.close()));
-  endings.push(() => door.announceStop());
+  const { agent, door, metricsUrl } = await openServices(
+    {
+      options,
+      log,
+      data,
+      events,
+      modes,
+      pkg,
+      choice,
+      versions,
+      replay,
+      policy,
+      learner,
+      settings,
+      reward,
+      canary,
+      counting,
+      servesAdapters: needsAdapters(options, versions),
+    },
+    endings,
+  );
   const record: ServerRecord = {
     pid: process.pid,
     host: options.host,
     port: door.port,
     address: `${options.host.includes(':') ? `[${options.host}]` : options.host}:${door.port}`,
-    metrics: page?.url ?? null,
+    metrics: metricsUrl,
     startedAtMs: Date.now(),
   };
   data.writeRecord(record);
+  // Whoever waits for the server hears of it first.
+  setImmediate(() => learner?.start());
   return { record, agent, packageName: pkg.name, threads: choice.threads, spin: choice.spin, close };
+}
+
+/** A device that was named has to be one of this build's; loading its providers is only worth it then. */
+async function checkDevice({ learner }: ServerOptions, { engine, device }: LearnerSettings): Promise<void> {
+  if (!learner || engine !== 'onnx' || device === 'auto' || device === 'cpu') return;
+  const { checkOffered } = await import('../src/learner/engine/device.js');
+  checkOffered(device);
+}
+
+/** The store while its worker opens it, and the erasures that a crash had cut off and that it completed. */
+interface StoreBeginning {
+  readonly opening: Promise<ReplayStore>;
+  /** Complete once it is open. */
+  readonly erasures: readonly ErasureReport[];
+  close(): Promise<void>;
+}
+
+function beginStore(
+  { retention }: ServerOptions,
+  { replayPath }: DataDirectory,
+  events: EventLog,
+  onCrash: OnFatal,
+): StoreBeginning {
+  const erasures: ErasureReport[] = [];
+  const opening = openReplayStore({
+    path: replayPath,
+    ...retention,
+    onCrash,
+    onEvicted: (report) => events.publish({ type: 'replay_evicted', numbers: evictionNumbers(report) }),
+    onErased: (report) => erasures.push(report),
+  });
+  const opened = opening.catch(() => null);
+  return { opening, erasures, close: async () => (await opened)?.close() };
 }
 
 async function openVersions(
@@ -244,15 +233,19 @@ function needsAdapters({ learner, adapters }: ServerOptions, versions: VersionLo
   return learner || adapters || others.some(({ number }) => versions.adapterPath(number) !== null);
 }
 
-async function openLivePolicy(
-  pkg: Package,
-  versions: VersionLog,
-  options: ServerOptions,
-  { threads, spin }: ThreadChoice,
-  events: EventLog,
-  onFatal: OnFatal,
-  metrics: ServerMetrics | null,
-): Promise<Policy> {
+interface PolicyParts {
+  readonly pkg: Package;
+  readonly versions: VersionLog;
+  readonly options: ServerOptions;
+  readonly choice: ThreadChoice;
+  readonly events: EventLog;
+  readonly onFatal: OnFatal;
+  readonly counting: Counting;
+  readonly worker: WorkerHandle;
+}
+
+async function openLivePolicy(parts: PolicyParts): Promise<Policy> {
+  const { pkg, versions, options, choice, events, onFatal, counting, worker } = parts;
   const read = async ({ number, adapterDigest }: Version): Promise<PolicyVersion> => ({
     number,
     adapterDigest,
@@ -269,18 +262,23 @@ async function openLivePolicy(
     ...options.policy,
     adapters: needsAdapters(options, versions),
     kvMemoryBytes: options.policy.kvMemoryBytes ?? defaultKvMemory(pkg.config, process.availableMemory()),
-    threads,
-    spin,
+    threads: choice.threads,
+    spin: choice.spin,
+    worker,
     onFailed: onFatal,
-    observer: metrics?.observer,
+    observer: {
+      onStarted: (report) => counting.metrics?.observer.onStarted?.(report),
+      onTurn: (report) => counting.metrics?.observer.onTurn?.(report),
+      onSwap: (report) => counting.metrics?.observer.onSwap?.(report),
+    },
     onRestart: (error) => {
-      metrics?.workerRestarted();
+      counting.metrics?.workerRestarted();
       events.publish({ type: 'worker_restarted', detail: `inference worker: ${error.message}` });
     },
   });
 }
 
-function startLearnerFor(
+function createLearnerFor(
   pkg: Package,
   versions: VersionLog,
   data: DataDirectory,
@@ -288,7 +286,7 @@ function startLearnerFor(
   reward: RewardSettings,
 ): LearnerSupervisor {
   const { number, origin, adapterDigest } = versions.live();
-  return startLearner({
+  return createLearner({
     packageDirectory: pkg.directory,
     packageDigest: pkg.digest,
     replayPath: data.replayPath,
@@ -308,36 +306,4 @@ function evictionNumbers(report: EvictionReport): Record<string, number> {
     report;
   const reasons = { by_age: byAge, unfinished, unscored, oldest };
   return { generations, scores, preferences, prompts, ...reasons, used_bytes: usedBytes, duration_ms: durationMs };
-}
-
-/** What changes is worth a line each; the learner's figures are for those who watch. */
-async function logEvents(agent: Agent, log: Logger): Promise<void> {
-  try {
-    for await (const events of agent.watchEvents({})) {
-      for (const { type, atMs: _, ...event } of events) {
-        if (/^(worker_restarted|store_failed|version_rejected|learner_(setback|starved)|rater_failed)$/.test(type))
-          log.warn(event, type);
-        else if (/^(learner_engine_opened|(version|canary|shadow|mode)_.*)$/.test(type)) log.info(event, type);
-        else log.debug(event, type);
-      }
-    }
-  } catch (thrown) {
-    const err = HoneError.from(thrown);
-    if (err.code !== 'DRAINING') log.error({ err }, 'events are no longer logged');
-  }
-}
-
-/** A line for every call at `debug`; at `info` one for the first that was answered with a completion. */
-function logCalls(log: Logger): (call: FinishedCall) => void {
-  let waits = true;
-  return (call) => {
-    log.debug(call, 'call');
-    if (!waits || call.code !== status.OK || !/\.GenerationService\/(Stream)?Generate$/.test(call.path)) return;
-    waits = false;
-    log.info({ path: call.path, durationMs: call.durationMs }, 'first request');
-  };
-}
-
-function readServerVersion(): string {
-  return (JSON.parse(readFileSync(join(packageFolder, 'package.json'), 'utf8')) as { version: string }).version;
 }

@@ -1,7 +1,7 @@
 /** The gRPC door: services, health and reflection on one address, opened and closed as one. */
 
 import { isIP } from 'node:net';
-import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
 import { contract, fullName, serviceDefinition, serviceNames } from '../../proto/contract.js';
 import type { Agent } from '../../src/agent/index.js';
@@ -29,6 +29,8 @@ export interface DoorOptions {
   /** Whether reflection is served. */
   readonly reflection: boolean;
   readonly serverVersion: string;
+  /** Whether the gRPC library may write lines of its own to standard error. */
+  readonly libraryLog: boolean;
   readonly onCall: (call: FinishedCall) => void;
   readonly report: ReportError;
 }
@@ -50,6 +52,8 @@ export interface Door {
 /** Opens the door. @throws HoneError `INVALID_OPTIONS` where the address cannot be listened on */
 export async function openDoor(options: DoorOptions): Promise<Door> {
   const { agent, report } = options;
+  // What matters of its lines is in the errors that it gives.
+  if (!options.libraryLog) setLogVerbosity(logVerbosity.NONE);
   const server = new Server({
     interceptors: [
       createInterceptor({ identity: () => agent.identity(), authToken: options.authToken, onCall: options.onCall }),
