@@ -158,7 +158,10 @@ async function build(
   };
   data.writeRecord(record);
   // Whoever waits for the server hears of it first.
-  setImmediate(() => learner?.start());
+  setImmediate(() => {
+    learner?.start();
+    void counting.metrics?.load();
+  });
   return { record, agent, packageName: pkg.name, threads: choice.threads, spin: choice.spin, close };
 }
 

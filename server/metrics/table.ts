@@ -286,3 +286,15 @@ export const knownLabels = {
     (code) => ({ code }),
   ),
 } as const;
+
+type Table = typeof metricTable;
+
+/** Names of the metrics of a type. */
+export type NameOf<Type> = { [Name in keyof Table]: Table[Name]['type'] extends Type ? Name : never }[keyof Table];
+
+/** The labels that a metric of the table takes: none, or all that it names. */
+export type LabelsOf<Name extends keyof Table> = Table[Name] extends {
+  readonly labels: readonly (infer Label extends string)[];
+}
+  ? [labels: Readonly<Record<Label, string>>]
+  : [];
