@@ -38,27 +38,39 @@ async function main(): Promise<void> {
   process.umask(0o077);
   const format = options.logFormat ?? (process.stderr.isTTY ? 'text' : 'json');
   const log = openLog({ level: options.logLevel, format });
-  let stopping = false;
-  let server: RunningServer | undefined;
-  const stop = (why: string, exitCode: number) => {
-    if (stopping) return;
-    stopping = true;
+  const stopping = new AbortController();
+  let stop = (_why: string, _exitCode: number): void => undefined;
+  const onFatal = (error: HoneError): void => {
+    log.fatal({ code: error.code }, error.message);
+    stop(error.code, failureExitCode);
+  };
+  // Help and wrong flags need nothing of it.
+  const starting = import('./start.js').then(({ startServer }) => startServer(options, log, onFatal, stopping.signal));
+  stop = (why, exitCode) => {
+    if (stopping.signal.aborted) return;
     log.info({ why }, 'stopping');
-    const close = server?.close() ?? Promise.resolve();
-    close.then(() => {
+    stopping.abort();
+    // One that is stopped on its way, or fails there, has ended what it had opened.
+    const ended = starting.then(
+      (server) => server.close(),
+      () => undefined,
+    );
+    ended.then(() => {
       log.info('stopped');
       process.exit(exitCode);
     }, fail);
   };
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => stop(signal, 0));
   if (process.send !== undefined) process.on('disconnect', () => stop('the parent process ended', 0));
-  // Help and wrong flags need nothing of it.
-  const { startServer } = await import('./start.js');
-  server = await startServer(options, log, (error) => {
-    log.fatal({ code: error.code }, error.message);
-    stop(error.code, failureExitCode);
-  });
-  announce(server, options);
+  let server: RunningServer;
+  try {
+    server = await starting;
+  } catch (error) {
+    // Whoever stops it ends the process.
+    if (stopping.signal.aborted) return;
+    throw error;
+  }
+  if (!stopping.signal.aborted) announce(server, options);
 }
 
 function announce(server: RunningServer, options: ServerOptions): void {

@@ -20,6 +20,7 @@ export interface ServerRaters {
 
 /**
  * Starts the processes, one after the other.
+ * @param signal ends them while they start
  * @throws HoneError `PACKAGE_INVALID` for a folder that is no reward model, `INVALID_OPTIONS` for a module that is no
  * reward function, `WORKER_CRASHED` where the process does not come to be ready
  */
@@ -27,6 +28,7 @@ export async function openRaters(
   { model, module, timeoutMs }: RaterSources,
   rewards: RewardSettings,
   data: Pick<DataDirectory, 'replayPath' | 'ratersPath'>,
+  signal: AbortSignal,
 ): Promise<ServerRaters> {
   const wanted: Pick<RewardProcessOptions, 'rater' | 'program'>[] = [];
   if (model !== undefined) {
@@ -43,7 +45,9 @@ export async function openRaters(
   };
   try {
     for (const options of wanted) {
-      processes.push(await startRewardProcess({ ...options, ...(timeoutMs === undefined ? {} : { timeoutMs }) }));
+      processes.push(
+        await startRewardProcess({ ...options, signal, ...(timeoutMs === undefined ? {} : { timeoutMs }) }),
+      );
     }
   } catch (error) {
     await closeProcesses();

@@ -24,6 +24,7 @@ import type { ReplayStore } from '../src/replay/index.js';
 import type { RewardSettings } from '../src/reward/index.js';
 import type { VersionLog } from '../src/versions/index.js';
 import type { DataDirectory } from './data-directory.js';
+import type { Endings } from './endings.js';
 import { openGate } from './gate.js';
 import { type Door, openDoor } from './grpc/door.js';
 import type { FinishedCall } from './grpc/interceptor.js';
@@ -68,13 +69,12 @@ export interface Services {
  * @param endings what ends each of them is added as soon as there is something to end; the last of them is to be called first
  * @throws HoneError what raters, gate, metrics and doors say when they open
  */
-export async function openServices(ground: Ground, endings: (() => unknown)[]): Promise<Services> {
+export async function openServices(ground: Ground, endings: Endings, signal: AbortSignal): Promise<Services> {
   const { options, log, data, events, modes, pkg, choice, versions, replay, policy, learner, settings, reward } =
     ground;
   const metrics = options.metrics === null ? null : createServerMetrics(options.metrics);
   ground.counting.metrics = metrics;
-  const rated = await openRaters(options.raters, reward, data);
-  endings.push(() => rated.close());
+  const rated = await endings.open(openRaters(options.raters, reward, data, signal), (raters) => raters.close());
   const { holdoutShare } = settings;
   const store = { replay, replayPath: data.replayPath };
   const gate =
@@ -90,7 +90,7 @@ export async function openServices(ground: Ground, endings: (() => unknown)[]): 
           rewardModel: rated.rewardModel,
           holdoutShare,
         });
-  endings.push(() => gate?.close());
+  endings.add(() => gate?.close());
   const agent = createAgent({
     pkg,
     policy,
@@ -114,8 +114,8 @@ export async function openServices(ground: Ground, endings: (() => unknown)[]): 
   });
   // Whoever watches sees the server stop.
   let page: MetricsListener | null = null;
-  endings.push(() => page?.close());
-  endings.push(() => agent.close());
+  endings.add(() => page?.close());
+  endings.add(() => agent.close());
   logEvents(agent, log);
   if (metrics !== null) {
     const threads = { policy: choice.threads, learner: options.learner ? settings.threads : 0 };
@@ -134,8 +134,8 @@ export async function openServices(ground: Ground, endings: (() => unknown)[]): 
     report: (path, err) => log.error({ path, code: err.code, err }, 'call failed'),
   });
   // No new calls from now on; the agent ends those that run, and the door then has only their last answers to send.
-  endings.push(() => door.close(agent.close()));
-  endings.push(() => door.announceStop());
+  endings.add(() => door.close(agent.close()));
+  endings.add(() => door.announceStop());
   return { agent, door, metricsUrl: page?.url ?? null };
 }
 

@@ -37,6 +37,7 @@ import {
   zeroAdapter,
 } from '../src/versions/index.js';
 import { type DataDirectory, openDataDirectory, type ServerRecord } from './data-directory.js';
+import { Endings } from './endings.js';
 import { defaultKvMemory } from './kv-memory.js';
 import type { ServerMetrics } from './metrics/index.js';
 import type { ServerOptions } from './options.js';
@@ -52,7 +53,10 @@ export interface RunningServer {
   /** Threads of the policy, and whether idle ones spin. */
   readonly threads: number;
   readonly spin: boolean;
-  /** Ends everything, in order: health says so, running requests finish, the learner writes its checkpoint. Idempotent. */
+  /**
+   * Ends everything, in order: health says so, running requests finish, the learner writes its checkpoint. No process
+   * that the server has started is left when it resolves. Idempotent.
+   */
   close(): Promise<void>;
 }
 
@@ -66,18 +70,21 @@ export type OnFatal = (error: HoneError) => void;
 
 /**
  * Builds the server; where a part fails, those before it are ended again.
+ * @param signal stops it on the way: what is open by then is ended
  * @throws HoneError `DATA_DIRECTORY_LOCKED`, `PACKAGE_INVALID`, `STORE_CORRUPT`, `INVALID_OPTIONS` and what else the
- * parts say when they open
+ * parts say when they open; `CANCELLED` where it was stopped
  */
-export async function startServer(options: ServerOptions, log: Logger, onFatal: OnFatal): Promise<RunningServer> {
-  const endings: (() => unknown)[] = [];
-  const close = async () => {
-    for (let end = endings.pop(); end !== undefined; end = endings.pop()) await end();
-  };
+export async function startServer(
+  options: ServerOptions,
+  log: Logger,
+  onFatal: OnFatal,
+  signal: AbortSignal,
+): Promise<RunningServer> {
+  const endings = new Endings(signal);
   try {
-    return await build(options, log, onFatal, endings, close);
+    return await build(options, log, onFatal, endings, signal);
   } catch (error) {
-    await close();
+    await endings.run();
     throw error;
   }
 }
@@ -86,8 +93,8 @@ async function build(
   options: ServerOptions,
   log: Logger,
   onFatal: OnFatal,
-  endings: (() => unknown)[],
-  close: () => Promise<void>,
+  endings: Endings,
+  signal: AbortSignal,
 ): Promise<RunningServer> {
   const cores = availableParallelism();
   // What the learner's threads are is known only when the policy's are; the rest is checked before anything is opened.
@@ -95,23 +102,22 @@ async function build(
   const reward = checkRewardSettings(options.rewardSettings);
   const canary = checkCanarySettings(options.canarySettings);
   const data = openDataDirectory(options.dataDirectory);
-  endings.push(() => data.close());
+  endings.add(() => data.close());
   const journal = openEventJournal(data.eventsPath, eventsKept, (err) => log.warn({ err }, 'event not written'));
   const events = new EventLog({ capacity: eventsKept, journal, now: Date.now });
   const worker = new WorkerHandle();
-  endings.push(() => worker.close());
+  endings.add(() => worker.close());
   const store = beginStore(options, data, events, onFatal);
-  endings.push(() => store.close());
+  endings.add(() => store.close());
   const modes = await openModeFile(data.modePath, options.mode);
-  const pkg = await loadPackage(options.packageDirectory);
+  const pkg = await endings.open(loadPackage(options.packageDirectory));
   // What is measured is what serving will be like: nothing else of this process may compute meanwhile.
   const calm = () => Promise.allSettled([store.opening, worker.loaded]);
-  const choice = await chooseServingThreads(pkg, data.threadsPath, cores, options, log, calm);
+  const choice = await endings.open(chooseServingThreads(pkg, data.threadsPath, cores, options, log, calm, signal));
   const settings = checkLearnerSettings({ threads: Math.max(1, cores - choice.threads), ...options.learnerSettings });
-  const versions = await openVersions(pkg, settings, options, data, events);
-  endings.push(() => versions.close());
+  const versions = await endings.open(openVersions(pkg, settings, options, data, events), (one) => one.close());
   if (options.learner) checkAdapterRank(await versions.readAdapter(versions.live().number), settings, options);
-  const replay = await store.opening;
+  const replay = await endings.open(store.opening);
   for (const report of store.erasures) {
     publishErasure(events, report, descendants(versions.list(), report.versions).length);
   }
@@ -122,11 +128,12 @@ async function build(
   const counting: Counting = { metrics: null };
   const [{ openServices }, policy] = await Promise.all([
     import('./services.js'),
-    openLivePolicy({ pkg, versions, options, choice, events, onFatal, counting, worker }),
+    endings.open(openLivePolicy({ pkg, versions, options, choice, events, onFatal, counting, worker }), (one) =>
+      one.close(),
+    ),
   ]);
-  endings.push(() => policy.close());
   const learner = options.learner ? createLearnerFor(pkg, versions, data, settings, reward) : null;
-  endings.push(() => learner?.close());
+  endings.add(() => learner?.close());
   const { agent, door, metricsUrl } = await openServices(
     {
       options,
@@ -147,6 +154,7 @@ async function build(
       servesAdapters: needsAdapters(options, versions),
     },
     endings,
+    signal,
   );
   const record: ServerRecord = {
     pid: process.pid,
@@ -162,7 +170,14 @@ async function build(
     learner?.start();
     void counting.metrics?.load();
   });
-  return { record, agent, packageName: pkg.name, threads: choice.threads, spin: choice.spin, close };
+  return {
+    record,
+    agent,
+    packageName: pkg.name,
+    threads: choice.threads,
+    spin: choice.spin,
+    close: () => endings.run(),
+  };
 }
 
 /** A device that was named has to be one of this build's; loading its providers is only worth it then. */

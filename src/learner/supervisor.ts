@@ -181,7 +181,11 @@ export class LearnerSupervisor {
         this.#ended(reason, stderr.trim(), performance.now() - startedAtMs);
         resolve();
       };
-      child.once('error', (error) => ended(error.message));
+      // One that could not be started has no end to wait for; whatever else goes wrong with it is its end.
+      child.once('error', (error) => {
+        if (child.pid === undefined) ended(error.message);
+        else child.kill('SIGKILL');
+      });
       child.once('close', (code, signal) => ended(signal === null ? `exit code ${code}` : `signal ${signal}`));
     });
     this.#send({

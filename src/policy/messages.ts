@@ -40,7 +40,10 @@ export interface WorkerSettings {
 
 export type ToWorker =
   /** The first of all, unless it is to end before. */
-  | { readonly type: 'open'; readonly settings: WorkerSettings }
+  { readonly type: 'open'; readonly settings: WorkerSettings } | InferenceMessage;
+
+/** What an inference that is open is told. */
+export type InferenceMessage =
   | {
       readonly type: 'submit';
       readonly request: number;

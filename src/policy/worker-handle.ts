@@ -29,8 +29,17 @@ export interface WorkerEvents {
   readonly onCrash: (error: HoneError) => void;
 }
 
+/** What a handle needs of the thread behind it. */
+export interface InferenceThread {
+  postMessage(message: ToWorker): void;
+  on(event: 'message', listener: (message: FromWorker) => void): unknown;
+  on(event: 'error', listener: (thrown: unknown) => void): unknown;
+  /** The last event. */
+  on(event: 'exit', listener: (status: number) => void): unknown;
+}
+
 export class WorkerHandle {
-  readonly #worker: Worker;
+  readonly #worker: InferenceThread;
   #events: WorkerEvents | null = null;
   readonly #calls = new Map<number, Call>();
   readonly #exited: Promise<void>;
@@ -41,12 +50,13 @@ export class WorkerHandle {
   /** Resolves when the thread has loaded its code and waits to be opened, or has died before. */
   readonly loaded: Promise<void>;
 
-  constructor() {
-    this.#worker = new Worker(new URL('./inference-worker.js', import.meta.url));
-    this.#exited = new Promise((resolve) => this.#worker.once('exit', () => resolve()));
+  /** @param thread what runs the inference; default: a new thread of this process */
+  constructor(thread: InferenceThread = new Worker(new URL('./inference-worker.js', import.meta.url))) {
+    this.#worker = thread;
+    this.#exited = new Promise((resolve) => this.#worker.on('exit', () => resolve()));
     this.loaded = new Promise((resolve) => {
       this.#onLoaded = resolve;
-      this.#worker.once('exit', () => resolve());
+      this.#worker.on('exit', () => resolve());
     });
     this.#worker.on('message', (message: FromWorker) => this.#receive(message));
     this.#worker.on('error', (thrown) => this.#noteCrash(HoneError.from(thrown)));

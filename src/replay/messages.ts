@@ -29,6 +29,7 @@ export interface WorkerSettings extends RetentionSettings {
   readonly maxFileBytes: number | null;
   readonly maxItemsPerCommit: number;
   readonly nowMs: number;
+  readonly clearForMs: number;
 }
 
 /** Each operation: what goes in, what comes out. Every payload is an array, so that its length is its share of the queue. */

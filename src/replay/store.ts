@@ -31,6 +31,8 @@ export interface ReplayStoreOptions {
   readonly maxItemsPerCommit?: number;
   /** How long the worker waits for another program's lock on the file. Default 5000. */
   readonly busyTimeoutMs?: number;
+  /** How long an erasure tries to clear the log while others read an old state of the file. Default 10 000. */
+  readonly clearForMs?: number;
   /** Largest size of the file; writes beyond it are refused with `STORE_FULL`. Default: no limit but the disk's. */
   readonly maxFileBytes?: number;
   /** Bytes in use from which old generations make room (see `retention.ts`). Default: none. */
@@ -67,6 +69,7 @@ export async function openReplayStore(options: ReplayStoreOptions): Promise<Repl
     maxBytes: options.maxBytes ?? null,
     maxAgeMs: options.maxAgeMs ?? null,
     nowMs: Date.now(),
+    clearForMs: options.clearForMs ?? 10_000,
   };
   const worker = new Worker(new URL('./worker.js', import.meta.url), {
     workerData: settings,

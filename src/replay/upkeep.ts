@@ -18,6 +18,8 @@ export interface UpkeepOptions extends RetentionSettings {
   readonly writer: ReplayWriter;
   readonly onEvicted: (report: EvictionReport) => void;
   readonly now: () => number;
+  /** How long the log is tried to be cleared of what was erased while others read. */
+  readonly clearForMs: number;
 }
 
 interface Task {
@@ -32,9 +34,8 @@ const stepMs = 8;
 const lookEveryMs = 1000;
 /** How long nothing is swept after a sweep that failed or found nothing to remove. */
 const restMs = 900;
-/** How often, and for how long, the log is tried to be cleared while others read. */
+/** How often the log is tried to be cleared while others read. */
 const clearEveryMs = 25;
-const clearForMs = 10_000;
 
 export class Upkeep {
   readonly #options: UpkeepOptions;
@@ -181,7 +182,7 @@ export class Upkeep {
   }
 
   #clearLogSoon(told: (cleared: boolean) => void): void {
-    const untilMs = performance.now() + clearForMs;
+    const untilMs = performance.now() + this.#options.clearForMs;
     const attempt = (): void => {
       const cleared = this.#clear();
       if (cleared || performance.now() >= untilMs) {

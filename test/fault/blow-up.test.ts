@@ -5,7 +5,8 @@
 
 import { afterEach, describe, expect, it } from 'vitest';
 import type { HoneClient, HoneEvent, LearnerStatus } from '../../client/index.js';
-import { startServer, type TestServer, until } from '../support/server.js';
+import { startServer, type TestServer } from '../support/server.js';
+import { until } from '../support/until.js';
 
 let server: TestServer;
 afterEach(() => server[Symbol.asyncDispose]());

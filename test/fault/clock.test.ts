@@ -1,18 +1,18 @@
 /** A clock that is set back by an hour under a running server. */
 
-import { renameSync, rmSync, writeFileSync } from 'node:fs';
+import { renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, it, onTestFinished } from 'vitest';
+import { expect, it } from 'vitest';
 import type { HoneClient, HoneEvent } from '../../client/index.js';
 import { askAndScore, eagerLearner, playUntil } from '../support/app.js';
-import { startServer, temporaryFolder } from '../support/server.js';
+import { temporaryFolder } from '../support/folders.js';
+import { startServer } from '../support/server.js';
 
 const hourMs = 3_600_000;
 
 /** The environment of a server whose clock can be set. */
 function settableClock(): { env: NodeJS.ProcessEnv; setBy(ms: number): void } {
   const folder = temporaryFolder();
-  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
   const file = join(folder, 'clock');
   const setBy = (ms: number) => {
     writeFileSync(`${file}.new`, String(ms));

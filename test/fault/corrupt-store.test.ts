@@ -1,35 +1,20 @@
 /** Damaged stores: refused at start and left as they are; met while serving, serving goes on and nothing more is written. */
 
 import { createHash } from 'node:crypto';
-import {
-  closeSync,
-  cpSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, cpSync, openSync, readdirSync, readFileSync, statSync, writeFileSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it, onTestFinished } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { HoneClient } from '../../client/index.js';
 import { openReplayStore } from '../../src/replay/index.js';
-import { runServer, startServer, temporaryFolder } from '../support/server.js';
+import { temporaryFolder } from '../support/folders.js';
+import { runServer, startServer } from '../support/server.js';
 import { admission, completion } from '../unit/replay/records.js';
 
 const pageBytes = 4096;
 
-function folder(): string {
-  const data = temporaryFolder();
-  onTestFinished(() => rmSync(data, { recursive: true, force: true }));
-  return data;
-}
-
 /** A data directory as a real server leaves it: killed, with its last commits in the log. */
 async function usedDirectory(): Promise<string> {
-  const data = folder();
+  const data = temporaryFolder();
   await using server = await startServer();
   const client = await server.connect();
   for (let i = 0; i < 20; i++) {
@@ -45,7 +30,7 @@ describe('a damaged file at start', () => {
   it('is refused with the remedy and left as it is, byte for byte, whatever is damaged', async () => {
     const killed = await usedDirectory();
     // The log moved into the file, as after a graceful stop.
-    const stopped = folder();
+    const stopped = temporaryFolder();
     cpSync(killed, stopped, { recursive: true });
     await (await openReplayStore({ path: join(stopped, 'replay.sqlite') })).close();
     const pages = statSync(join(stopped, 'replay.sqlite')).size / pageBytes;
@@ -60,7 +45,7 @@ describe('a damaged file at start', () => {
       ['line of the versions', stopped, 'versions/log.jsonl', (bytes) => bytes.fill(0x20, 0, 10)],
     ];
     for (const [what, from, name, damage] of cases) {
-      const data = folder();
+      const data = temporaryFolder();
       cpSync(from, data, { recursive: true });
       const path = join(data, name);
       writeFileSync(path, damage(readFileSync(path)));

@@ -1,9 +1,10 @@
-/** A process that fills a store and then erases one subject, until it is killed. */
+/** A process that fills a store, erases one subject and kills itself when so many generations are left. */
 
 import { openReplayStore } from '../../src/replay/index.js';
+import { Database } from '../../src/sqlite/index.js';
 import { admission, completion, scoreWrite } from '../unit/replay/records.js';
 
-const [path = '', count = '0'] = process.argv.slice(2);
+const [path = '', count = '0', left = '0'] = process.argv.slice(2);
 const store = await openReplayStore({ path });
 for (let from = 0; from < Number(count); from += 100) {
   const ids = Array.from({ length: 100 }, (_, i) => `g${String(from + i).padStart(5, '0')}`);
@@ -14,7 +15,10 @@ for (let from = 0; from < Number(count); from += 100) {
   await store.complete(ids.map((id) => completion(id)));
   await store.write(ids.map((id) => scoreWrite(id, 1, { rater: `rater-of-${subject(id)}` })));
 }
-process.send?.('filled');
-process.once('message', () => {
-  store.eraseSubject('subject-to-erase').then(() => process.send?.('erased'));
-});
+// Asked again and again while the store's own thread erases: no message could tell of a step in its middle.
+const database = new Database(path, { access: 'read', busyTimeoutMs: 5000 });
+const counted = database.prepareValue<[], number>('SELECT count(*) FROM generations');
+const erased = store.eraseSubject('subject-to-erase');
+while ((counted.get() ?? 0) > Number(left)) await new Promise(setImmediate);
+process.kill(process.pid, 'SIGKILL');
+await erased;

@@ -1,18 +1,19 @@
 /** What is erased is in no file any more; a crash in the middle of an erasure changes nothing of that. */
 
-import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { edit, prefer } from '../../client/index.js';
 import { type ErasureReport, openReplayStore } from '../../src/replay/index.js';
 import { Database } from '../../src/sqlite/index.js';
 import { eagerLearner, playUntil } from '../support/app.js';
-import { startServer, temporaryFolder, until } from '../support/server.js';
-import { temporaryDirectory } from '../unit/replay/directory.js';
+import { endlessArgs, endlessRequest } from '../support/endless.js';
+import { temporaryFolder } from '../support/folders.js';
+import { startScript } from '../support/processes.js';
+import { startServer } from '../support/server.js';
+import { until } from '../support/until.js';
 
 const eraser = fileURLToPath(new URL('./eraser-process.js', import.meta.url));
 
@@ -58,7 +59,7 @@ function storedBytes(data: string, ids: readonly string[]): Map<string, Buffer> 
 
 it('an erased subject is in no file of a running server, nor of one that was stopped; what learned from it makes way', async () => {
   const data = temporaryFolder();
-  await using server = await startServer({ data, args: eagerLearner });
+  await using server = await startServer({ data, args: [...eagerLearner, ...(await endlessArgs())] });
   const client = await server.connect();
   await playUntil(client, 1);
   const subject = 'subject-zq81';
@@ -90,17 +91,20 @@ it('an erased subject is in no file of a running server, nor of one that was sto
     ...storedBytes(data, [...ids, ...edited]),
   ]);
   expect(findings(data, needles)).not.toEqual([]);
-  const running = client.stream({ prompt: `${prompt} again`, subject, n: 64, maxTokens: 120, ignoreEos: true });
+  const running = client.stream({ ...endlessRequest, prompt: `${prompt} again`, subject });
   await running.next();
 
   const erased = await client.eraseSubject(subject, { retrain: true });
 
-  expect(erased).toMatchObject({ generations: ids.length + edited.length + 64, logCleared: true });
+  expect(erased).toMatchObject({ generations: ids.length + edited.length + endlessRequest.n, logCleared: true });
   await expect(async () => {
     for await (const _ of running);
   }).rejects.toMatchObject({ code: 'CANCELLED' });
   // The learner hears of it, forgets the ids and writes its checkpoint anew.
-  await until(() => findings(data, needles).length === 0, `nothing is found: ${findings(data, needles)}`, 30_000);
+  await until(
+    () => findings(data, needles).length === 0,
+    () => `nothing is found: ${findings(data, needles)}`,
+  );
   for (const word of words) expect(server.log()).not.toContain(word);
 
   expect(erased.versions.length).toBeGreaterThan(0);
@@ -121,19 +125,15 @@ it('an erased subject is in no file of a running server, nor of one that was sto
   expect(findings(data, needles)).toEqual([]);
 });
 
-it('an erasure that is killed is done again at the next opening, or had not begun: never half', {
-  timeout: 120_000,
-}, async () => {
+it('an erasure that is killed is done again at the next opening, or had not begun: never half', async () => {
   const counts = { untouched: 0, completed: 0, done: 0 };
   const needles = new Map(['subject-to-erase'].map((w) => [w, Buffer.from(w)]));
-  for (const waitMs of [0, 4, 8, 15, 25, 40, 60, 90]) {
-    const path = join(temporaryDirectory(), 'replay.sqlite');
-    const child = fork(eraser, [path, '1500']);
-    await once(child, 'message');
-    child.send('erase');
-    await Promise.race([delay(waitMs), once(child, 'message')]);
-    child.kill('SIGKILL');
+  // Killed when so many generations are left: 1500 before it has begun, 150 when nothing is left to do.
+  for (const left of [1500, 1499, 1300, 1000, 700, 400, 151, 150]) {
+    const path = join(temporaryFolder(), 'replay.sqlite');
+    const child = startScript(eraser, [path, '1500', String(left)]);
     await once(child, 'exit');
+    expect(child.signalCode).toBe('SIGKILL');
     const completed: ErasureReport[] = [];
     const store = await openReplayStore({ path, onErased: (report) => completed.push(report) });
     const { generations, scores } = await store.stats();

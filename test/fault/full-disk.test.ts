@@ -3,8 +3,11 @@
 import { expect, it } from 'vitest';
 import type { HoneClient } from '../../client/index.js';
 import { askAndScore, eagerLearner, playUntil } from '../support/app.js';
+import { endlessArgs, endlessRequest } from '../support/endless.js';
 import { canMount, clearDisk, fillDisk, onSmallDisk, seenFrom, withFileLimit } from '../support/file-systems.js';
-import { startServer, temporaryFolder, until } from '../support/server.js';
+import { temporaryFolder } from '../support/folders.js';
+import { startServer } from '../support/server.js';
+import { until } from '../support/until.js';
 
 /**
  * Scores until the store refuses, as it does once its log cannot grow, then one by one until no single score has room
@@ -53,8 +56,7 @@ it.skipIf(!canMount)(
   'a full disk refuses feedback, serves on, loses nothing acknowledged, and all goes on when there is room',
   async () => {
     const data = temporaryFolder();
-    // Two completions at a time: a request of many lasts until the disk is full.
-    const args = [...eagerLearner, '--gate', 'off', '--max-sequences', '2'];
+    const args = [...eagerLearner, '--gate', 'off', ...(await endlessArgs())];
     await using server = await startServer({ data, args, within: onSmallDisk(data, 24 * 2 ** 20) });
     const client = await server.connect({ retry: { maxAttempts: 1 } });
     const disk = seenFrom(server.ready.pid, data);
@@ -64,18 +66,18 @@ it.skipIf(!canMount)(
     // What it writes and removes would make room now and then.
     await client.pauseLearner();
 
-    // Begun while there is room, and far from its end when there is none.
-    const running = client.stream({ prompt: 'still running', n: 64, maxTokens: 100, ignoreEos: true });
+    // Begun while there is room; it waits to be read, and comes to its end when there is none.
+    const running = client.stream(endlessRequest);
     const first = (await running.next()).value;
     const unended = first?.type === 'started' ? first.generationIds : [];
     fillDisk(disk);
+    // Its log still has room within the file that it is: until scores have taken that, the request's completions would
+    // find some.
+    const acknowledged = await scoreUntilRefused(client, ids);
     const rest = (async () => {
       for await (const _ of running);
     })();
-    const refused = expect(rest).rejects.toMatchObject({ status: 'RESOURCE_EXHAUSTED', code: 'STORE_FULL' });
-    // Its log still has room within the file that it is: until scores have taken that, the request's completions find some.
-    const acknowledged = await scoreUntilRefused(client, ids);
-    await refused;
+    await expect(rest).rejects.toMatchObject({ status: 'RESOURCE_EXHAUSTED', code: 'STORE_FULL' });
     const notKept: string[] = [];
     let told = 0;
     for (let i = 0; i < 5; i++) {

@@ -1,8 +1,10 @@
 /** kill -9 of the learner while the server serves; both and the server alone are in `kill-storm.test.ts`. */
 
 import { describe, expect, it } from 'vitest';
-import { askAndScore, childrenOf, eagerLearner, playUntil } from '../support/app.js';
-import { isAlive, startServer, until } from '../support/server.js';
+import { askAndScore, eagerLearner, playRound, playUntil, scoreForARound } from '../support/app.js';
+import { childrenOf, gone } from '../support/processes.js';
+import { startServer } from '../support/server.js';
+import { until } from '../support/until.js';
 
 describe('kill -9 of the learner', () => {
   it('amid a step disturbs no request; it resumes from its checkpoint and the loop goes on', async () => {
@@ -11,32 +13,22 @@ describe('kill -9 of the learner', () => {
     await playUntil(client, 2);
     const before = await client.learnerStatus();
     const [learner = 0] = childrenOf(server.ready.pid);
-    let training = false;
-    const watching = (async () => {
-      for await (const event of client.watchEvents()) {
-        if (event.type === 'learner_state_changed' && event.detail === 'training') {
-          process.kill(learner, 'SIGKILL');
-          training = true;
-          return;
-        }
+    const killed = (async () => {
+      for await (const event of client.watchEvents({ types: ['learner_state_changed'] })) {
+        if (event.detail === 'training') return process.kill(learner, 'SIGKILL');
       }
+      return false;
     })();
-    let asked = 0;
-    while (!training) {
-      await askAndScore(client, `amid a step ${asked++}`);
-    }
-    await watching;
-    await until(() => !isAlive(learner), 'the learner is dead');
+    await scoreForARound(client, 'amid a step');
+    expect(await killed).toBe(true);
+    await gone(learner);
     for (let i = 0; i < 4; i++) await askAndScore(client, `without a learner ${i}`);
     await until(async () => (await client.learnerStatus()).restarts === 1, 'the learner is started again');
+    await playRound(client, 'with a learner again');
     const { live } = await client.status();
     await playUntil(client, live.number + 1);
-    // That one may have been made before the kill.
-    let after = await client.learnerStatus();
-    for (let i = 0; after.rounds <= before.rounds; i++) {
-      await askAndScore(client, `with a learner ${i}`);
-      after = await client.learnerStatus();
-    }
+    const after = await client.learnerStatus();
+    expect(after.rounds).toBeGreaterThan(before.rounds);
     expect(after.steps).toBeGreaterThan(before.steps);
   });
 });

@@ -1,6 +1,5 @@
-import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { getPriority } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -9,8 +8,9 @@ import { expect, onTestFinished, test } from 'vitest';
 import { createLearner, type LearnerOptions, type LearnerSupervisor, startLearner } from '../../src/learner/index.js';
 import type { LearnerEvent, LearnerSettings } from '../../src/learner/types.js';
 import { readAdapter } from '../../src/versions/index.js';
+import { temporaryFolder } from '../support/folders.js';
+import { gone, isAlive, startScript } from '../support/processes.js';
 import { openExperience, type Sample, settings } from '../unit/learner-process/experience.js';
-import { temporaryDirectory } from '../unit/replay/directory.js';
 
 const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 const packageDirectory = join(root, 'test', 'fixtures', 'tiny');
@@ -75,14 +75,8 @@ function samples(round: string, count: number): Sample[] {
   });
 }
 
-function isAlive(pid: number): boolean {
-  // A zombie still has an id, so the state is asked for.
-  const stat = existsSync(`/proc/${pid}/stat`) ? readFileSync(`/proc/${pid}/stat`, 'utf8') : '';
-  return stat !== '' && stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3) !== 'Z';
-}
-
 test('a real learner process turns scores into a candidate, at the lowest priority, and ends when it is closed', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const learner = startLearner(optionsFor(directory, experience.path));
   const { until } = watch(learner);
@@ -104,7 +98,7 @@ test('a real learner process turns scores into a candidate, at the lowest priori
 });
 
 test('a learner that was created has no process before it is started, and none where it was paused or closed by then', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const learner = createLearner(optionsFor(directory, experience.path));
   const { until } = watch(learner);
@@ -124,7 +118,7 @@ test('a learner that was created has no process before it is started, and none w
 });
 
 test('a learner killed in the middle of a round starts again and finishes it', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const experience = await openExperience(directory);
   await experience.add(samples('a', 64));
   const learner = startLearner(optionsFor(directory, experience.path, { replayRatio: 6 }));
@@ -141,7 +135,7 @@ test('a learner killed in the middle of a round starts again and finishes it', a
 });
 
 test('a paused learner has no process and goes on where it was when it is resumed', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const learner = startLearner(optionsFor(directory, experience.path));
   const { events, until } = watch(learner);
@@ -157,7 +151,7 @@ test('a paused learner has no process and goes on where it was when it is resume
 });
 
 test('a learner that is resumed while it is still pausing is one process, and no crash', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const learner = startLearner(optionsFor(directory, experience.path));
   const { events, until } = watch(learner);
@@ -170,7 +164,7 @@ test('a learner that is resumed while it is still pausing is one process, and no
 });
 
 test('two learners never share a directory: the second is told who holds it', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const first = startLearner(optionsFor(directory, experience.path));
   await watch(first).until('ready');
@@ -181,18 +175,18 @@ test('two learners never share a directory: the second is told who holds it', as
 });
 
 test('a learner whose server is killed exits by itself, in the middle of a round too', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const experience = await openExperience(directory);
   // A round of minutes, so that it cannot have come to its end.
   await experience.add(samples('a', 400));
-  const server = fork(fileURLToPath(new URL('./learner-parent.js', import.meta.url)), [
+  const server = startScript(fileURLToPath(new URL('./learner-parent.js', import.meta.url)), [
     JSON.stringify(optionsFor(directory, experience.path, { replayRatio: 200 })),
   ]);
   const [pid] = (await once(server, 'message')) as [number];
   expect(isAlive(pid)).toBe(true);
   server.kill('SIGKILL');
   await once(server, 'exit');
-  await expect.poll(() => isAlive(pid), { timeout: 10_000, interval: 20 }).toBe(false);
+  await gone(pid);
   // Its lock is taken over by the next one.
   const next = startLearner(optionsFor(directory, experience.path));
   await watch(next).until('ready');

@@ -6,8 +6,8 @@ import { expect, onTestFinished, test } from 'vitest';
 import { readCheckpoint } from '../../src/learner/checkpoint.js';
 import { type LearnerSupervisor, startLearner } from '../../src/learner/index.js';
 import type { LearnerEvent } from '../../src/learner/types.js';
+import { temporaryFolder } from '../support/folders.js';
 import { type Experience, openExperience, type Sample, settings } from '../unit/learner-process/experience.js';
-import { temporaryDirectory } from '../unit/replay/directory.js';
 import { preferenceWrite, scoreWrite } from '../unit/replay/records.js';
 
 const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
@@ -67,7 +67,7 @@ async function lossesOf(directory: string) {
 }
 
 test('a learner killed at any step goes on with the same losses, to the same weights, over rounds', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const experience = await openExperience(directory);
   await experience.add(samples('a'));
   // Scored anew, in another order than at first, and compared: a reader from the beginning meets all of it elsewhere.

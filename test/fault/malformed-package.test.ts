@@ -3,11 +3,12 @@
  * `unit/package/load.test.ts` goes through the whole table of damages; one of each kind stands here.
  */
 
-import { cp, rm } from 'node:fs/promises';
+import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { damages } from '../support/damaged-packages.js';
-import { runServer, startServer, temporaryFolder, tinyPackage } from '../support/server.js';
+import { temporaryFolder } from '../support/folders.js';
+import { runServer, startServer, tinyPackage } from '../support/server.js';
 
 const kinds = new Set([
   'no model',
@@ -30,10 +31,6 @@ let root: string;
 beforeAll(() => {
   data = temporaryFolder();
   root = temporaryFolder();
-});
-afterAll(async () => {
-  await rm(root, { recursive: true, force: true });
-  await rm(data, { recursive: true, force: true });
 });
 
 describe('a server', () => {

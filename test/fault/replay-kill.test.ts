@@ -1,22 +1,22 @@
-import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from 'vitest';
 import { openReplayReader, openReplayStore } from '../../src/replay/index.js';
-import { temporaryDirectory } from '../unit/replay/directory.js';
+import { temporaryFolder } from '../support/folders.js';
+import { startScript } from '../support/processes.js';
 import { admission } from '../unit/replay/records.js';
 
 const writer = fileURLToPath(new URL('./replay-writer-process.js', import.meta.url));
 
 test('a writer killed at any moment loses nothing that it acknowledged, and its half-done generations are aborted', async () => {
-  const path = join(temporaryDirectory(), 'replay.sqlite');
+  const path = join(temporaryFolder(), 'replay.sqlite');
   const admitted: string[] = [];
   const scored: string[] = [];
   const finished: string[] = [];
   const lists: Record<string, string[]> = { admitted, scored, finished };
   for (const [round, acknowledgements] of [30, 211, 97, 450].entries()) {
-    const child = fork(writer, [path, `round${round}`]);
+    const child = startScript(writer, [path, `round${round}`]);
     let left = acknowledgements;
     child.on('message', ([kind, id]: [string, string]) => {
       lists[kind]?.push(id);
@@ -43,7 +43,7 @@ test('a writer killed at any moment loses nothing that it acknowledged, and its 
 });
 
 test('when the worker dies every waiting call is told and the store says so from then on', async () => {
-  const path = join(temporaryDirectory(), 'replay.sqlite');
+  const path = join(temporaryFolder(), 'replay.sqlite');
   const crashes: string[] = [];
   const store = await openReplayStore({ path, maxWorkerHeapMb: 16, onCrash: (error) => crashes.push(error.code) });
   const ids = Array.from({ length: 120 }, (_, i) => `g${i}`);

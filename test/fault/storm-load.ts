@@ -1,7 +1,7 @@
 /** The load of the storm: completions and scores at once over streams, until the server is gone. */
 
-import { setTimeout as pause } from 'node:timers/promises';
 import type { HoneClient } from '../../client/index.js';
+import { later } from '../support/until.js';
 import type { StormModel } from './storm-model.js';
 
 /**
@@ -38,7 +38,7 @@ async function generate(client: HoneClient, model: StormModel, random: () => num
         model.ended(ids, texts);
       }
     }
-    await pause(pauseMs);
+    await later(pauseMs);
   }
 }
 
@@ -51,7 +51,7 @@ async function score(client: HoneClient, model: StormModel, random: () => number
     const id = ids[Math.max(0, ids.length - 1 - Math.floor(random() ** 3 * ids.length))];
     const value = random() < 0.1 ? null : Math.round(random() * 1000) / 1000;
     const op = id === undefined ? null : model.propose(id, `rater ${Math.floor(random() * 3)}`, value);
-    if (op === null || pauseMs > 0) await pause(pauseMs);
+    if (op === null || pauseMs > 0) await later(pauseMs);
     if (op !== null) stream.send(op).then((outcome) => model.answered(op, outcome), expectCut);
   }
 }

@@ -31,6 +31,8 @@ export class StormModel {
   readonly #unanswered = new Map<string, Op>();
   #keys = 0;
   #checked = 0;
+  #answers = 0;
+  #wanted: { readonly answers: number; readonly reached: () => void } | undefined;
 
   get ids(): readonly string[] {
     return this.#ids;
@@ -42,6 +44,18 @@ export class StormModel {
     return { generations: this.#ids.length, finished, scores };
   }
 
+  /** Calls back once, when so many more scores and whole requests have been answered. */
+  onAnswers(more: number, reached: () => void): void {
+    this.#wanted = { answers: this.#answers + more, reached };
+  }
+
+  #countAnswer(): void {
+    this.#answers += 1;
+    if (this.#wanted === undefined || this.#answers < this.#wanted.answers) return;
+    this.#wanted.reached();
+    this.#wanted = undefined;
+  }
+
   begun(ids: readonly string[], version: number): void {
     for (const id of ids) this.#generations.set(id, { version, text: null });
     this.#ids.push(...ids);
@@ -49,6 +63,7 @@ export class StormModel {
 
   ended(ids: readonly string[], texts: readonly string[]): void {
     for (const [i, id] of ids.entries()) (this.#generations.get(id) as Begun).text = texts[i] ?? '';
+    this.#countAnswer();
   }
 
   /** A new score to send, or null while this key waits for an answer. */
@@ -64,6 +79,7 @@ export class StormModel {
     expect(outcome.status, JSON.stringify(outcome)).not.toBe('refused');
     this.#unanswered.delete(key);
     this.#acknowledged.set(key, [...(this.#acknowledged.get(key) ?? []), op]);
+    this.#countAnswer();
   }
 
   /** Sends again what got no answer. */

@@ -2,15 +2,15 @@
 
 import { expect, it } from 'vitest';
 import type { HoneClient } from '../../client/index.js';
-import { eagerLearner, judge } from '../support/app.js';
+import { importRandom } from '../support/planted.js';
 import { startServer } from '../support/server.js';
+import { until } from '../support/until.js';
 
 const streams = 3;
-const versionsWanted = 5;
+const versionsWanted = 6;
 
 it('requests that run through swaps are whole, each on one version, and the same when that version runs them again', async () => {
-  // Many versions, one after another: what they are worth is not the question here.
-  await using server = await startServer({ args: [...eagerLearner, '--gate', 'off'] });
+  await using server = await startServer({ args: ['--adapters', 'on', '--gate', 'off'] });
   const client = await server.connect({ retry: { maxAttempts: 1 } });
   const served = new Set<number>();
   let requests = 0;
@@ -20,10 +20,9 @@ it('requests that run through swaps are whole, each on one version, and the same
   const play = async (worker: number) => {
     for (let round = 0; !done; round++) {
       const request = { prompt: `load ${worker} ${round % 3}`, n: 2, maxTokens: 40, seed: round, ignoreEos: true };
-      const { version, texts, ids } = await readWhole(client, request);
+      const { version, texts } = await readWhole(client, request);
       served.add(version);
       requests += 1;
-      await client.feedback(ids.map((generationId, i) => ({ generationId, score: judge(texts[i] ?? '') })));
       const again = await readWhole(client, { ...request, version, store: false }).catch((error) => {
         // By now the version may have been let go; that is no fault.
         expect(error).toMatchObject({ code: 'VERSION_NOT_SERVABLE' });
@@ -33,12 +32,23 @@ it('requests that run through swaps are whole, each on one version, and the same
         repeated += 1;
         expect(again).toMatchObject({ version, texts });
       }
-      done ||= (await client.status()).live.number >= versionsWanted;
     }
   };
-  await Promise.all(Array.from({ length: streams }, (_, worker) => play(worker)));
+  const swap = async () => {
+    for (let number = 1; number <= versionsWanted; number++) {
+      const before = requests;
+      await until(() => requests >= before + 2 * streams, 'requests have come between two swaps', 1);
+      // Large enough to change every answer.
+      await importRandom(client, 0.5, number);
+      await until(async () => (await client.status()).live.number === number, `version ${number} is live`, 1);
+    }
+    const before = requests;
+    await until(() => requests >= before + streams, 'the last version has answered', 1);
+    done = true;
+  };
+  await Promise.all([swap(), ...Array.from({ length: streams }, (_, worker) => play(worker))]);
 
-  expect(served.size).toBeGreaterThan(1);
+  expect(served.size).toBe(versionsWanted + 1);
   expect(repeated).toBeGreaterThan(requests / 4);
   const { serving, replay } = await client.status();
   expect(serving.runningSequences).toBe(0);
@@ -48,13 +58,12 @@ it('requests that run through swaps are whole, each on one version, and the same
 async function readWhole(client: HoneClient, request: Parameters<HoneClient['stream']>[0]) {
   const texts: string[] = [];
   let version = -1;
-  let ids: readonly string[] = [];
   const ends: string[] = [];
   let tokens = 0;
   for await (const event of client.stream(request)) {
     if (event.type === 'started') {
-      ({ version, generationIds: ids } = event);
-      texts.push(...ids.map(() => ''));
+      version = event.version;
+      texts.push(...event.generationIds.map(() => ''));
     }
     if (event.type === 'chunk') texts[event.index] += event.text;
     if (event.type === 'finished') ends.push(event.reason);
@@ -62,5 +71,5 @@ async function readWhole(client: HoneClient, request: Parameters<HoneClient['str
   }
   expect(ends).toEqual(['length', 'length']);
   expect(tokens).toBe(80);
-  return { version, texts, ids };
+  return { version, texts };
 }

@@ -7,7 +7,9 @@ import { readModel } from '../../src/onnx/index.js';
 import { findLinears, loadPackage } from '../../src/package/index.js';
 import { openVersionLog, writeAdapter, zeroAdapter } from '../../src/versions/index.js';
 import { readPeftFixture } from '../oracles/fixture.js';
-import { startServer, temporaryFolder, tinyPackage, until } from '../support/server.js';
+import { temporaryFolder } from '../support/folders.js';
+import { startServer, tinyPackage } from '../support/server.js';
+import { until } from '../support/until.js';
 
 it('serves the version before a torn adapter, as a new head, and an event says so', async () => {
   const data = temporaryFolder();

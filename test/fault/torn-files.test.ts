@@ -4,7 +4,8 @@ import { appendFileSync, existsSync, readFileSync, statSync, truncateSync } from
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { eagerLearner, playUntil } from '../support/app.js';
-import { startServer, temporaryFolder } from '../support/server.js';
+import { temporaryFolder } from '../support/folders.js';
+import { startServer } from '../support/server.js';
 
 it('torn last writes cost nothing that was acknowledged, and the loop goes on', async () => {
   const data = temporaryFolder();

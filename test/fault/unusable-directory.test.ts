@@ -1,16 +1,11 @@
 /** Data directories that cannot be written, made, or had: refused with the remedy and the exit code that says "do not retry". */
 
-import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect, it, onTestFinished } from 'vitest';
+import { expect, it } from 'vitest';
 import { canMount, onReadOnlyDisk } from '../support/file-systems.js';
-import { runServer, type StartOptions, startServer, temporaryFolder } from '../support/server.js';
-
-function folder(): string {
-  const data = temporaryFolder();
-  onTestFinished(() => rmSync(data, { recursive: true, force: true }));
-  return data;
-}
+import { temporaryFolder } from '../support/folders.js';
+import { runServer, type StartOptions, startServer } from '../support/server.js';
 
 async function expectRefused(options: StartOptions, why: RegExp): Promise<void> {
   const { code, output } = await runServer(options);
@@ -20,10 +15,10 @@ async function expectRefused(options: StartOptions, why: RegExp): Promise<void> 
 }
 
 it.skipIf(!canMount)('a data directory on a read-only disk is refused, new or used', async () => {
-  const fresh = folder();
+  const fresh = temporaryFolder();
   await expectRefused({ data: fresh, within: onReadOnlyDisk(fresh) }, /cannot be used: EROFS.*--data/);
-  const used = folder();
-  const copy = folder();
+  const used = temporaryFolder();
+  const copy = temporaryFolder();
   await using server = await startServer({ data: used });
   const client = await server.connect();
   await client.generate({ prompt: 'once', maxTokens: 4 });
@@ -33,14 +28,14 @@ it.skipIf(!canMount)('a data directory on a read-only disk is refused, new or us
 });
 
 it('a path at which no folder can be made is refused, and the server does not try for ever', async () => {
-  const below = join(folder(), 'a file');
+  const below = join(temporaryFolder(), 'a file');
   writeFileSync(below, '');
   await expectRefused({ data: join(below, 'data') }, /cannot be used: .*a file is no folder.*--data/);
   if (process.platform === 'linux') await expectRefused({ data: '/proc/hone' }, /cannot be used: ENOENT.*--data/);
 });
 
 it.each(['file', 'folder'])('a %s in the place of what a server keeps is refused by its name', async (kind) => {
-  const data = folder();
+  const data = temporaryFolder();
   const [name, path] = kind === 'file' ? ['versions', 'versions'] : ['replay\\.sqlite', 'replay.sqlite'];
   if (kind === 'file') writeFileSync(join(data, path), 'something');
   else mkdirSync(join(data, path));
@@ -48,7 +43,7 @@ it.each(['file', 'folder'])('a %s in the place of what a server keeps is refused
 });
 
 it('a second server on one data directory is refused by name of the first, which serves on', async () => {
-  const data = folder();
+  const data = temporaryFolder();
   await using first = await startServer({ data });
   await expectRefused(
     { data },
@@ -63,7 +58,7 @@ it('a second server on one data directory is refused by name of the first, which
 });
 
 it('of many servers that start at once on one data directory one serves', async () => {
-  const data = folder();
+  const data = temporaryFolder();
   const starting = await Promise.allSettled([startServer({ data }), startServer({ data }), startServer({ data })]);
   const serving = starting.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
   expect(serving).toHaveLength(1);

@@ -1,17 +1,11 @@
 /** Each bench runs from end to end and prints what its readers parse; how fast this machine is plays no part. */
 
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { type Ended, runPiped } from '../support/processes.js';
 
-async function runBench(...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  const main = fileURLToPath(new URL('../../bench/main.js', import.meta.url));
-  const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
-  const [stdout, stderr, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
-  return { code: code as number, stdout, stderr };
-}
+const main = fileURLToPath(new URL('../../bench/main.js', import.meta.url));
+const runBench = (...args: string[]): Promise<Ended> => runPiped(main, args);
 
 const expected = {
   decode: [
@@ -37,11 +31,11 @@ describe('npm run bench', () => {
     '%s --quick --json prints one line of JSON with its figures',
     async (bench, keys) => {
       const peers = bench === 'decode' ? ['--no-peers'] : [];
-      const { code, stdout, stderr } = await runBench(bench, '--quick', '--json', '--threads', '1', ...peers);
-      expect(stderr).not.toMatch(/error/i);
+      const { code, out, err } = await runBench(bench, '--quick', '--json', '--threads', '1', ...peers);
+      expect(err).not.toMatch(/error/i);
       expect(code).toBe(0);
-      expect(stdout.trimEnd().split('\n')).toHaveLength(1);
-      const report = JSON.parse(stdout);
+      expect(out.trimEnd().split('\n')).toHaveLength(1);
+      const report = JSON.parse(out);
       for (const key of keys) expect(report.tiny[key], key).toBeGreaterThan(0);
       if (bench === 'edge') expect(report.install_mb).toBeGreaterThan(1);
       else expect((bench === 'serve' || bench === 'together' ? report.tiny : report.limits).threads).toBe(1);
@@ -49,10 +43,10 @@ describe('npm run bench', () => {
   );
 
   it('feedback --quick --json finds every acknowledged score again and prints its limits', async () => {
-    const { code, stdout, stderr } = await runBench('feedback', '--quick', '--json');
-    expect(stderr.match(/acknowledged and found again/g)).toHaveLength(4);
+    const { code, out, err } = await runBench('feedback', '--quick', '--json');
+    expect(err.match(/acknowledged and found again/g)).toHaveLength(4);
     expect(code).toBe(0);
-    const report = JSON.parse(stdout);
+    const report = JSON.parse(out);
     for (const key of ['acked_per_s_1_stream', 'acked_per_s_8_streams', 'grpc_limit_per_s', 'store_limit_per_s']) {
       expect(report[key], key).toBeGreaterThan(0);
     }
@@ -64,24 +58,24 @@ describe('npm run bench', () => {
   });
 
   it('prints a table for people, and progress on standard error alone', async () => {
-    const { stdout, stderr } = await runBench('learn', '--quick', '--threads', '1');
-    expect(stdout).toMatch(/^training step/);
-    expect(stdout).toMatch(/^gemm_share +\S+$/m);
-    expect(stdout).not.toMatch(/^bench:/m);
-    expect(stderr).toMatch(/^bench: GEMM rate/m);
+    const { out, err } = await runBench('learn', '--quick', '--threads', '1');
+    expect(out).toMatch(/^training step/);
+    expect(out).toMatch(/^gemm_share +\S+$/m);
+    expect(out).not.toMatch(/^bench:/m);
+    expect(err).toMatch(/^bench: GEMM rate/m);
   });
 
   it('gives peers that were left out as null', async () => {
-    const { stdout } = await runBench('decode', '--quick', '--json', '--threads', '1', '--no-peers');
-    const { tiny } = JSON.parse(stdout);
+    const { out } = await runBench('decode', '--quick', '--json', '--threads', '1', '--no-peers');
+    const { tiny } = JSON.parse(out);
     for (const key of ['vs_transformers_b1', 'vs_transformers_b8_ctx512', 'vs_llamacpp_f32_b1', 'int8_vs_fp32_b1']) {
       expect(tiny[key], key).toBeNull();
     }
   });
 
   it('refuses a model that it does not know', async () => {
-    const { code, stderr } = await runBench('decode', '--model', '7B');
+    const { code, err } = await runBench('decode', '--model', '7B');
     expect(code).not.toBe(0);
-    expect(stderr).toMatch(/tldr, 135M/);
+    expect(err).toMatch(/tldr, 135M/);
   });
 });

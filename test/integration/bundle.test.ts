@@ -1,12 +1,12 @@
 /** The client library inside programs that were bundled into one file, run where no package and no other file is. */
 
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { build, type Format } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../support/folders.js';
 import { projectFolder, startServer, type TestServer } from '../support/server.js';
 
 /** A program as a user writes it: every kind of call, and a refusal with its details. Prints what it saw. */
@@ -57,10 +57,9 @@ describe('a program bundled into one file', () => {
   let folder: string;
   beforeAll(async () => {
     server = await startServer();
-    folder = mkdtempSync(join(tmpdir(), 'hone-bundle-'));
+    folder = temporaryFolder();
   });
   afterAll(async () => {
-    rmSync(folder, { recursive: true, force: true });
     await server[Symbol.asyncDispose]();
   });
 

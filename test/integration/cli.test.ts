@@ -1,15 +1,18 @@
 /** The `hone` command against the server that it starts itself: a first round, a crash, a stop. */
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { cp, readFile, rm, truncate } from 'node:fs/promises';
+import { cp, readFile, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import type { GenerateResult } from '../../client/index.js';
 import { hone, honeCommand } from '../support/command.js';
-import { temporaryFolder, tinyPackage, until } from '../support/server.js';
+import { temporaryFolder } from '../support/folders.js';
+import { gone, isAlive, startProcess } from '../support/processes.js';
+import { tinyPackage } from '../support/server.js';
 import { hasTerminal, spawnOnTerminal } from '../support/terminal.js';
+import { until } from '../support/until.js';
 
 interface Ready {
   readonly address: string;
@@ -25,7 +28,8 @@ class Serve {
 
   constructor(data: string, ...args: readonly string[]) {
     const flags = ['--package', tinyPackage, '--data', data, '--learner', 'off', '--threads', '1', '--json', ...args];
-    this.child = spawn(process.execPath, [honeCommand, 'serve', ...flags], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const stdio = ['ignore', 'pipe', 'pipe'] as const;
+    this.child = startProcess(process.execPath, [honeCommand, 'serve', ...flags], { stdio: [...stdio] });
     const output: Interface = createInterface({ input: this.child.stdout ?? process.stdin });
     this.#lines = output[Symbol.asyncIterator]();
     this.child.stderr?.on('data', (piece: Buffer) => {
@@ -50,20 +54,6 @@ class Serve {
   }
 }
 
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-async function gone(pid: number): Promise<void> {
-  // Not our child: its end can only be looked for.
-  while (isAlive(pid)) await new Promise((resolve) => setTimeout(resolve, 20));
-}
-
 describe('hone serve and its companions', () => {
   let data: string;
   let serve: Serve;
@@ -71,14 +61,9 @@ describe('hone serve and its companions', () => {
   let generationId: string;
 
   beforeAll(async () => {
-    data = await temporaryFolder();
+    data = temporaryFolder();
     serve = new Serve(data, '--port', '0');
     ready = await serve.ready();
-  });
-  afterAll(async () => {
-    serve.child.kill('SIGKILL');
-    await gone(ready.pid);
-    await rm(data, { recursive: true, force: true });
   });
 
   it('a prompt is completed, and its id takes a score that status then counts', async () => {
@@ -146,7 +131,6 @@ describe('hone serve and its companions', () => {
     const missing = new Serve(join(folder, 'data'), '--package', join(folder, 'onnx'));
     expect(await once(missing.child, 'close')).toEqual([2, null]);
     expect(missing.log).toContain('no model in');
-    await rm(folder, { recursive: true, force: true });
   });
 
   it('SIGTERM ends the server and the command with code 0', async () => {
@@ -195,7 +179,6 @@ describe('hone serve and its companions', () => {
       expect(shown).not.toContain('{"level"');
       for (const word of ['xylophone', generated.candidates[0]?.text ?? '', 'me\u001b'])
         expect(shown).not.toContain(word);
-      await rm(folder, { recursive: true, force: true });
     },
   );
 

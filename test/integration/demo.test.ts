@@ -1,21 +1,22 @@
 /** `hone demo` with a handful of scores: its parts fit together; what it learns in full is in the README. */
 
-import { spawn } from 'node:child_process';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
-import { temporaryFolder } from '../support/server.js';
+import { temporaryFolder } from '../support/folders.js';
+import { startProcess } from '../support/processes.js';
 
 const main = fileURLToPath(new URL('../../client/cli/main.js', import.meta.url));
 const judge = fileURLToPath(new URL('../../models/recipe/judges/tone.js', import.meta.url));
 
 async function demo(data: string, ...flags: readonly string[]) {
   const args = [main, 'demo', '--json', '--data', data, '--posts', '8', '--judge', judge, ...flags];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = startProcess(process.execPath, args, { stdio: ['ignore', 'pipe', 'pipe'] });
   const exited = new Promise((resolve) => child.once('exit', resolve));
-  const [output, remarks] = await Promise.all([text(child.stdout), text(child.stderr)]);
+  const [output, remarks] = await Promise.all([text(child.stdout as Readable), text(child.stderr as Readable)]);
   return { code: await exited, output, remarks };
 }
 

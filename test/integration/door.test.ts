@@ -1,14 +1,18 @@
 /** What every call has in common: identity, authority, health, reflection, and how the server starts and stops. */
 
+import { writeFileSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { status } from '@grpc/grpc-js';
 import { service as healthService } from 'grpc-health-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ServiceName, serviceNames } from '../../proto/contract.js';
+import { temporaryFolder } from '../support/folders.js';
+import { childrenOf } from '../support/processes.js';
 import { RawClient } from '../support/raw-client.js';
 import { olderReflectionService, reflectionService } from '../support/reflection.js';
 import { runServer, startServer, type TestServer } from '../support/server.js';
+import { until } from '../support/until.js';
 
 const token = 'a-long-enough-token';
 const authorization = `Bearer ${token}`;
@@ -196,6 +200,22 @@ describe('the server', () => {
     }
     expect(await (await server.connect()).health()).toBe('serving');
     raw.close();
+  });
+
+  it('that is stopped while it starts ends what it has started by then', async () => {
+    const module = join(temporaryFolder(), 'never.mjs');
+    // A function that never comes to be ready: the learner runs by then.
+    writeFileSync(module, 'await new Promise(() => setInterval(() => {}, 1000));');
+    const args = ['--learner', 'on', '--reward-function', module];
+    const stopped = await runServer({
+      args,
+      onSpawn: (child) => {
+        const { pid = 0 } = child;
+        until(() => childrenOf(pid).length === 2, 'learner and rater are there').then(() => child.kill('SIGTERM'));
+      },
+    });
+    expect(stopped.code).toBe(0);
+    expect(stopped.output).toContain('stopping');
   });
 
   it('ends with its parent', async () => {

@@ -1,12 +1,15 @@
 /** From scores to a reward over the wire: windows, defaults, trust, and what the explanation says of them. */
 
-import { rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { edit, type HoneClient, prefer } from '../../client/index.js';
 import { hone } from '../support/command.js';
+import { endlessArgs, endlessRequest } from '../support/endless.js';
+import { temporaryFolder } from '../support/folders.js';
 import { Page } from '../support/prometheus.js';
-import { runServer, startServer, type TestServer, temporaryFolder, until } from '../support/server.js';
+import { runServer, startServer, type TestServer } from '../support/server.js';
+import { until } from '../support/until.js';
 
 let server: TestServer;
 let client: HoneClient;
@@ -24,13 +27,10 @@ beforeAll(async () => {
     raters: { troll: { trust: 0 }, expert: { trust: 3 } },
   };
   writeFileSync(settingsPath, JSON.stringify(settings));
-  server = await startServer({ args: ['--reward-settings', settingsPath] });
+  server = await startServer({ args: ['--reward-settings', settingsPath, ...(await endlessArgs())] });
   client = await server.connect();
 });
-afterAll(async () => {
-  await server[Symbol.asyncDispose]();
-  rmSync(folder, { recursive: true });
-});
+afterAll(() => server[Symbol.asyncDispose]());
 
 async function generateIds(n: number): Promise<readonly string[]> {
   const { candidates } = await client.generate({ prompt: 'what am I worth', n, maxTokens: 2 });
@@ -80,10 +80,9 @@ describe('a reward', () => {
 
   it('counts a score that came before the generation had ended, however short the window', async () => {
     let generationId = '';
-    // So many candidates that the first answer comes long before their end.
-    for await (const event of client.stream({ prompt: 'early', n: 64, maxTokens: 100, ignoreEos: true })) {
+    for await (const event of client.stream(endlessRequest)) {
       if (event.type !== 'started') continue;
-      generationId = event.generationIds[63] ?? '';
+      generationId = event.generationIds[3] ?? '';
       await client.feedback({ generationId, score: 1, metric: 'click' });
       const running = await client.explain(generationId);
       expect(running).toMatchObject({ state: 'running', obstacles: ['running', 'pending', 'learner_off'] });

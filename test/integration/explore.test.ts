@@ -3,8 +3,10 @@
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import { openReplayReader } from '../../src/replay/index.js';
+import { temporaryFolder } from '../support/folders.js';
 import { Page } from '../support/prometheus.js';
-import { startServer, temporaryFolder, until } from '../support/server.js';
+import { startServer } from '../support/server.js';
+import { until } from '../support/until.js';
 
 const open = async (...args: readonly string[]) => {
   const data = temporaryFolder();

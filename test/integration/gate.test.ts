@@ -7,7 +7,8 @@ import { openPolicy } from '../../src/policy/index.js';
 import { encodeAdapter } from '../../src/versions/adapter-files.js';
 import { type Adapter, zeroAdapter } from '../../src/versions/index.js';
 import { randomAdapter } from '../support/planted.js';
-import { startServer, tinyPackage, until } from '../support/server.js';
+import { startServer, tinyPackage } from '../support/server.js';
+import { until } from '../support/until.js';
 import { trainFor } from '../unit/gate/training.js';
 import { makeVersion } from '../unit/policy/support.js';
 
@@ -92,13 +93,11 @@ describe('a canary without a gate', () => {
     const { number } = await client.importVersion(inverted);
     await until(async () => (await client.mode()).trial !== undefined, 'it is on trial');
     const askAndScore = async (n: number): Promise<void> => {
-      const request = { prompt: `prompt ${n}`, subject: `subject ${n}`, maxTokens: 24 };
+      const request = { prompt: `prompt ${n}`, subject: `subject ${n}`, seed: n, maxTokens: 24 };
       const { generationId = '', tokenIds = [] } = (await client.generate(request)).candidates[0] ?? {};
       await client.feedback({ generationId, score: liked(tokenIds) });
     };
-    for (let n = 0; n < 4000 && (await client.mode()).trial !== undefined; n += 4) {
-      await Promise.all([0, 1, 2, 3].map((i) => askAndScore(n + i)));
-    }
+    for (let n = 0; n < 4000 && (await client.mode()).trial !== undefined; n++) await askAndScore(n);
     expect(await firstEvent(client, 'canary_ended')).toMatchObject({
       version: number,
       detail: expect.stringContaining('rolled back'),

@@ -2,14 +2,15 @@
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { GenerateEvent, HoneClient } from '../../client/index.js';
-import { startServer, type TestServer, until } from '../support/server.js';
+import { endlessArgs, endlessRequest } from '../support/endless.js';
+import { startServer, type TestServer } from '../support/server.js';
+import { until } from '../support/until.js';
 
 let server: TestServer;
 let client: HoneClient;
 
 beforeAll(async () => {
-  // Two at a time: a request of many candidates takes long enough to be left in its middle.
-  server = await startServer({ args: ['--max-sequences', '2'] });
+  server = await startServer();
   client = await server.connect();
 });
 afterAll(() => server[Symbol.asyncDispose]());
@@ -19,9 +20,6 @@ async function collect(events: AsyncIterable<GenerateEvent>): Promise<GenerateEv
   for await (const event of events) all.push(event);
   return all;
 }
-
-const settled = () =>
-  until(async () => (await client.status()).serving.runningSequences === 0, 'no completion runs any more');
 
 describe('a stream', () => {
   it('begins with the ids, ends with the usage, and its chunks are what is kept', async () => {
@@ -79,25 +77,6 @@ describe('a stream', () => {
     }
   });
 
-  it('that its reader leaves frees its slot and is kept as cancelled', async () => {
-    let id = '';
-    for await (const event of client.stream({ prompt: 'long', maxTokens: 100_000, ignoreEos: true, n: 64 })) {
-      // The last of them: it waits for a slot, so it has not ended by itself however slow this reader is.
-      if (event.type === 'started') id = event.generationIds.at(-1) ?? '';
-      if (event.type === 'chunk') break;
-    }
-    await settled();
-    await until(async () => (await client.getGeneration(id)).state === 'cancelled', 'it is kept as cancelled');
-    expect((await client.getGeneration(id)).finishReason).toBe('cancelled');
-  });
-
-  it('whose deadline passes ends with DEADLINE_EXCEEDED and frees its slot', async () => {
-    const request = { prompt: 'long', maxTokens: 100_000, ignoreEos: true, n: 64 };
-    const reading = collect(client.stream(request, { timeoutMs: 30, retry: { maxAttempts: 1 } }));
-    await expect(reading).rejects.toMatchObject({ status: 'DEADLINE_EXCEEDED' });
-    await settled();
-  });
-
   it('with store: false is not kept and takes no feedback', async () => {
     const before = (await client.status()).replay.generations;
     const { candidates } = await client.generate({ prompt: 'secret', maxTokens: 4, store: false });
@@ -105,6 +84,39 @@ describe('a stream', () => {
     expect((await client.status()).replay.generations).toBe(before);
     await expect(client.getGeneration(generationId)).rejects.toMatchObject({ code: 'GENERATION_NOT_FOUND' });
     await expect(client.feedback({ generationId, score: 1 })).rejects.toMatchObject({ code: 'GENERATION_NOT_FOUND' });
+  });
+});
+
+describe('a stream without end', () => {
+  let endless: TestServer;
+  let caller: HoneClient;
+  beforeAll(async () => {
+    endless = await startServer({ args: await endlessArgs() });
+    caller = await endless.connect();
+  });
+  afterAll(() => endless[Symbol.asyncDispose]());
+
+  const settled = () =>
+    until(async () => {
+      const { serving, replay } = await caller.status();
+      return serving.runningSequences + serving.queuedRequests + replay.running === 0;
+    }, 'nothing of it runs');
+
+  it('that its reader leaves frees its slot and is kept as cancelled', async () => {
+    let id = '';
+    for await (const event of caller.stream(endlessRequest)) {
+      if (event.type === 'started') id = event.generationIds.at(-1) ?? '';
+      if (event.type === 'chunk') break;
+    }
+    await settled();
+    await until(async () => (await caller.getGeneration(id)).state === 'cancelled', 'it is kept as cancelled');
+    expect((await caller.getGeneration(id)).finishReason).toBe('cancelled');
+  });
+
+  it('whose deadline passes ends with DEADLINE_EXCEEDED and frees its slot', async () => {
+    const reading = collect(caller.stream({ ...endlessRequest, n: 64 }, { timeoutMs: 30, retry: { maxAttempts: 1 } }));
+    await expect(reading).rejects.toMatchObject({ status: 'DEADLINE_EXCEEDED' });
+    await settled();
   });
 });
 

@@ -1,18 +1,19 @@
 /** Hone as npm packs it, in a project that has installed it: with the dependencies of the clone, so without a registry. */
 
-import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { ServerReady } from '../../proto/server-messages.js';
+import { temporaryFolder } from '../support/folders.js';
+import { startProcess } from '../support/processes.js';
 import { projectFolder } from '../support/server.js';
 import { stagePackage } from '../support/staged-package.js';
 
 let folder: string;
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'hone-installed-'));
+  folder = temporaryFolder();
   const pack = ['pack', '--json', '--ignore-scripts', '--loglevel=error', '--pack-destination', folder];
   const staged = join(folder, 'staged');
   stagePackage(staged);
@@ -27,7 +28,6 @@ beforeAll(() => {
   symlinkSync('../hone-agent/client/cli/hone.cjs', join(folder, 'node_modules/.bin/hone'));
   writeFileSync(join(folder, 'package.json'), '{ "name": "an-app", "type": "module" }');
 });
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 function linkPackages(from: string, to: string): void {
   for (const name of readdirSync(from).filter((one) => !one.startsWith('.'))) {
@@ -77,7 +77,7 @@ describe('its server', () => {
       'error',
       '--json',
     ];
-    command = spawn(join(folder, 'node_modules/.bin/hone'), args, {
+    command = startProcess(join(folder, 'node_modules/.bin/hone'), args, {
       cwd: folder,
       stdio: ['ignore', 'pipe', 'inherit'],
     });

@@ -1,13 +1,14 @@
 /** What is loaded when: code that nobody needs yet makes a start longer. Times are a bench's business. */
 
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { honeCommand } from '../support/command.js';
-import { startServer, until } from '../support/server.js';
+import { temporaryFolder } from '../support/folders.js';
+import { startProcess } from '../support/processes.js';
+import { startServer } from '../support/server.js';
+import { until } from '../support/until.js';
 
 interface Note {
   /** The address of a module, or what happened. */
@@ -37,12 +38,11 @@ describe('a command', () => {
     'hone %s loads nothing of the server',
     async (line) => {
       const args = line.split(' ');
-      const folder = mkdtempSync(join(tmpdir(), 'hone-notes-'));
+      const folder = temporaryFolder();
       const env = { ...process.env, HONE_TEST_NOTES: folder };
-      const child = spawn(process.execPath, [preload, honeCommand, ...args], { env, stdio: 'ignore' });
+      const child = startProcess(process.execPath, [preload, honeCommand, ...args], { env, stdio: 'ignore' });
       await once(child, 'exit');
       const [notes = []] = readNotes(folder);
-      rmSync(folder, { recursive: true });
       expect(whats(notes)).toMatch(/dist\/client\/cli\/main\.js/);
       expect(whats(notes)).not.toMatch(
         /dist\/(server|src)\/|node:sqlite|onnxruntime|node_modules\/(zod|pino|prom-client)/,
@@ -58,7 +58,7 @@ describe('a server', () => {
   let beforeReady: string;
 
   beforeAll(async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'hone-notes-'));
+    const folder = temporaryFolder();
     const env = { NODE_OPTIONS: preload, HONE_TEST_NOTES: folder };
     await using server = await startServer({ args: ['--learner', 'on'], env });
     const client = await server.connect();
@@ -66,7 +66,6 @@ describe('a server', () => {
     expect(candidates).toHaveLength(1);
     await until(async () => (await client.status()).learner.state === 'idle', 'the learner has started');
     threads = readNotes(folder);
-    rmSync(folder, { recursive: true });
     main = threadWith(threads, 'dist/server/main.js');
     beforeReady = whats(
       main.slice(

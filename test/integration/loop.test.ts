@@ -4,7 +4,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { HoneClient, HoneEvent } from '../../client/index.js';
 import { askAndScore, eagerLearner, playUntil } from '../support/app.js';
 import { RawClient } from '../support/raw-client.js';
-import { startServer, type TestServer, until } from '../support/server.js';
+import { startServer, type TestServer } from '../support/server.js';
+import { until } from '../support/until.js';
 
 let server: TestServer;
 let client: HoneClient;

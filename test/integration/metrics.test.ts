@@ -6,8 +6,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { HoneClient } from '../../client/index.js';
 import { metricTable } from '../../server/metrics/table.js';
 import { eagerLearner, judge, playUntil } from '../support/app.js';
+import { endlessArgs, endlessRequest } from '../support/endless.js';
 import { Page } from '../support/prometheus.js';
-import { runServer, startServer, type TestServer, until } from '../support/server.js';
+import { runServer, startServer, type TestServer } from '../support/server.js';
+import { until } from '../support/until.js';
 
 let server: TestServer;
 let client: HoneClient;
@@ -49,7 +51,7 @@ async function play(prompt: string, n: number, maxTokens: number): Promise<{ gen
 }
 
 beforeAll(async () => {
-  server = await startServer({ args: [...eagerLearner, '--metrics-port', '0'] });
+  server = await startServer({ args: [...eagerLearner, ...(await endlessArgs())] });
   client = await server.connect();
   url = server.ready.metrics ?? '';
 });
@@ -87,7 +89,7 @@ describe('the page of metrics', () => {
 
   it('counts a request that its caller cancels, once', async () => {
     const controller = new AbortController();
-    const events = client.stream({ prompt: 'x', maxTokens: 200, ignoreEos: true }, { signal: controller.signal });
+    const events = client.stream({ ...endlessRequest, n: 1 }, { signal: controller.signal });
     const reading = (async () => {
       for await (const { type } of events) if (type === 'chunk') controller.abort();
     })();

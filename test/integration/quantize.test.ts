@@ -1,17 +1,17 @@
 /** `hone quantize` as a process of its own, and the real server on what it wrote: serving, scores, a round, a swap. */
 
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { eagerLearner, playUntil } from '../support/app.js';
 import { hone } from '../support/command.js';
-import { projectFolder, startServer, temporaryFolder, tinyPackage } from '../support/server.js';
+import { temporaryFolder } from '../support/folders.js';
+import { projectFolder, startServer, tinyPackage } from '../support/server.js';
 
 let folder: string;
 beforeAll(() => {
   folder = temporaryFolder();
 });
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe('hone quantize', () => {
   it('writes a package and says for a person what it lost and won', async () => {

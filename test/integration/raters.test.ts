@@ -1,14 +1,15 @@
 /** Reward models and functions beside the real server: who scores, on what, what is learned, and what a kill leaves. */
 
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, expect, it } from 'vitest';
+import { expect, it } from 'vitest';
 import type { HoneClient, HoneEvent } from '../../client/index.js';
 import { eagerLearner } from '../support/app.js';
-import { projectFolder, runServer, startServer, temporaryFolder, tinyPackage, until } from '../support/server.js';
+import { temporaryFolder } from '../support/folders.js';
+import { projectFolder, runServer, startServer, tinyPackage } from '../support/server.js';
+import { until } from '../support/until.js';
 
 const folder = temporaryFolder();
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 function writeModule(name: string, source: string): string {
   const path = join(folder, name);

@@ -1,6 +1,6 @@
 /** The recipe from end to end at toy size, and the package that it made at full size. */
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -14,7 +14,10 @@ import judgeTone from '../../models/recipe/judges/tone.js';
 import { createPost } from '../../models/recipe/world/index.js';
 import { loadPackage } from '../../src/package/index.js';
 import { openRewardModel } from '../../src/reward/index.js';
-import { startServer, temporaryFolder, until } from '../support/server.js';
+import { temporaryFolder } from '../support/folders.js';
+import { startProcess } from '../support/processes.js';
+import { startServer } from '../support/server.js';
+import { until } from '../support/until.js';
 
 const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 const defaultPolicy = join(root, 'models/tldr');
@@ -22,7 +25,7 @@ const recipe = fileURLToPath(new URL('../../models/recipe/build.js', import.meta
 const rewardRecipe = fileURLToPath(new URL('../../models/recipe/reward/build.js', import.meta.url));
 
 function build(out: string): ChildProcess {
-  return spawn(process.execPath, [recipe, '--smoke', '--out', out], { stdio: ['ignore', 'ignore', 'pipe'] });
+  return startProcess(process.execPath, [recipe, '--smoke', '--out', out], { stdio: ['ignore', 'ignore', 'pipe'] });
 }
 
 function ended(child: ChildProcess): Promise<number | null> {
@@ -60,7 +63,7 @@ describe('npm run model:build -- --smoke', () => {
 describe('npm run model:build:reward -- --smoke', () => {
   it('makes a reward model that loads, with a card and a curve', async () => {
     const out = join(temporaryFolder(), 'model');
-    const child = spawn(process.execPath, [rewardRecipe, '--smoke', '--out', out], { stdio: 'ignore' });
+    const child = startProcess(process.execPath, [rewardRecipe, '--smoke', '--out', out], { stdio: 'ignore' });
     expect(await ended(child)).toBe(0);
     await using model = await openRewardModel(out);
     expect(model.rater).toBe('model:model');

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { edit, type HoneClient, prefer } from '../../client/index.js';
 import { hone, honeWithInput } from '../support/command.js';
-import { projectFolder, startServer, temporaryFolder } from '../support/server.js';
+import { temporaryFolder } from '../support/folders.js';
+import { projectFolder, startServer } from '../support/server.js';
 
 async function exported(client: HoneClient, filter = {}): Promise<string> {
   const pieces: Uint8Array[] = [];

@@ -4,10 +4,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import type { HoneClient, HoneEvent } from '../../client/index.js';
+import { temporaryFolder } from '../support/folders.js';
 import { plantCandidate } from '../support/planted.js';
 import { Page } from '../support/prometheus.js';
 import { RawClient } from '../support/raw-client.js';
-import { type StartOptions, startServer, type TestServer, temporaryFolder, until } from '../support/server.js';
+import { type StartOptions, startServer, type TestServer } from '../support/server.js';
+import { until } from '../support/until.js';
 
 const canary = ['--mode', 'canary', '--canary-share', '0.5', '--canary-settings', '{"margin":0.2,"minimum":10}'];
 
@@ -27,15 +29,21 @@ const sampling = { maxTokens: 12, ignoreEos: true, logprobs: true, temperature: 
 /** An app that likes what it is used to: the tokens of what version 0 says to some other prompts. */
 async function likes(client: HoneClient): Promise<Set<number>> {
   const prompts = Array.from({ length: 16 }, (_, n) => `before ${n}`);
-  const answers = await Promise.all(prompts.map((prompt) => client.generate({ prompt, version: 0, ...sampling })));
+  const answers = await Promise.all(
+    prompts.map((prompt, seed) => client.generate({ prompt, seed, version: 0, ...sampling })),
+  );
   return new Set(answers.flatMap(({ candidates }) => candidates[0]?.tokenIds ?? []));
 }
 
-/** Asks with a subject of its own, and scores what comes back by the share of tokens that are liked. */
+/**
+ * Asks with a subject of its own, and scores what comes back by the share of tokens that are liked. Side, answer and
+ * score are the same each time that the tests run.
+ */
 async function askAndScore(client: HoneClient, liked: ReadonlySet<number>, n: number): Promise<number> {
   const { candidates, version } = await client.generate({
     prompt: `prompt ${n}`,
     subject: `subject ${n}`,
+    seed: n,
     ...sampling,
   });
   const { generationId = '', tokenIds = [] } = candidates[0] ?? {};
@@ -44,11 +52,10 @@ async function askAndScore(client: HoneClient, liked: ReadonlySet<number>, n: nu
   return version;
 }
 
-/** Plays an app of a few users at a time until the canary has ended. */
+/** Plays an app until the canary has ended. */
 async function playUntilTheEnd(client: HoneClient, liked: ReadonlySet<number>, from = 0): Promise<HoneEvent> {
-  for (let n = from; n < from + 2000; n += 4) {
-    await Promise.all([0, 1, 2, 3].map((i) => askAndScore(client, liked, n + i)));
-    if ((await client.mode()).trial === undefined) break;
+  for (let n = from; n < from + 2000 && (await client.mode()).trial !== undefined; n++) {
+    await askAndScore(client, liked, n);
   }
   return eventOf(client, 'canary_ended');
 }

@@ -3,18 +3,17 @@
 import { once } from 'node:events';
 import { Client, type ClientReadableStream, credentials, status } from '@grpc/grpc-js';
 import type { MethodDefinition } from '@grpc/proto-loader';
-import { expect, it, onTestFinished, vi } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { serviceDefinition } from '../../proto/contract.js';
+import { endlessArgs } from '../support/endless.js';
 import { startServer } from '../support/server.js';
-import { makeLongPackage } from '../unit/policy/support.js';
+import { until } from '../support/until.js';
 
-it('a stream that is not read stops computing, gives its place up, and ends with READER_STALLED', async () => {
-  const long = await makeLongPackage(4096);
-  onTestFinished(long.remove);
-  const server = await startServer({ args: ['--package', long.directory, '--max-stalled-ms', '1500'] });
-  onTestFinished(() => server[Symbol.asyncDispose]());
-  const client = await server.connect();
-  const raw = new Client(server.ready.address, credentials.createInsecure());
+type Message = { started?: { generationIds: string[] } };
+
+/** A stream whose caller has read its first message and no more. */
+async function openUnread(address: string): Promise<{ call: ClientReadableStream<Message>; generationId: string }> {
+  const raw = new Client(address, credentials.createInsecure());
   onTestFinished(() => raw.close());
   const { path, requestSerialize, responseDeserialize } = serviceDefinition('GenerationService')
     .StreamGenerate as MethodDefinition<object, object>;
@@ -25,26 +24,35 @@ it('a stream that is not read stops computing, gives its place up, and ends with
     topLogprobs: 20,
     sampling: { maxTokens: 4000, ignoreEos: true },
   };
-  const call: ClientReadableStream<{ started?: { generationIds: string[] } }> = raw.makeServerStreamRequest(
+  const call: ClientReadableStream<Message> = raw.makeServerStreamRequest(
     path,
     requestSerialize,
     responseDeserialize as (bytes: Buffer) => object,
     request,
   );
-  const [first] = (await once(call, 'data')) as [{ started: { generationIds: string[] } }];
+  const [first] = (await once(call, 'data')) as [Message];
   call.pause();
-  const [generationId = ''] = first.started.generationIds;
+  return { call, generationId: first.started?.generationIds[0] ?? '' };
+}
 
-  await vi.waitFor(async () => expect((await client.status()).serving.runningSequences).toBe(0), { timeout: 20_000 });
+it('a stream that is not read stops computing and gives its place up', async () => {
+  await using server = await startServer({ args: await endlessArgs() });
+  const client = await server.connect();
+  const { call, generationId } = await openUnread(server.ready.address);
+  await until(async () => (await client.status()).serving.runningSequences === 0, 'nothing is computed');
   // Parked, not over: its tokens wait.
   expect((await client.getGeneration(generationId)).state).toBe('running');
   const { candidates } = await client.generate({ prompt: 'b', maxTokens: 3 });
   expect(candidates).toHaveLength(1);
+  call.on('error', () => undefined).cancel();
+});
 
+it('a stream that is not read for too long ends with READER_STALLED', async () => {
+  await using server = await startServer({ args: [...(await endlessArgs()), '--max-stalled-ms', '300'] });
+  const client = await server.connect();
+  const { call, generationId } = await openUnread(server.ready.address);
   // Still unread, it is over for the server.
-  await vi.waitFor(async () => expect((await client.getGeneration(generationId)).state).not.toBe('running'), {
-    timeout: 20_000,
-  });
+  await until(async () => (await client.getGeneration(generationId)).state !== 'running', 'the server has ended it');
   const ended = once(call, 'error');
   call.resume();
   const [error] = await ended;

@@ -17,7 +17,9 @@ import { serviceDefinition } from '../../proto/contract.js';
 import { readPeftFixture } from '../oracles/fixture.js';
 import { eagerLearner, playUntil } from '../support/app.js';
 import { hone } from '../support/command.js';
-import { startServer, type TestServer, temporaryFolder, until } from '../support/server.js';
+import { temporaryFolder } from '../support/folders.js';
+import { startServer, type TestServer } from '../support/server.js';
+import { until } from '../support/until.js';
 
 const peft = readPeftFixture('named').files;
 
@@ -115,7 +117,6 @@ describe('adapters', () => {
     expect(refused).toMatchObject({ code: 4, err: expect.stringContaining('IA3') });
     await rm(join(folder, 'adapter_model.safetensors'));
     expect(await hone(address, 'versions', 'import', folder)).toMatchObject({ code: 2 });
-    await rm(folder, { recursive: true });
   });
 
   it('are exported as the client gives them back: the base is the zero adapter', async () => {
@@ -160,7 +161,7 @@ describe('adapters', () => {
       await until(async () => (await second()) === status.RESOURCE_EXHAUSTED, 'the second was refused');
       first.cancel();
       expect((await first.answer).code).toBe(status.CANCELLED);
-      await until(async () => (await second()) === status.INVALID_ARGUMENT, 'the first was over', 10_000);
+      await until(async () => (await second()) === status.INVALID_ARGUMENT, 'the first was over');
       expect([await newest(), await filesOnDisk()]).toEqual(before);
     });
   });

@@ -1,24 +1,23 @@
 /** Bytes of a package changed at random: it loads, or it is refused with a code; nothing else, and soon. */
 
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { HoneError } from '../../src/errors.js';
 import { loadPackage } from '../../src/package/index.js';
 import { createDecoder } from '../../src/policy/graph/decoder.js';
+import { temporaryFolder } from '../support/folders.js';
 import { tinyPackage } from '../support/server.js';
 
 let root: string;
 let directory: string;
 
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'hone-damaged-'));
+  root = temporaryFolder();
   directory = join(root, 'tiny');
   await cp(tinyPackage, directory, { recursive: true });
 });
-afterAll(() => rm(root, { recursive: true, force: true }));
 
 /** Where (a share of the file's length) and what is written there. */
 const change = fc.tuple(

@@ -9,7 +9,7 @@ import {
   type ReplayChange,
   type ReplayStats,
 } from '../../src/replay/index.js';
-import { temporaryDirectory } from '../unit/replay/directory.js';
+import { temporaryFolder } from '../support/folders.js';
 import { admission, completion, editWrite, preferenceWrite, scoreWrite } from '../unit/replay/records.js';
 
 type Step =
@@ -135,7 +135,7 @@ class Model {
 test('any order of writes and reopenings answers and leaves what plain maps would', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), async (steps) => {
-      const path = join(temporaryDirectory(), 'replay.sqlite');
+      const path = join(temporaryFolder(), 'replay.sqlite');
       const model = new Model();
       let store = await openReplayStore({ path });
       try {

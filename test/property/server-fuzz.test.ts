@@ -7,7 +7,8 @@ import { status } from '@grpc/grpc-js';
 import fc from 'fast-check';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { HoneClient } from '../../client/index.js';
-import { startServer, type TestServer, until } from '../support/server.js';
+import { startServer, type TestServer } from '../support/server.js';
+import { until } from '../support/until.js';
 import { type WildCall, WildClient, wildCall } from '../support/wild-calls.js';
 
 /** Long enough for a few hundred calls, short enough for every run of the tests. */

@@ -1,10 +1,17 @@
 /** Plays an app: asks, and scores what comes back. */
 
-import { execFileSync } from 'node:child_process';
 import type { HoneClient, Version } from '../../client/index.js';
+import { until } from './until.js';
 
-/** A learner that makes a version of every few scores. */
-export const eagerLearner = ['--learner', 'on', '--scores-per-round', '16'];
+const scoresPerRound = 16;
+
+/** A learner that makes a version of every few scores, and learns from all of them. */
+export const eagerLearner = [
+  '--learner',
+  'on',
+  '--learner-settings',
+  JSON.stringify({ scoresPerRound, holdoutShare: 0 }),
+];
 
 /** Some reward that a random model can be moved by: the share of letters in the first half of the alphabet. */
 export function judge(text: string): number {
@@ -18,21 +25,36 @@ export async function askAndScore(client: HoneClient, prompt: string, n = 4): Pr
   return candidates.map(({ generationId }) => generationId);
 }
 
-/** Asks and scores until the live version is at least `number`. */
+/** As many scores as begin a round of an eager learner. */
+export async function scoreForARound(client: HoneClient, prompt: string): Promise<void> {
+  for (let part = 0; part < scoresPerRound / 4; part++) await askAndScore(client, `${prompt}, part ${part}`);
+}
+
+/**
+ * Scores for a round and lets it come to its end, and what it made to its own. Nothing is asked meanwhile: the learner
+ * gets what is left of the machine, and on a busy one that would be nothing.
+ */
+export async function playRound(client: HoneClient, prompt: string): Promise<void> {
+  const [before, newest] = [await client.learnerStatus(), await newestVersion(client)];
+  await scoreForARound(client, prompt);
+  await until(async () => (await client.learnerStatus()).rounds > before.rounds, 'the scores were learned from');
+  await until(async () => {
+    const { number, state } = await newestVersion(client);
+    if (number > newest.number) return state !== 'candidate';
+    return (await client.learnerStatus()).setbacks > before.setbacks;
+  }, 'what was learned is live or rejected');
+}
+
+/** Plays rounds until the live version is at least `number`. */
 export async function playUntil(client: HoneClient, number: number): Promise<Version> {
   for (let round = 0; ; round++) {
     const { live } = await client.status();
     if (live.number >= number) return live;
-    await askAndScore(client, `prompt ${number} ${round}`);
+    await playRound(client, `version ${number}, round ${round}`);
   }
 }
 
-/** Process ids of a process's children. */
-export function childrenOf(pid: number): number[] {
-  const table = execFileSync('ps', ['-A', '-o', 'pid=,ppid=,stat=,args='], { encoding: 'utf8' });
-  return table.split('\n').flatMap((line) => {
-    const [child, parent, state, ...args] = line.trim().split(/\s+/);
-    const counts = Number(parent) === pid && !state?.startsWith('Z') && args[0] !== 'ps';
-    return counts ? [Number(child)] : [];
-  });
+async function newestVersion(client: HoneClient): Promise<Version> {
+  for await (const version of client.versions({ pageSize: 1 })) return version;
+  throw new Error('there is no version');
 }

@@ -12,7 +12,7 @@ switch (task) {
     process.exitCode = Number(rest[0]);
     break;
   case 'wait':
-    setInterval(() => undefined, 60_000);
+    new MessageChannel().port1.ref();
     break;
   case 'die':
     process.kill(process.pid, 'SIGKILL');

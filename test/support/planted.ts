@@ -1,8 +1,10 @@
 /** Puts a candidate that nobody trained into a data directory, before its server starts. */
 
 import { join } from 'node:path';
+import type { Version as ClientVersion, HoneClient } from '../../client/index.js';
 import { createRandom } from '../../src/learner/random.js';
 import { findLinears, loadPackage, readDecoder } from '../../src/package/index.js';
+import { encodeAdapter } from '../../src/versions/adapter-files.js';
 import { type Adapter, openVersionLog, type Version, writeAdapter, zeroAdapter } from '../../src/versions/index.js';
 import { tinyPackage } from './server.js';
 
@@ -35,4 +37,12 @@ export async function plantCandidate(data: string, size: number): Promise<Versio
   } finally {
     await log.close();
   }
+}
+
+/** Imports an adapter of random numbers for the tiny package into a server that runs. */
+export async function importRandom(client: HoneClient, size: number, seed: number): Promise<ClientVersion> {
+  const pkg = await loadPackage(tinyPackage);
+  const zero = zeroAdapter(findLinears(await readDecoder(pkg.modelPath)), 8, 2);
+  const meta = { packageDigest: pkg.digest, baseModel: pkg.name, parent: null, createdAtMs: 1, metrics: {} };
+  return client.importVersion(encodeAdapter(randomAdapter(zero, size, seed), meta));
 }

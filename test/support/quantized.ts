@@ -1,7 +1,6 @@
 /** Quantised packages for tests, and the float32 package that holds exactly what their codes stand for. */
 
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   encodeModel,
@@ -15,22 +14,23 @@ import {
   type Tensor,
 } from '../../src/onnx/index.js';
 import { type BlockFormat, quantizePackage } from '../../src/package/index.js';
+import { temporaryFolder } from './folders.js';
 
-/** Folders of one quantisation; removed together. */
-export interface QuantizedFolders extends Disposable {
+/** Folders of one quantisation. */
+export interface QuantizedFolders {
   readonly quantized: string;
   /** The same function in float32. */
   readonly decoded: string;
 }
 
 export async function quantizeForTest(source: string, format: BlockFormat): Promise<QuantizedFolders> {
-  const root = mkdtempSync(join(tmpdir(), 'hone-quantized-'));
+  const root = temporaryFolder();
   const folders = { quantized: join(root, 'quantized'), decoded: join(root, 'decoded') };
   await quantizePackage(source, folders.quantized, { ...format, head: true });
   const graph = decodedGraph(await readModel(join(folders.quantized, 'onnx/model.onnx')));
   cpSync(source, folders.decoded, { recursive: true });
   writeFileSync(join(folders.decoded, 'onnx/model.onnx'), encodeModel(graph));
-  return { ...folders, [Symbol.dispose]: () => rmSync(root, { recursive: true, force: true }) };
+  return folders;
 }
 
 /** Makes every product of a package be computed at one accuracy level of onnxruntime. */

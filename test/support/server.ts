@@ -1,13 +1,13 @@
 /** Starts the real server process on a free port with a data directory of its own, and the real client to it. */
 
-import { type ChildProcess, spawn } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { type ConnectOptions, connect, type HoneClient } from '../../client/index.js';
 import type { ServerReady } from '../../proto/server-messages.js';
+import { temporaryFolder } from './folders.js';
+import { endGroup, groupGone, membersOf, startProcess } from './processes.js';
 
 /** The folder of the project. */
 export const projectFolder = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
@@ -24,14 +24,14 @@ export interface TestServer extends AsyncDisposable {
   log(): string;
   /** A new client; closed with the server. */
   connect(options?: ConnectOptions): Promise<HoneClient>;
-  /** SIGKILL; resolves when the process is gone. */
+  /** SIGKILL, of the server alone; resolves when what it had started has ended, too. */
   kill(): Promise<void>;
-  /** SIGTERM; resolves to the exit code. */
+  /** SIGTERM; resolves to the exit code. Fails where the server leaves a process behind. */
   stop(): Promise<number | null>;
 }
 
 export interface StartOptions {
-  /** A temporary folder, removed with the server; default: a new one. */
+  /** Default: a new temporary folder. */
   readonly data?: string;
   readonly args?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
@@ -41,24 +41,17 @@ export interface StartOptions {
   readonly onSpawn?: (child: ChildProcess) => void;
 }
 
-/** A new folder below the system's temporary one; the disposal of a server that uses it removes it. */
-export function temporaryFolder(): string {
-  return mkdtempSync(join(tmpdir(), 'hone-test-'));
-}
-
 /** Runs the server until it ends by itself: for what it refuses at start. */
 export async function runServer(options: StartOptions = {}): Promise<{ code: number | null; output: string }> {
-  const data = options.data ?? temporaryFolder();
-  const { child, output } = spawnServer(data, options);
+  const { child, output } = spawnServer(options.data ?? temporaryFolder(), options);
   const [code] = (await once(child, 'close')) as [number | null];
-  if (options.data === undefined) rmSync(data, { recursive: true, force: true });
+  expectNoneLeft(child);
   return { code, output: output() };
 }
 
 /** Starts a server on the tiny package, without a learner unless `args` say otherwise, and waits until it is ready. */
 export async function startServer(options: StartOptions = {}): Promise<TestServer> {
-  const data = options.data ?? temporaryFolder();
-  const { child, output } = spawnServer(data, options);
+  const { child, output } = spawnServer(options.data ?? temporaryFolder(), options);
   const ready = await new Promise<ServerReady>((resolve, reject) => {
     child.once('message', (message) => resolve(message as ServerReady));
     child.once('exit', (code, signal) => {
@@ -71,12 +64,10 @@ export async function startServer(options: StartOptions = {}): Promise<TestServe
   };
   const end = async (signal: NodeJS.Signals) => {
     closeClients();
-    if (child.exitCode === null && child.signalCode === null) {
-      const exited = once(child, 'exit');
-      child.kill(signal);
-      await exited;
-    }
-    return child.exitCode;
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    const exited = once(child, 'exit');
+    child.kill(signal);
+    await exited;
   };
   return {
     ready,
@@ -89,13 +80,24 @@ export async function startServer(options: StartOptions = {}): Promise<TestServe
     },
     async kill() {
       await end('SIGKILL');
+      await groupGone(child.pid as number);
     },
-    stop: () => end('SIGTERM'),
+    async stop() {
+      await end('SIGTERM');
+      expectNoneLeft(child);
+      return child.exitCode;
+    },
     async [Symbol.asyncDispose]() {
-      await end('SIGKILL');
-      rmSync(data, { recursive: true, force: true });
+      closeClients();
+      await endGroup(child.pid as number);
     },
   };
+}
+
+/** A server that has ended by itself has waited for what it had started. */
+function expectNoneLeft({ pid, signalCode }: ChildProcess): void {
+  const left = signalCode === null ? membersOf(pid as number) : [];
+  if (left.length > 0) throw new Error(`the server ended before its processes ${left.join(', ')}`);
 }
 
 function spawnServer(data: string, options: StartOptions): { child: ChildProcess; output: () => string } {
@@ -103,7 +105,7 @@ function spawnServer(data: string, options: StartOptions): { child: ChildProcess
   const args = ['--data', data, '--package', tinyPackage, '--port', '0', '--threads', '1', ...learner];
   if (!options.args?.some((arg) => arg.includes('metrics'))) args.push('--metrics-port', '0');
   const command = [...(options.within ?? []), process.execPath, mainFile, ...args, ...(options.args ?? [])];
-  const child = spawn(command[0] ?? '', command.slice(1), {
+  const child = startProcess(command[0] ?? '', command.slice(1), {
     env: { ...process.env, ...options.env },
     stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
   });
@@ -113,27 +115,4 @@ function spawnServer(data: string, options: StartOptions): { child: ChildProcess
     text += chunk;
   });
   return { child, output: () => text };
-}
-
-/** Whether a process lives. */
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** Resolves when `condition` holds; polls, for what lies in another process and sends no event. */
-export async function until(
-  condition: () => boolean | Promise<boolean>,
-  what: string,
-  timeoutMs = 60_000,
-): Promise<void> {
-  const deadline = Date.now() + timeoutMs;
-  while (!(await condition())) {
-    if (Date.now() > deadline) throw new Error(`waited ${timeoutMs} ms in vain until ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }

@@ -4,6 +4,7 @@ import { Client, credentials, Metadata, type ServiceError, type StatusObject } f
 import type { MethodDefinition } from '@grpc/proto-loader';
 import fc from 'fast-check';
 import { type ServiceName, serviceDefinition } from '../../proto/contract.js';
+import { after } from './until.js';
 
 /** How the caller behaves. */
 export interface Conduct {
@@ -169,7 +170,7 @@ export const wildCall: fc.Arbitrary<WildCall> = fc.oneof(
 );
 
 /** A call that lasts longer never ends. */
-const longestCallMs = 15_000;
+const longestCallMs = 120_000;
 
 /** Makes such calls. */
 export class WildClient {
@@ -186,20 +187,20 @@ export class WildClient {
     const deadline = deadlineMs === null ? {} : { deadline: Date.now() + deadlineMs };
     const call = this.#client.makeBidiStreamRequest(path, asIs, responseDeserialize, new Metadata(), deadline);
     return new Promise((resolve, reject) => {
-      const timers = [setTimeout(() => reject(new Error(`${path} does not end`)), longestCallMs)];
+      const timers = [after(longestCallMs, () => reject(new Error(`${path} does not end`)))];
       let received = 0;
       call.on('data', () => {
         received += 1;
         if (stall === null || received !== stall.messages) return;
         call.pause();
-        timers.push(setTimeout(() => call.resume(), stall.ms));
+        timers.push(after(stall.ms, () => call.resume()));
       });
       call.on('error', (_: ServiceError) => undefined);
       call.on('status', (status: StatusObject) => {
-        for (const timer of timers) clearTimeout(timer);
+        for (const callOff of timers) callOff();
         resolve(status);
       });
-      if (cancelAfterMs !== null) timers.push(setTimeout(() => call.cancel(), cancelAfterMs));
+      if (cancelAfterMs !== null) timers.push(after(cancelAfterMs, () => call.cancel()));
       for (const message of messages) call.write(message);
       call.end();
     });

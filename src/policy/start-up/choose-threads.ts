@@ -27,6 +27,8 @@ export interface ChooseThreadsOptions extends ThreadWishes {
   readonly calm?: () => Promise<unknown>;
   /** A measurement that takes longer is given up, and one thread it is. Default 15 000. */
   readonly maxMs?: number;
+  /** Gives the measurement up as if it had taken too long. */
+  readonly signal?: AbortSignal;
 }
 
 export interface ThreadChoice extends ThreadSetting {
@@ -52,10 +54,10 @@ export async function chooseThreads(options: ChooseThreadsOptions): Promise<Thre
   if (kept !== undefined && chosen !== undefined) return { ...chosen, source: 'kept', measured: kept, tookMs: 0 };
   await options.calm?.();
   const startedAt = performance.now();
-  const { pkg, neighbourThreads, maxMs = 15_000 } = options;
+  const { pkg, neighbourThreads, maxMs = 15_000, signal } = options;
   const { modelPath, config } = pkg;
   const order = { modelPath, contextLength: config.contextLength, settings, neighbourThreads, enoughMs };
-  const measured = await runMeasurement(order, maxMs);
+  const measured = await runMeasurement(order, maxMs, signal);
   const tookMs = performance.now() - startedAt;
   const best = choose(measured, options.cores);
   if (best === undefined) return { threads: options.threads ?? 1, spin: false, source: 'default', measured, tookMs };
@@ -82,16 +84,24 @@ function keyOf({
   };
 }
 
-function runMeasurement(order: MeasuringOrder, maxMs: number): Promise<readonly ThreadMeasurement[]> {
+function runMeasurement(
+  order: MeasuringOrder,
+  maxMs: number,
+  signal: AbortSignal | undefined,
+): Promise<readonly ThreadMeasurement[]> {
   return new Promise((resolve) => {
     const child = fork(new URL('./measuring-process.js', import.meta.url), { stdio: 'ignore', execArgv: [] });
-    const timer = setTimeout(() => child.kill('SIGKILL'), maxMs);
+    const giveUp = (): void => void child.kill('SIGKILL');
+    const timer = setTimeout(giveUp, maxMs);
+    signal?.addEventListener('abort', giveUp);
+    if (signal?.aborted) giveUp();
     let measured: readonly ThreadMeasurement[] = [];
     child.once('message', (message: readonly ThreadMeasurement[]) => {
       measured = message;
     });
     const ended = (): void => {
       clearTimeout(timer);
+      signal?.removeEventListener('abort', giveUp);
       resolve(measured);
     };
     child.once('error', ended);

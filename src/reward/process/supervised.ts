@@ -24,6 +24,8 @@ export interface RewardProcessOptions {
   readonly restartAfterMs?: number;
   /** Default 60 000. */
   readonly maxRestartAfterMs?: number;
+  /** Ends the process while it starts. */
+  readonly signal?: AbortSignal;
 }
 
 const stderrKept = 500;
@@ -31,16 +33,22 @@ const stderrKept = 500;
 /**
  * Starts the process; it is ready when this resolves.
  * @throws HoneError what the model or the function is refused with (`PACKAGE_INVALID`, `INVALID_OPTIONS`), or
- * `WORKER_CRASHED` when the process ends or takes too long
+ * `WORKER_CRASHED` when the process ends or takes too long, `CANCELLED` where the signal came before it
  */
 export async function startRewardProcess(options: RewardProcessOptions): Promise<RewardProcess> {
   const process = new SupervisedReward(options);
+  const { signal } = options;
+  const stop = (): void => void process.close();
+  signal?.addEventListener('abort', stop);
   try {
+    if (signal?.aborted) throw new HoneError('CANCELLED', `${options.rater} is not wanted any more`);
     await process.start();
     return process;
   } catch (error) {
     await process.close();
     throw error;
+  } finally {
+    signal?.removeEventListener('abort', stop);
   }
 }
 

@@ -1,11 +1,11 @@
 import { closeSync, openSync } from 'node:fs';
-import { appendFile, mkdir, mkdtemp, readFile, rm, rmdir, stat } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { appendFile, mkdir, readFile, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { openEventJournal } from '../../../src/agent/event-journal.js';
 import { EventLog } from '../../../src/agent/event-log.js';
 import type { LoopEvent } from '../../../src/agent/types.js';
+import { temporaryFolder } from '../../support/folders.js';
 
 const now = () => 1000;
 const fail = (error: unknown) => {
@@ -86,9 +86,8 @@ describe('the event log', () => {
 describe('the event journal', () => {
   let folder: string;
   beforeEach(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'hone-events-'));
+    folder = temporaryFolder();
   });
-  afterEach(() => rm(folder, { recursive: true }));
 
   const open = (capacity = 4) => {
     const journal = openEventJournal(join(folder, 'events.jsonl'), capacity, fail);

@@ -5,11 +5,11 @@ import { type ExplainSources, explainGeneration } from '../../../src/agent/expla
 import { openReplayStore, type ReplayStore } from '../../../src/replay/index.js';
 import { checkRewardSettings } from '../../../src/reward/index.js';
 import type { Version } from '../../../src/versions/types.js';
-import { temporaryDirectory } from '../replay/directory.js';
+import { temporaryFolder } from '../../support/folders.js';
 import { admission, completion, scoreWrite } from '../replay/records.js';
 
 async function openStore(): Promise<ReplayStore> {
-  const store = await openReplayStore({ path: `${temporaryDirectory()}/replay.sqlite` });
+  const store = await openReplayStore({ path: `${temporaryFolder()}/replay.sqlite` });
   onTestFinished(() => store.close());
   return store;
 }

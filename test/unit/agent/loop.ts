@@ -1,7 +1,5 @@
 /** An agent around a scripted policy, with the real store and the real version log in a temporary folder. */
 
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createAgent } from '../../../src/agent/agent.js';
 import type { AgentOptions } from '../../../src/agent/agent-options.js';
@@ -18,6 +16,7 @@ import {
   writeAdapter,
   zeroAdapter,
 } from '../../../src/versions/index.js';
+import { temporaryFolder } from '../../support/folders.js';
 import { type Script, ScriptedPolicy } from './scripted-policy.js';
 
 const packageDigest = 'd'.repeat(64);
@@ -71,8 +70,6 @@ export interface LoopOptions {
   readonly agent?: Partial<AgentOptions>;
   /** A folder that an earlier loop left; default: a new one. */
   readonly folder?: string;
-  /** Leave the folder, for a later loop. */
-  readonly keep?: boolean;
 }
 
 export interface Loop extends AsyncDisposable {
@@ -94,7 +91,7 @@ export async function openLoop(
   meter: Meter = {},
   over: LoopOptions = {},
 ): Promise<Loop> {
-  const folder = over.folder ?? (await mkdtemp(join(tmpdir(), 'hone-agent-')));
+  const folder = over.folder ?? temporaryFolder();
   const versions = await openVersionLog({
     directory: join(folder, 'versions'),
     packageDigest,
@@ -134,7 +131,6 @@ export async function openLoop(
       await agent.close();
       await replay.close();
       await versions.close();
-      if (over.keep !== true) await rm(folder, { recursive: true, force: true });
     },
   };
 }

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { type CandidateEvent, Offer } from '../../../src/agent/offer.js';
-import { temporaryDirectory } from '../replay/directory.js';
+import { temporaryFolder } from '../../support/folders.js';
 
 function candidate(folder: string, name: string): CandidateEvent {
   const directory = join(folder, name);
@@ -12,7 +12,7 @@ function candidate(folder: string, name: string): CandidateEvent {
 
 it('waits from the moment on that it is put there, and only the last of several waits', async () => {
   const offer = new Offer();
-  const folder = temporaryDirectory();
+  const folder = temporaryFolder();
   const [first, second, third] = ['1', '2', '3'].map((name) => candidate(folder, name)) as [
     CandidateEvent,
     CandidateEvent,
@@ -27,7 +27,7 @@ it('waits from the moment on that it is put there, and only the last of several 
 
 it('keeps the files of one that is written anew', async () => {
   const offer = new Offer();
-  const folder = temporaryDirectory();
+  const folder = temporaryFolder();
   await offer.put(candidate(folder, '4'));
   await offer.put(candidate(folder, '4'));
   expect(existsSync(join(folder, '4'))).toBe(true);

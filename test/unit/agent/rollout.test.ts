@@ -1,7 +1,6 @@
 /** Where candidates go, by mode, by the rewards of canaries, by persons, and over restarts. */
 
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
@@ -13,6 +12,8 @@ import { trialFile } from '../../../src/agent/trial-file.js';
 import { HoneError } from '../../../src/errors.js';
 import type { CheckName, Verdict } from '../../../src/gate/types.js';
 import type { CompletionEvent, CompletionRequest } from '../../../src/policy/types.js';
+import { temporaryFolder } from '../../support/folders.js';
+import { until as waitUntil } from '../../support/until.js';
 import { type Loop, type LoopOptions, openLoop } from './loop.js';
 import { finished, started, token } from './scripted-policy.js';
 
@@ -78,14 +79,7 @@ async function play(loop: Loop, scoreOf: (version: number) => number): Promise<v
 
 const stateOf = (loop: Loop, number: number) => loop.versions.get(number)?.state;
 
-/** Resolves once the condition holds; fails after a while, for a test that waits in vain must not hold up the others. */
-async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  const deadline = performance.now() + 4000;
-  while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error(`waited in vain until ${condition}`);
-    await turn();
-  }
-}
+const until = (condition: () => boolean | Promise<boolean>) => waitUntil(condition, `${condition}`, 1);
 
 /** Resolves once the candidate of that number has been judged and has gone its way. */
 function settled(loop: Loop, number: number): Promise<void> {
@@ -422,8 +416,8 @@ describe('the mode', () => {
 describe('a restart', () => {
   /** Runs a canary, counts a few rewards, stops. */
   async function stopped(): Promise<{ folder: string }> {
-    const folder = await mkdtemp(join(tmpdir(), 'hone-agent-'));
-    const loop = await open('canary', { trials: trialFile(join(folder, 'trial.json')) }, { folder, keep: true });
+    const folder = temporaryFolder();
+    const loop = await open('canary', { trials: trialFile(join(folder, 'trial.json')) }, { folder });
     await loop.offerCandidate(0.5);
     await loop.nextEvent('canary_started');
     const counted = () => {
@@ -469,10 +463,10 @@ describe('a restart', () => {
   });
 
   it('judges what was not judged yet, the newest of them', async () => {
-    const folder = await mkdtemp(join(tmpdir(), 'hone-agent-'));
+    const folder = temporaryFolder();
     const never: Judge = (_, signal) =>
       new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
-    const loop = await open('auto', { judge: never }, { folder, keep: true });
+    const loop = await open('auto', { judge: never }, { folder });
     await loop.offerCandidate(0.5);
     await loop.agent.importVersion(await loop.agent.exportVersion(0));
     await until(() => loop.agent.rollout().waiting === 2);

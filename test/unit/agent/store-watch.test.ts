@@ -1,5 +1,3 @@
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { EventLog } from '../../../src/agent/event-log.js';
@@ -7,10 +5,11 @@ import { StoreWatch } from '../../../src/agent/store-watch.js';
 import type { LoopEvent } from '../../../src/agent/types.js';
 import { HoneError } from '../../../src/errors.js';
 import { openReplayStore } from '../../../src/replay/index.js';
+import { temporaryFolder } from '../../support/folders.js';
 import { admission, completion } from '../replay/records.js';
 
 async function openWatch(maxFileBytes?: number) {
-  const folder = await mkdtemp(join(tmpdir(), 'hone-agent-'));
+  const folder = temporaryFolder();
   const path = join(folder, 'replay.sqlite');
   const replay = await openReplayStore({ path, ...(maxFileBytes === undefined ? {} : { maxFileBytes }) });
   const published: LoopEvent[] = [];
@@ -22,7 +21,6 @@ async function openWatch(maxFileBytes?: number) {
     watch: new StoreWatch({ replay, events, now: () => 7 }),
     async [Symbol.asyncDispose]() {
       await replay.close();
-      await rm(folder, { recursive: true, force: true });
     },
   };
 }

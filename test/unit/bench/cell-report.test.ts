@@ -1,10 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { type CellReport, toCellJson, toCellTable } from '../../../bench/lib/cell-report.js';
 import { recordReport } from '../../../bench/lib/record.js';
 import { estimate } from '../../../bench/lib/statistics.js';
+import { temporaryFolder } from '../../support/folders.js';
 
 const report: CellReport = {
   title: 'a bench',
@@ -41,7 +41,7 @@ describe('the report of a bench of cells', () => {
   });
 
   it('is kept with its plots, and says what made it and what is missing', () => {
-    const folder = mkdtempSync(join(tmpdir(), 'hone-record-'));
+    const folder = temporaryFolder();
     const date = new Date('2026-11-24T12:00:00Z');
     const paths = recordReport(report, { bench: 'tldr', mode: 'full', command: 'npm run bench', folder, date });
     expect(paths).toEqual([join(folder, 'tldr-full.json'), join(folder, 'tldr-full-regret.svg')]);
@@ -54,6 +54,5 @@ describe('the report of a bench of cells', () => {
       cells: report.cells,
     });
     expect(readFileSync(paths[1] as string, 'utf8')).toBe('<svg/>\n');
-    rmSync(folder, { recursive: true });
   });
 });

@@ -1,21 +1,20 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { type Cell, type CellRun, runCells } from '../../../bench/lib/cells.js';
+import { temporaryFolder } from '../../support/folders.js';
+import { startPiped } from '../../support/processes.js';
 import type { SquareInput } from './square-cell.js';
 
 let folder: string;
 let log: string;
 
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'hone-cells-'));
+  folder = temporaryFolder();
   log = join(folder, 'log');
 });
-afterEach(() => rmSync(folder, { recursive: true }));
 
 const cell = (value: number, more: Partial<SquareInput> = {}): Cell<SquareInput> => ({
   key: `square/${value}`,
@@ -88,7 +87,8 @@ describe('cells of a bench', () => {
     const cells = [cell(1), cell(2), cell(3, { gate }), cell(4)];
     const script = fileURLToPath(new URL('./cells-process.js', import.meta.url));
     const run = { name: 'squares', cells, workers: 1, folder };
-    const bench = spawn(process.execPath, [script, JSON.stringify(run)], { stdio: ['ignore', 'ignore', 'pipe'] });
+    const bench = startPiped(script, [JSON.stringify(run)]);
+    bench.stdout.resume();
     await new Promise<void>((resolve) => {
       bench.stderr.on('data', (text) => String(text).includes('waiting') && resolve());
     });

@@ -1,18 +1,17 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { quantizeQ8, toFloat16, writeGguf } from '../../../bench/lib/gguf.js';
 import { convertPackage, pairNeighbours } from '../../../bench/lib/gguf-package.js';
 import { float32Values, readModel, type Tensor } from '../../../src/onnx/index.js';
+import { temporaryFolder } from '../../support/folders.js';
 import { tinyDirectory } from '../package/tiny.js';
 import { dequantizeQ8, fromFloat16, type GgufFile, readGguf } from './gguf-reader.js';
 
 let folder: string;
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'hone-gguf-'));
+  folder = temporaryFolder();
 });
-afterAll(() => rm(folder, { recursive: true, force: true }));
 
 describe('a GGUF file', () => {
   it('holds metadata, shapes and values as they were given', async () => {

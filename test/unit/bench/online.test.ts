@@ -5,8 +5,8 @@ import { gainFigures, gainsAt } from '../../../bench/lib/online-figures.js';
 import { runOnline } from '../../../bench/lib/online-loop.js';
 import type { OnlineResult, OnlineTask } from '../../../bench/lib/online-task.js';
 import type { World } from '../../../bench/lib/online-world.js';
+import { temporaryFolder } from '../../support/folders.js';
 import { tinyDirectory } from '../package/tiny.js';
-import { temporaryDirectory } from '../replay/directory.js';
 
 /** Posts are numbers; what is written is the better the more of it is plain ASCII. */
 const world: World = {
@@ -73,7 +73,7 @@ describe('cells of the online bench', () => {
       input: { ...task, shape, budgets: [8], heldOutPosts: 2, settings },
     }));
     const module = new URL('../../../bench/lib/online-cell.js', import.meta.url);
-    const folder = temporaryDirectory();
+    const folder = temporaryFolder();
     const compute = () =>
       runCells<OnlineTask, OnlineResult>({ name: 'online', cells, module, workers: 1, folder, atMost: 1 });
     expect(await compute()).toMatchObject({ computed: 1, missing: ['singles-none'] });

@@ -1,6 +1,7 @@
 /** Cells for the tests of cells: they note in a log that they were computed. */
 
 import { appendFileSync, existsSync } from 'node:fs';
+import { until } from '../../support/until.js';
 
 export interface SquareInput {
   readonly value: number;
@@ -13,7 +14,7 @@ export async function runCell({ value, log, gate }: SquareInput): Promise<number
   appendFileSync(log, `${value}\n`);
   if (gate !== undefined && !existsSync(gate)) {
     process.stderr.write('waiting at the gate\n');
-    await new Promise(() => setInterval(() => {}, 60_000));
+    await until(() => existsSync(gate), 'the gate is open');
   }
   if (value < 0) throw new Error(`${value} is below 0`);
   return value ** 2;

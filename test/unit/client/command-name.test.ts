@@ -1,16 +1,15 @@
 /** What messages tell a person to type. */
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import { commandName } from '../../../proto/command-name.js';
+import { temporaryFolder } from '../../support/folders.js';
 
 let folder: string;
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'hone-name-'));
+  folder = temporaryFolder();
 });
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 it('in a clone it is a script of npm', () => {
   expect(commandName()).toBe('npm run hone --');

@@ -1,12 +1,10 @@
 /** The `hone` command as people and scripts meet it: output, exit codes, what it says when something is wrong. */
 
-import { spawn } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
 import type { ServerDuplexStream, ServerUnaryCall, ServerWritableStream, sendUnaryData } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it } from 'vitest';
+import { honeCommand } from '../../support/command.js';
+import { type Ended, runPiped, startPiped } from '../../support/processes.js';
 import { richError, richStatus, type Script, type ScriptedServer, startScriptedServer } from './scripted-server.js';
-
-const main = fileURLToPath(new URL('../../../client/cli/main.js', import.meta.url));
 
 let server: ScriptedServer | undefined;
 afterEach(() => {
@@ -14,27 +12,10 @@ afterEach(() => {
   server = undefined;
 });
 
-interface Run {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
 /** Runs the command; against the scripted server of the test, if it has one. */
-async function hone(args: readonly string[], input = ''): Promise<Run> {
+async function hone(args: readonly string[], input = ''): Promise<Ended> {
   const env = { ...process.env, HONE_ADDRESS: server?.address ?? '127.0.0.1:1', HONE_TOKEN: '' };
-  const child = spawn(process.execPath, [main, ...args], { env, stdio: 'pipe' });
-  child.stdin.end(input);
-  let stdout = '';
-  let stderr = '';
-  child.stdout.on('data', (piece: Buffer) => {
-    stdout += piece;
-  });
-  child.stderr.on('data', (piece: Buffer) => {
-    stderr += piece;
-  });
-  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
-  return { code, stdout, stderr };
+  return runPiped(honeCommand, args, env, input);
 }
 
 async function start(script: Script): Promise<void> {
@@ -63,13 +44,13 @@ describe('usage', () => {
     ];
     const overview = await hone(['--help']);
     expect(overview.code).toBe(0);
-    for (const name of names) expect(overview.stdout).toContain(`  ${name} `);
+    for (const name of names) expect(overview.out).toContain(`  ${name} `);
     expect(await hone([])).toEqual(overview);
     const helps = await Promise.all(names.map((name) => hone([name, '--help'])));
     for (const [index, help] of helps.entries()) {
       expect(help.code).toBe(0);
-      expect(help.stdout).toContain(`Usage: hone ${names[index]}`);
-      expect(help.stdout).toContain('--json');
+      expect(help.out).toContain(`Usage: hone ${names[index]}`);
+      expect(help.out).toContain('--json');
     }
   });
 
@@ -83,8 +64,7 @@ describe('usage', () => {
       ['feedback', 'id', 'good'],
     ];
     const runs = await Promise.all(wrong.map((args) => hone(args)));
-    for (const [index, run] of runs.entries())
-      expect(run, wrong[index]?.join(' ')).toMatchObject({ code: 2, stdout: '' });
+    for (const [index, run] of runs.entries()) expect(run, wrong[index]?.join(' ')).toMatchObject({ code: 2, out: '' });
     expect(await hone(['feedback', 'id'])).toMatchObject({ code: 2 });
     expect(await hone(['serve', '--package', '/nowhere'])).toMatchObject({ code: 2 });
   });
@@ -92,8 +72,8 @@ describe('usage', () => {
   it('without a server the command says how to start one and ends with code 3', async () => {
     const run = await hone(['status']);
     expect(run.code).toBe(3);
-    expect(run.stderr).toContain('no Hone server answers at 127.0.0.1:1');
-    expect(run.stderr).toContain('npm run hone -- serve');
+    expect(run.err).toContain('no Hone server answers at 127.0.0.1:1');
+    expect(run.err).toContain('npm run hone -- serve');
   });
 });
 
@@ -112,8 +92,8 @@ describe('hone generate', () => {
   it('writes the text on standard output and the id beside it', async () => {
     await start({ generation: { StreamGenerate: stream } });
     const run = await hone(['generate'], 'from a pipe\n');
-    expect(run).toMatchObject({ code: 0, stdout: 'ROLE_USER: from a pipe\n' });
-    expect(run.stderr).toContain(`hone -- feedback ${id} 0.8`);
+    expect(run).toMatchObject({ code: 0, out: 'ROLE_USER: from a pipe\n' });
+    expect(run.err).toContain(`hone -- feedback ${id} 0.8`);
   });
 
   it('writes several candidates in their order, whichever ends first', async () => {
@@ -125,14 +105,14 @@ describe('hone generate', () => {
       call.end();
     };
     await start({ generation: { StreamGenerate } });
-    expect((await hone(['generate', 'hi', '-n', '2'])).stdout).toBe('[1] first\n\n[2] second\n\n');
+    expect((await hone(['generate', 'hi', '-n', '2'])).out).toBe('[1] first\n\n[2] second\n\n');
   });
 
   it('says in plain words that the time given was too short', async () => {
     await start({ generation: { StreamGenerate: () => undefined } });
     const run = await hone(['generate', 'hi', '--timeout', '0.2']);
-    expect(run).toMatchObject({ code: 3, stdout: '' });
-    expect(run.stderr).toBe(
+    expect(run).toMatchObject({ code: 3, out: '' });
+    expect(run.err).toBe(
       'hone: the answer did not come in time: the deadline has passed\nGive it more time with --timeout.\n',
     );
   });
@@ -140,7 +120,7 @@ describe('hone generate', () => {
   it('ends without a complaint when its reader has had enough', async () => {
     await start({ generation: { StreamGenerate: stream } });
     const env = { ...process.env, HONE_ADDRESS: server?.address };
-    const child = spawn(process.execPath, [main, 'generate', 'hi', '--json'], { env, stdio: 'pipe' });
+    const child = startPiped(honeCommand, ['generate', 'hi', '--json'], env);
     child.stdout.destroy();
     let stderr = '';
     child.stderr.on('data', (piece: Buffer) => {
@@ -154,7 +134,7 @@ describe('hone generate', () => {
     await start({ generation: { StreamGenerate: stream } });
     const run = await hone(['generate', 'hi', '--json']);
     const tokens = { tokenIds: [], logprobs: [], sampledLogprobs: [], topLogprobs: [] };
-    expect(lines(run.stdout)).toEqual([
+    expect(lines(run.out)).toEqual([
       {
         version: 2,
         adapterDigest: '',
@@ -163,9 +143,9 @@ describe('hone generate', () => {
         usage: { promptTokens: 0, completionTokens: 2, totalTokens: 0, cachedPromptTokens: 0 },
       },
     ]);
-    expect(run.stderr).toBe('');
+    expect(run.err).toBe('');
     const streamed = await hone(['generate', 'hi', '--json', '--stream']);
-    expect(lines(streamed.stdout).map((event) => (event as { type: string }).type)).toEqual([
+    expect(lines(streamed.out).map((event) => (event as { type: string }).type)).toEqual([
       'started',
       'chunk',
       'chunk',
@@ -191,7 +171,7 @@ describe('hone generate', () => {
       call.end();
     };
     await start({ generation: { StreamGenerate } });
-    expect(lines((await hone(['generate', 'hi', '-n', '2', '--json'])).stdout)).toMatchObject([
+    expect(lines((await hone(['generate', 'hi', '-n', '2', '--json'])).out)).toMatchObject([
       {
         version: 2,
         adapterDigest: 'a',
@@ -222,7 +202,7 @@ describe('hone generate', () => {
     await start({ generation: { StreamGenerate } });
     const run = await hone(['generate', 'hi', '--temperature', '-1']);
     expect(run.code).toBe(4);
-    expect(run.stderr).toContain('sampling.temperature: must be 0 to 10');
+    expect(run.err).toContain('sampling.temperature: must be 0 to 10');
   });
 });
 
@@ -237,9 +217,9 @@ describe('hone feedback', () => {
       done(null, { outcomes: [{ status: 'FEEDBACK_STATUS_STORED', sequence: 9 }] });
     };
     await start({ feedback: { SubmitFeedback } });
-    expect(await hone(['feedback', 'id', '-0.5'])).toMatchObject({ code: 0, stdout: 'stored, on disk\n' });
+    expect(await hone(['feedback', 'id', '-0.5'])).toMatchObject({ code: 0, out: 'stored, on disk\n' });
     const json = await hone(['feedback', 'id', '1', '--json']);
-    expect(lines(json.stdout)).toEqual([{ position: 0, status: 'stored', sequence: 9 }]);
+    expect(lines(json.out)).toEqual([{ position: 0, status: 'stored', sequence: 9 }]);
     expect(scores).toEqual([-0.5, 1]);
   });
 
@@ -261,11 +241,11 @@ describe('hone feedback', () => {
     await start({ feedback: { StreamFeedback } });
     const input = ['{"generationId":"a","score":1}', '', '{"generationId":"gone","score":null}'].join('\n');
     const run = await hone(['feedback'], input);
-    expect(run).toMatchObject({ code: 4, stdout: '1 stored, 1 refused\n' });
-    expect(run.stderr).toContain('line 3: no such generation');
+    expect(run).toMatchObject({ code: 4, out: '1 stored, 1 refused\n' });
+    expect(run.err).toContain('line 3: no such generation');
     const wrong = await hone(['feedback'], '{"generationId":"a","score":1}\n{"score":1}\n');
     expect(wrong.code).toBe(2);
-    expect(wrong.stderr).toContain('line 2 needs "generationId"');
+    expect(wrong.err).toContain('line 2 needs "generationId"');
   });
 });
 
@@ -287,13 +267,13 @@ describe('hone versions show', () => {
   it('has a row for every check of the gate and says what can be done', async () => {
     await start({ versions: { GetVersion: (_: unknown, done: sendUnaryData<object>) => done(null, { version }) } });
     const shown = await hone(['versions', 'show', '4']);
-    expect(shown.stdout).toMatch(/^version\s+4, candidate$/m);
-    expect(shown.stdout).toMatch(/^origin\s+learned, from version 3$/m);
-    expect(shown.stdout).toMatch(/^kl\s+passed\s+small\s+nats 1\.25$/m);
-    expect(shown.stdout).toMatch(/^health\s+skipped\s+3 prompts are too few$/m);
-    expect(shown.stdout).toContain('promote 4');
+    expect(shown.out).toMatch(/^version\s+4, candidate$/m);
+    expect(shown.out).toMatch(/^origin\s+learned, from version 3$/m);
+    expect(shown.out).toMatch(/^kl\s+passed\s+small\s+nats 1\.25$/m);
+    expect(shown.out).toMatch(/^health\s+skipped\s+3 prompts are too few$/m);
+    expect(shown.out).toContain('promote 4');
     const json = await hone(['versions', 'show', '4', '--json']);
-    expect(lines(json.stdout)).toMatchObject([
+    expect(lines(json.out)).toMatchObject([
       { state: 'candidate', verdict: [{ outcome: 'passed' }, { outcome: 'skipped' }] },
     ]);
   });
@@ -303,10 +283,10 @@ describe('hone versions show', () => {
     await start({
       versions: { GetVersion: (_: unknown, done: sendUnaryData<object>) => done(null, { version: rejected }) },
     });
-    const { stdout } = await hone(['versions', 'show', '4']);
-    expect(stdout).toMatch(/^rejected\s+kl: too far$/m);
-    expect(stdout).toMatch(/^gate\s+not judged$/m);
-    expect(stdout).not.toContain('promote');
+    const { out } = await hone(['versions', 'show', '4']);
+    expect(out).toMatch(/^rejected\s+kl: too far$/m);
+    expect(out).toMatch(/^gate\s+not judged$/m);
+    expect(out).not.toContain('promote');
   });
 });
 
@@ -343,15 +323,15 @@ describe('hone mode', () => {
         },
       },
     });
-    const { stdout } = await hone(['mode']);
-    expect(stdout).toMatch(/^mode\s+canary: /m);
-    expect(stdout).toMatch(/^waiting\s+version 6$/m);
-    expect(stdout).toMatch(/^canary\s+version 5 for \d+ s, 10 % of requests, 31 answers$/m);
-    expect(stdout).toContain('candidate no reward yet, live 0.500 over 200');
-    expect(stdout).toContain('decides at 3.00): worse 0.50, not worse by more than 0.05 -0.25');
-    expect(stdout).toContain('promoted after 50 more rewards at the earliest');
-    expect(lines((await hone(['mode', '--json'])).stdout)).toMatchObject([{ mode: 'canary', trial: { version: 5 } }]);
-    expect((await hone(['mode', 'auto'])).stdout).toMatch(/^mode\s+auto: /);
+    const { out } = await hone(['mode']);
+    expect(out).toMatch(/^mode\s+canary: /m);
+    expect(out).toMatch(/^waiting\s+version 6$/m);
+    expect(out).toMatch(/^canary\s+version 5 for \d+ s, 10 % of requests, 31 answers$/m);
+    expect(out).toContain('candidate no reward yet, live 0.500 over 200');
+    expect(out).toContain('decides at 3.00): worse 0.50, not worse by more than 0.05 -0.25');
+    expect(out).toContain('promoted after 50 more rewards at the earliest');
+    expect(lines((await hone(['mode', '--json'])).out)).toMatchObject([{ mode: 'canary', trial: { version: 5 } }]);
+    expect((await hone(['mode', 'auto'])).out).toMatch(/^mode\s+auto: /);
     expect(set).toEqual([{ mode: 'MODE_AUTO' }]);
     expect((await hone(['mode', 'autopilot'])).code).toBe(2);
   });
@@ -370,8 +350,8 @@ describe('hone promote and hone reject', () => {
         RejectVersion: answer({ number: 6, state: 'VERSION_STATE_REJECTED', rejectedBecause: 'too curt' }),
       },
     });
-    expect((await hone(['promote', '5'])).stdout).toContain('version 5 is live (abcdef012345)');
-    expect((await hone(['reject', '6', '--reason', 'too curt'])).stdout).toBe('version 6 is rejected: too curt\n');
+    expect((await hone(['promote', '5'])).out).toContain('version 5 is live (abcdef012345)');
+    expect((await hone(['reject', '6', '--reason', 'too curt'])).out).toBe('version 6 is rejected: too curt\n');
     expect(asked).toEqual([{ number: 5 }, { number: 6, reason: 'too curt' }]);
   });
 });
@@ -391,11 +371,11 @@ describe('hone versions', () => {
     };
     await start({ versions: { ListVersions } });
     const table = await hone(['versions']);
-    expect(table.stdout.trim().split('\n')).toHaveLength(4);
-    expect(table.stdout).toMatch(/^version .* adapter\s+steps\s+scores\s+reward\s+KL\s+loss$/m);
-    expect(table.stdout).toMatch(/^ +0 .* 0\.500\s+0\.00$/m);
-    expect(table.stdout).toMatch(/2\s+live\s+learned.*abcdef012345\s+1200\s+0\.520\s+2\.00$/m);
+    expect(table.out.trim().split('\n')).toHaveLength(4);
+    expect(table.out).toMatch(/^version .* adapter\s+steps\s+scores\s+reward\s+KL\s+loss$/m);
+    expect(table.out).toMatch(/^ +0 .* 0\.500\s+0\.00$/m);
+    expect(table.out).toMatch(/2\s+live\s+learned.*abcdef012345\s+1200\s+0\.520\s+2\.00$/m);
     const json = await hone(['versions', '--json', '--limit', '1']);
-    expect(lines(json.stdout)).toMatchObject([{ number: 2, state: 'live', metrics: { mean_reward: 0.52 } }]);
+    expect(lines(json.out)).toMatchObject([{ number: 2, state: 'live', metrics: { mean_reward: 0.52 } }]);
   });
 });

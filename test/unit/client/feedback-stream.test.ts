@@ -3,6 +3,7 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { FeedbackStream } from '../../../client/index.js';
+import { signal } from '../../support/until.js';
 import { richError, richStatus, type ScriptedServer, startScriptedServer } from './scripted-server.js';
 
 interface Request {
@@ -81,19 +82,15 @@ describe('a feedback stream', () => {
   });
 
   it('lets ready() wait until the server has answered', async () => {
-    const held: (() => void)[] = [];
+    const [message, mayAnswer] = [signal(), signal()];
     const stream = await open((call) => {
-      call.on('data', ({ items }: Request) => {
-        const outcomes = items.map(() => ({ status: 'FEEDBACK_STATUS_STORED', sequence: 1 }));
-        held.push(() => call.write({ outcomes }));
-        arrived();
+      call.on('data', async ({ items }: Request) => {
+        message.give();
+        await mayAnswer.given;
+        call.write({ outcomes: items.map(() => ({ status: 'FEEDBACK_STATUS_STORED', sequence: 1 })) });
       });
-      call.on('end', () => call.end());
+      call.on('end', () => mayAnswer.given.then(() => call.end()));
     }, 2);
-    let arrived = (): void => undefined;
-    const message = new Promise<void>((resolve) => {
-      arrived = resolve;
-    });
     void stream.send(item(1));
     await stream.ready();
     void stream.send(item(2));
@@ -101,15 +98,12 @@ describe('a feedback stream', () => {
     const waiting = stream.ready().then(() => {
       ready = true;
     });
-    await message;
+    await message.given;
     expect(ready).toBe(false);
     expect(stream.unanswered).toBe(2);
-    const release = setInterval(() => {
-      for (const answer of held.splice(0)) answer();
-    }, 1);
+    mayAnswer.give();
     await waiting;
     await stream.close();
-    clearInterval(release);
     expect(stream.unanswered).toBe(0);
   });
 

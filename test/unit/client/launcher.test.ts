@@ -1,11 +1,11 @@
 /** The first file of the `hone` command: a Node that is too old is told so in one line. */
 
 import { spawnSync } from 'node:child_process';
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { transform } from 'esbuild';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../../support/folders.js';
 import { projectFolder } from '../../support/server.js';
 
 const files = ['client/cli/hone.cjs', 'client/cli/needed-node.cjs'];
@@ -14,11 +14,10 @@ const [major = 0, minor = 0, patch = 0] = process.versions.node.split('.').map(N
 /** A package of its own, with a command that prints its arguments. */
 let folder: string;
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'hone-launcher-'));
+  folder = temporaryFolder();
   for (const path of ['client/cli', 'dist/client/cli']) mkdirSync(join(folder, path), { recursive: true });
   for (const file of files) copyFileSync(join(projectFolder, file), join(folder, file));
 });
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 function launch(needed: string, ...args: string[]): { code: number | null; out: string; err: string } {
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ type: 'module', engines: { node: needed } }));

@@ -1,8 +1,6 @@
 /** Texts of others - names of raters, subjects and metrics, messages of errors, what a model wrote - on a terminal. */
 
-import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import fc from 'fast-check';
@@ -11,7 +9,9 @@ import { formatTable, quoted } from '../../../client/cli/output.js';
 import { services } from '../../../proto/contract.js';
 import { printable, printableJson, printableText } from '../../../proto/printable.js';
 import { honeCommand, honeWithInput } from '../../support/command.js';
+import { temporaryFolder } from '../../support/folders.js';
 import { hostile, hostileAnswer, unprintable } from '../../support/hostile.js';
+import { startProcess } from '../../support/processes.js';
 import { hasTerminal, spawnOnTerminal } from '../../support/terminal.js';
 import { richError, type Script, type ScriptedServer, startScriptedServer } from './scripted-server.js';
 
@@ -170,8 +170,8 @@ describe('the hone command', () => {
     const command = [process.execPath, honeCommand, 'generate', 'hi', '--address', writing.address];
     const shown = await text(spawnOnTerminal(command).stdout ?? process.stdin);
     expect(shown.replaceAll('\r\n', '\n')).toContain('one\n\\x1b[2Jtwo\tthree\\u202e\n');
-    const piped = spawn(process.execPath, command.slice(1), { stdio: ['ignore', 'pipe', 'ignore'] });
-    expect(await text(piped.stdout)).toBe('one\n\u001b[2Jtwo\tthree\u202e\n');
+    const piped = startProcess(process.execPath, command.slice(1), { stdio: ['ignore', 'pipe', 'ignore'] });
+    expect(await text(piped.stdout ?? process.stdin)).toBe('one\n\u001b[2Jtwo\tthree\u202e\n');
     writing.close();
   });
 
@@ -198,7 +198,7 @@ describe('the hone command', () => {
   });
 
   it('repeats words of the command line and of files printable', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'hone-test-'));
+    const folder = temporaryFolder();
     const list = join(folder, 'items');
     writeFileSync(list, hostile);
     const wrong: (readonly [readonly string[], string?])[] = [
@@ -219,6 +219,5 @@ describe('the hone command', () => {
         if (flags.length > 0) expect(JSON.parse(err)).toHaveProperty('error.message');
       }
     }
-    rmSync(folder, { recursive: true, force: true });
   });
 });

@@ -1,17 +1,16 @@
 /** The supervisor against small processes that behave like servers: restarts, refusals, stopping. */
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, expect, it } from 'vitest';
+import { beforeEach, expect, it } from 'vitest';
 import { Supervisor, type SupervisorOptions } from '../../../client/cli/supervisor.js';
 import { configurationExitCode } from '../../../proto/server-messages.js';
+import { temporaryFolder } from '../../support/folders.js';
 
 let folder: string;
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'hone-supervisor-'));
+  folder = temporaryFolder();
 });
-afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Counts its starts in the file `starts`, then does what the test says. */
 function program(body: string): string {

@@ -20,8 +20,8 @@ import {
   type ReplayStore,
 } from '../../../src/replay/index.js';
 import { checkRewardSettings } from '../../../src/reward/index.js';
+import { temporaryFolder } from '../../support/folders.js';
 import { collect, plainSampling, randomTokens, request } from '../policy/support.js';
-import { temporaryDirectory } from '../replay/directory.js';
 import { admission, completion, scoreWrite } from '../replay/records.js';
 
 export interface Traffic {
@@ -31,7 +31,7 @@ export interface Traffic {
 
 /** Opens an empty store; closed with the test. */
 export async function openTraffic(): Promise<Traffic> {
-  const path = join(temporaryDirectory(), 'replay.sqlite');
+  const path = join(temporaryFolder(), 'replay.sqlite');
   const replay = await openReplayStore({ path });
   const reader = openReplayReader(path);
   onTestFinished(async () => {

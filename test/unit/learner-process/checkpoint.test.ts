@@ -2,11 +2,11 @@ import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { readCheckpoint, writeCheckpoint } from '../../../src/learner/checkpoint.js';
-import { temporaryDirectory } from '../replay/directory.js';
+import { temporaryFolder } from '../../support/folders.js';
 import { checkpoint } from './checkpoints.js';
 
 test('a checkpoint comes back whole and leaves no other file', async () => {
-  const path = join(temporaryDirectory(), 'checkpoint.safetensors');
+  const path = join(temporaryFolder(), 'checkpoint.safetensors');
   expect(await readCheckpoint(path)).toBeNull();
   await writeCheckpoint(path, { ...checkpoint, parameters: new Map() });
   await writeCheckpoint(path, checkpoint);
@@ -15,7 +15,7 @@ test('a checkpoint comes back whole and leaves no other file', async () => {
 });
 
 test('a checkpoint that was cut short or altered anywhere is refused', async () => {
-  const path = join(temporaryDirectory(), 'checkpoint.safetensors');
+  const path = join(temporaryFolder(), 'checkpoint.safetensors');
   await writeCheckpoint(path, checkpoint);
   const whole = readFileSync(path);
   for (let length = 1; length < whole.length; length += 37) {

@@ -5,7 +5,7 @@ import { onTestFinished } from 'vitest';
 import { checkLearnerSettings, type LearnerSettingsInput } from '../../../src/learner/index.js';
 import type { LearnerSettings } from '../../../src/learner/types.js';
 import { openReplayReader, openReplayStore, type ReplayReader, type ReplayStore } from '../../../src/replay/index.js';
-import { temporaryDirectory } from '../replay/directory.js';
+import { temporaryFolder } from '../../support/folders.js';
 import { admission, completion, scoreWrite } from '../replay/records.js';
 
 export interface Sample {
@@ -29,7 +29,7 @@ export interface Experience {
   add(samples: readonly Sample[]): Promise<void>;
 }
 
-export async function openExperience(directory = temporaryDirectory()): Promise<Experience> {
+export async function openExperience(directory = temporaryFolder()): Promise<Experience> {
   const path = join(directory, 'replay.sqlite');
   const store = await openReplayStore({ path });
   const reader = openReplayReader(path);

@@ -1,13 +1,13 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { acquireLockFile } from '../../../src/learner/index.js';
-import { temporaryDirectory } from '../replay/directory.js';
+import { temporaryFolder } from '../../support/folders.js';
+import { startProcess } from '../../support/processes.js';
 
 test('a directory is held by one, given back, and leaves nothing behind', () => {
-  const path = join(temporaryDirectory(), 'learner.lock');
+  const path = join(temporaryFolder(), 'learner.lock');
   const lock = acquireLockFile(path);
   expect(() => acquireLockFile(path)).toThrow(
     expect.objectContaining({ code: 'DATA_DIRECTORY_LOCKED', message: expect.stringContaining(`${process.pid}`) }),
@@ -20,15 +20,15 @@ test('a directory is held by one, given back, and leaves nothing behind', () => 
 });
 
 test('the lock of a process that is gone is taken over', async () => {
-  const path = join(temporaryDirectory(), 'learner.lock');
-  const child = spawn(process.execPath, ['-e', '']);
+  const path = join(temporaryFolder(), 'learner.lock');
+  const child = startProcess(process.execPath, ['-e', '']);
   await once(child, 'exit');
   writeFileSync(path, JSON.stringify({ pid: child.pid, startedAt: '1' }));
   acquireLockFile(path).release();
 });
 
 test.runIf(process.platform === 'linux')('the lock of a dead process whose id is in use again is taken over', () => {
-  const path = join(temporaryDirectory(), 'learner.lock');
+  const path = join(temporaryFolder(), 'learner.lock');
   acquireLockFile(path);
   const { pid, startedAt } = JSON.parse(readFileSync(path, 'utf8'));
   expect(startedAt).toMatch(/^\d+$/);
@@ -37,13 +37,13 @@ test.runIf(process.platform === 'linux')('the lock of a dead process whose id is
 });
 
 test('a lock that cannot be read belongs to nobody', () => {
-  const path = join(temporaryDirectory(), 'learner.lock');
+  const path = join(temporaryFolder(), 'learner.lock');
   writeFileSync(path, '{"pid":');
   acquireLockFile(path).release();
 });
 
 test('a lock that another has taken meanwhile is not given back', () => {
-  const path = join(temporaryDirectory(), 'learner.lock');
+  const path = join(temporaryFolder(), 'learner.lock');
   const lock = acquireLockFile(path);
   writeFileSync(path, '{"pid":1}');
   lock.release();

@@ -8,7 +8,7 @@ import type { ValueBaseline } from '../../../src/learner/baseline/types.js';
 import { readCheckpoint, writeCheckpoint } from '../../../src/learner/checkpoint.js';
 import { type Member, Members } from '../../../src/learner/experience/members.js';
 import { createRandom, type Random } from '../../../src/learner/random.js';
-import { temporaryDirectory } from '../replay/directory.js';
+import { temporaryFolder } from '../../support/folders.js';
 import { checkpoint } from './checkpoints.js';
 
 const word = 500;
@@ -136,7 +136,7 @@ test('it goes on from a checkpoint with the same numbers, bit for bit', async ()
   const whole = new PromptBaseline(blind);
   await observe(whole, members.slice(0, 100));
   const { numbers, window, tensors } = whole.state();
-  const path = join(temporaryDirectory(), 'checkpoint.safetensors');
+  const path = join(temporaryFolder(), 'checkpoint.safetensors');
   const state = { ...checkpoint.state, baseline: numbers, ...(window === undefined ? {} : { baselineWindow: window }) };
   await writeCheckpoint(path, { ...checkpoint, state, baselineTensors: tensors });
   const read = await readCheckpoint(path);

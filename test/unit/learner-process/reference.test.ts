@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { checkLearnerSettings } from '../../../src/learner/index.js';
 import { Trainee } from '../../../src/learner/trainee.js';
 import { type Adapter, digestAdapter, writeAdapter, zeroAdapter } from '../../../src/versions/index.js';
-import { temporaryDirectory } from '../replay/directory.js';
+import { temporaryFolder } from '../../support/folders.js';
 
 const targets = [{ module: 'm', inFeatures: 2, outFeatures: 3 }];
 
@@ -13,7 +13,7 @@ const zeroDigest = digestAdapter(zeroAdapter(targets, 2, 2));
 async function adapterFile(value: number): Promise<readonly [path: string, digest: string]> {
   const adapter: Adapter = zeroAdapter(targets, 2, 2);
   for (const [name, { data }] of adapter.tensors) data.fill(name.endsWith('lora_B') ? value : 1);
-  const directory = join(temporaryDirectory(), `adapter-${value}`);
+  const directory = join(temporaryFolder(), `adapter-${value}`);
   const digest = await writeAdapter(directory, adapter, {
     packageDigest: 'p',
     baseModel: 'base',

@@ -8,7 +8,7 @@ import type { LearnerCommand, LearnerEvent, LearnerSettings, LearnerStart } from
 import { checkRewardSettings } from '../../../src/reward/index.js';
 import { Database } from '../../../src/sqlite/index.js';
 import { openVersionLog, readAdapter, zeroAdapter } from '../../../src/versions/index.js';
-import { temporaryDirectory } from '../replay/directory.js';
+import { temporaryFolder } from '../../support/folders.js';
 import { preferenceWrite, scoreWrite } from '../replay/records.js';
 import { BanditEngine } from './bandit-engine.js';
 import { type Experience, openExperience, type Sample, settings } from './experience.js';
@@ -100,7 +100,7 @@ async function adapterProbabilities(engine: BanditEngine, directory: string): Pr
 }
 
 test('a round of scores becomes a candidate that does better, and the next round builds on it', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const { runner, engine, events, until } = startRunner(directory, experience);
   await until((event) => event.type === 'ready');
@@ -123,7 +123,7 @@ test('a round of scores becomes a candidate that does better, and the next round
 });
 
 test('too few scores start nothing, however often the store changes', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const { runner, engine, stop } = startRunner(directory, experience);
   await experience.add(round(1).slice(0, 11));
@@ -133,7 +133,7 @@ test('too few scores start nothing, however often the store changes', async () =
 });
 
 test('what an idle learner has read shows, though no round begins', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const { runner, until } = startRunner(directory, experience);
   await until(isIdle);
@@ -144,7 +144,7 @@ test('what an idle learner has read shows, though no round begins', async () => 
 });
 
 test('the version log takes the candidate over, and the learner goes on from its own weights', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const { runner, engine, until, events } = startRunner(join(directory, 'learner'), experience);
   const versions = await openVersionLog({
@@ -185,7 +185,7 @@ test('the version log takes the candidate over, and the learner goes on from its
 });
 
 test('a candidate that is rejected takes the learner back to the live weights, once', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const { runner, engine, until, events } = startRunner(directory, experience);
   const nextRound = async (number: number): Promise<Candidate> => {
@@ -211,7 +211,7 @@ test('a candidate that is rejected takes the learner back to the live weights, o
 });
 
 test('a learner that is stopped in the middle of a round goes on in the middle of it', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const first = startRunner(directory, experience);
   await experience.add(round(1, 40).slice(0, 120));
@@ -238,7 +238,7 @@ test('a learner that is stopped in the middle of a round goes on in the middle o
 });
 
 test('a head that is not made of the checkpoint replaces its weights', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const first = startRunner(join(directory, 'learner'), experience);
   await experience.add(round(1));
@@ -266,7 +266,7 @@ test('a head that is not made of the checkpoint replaces its weights', async () 
 });
 
 test('a damaged checkpoint is put aside, said, and training begins from the live version', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const experience = await openExperience(directory);
   writeFileSync(join(directory, 'checkpoint.safetensors'), 'half a file');
   const { events, until } = startRunner(directory, experience);
@@ -276,7 +276,7 @@ test('a damaged checkpoint is put aside, said, and training begins from the live
 });
 
 test('gradients that are not finite end the round, and after some such rounds the learner stops itself', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const { runner, engine, until, events, stop } = startRunner(directory, experience);
   engine.poisoned = true;
@@ -315,7 +315,7 @@ test('gradients that are not finite end the round, and after some such rounds th
 });
 
 test('weights other than those recorded for the live version are refused, however whole their files are', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const first = startRunner(join(directory, 'learner'), experience);
   await experience.add(round(1));
@@ -331,7 +331,7 @@ test('weights other than those recorded for the live version are refused, howeve
 });
 
 test('a rollback that a learner did not live to see gives up what it had offered beyond it', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const first = startRunner(join(directory, 'learner'), experience);
   await experience.add(round(1));
@@ -370,7 +370,7 @@ test('a rollback that a learner did not live to see gives up what it had offered
 });
 
 test('a candidate tells what it was learned from on top of the version that serves, over restarts too', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const first = startRunner(directory, experience);
   await experience.add(round(1));
@@ -405,7 +405,7 @@ test('a candidate tells what it was learned from on top of the version that serv
 });
 
 test('what was removed from the store stands in no file of the learner', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const { runner, until, events, stop } = startRunner(directory, experience);
   await experience.add(round(1));
@@ -428,7 +428,7 @@ test('what was removed from the store stands in no file of the learner', async (
 });
 
 test('told to relearn, it learns from everything that is left once more', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const { runner, engine, until, events } = startRunner(directory, experience);
   await experience.add(round(1));
@@ -445,7 +445,7 @@ test('told to relearn, it learns from everything that is left once more', async 
 });
 
 test('a preference alone teaches what to prefer, and the run goes on where it was stopped', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const prompts = Array.from({ length: 60 }, (_, i) => `p${i}`);
   await experience.add(
@@ -468,7 +468,7 @@ test('a preference alone teaches what to prefer, and the run goes on where it wa
 });
 
 test('a default reward is learned from when its window closes, though nothing else happens', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const reward = checkRewardSettings({ metrics: { click: { windowMs: 50, default: 0 } } });
   const now = Date.now();
@@ -480,7 +480,7 @@ test('a default reward is learned from when its window closes, though nothing el
 });
 
 test('where erased data was learned from, the weights go back to those that serve, and the rest is learned anew', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const { runner, until, events, stop } = startRunner(directory, experience);
   await experience.add(round(1));
@@ -527,7 +527,7 @@ async function learnRound(
 }
 
 test('what was learned from erased data is given up by the next process, where nobody lived to tell this one', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const { directory: offered } = await learnRound(startRunner(directory, experience), experience);
   const state = async () => (await readCheckpoint(join(directory, 'checkpoint.safetensors')))?.state;
@@ -556,7 +556,7 @@ test('what was learned from erased data is given up by the next process, where n
 });
 
 test('what taught weights that were given up while no learner ran may teach again', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const experience = await openExperience(directory);
   await learnRound(startRunner(directory, experience), experience);
   const second = startRunner(directory, experience, { liveVersion: 2, rolledBack: true });
@@ -566,7 +566,7 @@ test('what taught weights that were given up while no learner ran may teach agai
 });
 
 test('a word to relearn that comes with the end is kept', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const experience = await openExperience(directory);
   await learnRound(startRunner(directory, experience), experience, { type: 'relearn' });
   expect((await readCheckpoint(join(directory, 'checkpoint.safetensors')))?.state.uses).toEqual([]);

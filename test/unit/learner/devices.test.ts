@@ -3,9 +3,9 @@
  * tests are skipped and say so. Providers are opened in child processes: some end the process where others throw.
  */
 
-import { fork } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import {
   checkLearnerSettings,
@@ -22,6 +22,7 @@ import {
   worstDifference,
 } from '../../../src/learner/index.js';
 import type { Device, EngineReport } from '../../../src/learner/types.js';
+import { startScript } from '../../support/processes.js';
 
 const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 const tiny = join(root, 'test/fixtures/tiny');
@@ -73,10 +74,8 @@ describe('a device that cannot be used', () => {
   });
 
   it('is reported where it ends the process, with what the process said', async () => {
-    const child = fork(new URL('./aborting-process.js', import.meta.url), {
-      execArgv: [],
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-    });
+    const file = fileURLToPath(new URL('./aborting-process.js', import.meta.url));
+    const child = startScript(file, [], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
     await expect(outcomeOf(child, 'webgpu', 30_000)).rejects.toMatchObject({
       code: 'DEVICE_UNAVAILABLE',
       message: expect.stringMatching(/ended with SIGABRT: the driver is gone/),

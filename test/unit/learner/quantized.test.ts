@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createOnnxEngine, type OnnxEngine, type Parameters } from '../../../src/learner/index.js';
 import { createRandom } from '../../../src/learner/random.js';
-import { type QuantizedFolders, quantizeForTest } from '../../support/quantized.js';
+import { quantizeForTest } from '../../support/quantized.js';
 import { tinyDirectory } from '../package/tiny.js';
 
 const rank = 3;
@@ -40,11 +40,10 @@ describe.each([
   { bits: 4, blockSize: 32 },
   { bits: 4, blockSize: 16 },
 ] as const)('through weights of $bits bits in blocks of $blockSize', (format) => {
-  let folders: QuantizedFolders;
   let quantized: OnnxEngine;
   let decoded: OnnxEngine;
   beforeAll(async () => {
-    folders = await quantizeForTest(tinyDirectory, format);
+    const folders = await quantizeForTest(tinyDirectory, format);
     const options = { rank, scale: 2, threads: 1 };
     quantized = await createOnnxEngine({ ...options, packageDirectory: folders.quantized });
     decoded = await createOnnxEngine({ ...options, packageDirectory: folders.decoded });
@@ -52,7 +51,6 @@ describe.each([
   afterAll(async () => {
     await quantized?.close();
     await decoded?.close();
-    folders?.[Symbol.dispose]();
   });
 
   it('adapters sit on the same layers as without quantisation', () => {

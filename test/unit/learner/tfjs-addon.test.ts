@@ -1,10 +1,10 @@
 /** `hone tfjs-setup` where something is missing. What it builds with a real TensorFlow is written in docs/tfjs.md. */
 
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { buildTfjsAddon } from '../../../src/learner/engine/tfjs/native-addon.js';
+import { temporaryFolder } from '../../support/folders.js';
 import { placeNativeTfjs } from '../../support/native-tfjs.js';
 
 describe.skipIf(process.platform !== 'linux')('building the addon of tfjs-node', () => {
@@ -12,10 +12,9 @@ describe.skipIf(process.platform !== 'linux')('building the addon of tfjs-node',
   let tensorflow: string;
   const tfjsNode = (): string => join(folder, 'node_modules/@tensorflow/tfjs-node');
   beforeEach(() => {
-    folder = mkdtempSync(join(tmpdir(), 'hone-addon-'));
+    folder = temporaryFolder();
     tensorflow = join(folder, 'tensorflow');
   });
-  afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
   const write = (path: string, content: string): void => {
     mkdirSync(dirname(path), { recursive: true });

@@ -1,18 +1,17 @@
 /** Which TF.js is taken, and what is said where there is none. */
 
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { openEngine } from '../../../src/learner/engine/open-engine.js';
 import { openTfjs } from '../../../src/learner/engine/tfjs/backend.js';
 import { checkLearnerSettings } from '../../../src/learner/index.js';
+import { temporaryFolder } from '../../support/folders.js';
 
 let folder: string;
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'hone-tfjs-'));
+  folder = temporaryFolder();
 });
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe('opening TF.js', () => {
   it('says what to install where nothing is', async () => {

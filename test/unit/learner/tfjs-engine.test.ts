@@ -126,7 +126,7 @@ describe('the tfjs engine', () => {
   });
 
   it('learns through quantised weights, which lie in a file beside the model', async () => {
-    using folders = await quantizeForTest(tinyPackage, { bits: 8, blockSize: 32 });
+    const folders = await quantizeForTest(tinyPackage, { bits: 8, blockSize: 32 });
     const options = { packageDirectory: folders.quantized, rank, scale };
     const quantized = await createTfjsEngine({ ...testTfjsOptions, ...options });
     const oracle = await createOnnxEngine({ ...options, threads: 1 });

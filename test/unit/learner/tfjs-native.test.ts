@@ -4,13 +4,13 @@
  */
 
 import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import util from 'node:util';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
 import { findModule } from '../../../src/learner/engine/tfjs/backend.js';
 import { restoreRemovedUtil } from '../../../src/learner/engine/tfjs/removed-util.js';
+import { temporaryFolder } from '../../support/folders.js';
 import { placeNativeTfjs } from '../../support/native-tfjs.js';
 
 const { HONE_TFJS_BACKEND: backend, HONE_TFJS_FOLDER: realFolder } = process.env;
@@ -30,11 +30,8 @@ console.log(JSON.stringify([...product.dataSync(), ...tf.topk([3, 1, 2], 2).valu
 describe('a native package of TF.js', () => {
   let folder: string;
   beforeAll(() => {
-    folder = backend === 'node' && realFolder !== undefined ? realFolder : mkdtempSync(join(tmpdir(), 'hone-native-'));
+    folder = backend === 'node' && realFolder !== undefined ? realFolder : temporaryFolder();
     if (folder !== realFolder) placeNativeTfjs(folder);
-  });
-  afterAll(() => {
-    if (folder !== realFolder) rmSync(folder, { recursive: true, force: true });
   });
 
   it('computes on a Node without the functions of util that it calls', () => {

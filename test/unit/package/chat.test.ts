@@ -1,24 +1,18 @@
 /** Chats in the formats of real models: the template of the package decides what is said and in which order. */
 
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { type ChatMessage, loadTokenizer, type PackageTokenizer } from '../../../src/package/index.js';
 import { type TemplateStyle, templateStyles } from '../../support/chat-templates.js';
+import { temporaryFolder } from '../../support/folders.js';
 import { tinyDirectory } from './tiny.js';
 
 const firstSpecial = 256;
-let root: string;
-
-beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'hone-chat-'));
-});
-afterAll(() => rm(root, { recursive: true, force: true }));
 
 /** The tiny tokenizer with the special tokens and the template of a style. */
 async function tokenizerOf(style: TemplateStyle, inFile = false): Promise<PackageTokenizer> {
-  const directory = await mkdtemp(join(root, 'style-'));
+  const directory = temporaryFolder();
   await cp(tinyDirectory, directory, { recursive: true });
   const json = JSON.parse(await readFile(join(directory, 'tokenizer.json'), 'utf8'));
   const vocabulary = Object.entries(json.model.vocab).filter(([, id]) => (id as number) < firstSpecial);

@@ -1,20 +1,18 @@
-import { cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { createSession, decodeModel, encodeModel, readModel, type Tensor } from '../../../src/onnx/index.js';
 import { loadPackage } from '../../../src/package/index.js';
 import { damages } from '../../support/damaged-packages.js';
+import { temporaryFolder } from '../../support/folders.js';
 import { tinyDirectory } from './tiny.js';
 
 let directory: string;
 
 beforeEach(async () => {
-  directory = join(await mkdtemp(join(tmpdir(), 'hone-package-')), 'tiny');
+  directory = join(temporaryFolder(), 'tiny');
   await cp(tinyDirectory, directory, { recursive: true });
 });
-
-afterEach(() => rm(join(directory, '..'), { recursive: true, force: true }));
 
 describe('loading a package', () => {
   test('gives configuration, name and paths', async () => {

@@ -1,10 +1,9 @@
 /** Decoders as other exporters write them: decode and training variants compute what onnxruntime makes of the file. */
 
-import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Tensor } from 'onnxruntime-node';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { weightShapes } from '../../../models/recipe/decoder.js';
 import { writePackage } from '../../../models/recipe/package.js';
 import { createOnnxEngine } from '../../../src/learner/index.js';
@@ -23,6 +22,7 @@ import { KvCache } from '../../../src/policy/kv/kv-cache.js';
 import { Random } from '../../../src/policy/sampling/random.js';
 import { type Adapter, zeroAdapter } from '../../../src/versions/index.js';
 import { exportForms } from '../../support/export-forms.js';
+import { temporaryFolder } from '../../support/folders.js';
 import { largestDifference, logSoftmax, randomTokens } from '../policy/support.js';
 import { tinyDirectory } from './tiny.js';
 
@@ -47,7 +47,7 @@ const shape = {
 let base: string;
 
 beforeAll(async () => {
-  root = await mkdtemp(join(tmpdir(), 'hone-forms-'));
+  root = temporaryFolder();
   base = join(root, 'base');
   await cp(tinyDirectory, base, { recursive: true });
   const random = new Random(5);
@@ -60,10 +60,9 @@ beforeAll(async () => {
   await writePackage(base, { shape, weights, tokenizerFiles: {}, endTokenId: 256 });
   baseModules = findLinears(await readModel(join(base, 'onnx/model.onnx'))).map(({ module }) => module);
 });
-afterAll(() => rm(root, { recursive: true, force: true }));
 
 async function packageIn(apply: (graph: Graph) => void): Promise<Package> {
-  const directory = await mkdtemp(join(root, 'form-'));
+  const directory = temporaryFolder();
   await cp(base, directory, { recursive: true });
   const path = join(directory, 'onnx/model.onnx');
   const graph = await readModel(path);

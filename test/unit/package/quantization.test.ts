@@ -1,11 +1,10 @@
 /** What a quantised package holds, and what is refused. */
 
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cp } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Tensor } from 'onnxruntime-node';
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { beforeEach, describe, expect, test } from 'vitest';
 import { createSession, encodeModel, float32Values, Graph, isExternal, readModel } from '../../../src/onnx/index.js';
 import {
   comparePackages,
@@ -17,14 +16,14 @@ import {
 } from '../../../src/package/index.js';
 import { BlockQuantizer } from '../../../src/package/quantization/blocks.js';
 import { windows } from '../../../src/package/quantization/compare.js';
+import { temporaryFolder } from '../../support/folders.js';
 import { decodeCodes } from '../../support/quantized.js';
 import { tinyDirectory } from './tiny.js';
 
 let root: string;
 beforeEach(() => {
-  root = mkdtempSync(join(tmpdir(), 'hone-quantize-'));
+  root = temporaryFolder();
 });
-afterEach(() => rmSync(root, { recursive: true, force: true }));
 
 const int8 = { bits: 8, blockSize: 32, head: true } as const;
 

@@ -1,10 +1,10 @@
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { loadTokenizer, type PackageTokenizer } from '../../../src/package/index.js';
 import { decodeTokens, packTokenBytes } from '../../../src/package/token-decoder.js';
+import { temporaryFolder } from '../../support/folders.js';
 import { tinyDirectory } from './tiny.js';
 
 const [end, user, assistant, system] = [256, 257, 258, 259];
@@ -16,10 +16,8 @@ let scratch: string;
 
 beforeAll(async () => {
   tiny = await loadTokenizer(tinyDirectory);
-  scratch = await mkdtemp(join(tmpdir(), 'hone-tokenizer-'));
+  scratch = temporaryFolder();
 });
-
-afterAll(() => rm(scratch, { recursive: true, force: true }));
 
 /** The tiny package's tokenizer with other settings. */
 async function variant(

@@ -1,16 +1,9 @@
 /** Requests that nobody waits for: they get what is left over, and give it back at once. */
 
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { loadPackage, type Package } from '../../../src/package/index.js';
-import {
-  openPolicy,
-  type Policy,
-  type PolicyOptions,
-  type PolicyStats,
-  type PolicyVersion,
-  type StartReport,
-  type TurnReport,
-} from '../../../src/policy/index.js';
+import type { Policy, PolicyOptions, PolicyVersion, StartReport, TurnReport } from '../../../src/policy/index.js';
+import { openStepped } from './stepped.js';
 import { type Collected, collect, makeLongPackage, makeVersion, randomTokens, request } from './support.js';
 
 /** Bytes of one column of the package: 2 layers, key and value, 2 heads of 8 floats. */
@@ -18,28 +11,15 @@ const columnBytes = 2 * 2 * 2 * 8 * 4;
 
 let pkg: Package;
 let versions: PolicyVersion[];
-let remove: () => Promise<void>;
 
 beforeAll(async () => {
-  const long = await makeLongPackage(1000);
-  remove = long.remove;
-  pkg = await loadPackage(long.directory);
+  pkg = await loadPackage(await makeLongPackage(1000));
   versions = await Promise.all([0, 1, 2, 3].map((number) => makeVersion(pkg, number, number)));
 });
-afterAll(() => remove());
 
-async function open(options: Partial<PolicyOptions> = {}): Promise<Policy> {
+function open(options: Partial<PolicyOptions> = {}) {
   const [version, ...held] = versions as [PolicyVersion, ...PolicyVersion[]];
-  const policy = await openPolicy({ pkg, version, held, ...options });
-  onTestFinished(() => policy.close());
-  return policy;
-}
-
-async function until(policy: Policy, holds: (stats: PolicyStats) => boolean): Promise<PolicyStats> {
-  for (;;) {
-    const stats = await policy.stats();
-    if (holds(stats)) return stats;
-  }
+  return openStepped({ pkg, version, held, ...options });
 }
 
 type RequestOptions = NonNullable<Parameters<typeof request>[1]>;
@@ -52,7 +32,7 @@ const reasonsOf = ({ candidates }: Collected) => candidates.map(({ reason }) => 
 
 describe('requests in the background', () => {
   test('start when no other request waits, and come to what they would have come to', async () => {
-    const policy = await open({ maxSequences: 1 });
+    const { policy, steps } = await open({ maxSequences: 1 });
     const order: string[] = [];
     const note = (name: string) => (result: Collected) => {
       order.push(name);
@@ -62,7 +42,7 @@ describe('requests in the background', () => {
     const background = behind(policy, 60).then(note('background'));
     const second = run(policy, 60, { seed: 2 }).then(note('second'));
     const third = run(policy, 60, { seed: 3 }).then(note('third'));
-    const results = await Promise.all([first, background, second, third]);
+    const results = await steps.settle(Promise.all([first, background, second, third]));
     expect(order).toEqual(['first', 'second', 'third', 'background']);
     expect(results.flatMap(reasonsOf)).toEqual(['length', 'length', 'length', 'length']);
     expect(results[1]?.candidates[0]?.tokens).toEqual(results[0]?.candidates[0]?.tokens);
@@ -70,58 +50,59 @@ describe('requests in the background', () => {
 
   test('hold at most half of the slots together', async () => {
     const turns: TurnReport[] = [];
-    const policy = await open({ maxSequences: 6, observer: { onTurn: (turn) => turns.push(turn) } });
-    const results = await Promise.all([behind(policy, 40, { n: 5 }), ...[1, 2, 3].map(() => behind(policy, 40))]);
+    const { policy, steps } = await open({ maxSequences: 6, observer: { onTurn: (turn) => turns.push(turn) } });
+    const all = Promise.all([behind(policy, 40, { n: 5 }), ...[1, 2, 3].map(() => behind(policy, 40))]);
+    const results = await steps.settle(all);
     expect(Math.max(...turns.map(({ decodedRows }) => decodedRows))).toBe(3);
     expect(results.flatMap(reasonsOf)).toEqual(Array(8).fill('length'));
   });
 
   test('give way, the youngest first, where another finds no slot', async () => {
-    const policy = await open({ maxSequences: 4 });
-    const old = behind(policy, 900);
-    const young = behind(policy, 900);
-    await until(policy, ({ runningSequences }) => runningSequences === 2);
-    const other = await run(policy, 20, { n: 3 });
+    const { policy, steps } = await open({ maxSequences: 4 });
+    const old = behind(policy, 300);
+    const young = behind(policy, 300);
+    await steps.until(({ runningSequences }) => runningSequences === 2);
+    const other = await steps.settle(run(policy, 20, { n: 3 }));
     expect(reasonsOf(other)).toEqual(['length', 'length', 'length']);
-    expect(reasonsOf(await young)).toEqual(['cancelled']);
+    expect(reasonsOf(await steps.settle(young))).toEqual(['cancelled']);
     expect(await policy.stats()).toMatchObject({ backgroundRequests: 1 });
-    expect(reasonsOf(await old)).toEqual(['length']);
+    expect(reasonsOf(await steps.settle(old))).toEqual(['length']);
   });
 
   test('give way where another finds no memory, also while their readers are slow', async () => {
-    const policy = await open({ maxSequences: 8, kvMemoryBytes: 2048 * columnBytes });
+    const { policy, steps } = await open({ maxSequences: 8, kvMemoryBytes: 2048 * columnBytes });
     const unread = policy.complete(request([1], { background: true, sampling: { maxTokens: 900 } }));
     const events = unread[Symbol.asyncIterator]();
-    await events.next();
-    await until(policy, ({ parkedRequests }) => parkedRequests === 1);
+    await steps.settle(events.next());
+    await steps.until(({ parkedRequests }) => parkedRequests === 1);
     const young = behind(policy, 900);
-    await until(policy, ({ kvBytesUsed, kvBytesBudget }) => kvBytesUsed === kvBytesBudget);
-    expect(reasonsOf(await run(policy, 20))).toEqual(['length']);
-    expect(reasonsOf(await young)).toEqual(['cancelled']);
+    await steps.until(({ kvBytesUsed, kvBytesBudget }) => kvBytesUsed === kvBytesBudget);
+    expect(reasonsOf(await steps.settle(run(policy, 20)))).toEqual(['length']);
+    expect(reasonsOf(await steps.settle(young))).toEqual(['cancelled']);
     expect(await policy.stats()).toMatchObject({ parkedRequests: 1 });
-    expect(reasonsOf(await run(policy, 900, { n: 2 }))).toEqual(['length', 'length']);
-    expect(reasonsOf(await collect({ [Symbol.asyncIterator]: () => events }))).toEqual(['cancelled']);
+    expect(reasonsOf(await steps.settle(run(policy, 900, { n: 2 })))).toEqual(['length', 'length']);
+    expect(reasonsOf(await steps.settle(collect({ [Symbol.asyncIterator]: () => events })))).toEqual(['cancelled']);
     expect(await policy.stats()).toMatchObject({ kvBytesUsed: 0, backgroundRequests: 0, parkedRequests: 0 });
   });
 
   test('that wait for their turn hold nothing up: no swap, and no place in the queue', async () => {
     const reports: StartReport[] = [];
     const observer = { onStarted: (report: StartReport) => void reports.push(report) };
-    const policy = await open({ maxSequences: 1, maxQueue: 2, observer });
+    const { policy, steps } = await open({ maxSequences: 1, maxQueue: 2, observer });
     const first = run(policy, 100);
-    await until(policy, ({ runningSequences }) => runningSequences === 1);
+    await steps.until(({ runningSequences }) => runningSequences === 1);
     const waiting = [behind(policy, 5), behind(policy, 5)];
     await expect(behind(policy, 5)).rejects.toMatchObject({ code: 'QUEUE_FULL' });
     expect(await policy.stats()).toMatchObject({ queuedRequests: 0, queuedTokens: 0, backgroundRequests: 2 });
     const others = [run(policy, 5), run(policy, 5)];
-    const results = await Promise.all([first, ...others, ...waiting]);
+    const results = await steps.settle(Promise.all([first, ...others, ...waiting]));
     expect(results.flatMap(reasonsOf)).toEqual(Array(5).fill('length'));
     expect(reports).toHaveLength(3);
   });
 
   test('cost others one run of the model a turn at most, and go on in turns', async () => {
     const turns: TurnReport[] = [];
-    const policy = await open({ maxSequences: 12, observer: { onTurn: (turn) => turns.push(turn) } });
+    const { policy, steps } = await open({ maxSequences: 12, observer: { onTurn: (turn) => turns.push(turn) } });
     const seen = [0, 0, 0];
     const abort = new AbortController();
     const background = seen.map((_, i) =>
@@ -133,17 +114,17 @@ describe('requests in the background', () => {
       ),
     );
     // Alone, each version has its step in every turn.
-    await until(policy, () => turns.at(-1)?.groups === 3);
-    let [from, before] = [0, [...seen]];
-    await collect(policy.complete(request([9], { sampling: { maxTokens: 90 } })), ({ type }) => {
-      if (type === 'started') [from, before] = [turns.length, [...seen]];
-    });
-    const during = turns.slice(from + 1, from + 85);
-    expect(during.map(({ groups }) => groups)).toEqual(during.map(() => 2));
+    await steps.until(() => turns.at(-1)?.groups === 3);
+    const [from, before] = [turns.length, [...seen]];
+    await steps.settle(run(policy, 90, {}, [9]));
+    const during = turns.slice(from);
+    // In the last, the other ends with its own step, and what is left is theirs.
+    expect(during.map(({ groups }) => groups)).toEqual([...Array(88).fill(2), 4]);
     const grown = seen.map((count, i) => count - (before[i] as number));
-    for (const count of grown) expect(count).toBeGreaterThan(20);
+    expect(grown.reduce((sum, count) => sum + count, 0)).toBe(88 + 3);
+    expect(Math.max(...grown) - Math.min(...grown)).toBeLessThanOrEqual(1);
     abort.abort();
-    await Promise.all(background);
+    await steps.settle(Promise.all(background));
   });
 
   test('do not have their prompts computed before those of others', async () => {
@@ -151,33 +132,36 @@ describe('requests in the background', () => {
     const onTurn = ({ prefillTokens }: TurnReport) => {
       prefilled += prefillTokens;
     };
-    const policy = await open({ prefillChunk: 32, observer: { onTurn } });
+    const { policy, steps } = await open({ prefillChunk: 32, observer: { onTurn } });
     const background = behind(policy, 5, {}, randomTokens(900, 1));
-    await until(policy, () => prefilled > 0);
-    const [before, after] = [prefilled, randomTokens(300, 2)];
+    await steps.until(() => prefilled > 0);
+    const before = prefilled;
     let needed = 0;
-    await collect(policy.complete(request(after, { sampling: { maxTokens: 5 } })), ({ type }) => {
+    const other = policy.complete(request(randomTokens(300, 2), { sampling: { maxTokens: 5 } }));
+    const read = collect(other, ({ type }) => {
       if (type === 'tokens' && needed === 0) needed = prefilled - before;
     });
-    expect(needed).toBeLessThan(300 + 3 * 32);
-    expect(reasonsOf(await background)).toEqual(['length']);
+    await steps.settle(read);
+    // Nine chunks of its own in a row; the tenth's turn is told of after its tokens.
+    expect(needed).toBe(9 * 32);
+    expect(reasonsOf(await steps.settle(background))).toEqual(['length']);
   });
 
   test('end with a swap that has to wait for their version', async () => {
     const [, one, two, three] = versions as [PolicyVersion, PolicyVersion, PolicyVersion, PolicyVersion];
-    const policy = await open({ version: one, held: [], maxLiveVersions: 2 });
+    const { policy, steps } = await open({ version: one, held: [], maxLiveVersions: 2 });
     const background = behind(policy, 990);
-    await until(policy, ({ runningSequences }) => runningSequences === 1);
-    await policy.swap(two);
-    await policy.swap(three);
-    expect(reasonsOf(await background)).toEqual(['cancelled']);
+    await steps.until(({ runningSequences }) => runningSequences === 1);
+    await steps.settle(policy.swap(two));
+    await steps.settle(policy.swap(three));
+    expect(reasonsOf(await steps.settle(background))).toEqual(['cancelled']);
   });
 
   test('end as cancelled when the policy is closed, which waits for the others only', async () => {
-    const policy = await openPolicy({ pkg, version: versions[0] as PolicyVersion });
+    const { policy, steps } = await open();
     const background = [behind(policy, 990), behind(policy, 990, { n: 40 })];
     const other = run(policy, 50);
-    await until(policy, ({ runningSequences }) => runningSequences > 2);
+    await steps.until(({ runningSequences }) => runningSequences > 2);
     await policy.close();
     expect(reasonsOf(await other)).toEqual(['length']);
     expect(new Set((await Promise.all(background)).flatMap(reasonsOf))).toEqual(new Set(['cancelled']));

@@ -7,13 +7,13 @@ import type { HoneError } from '../../../src/errors.js';
 import { loadPackage, type Package } from '../../../src/package/index.js';
 import { openPolicy, type Policy } from '../../../src/policy/index.js';
 import type { ToWorker } from '../../../src/policy/messages.js';
-import { tinyDirectory } from '../package/tiny.js';
-import { collect, makeVersion, request } from './support.js';
+import { collect, makeLongPackage, makeVersion, request } from './support.js';
 
 let pkg: Package;
 
 beforeAll(async () => {
-  pkg = await loadPackage(tinyDirectory);
+  // With room for a completion that is not at its end when the crash comes, however late that is.
+  pkg = await loadPackage(await makeLongPackage(16_384));
 });
 
 /** A policy together with its thread, which Node announces to the process. */
@@ -32,7 +32,7 @@ describe('a crash of the worker', () => {
     await policy.swap(second);
     // A token beyond the vocabulary makes the model's run fail; the policy itself would have refused it.
     const poison: ToWorker = { type: 'submit', request: 999, completion: request([100_000]), atMs: 0 };
-    const stream = collect(policy.complete(request([1], { n: 2, sampling: { maxTokens: 120 } })), (event) => {
+    const stream = collect(policy.complete(request([1], { n: 2, sampling: { maxTokens: 16_000 } })), (event) => {
       if (event.type === 'tokens') thread.postMessage(poison);
     });
     await expect(stream).rejects.toMatchObject({ code: 'WORKER_CRASHED' });

@@ -7,6 +7,7 @@ import { loadPackage, type Package } from '../../../src/package/index.js';
 import { openPolicy, type Policy, type PolicyOptions, type PolicyVersion } from '../../../src/policy/index.js';
 import type { ToWorker } from '../../../src/policy/messages.js';
 import { tinyDirectory } from '../package/tiny.js';
+import { openStepped } from './stepped.js';
 import { collect, largestDifference, makeVersion, ReferenceModel, randomTokens, request } from './support.js';
 
 let pkg: Package;
@@ -57,19 +58,13 @@ describe('a held version', () => {
   });
 
   test('goes after its release when the last request that runs on it has ended', async () => {
-    const policy = await open();
-    await policy.hold(version(1));
-    let released = false;
-    const running = collect(
-      policy.complete(request([1], { version: 1, sampling: { maxTokens: 100 } })),
-      async ({ type }) => {
-        if (type !== 'tokens' || released) return;
-        released = true;
-        await policy.release(1);
-        expect((await policy.stats()).heldVersions).toContain(1);
-      },
-    );
-    expect((await running).candidates[0]).toMatchObject({ reason: 'length' });
+    const { policy, steps } = await openStepped({ pkg, version: version(0) });
+    await steps.settle(policy.hold(version(1)));
+    const running = collect(policy.complete(request([1], { version: 1, sampling: { maxTokens: 100 } })));
+    await steps.until(({ runningSequences }) => runningSequences === 1);
+    await policy.release(1);
+    expect((await policy.stats()).heldVersions).toContain(1);
+    expect((await steps.settle(running)).candidates[0]).toMatchObject({ reason: 'length' });
     expect((await policy.stats()).heldVersions).toEqual([0]);
   });
 
@@ -152,17 +147,21 @@ describe('a hold', () => {
   });
 
   test('waits for room like a swap, and says how long', async () => {
-    const policy = await open({ version: version(1), maxLiveVersions: 3, maxSequences: 4 });
-    const long = (number: number) =>
-      collect(policy.complete(request([1, 2], { version: number, sampling: { maxTokens: 110 } })));
-    const running = [long(1)];
+    const { policy, steps } = await openStepped({ pkg, version: version(1), maxLiveVersions: 3, maxSequences: 4 });
+    const running: Promise<unknown>[] = [];
+    const start = async (number: number) => {
+      const before = (await policy.stats()).runningSequences;
+      running.push(collect(policy.complete(request([1, 2], { version: number, sampling: { maxTokens: 110 } }))));
+      await steps.until(({ runningSequences }) => runningSequences > before);
+    };
+    await start(1);
     for (const number of [2, 3]) {
-      await policy.swap(version(number));
-      running.push(long(number));
+      await steps.settle(policy.swap(version(number)));
+      await start(number);
     }
-    const report = await policy.hold(version(4));
+    const report = await steps.settle(policy.hold(version(4)));
     expect(report.waitedMs).toBeGreaterThan(0);
-    expect((await ask(policy, 4)).version).toBe(4);
-    await Promise.all(running);
+    expect((await steps.settle(ask(policy, 4))).version).toBe(4);
+    await steps.settle(Promise.all(running));
   });
 });

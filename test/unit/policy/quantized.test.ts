@@ -1,21 +1,15 @@
 /** Serving quantised weights: exact where activations stay float32, within a bound where they are quantised too. */
 
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { type BlockFormat, loadPackage } from '../../../src/package/index.js';
 import { openPolicy } from '../../../src/policy/index.js';
-import { type QuantizedFolders, quantizeForTest, setAccuracy } from '../../support/quantized.js';
+import { quantizeForTest, setAccuracy } from '../../support/quantized.js';
 import { tinyDirectory } from '../package/tiny.js';
 import { collect, largestDifference, makeVersion, ReferenceModel, randomTokens, request } from './support.js';
 
-let folders: QuantizedFolders | undefined;
-afterEach(() => {
-  folders?.[Symbol.dispose]();
-  folders = undefined;
-});
-
 /** Largest difference of served log-probabilities from those of the decoded weights under the same adapter, nats. */
 async function servedDifference(format: BlockFormat, level?: number): Promise<number> {
-  folders = await quantizeForTest(tinyDirectory, format);
+  const folders = await quantizeForTest(tinyDirectory, format);
   if (level !== undefined) await setAccuracy(folders.quantized, level);
   const [pkg, decoded] = [await loadPackage(folders.quantized), await loadPackage(folders.decoded)];
   const version = await makeVersion(decoded, 1, 3);

@@ -1,17 +1,16 @@
-/** Many requests at once on the real worker: nobody starves, memory is bounded, and every text is what it would be alone. */
+/** Many requests at once: nobody starves, memory is bounded, and every text is what it would be alone. */
 
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { loadPackage, type Package } from '../../../src/package/index.js';
-import {
-  type CompletionRequest,
-  openPolicy,
-  type Policy,
-  type PolicyOptions,
-  type PolicyVersion,
-  type StartReport,
-  type TurnReport,
+import type {
+  CompletionRequest,
+  PolicyOptions,
+  PolicyVersion,
+  StartReport,
+  TurnReport,
 } from '../../../src/policy/index.js';
+import { openStepped } from './stepped.js';
 import { type Collected, collect, makeLongPackage, makeVersion, randomTokens, request } from './support.js';
 
 /** Bytes of one column of the package: 2 layers, key and value, 2 heads of 8 floats. */
@@ -20,21 +19,22 @@ const greedy = { temperature: 0 };
 
 let pkg: Package;
 let versions: PolicyVersion[];
-let remove: () => Promise<void>;
 
 beforeAll(async () => {
   const long = await makeLongPackage(1000);
-  remove = long.remove;
-  pkg = await loadPackage(long.directory);
+  pkg = await loadPackage(long);
   versions = await Promise.all([0, 1, 2].map((number) => makeVersion(pkg, number, number)));
 });
-afterAll(() => remove());
 
-async function open(options: Partial<PolicyOptions> = {}): Promise<Policy> {
+function open(options: Partial<PolicyOptions> = {}) {
   const [version, ...held] = versions as [PolicyVersion, ...PolicyVersion[]];
-  const policy = await openPolicy({ pkg, version, held, ...options });
-  onTestFinished(() => policy.close());
-  return policy;
+  return openStepped({ pkg, version, held, ...options });
+}
+
+/** What requests alone come to, with nothing that was computed before. */
+async function openAlone(): Promise<(asked: CompletionRequest) => Promise<Collected>> {
+  const { policy, steps } = await open({ prefixCacheBytes: 0 });
+  return (asked) => steps.settle(collect(policy.complete(asked)));
 }
 
 const tokensOf = ({ candidates }: Collected) => candidates.map(({ tokens }) => tokens);
@@ -42,32 +42,25 @@ const tokensOf = ({ candidates }: Collected) => candidates.map(({ tokens }) => t
 describe('a turn', () => {
   test('holds a chunk of prompts at most and a step of every row, whatever versions and lengths run', async () => {
     const turns: TurnReport[] = [];
-    const policy = await open({ prefillChunk: 32, observer: { onTurn: (turn) => turns.push(turn) } });
-    const streams = [0, 1, 2].map((version) =>
-      policy.complete(request(randomTokens(20 + 150 * version, version), { version, sampling: { maxTokens: 400 } })),
-    );
-    let waiting = 3;
-    let started: () => void = () => undefined;
-    const allStarted = new Promise<void>((resolve) => {
-      started = resolve;
-    });
-    const running = streams.map((events) => {
+    const { policy, steps } = await open({ prefillChunk: 32, observer: { onTurn: (turn) => turns.push(turn) } });
+    let started = 0;
+    const running = [0, 1, 2].map((version) => {
+      const prompt = randomTokens(20 + 150 * version, version);
       let first = true;
-      return collect(events, ({ type }) => {
-        if (type !== 'tokens' || !first) return;
-        first = false;
-        waiting -= 1;
-        if (waiting === 0) started();
+      return collect(policy.complete(request(prompt, { version, sampling: { maxTokens: 400 } })), ({ type }) => {
+        if (type === 'tokens' && first) started += 1;
+        if (type === 'tokens') first = false;
       });
     });
-    await allStarted;
+    await steps.until(() => started === 3);
     const from = turns.length;
-    await Promise.all(
-      [5, 6].map((seed) => collect(policy.complete(request(randomTokens(600, seed), { sampling: { maxTokens: 1 } })))),
+    const more = [5, 6].map((seed) =>
+      collect(policy.complete(request(randomTokens(600, seed), { sampling: { maxTokens: 1 } }))),
     );
+    await steps.settle(Promise.all(more));
     const during = turns.slice(from).filter(({ prefillTokens }) => prefillTokens > 0);
-    await Promise.all(running);
-    expect(during.length).toBeGreaterThanOrEqual((2 * 600) / 32 - 2);
+    await steps.settle(Promise.all(running));
+    expect(during).toHaveLength(Math.ceil((2 * 600) / 32));
     for (const turn of turns) expect(turn.prefillTokens).toBeLessThanOrEqual(32);
     for (const { decodedRows, groups, prefillMs, decodeMs } of during) {
       expect([decodedRows, groups]).toEqual([3, 3]);
@@ -77,23 +70,26 @@ describe('a turn', () => {
   });
 
   test('serves a later request before the many candidates of an earlier one', async () => {
-    const policy = await open({ maxSequences: 4 });
+    const { policy, steps } = await open({ maxSequences: 4 });
     let finished = 0;
     const many = collect(policy.complete(request([1, 2, 3], { n: 64, sampling: { maxTokens: 40 } })), ({ type }) => {
       if (type === 'finished') finished += 1;
     });
-    while ((await policy.stats()).runningSequences < 4);
-    await Promise.all(
-      [7, 8, 9].map((token) => collect(policy.complete(request([token], { sampling: { maxTokens: 40 } })))),
-    );
-    expect(finished).toBeLessThan(16);
-    expect((await many).candidates).toHaveLength(64);
+    await steps.until(({ runningSequences }) => runningSequences === 4);
+    const later = [7, 8, 9].map((token) => collect(policy.complete(request([token], { sampling: { maxTokens: 40 } }))));
+    await steps.settle(Promise.all(later));
+    // The four that ran, and the one whose turn it was beside the three.
+    expect(finished).toBe(5);
+    expect((await steps.settle(many)).candidates).toHaveLength(64);
   });
 
   test('reports how long requests waited', async () => {
     const reports: StartReport[] = [];
-    const policy = await open({ maxSequences: 1, observer: { onStarted: (report) => reports.push(report) } });
-    await Promise.all([10, 20].map((length) => collect(policy.complete(request(randomTokens(length, length))))));
+    const observer = { onStarted: (report: StartReport) => void reports.push(report) };
+    const { policy, steps } = await open({ maxSequences: 1, observer });
+    await steps.settle(
+      Promise.all([10, 20].map((length) => collect(policy.complete(request(randomTokens(length, length)))))),
+    );
     expect(reports).toMatchObject([
       { promptTokens: 10, cachedPromptTokens: 0 },
       { promptTokens: 20, cachedPromptTokens: 0 },
@@ -116,32 +112,31 @@ describe('memory', () => {
   test('is never exceeded: what does not fit waits, however many slots there are', async () => {
     const kvMemoryBytes = 1024 * columnBytes;
     const turns: TurnReport[] = [];
-    const policy = await open({ kvMemoryBytes, maxSequences: 64, observer: { onTurn: (turn) => turns.push(turn) } });
-    const alone = await open();
+    const observer = { onTurn: (turn: TurnReport) => void turns.push(turn) };
+    const { policy, steps } = await open({ kvMemoryBytes, maxSequences: 64, observer });
     const requests = Array.from({ length: 24 }, (_, i) =>
       request(randomTokens(10 + 17 * i, i), { n: 1 + (i % 4), sampling: { ...greedy, maxTokens: 20 + 25 * (i % 7) } }),
     );
     const all = Promise.all(requests.map((each) => collect(policy.complete(each))));
     let most = 0;
-    for (let running = true; running; ) {
-      const { kvBytesUsed, kvBytesBudget, queuedRequests, runningSequences } = await policy.stats();
+    await steps.until(({ kvBytesUsed, kvBytesBudget, queuedRequests, runningSequences }) => {
       expect(kvBytesBudget).toBe(kvMemoryBytes);
       most = Math.max(most, kvBytesUsed);
-      running = queuedRequests + runningSequences + kvBytesUsed > 0;
-    }
+      return queuedRequests + runningSequences + kvBytesUsed === 0;
+    });
     expect(most).toBeLessThanOrEqual(kvMemoryBytes);
     expect(most).toBeGreaterThan(kvMemoryBytes / 2);
     expect(Math.max(...turns.map(({ decodedRows }) => decodedRows))).toBeLessThanOrEqual(8);
+    const alone = await openAlone();
     for (const [i, result] of (await all).entries()) {
-      expect(tokensOf(result)).toEqual(tokensOf(await collect(alone.complete(requests[i] as CompletionRequest))));
+      expect(tokensOf(result)).toEqual(tokensOf(await alone(requests[i] as CompletionRequest)));
     }
   });
 
   test('for one sequence only serves requests with several candidates one candidate after the other', async () => {
-    const policy = await open({ kvMemoryBytes: 1024 * columnBytes });
-    const result = await collect(
-      policy.complete(request(randomTokens(600, 1), { n: 3, sampling: { ...greedy, maxTokens: 300 } })),
-    );
+    const { policy, steps } = await open({ kvMemoryBytes: 1024 * columnBytes });
+    const asked = request(randomTokens(600, 1), { n: 3, sampling: { ...greedy, maxTokens: 300 } });
+    const result = await steps.settle(collect(policy.complete(asked)));
     const [first, ...others] = tokensOf(result);
     expect(first).toHaveLength(300);
     expect(others).toEqual([first, first]);
@@ -150,58 +145,50 @@ describe('memory', () => {
 
   test('that a version filled with numbers that are not finite does no harm to the next', async () => {
     const broken = await makeVersion(pkg, 9, 5, 1e30);
-    const policy = await open({
+    const { policy, steps } = await open({
       held: [broken],
       prefixCacheBytes: 0,
       prefillChunk: 512,
       kvMemoryBytes: 4096 * columnBytes,
     });
-    const good = () =>
-      collect(policy.complete(request(randomTokens(600, 3), { n: 2, sampling: { ...greedy, maxTokens: 60 } })));
+    const asked = request(randomTokens(600, 3), { n: 2, sampling: { ...greedy, maxTokens: 60 } });
+    const good = () => collect(policy.complete(asked));
     const bad = () => collect(policy.complete(request(randomTokens(500, 4), { n: 2, version: 9 })));
-    const expected = await collect(
-      (await open()).complete(request(randomTokens(600, 3), { n: 2, sampling: { ...greedy, maxTokens: 60 } })),
-    );
-    expect((await bad()).candidates.map(({ reason }) => reason)).toEqual(['error', 'error']);
-    expect(tokensOf(await good())).toEqual(tokensOf(expected));
-    const [beside] = await Promise.all([good(), bad(), bad()]);
+    const expected = await (await openAlone())(asked);
+    expect((await steps.settle(bad())).candidates.map(({ reason }) => reason)).toEqual(['error', 'error']);
+    expect(tokensOf(await steps.settle(good()))).toEqual(tokensOf(expected));
+    const [beside] = await steps.settle(Promise.all([good(), bad(), bad()]));
     expect(tokensOf(beside)).toEqual(tokensOf(expected));
-    expect(tokensOf(await good())).toEqual(tokensOf(expected));
+    expect(tokensOf(await steps.settle(good()))).toEqual(tokensOf(expected));
     expect((await policy.stats()).kvBytesUsed).toBe(0);
   });
 });
 
 describe('what was computed before', () => {
   test("lets a chat's next turn compute only what is new", async () => {
-    const policy = await open();
+    const { policy, steps } = await open();
     const prompt = randomTokens(50, 1);
-    const answer = tokensOf(
-      await collect(policy.complete(request(prompt, { sampling: { ...greedy, maxTokens: 80 } }))),
-    );
-    const next = [...prompt, ...(answer[0] as number[]), ...randomTokens(20, 2)];
-    const second = await collect(policy.complete(request(next, { sampling: greedy })));
+    const asked = request(prompt, { sampling: { ...greedy, maxTokens: 80 } });
+    const answer = tokensOf(await steps.settle(collect(policy.complete(asked))));
+    const next = request([...prompt, ...(answer[0] as number[]), ...randomTokens(20, 2)], { sampling: greedy });
+    const second = await steps.settle(collect(policy.complete(next)));
     // All but the answer's last token was computed: four whole blocks of 129.
     expect(second.cachedPromptTokens).toBe(128);
     expect((await policy.stats()).prefixCache).toMatchObject({ hitTokens: 128, lookedUpTokens: 200 });
-    const cold = await collect((await open({ prefixCacheBytes: 0 })).complete(request(next, { sampling: greedy })));
-    expect(tokensOf(second)).toEqual(tokensOf(cold));
+    expect(tokensOf(second)).toEqual(tokensOf(await (await openAlone())(next)));
   });
 
   test('is shared by requests that come together: their common beginning is computed once', async () => {
     const turns: TurnReport[] = [];
-    const policy = await open({ prefillChunk: 64, observer: { onTurn: (turn) => turns.push(turn) } });
+    const { policy, steps } = await open({ prefillChunk: 64, observer: { onTurn: (turn) => turns.push(turn) } });
     const system = randomTokens(512, 1);
-    const results = await Promise.all(
-      Array.from({ length: 8 }, (_, i) =>
-        collect(policy.complete(request([...system, i, i + 1], { sampling: greedy }))),
-      ),
-    );
+    const asked = Array.from({ length: 8 }, (_, i) => request([...system, i, i + 1], { sampling: greedy }));
+    const results = await steps.settle(Promise.all(asked.map((each) => collect(policy.complete(each)))));
     const computed = turns.reduce((sum, { prefillTokens }) => sum + prefillTokens, 0);
     expect(computed).toBe(512 + 8 * 2);
-    const cold = await open({ prefixCacheBytes: 0 });
+    const alone = await openAlone();
     for (const [i, result] of results.entries()) {
-      const expected = await collect(cold.complete(request([...system, i, i + 1], { sampling: greedy })));
-      expect(tokensOf(result)).toEqual(tokensOf(expected));
+      expect(tokensOf(result)).toEqual(tokensOf(await alone(asked[i] as CompletionRequest)));
     }
   });
 });
@@ -213,7 +200,7 @@ describe('whatever arrives, is cancelled or read slowly', () => {
     version: fc.nat(2),
     maxTokens: fc.integer({ min: 1, max: 120 }),
     background: fc.boolean(),
-    /** Steps of the whole policy before it is submitted. */
+    /** Turns between it and the one before. */
     after: fc.nat(60),
     fate: fc.constantFrom('read', 'read', 'read', 'cancel early', 'cancel late', 'left', 'read slowly'),
   });
@@ -221,16 +208,14 @@ describe('whatever arrives, is cancelled or read slowly', () => {
     randomTokens([3, 31, 32, 33, 64, 90, 127, 128, 200, 333, 500, 64][index] as number, index % 4);
 
   test('every stream ends, slots and memory return, and each text is what its request alone would give', async () => {
-    const alone = await open({ prefixCacheBytes: 0 });
+    const alone = await openAlone();
     const known = new Map<string, number[]>();
     const expected = async (prompt: number, version: number) => {
       const key = `${prompt} ${version}`;
       let tokens = known.get(key);
       if (tokens === undefined) {
         const sampling = { ...greedy, maxTokens: 450 };
-        tokens = tokensOf(
-          await collect(alone.complete(request(promptOf(prompt), { version, sampling }))),
-        )[0] as number[];
+        tokens = tokensOf(await alone(request(promptOf(prompt), { version, sampling })))[0] as number[];
         known.set(key, tokens);
       }
       return tokens;
@@ -238,10 +223,7 @@ describe('whatever arrives, is cancelled or read slowly', () => {
     let [parks, gaveWay] = [0, 0];
     await fc.assert(
       fc.asyncProperty(fc.array(arrival, { minLength: 4, maxLength: 24 }), async (arrivals) => {
-        const policy = await openPolicy({
-          pkg,
-          version: versions[0] as PolicyVersion,
-          held: versions.slice(1),
+        const { policy, steps } = await open({
           maxSequences: 6,
           prefillChunk: 48,
           kvMemoryBytes: 6 * 1024 * columnBytes,
@@ -283,23 +265,17 @@ describe('whatever arrives, is cancelled or read slowly', () => {
           await iterator.next();
           slow.push(check);
         };
-        let steps = 0;
         for (const each of arrivals) {
-          steps += each.after;
-          while ((await policy.stats()).steps < steps) {
-            const { runningSequences, queuedRequests } = await policy.stats();
-            if (runningSequences + queuedRequests === 0) break;
-          }
+          for (let turn = 0; turn < each.after && (await steps.turn()); turn++);
           fast.push(play(each));
         }
-        await Promise.all(fast);
+        await steps.settle(Promise.all(fast));
         parks += (await policy.stats()).parkedRequests;
-        await Promise.all(slow.map((check) => check()));
-        const nothing = { runningSequences: 0, parkedRequests: 0, kvBytesUsed: 0, queuedRequests: 0, queuedTokens: 0 };
+        await steps.settle(Promise.all(slow.map((check) => check())));
         // What was left behind ends with the next turn.
-        while ((await policy.stats()).kvBytesUsed > 0);
+        await steps.until(({ kvBytesUsed }) => kvBytesUsed === 0);
+        const nothing = { runningSequences: 0, parkedRequests: 0, kvBytesUsed: 0, queuedRequests: 0, queuedTokens: 0 };
         expect(await policy.stats()).toMatchObject(nothing);
-        await policy.close();
       }),
       { numRuns: 12, seed: 11 },
     );

@@ -1,119 +1,119 @@
 /** Readers who fall behind: nothing is computed for them until they catch up, and what they get is what they would have got. */
 
-import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { loadPackage, type Package } from '../../../src/package/index.js';
 import { CompletionStream, maxUnreadTokens } from '../../../src/policy/completion-stream.js';
-import {
-  type CompletionEvent,
-  openPolicy,
-  type Policy,
-  type PolicyOptions,
-  type PolicyStats,
-  type PolicyVersion,
+import type {
+  CompletionEvent,
+  CompletionRequest,
+  PolicyOptions,
+  PolicyStats,
+  PolicyVersion,
 } from '../../../src/policy/index.js';
 import { StallWatch } from '../../../src/policy/stall-watch.js';
+import { openStepped } from './stepped.js';
 import { collect, makeLongPackage, makeVersion, randomTokens, request } from './support.js';
 
 let pkg: Package;
 let version: PolicyVersion;
-let remove: () => Promise<void>;
 
 beforeAll(async () => {
   const long = await makeLongPackage(2000);
-  remove = long.remove;
-  pkg = await loadPackage(long.directory);
+  pkg = await loadPackage(long);
   version = await makeVersion(pkg, 0, 21);
 });
-afterAll(() => remove());
 
-async function open(options: Partial<PolicyOptions> = {}): Promise<Policy> {
-  const policy = await openPolicy({ pkg, version, ...options });
-  onTestFinished(() => policy.close());
-  return policy;
-}
-
-async function until(policy: Policy, holds: (stats: PolicyStats) => boolean): Promise<PolicyStats> {
-  for (;;) {
-    const stats = await policy.stats();
-    if (holds(stats)) return stats;
-  }
-}
+const open = (options: Partial<PolicyOptions> = {}) => openStepped({ pkg, version, ...options });
 
 /** Starts a completion and reads nothing but its first event. */
-async function startUnread(policy: Policy, ...args: Parameters<typeof request>) {
-  const events = policy.complete(request(...args))[Symbol.asyncIterator]();
-  expect((await events.next()).value).toMatchObject({ type: 'started' });
+async function startUnread(
+  { policy, steps }: Awaited<ReturnType<typeof open>>,
+  asked: CompletionRequest,
+  signal?: AbortSignal,
+) {
+  const events = policy.complete(asked, signal)[Symbol.asyncIterator]();
+  expect((await steps.settle(events.next())).value).toMatchObject({ type: 'started' });
   const rest: AsyncIterable<CompletionEvent> = { [Symbol.asyncIterator]: () => events };
   return rest;
 }
 
+const isParked = ({ parkedRequests }: PolicyStats) => parkedRequests === 1;
+
 describe('a request whose reader is slow', () => {
   test('is parked, goes on when it is read, and gives the tokens that it would have given', async () => {
-    const policy = await open({ maxSequences: 4 });
-    const args = [
-      randomTokens(50, 1),
-      { n: 2, seed: 9, sampling: { maxTokens: 1500, temperature: 0.9, topK: 40 } },
-    ] as const;
-    const slow = await startUnread(policy, ...args);
-    const parked = await until(policy, ({ parkedRequests }) => parkedRequests === 1);
+    const opened = await open({ maxSequences: 4 });
+    const { policy, steps } = opened;
+    const sampling = { maxTokens: 700, temperature: 0.9, topK: 40 };
+    const asked = request(randomTokens(50, 1), { n: 2, seed: 9, sampling });
+    const slow = await startUnread(opened, asked);
+    const parked = await steps.until(isParked);
     expect(parked.runningSequences).toBe(0);
     expect(parked.kvBytesUsed).toBeGreaterThan(0);
+    // The step with one token more than may wait, and the one that was on its way.
+    expect(parked.generatedTokens).toBeLessThanOrEqual(2 * (maxUnreadTokens + 2));
     // Others are not affected: they get the slots, and nothing more is computed for the slow one.
-    const others = await Promise.all(
-      [1, 2, 3, 4].map((seed) =>
-        collect(policy.complete(request(randomTokens(20, seed), { sampling: { maxTokens: 100 } }))),
+    const others = await steps.settle(
+      Promise.all(
+        [1, 2, 3, 4].map((seed) =>
+          collect(policy.complete(request(randomTokens(20, seed), { sampling: { maxTokens: 100 } }))),
+        ),
       ),
     );
     expect(others.map(({ candidates }) => candidates[0]?.tokens.length)).toEqual([100, 100, 100, 100]);
     expect((await policy.stats()).generatedTokens).toBe(parked.generatedTokens + 400);
-    expect(parked.generatedTokens).toBeLessThan(2 * 1000);
-    const late = await collect(slow);
-    const prompt = await collect(policy.complete(request(...args)));
-    expect(late.candidates.map(({ tokens }) => tokens.length)).toEqual([1500, 1500]);
+    const late = await steps.settle(collect(slow));
+    const prompt = await steps.settle(collect(policy.complete(asked)));
+    expect(late.candidates.map(({ tokens }) => tokens.length)).toEqual([700, 700]);
     expect(late.candidates.map(({ text }) => text)).toEqual(prompt.candidates.map(({ text }) => text));
     expect(await policy.stats()).toMatchObject({ parkedRequests: 0, kvBytesUsed: 0, runningSequences: 0 });
   });
 
   test('is parked with the candidates that have not started yet', async () => {
-    const policy = await open({ maxSequences: 1 });
-    const slow = await startUnread(policy, [1, 2, 3], { n: 3, sampling: { maxTokens: 1000 } });
-    await until(policy, ({ parkedRequests }) => parkedRequests === 1);
-    const other = await collect(policy.complete(request([5], { sampling: { maxTokens: 30 } })));
+    const opened = await open({ maxSequences: 1 });
+    const { policy, steps } = opened;
+    const slow = await startUnread(opened, request([1, 2, 3], { n: 3, sampling: { maxTokens: 1000 } }));
+    await steps.until(isParked);
+    const other = await steps.settle(collect(policy.complete(request([5], { sampling: { maxTokens: 30 } }))));
     expect(other.candidates[0]?.tokens).toHaveLength(30);
-    expect((await collect(slow)).candidates.map(({ tokens }) => tokens.length)).toEqual([1000, 1000, 1000]);
+    const { candidates } = await steps.settle(collect(slow));
+    expect(candidates.map(({ tokens }) => tokens.length)).toEqual([1000, 1000, 1000]);
   });
 
   test('ends as cancelled, and gives its memory back, when it is cancelled while it is parked', async () => {
-    const policy = await open();
+    const opened = await open();
+    const { steps } = opened;
     const abort = new AbortController();
-    const events = policy.complete(request([1, 2, 3], { n: 2, sampling: { maxTokens: 1500 } }), abort.signal);
-    const iterator = events[Symbol.asyncIterator]();
-    await iterator.next();
-    await until(policy, ({ parkedRequests }) => parkedRequests === 1);
+    const asked = request([1, 2, 3], { n: 2, sampling: { maxTokens: 1500 } });
+    const slow = await startUnread(opened, asked, abort.signal);
+    await steps.until(isParked);
     abort.abort();
-    await until(policy, ({ kvBytesUsed }) => kvBytesUsed === 0);
-    const { candidates } = await collect({ [Symbol.asyncIterator]: () => iterator });
+    await steps.until(({ kvBytesUsed }) => kvBytesUsed === 0);
+    const { candidates } = await steps.settle(collect(slow));
     expect(candidates.map(({ reason }) => reason)).toEqual(['cancelled', 'cancelled']);
   });
 
   test('ends with READER_STALLED when it stays parked for too long, and frees what it held', async () => {
-    const policy = await open({ maxStalledMs: 30 });
-    const slow = await startUnread(policy, [1, 2, 3], { sampling: { maxTokens: 1500 } });
-    await until(policy, ({ parkedRequests }) => parkedRequests === 1);
-    await until(policy, ({ kvBytesUsed, parkedRequests }) => kvBytesUsed === 0 && parkedRequests === 0);
+    const opened = await open({ maxStalledMs: 30 });
+    const { policy, steps } = opened;
+    const slow = await startUnread(opened, request([1, 2, 3], { sampling: { maxTokens: 1500 } }));
+    // Its time runs from when it is parked.
+    const ended = async () => {
+      while ((await policy.stats()).kvBytesUsed > 0) await new Promise(setImmediate);
+    };
+    await steps.settle(ended());
     let tokens = 0;
     const reading = collect(slow, (event) => {
       if (event.type === 'tokens') tokens += event.tokens.length;
     });
     await expect(reading).rejects.toMatchObject({ code: 'READER_STALLED', kind: 'resource_exhausted' });
     expect(tokens).toBeGreaterThan(maxUnreadTokens);
+    expect(await policy.stats()).toMatchObject({ parkedRequests: 0, runningSequences: 0 });
   });
 
   test('does not keep a closing policy open for longer than it may stall', async () => {
-    const policy = await openPolicy({ pkg, version, maxStalledMs: 30 });
-    const slow = await startUnread(policy, [1, 2, 3], { sampling: { maxTokens: 1500 } });
-    await until(policy, ({ parkedRequests }) => parkedRequests === 1);
-    await policy.close();
+    const opened = await open({ maxStalledMs: 30 });
+    const slow = await startUnread(opened, request([1, 2, 3], { sampling: { maxTokens: 1500 } }));
+    await opened.policy.close();
     await expect(collect(slow)).rejects.toMatchObject({ code: 'READER_STALLED' });
   });
 });

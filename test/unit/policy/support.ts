@@ -1,7 +1,6 @@
 /** Packages, adapters and an independent forward pass for the tests of the policy. */
 
-import { cp, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import { weightShapes } from '../../../models/recipe/decoder.js';
@@ -24,6 +23,7 @@ import type {
 } from '../../../src/policy/index.js';
 import { Random } from '../../../src/policy/sampling/random.js';
 import { type Adapter, digestAdapter, zeroAdapter } from '../../../src/versions/index.js';
+import { temporaryFolder } from '../../support/folders.js';
 import { tinyDirectory } from '../package/tiny.js';
 
 export const plainSampling: SamplingSettings = {
@@ -43,12 +43,9 @@ export const plainSampling: SamplingSettings = {
 
 export const adapterScale = 2;
 
-/** A package like the tiny one with a longer context; the caller removes it. */
-export async function makeLongPackage(
-  contextLength: number,
-): Promise<{ directory: string; remove: () => Promise<void> }> {
-  const root = await mkdtemp(join(tmpdir(), 'hone-long-'));
-  const directory = join(root, 'long');
+/** The folder of a package like the tiny one with a longer context. */
+export async function makeLongPackage(contextLength: number): Promise<string> {
+  const directory = join(temporaryFolder(), 'long');
   await cp(tinyDirectory, directory, { recursive: true });
   const shape = {
     layers: 2,
@@ -72,7 +69,7 @@ export async function makeLongPackage(
     }),
   );
   await writePackage(directory, { shape, weights, tokenizerFiles: {}, endTokenId: 256 });
-  return { directory, remove: () => rm(root, { recursive: true, force: true }) };
+  return directory;
 }
 
 /** An adapter with random matrices; seed 0 is the zero adapter. */

@@ -15,6 +15,7 @@ import type { FromWorker } from '../../../src/policy/messages.js';
 import { probePrompt, probeServed } from '../../../src/policy/probe.js';
 import { Swapper } from '../../../src/policy/swapper.js';
 import { tinyDirectory } from '../package/tiny.js';
+import { openStepped } from './stepped.js';
 import { collect, largestDifference, makeVersion, ReferenceModel, randomTokens, request } from './support.js';
 
 let pkg: Package;
@@ -103,16 +104,21 @@ describe('a swap', () => {
   });
 
   test('waits for the oldest version to drain when too many are in use, and says how long', async () => {
-    const policy = await open({ version: version(1), maxLiveVersions: 2, maxSequences: 4 });
-    const first = await startReading(policy, [1, 2], { sampling: { maxTokens: 110 } });
-    await policy.swap(version(2));
-    const second = await startReading(policy, [1, 2], { sampling: { maxTokens: 110 } });
-    const report = await policy.swap(version(3));
+    const options = { pkg, version: version(1), maxLiveVersions: 2, maxSequences: 4 };
+    const { policy, steps } = await openStepped(options);
+    const long = () => collect(policy.complete(request([1, 2], { sampling: { maxTokens: 110 } })));
+    const first = long();
+    await steps.until(({ runningSequences }) => runningSequences === 1);
+    await steps.settle(policy.swap(version(2)));
+    const second = long();
+    await steps.until(({ runningSequences }) => runningSequences === 2);
+    const report = await steps.settle(policy.swap(version(3)));
     expect(report.waitedMs).toBeGreaterThan(0);
     expect(report.durationMs).toBeGreaterThanOrEqual(report.waitedMs);
-    expect((await first.rest()).version).toBe(1);
-    expect((await second.rest()).version).toBe(2);
-    expect((await policy.stats()).heldVersions).not.toContain(1);
+    // The first has ended, the second goes on.
+    expect(await policy.stats()).toMatchObject({ runningSequences: 1, heldVersions: [2, 3] });
+    expect((await first).version).toBe(1);
+    expect((await steps.settle(second)).version).toBe(2);
   });
 
   test('to weights whose digest is another, or that were made for another model, is refused', async () => {
@@ -126,10 +132,13 @@ describe('a swap', () => {
     expect((await collect(policy.complete(request([1])))).version).toBe(0);
   });
 
-  test('may come two hundred times under load: nothing is refused, cut or mixed', async () => {
-    const policy = await open({ maxSequences: 8 });
+  test('may come again and again under load: nothing is refused, cut or mixed', async () => {
+    const { policy, steps } = await openStepped({ pkg, version: version(0), maxSequences: 8 });
     const prompt = randomTokens(10, 8);
     const models = await Promise.all(versions.map(({ adapter }) => ReferenceModel.open(pkg, adapter)));
+    onTestFinished(async () => {
+      await Promise.all(models.map((model) => model.close()));
+    });
     let swapping = true;
     const clients = Array.from({ length: 4 }, async (_, client) => {
       const results: Awaited<ReturnType<typeof collect>>[] = [];
@@ -138,12 +147,14 @@ describe('a swap', () => {
       }
       return results;
     });
-    for (let i = 1; i <= 200; i++) {
+    for (let i = 1; i <= 30; i++) {
+      // In the middle of the requests, and between them.
+      for (let turn = 0; turn < i % 7; turn++) await steps.turn();
       const next = { ...version(1 + (i % 6)), number: i };
-      expect((await policy.swap(next)).probe.verdict).toBe('proved');
+      expect((await steps.settle(policy.swap(next))).probe.verdict).toBe('proved');
     }
     swapping = false;
-    const results = (await Promise.all(clients)).flat();
+    const results = (await steps.settle(Promise.all(clients))).flat();
     expect(new Set(results.map(({ version: number }) => number)).size).toBeGreaterThan(5);
     for (const { version: number, candidates } of results) {
       const model = models[number === 0 ? 0 : 1 + (number % 6)] as ReferenceModel;
@@ -153,7 +164,6 @@ describe('a swap', () => {
       }
     }
     expect((await policy.stats()).heldVersions.length).toBeLessThanOrEqual(5);
-    await Promise.all(models.map((model) => model.close()));
   });
 });
 

@@ -5,11 +5,11 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openReplayStore } from '../../../src/replay/index.js';
 import { Database } from '../../../src/sqlite/index.js';
-import { temporaryDirectory } from './directory.js';
+import { temporaryFolder } from '../../support/folders.js';
 import { admission } from './records.js';
 
 test('an index that no longer agrees with its table is refused, and the file stays as it is', async () => {
-  const path = join(temporaryDirectory(), 'replay.sqlite');
+  const path = join(temporaryFolder(), 'replay.sqlite');
   const store = await openReplayStore({ path });
   await store.admit(Array.from({ length: 50 }, (_, i) => admission(`generation-${i}`)));
   await store.close();

@@ -4,10 +4,10 @@ import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { openReplayReader, openReplayStore } from '../../../src/replay/index.js';
-import { temporaryDirectory } from './directory.js';
+import { temporaryFolder } from '../../support/folders.js';
 import { admission, editWrite, preferenceWrite, scoreWrite } from './records.js';
 
-async function openStore(path = join(temporaryDirectory(), 'replay.sqlite')) {
+async function openStore(path = join(temporaryFolder(), 'replay.sqlite')) {
   const store = await openReplayStore({ path });
   onTestFinished(() => store.close());
   return { store, path };
@@ -107,7 +107,7 @@ test('recent prompts are those of real traffic, the newest first, each once', as
 });
 
 test('a store of the first format is upgraded with all that it held', async () => {
-  const path = join(temporaryDirectory(), 'replay.sqlite');
+  const path = join(temporaryFolder(), 'replay.sqlite');
   copyFileSync('test/fixtures/replay-v1.sqlite', path);
   const { store } = await openStore(path);
   const id = (n: number) => `0193a000-0000-7000-8000-00000000000${n}`;

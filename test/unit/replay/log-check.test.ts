@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { openReplayStore } from '../../../src/replay/index.js';
 import { Database } from '../../../src/sqlite/index.js';
-import { temporaryDirectory } from './directory.js';
+import { temporaryFolder } from '../../support/folders.js';
 import { admission } from './records.js';
 
 const frameBytes = 24 + 4096;
@@ -11,7 +11,7 @@ const headerBytes = 32;
 
 /** A store as `kill -9` leaves it: every commit is in the log. */
 async function killedStore(generations: number) {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const live = join(directory, 'live.sqlite');
   const path = join(directory, 'replay.sqlite');
   const store = await openReplayStore({ path: live });

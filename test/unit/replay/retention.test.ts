@@ -9,7 +9,7 @@ import {
   type ReplayStore,
   type ReplayStoreOptions,
 } from '../../../src/replay/index.js';
-import { temporaryDirectory } from './directory.js';
+import { temporaryFolder } from '../../support/folders.js';
 import { admission, completion, preferenceWrite, scoreWrite } from './records.js';
 
 const day = 24 * 60 * 60 * 1000;
@@ -17,7 +17,7 @@ const long = 'x'.repeat(6000);
 
 /** A store, and the next of its sweeps. */
 async function openStore(options: Partial<ReplayStoreOptions> = {}) {
-  const path = options.path ?? join(temporaryDirectory(), 'replay.sqlite');
+  const path = options.path ?? join(temporaryFolder(), 'replay.sqlite');
   const reports: EvictionReport[] = [];
   let wake = (): void => undefined;
   const onEvicted = (report: EvictionReport): void => {
@@ -52,7 +52,7 @@ async function kept(store: ReplayStore, ids: readonly string[]): Promise<string[
 }
 
 test('what is older than the allowed age goes, with everything that hangs on it, and nothing else', async () => {
-  const path = join(temporaryDirectory(), 'replay.sqlite');
+  const path = join(temporaryFolder(), 'replay.sqlite');
   const first = await openReplayStore({ path });
   const now = Date.now();
   await first.admit([
@@ -95,7 +95,7 @@ test('what is older than the allowed age goes, with everything that hangs on it,
 });
 
 test('beyond its bytes the store lets cancelled ones go first, then old ones without feedback, then the oldest', async () => {
-  const path = join(temporaryDirectory(), 'replay.sqlite');
+  const path = join(temporaryFolder(), 'replay.sqlite');
   const first = await openReplayStore({ path });
   const now = Date.now();
   const oldScored = await fill(first, 'a', 20, now - 5 * day);
@@ -135,24 +135,22 @@ test('what runs is never evicted, whatever the bounds', async () => {
   await store.complete([completion('running')]);
 });
 
-test('writes faster than the sweeps are all taken, and the file stays near its bound', async () => {
+test('writes faster than the sweeps are all taken, and the room in the file is used again', async () => {
   const maxBytes = 1024 * 1024;
   const { store, nextSweep, reports } = await openStore({ maxBytes });
-  let written = 0;
-  for (let round = 0; round < 40; round++) {
-    const ids = await fill(store, `r${String(round).padStart(3, '0')}-`, 64, Date.now());
-    written += ids.length;
-    expect((await store.write(ids.map((id) => scoreWrite(id, 1)))).every(({ status }) => status === 'stored')).toBe(
-      true,
-    );
+  for (let phase = 0; phase < 2; phase++) {
+    for (let round = 0; round < 20; round++) {
+      const ids = await fill(store, `r${phase}${String(round).padStart(3, '0')}-`, 64, Date.now());
+      const outcomes = await store.write(ids.map((id) => scoreWrite(id, 1)));
+      expect(outcomes.every(({ status }) => status === 'stored')).toBe(true);
+    }
+    while ((await store.stats()).usedBytes > maxBytes) await nextSweep();
   }
-  while ((await store.stats()).usedBytes > maxBytes) await nextSweep();
   const stats = await store.stats();
-  expect(written).toBe(2560);
   expect(stats.generations).toBeLessThan(250);
   expect(reports.every(({ generations }) => generations > 0)).toBe(true);
-  // 2560 generations take 17 MB; the room inside the file was used again.
-  expect(stats.fileBytes).toBeLessThan(8 * 1024 * 1024);
+  // 1280 generations take 8.5 MB: as much as the file may grow where no sweep comes between them. All 2560 take twice that.
+  expect(stats.fileBytes).toBeLessThan(11 * 1024 * 1024);
 });
 
 test('what changed of evicted generations is forgotten in one entry that readers can follow', async () => {

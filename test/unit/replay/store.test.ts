@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { openReplayReader, openReplayStore, type ReplayStoreOptions } from '../../../src/replay/index.js';
 import { Database } from '../../../src/sqlite/index.js';
-import { temporaryDirectory } from './directory.js';
+import { temporaryFolder } from '../../support/folders.js';
 import { admission, completion, scoreWrite } from './records.js';
 
 async function openStore(options: Partial<ReplayStoreOptions> = {}) {
-  const path = options.path ?? join(temporaryDirectory(), 'data', 'replay.sqlite');
+  const path = options.path ?? join(temporaryFolder(), 'data', 'replay.sqlite');
   const store = await openReplayStore({ ...options, path });
   onTestFinished(() => store.close());
   return { store, path };
@@ -188,7 +188,7 @@ test.each([
   ['an empty file', () => Buffer.alloc(0)],
   ['a file that is something else', () => Buffer.from('not a database, but long enough to have a header'.repeat(40))],
 ])('%s in the place of the store is refused and left as it is', async (_, content) => {
-  const path = join(temporaryDirectory(), 'replay.sqlite');
+  const path = join(temporaryFolder(), 'replay.sqlite');
   writeFileSync(path, content());
   await expect(openReplayStore({ path })).rejects.toMatchObject({ code: 'STORE_CORRUPT' });
   expect(readFileSync(path)).toEqual(content());
@@ -208,7 +208,7 @@ test('a store with damaged pages is refused with the remedy', async () => {
 });
 
 test('a log without its store is refused', async () => {
-  const path = join(temporaryDirectory(), 'replay.sqlite');
+  const path = join(temporaryFolder(), 'replay.sqlite');
   writeFileSync(`${path}-wal`, 'frames');
   await expect(openReplayStore({ path })).rejects.toMatchObject({ code: 'STORE_CORRUPT' });
 });

@@ -1,8 +1,8 @@
 /** Users' reward functions in a process of their own: what they answer, and what they do instead. */
 
-import { rmSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, expect, it } from 'vitest';
+import { expect, it, onTestFinished, vi } from 'vitest';
 import {
   type RewardedCompletion,
   type RewardProcess,
@@ -10,10 +10,9 @@ import {
   startRewardProcess,
 } from '../../../src/reward/index.js';
 import { checkScores } from '../../../src/reward/process/check-scores.js';
-import { temporaryFolder } from '../../support/server.js';
+import { temporaryFolder } from '../../support/folders.js';
 
 const folder = temporaryFolder();
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 let modules = 0;
 
@@ -65,11 +64,17 @@ it('keeps the scores of a batch in which one completion makes it throw', async (
 it('kills what hangs and goes on with a new process', async () => {
   const [model, failures] = await start(
     'export default (items) => { while (items.some(({ text }) => text === "hang")); return items.map(() => 1); };',
-    { timeoutMs: 300 },
   );
-  expect(await model.score(items('hang'))).toEqual([null]);
-  expect(failures).toEqual(['gave no answer within 300 ms and was killed']);
-  expect(await model.score(items('b'))).toEqual([1]);
+  // A process of the lowest priority is given all the time that it needs, and no more than it is allowed.
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const hanging = model.score(items('hang'));
+  await vi.advanceTimersByTimeAsync(30_000);
+  expect(await hanging).toEqual([null]);
+  expect(failures).toEqual(['gave no answer within 30000 ms and was killed']);
+  const next = model.score(items('b'));
+  await vi.advanceTimersByTimeAsync(1);
+  expect(await next).toEqual([1]);
   expect(model.standing).toMatchObject({ state: 'running', restarts: 1 });
   await model.close();
 });

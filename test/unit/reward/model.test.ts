@@ -1,6 +1,6 @@
 /** Reward models in ONNX: what is refused at load, what they read, and that a batch changes no score. */
 
-import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { judge } from '../../../models/recipe/reward/preferences.js';
@@ -8,11 +8,11 @@ import { createPost } from '../../../models/recipe/world/index.js';
 import { encodeModel, float32Tensor, Graph } from '../../../src/onnx/index.js';
 import type { RewardedCompletion } from '../../../src/reward/index.js';
 import { type OnnxRewardModel, openRewardModel } from '../../../src/reward/model/index.js';
-import { projectFolder, temporaryFolder } from '../../support/server.js';
+import { temporaryFolder } from '../../support/folders.js';
+import { projectFolder } from '../../support/server.js';
 
 const shipped = join(projectFolder, 'models/tldr-reward');
 const folder = temporaryFolder();
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 function item(prompt: string, text: string): RewardedCompletion {
   return {

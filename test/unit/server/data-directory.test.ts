@@ -1,18 +1,17 @@
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it } from 'vitest';
 import { openDataDirectory } from '../../../server/data-directory.js';
+import { temporaryFolder } from '../../support/folders.js';
+import { startProcess } from '../../support/processes.js';
 
 const module = new URL('../../../server/data-directory.js', import.meta.url).href;
 let folder: string;
 
-beforeEach(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'hone-data-'));
+beforeEach(() => {
+  folder = temporaryFolder();
 });
-afterEach(() => rm(folder, { recursive: true, force: true }));
 
 /** A process of its own that takes the lock, says so, and waits to be killed. */
 async function holder(path: string) {
@@ -22,7 +21,7 @@ async function holder(path: string) {
     data.writeRecord({ pid: process.pid, host: '127.0.0.1', port: 1, address: '127.0.0.1:1', startedAtMs: 0 });
     process.send('locked');
     setInterval(() => {}, 1000);`;
-  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+  const child = startProcess(process.execPath, ['--input-type=module', '-e', script], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
   await once(child, 'message');

@@ -1,11 +1,11 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { serverFlags } from '../../../proto/server-flags.js';
 import { usage } from '../../../server/flags.js';
 import { readOptions } from '../../../server/options.js';
 import { checkGateSettings } from '../../../src/gate/index.js';
+import { temporaryFolder } from '../../support/folders.js';
 
 it('without flags the server listens on loopback, learns, and serves the package that ships', () => {
   const options = readOptions([], {});
@@ -76,7 +76,7 @@ it("the learner's flags and its JSON settings add up", () => {
 });
 
 it('the settings of rewards come from the file that is named, and a file that cannot be read is refused', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'hone-options-'));
+  const folder = temporaryFolder();
   const path = join(folder, 'rewards.json');
   const read = () => readOptions(['--reward-settings', path], {})?.rewardSettings;
   try {

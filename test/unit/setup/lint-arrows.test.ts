@@ -1,21 +1,20 @@
 /** The lint refuses imports against the arrows between folders: shown by planting them in a folder of their own. */
 
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../../support/folders.js';
 
 const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 const biome = join(root, 'node_modules/@biomejs/biome/bin/biome');
 
 let folder: string;
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'hone-lint-'));
+  folder = temporaryFolder();
   cpSync(join(root, 'biome.json'), join(folder, 'biome.json'));
 });
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** Lints one file with this content; gives back what the lint says of it. */
 function lint(path: string, content: string): { refused: boolean; output: string } {

@@ -1,13 +1,13 @@
 /** A Node that is too old runs the project's scripts on one of the project's own. */
 
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
+import { type ChildProcess, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { pathToFileURL } from 'node:url';
-import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { gone, startProcess } from '../../support/processes.js';
 
 const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 const { bringNode, nodes } = (await import(pathToFileURL(join(root, 'scripts/nodes.mjs')).href)) as {
@@ -57,8 +57,9 @@ beforeAll(async () => {
 /** Runs the echo program through the start script, started by a Node that is too old. */
 function start(...args: string[]): ChildProcess {
   const program = ['--run', 'test/support/echo-process.js'];
-  const child = spawn(outdated as string, [join(root, 'scripts/start.mjs'), ...program, ...args], { stdio: 'pipe' });
-  onTestFinished(() => void child.kill('SIGKILL'));
+  const child = startProcess(outdated as string, [join(root, 'scripts/start.mjs'), ...program, ...args], {
+    stdio: 'pipe',
+  });
   return child;
 }
 
@@ -72,19 +73,6 @@ async function firstLine(child: ChildProcess): Promise<Said> {
   const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
   const [line] = (await once(lines, 'line')) as [string];
   return JSON.parse(line) as Said;
-}
-
-/** Resolves when no process has this id any more, or only one that ended and was not waited for. */
-async function untilGone(pid: number): Promise<void> {
-  for (;;) {
-    try {
-      const status = readFileSync(`/proc/${pid}/stat`, 'utf8');
-      if (/\) [ZX] /.test(status)) return;
-    } catch {
-      return;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }
 
 it('the command refuses an older Node in one line', ({ skip }) => {
@@ -136,6 +124,6 @@ describe('a script that an older Node starts', () => {
     const { pid } = await firstLine(child);
     expect(pid).not.toBe(child.pid);
     child.kill('SIGKILL');
-    await untilGone(pid);
+    await gone(pid);
   });
 });

@@ -1,15 +1,14 @@
 /** What npm would pack of Hone: all that runs, all that is linked, and nothing besides. */
 
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
-import { tmpdir } from 'node:os';
 import { join, posix, relative } from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../../support/folders.js';
 import { deadLinks } from '../../support/markdown.js';
 import { stagePackage } from '../../support/staged-package.js';
 
-const root = mkdtempSync(join(tmpdir(), 'hone-packed-'));
-afterAll(() => rmSync(root, { recursive: true, force: true }));
+const root = temporaryFolder();
 stagePackage(root);
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
 

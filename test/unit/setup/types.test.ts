@@ -1,10 +1,10 @@
 /** The types of the client reach a program, whichever way its compiler finds packages. */
 
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../../support/folders.js';
 import { projectFolder } from '../../support/server.js';
 
 const program = `
@@ -26,12 +26,11 @@ console.log(server);
 
 let folder: string;
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'hone-types-'));
+  folder = temporaryFolder();
   mkdirSync(join(folder, 'node_modules'));
   symlinkSync(projectFolder, join(folder, 'node_modules/hone-agent'), 'junction');
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
 });
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** What the compiler says of a program, with the strictest of settings and the declarations of all packages checked. */
 function compile(text: string, module: string, resolution: string): string {

@@ -12,11 +12,11 @@ import {
   writeAdapter,
   zeroAdapter,
 } from '../../../src/versions/index.js';
-import { temporaryDirectory } from '../replay/directory.js';
+import { temporaryFolder } from '../../support/folders.js';
 import { meta, someAdapter, targets, zero } from './adapters.js';
 
 test('an adapter comes back from its files as it was written, under the same digest', async () => {
-  const directory = join(temporaryDirectory(), 'candidates', '1');
+  const directory = join(temporaryFolder(), 'candidates', '1');
   const adapter = someAdapter(1);
   const digest = await writeAdapter(directory, adapter, meta);
   const read = await readAdapter(directory);
@@ -27,7 +27,7 @@ test('an adapter comes back from its files as it was written, under the same dig
 });
 
 test('the files are in the layout of PEFT: its names, transposed matrices, its configuration', async () => {
-  const directory = join(temporaryDirectory(), '1');
+  const directory = join(temporaryFolder(), '1');
   const adapter = someAdapter(2);
   await writeAdapter(directory, adapter, meta);
   const { tensors } = decodeSafeTensors(readFileSync(join(directory, 'adapter_model.safetensors')));
@@ -72,7 +72,7 @@ test('the digest of the zero adapter is fixed: versions of other builds are comp
 test.each(['adapter_model.safetensors', 'adapter_config.json', 'version.json'])(
   'an adapter whose %s is cut short is refused',
   async (name) => {
-    const directory = join(temporaryDirectory(), '1');
+    const directory = join(temporaryFolder(), '1');
     await writeAdapter(directory, someAdapter(5), meta);
     const path = join(directory, name);
     truncateSync(path, readFileSync(path).length - 9);
@@ -81,7 +81,7 @@ test.each(['adapter_model.safetensors', 'adapter_config.json', 'version.json'])(
 );
 
 test('one changed bit in the weights is noticed', async () => {
-  const directory = join(temporaryDirectory(), '1');
+  const directory = join(temporaryFolder(), '1');
   await writeAdapter(directory, someAdapter(6), meta);
   const path = join(directory, 'adapter_model.safetensors');
   const bytes = readFileSync(path);
@@ -94,13 +94,13 @@ test('an adapter with a value that is not finite is neither written nor read', a
   const adapter = someAdapter(7);
   const tensor = adapter.tensors.get('model.layers.0.self_attn.q_proj.lora_B');
   if (tensor) tensor.data[0] = Number.NaN;
-  await expect(writeAdapter(join(temporaryDirectory(), '1'), adapter, meta)).rejects.toMatchObject({
+  await expect(writeAdapter(join(temporaryFolder(), '1'), adapter, meta)).rejects.toMatchObject({
     code: 'ADAPTER_INVALID',
   });
 });
 
 test('writing over an adapter that exists is refused and leaves it', async () => {
-  const directory = join(temporaryDirectory(), '1');
+  const directory = join(temporaryFolder(), '1');
   const digest = await writeAdapter(directory, someAdapter(8), meta);
   await expect(writeAdapter(directory, someAdapter(9), meta)).rejects.toThrow();
   expect((await readAdapter(directory)).digest).toBe(digest);

@@ -12,10 +12,10 @@ import {
   writeAdapter,
   zeroAdapter,
 } from '../../../src/versions/index.js';
-import { temporaryDirectory } from '../replay/directory.js';
+import { temporaryFolder } from '../../support/folders.js';
 import { meta, someAdapter, targets, zero } from './adapters.js';
 
-async function open(directory = temporaryDirectory()): Promise<VersionLog> {
+async function open(directory = temporaryFolder()): Promise<VersionLog> {
   const log = await openVersionLog({ directory, packageDigest: meta.packageDigest, zeroAdapter: zero });
   onTestFinished(() => log.close());
   return log;
@@ -36,9 +36,9 @@ async function hasChanged(log: VersionLog, directory: string): Promise<boolean> 
 
 describe('an export', () => {
   test('of a version that served comes back as a candidate with the same digest, and outlives a restart', async () => {
-    const directory = temporaryDirectory();
+    const directory = temporaryFolder();
     const log = await open(directory);
-    const folder = join(temporaryDirectory(), 'candidate');
+    const folder = join(temporaryFolder(), 'candidate');
     const adapterDigest = await writeAdapter(folder, someAdapter(1), meta);
     const metrics = { steps: 3 };
     await log.promote((await log.adopt({ directory: folder, adapterDigest, parent: 0, metrics })).number);
@@ -128,14 +128,14 @@ describe('an import', () => {
     ['of no layers', peftFolder({ target_modules: [] }, zeroAdapter([], 2, 1)), 'ADAPTER_MISMATCH', /no matrices/],
     ['beyond the largest rank', peftFolder({}, zeroAdapter(targets, 257, 1)), 'ADAPTER_MISMATCH', /257/],
   ])('%s is refused by name, and nothing is written', async (_, files, code, message) => {
-    const directory = temporaryDirectory();
+    const directory = temporaryFolder();
     const log = await open(directory);
     await expect(log.import(files)).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
     expect(await hasChanged(log, directory)).toBe(false);
   });
 
   test('of an exported version is refused when one bit of it changed, or for another package', async () => {
-    const directory = temporaryDirectory();
+    const directory = temporaryFolder();
     const log = await open(directory);
     const files = await log.export(0, 'tldr');
     const weights = Buffer.from(files['adapter_model.safetensors'] as Uint8Array);
@@ -175,7 +175,7 @@ describe('an import', () => {
   });
 
   test('that cannot be recorded leaves no files', async () => {
-    const directory = temporaryDirectory();
+    const directory = temporaryFolder();
     const log = await open(directory);
     await log.close();
     await expect(log.import(peftFolder())).rejects.toMatchObject({ code: 'DRAINING' });

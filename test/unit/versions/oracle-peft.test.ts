@@ -11,7 +11,7 @@ import {
   readPeftFixture,
   tinyPackage,
 } from '../../oracles/fixture.js';
-import { temporaryDirectory } from '../replay/directory.js';
+import { temporaryFolder } from '../../support/folders.js';
 
 const { sequences, adapter: original } = readOracleFixture();
 const vocabulary = 260;
@@ -25,7 +25,7 @@ afterAll(() => decoder.close());
 
 async function openLog(): Promise<VersionLog> {
   const log = await openVersionLog({
-    directory: temporaryDirectory(),
+    directory: temporaryFolder(),
     packageDigest: exportedMeta.packageDigest,
     zeroAdapter: zeroAdapter(decoder.targets, 8, 2),
   });

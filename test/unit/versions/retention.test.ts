@@ -9,7 +9,7 @@ import {
   type VersionLogOptions,
   writeAdapter,
 } from '../../../src/versions/index.js';
-import { temporaryDirectory } from '../replay/directory.js';
+import { temporaryFolder } from '../../support/folders.js';
 import { meta, someAdapter, zero } from './adapters.js';
 
 async function open(directory: string, over: Partial<VersionLogOptions> = {}): Promise<VersionLog> {
@@ -19,7 +19,7 @@ async function open(directory: string, over: Partial<VersionLogOptions> = {}): P
 }
 
 async function learn(log: VersionLog, seed: number, fate: 'live' | 'rejected' | 'candidate' = 'live'): Promise<number> {
-  const directory = join(temporaryDirectory(), 'candidate');
+  const directory = join(temporaryFolder(), 'candidate');
   const adapterDigest = await writeAdapter(directory, someAdapter(seed), meta);
   const { number, parent } = await log.adopt({
     directory,
@@ -43,7 +43,7 @@ function onDisk(directory: string): number[] {
 }
 
 test('the newest retired versions and the live one keep their adapters, older ones make room', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const removals: Removal[] = [];
   const log = await open(directory, { keepVersions: 2, onRemoved: (removal) => removals.push(removal) });
   for (let seed = 1; seed <= 6; seed++) await learn(log, seed);
@@ -66,7 +66,7 @@ test('the newest retired versions and the live one keep their adapters, older on
 });
 
 test('a version whose adapter was removed can neither serve again nor be exported, and the message says why', async () => {
-  const log = await open(temporaryDirectory(), { keepVersions: 1 });
+  const log = await open(temporaryFolder(), { keepVersions: 1 });
   for (let seed = 1; seed <= 4; seed++) await learn(log, seed);
   const removed = {
     code: 'VERSION_NOT_SERVABLE',
@@ -80,7 +80,7 @@ test('a version whose adapter was removed can neither serve again nor be exporte
 });
 
 test('rejected versions make room among themselves, and candidates stay', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const log = await open(directory, { keepVersions: 2 });
   const served = await learn(log, 1);
   const waiting = await learn(log, 2, 'candidate');
@@ -91,7 +91,7 @@ test('rejected versions make room among themselves, and candidates stay', async 
 });
 
 test('what the live version was trained from, and what it or a kept rollback serves again, stays', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const log = await open(directory, { keepVersions: 1 });
   await learn(log, 1);
   await learn(log, 2);
@@ -116,7 +116,7 @@ test('what the live version was trained from, and what it or a kept rollback ser
 });
 
 test('a crash between the entry and the deletion leaves files that the next opening deletes', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const log = await open(directory);
   for (let seed = 1; seed <= 3; seed++) await learn(log, seed);
   await log.close();
@@ -131,7 +131,7 @@ test('a crash between the entry and the deletion leaves files that the next open
 });
 
 test('a crash before the entry, or within it, leaves everything', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const log = await open(directory);
   for (let seed = 1; seed <= 3; seed++) await learn(log, seed);
   await log.close();
@@ -143,7 +143,7 @@ test('a crash before the entry, or within it, leaves everything', async () => {
 });
 
 test('a lower setting makes room at the next opening, and says so', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const log = await open(directory);
   for (let seed = 1; seed <= 5; seed++) await learn(log, seed);
   await log.close();
@@ -154,7 +154,7 @@ test('a lower setting makes room at the next opening, and says so', async () => 
 });
 
 test('a log of before adapters were removed still loads, its adapters kept', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const log = await open(directory);
   await learn(log, 1);
   await log.close();
@@ -166,13 +166,13 @@ test('a log of before adapters were removed still loads, its adapters kept', asy
 });
 
 test('the last version of another package keeps its adapter, and serves again when the package comes back', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const log = await open(directory, { keepVersions: 1 });
   await learn(log, 1);
   await log.close();
   const other = await open(directory, { keepVersions: 1, packageDigest: 'b'.repeat(64) });
   for (let i = 0; i < 3; i++) {
-    const elsewhere = join(temporaryDirectory(), 'candidate');
+    const elsewhere = join(temporaryFolder(), 'candidate');
     const adapterDigest = await writeAdapter(elsewhere, someAdapter(i + 2), { ...meta, packageDigest: 'b'.repeat(64) });
     await other.promote((await other.adopt({ directory: elsewhere, adapterDigest, parent: 2, metrics: {} })).number);
   }
@@ -182,12 +182,12 @@ test('the last version of another package keeps its adapter, and serves again wh
 });
 
 test('an entry that removes what is needed is damage of the log', async () => {
-  const directory = temporaryDirectory();
+  const directory = temporaryFolder();
   const log = await open(directory);
   await learn(log, 1);
   await log.close();
   for (const number of [0, 1]) {
-    const copy = join(temporaryDirectory(), 'versions');
+    const copy = join(temporaryFolder(), 'versions');
     await cp(directory, copy, { recursive: true });
     appendFileSync(join(copy, 'log.jsonl'), `{"type":"removed","number":${number}}\n`);
     await expect(open(copy)).rejects.toMatchObject({ code: 'STORE_CORRUPT' });

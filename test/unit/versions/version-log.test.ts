@@ -11,7 +11,7 @@ import {
   writeAdapter,
   zeroAdapter,
 } from '../../../src/versions/index.js';
-import { temporaryDirectory } from '../replay/directory.js';
+import { temporaryFolder } from '../../support/folders.js';
 import { meta, someAdapter, targets, zero } from './adapters.js';
 
 async function open(data: string, over: Partial<VersionLogOptions> = {}): Promise<VersionLog> {
@@ -49,7 +49,7 @@ function states(log: VersionLog): string[] {
 const logPath = (data: string): string => join(data, 'versions', 'log.jsonl');
 
 test('a new log begins with version 0, the zero adapter, live', async () => {
-  const log = await open(temporaryDirectory());
+  const log = await open(temporaryFolder());
   expect(log.list()).toEqual([log.live()]);
   expect(log.live()).toMatchObject({ number: 0, origin: 'base', state: 'live', parent: null, createdAtMs: 5000 });
   expect(log.live().adapterDigest).toBe(digestAdapter(zero));
@@ -58,7 +58,7 @@ test('a new log begins with version 0, the zero adapter, live', async () => {
 });
 
 test('a candidate is adopted, promoted and still the head after a restart', async () => {
-  const data = temporaryDirectory();
+  const data = temporaryFolder();
   const log = await open(data);
   const trained = await candidate(data, 1);
   expect(await log.adopt(trained)).toMatchObject({ number: 1, state: 'candidate', metrics: { steps: 1 } });
@@ -76,7 +76,7 @@ test('a candidate is adopted, promoted and still the head after a restart', asyn
 });
 
 test('a rollback is a new version with the older weights, and the head once it is promoted', async () => {
-  const data = temporaryDirectory();
+  const data = temporaryFolder();
   const log = await open(data);
   await adoptAndPromote(log, data, 1);
   await adoptAndPromote(log, data, 2);
@@ -93,7 +93,7 @@ test('a rollback is a new version with the older weights, and the head once it i
 });
 
 test('a rejected candidate never serves', async () => {
-  const data = temporaryDirectory();
+  const data = temporaryFolder();
   const log = await open(data);
   const { number } = await log.adopt(await candidate(data, 1));
   await log.reject(number, 'KL too large');
@@ -103,7 +103,7 @@ test('a rejected candidate never serves', async () => {
 });
 
 test('what the gate found, a trial and the reason of a rejection are there after a restart', async () => {
-  const data = temporaryDirectory();
+  const data = temporaryFolder();
   const log = await open(data);
   const check = { check: 'kl', outcome: 'passed', detail: 'small', numbers: { kl_nats: 0.5 } } as const;
   for (const seed of [1, 2, 3]) await log.adopt(await candidate(data, seed));
@@ -124,7 +124,7 @@ test('what the gate found, a trial and the reason of a rejection are there after
 });
 
 test('a log of before the gate loads, and goes on', async () => {
-  const data = temporaryDirectory();
+  const data = temporaryFolder();
   const log = await open(data);
   await adoptAndPromote(log, data, 1);
   await log.adopt(await candidate(data, 2));
@@ -139,7 +139,7 @@ test('a log of before the gate loads, and goes on', async () => {
 });
 
 test('a candidate that is torn, of another digest, package or shape is refused and nothing changes', async () => {
-  const data = temporaryDirectory();
+  const data = temporaryFolder();
   const log = await open(data);
   const before = readFileSync(logPath(data));
   const torn = await candidate(data, 1);
@@ -162,7 +162,7 @@ test('a candidate that is torn, of another digest, package or shape is refused a
 });
 
 test('changes asked for at the same time are made one after the other', async () => {
-  const data = temporaryDirectory();
+  const data = temporaryFolder();
   const log = await open(data);
   const candidates = await Promise.all([1, 2, 3].map((seed) => candidate(data, seed)));
   const adopted = await Promise.all(candidates.map((one) => log.adopt(one)));
@@ -173,7 +173,7 @@ test('changes asked for at the same time are made one after the other', async ()
 });
 
 test('a line cut short by a crash is dropped, at every length', async () => {
-  const data = temporaryDirectory();
+  const data = temporaryFolder();
   const log = await open(data);
   await adoptAndPromote(log, data, 1);
   await log.close();
@@ -190,7 +190,7 @@ test('a line cut short by a crash is dropped, at every length', async () => {
 });
 
 test('a damaged line that was complete is refused with the remedy', async () => {
-  const data = temporaryDirectory();
+  const data = temporaryFolder();
   const log = await open(data);
   await adoptAndPromote(log, data, 1);
   await log.close();
@@ -211,7 +211,7 @@ test('a damaged line that was complete is refused with the remedy', async () => 
 });
 
 test('a head whose files are torn gives way to the version before it, with a warning', async () => {
-  const data = temporaryDirectory();
+  const data = temporaryFolder();
   const log = await open(data);
   for (const seed of [1, 2, 3]) await adoptAndPromote(log, data, seed);
   await log.close();
@@ -228,7 +228,7 @@ test('a head whose files are torn gives way to the version before it, with a war
 });
 
 test('what a crash left between the files and the log is out of the way', async () => {
-  const data = temporaryDirectory();
+  const data = temporaryFolder();
   const log = await open(data);
   mkdirSync(join(data, 'versions', '.000001.abc.partial'));
   await writeAdapter(join(data, 'versions', '000001'), someAdapter(9), meta);
@@ -238,7 +238,7 @@ test('what a crash left between the files and the log is out of the way', async 
 });
 
 test('another package opens a lineage of its own, and the first one comes back as it was', async () => {
-  const data = temporaryDirectory();
+  const data = temporaryFolder();
   const log = await open(data);
   await adoptAndPromote(log, data, 1);
   await log.close();
@@ -253,7 +253,7 @@ test('another package opens a lineage of its own, and the first one comes back a
 });
 
 test('version 0 keeps its digest when the settings ask for another rank', async () => {
-  const data = temporaryDirectory();
+  const data = temporaryFolder();
   await (await open(data)).close();
   const log = await open(data, { zeroAdapter: zeroAdapter(targets, 16, 2) });
   expect(log.live().number).toBe(0);
@@ -261,7 +261,7 @@ test('version 0 keeps its digest when the settings ask for another rank', async 
 });
 
 test('a closed log refuses changes and can be closed again', async () => {
-  const log = await open(temporaryDirectory());
+  const log = await open(temporaryFolder());
   await Promise.all([log.close(), log.close()]);
   await expect(log.promote(1)).rejects.toMatchObject({ code: 'DRAINING' });
 });

@@ -1,0 +1,115 @@
+/**
+ * The policy with its inference in this thread, turn by turn as the test says: what comes before what is counted, and no
+ * scheduler of an operating system has a say in it. Everything else is what serves.
+ */
+
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { onTestFinished } from 'vitest';
+import { HoneError } from '../../../src/errors.js';
+import { openPolicy, type Policy, type PolicyOptions, type PolicyStats } from '../../../src/policy/index.js';
+import { type Inference, openInference } from '../../../src/policy/inference.js';
+import type { FromWorker, ToWorker, WorkerSettings } from '../../../src/policy/messages.js';
+import { type InferenceThread, WorkerHandle } from '../../../src/policy/worker-handle.js';
+
+type Listener = (value: never) => void;
+
+/** Takes the place of the thread. Messages are copied, as they are between threads, and are there at once. */
+class SteppedThread implements InferenceThread {
+  readonly #listeners: { readonly event: string; readonly listener: Listener }[] = [];
+  #inference: Inference | undefined;
+
+  on(event: string, listener: Listener): void {
+    this.#listeners.push({ event, listener });
+  }
+
+  postMessage(message: ToWorker): void {
+    if (message.type === 'open') {
+      void this.#open(structuredClone(message.settings));
+      return;
+    }
+    this.inference.receive(structuredClone(message));
+    // A policy that closes waits for it, and nobody is left to say when.
+    if (message.type === 'close') void this.#runToTheEnd();
+  }
+
+  get inference(): Inference {
+    if (this.#inference === undefined) throw new Error('the inference is not open');
+    return this.#inference;
+  }
+
+  async #open(settings: WorkerSettings): Promise<void> {
+    try {
+      this.#inference = await openInference(settings, (message) => this.#send(message));
+      this.#send({ type: 'ready' });
+    } catch (thrown) {
+      this.#send({ type: 'crashed', error: HoneError.from(thrown).toJSON() });
+      this.#emit('exit', 1);
+    }
+  }
+
+  async #runToTheEnd(): Promise<void> {
+    await this.inference.run();
+    await this.inference.close();
+    this.#emit('exit', 0);
+  }
+
+  #send(message: FromWorker): void {
+    this.#emit('message', structuredClone(message));
+  }
+
+  #emit(event: string, value: unknown): void {
+    for (const one of this.#listeners) if (one.event === event) one.listener(value as never);
+  }
+}
+
+/** The turns of a policy. */
+export class Steps {
+  readonly #policy: Policy;
+  readonly #inference: Inference;
+  #last = Promise.resolve(true);
+
+  constructor(policy: Policy, inference: Inference) {
+    this.#policy = policy;
+    this.#inference = inference;
+  }
+
+  /** One turn; afterwards readers have what came of it. @returns whether anything happened */
+  turn(): Promise<boolean> {
+    // One after the other, whoever asks for them.
+    this.#last = this.#last.then(async () => {
+      const happened = await this.#inference.turn();
+      await nextTurn();
+      return happened;
+    });
+    return this.#last;
+  }
+
+  /** Turns until the condition holds. */
+  async until(condition: (stats: PolicyStats) => boolean): Promise<PolicyStats> {
+    for (;;) {
+      const stats = await this.#policy.stats();
+      if (condition(stats)) return stats;
+      if (!(await this.turn())) throw new Error(`nothing more happens, and it never is that ${condition}`);
+    }
+  }
+
+  /** Turns until the promise settles; what it is settled with. */
+  async settle<Value>(promise: Promise<Value>): Promise<Value> {
+    let settled = false;
+    const done = () => {
+      settled = true;
+    };
+    promise.then(done, done);
+    await nextTurn();
+    while (!settled) await this.turn();
+    return promise;
+  }
+}
+
+/** Opens such a policy; it is closed when the test has finished. */
+export async function openStepped(options: PolicyOptions): Promise<{ policy: Policy; steps: Steps }> {
+  const thread = new SteppedThread();
+  const policy = await openPolicy({ ...options, worker: new WorkerHandle(thread) });
+  onTestFinished(() => policy.close());
+  return { policy, steps: new Steps(policy, thread.inference) };
+}
