@@ -9,7 +9,7 @@ import { HoneError } from '../errors.js';
 import { createSession, elementCount, type Graph, isExternal, readModel } from '../onnx/index.js';
 import { checkAttention, checkInterface, checkWeights } from './decoder-checks.js';
 import { checkExternalData } from './external-data.js';
-import { invalidPackage } from './files.js';
+import { invalidPackage, isLfsPointer, lfsPointer } from './files.js';
 import { findAttention } from './lowering.js';
 import { normalizeDecoder } from './normalize.js';
 import type { DecoderConfig } from './types.js';
@@ -67,7 +67,7 @@ function checkOneProducer(graph: Graph): void {
 async function explain(root: string, problem: string): Promise<string> {
   const head = await firstBytes(join(root, modelFile));
   if (head === null) return 'cannot be read; a package holds its float32 decoder in onnx/model.onnx: export or copy it';
-  if (head.startsWith('version https://git-lfs')) return 'is a Git LFS pointer, not the model; run "git lfs pull"';
+  if (isLfsPointer(head)) return lfsPointer;
   return `${problem}; download or export the model again, as text-generation-with-past in float32`;
 }
 

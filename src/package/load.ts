@@ -8,6 +8,10 @@ import { digestFiles, fileExists, invalidPackage, readJson } from './files.js';
 import { loadTokenizer, templateFile } from './tokenizer.js';
 import type { DecoderConfig, Package, PackageTokenizer } from './types.js';
 
+const likeLlama = (): string =>
+  'Hone reads the names that Llama-like decoders have there: correct a field that is wrong, or serve a model whose ' +
+  'config.json has all of them';
+
 /**
  * Loads the package in a folder of Hugging Face / transformers.js layout. `generation_config.json` and
  * `chat_template.jinja` may be absent.
@@ -17,7 +21,7 @@ export async function loadPackage(directory: string): Promise<Package> {
   const root = resolve(directory);
   const generationFile = (await fileExists(root, 'generation_config.json')) ? 'generation_config.json' : null;
   const config = decoderConfig(
-    await readJson(root, 'config.json', configSchema),
+    await readJson(root, 'config.json', configSchema, likeLlama),
     generationFile === null ? {} : await readJson(root, generationFile, generationConfigSchema),
   );
   const tokenizer = await loadTokenizer(root);
