@@ -330,6 +330,15 @@ const tokenizers: Damage[] = [
     says: ['eos_token_id', '999', 'vocab_size 260'],
   },
   {
+    name: 'no end token',
+    apply: async (directory) => {
+      for (const file of ['config.json', 'generation_config.json'])
+        await set(file, 'eos_token_id', undefined)(directory);
+      await set('tokenizer_config.json', 'eos_token', null)(directory);
+    },
+    says: ['config.json', 'names no end token', 'add eos_token_id'],
+  },
+  {
     name: 'a beginning token beyond the vocabulary',
     apply: set('config.json', 'bos_token_id', 260),
     says: ['bos_token_id', '260'],
