@@ -124,6 +124,40 @@ function addBiases(graph: Graph): void {
   }
 }
 
+/** Positions that are learned and added to the embedding, in place of rotations. */
+function learnPositions(graph: Graph): void {
+  const table = Float32Array.from({ length: 128 * 32 }, (_, i) => 0.2 * Math.sin(i));
+  graph.initializers.set('model.positions.weight', float32Tensor(table, [128, 32]));
+  const embedding = graph.nodes.find(({ op, inputs }) => op === 'Gather' && inputs[1] === 'input_ids') as Node;
+  const [output] = embedding.outputs as [string];
+  const embedded = graph.freshName('embedded');
+  graph.replaceNode(embedding, [{ ...embedding, outputs: [embedded] }]);
+  const placed = graph.add('Gather', ['model.positions.weight', 'position_ids']);
+  graph.add('Add', [embedded, placed], { outputs: [output] });
+  for (const node of graph.nodes.filter(({ op }) => op === 'RotaryEmbedding')) {
+    graph.removeNodes(new Set([node]));
+    graph.replaceUses(node.outputs[0] as string, node.inputs[0] as string);
+  }
+}
+
+/** A factor that broadcasts over rows and tokens, written with all its axes. */
+function scaleWithAllAxes(graph: Graph): void {
+  for (const node of graph.nodes.filter(({ inputs }) => inputs[1]?.endsWith('up_proj.weight'))) {
+    const [output] = node.outputs as [string];
+    const product = graph.freshName('product');
+    graph.replaceNode(node, [{ ...node, outputs: [product] }]);
+    const factor = graph.freshName('factor');
+    graph.initializers.set(
+      factor,
+      float32Tensor(
+        Float32Array.from({ length: 48 }, (_, i) => 1 + 0.01 * i),
+        [1, 1, 48],
+      ),
+    );
+    graph.add('Mul', [factor, product], { outputs: [output] });
+  }
+}
+
 export const exportForms: readonly ExportForm[] = [
   { name: 'as the recipe writes it', apply: () => undefined },
   { name: 'with rotation in the attention and no position_ids', apply: rotateInside(false, 'none') },
@@ -143,6 +177,8 @@ export const exportForms: readonly ExportForm[] = [
     apply: anonymous((module) => optimumName(module).replace('self_attn', 'attn')),
   },
   { name: 'with sums fused into norms', apply: fuseNorms },
+  { name: 'with learned positions', apply: learnPositions },
+  { name: 'with a factor of three axes', apply: scaleWithAllAxes },
   { name: 'with a head of its own', apply: untie },
   { name: 'with biases on query, key and value', apply: addBiases },
   {
