@@ -58,6 +58,14 @@ interface ModelProto {
   functions?: Uint8Array[];
 }
 
+/** `AttributeProto.AttributeType` of what is not read. */
+const attributeKinds: Readonly<Record<number, string>> = {
+  5: 'a subgraph',
+  10: 'a list of subgraphs',
+  11: 'a sparse tensor',
+  12: 'a list of sparse tensors',
+};
+
 const integer = (value: Integer): number => (typeof value === 'number' ? value : value.toNumber());
 
 /** Reads a model file; external data stays where it is, referred to. @throws HoneError `MODEL_INVALID` */
@@ -82,8 +90,12 @@ export function decodeModel(bytes: Uint8Array, where = 'the model'): Graph {
     throw new HoneError('MODEL_INVALID', `${where} is not an ONNX file`, { cause });
   }
   if (!model.graph) throw new HoneError('MODEL_INVALID', `${where} holds no graph`);
-  if (model.functions?.length)
-    throw new HoneError('MODEL_INVALID', `${where} has model-local functions; inline them first`);
+  if (model.functions?.length) {
+    throw new HoneError(
+      'OPERATOR_UNSUPPORTED',
+      `${where} has functions of its own, which Hone does not read; inline them with onnx.inliner.inline_local_functions`,
+    );
+  }
   const graph = new Graph();
   graph.name = model.graph.name ?? 'hone';
   graph.opsets.clear();
@@ -133,8 +145,9 @@ function decodeAttribute(proto: AttributeProto, where: string): Attribute {
       return { ss: (proto.strings ?? []).map((s) => new TextDecoder().decode(s)) };
     default:
       throw new HoneError(
-        'MODEL_INVALID',
-        `${where}: attribute ${proto.name} has type ${proto.type}; subgraphs and sparse tensors are not read`,
+        'OPERATOR_UNSUPPORTED',
+        `${where}: the attribute ${proto.name} is ${attributeKinds[proto.type] ?? `of ONNX kind ${proto.type}`}, which Hone ` +
+          'does not read; serve an export without this operator',
       );
   }
 }

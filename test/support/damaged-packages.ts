@@ -105,7 +105,8 @@ const models: Damage[] = [
       graph.replaceNode(head, [{ ...head, inputs: [hidden, head.inputs[1] as string] }]);
       graph.prune();
     }),
-    says: [model, 'Frobnicate', 'export the model again'],
+    says: [model, 'com.acme.Frobnicate', 'export the model'],
+    code: 'OPERATOR_UNSUPPORTED',
   },
   {
     name: 'operators newer than onnxruntime',
@@ -115,12 +116,14 @@ const models: Damage[] = [
   {
     name: 'a subgraph',
     apply: editRaw(({ graph }) => graph.node[0]?.attribute.push({ name: 'then_branch', type: 5 })),
-    says: [model, 'then_branch', 'subgraphs'],
+    says: [model, 'then_branch', 'a subgraph', 'serve an export without'],
+    code: 'OPERATOR_UNSUPPORTED',
   },
   {
     name: 'functions of its own',
     apply: editRaw((value) => value.functions.push(new Uint8Array(2))),
-    says: [model, 'functions'],
+    says: [model, 'functions', 'inline'],
+    code: 'OPERATOR_UNSUPPORTED',
   },
   {
     name: 'two nodes that give the same value',
@@ -278,7 +281,7 @@ const interfaces: Damage[] = [
         node.op === 'GroupQueryAttention' ? { ...node, op: 'MultiHeadAttention', domain: microsoft } : node,
       );
     }),
-    says: [model, 'GroupQueryAttention'],
+    says: [model, 'GroupQueryAttention', 'model builder of ONNX Runtime GenAI'],
     code: 'OPERATOR_UNSUPPORTED',
   },
 ];
