@@ -4,8 +4,8 @@ import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { encodeModel, type Graph, readModel } from '../../../src/onnx/index.js';
-import { loadPackage, normalizeDecoder } from '../../../src/package/index.js';
+import { encodeModel, type Graph, readModel, type Tensor } from '../../../src/onnx/index.js';
+import { findLinears, loadPackage, normalizeDecoder } from '../../../src/package/index.js';
 import { oddDecoders } from '../../support/odd-decoders.js';
 import { attribute, byName, type OddDecoder, upProjection } from '../../support/odd-graphs.js';
 import { type QuantizedFolders, quantizeForTest } from '../../support/quantized.js';
@@ -136,6 +136,25 @@ describe('loading a quantised decoder', () => {
     await writeFile(path, encodeModel(whole));
     expect(error).toMatchObject({ name: 'HoneError', code: 'OPERATOR_UNSUPPORTED' });
     for (const words of says) expect(error.message).toContain(words);
+  });
+
+  test("knows the modules of weights that another quantiser named after their nodes, as in the model's own float32 export", async () => {
+    const graph = await readModel(join(folders.quantized, 'onnx/model.onnx'));
+    const modules = findLinears(graph).map(({ module }) => module);
+    for (const { module, weight, node } of findLinears(graph)) {
+      const name = `${module.replace('self_attn', 'attn')}.MatMul.weight_Q4`;
+      const tensor = graph.initializers.get(weight) as Tensor;
+      graph.initializers.delete(weight);
+      graph.initializers.set(name, tensor);
+      graph.replaceNode(node, [
+        {
+          ...node,
+          name: `/${module.replace('self_attn', 'attn').replace(/\.(?!\d)/g, '/')}/MatMul_Q4`,
+          inputs: [node.inputs[0] as string, name, ...node.inputs.slice(2)],
+        },
+      ]);
+    }
+    expect(findLinears(normalizeDecoder(graph)).map(({ module }) => module)).toEqual(modules);
   });
 
   test('takes it as it was written', async () => {
