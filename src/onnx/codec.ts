@@ -47,6 +47,7 @@ interface ValueInfoProto {
 }
 interface ModelProto {
   irVersion?: Integer;
+  producerName?: string;
   graph?: {
     node?: NodeProto[];
     name?: string;
@@ -98,6 +99,7 @@ export function decodeModel(bytes: Uint8Array, where = 'the model'): Graph {
   }
   const graph = new Graph();
   graph.name = model.graph.name ?? 'hone';
+  graph.producer = model.producerName ?? '';
   graph.opsets.clear();
   for (const { domain, version } of model.opsetImport ?? []) {
     graph.opsets.set(domain === 'ai.onnx' ? '' : (domain ?? ''), integer(version ?? 0));
@@ -210,6 +212,7 @@ export function encodeModel(graph: Graph): Uint8Array {
   const model: ModelProto = {
     // IR 10 is what opset 21 asks for and every onnxruntime since 1.18 reads.
     irVersion: 10,
+    producerName: graph.producer,
     opsetImport: [...graph.opsets].map(([domain, version]) => ({ domain, version })),
     graph: {
       name: graph.name,
@@ -226,7 +229,7 @@ export function encodeModel(graph: Graph): Uint8Array {
       output: [...graph.outputs].map(([name, info]) => encodeValueInfo(name, info)),
     },
   };
-  return ModelMessage.encode(ModelMessage.create({ producerName: 'hone', ...model } as object)).finish();
+  return ModelMessage.encode(ModelMessage.create(model as object)).finish();
 }
 
 function encodeAttribute(name: string, value: Attribute): AttributeProto {

@@ -50,9 +50,11 @@ export function quantizedProduct(graph: Graph, node: Node): QuantizedProduct | u
 
 /**
  * Lets products by quantised weights, joined ones too, quantise their input as well, unless the model says how they
- * should be computed.
+ * should be computed. Files that `hone quantize` wrote say nothing and mean this; any other file means what onnxruntime
+ * makes of it.
  */
 export function useIntegerProducts(graph: Graph): void {
+  if (graph.producer !== 'hone') return;
   graph.nodes = graph.nodes.map((node) =>
     node.op === 'MatMulNBits' && node.domain === microsoft && node.attributes.accuracy_level === undefined
       ? { ...node, attributes: { ...node.attributes, accuracy_level: { i: integerAccuracy } } }
