@@ -6,6 +6,7 @@ export {
   adapterInputB,
   attachAdapters,
   findAttention,
+  findHead,
   findLinears,
   type LinearSite,
 } from './lowering.js';

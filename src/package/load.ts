@@ -8,6 +8,10 @@ import { digestFiles, fileExists, invalidPackage, readJson } from './files.js';
 import { loadTokenizer, templateFile } from './tokenizer.js';
 import type { DecoderConfig, Package, PackageTokenizer } from './types.js';
 
+const likeLlama = (): string =>
+  'Hone reads the names that Llama-like decoders have there: correct a field that is wrong, or serve a model whose ' +
+  'config.json has all of them';
+
 /**
  * Loads the package in a folder of Hugging Face / transformers.js layout. `generation_config.json` and
  * `chat_template.jinja` may be absent.
@@ -16,11 +20,12 @@ import type { DecoderConfig, Package, PackageTokenizer } from './types.js';
 export async function loadPackage(directory: string): Promise<Package> {
   const root = resolve(directory);
   const generationFile = (await fileExists(root, 'generation_config.json')) ? 'generation_config.json' : null;
-  const config = decoderConfig(
-    await readJson(root, 'config.json', configSchema),
+  const stated = decoderConfig(
+    await readJson(root, 'config.json', configSchema, likeLlama),
     generationFile === null ? {} : await readJson(root, generationFile, generationConfigSchema),
   );
   const tokenizer = await loadTokenizer(root);
+  const config = { ...stated, eosTokenIds: endTokens(root, stated, tokenizer) };
   checkVocabulary(root, config, tokenizer);
   const graph = await readDecoderFile(root, config);
   const files = ['config.json', 'tokenizer.json', 'tokenizer_config.json', modelFile, ...externalFiles(graph)];
@@ -34,6 +39,18 @@ export async function loadPackage(directory: string): Promise<Package> {
     tokenizer,
     modelPath: join(root, modelFile),
   };
+}
+
+/** Without an end token no completion would ever end by itself. */
+function endTokens(root: string, { eosTokenIds }: DecoderConfig, { eosTokenId }: PackageTokenizer): readonly number[] {
+  if (eosTokenIds.length > 0) return eosTokenIds;
+  if (eosTokenId !== null) return [eosTokenId];
+  throw invalidPackage(
+    root,
+    'config.json',
+    'names no end token: eos_token_id is missing here and in generation_config.json, and eos_token in ' +
+      'tokenizer_config.json; add eos_token_id, the id of the token with which an answer ends',
+  );
 }
 
 function checkVocabulary(root: string, config: DecoderConfig, tokenizer: PackageTokenizer): void {

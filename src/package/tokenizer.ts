@@ -48,9 +48,20 @@ export type TokenizerConfig = z.output<typeof tokenizerConfigSchema>;
 /** Name of the file that newer packages keep the template in. */
 export const templateFile = 'chat_template.jinja';
 
+const anotherTokenizer = 'serve a model with a byte-level BPE tokenizer, as Llama 3, Qwen and SmolLM have';
+const againTokenizer = 'download the file again';
+
+/** What to do about a file that is not a BPE tokenizer: a sound one of another kind stays what it is. */
+function insteadOf(value: unknown): string {
+  const type = kindSchema.safeParse(value).data?.model.type ?? 'BPE';
+  return type === 'BPE' ? againTokenizer : `Hone reads byte-level BPE only: ${anotherTokenizer}`;
+}
+
+const kindSchema = z.object({ model: z.object({ type: z.string() }) });
+
 /** Reads tokenizer and chat template of a package. @throws HoneError `PACKAGE_INVALID` */
 export async function loadTokenizer(directory: string): Promise<PackageTokenizer> {
-  const json = await readJson(directory, 'tokenizer.json', tokenizerSchema);
+  const json = await readJson(directory, 'tokenizer.json', tokenizerSchema, insteadOf);
   const config = await readJson(directory, 'tokenizer_config.json', tokenizerConfigSchema);
   const template = await loadTemplate(directory, config);
   try {
@@ -58,13 +69,19 @@ export async function loadTokenizer(directory: string): Promise<PackageTokenizer
     checkEncoding(tokenizer);
     return tokenizer;
   } catch (cause) {
+    if (cause instanceof HoneError) throw invalidPackage(directory, 'tokenizer.json', cause.message, cause);
     throw invalidPackage(
       directory,
       'tokenizer.json',
-      `the tokenizer cannot be used: ${because(cause)}; take it from the folder of the model`,
+      `the tokenizer library cannot use it: ${because(cause)}; ${againTokenizer}, or ${anotherTokenizer}`,
       cause,
     );
   }
+}
+
+/** What is wrong with a tokenizer, and what to do; {@link loadTokenizer} adds the file. */
+function unusable(problem: string, instead: string): HoneError {
+  return new HoneError('PACKAGE_INVALID', `${problem}; ${instead}`);
 }
 
 /** The chat template of a package, `null` where it has none. @throws HoneError `PACKAGE_INVALID` */
@@ -95,7 +112,8 @@ function checkEncoding(tokenizer: PackageTokenizer): void {
   const tokens = tokenizer.encodeText(sample);
   const strange = tokens.find((token) => !Number.isInteger(token) || token < 0 || token >= tokenizer.vocabularySize);
   if (tokens.length === 0 || strange !== undefined) {
-    throw new Error(`a sample text gives ${tokens.length === 0 ? 'no token' : `the token ${strange}`}`);
+    const given = tokens.length === 0 ? 'no token' : `the token ${strange}, which its vocabulary does not have`;
+    throw unusable(`a sample text gives ${given}`, againTokenizer);
   }
   tokenizer.decode(tokens);
 }
@@ -184,7 +202,7 @@ function withoutSpecialTokens(json: TokenizerJson): TokenizerJson {
   };
 }
 
-/** Bytes by token id. @throws Error when the vocabulary is not byte-level */
+/** Bytes by token id. @throws HoneError when the vocabulary is not byte-level */
 function tokenBytes({ model, added_tokens }: TokenizerJson): TokenBytes {
   const bytes: (Uint8Array | undefined)[] = [];
   const added = new Set(added_tokens.map(({ id }) => id));
@@ -192,9 +210,12 @@ function tokenBytes({ model, added_tokens }: TokenizerJson): TokenBytes {
     if (added.has(id)) continue;
     const value = bytesOfToken(token);
     if (value === undefined) {
-      throw new Error(`token ${id} ("${token}") is not byte-level; only byte-level BPE vocabularies are read`);
+      throw unusable(
+        `token ${id} (${JSON.stringify(token)}) is not byte-level, and Hone reads byte-level BPE only`,
+        anotherTokenizer,
+      );
     }
-    if (bytes[id] !== undefined) throw new Error(`two tokens have the id ${id}`);
+    if (bytes[id] !== undefined) throw unusable(`two tokens have the id ${id}`, againTokenizer);
     bytes[id] = value;
   }
   const utf8 = new TextEncoder();

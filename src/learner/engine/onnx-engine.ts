@@ -108,7 +108,7 @@ export async function deriveGraphs(
 ): Promise<{ forward: Graph; backward: Graph; gradients: Map<string, string>; targets: readonly AdapterTarget[] }> {
   const adapted = toTrainingGraph(source);
   const linears = findLinears(adapted);
-  fuseSwiGlu(adapted, new Set(linears.map(({ output }) => output)));
+  fuseSwiGlu(adapted, new Map(linears.map(({ output, outFeatures }) => [output, outFeatures])));
   attachAdapters(adapted, linears, rank, scale);
 
   const forward = adapted.clone();

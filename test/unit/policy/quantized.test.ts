@@ -1,16 +1,33 @@
 /** Serving quantised weights: exact where activations stay float32, within a bound where they are quantised too. */
 
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { encodeModel, readModel } from '../../../src/onnx/index.js';
 import { type BlockFormat, loadPackage } from '../../../src/package/index.js';
 import { openPolicy } from '../../../src/policy/index.js';
 import { quantizeForTest, setAccuracy } from '../../support/quantized.js';
 import { tinyDirectory } from '../package/tiny.js';
 import { collect, largestDifference, makeVersion, ReferenceModel, randomTokens, request } from './support.js';
 
-/** Largest difference of served log-probabilities from those of the decoded weights under the same adapter, nats. */
-async function servedDifference(format: BlockFormat, level?: number): Promise<number> {
+/** Makes a package one that another program has written. */
+async function setProducer(directory: string): Promise<void> {
+  const path = join(directory, 'onnx/model.onnx');
+  const graph = await readModel(path);
+  graph.producer = 'another';
+  await writeFile(path, encodeModel(graph));
+}
+
+/**
+ * Largest difference of served log-probabilities from those of the decoded weights under the same adapter, nats.
+ * @param edit what is changed in the quantised package first
+ */
+async function servedDifference(
+  format: BlockFormat,
+  edit: (directory: string) => Promise<void> = async () => undefined,
+): Promise<number> {
   const folders = await quantizeForTest(tinyDirectory, format);
-  if (level !== undefined) await setAccuracy(folders.quantized, level);
+  await edit(folders.quantized);
   const [pkg, decoded] = [await loadPackage(folders.quantized), await loadPackage(folders.decoded)];
   const version = await makeVersion(decoded, 1, 3);
   const policy = await openPolicy({ pkg, version, threads: 1, spin: false });
@@ -36,9 +53,13 @@ describe.each([
   it.each([0, 1])(
     'gives at accuracy level %i the log-probabilities of the decoded weights, adapters included',
     async (level) => {
-      expect(await servedDifference(format, level)).toBeLessThan(1e-4);
+      expect(await servedDifference(format, (directory) => setAccuracy(directory, level))).toBeLessThan(1e-4);
     },
   );
+
+  it('computes what a file of another program says, which is no quantised activations where it says nothing', async () => {
+    expect(await servedDifference(format, setProducer)).toBeLessThan(1e-4);
+  });
 
   it('stays within 0.1 nats of them when activations are quantised too, which is the default', async () => {
     const difference = await servedDifference(format);
