@@ -168,7 +168,7 @@ async function build(
 /** A device that was named has to be one of this build's; loading its providers is only worth it then. */
 async function checkDevice({ learner }: ServerOptions, { engine, device }: LearnerSettings): Promise<void> {
   if (!learner || engine !== 'onnx' || device === 'auto' || device === 'cpu') return;
-  const { checkOffered } = await import('../src/learner/engine/device.js');
+  const { checkOffered } = await import('../src/learner/index.js');
   checkOffered(device);
 }
 
