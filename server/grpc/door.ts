@@ -3,7 +3,7 @@
 import { isIP } from 'node:net';
 import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js';
 import { HealthImplementation } from 'grpc-health-check';
-import { contract, fullName, serviceDefinition, serviceNames } from '../../proto/contract.js';
+import { fullName, serviceDefinition, serviceNames } from '../../proto/contract.js';
 import type { Agent } from '../../src/agent/index.js';
 import { HoneError } from '../../src/errors.js';
 import { adminHandlers } from './admin.js';
@@ -49,6 +49,9 @@ export interface Door {
   close(served: Promise<void>): Promise<void>;
 }
 
+/** Made when a tool first asks. */
+const describe = async () => (await import('../../proto/description.js')).description;
+
 /** Opens the door. @throws HoneError `INVALID_OPTIONS` where the address cannot be listened on */
 export async function openDoor(options: DoorOptions): Promise<Door> {
   const { agent, report } = options;
@@ -76,7 +79,7 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
   const watched = ['', ...serviceNames.map(fullName)];
   const health = new HealthImplementation(Object.fromEntries(watched.map((name) => [name, 'SERVING' as const])));
   health.addToServer(server);
-  if (options.reflection) addReflection(server, () => contract, watched.slice(1));
+  if (options.reflection) addReflection(server, describe, watched.slice(1));
   const port = await bind(server, options.host, options.port);
 
   return {
