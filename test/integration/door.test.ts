@@ -67,6 +67,20 @@ describe('every call', () => {
     }
   });
 
+  it('to health of a service that is not there says so, and to its list names those that are', async () => {
+    const unknown = await raw.callMethod(healthService, 'Check', { service: 'a\uD800'.repeat(9000) });
+    expect(unknown.status.code).toBe(status.NOT_FOUND);
+    const options = { onMessage: () => false };
+    const watched = await raw.callMethod(healthService, 'Watch', { service: 'hone.v1.Nothing' }, options);
+    expect(watched.messages).toEqual([{ status: 'SERVICE_UNKNOWN' }]);
+    const { messages } = await raw.callMethod(healthService, 'List', {});
+    const [{ statuses = {} } = {}] = messages as { statuses?: Record<string, unknown> }[];
+    expect(Object.keys(statuses).sort()).toEqual(['', ...serviceNames.map((name) => `hone.v1.${name}`)].sort());
+    expect(new Set(Object.values(statuses).map((one) => JSON.stringify(one)))).toEqual(
+      new Set(['{"status":"SERVING"}']),
+    );
+  });
+
   it('to a method that does not exist is UNIMPLEMENTED', async () => {
     const base = healthService.Check as { path: string };
     const service = { Nothing: { ...base, path: '/hone.v1.GenerationService/Nothing' } } as never;
