@@ -19,9 +19,8 @@ import { HoneError } from '../src/errors.js';
 import { checkLearnerSettings } from '../src/learner/settings.js';
 import { createLearner, type LearnerSupervisor } from '../src/learner/supervisor.js';
 import type { LearnerSettings } from '../src/learner/types.js';
-import { loadPackage } from '../src/package/load.js';
+import { openPackage } from '../src/package/load.js';
 import { findLinears } from '../src/package/lowering.js';
-import { readDecoder } from '../src/package/normalize.js';
 import type { Package } from '../src/package/types.js';
 import { openPolicy, type Policy, type PolicyVersion, type ThreadChoice, WorkerHandle } from '../src/policy/index.js';
 import type { ErasureReport, EvictionReport, ReplayStore } from '../src/replay/index.js';
@@ -29,6 +28,7 @@ import { openReplayStore } from '../src/replay/store.js';
 import { checkRewardSettings, type RewardSettings } from '../src/reward/settings.js';
 import {
   type Adapter,
+  type AdapterTarget,
   descendants,
   descendsFromImport,
   openVersionLog,
@@ -110,12 +110,13 @@ async function build(
   const store = beginStore(options, data, events, onFatal);
   endings.add(() => store.close());
   const modes = await openModeFile(data.modePath, options.mode);
-  const pkg = await endings.open(loadPackage(options.packageDirectory));
+  const { pkg, linears } = await endings.open(readPackage(options.packageDirectory));
   // What is measured is what serving will be like: nothing else of this process may compute meanwhile.
   const calm = () => Promise.allSettled([store.opening, worker.loaded]);
   const choice = await endings.open(chooseServingThreads(pkg, data.threadsPath, cores, options, log, calm, signal));
   const settings = checkLearnerSettings({ threads: Math.max(1, cores - choice.threads), ...options.learnerSettings });
-  const versions = await endings.open(openVersions(pkg, settings, options, data, events), (one) => one.close());
+  const opening = openVersions(pkg, linears, settings, options, data, events);
+  const versions = await endings.open(opening, (one) => one.close());
   if (options.learner) checkAdapterRank(await versions.readAdapter(versions.live().number), settings, options);
   const replay = await endings.open(store.opening);
   for (const report of store.erasures) {
@@ -180,10 +181,16 @@ async function build(
   };
 }
 
+/** The package and its linear layers; the decoder itself, whose weights may be in memory, is let go. */
+async function readPackage(directory: string): Promise<{ pkg: Package; linears: readonly AdapterTarget[] }> {
+  const { pkg, decoder } = await openPackage(directory);
+  return { pkg, linears: findLinears(decoder) };
+}
+
 /** A device that was named has to be one of this build's; loading its providers is only worth it then. */
 async function checkDevice({ learner }: ServerOptions, { engine, device }: LearnerSettings): Promise<void> {
   if (!learner || engine !== 'onnx' || device === 'auto' || device === 'cpu') return;
-  const { checkOffered } = await import('../src/learner/engine/device.js');
+  const { checkOffered } = await import('../src/learner/index.js');
   checkOffered(device);
 }
 
@@ -215,12 +222,12 @@ function beginStore(
 
 async function openVersions(
   pkg: Package,
+  linears: readonly AdapterTarget[],
   settings: LearnerSettings,
   { keepVersions }: ServerOptions,
   data: DataDirectory,
   events: EventLog,
 ): Promise<VersionLog> {
-  const linears = findLinears(await readDecoder(pkg.modelPath));
   return openVersionLog({
     directory: data.versionsPath,
     packageDigest: pkg.digest,

@@ -2,8 +2,7 @@
 
 import { isIP } from 'node:net';
 import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js';
-import { HealthImplementation } from 'grpc-health-check';
-import { contract, fullName, serviceDefinition, serviceNames } from '../../proto/contract.js';
+import { fullName, serviceDefinition, serviceNames } from '../../proto/contract.js';
 import type { Agent } from '../../src/agent/index.js';
 import { HoneError } from '../../src/errors.js';
 import { adminHandlers } from './admin.js';
@@ -11,6 +10,7 @@ import type { ReportError } from './calls.js';
 import { eventHandlers } from './events.js';
 import { feedbackHandlers } from './feedback.js';
 import { generationHandlers } from './generation.js';
+import { Health } from './health.js';
 import { createInterceptor, type FinishedCall } from './interceptor.js';
 import { learnerHandlers } from './learner.js';
 import { readable } from './readable.js';
@@ -49,6 +49,9 @@ export interface Door {
   close(served: Promise<void>): Promise<void>;
 }
 
+/** Made when a tool first asks. */
+const describe = async () => (await import('../../proto/description.js')).description;
+
 /** Opens the door. @throws HoneError `INVALID_OPTIONS` where the address cannot be listened on */
 export async function openDoor(options: DoorOptions): Promise<Door> {
   const { agent, report } = options;
@@ -73,17 +76,15 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
     AdminService: adminHandlers(agent, report),
   };
   for (const name of serviceNames) server.addService(readable(serviceDefinition(name)), handlers[name]);
-  const watched = ['', ...serviceNames.map(fullName)];
-  const health = new HealthImplementation(Object.fromEntries(watched.map((name) => [name, 'SERVING' as const])));
-  health.addToServer(server);
-  if (options.reflection) addReflection(server, () => contract, watched.slice(1));
+  const names = serviceNames.map(fullName);
+  const health = new Health(names);
+  health.addTo(server);
+  if (options.reflection) addReflection(server, describe, names);
   const port = await bind(server, options.host, options.port);
 
   return {
     port,
-    announceStop() {
-      for (const name of watched) health.setStatus(name, 'NOT_SERVING');
-    },
+    announceStop: () => health.stop(),
     close: (served) => shutDown(server, served),
   };
 }

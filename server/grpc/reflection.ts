@@ -39,7 +39,11 @@ interface Messages extends EventEmitter {
  * @param describe gives what is described; called once, at the first call
  * @param services names of the services that are listed
  */
-export function addReflection(server: Server, describe: () => PackageDefinition, services: readonly string[]): void {
+export function addReflection(
+  server: Server,
+  describe: () => Promise<PackageDefinition>,
+  services: readonly string[],
+): void {
   let loading: Promise<ReadonlyMap<string, Answerer>> | undefined;
   for (const path of versions.map(pathOf)) {
     server.addService(
@@ -70,7 +74,7 @@ function passBytes(path: string): MethodDefinition<Buffer, Buffer> {
 }
 
 async function load(
-  describe: () => PackageDefinition,
+  describe: () => Promise<PackageDefinition>,
   services: readonly string[],
 ): Promise<ReadonlyMap<string, Answerer>> {
   const { ReflectionService } = await import('@grpc/reflection');
@@ -84,7 +88,7 @@ async function load(
       }
     },
   };
-  new ReflectionService(describe(), { services: [...services] }).addToServer(collector as Server);
+  new ReflectionService(await describe(), { services: [...services] }).addToServer(collector as Server);
   return answerers;
 }
 

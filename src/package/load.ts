@@ -1,6 +1,7 @@
 /** Opens a package: reads it, checks that its parts fit together, and identifies it by its digest. */
 
 import { basename, join, resolve } from 'node:path';
+import type { Graph } from '../onnx/index.js';
 import { configSchema, decoderConfig, generationConfigSchema } from './config.js';
 import { modelFile, readDecoderFile } from './decoder-file.js';
 import { externalFiles } from './external-data.js';
@@ -18,6 +19,18 @@ const likeLlama = (): string =>
  * @throws HoneError `PACKAGE_INVALID` or `OPERATOR_UNSUPPORTED` naming the file and what to do
  */
 export async function loadPackage(directory: string): Promise<Package> {
+  return (await openPackage(directory)).pkg;
+}
+
+/** A package, and its decoder as it was read on the way: weights inside the file are held in memory with it. */
+export interface OpenedPackage {
+  readonly pkg: Package;
+  /** Normalized; as `readDecoder` gives it. */
+  readonly decoder: Graph;
+}
+
+/** As {@link loadPackage}, for who needs the decoder too and would read it again. */
+export async function openPackage(directory: string): Promise<OpenedPackage> {
   const root = resolve(directory);
   const generationFile = (await fileExists(root, 'generation_config.json')) ? 'generation_config.json' : null;
   const stated = decoderConfig(
@@ -27,11 +40,11 @@ export async function loadPackage(directory: string): Promise<Package> {
   const tokenizer = await loadTokenizer(root);
   const config = { ...stated, eosTokenIds: endTokens(root, stated, tokenizer) };
   checkVocabulary(root, config, tokenizer);
-  const graph = await readDecoderFile(root, config);
-  const files = ['config.json', 'tokenizer.json', 'tokenizer_config.json', modelFile, ...externalFiles(graph)];
+  const decoder = await readDecoderFile(root, config);
+  const files = ['config.json', 'tokenizer.json', 'tokenizer_config.json', modelFile, ...externalFiles(decoder)];
   if (generationFile !== null) files.push(generationFile);
   if (await fileExists(root, templateFile)) files.push(templateFile);
-  return {
+  const pkg: Package = {
     directory: root,
     digest: await digestFiles(root, files),
     name: basename(root),
@@ -39,6 +52,7 @@ export async function loadPackage(directory: string): Promise<Package> {
     tokenizer,
     modelPath: join(root, modelFile),
   };
+  return { pkg, decoder };
 }
 
 /** Without an end token no completion would ever end by itself. */

@@ -2,45 +2,55 @@
 
 import type { TokenBytes, TokenDecoder } from './types.js';
 
-const byteOfCharacter: ReadonlyMap<string, number> = makeByteAlphabet();
-
 /** GPT-2's stand-ins: printable bytes stand for themselves, the others for the characters from U+0100 on. */
-function makeByteAlphabet(): Map<string, number> {
-  const alphabet = new Map<string, number>();
+export const byteAlphabet: readonly string[] = makeByteAlphabet();
+
+/** By code of a character of the alphabet: the byte that it stands for. */
+const byteOfCode: readonly (number | undefined)[] = makeTable();
+
+function makeByteAlphabet(): string[] {
   let next = 256;
-  for (let byte = 0; byte < 256; byte++) {
+  return Array.from({ length: 256 }, (_, byte) => {
     const printable = (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174;
-    alphabet.set(String.fromCodePoint(printable ? byte : next++), byte);
-  }
-  return alphabet;
+    return String.fromCharCode(printable ? byte : next++);
+  });
 }
 
-/** The bytes that a token of a byte-level vocabulary stands for, or undefined when it is none. */
-export function bytesOfToken(token: string): Uint8Array | undefined {
-  const bytes = new Uint8Array(token.length);
-  let length = 0;
-  for (const character of token) {
-    const byte = byteOfCharacter.get(character);
-    if (byte === undefined) return undefined;
-    bytes[length++] = byte;
-  }
-  return bytes.subarray(0, length);
+function makeTable(): (number | undefined)[] {
+  const table = new Array<number | undefined>(512).fill(undefined);
+  for (const [byte, character] of byteAlphabet.entries()) table[character.charCodeAt(0)] = byte;
+  return table;
 }
 
-/** @param bytes by token id; `undefined` (special tokens, holes in the vocabulary) adds no text */
-export function packTokenBytes(bytes: readonly (Uint8Array | undefined)[]): TokenBytes {
-  const ends = new Uint32Array(bytes.length);
+/** Whether a token is a string of bytes: each of its characters is one of the alphabet. */
+export function isByteLevel(token: string): boolean {
+  for (let i = 0; i < token.length; i++) if (byteOfCode[token.charCodeAt(i)] === undefined) return false;
+  return true;
+}
+
+/**
+ * @param tokens by id: a token of a byte-level vocabulary, or bytes; `undefined` (special tokens, holes in the vocabulary)
+ * adds no text
+ */
+export function packTokenBytes(tokens: readonly (string | Uint8Array | undefined)[]): TokenBytes {
+  const ends = new Uint32Array(tokens.length);
   let length = 0;
-  for (let id = 0; id < bytes.length; id++) {
-    length += bytes[id]?.length ?? 0;
+  for (let id = 0; id < tokens.length; id++) {
+    length += tokens[id]?.length ?? 0;
     ends[id] = length;
   }
-  const packed = new Uint8Array(length);
-  for (let id = 0; id < bytes.length; id++) {
-    const value = bytes[id];
-    if (value !== undefined) packed.set(value, (ends[id] as number) - value.length);
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (let id = 0; id < tokens.length; id++) {
+    const token = tokens[id];
+    if (typeof token === 'string') {
+      for (let i = 0; i < token.length; i++) bytes[at++] = byteOfCode[token.charCodeAt(i)] as number;
+    } else if (token !== undefined) {
+      bytes.set(token, at);
+      at += token.length;
+    }
   }
-  return { bytes: packed, ends };
+  return { bytes, ends };
 }
 
 /** The text of tokens as a whole; bytes that are not UTF-8 become U+FFFD. */

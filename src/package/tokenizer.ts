@@ -12,7 +12,7 @@ import { ChatTemplate, checkRoles, type TemplateVariables } from './chat-templat
 import { largestVocabulary } from './config.js';
 import { fileExists, invalidPackage, readJson, readText } from './files.js';
 import { SpecialTokens } from './special-tokens.js';
-import { ByteLevelDecoder, bytesOfToken, decodeTokens, packTokenBytes } from './token-decoder.js';
+import { ByteLevelDecoder, byteAlphabet, decodeTokens, isByteLevel, packTokenBytes } from './token-decoder.js';
 import type { ChatMessage, PackageTokenizer, TokenBytes, TokenDecoder } from './types.js';
 
 const tokenId = z.int().nonnegative().lt(largestVocabulary);
@@ -25,10 +25,24 @@ export const addedTokenSchema = z.looseObject({
   rstrip: z.boolean().default(false),
 });
 
+/** Looked through by hand: a schema of a record takes a hundred times as long for a hundred thousand tokens. */
+const vocabulary = z
+  .custom<Record<string, number>>((value) => typeof value === 'object' && value !== null && !Array.isArray(value), {
+    error: 'must be an object of token ids',
+  })
+  .superRefine((tokens, context) => {
+    for (const [token, id] of Object.entries(tokens)) {
+      if (Number.isInteger(id) && id >= 0 && id < largestVocabulary) continue;
+      const message = `must be a token id below ${largestVocabulary}`;
+      context.addIssue({ code: 'custom', path: [token], message });
+      return;
+    }
+  });
+
 /** What is read of `tokenizer.json`; the rest is the tokenizer library's business. */
 const tokenizerSchema = z.looseObject({
   added_tokens: z.array(addedTokenSchema).default([]),
-  model: z.looseObject({ type: z.literal('BPE'), vocab: z.record(z.string(), tokenId) }),
+  model: z.looseObject({ type: z.literal('BPE'), vocab: vocabulary }),
 });
 
 /** A special token is written as its text or as an object that holds it. */
@@ -191,41 +205,47 @@ class ByteLevelTokenizer implements PackageTokenizer {
 
 /** The same vocabulary as if no special token were in it. */
 function withoutSpecialTokens(json: TokenizerJson): TokenizerJson {
-  const special = new Set(json.added_tokens.filter((token) => token.special).map(({ content }) => content));
+  const special = json.added_tokens.filter((token) => token.special).map(({ content }) => content);
+  let { vocab } = json.model;
+  // Most vocabularies keep them apart, and a copy of a hundred thousand tokens takes its time.
+  if (special.some((token) => Object.hasOwn(vocab, token))) {
+    vocab = { ...vocab };
+    for (const token of special) delete vocab[token];
+  }
   return {
     ...json,
     added_tokens: json.added_tokens.filter((token) => !token.special),
-    model: {
-      ...json.model,
-      vocab: Object.fromEntries(Object.entries(json.model.vocab).filter(([token]) => !special.has(token))),
-    },
+    model: { ...json.model, vocab },
   };
 }
 
 /** Bytes by token id. @throws HoneError when the vocabulary is not byte-level */
 function tokenBytes({ model, added_tokens }: TokenizerJson): TokenBytes {
-  const bytes: (Uint8Array | undefined)[] = [];
+  const tokens: (string | Uint8Array | undefined)[] = [];
   const added = new Set(added_tokens.map(({ id }) => id));
   for (const [token, id] of Object.entries(model.vocab)) {
     if (added.has(id)) continue;
-    const value = bytesOfToken(token);
-    if (value === undefined) {
+    if (!isByteLevel(token)) {
       throw unusable(
         `token ${id} (${JSON.stringify(token)}) is not byte-level, and Hone reads byte-level BPE only`,
         anotherTokenizer,
       );
     }
-    if (bytes[id] !== undefined) throw unusable(`two tokens have the id ${id}`, againTokenizer);
-    bytes[id] = value;
+    if (tokens[id] !== undefined) throw unusable(`two tokens have the id ${id}`, againTokenizer);
+    tokens[id] = token;
   }
   const utf8 = new TextEncoder();
-  for (const { id, content, special } of added_tokens) bytes[id] = special ? undefined : utf8.encode(content);
-  return packTokenBytes(bytes);
+  for (const { id, content, special } of added_tokens) tokens[id] = special ? undefined : utf8.encode(content);
+  return packTokenBytes(tokens);
 }
 
 function leadingTokens(json: TokenizerJson, config: TokenizerConfig): readonly number[] {
   const bos = json.added_tokens.find(({ content }) => content === config.bos_token);
   if (bos === undefined) return [];
-  const first = new Tokenizer(json, config).encode('a', { add_special_tokens: true }).ids[0];
+  // What is put before a text depends on neither vocabulary nor merges: a whole tokenizer would take as long as the first.
+  const letters = byteAlphabet.filter((character) => Object.hasOwn(json.model.vocab, character));
+  const vocab = Object.fromEntries(letters.map((character) => [character, json.model.vocab[character] as number]));
+  const bare = { ...json, model: { ...json.model, vocab, merges: [] } };
+  const first = new Tokenizer(bare, config).encode('a', { add_special_tokens: true }).ids[0];
   return first === bos.id ? [bos.id] : [];
 }

@@ -4,7 +4,7 @@ import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { build, type Format } from 'esbuild';
+import { build, type Format, stop } from 'esbuild';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../support/folders.js';
 import { projectFolder, startServer, type TestServer } from '../support/server.js';
@@ -51,6 +51,9 @@ main();
 `;
 
 const run = promisify(execFile);
+
+// Its process would go on as long as this one.
+afterAll(() => stop());
 
 describe('a program bundled into one file', () => {
   let server: TestServer;

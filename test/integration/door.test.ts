@@ -71,6 +71,20 @@ describe('every call', () => {
     }
   });
 
+  it('to health of a service that is not there says so, and to its list names those that are', async () => {
+    const unknown = await raw.callMethod(healthService, 'Check', { service: 'a\uD800'.repeat(9000) });
+    expect(unknown.status.code).toBe(status.NOT_FOUND);
+    const options = { onMessage: () => false };
+    const watched = await raw.callMethod(healthService, 'Watch', { service: 'hone.v1.Nothing' }, options);
+    expect(watched.messages).toEqual([{ status: 'SERVICE_UNKNOWN' }]);
+    const { messages } = await raw.callMethod(healthService, 'List', {});
+    const [{ statuses = {} } = {}] = messages as { statuses?: Record<string, unknown> }[];
+    expect(Object.keys(statuses).sort()).toEqual(['', ...serviceNames.map((name) => `hone.v1.${name}`)].sort());
+    expect(new Set(Object.values(statuses).map((one) => JSON.stringify(one)))).toEqual(
+      new Set(['{"status":"SERVING"}']),
+    );
+  });
+
   it('to a method that does not exist is UNIMPLEMENTED', async () => {
     const base = healthService.Check as { path: string };
     const service = { Nothing: { ...base, path: '/hone.v1.GenerationService/Nothing' } } as never;
@@ -204,14 +218,14 @@ describe('the server', () => {
 
   it('that is stopped while it starts ends what it has started by then', async () => {
     const module = join(temporaryFolder(), 'never.mjs');
-    // A function that never comes to be ready: the learner runs by then.
+    // A function that never comes to be ready.
     writeFileSync(module, 'await new Promise(() => setInterval(() => {}, 1000));');
     const args = ['--learner', 'on', '--reward-function', module];
     const stopped = await runServer({
       args,
       onSpawn: (child) => {
         const { pid = 0 } = child;
-        until(() => childrenOf(pid).length === 2, 'learner and rater are there').then(() => child.kill('SIGTERM'));
+        until(() => childrenOf(pid).length === 1, 'the rater is there').then(() => child.kill('SIGTERM'));
       },
     });
     expect(stopped.code).toBe(0);

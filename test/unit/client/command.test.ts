@@ -152,7 +152,7 @@ describe('hone generate', () => {
       'finished',
       'usage',
     ]);
-    expect(await hone(['generate', 'hi', '--stream'])).toMatchObject({ code: 2, stdout: '' });
+    expect(await hone(['generate', 'hi', '--stream'])).toMatchObject({ code: 2, out: '' });
   });
 
   it('puts together what comes in pieces, each candidate by itself, with its tokens', async () => {

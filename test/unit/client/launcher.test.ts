@@ -3,8 +3,8 @@
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { transform } from 'esbuild';
-import { beforeAll, describe, expect, it } from 'vitest';
+import { stop, transform } from 'esbuild';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../support/folders.js';
 import { projectFolder } from '../../support/server.js';
 
@@ -13,6 +13,8 @@ const [major = 0, minor = 0, patch = 0] = process.versions.node.split('.').map(N
 
 /** A package of its own, with a command that prints its arguments. */
 let folder: string;
+// Its process would go on as long as this one.
+afterAll(() => stop());
 beforeAll(() => {
   folder = temporaryFolder();
   for (const path of ['client/cli', 'dist/client/cli']) mkdirSync(join(folder, path), { recursive: true });

@@ -141,6 +141,40 @@ describe('the tokenizer of a package', () => {
     ]);
   });
 
+  test.each([
+    ['a word', 'one'],
+    ['a fraction', 1.5],
+    ['a negative number', -1],
+    ['more than any vocabulary has', 2 ** 40],
+    ['nothing', null],
+  ])('is refused where the id of a token is %s', async (_, id) => {
+    const refused = variant('ids', {
+      tokenizer: (json: Record<string, unknown>) => {
+        (json.model as { vocab: Record<string, unknown> }).vocab.zz = id;
+      },
+    });
+    await expect(refused).rejects.toMatchObject({
+      code: 'PACKAGE_INVALID',
+      message: expect.stringContaining('model.vocab.zz'),
+    });
+  });
+
+  test.each([
+    ['a list', []],
+    ['no object', 'a'],
+    ['nothing', null],
+  ])('is refused where the vocabulary is %s', async (_, vocab) => {
+    const refused = variant('vocabulary', {
+      tokenizer: (json: Record<string, unknown>) => {
+        (json.model as { vocab: unknown }).vocab = vocab;
+      },
+    });
+    await expect(refused).rejects.toMatchObject({
+      code: 'PACKAGE_INVALID',
+      message: expect.stringContaining('model.vocab'),
+    });
+  });
+
   test('merges are applied', async () => {
     const tokenizer = await variant('merges', {
       tokenizer: (json: Record<string, unknown>) => {

@@ -1,7 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import type { MessageTypeDefinition } from '@grpc/proto-loader';
 import { describe, expect, it } from 'vitest';
-import { contract } from '../../../proto/contract.js';
+import { description as contract } from '../../../proto/description.js';
 import { toCode, toStatus } from '../../../server/errors.js';
 import { type ErrorCode, errorCodes, HoneError } from '../../../src/errors.js';
 

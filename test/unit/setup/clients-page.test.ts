@@ -5,7 +5,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import type { ServiceDefinition } from '@grpc/proto-loader';
 import { describe, expect, it } from 'vitest';
-import { contract } from '../../../proto/contract.js';
+import { description as contract } from '../../../proto/description.js';
 
 const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 const page = readFileSync(join(root, 'docs/clients.md'), 'utf8');

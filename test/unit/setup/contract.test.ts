@@ -4,8 +4,16 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { loadSync, type MessageTypeDefinition, type ServiceDefinition } from '@grpc/proto-loader';
+import { service as writtenHealth } from 'grpc-health-check';
 import { describe, expect, it } from 'vitest';
-import { contract, serviceNames } from '../../../proto/contract.js';
+import {
+  decodeMessage,
+  encodeMessage,
+  healthService,
+  serviceDefinition,
+  serviceNames,
+} from '../../../proto/contract.js';
+import { description } from '../../../proto/description.js';
 
 const proto = join(dirname(createRequire(import.meta.url).resolve('hone-agent/package.json')), 'proto');
 const files = readdirSync(join(proto, 'hone/v1')).map((name) => `hone/v1/${name}`);
@@ -23,6 +31,14 @@ function repeatedNumbers(message: Message): object {
     ({ label, type }) => label === 'LABEL_REPEATED' && /INT|FLOAT|DOUBLE|BOOL|ENUM/.test(type),
   );
   return Object.fromEntries(numeric.map(({ name, type }) => [name, type === 'TYPE_ENUM' ? [0, 1] : [1, 2]]));
+}
+
+/** A value for every field of a scalar or an enum that stands alone, so that each is seen in the bytes. */
+function sampleOf({ type }: Message): object {
+  const { field } = type as { field: { name: string; type: string; label: string }[] };
+  const single = field.filter(({ label, type: kind }) => label !== 'LABEL_REPEATED' && kind !== 'TYPE_MESSAGE');
+  const values: Readonly<Record<string, unknown>> = { TYPE_STRING: 'ä', TYPE_BYTES: Buffer.of(1, 2), TYPE_BOOL: true };
+  return Object.fromEntries(single.map(({ name, type: kind }) => [name, values[kind] ?? 1])) as object;
 }
 
 /** What tells the methods of a service apart on the wire. */
@@ -58,9 +74,9 @@ describe('the files of the contract', () => {
 
 describe('the compiled contract', () => {
   it('has every message, enum and service of the files, field by field', () => {
-    expect(Object.keys(contract)).toEqual(expect.arrayContaining(Object.keys(written)));
+    expect(Object.keys(description)).toEqual(expect.arrayContaining(Object.keys(written)));
     for (const [name, definition] of Object.entries(written)) {
-      if ('type' in definition) expect(contract[name], name).toMatchObject({ type: definition.type });
+      if ('type' in definition) expect(description[name], name).toMatchObject({ type: definition.type });
     }
   });
 
@@ -68,17 +84,45 @@ describe('the compiled contract', () => {
     const found = Object.entries(written).filter((entry): entry is [string, ServiceDefinition] => isService(entry[1]));
     expect(found).toHaveLength(serviceNames.length);
     for (const [name, definition] of found) {
-      expect(shapeOf(contract[name] as ServiceDefinition), name).toEqual(shapeOf(definition));
+      expect(shapeOf(description[name] as ServiceDefinition), name).toEqual(shapeOf(definition));
     }
   });
 
-  it('writes the same bytes', () => {
+  it('calls those methods, and the ones of health, by the same paths and with the same messages', () => {
+    const ours = [...serviceNames.map((name) => serviceDefinition(name)), healthService];
+    const theirs = [...serviceNames.map((name) => written[`hone.v1.${name}`]), writtenHealth] as ServiceDefinition[];
+    for (const [i, service] of ours.entries()) {
+      for (const [name, method] of Object.entries(service)) {
+        const expected = Object.values(theirs[i] ?? {}).find(({ path }) => path === method.path);
+        if (expected === undefined) throw new Error(`the files have no ${name} at ${method.path}`);
+        const { requestStream, responseStream } = expected;
+        expect(method).toMatchObject({ requestStream, responseStream });
+        const [asked, answered] = [expected.requestType, expected.responseType].map((type) =>
+          sampleOf(type as Message),
+        );
+        const requestBytes = expected.requestSerialize(asked as object);
+        const responseBytes = expected.responseSerialize(answered as object);
+        expect(method.requestSerialize(asked as object), name).toEqual(requestBytes);
+        expect(method.responseSerialize(answered as object), name).toEqual(responseBytes);
+        if (service === healthService) continue;
+        expect(method.requestDeserialize(requestBytes), name).toEqual(expected.requestDeserialize(requestBytes));
+        expect(method.responseDeserialize(responseBytes), name).toEqual(expected.responseDeserialize(responseBytes));
+      }
+      expect(Object.keys(service)).toHaveLength(Object.keys(theirs[i] ?? {}).length);
+    }
+  });
+
+  it('writes the same bytes, and reads them as the same', () => {
     let numbers = 0;
     for (const [name, definition] of Object.entries(written)) {
       if (!isMessage(definition)) continue;
       const value = repeatedNumbers(definition);
       numbers += Object.keys(value).length;
-      expect((contract[name] as Message).serialize(value), name).toEqual(definition.serialize(value));
+      expect(encodeMessage(name, value), name).toEqual(definition.serialize(value));
+      for (const sample of [{}, { ...sampleOf(definition), ...value }]) {
+        const bytes = definition.serialize(sample);
+        expect(decodeMessage(name, bytes), name).toEqual(definition.deserialize(bytes));
+      }
     }
     expect(numbers).toBeGreaterThan(10);
   });

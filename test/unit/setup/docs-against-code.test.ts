@@ -7,7 +7,7 @@ import { status } from '@grpc/grpc-js';
 import protobuf from 'protobufjs';
 import { describe, expect, it } from 'vitest';
 import { exitCodes } from '../../../client/cli/failure.js';
-import { contract } from '../../../proto/contract.js';
+import { description as contract } from '../../../proto/description.js';
 import { parseSize, type ServerFlag, serverFlags } from '../../../proto/server-flags.js';
 import { configurationExitCode } from '../../../proto/server-messages.js';
 import { defaultMetricsPort, readOptions } from '../../../server/options.js';
