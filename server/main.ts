@@ -6,6 +6,7 @@
  */
 
 import { commandName } from '../proto/command-name.js';
+import { installationFault } from '../proto/installation.js';
 import { printable } from '../proto/printable.js';
 import { configurationExitCode, type ServerReady } from '../proto/server-messages.js';
 import { HoneError } from '../src/errors.js';
@@ -20,6 +21,7 @@ const failureExitCode = 1;
 const lasting = new Set([
   'DATA_DIRECTORY_LOCKED',
   'INVALID_OPTIONS',
+  'INSTALLATION_DAMAGED',
   'PACKAGE_INVALID',
   'MODEL_INVALID',
   'OPERATOR_UNSUPPORTED',
@@ -107,7 +109,9 @@ function announce(server: RunningServer, options: ServerOptions): void {
 }
 
 function fail(thrown: unknown): never {
-  const error = HoneError.from(thrown);
+  const fault = installationFault(thrown);
+  const error =
+    fault === undefined ? HoneError.from(thrown) : new HoneError('INSTALLATION_DAMAGED', fault, { cause: thrown });
   process.stderr.write(`hone: ${printable(error.message)} (${error.code})\n`);
   if (error.code === 'INTERNAL' && error.cause instanceof Error) {
     for (const line of (error.cause.stack ?? '').split('\n')) process.stderr.write(`${printable(line)}\n`);

@@ -47,6 +47,7 @@ export const errorCodes = {
   STORE_TOO_NEW: 'failed_precondition',
   DATA_DIRECTORY_LOCKED: 'failed_precondition',
   INVALID_OPTIONS: 'invalid_argument',
+  INSTALLATION_DAMAGED: 'failed_precondition',
   PACKAGE_INVALID: 'failed_precondition',
   MODEL_INVALID: 'failed_precondition',
   OPERATOR_UNSUPPORTED: 'unimplemented',

@@ -1,6 +1,7 @@
 /** What the command says, and with which code it ends, when something failed. */
 
 import { commandName } from '../../proto/command-name.js';
+import { installationFault } from '../../proto/installation.js';
 import type { GrpcStatus, HoneClientError } from '../errors.js';
 
 /** Exit codes of the `hone` command. */
@@ -65,6 +66,8 @@ export interface Failure {
 /** The exit code for whatever was thrown, and what to print of it. */
 export function explain(thrown: unknown): Failure {
   if (thrown instanceof UsageError) return plain(exitCodes.usage, 'USAGE', thrown.message);
+  const fault = installationFault(thrown);
+  if (fault !== undefined) return plain(exitCodes.failed, 'INSTALLATION_DAMAGED', fault);
   if (thrown instanceof Interrupted) return plain(exitCodes.interrupted, 'CANCELLED', 'interrupted');
   if (isClientError(thrown)) {
     const fields = thrown.violations
