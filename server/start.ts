@@ -21,6 +21,7 @@ import { HoneError } from '../src/errors.js';
 import {
   checkLearnerSettings,
   checkOffered,
+  checkTrainable,
   type LearnerSettings,
   type LearnerSupervisor,
   startLearner,
@@ -37,6 +38,7 @@ import { type EvictionReport, openReplayStore } from '../src/replay/index.js';
 import { checkRewardSettings, type RewardSettings } from '../src/reward/index.js';
 import {
   type Adapter,
+  type AdapterTarget,
   descendants,
   descendsFromImport,
   openVersionLog,
@@ -98,7 +100,8 @@ async function build(
 ): Promise<RunningServer> {
   const cores = availableParallelism();
   // What the learner's threads are is known only when the policy's are; the rest is checked before anything is opened.
-  const { engine, device } = checkLearnerSettings(options.learnerSettings);
+  const asked = checkLearnerSettings(options.learnerSettings);
+  const { engine, device } = asked;
   if (options.learner && engine === 'onnx') checkOffered(device);
   const reward = checkRewardSettings(options.rewardSettings);
   const canary = checkCanarySettings(options.canarySettings);
@@ -106,11 +109,14 @@ async function build(
   endings.push(() => data.close());
   const modes = await openModeFile(data.modePath, options.mode);
   const pkg = await loadPackage(options.packageDirectory);
+  const decoder = await readDecoder(pkg.modelPath);
+  // A learner that could not start would crash again and again while the server serves.
+  if (options.learner) checkTrainable(decoder, pkg.modelPath, asked);
   const choice = await chooseServingThreads(pkg, data.threadsPath, cores, options, log);
   const settings = checkLearnerSettings({ threads: Math.max(1, cores - choice.threads), ...options.learnerSettings });
   const journal = openEventJournal(data.eventsPath, eventsKept, (err) => log.warn({ err }, 'event not written'));
   const events = new EventLog({ capacity: eventsKept, journal, now: Date.now });
-  const versions = await openVersions(pkg, settings, options, data, events);
+  const versions = await openVersions(pkg, findLinears(decoder), settings, options, data, events);
   endings.push(() => versions.close());
   if (options.learner) checkAdapterRank(await versions.readAdapter(versions.live().number), settings, options);
   const replay = await openReplayStore({
@@ -206,12 +212,12 @@ async function build(
 
 async function openVersions(
   pkg: Package,
+  linears: readonly AdapterTarget[],
   settings: LearnerSettings,
   { keepVersions }: ServerOptions,
   data: DataDirectory,
   events: EventLog,
 ): Promise<VersionLog> {
-  const linears = findLinears(await readDecoder(pkg.modelPath));
   return openVersionLog({
     directory: data.versionsPath,
     packageDigest: pkg.digest,
