@@ -98,7 +98,8 @@ async function build(
 ): Promise<RunningServer> {
   const cores = availableParallelism();
   // What the learner's threads are is known only when the policy's are; the rest is checked before anything is opened.
-  await checkDevice(options, checkLearnerSettings(options.learnerSettings));
+  const asked = checkLearnerSettings(options.learnerSettings);
+  await checkDevice(options, asked);
   const reward = checkRewardSettings(options.rewardSettings);
   const canary = checkCanarySettings(options.canarySettings);
   const data = openDataDirectory(options.dataDirectory);
@@ -110,7 +111,7 @@ async function build(
   const store = beginStore(options, data, events, onFatal);
   endings.add(() => store.close());
   const modes = await openModeFile(data.modePath, options.mode);
-  const { pkg, linears } = await endings.open(readPackage(options.packageDirectory));
+  const { pkg, linears } = await endings.open(readPackage(options, asked));
   // What is measured is what serving will be like: nothing else of this process may compute meanwhile.
   const calm = () => Promise.allSettled([store.opening, worker.loaded]);
   const choice = await endings.open(chooseServingThreads(pkg, data.threadsPath, cores, options, log, calm, signal));
@@ -181,9 +182,20 @@ async function build(
   };
 }
 
-/** The package and its linear layers; the decoder itself, whose weights may be in memory, is let go. */
-async function readPackage(directory: string): Promise<{ pkg: Package; linears: readonly AdapterTarget[] }> {
-  const { pkg, decoder } = await openPackage(directory);
+/**
+ * The package and its linear layers; the decoder itself, whose weights may be in memory, is let go.
+ * @throws HoneError for a package that cannot be served, or not be learned from where a learner is on
+ */
+async function readPackage(
+  { packageDirectory, learner }: ServerOptions,
+  settings: LearnerSettings,
+): Promise<{ pkg: Package; linears: readonly AdapterTarget[] }> {
+  const { pkg, decoder } = await openPackage(packageDirectory);
+  if (learner) {
+    // A learner that could not start would crash again and again while the server serves.
+    const { checkTrainable } = await import('../src/learner/engine/check-trainable.js');
+    checkTrainable(decoder, pkg.modelPath, settings);
+  }
   return { pkg, linears: findLinears(decoder) };
 }
 

@@ -52,6 +52,7 @@ export const errorCodes = {
   MODEL_INVALID: 'failed_precondition',
   OPERATOR_UNSUPPORTED: 'unimplemented',
   OPERATOR_NOT_DIFFERENTIABLE: 'unimplemented',
+  MODEL_NOT_TRAINABLE: 'unimplemented',
   ENGINE_UNAVAILABLE: 'failed_precondition',
   DEVICE_UNAVAILABLE: 'failed_precondition',
   ADAPTER_INVALID: 'data_loss',

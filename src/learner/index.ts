@@ -1,4 +1,5 @@
 export { AdamW, type AdamWSettings, type AdamWState, type StepOutcome } from './adamw.js';
+export { checkTrainable } from './engine/check-trainable.js';
 export {
   chooseDevice,
   type DeviceChoice,

@@ -2,15 +2,17 @@
 
 import { join } from 'node:path';
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
-import { appendGradients, expandComposites, fuseSwiGlu } from '../../autodiff/index.js';
+import { appendGradients, checkGradients, expandComposites, fuseSwiGlu } from '../../autodiff/index.js';
 import { elementCount, type Graph, isExternal, probeShapes } from '../../onnx/index.js';
 import {
   adapterInputA,
   adapterInputB,
   attachAdapters,
   decodeQuantizedProducts,
-  findLinears,
+  findTrainableLinears,
+  type LinearSite,
   readDecoder,
+  withUndecodedWeights,
 } from '../../package/index.js';
 import type { AdapterTarget } from '../../versions/types.js';
 import { addCopgObjective, addRowLogprobs, type LinearForm, linearForm, summarize } from '../objective.js';
@@ -106,8 +108,36 @@ export async function deriveGraphs(
   source: Graph,
   { rank, scale }: Pick<OnnxEngineOptions, 'rank' | 'scale'>,
 ): Promise<{ forward: Graph; backward: Graph; gradients: Map<string, string>; targets: readonly AdapterTarget[] }> {
+  const { forward, backward, linears, wrt } = deriveForward(source, { rank, scale });
+  const shapes = await probeShapes(expandComposites(backward), trainingProbeSizes);
+  const gradients = appendGradients(backward, 'surrogate', wrt, shapes);
+  setOutputs(backward, ['surrogate', 'row_logprobs', 'advantages', ...gradients.values()]);
+  return {
+    forward: finished(forward),
+    backward: finished(backward),
+    gradients,
+    targets: linears.map(({ module, inFeatures, outFeatures }) => ({ module, inFeatures, outFeatures })),
+  };
+}
+
+/**
+ * Whether {@link deriveGraphs} would come to its end, told from the graph alone: nothing is decoded, probed or run.
+ * @param source the package's graph, quantised products included
+ * @throws HoneError `MODEL_NOT_TRAINABLE`, `OPERATOR_NOT_DIFFERENTIABLE`, `OPERATOR_UNSUPPORTED`
+ */
+export function checkDerivable(source: Graph): void {
+  const { backward, wrt } = deriveForward(withUndecodedWeights(source), { rank: 1, scale: 1 });
+  checkGradients(backward, 'surrogate', wrt);
+}
+
+/** Both graphs before the backward pass, and the adapter matrices that it differentiates. */
+function deriveForward(
+  source: Graph,
+  { rank, scale }: Pick<OnnxEngineOptions, 'rank' | 'scale'>,
+): { forward: Graph; backward: Graph; linears: readonly LinearSite[]; wrt: readonly string[] } {
+  // Found in the package's graph, where every product can be followed; the variant keeps their nodes.
+  const linears = findTrainableLinears(source);
   const adapted = toTrainingGraph(source);
-  const linears = findLinears(adapted);
   fuseSwiGlu(adapted, new Map(linears.map(({ output, outFeatures }) => [output, outFeatures])));
   attachAdapters(adapted, linears, rank, scale);
 
@@ -118,16 +148,8 @@ export async function deriveGraphs(
   const backward = adapted.clone();
   addCopgObjective(backward);
   setOutputs(backward, ['surrogate', 'row_logprobs', 'advantages']);
-  const shapes = await probeShapes(expandComposites(backward), trainingProbeSizes);
   const wrt = linears.flatMap(({ module }) => [adapterInputA(module), adapterInputB(module)]);
-  const gradients = appendGradients(backward, 'surrogate', wrt, shapes);
-  setOutputs(backward, ['surrogate', 'row_logprobs', 'advantages', ...gradients.values()]);
-  return {
-    forward: finished(forward),
-    backward: finished(backward),
-    gradients,
-    targets: linears.map(({ module, inFeatures, outFeatures }) => ({ module, inFeatures, outFeatures })),
-  };
+  return { forward, backward, linears, wrt };
 }
 
 function setOutputs(graph: Graph, names: readonly string[]): void {
