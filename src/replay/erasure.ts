@@ -6,7 +6,7 @@
  * What the subject sends while the erasure runs may be erased with the rest.
  */
 
-import type { Database } from '../sqlite/index.js';
+import { type Database, type WholeText, whole, wholeText } from '../sqlite/index.js';
 import { nothingRemoved, type Removed, type Remover } from './removal.js';
 import type { Lesson } from './types.js';
 
@@ -22,9 +22,11 @@ export interface ErasureReport extends Removed {
 
 interface ErasureRow extends Removed {
   readonly id: number;
-  readonly subject: string;
+  readonly subject: WholeText;
   readonly versions_json: string;
 }
+
+const columns = `id, ${whole('subject')}, versions_json, generations, scores, preferences, prompts`;
 
 type Outcome = Omit<ErasureReport, 'logCleared'>;
 
@@ -50,9 +52,11 @@ export class Erasures {
 
   constructor(database: Database, remover: Remover) {
     this.#remover = remover;
-    this.#pending = database.prepare<[], ErasureRow>('SELECT * FROM erasures WHERE finished_at_ms IS NULL ORDER BY id');
+    this.#pending = database.prepare<[], ErasureRow>(
+      `SELECT ${columns} FROM erasures WHERE finished_at_ms IS NULL ORDER BY id`,
+    );
     this.#begin = database.prepare<[number, string], ErasureRow>(
-      'INSERT INTO erasures (started_at_ms, subject) VALUES (?, ?) RETURNING *',
+      `INSERT INTO erasures (started_at_ms, subject) VALUES (?, ?) RETURNING ${columns}`,
     );
     // The condition that is always true lets the index of those with a subject be used.
     this.#page = database.prepareValue<[string, number], string>(
@@ -92,7 +96,7 @@ export class Erasures {
     const removed = { ...nothingRemoved(), generations, scores, preferences, prompts };
     const versions = new Set(JSON.parse(row.versions_json) as number[]);
     for (;;) {
-      const page = this.#page.all(subject, generationsPerStep);
+      const page = this.#page.all(wholeText(subject), generationsPerStep);
       if (page.length === 0) break;
       for (const generation of page) {
         for (const version of this.#versionsOf.all(generation)) versions.add(version);

@@ -1,12 +1,14 @@
 /** Reading the store page by page for an export: each page is one short read, and writes go on between them. */
 
-import type { Database } from '../sqlite/index.js';
+import { type Database, type WholeText, whole, wholeText } from '../sqlite/index.js';
 import type { ReplayRecord } from './record.js';
 import {
   type GenerationRow,
   generationColumns,
   type PreferenceRow,
+  preferenceColumns,
   type ScoreRow,
+  scoreColumns,
   toGeneration,
   toPreference,
   toScore,
@@ -40,7 +42,7 @@ export interface ExportPage {
 interface Place {
   readonly id: string;
   readonly place: number;
-  readonly subject: string;
+  readonly subject: WholeText;
   readonly created_at_ms: number;
   readonly state: string;
 }
@@ -59,7 +61,7 @@ export class Exporter {
   readonly #compared;
 
   constructor(database: Database) {
-    const place = 'rowid AS place, subject, generations.created_at_ms, state';
+    const place = `rowid AS place, ${whole('subject')}, generations.created_at_ms, state`;
     this.#last = database.prepareValue<[], number | null>('SELECT max(rowid) FROM generations');
     this.#places = database.prepare<[number, number, number], Place>(
       `SELECT id, ${place} FROM generations WHERE rowid > ? AND rowid <= ? ORDER BY rowid LIMIT ?`,
@@ -67,10 +69,10 @@ export class Exporter {
     this.#generation = database.prepare<[string], GenerationRow>(
       `SELECT ${generationColumns} FROM generations JOIN prompts ON prompts.id = prompt_id WHERE generations.id = ?`,
     );
-    this.#scores = database.prepare<[string], ScoreRow>('SELECT * FROM scores WHERE generation_id = ?');
+    this.#scores = database.prepare<[string], ScoreRow>(`SELECT ${scoreColumns} FROM scores WHERE generation_id = ?`);
     this.#hasScore = database.prepareValue<[string], 1>('SELECT 1 FROM scores WHERE generation_id = ? LIMIT 1');
     const compared = (own: string, other: string): string => `
-      SELECT preferences.*, ${other} AS partner, generations.rowid AS place, subject, state,
+      SELECT ${preferenceColumns}, ${other} AS partner, generations.rowid AS place, ${whole('subject')}, state,
         generations.created_at_ms AS admitted_at_ms
       FROM preferences JOIN generations ON generations.id = ${other} WHERE ${own} = ?`;
     this.#compared = [
@@ -107,7 +109,7 @@ export class Exporter {
   #isMeant({ id, subject, created_at_ms, state }: Omit<Place, 'place'>, filter: ExportFilter): boolean {
     // What still runs is not whole.
     if (state === 'running') return false;
-    if (filter.subject !== undefined && filter.subject !== subject) return false;
+    if (filter.subject !== undefined && filter.subject !== wholeText(subject)) return false;
     if (filter.sinceMs !== undefined && created_at_ms < filter.sinceMs) return false;
     return filter.scored !== true || this.#hasScore.get(id) !== undefined;
   }

@@ -6,10 +6,13 @@ import { openForReading } from './open-file.js';
 import type { RetentionSettings } from './retention.js';
 import {
   type ChangeRow,
+  changeColumns,
   type GenerationRow,
   generationColumns,
   type PreferenceRow,
+  preferenceColumns,
   type ScoreRow,
+  scoreColumns,
   toChange,
   toGeneration,
   toPreference,
@@ -41,15 +44,19 @@ const generationsPerPage = 256;
 /** Reads of one connection; the writer has one on its own connection, readers on theirs. */
 export function prepareReads(database: Database) {
   const since = database.prepare<[number, number], ChangeRow>(
-    'SELECT * FROM changes WHERE sequence > ? ORDER BY sequence LIMIT ?',
+    `SELECT ${changeColumns} FROM changes WHERE sequence > ? ORDER BY sequence LIMIT ?`,
   );
   const generation = database.prepare<[string], GenerationRow>(
     `SELECT ${generationColumns} FROM generations JOIN prompts ON prompts.id = prompt_id WHERE generations.id = ?`,
   );
   const exists = database.prepareValue<[string], 1>('SELECT 1 FROM generations WHERE id = ?');
-  const scores = database.prepare<[string], ScoreRow>('SELECT * FROM scores WHERE generation_id = ?');
-  const asFirst = database.prepare<[string], PreferenceRow>('SELECT * FROM preferences WHERE first_id = ?');
-  const asSecond = database.prepare<[string], PreferenceRow>('SELECT * FROM preferences WHERE second_id = ?');
+  const scores = database.prepare<[string], ScoreRow>(`SELECT ${scoreColumns} FROM scores WHERE generation_id = ?`);
+  const asFirst = database.prepare<[string], PreferenceRow>(
+    `SELECT ${preferenceColumns} FROM preferences WHERE first_id = ?`,
+  );
+  const asSecond = database.prepare<[string], PreferenceRow>(
+    `SELECT ${preferenceColumns} FROM preferences WHERE second_id = ?`,
+  );
   const lessons = database.prepare<[string], { generation_id: string; version: number }>(
     'SELECT * FROM lessons WHERE generation_id = ? ORDER BY version',
   );

@@ -1,6 +1,6 @@
 /** Taking generations out of the store with everything that hangs on them, and the counts kept in step. */
 
-import type { Database } from '../sqlite/index.js';
+import { type Database, type WholeText, whole, wholeText } from '../sqlite/index.js';
 import type { Counts } from './counts.js';
 
 /** What went. */
@@ -48,8 +48,8 @@ export class Remover {
     this.#partners = database.prepareValue<[string, string], string>(
       'SELECT second_id FROM preferences WHERE first_id = ? UNION ALL SELECT first_id FROM preferences WHERE second_id = ?',
     );
-    this.#lastKeyOf = database.prepareValue<[string, number], string | null>(
-      'SELECT max(key) FROM (SELECT key FROM idempotency WHERE key > ? ORDER BY key LIMIT ?)',
+    this.#lastKeyOf = database.prepareValue<[string, number], WholeText | null>(
+      `SELECT ${whole('max(key)', 'last')} FROM (SELECT key FROM idempotency WHERE key > ? ORDER BY key LIMIT ?)`,
     );
     this.#deleteKeys = database.prepare(`
       DELETE FROM idempotency
@@ -117,8 +117,9 @@ export class Remover {
 
   *#forgetKeys(): Generator<void, void> {
     for (let from = ''; ; ) {
-      const to = this.#lastKeyOf.get(from, tracesPerStep);
-      if (to === undefined || to === null) return;
+      const last = this.#lastKeyOf.get(from, tracesPerStep);
+      if (last === undefined || last === null) return;
+      const to = wholeText(last);
       this.#deleteKeys.run(from, to);
       from = to;
       yield;

@@ -1,5 +1,6 @@
 /** Between rows of the database and the store's own types; the two are the same thing in two notations. */
 
+import { type WholeText, whole, wholeText } from '../sqlite/index.js';
 import type {
   Generation,
   GenerationOrigin,
@@ -11,7 +12,16 @@ import type {
 } from './types.js';
 
 /** Columns of a generation with its prompt, for a SELECT over both. */
-export const generationColumns = 'generations.*, prompts.prompt_json, prompts.prompt_tokens';
+export const generationColumns = [
+  'generations.id, state, origin, edit_of, group_key, version, created_at_ms, finished_at_ms, end_of_sequence',
+  'sampling_json, metadata_json, prompt_json, prompt_tokens, tokens, logprobs, sampled_logprobs',
+  ...['text', 'subject', 'package_digest', 'adapter_digest', 'finish_reason'].map((column) => whole(column)),
+].join(', ');
+
+const byWhom = `${whole('rater')}, ${whole('metric')}`;
+export const scoreColumns = `generation_id, ${byWhom}, value, created_at_ms, sequence`;
+export const preferenceColumns = `first_id, second_id, ${byWhom}, outcome, preferences.created_at_ms, sequence`;
+export const changeColumns = `sequence, type, generation_id, other_id, ${byWhom}, value`;
 
 export interface GenerationRow {
   readonly id: string;
@@ -19,18 +29,18 @@ export interface GenerationRow {
   readonly origin: string;
   readonly edit_of: string | null;
   readonly group_key: string;
-  readonly package_digest: string;
+  readonly package_digest: WholeText;
   readonly version: number;
-  readonly adapter_digest: string;
-  readonly subject: string;
+  readonly adapter_digest: WholeText;
+  readonly subject: WholeText;
   readonly created_at_ms: number;
   readonly finished_at_ms: number | null;
-  readonly finish_reason: string | null;
+  readonly finish_reason: WholeText | null;
   readonly end_of_sequence: number;
   readonly sampling_json: string;
   readonly metadata_json: string;
   readonly prompt_json: string;
-  readonly text: string;
+  readonly text: WholeText;
   readonly prompt_tokens: Uint8Array;
   readonly tokens: Uint8Array;
   readonly logprobs: Uint8Array;
@@ -39,8 +49,8 @@ export interface GenerationRow {
 
 export interface ScoreRow {
   readonly generation_id: string;
-  readonly rater: string;
-  readonly metric: string;
+  readonly rater: WholeText;
+  readonly metric: WholeText;
   readonly value: number;
   readonly created_at_ms: number;
   readonly sequence: number;
@@ -49,8 +59,8 @@ export interface ScoreRow {
 export interface PreferenceRow {
   readonly first_id: string;
   readonly second_id: string;
-  readonly rater: string;
-  readonly metric: string;
+  readonly rater: WholeText;
+  readonly metric: WholeText;
   readonly outcome: number;
   readonly created_at_ms: number;
   readonly sequence: number;
@@ -61,8 +71,8 @@ export interface ChangeRow {
   readonly type: string;
   readonly generation_id: string | null;
   readonly other_id: string | null;
-  readonly rater: string | null;
-  readonly metric: string | null;
+  readonly rater: WholeText | null;
+  readonly metric: WholeText | null;
   readonly value: number | null;
 }
 
@@ -87,18 +97,18 @@ export function toGeneration(row: GenerationRow): Generation {
     origin: row.origin as GenerationOrigin,
     editOf: row.edit_of,
     groupKey: row.group_key,
-    packageDigest: row.package_digest,
+    packageDigest: wholeText(row.package_digest),
     version: row.version,
-    adapterDigest: row.adapter_digest,
-    subject: row.subject,
+    adapterDigest: wholeText(row.adapter_digest),
+    subject: wholeText(row.subject),
     createdAtMs: row.created_at_ms,
     finishedAtMs: row.finished_at_ms,
-    finishReason: row.finish_reason,
+    finishReason: row.finish_reason === null ? null : wholeText(row.finish_reason),
     endOfSequence: row.end_of_sequence === 1,
     samplingJson: row.sampling_json,
     metadataJson: row.metadata_json,
     promptJson: row.prompt_json,
-    text: row.text,
+    text: wholeText(row.text),
     promptTokens: toUint32(row.prompt_tokens),
     tokens: toUint32(row.tokens),
     logprobs: toFloat32(row.logprobs),
@@ -109,8 +119,8 @@ export function toGeneration(row: GenerationRow): Generation {
 export function toScore(row: ScoreRow): Score {
   return {
     generationId: row.generation_id,
-    rater: row.rater,
-    metric: row.metric,
+    rater: wholeText(row.rater),
+    metric: wholeText(row.metric),
     value: row.value,
     createdAtMs: row.created_at_ms,
     sequence: row.sequence,
@@ -121,8 +131,8 @@ export function toPreference(row: PreferenceRow): Preference {
   return {
     generationId: row.first_id,
     otherId: row.second_id,
-    rater: row.rater,
-    metric: row.metric,
+    rater: wholeText(row.rater),
+    metric: wholeText(row.metric),
     outcome: outcomes[row.outcome + 1] ?? 'tie',
     createdAtMs: row.created_at_ms,
     sequence: row.sequence,
@@ -140,7 +150,7 @@ export function toChange(row: ChangeRow): ReplayChange {
   const { sequence, type, generation_id: id } = row;
   if (id === null) return { sequence, type: 'removed' };
   if (type === 'generation') return { sequence, type, generationId: id };
-  const by = { generationId: id, rater: row.rater ?? '', metric: row.metric ?? '' };
+  const by = { generationId: id, rater: wholeText(row.rater ?? ''), metric: wholeText(row.metric ?? '') };
   if (type === 'score') return { sequence, type, ...by, value: row.value };
   const outcome = row.value === null ? null : (outcomes[row.value + 1] ?? 'tie');
   return { sequence, type: 'preference', ...by, otherId: row.other_id ?? '', outcome };

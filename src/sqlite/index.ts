@@ -7,3 +7,4 @@ export {
   type Statement,
 } from './database.js';
 export { isResult, type ResultCode, resultCodeOf } from './result-codes.js';
+export { type WholeText, whole, wholeText } from './whole-text.js';

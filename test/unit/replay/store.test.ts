@@ -4,7 +4,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { openReplayReader, openReplayStore, type ReplayStoreOptions } from '../../../src/replay/index.js';
 import { Database } from '../../../src/sqlite/index.js';
 import { temporaryFolder } from '../../support/folders.js';
-import { admission, completion, scoreWrite } from './records.js';
+import { admission, completion, preferenceWrite, scoreWrite } from './records.js';
 
 async function openStore(options: Partial<ReplayStoreOptions> = {}) {
   const path = options.path ?? join(temporaryFolder(), 'data', 'replay.sqlite');
@@ -241,4 +241,41 @@ test('a reader sees what is committed while the writer goes on', async () => {
   expect(reader.readGenerations(['g1', 'unknown'])).toEqual(await store.readGenerations(['g1']));
   await store.write([scoreWrite('g1', 0.5)]);
   expect(reader.readScores(['g1'])).toEqual(await store.readScores(['g1']));
+});
+
+test('texts come back whole, with every character that they may hold', async () => {
+  const { store, path } = await openStore();
+  const odd = 'a\u0000b\u0000 \uFEFFü 👋';
+  const by = { rater: `rater ${odd}`, metric: `metric ${odd}` };
+  const fields = {
+    subject: `\uFEFF${odd}`,
+    packageDigest: `package ${odd}`,
+    adapterDigest: odd,
+    promptJson: '"\\u0000"',
+  };
+  await store.admit([admission('g1', fields), admission('g2', fields)]);
+  await store.complete([completion('g1', { text: `\u0000${odd}`, finishReason: odd }), completion('g2')]);
+  await store.write([
+    scoreWrite('g1', 1, { ...by, idempotencyKey: `key ${odd}` }),
+    preferenceWrite('g1', 'g2', 'better', { ...by, idempotencyKey: `key ${odd} again` }),
+  ]);
+  const reader = openReplayReader(path);
+  onTestFinished(() => reader.close());
+  for (const one of [store, reader]) {
+    const [read] = await one.readGenerations(['g1']);
+    expect(read).toMatchObject({ ...admission('g1', fields), text: `\u0000${odd}`, finishReason: odd });
+    expect(await one.readScores(['g1'])).toMatchObject([by]);
+    expect(await one.readPreferences(['g2'])).toMatchObject([by]);
+  }
+  expect(reader.readSince(0, 10).filter(({ type }) => type !== 'generation')).toMatchObject([by, by]);
+  const page = await store.exportPage({ after: 0, subject: fields.subject });
+  expect(page.records).toMatchObject([
+    { generation: { id: 'g1', text: `\u0000${odd}` } },
+    { score: by },
+    { generation: { id: 'g2' } },
+    { preference: by },
+  ]);
+  expect((await store.importRecords(page.records)).map(({ status }) => status)).toEqual(new Array(4).fill('skipped'));
+  expect(await store.eraseSubject(fields.subject)).toMatchObject({ generations: 2, scores: 1, preferences: 1 });
+  expect(await store.stats()).toMatchObject({ generations: 0, scores: 0 });
 });

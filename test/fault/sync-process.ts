@@ -1,0 +1,27 @@
+/**
+ * A process that writes scores to be watched by strace: so many one after another, each acknowledged before the next, then
+ * as many at once. What it forces to the disk itself tells the parts apart: a file named after what is over.
+ */
+
+import { closeSync, fsyncSync, openSync } from 'node:fs';
+import { join } from 'node:path';
+import { openReplayStore } from '../../src/replay/index.js';
+import { admission, scoreWrite } from '../unit/replay/records.js';
+
+const [folder = '', count = '0'] = process.argv.slice(2);
+const raters = Array.from({ length: Number(count) }, (_, i) => `rater ${i}`);
+
+function mark(over: string): void {
+  const file = openSync(join(folder, over), 'w');
+  fsyncSync(file);
+  closeSync(file);
+}
+
+const store = await openReplayStore({ path: join(folder, 'replay.sqlite') });
+await store.admit([admission('one'), admission('other')]);
+mark('opened');
+for (const rater of raters) await store.write([scoreWrite('one', 1, { rater })]);
+mark('alone');
+await Promise.all(raters.map((rater) => store.write([scoreWrite('other', 1, { rater })])));
+mark('together');
+await store.close();

@@ -1,0 +1,131 @@
+/** Reading a store that is larger than memory should hold: page by page, and each page is right. */
+
+import { once } from 'node:events';
+import { join } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { expect, onTestFinished, test } from 'vitest';
+import { openReplayReader, openReplayStore } from '../../../src/replay/index.js';
+import { openForWriting } from '../../../src/replay/open-file.js';
+import { Database } from '../../../src/sqlite/index.js';
+import { temporaryFolder } from '../../support/folders.js';
+import { admission, completion, scoreWrite } from './records.js';
+
+/** Of the thread that reads: a third of what the rows of these stores would take. */
+const heapMb = 24;
+
+async function newStore(): Promise<string> {
+  const path = join(temporaryFolder(), 'replay.sqlite');
+  await (await openReplayStore({ path })).close();
+  return path;
+}
+
+/** Writes beside the store, which is closed: a million of anything through it would take minutes. */
+function writeInto(path: string, sql: string): void {
+  const database = new Database(path, { access: 'write' });
+  database.setPragma('synchronous', 'OFF');
+  database.exec(`BEGIN; ${sql}; COMMIT`);
+  database.close();
+}
+
+const numbers = (count: number) =>
+  `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${count})`;
+
+test('hundreds of thousands of changes are read in pages, each once and in order, in a heap that holds few of them', async () => {
+  const path = await newStore();
+  const count = 400_000;
+  writeInto(
+    path,
+    `${numbers(count)} INSERT INTO changes (type, generation_id, rater, metric, value)
+      SELECT 'score', 'generation-' || i, 'ann', 'quality', i FROM n`,
+  );
+  const thread = new Worker(new URL('./page-reader.js', import.meta.url), {
+    workerData: { path, pageLength: 4000 },
+    resourceLimits: { maxOldGenerationSizeMb: heapMb, maxYoungGenerationSizeMb: 8 },
+  });
+  const [said] = await once(thread, 'message');
+  expect(said).toEqual({ found: count, outOfOrder: 0 });
+});
+
+test('an export goes through a large store in pages, in a heap that holds few of its rows', async () => {
+  const path = await newStore();
+  const count = 15_000;
+  writeInto(
+    path,
+    `INSERT INTO prompts (digest, prompt_tokens, prompt_json) VALUES (x'01', x'01000000', '"a"');
+    ${numbers(count)} INSERT INTO generations
+      (id, state, group_key, package_digest, version, adapter_digest, subject, created_at_ms, sampling_json, text, prompt_id)
+      SELECT 'generation-' || i, 'finished', 'g', 'p', 0, 'a', '', i, '{}', hex(zeroblob(2000)), 1 FROM n`,
+  );
+  await using store = await openReplayStore({ path, maxWorkerHeapMb: heapMb });
+  let found = 0;
+  let after: number | null = 0;
+  let last: number | undefined;
+  while (after !== null) {
+    const page = await store.exportPage({ after, ...(last === undefined ? {} : { last }) });
+    const ids = page.records.map((record) => record.type === 'generation' && record.generation.id);
+    expect(ids).toEqual(ids.map((_, i) => `generation-${found + i + 1}`));
+    found += ids.length;
+    ({ last } = page);
+    after = page.next;
+  }
+  expect(found).toBe(count);
+});
+
+test('the newest prompts are the newest of real traffic, each once, over pages and times that are equal', async () => {
+  const path = join(temporaryFolder(), 'replay.sqlite');
+  await using store = await openReplayStore({ path });
+  // 700 generations of 350 prompts, three at a time in each millisecond; every seventh was nobody's question.
+  const all = Array.from({ length: 700 }, (_, i) => {
+    const groupKey = `prompt ${(i * 137) % 350}`;
+    const origin = i % 7 === 0 ? ('explored' as const) : ('sampled' as const);
+    return admission(`g${i}`, {
+      groupKey,
+      origin,
+      promptJson: JSON.stringify(groupKey),
+      createdAtMs: Math.floor(i / 3),
+    });
+  });
+  // Not in the order of their times.
+  await store.admit(all.filter((_, i) => i % 2 === 1));
+  await store.admit(all.filter((_, i) => i % 2 === 0));
+  const places = new Map(
+    [...all.filter((_, i) => i % 2 === 1), ...all.filter((_, i) => i % 2 === 0)].map((g, i) => [g, i]),
+  );
+  const newestFirst = all
+    .filter(({ origin }) => origin === 'sampled')
+    .sort((a, b) => b.createdAtMs - a.createdAtMs || (places.get(b) ?? 0) - (places.get(a) ?? 0));
+  const expected = [...new Set(newestFirst.map(({ groupKey }) => groupKey))];
+  expect(expected.length).toBeGreaterThan(256);
+  for (const limit of [1, 255, 256, 257, expected.length, 1000]) {
+    const prompts = await store.recentPrompts(limit);
+    expect(prompts.map(({ groupKey }) => groupKey)).toEqual(expected.slice(0, limit));
+    expect(prompts.every(({ groupKey, promptJson }) => promptJson === JSON.stringify(groupKey))).toBe(true);
+  }
+});
+
+test('a number that no Hone has written is damage, to whoever reads it', async () => {
+  const path = join(temporaryFolder(), 'replay.sqlite');
+  const first = await openReplayStore({ path });
+  await first.admit([admission('a'), admission('b')]);
+  await first.complete([completion('a'), completion('b')]);
+  await first.write([scoreWrite('a', 1)]);
+  await first.close();
+  writeInto(path, "UPDATE generations SET finished_at_ms = 9007199254740993 WHERE id = 'a'");
+  writeInto(path, "UPDATE scores SET created_at_ms = 9223372036854775807 WHERE generation_id = 'a'");
+  await using store = await openReplayStore({ path });
+  const damaged = { code: 'STORE_CORRUPT', message: expect.stringMatching(/foreign value.*\.recover/s) };
+  await expect(store.readGenerations(['a'])).rejects.toMatchObject(damaged);
+  await expect(store.readScores(['a'])).rejects.toMatchObject(damaged);
+  expect(await store.readGenerations(['b'])).toHaveLength(1);
+  const reader = openReplayReader(path);
+  onTestFinished(() => reader.close());
+  expect(() => reader.readGenerations(['a'])).toThrow(expect.objectContaining({ code: 'STORE_CORRUPT' }));
+});
+
+test('the connection that writes forces each commit to the disk and overwrites what it deletes', () => {
+  const path = join(temporaryFolder(), 'replay.sqlite');
+  const database = openForWriting({ path, busyTimeoutMs: 0, maxFileBytes: null });
+  onTestFinished(() => database.close());
+  const settings = ['journal_mode', 'synchronous', 'secure_delete', 'foreign_keys', 'temp_store'];
+  expect(settings.map((name) => database.readPragma(name)[0])).toEqual(['wal', 2, 1, 1, 2]);
+});
