@@ -2,7 +2,6 @@
 
 import { HoneError } from '../../errors.js';
 import type { Graph } from '../../onnx/index.js';
-import { findTrainableLinears } from '../../package/index.js';
 import type { LearnerSettings } from '../types.js';
 import { checkDerivable } from './onnx-engine.js';
 import { checkInterpretable } from './tfjs/tfjs-engine.js';
@@ -15,8 +14,6 @@ import { checkInterpretable } from './tfjs/tfjs-engine.js';
  */
 export function checkTrainable(decoder: Graph, modelPath: string, { engine }: Pick<LearnerSettings, 'engine'>): void {
   try {
-    // First in the package's own graph, so that a refusal names weights as the file does.
-    findTrainableLinears(decoder);
     if (engine === 'tfjs') checkInterpretable(decoder);
     else checkDerivable(decoder);
   } catch (cause) {

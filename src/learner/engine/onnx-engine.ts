@@ -9,6 +9,7 @@ import {
   adapterInputB,
   attachAdapters,
   decodeQuantizedProducts,
+  findLinears,
   findTrainableLinears,
   type LinearSite,
   readDecoder,
@@ -108,7 +109,17 @@ export async function deriveGraphs(
   source: Graph,
   { rank, scale }: Pick<OnnxEngineOptions, 'rank' | 'scale'>,
 ): Promise<{ forward: Graph; backward: Graph; gradients: Map<string, string>; targets: readonly AdapterTarget[] }> {
-  const { forward, backward, linears, wrt } = deriveForward(source, { rank, scale });
+  const linears = findTrainableLinears(source);
+  const adapted = adapt(source, linears, { rank, scale });
+  const wrt = matricesOf(linears);
+
+  const forward = adapted.clone();
+  addRowLogprobs(forward);
+  setOutputs(forward, ['row_logprobs', hiddenStates]);
+
+  const backward = adapted;
+  addCopgObjective(backward);
+  setOutputs(backward, ['surrogate', 'row_logprobs', 'advantages']);
   const shapes = await probeShapes(expandComposites(backward), trainingProbeSizes);
   const gradients = appendGradients(backward, 'surrogate', wrt, shapes);
   setOutputs(backward, ['surrogate', 'row_logprobs', 'advantages', ...gradients.values()]);
@@ -126,30 +137,30 @@ export async function deriveGraphs(
  * @throws HoneError `MODEL_NOT_TRAINABLE`, `OPERATOR_NOT_DIFFERENTIABLE`, `OPERATOR_UNSUPPORTED`
  */
 export function checkDerivable(source: Graph): void {
-  const { backward, wrt } = deriveForward(withUndecodedWeights(source), { rank: 1, scale: 1 });
-  checkGradients(backward, 'surrogate', wrt);
+  // In the package's own graph, so that a refusal names weights as the file does.
+  const trained = new Set(findTrainableLinears(source).map(({ module }) => module));
+  const plain = withUndecodedWeights(source);
+  const linears = findLinears(plain).filter(({ module }) => trained.has(module));
+  const graph = adapt(plain, linears, { rank: 1, scale: 1 });
+  addCopgObjective(graph);
+  checkGradients(graph, 'surrogate', matricesOf(linears));
 }
 
-/** Both graphs before the backward pass, and the adapter matrices that it differentiates. */
-function deriveForward(
+/** The training variant of a package's graph, whose linear layers take adapters. */
+function adapt(
   source: Graph,
+  linears: readonly LinearSite[],
   { rank, scale }: Pick<OnnxEngineOptions, 'rank' | 'scale'>,
-): { forward: Graph; backward: Graph; linears: readonly LinearSite[]; wrt: readonly string[] } {
-  // Found in the package's graph, where every product can be followed; the variant keeps their nodes.
-  const linears = findTrainableLinears(source);
-  const adapted = toTrainingGraph(source);
-  fuseSwiGlu(adapted, new Map(linears.map(({ output, outFeatures }) => [output, outFeatures])));
-  attachAdapters(adapted, linears, rank, scale);
+): Graph {
+  const graph = toTrainingGraph(source);
+  fuseSwiGlu(graph, new Map(linears.map(({ output, outFeatures }) => [output, outFeatures])));
+  attachAdapters(graph, linears, rank, scale);
+  return graph;
+}
 
-  const forward = adapted.clone();
-  addRowLogprobs(forward);
-  setOutputs(forward, ['row_logprobs', hiddenStates]);
-
-  const backward = adapted.clone();
-  addCopgObjective(backward);
-  setOutputs(backward, ['surrogate', 'row_logprobs', 'advantages']);
-  const wrt = linears.flatMap(({ module }) => [adapterInputA(module), adapterInputB(module)]);
-  return { forward, backward, linears, wrt };
+/** The adapter matrices: what gradients are made of. */
+function matricesOf(linears: readonly LinearSite[]): string[] {
+  return linears.flatMap(({ module }) => [adapterInputA(module), adapterInputB(module)]);
 }
 
 function setOutputs(graph: Graph, names: readonly string[]): void {

@@ -53,14 +53,16 @@ export async function decodeQuantizedProducts(graph: Graph): Promise<AsyncDispos
 }
 
 /**
- * The graph that {@link decodeQuantizedProducts} gives, in a copy and without decoding anything: the weights have their
- * types and shapes, but no values.
+ * The graph that {@link decodeQuantizedProducts} gives, without decoding anything: the weights have their types and
+ * shapes, but no values. The source itself if it has none of these products.
  * @throws HoneError as {@link decodeQuantizedProducts}
  */
 export function withUndecodedWeights(source: Graph): Graph {
+  const products = decodableProducts(source);
+  if (products.length === 0) return source;
   const graph = source.clone();
   const decoded = new Map<string, string>();
-  for (const { node, product } of decodableProducts(graph)) {
+  for (const { node, product } of products) {
     const { weight, inFeatures, outFeatures } = product;
     const name = decoded.get(weight) ?? decodedName(graph, product);
     decoded.set(weight, name);

@@ -11,6 +11,7 @@ import type { Graph } from '../../../onnx/index.js';
 import {
   attachAdapters,
   decodeQuantizedProducts,
+  findLinears,
   findTrainableLinears,
   type LinearSite,
   readDecoder,
@@ -48,7 +49,8 @@ export async function createTfjsEngine(options: TfjsEngineOptions): Promise<Tfjs
   const { logProbability = 'sum' } = options;
   const packing = { maxLength: longestSequence(source), logProbability };
   await using _decoded = await decodeQuantizedProducts(source);
-  const { graph, linears } = deriveGraph(source, options);
+  const linears = findTrainableLinears(source);
+  const graph = deriveGraph(source, linears, options);
   const interpreter = await createInterpreter(opened.tf, graph);
   const targets = linears.map(({ module, inFeatures, outFeatures }) => ({ module, inFeatures, outFeatures }));
   return new TfjsEngine(opened, interpreter, targets, packing);
@@ -60,21 +62,25 @@ export async function createTfjsEngine(options: TfjsEngineOptions): Promise<Tfjs
  * @throws HoneError `MODEL_NOT_TRAINABLE`, `OPERATOR_UNSUPPORTED`
  */
 export function checkInterpretable(source: Graph): void {
-  checkOperators(deriveGraph(withUndecodedWeights(source), { rank: 1, scale: 1 }).graph);
+  // In the package's own graph, so that a refusal names weights as the file does.
+  const trained = new Set(findTrainableLinears(source).map(({ module }) => module));
+  const plain = withUndecodedWeights(source);
+  const linears = findLinears(plain).filter(({ module }) => trained.has(module));
+  checkOperators(deriveGraph(plain, linears, { rank: 1, scale: 1 }));
 }
 
 function deriveGraph(
   source: Graph,
+  linears: readonly LinearSite[],
   { rank, scale }: Pick<TfjsEngineOptions, 'rank' | 'scale'>,
-): { graph: Graph; linears: readonly LinearSite[] } {
-  const linears = findTrainableLinears(source);
+): Graph {
   const graph = toTrainingGraph(source);
   attachAdapters(graph, linears, rank, scale);
   addCopgObjective(graph);
   graph.outputs.clear();
   for (const name of ['surrogate', 'row_logprobs', 'advantages', hiddenStates]) graph.outputs.set(name, null);
   graph.prune();
-  return { graph, linears };
+  return graph;
 }
 
 export class TfjsEngine implements TrainingEngine {
