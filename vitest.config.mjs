@@ -19,7 +19,7 @@ const long = '**/*.long.test.js';
  */
 export const withLearner = [
   'fault/{blow-up,clock,erasure,full-disk,kill,kill-storm,learner-process,learner-resume,torn-files}',
-  'integration/{demo,digest-proof,loop,metrics,quantize,raters,versions}',
+  'integration/{demo,digest-proof,loaded-code,loop,metrics,quantize,raters,versions}',
 ];
 
 /** What is run together, by the value of HONE_SUITE: see `scripts/test.mjs`. */

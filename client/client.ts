@@ -1,8 +1,8 @@
 /** The client: one method per thing that can be asked of a Hone server. */
 
+import { services } from '../proto/contract.js';
 import { toChunks } from '../proto/file-chunks.js';
 import type { CallOptions, Calls } from './calls.js';
-import { services } from './contract.js';
 import { HoneClientError } from './errors.js';
 import { FeedbackStream, type FeedbackStreamOptions } from './feedback-stream.js';
 import { fromChunks } from './files.js';

@@ -1,11 +1,11 @@
 /** The one error type of the client, decoded from what a gRPC call ended with. */
 
 import { type Metadata, type ServiceError, status } from '@grpc/grpc-js';
+import { decodeMessage } from '../proto/contract.js';
 import type { BadRequest__Output } from '../proto/generated/google/rpc/BadRequest.js';
 import type { ErrorInfo__Output } from '../proto/generated/google/rpc/ErrorInfo.js';
 import type { RetryInfo__Output } from '../proto/generated/google/rpc/RetryInfo.js';
 import type { Status__Output } from '../proto/generated/google/rpc/Status.js';
-import { decodeMessage } from './contract.js';
 
 /** The name of a gRPC status code. */
 export type GrpcStatus = keyof typeof status;

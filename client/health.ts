@@ -1,13 +1,13 @@
 /** The standard health check, `grpc.health.v1`. */
 
-import { service } from 'grpc-health-check';
+import { healthService } from '../proto/contract.js';
 import type { Method } from './calls.js';
 
 /** Whether a service takes calls. */
 export type Health = 'serving' | 'not_serving' | 'unknown';
 
 /** The method that asks a server (empty name), or one of its services, for its health. */
-export const healthCheck = service.Check as unknown as Method<
+export const healthCheck = healthService.Check as unknown as Method<
   { readonly service: string },
   { readonly status: string }
 >;

@@ -1,4 +1,4 @@
-/** Hone's client library: `import { connect } from 'hone/client'`. */
+/** Hone's client library: `import { connect } from 'hone-agent/client'`. */
 
 export type { CallOptions } from './calls.js';
 export { HoneClient } from './client.js';

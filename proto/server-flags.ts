@@ -109,7 +109,7 @@ export const serverFlags = [
     kind: 'size',
     value: 'size',
     default: 'no bound',
-    meaning: 'largest resident memory of the learner, e.g. 1GiB; batches are split to keep to it',
+    meaning: 'largest memory of the learner, mapped weights counted once, e.g. 1GiB; batches are split to keep to it',
   },
   {
     name: 'kv-memory',
@@ -239,8 +239,15 @@ export const serverFlags = [
     name: 'log-level',
     kind: 'choice',
     value: 'trace|debug|info|warn|error|silent',
-    default: 'info; warn on a terminal',
+    default: 'info',
     meaning: 'what is logged, to standard error',
+  },
+  {
+    name: 'log-format',
+    kind: 'choice',
+    value: 'text|json',
+    default: 'text on a terminal, json elsewhere',
+    meaning: 'text: a line for what matters to a person; json: every record, for programs',
   },
   {
     name: 'mode',

@@ -1,13 +1,14 @@
-// Makes proto/generated (types of the contract) and dist (everything that runs) where a source has changed since.
+// Makes proto/generated (the contract as types and as a module) and dist (everything that runs) where a source has
+// changed since.
 //
 //   node scripts/build.mjs             everything, whether or not it is up to date
 //   node scripts/build.mjs --generate  proto/generated only
 //
 // Types are made with 64-bit integers as numbers: every one in the contract is a count, a sequence number or a time in
-// milliseconds, far below 2^53. Enums are their names. The loaders in server/ and client/ use the same options.
+// milliseconds, far below 2^53. Enums are their names. proto/contract.ts uses the same options.
 
 import { createHash } from 'node:crypto';
-import { chmodSync, existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { install } from './install.mjs';
@@ -52,6 +53,23 @@ export async function generate() {
   const target = ['--grpcLib=@grpc/grpc-js', '--importFileExtension=.js', '-I', 'proto', '--outDir=proto/generated'];
   const code = await runNode(generator, [...options, ...target, ...files]);
   if (code !== 0) fail('the types of proto/ could not be generated: see above.');
+  await compileContract(files);
+}
+
+/** Writes proto/generated/contract.ts: the contract, and the standard health service, as JSON that the loader takes. */
+async function compileContract(files) {
+  const { default: protobuf } = await import('protobufjs');
+  const folders = ['proto', 'node_modules/grpc-health-check/proto'].map((folder) => join(root, folder));
+  const contract = new protobuf.Root();
+  contract.resolvePath = (_, path) => folders.map((folder) => join(folder, path)).find(existsSync) ?? path;
+  contract.loadSync([...files, 'health/v1/health.proto']);
+  // As a text that is parsed: protobufjs's type of it has fewer properties than the loader reads.
+  const text = JSON.stringify(JSON.stringify(contract.toJSON()));
+  const lines = [
+    "import type { INamespace } from 'protobufjs';",
+    `export const descriptor = JSON.parse(${text}) as INamespace;`,
+  ];
+  writeFileSync(join(root, 'proto/generated/contract.ts'), `${lines.join('\n')}\n`);
 }
 
 /** Generates and compiles unless dist is up to date; `force` does it in any case. Ends the process on an error. */
@@ -65,8 +83,6 @@ export async function build(part, force = false) {
   rmSync(join(root, 'dist'), { recursive: true, force: true });
   const code = await runNode(join(root, 'node_modules/typescript/bin/tsc'), ['-p', config]);
   if (code !== 0) fail('the compiler found errors: see above.');
-  // npm makes the command executable when it links it, which it does once; the compiler has just written the file anew.
-  chmodSync(join(root, 'dist/client/cli/main.js'), 0o755);
   for (const name of part === 'test' ? ['test', 'run'] : ['run']) {
     writeFileSync(stampPath(name), stampOfSources(parts[name]));
   }

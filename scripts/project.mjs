@@ -1,14 +1,11 @@
 // What the set-up scripts share: where the project lies, how they speak, how they run a program.
 
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 /** The folder that holds package.json. */
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
-
-export const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'));
 
 /** One line of progress. On standard error, so that what a command prints can be piped. */
 export function say(line) {

@@ -25,7 +25,9 @@ if (process.platform === 'linux' && process.arch === 'x64' && process.env.ONNXRU
   const folder = findOnnxRuntime();
   for (const library of folder === undefined ? [] : libraries) {
     try {
-      writeFileSync(join(folder, library), 'placeholder: see scripts/skip-download.mjs of hone\n', { flag: 'wx' });
+      writeFileSync(join(folder, library), 'placeholder: see scripts/skip-download.mjs of hone-agent\n', {
+        flag: 'wx',
+      });
     } catch {
       // It is there already, or cannot be written: then onnxruntime-node's own script decides.
     }

@@ -1,8 +1,8 @@
 /** From Hone's errors to gRPC statuses: the one place where a kind becomes a status, with `google.rpc` details. */
 
 import { Metadata, type StatusObject, status } from '@grpc/grpc-js';
+import { encodeMessage } from '../proto/contract.js';
 import { type ErrorKind, HoneError } from '../src/errors.js';
-import { encodeMessage } from './grpc/contract.js';
 
 /** The gRPC status of each kind; never UNKNOWN. */
 export function toCode(kind: ErrorKind): status {

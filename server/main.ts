@@ -5,13 +5,15 @@
  * Exit codes: 0 stopped, 1 failed (starting it again may help), 78 cannot run as it was asked to.
  */
 
-import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
-import pino from 'pino';
+import { commandName } from '../proto/command-name.js';
+import { installationFault } from '../proto/installation.js';
+import { printable } from '../proto/printable.js';
 import { configurationExitCode, type ServerReady } from '../proto/server-messages.js';
 import { HoneError } from '../src/errors.js';
 import { usage } from './flags.js';
+import { openLog } from './log.js';
 import { readOptions, type ServerOptions } from './options.js';
-import { type RunningServer, startServer } from './start.js';
+import type { RunningServer } from './start.js';
 
 const failureExitCode = 1;
 
@@ -19,17 +21,17 @@ const failureExitCode = 1;
 const lasting = new Set([
   'DATA_DIRECTORY_LOCKED',
   'INVALID_OPTIONS',
+  'INSTALLATION_DAMAGED',
   'PACKAGE_INVALID',
   'MODEL_INVALID',
   'OPERATOR_UNSUPPORTED',
   'OPERATOR_NOT_DIFFERENTIABLE',
+  'MODEL_NOT_TRAINABLE',
   'STORE_CORRUPT',
   'STORE_TOO_NEW',
 ]);
 
 async function main(): Promise<void> {
-  // The gRPC library writes lines of its own to standard error; what matters of them is in the errors it gives.
-  if (process.env.GRPC_VERBOSITY === undefined) setLogVerbosity(logVerbosity.NONE);
   const options = readOptions(process.argv.slice(2), process.env);
   if (options === undefined) {
     process.stdout.write(usage());
@@ -37,18 +39,16 @@ async function main(): Promise<void> {
   }
   // Whatever this process and the learner write is for their user alone.
   process.umask(0o077);
-  const log = pino({ level: options.logLevel, base: { pid: process.pid } }, pino.destination({ dest: 2, sync: true }));
+  const format = options.logFormat ?? (process.stderr.isTTY ? 'text' : 'json');
+  const log = openLog({ level: options.logLevel, format });
   const stopping = new AbortController();
   let stop = (_why: string, _exitCode: number): void => undefined;
-  const starting = startServer(
-    options,
-    log,
-    (error) => {
-      log.fatal({ code: error.code }, error.message);
-      stop(error.code, failureExitCode);
-    },
-    stopping.signal,
-  );
+  const onFatal = (error: HoneError): void => {
+    log.fatal({ code: error.code }, error.message);
+    stop(error.code, failureExitCode);
+  };
+  // Help and wrong flags need nothing of it.
+  const starting = import('./start.js').then(({ startServer }) => startServer(options, log, onFatal, stopping.signal));
   stop = (why, exitCode) => {
     if (stopping.signal.aborted) return;
     log.info({ why }, 'stopping');
@@ -103,16 +103,20 @@ function announce(server: RunningServer, options: ServerOptions): void {
     ...(options.insecure ? ['  warning  anybody who reaches this address can use it: --insecure'] : []),
     '',
     'Try, in another terminal:',
-    `  npx hone generate --address ${address} "Write a haiku about spring."`,
-    `  npx hone status --address ${address}`,
+    `  ${commandName()} generate --address ${address} "Write a haiku about spring."`,
+    `  ${commandName()} status --address ${address}`,
   ];
-  process.stdout.write(`${lines.join('\n')}\n`);
+  for (const line of lines) process.stdout.write(`${printable(line)}\n`);
 }
 
 function fail(thrown: unknown): never {
-  const error = HoneError.from(thrown);
-  process.stderr.write(`hone: ${error.message} (${error.code})\n`);
-  if (error.code === 'INTERNAL' && error.cause instanceof Error) process.stderr.write(`${error.cause.stack}\n`);
+  const fault = installationFault(thrown);
+  const error =
+    fault === undefined ? HoneError.from(thrown) : new HoneError('INSTALLATION_DAMAGED', fault, { cause: thrown });
+  process.stderr.write(`hone: ${printable(error.message)} (${error.code})\n`);
+  if (error.code === 'INTERNAL' && error.cause instanceof Error) {
+    for (const line of (error.cause.stack ?? '').split('\n')) process.stderr.write(`${printable(line)}\n`);
+  }
   process.exit(lasting.has(error.code) ? configurationExitCode : failureExitCode);
 }
 

@@ -4,12 +4,14 @@ import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
-import { checkExploration, type ExplorationSettings, type Mode, modes } from '../src/agent/index.js';
-import { checkGateSettings, type GateSettings } from '../src/gate/index.js';
+import { checkExploration, type ExplorationSettings } from '../src/agent/exploration.js';
+import { type Mode, modes } from '../src/agent/modes.js';
+import { checkGateSettings, type GateSettings } from '../src/gate/settings.js';
 import type { PolicyOptions } from '../src/policy/index.js';
 import type { RetentionSettings } from '../src/replay/index.js';
 import { type GivenFlags, invalidOption, readFlags } from './flags.js';
-import { packageFolder } from './grpc/contract.js';
+import { type LogFormat, logFormats } from './log.js';
+import { packageFolder } from './package-folder.js';
 
 /** Flags that are settings of the learner, and what those are called there. */
 const learnerFlags = {
@@ -100,6 +102,10 @@ export interface ServerOptions {
   readonly maxOpenRequests: number;
   readonly drainGraceMs: number;
   readonly logLevel: string;
+  /** `undefined`: by where the log goes. */
+  readonly logFormat: LogFormat | undefined;
+  /** Whether the gRPC library may write lines of its own to standard error: where its own variable asks for them. */
+  readonly libraryLog: boolean;
 }
 
 const settings = z.record(z.string(), z.unknown());
@@ -153,6 +159,8 @@ export function readOptions(args: readonly string[], environment: NodeJS.Process
     maxOpenRequests: flags.number('max-open-requests') ?? 1024,
     drainGraceMs: flags.number('drain-grace-ms') ?? 10_000,
     logLevel: flags.text('log-level') ?? 'info',
+    logFormat: logFormats.find((format) => format === flags.text('log-format')),
+    libraryLog: environment.GRPC_VERBOSITY !== undefined,
   };
 }
 

@@ -4,15 +4,9 @@ import { mkdirSync } from 'node:fs';
 import { basename, join, parse } from 'node:path';
 import type { RaterOptions } from '../src/agent/index.js';
 import { openReplayReader } from '../src/replay/index.js';
-import {
-  metricOfRater,
-  type RewardedCompletion,
-  type RewardModel,
-  type RewardProcess,
-  type RewardProcessOptions,
-  type RewardSettings,
-  startRewardProcess,
-} from '../src/reward/index.js';
+import { type RewardProcessOptions, startRewardProcess } from '../src/reward/process/index.js';
+import { metricOfRater, type RewardSettings } from '../src/reward/settings.js';
+import type { RewardedCompletion, RewardModel, RewardProcess } from '../src/reward/types.js';
 import type { DataDirectory } from './data-directory.js';
 import type { RaterSources } from './options.js';
 

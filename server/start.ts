@@ -1,42 +1,34 @@
 /**
  * The composition root: builds everything in order and ends it in reverse. Nothing else in the project knows how the
  * parts are put together.
+ *
+ * What takes long and is not this thread's work begins first: the store's worker reads and checks its file, the inference
+ * worker loads its code, while this thread reads the package. Code that only calls need (`services.ts`) is loaded while the
+ * inference worker makes its session. The learner's process starts when the server serves.
  */
 
-import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { join } from 'node:path';
 import type { Logger } from 'pino';
-import {
-  type Agent,
-  checkCanarySettings,
-  createAgent,
-  EventLog,
-  openEventJournal,
-  openModeFile,
-  publishErasure,
-  trialFile,
-} from '../src/agent/index.js';
+import { checkCanarySettings } from '../src/agent/canary-settings.js';
+import { publishErasure } from '../src/agent/erasure.js';
+import { openEventJournal } from '../src/agent/event-journal.js';
+import { EventLog } from '../src/agent/event-log.js';
+import type { Agent } from '../src/agent/index.js';
+import { openModeFile } from '../src/agent/modes.js';
 import { HoneError } from '../src/errors.js';
-import {
-  checkLearnerSettings,
-  checkOffered,
-  type LearnerSettings,
-  type LearnerSupervisor,
-  startLearner,
-} from '../src/learner/index.js';
-import { findLinears, loadPackage, type Package, readDecoder } from '../src/package/index.js';
-import {
-  defaultMaxStalledMs,
-  openPolicy,
-  type Policy,
-  type PolicyVersion,
-  type ThreadChoice,
-} from '../src/policy/index.js';
-import { type EvictionReport, openReplayStore } from '../src/replay/index.js';
-import { checkRewardSettings, type RewardSettings } from '../src/reward/index.js';
+import { checkLearnerSettings } from '../src/learner/settings.js';
+import { createLearner, type LearnerSupervisor } from '../src/learner/supervisor.js';
+import type { LearnerSettings } from '../src/learner/types.js';
+import { openPackage } from '../src/package/load.js';
+import { findLinears } from '../src/package/lowering.js';
+import type { Package } from '../src/package/types.js';
+import { openPolicy, type Policy, type PolicyVersion, type ThreadChoice, WorkerHandle } from '../src/policy/index.js';
+import type { ErasureReport, EvictionReport, ReplayStore } from '../src/replay/index.js';
+import { openReplayStore } from '../src/replay/store.js';
+import { checkRewardSettings, type RewardSettings } from '../src/reward/settings.js';
 import {
   type Adapter,
+  type AdapterTarget,
   descendants,
   descendsFromImport,
   openVersionLog,
@@ -46,13 +38,9 @@ import {
 } from '../src/versions/index.js';
 import { type DataDirectory, openDataDirectory, type ServerRecord } from './data-directory.js';
 import { Endings } from './endings.js';
-import { openGate } from './gate.js';
-import { packageFolder } from './grpc/contract.js';
-import { openDoor } from './grpc/door.js';
 import { defaultKvMemory } from './kv-memory.js';
-import { createServerMetrics, type MetricsListener, type ServerMetrics } from './metrics/index.js';
+import type { ServerMetrics } from './metrics/index.js';
 import type { ServerOptions } from './options.js';
-import { openRaters } from './raters.js';
 import { chooseServingThreads } from './threads.js';
 
 const eventsKept = 1000;
@@ -72,6 +60,11 @@ export interface RunningServer {
   close(): Promise<void>;
 }
 
+/** Who counts what the policy tells; nobody until the metrics are there, and no request runs before. */
+export interface Counting {
+  metrics: ServerMetrics | null;
+}
+
 /** Told once when the server cannot go on and its process should end, to be started again. */
 export type OnFatal = (error: HoneError) => void;
 
@@ -87,7 +80,7 @@ export async function startServer(
   onFatal: OnFatal,
   signal: AbortSignal,
 ): Promise<RunningServer> {
-  const endings = new Endings();
+  const endings = new Endings(signal);
   try {
     return await build(options, log, onFatal, endings, signal);
   } catch (error) {
@@ -103,116 +96,82 @@ async function build(
   endings: Endings,
   signal: AbortSignal,
 ): Promise<RunningServer> {
-  /** What takes its time to open: how it is ended is known before anybody can stop the server. */
-  const open = async <Part>(opening: Promise<Part>, end: (part: Part) => unknown = () => undefined): Promise<Part> => {
-    const part = await opening;
-    endings.add(() => end(part));
-    if (signal.aborted) throw new HoneError('CANCELLED', 'the server was stopped while it started');
-    return part;
-  };
   const cores = availableParallelism();
   // What the learner's threads are is known only when the policy's are; the rest is checked before anything is opened.
-  const { engine, device } = checkLearnerSettings(options.learnerSettings);
-  if (options.learner && engine === 'onnx') checkOffered(device);
+  const asked = checkLearnerSettings(options.learnerSettings);
+  await checkDevice(options, asked);
   const reward = checkRewardSettings(options.rewardSettings);
   const canary = checkCanarySettings(options.canarySettings);
   const data = openDataDirectory(options.dataDirectory);
   endings.add(() => data.close());
-  const modes = await openModeFile(data.modePath, options.mode);
-  const pkg = await open(loadPackage(options.packageDirectory));
-  const choice = await open(chooseServingThreads(pkg, data.threadsPath, cores, options, log, signal));
-  const settings = checkLearnerSettings({ threads: Math.max(1, cores - choice.threads), ...options.learnerSettings });
   const journal = openEventJournal(data.eventsPath, eventsKept, (err) => log.warn({ err }, 'event not written'));
   const events = new EventLog({ capacity: eventsKept, journal, now: Date.now });
-  const versions = await open(openVersions(pkg, settings, options, data, events), (one) => one.close());
+  const worker = new WorkerHandle();
+  endings.add(() => worker.close());
+  const store = beginStore(options, data, events, onFatal);
+  endings.add(() => store.close());
+  const modes = await openModeFile(data.modePath, options.mode);
+  const { pkg, linears } = await endings.open(readPackage(options, asked));
+  // What is measured is what serving will be like: nothing else of this process may compute meanwhile.
+  const calm = () => Promise.allSettled([store.opening, worker.loaded]);
+  const choice = await endings.open(chooseServingThreads(pkg, data.threadsPath, cores, options, log, calm, signal));
+  const settings = checkLearnerSettings({ threads: Math.max(1, cores - choice.threads), ...options.learnerSettings });
+  const opening = openVersions(pkg, linears, settings, options, data, events);
+  const versions = await endings.open(opening, (one) => one.close());
   if (options.learner) checkAdapterRank(await versions.readAdapter(versions.live().number), settings, options);
-  const opening = openReplayStore({
-    path: data.replayPath,
-    ...options.retention,
-    onCrash: onFatal,
-    onEvicted: (report) => events.publish({ type: 'replay_evicted', numbers: evictionNumbers(report) }),
-    onErased: (report) => publishErasure(events, report, descendants(versions.list(), report.versions).length),
-  });
-  const replay = await open(opening, (store) => store.close());
+  const replay = await endings.open(store.opening);
+  for (const report of store.erasures) {
+    publishErasure(events, report, descendants(versions.list(), report.versions).length);
+  }
   for (const { code, message } of versions.warnings) {
     log.warn({ code }, message);
     events.publish({ type: 'version_rejected', detail: `${code}: ${message}` });
   }
-  const metrics = options.metrics === null ? null : createServerMetrics(options.metrics);
-  const served = openLivePolicy(pkg, versions, options, choice, events, onFatal, metrics);
-  const policy = await open(served, (one) => one.close());
-  const learner = options.learner ? startLearnerFor(pkg, versions, data, settings, reward) : null;
+  const counting: Counting = { metrics: null };
+  const [{ openServices }, policy] = await Promise.all([
+    import('./services.js'),
+    endings.open(openLivePolicy({ pkg, versions, options, choice, events, onFatal, counting, worker }), (one) =>
+      one.close(),
+    ),
+  ]);
+  const learner = options.learner ? createLearnerFor(pkg, versions, data, settings, reward) : null;
   endings.add(() => learner?.close());
-  const rated = await open(openRaters(options.raters, reward, data, signal), (raters) => raters.close());
-  const { holdoutShare } = settings;
-  const store = { replay, replayPath: data.replayPath };
-  const gate =
-    options.gate === null
-      ? null
-      : await openGate({
-          settings: options.gate,
-          pkg,
-          policy,
-          versions,
-          ...store,
-          rewards: reward,
-          rewardModel: rated.rewardModel,
-          holdoutShare,
-        });
-  endings.add(() => gate?.close());
-  const agent = createAgent({
-    pkg,
-    policy,
-    replay,
-    versions,
-    learner,
-    reward,
-    raters: rated.raters,
-    training: settings,
-    events,
-    servesAdapters: needsAdapters(options, versions),
-    exploration: options.exploration,
-    modes,
-    canary,
-    trials: trialFile(data.trialPath),
-    ...(gate === null ? {} : { judge: gate.judge }),
-    ...(options.learner ? { maxImportRank: settings.rank } : {}),
-    ...(metrics === null ? {} : { meter: metrics.meter }),
-    maxOpenRequests: options.maxOpenRequests,
-    drainGraceMs: options.drainGraceMs,
-  });
-  // Whoever watches sees the server stop.
-  let page: MetricsListener | null = null;
-  endings.add(() => page?.close());
-  endings.add(() => agent.close());
-  logEvents(agent, log);
-  if (metrics !== null) {
-    const threads = { policy: choice.threads, learner: options.learner ? settings.threads : 0 };
-    page = await metrics.open({ agent, policy, replay, threads, log });
-  }
-  const door = await openDoor({
-    agent,
-    host: options.host,
-    port: options.port,
-    authToken: options.authToken,
-    maxStalledMs: options.policy.maxStalledMs ?? defaultMaxStalledMs,
-    reflection: options.reflection,
-    serverVersion: readServerVersion(),
-    onCall: (call) => log.debug(call, 'call'),
-    report: (path, err) => log.error({ path, code: err.code, err }, 'call failed'),
-  });
-  // No new calls from now on; the agent ends those that run, and the door then has only their last answers to send.
-  endings.add(() => door.close(agent.close()));
-  endings.add(() => door.announceStop());
+  const { agent, door, metricsUrl } = await openServices(
+    {
+      options,
+      log,
+      data,
+      events,
+      modes,
+      pkg,
+      choice,
+      versions,
+      replay,
+      policy,
+      learner,
+      settings,
+      reward,
+      canary,
+      counting,
+      servesAdapters: needsAdapters(options, versions),
+    },
+    endings,
+    signal,
+  );
   const record: ServerRecord = {
     pid: process.pid,
     host: options.host,
     port: door.port,
     address: `${options.host.includes(':') ? `[${options.host}]` : options.host}:${door.port}`,
-    metrics: page?.url ?? null,
+    metrics: metricsUrl,
     startedAtMs: Date.now(),
   };
   data.writeRecord(record);
+  // Whoever waits for the server hears of it first.
+  setImmediate(() => {
+    learner?.start();
+    void counting.metrics?.load();
+  });
   return {
     record,
     agent,
@@ -223,14 +182,64 @@ async function build(
   };
 }
 
+/**
+ * The package and its linear layers; the decoder itself, whose weights may be in memory, is let go.
+ * @throws HoneError for a package that cannot be served, or not be learned from where a learner is on
+ */
+async function readPackage(
+  { packageDirectory, learner }: ServerOptions,
+  settings: LearnerSettings,
+): Promise<{ pkg: Package; linears: readonly AdapterTarget[] }> {
+  const { pkg, decoder } = await openPackage(packageDirectory);
+  if (learner) {
+    // A learner that could not start would crash again and again while the server serves.
+    const { checkTrainable } = await import('../src/learner/engine/check-trainable.js');
+    checkTrainable(decoder, pkg.modelPath, settings);
+  }
+  return { pkg, linears: findLinears(decoder) };
+}
+
+/** A device that was named has to be one of this build's; loading its providers is only worth it then. */
+async function checkDevice({ learner }: ServerOptions, { engine, device }: LearnerSettings): Promise<void> {
+  if (!learner || engine !== 'onnx' || device === 'auto' || device === 'cpu') return;
+  const { checkOffered } = await import('../src/learner/index.js');
+  checkOffered(device);
+}
+
+/** The store while its worker opens it, and the erasures that a crash had cut off and that it completed. */
+interface StoreBeginning {
+  readonly opening: Promise<ReplayStore>;
+  /** Complete once it is open. */
+  readonly erasures: readonly ErasureReport[];
+  close(): Promise<void>;
+}
+
+function beginStore(
+  { retention }: ServerOptions,
+  { replayPath }: DataDirectory,
+  events: EventLog,
+  onCrash: OnFatal,
+): StoreBeginning {
+  const erasures: ErasureReport[] = [];
+  const opening = openReplayStore({
+    path: replayPath,
+    ...retention,
+    onCrash,
+    onEvicted: (report) => events.publish({ type: 'replay_evicted', numbers: evictionNumbers(report) }),
+    onErased: (report) => erasures.push(report),
+  });
+  const opened = opening.catch(() => null);
+  return { opening, erasures, close: async () => (await opened)?.close() };
+}
+
 async function openVersions(
   pkg: Package,
+  linears: readonly AdapterTarget[],
   settings: LearnerSettings,
   { keepVersions }: ServerOptions,
   data: DataDirectory,
   events: EventLog,
 ): Promise<VersionLog> {
-  const linears = findLinears(await readDecoder(pkg.modelPath));
   return openVersionLog({
     directory: data.versionsPath,
     packageDigest: pkg.digest,
@@ -261,15 +270,19 @@ function needsAdapters({ learner, adapters }: ServerOptions, versions: VersionLo
   return learner || adapters || others.some(({ number }) => versions.adapterPath(number) !== null);
 }
 
-async function openLivePolicy(
-  pkg: Package,
-  versions: VersionLog,
-  options: ServerOptions,
-  { threads, spin }: ThreadChoice,
-  events: EventLog,
-  onFatal: OnFatal,
-  metrics: ServerMetrics | null,
-): Promise<Policy> {
+interface PolicyParts {
+  readonly pkg: Package;
+  readonly versions: VersionLog;
+  readonly options: ServerOptions;
+  readonly choice: ThreadChoice;
+  readonly events: EventLog;
+  readonly onFatal: OnFatal;
+  readonly counting: Counting;
+  readonly worker: WorkerHandle;
+}
+
+async function openLivePolicy(parts: PolicyParts): Promise<Policy> {
+  const { pkg, versions, options, choice, events, onFatal, counting, worker } = parts;
   const read = async ({ number, adapterDigest }: Version): Promise<PolicyVersion> => ({
     number,
     adapterDigest,
@@ -286,18 +299,23 @@ async function openLivePolicy(
     ...options.policy,
     adapters: needsAdapters(options, versions),
     kvMemoryBytes: options.policy.kvMemoryBytes ?? defaultKvMemory(pkg.config, process.availableMemory()),
-    threads,
-    spin,
+    threads: choice.threads,
+    spin: choice.spin,
+    worker,
     onFailed: onFatal,
-    observer: metrics?.observer,
+    observer: {
+      onStarted: (report) => counting.metrics?.observer.onStarted?.(report),
+      onTurn: (report) => counting.metrics?.observer.onTurn?.(report),
+      onSwap: (report) => counting.metrics?.observer.onSwap?.(report),
+    },
     onRestart: (error) => {
-      metrics?.workerRestarted();
+      counting.metrics?.workerRestarted();
       events.publish({ type: 'worker_restarted', detail: `inference worker: ${error.message}` });
     },
   });
 }
 
-function startLearnerFor(
+function createLearnerFor(
   pkg: Package,
   versions: VersionLog,
   data: DataDirectory,
@@ -305,7 +323,7 @@ function startLearnerFor(
   reward: RewardSettings,
 ): LearnerSupervisor {
   const { number, origin, adapterDigest } = versions.live();
-  return startLearner({
+  return createLearner({
     packageDirectory: pkg.directory,
     packageDigest: pkg.digest,
     replayPath: data.replayPath,
@@ -325,25 +343,4 @@ function evictionNumbers(report: EvictionReport): Record<string, number> {
     report;
   const reasons = { by_age: byAge, unfinished, unscored, oldest };
   return { generations, scores, preferences, prompts, ...reasons, used_bytes: usedBytes, duration_ms: durationMs };
-}
-
-/** What changes is worth a line each; the learner's figures are for those who watch. */
-async function logEvents(agent: Agent, log: Logger): Promise<void> {
-  try {
-    for await (const events of agent.watchEvents({})) {
-      for (const { type, atMs: _, ...event } of events) {
-        if (/^(worker_restarted|store_failed|version_rejected|learner_setback|rater_failed)$/.test(type))
-          log.warn(event, type);
-        else if (/^(learner_engine_opened|(version|canary|shadow|mode)_.*)$/.test(type)) log.info(event, type);
-        else log.debug(event, type);
-      }
-    }
-  } catch (thrown) {
-    const err = HoneError.from(thrown);
-    if (err.code !== 'DRAINING') log.error({ err }, 'events are no longer logged');
-  }
-}
-
-function readServerVersion(): string {
-  return (JSON.parse(readFileSync(join(packageFolder, 'package.json'), 'utf8')) as { version: string }).version;
 }

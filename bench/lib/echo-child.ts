@@ -4,10 +4,10 @@
  */
 
 import { Server, ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-js';
+import { serviceDefinition } from '../../proto/contract.js';
 import type { FeedbackOutcome } from '../../proto/generated/hone/v1/FeedbackOutcome.js';
 import type { StreamFeedbackRequest__Output } from '../../proto/generated/hone/v1/StreamFeedbackRequest.js';
 import type { StreamFeedbackResponse } from '../../proto/generated/hone/v1/StreamFeedbackResponse.js';
-import { serviceDefinition } from '../../server/grpc/contract.js';
 
 function echo(call: ServerDuplexStream<StreamFeedbackRequest__Output, StreamFeedbackResponse>): void {
   let position = 0;

@@ -2,8 +2,8 @@
 
 import { once } from 'node:events';
 import { Client, credentials } from '@grpc/grpc-js';
-import { services } from '../../client/contract.js';
 import { connect, type FeedbackStream, type HoneClient } from '../../client/index.js';
+import { services } from '../../proto/contract.js';
 import type { StreamFeedbackRequest } from '../../proto/generated/hone/v1/StreamFeedbackRequest.js';
 import {
   type FeedbackTask,

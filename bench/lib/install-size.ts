@@ -1,5 +1,6 @@
 /** What an installation takes on disk: the package as npm packs it, and its production dependencies. */
 
+import { execFileSync } from 'node:child_process';
 import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { projectRoot } from './project.js';
@@ -16,15 +17,17 @@ interface LockFile {
   readonly packages: Readonly<Record<string, { readonly dev?: boolean; readonly devOptional?: boolean }>>;
 }
 
-/** Measures this installation; run from a clone, own files are those that `files` in package.json names. */
+/** Measures this installation; run from a clone, own files are those that npm would pack. */
 export function measureInstallSize(): InstallSize {
   const { packages } = readJson<LockFile>('package-lock.json');
   const sizes = Object.entries(packages)
     .filter(([path, { dev }]) => path !== '' && !dev && existsSync(join(projectRoot, path)))
     .map(([path]) => ({ name: path.replace(/^.*node_modules\//, ''), bytes: bytesUnder(join(projectRoot, path)) }))
     .sort((a, b) => b.bytes - a.bytes);
-  const { files } = readJson<{ readonly files: readonly string[] }>('package.json');
-  const own = files.reduce((total, path) => total + bytesUnder(join(projectRoot, path)), 0);
+  const pack = ['pack', '--dry-run', '--json', '--ignore-scripts', '--loglevel=error'];
+  const [{ unpackedSize: own }] = JSON.parse(execFileSync('npm', pack, { cwd: projectRoot, encoding: 'utf8' })) as [
+    { readonly unpackedSize: number },
+  ];
   const megabytes = (bytes: number): number => bytes / 1e6;
   return {
     totalMb: megabytes(sizes.reduce((total, { bytes }) => total + bytes, own)),

@@ -84,11 +84,12 @@ export function onlinePlot(outcomes: readonly OnlineOutcome[], budgets: readonly
     const place = `x="${(i % columns) * panel.width}" y="${legendHeight + Math.floor(i / columns) * panel.height}"`;
     return panelOf(outcomes, condition, budgets, starts).replace('<svg ', `<svg ${place} `);
   });
-  const [width, height] = [Math.max(columns * panel.width, 640), legendHeight + rows * panel.height];
-  const legend = shapeNames.map(
-    (shape, i) =>
-      `<text x="${16 + i * 105}" y="18" style="font:12px system-ui,sans-serif;fill:${colors[shape]}">${escapeHtml(shape)}</text>`,
-  );
+  const [width, height] = [Math.max(columns * panel.width, 700), legendHeight + rows * panel.height];
+  // In the words' own colour, which contrasts with either background; a panel brings the style.
+  const legend = shapeNames.map((shape, i) => {
+    const x = 16 + i * 112;
+    return `<line stroke="${colors[shape]}" stroke-width="3" x1="${x}" x2="${x + 12}" y1="14" y2="14"/><text x="${x + 16}" y="18">${escapeHtml(shape)}</text>`;
+  });
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img"><title>Held-out reward against the number of scores</title>${legend.join('')}${panels.join('')}</svg>`;
 }
 

@@ -3,7 +3,7 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
-export const projectRoot = dirname(createRequire(import.meta.url).resolve('hone/package.json'));
+export const projectRoot = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 /** The tests' package with random weights: what `--quick` runs on. */
 export const tinyPackage = join(projectRoot, 'test/fixtures/tiny');
 /** The default policy. */

@@ -1,8 +1,9 @@
 /** `hone promote` and `hone reject`: a person decides about a candidate. */
 
 import type { Command } from 'commander';
+import { commandName } from '../../proto/command-name.js';
 import { addConnectionFlags, type ConnectionFlags, parseCount, withClient } from './flags.js';
-import { commandName, formatDigest, print, printJson } from './output.js';
+import { formatDigest, print, printJson } from './output.js';
 
 interface RejectFlags extends ConnectionFlags {
   readonly reason?: string;

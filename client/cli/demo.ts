@@ -1,6 +1,6 @@
 /** `hone demo`: the whole loop in a few minutes. */
 
-import type { Command } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { parseCount } from './flags.js';
 
 /** What the demo is told. */
@@ -28,8 +28,8 @@ export function addDemoCommand(program: Command): void {
     .option('--judge <module>', 'a module whose default export scores (post, completion) with a number')
     .option('--data <folder>', 'where the demo keeps its data and its report')
     .option('--seed <number>', 'of the posts and the samples', parseCount)
-    .option('--scores <count>', 'scores that the users give in all', parseCount, 1792)
-    .option('--posts <count>', 'held-out posts on which the versions are compared', parseCount, 256)
+    .option('--scores <count>', 'scores that the users give in all', atLeast(1), 1792)
+    .option('--posts <count>', 'held-out posts on which the versions are compared, 8 or more', atLeast(8), 256)
     .option('--json', 'print one last line of JSON')
     .action(async (flags: DemoFlags) => {
       // By address: the demo is a program of its own that only this command loads.
@@ -38,4 +38,13 @@ export function addDemoCommand(program: Command): void {
       };
       process.exitCode = await demo.runDemo(flags);
     });
+}
+
+/** A whole number from `least`, for commander. */
+function atLeast(least: number): (text: string) => number {
+  return (text) => {
+    const value = parseCount(text);
+    if (value < least) throw new InvalidArgumentError(`It must be a whole number from ${least}.`);
+    return value;
+  };
 }

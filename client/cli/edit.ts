@@ -1,9 +1,10 @@
 /** `hone edit`: a person's own text in a completion's place. */
 
 import type { Command } from 'commander';
+import { commandName } from '../../proto/command-name.js';
 import { sendOne } from './feedback.js';
 import { addConnectionFlags, type ConnectionFlags, parseNumber, readStandardInput, withClient } from './flags.js';
-import { commandName } from './output.js';
+import { quoted } from './output.js';
 
 interface EditFlags extends ConnectionFlags {
   readonly score: number;
@@ -29,12 +30,15 @@ export function addEditCommand(program: Command): void {
   addConnectionFlags(command).action(async (generationId: string, text: string | undefined, flags: EditFlags) => {
     const edit = text === undefined || text === '-' ? await readStandardInput('text') : text;
     const { score, rater, metric, idempotencyKey } = flags;
-    const by = [rater === undefined ? '' : ` --rater ${rater}`, metric === undefined ? '' : ` --metric ${metric}`];
+    const by = [
+      rater === undefined ? '' : ` --rater ${quoted(rater)}`,
+      metric === undefined ? '' : ` --metric ${quoted(metric)}`,
+    ];
     const item = { generationId, edit, score, rater, metric, idempotencyKey };
     await withClient(flags, (client, signal) =>
       sendOne(client, item, flags, signal, (outcome) => {
         const id = outcome.status === 'refused' ? '' : outcome.generationId;
-        return `generation ${id}\nTake it back: ${commandName()} feedback ${id} --retract${by.join('')}`;
+        return [`generation ${id}`, `Take it back: ${commandName()} feedback ${id} --retract${by.join('')}`];
       }),
     );
   });

@@ -2,10 +2,12 @@
 
 import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
+import { commandName } from '../../proto/command-name.js';
+import { printableJson } from '../../proto/printable.js';
 import type { ErasureResult } from '../types/index.js';
 import { UsageError } from './failure.js';
 import { addConnectionFlags, type ConnectionFlags, withClient } from './flags.js';
-import { commandName, print, printJson } from './output.js';
+import { print, printJson } from './output.js';
 
 interface EraseFlags extends ConnectionFlags {
   readonly retrain?: boolean;
@@ -39,7 +41,7 @@ async function confirm(subject: string, retrain: boolean): Promise<void> {
   try {
     const also = retrain ? ', and the versions that learned from it' : '';
     const answer = await prompt.question(
-      `Erase all data of ${JSON.stringify(subject)}${also}? This cannot be undone. [y/N] `,
+      `Erase all data of ${printableJson(subject)}${also}? This cannot be undone. [y/N] `,
     );
     if (!/^y(es)?$/i.test(answer.trim())) throw new UsageError('nothing was erased.');
   } finally {

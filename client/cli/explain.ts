@@ -1,6 +1,7 @@
 /** `hone explain`: why a generation is worth what it is, and what came of it. */
 
 import type { Command } from 'commander';
+import { commandName } from '../../proto/command-name.js';
 import type {
   ExplainedMetric,
   ExplainedPreference,
@@ -9,7 +10,7 @@ import type {
   TrainingObstacle,
 } from '../types/index.js';
 import { addConnectionFlags, type ConnectionFlags, withClient } from './flags.js';
-import { commandName, formatNumber, formatTime, print, printJson, remark } from './output.js';
+import { formatNumber, formatTime, print, printJson, remark } from './output.js';
 
 /** Adds the command. */
 export function addExplainCommand(program: Command): void {

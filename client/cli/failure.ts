@@ -1,10 +1,20 @@
 /** What the command says, and with which code it ends, when something failed. */
 
+import { commandName } from '../../proto/command-name.js';
+import { installationFault } from '../../proto/installation.js';
 import type { GrpcStatus, HoneClientError } from '../errors.js';
-import { commandName } from './output.js';
 
 /** Exit codes of the `hone` command. */
-export const exitCodes = { ok: 0, failed: 1, usage: 2, unavailable: 3, refused: 4, interrupted: 130 } as const;
+export const exitCodes = {
+  ok: 0,
+  failed: 1,
+  usage: 2,
+  unavailable: 3,
+  refused: 4,
+  /** `hone demo` ran to its end. */
+  nothingLearned: 5,
+  interrupted: 130,
+} as const;
 
 /** A failure of the command line itself: a file that cannot be read, an argument that makes no sense. */
 export class UsageError extends Error {
@@ -34,7 +44,7 @@ const codesByStatus: Partial<Record<GrpcStatus, number>> = {
 const hone = commandName();
 
 const nextSteps: Partial<Record<string, string>> = {
-  UNAVAILABLE: `Start a server with \`${hone} serve\` (in a clone: npm start), or name one with --address or HONE_ADDRESS.`,
+  UNAVAILABLE: `Start a server with \`${hone} serve\`, or name one with --address or HONE_ADDRESS.`,
   DEADLINE_EXCEEDED: 'Give it more time with --timeout.',
   DRAINING: 'The server is stopping; try again when it is back.',
   QUEUE_FULL: 'The server is busy; try again in a moment.',
@@ -44,32 +54,40 @@ const nextSteps: Partial<Record<string, string>> = {
   LEARNER_OFF: 'Start the server with --learner on.',
 };
 
+/** What became of a failed command. */
+export interface Failure {
+  readonly exitCode: number;
+  /** For programs. */
+  readonly error: Record<string, unknown> & { readonly message: string };
+  /** For people, a line each. */
+  readonly lines: readonly string[];
+}
+
 /** The exit code for whatever was thrown, and what to print of it. */
-export function explain(thrown: unknown): { exitCode: number; message: Record<string, unknown> & { message: string } } {
-  if (thrown instanceof UsageError)
-    return { exitCode: exitCodes.usage, message: { code: 'USAGE', message: thrown.message } };
-  if (thrown instanceof Interrupted) {
-    return { exitCode: exitCodes.interrupted, message: { code: 'CANCELLED', message: 'interrupted' } };
-  }
+export function explain(thrown: unknown): Failure {
+  if (thrown instanceof UsageError) return plain(exitCodes.usage, 'USAGE', thrown.message);
+  const fault = installationFault(thrown);
+  if (fault !== undefined) return plain(exitCodes.failed, 'INSTALLATION_DAMAGED', fault);
+  if (thrown instanceof Interrupted) return plain(exitCodes.interrupted, 'CANCELLED', 'interrupted');
   if (isClientError(thrown)) {
     const fields = thrown.violations
       .filter(({ description }) => !thrown.message.includes(description))
-      .map(({ field, description }) => `\n  ${field}: ${description}`);
+      .map(({ field, description }) => `  ${field}: ${description}`);
     const next = nextSteps[thrown.code];
+    const lines = [thrown.message, ...fields, ...(next === undefined ? [] : [next])];
     return {
       exitCode: codesByStatus[thrown.status] ?? exitCodes.failed,
-      message: {
-        ...thrown.toJSON(),
-        message: `${thrown.message}${fields.join('')}${next === undefined ? '' : `\n${next}`}`,
-      },
+      error: { ...thrown.toJSON(), message: lines.join('\n') },
+      lines,
     };
   }
   const message = thrown instanceof Error ? thrown.message : String(thrown);
-  if (isHoneError(thrown)) {
-    const exitCode = thrown.code === 'INVALID_OPTIONS' ? exitCodes.usage : exitCodes.failed;
-    return { exitCode, message: { code: thrown.code, message } };
-  }
-  return { exitCode: exitCodes.failed, message: { code: 'INTERNAL', message } };
+  if (!isHoneError(thrown)) return plain(exitCodes.failed, 'INTERNAL', message);
+  return plain(thrown.code === 'INVALID_OPTIONS' ? exitCodes.usage : exitCodes.failed, thrown.code, message);
+}
+
+function plain(exitCode: number, code: string, message: string): Failure {
+  return { exitCode, error: { code, message }, lines: [message] };
 }
 
 // By name: importing the class would load the gRPC library for commands that do not need it.

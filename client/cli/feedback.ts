@@ -60,7 +60,7 @@ export async function sendOne(
   item: FeedbackItem,
   { json }: ConnectionFlags,
   signal: AbortSignal,
-  next?: (outcome: FeedbackOutcome) => string,
+  next?: (outcome: FeedbackOutcome) => readonly string[],
 ): Promise<void> {
   const [outcome] = await client.feedback(item, { signal });
   if (outcome === undefined) return;
@@ -70,7 +70,7 @@ export async function sendOne(
     return;
   }
   print(`${outcome.status}, on disk`);
-  if (next !== undefined) remark(next(outcome));
+  if (next !== undefined) remark(...next(outcome));
 }
 
 async function sendLines(client: HoneClient, signal: AbortSignal, flags: FeedbackFlags): Promise<void> {

@@ -21,7 +21,7 @@ export function addConnectionFlags(command: Command): Command {
     .option('--token-file <path>', 'file that holds the bearer token (or HONE_TOKEN holds it)')
     .option('--tls [ca]', 'use TLS, trusting the authorities of this PEM file or of the system')
     .option('--timeout <seconds>', 'give up after so long (default 60; streams: never)', parseSeconds)
-    .option('--json', 'print JSON, one value per line');
+    .option('--json', 'print one line of JSON per result');
 }
 
 /** Connects as the flags say, runs `work`, closes. Ctrl-C aborts the signal that `work` is given. */

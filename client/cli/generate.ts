@@ -1,7 +1,8 @@
 /** `hone generate`: completes a prompt, token by token on a terminal. */
 
 import type { Command } from 'commander';
-import type { GenerateEvent, GenerateRequest } from '../types/index.js';
+import { commandName } from '../../proto/command-name.js';
+import type { Candidate, GenerateEvent, GenerateRequest, GenerateResult, TokenDetails } from '../types/index.js';
 import { UsageError } from './failure.js';
 import {
   addConnectionFlags,
@@ -12,7 +13,7 @@ import {
   readStandardInput,
   withClient,
 } from './flags.js';
-import { commandName, print, printJson, remark } from './output.js';
+import { print, printJson, quoted, remark, writeText } from './output.js';
 
 interface GenerateFlags extends ConnectionFlags {
   readonly raw?: boolean;
@@ -34,6 +35,7 @@ interface GenerateFlags extends ConnectionFlags {
   readonly store: boolean;
   readonly subject?: string;
   readonly policyVersion?: number;
+  readonly stream?: boolean;
 }
 
 /** Adds the command. */
@@ -67,27 +69,68 @@ export function addGenerateCommand(program: Command): void {
     .option('--top-logprobs <count>', 'with --json: and so many alternatives', parseInteger)
     .option('--no-store', 'neither keep nor learn from it')
     .option('--subject <id>', 'whose data it is')
-    .option('--policy-version <number>', 'run on this version instead of the live one', parseCount);
+    .option('--policy-version <number>', 'run on this version instead of the live one', parseCount)
+    .option('--stream', 'with --json: a line for each event as it comes, in place of one for the whole result');
   addConnectionFlags(command).action(async (prompt: string | undefined, flags: GenerateFlags) => {
+    if (flags.stream && !flags.json)
+      throw new UsageError('--stream goes with --json: text is written as it comes anyway.');
     const text = prompt === undefined || prompt === '-' ? await readStandardInput('prompt') : prompt;
     await withClient(flags, async (client, signal) => {
       const timeout = flags.timeout === undefined ? {} : { timeoutMs: flags.timeout * 1000 };
       const events = client.stream(toRequest(text, flags), { signal, ...timeout });
-      await (flags.json ? printEvents(events) : printText(events, flags));
+      if (!flags.json) await printText(events, flags);
+      else if (flags.stream) for await (const event of events) printJson(event);
+      else printJson(await resultOf(events));
     });
   });
 }
 
 function toRequest(text: string, flags: GenerateFlags): GenerateRequest {
-  const { json, address, tokenFile, tls, timeout, raw, system, policyVersion, ...settings } = flags;
+  const { json, stream, address, tokenFile, tls, timeout, raw, system, policyVersion, ...settings } = flags;
   if (raw && system !== undefined) throw new UsageError('--system needs the chat template: leave --raw away.');
   const user = { role: 'user', content: text } as const;
   const messages = system === undefined ? [user] : [{ role: 'system', content: system } as const, user];
   return { ...settings, ...(raw ? { prompt: text } : { messages }), version: policyVersion };
 }
 
-async function printEvents(events: AsyncIterable<GenerateEvent>): Promise<void> {
-  for await (const event of events) printJson(event);
+/** What the client's `generate` gives, from a stream, which knows no largest message. */
+async function resultOf(events: AsyncIterable<GenerateEvent>): Promise<GenerateResult | undefined> {
+  let result: GenerateResult | undefined;
+  const candidates: Candidate[] = [];
+  for await (const event of events) {
+    if (event.type === 'started') {
+      const { version, adapterDigest, packageDigest, generationIds } = event;
+      for (const [index, generationId] of generationIds.entries()) candidates[index] = begun(index, generationId);
+      const usage = { promptTokens: 0, completionTokens: 0, totalTokens: 0, cachedPromptTokens: 0 };
+      result = { version, adapterDigest, packageDigest, candidates, usage };
+      continue;
+    }
+    const one = event.type === 'usage' ? undefined : candidates[event.index];
+    if (event.type === 'usage' && result !== undefined) {
+      const { type: _, ...usage } = event;
+      result = { ...result, usage };
+    } else if (event.type === 'chunk' && one !== undefined) candidates[event.index] = continued(one, event);
+    else if (event.type === 'finished' && one !== undefined) {
+      candidates[event.index] = { ...one, finishReason: event.reason };
+    }
+  }
+  return result;
+}
+
+function begun(index: number, generationId: string): Candidate {
+  const tokens = { tokenIds: [], logprobs: [], sampledLogprobs: [], topLogprobs: [] };
+  return { index, generationId, text: '', finishReason: 'error', ...tokens };
+}
+
+function continued(one: Candidate, chunk: TokenDetails & { readonly text: string }): Candidate {
+  return {
+    ...one,
+    text: one.text + chunk.text,
+    tokenIds: [...one.tokenIds, ...chunk.tokenIds],
+    logprobs: [...one.logprobs, ...chunk.logprobs],
+    sampledLogprobs: [...one.sampledLogprobs, ...chunk.sampledLogprobs],
+    topLogprobs: [...one.topLogprobs, ...chunk.topLogprobs],
+  };
 }
 
 /** A single candidate is written as it comes; several are written in their order, each once those before it have ended. */
@@ -103,20 +146,20 @@ async function printText(events: AsyncIterable<GenerateEvent>, { store, address 
       ids = event.generationIds;
       version = event.version;
     } else if (event.type === 'chunk') {
-      if (ids.length === 1) process.stdout.write(event.text);
+      if (ids.length === 1) writeText(event.text);
       else texts[event.index] = (texts[event.index] ?? '') + event.text;
     } else if (event.type === 'finished') {
       ended.add(event.index);
       if (ids.length === 1) print('');
-      else for (; ended.has(printed); printed++) print(`[${printed + 1}] ${texts[printed] ?? ''}`, '');
+      else for (; ended.has(printed); printed++) writeText(`[${printed + 1}] ${texts[printed] ?? ''}\n\n`);
       if (event.reason !== 'stop') remark(`candidate ${event.index + 1} ended by ${event.reason}`);
     } else {
       const rate = Math.round((1000 * event.completionTokens) / (performance.now() - started));
-      remark(`\nversion ${version}, ${event.completionTokens} tokens, ${rate} tokens/s`);
+      remark('', `version ${version}, ${event.completionTokens} tokens, ${rate} tokens/s`);
     }
   }
   if (!store) return;
   for (const [index, id] of ids.entries()) remark(`${ids.length === 1 ? 'generation' : `[${index + 1}]`} ${id}`);
-  const where = address === undefined ? '' : ` --address ${address}`;
+  const where = address === undefined ? '' : ` --address ${quoted(address)}`;
   remark(`Say how good it was, from 0 to 1: ${commandName()} feedback${where} ${ids[0]} 0.8`);
 }

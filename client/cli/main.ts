@@ -1,9 +1,9 @@
-#!/usr/bin/env node
-/** The `hone` command. Every subcommand loads what it needs only when it runs, so that `hone --help` is instant. */
+/** The `hone` command, which `hone.cjs` starts. Every subcommand loads what it needs only when it runs, so that `hone --help` is instant. */
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
+import { commandName } from '../../proto/command-name.js';
 import { addPromoteCommand, addRejectCommand } from './decide.js';
 import { addDemoCommand } from './demo.js';
 import { addEditCommand } from './edit.js';
@@ -13,6 +13,7 @@ import { exitCodes, explain } from './failure.js';
 import { addFeedbackCommand } from './feedback.js';
 import { addGenerateCommand } from './generate.js';
 import { addModeCommand } from './mode.js';
+import { complainJson, remark, writeUsage } from './output.js';
 import { addPreferCommand } from './prefer.js';
 import { addQuantizeCommand } from './quantize.js';
 import { addRollbackCommand } from './rollback.js';
@@ -22,28 +23,42 @@ import { addTfjsSetupCommand } from './tfjs-setup.js';
 import { addExportCommand, addImportCommand } from './transfer.js';
 import { addVersionsCommand } from './versions.js';
 
-const manifest = JSON.parse(readFileSync(createRequire(import.meta.url).resolve('hone/package.json'), 'utf8')) as {
+const manifest = JSON.parse(
+  readFileSync(createRequire(import.meta.url).resolve('hone-agent/package.json'), 'utf8'),
+) as {
   version: string;
 };
+
+/** The commands of a first round as they can be typed here, with what each does. */
+function firstRound(): string {
+  const steps = [
+    ['serve', 'start a server (leave it running)'],
+    ['generate "My nephew ..."', 'ask it; it prints a generation id'],
+    ['feedback <id> 0.8', 'say how good that was'],
+    ['status --watch', 'watch it learn'],
+  ] as const;
+  return steps.map(([command, what]) => `  ${commandName()} ${command.padEnd(26)}${what}`).join('\n');
+}
+
+const wantsJson = process.argv.includes('--json');
 
 const program = new Command('hone')
   .description('Serve a small language model, send back scores, and it gets better while it serves.')
   .version(manifest.version)
   // Before any subcommand is added: they inherit it.
   .exitOverride()
+  .configureOutput({ writeErr: writeUsage, outputError: complainOfUsage })
   // Flags after a subcommand are the subcommand's: `hone versions export --json`.
   .enablePositionalOptions()
-  .showHelpAfterError('Run the command with --help for its arguments.')
+  .showHelpAfterError(wantsJson ? false : 'Run the command with --help for its arguments.')
   .addHelpText(
     'after',
     `
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no server or it cannot answer now, 4 the server refused, 130 interrupted.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no server or it cannot answer now, 4 the server refused, 5 the demo
+learned nothing, 130 interrupted.
 
 A first round:
-  hone serve                          start a server (leave it running)
-  hone generate "My nephew ..."       ask it; it prints a generation id
-  hone feedback <id> 0.8              say how good that was
-  hone status                         watch it learn`,
+${firstRound()}`,
   );
 
 addServeCommand(program);
@@ -72,15 +87,22 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 });
 
 try {
-  await program.parseAsync();
+  // Without a command it says what there is, which is no failure: through npm a failure prints lines of npm's, too.
+  if (process.argv.length <= 2) program.outputHelp();
+  else await program.parseAsync();
 } catch (thrown) {
   if (thrown instanceof CommanderError) {
     // Help and version are "errors" of code 0 to commander, which has printed its message already.
     process.exitCode = thrown.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
   } else {
-    const { exitCode, message } = explain(thrown);
-    const json = process.argv.includes('--json');
-    process.stderr.write(json ? `${JSON.stringify({ error: message })}\n` : `hone: ${message.message}\n`);
+    const { exitCode, error, lines } = explain(thrown);
+    if (wantsJson) complainJson(error);
+    else remark(`hone: ${lines[0]}`, ...lines.slice(1));
     process.exitCode = exitCode;
   }
+}
+
+function complainOfUsage(text: string, write: (text: string) => void): void {
+  if (wantsJson) complainJson({ code: 'USAGE', message: text.trim().replace(/^error: /, '') });
+  else write(text);
 }

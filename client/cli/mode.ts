@@ -1,9 +1,10 @@
 /** `hone mode`: which way candidates go, and what is on trial. */
 
 import { Argument, type Command } from 'commander';
+import { commandName } from '../../proto/command-name.js';
 import type { Mode, RolloutStatus } from '../types/index.js';
 import { addConnectionFlags, type ConnectionFlags, withClient } from './flags.js';
-import { commandName, formatAge, formatFixed, formatNumber, print, printJson } from './output.js';
+import { formatAge, formatFixed, formatNumber, print, printJson } from './output.js';
 
 /** Adds the command. */
 export function addModeCommand(program: Command): void {

@@ -1,27 +1,59 @@
-/** How the command prints: results on standard output, remarks on standard error. */
+/**
+ * How the command prints: results on standard output, remarks on standard error. Nothing else of the command writes texts
+ * to a terminal, so that what others wrote is made printable here, once.
+ */
+
+import { printable, printableJson, printableText } from '../../proto/printable.js';
 
 /** One line of JSON. */
 export function printJson(value: unknown): void {
-  process.stdout.write(`${JSON.stringify(value)}\n`);
+  process.stdout.write(`${printableJson(value)}\n`);
 }
 
-/** Lines of text. */
+/** Lines of text: each stays one line, whatever it holds. */
 export function print(...lines: readonly string[]): void {
-  for (const line of lines) process.stdout.write(`${line}\n`);
+  for (const line of lines) process.stdout.write(`${printable(line)}\n`);
 }
 
-/** A remark for people: not part of the result. */
-export function remark(line: string): void {
-  process.stderr.write(`${line}\n`);
+/** Remarks for people, a line each: not part of the result. */
+export function remark(...lines: readonly string[]): void {
+  for (const line of lines) process.stderr.write(`${printable(line)}\n`);
 }
 
-/** How the user can call this command again: not on the path where npm or npx started it. */
-export function commandName(): string {
-  return process.env.npm_lifecycle_event === undefined ? 'hone' : 'npx hone';
+/** A piece of a completion: as it is where a program reads it, printable on a terminal. */
+export function writeText(piece: string): void {
+  process.stdout.write(process.stdout.isTTY ? printableText(piece) : piece);
+}
+
+/** What commander has to say: its own lines, and the words of the command line. */
+export function writeUsage(text: string): void {
+  process.stderr.write(printableText(text));
+}
+
+/** A failure of the command with `--json`: on standard error, so that standard output holds results alone. */
+export function complainJson(error: object): void {
+  process.stderr.write(`${printableJson({ error })}\n`);
+}
+
+/** Writes a line on standard error over the last such line, on a terminal; elsewhere nothing. Without a text it clears. */
+export function rewriteLine(text = ''): void {
+  if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${printable(text)}`);
+}
+
+/** Clears the screen of a terminal. */
+export function clearScreen(): void {
+  if (process.stdout.isTTY) process.stdout.write('\u001b[H\u001b[2J');
+}
+
+/** A word of a command line, quoted where a shell would take it for more than one word. */
+export function quoted(word: string): string {
+  return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
 /** Columns as wide as their widest cell; numbers to the right. */
-export function formatTable(header: readonly string[], rows: readonly (readonly string[])[]): string[] {
+export function formatTable(header: readonly string[], cells: readonly (readonly string[])[]): string[] {
+  // As wide as they will be when they are printed.
+  const rows = cells.map((row) => row.map(printable));
   const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
   const numeric = header.map((_, column) => rows.every((row) => /^(-?[\d.]+(e-?\d+)?|)$/.test(row[column] ?? '')));
   return [header, ...rows].map((row) =>

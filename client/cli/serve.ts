@@ -4,11 +4,12 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { commandName } from '../../proto/command-name.js';
 import { flagHelp, flagSyntax, type ServerFlag, serverFlags, wrongValue } from '../../proto/server-flags.js';
 import type { ServerReady } from '../../proto/server-messages.js';
 import { UsageError } from './failure.js';
 import { readText } from './flags.js';
-import { commandName, print, printJson, remark } from './output.js';
+import { print, printJson, remark } from './output.js';
 import { Supervisor } from './supervisor.js';
 
 /** What was given, by the names that commander makes: all of it texts and switches that go to the server. */
@@ -43,11 +44,9 @@ async function serve(flags: ServeFlags): Promise<number> {
   }
   const token = typeof authTokenFile === 'string' ? readText(authTokenFile).trim() : authToken;
   if (token === '') throw new UsageError('the token is empty.');
-  // A person wants the summary; what collects the output of a service wants the log.
-  const logLevel = flags.logLevel ?? (process.stderr.isTTY ? 'warn' : 'info');
   const supervisor = new Supervisor({
     file: fileURLToPath(new URL('../../server/main.js', import.meta.url)),
-    args: toArguments({ ...flags, logLevel, authToken: undefined, authTokenFile: undefined }),
+    args: toArguments({ ...flags, authToken: undefined, authTokenFile: undefined }),
     // The environment, unlike arguments, is not shown to other users of the machine.
     env: { ...process.env, ...(typeof token === 'string' ? { HONE_AUTH_TOKEN: token } : {}) },
     onReady: (ready) => (flags.json === true ? printJson(ready) : announce(ready)),
@@ -62,7 +61,7 @@ async function runUntilStopped(supervisor: Supervisor): Promise<number> {
     // A terminal and npm both pass one Ctrl-C on: only a later one is meant as a second.
     const now = Date.now();
     if (stoppedAt !== 0 && now - stoppedAt < 1000) return;
-    if (stoppedAt === 0) remark('hone: stopping; running requests are ended first (again to stop at once)');
+    if (stoppedAt === 0) remark('hone: stopping (again to stop at once)');
     stoppedAt = now;
     supervisor.stop();
   };

@@ -5,7 +5,7 @@ import type { Command } from 'commander';
 import type { MetricSettings, RaterStatus, RewardSettings, ServerStatus } from '../types/index.js';
 import { addConnectionFlags, type ConnectionFlags, parseNumber, withClient } from './flags.js';
 import { describeRollout } from './mode.js';
-import { formatAge, formatBytes, formatDigest, formatNumber, print, printJson } from './output.js';
+import { clearScreen, formatAge, formatBytes, formatDigest, formatNumber, print, printJson } from './output.js';
 
 interface StatusFlags extends ConnectionFlags {
   readonly watch?: boolean;
@@ -27,7 +27,7 @@ export function addStatusCommand(program: Command): void {
         if (flags.json) {
           printJson(status);
         } else {
-          if (flags.watch && process.stdout.isTTY) process.stdout.write('\u001b[H\u001b[2J');
+          if (flags.watch) clearScreen();
           print(...describe(status));
         }
         if (!flags.watch) return;
@@ -65,6 +65,7 @@ function describe(status: ServerStatus): string[] {
     ['mean reward', learner.meanReward],
     ['KL', learner.kl],
     ['ms per step', learner.stepMs],
+    ['cores', learner.processorShare],
   ] as const;
   const known = figures.filter(([, value]) => value !== undefined);
   const lines: [string, string][] = [

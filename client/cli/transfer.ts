@@ -7,7 +7,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import type { ImportResult } from '../types/index.js';
 import { exitCodes, UsageError } from './failure.js';
 import { addConnectionFlags, type ConnectionFlags, withClient } from './flags.js';
-import { formatBytes, print, printJson, remark } from './output.js';
+import { formatBytes, print, printJson, remark, rewriteLine } from './output.js';
 
 interface ExportFlags extends ConnectionFlags {
   readonly subject?: string;
@@ -116,13 +116,13 @@ class Progress {
 
   show(describe: () => string): void {
     const now = performance.now();
-    if (!process.stderr.isTTY || now - this.#shownAtMs < progressEveryMs) return;
+    if (now - this.#shownAtMs < progressEveryMs) return;
     this.#shownAtMs = now;
-    process.stderr.write(`\r\u001b[K${this.#what} ${describe()}`);
+    rewriteLine(`${this.#what} ${describe()}`);
   }
 
   end(): void {
-    if (process.stderr.isTTY) process.stderr.write('\r\u001b[K');
+    rewriteLine();
   }
 }
 

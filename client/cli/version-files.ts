@@ -5,10 +5,11 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
+import { commandName } from '../../proto/command-name.js';
 import type { AdapterFiles } from '../types/index.js';
 import { UsageError } from './failure.js';
 import { addConnectionFlags, type ConnectionFlags, parseCount, withClient } from './flags.js';
-import { commandName, formatBytes, print, printJson } from './output.js';
+import { formatBytes, print, printJson, quoted } from './output.js';
 
 /** Adds `export` below `hone versions`. */
 export function addExportCommand(versions: Command): void {
@@ -30,7 +31,7 @@ export function addExportCommand(versions: Command): void {
       if (flags.json) printJson({ version: number, folder: target, files: Object.keys(files), bytes });
       else {
         print(`version ${number} is in ${target} (${formatBytes(bytes)})`);
-        print(`Bring it into a server with the same model: ${commandName()} versions import ${folder}`);
+        print(`Bring it into a server with the same model: ${commandName()} versions import ${quoted(folder)}`);
       }
     });
   });

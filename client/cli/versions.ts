@@ -1,18 +1,10 @@
 /** `hone versions`: what was learned, newest first, and what the gate found of it. */
 
 import type { Command } from 'commander';
+import { commandName } from '../../proto/command-name.js';
 import type { Version } from '../types/index.js';
 import { addConnectionFlags, type ConnectionFlags, parseCount, withClient } from './flags.js';
-import {
-  commandName,
-  formatDigest,
-  formatFixed,
-  formatNumber,
-  formatTable,
-  formatTime,
-  print,
-  printJson,
-} from './output.js';
+import { formatDigest, formatFixed, formatNumber, formatTable, formatTime, print, printJson } from './output.js';
 import { addExportCommand, addImportCommand } from './version-files.js';
 
 interface VersionsFlags extends ConnectionFlags {

@@ -7,6 +7,7 @@
 import type { HoneClient } from '../client.js';
 import { HoneClientError } from '../errors.js';
 import type { FeedbackStream } from '../feedback-stream.js';
+import { noAnswer, type Traffic } from './traffic.js';
 import { type Judge, trainingPost } from './world.js';
 
 export interface AppOptions {
@@ -23,13 +24,14 @@ export interface AppOptions {
   /** Scores that may wait for the learner before the users pause. */
   readonly maxAhead: number;
   readonly seed: number;
+  /** By which requests go. */
+  readonly traffic: Traffic;
 }
 
 /** What the app has seen; updated in place while it runs. */
 export interface AppFigures {
   posts: number;
   generations: number;
-  completionTokens: number;
   scores: number;
   /** Requests that the server refused, and streams that ended without all their candidates. */
   refused: number;
@@ -44,7 +46,6 @@ export class App {
   readonly figures: AppFigures = {
     posts: 0,
     generations: 0,
-    completionTokens: 0,
     scores: 0,
     refused: 0,
     cut: 0,
@@ -83,35 +84,18 @@ export class App {
   }
 
   async #onePost(index: number): Promise<void> {
-    const { client, judge, candidatesPerPost, seed } = this.#options;
+    const { client, judge, candidatesPerPost, seed, traffic } = this.#options;
     const post = trainingPost(index).text;
-    const texts = new Array<string>(candidatesPerPost).fill('');
-    let ids: readonly string[] = [];
-    let version = 0;
-    let finished = 0;
+    const answer = noAnswer(candidatesPerPost);
     this.figures.posts += 1;
     try {
-      const request = {
-        messages: [{ role: 'user', content: post } as const],
-        n: candidatesPerPost,
-        seed: seed + index,
-      };
-      for await (const event of client.stream(request)) {
-        if (event.type === 'started') {
-          ids = event.generationIds;
-          version = event.version;
-        } else if (event.type === 'chunk') {
-          texts[event.index] += event.text;
-        } else if (event.type === 'finished') {
-          finished += 1;
-        } else {
-          this.figures.completionTokens += event.completionTokens;
-        }
-      }
+      const messages = [{ role: 'user', content: post } as const];
+      await traffic.send(client, { messages, n: candidatesPerPost, seed: seed + index }, answer);
     } catch (error) {
       if (!(error instanceof HoneClientError)) throw error;
-      if (ids.length === 0) this.figures.refused += 1;
+      if (answer.ids.length === 0) this.figures.refused += 1;
     }
+    const { ids, texts, version, finished } = answer;
     if (ids.length > 0 && finished < candidatesPerPost) this.figures.cut += 1;
     if (finished < candidatesPerPost) return;
     this.figures.generations += candidatesPerPost;

@@ -3,20 +3,25 @@
  *
  * A server with its learner is started on a data directory of its own. An app plays its users: several candidates per
  * post, a judge scores them, some late, some never. Held-out posts are answered by the first version and, at the end, by
- * the last one; both are judged and compared.
+ * the last one; both are judged and compared. Whether anything was learned is said first, and by the exit code.
  */
 
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { createProgress } from '../../models/recipe/progress.js';
 import type { DemoFlags } from '../cli/demo.js';
-import { formatTable, print, printJson, remark } from '../cli/output.js';
+import { exitCodes, UsageError } from '../cli/failure.js';
+import { formatFixed, remark } from '../cli/output.js';
 import type { HoneClient } from '../client.js';
 import { connect } from '../connect.js';
+import type { HoneEvent, HoneEventType, Version } from '../types/index.js';
 import { App } from './app.js';
-import { type Evaluation, evaluate } from './evaluation.js';
-import { type DemoResult, type Moment, resultRows, writeReport } from './report.js';
+import { evaluate } from './evaluation.js';
+import { type Course, outcomeOf } from './outcome.js';
+import { writePage } from './page.js';
+import { type DemoResult, klOf, type Moment, show } from './report.js';
 import { startServer } from './server.js';
+import { Traffic } from './traffic.js';
 import { heldOutPosts, loadJudge } from './world.js';
 
 /** For thousands of scores within minutes: rounds are large, and each score is used half as often as by default. */
@@ -31,51 +36,87 @@ const plan = {
   maxAhead: 192,
 } as const;
 
+/** Trouble that can be why nothing was learned. */
+const troubles: readonly HoneEventType[] = ['worker_restarted', 'learner_setback', 'learner_starved', 'store_failed'];
+
+/** How long the learner and the gate have for what they were given last. */
+const lastRoundMs = 60_000;
+
 /** Runs the demo. Returns the command's exit code. */
 export async function runDemo(flags: DemoFlags): Promise<number> {
   const startedAt = Date.now();
   const judge = await loadJudge(flags.judge);
   const data = resolve(flags.data ?? join('data', `demo-${new Date(startedAt).toISOString().replace(/[:.]/g, '-')}`));
-  mkdirSync(data, { recursive: true, mode: 0o700 });
+  openFolder(data);
   const seed = flags.seed ?? 1;
   remark('Starting the server and its learner ...');
   const server = await startServer({ data, flags: ['--learner-settings', JSON.stringify(learner)] });
   const client = await connect({ address: server.address });
+  const watching = new AbortController();
   try {
     remark(`The server listens at ${server.address}; its data lies in ${data}`);
-    const app = new App({ ...plan, client, judge, seed, budget: flags.scores });
+    const events: HoneEvent[] = [];
+    void collect(client, events, watching.signal);
+    const traffic = new Traffic();
+    const app = new App({ ...plan, client, judge, seed, traffic, budget: flags.scores });
     const posts = heldOutPosts(flags.posts);
     // The first version answers the held-out posts while the loop already runs: a version can be pinned.
-    const baseline = evaluate({ client, judge, posts, samplesPerPost: 16, version: 0, seed, concurrency: 2 });
+    const baseline = evaluate({ client, judge, posts, samplesPerPost: 16, version: 0, seed, concurrency: 2, traffic });
     // Its failure is met where it is awaited.
     baseline.catch(() => undefined);
-    const moments = await watch(client, app, flags.scores, startedAt);
+    const moments = await watch(client, app, traffic, flags.scores, startedAt);
     const before = await baseline;
     await learnerIdle(client, app);
-    const progress = createProgress('measuring', posts.length);
-    const after = await evaluate({
-      client,
-      judge,
-      posts,
-      samplesPerPost: 4,
-      seed: seed + 1,
-      concurrency: 8,
-      onPost: (done) => progress.update(done, 'held-out posts answered by the last version'),
-    });
-    progress.finish(`${posts.length} held-out posts`);
-    const result = await summarize(client, app, before, after, moments, startedAt);
-    const report = join(data, 'report.html');
-    await writeReport(report, result);
-    show(result, report, flags.json === true);
-    return 0;
+    const course = await courseOf(client, events, app.figures.scores);
+    const compared = { client, judge, posts, seed: seed + 1, traffic };
+    const after = servesTheFirst(course) ? undefined : await measureLast(compared, course.live.number);
+    const comparison = { before, ...(after === undefined ? {} : { after }) };
+    const outcome = outcomeOf(course, comparison);
+    const result: DemoResult = {
+      ...comparison,
+      outcome,
+      versions: course.versions,
+      kl: klOf(course.versions, course.live),
+      liveVersion: course.live.number,
+      app: app.figures,
+      seconds: (Date.now() - startedAt) / 1000,
+      moments,
+    };
+    const page = join(data, 'report.html');
+    await writePage(page, result);
+    show(result, page, flags.json === true);
+    return outcome.kind === 'learned' ? exitCodes.ok : exitCodes.nothingLearned;
   } finally {
+    watching.abort();
     client.close();
     await server.close();
   }
 }
 
+/** What an earlier run has learned would be taken for this one's. */
+function openFolder(data: string): void {
+  mkdirSync(data, { recursive: true, mode: 0o700 });
+  if (readdirSync(data).length > 0) {
+    throw new UsageError(`${data} is not empty: name a new folder, or leave --data away to have one made.`);
+  }
+}
+
+async function collect(client: HoneClient, events: HoneEvent[], signal: AbortSignal): Promise<void> {
+  try {
+    for await (const event of client.watchEvents({ afterSequence: 0, types: troubles, signal })) events.push(event);
+  } catch {
+    // The demo ends, or the server did: then a call of the demo has failed too.
+  }
+}
+
 /** Follows the run once a second until the app is done. */
-async function watch(client: HoneClient, app: App, budget: number, startedAt: number): Promise<Moment[]> {
+async function watch(
+  client: HoneClient,
+  app: App,
+  traffic: Traffic,
+  budget: number,
+  startedAt: number,
+): Promise<Moment[]> {
   const moments: Moment[] = [];
   const progress = createProgress('learning', budget);
   let running = true;
@@ -84,33 +125,24 @@ async function watch(client: HoneClient, app: App, budget: number, startedAt: nu
   });
   let rounds = 0;
   let seen = 0;
-  let tokensBefore = 0;
-  let timeBefore = Date.now();
   while (running) {
     await Promise.race([done, new Promise((wake) => setTimeout(wake, 1000))]);
-    const status = await client.status();
+    const { learner, live } = await client.status();
     // A round uses what was there when it began; an idle learner has used all that it was given.
-    if (status.learner.state === 'idle') app.scoresLearned = status.learner.scoresSeen;
-    else if (status.learner.rounds > rounds) app.scoresLearned = seen;
-    rounds = status.learner.rounds;
-    seen = status.learner.scoresSeen;
-    const now = Date.now();
-    const tokensPerSecond = ((status.serving.generatedTokens - tokensBefore) * 1000) / Math.max(1, now - timeBefore);
-    tokensBefore = status.serving.generatedTokens;
-    timeBefore = now;
-    const kl = status.learner.kl;
-    moments.push({
-      seconds: (now - startedAt) / 1000,
-      scores: app.figures.scores,
-      version: status.live.number,
-      tokensPerSecond,
-      ...(kl === undefined ? {} : { kl }),
-    });
+    if (learner.state === 'idle') app.scoresLearned = learner.scoresSeen;
+    else if (learner.rounds > rounds) app.scoresLearned = seen;
+    rounds = learner.rounds;
+    seen = learner.scoresSeen;
+    const { busyMs, tokens } = traffic.take();
+    const tokensPerSecond = busyMs < leastBusyMs ? null : (tokens * 1000) / busyMs;
+    moments.push({ seconds: (Date.now() - startedAt) / 1000, tokensPerSecond });
     const recent = app.figures.rewards.slice(-128);
     const reward = recent.reduce((sum, { reward }) => sum + reward, 0) / Math.max(1, recent.length);
+    const kl = learner.kl === undefined ? '-' : formatFixed(learner.kl, 2);
+    const pace = tokensPerSecond === null ? 'waiting for the learner' : `${Math.round(tokensPerSecond)} tokens/s`;
     progress.update(
       app.figures.scores,
-      `${app.figures.scores} scores, reward ${reward.toFixed(2)}, version ${status.live.number}, KL ${kl?.toFixed(2) ?? '-'}, ${Math.round(tokensPerSecond)} tokens/s`,
+      `${app.figures.scores} scores, reward ${reward.toFixed(2)}, version ${live.number}, KL ${kl}, ${pace}`,
     );
   }
   await done;
@@ -118,9 +150,12 @@ async function watch(client: HoneClient, app: App, budget: number, startedAt: nu
   return moments;
 }
 
+/** A rate over less says nothing. */
+const leastBusyMs = 100;
+
 /** Waits until the learner has used what it was given and the gate has decided on its last candidate. */
 async function learnerIdle(client: HoneClient, app: App): Promise<void> {
-  const deadline = Date.now() + 60_000;
+  const deadline = Date.now() + lastRoundMs;
   const progress = createProgress('last round', 1);
   for (let idleSince = 0; Date.now() < deadline; ) {
     const { learner, live, rollout } = await client.status();
@@ -131,6 +166,8 @@ async function learnerIdle(client: HoneClient, app: App): Promise<void> {
         ? `the learner is ${learner.state}, version ${live.number} serves`
         : `version ${judging} is at the gate, version ${live.number} serves`,
     );
+    // One that has stopped itself goes on by nobody's doing here.
+    if (learner.state === 'halted' && judging === undefined) break;
     if (learner.state !== 'idle' || learner.scoresSeen < app.figures.scores || judging !== undefined) idleSince = 0;
     else if (idleSince === 0) idleSince = Date.now();
     else if (Date.now() - idleSince > 1000) break;
@@ -139,62 +176,38 @@ async function learnerIdle(client: HoneClient, app: App): Promise<void> {
   progress.finish('done');
 }
 
-async function summarize(
-  client: HoneClient,
-  app: App,
-  before: Evaluation,
-  after: Evaluation,
-  moments: readonly Moment[],
-  startedAt: number,
-): Promise<DemoResult> {
-  const { learner } = await client.status();
-  const { generations, scores, refused, cut, rewards } = app.figures;
+async function courseOf(client: HoneClient, events: readonly HoneEvent[], scores: number): Promise<Course> {
+  const { learner: report, live, rollout } = await client.status();
+  const versions: Version[] = [];
+  for await (const version of client.versions()) versions.push(version);
   return {
-    before,
-    after,
-    bestOf4: before.bestOf(4),
-    bestOf16: before.bestOf(16),
-    kl: learner.kl ?? 0,
-    versions: after.version,
-    generations,
+    versions,
+    live,
+    learner: report,
+    judging: rollout.judging ?? rollout.waiting,
+    events,
     scores,
-    refused,
-    cut,
-    seconds: (Date.now() - startedAt) / 1000,
-    rewards,
-    moments,
+    scoresPerRound: learner.scoresPerRound,
   };
 }
 
-function show(result: DemoResult, report: string, json: boolean): void {
-  const say = json ? (...lines: string[]) => lines.forEach(remark) : print;
-  const { before, after } = result;
-  say('', ...formatTable(['', `version ${before.version}`, `version ${after.version}`], resultRows(result)), '');
-  for (const [i, sample] of before.samples.slice(0, 3).entries()) {
-    const last = after.samples[i];
-    say(
-      sample.post,
-      `  first ${sample.score.toFixed(2)}  ${sample.text}`,
-      `  last  ${last?.score.toFixed(2)}  ${last?.text}`,
-      '',
-    );
-  }
-  say(
-    `${result.scores} scores, ${result.generations} completions, ${result.versions} versions, ${result.refused} refused, ${result.cut} cut, ${Math.round(result.seconds)} s`,
-    `The curves: ${report}`,
-  );
-  if (!json) return;
-  printJson({
-    reward_before: before.reward,
-    reward_after: after.reward,
-    stderr: after.standardError,
-    best_of_4: result.bestOf4,
-    kl: result.kl,
-    versions: result.versions,
-    generations: result.generations,
-    scores: result.scores,
-    refused: result.refused,
-    cut: result.cut,
-    seconds: Math.round(result.seconds),
+/** Also after a rollback, whose version has a number of its own. */
+function servesTheFirst({ versions, live }: Course): boolean {
+  return live.adapterDigest === versions.find(({ number }) => number === 0)?.adapterDigest;
+}
+
+async function measureLast(
+  options: Pick<Parameters<typeof evaluate>[0], 'client' | 'judge' | 'posts' | 'seed' | 'traffic'>,
+  version: number,
+): ReturnType<typeof evaluate> {
+  const progress = createProgress('measuring', options.posts.length);
+  const after = await evaluate({
+    ...options,
+    version,
+    samplesPerPost: 4,
+    concurrency: 8,
+    onPost: (done) => progress.update(done, 'held-out posts answered by the last version'),
   });
+  progress.finish(`${options.posts.length} held-out posts`);
+  return after;
 }

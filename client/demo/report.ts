@@ -1,126 +1,134 @@
-/** The report page: what the demo measured, as a page that opens anywhere, without script or network. */
+/** What the demo measured, as text and as a line of JSON. */
 
-import { writeFile } from 'node:fs/promises';
-import { escapeHtml, plot } from '../../models/recipe/plot.js';
+import { formatTable, print, printJson, remark } from '../cli/output.js';
+import type { Version } from '../types/index.js';
+import type { AppFigures } from './app.js';
 import type { Evaluation } from './evaluation.js';
-import { mean } from './evaluation.js';
+import { type Comparison, type Outcome, wentLive } from './outcome.js';
+import { type Estimate, estimate, formatEstimate } from './statistics.js';
 
 /** A moment of the run. */
 export interface Moment {
   readonly seconds: number;
-  readonly scores: number;
-  readonly version: number;
-  readonly tokensPerSecond: number;
-  /** Nats per completion; absent before the first round. */
-  readonly kl?: number;
+  /** While requests ran; null where none did, since the app waited for the learner. */
+  readonly tokensPerSecond: number | null;
 }
 
-export interface DemoResult {
-  readonly before: Evaluation;
-  readonly after: Evaluation;
-  readonly bestOf4: number;
-  readonly bestOf16: number;
-  readonly kl: number;
-  readonly versions: number;
-  readonly generations: number;
-  readonly scores: number;
-  readonly refused: number;
-  readonly cut: number;
+export interface DemoResult extends Comparison {
+  readonly outcome: Outcome;
+  readonly liveVersion: number;
+  readonly versions: readonly Version[];
+  /** Of the last version to the first, nats per completion; absent where the gate did not measure it. */
+  readonly kl: Estimate | undefined;
+  readonly app: AppFigures;
   readonly seconds: number;
-  readonly rewards: readonly { readonly version: number; readonly reward: number }[];
   readonly moments: readonly Moment[];
 }
 
-/** How much of the distance between the first version's reward and 1 was covered. */
-export function gapClosed({ before, after }: Pick<DemoResult, 'before' | 'after'>): number {
-  return (after.reward - before.reward) / (1 - before.reward);
+/** What the gate measured of a version, or of the one whose weights it has. */
+export function klOf(versions: readonly Version[], { adapterDigest }: Version): Estimate | undefined {
+  const judged = versions.find((one) => one.adapterDigest === adapterDigest && one.verdict.length > 0);
+  const { nats, standard_error: standardError } = judged?.verdict.find(({ check }) => check === 'kl')?.numbers ?? {};
+  return nats === undefined || standardError === undefined ? undefined : { mean: nats, standardError };
 }
 
-/** Rows of the final table: a name and its value. */
-export function resultRows(result: DemoResult): [name: string, first: string, last: string][] {
-  const { before, after } = result;
-  const reward = ({ reward, standardError }: Evaluation): string =>
-    `${reward.toFixed(3)} ± ${standardError.toFixed(3)}`;
-  return [
-    ['reward', reward(before), reward(after)],
-    ['length in tokens', before.length.toFixed(1), after.length.toFixed(1)],
-    ['KL to the first version, nats', '0', result.kl.toFixed(2)],
-    ['best of 4 / of 16', `${result.bestOf4.toFixed(3)} / ${result.bestOf16.toFixed(3)}`, ''],
-    ['gap to 1.0 closed', '', `${Math.round(100 * gapClosed(result))} %`],
+/** The versions that went live, oldest first. */
+export function livesOf({ versions }: DemoResult): Version[] {
+  return versions.filter(wentLive).sort((a, b) => a.number - b.number);
+}
+
+/** The final table: a header, and rows of a name and its value for each version that was measured. */
+export function resultTable(result: DemoResult): { header: string[]; rows: string[][] } {
+  const { before, after, kl } = result;
+  const both = (name: string, of: (one: Evaluation) => Estimate, decimals: number): string[] => [
+    name,
+    formatEstimate(of(before), decimals),
+    ...(after === undefined ? [] : [formatEstimate(of(after), decimals)]),
   ];
+  const onlyFirst = after === undefined ? [] : [''];
+  return {
+    header: ['', 'first version', ...(after === undefined ? [] : ['last version'])],
+    rows: [
+      both('reward', (one) => one.reward(), 3),
+      both('length in tokens', (one) => one.length(), 1),
+      ...(after === undefined || kl === undefined ? [] : [['KL to the first, nats', '0', formatEstimate(kl, 2)]]),
+      ['best of 4', formatEstimate(estimate(before.bestOf(4)), 3), ...onlyFirst],
+      ['best of 16', formatEstimate(estimate(before.bestOf(16)), 3), ...onlyFirst],
+      ...gapRows(result),
+    ],
+  };
 }
 
-export async function writeReport(path: string, result: DemoResult): Promise<void> {
-  await writeFile(path, page(result));
-}
-
-const window = 128;
-
-/** Means of non-overlapping windows. */
-function smoothed(rewards: DemoResult['rewards']): [number, number][] {
-  const points: [number, number][] = [];
-  for (let start = 0; start + window <= rewards.length; start += window / 4) {
-    points.push([start + window, mean(rewards.slice(start, start + window).map(({ reward }) => reward))]);
+function gapRows({ outcome: { gain, gapClosed } }: DemoResult): string[][] {
+  if (gain === undefined) return [];
+  const rows = [['gain', '', formatEstimate(gain, 3)]];
+  if (gapClosed !== undefined) {
+    const percent = { mean: 100 * gapClosed.mean, standardError: 100 * gapClosed.standardError };
+    rows.push(['way to the best of 16', '', `${formatEstimate(percent, 0)} %`]);
   }
-  return points;
+  return rows;
 }
 
-function page(result: DemoResult): string {
-  const { before, after, moments } = result;
-  const rows = resultRows(result)
-    .map((cells) => `<tr>${cells.map((cell) => `<td>${escapeHtml(cell)}</td>`).join('')}</tr>`)
-    .join('');
-  const samples = before.samples
-    .slice(0, 3)
-    .map(({ post, text, score }, i) => {
-      const last = after.samples[i];
-      return `<article><p>${escapeHtml(post)}</p><p><b>first</b> (${score.toFixed(2)}) ${escapeHtml(text)}</p><p><b>last</b> (${last?.score.toFixed(2)}) ${escapeHtml(last?.text ?? '')}</p></article>`;
-    })
-    .join('');
-  const reward = plot({
-    title: 'Reward of what users were shown',
-    xLabel: `scores given (means of ${window})`,
-    yRange: [0, 1],
-    series: [{ label: 'reward', color: '#2a78d6', points: smoothed(result.rewards) }],
-    marks: [
-      { label: 'first version', y: before.reward },
-      { label: 'best of 4 of the first version', y: result.bestOf4 },
-    ],
-  });
-  const kl = plot({
-    title: 'Distance from the first version (KL, nats per completion)',
-    xLabel: 'scores given',
-    series: [
-      {
-        label: 'KL',
-        color: '#b5532a',
-        points: moments.flatMap(({ scores, kl }) => (kl === undefined ? [] : [[scores, kl] as const])),
-      },
-    ],
-  });
-  const pace = plot({
-    title: 'Served while learning',
-    xLabel: 'seconds',
-    series: [
-      {
-        label: 'tokens/s',
-        color: '#2a9d5c',
-        points: moments.map(({ seconds, tokensPerSecond }) => [seconds, tokensPerSecond] as const),
-      },
-    ],
-  });
-  return `<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>Hone: what the demo learned</title>
-<style>:root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:44rem;margin:2rem auto;padding:0 1rem}
-table{border-collapse:collapse;margin:1rem 0}td,th{padding:.2rem 1rem .2rem 0;text-align:left;font-variant-numeric:tabular-nums}
-svg{max-width:100%;height:auto;display:block;margin:1.5rem 0}article{border-left:3px solid #8886;padding-left:1rem;margin:1.5rem 0}</style>
-<h1>What the demo learned</h1>
-<p>${result.generations} completions were served, ${result.scores} of them scored, in ${Math.round(result.seconds)} seconds;
-${result.versions} versions went live while requests ran; ${result.refused} requests were refused, ${result.cut} streams cut.
-Both columns are measured on ${before.samples.length} posts that were never in the buffer.</p>
-<table><tr><th></th><th>first version</th><th>last version</th></tr>${rows}</table>
-${reward}${kl}${pace}
-<h2>Three posts</h2>${samples}
-</html>
-`;
+/** How many candidates there were and what became of them, in a sentence. */
+export function describeVersions(result: DemoResult): string {
+  const learned = result.versions.filter(({ origin }) => origin === 'learned');
+  const refused = learned.filter(({ state }) => state === 'rejected').length;
+  return `${count(learned.length, 'candidate')}, ${livesOf(result).length} went live, ${refused} turned down`;
+}
+
+function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? '' : 's'}`;
+}
+
+/** Prints what came of the demo; with `json`, for people on standard error and for programs on standard output. */
+export function show(result: DemoResult, page: string, json: boolean): void {
+  const say = json ? remark : print;
+  const { before, after, app, outcome } = result;
+  say('', outcome.headline);
+  for (const { what, remedy } of outcome.reasons) say(`  because  ${what}`, `      try  ${remedy}`);
+  const { header, rows } = resultTable(result);
+  say('', ...formatTable(header, rows), '');
+  for (const [i, { post, scores, texts }] of (after === undefined ? [] : before.answers.slice(0, 3)).entries()) {
+    const last = after?.answers[i];
+    say(
+      post,
+      `  first ${scores[0]?.toFixed(2)}  ${texts[0]}`,
+      `  last  ${last?.scores[0]?.toFixed(2)}  ${last?.texts[0]}`,
+      '',
+    );
+  }
+  say(
+    `${app.scores} scores, ${app.generations} completions, ${app.refused} refused, ${app.cut} cut, ${describeVersions(result)}, ${Math.round(result.seconds)} s`,
+    `The curves: ${page}`,
+  );
+  if (json) printJson(toJson(result, page));
+}
+
+/** Figures that were not measured, or say nothing more than chance would, are absent. */
+function toJson(result: DemoResult, page: string): Record<string, unknown> {
+  const { before, after, app, outcome, kl } = result;
+  const figure = (name: string, value: Estimate | undefined): Record<string, number> =>
+    value === undefined ? {} : { [name]: value.mean, [`${name}_stderr`]: value.standardError };
+  const learned = result.versions.filter(({ origin }) => origin === 'learned');
+  return {
+    outcome: outcome.kind,
+    reasons: outcome.reasons.map(({ what }) => what),
+    ...figure('reward_before', before.reward()),
+    ...figure('reward_after', after?.reward()),
+    ...figure('gain', outcome.gain),
+    ...figure('best_of_4', estimate(before.bestOf(4))),
+    ...figure('best_of_16', estimate(before.bestOf(16))),
+    ...figure('gap_closed', outcome.gapClosed),
+    ...(after === undefined ? {} : figure('kl', kl)),
+    live_version: result.liveVersion,
+    candidates: learned.length,
+    went_live: livesOf(result).length,
+    turned_down: learned.filter(({ state }) => state === 'rejected').length,
+    generations: app.generations,
+    scores: app.scores,
+    refused: app.refused,
+    cut: app.cut,
+    seconds: Math.round(result.seconds),
+    page,
+  };
 }

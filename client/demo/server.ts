@@ -22,7 +22,7 @@ export async function startServer(options: {
   const ready = await new Promise<ServerReady>((resolve, reject) => {
     supervisor = new Supervisor({
       file: fileURLToPath(new URL('../../server/main.js', import.meta.url)),
-      args: ['--port', '0', '--log-level', 'warn', '--data', options.data, ...options.flags],
+      args: ['--port', '0', '--log-level', 'error', '--data', options.data, ...options.flags],
       env: process.env,
       onReady: resolve,
       onRestart: (reason) => remark(`The server ${reason}; it is started again.`),

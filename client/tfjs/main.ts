@@ -1,6 +1,7 @@
 /** `hone tfjs-setup`: builds the addon and says what to do next. */
 
-import { commandName, print, printJson, remark } from '../cli/output.js';
+import { commandName } from '../../proto/command-name.js';
+import { print, printJson, remark } from '../cli/output.js';
 import type { TfjsSetupFlags } from '../cli/tfjs-setup.js';
 
 /** What `server/tfjs-setup.js` gives back. */

@@ -7,6 +7,7 @@ export type HoneEventType =
   | 'learner_state_changed'
   | 'learner_progress'
   | 'learner_setback'
+  | 'learner_starved'
   | 'version_created'
   | 'version_promoted'
   | 'version_rejected'

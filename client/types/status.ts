@@ -21,6 +21,8 @@ export interface LearnerStatus {
   readonly belowMeanH?: number;
   readonly gradientNorm?: number;
   readonly stepMs?: number;
+  /** Cores that training got over its last 20 seconds; about 1 or more where nothing holds it up. */
+  readonly processorShare?: number;
   readonly restarts: number;
   /** Engine and device that compute gradients, as `onnx on cpu`; empty until the process has opened them. */
   readonly engine: string;

@@ -85,7 +85,7 @@ const { values: flags } = parseArgs({
     steps: { type: 'string' },
   },
 });
-const root = dirname(createRequire(import.meta.url).resolve('hone/package.json'));
+const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 const chosen = flags.smoke ? smokeRecipe : fullRecipe;
 const recipe = flags.steps ? { ...chosen, steps: Number(flags.steps) } : chosen;
 const out = resolve(flags.out ?? join(root, flags.smoke ? '.build/smoke-model' : 'models/tldr'));

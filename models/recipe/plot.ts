@@ -1,9 +1,15 @@
-/** A line chart as a piece of SVG: no script, no font, readable in light and dark. */
+/**
+ * A line chart as a piece of SVG: no script, no font, readable in light and dark. All words stand outside the frame, where
+ * no line can run over them, and in colours that contrast with both backgrounds; a series is told by the colour of the piece
+ * of line beside its label, not by that of the label.
+ */
 
 export interface Series {
+  /** Empty: none, where something else says what it is. */
   readonly label: string;
   readonly color: string;
-  readonly points: readonly (readonly [x: number, y: number])[];
+  /** In order; a y of null breaks the line: nothing is known, or meant, there. */
+  readonly points: readonly (readonly [x: number, y: number | null])[];
   /** Dots without a line. */
   readonly scatter?: boolean;
   /** Per point: how far up and down y is uncertain; a band around a line, bars where `bars` is set or there is no line. */
@@ -18,7 +24,7 @@ export interface PlotOptions {
   readonly title: string;
   readonly xLabel: string;
   readonly series: readonly Series[];
-  /** Horizontal lines to compare with. */
+  /** Horizontal lines to compare with, at most three. */
   readonly marks?: readonly { readonly label: string; readonly y: number }[];
   readonly width?: number;
   readonly height?: number;
@@ -31,6 +37,8 @@ export interface PlotOptions {
 
 const margin = { right: 16, bottom: 40, left: 52 };
 const lineHeight = 14;
+/** Of the piece of line beside a label. */
+const swatch = { width: 20, gap: 6 };
 
 /** A point that can be drawn: y with the ends of its error. */
 interface Point {
@@ -46,22 +54,34 @@ export function plot(options: PlotOptions): string {
   const drawable = ({ x, y }: Point): boolean =>
     Number.isFinite(x) && Number.isFinite(y) && (xScale === 'linear' || x > 0) && (yScale === 'linear' || y > 0);
   const series = options.series
-    .map((one) => ({ ...one, points: withErrors(one).filter(drawable) }))
-    .filter(({ points }) => points.length > 0);
-  // The labels stand one below the other above the frame.
-  const top = 34 + lineHeight * Math.max(0, series.length - 2);
-  const all = series.flatMap(({ points }) => points);
+    .map((one) => ({ ...one, pieces: piecesOf(one, drawable) }))
+    .filter(({ pieces }) => pieces.length > 0);
+  const labels = [
+    ...series.map(({ label, color, scatter }) => ({ label, sample: sampleOf(color, scatter) })),
+    ...marks.map(({ label }, i) => ({ label, sample: across('mark', width - margin.right - swatch.width, i) })),
+  ].filter(({ label }) => label !== '');
+  const legend = legendOf(options.title, labels, width);
+  const all = series.flatMap(({ pieces }) => pieces.flat());
   const ends = [...all.flatMap(({ y, low, high }) => [y, low, high]), ...marks.map(({ y }) => y)];
   const xAxis = axis(xScale, spread(all.map(({ x }) => x)), [margin.left, width - margin.right]);
   const yRange = options.yRange ?? spread(ends.filter((y) => yScale === 'linear' || y > 0));
-  const yAxis = axis(yScale, yRange, [height - margin.bottom, top]);
-  const across = (y: number, kind: string): string =>
-    `<line class="${kind}" x1="${margin.left}" x2="${width - margin.right}" y1="${yAxis.at(y)}" y2="${yAxis.at(y)}"/>`;
+  const yAxis = axis(yScale, yRange, [height - margin.bottom, legend.bottom]);
+  function across(kind: 'grid' | 'mark', from: number, pattern = 0): (y: number) => string {
+    const dashes = kind === 'mark' ? ` stroke-dasharray="${dashPatterns[pattern]}"` : '';
+    return (y) => `<line class="${kind}"${dashes} x1="${from}" x2="${width - margin.right}" y1="${y}" y2="${y}"/>`;
+  }
+  function sampleOf(color: string, scatter = false): (y: number) => string {
+    const end = width - margin.right;
+    return (y) =>
+      scatter
+        ? `<circle cx="${end - swatch.width / 2}" cy="${y}" r="3" fill="${color}"/>`
+        : `<line stroke="${color}" stroke-width="2" x1="${end - swatch.width}" x2="${end}" y1="${y}" y2="${y}"/>`;
+  }
   const parts = [
     `<text x="${margin.left}" y="18" class="title">${escapeHtml(options.title)}</text>`,
     ...yAxis.ticks.map(
       (y) =>
-        across(y, 'grid') +
+        across('grid', margin.left)(yAxis.at(y)) +
         `<text class="tick" text-anchor="end" x="${margin.left - 6}" y="${round(yAxis.at(y) + 4)}">${formatTick(y)}</text>`,
     ),
     ...xAxis.ticks.map(
@@ -69,27 +89,63 @@ export function plot(options: PlotOptions): string {
         `<text class="tick" text-anchor="middle" x="${xAxis.at(x)}" y="${height - margin.bottom + 16}">${formatTick(x)}</text>`,
     ),
     `<text class="tick" text-anchor="middle" x="${width / 2}" y="${height - 6}">${escapeHtml(options.xLabel)}</text>`,
-    ...marks.map(
-      ({ label, y }) =>
-        across(y, 'mark') +
-        `<text class="tick" text-anchor="end" x="${width - margin.right}" y="${round(yAxis.at(y) - 4)}">${escapeHtml(label)}</text>`,
-    ),
+    ...marks.map(({ y }, i) => across('mark', margin.left, i)(yAxis.at(y))),
     ...series.map((one) => drawSeries(one, xAxis, yAxis)),
-    ...series.map(
-      ({ label, color }, i) =>
-        `<text class="tick" x="${width - margin.right}" y="${18 + lineHeight * i}" text-anchor="end" style="fill:${color}">${escapeHtml(label)}</text>`,
-    ),
+    legend.svg,
   ];
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img"><title>${escapeHtml(options.title)}</title><style>${style}</style>${parts.join('')}</svg>`;
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img"><title>${escapeHtml(options.title)}</title><style>${plotStyle}</style>${parts.join('')}</svg>`;
 }
 
-function withErrors({ points, errors }: Series): Point[] {
-  return points.map(([x, y], i) => ({ x, y, low: y - (errors?.[i] ?? 0), high: y + (errors?.[i] ?? 0) }));
+/** What each label is drawn with, at a height of its own. */
+interface Label {
+  readonly label: string;
+  readonly sample: (y: number) => string;
 }
 
-type Drawn = Omit<Series, 'points'> & { readonly points: readonly Point[] };
+/** Labels one below the other above the frame, at its right; below the title where the first would run into it. */
+function legendOf(title: string, labels: readonly Label[], width: number): { svg: string; bottom: number } {
+  const right = width - margin.right - swatch.width - swatch.gap;
+  const meets =
+    margin.left + widthOf(title, titleSize) + 2 * swatch.gap > right - widthOf(labels[0]?.label ?? '', textSize);
+  const first = 18 + (meets && labels.length > 0 ? titleSize + 2 : 0);
+  const rows = labels.map(({ label, sample }, i) => {
+    const y = first + lineHeight * i;
+    return `<text class="label" text-anchor="end" x="${right}" y="${y}">${escapeHtml(label)}</text>${sample(y - 4)}`;
+  });
+  return { svg: rows.join(''), bottom: Math.max(34, first + lineHeight * (labels.length - 1) + 8) };
+}
 
-function drawSeries({ color, points, scatter, errors, bars }: Drawn, xAxis: Axis, yAxis: Axis): string {
+/** About; a font is known only where the chart is shown. */
+function widthOf(text: string, size: number): number {
+  return text.length * size * 0.58;
+}
+
+/** Points between which the line goes on; those that cannot be drawn are left out. */
+function piecesOf({ points, errors }: Series, drawable: (point: Point) => boolean): Point[][] {
+  const pieces: Point[][] = [[]];
+  for (const [i, [x, y]] of points.entries()) {
+    if (y === null) pieces.push([]);
+    else {
+      const error = errors?.[i] ?? 0;
+      const point = { x, y, low: y - error, high: y + error };
+      if (drawable(point)) pieces.at(-1)?.push(point);
+    }
+  }
+  return pieces.filter(({ length }) => length > 0);
+}
+
+type Drawn = Series & { readonly pieces: readonly (readonly Point[])[] };
+
+function drawSeries({ pieces, ...series }: Drawn, xAxis: Axis, yAxis: Axis): string {
+  return pieces.map((points) => drawPiece(points, series, xAxis, yAxis)).join('');
+}
+
+function drawPiece(
+  points: readonly Point[],
+  { color, scatter, errors, bars }: Omit<Series, 'points'>,
+  xAxis: Axis,
+  yAxis: Axis,
+): string {
   const path = (ys: readonly (readonly [number, number])[]): string =>
     ys.map(([x, y]) => `${xAxis.at(x)},${yAxis.at(y)}`).join(' ');
   const line = `<polyline fill="none" stroke="${color}" stroke-width="2" points="${path(points.map(({ x, y }) => [x, y]))}"/>`;
@@ -108,7 +164,9 @@ function drawSeries({ color, points, scatter, errors, bars }: Drawn, xAxis: Axis
       )
       .join('');
   const around = errors === undefined ? '' : scatter || bars ? whiskers() : band();
-  return around + (scatter ? dots(2, 0.5) : bars ? line + dots(3, 1) : line);
+  // A line of one point is none.
+  const drawn = scatter ? dots(2, 0.5) : bars ? line + dots(3, 1) : points.length === 1 ? dots(1.5, 1) : line;
+  return around + drawn;
 
   function band(): string {
     const upper = points.map(({ x, high }) => [x, high] as const);
@@ -117,8 +175,17 @@ function drawSeries({ color, points, scatter, errors, bars }: Drawn, xAxis: Axis
   }
 }
 
-const style =
-  'text{font:12px system-ui,sans-serif;fill:#888}.title{font-weight:600;font-size:14px;fill:#555}.grid{stroke:#8883}.mark{stroke:#888;stroke-dasharray:4 3}';
+const titleSize = 14;
+const textSize = 12;
+const dashPatterns = ['4 3', '1 3', '9 3 2 3'] as const;
+
+/** Colours of a chart's words and lines: at least 4.5 to 1 for words on a light page and on a dark one. */
+const plotStyle = [
+  `text{font:${textSize}px system-ui,sans-serif;fill:#595959}`,
+  `.title{font-weight:600;font-size:${titleSize}px;fill:#333}`,
+  '.grid{stroke:#8883}.mark{stroke:#767676}',
+  '@media(prefers-color-scheme:dark){text{fill:#b4b4b4}.title{fill:#ddd}.mark{stroke:#999}}',
+].join('');
 
 export function escapeHtml(text: string): string {
   return text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');

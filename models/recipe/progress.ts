@@ -1,5 +1,7 @@
 /** One line on a terminal that tells how far long work is; plain lines, now and then, where there is no terminal. */
 
+import { printable } from '../../proto/printable.js';
+
 export interface Progress {
   /** `done` of the total, with a few words of what is going on. */
   update(done: number, note: string): void;
@@ -19,7 +21,7 @@ export function createProgress(title: string, total: number, stream: NodeJS.Writ
     const bar = '█'.repeat(Math.round(share * barWidth)).padEnd(barWidth, '░');
     const elapsedMs = Date.now() - startedAt;
     const left = share > 0.01 && share < 1 ? `, ${formatDuration((elapsedMs * (1 - share)) / share)} left` : '';
-    return `${title} ${bar} ${Math.round(share * 100)} % ${note}${left}`;
+    return printable(`${title} ${bar} ${Math.round(share * 100)} % ${note}${left}`);
   };
   return {
     update(done, note) {
@@ -31,7 +33,9 @@ export function createProgress(title: string, total: number, stream: NodeJS.Writ
       }
     },
     finish(note) {
-      stream.write(`${stream.isTTY ? '\r\x1b[2K' : ''}${title}: ${note} (${formatDuration(Date.now() - startedAt)})\n`);
+      stream.write(
+        `${stream.isTTY ? '\r\x1b[2K' : ''}${printable(`${title}: ${note}`)} (${formatDuration(Date.now() - startedAt)})\n`,
+      );
     },
   };
 }

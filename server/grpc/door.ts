@@ -1,20 +1,20 @@
 /** The gRPC door: services, health and reflection on one address, opened and closed as one. */
 
 import { isIP } from 'node:net';
-import { Server, ServerCredentials } from '@grpc/grpc-js';
-import { ReflectionService } from '@grpc/reflection';
-import { HealthImplementation } from 'grpc-health-check';
+import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js';
+import { fullName, serviceDefinition, serviceNames } from '../../proto/contract.js';
 import type { Agent } from '../../src/agent/index.js';
 import { HoneError } from '../../src/errors.js';
 import { adminHandlers } from './admin.js';
 import type { ReportError } from './calls.js';
-import { contract, fullName, serviceDefinition, serviceNames } from './contract.js';
 import { eventHandlers } from './events.js';
 import { feedbackHandlers } from './feedback.js';
 import { generationHandlers } from './generation.js';
+import { Health } from './health.js';
 import { createInterceptor, type FinishedCall } from './interceptor.js';
 import { learnerHandlers } from './learner.js';
 import { readable } from './readable.js';
+import { addReflection } from './reflection.js';
 import { statusHandlers } from './status.js';
 import { versionHandlers } from './versions.js';
 
@@ -29,6 +29,8 @@ export interface DoorOptions {
   /** Whether reflection is served. */
   readonly reflection: boolean;
   readonly serverVersion: string;
+  /** Whether the gRPC library may write lines of its own to standard error. */
+  readonly libraryLog: boolean;
   readonly onCall: (call: FinishedCall) => void;
   readonly report: ReportError;
 }
@@ -47,9 +49,14 @@ export interface Door {
   close(served: Promise<void>): Promise<void>;
 }
 
+/** Made when a tool first asks. */
+const describe = async () => (await import('../../proto/description.js')).description;
+
 /** Opens the door. @throws HoneError `INVALID_OPTIONS` where the address cannot be listened on */
 export async function openDoor(options: DoorOptions): Promise<Door> {
   const { agent, report } = options;
+  // What matters of its lines is in the errors that it gives.
+  if (!options.libraryLog) setLogVerbosity(logVerbosity.NONE);
   const server = new Server({
     interceptors: [
       createInterceptor({ identity: () => agent.identity(), authToken: options.authToken, onCall: options.onCall }),
@@ -69,17 +76,15 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
     AdminService: adminHandlers(agent, report),
   };
   for (const name of serviceNames) server.addService(readable(serviceDefinition(name)), handlers[name]);
-  const watched = ['', ...serviceNames.map(fullName)];
-  const health = new HealthImplementation(Object.fromEntries(watched.map((name) => [name, 'SERVING' as const])));
-  health.addToServer(server);
-  if (options.reflection) new ReflectionService(contract, { services: watched.slice(1) }).addToServer(server);
+  const names = serviceNames.map(fullName);
+  const health = new Health(names);
+  health.addTo(server);
+  if (options.reflection) addReflection(server, describe, names);
   const port = await bind(server, options.host, options.port);
 
   return {
     port,
-    announceStop() {
-      for (const name of watched) health.setStatus(name, 'NOT_SERVING');
-    },
+    announceStop: () => health.stop(),
     close: (served) => shutDown(server, served),
   };
 }

@@ -29,6 +29,7 @@ const names: Readonly<Record<LoopEventType, EventType>> = {
   learner_state_changed: 'EVENT_TYPE_LEARNER_STATE_CHANGED',
   learner_progress: 'EVENT_TYPE_LEARNER_PROGRESS',
   learner_setback: 'EVENT_TYPE_LEARNER_SETBACK',
+  learner_starved: 'EVENT_TYPE_LEARNER_STARVED',
   version_created: 'EVENT_TYPE_VERSION_CREATED',
   version_promoted: 'EVENT_TYPE_VERSION_PROMOTED',
   version_rejected: 'EVENT_TYPE_VERSION_REJECTED',

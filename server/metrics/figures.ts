@@ -7,7 +7,8 @@
  * gauges stay as they were; `hone_figures_age_seconds` tells.
  */
 
-import { type Agent, type LearnerReport, modes, type RolloutStanding } from '../../src/agent/index.js';
+import type { Agent, LearnerReport, RolloutStanding } from '../../src/agent/index.js';
+import { modes } from '../../src/agent/modes.js';
 import type { Policy, PolicyStats } from '../../src/policy/index.js';
 import type { ReplayStats, ReplayStore } from '../../src/replay/index.js';
 import type { Metrics } from './registry.js';
@@ -142,6 +143,7 @@ export class Figures {
     metrics.set('hone_learner_below_mean_h_nats', report.belowMeanH);
     metrics.set('hone_learner_gradient_norm', report.gradientNorm);
     metrics.set('hone_learner_step_seconds', report.stepMs === null ? null : report.stepMs / 1000);
+    metrics.set('hone_learner_processor_share', report.processorShare ?? null);
   }
 }
 

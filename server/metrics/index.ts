@@ -8,7 +8,7 @@ import type { MetricsOptions } from '../options.js';
 import { countEvents, countedEvents, createMeter, createPolicyObserver } from './counting.js';
 import { type FigureSources, Figures } from './figures.js';
 import { type MetricsListener, openMetricsListener } from './listener.js';
-import { Metrics } from './registry.js';
+import { contentType, Metrics } from './registry.js';
 
 export type { MetricsListener } from './listener.js';
 
@@ -16,6 +16,8 @@ export type { MetricsListener } from './listener.js';
 export interface ServerMetrics {
   readonly meter: Meter;
   readonly observer: PolicyObserver;
+  /** Loads what keeps the figures; until then they wait for it. To be called once the server serves. */
+  load(): Promise<unknown>;
   /** The inference worker crashed. */
   workerRestarted(): void;
   /**
@@ -35,6 +37,7 @@ export function createServerMetrics(options: MetricsOptions): ServerMetrics {
   return {
     meter: createMeter(metrics),
     observer: createPolicyObserver(metrics),
+    load: () => metrics.load(),
     workerRestarted: () => metrics.add('hone_inference_worker_restarts_total', 1),
     async open(sources) {
       const { agent, log } = sources;
@@ -45,7 +48,7 @@ export function createServerMetrics(options: MetricsOptions): ServerMetrics {
         return metrics.text();
       };
       try {
-        const listener = await openMetricsListener({ ...options, contentType: metrics.contentType, page, report });
+        const listener = await openMetricsListener({ ...options, contentType, page, report });
         void countFrom(metrics, agent, report);
         return listener;
       } catch (thrown) {

@@ -1,76 +1,55 @@
-/** The metrics of the table in a registry of prom-client's, with the process's own; nothing global. */
+/**
+ * What is counted, observed and set, by the names of the table. The library that keeps it (`library.ts`) is large, and
+ * loaded when the server serves; what comes before waits for it, in order.
+ */
 
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import { knownLabels, type MetricDefinition, metricTable } from './table.js';
+import type { LibraryMetrics } from './library.js';
+import type { LabelsOf, NameOf } from './table.js';
 
-type Table = typeof metricTable;
-type NameOf<Type> = { [Name in keyof Table]: Table[Name]['type'] extends Type ? Name : never }[keyof Table];
+/** Of Prometheus's text format. */
+export const contentType = 'text/plain; version=0.0.4; charset=utf-8';
 
-/** The labels that a metric of the table takes: none, or all that it names. */
-type LabelsOf<Name extends keyof Table> = Table[Name] extends {
-  readonly labels: readonly (infer Label extends string)[];
-}
-  ? [labels: Readonly<Record<Label, string>>]
-  : [];
-
-/** Counts, observes and sets by the names of the table. */
 export class Metrics {
-  readonly #registry = new Registry();
-  readonly #counters = new Map<string, Counter>();
-  readonly #gauges = new Map<string, Gauge>();
-  readonly #histograms = new Map<string, Histogram>();
+  #library: LibraryMetrics | undefined;
+  #loading: Promise<LibraryMetrics> | undefined;
+  readonly #waiting: ((library: LibraryMetrics) => void)[] = [];
 
-  constructor() {
-    for (const [name, definition] of Object.entries<MetricDefinition>(metricTable)) this.#create(name, definition);
-    for (const [name, combinations] of Object.entries(knownLabels)) {
-      for (const labels of combinations) this.#counters.get(name)?.inc({ ...labels }, 0);
-    }
-    collectDefaultMetrics({ register: this.#registry });
-  }
-
-  get contentType(): string {
-    return this.#registry.contentType;
+  /** Loads the library. Idempotent; {@link Metrics.text} asks for it too. */
+  load(): Promise<LibraryMetrics> {
+    this.#loading ??= import('./library.js').then(({ LibraryMetrics }) => {
+      const library = new LibraryMetrics();
+      for (const use of this.#waiting.splice(0)) use(library);
+      this.#library = library;
+      return library;
+    });
+    return this.#loading;
   }
 
   /** Everything in Prometheus's text format. */
   async text(): Promise<string> {
-    // A mean of nothing is spelled otherwise by prom-client than by the format.
-    return (await this.#registry.metrics()).replaceAll(/ Nan$/gm, ' NaN');
+    return (await this.load()).text();
   }
 
   /** @param value not negative */
-  add<Name extends NameOf<'counter'>>(name: Name, value: number, ...[labels]: LabelsOf<Name>): void {
-    this.#counters.get(name)?.inc({ ...labels }, value);
+  add<Name extends NameOf<'counter'>>(name: Name, value: number, ...labels: LabelsOf<Name>): void {
+    if (this.#library !== undefined) this.#library.add(name, value, ...labels);
+    else this.#waiting.push((library) => library.add(name, value, ...labels));
   }
 
-  observe<Name extends NameOf<'histogram'>>(name: Name, value: number, ...[labels]: LabelsOf<Name>): void {
-    this.#histograms.get(name)?.observe({ ...labels }, value);
+  observe<Name extends NameOf<'histogram'>>(name: Name, value: number, ...labels: LabelsOf<Name>): void {
+    if (this.#library !== undefined) this.#library.observe(name, value, ...labels);
+    else this.#waiting.push((library) => library.observe(name, value, ...labels));
   }
 
   /** `null` takes the sample away. */
-  set<Name extends NameOf<'gauge'>>(name: Name, value: number | null, ...[labels]: LabelsOf<Name>): void {
-    const gauge = this.#gauges.get(name);
-    if (value === null) gauge?.remove({ ...labels });
-    else gauge?.set({ ...labels }, value);
+  set<Name extends NameOf<'gauge'>>(name: Name, value: number | null, ...labels: LabelsOf<Name>): void {
+    if (this.#library !== undefined) this.#library.set(name, value, ...labels);
+    else this.#waiting.push((library) => library.set(name, value, ...labels));
   }
 
   /** Takes all samples of a gauge away, before those that still hold are set. */
   clear(name: NameOf<'gauge'>): void {
-    this.#gauges.get(name)?.reset();
-  }
-
-  #create(name: string, { type, labels = [], help, buckets }: MetricDefinition): void {
-    const options = { name, help, labelNames: [...labels], registers: [this.#registry] };
-    switch (type) {
-      case 'counter':
-        this.#counters.set(name, new Counter(options));
-        return;
-      case 'gauge':
-        this.#gauges.set(name, new Gauge(options));
-        return;
-      case 'histogram':
-        this.#histograms.set(name, new Histogram({ ...options, buckets: [...(buckets ?? [])] }));
-        return;
-    }
+    if (this.#library !== undefined) this.#library.clear(name);
+    else this.#waiting.push((library) => library.clear(name));
   }
 }

@@ -193,6 +193,10 @@ export const metricTable = {
   },
   hone_learner_gradient_norm: { type: 'gauge', help: 'Norm of the last gradient, before clipping.' },
   hone_learner_step_seconds: { type: 'gauge', help: 'Time of a training step.' },
+  hone_learner_processor_share: {
+    type: 'gauge',
+    help: 'Cores that training got over its last 20 seconds; well below 1: it starves.',
+  },
   hone_score_to_served_seconds: {
     type: 'histogram',
     buckets: toHours,
@@ -282,3 +286,15 @@ export const knownLabels = {
     (code) => ({ code }),
   ),
 } as const;
+
+type Table = typeof metricTable;
+
+/** Names of the metrics of a type. */
+export type NameOf<Type> = { [Name in keyof Table]: Table[Name]['type'] extends Type ? Name : never }[keyof Table];
+
+/** The labels that a metric of the table takes: none, or all that it names. */
+export type LabelsOf<Name extends keyof Table> = Table[Name] extends {
+  readonly labels: readonly (infer Label extends string)[];
+}
+  ? [labels: Readonly<Record<Label, string>>]
+  : [];

@@ -7,7 +7,7 @@ import { type LearnerReport, nothingLearned } from '../learner/report.js';
 import { checkLearnerSettings } from '../learner/settings.js';
 import type { LearnerEvent } from '../learner/types.js';
 import type { ExportFilter } from '../replay/index.js';
-import { defaultRewardSettings } from '../reward/index.js';
+import { defaultRewardSettings } from '../reward/settings.js';
 import type { AdapterFiles, Version } from '../versions/index.js';
 import type { AgentOptions } from './agent-options.js';
 import { checkCanarySettings } from './canary-settings.js';

@@ -4,7 +4,7 @@
  */
 
 import type { ReplayStore, ScoreWrite } from '../replay/types.js';
-import { metricOf, type RewardSettings } from '../reward/index.js';
+import { metricOf, type RewardSettings } from '../reward/settings.js';
 import type { Meter } from './meter.js';
 
 export interface LateScoresOptions {

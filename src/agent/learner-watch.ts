@@ -26,6 +26,9 @@ export class LearnerWatch {
       const { message, numbers, liveVersion: version } = event;
       this.#events.publish({ type: 'learner_setback', version, detail: message, numbers });
     }
+    if (event.type === 'starved') {
+      this.#events.publish({ type: 'learner_starved', detail: event.message, numbers: event.numbers });
+    }
     if (event.type === 'engine') {
       const { engine, detail, stepMs } = event.report;
       const numbers = Object.fromEntries(Object.entries(stepMs).map(([device, ms]) => [`${device}_step_ms`, ms]));
@@ -47,7 +50,7 @@ export class LearnerWatch {
 }
 
 function figures(progress: LearnerProgress): Record<string, number> {
-  const named: Readonly<Record<string, number | null>> = {
+  const named: Readonly<Record<string, number | null | undefined>> = {
     steps: progress.steps,
     dropped_steps: progress.droppedSteps,
     rounds: progress.rounds,
@@ -58,6 +61,9 @@ function figures(progress: LearnerProgress): Record<string, number> {
     below_mean_h_nats: progress.belowMeanH,
     gradient_norm: progress.gradientNorm,
     step_ms: progress.stepMs,
+    processor_share: progress.processorShare,
   };
-  return Object.fromEntries(Object.entries(named).filter((entry): entry is [string, number] => entry[1] !== null));
+  return Object.fromEntries(
+    Object.entries(named).filter((entry): entry is [string, number] => typeof entry[1] === 'number'),
+  );
 }

@@ -1,7 +1,8 @@
 /** What generations are worth now: their scores from the store, folded. */
 
 import type { ReplayStore, Score } from '../replay/types.js';
-import { foldReward, type RewardSettings } from '../reward/index.js';
+import { foldReward } from '../reward/fold.js';
+import type { RewardSettings } from '../reward/settings.js';
 
 /** A generation's reward as of now. */
 export interface ReadReward {

@@ -122,6 +122,7 @@ export type LoopEventType =
   | 'learner_state_changed'
   | 'learner_progress'
   | 'learner_setback'
+  | 'learner_starved'
   | 'version_created'
   | 'version_promoted'
   | 'version_rejected'

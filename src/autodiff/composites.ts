@@ -29,9 +29,9 @@ export function addDetach(graph: Graph, value: string): string {
 /**
  * Makes one {@link swiGlu} of each `(g * Sigmoid(g)) * u` whose parts nobody else reads: its gradient needs g and u alone,
  * so that two values of the layer's width need not be kept for it.
- * @param gates values that g may be; u is taken to have the shape of g
+ * @param widths sizes of the last axis of the values that g and u may be; a pair of other widths would be broadcast
  */
-export function fuseSwiGlu(graph: Graph, gates: ReadonlySet<string>): void {
+export function fuseSwiGlu(graph: Graph, widths: ReadonlyMap<string, number>): void {
   const producers = graph.producers();
   const consumers = graph.consumers();
   const only = (value: string | undefined): Node | undefined => {
@@ -43,9 +43,10 @@ export function fuseSwiGlu(graph: Graph, gates: ReadonlySet<string>): void {
     const [s] = sigmoid.outputs as [string];
     const activation = only(s);
     const product = only(activation?.outputs[0]);
-    if (!gates.has(g) || activation?.op !== 'Mul' || product?.op !== 'Mul') continue;
+    if (!widths.has(g) || activation?.op !== 'Mul' || product?.op !== 'Mul') continue;
     const u = product.inputs.find((input) => input !== activation.outputs[0]);
-    if (!activation.inputs.includes(g) || u === undefined || !gates.has(u) || !producers.has(u)) continue;
+    if (!activation.inputs.includes(g) || u === undefined || !producers.has(u)) continue;
+    if (widths.get(u) !== widths.get(g)) continue;
     graph.replaceNode(product, [
       {
         name: product.name,

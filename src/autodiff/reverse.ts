@@ -4,9 +4,9 @@
  */
 
 import { HoneError } from '../errors.js';
-import type { Graph, Node, ValueShape } from '../onnx/index.js';
-import type { RuleContext } from './rule.js';
-import { findRule } from './rules/index.js';
+import { type Graph, type Node, numberAttribute, type ValueShape } from '../onnx/index.js';
+import type { GradientRule, RuleContext } from './rule.js';
+import { findRule, notDifferentiable } from './rules/index.js';
 
 type Dims = readonly (number | null)[];
 
@@ -23,7 +23,7 @@ export function appendGradients(
   shapes: ReadonlyMap<string, ValueShape>,
 ): Map<string, string> {
   const order = topologicalOrder(graph, loss);
-  const carries = carriers(order, wrt, shapes);
+  const carries = carriers(graph, order, wrt, (output) => shapes.get(output)?.type.startsWith('float') === true);
   const pending = new Map<string, string[]>([[loss, [graph.float(1)]]]);
   const sum = (value: string): string | undefined => {
     const parts = pending.get(value);
@@ -36,8 +36,9 @@ export function appendGradients(
 
   for (const node of order.reverse()) {
     if (!node.outputs.some((output) => carries.has(output) && pending.has(output))) continue;
-    const rule = findRule(node);
+    const rule = findRule(node, graph);
     if (rule.kind === 'no-gradient') continue;
+    checkLimits(node, rule, carries, pending);
     const context = createContext(graph, node, node.outputs.map(sum), carries, shapes);
     const gradients = rule.apply(context);
     for (const [i, gradient] of gradients.entries()) {
@@ -54,12 +55,56 @@ export function appendGradients(
   return new Map(
     wrt.map((value) => {
       const gradient = sum(value);
-      if (gradient === undefined) {
-        throw new HoneError('OPERATOR_NOT_DIFFERENTIABLE', `no gradient flows from the loss to ${value}`);
-      }
+      if (gradient === undefined) throw nothingFlows(value);
       return [value, gradient];
     }),
   );
+}
+
+/**
+ * Whether {@link appendGradients} would find a rule for every node between `wrt` and `loss`, told from the graph alone.
+ * @throws HoneError `OPERATOR_NOT_DIFFERENTIABLE`
+ */
+export function checkGradients(graph: Graph, loss: string, wrt: readonly string[]): void {
+  const order = topologicalOrder(graph, loss);
+  // Types are not known here: what a rule makes of floats is taken for floats, but for a Cast to something else.
+  const carries = carriers(graph, order, wrt, (_, node) => node.op !== 'Cast' || floatTypes.has(castTo(node)));
+  const reaching = new Set([loss]);
+  for (const node of order.reverse()) {
+    if (!node.outputs.some((output) => reaching.has(output))) continue;
+    if (!node.inputs.some((input) => carries.has(input))) continue;
+    const rule = findRule(node, graph);
+    if (rule.kind === 'no-gradient') continue;
+    checkLimits(node, rule, carries, reaching);
+    for (const input of node.inputs) if (carries.has(input)) reaching.add(input);
+  }
+  for (const value of wrt) if (!reaching.has(value)) throw nothingFlows(value);
+}
+
+/** `TensorProto.DataType` of float32, float16, float64 and bfloat16. */
+const floatTypes: ReadonlySet<number> = new Set([1, 10, 11, 16]);
+const castTo = (node: Node): number => numberAttribute(node, 'to', 1);
+
+function nothingFlows(value: string): HoneError {
+  return new HoneError(
+    'OPERATOR_NOT_DIFFERENTIABLE',
+    `no gradient flows from the loss to ${value}, so that it would never be trained; serve the model with --learner off`,
+  );
+}
+
+/** A gradient may come from the outputs, and go to the inputs, that the rule covers. */
+function checkLimits(
+  node: Node,
+  { limits }: Exclude<GradientRule, { kind: 'no-gradient' }>,
+  carries: ReadonlySet<string>,
+  /** Values from which the loss is reached. */
+  reaching: { has(value: string): boolean },
+): void {
+  const { inputs = Number.POSITIVE_INFINITY, outputs = 1 } = limits;
+  const input = node.inputs.findIndex((name, i) => i >= inputs && carries.has(name));
+  if (input >= 0) throw notDifferentiable(node, `its input ${input} has no gradient rule`);
+  const output = node.outputs.findIndex((name, i) => i >= outputs && carries.has(name) && reaching.has(name));
+  if (output >= 0) throw notDifferentiable(node, `its output ${output} has no gradient rule`);
 }
 
 /** Nodes that the loss needs, inputs before readers. */
@@ -73,15 +118,16 @@ function topologicalOrder(graph: Graph, loss: string): Node[] {
 
 /** Values that depend on `wrt` through floats: gradients flow through these alone. */
 function carriers(
+  graph: Graph,
   order: readonly Node[],
   wrt: readonly string[],
-  shapes: ReadonlyMap<string, ValueShape>,
+  isFloat: (output: string, node: Node) => boolean,
 ): Set<string> {
   const carries = new Set(wrt);
   for (const node of order) {
-    if (!node.inputs.some((input) => carries.has(input)) || findRule(node).kind === 'no-gradient') continue;
+    if (!node.inputs.some((input) => carries.has(input)) || findRule(node, graph).kind === 'no-gradient') continue;
     for (const output of node.outputs) {
-      if (shapes.get(output)?.type.startsWith('float')) carries.add(output);
+      if (isFloat(output, node)) carries.add(output);
     }
   }
   return carries;

@@ -21,20 +21,37 @@ export interface RuleContext {
 /** Gradient with respect to each input, as names of values; undefined where none flows. */
 export type Gradients = readonly (string | undefined)[];
 
+/** What a rule covers of its operator. Whatever goes beyond it has no gradient, and is refused before training starts. */
+export interface RuleLimits {
+  /** Attributes that the rule takes into account, or that do not change the gradient. Default none. */
+  readonly attributes?: readonly string[];
+  /** How many inputs, from the first on, have a gradient. Default all. */
+  readonly inputs?: number;
+  /** How many outputs a gradient may come from. Default the first alone. */
+  readonly outputs?: number;
+  /** Why this node in particular is not covered; undefined if it is. It must not need shapes. */
+  readonly refuses?: (node: Node, graph: Graph) => string | undefined;
+}
+
 export type GradientRule =
   /** The general case: gradients in the shapes of the inputs. */
-  | { readonly kind: 'rule'; readonly apply: (context: RuleContext) => Gradients }
+  | { readonly kind: 'rule'; readonly apply: (context: RuleContext) => Gradients; readonly limits: RuleLimits }
   /** Elementwise with broadcasting: gradients in the shape of the output; the engine sums them down. */
-  | { readonly kind: 'elementwise'; readonly apply: (context: RuleContext) => Gradients }
+  | { readonly kind: 'elementwise'; readonly apply: (context: RuleContext) => Gradients; readonly limits: RuleLimits }
   /** Constant almost everywhere, or made of integers: nothing flows back. */
   | { readonly kind: 'no-gradient' };
 
 export type RuleTable = Readonly<Record<string, GradientRule>>;
 
-export const rule = (apply: (context: RuleContext) => Gradients): GradientRule => ({ kind: 'rule', apply });
-export const elementwise = (apply: (context: RuleContext) => Gradients): GradientRule => ({
+export const rule = (apply: (context: RuleContext) => Gradients, limits: RuleLimits = {}): GradientRule => ({
+  kind: 'rule',
+  apply,
+  limits,
+});
+export const elementwise = (apply: (context: RuleContext) => Gradients, limits: RuleLimits = {}): GradientRule => ({
   kind: 'elementwise',
   apply,
+  limits,
 });
 export const noGradient: GradientRule = { kind: 'no-gradient' };
 

@@ -4,7 +4,8 @@ import { setImmediate as breathe } from 'node:timers/promises';
 import { z } from 'zod';
 import type { Package } from '../package/types.js';
 import { type Generation, isHeldOut, type ReplayReader, type ReplayStore, type Score } from '../replay/index.js';
-import { foldReward, type RewardSettings } from '../reward/index.js';
+import { foldReward } from '../reward/fold.js';
+import type { RewardSettings } from '../reward/settings.js';
 
 /** A logged completion with its reward. */
 export interface LoggedCompletion {

@@ -1,4 +1,5 @@
 export { AdamW, type AdamWSettings, type AdamWState, type StepOutcome } from './adamw.js';
+export { checkTrainable } from './engine/check-trainable.js';
 export {
   chooseDevice,
   type DeviceChoice,
@@ -41,5 +42,5 @@ export { addCopgObjective, addCrossEntropy, advantagesOf, linearForm, summarize 
 export { type LearnerReport, nothingLearned } from './report.js';
 export { betaAt, learningRates, warmUp } from './schedules.js';
 export { checkLearnerSettings, type LearnerSettingsInput } from './settings.js';
-export { type LearnerOptions, LearnerSupervisor, startLearner } from './supervisor.js';
+export { createLearner, type LearnerOptions, LearnerSupervisor, startLearner } from './supervisor.js';
 export type * from './types.js';

@@ -3,13 +3,9 @@
  * {@link LearnerEvent} over its channel. It runs at the lowest priority and never outlives the channel.
  */
 
-import { join } from 'node:path';
 import { HoneError } from '../errors.js';
 import { takeIdleTime } from '../lowest-priority.js';
-import { openReplayReader } from '../replay/index.js';
-import { openEngine } from './engine/open-engine.js';
-import { acquireLockFile } from './lock-file.js';
-import { LearnerRunner } from './runner.js';
+import type { LearnerRunner } from './runner.js';
 import type { LearnerCommand, LearnerEvent, LearnerStart } from './types.js';
 
 takeIdleTime();
@@ -43,22 +39,12 @@ process.on('message', (command: LearnerCommand) => {
 });
 
 async function work(start: LearnerStart): Promise<void> {
-  const lock = acquireLockFile(join(start.directory, 'learner.lock'));
-  try {
-    const engine = await openEngine({
-      packageDirectory: start.packageDirectory,
-      settings: start.settings,
-      onOpened: (report) => send({ type: 'engine', report }),
-    });
-    const reader = openReplayReader(start.replayPath);
-    runner = new LearnerRunner({ start, engine, reader, send });
+  // Loaded only now: at the priority that the process has by now, so that its start takes nothing from serving either.
+  const { runLearner } = await import('./run-learner.js');
+  await runLearner(start, send, (ready) => {
+    runner = ready;
     for (const command of waiting) runner.handle(command);
-    await runner.run();
-    reader.close();
-    await engine.close();
-  } finally {
-    lock.release();
-  }
+  });
 }
 
 function send(event: LearnerEvent, then?: () => void): void {

@@ -22,8 +22,8 @@ import type { TargetedEngine } from './engine/micro-batches.js';
 import type { ExperienceBuffer } from './experience/buffer.js';
 import { generationsOf } from './experience/entries.js';
 import type { Member } from './experience/members.js';
-import { BufferCensus } from './experience/staleness.js';
 import { type Breach, figuresOf } from './guard.js';
+import { Reporter } from './reporter.js';
 import { damagedName, findCheckpoint, openBuffer, referencesOf, withoutLessons } from './resume.js';
 import { RoundMeter } from './round-meter.js';
 import { Setbacks } from './setbacks.js';
@@ -44,7 +44,6 @@ type HeadCommand = Extract<LearnerCommand, { readonly type: 'live' | 'rejected' 
 
 /** Pages of the store read at once before the learner listens again. */
 const pagesPerTurn = 8;
-const progressEveryMs = 250;
 
 export class LearnerRunner {
   readonly #options: RunnerOptions;
@@ -67,16 +66,14 @@ export class LearnerRunner {
   #steps = 0;
   #droppedSteps = 0;
   #rounds = 0;
-  #state: LearnerState = 'starting';
   #savedAtMs = 0;
-  #reportedAtMs = 0;
   #stopping = false;
   #relearning = false;
   #goingOn: boolean;
   /** Whether the store has changed since it was last read. */
   #changed = false;
   #removals = 0;
-  readonly #figures = new BufferCensus();
+  readonly #reporter: Reporter;
   readonly #attention = new Attention();
 
   constructor(options: RunnerOptions) {
@@ -90,6 +87,7 @@ export class LearnerRunner {
     this.#adapterPath = start.adapterPath;
     this.#imported = start.imported ?? false;
     this.#buffer = openBuffer(start, options.now);
+    this.#reporter = new Reporter(options.send);
     this.#setbacks = new Setbacks(start.settings);
     this.#relearning = start.relearn ?? false;
     this.#goingOn = start.goOn ?? false;
@@ -223,7 +221,7 @@ export class LearnerRunner {
   }
 
   async #learn(): Promise<void> {
-    if (this.#state !== 'training') this.#report('training');
+    if (this.#reporter.isTrainingDue) this.#report('training');
     const startedAtMs = performance.now();
     const { engine, start } = this.#options;
     const { optimizer, baseline, parameters, reference } = this.#trainee;
@@ -242,7 +240,7 @@ export class LearnerRunner {
     if (breach !== null) return this.#setBack(breach);
     if (this.#owedRows === 0) return this.#finishRound();
     if (performance.now() - this.#savedAtMs >= (this.#options.start.checkpointEveryMs ?? 5000)) await this.#save();
-    if (performance.now() - this.#reportedAtMs >= progressEveryMs) this.#report('training');
+    if (this.#reporter.isTrainingDue) this.#report('training');
   }
 
   async #finishRound(): Promise<void> {
@@ -355,23 +353,15 @@ export class LearnerRunner {
   }
 
   #report(state: LearnerState): void {
-    this.#state = state;
-    this.#reportedAtMs = performance.now();
-    this.#options.send({
-      type: 'progress',
-      progress: {
-        state,
-        steps: this.#steps,
-        droppedSteps: this.#droppedSteps,
-        rounds: this.#rounds,
-        setbacks: this.#setbacks.total,
-        haltedBecause: this.#setbacks.haltedBecause,
-        scoresSeen: this.#buffer.scoresSeen,
-        lastSequence: this.#buffer.sequence,
-        ...this.#meter.figures(),
-        buffer: this.#figures.of(this.#buffer, this.#liveVersion, this.#state !== 'training'),
-      },
-    });
+    const figures = {
+      steps: this.#steps,
+      droppedSteps: this.#droppedSteps,
+      rounds: this.#rounds,
+      setbacks: this.#setbacks.total,
+      haltedBecause: this.#setbacks.haltedBecause,
+      ...this.#meter.figures(),
+    };
+    this.#reporter.tell(state, figures, this.#buffer, this.#liveVersion);
   }
 
   /** What was removed from the store stands in no file of the learner's either. */
@@ -389,11 +379,14 @@ export class LearnerRunner {
     await this.#save();
   }
 
-  /** Resolves with the next command, or when a reward becomes due. */
+  /** Resolves with the next command, or when a reward or a report becomes due. */
   #somethingToDo(): Promise<void> {
     if (this.#stopping || this.#heads.length > 0 || this.#relearning || this.#changed || this.#goingOn)
       return Promise.resolve();
+    if (this.#reporter.readingDueMs(this.#buffer) === 0) this.#rest();
     const dueAtMs = this.#buffer.nextDueAtMs;
-    return this.#attention.wait(dueAtMs === null ? null : dueAtMs - (this.#options.now ?? Date.now)());
+    const rewardMs = dueAtMs === null ? null : dueAtMs - (this.#options.now ?? Date.now)();
+    const waits = [rewardMs, this.#reporter.readingDueMs(this.#buffer)].filter((ms) => ms !== null);
+    return this.#attention.wait(waits.length === 0 ? null : Math.min(...waits));
   }
 }

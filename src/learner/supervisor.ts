@@ -18,10 +18,15 @@ export interface LearnerOptions extends Omit<LearnerStart, 'type'> {
   readonly stopGraceMs?: number;
 }
 
+/** A learner whose process has not been started: see {@link LearnerSupervisor.start}. */
+export function createLearner(options: LearnerOptions): LearnerSupervisor {
+  return new LearnerSupervisor(options);
+}
+
 /** Starts the learner process. Its first `ready` event says that it waits for scores. */
 export function startLearner(options: LearnerOptions): LearnerSupervisor {
-  const supervisor = new LearnerSupervisor(options);
-  supervisor.spawn();
+  const supervisor = createLearner(options);
+  supervisor.start();
   return supervisor;
 }
 
@@ -46,7 +51,7 @@ export class LearnerSupervisor {
   /** Whether the next process goes on where the one before had stopped itself: a person starts it, not a crash. */
   #goOn = true;
 
-  /** Use {@link startLearner}. */
+  /** Use {@link startLearner} or {@link createLearner}. */
   constructor(options: LearnerOptions) {
     this.#options = options;
     const { liveVersion, adapterPath, adapterDigest, rolledBack = false, imported = false } = options;
@@ -127,7 +132,7 @@ export class LearnerSupervisor {
     if (this.#wanted !== 'paused') return;
     this.#wanted = 'running';
     this.#goOn = true;
-    this.spawn();
+    this.#spawn();
   }
 
   /** Ends the process for good; resolves when it is gone. Idempotent. */
@@ -140,8 +145,12 @@ export class LearnerSupervisor {
     return this.close();
   }
 
-  /** Starts the process; part of {@link startLearner}. */
-  spawn(): void {
+  /** Starts the process for the first time, unless it was paused, resumed or closed before. */
+  start(): void {
+    if (this.#wanted === 'running' && this.#child === undefined) this.#spawn();
+  }
+
+  #spawn(): void {
     const {
       maxHeapMb = 1024,
       packageDirectory,
@@ -231,7 +240,7 @@ export class LearnerSupervisor {
     });
     this.#timer = setTimeout(() => {
       this.#restarts += 1;
-      this.spawn();
+      this.#spawn();
     }, delayMs);
   }
 

@@ -237,6 +237,8 @@ export interface LearnerProgress {
   readonly belowMeanH: number | null;
   readonly gradientNorm: number | null;
   readonly stepMs: number | null;
+  /** Cores that training got, over its last 20 seconds; absent before so much of it, and where steps are computed elsewhere. */
+  readonly processorShare?: number;
   readonly buffer: BufferFigures;
   /** Completions used in the last finished round, by staleness from 0. */
   readonly roundStaleness: readonly number[];
@@ -264,6 +266,13 @@ export type LearnerEvent =
       /** The version that was live. */
       readonly liveVersion: number;
       /** What, with which figures, what became of it, and what to do. */
+      readonly message: string;
+      readonly numbers: Readonly<Record<string, number>>;
+    }
+  /** Training has begun to get too little of the processor. */
+  | {
+      readonly type: 'starved';
+      /** How little, why, and what to do. */
       readonly message: string;
       readonly numbers: Readonly<Record<string, number>>;
     }

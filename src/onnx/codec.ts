@@ -47,6 +47,7 @@ interface ValueInfoProto {
 }
 interface ModelProto {
   irVersion?: Integer;
+  producerName?: string;
   graph?: {
     node?: NodeProto[];
     name?: string;
@@ -57,6 +58,14 @@ interface ModelProto {
   opsetImport?: { domain?: string; version?: Integer }[];
   functions?: Uint8Array[];
 }
+
+/** `AttributeProto.AttributeType` of what is not read. */
+const attributeKinds: Readonly<Record<number, string>> = {
+  5: 'a subgraph',
+  10: 'a list of subgraphs',
+  11: 'a sparse tensor',
+  12: 'a list of sparse tensors',
+};
 
 const integer = (value: Integer): number => (typeof value === 'number' ? value : value.toNumber());
 
@@ -82,10 +91,15 @@ export function decodeModel(bytes: Uint8Array, where = 'the model'): Graph {
     throw new HoneError('MODEL_INVALID', `${where} is not an ONNX file`, { cause });
   }
   if (!model.graph) throw new HoneError('MODEL_INVALID', `${where} holds no graph`);
-  if (model.functions?.length)
-    throw new HoneError('MODEL_INVALID', `${where} has model-local functions; inline them first`);
+  if (model.functions?.length) {
+    throw new HoneError(
+      'OPERATOR_UNSUPPORTED',
+      `${where} has functions of its own, which Hone does not read; inline them with onnx.inliner.inline_local_functions`,
+    );
+  }
   const graph = new Graph();
   graph.name = model.graph.name ?? 'hone';
+  graph.producer = model.producerName ?? '';
   graph.opsets.clear();
   for (const { domain, version } of model.opsetImport ?? []) {
     graph.opsets.set(domain === 'ai.onnx' ? '' : (domain ?? ''), integer(version ?? 0));
@@ -133,8 +147,9 @@ function decodeAttribute(proto: AttributeProto, where: string): Attribute {
       return { ss: (proto.strings ?? []).map((s) => new TextDecoder().decode(s)) };
     default:
       throw new HoneError(
-        'MODEL_INVALID',
-        `${where}: attribute ${proto.name} has type ${proto.type}; subgraphs and sparse tensors are not read`,
+        'OPERATOR_UNSUPPORTED',
+        `${where}: the attribute ${proto.name} is ${attributeKinds[proto.type] ?? `of ONNX kind ${proto.type}`}, which Hone ` +
+          'does not read; serve an export without this operator',
       );
   }
 }
@@ -197,6 +212,7 @@ export function encodeModel(graph: Graph): Uint8Array {
   const model: ModelProto = {
     // IR 10 is what opset 21 asks for and every onnxruntime since 1.18 reads.
     irVersion: 10,
+    producerName: graph.producer,
     opsetImport: [...graph.opsets].map(([domain, version]) => ({ domain, version })),
     graph: {
       name: graph.name,
@@ -213,7 +229,7 @@ export function encodeModel(graph: Graph): Uint8Array {
       output: [...graph.outputs].map(([name, info]) => encodeValueInfo(name, info)),
     },
   };
-  return ModelMessage.encode(ModelMessage.create({ producerName: 'hone', ...model } as object)).finish();
+  return ModelMessage.encode(ModelMessage.create(model as object)).finish();
 }
 
 function encodeAttribute(name: string, value: Attribute): AttributeProto {

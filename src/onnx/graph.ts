@@ -68,6 +68,8 @@ export class Graph {
   name = 'hone';
   /** Where external data lies: the folder of the file that the graph was read from. */
   directory: string | null = null;
+  /** The program that wrote the file, by its own word. */
+  producer = 'hone';
   #fresh = 0;
   readonly #constants = new Map<string, string>();
 
@@ -227,6 +229,7 @@ export class Graph {
     copy.nodes = [...this.nodes];
     copy.name = this.name;
     copy.directory = this.directory;
+    copy.producer = this.producer;
     copy.#fresh = this.#fresh;
     for (const [key, name] of this.#constants) copy.#constants.set(key, name);
     return copy;

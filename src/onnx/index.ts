@@ -10,7 +10,7 @@ export {
   numberAttribute,
   type ValueInfo,
 } from './graph.js';
-export { createSession, openSession, type SessionOptions } from './session.js';
+export { createSession, openSession, type SessionOptions, startRuntime } from './session.js';
 export { type ProbeSizes, probeShapes, probeValues, type ValueShape, zeros } from './shapes.js';
 export {
   type ElementType,

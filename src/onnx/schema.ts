@@ -5,7 +5,7 @@
  * dropped by the codec; the `onnx-proto` package on npm stops at ONNX 1.10 and loses newer fields.
  */
 
-import protobuf from 'protobufjs';
+import protobuf from 'protobufjs/light.js';
 
 const optional = (type: string, id: number) => ({ type, id });
 const repeated = (type: string, id: number) => ({ rule: 'repeated', type, id });

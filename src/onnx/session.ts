@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { InferenceSession } from 'onnxruntime-node';
 import { HoneError } from '../errors.js';
 import { encodeModel } from './codec.js';
-import type { Graph } from './graph.js';
+import { Graph } from './graph.js';
 import { isExternal } from './tensor.js';
 
 export interface SessionOptions {
@@ -47,6 +47,22 @@ export async function openSession(path: string, options: SessionOptions): Promis
     return await InferenceSession.create(path, toSessionOptions(options));
   } catch (cause) {
     throw refusedBy(cause, 'the model');
+  }
+}
+
+/**
+ * Starts onnxruntime itself, for which the first session of a process waits; later ones, in whichever thread, find it
+ * started. Never rejects: where it cannot be started, sessions say so.
+ */
+export async function startRuntime(): Promise<void> {
+  const graph = new Graph();
+  graph.inputs.set('x', { type: 'float32', dims: [1] });
+  graph.add('Identity', ['x'], { outputs: ['y'] });
+  graph.outputs.set('y', null);
+  try {
+    await (await createSession(graph, { threads: 1 })).release();
+  } catch {
+    // Said by the session that somebody waits for.
   }
 }
 

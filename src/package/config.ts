@@ -30,7 +30,7 @@ export const configSchema = z
     error: 'must divide num_attention_heads',
   });
 
-/** The fields of `generation_config.json` that are read; they win over those of `config.json`. */
+/** The fields of `generation_config.json` that are read. Its end tokens stand beside those of `config.json`. */
 export const generationConfigSchema = z.object({
   bos_token_id: tokenIds.nullish(),
   eos_token_id: tokenIds.nullish(),
@@ -52,6 +52,6 @@ export function decoderConfig(
     vocabularySize: config.vocab_size,
     contextLength: config.max_position_embeddings,
     bosTokenId: (generation.bos_token_id ?? config.bos_token_id)?.[0] ?? null,
-    eosTokenIds: generation.eos_token_id ?? config.eos_token_id ?? [],
+    eosTokenIds: [...new Set([...(generation.eos_token_id ?? []), ...(config.eos_token_id ?? [])])],
   };
 }

@@ -1,12 +1,16 @@
 /** Whether a decoder fits `config.json`: its interface, its sizes and its element types. */
 
 import type { HoneError } from '../errors.js';
-import { type Graph, microsoft, type Node, type ValueInfo } from '../onnx/index.js';
+import type { Graph, ValueInfo } from '../onnx/index.js';
 import type { AttentionSite } from './lowering.js';
+import type { TokenFlow } from './token-flow.js';
 import type { DecoderConfig } from './types.js';
 
 /** Makes the error about the model file. */
 export type Refuse = (problem: string) => HoneError;
+
+/** Inputs that Hone feeds. */
+const fed = /^(input_ids|attention_mask|position_ids|past_key_values\.\d+\.(key|value))$/;
 
 const sameModel = 'take config.json and the model from the same export';
 
@@ -14,7 +18,18 @@ const sameModel = 'take config.json and the model from the same export';
  * The interface of an Optimum text-generation export with past, as many layers as the configuration says, in float32.
  */
 export function checkInterface(graph: Graph, config: DecoderConfig, refuse: Refuse): void {
+  const unknown = [...graph.inputs.keys()].find((name) => !fed.test(name));
+  if (unknown !== undefined) {
+    throw refuse(
+      `has an input ${unknown}, which Hone does not feed: it serves decoders that read tokens, mask and positions, and ` +
+        'whose only state is keys and values; take an export without this input, or serve another model',
+    );
+  }
   const missing = missingValues(graph, config);
+  const constant = missing.find((name) => graph.initializers.has(name));
+  if (constant !== undefined) {
+    throw refuse(`holds a constant for its input ${constant}, which Hone feeds; export the model without that value`);
+  }
   if (missing.length > 0) {
     const names = missing.slice(0, 4).join(', ');
     throw refuse(
@@ -24,10 +39,6 @@ export function checkInterface(graph: Graph, config: DecoderConfig, refuse: Refu
   }
   if (graph.inputs.has(`past_key_values.${config.layers}.key`)) {
     throw refuse(`has more layers than the ${config.layers} of num_hidden_layers in config.json; ${sameModel}`);
-  }
-  for (const name of graph.inputs.keys()) {
-    if (/^(input_ids|attention_mask|position_ids|past_key_values\.\d+\.(key|value))$/.test(name)) continue;
-    throw refuse(`has an input ${name}, which Hone does not feed; export the model as text-generation-with-past`);
   }
   for (const name of ['input_ids', 'attention_mask', 'position_ids']) {
     const type = graph.inputs.get(name)?.type ?? 'int64';
@@ -82,32 +93,16 @@ export function checkWeights(graph: Graph, config: DecoderConfig, refuse: Refuse
       `embeds tokens as [${table.dims.join(', ')}], but config.json says hidden_size ${hiddenSize}; ${sameModel}`,
     );
   }
-  const widths = [table?.dims[0], graph.outputs.get('logits')?.dims.at(-1), headWidth(graph)];
+  const widths = [table?.dims[0], graph.outputs.get('logits')?.dims.at(-1)];
   const strange = widths.find((width) => !sameSize(width, vocabularySize));
   if (strange !== undefined) {
     throw refuse(`has ${strange} tokens, but config.json says vocab_size ${vocabularySize}; ${sameModel}`);
   }
 }
 
-/** Columns of the head's weight, where it is a constant. */
-function headWidth(graph: Graph): number | undefined {
-  const producers = graph.producers();
-  const head = producers.get('logits');
-  if (head?.op !== 'MatMul') return undefined;
-  const weight = head.inputs[1] as string;
-  const producer = producers.get(weight);
-  if (producer?.op === 'Transpose') return graph.initializers.get(producer.inputs[0] as string)?.dims[0];
-  return graph.initializers.get(weight)?.dims[1];
-}
-
-/** One attention operator per layer with the configuration's heads; positions up to the context's end. */
-export function checkAttention(
-  sites: readonly AttentionSite[],
-  graph: Graph,
-  config: DecoderConfig,
-  refuse: Refuse,
-): void {
-  const { heads, kvHeads, headSize, layers, contextLength } = config;
+/** One attention operator per layer with the configuration's heads. */
+export function checkAttention(sites: readonly AttentionSite[], config: DecoderConfig, refuse: Refuse): void {
+  const { heads, kvHeads, headSize, layers } = config;
   const strange = sites.find((site) => site.heads !== heads || site.kvHeads !== kvHeads || site.headSize !== headSize);
   if (strange !== undefined) {
     throw refuse(
@@ -118,21 +113,22 @@ export function checkAttention(
   if (sites.length !== layers || sites.some(({ layer }, i) => layer !== i)) {
     throw refuse(`has ${sites.length} attention operators for ${layers} layers; ${sameModel}`);
   }
-  for (const node of graph.nodes) {
-    const positions = rotaryTable(graph, node);
-    if (positions === undefined || positions >= contextLength) continue;
-    throw refuse(
-      `${node.name} knows ${positions} positions, but config.json says max_position_embeddings ${contextLength}; ` +
-        'lower it there, or export the model for that context',
-    );
-  }
 }
 
-/** How many positions a rotary operator has a constant table for. */
-function rotaryTable(graph: Graph, { op, domain, inputs }: Node): number | undefined {
-  if (domain !== microsoft) return undefined;
-  const table = op === 'RotaryEmbedding' ? inputs[2] : op === 'GroupQueryAttention' ? inputs[7] : undefined;
-  return graph.initializers.get(table ?? '')?.dims[0];
+/** What the way of the tokens tells, against the configuration: the vocabulary, and positions up to the context's end. */
+export function checkFlow(flow: TokenFlow, config: DecoderConfig, refuse: Refuse): void {
+  const { contextLength, vocabularySize } = config;
+  if (flow.vocabularySize !== vocabularySize) {
+    throw refuse(
+      `gives logits for ${flow.vocabularySize} tokens, but config.json says vocab_size ${vocabularySize}; ${sameModel}`,
+    );
+  }
+  const short = flow.positionTables.find(({ rows }) => rows < contextLength);
+  if (short === undefined) return;
+  throw refuse(
+    `${short.node.name} knows ${short.rows} positions, but config.json says max_position_embeddings ${contextLength}; ` +
+      'lower it there, or export the model for that context',
+  );
 }
 
 /** A size that is only known at run time fits any. */

@@ -7,11 +7,13 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HoneError } from '../errors.js';
 import { createSession, elementCount, type Graph, isExternal, readModel } from '../onnx/index.js';
-import { checkAttention, checkInterface, checkWeights } from './decoder-checks.js';
+import { checkAttention, checkFlow, checkInterface, checkWeights } from './decoder-checks.js';
 import { checkExternalData } from './external-data.js';
-import { invalidPackage } from './files.js';
-import { findAttention } from './lowering.js';
+import { invalidPackage, isLfsPointer, lfsPointer } from './files.js';
+import { checkLengths } from './length-checks.js';
+import { checkHasAttention, findAttention, findHead } from './lowering.js';
 import { normalizeDecoder } from './normalize.js';
+import { followTokens } from './token-flow.js';
 import type { DecoderConfig } from './types.js';
 
 /** Where the decoder lies in a package. */
@@ -25,17 +27,18 @@ export const modelFile = 'onnx/model.onnx';
 export async function readDecoderFile(root: string, config: DecoderConfig): Promise<Graph> {
   const source = await decode(root);
   await checkExternalData(root, source);
-  const graph = naming(root, () => normalizeDecoder(source));
   const refuse = (problem: string): HoneError => invalidPackage(root, modelFile, problem);
+  // Before anything else: what has no such attention has other names for its cache, too.
+  await naming(root, () => checkHasAttention(source));
+  const graph = await naming(root, () => normalizeDecoder(source));
   checkInterface(graph, config, refuse);
   checkWeights(graph, config, refuse);
-  checkAttention(
-    naming(root, () => findAttention(graph)),
-    graph,
-    config,
-    refuse,
-  );
+  const sites = await naming(root, () => findAttention(graph));
+  checkAttention(sites, config, refuse);
+  await naming(root, () => findHead(graph));
   await checkRunnable(root, graph);
+  checkFlow(await naming(root, () => followTokens(graph, sites)), config, refuse);
+  await naming(root, () => checkLengths(graph, sites));
   return graph;
 }
 
@@ -47,7 +50,9 @@ async function decode(root: string): Promise<Graph> {
     graph.clone().prune();
     return graph;
   } catch (cause) {
-    throw invalidPackage(root, modelFile, await explain(root, HoneError.from(cause).message), cause);
+    const { code, message } = HoneError.from(cause);
+    if (code === 'OPERATOR_UNSUPPORTED') throw named(root, cause);
+    throw invalidPackage(root, modelFile, await explain(root, message), cause);
   }
 }
 
@@ -67,7 +72,7 @@ function checkOneProducer(graph: Graph): void {
 async function explain(root: string, problem: string): Promise<string> {
   const head = await firstBytes(join(root, modelFile));
   if (head === null) return 'cannot be read; a package holds its float32 decoder in onnx/model.onnx: export or copy it';
-  if (head.startsWith('version https://git-lfs')) return 'is a Git LFS pointer, not the model; run "git lfs pull"';
+  if (isLfsPointer(head)) return lfsPointer;
   return `${problem}; download or export the model again, as text-generation-with-past in float32`;
 }
 
@@ -82,13 +87,17 @@ async function firstBytes(path: string): Promise<string | null> {
 }
 
 /** Errors about the graph, with the file that it came from. */
-function naming<Result>(root: string, look: () => Result): Result {
+async function naming<Result>(root: string, look: () => Result | Promise<Result>): Promise<Result> {
   try {
-    return look();
+    return await look();
   } catch (cause) {
-    const { code, message } = HoneError.from(cause);
-    throw new HoneError(code, `${join(root, modelFile)}: ${message}`, { cause });
+    throw named(root, cause);
   }
+}
+
+function named(root: string, cause: unknown): HoneError {
+  const { code, message } = HoneError.from(cause);
+  return new HoneError(code, `${join(root, modelFile)}: ${message}`, { cause });
 }
 
 /** Weights of more bytes become inputs for the check: their values do not matter to it. */

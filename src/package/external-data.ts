@@ -4,9 +4,11 @@ import { stat } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 import { HoneError } from '../errors.js';
 import { elementCount, elementTypes, type Graph, isExternal, type Tensor } from '../onnx/index.js';
-import { invalidPackage } from './files.js';
+import { invalidPackage, isLfsPointer, lfsPointer, readText } from './files.js';
 
 const folder = 'onnx';
+/** Bytes; Git's pointers are about 130. */
+const largestPointer = 1024;
 
 /** The data files that a decoder refers to, relative to the package. */
 export function externalFiles(graph: Graph): string[] {
@@ -38,7 +40,7 @@ export async function checkExternalData(root: string, graph: Graph): Promise<voi
       size = await sizeOf(root, file, name);
       sizes.set(file, size);
     }
-    checkRange(root, file, size, name, tensor);
+    await checkRange(root, file, size, name, tensor);
   }
 }
 
@@ -72,7 +74,13 @@ async function sizeOf(root: string, file: string, tensor: string): Promise<numbe
   );
 }
 
-function checkRange(root: string, file: string, size: number, name: string, { type, dims, data }: Tensor): void {
+async function checkRange(
+  root: string,
+  file: string,
+  size: number,
+  name: string,
+  { type, dims, data }: Tensor,
+): Promise<void> {
   if (!isExternal(data)) return;
   const { offset, length } = data;
   const needed = elementCount(dims) * elementTypes[type].bytes;
@@ -85,6 +93,7 @@ function checkRange(root: string, file: string, size: number, name: string, { ty
     );
   }
   if (offset + length <= size) return;
+  if (size < largestPointer && isLfsPointer(await readText(root, file))) throw invalidPackage(root, file, lfsPointer);
   throw invalidPackage(
     root,
     file,

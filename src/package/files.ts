@@ -13,6 +13,13 @@ export function invalidPackage(directory: string, file: string, problem: string,
   return new HoneError('PACKAGE_INVALID', `${join(directory, file)}: ${problem}`, { cause });
 }
 
+/** Where Git keeps a large file elsewhere, a small text lies in its place. */
+export function isLfsPointer(beginning: string): boolean {
+  return beginning.startsWith('version https://git-lfs');
+}
+
+export const lfsPointer = 'is a Git LFS pointer, and not the file; run "git lfs pull"';
+
 /** A text file of the package. @throws HoneError `PACKAGE_INVALID` when it cannot be read */
 export async function readText(directory: string, file: string): Promise<string> {
   try {
@@ -28,23 +35,29 @@ export async function readText(directory: string, file: string): Promise<string>
   }
 }
 
-/** A JSON file of the package that fits a schema. @throws HoneError `PACKAGE_INVALID` with the path of each bad field */
+/**
+ * A JSON file of the package that fits a schema.
+ * @param instead what to do about a file that does not fit, which may depend on what it holds
+ * @throws HoneError `PACKAGE_INVALID` with the path of each bad field
+ */
 export async function readJson<Schema extends z.ZodType>(
   directory: string,
   file: string,
   schema: Schema,
+  instead: (value: unknown) => string = () => 'correct it, or download or export the file again',
 ): Promise<z.output<Schema>> {
   const text = await readText(directory, file);
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    throw invalidPackage(directory, file, 'is not JSON; download or export the file again', cause);
+    const problem = isLfsPointer(text) ? lfsPointer : 'is not JSON; download or export the file again';
+    throw invalidPackage(directory, file, problem, cause);
   }
   const checked = schema.safeParse(value);
   if (checked.success) return checked.data;
   const problems = checked.error.issues.slice(0, 3).map(({ path, message }) => `${path.join('.') || 'it'}: ${message}`);
-  throw invalidPackage(directory, file, `does not fit (${problems.join('; ')}); take it from the folder of the model`);
+  throw invalidPackage(directory, file, `does not fit (${problems.join('; ')}); ${instead(value)}`);
 }
 
 export async function fileExists(directory: string, file: string): Promise<boolean> {

@@ -6,16 +6,19 @@ export {
   adapterInputB,
   attachAdapters,
   findAttention,
+  findHead,
   findLinears,
   type LinearSite,
+  transposedInitializer,
 } from './lowering.js';
 export { normalizeDecoder, readDecoder } from './normalize.js';
 export { type BlockFormat, blockSizes, defaultBlockSizes } from './quantization/blocks.js';
 export { type ComparedText, type Comparison, comparePackages } from './quantization/compare.js';
-export { decodeQuantizedProducts } from './quantization/decoded-weights.js';
+export { decodeQuantizedProducts, withUndecodedWeights } from './quantization/decoded-weights.js';
 export { quantizedProduct, useIntegerProducts } from './quantization/products.js';
 export { type QuantizationNote, type QuantizeOptions, quantizePackage } from './quantization/quantize-package.js';
 export { WeightReader } from './quantization/weight-source.js';
 export { type EncodedText, loadTextEncoder, type TextEncoder } from './text-encoder.js';
 export { loadTokenizer } from './tokenizer.js';
+export { findTrainableLinears } from './trainable-linears.js';
 export type { ChatMessage, DecoderConfig, Package, PackageTokenizer, TokenDecoder } from './types.js';

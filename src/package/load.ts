@@ -1,6 +1,7 @@
 /** Opens a package: reads it, checks that its parts fit together, and identifies it by its digest. */
 
 import { basename, join, resolve } from 'node:path';
+import type { Graph } from '../onnx/index.js';
 import { configSchema, decoderConfig, generationConfigSchema } from './config.js';
 import { modelFile, readDecoderFile } from './decoder-file.js';
 import { externalFiles } from './external-data.js';
@@ -8,25 +9,42 @@ import { digestFiles, fileExists, invalidPackage, readJson } from './files.js';
 import { loadTokenizer, templateFile } from './tokenizer.js';
 import type { DecoderConfig, Package, PackageTokenizer } from './types.js';
 
+const likeLlama = (): string =>
+  'Hone reads the names that Llama-like decoders have there: correct a field that is wrong, or serve a model whose ' +
+  'config.json has all of them';
+
 /**
  * Loads the package in a folder of Hugging Face / transformers.js layout. `generation_config.json` and
  * `chat_template.jinja` may be absent.
  * @throws HoneError `PACKAGE_INVALID` or `OPERATOR_UNSUPPORTED` naming the file and what to do
  */
 export async function loadPackage(directory: string): Promise<Package> {
+  return (await openPackage(directory)).pkg;
+}
+
+/** A package, and its decoder as it was read on the way: weights inside the file are held in memory with it. */
+export interface OpenedPackage {
+  readonly pkg: Package;
+  /** Normalized; as `readDecoder` gives it. */
+  readonly decoder: Graph;
+}
+
+/** As {@link loadPackage}, for who needs the decoder too and would read it again. */
+export async function openPackage(directory: string): Promise<OpenedPackage> {
   const root = resolve(directory);
   const generationFile = (await fileExists(root, 'generation_config.json')) ? 'generation_config.json' : null;
-  const config = decoderConfig(
-    await readJson(root, 'config.json', configSchema),
+  const stated = decoderConfig(
+    await readJson(root, 'config.json', configSchema, likeLlama),
     generationFile === null ? {} : await readJson(root, generationFile, generationConfigSchema),
   );
   const tokenizer = await loadTokenizer(root);
+  const config = { ...stated, eosTokenIds: endTokens(root, stated, tokenizer) };
   checkVocabulary(root, config, tokenizer);
-  const graph = await readDecoderFile(root, config);
-  const files = ['config.json', 'tokenizer.json', 'tokenizer_config.json', modelFile, ...externalFiles(graph)];
+  const decoder = await readDecoderFile(root, config);
+  const files = ['config.json', 'tokenizer.json', 'tokenizer_config.json', modelFile, ...externalFiles(decoder)];
   if (generationFile !== null) files.push(generationFile);
   if (await fileExists(root, templateFile)) files.push(templateFile);
-  return {
+  const pkg: Package = {
     directory: root,
     digest: await digestFiles(root, files),
     name: basename(root),
@@ -34,6 +52,19 @@ export async function loadPackage(directory: string): Promise<Package> {
     tokenizer,
     modelPath: join(root, modelFile),
   };
+  return { pkg, decoder };
+}
+
+/** Without an end token no completion would ever end by itself. */
+function endTokens(root: string, { eosTokenIds }: DecoderConfig, { eosTokenId }: PackageTokenizer): readonly number[] {
+  if (eosTokenIds.length > 0) return eosTokenIds;
+  if (eosTokenId !== null) return [eosTokenId];
+  throw invalidPackage(
+    root,
+    'config.json',
+    'names no end token: eos_token_id is missing here and in generation_config.json, and eos_token in ' +
+      'tokenizer_config.json; add eos_token_id, the id of the token with which an answer ends',
+  );
 }
 
 function checkVocabulary(root: string, config: DecoderConfig, tokenizer: PackageTokenizer): void {

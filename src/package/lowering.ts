@@ -4,7 +4,8 @@
  */
 
 import { HoneError } from '../errors.js';
-import { type Graph, microsoft, type Node, numberAttribute } from '../onnx/index.js';
+import { type Graph, intsAttribute, microsoft, type Node, numberAttribute } from '../onnx/index.js';
+import { describeNode, refuseNode } from './operators/form.js';
 import { quantizedProduct } from './quantization/products.js';
 
 /** One fused attention operator: the hole that each variant fills in its own way. */
@@ -44,27 +45,19 @@ export interface LinearSite {
 
 /**
  * The attention operators of a decoder, in layer order.
- * @throws HoneError `OPERATOR_UNSUPPORTED` for a decoder without GroupQueryAttention, or with rotary positions inside it
+ * @throws HoneError `OPERATOR_UNSUPPORTED` for a decoder without GroupQueryAttention, or with a cache of another form
  */
 export function findAttention(graph: Graph): AttentionSite[] {
+  checkHasAttention(graph);
   const sites: AttentionSite[] = [];
   for (const node of graph.nodes) {
     if (node.op !== 'GroupQueryAttention' || node.domain !== microsoft) continue;
     const [query, key, value, pastKey, pastValue] = node.inputs as [string, string, string, string, string];
     const [output, presentKey, presentValue] = node.outputs as [string, string, string];
-    const layer = Number(/^past_key_values\.(\d+)\.key$/.exec(pastKey)?.[1] ?? Number.NaN);
-    const past = graph.inputs.get(pastKey);
-    const headSize = past?.dims[3];
-    if (!Number.isInteger(layer) || typeof headSize !== 'number') {
-      throw new HoneError(
-        'OPERATOR_UNSUPPORTED',
-        `${node.name}: the cache must come in as past_key_values.<layer>.key with a fixed head size`,
-      );
-    }
-    for (const attribute of ['do_rotary', 'local_window_size', 'softcap']) {
-      if (numberAttribute(node, attribute, 0) > 0) {
-        throw new HoneError('OPERATOR_UNSUPPORTED', `${node.name}: GroupQueryAttention with ${attribute} is not read`);
-      }
+    const headSize = headSizeOf(graph, node);
+    const layer = Number(/^past_key_values\.(\d+)\.key$/.exec(pastKey)?.[1]);
+    if (numberAttribute(node, 'do_rotary', 0) > 0) {
+      throw new HoneError('INTERNAL', `${node.name}: rotary positions were not taken out of GroupQueryAttention`);
     }
     sites.push({
       node,
@@ -83,13 +76,65 @@ export function findAttention(graph: Graph): AttentionSite[] {
       scale: numberAttribute(node, 'scale', 0) || 1 / Math.sqrt(headSize),
     });
   }
-  if (sites.length === 0) {
-    throw new HoneError(
-      'OPERATOR_UNSUPPORTED',
-      'the decoder has no GroupQueryAttention operator; export it with fused attention and rotary positions as operators of their own',
+  return sites.sort((a, b) => a.layer - b.layer);
+}
+
+/** @throws HoneError `OPERATOR_UNSUPPORTED` for a decoder without GroupQueryAttention */
+export function checkHasAttention(graph: Graph): void {
+  if (graph.nodes.some(({ op, domain }) => op === 'GroupQueryAttention' && domain === microsoft)) return;
+  throw new HoneError(
+    'OPERATOR_UNSUPPORTED',
+    'the decoder has no GroupQueryAttention operator, and Hone reads attention in that form only; take or make such an ' +
+      'export: the model builder of ONNX Runtime GenAI writes one for Llama, Qwen2 and Qwen3 (-p fp32 -e cpu), to be put ' +
+      "into onnx/ beside the model's config.json and tokenizer",
+  );
+}
+
+/**
+ * Size of a head, which the shape of the cache tells.
+ * @throws HoneError `OPERATOR_UNSUPPORTED` if the cache is not an input of the graph, or its shape leaves the size open
+ */
+export function headSizeOf(graph: Graph, node: Node): number {
+  const pastKey = node.inputs[3] ?? '';
+  const past = graph.inputs.get(pastKey);
+  if (past === undefined || !/^past_key_values\.\d+\.key$/.test(pastKey)) {
+    throw refuseNode(
+      node,
+      `its past keys are "${pastKey}", and not an input past_key_values.<layer>.key`,
+      'export the model as text-generation-with-past',
     );
   }
-  return sites.sort((a, b) => a.layer - b.layer);
+  const size = past.dims[3];
+  if (typeof size === 'number') return size;
+  throw refuseNode(
+    node,
+    `the head size is left open in ${pastKey} (${size ?? 'no fourth dimension'})`,
+    'write the number into the shapes of the inputs past_key_values.* (dim_value in the place of dim_param)',
+  );
+}
+
+/**
+ * The product that gives the logits.
+ * @throws HoneError `OPERATOR_UNSUPPORTED` if another operator gives them
+ */
+export function findHead(graph: Graph): Node {
+  const head = graph.producers().get('logits');
+  if (head !== undefined && ((head.op === 'MatMul' && head.domain === '') || quantizedProduct(graph, head)))
+    return head;
+  throw new HoneError(
+    'OPERATOR_UNSUPPORTED',
+    `the logits come from ${head === undefined ? 'no node' : describeNode(head)}, and Hone reads decoders that end with ` +
+      "the product by the head's weight (MatMul or MatMulNBits); serve a model that does not scale, cap or shift its logits",
+  );
+}
+
+/** The [V, D] initializer behind a Transpose of both axes, as a head that is tied to the embedding reads it. */
+export function transposedInitializer(graph: Graph, producer: Node | undefined): string | undefined {
+  if (producer?.op !== 'Transpose' || producer.domain !== '') return undefined;
+  const [source = ''] = producer.inputs;
+  const perm = intsAttribute(producer, 'perm');
+  if (graph.initializers.get(source)?.dims.length !== 2) return undefined;
+  return perm === undefined || perm.join() === '1,0' ? source : undefined;
 }
 
 /**
@@ -98,11 +143,15 @@ export function findAttention(graph: Graph): AttentionSite[] {
  */
 export function findLinears(graph: Graph): LinearSite[] {
   const sites: LinearSite[] = [];
+  const weights = new Map<string, string>();
   for (const node of graph.nodes) {
     const weight = plainWeight(graph, node) ?? quantizedProduct(graph, node);
     if (!weight?.module?.includes('.layers.')) continue;
     const { module, inFeatures, outFeatures } = weight;
     const [input, name] = node.inputs as [string, string];
+    // One weight may be read twice; a second weight of the same name has no name of its own.
+    if ((weights.get(module) ?? name) !== name) continue;
+    weights.set(module, name);
     sites.push({ node, module, input, weight: name, output: node.outputs[0] as string, inFeatures, outFeatures });
   }
   return sites;

@@ -7,10 +7,18 @@
  *   which becomes an input where the export has none.
  * - SkipSimplifiedLayerNormalization: an Add and a SimplifiedLayerNormalization; onnxruntime fuses them again.
  * - Weights without a module's name (`onnx::MatMul_123`): the name that their node tells.
+ *
+ * Before that, every operator whose meaning Hone reads is held against the form in which it understands it
+ * (`operators/table.ts`): what the rewriting would drop is refused.
  */
 
 import { HoneError } from '../errors.js';
 import { type Graph, microsoft, type Node, numberAttribute, readModel } from '../onnx/index.js';
+import { headSizeOf } from './lowering.js';
+import { isModuleWeight, moduleOfNode } from './module-names.js';
+import { checkForm, refuseNode } from './operators/form.js';
+import { operatorOf } from './operators/table.js';
+import { freeReservedNames } from './reserved-names.js';
 
 /** Reads a decoder file and normalizes it. @throws HoneError `MODEL_INVALID`, `OPERATOR_UNSUPPORTED` */
 export async function readDecoder(modelPath: string): Promise<Graph> {
@@ -20,6 +28,9 @@ export async function readDecoder(modelPath: string): Promise<Graph> {
 /** The normal form of a decoder, in a copy. @throws HoneError `OPERATOR_UNSUPPORTED` */
 export function normalizeDecoder(source: Graph): Graph {
   const graph = source.clone();
+  dropDeadNodes(graph);
+  checkForms(graph);
+  freeReservedNames(graph);
   for (const node of [...graph.nodes]) {
     if (node.domain !== microsoft) continue;
     if (node.op === 'SkipSimplifiedLayerNormalization') splitSkipNorm(graph, node);
@@ -29,21 +40,63 @@ export function normalizeDecoder(source: Graph): Graph {
   return graph;
 }
 
+/** Nodes that no output needs would be rewritten, named and checked for nothing. */
+function dropDeadNodes(graph: Graph): void {
+  const needed = graph.clone();
+  needed.prune();
+  const live = new Set(needed.nodes);
+  graph.nodes = graph.nodes.filter((node) => live.has(node));
+}
+
+/** Oldest operator set in which the operators that Hone adds exist with the meaning that it gives them. */
+const oldestOpset = 18;
+
+function checkForms(graph: Graph): void {
+  const opset = graph.opsets.get('') ?? 0;
+  if (opset < oldestOpset) {
+    throw new HoneError(
+      'OPERATOR_UNSUPPORTED',
+      `the operators are those of ai.onnx ${opset}, and Hone reads ${oldestOpset} and later; export the model with ` +
+        `opset ${oldestOpset} or later`,
+    );
+  }
+  const read = new Set(graph.nodes.flatMap(({ inputs }) => inputs));
+  const isRead = (value: string): boolean => read.has(value) || graph.outputs.has(value);
+  for (const node of graph.nodes) {
+    if (node.domain !== '' && node.domain !== microsoft) {
+      throw refuseNode(
+        node,
+        `Hone does not know operators of ${node.domain}`,
+        'export the model with operators of ai.onnx and com.microsoft',
+      );
+    }
+    const form = operatorOf(node);
+    if (form !== undefined) checkForm(node, form, isRead);
+  }
+}
+
 /** Inputs of GroupQueryAttention by place. */
-const place = { key: 1, value: 2, pastKey: 3, cos: 7, sin: 8, positions: 9, bias: 10, sink: 11 } as const;
+const place = { key: 1, value: 2, pastKey: 3, cos: 7, sin: 8, positions: 9 } as const;
 
 function unfuseAttention(graph: Graph, node: Node): void {
   const given = (index: number): string => node.inputs[index] ?? '';
-  for (const index of [place.bias, place.sink]) {
-    if (given(index) === '') continue;
-    throw new HoneError('OPERATOR_UNSUPPORTED', `${node.name}: GroupQueryAttention with input ${index} is not read`);
-  }
   let [query, key, value] = node.inputs as [string, string, string];
-  if (key === '' && value === '') [query, key, value] = splitPacked(graph, node);
+  if (given(place.key) === '' && given(place.value) === '') [query, key, value] = splitPacked(graph, node);
+  if (key === '' || value === '') {
+    throw refuseNode(node, 'it has a key without a value, or a value without a key', 'export the model again');
+  }
   const { do_rotary: _, rotary_interleaved: __, ...attributes } = node.attributes;
   if (numberAttribute(node, 'do_rotary', 0) > 0) {
     const rotate = rotation(graph, node, given(place.cos), given(place.sin), given(place.positions));
     [query, key] = [rotate(query), rotate(key)];
+  }
+  const unread = [place.cos, place.sin, place.positions].find((index) => given(index) !== '');
+  if (unread !== undefined && numberAttribute(node, 'do_rotary', 0) === 0) {
+    throw refuseNode(
+      node,
+      `input ${unread} (${given(unread)}) belongs to rotary positions, and do_rotary is not set`,
+      'export the model again',
+    );
   }
   const inputs = [query, key, value, ...node.inputs.slice(place.pastKey, place.cos)];
   graph.replaceNode(node, [{ ...node, inputs, attributes }]);
@@ -53,10 +106,7 @@ function unfuseAttention(graph: Graph, node: Node): void {
 function splitPacked(graph: Graph, node: Node): [string, string, string] {
   const heads = numberAttribute(node, 'num_heads', 0);
   const kvHeads = numberAttribute(node, 'kv_num_heads', 0);
-  const headSize = graph.inputs.get(node.inputs[place.pastKey] ?? '')?.dims[3];
-  if (typeof headSize !== 'number') {
-    throw new HoneError('OPERATOR_UNSUPPORTED', `${node.name}: the head size of a packed query-key-value is not known`);
-  }
+  const headSize = headSizeOf(graph, node);
   const outputs = ['query', 'key', 'value'].map((part) => graph.freshName(part)) as [string, string, string];
   const sizes = graph.int64([heads, kvHeads, kvHeads].map((count) => count * headSize));
   graph.add('Split', [node.inputs[0] as string, sizes], { attributes: { axis: { i: -1 } }, outputs });
@@ -65,12 +115,20 @@ function splitPacked(graph: Graph, node: Node): [string, string, string] {
 
 /** What rotates a value [B, S, n * headSize] as the operator did. */
 function rotation(graph: Graph, node: Node, cos: string, sin: string, given: string): (value: string) => string {
-  const width = graph.initializers.get(cos)?.dims[1];
-  const headSize = graph.inputs.get(node.inputs[place.pastKey] ?? '')?.dims[3];
-  if (width === undefined || sin === '' || width * 2 !== headSize) {
-    throw new HoneError(
-      'OPERATOR_UNSUPPORTED',
-      `${node.name}: rotary positions need constant tables for the whole head of size ${headSize}`,
+  const headSize = headSizeOf(graph, node);
+  const widths = [cos, sin].map((table) => graph.initializers.get(table)?.dims[1]);
+  if (widths.some((width) => width === undefined)) {
+    throw refuseNode(
+      node,
+      'its rotary tables are computed, and Hone reads constant tables only',
+      'export the model with constant tables, or for a context that needs one table only',
+    );
+  }
+  if (widths.some((width) => width !== headSize / 2)) {
+    throw refuseNode(
+      node,
+      `its rotary tables have the width ${widths.join(' and ')}, and turn a part of each head of size ${headSize} only`,
+      'serve a model whose rotary positions turn whole heads',
     );
   }
   const positions = given === '' ? 'position_ids' : given;
@@ -81,19 +139,19 @@ function rotation(graph: Graph, node: Node, cos: string, sin: string, given: str
   return (value) => graph.add('RotaryEmbedding', [value, positions, cos, sin], { domain: microsoft, attributes });
 }
 
+/** What onnxruntime's schema says where the node says nothing; the norm without a sum says 1e-5. */
+const skipNormEpsilon = 1e-12;
+
 /** output = norm(input + skip + bias) * gamma; the sum may be an output, too. */
 function splitSkipNorm(graph: Graph, node: Node): void {
   const [input, skip, gamma, bias = ''] = node.inputs as [string, string, string, string?];
-  const [output, mean = '', inverse = '', sum = ''] = node.outputs as [string, string?, string?, string?];
-  if (mean !== '' || inverse !== '') {
-    throw new HoneError('OPERATOR_UNSUPPORTED', `${node.name}: ${node.op} whose mean or deviation is read`);
-  }
+  const [output, , , sum = ''] = node.outputs as [string, string?, string?, string?];
   const total = sum === '' ? {} : { outputs: [sum] };
   const added =
     bias === ''
       ? graph.add('Add', [input, skip], total)
       : graph.add('Add', [graph.add('Add', [input, skip]), bias], total);
-  const epsilon = { f: numberAttribute(node, 'epsilon', 1e-5) };
+  const epsilon = { f: numberAttribute(node, 'epsilon', skipNormEpsilon) };
   const norm: Node = {
     ...node,
     op: 'SimplifiedLayerNormalization',
@@ -108,29 +166,18 @@ function splitSkipNorm(graph: Graph, node: Node): void {
 /** Adapters are named after modules: a weight that one product reads gets the name of that product's module. */
 function nameWeights(graph: Graph): void {
   const consumers = graph.consumers();
+  const producers = graph.producers();
+  const isTaken = (name: string): boolean =>
+    graph.initializers.has(name) || producers.has(name) || graph.inputs.has(name) || graph.outputs.has(name);
   for (const node of graph.nodes) {
     const weight = node.op === 'MatMul' ? (node.inputs[1] as string) : '';
     const tensor = graph.initializers.get(weight);
     if (tensor?.dims.length !== 2 || consumers.get(weight)?.length !== 1) continue;
-    const module = moduleOf(node.name);
+    const module = moduleOfNode(node.name);
     const name = `${module}.weight`;
-    if (module === undefined || name === weight || graph.initializers.has(name) || isModuleWeight(weight)) continue;
+    if (module === undefined || name === weight || isTaken(name) || isModuleWeight(weight)) continue;
     graph.initializers.delete(weight);
     graph.initializers.set(name, tensor);
     graph.replaceUses(weight, name);
   }
-}
-
-/** A name that a checkpoint has, as `model.layers.0.mlp.up_proj.weight`. */
-function isModuleWeight(weight: string): boolean {
-  return /\.layers\.\d+\..*\.weight$/.test(weight) && !/\.MatMul\.weight$/.test(weight);
-}
-
-/**
- * The module path that a node's name tells: `/model/layers.0/attn/q_proj/MatMul` is `model.layers.0.self_attn.q_proj`,
- * as in the checkpoint. Undefined for nodes outside the blocks.
- */
-function moduleOf(node: string): string | undefined {
-  const path = /^\/?(.*layers[./]\d+[./].+)[./]MatMul(?:_\w+)?$/.exec(node)?.[1];
-  return path?.replaceAll('/', '.').replace(/(\.layers\.\d+\.)attn\./, '$1self_attn.');
 }

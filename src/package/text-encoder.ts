@@ -61,7 +61,7 @@ export async function loadTextEncoder(directory: string): Promise<TextEncoder> {
     throw invalidPackage(
       directory,
       'tokenizer.json',
-      `the tokenizer cannot be used: ${problem}; take it from the folder of the model`,
+      `the tokenizer library cannot use it: ${problem}; download the file again, or use a model with another tokenizer`,
       cause,
     );
   }

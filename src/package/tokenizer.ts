@@ -12,8 +12,8 @@ import { ChatTemplate, checkRoles, type TemplateVariables } from './chat-templat
 import { largestVocabulary } from './config.js';
 import { fileExists, invalidPackage, readJson, readText } from './files.js';
 import { SpecialTokens } from './special-tokens.js';
-import { ByteLevelDecoder, bytesOfToken, decodeTokens, type TokenBytes } from './token-decoder.js';
-import type { ChatMessage, PackageTokenizer, TokenDecoder } from './types.js';
+import { ByteLevelDecoder, byteAlphabet, decodeTokens, isByteLevel, packTokenBytes } from './token-decoder.js';
+import type { ChatMessage, PackageTokenizer, TokenBytes, TokenDecoder } from './types.js';
 
 const tokenId = z.int().nonnegative().lt(largestVocabulary);
 
@@ -25,10 +25,24 @@ export const addedTokenSchema = z.looseObject({
   rstrip: z.boolean().default(false),
 });
 
+/** Looked through by hand: a schema of a record takes a hundred times as long for a hundred thousand tokens. */
+const vocabulary = z
+  .custom<Record<string, number>>((value) => typeof value === 'object' && value !== null && !Array.isArray(value), {
+    error: 'must be an object of token ids',
+  })
+  .superRefine((tokens, context) => {
+    for (const [token, id] of Object.entries(tokens)) {
+      if (Number.isInteger(id) && id >= 0 && id < largestVocabulary) continue;
+      const message = `must be a token id below ${largestVocabulary}`;
+      context.addIssue({ code: 'custom', path: [token], message });
+      return;
+    }
+  });
+
 /** What is read of `tokenizer.json`; the rest is the tokenizer library's business. */
 const tokenizerSchema = z.looseObject({
   added_tokens: z.array(addedTokenSchema).default([]),
-  model: z.looseObject({ type: z.literal('BPE'), vocab: z.record(z.string(), tokenId) }),
+  model: z.looseObject({ type: z.literal('BPE'), vocab: vocabulary }),
 });
 
 /** A special token is written as its text or as an object that holds it. */
@@ -48,9 +62,20 @@ export type TokenizerConfig = z.output<typeof tokenizerConfigSchema>;
 /** Name of the file that newer packages keep the template in. */
 export const templateFile = 'chat_template.jinja';
 
+const anotherTokenizer = 'serve a model with a byte-level BPE tokenizer, as Llama 3, Qwen and SmolLM have';
+const againTokenizer = 'download the file again';
+
+/** What to do about a file that is not a BPE tokenizer: a sound one of another kind stays what it is. */
+function insteadOf(value: unknown): string {
+  const type = kindSchema.safeParse(value).data?.model.type ?? 'BPE';
+  return type === 'BPE' ? againTokenizer : `Hone reads byte-level BPE only: ${anotherTokenizer}`;
+}
+
+const kindSchema = z.object({ model: z.object({ type: z.string() }) });
+
 /** Reads tokenizer and chat template of a package. @throws HoneError `PACKAGE_INVALID` */
 export async function loadTokenizer(directory: string): Promise<PackageTokenizer> {
-  const json = await readJson(directory, 'tokenizer.json', tokenizerSchema);
+  const json = await readJson(directory, 'tokenizer.json', tokenizerSchema, insteadOf);
   const config = await readJson(directory, 'tokenizer_config.json', tokenizerConfigSchema);
   const template = await loadTemplate(directory, config);
   try {
@@ -58,13 +83,19 @@ export async function loadTokenizer(directory: string): Promise<PackageTokenizer
     checkEncoding(tokenizer);
     return tokenizer;
   } catch (cause) {
+    if (cause instanceof HoneError) throw invalidPackage(directory, 'tokenizer.json', cause.message, cause);
     throw invalidPackage(
       directory,
       'tokenizer.json',
-      `the tokenizer cannot be used: ${because(cause)}; take it from the folder of the model`,
+      `the tokenizer library cannot use it: ${because(cause)}; ${againTokenizer}, or ${anotherTokenizer}`,
       cause,
     );
   }
+}
+
+/** What is wrong with a tokenizer, and what to do; {@link loadTokenizer} adds the file. */
+function unusable(problem: string, instead: string): HoneError {
+  return new HoneError('PACKAGE_INVALID', `${problem}; ${instead}`);
 }
 
 /** The chat template of a package, `null` where it has none. @throws HoneError `PACKAGE_INVALID` */
@@ -95,7 +126,8 @@ function checkEncoding(tokenizer: PackageTokenizer): void {
   const tokens = tokenizer.encodeText(sample);
   const strange = tokens.find((token) => !Number.isInteger(token) || token < 0 || token >= tokenizer.vocabularySize);
   if (tokens.length === 0 || strange !== undefined) {
-    throw new Error(`a sample text gives ${tokens.length === 0 ? 'no token' : `the token ${strange}`}`);
+    const given = tokens.length === 0 ? 'no token' : `the token ${strange}, which its vocabulary does not have`;
+    throw unusable(`a sample text gives ${given}`, againTokenizer);
   }
   tokenizer.decode(tokens);
 }
@@ -113,11 +145,11 @@ function templateVariables(config: TokenizerConfig): TemplateVariables {
 
 class ByteLevelTokenizer implements PackageTokenizer {
   readonly vocabularySize: number;
+  readonly tokenBytes: TokenBytes;
   readonly eosTokenId: number | null;
   readonly #plain: Tokenizer;
   readonly #special: SpecialTokens;
   readonly #template: ChatTemplate | null;
-  readonly #bytes: TokenBytes;
   /** A beginning-of-sequence token, where the tokenizer puts one before each text. */
   readonly #textPrefix: readonly number[];
 
@@ -125,8 +157,8 @@ class ByteLevelTokenizer implements PackageTokenizer {
     this.#plain = new Tokenizer(withoutSpecialTokens(json), config);
     this.#special = new SpecialTokens(json.added_tokens.filter(({ special }) => special));
     this.#template = template;
-    this.#bytes = tokenBytes(json);
-    this.vocabularySize = this.#bytes.length;
+    this.tokenBytes = tokenBytes(json);
+    this.vocabularySize = this.tokenBytes.ends.length;
     this.eosTokenId = json.added_tokens.find(({ content }) => content === config.eos_token)?.id ?? null;
     this.#textPrefix = leadingTokens(json, config);
   }
@@ -156,11 +188,11 @@ class ByteLevelTokenizer implements PackageTokenizer {
   }
 
   decode(tokens: readonly number[]): string {
-    return decodeTokens(this.#bytes, tokens);
+    return decodeTokens(this.tokenBytes, tokens);
   }
 
   createDecoder(): TokenDecoder {
-    return new ByteLevelDecoder(this.#bytes);
+    return new ByteLevelDecoder(this.tokenBytes);
   }
 
   #encodePlain(text: string): number[] {
@@ -173,38 +205,47 @@ class ByteLevelTokenizer implements PackageTokenizer {
 
 /** The same vocabulary as if no special token were in it. */
 function withoutSpecialTokens(json: TokenizerJson): TokenizerJson {
-  const special = new Set(json.added_tokens.filter((token) => token.special).map(({ content }) => content));
+  const special = json.added_tokens.filter((token) => token.special).map(({ content }) => content);
+  let { vocab } = json.model;
+  // Most vocabularies keep them apart, and a copy of a hundred thousand tokens takes its time.
+  if (special.some((token) => Object.hasOwn(vocab, token))) {
+    vocab = { ...vocab };
+    for (const token of special) delete vocab[token];
+  }
   return {
     ...json,
     added_tokens: json.added_tokens.filter((token) => !token.special),
-    model: {
-      ...json.model,
-      vocab: Object.fromEntries(Object.entries(json.model.vocab).filter(([token]) => !special.has(token))),
-    },
+    model: { ...json.model, vocab },
   };
 }
 
-/** Bytes by token id. @throws Error when the vocabulary is not byte-level */
+/** Bytes by token id. @throws HoneError when the vocabulary is not byte-level */
 function tokenBytes({ model, added_tokens }: TokenizerJson): TokenBytes {
-  const bytes: (Uint8Array | undefined)[] = [];
+  const tokens: (string | Uint8Array | undefined)[] = [];
   const added = new Set(added_tokens.map(({ id }) => id));
   for (const [token, id] of Object.entries(model.vocab)) {
     if (added.has(id)) continue;
-    const value = bytesOfToken(token);
-    if (value === undefined) {
-      throw new Error(`token ${id} ("${token}") is not byte-level; only byte-level BPE vocabularies are read`);
+    if (!isByteLevel(token)) {
+      throw unusable(
+        `token ${id} (${JSON.stringify(token)}) is not byte-level, and Hone reads byte-level BPE only`,
+        anotherTokenizer,
+      );
     }
-    if (bytes[id] !== undefined) throw new Error(`two tokens have the id ${id}`);
-    bytes[id] = value;
+    if (tokens[id] !== undefined) throw unusable(`two tokens have the id ${id}`, againTokenizer);
+    tokens[id] = token;
   }
   const utf8 = new TextEncoder();
-  for (const { id, content, special } of added_tokens) bytes[id] = special ? undefined : utf8.encode(content);
-  return bytes;
+  for (const { id, content, special } of added_tokens) tokens[id] = special ? undefined : utf8.encode(content);
+  return packTokenBytes(tokens);
 }
 
 function leadingTokens(json: TokenizerJson, config: TokenizerConfig): readonly number[] {
   const bos = json.added_tokens.find(({ content }) => content === config.bos_token);
   if (bos === undefined) return [];
-  const first = new Tokenizer(json, config).encode('a', { add_special_tokens: true }).ids[0];
+  // What is put before a text depends on neither vocabulary nor merges: a whole tokenizer would take as long as the first.
+  const letters = byteAlphabet.filter((character) => Object.hasOwn(json.model.vocab, character));
+  const vocab = Object.fromEntries(letters.map((character) => [character, json.model.vocab[character] as number]));
+  const bare = { ...json, model: { ...json.model, vocab, merges: [] } };
+  const first = new Tokenizer(bare, config).encode('a', { add_special_tokens: true }).ids[0];
   return first === bos.id ? [bos.id] : [];
 }

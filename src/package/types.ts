@@ -20,8 +20,20 @@ export interface ChatMessage {
   readonly content: string;
 }
 
+/**
+ * The bytes of all tokens, end to end in the order of their ids: plain data, with which another thread turns tokens into
+ * text without a tokenizer of its own.
+ */
+export interface TokenBytes {
+  readonly bytes: Uint8Array;
+  /** By token id: where its bytes end. They begin where those of the id before end; a special token has none. */
+  readonly ends: Uint32Array;
+}
+
 export interface PackageTokenizer {
   readonly vocabularySize: number;
+  /** What every decoder of this tokenizer decodes by. */
+  readonly tokenBytes: TokenBytes;
   /** The end-of-sequence token by the tokenizer's own word; the configuration may name more. `null`: it names none. */
   readonly eosTokenId: number | null;
   /**

@@ -27,4 +27,5 @@ export type {
   TopLogprob,
   TurnReport,
 } from './types.js';
+export { WorkerHandle } from './worker-handle.js';
 export { openPolicy } from './worker-policy.js';

@@ -1,19 +1,42 @@
-/** The thread that serves: messages in, turns until it is told to close, messages out. */
+/**
+ * The thread that serves: messages in, turns until it is told to close, messages out. It may be started before it is known
+ * what it serves, and gets ready as far as it can meanwhile.
+ */
 
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { HoneError } from '../errors.js';
-import { openInference } from './inference.js';
-import type { FromWorker, ToWorker, WorkerSettings } from './messages.js';
+import { startRuntime } from '../onnx/index.js';
+import { type Inference, openInference } from './inference.js';
+import type { FromWorker, InferenceMessage, ToWorker, WorkerSettings } from './messages.js';
 
 const port = parentPort;
 if (port === null) throw new HoneError('INTERNAL', 'the inference worker runs in a worker thread only');
-try {
-  const inference = await openInference(workerData as WorkerSettings, (message) => port.postMessage(message));
-  port.on('message', (message: ToWorker) => inference.receive(message));
-  port.postMessage({ type: 'ready' } satisfies FromWorker);
-  await inference.run();
-  await inference.close();
-} catch (thrown) {
-  port.postMessage({ type: 'crashed', error: HoneError.from(thrown).toJSON() } satisfies FromWorker);
+const send = (message: FromWorker): void => port.postMessage(message);
+/** What came before the inference was there to receive it. */
+const waiting: InferenceMessage[] = [];
+let opened = false;
+let inference: Inference | undefined;
+
+port.on('message', (message: ToWorker) => {
+  if (message.type === 'open') {
+    opened = true;
+    void serve(message.settings);
+  } else if (inference !== undefined) inference.receive(message);
+  else if (message.type === 'close' && !opened) port.close();
+  else waiting.push(message);
+});
+await startRuntime();
+send({ type: 'loaded' });
+
+async function serve(settings: WorkerSettings): Promise<void> {
+  try {
+    inference = await openInference(settings, send);
+    send({ type: 'ready' });
+    for (const message of waiting) inference.receive(message);
+    await inference.run();
+    await inference.close();
+  } catch (thrown) {
+    send({ type: 'crashed', error: HoneError.from(thrown).toJSON() });
+  }
+  port?.close();
 }
-port.close();

@@ -3,10 +3,9 @@
  * its own (`inference-worker.ts`) and knows nothing of threads.
  */
 
-import { loadTokenizer } from '../package/index.js';
 import { createDecoder, type Decoder } from './graph/decoder.js';
 import { HeldVersions } from './held-versions.js';
-import type { FromWorker, ToWorker, WorkerSettings } from './messages.js';
+import type { FromWorker, InferenceMessage, WorkerSettings } from './messages.js';
 import { Scheduler } from './scheduling/scheduler.js';
 import { Swapper } from './swapper.js';
 
@@ -41,7 +40,7 @@ export class Inference {
   }
 
   /** Messages arrive during steps; whatever changes state waits for the step's end. */
-  receive(message: ToWorker): void {
+  receive(message: InferenceMessage): void {
     switch (message.type) {
       case 'submit':
         this.#scheduler.submit(message.request, message.completion, message.atMs);
@@ -122,8 +121,7 @@ export async function openInference(settings: WorkerSettings, send: (message: Fr
     versions.setLive(taken);
     if (held.includes(taken.number)) versions.pin(taken);
   }
-  const tokenizer = await loadTokenizer(settings.packageDirectory);
-  const scheduler = new Scheduler({ ...limits, decoder, versions, tokenizer });
+  const scheduler = new Scheduler({ ...limits, decoder, versions });
   const swapper = new Swapper({
     decoder,
     versions,

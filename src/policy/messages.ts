@@ -1,6 +1,7 @@
 /** What the policy and its inference worker say to each other: plain structured-clone values, no shared memory. */
 
 import type { SerializedError } from '../errors.js';
+import type { TokenBytes } from '../package/types.js';
 import type {
   CompletionRequest,
   FinishReason,
@@ -11,13 +12,13 @@ import type {
   TurnReport,
 } from './types.js';
 
-/** What a worker is started with. */
+/** What a worker serves, and how. */
 export interface WorkerSettings {
-  readonly packageDirectory: string;
   readonly modelPath: string;
   readonly contextLength: number;
   readonly vocabularySize: number;
   readonly eosTokenIds: readonly number[];
+  readonly tokenBytes: TokenBytes;
   /** Intra-op threads of onnxruntime. */
   readonly threads: number;
   readonly spin: boolean;
@@ -38,6 +39,11 @@ export interface WorkerSettings {
 }
 
 export type ToWorker =
+  /** The first of all, unless it is to end before. */
+  { readonly type: 'open'; readonly settings: WorkerSettings } | InferenceMessage;
+
+/** What an inference that is open is told. */
+export type InferenceMessage =
   | {
       readonly type: 'submit';
       readonly request: number;
@@ -110,6 +116,8 @@ export interface WorkerStats {
 }
 
 export type FromWorker =
+  /** The code is there; what is to be served has to be said. */
+  | { readonly type: 'loaded' }
   | { readonly type: 'ready' }
   | StepMessage
   /** The answer to a swap or a hold. */

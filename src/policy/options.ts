@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { HoneError } from '../errors.js';
 import type { Package } from '../package/types.js';
 import type { PolicyObserver, PolicyVersion } from './types.js';
+import type { WorkerHandle } from './worker-handle.js';
 
 /** How a policy is opened. */
 export interface PolicyOptions {
@@ -37,6 +38,8 @@ export interface PolicyOptions {
   readonly maxLiveVersions?: number | undefined;
   /** Whether versions other than the zero adapter can be served. Default true; without, a step does less. */
   readonly adapters?: boolean | undefined;
+  /** A worker that was started ahead, and is the policy's from now on. Default: one is started. */
+  readonly worker?: WorkerHandle | undefined;
   /** Told what the policy does. */
   readonly observer?: PolicyObserver | undefined;
   /** Told after the worker crashed, when another one is being started. */

@@ -1,4 +1,7 @@
-/** One run of the inference worker: a thread that answers calls and sends steps until it is closed or dies. */
+/**
+ * One run of the inference worker: a thread that answers calls and sends steps until it is closed or dies. It begins to
+ * load its code when it is made, and serves once it has been opened.
+ */
 
 import { Worker } from 'node:worker_threads';
 import { HoneError } from '../errors.js';
@@ -17,6 +20,9 @@ interface Call {
   readonly reject: (error: HoneError) => void;
 }
 
+/** The call by which a worker is opened. */
+const opening = -1;
+
 export interface WorkerEvents {
   readonly onStep: (message: StepMessage) => void;
   /** Once, after the worker died of itself; every call has been rejected. */
@@ -32,31 +38,39 @@ export interface InferenceThread {
   on(event: 'exit', listener: (status: number) => void): unknown;
 }
 
-/** Starts what serves; it says `ready`, or `crashed` and why. */
-export type StartThread = (settings: WorkerSettings) => InferenceThread;
-
-const startThread: StartThread = (settings) =>
-  new Worker(new URL('./inference-worker.js', import.meta.url), { workerData: settings });
-
 export class WorkerHandle {
   readonly #worker: InferenceThread;
-  readonly #events: WorkerEvents;
+  #events: WorkerEvents | null = null;
   readonly #calls = new Map<number, Call>();
   readonly #exited: Promise<void>;
   #nextCall = 0;
   #closing = false;
   #crash: HoneError | null = null;
-  /** Resolves when the worker serves. @throws HoneError what kept it from starting */
-  readonly ready: Promise<void>;
+  #onLoaded = (): void => undefined;
+  /** Resolves when the thread has loaded its code and waits to be opened, or has died before. */
+  readonly loaded: Promise<void>;
 
-  constructor(settings: WorkerSettings, events: WorkerEvents, start: StartThread = startThread) {
-    this.#events = events;
-    this.#worker = start(settings);
-    this.ready = new Promise((resolve, reject) => this.#calls.set(-1, { resolve: resolve as Call['resolve'], reject }));
+  /** @param thread what runs the inference; default: a new thread of this process */
+  constructor(thread: InferenceThread = new Worker(new URL('./inference-worker.js', import.meta.url))) {
+    this.#worker = thread;
     this.#exited = new Promise((resolve) => this.#worker.on('exit', () => resolve()));
+    this.loaded = new Promise((resolve) => {
+      this.#onLoaded = resolve;
+      this.#worker.on('exit', () => resolve());
+    });
     this.#worker.on('message', (message: FromWorker) => this.#receive(message));
     this.#worker.on('error', (thrown) => this.#noteCrash(HoneError.from(thrown)));
     this.#worker.on('exit', (status) => this.#onExit(status));
+  }
+
+  /** Once: resolves when the worker serves. @throws HoneError what kept it from starting */
+  open(settings: WorkerSettings, events: WorkerEvents): Promise<void> {
+    if (this.#crash !== null) return Promise.reject(this.#crash);
+    this.#events = events;
+    return new Promise((resolve, reject) => {
+      this.#calls.set(opening, { resolve: resolve as Call['resolve'], reject });
+      this.#post({ type: 'open', settings });
+    });
   }
 
   submit(request: number, completion: CompletionRequest): void {
@@ -123,10 +137,13 @@ export class WorkerHandle {
   #receive(message: FromWorker): void {
     switch (message.type) {
       case 'step':
-        this.#events.onStep(message);
+        this.#events?.onStep(message);
+        return;
+      case 'loaded':
+        this.#onLoaded();
         return;
       case 'ready':
-        this.#settle(-1, (call) => call.resolve(undefined as never));
+        this.#settle(opening, (call) => call.resolve(undefined as never));
         return;
       case 'taken':
         this.#settle(message.call, (call) => call.resolve(message.report as never));
@@ -159,8 +176,8 @@ export class WorkerHandle {
 
   #onExit(status: number): void {
     if (this.#closing && this.#crash === null && this.#calls.size === 0) return;
-    const starting = this.#calls.get(-1);
-    this.#calls.delete(-1);
+    const starting = this.#calls.get(opening);
+    this.#calls.delete(opening);
     const cause = this.#crash ?? new HoneError('INTERNAL', `the thread ended with status ${status}`);
     // What kept it from starting (a graph that cannot be served, an adapter of another model) is for who opened it.
     starting?.reject(cause);
@@ -171,6 +188,6 @@ export class WorkerHandle {
     this.#crash = error;
     for (const call of this.#calls.values()) call.reject(error);
     this.#calls.clear();
-    if (starting === undefined && !this.#closing) this.#events.onCrash(error);
+    if (starting === undefined && !this.#closing) this.#events?.onCrash(error);
   }
 }

@@ -20,7 +20,7 @@ import type {
   PolicyVersion,
   SwapReport,
 } from './types.js';
-import { type StartThread, WorkerHandle } from './worker-handle.js';
+import { WorkerHandle } from './worker-handle.js';
 
 /** Pauses before the restarts that follow each other without a step between; after the last the policy gives up. */
 const restartPausesMs = [0, 100, 1000, 5000, 15_000];
@@ -36,18 +36,16 @@ interface Running {
  * Opens the policy; it serves when this resolves.
  * @throws HoneError `INVALID_OPTIONS`; `MODEL_INVALID`, `OPERATOR_UNSUPPORTED` for a decoder that cannot be served;
  * `ADAPTER_INVALID`, `ADAPTER_MISMATCH` for the versions
- * @param startThread what runs the inference; default: a thread of this process
  */
-export async function openPolicy(options: PolicyOptions, startThread?: StartThread): Promise<Policy> {
-  const policy = new WorkerPolicy(options, checkPolicyOptions(options), startThread);
-  await policy.ready();
+export async function openPolicy(options: PolicyOptions): Promise<Policy> {
+  const policy = new WorkerPolicy(options, checkPolicyOptions(options));
+  await policy.open();
   return policy;
 }
 
 class WorkerPolicy implements Policy {
   readonly #options: PolicyOptions;
   readonly #settings: PolicySettings;
-  readonly #startThread: StartThread | undefined;
   #worker: WorkerHandle;
   #state: 'serving' | 'restarting' | 'failed' | 'closing' = 'serving';
   /** Restarts since the last step. */
@@ -66,19 +64,18 @@ class WorkerPolicy implements Policy {
   #restarted: Promise<void> = Promise.resolve();
   readonly #totals = { generatedTokens: 0, promptTokens: 0, steps: 0 };
 
-  constructor(options: PolicyOptions, settings: PolicySettings, startThread: StartThread | undefined) {
+  constructor(options: PolicyOptions, settings: PolicySettings) {
     this.#options = options;
     this.#settings = settings;
-    this.#startThread = startThread;
     this.#live = options.version;
     this.#queue = new RequestQueue(settings, () => performance.now());
     this.#backgroundQueue = new RequestQueue(settings, () => performance.now());
     this.#stalls = new StallWatch(settings.maxStalledMs, (request) => this.#endStalled(request));
-    this.#worker = this.#startWorker();
+    this.#worker = options.worker ?? new WorkerHandle();
   }
 
-  ready(): Promise<void> {
-    return this.#worker.ready;
+  open(): Promise<void> {
+    return this.#openWorker();
   }
 
   async *complete(request: CompletionRequest, signal?: AbortSignal): AsyncIterable<CompletionEvent> {
@@ -197,24 +194,23 @@ class WorkerPolicy implements Policy {
     for (const { stream } of this.#running.values()) stream.fail(error);
   }
 
-  #startWorker(): WorkerHandle {
+  #openWorker(): Promise<void> {
     const { pkg, held = [] } = this.#options;
     const kept = this.#holds.versions;
     const workerSettings: WorkerSettings = {
       ...this.#settings,
-      packageDirectory: pkg.directory,
       modelPath: pkg.modelPath,
       contextLength: pkg.config.contextLength,
       vocabularySize: pkg.config.vocabularySize,
       eosTokenIds: pkg.config.eosTokenIds,
+      tokenBytes: pkg.tokenizer.tokenBytes,
       versions: this.#versionsToServe([...kept, ...held]),
       held: kept.map(({ number }) => number),
     };
-    const events = {
-      onStep: (message: StepMessage) => this.#onStep(message),
-      onCrash: (error: HoneError) => this.#onCrash(error),
-    };
-    return new WorkerHandle(workerSettings, events, this.#startThread);
+    return this.#worker.open(workerSettings, {
+      onStep: (message) => this.#onStep(message),
+      onCrash: (error) => this.#onCrash(error),
+    });
   }
 
   /** The live version last; version 0, wherever it was seen, stays servable. */
@@ -290,9 +286,9 @@ class WorkerPolicy implements Policy {
       }
       if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause));
       if (this.#state !== 'restarting') return;
-      this.#worker = this.#startWorker();
+      this.#worker = new WorkerHandle();
       try {
-        await this.#worker.ready;
+        await this.#openWorker();
         if (this.#state === 'restarting') this.#state = 'serving';
       } catch {
         // The next pause is longer.

@@ -4,7 +4,8 @@ export { groupKey } from './group-key.js';
 export { isHeldOut } from './holdout.js';
 export type { ImportOutcome } from './importer.js';
 export { openReplayReader } from './reader.js';
-export { formatRecord, parseRecord, type ReplayRecord } from './record.js';
+export { formatRecord, type ReplayRecord } from './record.js';
+export { parseRecord } from './record-reading.js';
 export type { EvictionReport, RetentionSettings } from './retention.js';
 export { openReplayStore, type ReplayStoreOptions } from './store.js';
 export type {

@@ -5,14 +5,14 @@ import { getPriority } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
-import { type LearnerOptions, type LearnerSupervisor, startLearner } from '../../src/learner/index.js';
+import { createLearner, type LearnerOptions, type LearnerSupervisor, startLearner } from '../../src/learner/index.js';
 import type { LearnerEvent, LearnerSettings } from '../../src/learner/types.js';
 import { readAdapter } from '../../src/versions/index.js';
 import { temporaryFolder } from '../support/folders.js';
 import { gone, isAlive, startScript } from '../support/processes.js';
 import { openExperience, type Sample, settings } from '../unit/learner-process/experience.js';
 
-const root = dirname(createRequire(import.meta.url).resolve('hone/package.json'));
+const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 const packageDirectory = join(root, 'test', 'fixtures', 'tiny');
 
 function optionsFor(directory: string, replayPath: string, over: Partial<LearnerSettings> = {}): LearnerOptions {
@@ -95,6 +95,26 @@ test('a real learner process turns scores into a candidate, at the lowest priori
   expect(isAlive(pid)).toBe(false);
   expect(learner.report().state).toBe('off');
   expect(existsSync(join(directory, 'learner', 'learner.lock'))).toBe(false);
+});
+
+test('a learner that was created has no process before it is started, and none where it was paused or closed by then', async () => {
+  const directory = temporaryFolder();
+  const experience = await openExperience(directory);
+  const learner = createLearner(optionsFor(directory, experience.path));
+  const { until } = watch(learner);
+  expect(learner.pid).toBeUndefined();
+  expect(learner.report().state).toBe('starting');
+  await learner.pause();
+  learner.start();
+  expect(learner.pid).toBeUndefined();
+  expect(learner.report().state).toBe('paused');
+  await learner.resume();
+  const { pid } = await until('ready');
+  learner.start();
+  expect(learner.pid).toBe(pid);
+  await learner.close();
+  learner.start();
+  expect(learner.pid).toBeUndefined();
 });
 
 test('a learner killed in the middle of a round starts again and finishes it', async () => {

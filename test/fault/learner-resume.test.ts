@@ -10,7 +10,7 @@ import { temporaryFolder } from '../support/folders.js';
 import { type Experience, openExperience, type Sample, settings } from '../unit/learner-process/experience.js';
 import { preferenceWrite, scoreWrite } from '../unit/replay/records.js';
 
-const root = dirname(createRequire(import.meta.url).resolve('hone/package.json'));
+const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 type Candidate = Extract<LearnerEvent, { type: 'candidate' }>;
 
 function start(directory: string, { path }: Experience): LearnerSupervisor {

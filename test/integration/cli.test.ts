@@ -2,14 +2,17 @@
 
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { cp, truncate } from 'node:fs/promises';
+import { cp, readFile, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 import { beforeAll, describe, expect, it } from 'vitest';
+import type { GenerateResult } from '../../client/index.js';
 import { hone, honeCommand } from '../support/command.js';
 import { temporaryFolder } from '../support/folders.js';
 import { gone, isAlive, startProcess } from '../support/processes.js';
 import { tinyPackage } from '../support/server.js';
+import { hasTerminal, spawnOnTerminal } from '../support/terminal.js';
+import { until } from '../support/until.js';
 
 interface Ready {
   readonly address: string;
@@ -66,12 +69,9 @@ describe('hone serve and its companions', () => {
   it('a prompt is completed, and its id takes a score that status then counts', async () => {
     const generated = await hone(ready.address, 'generate', 'hello', '--max-tokens', '4', '--ignore-eos', '--json');
     expect(generated.code, generated.err).toBe(0);
-    const events = generated.out
-      .trim()
-      .split('\n')
-      .map((line) => JSON.parse(line) as { type: string; generationIds?: string[] });
-    generationId = events[0]?.generationIds?.[0] ?? '';
-    expect(events.at(-1)).toMatchObject({ type: 'usage', completionTokens: 4 });
+    const result = JSON.parse(generated.out) as GenerateResult;
+    generationId = result.candidates[0]?.generationId ?? '';
+    expect(result).toMatchObject({ candidates: [{ finishReason: 'length' }], usage: { completionTokens: 4 } });
 
     expect(await hone(ready.address, 'feedback', generationId, '0.5')).toMatchObject({
       code: 0,
@@ -91,7 +91,7 @@ describe('hone serve and its companions', () => {
     const args = ['generate', 'hello', '--seed', '7', '--max-tokens', '8', '--raw'];
     const [first, second] = await Promise.all([hone(ready.address, ...args), hone(ready.address, ...args)]);
     expect(first).toMatchObject({ code: 0, out: second?.out });
-    expect(first.err).toContain('hone feedback');
+    expect(first.err).toContain('npm run hone -- feedback');
   });
 
   it('what the server refuses ends with code 4 and says which field', async () => {
@@ -137,6 +137,50 @@ describe('hone serve and its companions', () => {
     expect(await serve.end('SIGTERM')).toBe(0);
     expect(isAlive(ready.pid)).toBe(false);
   });
+
+  it('a program that collects its log gets lines of JSON', () => {
+    const log = serve.log.split('\n').filter((line) => line !== '' && !line.startsWith('hone: '));
+    const said = log.map((line) => JSON.parse(line) as { msg: string });
+    expect(said.map(({ msg }) => msg)).toEqual(expect.arrayContaining(['first request', 'stopping', 'stopped']));
+  });
+
+  it.skipIf(!hasTerminal)(
+    'a person at a terminal reads what matters, and no word of a prompt or completion',
+    async () => {
+      const folder = temporaryFolder();
+      const flags = ['--package', tinyPackage, '--data', folder, '--port', '0', '--learner', 'off', '--no-metrics'];
+      const command = [process.execPath, honeCommand, 'serve', ...flags, '--adapters', 'on', '--threads', '1'];
+      const child = spawnOnTerminal(command);
+      let shown = '';
+      child.stdout?.on('data', (piece: Buffer) => {
+        shown += piece;
+      });
+      const ended = once(child, 'exit');
+      await until(() => / at (127\.0\.0\.1:\d+)/.test(shown), 'the banner');
+      const address = / at (127\.0\.0\.1:\d+)/.exec(shown)?.[1] ?? '';
+      const banner = shown.length;
+      const generated = JSON.parse((await hone(address, 'generate', 'xylophone', '--json')).out) as GenerateResult;
+      await hone(address, 'feedback', generated.candidates[0]?.generationId ?? '', '1', '--rater', 'me\u001b[2J');
+      await hone(address, 'generate', 'xylophone');
+      await hone(address, 'mode', 'apprentice');
+      const { pid } = JSON.parse(await readFile(join(folder, 'server.json'), 'utf8')) as { pid: number };
+      process.kill(pid, 'SIGTERM');
+      await ended;
+      const lines = shown
+        .slice(banner)
+        .split('\r\n')
+        .filter((line) => /^\d/.test(line));
+      expect(lines.map((line) => line.replace(/^\d\d:\d\d:\d\d {2}/, ''))).toEqual([
+        expect.stringMatching(/^the first request was answered, in [\d.]+ s$/),
+        'the mode of new versions is apprentice',
+        'stopping (SIGTERM): no new requests are taken, those that run may end',
+        'stopped',
+      ]);
+      expect(shown).not.toContain('{"level"');
+      for (const word of ['xylophone', generated.candidates[0]?.text ?? '', 'me\u001b'])
+        expect(shown).not.toContain(word);
+    },
+  );
 
   it('no server is left behind when the command itself is killed', async () => {
     serve = new Serve(data, '--port', '0');

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { status } from '@grpc/grpc-js';
 import { service as healthService } from 'grpc-health-check';
 import { expect, it } from 'vitest';
-import type { ServiceName } from '../../server/grpc/contract.js';
+import type { ServiceName } from '../../proto/contract.js';
 import { digestAdapter, readAdapter } from '../../src/versions/index.js';
 import { eagerLearner, playUntil } from '../support/app.js';
 import { Page } from '../support/prometheus.js';

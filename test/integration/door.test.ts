@@ -6,11 +6,11 @@ import { join } from 'node:path';
 import { status } from '@grpc/grpc-js';
 import { service as healthService } from 'grpc-health-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type ServiceName, serviceNames } from '../../server/grpc/contract.js';
+import { type ServiceName, serviceNames } from '../../proto/contract.js';
 import { temporaryFolder } from '../support/folders.js';
 import { childrenOf } from '../support/processes.js';
 import { RawClient } from '../support/raw-client.js';
-import { reflectionService } from '../support/reflection.js';
+import { olderReflectionService, reflectionService } from '../support/reflection.js';
 import { runServer, startServer, type TestServer } from '../support/server.js';
 import { until } from '../support/until.js';
 
@@ -69,6 +69,20 @@ describe('every call', () => {
       expect(result.messages).toEqual([{ status: 'SERVING' }]);
       expect(result.metadata.get('hone-version')).toEqual(['0']);
     }
+  });
+
+  it('to health of a service that is not there says so, and to its list names those that are', async () => {
+    const unknown = await raw.callMethod(healthService, 'Check', { service: 'a\uD800'.repeat(9000) });
+    expect(unknown.status.code).toBe(status.NOT_FOUND);
+    const options = { onMessage: () => false };
+    const watched = await raw.callMethod(healthService, 'Watch', { service: 'hone.v1.Nothing' }, options);
+    expect(watched.messages).toEqual([{ status: 'SERVICE_UNKNOWN' }]);
+    const { messages } = await raw.callMethod(healthService, 'List', {});
+    const [{ statuses = {} } = {}] = messages as { statuses?: Record<string, unknown> }[];
+    expect(Object.keys(statuses).sort()).toEqual(['', ...serviceNames.map((name) => `hone.v1.${name}`)].sort());
+    expect(new Set(Object.values(statuses).map((one) => JSON.stringify(one)))).toEqual(
+      new Set(['{"status":"SERVING"}']),
+    );
   });
 
   it('to a method that does not exist is UNIMPLEMENTED', async () => {
@@ -179,16 +193,39 @@ describe('the server', () => {
     }
   });
 
+  it('describes messages and services by symbol in both versions of reflection, and refuses what is no request', async () => {
+    await using server = await startServer();
+    const raw = new RawClient(server.ready.address);
+    for (const service of [reflectionService, olderReflectionService]) {
+      const symbol = 'hone.v1.GenerationService';
+      const request = { fileContainingSymbol: symbol };
+      const { messages, status: ended } = await raw.callMethod(service, 'ServerReflectionInfo', request);
+      expect(ended.code).toBe(status.OK);
+      const [message] = messages as unknown as { fileDescriptorResponse: { fileDescriptorProto: Buffer[] } }[];
+      const described = Buffer.concat(message?.fileDescriptorResponse.fileDescriptorProto ?? []).toString();
+      for (const name of ['GenerationService', 'StreamGenerate', 'GenerateRequest']) expect(described).toContain(name);
+      const unknown = await raw.callMethod(service, 'ServerReflectionInfo', { fileContainingSymbol: 'no.Such' });
+      expect(unknown.messages).toMatchObject([{ errorResponse: { errorCode: status.NOT_FOUND } }]);
+      const left = await raw.callMethod(service, 'ServerReflectionInfo', request, { onMessage: () => false });
+      expect(left.status.code).toBe(status.CANCELLED);
+      const method = { ...service.ServerReflectionInfo, requestSerialize: () => Buffer.from([0x0a, 0xff]) };
+      const refused = await raw.callMethod({ method }, 'method', {});
+      expect(refused.status.code).toBe(status.INVALID_ARGUMENT);
+    }
+    expect(await (await server.connect()).health()).toBe('serving');
+    raw.close();
+  });
+
   it('that is stopped while it starts ends what it has started by then', async () => {
     const module = join(temporaryFolder(), 'never.mjs');
-    // A function that never comes to be ready: the learner runs by then.
+    // A function that never comes to be ready.
     writeFileSync(module, 'await new Promise(() => setInterval(() => {}, 1000));');
     const args = ['--learner', 'on', '--reward-function', module];
     const stopped = await runServer({
       args,
       onSpawn: (child) => {
         const { pid = 0 } = child;
-        until(() => childrenOf(pid).length === 2, 'learner and rater are there').then(() => child.kill('SIGTERM'));
+        until(() => childrenOf(pid).length === 1, 'the rater is there').then(() => child.kill('SIGTERM'));
       },
     });
     expect(stopped.code).toBe(0);

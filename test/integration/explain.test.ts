@@ -209,7 +209,7 @@ describe('hone explain', () => {
     const run = await hone(other.ready.address, 'explain', candidates[0]?.generationId ?? '');
     await other[Symbol.asyncDispose]();
     expect(run.out).toMatch(/^reward +none$/m);
-    expect(run.err).toContain('hone feedback');
+    expect(run.err).toContain('npm run hone -- feedback');
     const missing = await hone(server.ready.address, 'explain', '01920000-0000-7000-8000-000000000000');
     expect(missing).toMatchObject({ code: 4 });
     expect(missing.err).toContain('no generation 01920000');

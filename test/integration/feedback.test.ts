@@ -5,7 +5,7 @@ import { Client, credentials, status } from '@grpc/grpc-js';
 import type { MethodDefinition } from '@grpc/proto-loader';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { HoneClient } from '../../client/index.js';
-import { serviceDefinition } from '../../server/grpc/contract.js';
+import { serviceDefinition } from '../../proto/contract.js';
 import { startServer, type TestServer } from '../support/server.js';
 
 let server: TestServer;

@@ -19,7 +19,7 @@ import { startProcess } from '../support/processes.js';
 import { startServer } from '../support/server.js';
 import { until } from '../support/until.js';
 
-const root = dirname(createRequire(import.meta.url).resolve('hone/package.json'));
+const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 const defaultPolicy = join(root, 'models/tldr');
 const recipe = fileURLToPath(new URL('../../models/recipe/build.js', import.meta.url));
 const rewardRecipe = fileURLToPath(new URL('../../models/recipe/reward/build.js', import.meta.url));

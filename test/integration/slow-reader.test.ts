@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { Client, type ClientReadableStream, credentials, status } from '@grpc/grpc-js';
 import type { MethodDefinition } from '@grpc/proto-loader';
 import { expect, it, onTestFinished } from 'vitest';
-import { serviceDefinition } from '../../server/grpc/contract.js';
+import { serviceDefinition } from '../../proto/contract.js';
 import { endlessArgs } from '../support/endless.js';
 import { startServer } from '../support/server.js';
 import { until } from '../support/until.js';

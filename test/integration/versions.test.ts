@@ -13,7 +13,7 @@ import {
 import type { MethodDefinition } from '@grpc/proto-loader';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { AdapterFiles, HoneClient, HoneEvent, Version } from '../../client/index.js';
-import { serviceDefinition } from '../../server/grpc/contract.js';
+import { serviceDefinition } from '../../proto/contract.js';
 import { readPeftFixture } from '../oracles/fixture.js';
 import { eagerLearner, playUntil } from '../support/app.js';
 import { hone } from '../support/command.js';

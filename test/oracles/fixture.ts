@@ -13,7 +13,7 @@ import {
   type SafeTensor,
 } from '../../src/versions/index.js';
 
-const root = dirname(createRequire(import.meta.url).resolve('hone/package.json'));
+const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 
 /** The package that the fixture was computed on. */
 export const tinyPackage = join(root, 'test/fixtures/tiny');

@@ -1,9 +1,22 @@
 /** Every way in which a package can be wrong that a test knows of: how to damage a good one, and what must be said. */
 
-import { mkdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, rm, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
-import { decodeModel, encodeModel, float32Tensor, type Graph, microsoft, type Tensor } from '../../src/onnx/index.js';
-import { ModelMessage } from '../../src/onnx/schema.js';
+import { float32Tensor, type Graph, microsoft, type Tensor } from '../../src/onnx/index.js';
+import {
+  data,
+  edit,
+  editGraph,
+  editRaw,
+  external,
+  type Json,
+  model,
+  remove,
+  set,
+  setTensor,
+  tokens,
+  write,
+} from './package-edits.js';
 
 /** One row of the table. */
 export interface Damage {
@@ -15,69 +28,6 @@ export interface Damage {
   /** Default `PACKAGE_INVALID`. */
   readonly code?: string;
 }
-
-type Json = Record<string, unknown>;
-
-const model = 'onnx/model.onnx';
-const data = 'onnx/model.onnx_data';
-
-const remove = (file: string) => (directory: string) => rm(join(directory, file));
-const write = (file: string, content: string) => (directory: string) => writeFile(join(directory, file), content);
-
-const edit = (file: string, change: (value: Json) => void) => async (directory: string) => {
-  const value = JSON.parse(await readFile(join(directory, file), 'utf8'));
-  change(value);
-  await writeFile(join(directory, file), JSON.stringify(value));
-};
-
-const set = (file: string, field: string, value: unknown) =>
-  edit(file, (json) => {
-    json[field] = value;
-  });
-
-const editGraph = (change: (graph: Graph) => void) => async (directory: string) => {
-  const graph = decodeModel(await readFile(join(directory, model)));
-  change(graph);
-  await writeFile(join(directory, model), encodeModel(graph));
-};
-
-interface RawNode {
-  attribute: { name: string; type: number }[];
-}
-interface RawModel {
-  graph: { node: RawNode[]; initializer: { name: string; dataType: number; rawData: Uint8Array }[] };
-  functions: Uint8Array[];
-}
-
-/** For what the codec does not write. */
-const editRaw = (change: (value: RawModel) => void) => async (directory: string) => {
-  const message = ModelMessage.decode(await readFile(join(directory, model)));
-  change(message as unknown as RawModel);
-  await writeFile(join(directory, model), ModelMessage.encode(message).finish());
-};
-
-/** Moves the embedding into a data file and says something else of where it lies. */
-const external =
-  (change: (place: { location: string; offset: number; length: number }) => void, cut = 0) =>
-  async (directory: string) => {
-    const name = 'model.embed_tokens.weight';
-    let bytes = new Uint8Array();
-    await editGraph((graph) => {
-      const tensor = graph.initializers.get(name) as Tensor;
-      bytes = tensor.data as Uint8Array<ArrayBuffer>;
-      const place = { location: 'model.onnx_data', offset: 0, length: bytes.length };
-      change(place);
-      graph.initializers.set(name, { ...tensor, data: place });
-    })(directory);
-    await writeFile(join(directory, data), bytes);
-    await truncate(join(directory, data), bytes.length - cut);
-  };
-
-const setTensor = (name: string, change: (tensor: Tensor) => Tensor) =>
-  editGraph((graph) => graph.initializers.set(name, change(graph.initializers.get(name) as Tensor)));
-
-const tokens = (change: (vocabulary: Record<string, number>) => void) =>
-  edit('tokenizer.json', (json) => change((json.model as { vocab: Record<string, number> }).vocab));
 
 const files: Damage[] = [
   { name: 'no config.json', apply: remove('config.json'), says: ['config.json', 'cannot be read'] },
@@ -103,6 +53,11 @@ const files: Damage[] = [
     name: 'a tokenizer.json that is cut off',
     apply: (directory) => truncate(join(directory, 'tokenizer.json'), 1000),
     says: ['tokenizer.json', 'not JSON', 'download'],
+  },
+  {
+    name: 'a pointer in the place of tokenizer.json',
+    apply: write('tokenizer.json', 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n'),
+    says: ['tokenizer.json', 'git lfs pull'],
   },
   {
     name: 'a tokenizer_config.json that is not JSON',
@@ -150,7 +105,8 @@ const models: Damage[] = [
       graph.replaceNode(head, [{ ...head, inputs: [hidden, head.inputs[1] as string] }]);
       graph.prune();
     }),
-    says: [model, 'Frobnicate', 'export the model again'],
+    says: [model, 'com.acme.Frobnicate', 'export the model'],
+    code: 'OPERATOR_UNSUPPORTED',
   },
   {
     name: 'operators newer than onnxruntime',
@@ -160,12 +116,14 @@ const models: Damage[] = [
   {
     name: 'a subgraph',
     apply: editRaw(({ graph }) => graph.node[0]?.attribute.push({ name: 'then_branch', type: 5 })),
-    says: [model, 'then_branch', 'subgraphs'],
+    says: [model, 'then_branch', 'a subgraph', 'serve an export without'],
+    code: 'OPERATOR_UNSUPPORTED',
   },
   {
     name: 'functions of its own',
     apply: editRaw((value) => value.functions.push(new Uint8Array(2))),
-    says: [model, 'functions'],
+    says: [model, 'functions', 'inline'],
+    code: 'OPERATOR_UNSUPPORTED',
   },
   {
     name: 'two nodes that give the same value',
@@ -187,6 +145,14 @@ const externals: Damage[] = [
     name: 'a data file that is cut off',
     apply: external(() => undefined, 4),
     says: [data, 'cut off', 'model.embed_tokens.weight', 'download or export'],
+  },
+  {
+    name: 'a pointer in the place of the data file',
+    apply: async (directory) => {
+      await external(() => undefined)(directory);
+      await write(data, 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n')(directory);
+    },
+    says: [data, 'git lfs pull'],
   },
   {
     name: 'data that begins too late in its file',
@@ -232,7 +198,7 @@ const sizes: Damage[] = [
   {
     name: 'no number of layers',
     apply: set('config.json', 'num_hidden_layers', undefined),
-    says: ['num_hidden_layers'],
+    says: ['num_hidden_layers', 'Llama-like'],
   },
   { name: 'more layers', apply: set('config.json', 'num_hidden_layers', 3), says: [model, 'past_key_values.2.key'] },
   { name: 'very many layers', apply: set('config.json', 'num_hidden_layers', 1e9), says: ['num_hidden_layers'] },
@@ -315,7 +281,7 @@ const interfaces: Damage[] = [
         node.op === 'GroupQueryAttention' ? { ...node, op: 'MultiHeadAttention', domain: microsoft } : node,
       );
     }),
-    says: [model, 'GroupQueryAttention'],
+    says: [model, 'GroupQueryAttention', 'model builder of ONNX Runtime GenAI'],
     code: 'OPERATOR_UNSUPPORTED',
   },
 ];
@@ -333,21 +299,21 @@ const tokenizers: Damage[] = [
     apply: edit('tokenizer.json', (json) => {
       (json.model as Json).type = 'Unigram';
     }),
-    says: ['tokenizer.json', 'model.type'],
+    says: ['tokenizer.json', 'model.type', 'serve a model with a byte-level BPE tokenizer'],
   },
   {
     name: 'tokens that are not bytes',
     apply: tokens((vocabulary) => {
       vocabulary['▁the'] = 255;
     }),
-    says: ['tokenizer.json', 'byte-level'],
+    says: ['tokenizer.json', '"▁the"', 'byte-level', 'serve a model with a byte-level BPE tokenizer'],
   },
   {
     name: 'two tokens of one id',
     apply: tokens((vocabulary) => {
       vocabulary.ab = 5;
     }),
-    says: ['tokenizer.json', 'two tokens have the id 5'],
+    says: ['tokenizer.json', 'two tokens have the id 5', 'download the file again'],
   },
   {
     name: 'a token id that no vocabulary has',
@@ -365,6 +331,15 @@ const tokenizers: Damage[] = [
     name: 'an end token beyond the vocabulary',
     apply: set('generation_config.json', 'eos_token_id', 999),
     says: ['eos_token_id', '999', 'vocab_size 260'],
+  },
+  {
+    name: 'no end token',
+    apply: async (directory) => {
+      for (const file of ['config.json', 'generation_config.json'])
+        await set(file, 'eos_token_id', undefined)(directory);
+      await set('tokenizer_config.json', 'eos_token', null)(directory);
+    },
+    says: ['config.json', 'names no end token', 'add eos_token_id'],
   },
   {
     name: 'a beginning token beyond the vocabulary',

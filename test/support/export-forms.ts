@@ -124,6 +124,103 @@ function addBiases(graph: Graph): void {
   }
 }
 
+/** Sums fused into norms that leave their epsilon to the operator: 1e-12, where other norms have 1e-5. */
+function fuseNormsWithoutEpsilon(graph: Graph): void {
+  // So small that the epsilon counts.
+  const name = 'model.embed_tokens.weight';
+  const [data, rows, columns] = values(graph, name);
+  graph.initializers.set(
+    name,
+    float32Tensor(
+      data.map((value) => value / 1000),
+      [rows, columns],
+    ),
+  );
+  for (const layer of [0, 1]) {
+    const o = `model.layers.${layer}.self_attn.o_proj.weight`;
+    const [weights, inner, outer] = values(graph, o);
+    graph.initializers.set(
+      o,
+      float32Tensor(
+        weights.map((value) => value / 1000),
+        [inner, outer],
+      ),
+    );
+  }
+  fuseNorms(graph);
+  graph.nodes = graph.nodes.map((node) =>
+    node.op === 'SkipSimplifiedLayerNormalization' ? { ...node, attributes: {} } : node,
+  );
+}
+
+/** Every value inside has a name that Hone gives to a value of its own. */
+function takeNames(graph: Graph): void {
+  const taken = ['hidden_states', 'past_lens', 'segment_ids', 'target_ids', 'last_index', 'row_logprobs', 'beta'];
+  const inside = graph.nodes.flatMap(({ outputs }) => outputs).filter((name) => !graph.outputs.has(name));
+  for (const [i, name] of taken.entries()) {
+    const value = inside.at(-1 - 3 * i) as string;
+    const node = graph.producers().get(value) as Node;
+    graph.replaceNode(node, [{ ...node, outputs: node.outputs.map((output) => (output === value ? name : output)) }]);
+    graph.replaceUses(value, name);
+  }
+  const gamma = graph.initializers.get('model.norm.weight') as Tensor;
+  graph.initializers.delete('model.norm.weight');
+  graph.initializers.set('model.layers.0.mlp.up_proj.lora_A', gamma);
+  graph.replaceUses('model.norm.weight', 'model.layers.0.mlp.up_proj.lora_A');
+}
+
+/** Positions that are learned and added to the embedding, in place of rotations. */
+function learnPositions(graph: Graph): void {
+  const table = Float32Array.from({ length: 128 * 32 }, (_, i) => 0.2 * Math.sin(i));
+  graph.initializers.set('model.positions.weight', float32Tensor(table, [128, 32]));
+  const embedding = graph.nodes.find(({ op, inputs }) => op === 'Gather' && inputs[1] === 'input_ids') as Node;
+  const [output] = embedding.outputs as [string];
+  const embedded = graph.freshName('embedded');
+  graph.replaceNode(embedding, [{ ...embedding, outputs: [embedded] }]);
+  const placed = graph.add('Gather', ['model.positions.weight', 'position_ids']);
+  graph.add('Add', [embedded, placed], { outputs: [output] });
+  for (const node of graph.nodes.filter(({ op }) => op === 'RotaryEmbedding')) {
+    graph.removeNodes(new Set([node]));
+    graph.replaceUses(node.outputs[0] as string, node.inputs[0] as string);
+  }
+}
+
+/** Rotations of a half of each head. */
+function turnHalves(graph: Graph): void {
+  for (const table of ['rotary.cos', 'rotary.sin']) {
+    const [data, rows, columns] = values(graph, table);
+    const half = columns / 2;
+    const kept = Float32Array.from(
+      { length: rows * half },
+      (_, i) => data[Math.floor(i / half) * columns + (i % half)] as number,
+    );
+    graph.initializers.set(table, float32Tensor(kept, [rows, half]));
+  }
+  graph.nodes = graph.nodes.map((node) => {
+    if (node.op !== 'RotaryEmbedding') return node;
+    const heads = /q_proj/.test(graph.producers().get(node.inputs[0] as string)?.name ?? '') ? 4 : 2;
+    return { ...node, attributes: { num_heads: { i: heads }, rotary_embedding_dim: { i: 8 } } };
+  });
+}
+
+/** A factor that broadcasts over rows and tokens, written with all its axes. */
+function scaleWithAllAxes(graph: Graph): void {
+  for (const node of graph.nodes.filter(({ inputs }) => inputs[1]?.endsWith('up_proj.weight'))) {
+    const [output] = node.outputs as [string];
+    const product = graph.freshName('product');
+    graph.replaceNode(node, [{ ...node, outputs: [product] }]);
+    const factor = graph.freshName('factor');
+    graph.initializers.set(
+      factor,
+      float32Tensor(
+        Float32Array.from({ length: 48 }, (_, i) => 1 + 0.01 * i),
+        [1, 1, 48],
+      ),
+    );
+    graph.add('Mul', [factor, product], { outputs: [output] });
+  }
+}
+
 export const exportForms: readonly ExportForm[] = [
   { name: 'as the recipe writes it', apply: () => undefined },
   { name: 'with rotation in the attention and no position_ids', apply: rotateInside(false, 'none') },
@@ -143,6 +240,11 @@ export const exportForms: readonly ExportForm[] = [
     apply: anonymous((module) => optimumName(module).replace('self_attn', 'attn')),
   },
   { name: 'with sums fused into norms', apply: fuseNorms },
+  { name: 'with sums fused into norms without an epsilon', apply: fuseNormsWithoutEpsilon },
+  { name: "with names that are Hone's own", apply: takeNames },
+  { name: 'with learned positions', apply: learnPositions },
+  { name: 'with rotations of a part of each head', apply: turnHalves },
+  { name: 'with a factor of three axes', apply: scaleWithAllAxes },
   { name: 'with a head of its own', apply: untie },
   { name: 'with biases on query, key and value', apply: addBiases },
   {

@@ -9,7 +9,7 @@ import {
   type StatusObject,
 } from '@grpc/grpc-js';
 import type { MethodDefinition, ServiceDefinition } from '@grpc/proto-loader';
-import { type ServiceName, serviceDefinition } from '../../server/grpc/contract.js';
+import { type ServiceName, serviceDefinition } from '../../proto/contract.js';
 
 /** How a call ended, and what came with it. */
 export interface RawResult {

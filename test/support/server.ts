@@ -10,7 +10,7 @@ import { temporaryFolder } from './folders.js';
 import { endGroup, groupGone, membersOf, startProcess } from './processes.js';
 
 /** The folder of the project. */
-export const projectFolder = dirname(createRequire(import.meta.url).resolve('hone/package.json'));
+export const projectFolder = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 
 /** A random Llama-like package of a few thousand parameters. */
 export const tinyPackage = join(projectFolder, 'test/fixtures/tiny');

@@ -3,7 +3,7 @@
 import { Client, credentials, Metadata, type ServiceError, type StatusObject } from '@grpc/grpc-js';
 import type { MethodDefinition } from '@grpc/proto-loader';
 import fc from 'fast-check';
-import { type ServiceName, serviceDefinition } from '../../server/grpc/contract.js';
+import { type ServiceName, serviceDefinition } from '../../proto/contract.js';
 import { after } from './until.js';
 
 /** How the caller behaves. */

@@ -60,7 +60,7 @@ const smokeRecipe: RewardRecipe = { ...fullRecipe, posts: 8, heldOutPosts: 4, po
 /** Posts of the card of the policy and of the demo have other seeds. */
 const firstSeed = { train: 1_000_000, 'held-out': 700_000 } as const;
 
-const root = dirname(createRequire(import.meta.url).resolve('hone/package.json'));
+const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 const { values: flags } = parseArgs({
   options: {
     policy: { type: 'string', default: join(root, 'models/tldr') },

@@ -86,7 +86,7 @@ one logit, which is larger for the better summary. It was made by \`npm run mode
 It knows the posts of this project's world and nothing else.
 
 \`\`\`sh
-npx hone serve --reward-model models/tldr-reward
+npm run hone -- serve --reward-model models/tldr-reward
 \`\`\`
 
 ## What it learned from

@@ -6,13 +6,14 @@ import {
   noGradient,
   outputGradient,
   type RuleContext,
+  type RuleLimits,
   type RuleTable,
   rule,
   values,
 } from '../rule.js';
 
-const unary = (derivative: (context: RuleContext, dy: string) => string) =>
-  rule((context) => [derivative(context, outputGradient(context))]);
+const unary = (derivative: (context: RuleContext, dy: string) => string, limits: RuleLimits = {}) =>
+  rule((context) => [derivative(context, outputGradient(context))], limits);
 
 export const arithmeticRules: RuleTable = {
   // da = dy, db = dy
@@ -33,11 +34,14 @@ export const arithmeticRules: RuleTable = {
     return [quotient, c.needs(1) ? emit(c, 'Neg', [emit(c, 'Mul', [quotient, values(c.node).y])]) : undefined];
   }),
   // dx = n * x^(n-1) * dy, for a constant exponent
-  Pow: elementwise((c) => {
-    const [x, n] = c.node.inputs as [string, string];
-    const power = emit(c, 'Pow', [x, emit(c, 'Sub', [n, c.graph.float(1)])]);
-    return [emit(c, 'Mul', [outputGradient(c), emit(c, 'Mul', [n, power])])];
-  }),
+  Pow: elementwise(
+    (c) => {
+      const [x, n] = c.node.inputs as [string, string];
+      const power = emit(c, 'Pow', [x, emit(c, 'Sub', [n, c.graph.float(1)])]);
+      return [emit(c, 'Mul', [outputGradient(c), emit(c, 'Mul', [n, power])])];
+    },
+    { inputs: 1 },
+  ),
   // dx = -dy
   Neg: unary((c, dy) => emit(c, 'Neg', [dy])),
   // dx = dy * y
@@ -85,7 +89,7 @@ export const arithmeticRules: RuleTable = {
   }),
   Identity: unary((_, dy) => dy),
   // Only casts between float types reach this: integers carry no gradient.
-  Cast: unary((c, dy) => emit(c, 'Cast', [dy], { to: { i: 1 } })),
+  Cast: unary((c, dy) => emit(c, 'Cast', [dy], { to: { i: 1 } }), { attributes: ['to', 'saturate'] }),
 
   Less: noGradient,
   LessOrEqual: noGradient,
@@ -97,7 +101,4 @@ export const arithmeticRules: RuleTable = {
   Not: noGradient,
   IsNaN: noGradient,
   Sign: noGradient,
-  Floor: noGradient,
-  Ceil: noGradient,
-  Round: noGradient,
 };

@@ -71,8 +71,14 @@ function tokenLogProbabilityGradients(c: RuleContext): (string | undefined)[] {
 }
 
 export const decoderRules: RuleTable = {
-  SimplifiedLayerNormalization: rule(rmsNormGradients),
-  [`${microsoft}.RotaryEmbedding`]: rule(rotaryGradients),
+  SimplifiedLayerNormalization: rule(rmsNormGradients, {
+    attributes: ['axis', 'epsilon', 'stash_type'],
+    refuses: (node) => (numberAttribute(node, 'axis', -1) === -1 ? undefined : 'only its axis -1 has a gradient rule'),
+  }),
+  [`${microsoft}.RotaryEmbedding`]: rule(rotaryGradients, {
+    attributes: ['interleaved', 'num_heads', 'rotary_embedding_dim', 'scale', 'is_packed_batching'],
+    inputs: 1,
+  }),
   [tokenLogProbability]: rule(tokenLogProbabilityGradients),
   [swiGlu]: rule(swiGluGradients),
   [detach]: noGradient,

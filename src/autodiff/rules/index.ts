@@ -1,7 +1,7 @@
 /** Every operator that the reverse pass knows: ai.onnx by name, other domains as `domain.Name`. */
 
 import { HoneError } from '../../errors.js';
-import type { Node } from '../../onnx/index.js';
+import type { Graph, Node } from '../../onnx/index.js';
 import type { GradientRule, RuleTable } from '../rule.js';
 import { arithmeticRules } from './arithmetic.js';
 import { decoderRules } from './decoder.js';
@@ -19,11 +19,26 @@ export const gradientRules: RuleTable = {
   ...decoderRules,
 };
 
-/** @throws HoneError `OPERATOR_NOT_DIFFERENTIABLE` */
-export function findRule(node: Node): GradientRule {
+/**
+ * The rule of a node that a gradient may have to pass.
+ * @throws HoneError `OPERATOR_NOT_DIFFERENTIABLE` if there is none, or if the node goes beyond what it covers
+ */
+export function findRule(node: Node, graph: Graph): GradientRule {
   const key = node.domain === '' ? node.op : `${node.domain}.${node.op}`;
   const rule = Object.hasOwn(gradientRules, key) ? gradientRules[key] : undefined;
-  if (!rule)
-    throw new HoneError('OPERATOR_NOT_DIFFERENTIABLE', `operator ${key} (node ${node.name}) has no gradient rule`);
+  if (rule === undefined) throw notDifferentiable(node, 'the operator has no gradient rule');
+  if (rule.kind === 'no-gradient') return rule;
+  const { attributes = [], refuses } = rule.limits;
+  const unknown = Object.keys(node.attributes).find((name) => !attributes.includes(name));
+  const reason = unknown === undefined ? refuses?.(node, graph) : `its attribute ${unknown} has no gradient rule`;
+  if (reason !== undefined) throw notDifferentiable(node, reason);
   return rule;
+}
+
+export function notDifferentiable({ op, domain, name }: Node, reason: string): HoneError {
+  const operator = domain === '' ? op : `${domain}.${op}`;
+  return new HoneError(
+    'OPERATOR_NOT_DIFFERENTIABLE',
+    `${operator} ${name}: ${reason}, so that nothing can be learned through it; serve the model with --learner off`,
+  );
 }

@@ -82,32 +82,35 @@ const batchOf = (y: readonly (number | null)[], operand: readonly (number | null
 
 export const productRules: RuleTable = {
   MatMul: rule((c) => productGradients(c, { transA: false, transB: false, alpha: 1 })),
-  [`${microsoft}.FusedMatMul`]: rule((c) => {
-    for (const name of ['transBatchA', 'transBatchB']) {
-      if (numberAttribute(c.node, name, 0) !== 0) {
-        throw new HoneError(
-          'OPERATOR_NOT_DIFFERENTIABLE',
-          `FusedMatMul ${c.node.name} uses ${name}, which has no gradient rule`,
-        );
-      }
-    }
-    return productGradients(c, {
-      transA: numberAttribute(c.node, 'transA', 0) !== 0,
-      transB: numberAttribute(c.node, 'transB', 0) !== 0,
-      alpha: numberAttribute(c.node, 'alpha', 1),
-    });
-  }),
+  [`${microsoft}.FusedMatMul`]: rule(
+    (c) =>
+      productGradients(c, {
+        transA: numberAttribute(c.node, 'transA', 0) !== 0,
+        transB: numberAttribute(c.node, 'transB', 0) !== 0,
+        alpha: numberAttribute(c.node, 'alpha', 1),
+      }),
+    {
+      attributes: ['transA', 'transB', 'alpha', 'transBatchA', 'transBatchB'],
+      refuses: (node) => {
+        const used = ['transBatchA', 'transBatchB'].find((name) => numberAttribute(node, name, 0) !== 0);
+        return used === undefined ? undefined : `it uses ${used}`;
+      },
+    },
+  ),
   // Y = alpha * op(A) op(B) + beta * C; dC = beta * dY
-  Gemm: rule((c) => {
-    const [da, db] = productGradients(c, {
-      transA: numberAttribute(c.node, 'transA', 0) !== 0,
-      transB: numberAttribute(c.node, 'transB', 0) !== 0,
-      alpha: numberAttribute(c.node, 'alpha', 1),
-    });
-    if (!c.needs(2)) return [da, db];
-    const beta = numberAttribute(c.node, 'beta', 1);
-    const dy = outputGradient(c);
-    const scaled = beta === 1 ? dy : emit(c, 'Mul', [dy, c.graph.float(beta)]);
-    return [da, db, c.reduceTo(scaled, c.shape(c.node.outputs[0] as string), c.node.inputs[2] as string)];
-  }),
+  Gemm: rule(
+    (c) => {
+      const [da, db] = productGradients(c, {
+        transA: numberAttribute(c.node, 'transA', 0) !== 0,
+        transB: numberAttribute(c.node, 'transB', 0) !== 0,
+        alpha: numberAttribute(c.node, 'alpha', 1),
+      });
+      if (!c.needs(2)) return [da, db];
+      const beta = numberAttribute(c.node, 'beta', 1);
+      const dy = outputGradient(c);
+      const scaled = beta === 1 ? dy : emit(c, 'Mul', [dy, c.graph.float(beta)]);
+      return [da, db, c.reduceTo(scaled, c.shape(c.node.outputs[0] as string), c.node.inputs[2] as string)];
+    },
+    { attributes: ['transA', 'transB', 'alpha', 'beta'] },
+  ),
 };

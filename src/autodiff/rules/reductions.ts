@@ -1,16 +1,35 @@
 /** Sums, means, and the softmax family. */
 
-import { HoneError } from '../../errors.js';
-import { intsAttribute, numberAttribute } from '../../onnx/index.js';
-import { emit, noGradient, outputGradient, type RuleContext, type RuleTable, rule, values } from '../rule.js';
+import { type Graph, intsAttribute, type Node, numberAttribute } from '../../onnx/index.js';
+import {
+  emit,
+  noGradient,
+  outputGradient,
+  type RuleContext,
+  type RuleLimits,
+  type RuleTable,
+  rule,
+  values,
+} from '../rule.js';
+
+function namedAxes(node: Node, graph: Graph): readonly number[] | undefined {
+  return node.inputs[1] ? graph.constantInts(node.inputs[1]) : intsAttribute(node, 'axes');
+}
+
+const reduction: RuleLimits = {
+  attributes: ['axes', 'keepdims', 'noop_with_empty_axes'],
+  refuses: (node, graph) => {
+    if (node.inputs[1] && namedAxes(node, graph) === undefined) return 'its axes are not constant';
+    const empty = (namedAxes(node, graph)?.length ?? 0) === 0;
+    return empty && numberAttribute(node, 'noop_with_empty_axes', 0) !== 0 ? 'it reduces nothing' : undefined;
+  },
+};
+const alongAxis: RuleLimits = { attributes: ['axis'] };
 
 /** Axes of a reduction, non-negative; all of them when none are named. */
 function reducedAxes(c: RuleContext): number[] {
   const rank = c.shape(values(c.node).x).length;
-  const named = c.node.inputs[1] ? c.graph.constantInts(c.node.inputs[1]) : intsAttribute(c.node, 'axes');
-  if (c.node.inputs[1] && named === undefined) {
-    throw new HoneError('OPERATOR_NOT_DIFFERENTIABLE', `${c.node.op} ${c.node.name}: axes must be constant`);
-  }
+  const named = namedAxes(c.node, c.graph);
   const axes = named?.length ? named : Array.from({ length: rank }, (_, axis) => axis);
   return axes.map((axis) => (axis + rank) % rank);
 }
@@ -37,23 +56,22 @@ const lastAxis = (c: RuleContext): number => numberAttribute(c.node, 'axis', -1)
 
 export const reductionRules: RuleTable = {
   // dx = dy, repeated
-  ReduceSum: rule((c) => [spread(c, outputGradient(c))]),
+  ReduceSum: rule((c) => [spread(c, outputGradient(c))], reduction),
   // dx = dy / n, repeated
-  ReduceMean: rule((c) => [spread(c, emit(c, 'Div', [outputGradient(c), reducedCount(c)]))]),
+  ReduceMean: rule((c) => [spread(c, emit(c, 'Div', [outputGradient(c), reducedCount(c)]))], reduction),
   // dx = y * (dy - sum(dy * y))
   Softmax: rule((c) => {
     const { y } = values(c.node);
     const weighted = emit(c, 'Mul', [outputGradient(c), y]);
     const total = emit(c, 'ReduceSum', [weighted, c.graph.int64([lastAxis(c)])]);
     return [emit(c, 'Sub', [weighted, emit(c, 'Mul', [y, total])])];
-  }),
+  }, alongAxis),
   // dx = dy - exp(y) * sum(dy)
   LogSoftmax: rule((c) => {
     const dy = outputGradient(c);
     const total = emit(c, 'ReduceSum', [dy, c.graph.int64([lastAxis(c)])]);
     return [emit(c, 'Sub', [dy, emit(c, 'Mul', [emit(c, 'Exp', [values(c.node).y]), total])])];
-  }),
+  }, alongAxis),
   ArgMax: noGradient,
   ArgMin: noGradient,
-  CumSum: noGradient,
 };

@@ -1,92 +1,108 @@
 /** Operators that move values without changing them. */
 
 import { HoneError } from '../../errors.js';
-import { intsAttribute, numberAttribute } from '../../onnx/index.js';
-import { emit, noGradient, outputGradient, type RuleContext, type RuleTable, rule, values } from '../rule.js';
+import { type Graph, intsAttribute, type Node, numberAttribute } from '../../onnx/index.js';
+import { emit, noGradient, outputGradient, type RuleTable, rule, values } from '../rule.js';
 
 /** dx = dy in the shape of x. */
-const reshapeBack = rule((c) => [emit(c, 'Reshape', [outputGradient(c), c.shapeTensor(values(c.node).x)])]);
+const reshapeBack = (...attributes: string[]) =>
+  rule((c) => [emit(c, 'Reshape', [outputGradient(c), c.shapeTensor(values(c.node).x)])], { attributes });
 
-function constantInts(c: RuleContext, input: number, what: string): number[] {
-  const name = c.node.inputs[input];
-  const ints = name === undefined ? undefined : c.graph.constantInts(name);
-  if (ints === undefined) {
-    throw new HoneError('OPERATOR_NOT_DIFFERENTIABLE', `${c.node.op} ${c.node.name}: ${what} must be constant`);
-  }
-  return ints;
+/** Starts, axes and steps of a Slice; undefined if any of them is computed. */
+function sliceBounds(node: Node, graph: Graph): { starts: number[]; axes: number[]; steps: number[] } | undefined {
+  const given = (input: number): number[] | undefined => graph.constantInts(node.inputs[input] ?? '');
+  const starts = given(1);
+  const axes = node.inputs[3] ? given(3) : starts?.map((_, i) => i);
+  const steps = node.inputs[4] ? given(4) : starts?.map(() => 1);
+  return starts && axes && steps ? { starts, axes, steps } : undefined;
+}
+
+function slicesInSteps(node: Node, graph: Graph): string | undefined {
+  const bounds = sliceBounds(node, graph);
+  if (bounds === undefined) return 'its starts, axes or steps are not constant';
+  return bounds.steps.every((step) => step === 1) ? undefined : 'only steps of 1 have a gradient rule';
 }
 
 export const shapeRules: RuleTable = {
-  Reshape: reshapeBack,
-  Squeeze: reshapeBack,
-  Unsqueeze: reshapeBack,
-  Flatten: reshapeBack,
+  Reshape: reshapeBack('allowzero'),
+  Squeeze: reshapeBack('axes'),
+  Unsqueeze: reshapeBack('axes'),
+  Flatten: reshapeBack('axis'),
   // dx = dy with the axes moved back
-  Transpose: rule((c) => {
-    const rank = c.shape(values(c.node).x).length;
-    const perm = intsAttribute(c.node, 'perm') ?? Array.from({ length: rank }, (_, axis) => rank - 1 - axis);
-    const inverse = perm.map((_, axis) => perm.indexOf(axis));
-    return [emit(c, 'Transpose', [outputGradient(c)], { perm: { is: inverse } })];
-  }),
+  Transpose: rule(
+    (c) => {
+      const rank = c.shape(values(c.node).x).length;
+      const perm = intsAttribute(c.node, 'perm') ?? Array.from({ length: rank }, (_, axis) => rank - 1 - axis);
+      const inverse = perm.map((_, axis) => perm.indexOf(axis));
+      return [emit(c, 'Transpose', [outputGradient(c)], { perm: { is: inverse } })];
+    },
+    { attributes: ['perm'] },
+  ),
   // dx = sum of dy over the expanded axes
   Expand: rule((c) => {
     const { x, y } = values(c.node);
     return [c.reduceTo(outputGradient(c), c.shape(y), x)];
   }),
   // dx_i = the slice of dy that x_i filled
-  Concat: rule((c) => {
-    const rank = c.shape(values(c.node).y).length;
-    const axis = (numberAttribute(c.node, 'axis', 0) + rank) % rank;
-    const sizes = c.node.inputs.map((input) => c.shape(input)[axis] ?? null);
-    const split = sizes.every((size) => size !== null)
-      ? c.graph.int64(sizes as number[])
-      : emit(
-          c,
-          'Concat',
-          c.node.inputs.map((input) =>
-            emit(c, 'Slice', [emit(c, 'Shape', [input]), c.graph.int64([axis]), c.graph.int64([axis + 1])]),
-          ),
-          { axis: { i: 0 } },
-        );
-    const outputs = c.node.inputs.map(() => c.graph.freshName('d_concat'));
-    c.graph.add('Split', [outputGradient(c), split], { attributes: { axis: { i: axis } }, outputs });
-    return outputs;
-  }),
+  Concat: rule(
+    (c) => {
+      const rank = c.shape(values(c.node).y).length;
+      const axis = (numberAttribute(c.node, 'axis', 0) + rank) % rank;
+      const sizes = c.node.inputs.map((input) => c.shape(input)[axis] ?? null);
+      const split = sizes.every((size) => size !== null)
+        ? c.graph.int64(sizes as number[])
+        : emit(
+            c,
+            'Concat',
+            c.node.inputs.map((input) =>
+              emit(c, 'Slice', [emit(c, 'Shape', [input]), c.graph.int64([axis]), c.graph.int64([axis + 1])]),
+            ),
+            { axis: { i: 0 } },
+          );
+      const outputs = c.node.inputs.map(() => c.graph.freshName('d_concat'));
+      c.graph.add('Split', [outputGradient(c), split], { attributes: { axis: { i: axis } }, outputs });
+      return outputs;
+    },
+    { attributes: ['axis'] },
+  ),
   // dx = the pieces of dy side by side, zeros where no gradient came
-  Split: rule((c) => {
-    const pieces = c.node.outputs.map(
-      (output, i) => c.outputGradients[i] ?? emit(c, 'ConstantOfShape', [emit(c, 'Shape', [output])]),
-    );
-    return [emit(c, 'Concat', pieces, { axis: { i: numberAttribute(c.node, 'axis', 0) } })];
-  }),
+  Split: rule(
+    (c) => {
+      const pieces = c.node.outputs.map(
+        (output, i) => c.outputGradients[i] ?? emit(c, 'ConstantOfShape', [emit(c, 'Shape', [output])]),
+      );
+      return [emit(c, 'Concat', pieces, { axis: { i: numberAttribute(c.node, 'axis', 0) } })];
+    },
+    { attributes: ['axis', 'num_outputs'], outputs: Number.POSITIVE_INFINITY },
+  ),
   // dx = dy between zeros; steps of 1 only
-  Slice: rule((c) => {
-    const { x, y } = values(c.node);
-    const rank = c.shape(x).length;
-    const starts = constantInts(c, 1, 'starts');
-    const axes = c.node.inputs[3] ? constantInts(c, 3, 'axes') : starts.map((_, i) => i);
-    const steps = c.node.inputs[4] ? constantInts(c, 4, 'steps') : starts.map(() => 1);
-    const begin = new Array<number>(rank).fill(0);
-    for (const [i, start] of starts.entries()) {
-      const axis = ((axes[i] as number) + rank) % rank;
-      const dim = c.shape(x)[axis];
-      if (steps[i] !== 1 || (start < 0 && (dim === null || dim === undefined))) {
-        throw new HoneError(
-          'OPERATOR_NOT_DIFFERENTIABLE',
-          `Slice ${c.node.name}: only steps of 1 from a known start have a gradient rule`,
-        );
+  Slice: rule(
+    (c) => {
+      const { x, y } = values(c.node);
+      const rank = c.shape(x).length;
+      const { starts, axes } = sliceBounds(c.node, c.graph) as { starts: number[]; axes: number[] };
+      const begin = new Array<number>(rank).fill(0);
+      for (const [i, start] of starts.entries()) {
+        const axis = ((axes[i] as number) + rank) % rank;
+        const dim = c.shape(x)[axis];
+        if (start < 0 && (dim === null || dim === undefined)) {
+          throw new HoneError(
+            'OPERATOR_NOT_DIFFERENTIABLE',
+            `Slice ${c.node.name}: it starts at ${start} of a size that is known only at run time, which has no gradient rule`,
+          );
+        }
+        begin[axis] = start < 0 ? start + (dim as number) : start;
       }
-      begin[axis] = start < 0 ? start + (dim as number) : start;
-    }
-    const before = c.graph.int64(begin);
-    const after = emit(c, 'Sub', [emit(c, 'Sub', [emit(c, 'Shape', [x]), before]), emit(c, 'Shape', [y])]);
-    return [emit(c, 'Pad', [outputGradient(c), emit(c, 'Concat', [before, after], { axis: { i: 0 } })])];
-  }),
+      const before = c.graph.int64(begin);
+      const after = emit(c, 'Sub', [emit(c, 'Sub', [emit(c, 'Shape', [x]), before]), emit(c, 'Shape', [y])]);
+      return [emit(c, 'Pad', [outputGradient(c), emit(c, 'Concat', [before, after], { axis: { i: 0 } })])];
+    },
+    { refuses: slicesInSteps },
+  ),
 
   Shape: noGradient,
   Size: noGradient,
   Constant: noGradient,
   ConstantOfShape: noGradient,
   Range: noGradient,
-  Trilu: noGradient,
 };

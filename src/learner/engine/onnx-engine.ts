@@ -2,7 +2,7 @@
 
 import { join } from 'node:path';
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
-import { appendGradients, expandComposites, fuseSwiGlu } from '../../autodiff/index.js';
+import { appendGradients, checkGradients, expandComposites, fuseSwiGlu } from '../../autodiff/index.js';
 import { elementCount, type Graph, isExternal, probeShapes } from '../../onnx/index.js';
 import {
   adapterInputA,
@@ -10,7 +10,10 @@ import {
   attachAdapters,
   decodeQuantizedProducts,
   findLinears,
+  findTrainableLinears,
+  type LinearSite,
   readDecoder,
+  withUndecodedWeights,
 } from '../../package/index.js';
 import type { AdapterTarget } from '../../versions/types.js';
 import { addCopgObjective, addRowLogprobs, type LinearForm, linearForm, summarize } from '../objective.js';
@@ -106,20 +109,18 @@ export async function deriveGraphs(
   source: Graph,
   { rank, scale }: Pick<OnnxEngineOptions, 'rank' | 'scale'>,
 ): Promise<{ forward: Graph; backward: Graph; gradients: Map<string, string>; targets: readonly AdapterTarget[] }> {
-  const adapted = toTrainingGraph(source);
-  const linears = findLinears(adapted);
-  fuseSwiGlu(adapted, new Set(linears.map(({ output }) => output)));
-  attachAdapters(adapted, linears, rank, scale);
+  const linears = findTrainableLinears(source);
+  const adapted = adapt(source, linears, { rank, scale });
+  const wrt = matricesOf(linears);
 
   const forward = adapted.clone();
   addRowLogprobs(forward);
   setOutputs(forward, ['row_logprobs', hiddenStates]);
 
-  const backward = adapted.clone();
+  const backward = adapted;
   addCopgObjective(backward);
   setOutputs(backward, ['surrogate', 'row_logprobs', 'advantages']);
   const shapes = await probeShapes(expandComposites(backward), trainingProbeSizes);
-  const wrt = linears.flatMap(({ module }) => [adapterInputA(module), adapterInputB(module)]);
   const gradients = appendGradients(backward, 'surrogate', wrt, shapes);
   setOutputs(backward, ['surrogate', 'row_logprobs', 'advantages', ...gradients.values()]);
   return {
@@ -128,6 +129,38 @@ export async function deriveGraphs(
     gradients,
     targets: linears.map(({ module, inFeatures, outFeatures }) => ({ module, inFeatures, outFeatures })),
   };
+}
+
+/**
+ * Whether {@link deriveGraphs} would come to its end, told from the graph alone: nothing is decoded, probed or run.
+ * @param source the package's graph, quantised products included
+ * @throws HoneError `MODEL_NOT_TRAINABLE`, `OPERATOR_NOT_DIFFERENTIABLE`, `OPERATOR_UNSUPPORTED`
+ */
+export function checkDerivable(source: Graph): void {
+  // In the package's own graph, so that a refusal names weights as the file does.
+  const trained = new Set(findTrainableLinears(source).map(({ module }) => module));
+  const plain = withUndecodedWeights(source);
+  const linears = findLinears(plain).filter(({ module }) => trained.has(module));
+  const graph = adapt(plain, linears, { rank: 1, scale: 1 });
+  addCopgObjective(graph);
+  checkGradients(graph, 'surrogate', matricesOf(linears));
+}
+
+/** The training variant of a package's graph, whose linear layers take adapters. */
+function adapt(
+  source: Graph,
+  linears: readonly LinearSite[],
+  { rank, scale }: Pick<OnnxEngineOptions, 'rank' | 'scale'>,
+): Graph {
+  const graph = toTrainingGraph(source);
+  fuseSwiGlu(graph, new Map(linears.map(({ output, outFeatures }) => [output, outFeatures])));
+  attachAdapters(graph, linears, rank, scale);
+  return graph;
+}
+
+/** The adapter matrices: what gradients are made of. */
+function matricesOf(linears: readonly LinearSite[]): string[] {
+  return linears.flatMap(({ module }) => [adapterInputA(module), adapterInputB(module)]);
 }
 
 function setOutputs(graph: Graph, names: readonly string[]): void {

@@ -13,7 +13,7 @@
 import { addTokenLogProbability } from '../../autodiff/index.js';
 import { HoneError } from '../../errors.js';
 import { type Graph, microsoft, type Node } from '../../onnx/index.js';
-import { type AttentionSite, findAttention } from '../../package/index.js';
+import { type AttentionSite, findAttention, transposedInitializer } from '../../package/index.js';
 
 /** Dimensions of the training graph's inputs in the two probes that tell constant shapes from run-time ones. */
 export const trainingProbeSizes = { B: [2, 3], T: [5, 7], N: [4, 6], R: [2, 3] } as const;
@@ -88,10 +88,7 @@ function addTargetLogprobs(graph: Graph): void {
   const producers = graph.producers();
   const head = producers.get('logits');
   if (head?.op !== 'MatMul') {
-    throw new HoneError(
-      'OPERATOR_UNSUPPORTED',
-      `logits come from ${head?.op ?? 'nothing'}; a MatMul by the head's weight is expected`,
-    );
+    throw notTrainable(`the logits come from ${head?.op ?? 'nothing'}, and not from a MatMul by the head's weight`);
   }
   const [hidden, weight] = head.inputs as [string, string];
   graph.removeNodes(new Set([head]));
@@ -99,6 +96,7 @@ function addTargetLogprobs(graph: Graph): void {
   graph.add('Identity', [hidden], { outputs: [hiddenStates] });
   const rows = graph.add('Reshape', [hiddenStates, graph.int64([-1, width])]);
   const chosen = graph.add('Gather', [rows, 'target_positions']);
+  // Used as it lies: a transposed constant would be folded into a copy.
   const tied = transposedInitializer(graph, producers.get(weight));
   const logits =
     tied === undefined
@@ -108,16 +106,14 @@ function addTargetLogprobs(graph: Graph): void {
   graph.add('Identity', [logprobs], { outputs: [tokenLogprobs] });
 }
 
-/** The [V, D] weight behind Transpose(W): used as it is, since a transposed constant would be folded into a copy. */
-function transposedInitializer(graph: Graph, producer: Node | undefined): string | undefined {
-  const source = producer?.op === 'Transpose' ? (producer.inputs[0] as string) : undefined;
-  return source !== undefined && graph.initializers.has(source) ? source : undefined;
-}
-
 function hiddenWidth(graph: Graph, producer: Node | undefined, weight: string): number {
   const tied = transposedInitializer(graph, producer);
   const width = tied === undefined ? graph.initializers.get(weight)?.dims[0] : graph.initializers.get(tied)?.dims[1];
   if (width === undefined)
-    throw new HoneError('OPERATOR_UNSUPPORTED', `the head's weight ${weight} is not a constant of the model`);
+    throw notTrainable(`the head's weight ${weight} is computed, and not a constant of the model`);
   return width;
+}
+
+function notTrainable(reason: string): HoneError {
+  return new HoneError('MODEL_NOT_TRAINABLE', `${reason}; serve the model with --learner off`);
 }

@@ -20,13 +20,10 @@ const decodedFile = 'decoded_weights';
 /**
  * Replaces each MatMulNBits by a MatMul with the decoded weight `<module>.weight` [in, out], in place.
  * @returns the folder in which the graph's data lies from now on; dispose of it once the sessions are created
- * @throws HoneError `OPERATOR_UNSUPPORTED` for forms that onnxruntime's quantiser does not write
+ * @throws HoneError `MODEL_NOT_TRAINABLE` for forms that onnxruntime's quantiser does not write
  */
 export async function decodeQuantizedProducts(graph: Graph): Promise<AsyncDisposable> {
-  const products = graph.nodes.flatMap((node) => {
-    const product = quantizedProduct(graph, node);
-    return product === undefined ? [] : [{ node, product }];
-  });
+  const products = decodableProducts(graph);
   if (products.length === 0) return { [Symbol.asyncDispose]: async () => undefined };
   const folder = await mkdtemp(join(tmpdir(), 'hone-decoded-'));
   const remove = (): Promise<void> => rm(folder, { recursive: true, force: true });
@@ -38,7 +35,7 @@ export async function decodeQuantizedProducts(graph: Graph): Promise<AsyncDispos
     for (const { node, product } of products) {
       const name = decoded.get(product.weight) ?? decodedName(graph, product);
       if (!decoded.has(product.weight)) {
-        graph.initializers.set(name, await decodeWeight(graph, node, product, reader, file));
+        graph.initializers.set(name, await decodeWeight(graph, { node, product }, reader, file));
         decoded.set(product.weight, name);
       }
       readDecoded(graph, node, name);
@@ -53,6 +50,48 @@ export async function decodeQuantizedProducts(graph: Graph): Promise<AsyncDispos
     await file.close();
   }
   return { [Symbol.asyncDispose]: remove };
+}
+
+/**
+ * The graph that {@link decodeQuantizedProducts} gives, without decoding anything: the weights have their types and
+ * shapes, but no values. The source itself if it has none of these products.
+ * @throws HoneError as {@link decodeQuantizedProducts}
+ */
+export function withUndecodedWeights(source: Graph): Graph {
+  const products = decodableProducts(source);
+  if (products.length === 0) return source;
+  const graph = source.clone();
+  const decoded = new Map<string, string>();
+  for (const { node, product } of products) {
+    const { weight, inFeatures, outFeatures } = product;
+    const name = decoded.get(weight) ?? decodedName(graph, product);
+    decoded.set(weight, name);
+    const data = { location: decodedFile, offset: 0, length: 4 * inFeatures * outFeatures };
+    graph.initializers.set(name, { type: 'float32', dims: [inFeatures, outFeatures], data });
+    readDecoded(graph, node, name);
+  }
+  graph.prune();
+  return graph;
+}
+
+interface DecodableProduct {
+  readonly node: Node;
+  readonly product: QuantizedProduct;
+}
+
+function decodableProducts(graph: Graph): DecodableProduct[] {
+  return graph.nodes.flatMap((node) => {
+    const product = quantizedProduct(graph, node);
+    if (product === undefined) return [];
+    const [, codes = '', scales = '', points = '', order = ''] = node.inputs;
+    if (order !== '') throw unsupported(node, 'an order of its input features (g_idx)');
+    const expected = { [codes]: 'uint8', [scales]: 'float32', ...(points === '' ? {} : { [points]: 'uint8' }) };
+    for (const [name, type] of Object.entries(expected)) {
+      const tensor = graph.initializers.get(name);
+      if (tensor?.type !== type) throw unsupported(node, `${name} as ${tensor?.type ?? 'a value that is computed'}`);
+    }
+    return [{ node, product }];
+  });
 }
 
 /** The data files of the package beside the new one. */
@@ -89,23 +128,19 @@ function readDecoded(graph: Graph, node: Node, weight: string): void {
 /** W [in, out] in float32. */
 async function decodeWeight(
   graph: Graph,
-  node: Node,
-  { weight, inFeatures, outFeatures, bits, blockSize }: QuantizedProduct,
+  { node, product }: DecodableProduct,
   reader: WeightReader,
   file: DataFile,
 ): Promise<Tensor> {
-  const [, , scaleName = '', pointName = '', order = ''] = node.inputs;
-  if (order !== '') throw unsupported(node, 'an order of its input features (g_idx)');
+  const { weight, inFeatures, outFeatures, bits, blockSize } = product;
+  const [, , scaleName = '', pointName = ''] = node.inputs;
   const blocks = Math.ceil(inFeatures / blockSize);
   const pointBytes = Math.ceil((blocks * bits) / 8);
-  const read = async (name: string, type: Tensor['type'], length: number): Promise<Uint8Array> => {
-    const tensor = graph.initializers.get(name);
-    if (tensor?.type !== type) throw unsupported(node, `${name} as ${tensor?.type ?? 'no constant'}`);
-    return reader.bytes(tensor, 0, length);
-  };
-  const codes = await read(weight, 'uint8', (outFeatures * blocks * blockSize * bits) / 8);
-  const scales = new Float32Array((await read(scaleName, 'float32', 4 * outFeatures * blocks)).buffer);
-  const points = pointName === '' ? null : await read(pointName, 'uint8', outFeatures * pointBytes);
+  const read = (name: string, length: number): Promise<Uint8Array> =>
+    reader.bytes(graph.initializers.get(name) as Tensor, 0, length);
+  const codes = await read(weight, (outFeatures * blocks * blockSize * bits) / 8);
+  const scales = new Float32Array((await read(scaleName, 4 * outFeatures * blocks)).buffer);
+  const points = pointName === '' ? null : await read(pointName, outFeatures * pointBytes);
 
   /** One row of blocks after the other. */
   function* pieces(): Generator<Uint8Array> {
@@ -131,7 +166,7 @@ function unpack(bytes: Uint8Array, index: number, bits: 4 | 8): number {
 
 function unsupported(node: Node, what: string): HoneError {
   return new HoneError(
-    'OPERATOR_UNSUPPORTED',
+    'MODEL_NOT_TRAINABLE',
     `MatMulNBits ${node.name} has ${what}, which cannot be learned through; quantise the float32 model with hone quantize, or serve with --learner off`,
   );
 }

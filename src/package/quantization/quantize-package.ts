@@ -53,6 +53,8 @@ export async function quantizePackage(
   const { digest } = await loadPackage(from);
   await checkOutput(from, to, options.force === true);
   const graph = await readDecoder(join(from, modelFile));
+  // What the file says of its products is read as Hone means it.
+  graph.producer = 'hone';
   const targets = findTargets(graph, options.head);
   const note: QuantizationNote = {
     formatVersion: 1,

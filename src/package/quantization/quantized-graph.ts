@@ -1,8 +1,8 @@
 /** Which weights of a decoder are quantised, and the graph that reads them in codes. */
 
 import { HoneError } from '../../errors.js';
-import { type Graph, microsoft, type Node, type Tensor } from '../../onnx/index.js';
-import { findLinears } from '../lowering.js';
+import { type Graph, microsoft, type Node, numberAttribute, type Tensor } from '../../onnx/index.js';
+import { findLinears, transposedInitializer } from '../lowering.js';
 import type { BlockFormat } from './blocks.js';
 
 /** A weight that will be quantised, and the nodes that read it. */
@@ -46,7 +46,8 @@ export function findTargets(graph: Graph, head: boolean): QuantizationTarget[] {
   if (targets.size === 0) {
     throw new HoneError(
       'PACKAGE_INVALID',
-      'the decoder has no linear layers that can be told by name: a MatMul by <module>.weight is expected',
+      'the decoder has no linear layers that can be told by name; take an export that names its weights ' +
+        '(model.layers.0.mlp.up_proj.weight) or its nodes (/model/layers.0/mlp/up_proj/MatMul) after the modules',
     );
   }
   if (head) for (const target of [headOf(graph), ...lookupsOf(graph)]) if (target) merge(targets, target);
@@ -75,7 +76,7 @@ function headOf(graph: Graph): QuantizationTarget | undefined {
   const producers = graph.producers();
   const node = producers.get('logits');
   const name = node?.op === 'MatMul' ? (node.inputs[1] as string) : '';
-  const transposed = producers.get(name)?.op === 'Transpose' ? producers.get(name)?.inputs[0] : undefined;
+  const transposed = transposedInitializer(graph, producers.get(name));
   const weight = transposed ?? name;
   const dims = graph.initializers.get(weight)?.dims;
   if (node === undefined || dims?.length !== 2) return undefined;
@@ -90,6 +91,7 @@ function lookupsOf(graph: Graph): QuantizationTarget[] {
     const [weight = '', indices] = node.inputs;
     const dims = graph.initializers.get(weight)?.dims;
     if (node.op !== 'Gather' || indices !== 'input_ids' || dims?.length !== 2) return [];
+    if (numberAttribute(node, 'axis', 0) !== 0) return [];
     const [outFeatures, inFeatures] = dims as [number, number];
     return [{ weight, inFeatures, outFeatures, layout: 'out-in' as const, products: [], lookups: [node], head: true }];
   });

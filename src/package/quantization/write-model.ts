@@ -108,7 +108,11 @@ function checkFinite(weight: string, values: Float32Array): void {
   // A sum is not finite as soon as one value is not, short of an overflow that float64 does not know here.
   let sum = 0;
   for (const value of values) sum += value;
-  if (!Number.isFinite(sum)) throw new HoneError('PACKAGE_INVALID', `${weight} holds values that are not finite`);
+  if (!Number.isFinite(sum))
+    throw new HoneError(
+      'PACKAGE_INVALID',
+      `${weight} holds values that are not finite; download or export the model again`,
+    );
 }
 
 async function placeCodes(

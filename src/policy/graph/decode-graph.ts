@@ -12,15 +12,9 @@
  * Outputs: `logits` [B, V] at the last real token, and `top_probability` [B], the largest of their softmax; `new_key_values` [2 * layers * B, kv, S, hd].
  */
 
-import { HoneError } from '../../errors.js';
 import type { Graph } from '../../onnx/index.js';
-import {
-  type AttentionSite,
-  findAttention,
-  findLinears,
-  quantizedProduct,
-  useIntegerProducts,
-} from '../../package/index.js';
+import { type AttentionSite, findAttention, findHead, findLinears } from '../../package/lowering.js';
+import { useIntegerProducts } from '../../package/quantization/products.js';
 import { fillAttention, newKeyValues, type StepShape } from './cached-attention.js';
 import { fuseNorms } from './fused-norms.js';
 import { type PackedLinear, packLinears } from './packed-linears.js';
@@ -134,13 +128,7 @@ function unfilledBias(graph: Graph, columns: string): string {
 
 /** The head runs at each row's last real token only. */
 function addLogits(graph: Graph, { rows, steps, flat }: StepShape): void {
-  const head = graph.producers().get('logits');
-  if (head === undefined || (head.op !== 'MatMul' && quantizedProduct(graph, head) === undefined)) {
-    throw new HoneError(
-      'OPERATOR_UNSUPPORTED',
-      `logits come from ${head?.op ?? 'nothing'}; a product by the head's weight is expected`,
-    );
-  }
+  const head = findHead(graph);
   const [hidden, ...weights] = head.inputs as [string, ...string[]];
   const byRow = flat ? graph.add('Reshape', [hidden, concat(graph, 0, [rows, steps, graph.int64([-1])])]) : hidden;
   const last = graph.add('GatherND', [byRow, 'last_index'], { attributes: { batch_dims: { i: 1 } } });

@@ -14,7 +14,7 @@ export function fuseNorms(graph: Graph): void {
     if (add?.op !== 'Add' || !graph.nodes.includes(add) || norm.outputs.length > 1) continue;
     if (numberAttribute(norm, 'axis', -1) !== -1) continue;
     // A constant is a bias, of another shape than the activations.
-    if (add.inputs.some((input) => graph.initializers.has(input))) continue;
+    if (add.inputs.some((input) => graph.initializers.has(input) || producers.get(input)?.op === 'Constant')) continue;
     graph.removeNodes(new Set([add, norm]));
     graph.add('SkipSimplifiedLayerNormalization', [...add.inputs, weight], {
       domain: microsoft,

@@ -13,7 +13,7 @@
 import { Tensor } from 'onnxruntime-node';
 import { HoneError } from '../../errors.js';
 import { type Graph, type Node, numberAttribute } from '../../onnx/index.js';
-import { adapterInputA, adapterInputB, type LinearSite } from '../../package/index.js';
+import { adapterInputA, adapterInputB, type LinearSite } from '../../package/lowering.js';
 import type { Adapter, AdapterTarget } from '../../versions/types.js';
 
 /** Adapter tensors by graph input name. */

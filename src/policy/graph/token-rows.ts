@@ -24,6 +24,8 @@ const tokenwise: ReadonlySet<string> = new Set([
   'MatMul',
   'MatMulNBits',
 ]);
+/** Those of them that take a constant of any shape. */
+const broadcasting: ReadonlySet<string> = new Set(['Add', 'Mul', 'Sub', 'Div']);
 const norms: ReadonlySet<string> = new Set(['SimplifiedLayerNormalization', 'LayerNormalization']);
 
 /** Whether every operator on the way from the token ids to the logits, attention apart, sees one token at a time. */
@@ -32,6 +34,8 @@ export function canFlatten(graph: Graph, sites: readonly AttentionSite[]): boole
   const turned = new Set(
     sites.flatMap((site) => (rotationOf(graph, site) === undefined ? [] : [site.query, site.key])),
   );
+  // Rotations of queries and keys are moved behind the split into heads; one that is read as a value would stay.
+  for (const { value } of sites) turned.delete(value);
   const consumers = graph.consumers();
   const isTokenwise = (node: Node): boolean => {
     if (attention.has(node)) return true;
@@ -44,21 +48,43 @@ export function canFlatten(graph: Graph, sites: readonly AttentionSite[]): boole
     return tokenwise.has(node.op) || (norms.has(node.op) && numberAttribute(node, 'axis', -1) === -1);
   };
   const seen = new Set<Node>();
-  const open: string[] = [];
+  const values = new Set<string>();
   for (const node of consumers.get('input_ids') ?? []) {
     if (!isEmbedding(node)) return false;
-    open.push(...node.outputs);
+    for (const output of node.outputs) values.add(output);
   }
-  for (let value = open.pop(); value !== undefined; value = open.pop()) {
+  // A set goes on with what is added to it.
+  for (const value of values) {
     for (const node of consumers.get(value) ?? []) {
       if (seen.has(node)) continue;
       if (!isTokenwise(node)) return false;
       seen.add(node);
       // Attention hands only its result on; the cache is no token.
-      open.push(...(attention.has(node) ? node.outputs.slice(0, 1) : node.outputs));
+      for (const output of attention.has(node) ? node.outputs.slice(0, 1) : node.outputs) values.add(output);
+    }
+  }
+  const elementwise = [...seen].filter(({ op }) => broadcasting.has(op));
+  const fits = (value: string): boolean => values.has(value) || isVector(graph, value);
+  return values.size > 0 && elementwise.every(({ inputs }) => inputs.every(fits)) && turnsOnly(consumers, seen);
+}
+
+/** Whether positions do nothing to the tokens but turn queries and keys, which have both axes by then. */
+function turnsOnly(consumers: ReadonlyMap<string, readonly Node[]>, seen: ReadonlySet<Node>): boolean {
+  const values = new Set(['position_ids']);
+  for (const value of values) {
+    for (const node of consumers.get(value) ?? []) {
+      if (!seen.has(node)) for (const output of node.outputs) values.add(output);
+      else if (node.op !== 'RotaryEmbedding') return false;
     }
   }
   return true;
+}
+
+/** A constant that adds no axis to a matrix. */
+function isVector(graph: Graph, value: string): boolean {
+  const constant = graph.producers().get(value)?.attributes.value;
+  const tensor = graph.initializers.get(value) ?? (constant !== undefined && 't' in constant ? constant.t : undefined);
+  return tensor !== undefined && tensor.dims.length <= 1;
 }
 
 function isEmbedding(node: Node): boolean {

@@ -9,7 +9,7 @@
  */
 
 import { HoneError } from '../../errors.js';
-import type { PackageTokenizer } from '../../package/types.js';
+import type { TokenBytes } from '../../package/types.js';
 import type { Decoder, StepLogits } from '../graph/decoder.js';
 import type { HeldVersions } from '../held-versions.js';
 import { KvArena } from '../kv/kv-arena.js';
@@ -30,7 +30,7 @@ import { Slots } from './slots.js';
 export interface SchedulerOptions {
   readonly decoder: Decoder;
   readonly versions: HeldVersions;
-  readonly tokenizer: PackageTokenizer;
+  readonly tokenBytes: TokenBytes;
   readonly vocabularySize: number;
   readonly contextLength: number;
   readonly eosTokenIds: readonly number[];
@@ -67,10 +67,10 @@ export class Scheduler {
 
   /** @throws HoneError `INVALID_OPTIONS` when the memory does not hold one sequence of full context */
   constructor(options: SchedulerOptions) {
-    const { decoder, tokenizer, contextLength, vocabularySize, eosTokenIds } = options;
+    const { decoder, tokenBytes, contextLength, vocabularySize, eosTokenIds } = options;
     this.#options = options;
     this.#context = {
-      tokenizer,
+      tokenBytes,
       scratch: new SamplingScratch(vocabularySize),
       contextLength,
       eos: new Set(eosTokenIds),

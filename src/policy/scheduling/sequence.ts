@@ -1,6 +1,7 @@
 /** One candidate from its first token to its end. */
 
-import type { PackageTokenizer, TokenDecoder } from '../../package/types.js';
+import { ByteLevelDecoder } from '../../package/token-decoder.js';
+import type { TokenBytes, TokenDecoder } from '../../package/types.js';
 import type { StepLogits } from '../graph/decoder.js';
 import type { StepMessage } from '../messages.js';
 import { Sampler, type SamplingScratch } from '../sampling/sampler.js';
@@ -16,7 +17,7 @@ export interface SequenceEnd {
 
 /** What all sequences of a worker share. */
 export interface SequenceContext {
-  readonly tokenizer: PackageTokenizer;
+  readonly tokenBytes: TokenBytes;
   readonly scratch: SamplingScratch;
   readonly contextLength: number;
   readonly eos: ReadonlySet<number>;
@@ -47,7 +48,7 @@ export class Sequence {
     this.#limit = this.#forced?.length ?? Math.min(sampling.maxTokens, context.contextLength - promptTokens.length);
     this.#eos = context.eos;
     this.#sampler = new Sampler(sampling, promptTokens, candidates[candidate]?.seed ?? 0, context.scratch);
-    this.#decoder = context.tokenizer.createDecoder();
+    this.#decoder = new ByteLevelDecoder(context.tokenBytes);
     this.#text = new StopText(this.#forced === undefined ? sampling.stop : []);
   }
 

@@ -23,6 +23,8 @@ export interface ChooseThreadsOptions extends ThreadWishes {
   readonly neighbourThreads: number;
   /** Where the choice is kept. */
   readonly path: string;
+  /** Resolves when this process computes nothing that a measurement would feel; asked only where one follows. */
+  readonly calm?: () => Promise<unknown>;
   /** A measurement that takes longer is given up, and one thread it is. Default 15 000. */
   readonly maxMs?: number;
   /** Gives the measurement up as if it had taken too long. */
@@ -50,6 +52,7 @@ export async function chooseThreads(options: ChooseThreadsOptions): Promise<Thre
   const kept = readChoice(options.path, key);
   const chosen = kept === undefined ? undefined : choose(kept, options.cores);
   if (kept !== undefined && chosen !== undefined) return { ...chosen, source: 'kept', measured: kept, tookMs: 0 };
+  await options.calm?.();
   const startedAt = performance.now();
   const { pkg, neighbourThreads, maxMs = 15_000, signal } = options;
   const { modelPath, config } = pkg;

@@ -20,3 +20,12 @@ it('a clock that was set back by an hour does not silence the reports for an hou
   expect(report()).toBe(1);
   expect(report()).toBe(0);
 });
+
+it('a learner that starves is an event with its figures', () => {
+  const published: LoopEvent[] = [];
+  const journal = { restored: [], append: (event: LoopEvent) => void published.push(event), close: () => undefined };
+  const watch = new LearnerWatch(new EventLog({ now: () => 0, journal }), () => 0);
+  const numbers = { processor_share: 0.1, step_ms: 2000 };
+  watch.see({ type: 'starved', message: 'training gets 10 % of a core', numbers });
+  expect(published).toMatchObject([{ type: 'learner_starved', detail: 'training gets 10 % of a core', numbers }]);
+});

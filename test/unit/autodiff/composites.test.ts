@@ -16,24 +16,33 @@ function gated(outputs: readonly string[]): Graph {
 }
 
 describe('a gated layer', () => {
-  const gates = new Set(['g', 'u']);
+  const widths = new Map([
+    ['g', 4],
+    ['u', 4],
+  ]);
 
   it('becomes one operator of gate and value', () => {
     const graph = gated(['y']);
-    fuseSwiGlu(graph, gates);
+    fuseSwiGlu(graph, widths);
     expect(graph.nodes.map(({ op }) => op)).toEqual(['Exp', 'Neg', 'SwiGlu']);
     expect(graph.nodes[2]).toMatchObject({ inputs: ['g', 'u'], outputs: ['y'] });
   });
 
   it.each(['s', 'a'])('stays as it is where somebody else reads its part %s', (part) => {
     const graph = gated(['y', part]);
-    fuseSwiGlu(graph, gates);
+    fuseSwiGlu(graph, widths);
+    expect(graph.nodes).toHaveLength(5);
+  });
+
+  it('stays as it is if one operand would be broadcast', () => {
+    const graph = gated(['y']);
+    fuseSwiGlu(graph, new Map([...widths, ['u', 1]]));
     expect(graph.nodes).toHaveLength(5);
   });
 
   it('stays as it is where its operands are not those that were named', () => {
     const graph = gated(['y']);
-    fuseSwiGlu(graph, new Set(['g']));
+    fuseSwiGlu(graph, new Map([['g', 4]]));
     expect(graph.nodes).toHaveLength(5);
   });
 });

@@ -45,6 +45,7 @@ describe('usage', () => {
     const overview = await hone(['--help']);
     expect(overview.code).toBe(0);
     for (const name of names) expect(overview.out).toContain(`  ${name} `);
+    expect(await hone([])).toEqual(overview);
     const helps = await Promise.all(names.map((name) => hone([name, '--help'])));
     for (const [index, help] of helps.entries()) {
       expect(help.code).toBe(0);
@@ -72,7 +73,7 @@ describe('usage', () => {
     const run = await hone(['status']);
     expect(run.code).toBe(3);
     expect(run.err).toContain('no Hone server answers at 127.0.0.1:1');
-    expect(run.err).toContain('npm start');
+    expect(run.err).toContain('npm run hone -- serve');
   });
 });
 
@@ -92,7 +93,7 @@ describe('hone generate', () => {
     await start({ generation: { StreamGenerate: stream } });
     const run = await hone(['generate'], 'from a pipe\n');
     expect(run).toMatchObject({ code: 0, out: 'ROLE_USER: from a pipe\n' });
-    expect(run.err).toContain(`hone feedback ${id} 0.8`);
+    expect(run.err).toContain(`hone -- feedback ${id} 0.8`);
   });
 
   it('writes several candidates in their order, whichever ends first', async () => {
@@ -129,15 +130,66 @@ describe('hone generate', () => {
     expect(stderr).toBe('');
   });
 
-  it('writes one event a line with --json', async () => {
+  it('writes the whole result in one line with --json, and one event a line with --stream', async () => {
     await start({ generation: { StreamGenerate: stream } });
     const run = await hone(['generate', 'hi', '--json']);
-    expect(lines(run.out).map((event) => (event as { type: string }).type)).toEqual([
+    const tokens = { tokenIds: [], logprobs: [], sampledLogprobs: [], topLogprobs: [] };
+    expect(lines(run.out)).toEqual([
+      {
+        version: 2,
+        adapterDigest: '',
+        packageDigest: '',
+        candidates: [{ index: 0, generationId: id, text: 'ROLE_USER: hi', finishReason: 'stop', ...tokens }],
+        usage: { promptTokens: 0, completionTokens: 2, totalTokens: 0, cachedPromptTokens: 0 },
+      },
+    ]);
+    expect(run.err).toBe('');
+    const streamed = await hone(['generate', 'hi', '--json', '--stream']);
+    expect(lines(streamed.out).map((event) => (event as { type: string }).type)).toEqual([
       'started',
       'chunk',
       'chunk',
       'finished',
       'usage',
+    ]);
+    expect(await hone(['generate', 'hi', '--stream'])).toMatchObject({ code: 2, out: '' });
+  });
+
+  it('puts together what comes in pieces, each candidate by itself, with its tokens', async () => {
+    const second = `${id.slice(0, -1)}2`;
+    const StreamGenerate = (call: ServerWritableStream<object, object>): void => {
+      call.write({ started: { generationIds: [id, second], version: 2, adapterDigest: 'a', packageDigest: 'p' } });
+      call.write({ chunks: [{ index: 1, text: 'c', tokenIds: [7], logprobs: [-1], sampledLogprobs: [-2] }] });
+      call.write({
+        chunks: [
+          { index: 0, text: 'a', tokenIds: [1, 2], logprobs: [-3, -4] },
+          { index: 1, text: 'd', tokenIds: [8], logprobs: [-5], topLogprobs: [{ tokenIds: [9], logprobs: [-6] }] },
+        ],
+        finished: [{ index: 1, reason: 'FINISH_REASON_LENGTH' }],
+      });
+      call.write({ finished: [{ index: 0, reason: 'FINISH_REASON_STOP' }], usage: { completionTokens: 4 } });
+      call.end();
+    };
+    await start({ generation: { StreamGenerate } });
+    expect(lines((await hone(['generate', 'hi', '-n', '2', '--json'])).out)).toMatchObject([
+      {
+        version: 2,
+        adapterDigest: 'a',
+        packageDigest: 'p',
+        candidates: [
+          { generationId: id, text: 'a', finishReason: 'stop', tokenIds: [1, 2], logprobs: [-3, -4] },
+          {
+            generationId: second,
+            text: 'cd',
+            finishReason: 'length',
+            tokenIds: [7, 8],
+            logprobs: [-1, -5],
+            sampledLogprobs: [-2],
+            topLogprobs: [{ tokenIds: [9], logprobs: [-6] }],
+          },
+        ],
+        usage: { completionTokens: 4 },
+      },
     ]);
   });
 

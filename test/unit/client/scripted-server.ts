@@ -1,19 +1,10 @@
 /** A real gRPC server that speaks the contract and answers as a test says: for what the real one does only by misfortune. */
 
-import { join } from 'node:path';
 import { Metadata, Server, ServerCredentials, type ServiceError, status, type UntypedHandleCall } from '@grpc/grpc-js';
-import { loadSync, type MessageTypeDefinition } from '@grpc/proto-loader';
-import { packageFolder, services } from '../../../client/contract.js';
 import { type ConnectOptions, connect, type HoneClient } from '../../../client/index.js';
+import { encodeMessage, services } from '../../../proto/contract.js';
 
-const google = loadSync(['google/rpc/status.proto', 'google/rpc/error_details.proto'], {
-  includeDirs: [join(packageFolder, 'proto')],
-  defaults: true,
-});
-
-function serialize(name: string, value: object): Buffer {
-  return (google[`google.rpc.${name}`] as MessageTypeDefinition<object, object>).serialize(value);
-}
+const serialize = (name: string, value: object): Buffer => encodeMessage(`google.rpc.${name}`, value);
 
 /** What {@link richError} packs into the details. */
 export interface RichError {

@@ -132,6 +132,17 @@ test('too few scores start nothing, however often the store changes', async () =
   expect(engine.batches).toEqual([]);
 });
 
+test('what an idle learner has read shows, though no round begins', async () => {
+  const directory = temporaryFolder();
+  const experience = await openExperience(directory);
+  const { runner, until } = startRunner(directory, experience);
+  await until(isIdle);
+  await experience.add(round(1).slice(0, 11));
+  runner.handle({ type: 'changed' });
+  const read = await until((event) => event.type === 'progress' && event.progress.scoresSeen === 11);
+  expect(read).toMatchObject({ progress: { state: 'idle', rounds: 0, buffer: { completions: 11, groups: 4 } } });
+});
+
 test('the version log takes the candidate over, and the learner goes on from its own weights', async () => {
   const directory = temporaryFolder();
   const experience = await openExperience(directory);

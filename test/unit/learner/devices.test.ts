@@ -24,7 +24,7 @@ import {
 import type { Device, EngineReport } from '../../../src/learner/types.js';
 import { startScript } from '../../support/processes.js';
 
-const root = dirname(createRequire(import.meta.url).resolve('hone/package.json'));
+const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 const tiny = join(root, 'test/fixtures/tiny');
 const settingsOf = (device: Device) => checkLearnerSettings({ rank: 4, device });
 

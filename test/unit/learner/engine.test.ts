@@ -12,7 +12,7 @@ import {
 import { createSession, float32Values, type Tensor as OnnxTensor, readModel } from '../../../src/onnx/index.js';
 import { relativeError } from '../../oracles/fixture.js';
 
-const root = dirname(createRequire(import.meta.url).resolve('hone/package.json'));
+const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 const packageDirectory = join(root, 'test/fixtures/tiny');
 const vocabulary = 260;
 const rank = 4;

@@ -9,7 +9,7 @@ import { createRandom } from '../../../src/learner/random.js';
 import { createSession, type Graph } from '../../../src/onnx/index.js';
 import { readDecoder } from '../../../src/package/index.js';
 
-const root = dirname(createRequire(import.meta.url).resolve('hone/package.json'));
+const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 /** Operators of these graphs that onnxruntime 1.30 has no WebGPU kernel for. */
 const missing = ['FusedMatMul', 'LogSoftmax', 'ConstantOfShape'];
 

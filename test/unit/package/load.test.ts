@@ -78,6 +78,20 @@ describe('loading a package', () => {
     expect((await loadPackage(directory)).config.eosTokenIds).toEqual([256]);
   });
 
+  test("a completion ends with the end tokens of both configurations, or with the tokenizer's if neither names one", async () => {
+    const path = (file: string) => join(directory, file);
+    const set = async (file: string, ids: unknown) => {
+      const json = JSON.parse(await readFile(path(file), 'utf8'));
+      await writeFile(path(file), JSON.stringify({ ...json, eos_token_id: ids }));
+    };
+    await set('config.json', 257);
+    await set('generation_config.json', [258, 256]);
+    expect((await loadPackage(directory)).config.eosTokenIds).toEqual([258, 256, 257]);
+    await set('config.json', null);
+    await set('generation_config.json', undefined);
+    expect((await loadPackage(directory)).config.eosTokenIds).toEqual([256]);
+  });
+
   test('reads weights behind a link, as download caches keep them', async () => {
     const path = join(directory, 'onnx/model.onnx');
     const graph = decodeModel(await readFile(path));

@@ -35,16 +35,6 @@ describe('what variants start from', () => {
     );
   });
 
-  test.each(['do_rotary', 'local_window_size', 'softcap'])('attention with %s is refused by name', (attribute) => {
-    const graph = tiny.clone();
-    graph.nodes = graph.nodes.map((node) =>
-      node.op === 'GroupQueryAttention' ? { ...node, attributes: { ...node.attributes, [attribute]: { i: 4 } } } : node,
-    );
-    expect(() => findAttention(graph)).toThrowError(
-      expect.objectContaining({ code: 'OPERATOR_UNSUPPORTED', message: expect.stringContaining(attribute) }),
-    );
-  });
-
   test('linear layers are named after their modules; the head is not among them', () => {
     const linears = findLinears(tiny);
     expect(linears).toHaveLength(14);

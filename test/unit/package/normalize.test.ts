@@ -2,26 +2,16 @@
 
 import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Tensor } from 'onnxruntime-node';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { weightShapes } from '../../../models/recipe/decoder.js';
 import { writePackage } from '../../../models/recipe/package.js';
 import { createOnnxEngine } from '../../../src/learner/index.js';
-import {
-  createSession,
-  elementCount,
-  encodeModel,
-  float32Tensor,
-  type Graph,
-  readModel,
-} from '../../../src/onnx/index.js';
+import { elementCount, encodeModel, float32Tensor, type Graph, readModel } from '../../../src/onnx/index.js';
 import { findLinears, loadPackage, normalizeDecoder, type Package, readDecoder } from '../../../src/package/index.js';
-import { createDecoder } from '../../../src/policy/graph/decoder.js';
-import { KvArena } from '../../../src/policy/kv/kv-arena.js';
-import { KvCache } from '../../../src/policy/kv/kv-cache.js';
 import { Random } from '../../../src/policy/sampling/random.js';
 import { type Adapter, zeroAdapter } from '../../../src/versions/index.js';
 import { exportForms } from '../../support/export-forms.js';
+import { decodeLogits, ownLogits } from '../../support/file-logits.js';
 import { temporaryFolder } from '../../support/folders.js';
 import { largestDifference, logSoftmax, randomTokens } from '../policy/support.js';
 import { tinyDirectory } from './tiny.js';
@@ -72,24 +62,6 @@ async function packageIn(apply: (graph: Graph) => void): Promise<Package> {
   return loadPackage(directory);
 }
 
-/** Logits after each token, from the file as it is. */
-async function ownLogits({ modelPath, config }: Package, ids: readonly number[]): Promise<Float32Array[]> {
-  const graph = await readModel(modelPath);
-  const session = await createSession(graph, { threads: 1 });
-  const ints = (list: readonly number[]) => new Tensor('int64', BigInt64Array.from(list.map(BigInt)), [1, list.length]);
-  const empty = new Tensor('float32', new Float32Array(0), [1, config.kvHeads, 0, config.headSize]);
-  const all: Record<string, Tensor> = {
-    input_ids: ints(ids),
-    attention_mask: ints(ids.map(() => 1)),
-    position_ids: ints([...ids.keys()]),
-  };
-  const feeds = Object.fromEntries([...graph.inputs.keys()].map((name) => [name, all[name] ?? empty]));
-  const data = ((await session.run(feeds)).logits as Tensor).data as Float32Array;
-  await session.release();
-  const { vocabularySize } = config;
-  return ids.map((_, i) => data.slice(i * vocabularySize, (i + 1) * vocabularySize));
-}
-
 async function adapterOf({ modelPath }: Package, seed: number): Promise<Adapter> {
   const adapter = zeroAdapter(findLinears(await readDecoder(modelPath)), 3, scale);
   const random = new Random(seed);
@@ -98,25 +70,6 @@ async function adapterOf({ modelPath }: Package, seed: number): Promise<Adapter>
     for (let i = 0; i < data.length; i++) data[i] = 0.4 * (random.uniform() - 0.5);
   }
   return adapter;
-}
-
-/** Logits of the decode variant after each token: a prefill of five, then one by one. */
-async function decodeLogits(pkg: Package, adapter: Adapter): Promise<Float32Array[]> {
-  const { modelPath, config } = pkg;
-  const decoder = await createDecoder({
-    modelPath,
-    contextLength: config.contextLength,
-    threads: 1,
-    spin: false,
-  });
-  const feeds = decoder.feedsOf(adapter);
-  const cache = new KvCache(new KvArena(decoder.shape, config.contextLength));
-  const { prefix, logits } = await decoder.prefill(tokens.slice(0, 5), feeds);
-  const all = [logits.data.slice()];
-  cache.append(prefix);
-  for (const token of tokens.slice(5)) all.push((await decoder.step(cache, [token], feeds)).data.slice());
-  await decoder.close();
-  return all;
 }
 
 /** ln p of all tokens after the fifth, from the training variant. */
@@ -138,7 +91,7 @@ describe.each(exportForms)('a decoder $name', ({ apply, sameLinears = true }) =>
     const pkg = await packageIn(apply);
     const zero = await adapterOf(pkg, 0);
     const own = (await ownLogits(pkg, tokens)).slice(4);
-    const decoded = await decodeLogits(pkg, zero);
+    const decoded = await decodeLogits(pkg, tokens, zero);
     for (const [i, logits] of decoded.entries()) {
       expect(largestDifference(logits, own[i] as Float32Array)).toBeLessThan(1e-5);
       expect(likeliest(logits)).toBe(likeliest(own[i] as Float32Array));
@@ -154,8 +107,8 @@ describe.each(exportForms)('a decoder $name', ({ apply, sameLinears = true }) =>
       .map((name) => name.slice(0, -7));
     if (sameLinears) expect(modules).toEqual(baseModules);
     else expect(modules).toContain('model.layers.1.self_attn.qkv_proj');
-    const decoded = await decodeLogits(pkg, adapter);
-    const plain = await decodeLogits(pkg, await adapterOf(pkg, 0));
+    const decoded = await decodeLogits(pkg, tokens, adapter);
+    const plain = await decodeLogits(pkg, tokens, await adapterOf(pkg, 0));
     expect(largestDifference(decoded[0] as Float32Array, plain[0] as Float32Array)).toBeGreaterThan(1e-3);
     expect(Math.abs((await trainedLogprob(pkg, adapter)) - summed(decoded))).toBeLessThan(1e-4);
   });

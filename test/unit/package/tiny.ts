@@ -3,6 +3,6 @@ import { dirname, join } from 'node:path';
 
 /** The folder of the tiny random package. */
 export const tinyDirectory = join(
-  dirname(createRequire(import.meta.url).resolve('hone/package.json')),
+  dirname(createRequire(import.meta.url).resolve('hone-agent/package.json')),
   'test/fixtures/tiny',
 );

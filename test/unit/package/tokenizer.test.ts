@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { loadTokenizer, type PackageTokenizer } from '../../../src/package/index.js';
+import { decodeTokens, packTokenBytes } from '../../../src/package/token-decoder.js';
 import { temporaryFolder } from '../../support/folders.js';
 import { tinyDirectory } from './tiny.js';
 
@@ -140,6 +141,40 @@ describe('the tokenizer of a package', () => {
     ]);
   });
 
+  test.each([
+    ['a word', 'one'],
+    ['a fraction', 1.5],
+    ['a negative number', -1],
+    ['more than any vocabulary has', 2 ** 40],
+    ['nothing', null],
+  ])('is refused where the id of a token is %s', async (_, id) => {
+    const refused = variant('ids', {
+      tokenizer: (json: Record<string, unknown>) => {
+        (json.model as { vocab: Record<string, unknown> }).vocab.zz = id;
+      },
+    });
+    await expect(refused).rejects.toMatchObject({
+      code: 'PACKAGE_INVALID',
+      message: expect.stringContaining('model.vocab.zz'),
+    });
+  });
+
+  test.each([
+    ['a list', []],
+    ['no object', 'a'],
+    ['nothing', null],
+  ])('is refused where the vocabulary is %s', async (_, vocab) => {
+    const refused = variant('vocabulary', {
+      tokenizer: (json: Record<string, unknown>) => {
+        (json.model as { vocab: unknown }).vocab = vocab;
+      },
+    });
+    await expect(refused).rejects.toMatchObject({
+      code: 'PACKAGE_INVALID',
+      message: expect.stringContaining('model.vocab'),
+    });
+  });
+
   test('merges are applied', async () => {
     const tokenizer = await variant('merges', {
       tokenizer: (json: Record<string, unknown>) => {
@@ -167,6 +202,35 @@ describe('the tokenizer of a package', () => {
     expect(() => strict.encodeChat([{ role: 'user', content: 'a' }])).toThrowError(/users first/);
     const none = await variant('none', { config: { chat_template: null } });
     expect(() => none.encodeChat([{ role: 'user', content: 'a' }])).toThrowError(/no chat template/);
+  });
+});
+
+describe('the bytes of the tokens', () => {
+  test('say in another thread what the tokenizer says here', () => {
+    const { vocabularySize, tokenBytes } = tiny;
+    const copy = structuredClone(tokenBytes);
+    expect(copy.ends).toHaveLength(vocabularySize);
+    const ids = Array.from({ length: vocabularySize }, (_, id) => id);
+    for (const id of [...ids, vocabularySize, 2 ** 31]) expect(decodeTokens(copy, [id])).toBe(tiny.decode([id]));
+    fc.assert(
+      fc.property(text, (value) => {
+        expect(decodeTokens(copy, tiny.encodeText(value))).toBe(value);
+      }),
+    );
+  });
+
+  test('of tokens without text are none, wherever they stand', () => {
+    const utf8 = new TextEncoder();
+    const packed = packTokenBytes([
+      undefined,
+      utf8.encode('é'),
+      undefined,
+      utf8.encode(''),
+      utf8.encode('ab'),
+      undefined,
+    ]);
+    expect(packed.ends).toEqual(Uint32Array.of(0, 2, 2, 2, 4, 4));
+    expect([0, 1, 2, 3, 4, 5].map((id) => decodeTokens(packed, [id]))).toEqual(['', 'é', '', '', 'ab', '']);
   });
 });
 

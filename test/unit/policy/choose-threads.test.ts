@@ -56,6 +56,20 @@ describe('the measurement at start', () => {
     expect(choice.tookMs).toBeGreaterThan(0);
   });
 
+  it('waits until nothing else computes before it measures, and for nothing where it does not', async () => {
+    let asked = 0;
+    const calm = async () => {
+      asked += 1;
+      expect(existsSync(path)).toBe(false);
+    };
+    expect((await choosing({ threads: 1, calm })).source).toBe('given');
+    expect(asked).toBe(0);
+    expect((await choosing({ calm })).source).toBe('measured');
+    expect(asked).toBe(1);
+    expect((await choosing({ calm })).source).toBe('kept');
+    expect(asked).toBe(1);
+  });
+
   it('measures nothing where the flags leave nothing open', async () => {
     expect(await choosing({ threads: 1 })).toEqual({
       threads: 1,

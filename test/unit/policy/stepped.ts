@@ -9,7 +9,7 @@ import { HoneError } from '../../../src/errors.js';
 import { openPolicy, type Policy, type PolicyOptions, type PolicyStats } from '../../../src/policy/index.js';
 import { type Inference, openInference } from '../../../src/policy/inference.js';
 import type { FromWorker, ToWorker, WorkerSettings } from '../../../src/policy/messages.js';
-import type { InferenceThread } from '../../../src/policy/worker-handle.js';
+import { type InferenceThread, WorkerHandle } from '../../../src/policy/worker-handle.js';
 
 type Listener = (value: never) => void;
 
@@ -18,15 +18,15 @@ class SteppedThread implements InferenceThread {
   readonly #listeners: { readonly event: string; readonly listener: Listener }[] = [];
   #inference: Inference | undefined;
 
-  constructor(settings: WorkerSettings) {
-    void this.#open(structuredClone(settings));
-  }
-
   on(event: string, listener: Listener): void {
     this.#listeners.push({ event, listener });
   }
 
   postMessage(message: ToWorker): void {
+    if (message.type === 'open') {
+      void this.#open(structuredClone(message.settings));
+      return;
+    }
     this.inference.receive(structuredClone(message));
     // A policy that closes waits for it, and nobody is left to say when.
     if (message.type === 'close') void this.#runToTheEnd();
@@ -108,11 +108,8 @@ export class Steps {
 
 /** Opens such a policy; it is closed when the test has finished. */
 export async function openStepped(options: PolicyOptions): Promise<{ policy: Policy; steps: Steps }> {
-  let thread: SteppedThread | undefined;
-  const policy = await openPolicy(options, (settings) => {
-    thread = new SteppedThread(settings);
-    return thread;
-  });
+  const thread = new SteppedThread();
+  const policy = await openPolicy({ ...options, worker: new WorkerHandle(thread) });
   onTestFinished(() => policy.close());
-  return { policy, steps: new Steps(policy, (thread as SteppedThread).inference) };
+  return { policy, steps: new Steps(policy, thread.inference) };
 }

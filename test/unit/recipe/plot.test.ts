@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { plot } from '../../../models/recipe/plot.js';
 
-const line = (points: readonly (readonly [number, number])[], more = {}) => ({
+const line = (points: readonly (readonly [number, number | null])[], more = {}) => ({
   label: 'a < b',
   color: '#123456',
   points,
@@ -117,8 +117,93 @@ describe('a plot', () => {
         [1, n],
       ]),
     );
-    expect(pointsOf(draw(series.reverse()), 'polyline').at(-1)).toEqual([624, 62]);
-    expect(draw(series)).toContain('y="60" text-anchor="end"');
+    expect(pointsOf(draw(series.reverse()), 'polyline').at(-1)).toEqual([624, 68]);
+    expect(draw(series)).toContain('y="60">');
+  });
+
+  it('has all words outside its frame, where no line can run over them', () => {
+    const marks = [1, 2, 3].map((y) => ({ label: `mark ${y}`, y }));
+    for (const title of ['reward', 'A title so long that it would run into the first label of all, far to its right']) {
+      for (const width of [640, 340]) {
+        const svg = draw(
+          [
+            line([
+              [0, 0.5],
+              [1, 3.5],
+            ]),
+          ],
+          { marks, width, title },
+        );
+        const [bottom, top] = pointsOf(svg, 'polyline').map(([, y]) => y ?? Number.NaN);
+        const words = [...svg.matchAll(/<text[^>]* x="([\d.]+)"[^>]* y="([\d.]+)"[^>]*>([^<]*)</g)];
+        const named = words.filter(([, , , text]) => marks.some(({ label }) => label === text));
+        expect(named).toHaveLength(3);
+        for (const [, x, y, text] of words) {
+          const outside = Number(x) < 52 || Number(y) < (top as number) || Number(y) > (bottom as number);
+          expect(outside, `${text} at ${x}, ${y} of a frame from ${top} to ${bottom}`).toBe(true);
+        }
+        const titleEnds = 52 + title.length * 9;
+        const beside = words.filter(([, , y]) => y === '18').length > 1;
+        expect(beside).toBe(titleEnds < width / 2);
+      }
+    }
+  });
+
+  it('tells marks apart by their dashes, in the frame and beside their labels', () => {
+    const marks = [1, 2, 3].map((y) => ({ label: `mark ${y}`, y }));
+    const svg = draw(
+      [
+        line([
+          [0, 0],
+          [1, 4],
+        ]),
+      ],
+      { marks },
+    );
+    const dashes = [...svg.matchAll(/class="mark" stroke-dasharray="([^"]+)"/g)].map(([, pattern]) => pattern);
+    expect(dashes).toHaveLength(6);
+    expect(new Set(dashes).size).toBe(3);
+    expect(dashes.slice(0, 3)).toEqual(dashes.slice(3));
+  });
+
+  it('breaks a line where a value is missing, its band too, and shows a piece of one point', () => {
+    const points = [
+      [0, 1],
+      [1, 2],
+      [2, null],
+      [3, 1],
+      [4, null],
+      [5, 2],
+      [6, 1],
+    ] as const;
+    const svg = draw([line(points, { errors: points.map(() => 0.1) })]);
+    const pieces = [...svg.matchAll(/<polyline[^>]* points="([^"]*)"/g)].map(([, path = '']) => path.split(' ').length);
+    expect(pieces).toEqual([2, 2]);
+    expect(svg.match(/<polygon/g)).toHaveLength(3);
+    expect(svg.match(/<circle/g)).toHaveLength(1);
+    expect(draw([line([[0, null]])])).not.toContain('<polyline');
+  });
+
+  it('keeps no room for a series that is named elsewhere', () => {
+    const nameless = draw([
+      line(
+        [
+          [0, 0],
+          [1, 1],
+        ],
+        { label: '' },
+      ),
+      line(
+        [
+          [0, 0],
+          [1, 1],
+        ],
+        { label: '' },
+      ),
+    ]);
+    expect(nameless).not.toContain('class="label"');
+    expect(nameless.match(/<line stroke=/g)).toBeNull();
+    expect(pointsOf(nameless, 'polyline').at(-1)).toEqual([624, 34]);
   });
 
   it('takes labels as text, whatever they hold', () => {

@@ -1,8 +1,8 @@
 import { status } from '@grpc/grpc-js';
 import type { MessageTypeDefinition } from '@grpc/proto-loader';
 import { describe, expect, it } from 'vitest';
+import { description as contract } from '../../../proto/description.js';
 import { toCode, toStatus } from '../../../server/errors.js';
-import { contract } from '../../../server/grpc/contract.js';
 import { type ErrorCode, errorCodes, HoneError } from '../../../src/errors.js';
 
 function decode(typeName: string, bytes: Buffer): Record<string, unknown> {

@@ -1,7 +1,7 @@
 import { Client, credentials, Server, ServerCredentials } from '@grpc/grpc-js';
 import type { MethodDefinition, ServiceDefinition } from '@grpc/proto-loader';
 import { expect, it } from 'vitest';
-import { serviceDefinition } from '../../../server/grpc/contract.js';
+import { serviceDefinition } from '../../../proto/contract.js';
 import { feedbackHandlers } from '../../../server/grpc/feedback.js';
 import type { Agent } from '../../../src/agent/index.js';
 import { HoneError } from '../../../src/errors.js';

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { expect, it } from 'vitest';
 import { type MetricDefinition, metricTable } from '../../../server/metrics/table.js';
 
-const root = dirname(createRequire(import.meta.url).resolve('hone/package.json'));
+const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 const page = readFileSync(join(root, 'docs/metrics.md'), 'utf8');
 const definitions = Object.entries<MetricDefinition>(metricTable);
 

@@ -99,6 +99,22 @@ async function open(options: MetricsOptions, parts: MetricsSources): Promise<str
 const read = async (url: string) => new Page(await (await fetch(url)).text());
 
 describe('the page', () => {
+  it('holds what was counted before its library was loaded, in order', async () => {
+    const metrics = createServerMetrics(loopback);
+    for (const queuedMs of [1, 2, 3]) {
+      metrics.observer.onStarted?.({ queuedMs, promptTokens: 5, cachedPromptTokens: 2 });
+    }
+    metrics.workerRestarted();
+    await metrics.load();
+    metrics.workerRestarted();
+    listener = await metrics.open(sources());
+    const page = await read(listener?.url ?? '');
+    expect(page.get('hone_queue_wait_seconds_count')).toBe(3);
+    expect(page.get('hone_prompt_tokens_total')).toBe(15);
+    expect(page.get('hone_inference_worker_restarts_total')).toBe(2);
+    expect(page.get('hone_running_sequences')).toBe(5);
+  });
+
   it('shows what the parts say', async () => {
     const page = await read(await open(loopback, sources()));
     const figures = {

@@ -8,7 +8,7 @@ import { expect, it } from 'vitest';
 import { toCode } from '../../../server/errors.js';
 import { type ErrorKind, errorCodes } from '../../../src/errors.js';
 
-const root = dirname(createRequire(import.meta.url).resolve('hone/package.json'));
+const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 
 it('the page of errors names every code, in order, with its status, its meaning and what to do', () => {
   const page = readFileSync(join(root, 'docs/errors.md'), 'utf8');

@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../support/folders.js';
 
-const root = dirname(createRequire(import.meta.url).resolve('hone/package.json'));
+const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 const biome = join(root, 'node_modules/@biomejs/biome/bin/biome');
 
 let folder: string;
@@ -35,6 +35,8 @@ describe('the lint', () => {
     ['src/policy/planted.ts', '../replay/index.js'],
     ['src/replay/planted.ts', '../versions/index.js'],
     ['src/versions/planted.ts', '../package/index.js'],
+    ['src/sqlite/planted.ts', '../replay/index.js'],
+    ['src/gate/planted.ts', '../sqlite/index.js'],
     ['src/learner/planted.ts', '../policy/index.js'],
     ['src/learner/planted.ts', '../agent/index.js'],
     ['src/agent/planted.ts', '../../server/grpc/door.js'],
@@ -44,6 +46,9 @@ describe('the lint', () => {
     ['client/planted.ts', '../src/errors.js'],
     ['client/cli/planted.ts', '../../server/main.js'],
     ['client/planted.ts', 'onnxruntime-node'],
+    ['client/planted.ts', 'grpc-health-check'],
+    ['proto/planted.ts', '../client/index.js'],
+    ['proto/planted.ts', '../server/main.js'],
   ])('refuses that %s imports %s', (path, source) => {
     const { refused, output } = lint(path, importing(source));
     expect(output).toContain('noRestrictedImports');
@@ -54,10 +59,11 @@ describe('the lint', () => {
     ['src/autodiff/rules/planted.ts', '../../onnx/index.js'],
     ['src/policy/planted.ts', '../versions/types.js'],
     ['src/learner/planted.ts', '../replay/index.js'],
+    ['src/replay/planted.ts', '../sqlite/index.js'],
     ['src/agent/planted.ts', '../policy/index.js'],
     ['server/planted.ts', '../src/agent/index.js'],
     ['client/cli/planted.ts', '../index.js'],
-    ['client/planted.ts', '../proto/generated/generation.js'],
+    ['client/planted.ts', '../proto/contract.js'],
   ])('lets %s import %s', (path, source) => {
     expect(lint(path, importing(source))).toMatchObject({ refused: false });
   });

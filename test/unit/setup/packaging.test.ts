@@ -1,30 +1,27 @@
-/** What installing relies on: the lock file's content, and what a packed Hone holds. */
+/** What installing relies on: the lock file's content. */
 
-import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 
-const root = dirname(createRequire(import.meta.url).resolve('hone/package.json'));
+const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 
 interface LockedPackage {
   readonly version: string;
   readonly resolved?: string;
-  readonly link?: boolean;
   readonly integrity?: string;
+  /** A workspace of this repository, as it lies in node_modules. */
+  readonly link?: true;
 }
 
 describe('the lock file', () => {
   const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
     packages: Record<string, LockedPackage>;
   };
-  const { workspaces } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { workspaces: string[] };
-  const own = new Set(['', ...workspaces]);
-  // npm links the folders of the project itself.
-  const entries = Object.entries(lock.packages).filter(([path, { link, resolved = '' }]) => {
-    return !own.has(path) && !(link === true && own.has(resolved));
-  });
+  const entries = Object.entries(lock.packages).filter(
+    ([path, { link }]) => path.includes('node_modules/') && link !== true,
+  );
 
   it('names no registry and has a checksum for every package', () => {
     expect(entries.filter(([, { resolved }]) => resolved !== undefined)).toEqual([]);
@@ -32,10 +29,10 @@ describe('the lock file', () => {
   });
 
   it('has the tools for Linux and macOS on both processors', () => {
-    const tools = ['@biomejs/cli', '@bufbuild/buf', '@typescript/typescript', '@rolldown/binding'];
-    const platforms = [/-linux-x64/, /-linux-(arm64|aarch64)/, /-darwin-x64/, /-darwin-arm64/];
+    const tools = ['@biomejs/cli-', '@bufbuild/buf-', '@esbuild/', '@typescript/typescript-', '@rolldown/binding-'];
+    const platforms = [/\Wlinux-x64/, /\Wlinux-(arm64|aarch64)/, /\Wdarwin-x64/, /\Wdarwin-arm64/];
     for (const tool of tools) {
-      const variants = entries.map(([path]) => path).filter((path) => path.includes(`node_modules/${tool}-`));
+      const variants = entries.map(([path]) => path).filter((path) => path.includes(`node_modules/${tool}`));
       for (const platform of platforms)
         expect(
           variants.some((path) => platform.test(path)),
@@ -43,24 +40,4 @@ describe('the lock file', () => {
         ).toBe(true);
     }
   });
-});
-
-it('a packed Hone holds the program, the contract and the default policy, and none of the tests', () => {
-  const args = ['pack', '--dry-run', '--json', '--ignore-scripts', '--loglevel=error'];
-  const [packed] = JSON.parse(execFileSync('npm', args, { cwd: root, encoding: 'utf8' })) as [
-    { files: { path: string }[] },
-  ];
-  const paths = packed.files.map(({ path }) => path);
-  expect(paths).toEqual(
-    expect.arrayContaining([
-      'LICENSE',
-      'dist/client/cli/main.js',
-      'dist/client/index.d.ts',
-      'dist/server/main.js',
-      'proto/hone/v1/generation.proto',
-      'proto/google/rpc/status.proto',
-      'scripts/skip-download.mjs',
-    ]),
-  );
-  expect(paths.filter((path) => /(^|\/)(test|bench|node_modules|data)\//.test(path))).toEqual([]);
 });

@@ -10,8 +10,9 @@ import * as clientLibrary from '../../../client/index.js';
 import { checkGateSettings } from '../../../src/gate/index.js';
 import { checkLearnerSettings } from '../../../src/learner/index.js';
 import { checkRewardSettings } from '../../../src/reward/index.js';
+import { deadLinks } from '../../support/markdown.js';
 
-const root = dirname(createRequire(import.meta.url).resolve('hone/package.json'));
+const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 const pages = readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md'));
 const paths = [
   'README.md',
@@ -19,7 +20,10 @@ const paths = [
   ...pages.map((name) => `docs/${name}`),
   'bench/README.md',
   'models/README.md',
+  'models/tldr/README.md',
+  'models/tldr-reward/README.md',
   'test/README.md',
+  'test/oracles/README.md',
 ];
 const documents = paths.map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') }));
 
@@ -29,17 +33,6 @@ function codeOf(text: string): string[] {
   const prose = text.replace(/^```[\s\S]*?^```/gm, '');
   const spans = [...prose.matchAll(/`([^`\n]+)`/g)].map(([, span = '']) => span);
   return [...blocks.map((line) => line.replace(/ # .*| {2,}\S.*/, '')), ...spans];
-}
-
-/** The anchor that a heading gets: lower case, dashes for spaces, punctuation gone. */
-function anchorsOf(text: string): string[] {
-  const headings = [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => heading);
-  return headings.map((heading) =>
-    heading
-      .toLowerCase()
-      .replace(/[^\w\- ]/g, '')
-      .replaceAll(' ', '-'),
-  );
 }
 
 /** What a program prints when it is asked for help. */
@@ -79,27 +72,23 @@ const unquoted = (cell = ''): string => cell.replaceAll('`', '');
 
 describe.each(documents)('$path', ({ path, text }) => {
   it('links to files and headings that exist', () => {
-    const targets = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, target = '']) => target);
-    for (const target of targets.filter((one) => !/^https?:/.test(one))) {
-      const [file = '', anchor] = target.split('#');
-      const linked = file === '' ? join(root, path) : join(root, dirname(path), file);
-      expect(existsSync(linked), target).toBe(true);
-      if (anchor !== undefined) expect(anchorsOf(readFileSync(linked, 'utf8')), target).toContain(anchor);
-    }
+    const read = (linked: string): string => readFileSync(join(root, linked), 'utf8');
+    expect(deadLinks(path, read, (linked) => existsSync(join(root, linked)))).toEqual([]);
   });
 
   it('names files that exist', () => {
     const folders = /^(src|server|client|proto|models|test|bench|docs|scripts)\/[\w./-]+$/;
     for (const name of codeOf(text).filter((span) => folders.test(span))) {
-      // The gate's folder is spoken of as what may come.
-      if (name !== 'src/gate') expect(existsSync(join(root, name)), name).toBe(true);
+      expect(existsSync(join(root, name)), name).toBe(true);
     }
   });
 
   it('names npm scripts that exist', () => {
     const { scripts } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: object };
     for (const code of codeOf(text)) {
-      for (const [, name = ''] of code.matchAll(/\bnpm (?:run )?(start|test|(?<=run )[\w:-]+)/g)) {
+      for (const [, name = ''] of code.matchAll(
+        /\bnpm (?:run (?:--silent )?)?(start|test|(?<=run |--silent )[a-z][\w:-]*)/g,
+      )) {
         expect(Object.keys(scripts), code).toContain(name);
       }
     }
@@ -108,7 +97,9 @@ describe.each(documents)('$path', ({ path, text }) => {
   it('names commands of hone that exist, with flags that they have', () => {
     for (const code of codeOf(text)) {
       const [, started, run, named] =
-        /^(?:(npm start(?: --)?)|npm run (demo|bench)(?: --)?|(?:npx )?hone ([a-z][a-z-]*))(?= |$)/.exec(code) ?? [];
+        /^(?:(npm start(?: --)?)|npm run (demo|bench)(?: --)?|(?:npm run hone -- |npx hone-agent |hone )([a-z][a-z-]*))(?= |$)/.exec(
+          code,
+        ) ?? [];
       const command = started === undefined ? (run ?? named) : 'serve';
       if (command === undefined) continue;
       if (command !== 'bench') expect(commands, code).toContain(command);
@@ -116,6 +107,18 @@ describe.each(documents)('$path', ({ path, text }) => {
       for (const flag of code.match(/(?<= )--[a-z][a-z-]*/g) ?? []) expect(known, code).toContain(flag);
     }
   });
+});
+
+it('nobody is told to run `npx hone`, which on npm is a package of somebody else', () => {
+  const folders = ['client', 'server', 'src', 'proto', 'models', 'bench', 'docs', 'scripts'];
+  const files = folders.flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((name) => join(folder, name)),
+  );
+  const texts = ['README.md', ...files].filter(
+    (name) => !name.includes('node_modules') && /\.(ts|mjs|cjs|md|proto)$/.test(name),
+  );
+  expect(texts.length).toBeGreaterThan(300);
+  for (const name of texts) expect(readFileSync(join(root, name), 'utf8'), name).not.toMatch(/npx hone [a-z<-]/);
 });
 
 it('flags that the pages name in passing belong to a command', () => {
@@ -131,6 +134,16 @@ it('the page on serving lists every flag of hone serve', () => {
   const [, section = ''] = page('serving.md').split('## Flags of `hone serve`');
   const listed = rowsOf(section).flatMap(([flags = '']) => flagsIn(flags));
   expect([...new Set(listed), '--help'].sort()).toEqual([...new Set(flagsOfHone('serve'))].sort());
+});
+
+it('the page on serving says what a line of --json holds, for every command that has it', () => {
+  const [, section = ''] = page('serving.md').split('## At a terminal and in scripts');
+  const [table = ''] = section.split('\n## ');
+  const listed = rowsOf(table).flatMap(([names = '']) =>
+    [...names.matchAll(/`([a-z-]+)[a-z ]*`/g)].map(([, name]) => name),
+  );
+  const those = commands.filter((name) => name !== 'help' && flagsOfHone(name).includes('--json'));
+  expect([...new Set(listed)].sort()).toEqual(those.sort());
 });
 
 it('the page on learning lists every setting with its default, and the flags that it has', () => {
@@ -173,7 +186,7 @@ it('the page on architecture gives the constants their values', () => {
 
 it('the example of the client calls what there is', () => {
   const example = /```ts\n([\s\S]*?)```/.exec(documents[0]?.text ?? '')?.[1] ?? '';
-  const [, imported = ''] = /import \{ (.+) \} from 'hone\/client'/.exec(example) ?? [];
+  const [, imported = ''] = /import \{ (.+) \} from 'hone-agent\/client'/.exec(example) ?? [];
   for (const name of imported.split(', ')) expect(clientLibrary).toHaveProperty(name);
   const methods = [...(documents[0]?.text ?? '').matchAll(/\bhone\.([a-zA-Z]+)\(/g)].map(([, name = '']) => name);
   expect(methods.length).toBeGreaterThan(4);

@@ -26,7 +26,7 @@ type Plan = readonly { readonly node: Node; readonly operator: Operator; readonl
  * @throws HoneError `OPERATOR_UNSUPPORTED`, `MODEL_INVALID`
  */
 export async function createInterpreter(tf: TensorFlow, graph: Graph): Promise<Interpreter> {
-  for (const node of graph.nodes) operatorOf(node);
+  checkOperators(graph);
   const constants = new Map<string, Tensor>();
   const reader = new WeightReader(graph);
   try {
@@ -42,6 +42,11 @@ export async function createInterpreter(tf: TensorFlow, graph: Graph): Promise<I
     await reader.close();
   }
   return new Interpreter(tf, graph, constants);
+}
+
+/** @throws HoneError `OPERATOR_UNSUPPORTED` that names the first operator which is not known; needs no TF.js */
+export function checkOperators(graph: Graph): void {
+  for (const node of graph.nodes) operatorOf(node);
 }
 
 function operatorOf(node: Node): Operator {

@@ -7,7 +7,16 @@
 
 import { join } from 'node:path';
 import type { Tensor as OrtTensor } from 'onnxruntime-node';
-import { attachAdapters, decodeQuantizedProducts, findLinears, readDecoder } from '../../../package/index.js';
+import type { Graph } from '../../../onnx/index.js';
+import {
+  attachAdapters,
+  decodeQuantizedProducts,
+  findLinears,
+  findTrainableLinears,
+  type LinearSite,
+  readDecoder,
+  withUndecodedWeights,
+} from '../../../package/index.js';
 import type { AdapterTarget } from '../../../versions/types.js';
 import { addCopgObjective, linearForm, summarize } from '../../objective.js';
 import type { CopgBatch, CopgResult, Parameters, TrainingEngine, TrainingRow } from '../../types.js';
@@ -16,7 +25,7 @@ import { type PackOptions, packRows } from '../packing.js';
 import { poolPrompt } from '../prompt-features.js';
 import { hiddenStates, toTrainingGraph } from '../training-graph.js';
 import { type OpenedTfjs, openTfjs, type TfjsBackend, type TfjsBackendOptions } from './backend.js';
-import { createInterpreter, type Interpreter } from './interpreter.js';
+import { checkOperators, createInterpreter, type Interpreter } from './interpreter.js';
 import type { Tensor, TensorFlow } from './values.js';
 
 export interface TfjsEngineOptions extends TfjsBackendOptions {
@@ -40,16 +49,38 @@ export async function createTfjsEngine(options: TfjsEngineOptions): Promise<Tfjs
   const { logProbability = 'sum' } = options;
   const packing = { maxLength: longestSequence(source), logProbability };
   await using _decoded = await decodeQuantizedProducts(source);
+  const linears = findTrainableLinears(source);
+  const graph = deriveGraph(source, linears, options);
+  const interpreter = await createInterpreter(opened.tf, graph);
+  const targets = linears.map(({ module, inFeatures, outFeatures }) => ({ module, inFeatures, outFeatures }));
+  return new TfjsEngine(opened, interpreter, targets, packing);
+}
+
+/**
+ * Whether {@link createTfjsEngine} would find every operator, told from the graph alone and without TF.js.
+ * @param source the package's graph, quantised products included
+ * @throws HoneError `MODEL_NOT_TRAINABLE`, `OPERATOR_UNSUPPORTED`
+ */
+export function checkInterpretable(source: Graph): void {
+  // In the package's own graph, so that a refusal names weights as the file does.
+  const trained = new Set(findTrainableLinears(source).map(({ module }) => module));
+  const plain = withUndecodedWeights(source);
+  const linears = findLinears(plain).filter(({ module }) => trained.has(module));
+  checkOperators(deriveGraph(plain, linears, { rank: 1, scale: 1 }));
+}
+
+function deriveGraph(
+  source: Graph,
+  linears: readonly LinearSite[],
+  { rank, scale }: Pick<TfjsEngineOptions, 'rank' | 'scale'>,
+): Graph {
   const graph = toTrainingGraph(source);
-  const linears = findLinears(graph);
-  attachAdapters(graph, linears, options.rank, options.scale);
+  attachAdapters(graph, linears, rank, scale);
   addCopgObjective(graph);
   graph.outputs.clear();
   for (const name of ['surrogate', 'row_logprobs', 'advantages', hiddenStates]) graph.outputs.set(name, null);
   graph.prune();
-  const interpreter = await createInterpreter(opened.tf, graph);
-  const targets = linears.map(({ module, inFeatures, outFeatures }) => ({ module, inFeatures, outFeatures }));
-  return new TfjsEngine(opened, interpreter, targets, packing);
+  return graph;
 }
 
 export class TfjsEngine implements TrainingEngine {

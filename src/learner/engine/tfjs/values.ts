@@ -21,7 +21,10 @@ export type OperatorTable = Readonly<Record<string, Operator>>;
 
 /** @throws HoneError `OPERATOR_UNSUPPORTED` */
 export function unsupported(what: string): never {
-  throw new HoneError('OPERATOR_UNSUPPORTED', `the tfjs engine has no ${what}; use --learner-engine onnx`);
+  throw new HoneError(
+    'OPERATOR_UNSUPPORTED',
+    `the tfjs engine has no ${what}; use --learner-engine onnx, or serve the model with --learner off`,
+  );
 }
 
 /** The operand at an index that the operator cannot do without. */

@@ -1,0 +1,143 @@
+/**
+ * The log as lines for a person at a terminal: a calm line for each thing that matters - a version goes live or is turned
+ * down, something is in trouble, the server stops - and nothing for the rest. As in the log for programs, no line holds a
+ * word of a prompt or a completion.
+ */
+
+import { printable } from '../proto/printable.js';
+
+/** What of a record is looked at. */
+interface LogRecord {
+  readonly level: number;
+  /** Milliseconds since 1970. */
+  readonly time: number;
+  readonly msg?: string;
+  readonly version?: number;
+  readonly detail?: string;
+  readonly numbers?: Readonly<Record<string, number>>;
+  readonly why?: string;
+  readonly code?: string;
+  readonly durationMs?: number;
+  readonly err?: { readonly message?: string; readonly code?: string };
+}
+
+/** Levels of pino. */
+const levels = { debug: 20, warn: 40, error: 50 } as const;
+/** Longest reason in a line. */
+const longest = 200;
+/** Versions whose figures are remembered until they go live. */
+const versionsRemembered = 64;
+
+/** Makes lines of records. */
+export class HumanLog {
+  readonly #made = new Map<number, string>();
+
+  /** The line of a record of pino's; `null` where it says nothing to a person. */
+  line(json: string): string | null {
+    const record = JSON.parse(json) as LogRecord;
+    const words = this.#describe(record);
+    return words === null ? null : `${clock(record.time)}  ${printable(words)}\n`;
+  }
+
+  #describe(record: LogRecord): string | null {
+    const { msg = '', version, detail = '', numbers = {} } = record;
+    const why = inFewWords(detail);
+    const because = why === '' ? '' : `: ${why}`;
+    switch (msg) {
+      case 'version_created':
+        if (version !== undefined) this.#remember(version, describeMaking(numbers));
+        return null;
+      case 'version_promoted':
+        return `version ${version} is live${this.#making(version)}${why === '' ? '' : ` (${why})`}`;
+      case 'version_rolled_back':
+        return `rolled back: version ${version} is live${because.replace(':', ',')}`;
+      case 'version_rejected':
+        return `${version === undefined ? 'a candidate' : `version ${version}`} was turned down${because}`;
+      case 'canary_started':
+        return `version ${version} is on trial: it answers ${percent(numbers.share)} of the requests${why === '' ? '' : ` (${why})`}`;
+      case 'canary_ended':
+        return `the trial of version ${version} has ended${because}`;
+      case 'shadow_started':
+        return `version ${version} answers ${percent(numbers.share)} of the requests in the background, shown to nobody`;
+      case 'shadow_ended':
+        return `version ${version} answers no longer in the background${because}`;
+      case 'mode_changed':
+        return `the mode of new versions is ${why}`;
+      case 'worker_restarted':
+        return `crashed, and is started again: ${why}`;
+      case 'learner_setback':
+      case 'learner_starved':
+        return `learner: ${why}`;
+      case 'store_failed':
+        return `the store takes no writes${because}; requests are served but not kept`;
+      case 'rater_failed':
+        return `a rater failed: ${raterAndHow(detail)} (the status says more)`;
+      case 'first request':
+        return `the first request was answered${record.durationMs === undefined ? '' : `, in ${seconds(record.durationMs)}`}`;
+      case 'stopping':
+        return `stopping (${record.why}): no new requests are taken, those that run may end`;
+      case 'stopped':
+        return 'stopped';
+      default:
+        return describeOther(record);
+    }
+  }
+
+  #remember(version: number, making: string): void {
+    this.#made.set(version, making);
+    const oldest = this.#made.size > versionsRemembered ? this.#made.keys().next().value : undefined;
+    if (oldest !== undefined) this.#made.delete(oldest);
+  }
+
+  #making(version: number | undefined): string {
+    const making = version === undefined ? undefined : this.#made.get(version);
+    return making === undefined || making === '' ? '' : `: ${making}`;
+  }
+}
+
+/** What the learner says of a version, in few words. */
+function describeMaking({ mean_reward: reward, kl, scores_seen: scores }: Readonly<Record<string, number>>): string {
+  return [
+    scores === undefined ? '' : `${scores} scores so far`,
+    reward === undefined ? '' : `mean reward ${reward.toFixed(2)} in its round`,
+    kl === undefined ? '' : `KL ${Math.max(0, kl).toFixed(2)}`,
+  ]
+    .filter((part) => part !== '')
+    .join(', ');
+}
+
+/** Trouble in its own words; what only explains is left to the log for programs, unless it was asked for. */
+function describeOther(record: LogRecord): string | null {
+  const { level, time: _, msg = '', err, code = err?.code, ...rest } = record;
+  if (level >= levels.warn) {
+    const what = [msg, inFewWords(err?.message ?? '')].filter((part) => part !== '').join(': ');
+    return `${level >= levels.error ? 'error' : 'warning'}: ${what}${code === undefined ? '' : ` (${code})`}`;
+  }
+  return level <= levels.debug
+    ? `${msg} ${JSON.stringify({ ...rest, ...(code === undefined ? {} : { code }) })}`
+    : null;
+}
+
+/** Of `function:length: threw: ...` all but what the user's own code says, which may hold words of completions. */
+function raterAndHow(detail: string): string {
+  return detail.split(': ').slice(0, 2).join(': ');
+}
+
+function inFewWords(text: string): string {
+  const [line = ''] = text.split('\n');
+  return line.length <= longest ? line : `${line.slice(0, longest)}...`;
+}
+
+function percent(share = 0): string {
+  return `${Number((100 * share).toPrecision(2))} %`;
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1000).toFixed(1)} s`;
+}
+
+/** Local time of day. */
+function clock(ms: number): string {
+  const date = new Date(ms);
+  return [date.getHours(), date.getMinutes(), date.getSeconds()].map((part) => String(part).padStart(2, '0')).join(':');
+}

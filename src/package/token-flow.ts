@@ -1,0 +1,239 @@
+/**
+ * Follows the tokens through a decoder's graph, from the ids and positions to the logits, without running anything.
+ *
+ * The decode and the training variant keep the nodes of the file between attention, and put something else in the place
+ * of attention, mask and cache. That computes the same only if every other operator treats each token by itself, and if
+ * nothing else reads mask or cache. Whatever is not understood here is refused.
+ */
+
+import { type Graph, intsAttribute, type Node, numberAttribute } from '../onnx/index.js';
+import type { AttentionSite } from './lowering.js';
+import { type Dim, dimOf, inBrackets, sameDims, sizeOf } from './operators/dims.js';
+import { refuseNode } from './operators/form.js';
+import { operatorOf, randomOperators } from './operators/table.js';
+import { constantIntsOf, FlowSite, type Value } from './operators/value.js';
+
+/** What was found on the way. */
+export interface TokenFlow {
+  /** Nodes that multiply tokens by a weight, in the order of the graph; the head is the one that gives `logits`. */
+  readonly products: readonly Node[];
+  /** Tables that are read at a token's position, with their number of rows. */
+  readonly positionTables: readonly { readonly node: Node; readonly rows: number }[];
+  /** Columns of the logits. */
+  readonly vocabularySize: number;
+}
+
+/** `op` of {@link TokenFlow.products}; the others that multiply by a constant are cheap and have no weight. */
+const weighted: ReadonlySet<string> = new Set(['MatMul', 'Gemm', 'FusedMatMul', 'MatMulNBits']);
+
+/**
+ * @param sites the graph's attention operators
+ * @throws HoneError `OPERATOR_UNSUPPORTED` that names the first operator which is not understood
+ */
+export function followTokens(graph: Graph, sites: readonly AttentionSite[]): TokenFlow {
+  const reached = graph.clone();
+  reached.outputs.clear();
+  reached.outputs.set('logits', null);
+  reached.prune();
+  const producers = graph.producers();
+  const bySite = new Map(sites.map((site) => [site.node, site]));
+  const ints = (name: string): number[] | undefined => constantIntsOf(graph, producers, name);
+  const values = new Map<string, Value>();
+  for (const [name, { dims }] of graph.initializers) values.set(name, { kind: 'constant', dims });
+  for (const name of graph.inputs.keys()) values.set(name, inputValue(name));
+
+  const flow = { products: [] as Node[], positionTables: [] as { node: Node; rows: number }[] };
+  for (const node of reached.nodes) {
+    const inputs = node.inputs.map((name) => (name === '' ? undefined : values.get(name)));
+    const site = bySite.get(node);
+    const headSize = sites[0]?.headSize ?? 0;
+    const outputs = site ? attend(site, inputs) : outputsOf(new FlowSite(node, inputs, headSize, ints), inputs, ints);
+    for (const [i, name] of node.outputs.entries()) {
+      // An output that the flow does not tell is one that nothing may read.
+      if (name !== '') values.set(name, outputs[i] ?? { kind: 'derived' });
+    }
+    note(flow, node, inputs);
+  }
+  return { ...flow, vocabularySize: logitsWidth(producers.get('logits'), values.get('logits')) };
+}
+
+function inputValue(name: string): Value {
+  if (name === 'input_ids') return { kind: 'tokens', dims: [['B'], ['S']], hidden: true };
+  if (name === 'position_ids') return { kind: 'tokens', dims: [['B'], ['S']], hidden: false };
+  return { kind: name === 'attention_mask' ? 'derived' : 'cache' };
+}
+
+/** Attention: tokens meet through the cache of their own layer. */
+function attend(
+  { node, layer, heads, kvHeads, headSize }: AttentionSite,
+  inputs: readonly (Value | undefined)[],
+): Value[] {
+  for (const [i, count] of [heads, kvHeads, kvHeads].entries()) {
+    const value = inputs[i];
+    const dims: readonly Dim[] = [['B'], ['S'], dimOf(count * headSize)];
+    if (value?.kind === 'tokens' && sameDims(value.dims, dims)) continue;
+    const what = value?.kind === 'tokens' ? inBrackets(value.dims) : 'no value of the tokens';
+    throw refuseNode(node, `input ${i} is ${what}, and not ${inBrackets(dims)}`, 'export the model again');
+  }
+  const expected = {
+    inputs: ['', '', '', `past_key_values.${layer}.key`, `past_key_values.${layer}.value`],
+    outputs: ['', `present.${layer}.key`, `present.${layer}.value`],
+  };
+  for (const side of ['inputs', 'outputs'] as const) {
+    for (const [i, name] of expected[side].entries()) {
+      if (name === '' || node[side][i] === name) continue;
+      throw refuseNode(
+        node,
+        `its ${side.slice(0, -1)} ${i} is ${node[side][i]}, and not ${name} as for the layer of its keys`,
+        'export the model with a cache for each layer',
+      );
+    }
+  }
+  return [
+    { kind: 'tokens', dims: [['B'], ['S'], dimOf(heads * headSize)], hidden: true },
+    { kind: 'cache' },
+    { kind: 'cache' },
+  ];
+}
+
+function outputsOf(
+  site: FlowSite,
+  inputs: readonly (Value | undefined)[],
+  ints: (name: string) => number[] | undefined,
+): readonly Value[] {
+  const { node } = site;
+  const kinds = new Set(inputs.flatMap((value) => value?.kind ?? []));
+  const all = (value: Value): Value[] => node.outputs.map(() => value);
+  if (kinds.has('cache')) {
+    if (node.op === 'Shape' && node.domain === '') return all({ kind: 'derived' });
+    throw refuseNode(
+      node,
+      'it reads keys or values of the cache, which only attention may',
+      'export the model without it',
+    );
+  }
+  if (!kinds.has('tokens')) {
+    if (kinds.has('derived')) return all({ kind: 'derived' });
+    if (kinds.has('sizes')) return [sizesOf(node, inputs, ints) ?? { kind: 'derived' }];
+    if (!randomOperators.has(node.op)) return all({ kind: 'constant', dims: constantDims(node, inputs, ints) });
+    throw refuseNode(node, 'it gives something else each time', 'export the model for inference');
+  }
+  if (kinds.has('derived')) {
+    const source = node.inputs.find((_, i) => inputs[i]?.kind === 'derived');
+    throw refuseNode(
+      node,
+      `it reads ${source}, which comes from the attention mask or the cache`,
+      'export the model with position_ids, and with masks inside GroupQueryAttention',
+    );
+  }
+  const flow = operatorOf(node)?.flow;
+  if (flow !== undefined) return flow(site);
+  throw refuseNode(
+    node,
+    'Hone does not know this operator, which the logits need',
+    'export the model without it, or serve another model',
+  );
+}
+
+/** Entries of shapes that are only moved about: enough for a Reshape to [rows, tokens, -1]. */
+function sizesOf(
+  { op, domain, inputs: names }: Node,
+  inputs: readonly (Value | undefined)[],
+  ints: (name: string) => number[] | undefined,
+): Value | undefined {
+  const part = (i: number): Extract<Value, { kind: 'sizes' }> | undefined => {
+    const value = inputs[i];
+    if (value?.kind === 'sizes') return value;
+    const constant = ints(names[i] ?? '');
+    return constant === undefined ? undefined : { kind: 'sizes', sizes: constant, scalar: false };
+  };
+  const first = part(0);
+  if (domain !== '' || first === undefined) return undefined;
+  if (op === 'Cast' || op === 'Identity') return first;
+  if (op === 'Unsqueeze') return { ...first, scalar: false };
+  if (op === 'Squeeze') return { ...first, scalar: true };
+  if (op === 'Concat') {
+    const parts = inputs.map((_, i) => part(i));
+    if (parts.some((one) => one === undefined || one.scalar)) return undefined;
+    return { ...first, sizes: parts.flatMap((one) => one?.sizes ?? []) };
+  }
+  const places = ints(names[1] ?? '');
+  if (op !== 'Gather' || places === undefined) return undefined;
+  const picked = places.map((at) => first.sizes.at(at));
+  if (picked.includes(undefined)) return undefined;
+  const index = inputs[1];
+  const scalar = index?.kind === 'constant' && index.dims?.length === 0;
+  return { kind: 'sizes', sizes: picked as (number | Dim)[], scalar };
+}
+
+/** Shapes of constants as far as a graph needs them; undefined leaves it to onnxruntime, and refuses who asks. */
+function constantDims(
+  node: Node,
+  inputs: readonly (Value | undefined)[],
+  ints: (name: string) => number[] | undefined,
+): readonly number[] | undefined {
+  const first = inputs[0]?.kind === 'constant' ? inputs[0].dims : undefined;
+  switch (node.op) {
+    case 'Constant':
+      return dimsOfConstant(node);
+    case 'Cast':
+    case 'Identity':
+    case 'Neg':
+      return first;
+    case 'DequantizeLinear':
+      return first;
+    case 'Transpose':
+      return (intsAttribute(node, 'perm') ?? [...(first ?? []).keys()].reverse()).map((axis) => first?.[axis] ?? 0);
+    case 'Reshape': {
+      const shape = ints(node.inputs[1] ?? '');
+      return shape?.every((size) => size > 0) ? shape : undefined;
+    }
+    case 'Unsqueeze': {
+      const axes = ints(node.inputs[1] ?? '');
+      if (first === undefined || axes === undefined) return undefined;
+      const rank = first.length + axes.length;
+      const added = new Set(axes.map((axis) => (axis + rank) % rank));
+      const rest = [...first];
+      return Array.from({ length: rank }, (_, axis) => (added.has(axis) ? 1 : (rest.shift() as number)));
+    }
+    default:
+      return undefined;
+  }
+}
+
+function dimsOfConstant({ attributes }: Node): readonly number[] | undefined {
+  const { value, value_float: float, value_int: int, value_floats: floats, value_ints: ints } = attributes;
+  if (value !== undefined && 't' in value) return value.t.dims;
+  if (float !== undefined || int !== undefined) return [];
+  if (floats !== undefined && 'fs' in floats) return [floats.fs.length];
+  return ints !== undefined && 'is' in ints ? [ints.is.length] : undefined;
+}
+
+function note(
+  flow: { readonly products: Node[]; readonly positionTables: { node: Node; rows: number }[] },
+  node: Node,
+  inputs: readonly (Value | undefined)[],
+): void {
+  const [left, right] = inputs;
+  if (weighted.has(node.op) && left?.kind === 'tokens' && left.hidden) flow.products.push(node);
+  const isByPosition = (value: Value | undefined): boolean => value?.kind === 'tokens' && !value.hidden;
+  const table = (value: Value | undefined): void => {
+    if (value?.kind === 'constant' && value.dims?.length === 2) {
+      flow.positionTables.push({ node, rows: value.dims[0] as number });
+    }
+  };
+  if (node.op === 'Gather' && isByPosition(right) && numberAttribute(node, 'axis', 0) === 0) table(left);
+  if (node.op === 'RotaryEmbedding') for (const value of inputs) table(value);
+}
+
+function logitsWidth(head: Node | undefined, logits: Value | undefined): number {
+  const width = logits?.kind === 'tokens' ? sizeOf(logits.dims[2]) : undefined;
+  const isByToken = logits?.kind === 'tokens' && sameDims(logits.dims.slice(0, 2), [['B'], ['S']]);
+  if (head !== undefined && isByToken && logits.dims.length === 3 && width !== undefined) return width;
+  const what = logits?.kind === 'tokens' ? inBrackets(logits.dims) : 'no value of the tokens';
+  throw refuseNode(
+    head ?? { name: '', op: 'nothing', domain: '', inputs: [], outputs: [], attributes: {} },
+    `the logits are ${what}, and not [B, S, vocabulary]`,
+    'export the model as text-generation-with-past',
+  );
+}

@@ -1,0 +1,29 @@
+/** Which linear layers a learner trains: all of them, or the model is not trained at all. */
+
+import { HoneError } from '../errors.js';
+import type { Graph } from '../onnx/index.js';
+import { findAttention, findHead, findLinears, type LinearSite } from './lowering.js';
+import { describeNode } from './operators/form.js';
+import { followTokens } from './token-flow.js';
+
+/**
+ * The linear layers that take adapters in training: all that there are, but for the head.
+ * @throws HoneError `MODEL_NOT_TRAINABLE` if the module of any of them cannot be told, because a learner would leave out
+ * what it cannot name; `OPERATOR_UNSUPPORTED` for a decoder in a form that Hone does not read
+ */
+export function findTrainableLinears(graph: Graph): LinearSite[] {
+  const head = findHead(graph);
+  const products = followTokens(graph, findAttention(graph)).products.filter((node) => node !== head);
+  const linears = findLinears(graph).filter(({ node }) => products.includes(node));
+  const named = new Set(linears.map(({ node }) => node));
+  const unnamed = products.filter((node) => !named.has(node));
+  if (unnamed.length === 0 && linears.length > 0) return linears;
+  const examples = unnamed.slice(0, 3).map((node) => `${describeNode(node)} by ${node.inputs[1]}`);
+  const listed = examples.length === 0 ? '' : ` (${examples.join(', ')}${unnamed.length > 3 ? ', ...' : ''})`;
+  throw new HoneError(
+    'MODEL_NOT_TRAINABLE',
+    `${unnamed.length} of the ${products.length} linear layers have no module name that Hone can read${listed}, so that ` +
+      'adapters would be left out there; serve the model with --learner off, or take an export that names its weights ' +
+      '(model.layers.0.mlp.up_proj.weight) or its nodes (/model/layers.0/mlp/up_proj/MatMul) after the modules',
+  );
+}

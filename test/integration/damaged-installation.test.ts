@@ -1,0 +1,66 @@
+/** A package, or a native library in one, that cannot be loaded: said in one line, with what to do, by server and command. */
+
+import { copyFileSync, cpSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, expect, it } from 'vitest';
+import { temporaryFolder } from '../support/folders.js';
+import { runPiped } from '../support/processes.js';
+import { projectFolder, tinyPackage } from '../support/server.js';
+
+/** Hone with links to its packages, but for onnxruntime-node, which is a copy without its native library. */
+let folder: string;
+let native: string;
+
+beforeAll(() => {
+  folder = temporaryFolder();
+  for (const path of ['dist/client', 'dist/proto', 'dist/server', 'dist/src', 'client/cli', 'package.json']) {
+    cpSync(join(projectFolder, path), join(folder, path), { recursive: true });
+  }
+  const packages = join(projectFolder, 'node_modules');
+  mkdirSync(join(folder, 'node_modules/onnxruntime-node'), { recursive: true });
+  for (const name of readdirSync(packages)) {
+    if (name !== 'onnxruntime-node') symlinkSync(join(packages, name), join(folder, 'node_modules', name));
+  }
+  const [from, to] = [packages, join(folder, 'node_modules')].map((path) => join(path, 'onnxruntime-node'));
+  for (const path of ['dist', 'package.json']) cpSync(`${from}/${path}`, `${to}/${path}`, { recursive: true });
+  native = `${to}/bin/napi-v6/${process.platform}/${process.arch}`;
+});
+
+async function hone(...args: string[]) {
+  return runPiped(join(folder, 'client/cli/hone.cjs'), args);
+}
+
+const serve = () => hone('serve', '--data', temporaryFolder(), '--package', tinyPackage, '--port', '0', '--no-metrics');
+
+it.each([
+  ['is missing', () => rmSync(native, { recursive: true, force: true })],
+  [
+    'is no library',
+    () => {
+      mkdirSync(native, { recursive: true });
+      writeFileSync(join(native, 'onnxruntime_binding.node'), 'not a library');
+    },
+  ],
+  [
+    'lacks a library of its own',
+    () => {
+      const file = 'onnxruntime_binding.node';
+      const binding = join(projectFolder, 'node_modules/onnxruntime-node/bin/napi-v6', process.platform, process.arch);
+      mkdirSync(native, { recursive: true });
+      copyFileSync(join(binding, file), join(native, file));
+    },
+  ],
+])('a native library that %s is named with the remedy, and starting again is not tried', async (_, damage) => {
+  damage();
+  const { code, out, err } = await serve();
+  expect({ code, out }).toEqual({ code: 78, out: '' });
+  expect(err).toMatch(/^hone: a part of Hone cannot be loaded on this machine \(.*\): .*Delete node_modules.*\n$/);
+  expect(err).toContain('INSTALLATION_DAMAGED');
+});
+
+it('a package that is missing is named by the command that needs it', async () => {
+  rmSync(join(folder, 'node_modules/@grpc'), { force: true });
+  const { code, out, err } = await hone('status');
+  expect({ code, out }).toEqual({ code: 1, out: '' });
+  expect(err).toMatch(/^hone: a part of Hone cannot be loaded .*@grpc\/grpc-js.*Delete node_modules/);
+});

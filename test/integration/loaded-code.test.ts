@@ -1,0 +1,106 @@
+/** What is loaded when: code that nobody needs yet makes a start longer. Times are a bench's business. */
+
+import { once } from 'node:events';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, it } from 'vitest';
+import { honeCommand } from '../support/command.js';
+import { temporaryFolder } from '../support/folders.js';
+import { startProcess } from '../support/processes.js';
+import { startServer } from '../support/server.js';
+import { until } from '../support/until.js';
+
+interface Note {
+  /** The address of a module, or what happened. */
+  readonly what: string;
+  readonly priority: number;
+  readonly program: string;
+}
+
+const preload = `--import=${new URL('../support/loaded-modules.js', import.meta.url)}`;
+
+/** What each thread of a program and of its children noted. */
+function readNotes(folder: string): Note[][] {
+  return readdirSync(folder).map((name) =>
+    readFileSync(join(folder, name), 'utf8')
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Note),
+  );
+}
+
+const whats = (notes: readonly Note[]): string => notes.map(({ what }) => what).join('\n');
+const threadWith = (threads: readonly Note[][], module: string): Note[] =>
+  threads.find((notes) => notes.some(({ what }) => what.endsWith(module))) ?? [];
+
+describe('a command', () => {
+  it.each(['--help', 'serve --help', 'generate --address 127.0.0.1:1 hello', 'status --address 127.0.0.1:1'])(
+    'hone %s loads nothing of the server',
+    async (line) => {
+      const args = line.split(' ');
+      const folder = temporaryFolder();
+      const env = { ...process.env, HONE_TEST_NOTES: folder };
+      const child = startProcess(process.execPath, [preload, honeCommand, ...args], { env, stdio: 'ignore' });
+      await once(child, 'exit');
+      const [notes = []] = readNotes(folder);
+      expect(whats(notes)).toMatch(/dist\/client\/cli\/main\.js/);
+      expect(whats(notes)).not.toMatch(
+        /dist\/(server|src)\/|node:sqlite|onnxruntime|node_modules\/(zod|pino|prom-client)/,
+      );
+      expect(/@grpc\/grpc-js/.test(whats(notes))).toBe(!args.includes('--help'));
+    },
+  );
+});
+
+describe('a server', () => {
+  let threads: Note[][] = [];
+  let main: Note[];
+  let beforeReady: string;
+
+  beforeAll(async () => {
+    const folder = temporaryFolder();
+    const env = { NODE_OPTIONS: preload, HONE_TEST_NOTES: folder };
+    await using server = await startServer({ args: ['--learner', 'on'], env });
+    const client = await server.connect();
+    const { candidates } = await client.generate({ prompt: 'abc', maxTokens: 4, ignoreEos: true });
+    expect(candidates).toHaveLength(1);
+    await until(async () => (await client.status()).learner.state === 'idle', 'the learner has started');
+    threads = readNotes(folder);
+    main = threadWith(threads, 'dist/server/main.js');
+    beforeReady = whats(
+      main.slice(
+        0,
+        main.findIndex(({ what }) => what === 'ready'),
+      ),
+    );
+  });
+
+  it('has only the code that it needs when it is ready', () => {
+    expect(beforeReady).toMatch(/dist\/server\/grpc\/door\.js/);
+    expect(beforeReady).not.toMatch(/@grpc\/reflection|node_modules\/prom-client/);
+    expect(beforeReady).not.toMatch(/dist\/src\/(autodiff|reward\/model|package\/quantization\/(compare|quantize))/);
+    expect(beforeReady).not.toMatch(/dist\/src\/learner\/(engine\/(?!names)|experience\/(?!eligibility)|runner)/);
+    // What is left comes afterwards.
+    expect(whats(main)).toMatch(/node_modules\/prom-client/);
+  });
+
+  it('starts its learner when it is ready, at the lowest priority from its first modules on', () => {
+    const children = main.filter(({ what }) => what === 'child');
+    expect(children).toHaveLength(1);
+    expect(beforeReady).not.toMatch(/^child$/m);
+    const loaded = threadWith(threads, 'dist/src/learner/process.js').filter(({ what }) => what.startsWith('file:'));
+    const early = loaded.filter(({ priority }) => priority < 19).map(({ what }) => what.replace(/^.*\/dist\//, ''));
+    expect(early).toEqual(['src/learner/process.js', 'src/errors.js', 'src/lowest-priority.js']);
+    expect(whats(loaded)).toMatch(/dist\/src\/learner\/runner\.js/);
+  });
+
+  it('has one tokenizer: its threads do without, and without checking what this process has checked', () => {
+    const tokenizing = /@huggingface|node_modules\/zod/;
+    expect(beforeReady).toMatch(tokenizing);
+    for (const worker of ['dist/src/policy/inference-worker.js', 'dist/src/replay/worker.js']) {
+      const loaded = whats(threadWith(threads, worker));
+      expect(loaded).toContain(worker);
+      expect(loaded).not.toMatch(tokenizing);
+    }
+  });
+});

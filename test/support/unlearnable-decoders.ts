@@ -1,0 +1,82 @@
+/** Decoders that serve, and that a learner cannot train, or not as a whole: edits of the tiny package's graph. */
+
+import { float32Tensor, type Graph, int64Tensor, microsoft, type Node, type Tensor } from '../../src/onnx/index.js';
+import { type OddDecoder, onTheWay } from './odd-graphs.js';
+
+const anonymous = (count: number) => (graph: Graph) => {
+  let left = count;
+  for (const node of [...graph.nodes]) {
+    const weight = node.inputs[1] ?? '';
+    if (node.op !== 'MatMul' || !weight.includes('.layers.') || left-- <= 0) continue;
+    const name = `onnx::MatMul_${700 + left}`;
+    graph.initializers.set(name, graph.initializers.get(weight) as Tensor);
+    graph.initializers.delete(weight);
+    graph.replaceNode(node, [{ ...node, name: `node_linear_${left}`, inputs: [node.inputs[0] as string, name] }]);
+  }
+};
+
+export const unlearnableDecoders: readonly OddDecoder[] = [
+  {
+    name: 'no linear layer that has a name',
+    apply: anonymous(14),
+    says: ['14 of the 14 linear layers', 'MatMul node_linear_13 by onnx::MatMul_713', '--learner off'],
+    code: 'MODEL_NOT_TRAINABLE',
+  },
+  {
+    name: 'one linear layer without a name',
+    apply: anonymous(1),
+    says: ['1 of the 14 linear layers', 'node_linear_0', '--learner off'],
+    code: 'MODEL_NOT_TRAINABLE',
+  },
+  {
+    name: 'two nodes that tell the same module',
+    apply: (graph) => {
+      anonymous(2)(graph);
+      graph.nodes = graph.nodes.map((node) =>
+        node.name.startsWith('node_linear_')
+          ? { ...node, name: `/model/layers/0/self_attn/q_proj/MatMul_${node.name.at(-1)}` }
+          : node,
+      );
+    },
+    says: ['1 of the 14 linear layers', '--learner off'],
+    code: 'MODEL_NOT_TRAINABLE',
+  },
+  {
+    name: 'a head whose weight is computed',
+    apply: (graph) => {
+      const head = graph.nodes.find(({ outputs }) => outputs[0] === 'logits') as Node;
+      const weight = graph.add('Identity', [head.inputs[1] as string]);
+      graph.replaceNode(head, [{ ...head, inputs: [head.inputs[0] as string, weight] }]);
+    },
+    says: ["the head's weight", '--learner off'],
+    code: 'MODEL_NOT_TRAINABLE',
+  },
+  ...['Gelu', 'LayerNormalization', 'Softplus'].map(
+    (op): OddDecoder => ({
+      name: op,
+      apply: (graph) => onTheWay(op, {}, ...(op === 'LayerNormalization' ? ['odd.gamma'] : []))(withGamma(graph)),
+      says: [op, 'no gradient rule', '--learner off'],
+      code: 'OPERATOR_NOT_DIFFERENTIABLE',
+    }),
+  ),
+  {
+    name: 'FastGelu',
+    apply: onTheWay('FastGelu', { domain: microsoft }),
+    says: ['com.microsoft.FastGelu', 'no gradient rule', '--learner off'],
+    code: 'OPERATOR_NOT_DIFFERENTIABLE',
+  },
+  {
+    name: 'a Gather within each token',
+    apply: (graph) => {
+      graph.initializers.set('odd.order', int64Tensor(Array.from({ length: 48 }, (_, i) => 47 - i)));
+      onTheWay('Gather', { attributes: { axis: { i: 2 } } }, 'odd.order')(graph);
+    },
+    says: ['Gather', 'axis 0', '--learner off'],
+    code: 'OPERATOR_NOT_DIFFERENTIABLE',
+  },
+];
+
+function withGamma(graph: Graph): Graph {
+  graph.initializers.set('odd.gamma', float32Tensor(new Float32Array(48).fill(1), [48]));
+  return graph;
+}

@@ -1,0 +1,109 @@
+import pino from 'pino';
+import { describe, expect, it } from 'vitest';
+import { HumanLog } from '../../../server/human-log.js';
+import { hostile, unprintable } from '../../support/hostile.js';
+
+/** A log of pino's, and the lines that it becomes, without their time of day. */
+function humanLog(level = 'info') {
+  const human = new HumanLog();
+  const lines: string[] = [];
+  const write = (json: string): void => {
+    const line = human.line(json);
+    if (line === null) return;
+    expect(line).toMatch(/^\d\d:\d\d:\d\d {2}[^\n]+\n$/);
+    lines.push(line.slice(10, -1));
+  };
+  return { log: pino({ level, base: { pid: 1 } }, { write }), lines };
+}
+
+describe('the log at a terminal', () => {
+  it('has a line for a version that goes live, with what the learner said of it, and none for its making', () => {
+    const { log, lines } = humanLog();
+    const numbers = { steps: 6, scores_seen: 24, mean_reward: 0.375, kl: -0.000001 };
+    log.info({ version: 1, numbers }, 'version_created');
+    log.info({ version: 1, detail: 'passed kl', numbers: { passed: 1 } }, 'version_judged');
+    log.info({ version: 1, numbers: { duration_ms: 12 } }, 'version_promoted');
+    log.info({ version: 2, detail: 'by a person' }, 'version_promoted');
+    expect(lines).toEqual([
+      'version 1 is live: 24 scores so far, mean reward 0.38 in its round, KL 0.00',
+      'version 2 is live (by a person)',
+    ]);
+  });
+
+  it('says in few words what was turned down, rolled back, or is in trouble', () => {
+    const { log, lines } = humanLog();
+    log.warn(
+      { version: 3, detail: 'kl: 12.30 nats per completion from the reference, more than 10 may be' },
+      'version_rejected',
+    );
+    log.warn({ detail: 'ADAPTER_INVALID: torn' }, 'version_rejected');
+    log.info({ version: 4, detail: 'serves the weights of version 1' }, 'version_rolled_back');
+    log.warn({ detail: `learner: WORKER_CRASHED: the learner ended\n${'stack '.repeat(100)}` }, 'worker_restarted');
+    log.warn({ version: 4, detail: 'a round went out of bounds' }, 'learner_setback');
+    log.warn({ detail: 'training gets 6 % of a core' }, 'learner_starved');
+    log.warn({ detail: 'STORE_FULL: the disk is full' }, 'store_failed');
+    log.info({ version: 5, numbers: { share: 0.1 } }, 'canary_started');
+    log.info({ version: 5, detail: 'promoted: its rewards are not worse' }, 'canary_ended');
+    log.info({ detail: 'apprentice' }, 'mode_changed');
+    log.info({ path: '/hone.v1.GenerationService/Generate', durationMs: 432 }, 'first request');
+    log.info({ why: 'SIGTERM' }, 'stopping');
+    log.info('stopped');
+    expect(lines).toEqual([
+      'version 3 was turned down: kl: 12.30 nats per completion from the reference, more than 10 may be',
+      'a candidate was turned down: ADAPTER_INVALID: torn',
+      'rolled back: version 4 is live, serves the weights of version 1',
+      'crashed, and is started again: learner: WORKER_CRASHED: the learner ended',
+      'learner: a round went out of bounds',
+      'learner: training gets 6 % of a core',
+      'the store takes no writes: STORE_FULL: the disk is full; requests are served but not kept',
+      'version 5 is on trial: it answers 10 % of the requests',
+      'the trial of version 5 has ended: promoted: its rewards are not worse',
+      'the mode of new versions is apprentice',
+      'the first request was answered, in 0.4 s',
+      'stopping (SIGTERM): no new requests are taken, those that run may end',
+      'stopped',
+    ]);
+  });
+
+  it('keeps to itself what a user\u2019s own function says, which may quote completions', () => {
+    const { log, lines } = humanLog();
+    log.warn({ detail: 'function:length: threw: cannot score "My nephew keeps losing my coat"' }, 'rater_failed');
+    expect(lines).toEqual(['a rater failed: function:length: threw (the status says more)']);
+  });
+
+  it('shows other trouble in its own words, and nothing that only explains', () => {
+    const { log, lines } = humanLog();
+    log.info({ threads: 1, figures: [1, 2, 3] }, 'threads of the policy');
+    log.info({ detail: 'onnx on cpu' }, 'learner_engine_opened');
+    log.warn('no metrics: another program listens');
+    log.warn({ err: new Error('no room') }, 'event not written');
+    log.error({ err: new Error('broken'), code: 'INTERNAL', path: '/x' }, 'call failed');
+    expect(lines).toEqual([
+      'warning: no metrics: another program listens',
+      'warning: event not written: no room',
+      'error: call failed: broken (INTERNAL)',
+    ]);
+    const asked = humanLog('debug');
+    asked.log.debug({ path: '/x', code: 0, durationMs: 3 }, 'call');
+    expect(asked.lines).toEqual(['call {"pid":1,"path":"/x","durationMs":3,"code":0}']);
+  });
+
+  it('lets nothing of anybody\u2019s reach the terminal raw, or pass for a line', () => {
+    const types =
+      'version_promoted version_rejected version_rolled_back canary_started canary_ended shadow_started shadow_ended mode_changed worker_restarted learner_setback learner_starved store_failed rater_failed stopping something_else';
+    const { log, lines } = humanLog();
+    for (const type of types.split(' ')) log.warn({ version: 1, detail: hostile, why: hostile, code: hostile }, type);
+    log.error({ err: new Error(hostile), code: hostile }, hostile);
+    expect(lines).toHaveLength(types.split(' ').length + 1);
+    for (const line of lines) expect(line).not.toMatch(unprintable);
+  });
+
+  it('remembers the figures of the newest versions only', () => {
+    const { log, lines } = humanLog();
+    for (let version = 1; version <= 100; version++)
+      log.info({ version, numbers: { scores_seen: 1 } }, 'version_created');
+    log.info({ version: 1 }, 'version_promoted');
+    log.info({ version: 100 }, 'version_promoted');
+    expect(lines).toEqual(['version 1 is live', 'version 100 is live: 1 scores so far']);
+  });
+});

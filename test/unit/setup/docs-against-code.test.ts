@@ -1,0 +1,286 @@
+/** What the documents say of the code - ranges, defaults, names - is what the code says. */
+
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { status } from '@grpc/grpc-js';
+import protobuf from 'protobufjs';
+import { describe, expect, it } from 'vitest';
+import { exitCodes } from '../../../client/cli/failure.js';
+import { description as contract } from '../../../proto/description.js';
+import { parseSize, type ServerFlag, serverFlags } from '../../../proto/server-flags.js';
+import { configurationExitCode } from '../../../proto/server-messages.js';
+import { defaultMetricsPort, readOptions } from '../../../server/options.js';
+import { checkCanarySettings, checkGenerate, type GenerateInput, modes } from '../../../src/agent/index.js';
+import { errorCodes } from '../../../src/errors.js';
+import { checkLearnerSettings } from '../../../src/learner/index.js';
+import type { Package } from '../../../src/package/types.js';
+import { checkPolicyOptions, type PolicyOptions } from '../../../src/policy/options.js';
+import { checkRewardSettings } from '../../../src/reward/index.js';
+import { defaultKeepVersions } from '../../../src/versions/retention.js';
+
+const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
+const read = (path: string): string => readFileSync(join(root, path), 'utf8');
+const pages = ['README.md', 'test/README.md', 'bench/README.md', ...listOf('docs', '.md')];
+
+function listOf(folder: string, ending: string): string[] {
+  return readdirSync(join(root, folder))
+    .filter((name) => name.endsWith(ending))
+    .map((name) => `${folder}/${name}`);
+}
+
+/** The part of a page below a heading, up to the next of the same level. */
+function section(path: string, heading: string): string {
+  const [, below] = read(path).split(`\n${heading}\n`);
+  expect(below, `${heading} in ${path}`).toBeDefined();
+  return (below as string).split(new RegExp(`\n${heading.split(' ')[0]} `))[0] as string;
+}
+
+/** Cells of the rows of all tables. */
+function rowsOf(text: string): string[][] {
+  return [...text.matchAll(/^\|(.+)\|$/gm)].map(([, row = '']) => row.split('|').map((cell) => cell.trim()));
+}
+
+const spansOf = (text: string): string[] => [...text.matchAll(/`([^`\n]+)`/g)].map(([, span = '']) => span);
+const camel = (name: string): string => name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
+
+describe('flags of hone serve', () => {
+  const options = readOptions([], {});
+  const policy = checkPolicyOptions({} as PolicyOptions);
+  /** Defaults that are numbers or words, as the code has them. */
+  const inCode: Readonly<Record<string, unknown>> = {
+    host: options?.host,
+    port: options?.port,
+    learner: options?.learner === true ? 'on' : 'off',
+    'kv-memory': policy.kvMemoryBytes,
+    'max-sequences': policy.maxSequences,
+    'max-queue': policy.maxQueue,
+    'max-queue-tokens': policy.maxQueueTokens,
+    'prefill-chunk': policy.prefillChunk,
+    'prefix-cache': policy.prefixCacheBytes,
+    'max-stalled-ms': policy.maxStalledMs,
+    'max-live-versions': policy.maxLiveVersions,
+    'max-replay-bytes': options?.retention.maxBytes,
+    'keep-versions': defaultKeepVersions,
+    'metrics-host': options?.metrics?.host,
+    'metrics-port': defaultMetricsPort,
+    'max-open-requests': options?.maxOpenRequests,
+    'drain-grace-ms': options?.drainGraceMs,
+    'log-level': options?.logLevel,
+    'canary-share': checkCanarySettings().share,
+    explore: options?.exploration.share,
+    'explore-candidates': options?.exploration.candidates,
+    'learner-engine': checkLearnerSettings().engine,
+    'learner-device': checkLearnerSettings().device,
+    gate: options?.gate === null ? 'off' : 'on',
+  };
+  const listed = new Map(
+    rowsOf(section('docs/serving.md', '## Flags of `hone serve`')).flatMap(([names = '', value = '']) =>
+      spansOf(names).map((name) => [name.replace(/^--/, ''), value.replaceAll('`', '')] as const),
+    ),
+  );
+  const flags = new Map((serverFlags as readonly ServerFlag[]).map((flag) => [flag.name, flag]));
+
+  it.each(Object.entries(inCode))('--%s has the default that the help and the page name', (name, value) => {
+    const says = (text = ''): unknown => {
+      const [first = ''] = text.split(/[;,:] ?/);
+      if (typeof value !== 'number') return first;
+      return /[a-z]/i.test(first) ? parseSize(first) : Number(first);
+    };
+    expect(says(flags.get(name)?.default), 'in the help').toBe(value);
+    expect(says(listed.get(name)), 'on the page').toBe(value);
+  });
+
+  it('are the modes that there are', () => {
+    expect(flags.get('mode')?.value?.split('|').sort()).toEqual([...modes].sort());
+  });
+});
+
+it('the settings of trials have their defaults on their page', () => {
+  const rows = rowsOf(section('docs/rollout.md', '### Settings')).filter(([name]) => /^`\w+`$/.test(name ?? ''));
+  const listed = rows.map(([name = '', value = '']) => [name.replaceAll('`', ''), Number.parseFloat(value)]);
+  expect(Object.fromEntries(listed)).toEqual(checkCanarySettings());
+});
+
+it('the settings of rewards have their defaults on their page', () => {
+  const rows = rowsOf(section('docs/feedback.md', '## From scores to a reward'));
+  const listed = (prefix: string) =>
+    rows.flatMap(([name = '', value = '']) => {
+      const setting = name.replaceAll('`', '');
+      return setting.startsWith(prefix) ? [[setting.slice(prefix.length), value.replaceAll('`', '')]] : [];
+    });
+  const { defaultMetric, defaultTrust } = checkRewardSettings();
+  const inCode = Object.entries(defaultMetric).map(([name, value]) => [name, String(value)]);
+  expect(Object.fromEntries(listed('metrics.<name>.'))).toEqual(Object.fromEntries(inCode));
+  expect(listed('defaultTrust')).toEqual([['', String(defaultTrust)]]);
+});
+
+describe('a request', () => {
+  const pkg = {
+    digest: '',
+    config: { contextLength: 2 ** 20, vocabularySize: 8 },
+    tokenizer: { encodeText: () => [1] },
+  } as unknown as Package;
+  const check = (input: GenerateInput) => checkGenerate({ prompt: 'a', ...input }, pkg, () => 0);
+  const [own, sampling] = section('docs/serving.md', '## Requests').split('`sampling` says');
+  const cases = [own, sampling].flatMap((text, isSampling) =>
+    rowsOf(text ?? '').flatMap(([name = '', range = '', value = '']) => {
+      const field = camel(name.replaceAll('`', ''));
+      const [, low, below, high] = /^(-?\d+)(?: \(\w+\))? to (below )?(-?\d+)/.exec(range) ?? [];
+      const [, above, upTo] = /^above (\d+), up to (\d+)/.exec(range) ?? [];
+      const [, from] = /^(\d+) or more/.exec(range) ?? [];
+      const good = [low, below ? undefined : high, upTo, from].filter((one) => one !== undefined).map(Number);
+      const tiny = field === 'n' || field === 'seed' || field === 'topLogprobs' ? 1 : 0.001;
+      const bad = [
+        ...[low, from].flatMap((one) => (one === undefined ? [] : [Number(one) - tiny])),
+        ...[high, upTo].flatMap((one) => (one === undefined ? [] : [Number(one) + (below ? 0 : tiny)])),
+        ...(above === undefined ? [] : [Number(above)]),
+      ];
+      return bad.length === 0
+        ? []
+        : [{ field, isSampling: isSampling === 1, good, bad, value: Number.parseFloat(value) }];
+    }),
+  );
+
+  it.each(cases)(
+    'takes $field within the range on the page and refuses it beyond',
+    ({ field, isSampling, good, bad }) => {
+      const given = (number: number): GenerateInput => {
+        const value = field === 'logitBias' ? { 1: number } : number;
+        const more = field === 'topLogprobs' ? { logprobs: true } : {};
+        return (isSampling ? { sampling: { [field]: value } } : { [field]: value, ...more }) as GenerateInput;
+      };
+      for (const number of good) expect(() => check(given(number)), String(number)).not.toThrow();
+      for (const number of bad) expect(() => check(given(number)), String(number)).toThrow();
+    },
+  );
+
+  it('has the defaults on the page', () => {
+    expect(cases.length).toBeGreaterThan(10);
+    const { sampling: checked, ...request } = check({});
+    for (const { field, isSampling, value } of cases.filter((one) => !Number.isNaN(one.value))) {
+      expect((isSampling ? checked : request)[field as keyof object], field).toBe(value);
+    }
+  });
+});
+
+it('the page on serving lists every method of every service', () => {
+  const listed = rowsOf(read('docs/serving.md')).flatMap(([service = '', methods = '']) =>
+    /^`\w+Service`$/.test(service) ? [[service.replaceAll('`', ''), spansOf(methods).sort()]] : [],
+  );
+  const inContract = Object.entries(contract)
+    .filter(([name]) => /^hone\.v1\.\w+Service$/.test(name))
+    .map(([name, service]) => [name.replace('hone.v1.', ''), Object.keys(service).sort()]);
+  expect(Object.fromEntries(listed)).toEqual(Object.fromEntries(inContract));
+});
+
+it('the page on errors lists every exit code', () => {
+  const listed = rowsOf(section('docs/errors.md', '## Exit codes of `hone`')).slice(2);
+  const codes = [...Object.values(exitCodes), configurationExitCode];
+  expect(listed.map(([code]) => Number(code)).sort()).toEqual([...codes].sort());
+});
+
+/** Values of the contract's enums in short, by enum: `VersionState` holds `candidate`. */
+const enums = new Map<string, string[]>();
+const loaded = new protobuf.Root();
+loaded.resolvePath = (_, target) => join(root, 'proto', target);
+loaded.loadSync(listOf('proto/hone/v1', '.proto').map((path) => path.replace('proto/', '')));
+function collect(object: protobuf.ReflectionObject): void {
+  if (object instanceof protobuf.Enum) {
+    const prefix = `${object.name.replace(/(?<=[a-z])(?=[A-Z])/g, '_').toUpperCase()}_`;
+    enums.set(
+      object.name,
+      Object.keys(object.values)
+        .map((name) => name.replace(prefix, '').toLowerCase())
+        .slice(1),
+    );
+  }
+  if (object instanceof protobuf.Namespace) for (const one of object.nestedArray) collect(one);
+}
+collect(loaded);
+
+it('the page on versions lists every state and every origin', () => {
+  const [states, origins] = section('docs/versions.md', '## States and origins').split('| origin |');
+  const first = (text = ''): string[] =>
+    rowsOf(text).flatMap(([name = '']) => (/^[a-z]+$/.test(name) && name !== 'state' ? [name] : []));
+  expect(first(states).sort()).toEqual(enums.get('VersionState')?.sort());
+  expect(first(origins).sort()).toEqual(enums.get('VersionOrigin')?.sort());
+});
+
+it('names in capitals are codes, statuses, values of the contract, or variables of the environment', () => {
+  const known = new Set([
+    ...Object.keys(errorCodes),
+    ...Object.keys(status),
+    ...[...enums.values()].flat().map((name) => name.toUpperCase()),
+  ]);
+  const sources = ['client', 'server', 'src', 'bench'].map((folder) => textOf(folder)).join('\n');
+  // Of other programs.
+  const foreign = new Set(['TMPDIR', 'LD_LIBRARY_PATH', 'GLIBC_TUNABLES']);
+  for (const path of pages) {
+    const page = read(path);
+    for (const name of spansOf(page).filter((span) => /^[A-Z][A-Z_]{3,}$/.test(span))) {
+      // A variable of the page's own commands.
+      if (page.includes(`"$${name}"`)) continue;
+      const isRead = new RegExp(`\\benv(ironment)?\\.${name}\\b`).test(sources);
+      expect(known.has(name) || foreign.has(name) || isRead, `${name} in ${path}`).toBe(true);
+    }
+  }
+});
+
+function textOf(folder: string): string {
+  return readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts') && !name.includes('node_modules'))
+    .map((name) => read(`${folder}/${name}`))
+    .join('\n');
+}
+
+it('events that the pages name are events of the contract', () => {
+  const events = new Set(enums.get('EventType'));
+  for (const path of pages) {
+    for (const [, name = ''] of read(path).matchAll(/\bevents? (?:\()?`([A-Za-z_]+)`/g)) {
+      expect(events, `${name} in ${path}`).toContain(name.toLowerCase());
+    }
+  }
+});
+
+it('the page on what is kept lists every table of the store', () => {
+  const source = read('src/replay/schema.ts');
+  const made = new Set([...source.matchAll(/CREATE TABLE (\w+)/g)].map(([, name]) => name));
+  const listed = rowsOf(section('docs/replay.md', '## The tables'))
+    .slice(2)
+    .flatMap(([name = '']) => spansOf(name));
+  expect(listed.sort()).toEqual([...made].sort());
+});
+
+it('the README says how many scores begin a round, and names every folder', () => {
+  const [, count] = /After (\d+) newly scored completions/.exec(read('README.md')) ?? [];
+  expect(Number(count)).toBe(checkLearnerSettings().scoresPerRound);
+  const listed = rowsOf(section('README.md', '## The tree'))
+    .slice(2)
+    .map(([name = '']) => /`([\w/]+)\/`/.exec(name)?.[1]);
+  const folders = (of: string): string[] =>
+    readdirSync(join(root, of), { withFileTypes: true }).flatMap((entry) =>
+      entry.isDirectory() ? [join(of, entry.name)] : [],
+    );
+  const outer = ['proto', 'server', 'client', 'models', 'bench', 'test', 'docs', 'scripts'];
+  expect(listed.sort()).toEqual([...outer, ...folders('src')].sort());
+});
+
+describe.each(['test/README.md', 'bench/README.md'])('%s', (path) => {
+  const folder = dirname(path);
+  const named = spansOf(read(path)).filter((span) => /^[\w./-]+\.(test\.ts|ts|mjs|py|svg|json)$/.test(span));
+
+  it('names files that exist, from its own folder or from the root', () => {
+    expect(named.length).toBeGreaterThan(10);
+    for (const name of named)
+      expect(existsSync(join(root, folder, name)) || existsSync(join(root, name)), name).toBe(true);
+  });
+
+  it('names every file that it is about', () => {
+    const about = path.startsWith('test')
+      ? listOf('test/fault', '.test.ts')
+      : [...listOf('bench', '.ts'), ...listOf('bench/lib', '.ts')];
+    const missing = about.map((name) => name.slice(folder.length + 1)).filter((name) => !named.includes(name));
+    expect(missing).toEqual([]);
+  });
+});

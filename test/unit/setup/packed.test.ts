@@ -1,0 +1,113 @@
+/** What npm would pack of Hone: all that runs, all that is linked, and nothing besides. */
+
+import { readdirSync, readFileSync } from 'node:fs';
+import { isBuiltin } from 'node:module';
+import { join, posix, relative } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../../support/folders.js';
+import { deadLinks } from '../../support/markdown.js';
+import { stagePackage } from '../../support/staged-package.js';
+
+const root = temporaryFolder();
+stagePackage(root);
+const read = (path: string): string => readFileSync(join(root, path), 'utf8');
+
+const paths = new Set(
+  readdirSync(root, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => relative(root, join(parentPath, name)).replaceAll('\\', '/')),
+);
+const withEnding = (ending: string): string[] => [...paths].filter((path) => path.endsWith(ending));
+const manifest = JSON.parse(read('package.json')) as Record<string, Record<string, string>>;
+
+/** What a module imports, starts as a worker or a process, or loads by its address. */
+function importsOf(path: string): string[] {
+  const found = read(path).matchAll(
+    /(?:\bfrom|\bimport|\brequire\()\s*\(?\s*'([^'\n]+)'|new URL\('(\.[^'\n]+)', import\.meta\.url\)/g,
+  );
+  return [...found].map(([, name, address]) => name ?? address ?? '');
+}
+
+const isRelative = (name: string): boolean => name.startsWith('.');
+const target = (path: string, name: string): string => posix.join(posix.dirname(path), name);
+
+/** All files that some files lead to, by the relative names that they have for each other. */
+function closureOf(entries: readonly string[], resolve: (name: string) => string): Set<string> {
+  const reached = new Set(entries);
+  for (const path of reached) {
+    const next = importsOf(path)
+      .filter(isRelative)
+      .map((name) => target(path, resolve(name)));
+    for (const one of next) if (paths.has(one)) reached.add(one);
+  }
+  return reached;
+}
+
+const modules = [...withEnding('.js'), ...withEnding('.cjs'), ...withEnding('.mjs')];
+
+it('has the program, the contract, the licence and the default policy', () => {
+  const wanted = [
+    'LICENSE',
+    'README.md',
+    'CHANGELOG.md',
+    'client/cli/hone.cjs',
+    'client/cli/needed-node.cjs',
+    'dist/client/cli/main.js',
+    'dist/client/index.d.ts',
+    'dist/server/main.js',
+    'proto/hone/v1/generation.proto',
+    'proto/google/rpc/status.proto',
+    'models/tldr/onnx/model.onnx',
+    'scripts/skip-download.mjs',
+  ];
+  expect([...paths]).toEqual(expect.arrayContaining(wanted));
+});
+
+it('has no tests, benches, sources or maps of sources', () => {
+  expect([...paths].filter((path) => /(^|\/)(test|bench|node_modules|data)\//.test(path))).toEqual([]);
+  expect([...paths].filter((path) => /\.map$|(?<!\.d)\.ts$/.test(path))).toEqual([]);
+  for (const path of modules) expect(read(path), path).not.toContain('sourceMappingURL');
+});
+
+it('has every file that one of its modules imports, and declares every package', () => {
+  const known = new Set(Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies }));
+  for (const path of modules) {
+    for (const name of importsOf(path)) {
+      if (isRelative(name)) expect([...paths], `${path} imports ${name}`).toContain(target(path, name));
+      else if (!isBuiltin(name) && !name.startsWith('hone-agent/')) {
+        expect(known, `${path} imports ${name}`).toContain(/^(@[^/]+\/)?[^/]+/.exec(name)?.[0]);
+      }
+    }
+  }
+});
+
+it('has no module that nothing leads to', () => {
+  const judges = modules.filter((path) => path.startsWith('dist/models/recipe/judges/'));
+  const entries = [
+    'client/cli/hone.cjs',
+    'client/cli/needed-node.cjs',
+    'dist/client/cli/main.js',
+    'dist/client/index.js',
+    'scripts/skip-download.mjs',
+  ];
+  const reached = closureOf([...entries, ...judges], (name) => name);
+  expect(modules.filter((path) => !reached.has(path))).toEqual([]);
+});
+
+it('has the declarations that the client\u2019s lead to, and no others', () => {
+  const reached = closureOf(['dist/client/index.d.ts'], (name) => name.replace(/\.js$/, '.d.ts'));
+  expect(withEnding('.d.ts').sort()).toEqual([...reached].sort());
+  for (const path of reached) {
+    for (const name of importsOf(path).filter(isRelative)) {
+      expect([...paths], `${path} imports ${name}`).toContain(target(path, name.replace(/\.js$/, '.d.ts')));
+    }
+  }
+});
+
+describe.each(withEnding('.md'))('%s', (path) => {
+  it('links to what is in the package', () => {
+    expect(
+      deadLinks(path, read, (file) => paths.has(file) || [...paths].some((one) => one.startsWith(`${file}/`))),
+    ).toEqual([]);
+  });
+});
