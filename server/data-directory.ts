@@ -99,6 +99,7 @@ export function openDataDirectory(path: string): DataDirectory {
     },
     close() {
       rmSync(recordPath, { force: true });
+      heldLocks.delete(lock);
       lock.close();
     },
   };
@@ -142,11 +143,15 @@ function cannotBeUsed(path: string, error: unknown): HoneError {
   );
 }
 
+/** A connection that nothing refers to is closed when it is collected, and its lock would go with it. */
+const heldLocks = new Set<Database>();
+
 function takeLock(path: string, recordPath: string): Database {
   let lock: Database | undefined;
   try {
     lock = new Database(join(path, 'lock'), { access: 'create' });
     lock.exec('BEGIN EXCLUSIVE');
+    heldLocks.add(lock);
     return lock;
   } catch (error) {
     lock?.close();

@@ -17,11 +17,15 @@ beforeEach(() => {
 async function holder(path: string) {
   const script = `
     const { openDataDirectory } = await import(${JSON.stringify(module)});
-    const data = openDataDirectory(${JSON.stringify(path)});
-    data.writeRecord({ pid: process.pid, host: '127.0.0.1', port: 1, address: '127.0.0.1:1', startedAtMs: 0 });
-    process.send('locked');
+    const record = { pid: process.pid, host: '127.0.0.1', port: 1, address: '127.0.0.1:1', startedAtMs: 0 };
+    openDataDirectory(${JSON.stringify(path)}).writeRecord(record);
+    // The lock does not depend on who still refers to it.
+    setTimeout(() => {
+      gc();
+      process.send('locked');
+    });
     setInterval(() => {}, 1000);`;
-  const child = startProcess(process.execPath, ['--input-type=module', '-e', script], {
+  const child = startProcess(process.execPath, ['--expose-gc', '--input-type=module', '-e', script], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });
   await once(child, 'message');
