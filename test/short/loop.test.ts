@@ -64,9 +64,8 @@ it('the command serves, asks, scores, exports and erases', async () => {
   expect(programOf(pid)).toBe(process.execPath);
 
   const generated = await hone(address, 'generate', 'hello', '--max-tokens', '4', '--subject', 'ann', '--json');
-  const [first] = generated.out.split('\n');
-  const [id] = (JSON.parse(first ?? '') as { generationIds: string[] }).generationIds;
-  const scored = await hone(address, 'feedback', id ?? '', '0.75');
+  const [answer] = (JSON.parse(generated.out) as { candidates: { generationId: string }[] }).candidates;
+  const scored = await hone(address, 'feedback', answer?.generationId ?? '', '0.75');
   const status = await hone(address, 'status', '--json');
   const exported = await hone(address, 'export');
   const erased = await hone(address, 'erase', 'ann', '--yes');
