@@ -7,6 +7,7 @@
 import { spawn } from 'node:child_process';
 import { Socket } from 'node:net';
 import { constants } from 'node:os';
+import { delimiter, dirname } from 'node:path';
 import neededNodes from '../client/cli/needed-node.cjs';
 import { install } from './install.mjs';
 import { bringNode } from './nodes.mjs';
@@ -46,7 +47,7 @@ const remedy = `Or install ${neededNode} from https://nodejs.org and run the com
 function becomeParentOf(binary) {
   const child = spawn(binary, process.argv.slice(1), {
     stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
-    env: { ...process.env, [pipeVariable]: '3' },
+    env: { ...process.env, PATH: pathWith(binary), [pipeVariable]: '3' },
   });
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'];
   const pass = (signal) => child.kill(signal);
@@ -60,6 +61,11 @@ function becomeParentOf(binary) {
     setTimeout(() => process.exit(128 + constants.signals[signal]), 1000);
   });
   return new Promise(() => {});
+}
+
+/** With this Node before any other: what is started by its name, npx for one, runs on it, too. */
+export function pathWith(binary) {
+  return `${dirname(binary)}${delimiter}${process.env.PATH ?? ''}`;
 }
 
 /** In a child of an older Node: ends with it. Returns whether this is one. */

@@ -10,6 +10,7 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { bringNode } from './nodes.mjs';
+import { pathWith } from './on-node.mjs';
 import { prepare } from './prepare.mjs';
 import { root, runNode, say } from './project.mjs';
 
@@ -36,7 +37,7 @@ function runSuite(suite, args, binary = process.execPath) {
   const child = spawn(binary, [join(packages, 'vitest/vitest.mjs'), 'run', ...reporters, ...args], {
     cwd: root,
     stdio: 'inherit',
-    env: { ...process.env, HONE_SUITE: suite },
+    env: { ...process.env, PATH: pathWith(binary), HONE_SUITE: suite },
   });
   // A terminal tells both of Ctrl-C; whoever tells this one alone means both, and waits for both.
   const pass = (signal) => child.kill(signal);

@@ -7,7 +7,6 @@ import type { LearnerEvent, LearnerProgress, LearnerState } from './types.js';
 /** What the runner knows beside its buffer. */
 export type RunFigures = Omit<LearnerProgress, 'state' | 'scoresSeen' | 'lastSequence' | 'buffer'>;
 
-const trainingEveryMs = 250;
 /** Of an idle learner that reads scores: no more often than its buffer is counted. */
 const readingEveryMs = 1000;
 
@@ -16,15 +15,17 @@ export class Reporter {
   readonly #census = new BufferCensus();
   #state: LearnerState = 'starting';
   #atMs = 0;
+  readonly #trainingEveryMs: number;
   #sequence = -1;
 
-  constructor(send: (event: LearnerEvent) => void) {
+  constructor(send: (event: LearnerEvent) => void, trainingEveryMs = 250) {
     this.#send = send;
+    this.#trainingEveryMs = trainingEveryMs;
   }
 
   /** Whether a step is worth a report. */
   get isTrainingDue(): boolean {
-    return this.#state !== 'training' || performance.now() - this.#atMs >= trainingEveryMs;
+    return this.#state !== 'training' || performance.now() - this.#atMs >= this.#trainingEveryMs;
   }
 
   /** Milliseconds until what was read since the last report is to be shown, 0 when it is now; null: nothing was read. */

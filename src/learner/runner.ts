@@ -87,7 +87,7 @@ export class LearnerRunner {
     this.#adapterPath = start.adapterPath;
     this.#imported = start.imported ?? false;
     this.#buffer = openBuffer(start, options.now);
-    this.#reporter = new Reporter(options.send);
+    this.#reporter = new Reporter(options.send, options.start.reportEveryMs);
     this.#setbacks = new Setbacks(start.settings);
     this.#relearning = start.relearn ?? false;
     this.#goingOn = start.goOn ?? false;

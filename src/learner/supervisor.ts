@@ -160,6 +160,7 @@ export class LearnerSupervisor {
       settings,
       reward,
       checkpointEveryMs,
+      reportEveryMs,
     } = this.#options;
     // Not detached: a session of its own would have a scheduling group of its own, where nice no longer protects us.
     const child = fork(new URL('./process.js', import.meta.url), {
@@ -197,6 +198,7 @@ export class LearnerSupervisor {
       settings,
       ...(reward === undefined ? {} : { reward }),
       ...(checkpointEveryMs === undefined ? {} : { checkpointEveryMs }),
+      ...(reportEveryMs === undefined ? {} : { reportEveryMs }),
       goOn: this.#goOn,
       relearn: this.#relearn,
       ...this.#head,

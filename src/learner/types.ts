@@ -141,6 +141,8 @@ export interface LearnerStart {
   readonly adapterDigest: string;
   /** Milliseconds between checkpoints within a round. Default 5000. */
   readonly checkpointEveryMs?: number;
+  /** Milliseconds between reports within a round, at least; 0: one for each step. Default 250. */
+  readonly reportEveryMs?: number;
   /** Whether a learner that has stopped itself goes on: somebody said so. Default false. */
   readonly goOn?: boolean;
   /** Whether the live version is a rollback: weights from before it are given up. Default false. */

@@ -25,6 +25,8 @@ function start(directory: string, { path }: Experience): LearnerSupervisor {
     adapterDigest: '',
     restartAfterMs: 10,
     checkpointEveryMs: 30,
+    // However fast the machine: a kill is decided at a step.
+    reportEveryMs: 0,
   });
   onTestFinished(() => learner.close());
   return learner;

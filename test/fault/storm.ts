@@ -9,7 +9,7 @@ import { eagerLearner } from '../support/app.js';
 import { temporaryFolder } from '../support/folders.js';
 import { childrenOf } from '../support/processes.js';
 import { startServer, type TestServer } from '../support/server.js';
-import { later, signal } from '../support/until.js';
+import { later, signal, until } from '../support/until.js';
 import { expectCut, load } from './storm-load.js';
 import { StormModel } from './storm-model.js';
 
@@ -134,9 +134,10 @@ async function live(
   random: () => number,
 ): Promise<void> {
   const server = await startServer({ data, args: learns ? eagerLearner : [] });
-  const children = learns ? childrenOf(server.ready.pid) : [];
   try {
-    expect(children).toHaveLength(learns ? 1 : 0);
+    // It starts when the server is ready.
+    if (learns) await until(() => childrenOf(server.ready.pid).length === 1, 'the learner runs');
+    const children = learns ? childrenOf(server.ready.pid) : [];
     const client = await server.connect({ retry: { maxAttempts: 1 } });
     await check(client, data, model, witness);
     const met = signal();
