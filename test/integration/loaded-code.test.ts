@@ -78,7 +78,7 @@ describe('a server', () => {
   it('has only the code that it needs when it is ready', () => {
     expect(beforeReady).toMatch(/dist\/server\/grpc\/door\.js/);
     expect(beforeReady).not.toMatch(/@grpc\/reflection|node_modules\/prom-client/);
-    expect(beforeReady).not.toMatch(/dist\/src\/(reward\/model|package\/quantization\/(compare|quantize))/);
+    expect(beforeReady).not.toMatch(/dist\/src\/reward\/model/);
     // The engines only to see whether they could learn from the model.
     expect(beforeReady).not.toMatch(/dist\/src\/learner\/(experience\/(?!eligibility)|runner)|@tensorflow/);
     // What is left comes afterwards.
