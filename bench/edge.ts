@@ -1,5 +1,8 @@
 /** What a small machine has to spare: disk for the installation, time to start, memory while idle and while training. */
 
+import { mkdtemp, rm } from 'node:fs/promises';
+import { loadavg, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { measureInstallSize } from './lib/install-size.js';
 import type { BenchModel } from './lib/models.js';
@@ -7,9 +10,11 @@ import type { BenchOptions } from './lib/options.js';
 import { measureProcessTree } from './lib/process-memory.js';
 import { say } from './lib/progress.js';
 import type { BenchReport, Figures } from './lib/report.js';
-import { startBenchServer } from './lib/running-server.js';
+import { type BenchServer, startBenchServer } from './lib/running-server.js';
 import { median } from './lib/statistics.js';
 import { trainInChild } from './lib/train-in-child.js';
+
+const warmStarts = 9;
 
 export async function benchEdge(models: readonly BenchModel[], options: BenchOptions): Promise<BenchReport> {
   const install = measureInstallSize();
@@ -30,20 +35,8 @@ export async function benchEdge(models: readonly BenchModel[], options: BenchOpt
 }
 
 async function measureModel(model: BenchModel, { threads, quick }: BenchOptions): Promise<Figures> {
-  const starts = quick ? 1 : 3;
-  const startups: number[] = [];
-  let idle: ReturnType<typeof measureProcessTree>;
-  for (let i = 0; i < starts; i++) {
-    say(`${model.name}: start ${i + 1} of ${starts} ...`);
-    const server = await startBenchServer(model.directory);
-    startups.push(server.startupMs);
-    if (i === starts - 1) {
-      // Idle is what it settles at, once the learner too has loaded the model.
-      await delay(quick ? 200 : 10_000);
-      idle = measureProcessTree(server.pid);
-    }
-    await server.stop();
-  }
+  const data = await mkdtemp(join(tmpdir(), 'hone-bench-data-'));
+  const figures = await measureStarts(model, data, quick).finally(() => rm(data, { recursive: true, force: true }));
   say(`${model.name}: training in a process of its own ...`);
   const training = await trainInChild({
     packageDirectory: model.directory,
@@ -57,11 +50,42 @@ async function measureModel(model: BenchModel, { threads, quick }: BenchOptions)
     steps: 2,
   });
   return {
-    startup_ms: median(startups),
+    ...figures,
+    training_peak_rss_mib: training.peakRssMb,
+    training_private_rss_mib: training.privateRssMb,
+  };
+}
+
+/** Starts on one data directory, the first of which measures threads; what the last server takes when it is idle. */
+async function measureStarts(model: BenchModel, data: string, quick: boolean): Promise<Figures> {
+  say(`${model.name}: first start on a data directory ...`);
+  const first = await startBenchServer(model.directory, [], data);
+  await first.stop();
+  const starts = quick ? 1 : warmStarts;
+  const warm: BenchServer[] = [];
+  let idle: ReturnType<typeof measureProcessTree>;
+  for (let i = 1; i <= starts; i++) {
+    say(`${model.name}: start ${i} of ${starts} on the same ...`);
+    const server = await startBenchServer(model.directory, [], data);
+    warm.push(server);
+    if (i === starts) {
+      // Idle is what it settles at, once the learner too has loaded the model.
+      await delay(quick ? 200 : 10_000);
+      idle = measureProcessTree(server.pid);
+    }
+    await server.stop();
+  }
+  const times = warm.map(({ startupMs }) => startupMs);
+  const processorTimes = warm.flatMap(({ startupProcessorMs }) => startupProcessorMs ?? []);
+  return {
+    startup_ms: median(times),
+    startup_fastest_ms: Math.min(...times),
+    startup_slowest_ms: Math.max(...times),
+    startup_processor_ms: processorTimes.length === 0 ? null : median(processorTimes),
+    startup_first_ms: first.startupMs,
+    load_average: loadavg()[0] ?? null,
     idle_processes: idle?.processes ?? null,
-    idle_largest_rss_mb: idle?.largestRssMb ?? null,
-    idle_pss_mb: idle?.pssMb ?? null,
-    training_peak_rss_mb: training.peakRssMb,
-    training_private_rss_mb: training.privateRssMb,
+    idle_pss_mib: idle?.pssMb ?? null,
+    idle_rss_mib: idle?.rssMb ?? null,
   };
 }

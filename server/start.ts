@@ -194,7 +194,7 @@ async function readPackage(
   if (learner) {
     // A learner that could not start would crash again and again while the server serves.
     const { checkTrainable } = await import('../src/learner/engine/check-trainable.js');
-    checkTrainable(decoder, pkg.modelPath, settings);
+    await checkTrainable(decoder, pkg.modelPath, settings);
   }
   return { pkg, linears: findLinears(decoder) };
 }

@@ -6,8 +6,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
 import { connect } from '../../client/index.js';
+import { processorTimeMs } from './process-memory.js';
+import { projectRoot } from './project.js';
 
 export interface BenchServer {
   /** The process that was started; the server and the learner are below it. */
@@ -15,6 +16,8 @@ export interface BenchServer {
   readonly address: string;
   /** From starting the command to the first health check that says serving. */
   readonly startupMs: number;
+  /** Processor time of all processes meanwhile, where the system tells. */
+  readonly startupProcessorMs: number | undefined;
   /** What its policy runs with. */
   readonly threads: number;
   readonly spin: boolean;
@@ -34,7 +37,7 @@ export async function startBenchServer(
 ): Promise<BenchServer> {
   const data = given ?? (await mkdtemp(join(tmpdir(), 'hone-bench-data-')));
   const started = performance.now();
-  const command = fileURLToPath(new URL('../../client/cli/main.js', import.meta.url));
+  const command = join(projectRoot, 'client/cli/hone.cjs');
   const args = [
     'serve',
     '--package',
@@ -61,7 +64,9 @@ export async function startBenchServer(
     const health = await client.health();
     client.close();
     if (health !== 'serving') throw new Error(`the server announced itself, yet its health is ${health}`);
-    return { pid: child.pid as number, address, startupMs: performance.now() - started, threads, spin, stop };
+    const startupMs = performance.now() - started;
+    const pid = child.pid as number;
+    return { pid, address, startupMs, startupProcessorMs: processorTimeMs(pid), threads, spin, stop };
   } catch (error) {
     await stop();
     throw error;

@@ -78,9 +78,24 @@ describe('a server', () => {
   it('has only the code that it needs when it is ready', () => {
     expect(beforeReady).toMatch(/dist\/server\/grpc\/door\.js/);
     expect(beforeReady).not.toMatch(/@grpc\/reflection|node_modules\/prom-client/);
-    expect(beforeReady).not.toMatch(/dist\/src\/reward\/model/);
-    // The engines only to see whether they could learn from the model.
-    expect(beforeReady).not.toMatch(/dist\/src\/learner\/(experience\/(?!eligibility)|runner)|@tensorflow/);
+    expect(beforeReady).not.toMatch(
+      /dist\/src\/(reward\/model|package\/(text-encoder|quantization\/(compare|quantize)))/,
+    );
+    // Of the learner: its settings, who starts it, and what tells whether it could learn from the package.
+    const ofLearner = [...beforeReady.matchAll(/dist\/src\/learner\/(?<name>.+)\.js/g)].map(
+      ({ groups }) => groups?.name,
+    );
+    expect(ofLearner.sort()).toEqual([
+      'engine/adapted-graph',
+      'engine/check-trainable',
+      'engine/names',
+      'engine/training-graph',
+      'experience/eligibility',
+      'objective',
+      'report',
+      'settings',
+      'supervisor',
+    ]);
     // What is left comes afterwards.
     expect(whats(main)).toMatch(/node_modules\/prom-client/);
   });

@@ -3,8 +3,7 @@
 import { HoneError } from '../../errors.js';
 import type { Graph } from '../../onnx/index.js';
 import type { LearnerSettings } from '../types.js';
-import { checkDerivable } from './onnx-engine.js';
-import { checkInterpretable } from './tfjs/tfjs-engine.js';
+import { checkDerivable } from './adapted-graph.js';
 
 /**
  * @param decoder the package's graph, as `readDecoder` gives it
@@ -12,9 +11,13 @@ import { checkInterpretable } from './tfjs/tfjs-engine.js';
  * @throws HoneError `MODEL_NOT_TRAINABLE` if linear layers have no names or the graph no training variant,
  * `OPERATOR_NOT_DIFFERENTIABLE` or `OPERATOR_UNSUPPORTED` for an operator that the engine cannot differentiate
  */
-export function checkTrainable(decoder: Graph, modelPath: string, { engine }: Pick<LearnerSettings, 'engine'>): void {
+export async function checkTrainable(
+  decoder: Graph,
+  modelPath: string,
+  { engine }: Pick<LearnerSettings, 'engine'>,
+): Promise<void> {
   try {
-    if (engine === 'tfjs') checkInterpretable(decoder);
+    if (engine === 'tfjs') (await import('./tfjs/tfjs-engine.js')).checkInterpretable(decoder);
     else checkDerivable(decoder);
   } catch (cause) {
     const { code, message } = HoneError.from(cause);

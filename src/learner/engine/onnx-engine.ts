@@ -2,22 +2,13 @@
 
 import { join } from 'node:path';
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
-import { appendGradients, checkGradients, expandComposites, fuseSwiGlu } from '../../autodiff/index.js';
+import { appendGradients, expandComposites } from '../../autodiff/index.js';
 import { elementCount, type Graph, isExternal, probeShapes } from '../../onnx/index.js';
-import {
-  adapterInputA,
-  adapterInputB,
-  attachAdapters,
-  decodeQuantizedProducts,
-  findLinears,
-  findTrainableLinears,
-  type LinearSite,
-  readDecoder,
-  withUndecodedWeights,
-} from '../../package/index.js';
+import { decodeQuantizedProducts, findTrainableLinears, readDecoder } from '../../package/index.js';
 import type { AdapterTarget } from '../../versions/types.js';
 import { addCopgObjective, addRowLogprobs, type LinearForm, linearForm, summarize } from '../objective.js';
 import type { CopgBatch, CopgResult, Parameters, TrainingEngine, TrainingRow } from '../types.js';
+import { adapt, matricesOf } from './adapted-graph.js';
 import { openOnProvider } from './device.js';
 import { type EngineMemory, keepToBudget } from './memory-budget.js';
 import type { TargetedEngine } from './micro-batches.js';
@@ -25,7 +16,7 @@ import type { Provider } from './names.js';
 import { type PackedRows, type PackOptions, packRows } from './packing.js';
 import { createPassMemory } from './pass-memory.js';
 import { poolPrompt } from './prompt-features.js';
-import { hiddenStates, toTrainingGraph, trainingProbeSizes } from './training-graph.js';
+import { hiddenStates, trainingProbeSizes } from './training-graph.js';
 
 export interface OnnxEngineOptions {
   /** The package's folder; its `onnx/model.onnx` is differentiated. */
@@ -129,38 +120,6 @@ export async function deriveGraphs(
     gradients,
     targets: linears.map(({ module, inFeatures, outFeatures }) => ({ module, inFeatures, outFeatures })),
   };
-}
-
-/**
- * Whether {@link deriveGraphs} would come to its end, told from the graph alone: nothing is decoded, probed or run.
- * @param source the package's graph, quantised products included
- * @throws HoneError `MODEL_NOT_TRAINABLE`, `OPERATOR_NOT_DIFFERENTIABLE`, `OPERATOR_UNSUPPORTED`
- */
-export function checkDerivable(source: Graph): void {
-  // In the package's own graph, so that a refusal names weights as the file does.
-  const trained = new Set(findTrainableLinears(source).map(({ module }) => module));
-  const plain = withUndecodedWeights(source);
-  const linears = findLinears(plain).filter(({ module }) => trained.has(module));
-  const graph = adapt(plain, linears, { rank: 1, scale: 1 });
-  addCopgObjective(graph);
-  checkGradients(graph, 'surrogate', matricesOf(linears));
-}
-
-/** The training variant of a package's graph, whose linear layers take adapters. */
-function adapt(
-  source: Graph,
-  linears: readonly LinearSite[],
-  { rank, scale }: Pick<OnnxEngineOptions, 'rank' | 'scale'>,
-): Graph {
-  const graph = toTrainingGraph(source);
-  fuseSwiGlu(graph, new Map(linears.map(({ output, outFeatures }) => [output, outFeatures])));
-  attachAdapters(graph, linears, rank, scale);
-  return graph;
-}
-
-/** The adapter matrices: what gradients are made of. */
-function matricesOf(linears: readonly LinearSite[]): string[] {
-  return linears.flatMap(({ module }) => [adapterInputA(module), adapterInputB(module)]);
 }
 
 function setOutputs(graph: Graph, names: readonly string[]): void {

@@ -13,7 +13,7 @@
 import { addTokenLogProbability } from '../../autodiff/index.js';
 import { HoneError } from '../../errors.js';
 import { type Graph, microsoft, type Node } from '../../onnx/index.js';
-import { type AttentionSite, findAttention, transposedInitializer } from '../../package/index.js';
+import { type AttentionSite, findAttention, transposedInitializer } from '../../package/lowering.js';
 
 /** Dimensions of the training graph's inputs in the two probes that tell constant shapes from run-time ones. */
 export const trainingProbeSizes = { B: [2, 3], T: [5, 7], N: [4, 6], R: [2, 3] } as const;

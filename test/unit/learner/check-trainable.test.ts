@@ -30,7 +30,7 @@ async function write(apply: (graph: Graph) => void, from = tinyDirectory): Promi
 }
 
 async function check(engine: EngineName = 'onnx'): Promise<void> {
-  checkTrainable(await readDecoder(modelPath), modelPath, { engine });
+  await checkTrainable(await readDecoder(modelPath), modelPath, { engine });
 }
 
 const engineOf = (packageDirectory: string) => createOnnxEngine({ packageDirectory, rank: 2, scale: 1, threads: 1 });
@@ -71,7 +71,7 @@ describe('a decoder that can be trained', () => {
   test('keeps its quantised weights where they are: nothing is decoded to find out', async () => {
     const decoder = await readDecoder(join(quantized.quantized, 'onnx/model.onnx'));
     const [before, nodes] = [[...decoder.initializers.keys()], decoder.nodes.map(({ op }) => op)];
-    checkTrainable(decoder, modelPath, { engine: 'onnx' });
+    await checkTrainable(decoder, modelPath, { engine: 'onnx' });
     expect([...decoder.initializers.keys()]).toEqual(before);
     expect(decoder.nodes.map(({ op }) => op)).toEqual(nodes);
   });
