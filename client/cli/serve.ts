@@ -37,21 +37,6 @@ function toOption(flag: ServerFlag): Option {
   });
 }
 
-/**
- * What the server finds in its environment: what the command found in its own, the token, and for glibc, unless the user
- * says otherwise, that blocks of 128 KiB and more are the system's own and go back to it when they are free. Left alone,
- * glibc takes ever larger ones from its heaps instead, as they come and go, and what loading a model took stays with the
- * server for good. Other systems do not know the word.
- */
-export function serverEnvironment(environment: NodeJS.ProcessEnv, token: string | undefined): NodeJS.ProcessEnv {
-  return {
-    MALLOC_MMAP_THRESHOLD_: '131072',
-    ...environment,
-    // The environment, unlike arguments, is not shown to other users of the machine.
-    ...(token === undefined ? {} : { HONE_AUTH_TOKEN: token }),
-  };
-}
-
 async function serve(flags: ServeFlags): Promise<number> {
   const { package: folder, authToken, authTokenFile } = flags;
   if (typeof folder === 'string' && !existsSync(join(folder, 'config.json'))) {
@@ -62,7 +47,8 @@ async function serve(flags: ServeFlags): Promise<number> {
   const supervisor = new Supervisor({
     file: fileURLToPath(new URL('../../server/main.js', import.meta.url)),
     args: toArguments({ ...flags, authToken: undefined, authTokenFile: undefined }),
-    env: serverEnvironment(process.env, typeof token === 'string' ? token : undefined),
+    // The environment, unlike arguments, is not shown to other users of the machine.
+    env: { ...process.env, ...(typeof token === 'string' ? { HONE_AUTH_TOKEN: token } : {}) },
     onReady: (ready) => (flags.json === true ? printJson(ready) : announce(ready)),
     onRestart: (reason, waitMs) => remark(`hone: the server ${reason}; starting it again in ${waitMs / 1000} s`),
   });

@@ -215,7 +215,7 @@ it('names in capitals are codes, statuses, values of the contract, or variables 
   ]);
   const sources = ['client', 'server', 'src', 'bench'].map((folder) => textOf(folder)).join('\n');
   // Of other programs.
-  const foreign = new Set(['TMPDIR', 'LD_LIBRARY_PATH', 'GLIBC_TUNABLES', 'MALLOC_MMAP_THRESHOLD_']);
+  const foreign = new Set(['TMPDIR', 'LD_LIBRARY_PATH', 'GLIBC_TUNABLES']);
   for (const path of pages) {
     const page = read(path);
     for (const name of spansOf(page).filter((span) => /^[A-Z][A-Z_]{3,}$/.test(span))) {
