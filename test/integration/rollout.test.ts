@@ -57,12 +57,17 @@ async function playUntilTheEnd(client: HoneClient, liked: ReadonlySet<number>, f
   for (let n = from; n < from + 2000 && (await client.mode()).trial !== undefined; n++) {
     await askAndScore(client, liked, n);
   }
-  return eventOf(client, 'canary_ended');
+  const ended = await eventOf(client, 'canary_ended');
+  // What becomes of its version is recorded, and told, after the trial has ended.
+  await eventOf(client, ended.detail.startsWith('promoted') ? 'version_promoted' : 'version_rejected', ended.version);
+  return ended;
 }
 
-/** The first event of a type, of all that are kept. */
-async function eventOf(client: HoneClient, type: HoneEvent['type']): Promise<HoneEvent> {
-  for await (const event of client.watchEvents({ afterSequence: 0, types: [type] })) return event;
+/** The first event of a type, and of a version if one is given, of all that are kept. */
+async function eventOf(client: HoneClient, type: HoneEvent['type'], version?: number): Promise<HoneEvent> {
+  for await (const event of client.watchEvents({ afterSequence: 0, types: [type] })) {
+    if (version === undefined || event.version === version) return event;
+  }
   throw new Error('the events ended');
 }
 
