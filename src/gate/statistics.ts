@@ -22,8 +22,14 @@ export function beyondChance({ mean, standardError }: Estimate, standardErrors: 
   return mean > 0 && mean > standardErrors * standardError;
 }
 
-export function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
+/**
+ * The sum, whatever the order of the values: they are added from the smallest on. In another order the last digits would
+ * differ, and a threshold that is just met could be missed.
+ */
+export function sum(values: Iterable<number>): number {
+  return Float64Array.from(values)
+    .sort()
+    .reduce((total, value) => total + value, 0);
 }
 
 /** The mean of none is NaN. */

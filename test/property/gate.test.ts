@@ -65,7 +65,7 @@ describe('the verdict', () => {
     fc.assert(
       fc.property(evidence, (given) => {
         const turned = { ...given, prompts: given.prompts.toReversed(), logged: given.logged.toReversed() };
-        expect(outcomes(turned)).toEqual(outcomes(given));
+        expect(judge(turned, settings)).toEqual(judge(given, settings));
       }),
     );
   });

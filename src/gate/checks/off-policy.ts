@@ -66,12 +66,15 @@ function weigh(logged: readonly LoggedEvidence[], logRatio: (item: LoggedEvidenc
 }
 
 function errorOfDifference(logged: readonly LoggedEvidence[], candidate: Weighed, live: Weighed): number {
-  const byPrompt = new Map<number, number>();
+  const byPrompt = new Map<number, number[]>();
   for (const [i, { prompt, reward }] of logged.entries()) {
     const part = ({ weights, value }: Weighed): number => (weights[i] as number) * (reward - value);
-    byPrompt.set(prompt, (byPrompt.get(prompt) ?? 0) + part(candidate) - part(live));
+    const parts = byPrompt.get(prompt) ?? [];
+    parts.push(part(candidate) - part(live));
+    byPrompt.set(prompt, parts);
   }
   const prompts = byPrompt.size;
   if (prompts < 2) return Number.POSITIVE_INFINITY;
-  return Math.sqrt((sum([...byPrompt.values()].map((part) => part * part)) * prompts) / (prompts - 1));
+  const squares = [...byPrompt.values()].map((parts) => sum(parts) ** 2);
+  return Math.sqrt((sum(squares) * prompts) / (prompts - 1));
 }
