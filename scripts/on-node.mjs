@@ -8,7 +8,7 @@ import { spawn } from 'node:child_process';
 import { Socket } from 'node:net';
 import { constants } from 'node:os';
 import { delimiter, dirname } from 'node:path';
-import neededNodes from '../client/cli/needed-node.cjs';
+import neededNodes from '../cli/needed-node.cjs';
 import { install } from './install.mjs';
 import { bringNode } from './nodes.mjs';
 import { fail } from './project.mjs';

@@ -9,7 +9,7 @@ import { prepare } from './prepare.mjs';
 import { root } from './project.mjs';
 
 const given = process.argv.slice(2);
-const [file, args] = given[0] === '--run' ? [given[1] ?? '', given.slice(2)] : ['client/cli/main.js', given];
+const [file, args] = given[0] === '--run' ? [given[1] ?? '', given.slice(2)] : ['cli/main.js', given];
 await prepare('run');
 const path = join(root, 'dist', file);
 // In this process, not in a child: signals and exit codes need no forwarding.

@@ -37,7 +37,7 @@ export async function startBenchServer(
 ): Promise<BenchServer> {
   const data = given ?? (await mkdtemp(join(tmpdir(), 'hone-bench-data-')));
   const started = performance.now();
-  const command = join(projectRoot, 'client/cli/hone.cjs');
+  const command = join(projectRoot, 'cli/hone.cjs');
   const args = [
     'serve',
     '--package',

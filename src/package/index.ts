@@ -16,6 +16,12 @@ export { type BlockFormat, blockSizes, defaultBlockSizes } from './quantization/
 export { type ComparedText, type Comparison, comparePackages } from './quantization/compare.js';
 export { decodeQuantizedProducts, withUndecodedWeights } from './quantization/decoded-weights.js';
 export { quantizedProduct, useIntegerProducts } from './quantization/products.js';
+export {
+  type MeasuredText,
+  type QuantizeReport,
+  type QuantizeRequest,
+  quantizeAndCompare,
+} from './quantization/quantize-and-compare.js';
 export { type QuantizationNote, type QuantizeOptions, quantizePackage } from './quantization/quantize-package.js';
 export { WeightReader } from './quantization/weight-source.js';
 export { type EncodedText, loadTextEncoder, type TextEncoder } from './text-encoder.js';

@@ -13,7 +13,7 @@ let native: string;
 
 beforeAll(() => {
   folder = temporaryFolder();
-  for (const path of ['dist/client', 'dist/proto', 'dist/server', 'dist/src', 'client/cli', 'package.json']) {
+  for (const path of ['dist/cli', 'dist/client', 'dist/proto', 'dist/server', 'dist/src', 'cli', 'package.json']) {
     cpSync(join(projectFolder, path), join(folder, path), { recursive: true });
   }
   const packages = join(projectFolder, 'node_modules');
@@ -27,7 +27,7 @@ beforeAll(() => {
 });
 
 async function hone(...args: string[]) {
-  return runPiped(join(folder, 'client/cli/hone.cjs'), args);
+  return runPiped(join(folder, 'cli/hone.cjs'), args);
 }
 
 const serve = () => hone('serve', '--data', temporaryFolder(), '--package', tinyPackage, '--port', '0', '--no-metrics');

@@ -9,7 +9,7 @@ import { expect, it } from 'vitest';
 import { temporaryFolder } from '../support/folders.js';
 import { startProcess } from '../support/processes.js';
 
-const main = fileURLToPath(new URL('../../client/cli/main.js', import.meta.url));
+const main = fileURLToPath(new URL('../../cli/main.js', import.meta.url));
 const judge = fileURLToPath(new URL('../../models/recipe/judges/tone.js', import.meta.url));
 
 async function demo(data: string, ...flags: readonly string[]) {

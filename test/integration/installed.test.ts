@@ -25,7 +25,7 @@ beforeAll(() => {
   execFileSync('tar', ['-xzf', join(folder, filename), '-C', installed, '--strip-components=1']);
   linkPackages(join(projectFolder, 'node_modules'), join(folder, 'node_modules'));
   mkdirSync(join(folder, 'node_modules/.bin'));
-  symlinkSync('../hone-agent/client/cli/hone.cjs', join(folder, 'node_modules/.bin/hone'));
+  symlinkSync('../hone-agent/cli/hone.cjs', join(folder, 'node_modules/.bin/hone'));
   writeFileSync(join(folder, 'package.json'), '{ "name": "an-app", "type": "module" }');
 });
 

@@ -3,7 +3,7 @@
 import { type Ended, runPiped } from './processes.js';
 
 /** The file that `hone` runs. */
-export const honeCommand = new URL('../../client/cli/main.js', import.meta.url).pathname;
+export const honeCommand = new URL('../../cli/main.js', import.meta.url).pathname;
 
 /** Runs `hone` with these arguments against the server at an address; empty for what needs none. */
 export async function hone(address: string, ...args: readonly string[]): Promise<Ended> {

@@ -1,7 +1,7 @@
 /** A pseudo-terminal for a process, by `script` of util-linux: what it prints for a person is not what it prints for a pipe. */
 
 import { type ChildProcess, spawnSync } from 'node:child_process';
-import { quoted } from '../../client/cli/output.js';
+import { quoted } from '../../cli/output.js';
 import { startProcess } from './processes.js';
 
 /** Whether there is one here. */

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { status } from '@grpc/grpc-js';
 import protobuf from 'protobufjs';
 import { describe, expect, it } from 'vitest';
-import { exitCodes } from '../../../client/cli/failure.js';
+import { exitCodes } from '../../../cli/failure.js';
 import { description as contract } from '../../../proto/description.js';
 import { parseSize, type ServerFlag, serverFlags } from '../../../proto/server-flags.js';
 import { configurationExitCode } from '../../../proto/server-messages.js';
@@ -213,7 +213,7 @@ it('names in capitals are codes, statuses, values of the contract, or variables 
     ...Object.keys(status),
     ...[...enums.values()].flat().map((name) => name.toUpperCase()),
   ]);
-  const sources = ['client', 'server', 'src', 'bench'].map((folder) => textOf(folder)).join('\n');
+  const sources = ['client', 'cli', 'server', 'src', 'bench'].map((folder) => textOf(folder)).join('\n');
   // Of other programs.
   const foreign = new Set(['TMPDIR', 'LD_LIBRARY_PATH', 'GLIBC_TUNABLES']);
   for (const path of pages) {
@@ -262,7 +262,7 @@ it('the README says how many scores begin a round, and names every folder', () =
     readdirSync(join(root, of), { withFileTypes: true }).flatMap((entry) =>
       entry.isDirectory() ? [join(of, entry.name)] : [],
     );
-  const outer = ['proto', 'server', 'client', 'models', 'bench', 'test', 'docs', 'scripts'];
+  const outer = ['proto', 'server', 'client', 'cli', 'models', 'bench', 'test', 'docs', 'scripts'];
   expect(listed.sort()).toEqual([...outer, ...folders('src')].sort());
 });
 

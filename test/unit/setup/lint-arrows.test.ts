@@ -44,7 +44,7 @@ describe('the lint', () => {
     ['src/errors.ts', './agent/index.js'],
     ['server/planted.ts', '../client/index.js'],
     ['client/planted.ts', '../src/errors.js'],
-    ['client/cli/planted.ts', '../../server/main.js'],
+    ['client/types/planted.ts', '../../server/main.js'],
     ['client/planted.ts', 'onnxruntime-node'],
     ['client/planted.ts', 'grpc-health-check'],
     ['proto/planted.ts', '../client/index.js'],
@@ -62,7 +62,7 @@ describe('the lint', () => {
     ['src/replay/planted.ts', '../sqlite/index.js'],
     ['src/agent/planted.ts', '../policy/index.js'],
     ['server/planted.ts', '../src/agent/index.js'],
-    ['client/cli/planted.ts', '../index.js'],
+    ['cli/commands/planted.ts', '../../client/index.js'],
     ['client/planted.ts', '../proto/contract.js'],
   ])('lets %s import %s', (path, source) => {
     expect(lint(path, importing(source))).toMatchObject({ refused: false });

@@ -14,7 +14,7 @@ const { bringNode, nodes } = (await import(pathToFileURL(join(root, 'scripts/nod
   bringNode: (use: string) => Promise<string | undefined>;
   nodes: Record<string, Record<string, { package: string; version: string; integrity: string }>>;
 };
-const { isSupported, neededNode } = createRequire(import.meta.url)(join(root, 'client/cli/needed-node.cjs')) as {
+const { isSupported, neededNode } = createRequire(import.meta.url)(join(root, 'cli/needed-node.cjs')) as {
   isSupported: (version: string) => boolean;
   neededNode: string;
 };
@@ -77,7 +77,7 @@ async function firstLine(child: ChildProcess): Promise<Said> {
 
 it('the command refuses an older Node in one line', ({ skip }) => {
   if (outdated === undefined) skip('there is no older Node for this platform in the registry');
-  const { status, stdout, stderr } = spawnSync(outdated as string, [join(root, 'client/cli/hone.cjs'), 'status'], {
+  const { status, stdout, stderr } = spawnSync(outdated as string, [join(root, 'cli/hone.cjs'), 'status'], {
     encoding: 'utf8',
   });
   expect({ status, stdout }).toEqual({ status: 1, stdout: '' });

@@ -50,9 +50,9 @@ it('has the program, the contract, the licence and the default policy', () => {
     'LICENSE',
     'README.md',
     'CHANGELOG.md',
-    'client/cli/hone.cjs',
-    'client/cli/needed-node.cjs',
-    'dist/client/cli/main.js',
+    'cli/hone.cjs',
+    'cli/needed-node.cjs',
+    'dist/cli/main.js',
     'dist/client/index.d.ts',
     'dist/server/main.js',
     'proto/hone/v1/generation.proto',
@@ -84,9 +84,9 @@ it('has every file that one of its modules imports, and declares every package',
 it('has no module that nothing leads to', () => {
   const judges = modules.filter((path) => path.startsWith('dist/models/recipe/judges/'));
   const entries = [
-    'client/cli/hone.cjs',
-    'client/cli/needed-node.cjs',
-    'dist/client/cli/main.js',
+    'cli/hone.cjs',
+    'cli/needed-node.cjs',
+    'dist/cli/main.js',
     'dist/client/index.js',
     'scripts/skip-download.mjs',
   ];

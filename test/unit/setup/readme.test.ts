@@ -45,7 +45,7 @@ function helpOf(program: string, ...command: string[]): string {
 
 const flagsIn = (text: string): string[] => text.match(/--[a-z][a-z-]*/g) ?? [];
 
-const hone = 'client/cli/main.js';
+const hone = 'cli/main.js';
 const [, listOfCommands = ''] = /\nCommands:\n([\s\S]*?)\n\n/.exec(helpOf(hone)) ?? [];
 const commands = [...listOfCommands.matchAll(/^ {2}([a-z][a-z-]*) /gm)].map(([, name = '']) => name);
 const helps = new Map<string, string[]>();
@@ -110,7 +110,7 @@ describe.each(documents)('$path', ({ path, text }) => {
 });
 
 it('nobody is told to run `npx hone`, which on npm is a package of somebody else', () => {
-  const folders = ['client', 'server', 'src', 'proto', 'models', 'bench', 'docs', 'scripts'];
+  const folders = ['client', 'cli', 'server', 'src', 'proto', 'models', 'bench', 'docs', 'scripts'];
   const files = folders.flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((name) => join(folder, name)),
   );

@@ -1,0 +1,70 @@
+/** `hone erase`: all data of one subject, for good. */
+
+import { createInterface } from 'node:readline/promises';
+import type { Command } from 'commander';
+import type { ErasureResult } from '../../client/types/index.js';
+import { commandName } from '../../proto/command-name.js';
+import { printableJson } from '../../proto/printable.js';
+import { UsageError } from '../failure.js';
+import { addConnectionFlags, type ConnectionFlags, withClient } from '../flags.js';
+import { print, printJson } from '../output.js';
+
+interface EraseFlags extends ConnectionFlags {
+  readonly retrain?: boolean;
+  readonly yes?: boolean;
+}
+
+/** Adds the command. */
+export function addEraseCommand(program: Command): void {
+  const command = program
+    .command('erase')
+    .summary('erase all data of a subject')
+    .description(
+      'Erases the prompts, completions, scores and whatever else is kept of a subject, from the store and its log. Lists the versions that learned from it; --retrain goes back to weights that did not and learns anew from what is left. Backups and exports are yours to erase.',
+    )
+    .argument('<subject>', 'whose data it is, as given with the requests')
+    .option('--retrain', 'also remove the versions that learned from erased data, and learn anew')
+    .option('--yes', 'do not ask');
+  addConnectionFlags(command).action(async (subject: string, flags: EraseFlags) => {
+    if (flags.yes !== true) await confirm(subject, flags.retrain === true);
+    await withClient(flags, async (client, signal) => {
+      const result = await client.eraseSubject(subject, { signal, retrain: flags.retrain === true });
+      if (flags.json) printJson(result);
+      else print(...describe(result, flags.retrain === true));
+    });
+  });
+}
+
+async function confirm(subject: string, retrain: boolean): Promise<void> {
+  if (!process.stdin.isTTY) throw new UsageError('erasing cannot be undone: give --yes to do it without being asked.');
+  const prompt = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    const also = retrain ? ', and the versions that learned from it' : '';
+    const answer = await prompt.question(
+      `Erase all data of ${printableJson(subject)}${also}? This cannot be undone. [y/N] `,
+    );
+    if (!/^y(es)?$/i.test(answer.trim())) throw new UsageError('nothing was erased.');
+  } finally {
+    prompt.close();
+  }
+}
+
+function describe(result: ErasureResult, retrain: boolean): string[] {
+  const { generations, scores, preferences, prompts, versions, head, removedWeights, logCleared } = result;
+  const lines = [
+    `erased: ${generations} generations, ${scores} scores, ${preferences} preferences, ${prompts} prompts`,
+  ];
+  if (!logCleared) {
+    lines.push(
+      'another program reads an old state of the store: its log is cleared when that and the server have ended',
+    );
+  }
+  if (versions.length === 0) lines.push('no version is known to have learned from it');
+  else lines.push(`versions that learned from it, or descend from such: ${versions.join(', ')}`);
+  if (head !== undefined) lines.push(`version ${head.number} is live, with the weights of version ${head.parent ?? 0}`);
+  if (removedWeights.length > 0) lines.push(`adapters removed: ${removedWeights.join(', ')}`);
+  if (versions.length > 0 && !retrain) {
+    lines.push(`to learn anew without it: ${commandName()} erase <subject> --retrain`);
+  }
+  return lines;
+}

@@ -1,0 +1,63 @@
+/** `hone mode`: which way candidates go, and what is on trial. */
+
+import { Argument, type Command } from 'commander';
+import type { Mode, RolloutStatus } from '../../client/types/index.js';
+import { commandName } from '../../proto/command-name.js';
+import { addConnectionFlags, type ConnectionFlags, withClient } from '../flags.js';
+import { formatAge, formatFixed, formatNumber, print, printJson } from '../output.js';
+
+/** Adds the command. */
+export function addModeCommand(program: Command): void {
+  const command = program
+    .command('mode')
+    .summary('what becomes of new versions before they serve')
+    .description(
+      'Shows the mode, or sets it for candidates from now on and for the version on trial. apprentice: a candidate that passed the gate waits for you (hone promote, hone reject). shadow: it also answers a share of requests in the background, shown to nobody. canary: it serves a share of traffic until its rewards say whether it is worse. auto: it goes live at once. The mode is kept over restarts.',
+    )
+    .addArgument(new Argument('[mode]', 'the new mode').choices(Object.keys(meanings)));
+  addConnectionFlags(command).action(async (mode: Mode | undefined, flags: ConnectionFlags) => {
+    await withClient(flags, async (client, signal) => {
+      const rollout = mode === undefined ? await client.mode({ signal }) : await client.setMode(mode, { signal });
+      if (flags.json) printJson(rollout);
+      else print(...describeRollout(rollout).map(([name, text]) => `${name.padEnd(9)}  ${text}`));
+    });
+  });
+}
+
+const meanings: Readonly<Record<Mode, string>> = {
+  apprentice: 'candidates wait for you',
+  shadow: 'candidates answer in the background and wait for you',
+  canary: 'candidates serve a share of traffic until their rewards decide',
+  auto: 'candidates that pass the gate go live at once',
+};
+
+/** Mode and trial, as lines with names. */
+export function describeRollout({ mode, trial, judging, waiting }: RolloutStatus): [string, string][] {
+  const lines: [string, string][] = [['mode', `${mode}: ${meanings[mode]}`]];
+  if (judging !== undefined) lines.push(['judging', `version ${judging}`]);
+  if (waiting !== undefined) lines.push(['waiting', `version ${waiting}`]);
+  if (trial === undefined) return lines;
+  const { version, canary } = trial;
+  const age = formatAge(Date.now() - trial.startedAtMs);
+  const share = `${formatNumber(trial.share * 100)} % of requests`;
+  const name = canary === undefined ? 'shadow' : 'canary';
+  lines.push([name, `version ${version} for ${age}, ${share}, ${trial.answers} answers`]);
+  const decide = `${commandName()} promote ${version} or ${commandName()} reject ${version}`;
+  if (canary === undefined) return [...lines, ['', `it waits for you: ${decide}`]];
+  const arm = ({ rewards, meanReward }: typeof canary.live) =>
+    rewards === 0 ? 'no reward yet' : `${formatFixed(meanReward, 3)} over ${rewards}`;
+  const evidence = ['worse', 'not worse by more than'].map((what, i) => {
+    const value = i === 0 ? canary.logEvidenceWorse : canary.logEvidenceNotWorse;
+    return `${what}${i === 0 ? '' : ` ${formatNumber(canary.margin)}`} ${formatFixed(value, 2)}`;
+  });
+  const fewest = Math.max(0, canary.minimumRewards - canary.candidate.rewards);
+  lines.push(
+    ['', `mean reward: candidate ${arm(canary.candidate)}, live ${arm(canary.live)}`],
+    ['', `evidence (decides at ${formatFixed(canary.logEvidenceNeeded, 2)}): ${evidence.join(', ')}`],
+    [
+      '',
+      `given up in ${formatAge(canary.endsAtMs - Date.now())}${fewest > 0 ? `; promoted after ${fewest} more rewards at the earliest` : ''}`,
+    ],
+  );
+  return lines;
+}

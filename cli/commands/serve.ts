@@ -1,0 +1,105 @@
+/** `hone serve`: runs the server and keeps it running. */
+
+import { existsSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { commandName } from '../../proto/command-name.js';
+import { flagHelp, flagSyntax, type ServerFlag, serverFlags, wrongValue } from '../../proto/server-flags.js';
+import type { ServerReady } from '../../proto/server-messages.js';
+import { UsageError } from '../failure.js';
+import { readText } from '../flags.js';
+import { print, printJson, remark } from '../output.js';
+import { Supervisor } from '../supervisor.js';
+
+/** What was given, by the names that commander makes: all of it texts and switches that go to the server. */
+type ServeFlags = Readonly<Record<string, string | boolean | undefined>>;
+
+/** Adds the command. */
+export function addServeCommand(program: Command): void {
+  const command = program
+    .command('serve')
+    .summary('run the server')
+    .description('Serves a policy over gRPC and learns from the scores that come back. Ctrl-C stops it gracefully.');
+  for (const flag of serverFlags) command.addOption(toOption(flag));
+  command.option('--json', 'print one line of JSON when the server is ready').action(async (flags: ServeFlags) => {
+    process.exitCode = await serve(flags);
+  });
+}
+
+function toOption(flag: ServerFlag): Option {
+  const option = new Option(flagSyntax(flag), flagHelp(flag));
+  if (flag.kind === 'switch') return option;
+  return option.argParser((text: string) => {
+    const wrong = wrongValue(flag, text);
+    if (wrong !== undefined) throw new InvalidArgumentError(`It ${wrong}.`);
+    return text;
+  });
+}
+
+async function serve(flags: ServeFlags): Promise<number> {
+  const { package: folder, authToken, authTokenFile } = flags;
+  if (typeof folder === 'string' && !existsSync(join(folder, 'config.json'))) {
+    throw new UsageError(`no model in ${resolve(folder)}: name its folder, the one with config.json, with --package.`);
+  }
+  const token = typeof authTokenFile === 'string' ? readText(authTokenFile).trim() : authToken;
+  if (token === '') throw new UsageError('the token is empty.');
+  const supervisor = new Supervisor({
+    file: fileURLToPath(new URL('../../server/main.js', import.meta.url)),
+    args: toArguments({ ...flags, authToken: undefined, authTokenFile: undefined }),
+    // The environment, unlike arguments, is not shown to other users of the machine.
+    env: { ...process.env, ...(typeof token === 'string' ? { HONE_AUTH_TOKEN: token } : {}) },
+    onReady: (ready) => (flags.json === true ? printJson(ready) : announce(ready)),
+    onRestart: (reason, waitMs) => remark(`hone: the server ${reason}; starting it again in ${waitMs / 1000} s`),
+  });
+  return await runUntilStopped(supervisor);
+}
+
+async function runUntilStopped(supervisor: Supervisor): Promise<number> {
+  let stoppedAt = 0;
+  const stop = (): void => {
+    // A terminal and npm both pass one Ctrl-C on: only a later one is meant as a second.
+    const now = Date.now();
+    if (stoppedAt !== 0 && now - stoppedAt < 1000) return;
+    if (stoppedAt === 0) remark('hone: stopping (again to stop at once)');
+    stoppedAt = now;
+    supervisor.stop();
+  };
+  const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+  for (const signal of signals) process.on(signal, stop);
+  try {
+    return await supervisor.run();
+  } finally {
+    for (const signal of signals) process.removeListener(signal, stop);
+  }
+}
+
+/** What was given, as the server reads it. */
+function toArguments(flags: ServeFlags): string[] {
+  return (serverFlags as readonly ServerFlag[]).flatMap((flag) => {
+    const option = toOption(flag);
+    const value = flags[option.attributeName()];
+    // `--no-metrics` is `metrics: false` here, and true where it was not given.
+    if (flag.kind === 'switch') return value === !option.negate ? [`--${flag.name}`] : [];
+    return value === undefined ? [] : [`--${flag.name}`, String(value)];
+  });
+}
+
+function announce(ready: ServerReady): void {
+  const address = ready.address === '127.0.0.1:50051' ? '' : ` --address ${ready.address}`;
+  const hone = commandName();
+  print(
+    '',
+    `  Hone serves ${ready.package}, version ${ready.version}, at ${ready.address}`,
+    `  data     ${ready.data}`,
+    `  learner  ${ready.learner ? 'on' : 'off'}`,
+    `  threads  ${ready.threads}${ready.spin ? ', spinning' : ''}`,
+    ...(ready.metrics === null ? [] : [`  metrics  ${ready.metrics}`]),
+    '',
+    '  Try, in another terminal:',
+    `    ${hone} generate${address} "My nephew keeps losing my coat. It started ten weeks ago. Would it be wrong to set some rules?"`,
+    `    ${hone} feedback${address} <generation id> 0.8`,
+    `    ${hone} status${address} --watch`,
+    '',
+  );
+}

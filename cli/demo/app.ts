@@ -1,0 +1,138 @@
+/**
+ * An app whose users score what they get: posts come in, several candidates are shown, most are scored at once, some
+ * late, some never. It goes on until its budget of scores is spent, and keeps at most a round or two ahead of the
+ * learner, as an app would whose users come one by one.
+ */
+
+import type { HoneClient } from '../../client/client.js';
+import { HoneClientError } from '../../client/errors.js';
+import type { FeedbackStream } from '../../client/feedback-stream.js';
+import { noAnswer, type Traffic } from './traffic.js';
+import { type Judge, trainingPost } from './world.js';
+
+export interface AppOptions {
+  readonly client: HoneClient;
+  readonly judge: Judge;
+  /** Scores to give in all. */
+  readonly budget: number;
+  readonly candidatesPerPost: number;
+  /** Posts in flight. */
+  readonly users: number;
+  /** Share of candidates that are scored some seconds later, and that are never scored. */
+  readonly lateShare: number;
+  readonly neverShare: number;
+  /** Scores that may wait for the learner before the users pause. */
+  readonly maxAhead: number;
+  readonly seed: number;
+  /** By which requests go. */
+  readonly traffic: Traffic;
+}
+
+/** What the app has seen; updated in place while it runs. */
+export interface AppFigures {
+  posts: number;
+  generations: number;
+  scores: number;
+  /** Requests that the server refused, and streams that ended without all their candidates. */
+  refused: number;
+  cut: number;
+  /** Reward of each scored candidate, in order of scoring, with the version that wrote it. */
+  readonly rewards: { readonly version: number; readonly reward: number }[];
+}
+
+const lateMs = 4000;
+
+export class App {
+  readonly figures: AppFigures = {
+    posts: 0,
+    generations: 0,
+    scores: 0,
+    refused: 0,
+    cut: 0,
+    rewards: [],
+  };
+  /** Scores that the learner has used up, told by the caller; the app waits when it is too far ahead. */
+  scoresLearned = 0;
+  readonly #options: AppOptions;
+  readonly #feedback: FeedbackStream;
+  readonly #late = new Set<Promise<void>>();
+  #nextPost = 0;
+  #promised = 0;
+  #state: number;
+
+  constructor(options: AppOptions) {
+    this.#options = options;
+    this.#feedback = options.client.feedbackStream();
+    this.#state = options.seed;
+  }
+
+  /** Resolves when the budget is spent and every score is acknowledged. */
+  async run(): Promise<void> {
+    await Promise.all(Array.from({ length: this.#options.users }, () => this.#user()));
+    await Promise.all(this.#late);
+    await this.#feedback.close();
+  }
+
+  async #user(): Promise<void> {
+    while (this.#promised < this.#options.budget) {
+      if (this.figures.scores - this.scoresLearned > this.#options.maxAhead) {
+        await pause(50);
+        continue;
+      }
+      await this.#onePost(this.#nextPost++);
+    }
+  }
+
+  async #onePost(index: number): Promise<void> {
+    const { client, judge, candidatesPerPost, seed, traffic } = this.#options;
+    const post = trainingPost(index).text;
+    const answer = noAnswer(candidatesPerPost);
+    this.figures.posts += 1;
+    try {
+      const messages = [{ role: 'user', content: post } as const];
+      await traffic.send(client, { messages, n: candidatesPerPost, seed: seed + index }, answer);
+    } catch (error) {
+      if (!(error instanceof HoneClientError)) throw error;
+      if (answer.ids.length === 0) this.figures.refused += 1;
+    }
+    const { ids, texts, version, finished } = answer;
+    if (ids.length > 0 && finished < candidatesPerPost) this.figures.cut += 1;
+    if (finished < candidatesPerPost) return;
+    this.figures.generations += candidatesPerPost;
+    for (const [i, text] of texts.entries()) {
+      const reward = await judge(post, text);
+      await this.#score(ids[i] as string, reward, version);
+    }
+  }
+
+  async #score(generationId: string, reward: number, version: number): Promise<void> {
+    const { budget, neverShare, lateShare } = this.#options;
+    const draw = this.#random();
+    if (draw < neverShare || this.#promised >= budget) return;
+    this.#promised += 1;
+    const send = async (): Promise<void> => {
+      await this.#feedback.ready();
+      const outcome = await this.#feedback.send({ generationId, score: reward, rater: 'demo', metric: 'quality' });
+      if (outcome.status === 'refused') this.figures.refused += 1;
+      this.figures.scores += 1;
+      this.figures.rewards.push({ version, reward });
+    };
+    if (draw < neverShare + lateShare) {
+      const late = pause(lateMs).then(send);
+      this.#late.add(late);
+      late.finally(() => this.#late.delete(late));
+    } else {
+      await send();
+    }
+  }
+
+  /** Mulberry32. */
+  #random(): number {
+    this.#state = (this.#state + 0x6d2b79f5) | 0;
+    let t = Math.imul(this.#state ^ (this.#state >>> 15), this.#state | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  }
+}
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

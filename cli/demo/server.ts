@@ -1,0 +1,40 @@
+/** The real server with its supervisor, as `hone serve` runs them. */
+
+import { fileURLToPath } from 'node:url';
+import type { ServerReady } from '../../proto/server-messages.js';
+import { remark } from '../output.js';
+import { Supervisor } from '../supervisor.js';
+
+export interface DemoServer {
+  /** `host:port`. */
+  readonly address: string;
+  /** Ends the server gracefully. */
+  close(): Promise<void>;
+}
+
+/** Starts a server on a free port; resolves when it takes calls. It ends with this process, however that ends. */
+export async function startServer(options: {
+  readonly data: string;
+  readonly flags: readonly string[];
+}): Promise<DemoServer> {
+  let supervisor: Supervisor | undefined;
+  let running: Promise<number> | undefined;
+  const ready = await new Promise<ServerReady>((resolve, reject) => {
+    supervisor = new Supervisor({
+      file: fileURLToPath(new URL('../../server/main.js', import.meta.url)),
+      args: ['--port', '0', '--log-level', 'error', '--data', options.data, ...options.flags],
+      env: process.env,
+      onReady: resolve,
+      onRestart: (reason) => remark(`The server ${reason}; it is started again.`),
+    });
+    running = supervisor.run();
+    running.then((code) => reject(new Error(`the server ended with code ${code} before it took calls`)), reject);
+  });
+  return {
+    address: ready.address,
+    close: async () => {
+      supervisor?.stop();
+      await running;
+    },
+  };
+}

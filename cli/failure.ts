@@ -1,0 +1,101 @@
+/** What the command says, and with which code it ends, when something failed. */
+
+import type { GrpcStatus, HoneClientError } from '../client/errors.js';
+import { commandName } from '../proto/command-name.js';
+import { installationFault } from '../proto/installation.js';
+
+/** Exit codes of the `hone` command. */
+export const exitCodes = {
+  ok: 0,
+  failed: 1,
+  usage: 2,
+  unavailable: 3,
+  refused: 4,
+  /** `hone demo` ran to its end. */
+  nothingLearned: 5,
+  interrupted: 130,
+} as const;
+
+/** A failure of the command line itself: a file that cannot be read, an argument that makes no sense. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+/** An interruption by the user (Ctrl-C). */
+export class Interrupted extends Error {
+  override readonly name = 'Interrupted';
+}
+
+const codesByStatus: Partial<Record<GrpcStatus, number>> = {
+  UNAVAILABLE: exitCodes.unavailable,
+  DEADLINE_EXCEEDED: exitCodes.unavailable,
+  RESOURCE_EXHAUSTED: exitCodes.unavailable,
+  INVALID_ARGUMENT: exitCodes.refused,
+  NOT_FOUND: exitCodes.refused,
+  ALREADY_EXISTS: exitCodes.refused,
+  FAILED_PRECONDITION: exitCodes.refused,
+  UNAUTHENTICATED: exitCodes.refused,
+  PERMISSION_DENIED: exitCodes.refused,
+  OUT_OF_RANGE: exitCodes.refused,
+  UNIMPLEMENTED: exitCodes.refused,
+  CANCELLED: exitCodes.interrupted,
+};
+
+const hone = commandName();
+
+const nextSteps: Partial<Record<string, string>> = {
+  UNAVAILABLE: `Start a server with \`${hone} serve\`, or name one with --address or HONE_ADDRESS.`,
+  DEADLINE_EXCEEDED: 'Give it more time with --timeout.',
+  DRAINING: 'The server is stopping; try again when it is back.',
+  QUEUE_FULL: 'The server is busy; try again in a moment.',
+  UNAUTHENTICATED: 'Give the server\u2019s token with --token-file or HONE_TOKEN.',
+  GENERATION_NOT_FOUND: `\`${hone} generate\` prints the id of each generation at its end.`,
+  VERSION_NOT_FOUND: `\`${hone} versions\` lists those there are.`,
+  LEARNER_OFF: 'Start the server with --learner on.',
+};
+
+/** What became of a failed command. */
+export interface Failure {
+  readonly exitCode: number;
+  /** For programs. */
+  readonly error: Record<string, unknown> & { readonly message: string };
+  /** For people, a line each. */
+  readonly lines: readonly string[];
+}
+
+/** The exit code for whatever was thrown, and what to print of it. */
+export function explain(thrown: unknown): Failure {
+  if (thrown instanceof UsageError) return plain(exitCodes.usage, 'USAGE', thrown.message);
+  const fault = installationFault(thrown);
+  if (fault !== undefined) return plain(exitCodes.failed, 'INSTALLATION_DAMAGED', fault);
+  if (thrown instanceof Interrupted) return plain(exitCodes.interrupted, 'CANCELLED', 'interrupted');
+  if (isClientError(thrown)) {
+    const fields = thrown.violations
+      .filter(({ description }) => !thrown.message.includes(description))
+      .map(({ field, description }) => `  ${field}: ${description}`);
+    const next = nextSteps[thrown.code];
+    const lines = [thrown.message, ...fields, ...(next === undefined ? [] : [next])];
+    return {
+      exitCode: codesByStatus[thrown.status] ?? exitCodes.failed,
+      error: { ...thrown.toJSON(), message: lines.join('\n') },
+      lines,
+    };
+  }
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  if (!isHoneError(thrown)) return plain(exitCodes.failed, 'INTERNAL', message);
+  return plain(thrown.code === 'INVALID_OPTIONS' ? exitCodes.usage : exitCodes.failed, thrown.code, message);
+}
+
+function plain(exitCode: number, code: string, message: string): Failure {
+  return { exitCode, error: { code, message }, lines: [message] };
+}
+
+// By name: importing the class would load the gRPC library for commands that do not need it.
+function isClientError(thrown: unknown): thrown is HoneClientError {
+  return thrown instanceof Error && thrown.name === 'HoneClientError';
+}
+
+/** An error of what the command ran in its own process. */
+function isHoneError(thrown: unknown): thrown is Error & { readonly code: string } {
+  return thrown instanceof Error && thrown.name === 'HoneError' && 'code' in thrown;
+}

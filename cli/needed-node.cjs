@@ -1,0 +1,40 @@
+/**
+ * Which versions of Node Hone runs on: `engines` in package.json is the one place where that is written. JavaScript of
+ * 2015 without a compiler, so that a Node of any age can read it.
+ */
+'use strict';
+
+const fs = require('fs');
+const path = require('path');
+
+const manifest = JSON.parse(fs.readFileSync(path.join(__dirname, '../package.json'), 'utf8'));
+
+/** Alternatives such as `^22.18.0` (that major version only) or `>=24.0.0`. */
+const alternatives = manifest.engines.node.split('||').map((text) => {
+  const [, operator, lowest] = /^\s*(\^|>=)(\d+\.\d+\.\d+)\s*$/.exec(text);
+  return { operator, lowest };
+});
+
+function compare(a, b) {
+  const place = a.findIndex((part, i) => part !== b[i]);
+  return place < 0 ? 0 : a[place] - b[place];
+}
+
+/** Whether Hone runs on a version such as `22.18.0`. */
+function isSupported(version) {
+  const found = version.split('.').map(Number);
+  return alternatives.some(({ operator, lowest }) => {
+    const wanted = lowest.split('.').map(Number);
+    return compare(found, wanted) >= 0 && (operator === '>=' || found[0] === wanted[0]);
+  });
+}
+
+/** In words: `Node 22.18 or a later 22, or Node 24.0 or newer`. */
+const neededNode = alternatives
+  .map(({ operator, lowest }) => {
+    const [major, minor] = lowest.split('.');
+    return `Node ${major}.${minor} or ${operator === '^' ? `a later ${major}` : 'newer'}`;
+  })
+  .join(', or ');
+
+module.exports = { isSupported, neededNode };

@@ -1,0 +1,122 @@
+import { describe, expect, it } from 'vitest';
+import { outcomeOf } from '../../../../cli/demo/outcome.js';
+import type { HoneEvent, HoneEventType } from '../../../../client/types/index.js';
+import { course, evaluation, klCheck, learner, middling, version } from './results.js';
+
+const event = (type: HoneEventType, detail: string): HoneEvent => ({
+  sequence: 1,
+  atMs: 0,
+  type,
+  adapterDigest: '',
+  detail,
+  numbers: {},
+});
+const first = version(0, { state: 'live' });
+const before = middling(0);
+/** A demo in which no learned version came to serve. */
+const stuck = (over: Parameters<typeof course>[0] = {}) =>
+  outcomeOf(course({ versions: [first], live: first, ...over }), { before });
+const what = (outcome: ReturnType<typeof outcomeOf>): string => outcome.reasons.map((reason) => reason.what).join('\n');
+
+describe('the outcome of a demo', () => {
+  it('is learned where the last version gains more than chance gives, with the gap that it closed', () => {
+    const outcome = outcomeOf(course(), { before, after: middling(1, 0.1) });
+    expect(outcome).toMatchObject({ kind: 'learned', reasons: [] });
+    // Half of the posts gained 0.10, half 0.11; the best of 16 lies 0.15 above the mean of each.
+    expect(outcome.gain?.mean).toBeCloseTo(0.105, 10);
+    expect(outcome.gain?.standardError).toBeCloseTo(0.005 / Math.sqrt(15), 10);
+    expect(outcome.gapClosed?.mean).toBeCloseTo(0.7, 10);
+    expect(outcome.gapClosed?.standardError).toBeCloseTo(0.005 / 0.15 / Math.sqrt(15), 10);
+  });
+
+  it('is no gain where the difference is within two standard errors, whatever its sign', () => {
+    const noisy = (sign: number) =>
+      evaluation(
+        1,
+        Array.from({ length: 16 }, (_, i) => [0.46 + sign * (i % 2 === 0 ? 0.1 : -0.09)]),
+      );
+    for (const sign of [1, -1]) {
+      const outcome = outcomeOf(course(), { before, after: noisy(sign) });
+      expect(outcome).toMatchObject({ kind: 'no_gain', headline: expect.stringContaining('within the noise') });
+      expect(outcome.gapClosed).toBeUndefined();
+      expect(what(outcome)).toContain('300 scores made one version');
+    }
+  });
+
+  it('is worse where the last version loses more than chance takes', () => {
+    const outcome = outcomeOf(course(), { before, after: middling(1, -0.1) });
+    expect(outcome).toMatchObject({
+      kind: 'worse',
+      headline: expect.stringContaining('is worse than the first: -0.105'),
+    });
+    expect(outcome.gapClosed).toBeUndefined();
+  });
+
+  it('has no gap where the samples of the first version are all alike', () => {
+    const flat = evaluation(
+      0,
+      Array.from({ length: 16 }, (_, i) => new Array(16).fill(0.5 + 0.001 * (i % 4))),
+    );
+    const outcome = outcomeOf(course(), { before: flat, after: middling(1, 0.5) });
+    expect(outcome.kind).toBe('learned');
+    expect(outcome.gapClosed).toBeUndefined();
+  });
+});
+
+describe('where no version serves, the reason', () => {
+  it('is too few scores, with how many would do', () => {
+    const idle = learner({ steps: 0, rounds: 0, buffer: { ...learner().buffer, completions: 36 } });
+    const outcome = stuck({ learner: idle, scores: 40 });
+    expect(outcome).toMatchObject({ kind: 'no_version', headline: expect.stringContaining('Nothing was learned') });
+    expect(what(outcome)).toMatch(/begins with 128 new scores; 40 were given, and 36 of them may train/);
+    expect(outcome.reasons[0]?.remedy).toContain('256');
+  });
+
+  it('is the gate, by the checks that refused, and the last of each', () => {
+    const refused = (number: number, check: string) =>
+      version(number, {
+        state: 'rejected',
+        verdict: [klCheck(12, { check, outcome: 'failed' })],
+        rejectedBecause: `${check}: version ${number} is beyond it`,
+      });
+    const versions = [refused(3, 'kl'), refused(2, 'health'), refused(1, 'kl'), first];
+    const said = what(stuck({ versions }));
+    expect(said).toContain('refused 2 of 3 candidates; version 3: kl: version 3 is beyond it');
+    expect(said).toContain('refused 1 of 3 candidates; version 2: health: version 2 is beyond it');
+  });
+
+  it('is a verdict that has not come', () => {
+    expect(what(stuck({ versions: [version(1, { state: 'candidate', verdict: [] }), first], judging: 1 }))).toContain(
+      'version 1 was still at the gate',
+    );
+  });
+
+  it('is a learner that starves, is still at it, crashes, or has stopped itself', () => {
+    const training = learner({ state: 'training', rounds: 0, steps: 3, stepMs: 14_600 });
+    const starving = stuck({ learner: training, events: [event('learner_starved', 'training gets 4 % of a core')] });
+    expect(what(starving)).toContain('the learner starved: training gets 4 % of a core');
+    expect(what(starving)).toContain('still training when the wait for it was over: 3 steps, the last took 14.6 s');
+    const crashes = ['a', 'b', 'c'].map((name) => event('worker_restarted', `learner: ${name}`));
+    expect(what(stuck({ events: crashes }))).toContain('crashed and was started again (3 times): learner: c');
+    const halted = learner({ state: 'halted', haltedBecause: 'three rounds in a row' });
+    expect(what(stuck({ learner: halted }))).toContain('has stopped itself: three rounds in a row');
+  });
+
+  it('is a judge that cannot tell completions apart', () => {
+    const flat = evaluation(
+      0,
+      Array.from({ length: 8 }, () => new Array(16).fill(0.5)),
+    );
+    const said = what(outcomeOf(course({ versions: [first], live: first }), { before: flat }));
+    expect(said).toContain('gave 0.5 to each of 128 completions');
+  });
+
+  it('is a rollback of what went live', () => {
+    const back = version(2, { origin: 'rollback', state: 'live', adapterDigest: first.adapterDigest, verdict: [] });
+    expect(what(stuck({ versions: [back, version(1), first], live: back }))).toContain('was rolled back');
+  });
+
+  it('is said in any case', () => {
+    expect(what(stuck())).toContain('the learner made no candidate: it is idle after 1 rounds and 20 steps');
+  });
+});

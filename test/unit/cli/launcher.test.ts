@@ -1,0 +1,89 @@
+/** The first file of the `hone` command: a Node that is too old is told so in one line. */
+
+import { spawnSync } from 'node:child_process';
+import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { stop, transform } from 'esbuild';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { temporaryFolder } from '../../support/folders.js';
+import { projectFolder } from '../../support/server.js';
+
+const files = ['cli/hone.cjs', 'cli/needed-node.cjs'];
+const [major = 0, minor = 0, patch = 0] = process.versions.node.split('.').map(Number);
+
+/** A package of its own, with a command that prints its arguments. */
+let folder: string;
+// Its process would go on as long as this one.
+afterAll(() => stop());
+beforeAll(() => {
+  folder = temporaryFolder();
+  for (const path of ['cli', 'dist/cli']) mkdirSync(join(folder, path), { recursive: true });
+  for (const file of files) copyFileSync(join(projectFolder, file), join(folder, file));
+});
+
+function launch(needed: string, ...args: string[]): { code: number | null; out: string; err: string } {
+  writeFileSync(join(folder, 'package.json'), JSON.stringify({ type: 'module', engines: { node: needed } }));
+  const run = spawnSync(process.execPath, [join(folder, 'cli/hone.cjs'), ...args], { encoding: 'utf8' });
+  return { code: run.status, out: run.stdout, err: run.stderr };
+}
+
+const build = (): void => {
+  writeFileSync(join(folder, 'dist/cli/main.js'), 'console.log(process.argv.slice(2).join());\n');
+};
+
+describe('hone', () => {
+  it('without a build says how to make it', () => {
+    const { code, out, err } = launch('>=1.0.0', 'status');
+    expect({ code, out }).toEqual({ code: 1, out: '' });
+    expect(err).toContain('npm run build');
+  });
+
+  it.each([
+    '>=1.0.0',
+    `>=${major}.0.0`,
+    `>=${major}.${minor}.${patch}`,
+    `^${major}.${minor}.${patch}`,
+    `^${major - 2}.0.0 || >=${major}.0.0`,
+    `^${major}.0.0 || >=${major + 2}.0.0`,
+  ])('runs on this Node where %s is needed', (needed) => {
+    build();
+    expect(launch(needed, 'status', '--json')).toEqual({ code: 0, out: 'status,--json\n', err: '' });
+  });
+
+  it.each([
+    [`>=${major + 1}.0.0`, `Node ${major + 1}.0 or newer`],
+    [`>=${major}.${minor}.${patch + 1}`, `Node ${major}.${minor} or newer`],
+    [`^${major - 1}.0.0`, `Node ${major - 1}.0 or a later ${major - 1}`],
+    [
+      `^${major - 1}.5.0 || >=${major + 1}.0.0`,
+      `Node ${major - 1}.5 or a later ${major - 1}, or Node ${major + 1}.0 or newer`,
+    ],
+  ])('says in one line that %s is needed', (needed, words) => {
+    build();
+    const { code, out, err } = launch(needed, 'status');
+    expect({ code, out }).toEqual({ code: 1, out: '' });
+    expect(err).toBe(
+      `hone: ${words} is needed, this is ${process.versions.node}; https://nodejs.org has newer ones.\n`,
+    );
+  });
+
+  it('serve ends as a server does that cannot run here', () => {
+    expect(launch(`>=${major + 1}.0.0`, 'serve').code).toBe(78);
+  });
+});
+
+it('is the command of the package, whose bound on Node it reads', () => {
+  const manifest = JSON.parse(readFileSync(join(projectFolder, 'package.json'), 'utf8')) as {
+    bin: object;
+    engines: { node: string };
+  };
+  expect(manifest.engines.node).toMatch(/^\^\d+\.\d+\.\d+ \|\| >=\d+\.\d+\.\d+$/);
+  expect(manifest.bin).toEqual({ hone: 'cli/hone.cjs' });
+});
+
+it.each(files)('%s is written in a language that old Nodes read', async (file) => {
+  const source = readFileSync(join(projectFolder, file), 'utf8');
+  const lowered = await transform(source, { target: 'es2015', supported: { 'dynamic-import': true } });
+  expect(lowered.code).toBe((await transform(source, { target: 'esnext' })).code);
+  expect(source).not.toContain("'node:");
+});

@@ -1,0 +1,94 @@
+/** The supervisor against small processes that behave like servers: restarts, refusals, stopping. */
+
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeEach, expect, it } from 'vitest';
+import { Supervisor, type SupervisorOptions } from '../../../cli/supervisor.js';
+import { configurationExitCode } from '../../../proto/server-messages.js';
+import { temporaryFolder } from '../../support/folders.js';
+
+let folder: string;
+beforeEach(() => {
+  folder = temporaryFolder();
+});
+
+/** Counts its starts in the file `starts`, then does what the test says. */
+function program(body: string): string {
+  const file = join(folder, 'server.mjs');
+  writeFileSync(
+    file,
+    `import { appendFileSync, readFileSync } from 'node:fs';
+     const starts = ${JSON.stringify(join(folder, 'starts'))};
+     appendFileSync(starts, 'x');
+     const start = readFileSync(starts, 'utf8').length;
+     const ready = () => process.send({ type: 'ready', address: 'a:1', data: 'd', package: 'p', version: start, learner: true });
+     ${body}`,
+  );
+  return file;
+}
+
+interface Seen {
+  readonly versions: number[];
+  readonly restarts: [string, number][];
+}
+
+function supervise(body: string, onReady: (supervisor: Supervisor) => void = () => undefined): [Supervisor, Seen] {
+  const seen: Seen = { versions: [], restarts: [] };
+  const options: SupervisorOptions = {
+    file: program(body),
+    args: [],
+    env: process.env,
+    baseDelayMs: 5,
+    maxDelayMs: 15,
+    onReady: ({ version }) => {
+      seen.versions.push(version);
+      onReady(supervisor);
+    },
+    onRestart: (reason, waitMs) => seen.restarts.push([reason, waitMs]),
+  };
+  const supervisor = new Supervisor(options);
+  return [supervisor, seen];
+}
+
+it('a server that dies is started again, with growing waits, until it ends well', async () => {
+  const [supervisor, seen] = supervise(`
+    ready();
+    if (start === 1) process.kill(process.pid, 'SIGKILL');
+    else setImmediate(() => process.exit(start < 5 ? 1 : 0));`);
+  expect(await supervisor.run()).toBe(0);
+  expect(seen.restarts).toEqual([
+    ['was ended by SIGKILL', 5],
+    ['ended with code 1', 10],
+    ['ended with code 1', 15],
+    ['ended with code 1', 15],
+  ]);
+});
+
+it('a server that cannot run as it was asked to is not started again', async () => {
+  const [supervisor, seen] = supervise(`ready(); setImmediate(() => process.exit(${configurationExitCode}));`);
+  expect(await supervisor.run()).toBe(configurationExitCode);
+  expect(seen.restarts).toEqual([]);
+});
+
+it('a server that never became ready is not started again', async () => {
+  const [supervisor, seen] = supervise('process.exit(3);');
+  expect(await supervisor.run()).toBe(1);
+  expect(seen).toEqual({ versions: [], restarts: [] });
+});
+
+it('stopping passes SIGTERM on and waits for the server to end', async () => {
+  const [supervisor, seen] = supervise(
+    `process.on('SIGTERM', () => setTimeout(() => process.exit(0), 20)); ready(); setInterval(() => {}, 1000);`,
+    (running) => running.stop(),
+  );
+  expect(await supervisor.run()).toBe(0);
+  expect(seen.restarts).toEqual([]);
+});
+
+it('stopping a second time ends a server that does not listen', async () => {
+  const [supervisor] = supervise(
+    `process.on('SIGTERM', () => ready()); ready(); setInterval(() => {}, 1000);`,
+    (running) => running.stop(),
+  );
+  expect(await supervisor.run()).toBe(1);
+});
