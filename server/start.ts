@@ -9,12 +9,12 @@
 
 import { availableParallelism } from 'node:os';
 import type { Logger } from 'pino';
-import { checkCanarySettings } from '../src/agent/canary-settings.js';
 import { publishErasure } from '../src/agent/erasure.js';
-import { openEventJournal } from '../src/agent/event-journal.js';
-import { EventLog } from '../src/agent/event-log.js';
+import { openEventJournal } from '../src/agent/events/event-journal.js';
+import { EventLog } from '../src/agent/events/event-log.js';
 import type { Agent } from '../src/agent/index.js';
-import { openModeFile } from '../src/agent/modes.js';
+import { checkCanarySettings } from '../src/agent/rollout/canary-settings.js';
+import { openModeFile } from '../src/agent/rollout/modes.js';
 import { HoneError } from '../src/errors.js';
 import { checkLearnerSettings } from '../src/learner/settings.js';
 import { createLearner, type LearnerSupervisor } from '../src/learner/supervisor.js';

@@ -8,7 +8,7 @@
  */
 
 import type { Agent, LearnerReport, RolloutStanding } from '../../src/agent/index.js';
-import { modes } from '../../src/agent/modes.js';
+import { modes } from '../../src/agent/rollout/modes.js';
 import type { Policy, PolicyStats } from '../../src/policy/index.js';
 import type { ReplayStats, ReplayStore } from '../../src/replay/index.js';
 import type { Metrics } from './registry.js';

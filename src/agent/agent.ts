@@ -10,28 +10,30 @@ import type { ExportFilter } from '../replay/index.js';
 import { defaultRewardSettings } from '../reward/settings.js';
 import type { AdapterFiles, Version } from '../versions/index.js';
 import type { AgentOptions } from './agent-options.js';
-import { checkCanarySettings } from './canary-settings.js';
 import { type ErasureResult, eraseSubject } from './erasure.js';
-import type { EventLog } from './event-log.js';
+import type { EventLog } from './events/event-log.js';
+import { LearnerWatch } from './events/learner-events.js';
 import { type Explanation, explainGeneration, generationNotFound } from './explain.js';
-import { checkExploration, Exploration } from './exploration.js';
-import { FeedbackDesk } from './feedback.js';
-import { abortReason, type GenerationContext, runGeneration } from './generation.js';
-import { Head } from './head.js';
-import { judgeFinite } from './judge.js';
-import { LearnerWatch } from './learner-watch.js';
+import { BackgroundRater } from './feedback/background-rater.js';
+import { FeedbackDesk } from './feedback/feedback-intake.js';
+import { hasDefaults, rewardsOf } from './feedback/read-rewards.js';
+import { checkGenerate } from './generation/check-request.js';
+import { drawUnseen } from './generation/draw-in-background.js';
+import { checkExploration, Exploration } from './generation/exploration.js';
+import { OpenRequests } from './generation/open-requests.js';
+import { abortReason, type GenerationContext, runGeneration } from './generation/run-generation.js';
 import { type Meter, RequestMeter } from './meter.js';
-import { keepMode, type Mode } from './modes.js';
-import { OpenRequests } from './open-requests.js';
-import { BackgroundRater } from './rater.js';
-import { checkGenerate } from './requests.js';
-import { retreat } from './retreat.js';
-import { hasDefaults, rewardsOf } from './rewards.js';
-import { Rollout, type RolloutStanding } from './rollout.js';
-import { answerInBackground } from './shadow.js';
-import { StoreWatch } from './store-watch.js';
+import { check, textUpTo } from './request-errors.js';
+import { checkCanarySettings } from './rollout/canary-settings.js';
+import { judgeFinite } from './rollout/judge.js';
+import { Head } from './rollout/live-version.js';
+import { keepMode, type Mode } from './rollout/modes.js';
+import { retreat } from './rollout/roll-back-setback.js';
+import { Rollout, type RolloutStanding } from './rollout/rollout.js';
+import { answerInBackground } from './rollout/shadow.js';
+import { noTrialStore } from './rollout/trial-file.js';
+import { StoreWatch } from './store-outage.js';
 import { type ExportedLines, exportReplay, ReplayImport } from './transfer.js';
-import { noTrialStore } from './trial-file.js';
 import type {
   Agent,
   AgentEvent,
@@ -46,9 +48,7 @@ import type {
   VersionPage,
   WatchOptions,
 } from './types.js';
-import { drawUnseen } from './unseen.js';
 import { versionPage } from './version-page.js';
-import { check, textUpTo } from './violations.js';
 
 /** Puts the parts of the loop together. The caller keeps owning them and closes them after the agent. */
 export function createAgent(options: AgentOptions): Agent {

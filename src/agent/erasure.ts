@@ -10,7 +10,7 @@ import { HoneError } from '../errors.js';
 import type { Policy } from '../policy/types.js';
 import type { ErasureReport, ReplayStore } from '../replay/index.js';
 import { descendants, type Version, type VersionLog } from '../versions/index.js';
-import type { EventLog } from './event-log.js';
+import type { EventLog } from './events/event-log.js';
 import type { Learner } from './types.js';
 
 /** What was erased and what became of the versions. */

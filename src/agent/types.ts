@@ -11,10 +11,10 @@ import type { AdapterFiles } from '../versions/index.js';
 import type { Version } from '../versions/types.js';
 import type { ErasureResult } from './erasure.js';
 import type { Explanation } from './explain.js';
-import type { ExplorationReport } from './exploration.js';
-import type { Mode } from './modes.js';
-import type { RaterStanding } from './rater.js';
-import type { RolloutStanding } from './rollout.js';
+import type { RaterStanding } from './feedback/background-rater.js';
+import type { ExplorationReport } from './generation/exploration.js';
+import type { Mode } from './rollout/modes.js';
+import type { RolloutStanding } from './rollout/rollout.js';
 import type { ExportedLines, ReplayImport } from './transfer.js';
 
 /** Sampling settings as a caller gives them; what is absent takes its default (see `requests.ts`). */

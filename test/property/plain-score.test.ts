@@ -2,8 +2,8 @@
 
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
-import { checkItem } from '../../src/agent/feedback-checks.js';
-import { plainScore } from '../../src/agent/plain-score.js';
+import { checkItem } from '../../src/agent/feedback/check-feedback.js';
+import { plainScore } from '../../src/agent/feedback/plain-score.js';
 import type { FeedbackInput } from '../../src/agent/types.js';
 
 const text = (most: number) =>

@@ -7,7 +7,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { candidateSeed } from '../../src/agent/requests.js';
+import { candidateSeed } from '../../src/agent/generation/check-request.js';
 import { Sampler, SamplingScratch } from '../../src/policy/sampling/sampler.js';
 import type { SamplingSettings } from '../../src/policy/types.js';
 import { chiSquareDeviate, referenceDistribution, softmax } from '../support/reference-sampling.js';

@@ -3,8 +3,8 @@
 import { describe, expect, it } from 'vitest';
 import type { CandidateEnd, Meter } from '../../../src/agent/meter.js';
 import { HoneError } from '../../../src/errors.js';
-import { openLoop } from './loop.js';
-import { finished, type Script, started, token, untilAborted } from './scripted-policy.js';
+import { openLoop } from '../../support/agent/loop.js';
+import { finished, type Script, started, token, untilAborted } from '../../support/agent/scripted-policy.js';
 
 const twoCandidates: Script = async function* () {
   yield started;

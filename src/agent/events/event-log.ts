@@ -1,0 +1,117 @@
+/**
+ * The events of the loop: a ring in memory that watchers read at their own pace. A watcher keeps a place in the ring
+ * and no queue of its own, so that a slow one costs nothing; one that falls out of the ring is told so.
+ */
+
+import { HoneError } from '../../errors.js';
+import type { LoopEvent, WatchOptions } from '../types.js';
+
+/** Where events go beside memory, so that numbering and the newest events outlive the process. */
+export interface EventJournal {
+  /** Events of earlier runs, oldest first. */
+  readonly restored: readonly LoopEvent[];
+  /** The event outlives a kill of the process once this returns. */
+  append(event: LoopEvent): void;
+  close(): void;
+}
+
+export interface EventLogOptions {
+  /** Events kept. Default 1000. */
+  readonly capacity?: number;
+  readonly journal?: EventJournal;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+/** Publishes and replays the events of the loop. */
+export class EventLog {
+  readonly #capacity: number;
+  readonly #journal: EventJournal | undefined;
+  readonly #now: () => number;
+  /** Oldest first, numbered without gaps. */
+  #events: LoopEvent[];
+  #lastSequence: number;
+  #closed = false;
+  readonly #wake = new Set<() => void>();
+
+  constructor(options: EventLogOptions) {
+    this.#capacity = options.capacity ?? 1000;
+    this.#journal = options.journal;
+    this.#now = options.now;
+    this.#events = [...(options.journal?.restored ?? [])].slice(-this.#capacity);
+    this.#lastSequence = this.#events.at(-1)?.sequence ?? 0;
+  }
+
+  get lastSequence(): number {
+    return this.#lastSequence;
+  }
+
+  publish(event: Omit<LoopEvent, 'sequence' | 'atMs'>): void {
+    this.#lastSequence += 1;
+    const numbered: LoopEvent = { sequence: this.#lastSequence, atMs: this.#now(), ...event };
+    // What happens while the parts are being closed is numbered, but no longer kept over a restart.
+    if (!this.#closed) this.#journal?.append(numbered);
+    this.#events.push(numbered);
+    // Cut in blocks: a shift per event would move the whole ring each time.
+    if (this.#events.length >= this.#capacity * 2) this.#events = this.#events.slice(-this.#capacity);
+    this.#wakeAll();
+  }
+
+  /**
+   * Batches of events in order, until the signal aborts.
+   * @throws HoneError `EVENTS_NOT_FOUND` where the place asked for is not kept; `DRAINING` once the log is closed
+   */
+  async *watch(options: WatchOptions, signal?: AbortSignal): AsyncGenerator<readonly LoopEvent[]> {
+    const types = new Set(options.types ?? []);
+    let seen = this.#startOf(options.afterSequence);
+    while (signal?.aborted !== true) {
+      const first = this.#events[0]?.sequence ?? this.#lastSequence + 1;
+      if (seen + 1 < first) throw notFound(seen, first, this.#lastSequence);
+      const fresh = this.#events.slice(seen + 1 - first);
+      seen = this.#lastSequence;
+      const wanted = types.size === 0 ? fresh : fresh.filter(({ type }) => types.has(type));
+      if (wanted.length > 0) yield wanted;
+      else if (this.#closed) throw new HoneError('DRAINING', 'the server is stopping; watch again after its restart');
+      else if (fresh.length === 0) await this.#next(signal);
+    }
+  }
+
+  /** Ends every watcher after what was published, and closes the journal. Idempotent. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#wakeAll();
+    this.#journal?.close();
+  }
+
+  #startOf(afterSequence: number | undefined): number {
+    if (afterSequence === undefined) return this.#lastSequence;
+    const first = this.#events[0]?.sequence ?? this.#lastSequence + 1;
+    if (afterSequence === 0) return first - 1;
+    if (afterSequence > this.#lastSequence) throw notFound(afterSequence, first, this.#lastSequence);
+    return afterSequence;
+  }
+
+  #next(signal?: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const wake = () => {
+        this.#wake.delete(wake);
+        signal?.removeEventListener('abort', wake);
+        resolve();
+      };
+      this.#wake.add(wake);
+      signal?.addEventListener('abort', wake, { once: true });
+    });
+  }
+
+  #wakeAll(): void {
+    for (const wake of this.#wake) wake();
+  }
+}
+
+function notFound(after: number, first: number, last: number): HoneError {
+  return new HoneError(
+    'EVENTS_NOT_FOUND',
+    `events after ${after} are not kept: the server keeps ${first} to ${last}; watch from 0 for all that are kept`,
+  );
+}

@@ -1,0 +1,69 @@
+/** Turns what the learner process says into events of the loop, and its chatter into at most one report a second. */
+
+import type { LearnerEvent, LearnerProgress, LearnerState } from '../../learner/types.js';
+import type { EventLog } from './event-log.js';
+
+const progressEveryMs = 1000;
+
+/** Watches one learner. */
+export class LearnerWatch {
+  readonly #events: EventLog;
+  readonly #now: () => number;
+  #state: LearnerState = 'starting';
+  #rounds = 0;
+  #reportedAtMs = Number.NEGATIVE_INFINITY;
+
+  constructor(events: EventLog, now: () => number) {
+    this.#events = events;
+    this.#now = now;
+  }
+
+  see(event: LearnerEvent): void {
+    if (event.type === 'failed') {
+      this.#events.publish({ type: 'worker_restarted', detail: `learner: ${event.code}: ${event.message}` });
+    }
+    if (event.type === 'setback') {
+      const { message, numbers, liveVersion: version } = event;
+      this.#events.publish({ type: 'learner_setback', version, detail: message, numbers });
+    }
+    if (event.type === 'starved') {
+      this.#events.publish({ type: 'learner_starved', detail: event.message, numbers: event.numbers });
+    }
+    if (event.type === 'engine') {
+      const { engine, detail, stepMs } = event.report;
+      const numbers = Object.fromEntries(Object.entries(stepMs).map(([device, ms]) => [`${device}_step_ms`, ms]));
+      this.#events.publish({ type: 'learner_engine_opened', detail: `${engine} on ${detail}`, numbers });
+    }
+    if (event.type !== 'progress') return;
+    const { progress } = event;
+    if (progress.state !== this.#state) {
+      this.#state = progress.state;
+      this.#events.publish({ type: 'learner_state_changed', detail: progress.state });
+    }
+    // A clock that was set back must not silence the reports.
+    const due = Math.abs(this.#now() - this.#reportedAtMs) >= progressEveryMs;
+    if (!due && progress.rounds === this.#rounds) return;
+    this.#rounds = progress.rounds;
+    this.#reportedAtMs = this.#now();
+    this.#events.publish({ type: 'learner_progress', numbers: figures(progress) });
+  }
+}
+
+function figures(progress: LearnerProgress): Record<string, number> {
+  const named: Readonly<Record<string, number | null | undefined>> = {
+    steps: progress.steps,
+    dropped_steps: progress.droppedSteps,
+    rounds: progress.rounds,
+    scores_seen: progress.scoresSeen,
+    loss: progress.loss,
+    mean_reward: progress.meanReward,
+    kl_nats: progress.kl,
+    below_mean_h_nats: progress.belowMeanH,
+    gradient_norm: progress.gradientNorm,
+    step_ms: progress.stepMs,
+    processor_share: progress.processorShare,
+  };
+  return Object.fromEntries(
+    Object.entries(named).filter((entry): entry is [string, number] => typeof entry[1] === 'number'),
+  );
+}

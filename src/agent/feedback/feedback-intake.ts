@@ -1,0 +1,159 @@
+/**
+ * Feedback on its way to the store: checked item by item, edits given their tokens, written in one go, answered in
+ * order; and who hears of it. What may not be written yet is nothing here: a generation is on disk before its id is known.
+ */
+
+import { HoneError } from '../../errors.js';
+import type { Package } from '../../package/types.js';
+import type { FeedbackOutcome, FeedbackWrite, ReplayStore, ScoreWrite } from '../../replay/types.js';
+import type { RewardSettings } from '../../reward/index.js';
+import type { Meter } from '../meter.js';
+import { isRefusal, type StoreWatch } from '../store-outage.js';
+import type { FeedbackInput, FeedbackResult } from '../types.js';
+import { atItem, type CheckedFeedback, checkFeedback, type EditDraft, kindOf, toResult } from './check-feedback.js';
+import { encodeEdits } from './encode-edits.js';
+import { LateScores } from './late-scores.js';
+
+export interface FeedbackDeskOptions {
+  readonly pkg: Package;
+  readonly replay: ReplayStore;
+  /** Told whether the store takes writes. */
+  readonly store: Pick<StoreWatch, 'worked' | 'failed'>;
+  readonly reward: RewardSettings;
+  readonly meter: Meter;
+  readonly now: () => number;
+  /** There is something new to learn from: what is said of these generations changed. */
+  readonly onChanged: (generationIds: readonly string[]) => void;
+}
+
+/** What the store can be given, or why it is not. */
+type Writable = FeedbackWrite | { readonly error: HoneError };
+
+/** Takes feedback; one per agent. */
+export class FeedbackDesk {
+  readonly #options: FeedbackDeskOptions;
+  readonly #late: LateScores;
+  /** Generations that run, and whether feedback has come for them already. */
+  readonly #running = new Map<string, boolean>();
+  /** Settles once the edits that came last are on their way to the store. */
+  #encoding: Promise<void> | undefined;
+
+  constructor(options: FeedbackDeskOptions) {
+    this.#options = options;
+    this.#late = new LateScores(options);
+  }
+
+  /** Outcomes in the order of the items, on disk. @throws HoneError `INVALID_REQUEST`, `STORE_FULL`, `QUEUE_FULL` */
+  async take(items: readonly FeedbackInput[]): Promise<FeedbackResult[]> {
+    const { meter, now, onChanged } = this.#options;
+    const checked = checkFeedback(items, now());
+    let writes: readonly Writable[];
+    let outcomes: readonly FeedbackOutcome[];
+    try {
+      [writes, outcomes] = await this.#store(checked);
+    } catch (thrown) {
+      const error = HoneError.from(thrown);
+      meter.feedback?.(
+        items.map((item) => ({ kind: kindOf(item), result: { status: 'refused', error } })),
+        0,
+      );
+      throw error;
+    }
+    let next = 0;
+    let early = 0;
+    const changed: string[] = [];
+    const scores: ScoreWrite[] = [];
+    const results = writes.map((item, index): FeedbackResult => {
+      if ('error' in item) return { status: 'refused', error: item.error };
+      const outcome = outcomes[next++];
+      if (outcome === undefined) throw new HoneError('INTERNAL', 'the store answered fewer items than it was given');
+      if (outcome.status !== 'refused') {
+        changed.push(outcome.generationId ?? item.generationId);
+        if (this.#cameEarly(item)) early += 1;
+        if (item.type === 'score' && item.value !== null && outcome.status !== 'duplicate') scores.push(item);
+      }
+      return toResult(outcome, item.type, index);
+    });
+    meter.feedback?.(
+      results.map((result, index) => ({ kind: kindOf(items[index] as FeedbackInput), result })),
+      early,
+    );
+    this.#late.count(scores);
+    if (changed.length > 0) onChanged(changed);
+    return results;
+  }
+
+  /** Generations run from now on, and may take feedback. */
+  admitted(ids: readonly string[]): void {
+    for (const id of ids) this.#running.set(id, false);
+  }
+
+  /** Generations are on disk, whole. One that got feedback while it ran may train only now. */
+  recorded(ids: readonly string[]): void {
+    const early = ids.filter((id) => this.#running.get(id) === true);
+    for (const id of ids) this.#running.delete(id);
+    if (early.length > 0) this.#options.onChanged(early);
+  }
+
+  #cameEarly(item: FeedbackWrite): boolean {
+    const ids = item.type === 'preference' ? [item.generationId, item.otherId] : [item.generationId];
+    const running = ids.filter((id) => this.#running.has(id));
+    for (const id of running) this.#running.set(id, true);
+    return running.length > 0;
+  }
+
+  /**
+   * Hands a batch to the store, never before one that came earlier: edits are read about before they are written, and
+   * what comes meanwhile waits, or the older of two scores could be written last.
+   */
+  async #store(checked: readonly CheckedFeedback[]): Promise<[readonly Writable[], readonly FeedbackOutcome[]]> {
+    const drafts = checked.filter((item): item is EditDraft => 'type' in item && item.type === 'edit');
+    const before = this.#encoding;
+    if (drafts.length === 0 && before === undefined) {
+      const writes = checked as readonly Writable[];
+      return [writes, await this.#write(writes)];
+    }
+    const handOver = async () => {
+      await before;
+      const writes = await this.#withTokens(checked, drafts);
+      // In an object: the next batch waits until this one is on its way, not until it is on disk.
+      return { writes, written: this.#write(writes) };
+    };
+    const handed = handOver();
+    const encoding = handed.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#encoding = encoding;
+    const { writes, written } = await handed.finally(() => {
+      if (this.#encoding === encoding) this.#encoding = undefined;
+    });
+    return [writes, await written];
+  }
+
+  async #withTokens(checked: readonly CheckedFeedback[], drafts: readonly EditDraft[]): Promise<readonly Writable[]> {
+    const { pkg, replay } = this.#options;
+    const edits = drafts.length === 0 ? [] : await encodeEdits(drafts, pkg, replay);
+    return checked.map((item, index) => {
+      if ('error' in item || item.type !== 'edit') return item;
+      const edit = edits.shift();
+      if (edit === undefined) throw new HoneError('INTERNAL', 'fewer edits were encoded than there are');
+      return edit instanceof HoneError ? { error: atItem(edit, index) } : edit;
+    });
+  }
+
+  async #write(items: readonly Writable[]): Promise<readonly FeedbackOutcome[]> {
+    const writes = items.filter((item) => 'type' in item);
+    if (writes.length === 0) return [];
+    const { replay, store } = this.#options;
+    try {
+      const outcomes = await replay.write(writes);
+      void store.worked();
+      return outcomes;
+    } catch (thrown) {
+      const error = HoneError.from(thrown);
+      if (isRefusal(error)) store.failed(error);
+      throw error;
+    }
+  }
+}

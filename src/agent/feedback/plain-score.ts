@@ -1,0 +1,32 @@
+/** The short way through the check of feedback: a score or a retraction with nothing at fault. */
+
+import type { ScoreWrite } from '../../replay/types.js';
+import type { FeedbackInput } from '../types.js';
+
+/** A UUID as the full check takes it, but for the nil and the max UUID, which go the long way. */
+const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
+
+const isTextUpTo = (value: unknown, most: number): value is string | undefined =>
+  value === undefined || (typeof value === 'string' && value.length <= most);
+
+/**
+ * The write of an item that is plainly right. Undefined says nothing of the item: the full check then finds what
+ * it is or what is wrong with it.
+ */
+export function plainScore(input: FeedbackInput, nowMs: number): ScoreWrite | undefined {
+  const { generationId, score, retraction = false, preference, edit, rater, metric, idempotencyKey = '' } = input;
+  if (preference !== undefined || edit !== undefined) return undefined;
+  if (typeof generationId !== 'string' || !uuid.test(generationId)) return undefined;
+  if (retraction !== (score === undefined)) return undefined;
+  if (score !== undefined && !Number.isFinite(score)) return undefined;
+  if (!isTextUpTo(rater, 256) || !isTextUpTo(metric, 64) || !isTextUpTo(idempotencyKey, 128)) return undefined;
+  return {
+    type: 'score',
+    generationId: generationId.toLowerCase(),
+    rater: rater || 'default',
+    metric: metric || 'score',
+    value: score ?? null,
+    idempotencyKey,
+    createdAtMs: nowMs,
+  };
+}

@@ -1,0 +1,159 @@
+/**
+ * Requests for completions: raw -> checked -> complete, with the defaults beside the schema. A `max_tokens` that the
+ * model's context cannot hold after the prompt is cut to what it can; a prompt that leaves room for no token is refused.
+ */
+
+import { z } from 'zod';
+import { HoneError } from '../../errors.js';
+import type { ChatMessage, Package } from '../../package/types.js';
+import type { SamplingSettings } from '../../policy/types.js';
+import { groupKey } from '../../replay/index.js';
+import { check, invalidRequest, numberBetween, textUpTo, wholeBetween } from '../request-errors.js';
+import type { GenerateInput } from '../types.js';
+
+/** Most candidates of one request. */
+export const maxCandidates = 64;
+
+/** A text longer than so many characters per token of context is refused before it is tokenised. */
+export const maxCharactersPerToken = 128;
+
+const sampling = z.object({
+  maxTokens: wholeBetween(1, 2 ** 31 - 1).default(128),
+  temperature: numberBetween(0, 10).default(1),
+  topP: numberBetween(Number.MIN_VALUE, 1, 'must be a number above 0 and at most 1').default(1),
+  topK: wholeBetween(0, 2 ** 31 - 1).default(0),
+  minP: numberBetween(0, 1 - Number.EPSILON, 'must be a number from 0 to below 1').default(0),
+  stop: z
+    .array(textUpTo(256).min(1, { error: 'must not be empty' }))
+    .max(16, { error: 'must hold at most 16 texts' })
+    .default([]),
+  ignoreEos: z.boolean().default(false),
+  presencePenalty: numberBetween(-2, 2).default(0),
+  frequencyPenalty: numberBetween(-2, 2).default(0),
+  repetitionPenalty: numberBetween(Number.MIN_VALUE, 10, 'must be a number above 0 and at most 10').default(1),
+  logitBias: z.record(z.string(), numberBetween(-100, 100)).default({}),
+});
+
+const message = z.object({
+  role: z.enum(['system', 'user', 'assistant'], { error: 'must be system, user or assistant' }),
+  content: z.string({ error: 'must be a text' }).min(1, { error: 'must not be empty' }),
+});
+
+const generate = z.object({
+  messages: z.array(message).default([]),
+  prompt: z.string({ error: 'must be a text' }).min(1, { error: 'must not be empty' }).optional(),
+  sampling: sampling.prefault({}),
+  n: wholeBetween(1, maxCandidates).default(1),
+  seed: wholeBetween(0, 2 ** 32 - 1).optional(),
+  logprobs: z.boolean().default(false),
+  topLogprobs: wholeBetween(0, 20).default(0),
+  store: z.boolean().default(true),
+  subject: textUpTo(256).default(''),
+  version: wholeBetween(0, 2 ** 32 - 1).optional(),
+  metadata: z
+    .record(textUpTo(64), textUpTo(512))
+    .refine((labels) => Object.keys(labels).length <= 16, { error: 'must hold at most 16 labels' })
+    .default({}),
+});
+
+/** A request that can run. */
+export interface CheckedRequest {
+  readonly promptTokens: readonly number[];
+  /** Completions of one prompt under one package share it. */
+  readonly groupKey: string;
+  readonly sampling: SamplingSettings;
+  readonly n: number;
+  /** Of candidate 0. */
+  readonly seed: number;
+  readonly logprobs: boolean;
+  readonly topLogprobs: number;
+  readonly store: boolean;
+  readonly subject: string;
+  readonly version: number | undefined;
+  /** What the caller sent as prompt, for the store: `{"prompt"}` or `{"messages"}`. */
+  readonly promptJson: string;
+  /** The labels of the app, for the store. */
+  readonly metadataJson: string;
+}
+
+/**
+ * Checks a request against the contract and the package.
+ * @param randomSeed drawn where the request names none
+ * @throws HoneError `INVALID_REQUEST`, `PROMPT_TOO_LONG`
+ */
+export function checkGenerate(input: GenerateInput, pkg: Package, randomSeed: () => number): CheckedRequest {
+  const request = check(generate, withoutUndefined(input));
+  const { messages, prompt, topLogprobs } = request;
+  if ((prompt === undefined) === (messages.length === 0)) {
+    const description =
+      prompt === undefined ? 'give messages or a prompt' : 'give either messages or a prompt, not both';
+    throw invalidRequest([{ field: 'prompt', description }]);
+  }
+  if (topLogprobs > 0 && !request.logprobs) {
+    throw invalidRequest([{ field: 'top_logprobs', description: 'needs logprobs to be true' }]);
+  }
+  const promptTokens = tokenize(pkg, prompt, messages);
+  const room = pkg.config.contextLength - promptTokens.length;
+  return {
+    promptTokens,
+    groupKey: groupKey(pkg.digest, promptTokens),
+    sampling: {
+      ...request.sampling,
+      maxTokens: Math.min(request.sampling.maxTokens, room),
+      logitBias: checkBias(request.sampling.logitBias, pkg.config.vocabularySize),
+      topLogprobs,
+    },
+    n: request.n,
+    seed: request.seed ?? randomSeed(),
+    logprobs: request.logprobs,
+    topLogprobs,
+    store: request.store,
+    subject: request.subject,
+    version: request.version,
+    promptJson: JSON.stringify(prompt === undefined ? { messages } : { prompt }),
+    metadataJson: JSON.stringify(request.metadata),
+  };
+}
+
+function tokenize(pkg: Package, prompt: string | undefined, messages: readonly ChatMessage[]): number[] {
+  const field = prompt === undefined ? 'messages' : 'prompt';
+  const { contextLength } = pkg.config;
+  const characters = prompt?.length ?? messages.reduce((sum, { content }) => sum + content.length, 0);
+  if (characters > contextLength * maxCharactersPerToken) {
+    throw tooLong(field, `${characters} characters are too many for a context of ${contextLength} tokens`);
+  }
+  const tokens = prompt === undefined ? pkg.tokenizer.encodeChat(messages) : pkg.tokenizer.encodeText(prompt);
+  if (tokens.length === 0) throw invalidRequest([{ field, description: 'holds no token' }]);
+  if (tokens.length >= contextLength) {
+    throw tooLong(field, `${tokens.length} tokens leave no room in a context of ${contextLength} tokens`);
+  }
+  return tokens;
+}
+
+function tooLong(field: string, description: string): HoneError {
+  return new HoneError('PROMPT_TOO_LONG', `the prompt is too long: ${description}; shorten it`, {
+    violations: [{ field, description }],
+  });
+}
+
+function checkBias(bias: Readonly<Record<string, number>>, vocabularySize: number): Record<number, number> {
+  for (const token of Object.keys(bias)) {
+    const id = Number(token);
+    if (!Number.isInteger(id) || id < 0 || id >= vocabularySize) {
+      const description = `must be keyed by token ids from 0 to ${vocabularySize - 1}`;
+      throw invalidRequest([{ field: `sampling.logit_bias["${token}"]`, description }]);
+    }
+  }
+  return bias;
+}
+
+/** The seed of a candidate: distinct streams from one seed, candidate 0 on the seed itself. */
+export function candidateSeed(seed: number, candidate: number): number {
+  return (seed + Math.imul(candidate, 0x9e3779b1)) >>> 0;
+}
+
+/** Absent and undefined are the same to a caller. */
+function withoutUndefined(input: GenerateInput): unknown {
+  const defined = (value: object) => Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined));
+  return { ...defined(input), ...(input.sampling === undefined ? {} : { sampling: defined(input.sampling) }) };
+}

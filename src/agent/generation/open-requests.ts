@@ -1,0 +1,63 @@
+/** The requests that run or wait: how many may, whose they are, and how they are ended. */
+
+import { HoneError } from '../../errors.js';
+
+/** One of them; leaving its block closes it. */
+export interface OpenRequest {
+  /** Ends it. */
+  readonly abort: AbortController;
+  [Symbol.dispose](): void;
+}
+
+export class OpenRequests {
+  readonly #limit: number;
+  /** By subject. */
+  readonly #open = new Map<AbortController, string>();
+  #idle: (() => void) | undefined;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  /** @throws HoneError `QUEUE_FULL` */
+  refuseWhenFull(): void {
+    if (this.#open.size < this.#limit) return;
+    const message = `${this.#limit} requests run or wait already; try again later`;
+    throw new HoneError('QUEUE_FULL', message, { retryAfterMs: 1000 });
+  }
+
+  /** @param signal ends it, too */
+  open(subject: string, signal?: AbortSignal): OpenRequest {
+    const abort = new AbortController();
+    const onAbort = (): void => abort.abort(signal?.reason);
+    signal?.addEventListener('abort', onAbort, { once: true });
+    this.#open.set(abort, subject);
+    return {
+      abort,
+      [Symbol.dispose]: () => {
+        signal?.removeEventListener('abort', onAbort);
+        this.#open.delete(abort);
+        if (this.#open.size === 0) this.#idle?.();
+      },
+    };
+  }
+
+  /** Ends those of a subject, or all. */
+  end(reason: HoneError, subject?: string): void {
+    for (const [abort, owner] of this.#open) if (subject === undefined || owner === subject) abort.abort(reason);
+  }
+
+  /** Waits for those that are open, and ends them after the grace. */
+  async drain(graceMs: number): Promise<void> {
+    if (this.#open.size === 0) return;
+    const idle = new Promise<void>((resolve) => {
+      this.#idle = resolve;
+    });
+    const grace = setTimeout(
+      () => this.end(new HoneError('DRAINING', 'the server stopped before the request was done; send it again')),
+      graceMs,
+    );
+    await idle;
+    clearTimeout(grace);
+  }
+}

@@ -1,0 +1,184 @@
+/**
+ * What serves, and how that changes: swapped, then recorded as the head.
+ *
+ * A promotion makes a candidate the head; a rollback goes the same way with a new candidate that points at older weights.
+ * A crash before the record serves the previous head again; the candidate's number stays taken, so generations that ran on
+ * it already keep a version that exists. Changes of the head happen one after another.
+ */
+
+import { HoneError } from '../../errors.js';
+import type { Policy, SwapReport } from '../../policy/types.js';
+import { descendsFromImport, type Version, type VersionLog } from '../../versions/index.js';
+import type { EventLog } from '../events/event-log.js';
+import type { Learner, ServedIdentity } from '../types.js';
+
+export interface HeadOptions {
+  readonly policy: Policy;
+  readonly versions: VersionLog;
+  readonly learner: Learner | null;
+  readonly events: EventLog;
+  /** Told after a version has gone live. */
+  readonly onLive?: (version: Version) => void;
+}
+
+/** Holds what serves now and moves it. */
+export class Head {
+  readonly #policy: Policy;
+  readonly #versions: VersionLog;
+  readonly #learner: Learner | null;
+  readonly #events: EventLog;
+  readonly #onLive: (version: Version) => void;
+  #identity: ServedIdentity;
+  #rolledBackAt: number;
+  #lastSwap: SwapReport | null = null;
+  #queue: Promise<unknown> = Promise.resolve();
+  #closed = false;
+
+  /** The policy must already serve the log's head. */
+  constructor(options: HeadOptions) {
+    this.#policy = options.policy;
+    this.#versions = options.versions;
+    this.#learner = options.learner;
+    this.#events = options.events;
+    this.#onLive = options.onLive ?? (() => undefined);
+    this.#identity = identityOf(options.versions.live());
+    this.#rolledBackAt = options.versions.list().findLast(wasRolledBackTo)?.number ?? 0;
+  }
+
+  get identity(): ServedIdentity {
+    return this.#identity;
+  }
+
+  /** Number of the last rollback; what was trained from before it carries the weights that were rolled back. */
+  get rolledBackAt(): number {
+    return this.#rolledBackAt;
+  }
+
+  get lastSwap(): SwapReport | null {
+    return this.#lastSwap;
+  }
+
+  /**
+   * Makes a candidate, or a version on trial, live. Where that fails, the head stays.
+   * @param detail why, for the event
+   * @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE`, `ADAPTER_INVALID`, `WORKER_CRASHED`, `STORE_FULL`
+   */
+  promote(number: number, detail?: string): Promise<Version> {
+    return this.#serially(async () => {
+      const candidate = this.#versions.get(number);
+      if (candidate === undefined) throw new HoneError('VERSION_NOT_FOUND', `there is no version ${number}`);
+      await this.#swap(candidate);
+      const version = await this.#record(candidate);
+      this.#publish('version_promoted', version, detail);
+      this.#tellLearner(version, false);
+      return version;
+    });
+  }
+
+  /** @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE`, `ADAPTER_INVALID`, `WORKER_CRASHED`, `STORE_FULL` */
+  rollback(number: number): Promise<Version> {
+    return this.#serially(async () => {
+      const candidate = await this.#versions.rollback(number);
+      try {
+        await this.#swap(candidate);
+      } catch (error) {
+        await this.#versions.reject(candidate.number, HoneError.from(error).message);
+        throw error;
+      }
+      const version = await this.#record(candidate);
+      this.#rolledBackAt = version.number;
+      this.#publish('version_rolled_back', version, `serves the weights of version ${number}`);
+      this.#tellLearner(version, true);
+      return version;
+    });
+  }
+
+  /** Waits for the change in flight; later ones are refused. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    await this.#queue.catch(() => undefined);
+  }
+
+  #tellLearner({ number: version, adapterDigest }: Version, rolledBack: boolean): void {
+    const imported = descendsFromImport(this.#versions.list(), version);
+    this.#learner?.live({
+      version,
+      adapterPath: this.#versions.adapterPath(version),
+      adapterDigest,
+      rolledBack,
+      imported,
+    });
+  }
+
+  /** Records what serves already as the head; where that fails, the head serves again. */
+  async #record(version: Version): Promise<Version> {
+    const previous = this.#versions.live();
+    try {
+      const live = await this.#versions.promote(version.number);
+      this.#onLive(live);
+      return live;
+    } catch (error) {
+      await this.#swap(previous);
+      throw error;
+    }
+  }
+
+  #publish(type: 'version_promoted' | 'version_rolled_back', version: Version, detail?: string): void {
+    const { number, adapterDigest } = version;
+    const numbers = swapNumbers(this.#lastSwap);
+    this.#events.publish({
+      type,
+      version: number,
+      adapterDigest,
+      numbers,
+      ...(detail === undefined ? {} : { detail }),
+    });
+  }
+
+  async #swap(version: Version): Promise<void> {
+    const { number, adapterDigest } = version;
+    const adapter = await this.#versions.readAdapter(number);
+    const report = await this.#policy.swap({ number, adapterDigest, adapter });
+    if (report.adapterDigest !== adapterDigest || report.probe.verdict === 'failed') {
+      await this.#swapBack();
+      throw new HoneError(
+        'ADAPTER_INVALID',
+        `the worker does not serve version ${number}: its digest is ${report.adapterDigest}, recorded is ${adapterDigest}; probe ${report.probe.verdict}`,
+      );
+    }
+    this.#lastSwap = report;
+    this.#identity = identityOf(version);
+  }
+
+  async #swapBack(): Promise<void> {
+    const { version: number, adapterDigest } = this.#identity;
+    await this.#policy.swap({ number, adapterDigest, adapter: await this.#versions.readAdapter(number) });
+  }
+
+  #serially<Result>(task: () => Promise<Result>): Promise<Result> {
+    if (this.#closed) return Promise.reject(new HoneError('DRAINING', 'the server is stopping; the head stays'));
+    const result = this.#queue.then(task, task);
+    this.#queue = result.catch(() => undefined);
+    return result;
+  }
+}
+
+function wasRolledBackTo({ origin, state }: Version): boolean {
+  return origin === 'rollback' && (state === 'live' || state === 'retired');
+}
+
+function identityOf(version: Version): ServedIdentity {
+  const { number, adapterDigest, packageDigest } = version;
+  return { version: number, adapterDigest, packageDigest };
+}
+
+function swapNumbers(report: SwapReport | null): Record<string, number> {
+  if (report === null) return {};
+  const { durationMs, waitedMs, probe } = report;
+  return {
+    duration_ms: durationMs,
+    waited_ms: waitedMs,
+    probe_to_new: probe.toNew,
+    probe_to_previous: probe.toPrevious,
+  };
+}

@@ -1,0 +1,253 @@
+/**
+ * The version on trial, one at a time: held beside the live one, put to work, recorded, resumed after a restart.
+ *
+ * Who decides what becomes of it is the rollout; this keeps the trial itself: a canary that counts rewards, or a shadow
+ * that answers in the background.
+ */
+
+import { HoneError } from '../../errors.js';
+import { type Arm, nothingObserved, type SequentialDecision } from '../../gate/sequential-test.js';
+import type { Policy, PolicyVersion } from '../../policy/types.js';
+import type { TrialState, Version, VersionLog } from '../../versions/index.js';
+import type { EventLog } from '../events/event-log.js';
+import type { ReadRewards } from '../feedback/read-rewards.js';
+import type { CheckedRequest } from '../generation/check-request.js';
+import { Canary, type CanaryStanding } from './canary.js';
+import type { CanarySettings } from './canary-settings.js';
+import { Shadow, type ShadowAnswer } from './shadow.js';
+import type { SavedTrial, TrialStore } from './trial-file.js';
+
+export interface TrialsOptions {
+  readonly policy: Policy;
+  readonly versions: VersionLog;
+  readonly events: EventLog;
+  readonly settings: CanarySettings;
+  readonly store: TrialStore;
+  readonly readRewards: ReadRewards;
+  /** Whether a generation may have a reward without a score. */
+  readonly defaults: boolean;
+  /** Answers a request in the background on the version on trial. */
+  readonly answer: ShadowAnswer;
+  readonly now: () => number;
+  /** From [0, 1). */
+  readonly draw: () => number;
+}
+
+/** Where a request goes while a canary runs. */
+export interface Route {
+  readonly arm: Arm;
+  /** The version that answers; `undefined`: the live one. */
+  readonly version: number | undefined;
+  /** To be told of its generations. */
+  readonly admitted: (ids: readonly string[]) => void;
+}
+
+/** How the trial stands. */
+export interface TrialStanding {
+  readonly version: number;
+  readonly state: TrialState;
+  readonly startedAtMs: number;
+  readonly share: number;
+  /** Answers begun since the trial, or the server, started. */
+  readonly answers: number;
+  /** `null`: a shadow. */
+  readonly canary: CanaryStanding | null;
+}
+
+interface Running {
+  readonly version: Version;
+  readonly startedAtMs: number;
+  readonly work: Canary | Shadow;
+}
+
+export class Trials {
+  readonly #options: TrialsOptions;
+  readonly #onDecision: (version: number, decision: SequentialDecision) => void;
+  #running: Running | null = null;
+
+  /** @param onDecision told once per canary; the trial goes on until it is ended */
+  constructor(options: TrialsOptions, onDecision: (version: number, decision: SequentialDecision) => void) {
+    this.#options = options;
+    this.#onDecision = onDecision;
+  }
+
+  /** The version on trial. */
+  get version(): Version | null {
+    return this.#running?.version ?? null;
+  }
+
+  get isCanary(): boolean {
+    return this.#running?.work instanceof Canary;
+  }
+
+  /**
+   * Puts a candidate on trial: held and recorded when it resolves.
+   * @throws HoneError what holding and recording say; nothing is held then
+   */
+  async start(candidate: Version, state: TrialState): Promise<void> {
+    await this.#hold(candidate);
+    try {
+      const { versions, store, settings, now } = this.#options;
+      const { number } = candidate;
+      const begun: SavedTrial = {
+        version: number,
+        live: versions.live().number,
+        startedAtMs: now(),
+        state: null,
+        margin: settings.margin,
+      };
+      // Before the log says so: a restart must not find the figures of an earlier trial of this version.
+      await store.write(begun);
+      this.#run(await versions.startTrial(number, state), begun);
+    } catch (error) {
+      await this.release(candidate.number);
+      throw error;
+    }
+    this.#publishStart(candidate, state, '');
+  }
+
+  /**
+   * Goes on with a trial that a restart found in the log.
+   * @throws HoneError what holding says
+   */
+  async resume(version: Version): Promise<void> {
+    const saved = await this.#options.store.read();
+    await this.#hold(version);
+    const live = this.#options.versions.live().number;
+    const fits = saved !== null && saved.version === version.number && saved.live === live;
+    const { startedAtMs, state } = fits ? saved : { startedAtMs: this.#options.now(), state: null };
+    // Evidence for another margin is no evidence for this one.
+    const usable = fits && saved.margin === this.#options.settings.margin ? state : null;
+    this.#run(version, { startedAtMs, state: usable });
+    const counted = usable === null ? 0 : usable.live.count + usable.candidate.count;
+    const kind = version.state as TrialState;
+    this.#publishStart(version, kind, kind === 'canary' ? `resumed with ${counted} rewards` : 'resumed');
+  }
+
+  /** Ends the trial and says why; the version stays held until {@link Trials.release}. Does nothing without a trial. */
+  async end(detail: string): Promise<void> {
+    const running = this.#running;
+    if (running === null) return;
+    this.#running = null;
+    const { version, work } = running;
+    await work.close();
+    const numbers = work instanceof Canary ? standingNumbers(work.standing()) : {};
+    const { number, adapterDigest } = version;
+    const type = work instanceof Canary ? 'canary_ended' : 'shadow_ended';
+    this.#options.events.publish({ type, version: number, adapterDigest, detail, numbers });
+  }
+
+  /** Gives the hold of a trial up. */
+  async release(number: number): Promise<void> {
+    // A worker that has just died holds nothing.
+    await this.#options.policy.release(number).catch(() => undefined);
+  }
+
+  /** Where a request of this subject goes; `null` where there is no canary. */
+  route(subject: string): Route | null {
+    const work = this.#running?.work;
+    if (!(work instanceof Canary)) return null;
+    const arm = work.route(subject);
+    const version = arm === 'candidate' ? work.version : undefined;
+    return { arm, version, admitted: (ids) => work.admitted(ids, arm) };
+  }
+
+  /** A request was answered by the live version and kept: a shadow may answer it too. */
+  answered(request: CheckedRequest): void {
+    const work = this.#running?.work;
+    if (work instanceof Shadow) work.offer(request);
+  }
+
+  /** Whose data this is shall be gone: what a shadow is drawing of it is not kept. To be called before the store erases. */
+  forget(subject: string): void {
+    const work = this.#running?.work;
+    if (work instanceof Shadow) work.forget(subject);
+  }
+
+  /** Generations have a new score. */
+  scored(ids: readonly string[]): void {
+    const work = this.#running?.work;
+    if (work instanceof Canary) work.scored(ids);
+  }
+
+  /** Generations are on disk, whole. */
+  recorded(ids: readonly string[]): void {
+    const work = this.#running?.work;
+    if (work instanceof Canary) work.recorded(ids);
+  }
+
+  standing(): TrialStanding | null {
+    if (this.#running === null) return null;
+    const { version, startedAtMs, work } = this.#running;
+    const canary = work instanceof Canary ? work.standing() : null;
+    const state = canary === null ? 'shadow' : 'canary';
+    const { share } = this.#options.settings;
+    return { version: version.number, state, startedAtMs, share, answers: work.answers, canary };
+  }
+
+  /** Stops without ending the trial: the next start resumes it. */
+  async close(): Promise<void> {
+    const running = this.#running;
+    this.#running = null;
+    await running?.work.close();
+  }
+
+  #run(version: Version, { startedAtMs, state }: Pick<SavedTrial, 'startedAtMs' | 'state'>): void {
+    const { settings, readRewards, defaults, answer, store, now, draw, versions } = this.#options;
+    const { number } = version;
+    const live = versions.live().number;
+    const { margin } = settings;
+    const work =
+      version.state === 'shadow'
+        ? new Shadow({ version: number, share: settings.share, answer, draw })
+        : new Canary({
+            version: number,
+            settings,
+            startedAtMs,
+            state: state ?? nothingObserved,
+            readRewards,
+            defaults,
+            save: (reached) => store.write({ version: number, live, startedAtMs, state: reached, margin }),
+            onEnd: (decision) => this.#onDecision(number, decision),
+            now,
+            draw,
+          });
+    this.#running = { version, startedAtMs, work };
+  }
+
+  async #hold({ number, adapterDigest }: Version): Promise<void> {
+    const { policy, versions } = this.#options;
+    const version: PolicyVersion = { number, adapterDigest, adapter: await versions.readAdapter(number) };
+    const report = await policy.hold(version);
+    if (report.probe.verdict !== 'failed' && report.adapterDigest === adapterDigest) return;
+    if (report.probe.verdict !== 'failed') await this.release(number);
+    throw new HoneError(
+      'ADAPTER_INVALID',
+      `the worker does not hold version ${number}: its digest is ${report.adapterDigest}, recorded is ${adapterDigest}; probe ${report.probe.verdict}`,
+    );
+  }
+
+  #publishStart({ number, adapterDigest }: Version, state: TrialState, detail: string): void {
+    const { share, alpha, margin, minimum, maxDurationMs } = this.#options.settings;
+    const test = { alpha, margin, minimum, max_duration_ms: maxDurationMs };
+    this.#options.events.publish({
+      type: state === 'canary' ? 'canary_started' : 'shadow_started',
+      version: number,
+      adapterDigest,
+      ...(detail === '' ? {} : { detail }),
+      numbers: { share, ...(state === 'canary' ? test : {}) },
+    });
+  }
+}
+
+/** The figures of a canary by name. */
+function standingNumbers({ live, candidate, worse, notWorse }: CanaryStanding): Record<string, number> {
+  return {
+    live_rewards: live.rewards,
+    candidate_rewards: candidate.rewards,
+    ...(live.meanReward === null ? {} : { live_mean_reward: live.meanReward }),
+    ...(candidate.meanReward === null ? {} : { candidate_mean_reward: candidate.meanReward }),
+    log_evidence_worse: worse,
+    log_evidence_not_worse: notWorse,
+  };
+}

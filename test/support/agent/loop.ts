@@ -1,0 +1,142 @@
+/** An agent around a scripted policy, with the real store and the real version log in a temporary folder. */
+
+import { join } from 'node:path';
+import { createAgent } from '../../../src/agent/agent.js';
+import type { AgentOptions } from '../../../src/agent/agent-options.js';
+import { EventLog } from '../../../src/agent/events/event-log.js';
+import type { Meter } from '../../../src/agent/meter.js';
+import type { Agent, Learner, LearnerReport, LoopEvent } from '../../../src/agent/types.js';
+import type { LearnerEvent, LiveHead } from '../../../src/learner/types.js';
+import type { Package } from '../../../src/package/types.js';
+import { openReplayStore, type ReplayStore } from '../../../src/replay/index.js';
+import {
+  type Adapter,
+  openVersionLog,
+  type VersionLog,
+  writeAdapter,
+  zeroAdapter,
+} from '../../../src/versions/index.js';
+import { temporaryFolder } from '../folders.js';
+import { type Script, ScriptedPolicy } from './scripted-policy.js';
+
+const packageDigest = 'd'.repeat(64);
+const targets = [{ module: 'model.layers.0.mlp.up_proj', inFeatures: 4, outFeatures: 4 }];
+
+const encode = (text: string) => [...text].map((character) => character.charCodeAt(0) % 128);
+
+const pkg = {
+  digest: packageDigest,
+  name: 'scripted',
+  config: { contextLength: 256, vocabularySize: 128, eosTokenIds: [0] },
+  tokenizer: { encodeText: encode, encodeCompletion: encode, eosTokenId: 0 },
+} as unknown as Package;
+
+/** Remembers what it was told. */
+export class RecordingLearner implements Learner {
+  readonly told: string[] = [];
+  emit: (event: LearnerEvent) => void = () => undefined;
+
+  report(): LearnerReport {
+    throw new Error('not asked for here');
+  }
+  live({ version, adapterPath, rolledBack }: LiveHead): void {
+    this.told.push(`live ${version} ${adapterPath === null ? 'zero' : 'adapter'}${rolledBack ? ' rolled back' : ''}`);
+  }
+  rejected(adapterDigest: string): void {
+    this.told.push(`rejected ${adapterDigest}`);
+  }
+  erased(): void {
+    this.told.push('erased');
+  }
+  relearn(): void {
+    this.told.push('relearn');
+  }
+  changed(): void {
+    this.told.push('changed');
+  }
+  async pause(): Promise<void> {
+    this.told.push('pause');
+  }
+  async resume(): Promise<void> {
+    this.told.push('resume');
+  }
+  onEvent(listener: (event: LearnerEvent) => void): void {
+    this.emit = listener;
+  }
+}
+
+export interface LoopOptions {
+  /** What differs from the agent's defaults. */
+  readonly agent?: Partial<AgentOptions>;
+  /** A folder that an earlier loop left; default: a new one. */
+  readonly folder?: string;
+}
+
+export interface Loop extends AsyncDisposable {
+  readonly agent: Agent;
+  readonly policy: ScriptedPolicy;
+  readonly replay: ReplayStore;
+  readonly versions: VersionLog;
+  readonly learner: RecordingLearner;
+  readonly folder: string;
+  /** Trains nothing: writes an adapter with this weight everywhere and announces it; `parent` is the head by default. */
+  offerCandidate(weight: number, metrics?: Record<string, number>, parent?: number): Promise<void>;
+  /** The next event of this type after what was already seen by this method. */
+  nextEvent(type: LoopEvent['type']): Promise<LoopEvent>;
+}
+
+export async function openLoop(
+  script: Script,
+  drainGraceMs = 1000,
+  meter: Meter = {},
+  over: LoopOptions = {},
+): Promise<Loop> {
+  const folder = over.folder ?? temporaryFolder();
+  const versions = await openVersionLog({
+    directory: join(folder, 'versions'),
+    packageDigest,
+    zeroAdapter: zeroAdapter(targets, 2, 1),
+  });
+  const replay = await openReplayStore({ path: join(folder, 'replay.sqlite') });
+  const policy = new ScriptedPolicy(script);
+  const learner = new RecordingLearner();
+  const events = new EventLog({ now: Date.now });
+  const parts = { pkg, policy, replay, versions, learner, events, meter };
+  const agent = createAgent({ ...parts, drainGraceMs, randomSeed: () => 1, ...over.agent });
+  let seen = 0;
+  let candidates = 0;
+  return {
+    agent,
+    policy,
+    replay,
+    versions,
+    learner,
+    folder,
+    async offerCandidate(weight, metrics = {}, parent = versions.live().number) {
+      const directory = join(folder, `candidate-${candidates++}`);
+      const meta = { packageDigest, baseModel: 'scripted', parent, createdAtMs: 1, metrics };
+      const adapterDigest = await writeAdapter(directory, filled(weight), meta);
+      learner.emit({ type: 'candidate', directory, adapterDigest, parent, metrics, lessons: [] });
+    },
+    async nextEvent(type) {
+      for await (const batch of agent.watchEvents({ afterSequence: seen, types: [type] })) {
+        const [event] = batch;
+        if (event === undefined) continue;
+        seen = event.sequence;
+        return event;
+      }
+      throw new Error('the events ended');
+    },
+    async [Symbol.asyncDispose]() {
+      await agent.close();
+      await replay.close();
+      await versions.close();
+    },
+  };
+}
+
+function filled(weight: number): Adapter {
+  const zero = zeroAdapter(targets, 2, 1);
+  for (const { data } of zero.tensors.values()) data.fill(weight);
+  return zero;
+}

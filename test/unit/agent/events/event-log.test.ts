@@ -1,0 +1,155 @@
+import { closeSync, openSync } from 'node:fs';
+import { appendFile, mkdir, readFile, rmdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, it } from 'vitest';
+import { openEventJournal } from '../../../../src/agent/events/event-journal.js';
+import { EventLog } from '../../../../src/agent/events/event-log.js';
+import type { LoopEvent } from '../../../../src/agent/types.js';
+import { temporaryFolder } from '../../../support/folders.js';
+
+const now = () => 1000;
+const fail = (error: unknown) => {
+  throw error;
+};
+
+async function take(events: AsyncIterable<readonly LoopEvent[]>, count: number): Promise<number[]> {
+  const sequences: number[] = [];
+  for await (const batch of events) {
+    sequences.push(...batch.map(({ sequence }) => sequence));
+    if (sequences.length >= count) break;
+  }
+  return sequences;
+}
+
+function publish(log: EventLog, count: number): void {
+  for (let i = 0; i < count; i++) log.publish({ type: 'learner_progress', numbers: { i } });
+}
+
+describe('the event log', () => {
+  it('resumes after a number without a gap, and goes on with what comes', async () => {
+    const log = new EventLog({ now, capacity: 10 });
+    publish(log, 5);
+    const watching = take(log.watch({ afterSequence: 3 }), 4);
+    publish(log, 2);
+    expect(await watching).toEqual([4, 5, 6, 7]);
+  });
+
+  it('begins now where no number is given', async () => {
+    const log = new EventLog({ now });
+    publish(log, 3);
+    const watching = take(log.watch({}), 1);
+    publish(log, 1);
+    expect(await watching).toEqual([4]);
+  });
+
+  it('gives everything that is kept after 0, and only the types that are asked for', async () => {
+    const log = new EventLog({ now, capacity: 3 });
+    publish(log, 8);
+    log.publish({ type: 'version_promoted', version: 1 });
+    expect((await take(log.watch({ afterSequence: 0 }), 1)).at(-1)).toBe(9);
+    expect(await take(log.watch({ afterSequence: 0, types: ['version_promoted'] }), 1)).toEqual([9]);
+  });
+
+  it('refuses a place that is no longer kept, or was never reached', async () => {
+    const log = new EventLog({ now, capacity: 3 });
+    publish(log, 20);
+    await expect(take(log.watch({ afterSequence: 1 }), 1)).rejects.toMatchObject({ code: 'EVENTS_NOT_FOUND' });
+    await expect(take(log.watch({ afterSequence: 21 }), 1)).rejects.toMatchObject({ code: 'EVENTS_NOT_FOUND' });
+  });
+
+  it('tells a watcher that fell behind, and costs it nothing to be slow within the ring', async () => {
+    const log = new EventLog({ now, capacity: 4 });
+    publish(log, 1);
+    const watcher = log.watch({ afterSequence: 0 });
+    expect((await watcher.next()).value).toHaveLength(1);
+    publish(log, 3);
+    expect((await watcher.next()).value).toHaveLength(3);
+    publish(log, 20);
+    await expect(watcher.next()).rejects.toMatchObject({ code: 'EVENTS_NOT_FOUND' });
+  });
+
+  it('ends watchers when they abort and when the log closes, after the last event', async () => {
+    const log = new EventLog({ now });
+    const controller = new AbortController();
+    const aborted = log.watch({}, controller.signal).next();
+    controller.abort();
+    expect((await aborted).done).toBe(true);
+    const watcher = log.watch({});
+    const last = watcher.next();
+    publish(log, 1);
+    log.close();
+    expect((await last).value).toHaveLength(1);
+    await expect(watcher.next()).rejects.toMatchObject({ code: 'DRAINING' });
+  });
+});
+
+describe('the event journal', () => {
+  let folder: string;
+  beforeEach(async () => {
+    folder = temporaryFolder();
+  });
+
+  const open = (capacity = 4) => {
+    const journal = openEventJournal(join(folder, 'events.jsonl'), capacity, fail);
+    return new EventLog({ now, capacity, journal });
+  };
+
+  it('carries numbering and the newest events over a restart', async () => {
+    const first = open();
+    publish(first, 6);
+    first.close();
+    const second = open();
+    expect(second.lastSequence).toBe(6);
+    publish(second, 1);
+    expect(await take(second.watch({ afterSequence: 4 }), 3)).toEqual([5, 6, 7]);
+    second.close();
+  });
+
+  it('leaves out a line that a crash cut short', async () => {
+    const first = open();
+    publish(first, 2);
+    first.close();
+    await appendFile(join(folder, 'events.jsonl'), '{"sequence":3,"atMs":1,"ty');
+    const second = open();
+    expect(second.lastSequence).toBe(2);
+    second.close();
+  });
+
+  it('has an event before its watchers have', async () => {
+    const log = open();
+    const watching = log.watch({}).next();
+    publish(log, 1);
+    // Another one that opens the file now stands for a process that comes after a kill.
+    expect(open().lastSequence).toBe(1);
+    expect((await watching).done).toBe(false);
+    log.close();
+  });
+
+  it('writes into no other file where it cannot be rewritten, and catches up when it can', async () => {
+    const errors: unknown[] = [];
+    const journal = openEventJournal(join(folder, 'events.jsonl'), 4, (error) => errors.push(error));
+    const log = new EventLog({ now, capacity: 4, journal });
+    await mkdir(join(folder, 'events.jsonl.new'));
+    publish(log, 16);
+    // Takes the number of whatever file was closed last.
+    const other = openSync(join(folder, 'other'), 'w');
+    publish(log, 4);
+    closeSync(other);
+    expect(errors.length).toBeGreaterThan(0);
+    expect(await readFile(join(folder, 'other'), 'utf8')).toBe('');
+    await rmdir(join(folder, 'events.jsonl.new'));
+    publish(log, 1);
+    log.close();
+    expect(open().lastSequence).toBe(21);
+  });
+
+  it('stays small and private', async () => {
+    const log = open();
+    publish(log, 50);
+    log.close();
+    const lines = (await readFile(join(folder, 'events.jsonl'), 'utf8')).trimEnd().split('\n');
+    expect(lines.length).toBeLessThanOrEqual(16);
+    expect(JSON.parse(lines.at(-1) ?? '{}')).toMatchObject({ sequence: 50 });
+    expect((await stat(join(folder, 'events.jsonl'))).mode & 0o777).toBe(0o600);
+  });
+});

@@ -1,0 +1,104 @@
+import { expect, it } from 'vitest';
+import { checkFeedback, toResult } from '../../../../src/agent/feedback/check-feedback.js';
+import type { FeedbackInput, FeedbackKind } from '../../../../src/agent/types.js';
+import type { FeedbackOutcome } from '../../../../src/replay/types.js';
+
+const id = '01920000-0000-7000-8000-00000000000a';
+const otherId = '01920000-0000-7000-8000-00000000000b';
+
+function fieldsOf(items: readonly FeedbackInput[]): (string | undefined)[] {
+  return checkFeedback(items, 5).map((item) => ('error' in item ? item.error.violations[0]?.field : undefined));
+}
+
+it('a bad item is refused by its place and field, and its neighbours pass', () => {
+  expect(
+    fieldsOf([
+      { generationId: id, score: 0.5 },
+      { generationId: id, score: Number.NaN },
+      { generationId: id, score: Number.POSITIVE_INFINITY },
+      { generationId: 'nonsense', score: 1 },
+      { generationId: id },
+      { generationId: id, score: 1, retraction: true },
+      { generationId: id, score: 1, rater: 'r'.repeat(257) },
+      { generationId: id, score: 1, metric: 'm'.repeat(65) },
+      { generationId: id, score: 1, idempotencyKey: 'k'.repeat(129) },
+      { generationId: id, retraction: true },
+    ]),
+  ).toEqual([
+    undefined,
+    'items[1].score',
+    'items[2].score',
+    'items[3].generation_id',
+    'items[4].score',
+    'items[5].score',
+    'items[6].rater',
+    'items[7].metric',
+    'items[8].idempotency_key',
+    undefined,
+  ]);
+});
+
+it('a preference needs another generation and an outcome, an edit a text and a score', () => {
+  const preference = { otherGenerationId: otherId, outcome: 'better' };
+  expect(
+    fieldsOf([
+      { generationId: id, preference },
+      { generationId: id, preference: { ...preference, outcome: 'retracted' } },
+      { generationId: id, preference: { ...preference, otherGenerationId: 'nonsense' } },
+      { generationId: id, preference: { ...preference, outcome: '' } },
+      { generationId: id, preference, score: 1 },
+      { generationId: id, edit: { text: 'Better.', score: 1 } },
+      { generationId: id, edit: { text: '', score: 1 } },
+      { generationId: id, edit: { text: 'Better.' } },
+      { generationId: id, edit: { text: 'Better.', score: Number.NaN } },
+      { generationId: id, edit: { text: 'Better.', score: 1 }, preference },
+    ]),
+  ).toEqual([
+    undefined,
+    undefined,
+    'items[2].preference.other_generation_id',
+    'items[3].preference.outcome',
+    'items[4].score',
+    undefined,
+    'items[6].edit.text',
+    'items[7].edit.score',
+    'items[8].edit.score',
+    'items[9].score',
+  ]);
+});
+
+it('an item without rater and metric is by the default rater on the default metric', () => {
+  const common = { generationId: id, rater: 'default', metric: 'score', idempotencyKey: '', createdAtMs: 5 };
+  const upper = { generationId: id.toUpperCase(), rater: '', metric: '' };
+  const preference = { otherGenerationId: otherId.toUpperCase(), outcome: 'retracted' };
+  expect(checkFeedback([{ ...upper, score: -0.25 }], 5)).toEqual([{ ...common, type: 'score', value: -0.25 }]);
+  expect(checkFeedback([{ ...upper, retraction: true }], 5)).toEqual([{ ...common, type: 'score', value: null }]);
+  expect(checkFeedback([{ ...upper, preference }], 5)).toEqual([
+    { ...common, type: 'preference', otherId, outcome: null },
+  ]);
+  expect(checkFeedback([{ ...upper, edit: { text: ' x ', score: 1 } }], 5)).toEqual([
+    { ...common, type: 'edit', text: ' x ', value: 1 },
+  ]);
+});
+
+it('an empty batch and one beyond a thousand are refused', () => {
+  const batch = (length: number) => Array.from({ length }, () => ({ generationId: id, score: 1 }));
+  expect(() => checkFeedback([], 0)).toThrow(/items/);
+  expect(() => checkFeedback(batch(1001), 0)).toThrow(/1001/);
+  expect(checkFeedback(batch(1000), 0)).toHaveLength(1000);
+});
+
+it.each<[FeedbackKind, Partial<Extract<FeedbackOutcome, { status: 'refused' }>>, string]>([
+  ['score', { code: 'GENERATION_NOT_FOUND' }, 'generation_id'],
+  ['score', { code: 'IDEMPOTENCY_CONFLICT' }, 'idempotency_key'],
+  ['score', { code: 'INVALID_REQUEST' }, 'score'],
+  ['edit', { code: 'INVALID_REQUEST' }, 'edit.score'],
+  ['preference', { code: 'GENERATION_NOT_FOUND' }, 'generation_id'],
+  ['preference', { code: 'GENERATION_NOT_FOUND', other: true }, 'preference.other_generation_id'],
+  ['preference', { code: 'INVALID_REQUEST', other: true }, 'preference.other_generation_id'],
+])('what the store refuses of a %s (%j) is told by its place and field, too', (kind, outcome, field) => {
+  const result = toResult({ status: 'refused', code: 'INVALID_REQUEST', message: 'why', ...outcome }, kind, 3);
+  expect('error' in result ? result.error.violations : []).toEqual([
+    { field: `items[3].${field}`, description: 'why' },
+  ]);
+});

@@ -1,0 +1,115 @@
+/** Edits: what a text becomes after its prompt, and what is refused. */
+
+import { expect, it } from 'vitest';
+import { encodeEdits } from '../../../../src/agent/feedback/encode-edits.js';
+import type { StartedEvent } from '../../../../src/agent/types.js';
+import { HoneError } from '../../../../src/errors.js';
+import type { Package } from '../../../../src/package/types.js';
+import type { Generation } from '../../../../src/replay/types.js';
+import { openLoop } from '../../../support/agent/loop.js';
+import { finished, started, token } from '../../../support/agent/scripted-policy.js';
+
+const id = '01920000-0000-7000-8000-00000000000a';
+const pkg = {
+  digest: 'package',
+  config: { contextLength: 10, eosTokenIds: [90, 91] },
+  tokenizer: {
+    eosTokenId: 91,
+    encodeText: () => [99],
+    encodeCompletion: (text: string) => [...text].map((letter) => letter.charCodeAt(0)),
+  },
+} as unknown as Package;
+
+const stored = { id, packageDigest: 'package', promptTokens: Uint32Array.of(1, 2, 3, 4) } as Generation;
+
+async function encode(text: string, over: Partial<Generation> = {}, by = pkg) {
+  const draft = {
+    type: 'edit',
+    generationId: id,
+    rater: 'r',
+    metric: 'm',
+    idempotencyKey: '',
+    createdAtMs: 1,
+  } as const;
+  const replay = { readGenerations: async () => [{ ...stored, ...over }] };
+  const [edit] = await encodeEdits([{ ...draft, text, value: 1 }], by, replay);
+  return edit instanceof HoneError ? edit.violations.map(({ field }) => field) : [...(edit?.tokens ?? [])];
+}
+
+it('a text becomes its tokens after the prompt and the end of sequence that the tokenizer names', async () => {
+  expect(await encode('ab')).toEqual([97, 98, 91]);
+  const unnamed = { ...pkg, tokenizer: { ...pkg.tokenizer, eosTokenId: 5 } } as Package;
+  expect(await encode('ab', {}, unnamed)).toEqual([97, 98, 90]);
+  expect(await encode('ab', {}, { ...pkg, config: { ...pkg.config, eosTokenIds: [] } })).toEqual([97, 98]);
+});
+
+it('a text must fit into the context after the prompt, its end of sequence included', async () => {
+  expect(await encode('abcde')).toHaveLength(6);
+  expect(await encode('abcdef')).toEqual(['edit.text']);
+  expect(await encode('x'.repeat(1_000_000))).toEqual(['edit.text']);
+});
+
+it('a generation of another package takes no edit, since its prompt has other tokens', async () => {
+  expect(await encode('ab', { packageDigest: 'other' })).toEqual(['generation_id']);
+});
+
+it('an edit is stored as a generation of the same prompt with its score, and the learner hears of it', async () => {
+  await using loop = await openLoop(async function* () {
+    yield started;
+    yield token(0, 97);
+    yield finished(0, 'stop');
+  });
+  const events = [];
+  for await (const event of loop.agent.generate({ prompt: 'ab' })) events.push(event);
+  const [generationId = ''] = (events[0] as StartedEvent).generationIds;
+  const edited = await loop.agent.feedback([
+    { generationId: '01920000-0000-7000-8000-000000000000', edit: { text: 'c', score: 1 } },
+    { generationId, edit: { text: 'cd', score: 0.75 }, rater: 'ann' },
+    { generationId, edit: { text: 'x'.repeat(300), score: 1 } },
+    { generationId, score: 0.25 },
+  ]);
+  expect(edited.map(({ status }) => status)).toEqual(['refused', 'stored', 'refused', 'stored']);
+  expect(edited[0]).toMatchObject({
+    error: { code: 'GENERATION_NOT_FOUND', violations: [{ field: 'items[0].generation_id' }] },
+  });
+  expect(edited[2]).toMatchObject({
+    error: { code: 'INVALID_REQUEST', violations: [{ field: 'items[2].edit.text' }] },
+  });
+  const { generationId: editId = '' } = edited[1] as { generationId?: string };
+  const edit = await loop.agent.getGeneration(editId);
+  expect(edit.generation).toMatchObject({ origin: 'edit', editOf: generationId, text: 'cd', state: 'finished' });
+  expect(edit.scores).toMatchObject([{ rater: 'ann', value: 0.75 }]);
+  const original = await loop.agent.getGeneration(generationId);
+  expect(edit.generation.groupKey).toBe(original.generation.groupKey);
+  expect(original.scores).toMatchObject([{ rater: 'default', value: 0.25 }]);
+  expect(loop.learner.told).toEqual(['changed']);
+});
+
+it('what comes while an edit is read about is written after it: of two scores the later stands', async () => {
+  await using loop = await openLoop(async function* () {
+    yield started;
+    yield token(0, 97);
+    yield finished(0, 'stop');
+  });
+  const events = [];
+  for await (const event of loop.agent.generate({ prompt: 'ab' })) events.push(event);
+  const [generationId = ''] = (events[0] as StartedEvent).generationIds;
+  const read = loop.replay.readGenerations.bind(loop.replay);
+  let release = (): void => undefined;
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  loop.replay.readGenerations = async (ids) => {
+    await released;
+    return read(ids);
+  };
+  const first = loop.agent.feedback([
+    { generationId, score: 1 },
+    { generationId, edit: { text: 'c', score: 1 } },
+  ]);
+  const second = loop.agent.feedback([{ generationId, score: 0.25 }]);
+  release();
+  await Promise.all([first, second]);
+  expect((await loop.replay.readScores([generationId])).map(({ value }) => value)).toEqual([0.25]);
+  expect((await loop.agent.feedback([{ generationId, score: 0.5 }]))[0]).toMatchObject({ status: 'replaced' });
+});

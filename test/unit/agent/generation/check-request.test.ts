@@ -1,0 +1,125 @@
+import { describe, expect, it } from 'vitest';
+import { candidateSeed, checkGenerate } from '../../../../src/agent/generation/check-request.js';
+import type { GenerateInput } from '../../../../src/agent/types.js';
+import type { HoneError } from '../../../../src/errors.js';
+import type { Package } from '../../../../src/package/types.js';
+import { groupKey } from '../../../../src/replay/index.js';
+
+/** One token per character: what the checks need of a package. */
+const pkg = {
+  digest: 'd'.repeat(64),
+  config: { contextLength: 32, vocabularySize: 128 },
+  tokenizer: {
+    encodeText: (text: string) => [...text].map((character) => character.charCodeAt(0) % 128),
+    encodeChat: (messages: readonly { content: string }[]) => messages.flatMap(({ content }) => [1, content.length]),
+  },
+} as unknown as Package;
+
+const checked = (input: GenerateInput) => checkGenerate(input, pkg, () => 7);
+
+function refusal(input: GenerateInput): HoneError {
+  try {
+    checked(input);
+  } catch (error) {
+    return error as HoneError;
+  }
+  throw new Error('the request was accepted');
+}
+
+const message = { role: 'user', content: 'hi' };
+
+describe('requests', () => {
+  it('are completed with the defaults of the contract', () => {
+    const { sampling, n, seed, logprobs, store, subject, promptJson } = checked({ prompt: 'abc' });
+    expect(sampling).toEqual({
+      maxTokens: 29,
+      temperature: 1,
+      topP: 1,
+      topK: 0,
+      minP: 0,
+      stop: [],
+      ignoreEos: false,
+      presencePenalty: 0,
+      frequencyPenalty: 0,
+      repetitionPenalty: 1,
+      logitBias: {},
+      topLogprobs: 0,
+    });
+    expect({ n, seed, logprobs, store, subject }).toEqual({ n: 1, seed: 7, logprobs: false, store: true, subject: '' });
+    expect(JSON.parse(promptJson)).toEqual({ prompt: 'abc' });
+  });
+
+  it('have max_tokens cut to the room that the prompt leaves', () => {
+    expect(checked({ prompt: 'abc', sampling: { maxTokens: 10 } }).sampling.maxTokens).toBe(10);
+    expect(checked({ prompt: 'abc', sampling: { maxTokens: 1000 } }).sampling.maxTokens).toBe(29);
+    expect(checked({ prompt: 'a'.repeat(31) }).sampling.maxTokens).toBe(1);
+  });
+
+  it.each<[string, GenerateInput]>([
+    ['prompt', {}],
+    ['prompt', { prompt: '' }],
+    ['prompt', { prompt: 'a', messages: [message] }],
+    ['messages[1].role', { messages: [message, { role: 'tool', content: 'x' }] }],
+    ['messages[0].content', { messages: [{ role: 'user', content: '' }] }],
+    ['n', { prompt: 'a', n: 0 }],
+    ['n', { prompt: 'a', n: 65 }],
+    ['n', { prompt: 'a', n: 1.5 }],
+    ['seed', { prompt: 'a', seed: -1 }],
+    ['top_logprobs', { prompt: 'a', topLogprobs: 3 }],
+    ['top_logprobs', { prompt: 'a', logprobs: true, topLogprobs: 21 }],
+    ['sampling.max_tokens', { prompt: 'a', sampling: { maxTokens: 0 } }],
+    ['sampling.temperature', { prompt: 'a', sampling: { temperature: -0.1 } }],
+    ['sampling.temperature', { prompt: 'a', sampling: { temperature: Number.NaN } }],
+    ['sampling.temperature', { prompt: 'a', sampling: { temperature: Number.POSITIVE_INFINITY } }],
+    ['sampling.top_p', { prompt: 'a', sampling: { topP: 0 } }],
+    ['sampling.top_p', { prompt: 'a', sampling: { topP: 1.1 } }],
+    ['sampling.top_k', { prompt: 'a', sampling: { topK: -1 } }],
+    ['sampling.min_p', { prompt: 'a', sampling: { minP: 1 } }],
+    ['sampling.stop[1]', { prompt: 'a', sampling: { stop: ['x', ''] } }],
+    ['sampling.stop', { prompt: 'a', sampling: { stop: Array.from({ length: 17 }, () => 'x') } }],
+    ['sampling.presence_penalty', { prompt: 'a', sampling: { presencePenalty: 3 } }],
+    ['sampling.frequency_penalty', { prompt: 'a', sampling: { frequencyPenalty: -3 } }],
+    ['sampling.repetition_penalty', { prompt: 'a', sampling: { repetitionPenalty: 0 } }],
+    ['sampling.logit_bias["3"]', { prompt: 'a', sampling: { logitBias: { 3: 101 } } }],
+    ['sampling.logit_bias["128"]', { prompt: 'a', sampling: { logitBias: { 128: 1 } } }],
+    ['subject', { prompt: 'a', subject: 's'.repeat(257) }],
+    ['metadata["someKey"]', { prompt: 'a', metadata: { someKey: 'v'.repeat(513) } }],
+    ['metadata', { prompt: 'a', metadata: Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`k${i}`, ''])) }],
+  ])('with a bad %s are refused by that name', (field, input) => {
+    const { code, violations } = refusal(input);
+    expect(code).toBe('INVALID_REQUEST');
+    expect(violations.map((violation) => violation.field)).toEqual([field]);
+  });
+
+  it('name every field at fault at once, with the number that was given', () => {
+    const { violations } = refusal({ prompt: 'a', n: 0, sampling: { temperature: -2 } });
+    expect(violations.map(({ field }) => field).sort()).toEqual(['n', 'sampling.temperature']);
+    expect(violations.map(({ description }) => description).join()).toContain('got -2');
+  });
+
+  it('never repeat the words of a prompt in an error', () => {
+    const { message: text } = refusal({ messages: [{ role: 'secret role', content: 'secret' }] });
+    expect(text).not.toContain('secret');
+  });
+
+  it('that leave no room for a token are PROMPT_TOO_LONG', () => {
+    for (const prompt of ['a'.repeat(32), 'a'.repeat(32 * 128 + 1)]) {
+      const { code, violations } = refusal({ prompt });
+      expect(code).toBe('PROMPT_TOO_LONG');
+      expect(violations[0]?.field).toBe('prompt');
+    }
+  });
+
+  it('of one prompt share a group, of another prompt or package they do not', () => {
+    const key = groupKey('p', [1, 2, 300]);
+    expect(groupKey('p', [1, 2, 300])).toBe(key);
+    expect(new Set([key, groupKey('q', [1, 2, 300]), groupKey('p', [1, 2, 301]), groupKey('p', [1, 2])]).size).toBe(4);
+  });
+
+  it('give each candidate a seed of its own', () => {
+    const seeds = Array.from({ length: 64 }, (_, candidate) => candidateSeed(0xffff_fff0, candidate));
+    expect(new Set(seeds).size).toBe(64);
+    expect(seeds.every((seed) => Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32)).toBe(true);
+    expect(seeds[0]).toBe(0xffff_fff0);
+  });
+});
