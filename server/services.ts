@@ -16,7 +16,7 @@ import {
   trialFile,
 } from '../src/agent/index.js';
 import { HoneError } from '../src/errors.js';
-import type { LearnerSupervisor } from '../src/learner/supervisor.js';
+import type { LearnerSupervisor } from '../src/learner/process/supervisor.js';
 import type { LearnerSettings } from '../src/learner/types.js';
 import type { Package } from '../src/package/index.js';
 import { defaultMaxStalledMs, type Policy, type ThreadChoice } from '../src/policy/index.js';

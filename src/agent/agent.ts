@@ -3,7 +3,7 @@
 import { randomInt } from 'node:crypto';
 import { z } from 'zod';
 import { HoneError } from '../errors.js';
-import { type LearnerReport, nothingLearned } from '../learner/report.js';
+import { type LearnerReport, nothingLearned } from '../learner/process/report.js';
 import { checkLearnerSettings } from '../learner/settings.js';
 import type { LearnerEvent } from '../learner/types.js';
 import type { ExportFilter } from '../replay/index.js';

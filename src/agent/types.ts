@@ -1,7 +1,7 @@
 /** The agent's words: what the doors may ask of the loop and what it answers. No transport is known here. */
 
 import type { HoneError } from '../errors.js';
-import type { LearnerReport } from '../learner/report.js';
+import type { LearnerReport } from '../learner/process/report.js';
 import type { LearnerEvent, LiveHead } from '../learner/types.js';
 import type { FinishReason, PolicyStats, SwapReport, TopLogprob } from '../policy/types.js';
 import type { ExportFilter } from '../replay/index.js';

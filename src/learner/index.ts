@@ -1,3 +1,4 @@
+export { acquireLockFile, type LockFile } from '../process/lock-file.js';
 export { AdamW, type AdamWSettings, type AdamWState, type StepOutcome } from './adamw.js';
 export { checkTrainable } from './engine/check-trainable.js';
 export {
@@ -37,10 +38,9 @@ export type { TfjsBackend } from './engine/tfjs/backend.js';
 export { createTfjsEngine, type TfjsEngine, type TfjsEngineOptions } from './engine/tfjs/tfjs-engine.js';
 export { tokenLogprobs, toTrainingGraph, trainingProbeSizes } from './engine/training-graph.js';
 export { type TrainingObstacle, type TrainingRules, trainingObstacles } from './experience/eligibility.js';
-export { acquireLockFile, type LockFile } from './lock-file.js';
 export { addCopgObjective, addCrossEntropy, advantagesOf, linearForm, summarize } from './objective.js';
-export { type LearnerReport, nothingLearned } from './report.js';
+export { type LearnerReport, nothingLearned } from './process/report.js';
+export { createLearner, type LearnerOptions, LearnerSupervisor, startLearner } from './process/supervisor.js';
 export { betaAt, learningRates, warmUp } from './schedules.js';
 export { checkLearnerSettings, type LearnerSettingsInput } from './settings.js';
-export { createLearner, type LearnerOptions, LearnerSupervisor, startLearner } from './supervisor.js';
 export type * from './types.js';

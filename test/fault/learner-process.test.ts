@@ -9,8 +9,8 @@ import { createLearner, type LearnerOptions, type LearnerSupervisor, startLearne
 import type { LearnerEvent, LearnerSettings } from '../../src/learner/types.js';
 import { readAdapter } from '../../src/versions/index.js';
 import { temporaryFolder } from '../support/folders.js';
+import { openExperience, type Sample, settings } from '../support/learner/experience.js';
 import { gone, isAlive, startScript } from '../support/processes.js';
-import { openExperience, type Sample, settings } from '../unit/learner-process/experience.js';
 
 const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 const packageDirectory = join(root, 'test', 'fixtures', 'tiny');

@@ -3,11 +3,11 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { readCheckpoint } from '../../src/learner/checkpoint.js';
 import { type LearnerSupervisor, startLearner } from '../../src/learner/index.js';
+import { readCheckpoint } from '../../src/learner/round/checkpoint.js';
 import type { LearnerEvent } from '../../src/learner/types.js';
 import { temporaryFolder } from '../support/folders.js';
-import { type Experience, openExperience, type Sample, settings } from '../unit/learner-process/experience.js';
+import { type Experience, openExperience, type Sample, settings } from '../support/learner/experience.js';
 import { preferenceWrite, scoreWrite } from '../unit/replay/records.js';
 
 const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));

@@ -104,9 +104,11 @@ describe('a server', () => {
     const children = main.filter(({ what }) => what === 'child');
     expect(children).toHaveLength(1);
     expect(beforeReady).not.toMatch(/^child$/m);
-    const loaded = threadWith(threads, 'dist/src/learner/process.js').filter(({ what }) => what.startsWith('file:'));
+    const loaded = threadWith(threads, 'dist/src/learner/process/learner-process.js').filter(({ what }) =>
+      what.startsWith('file:'),
+    );
     const early = loaded.filter(({ priority }) => priority < 19).map(({ what }) => what.replace(/^.*\/dist\//, ''));
-    expect(early).toEqual(['src/learner/process.js', 'src/errors.js', 'src/lowest-priority.js']);
+    expect(early).toEqual(['src/learner/process/learner-process.js', 'src/errors.js', 'src/process/priority.js']);
     expect(whats(loaded)).toMatch(/dist\/src\/learner\/runner\.js/);
   });
 

@@ -6,7 +6,7 @@
  */
 
 import { isMainThread, parentPort, Worker } from 'node:worker_threads';
-import { takeIdleTime } from '../../lowest-priority.js';
+import { takeIdleTime } from '../../process/priority.js';
 
 /** 16 MiB. */
 const elements = 4 * 1024 * 1024;

@@ -4,7 +4,7 @@
  */
 
 import { HoneError } from '../../errors.js';
-import { takeLowestPriority } from '../../lowest-priority.js';
+import { takeLowestPriority } from '../../process/priority.js';
 import { loadRewardFunction, type RewardFunction } from '../function/index.js';
 import type { RewardCommand, RewardEvent, RewardProgram } from './messages.js';
 

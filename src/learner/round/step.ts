@@ -1,0 +1,148 @@
+/** One step of learning: sample groups, complete them with the reference, CoPG, AdamW. */
+
+import type { AdamW } from '../adamw.js';
+import type { ValueBaseline } from '../baseline/types.js';
+import type { ExperienceBuffer } from '../experience/buffer.js';
+import type { Member } from '../experience/members.js';
+import { sampleGroups } from '../experience/sampler.js';
+import { createRandom } from '../random.js';
+import { betaAt } from '../schedules.js';
+import type { CopgResult, LearnerSettings, Parameters, Reference, TrainingEngine, TrainingRow } from '../types.js';
+
+export interface CycleOptions {
+  readonly engine: TrainingEngine;
+  readonly optimizer: Pick<AdamW, 'step' | 'steps'>;
+  readonly buffer: ExperienceBuffer;
+  readonly baseline: ValueBaseline;
+  /** Trained in place. */
+  readonly parameters: Parameters;
+  readonly reference: Reference;
+  readonly settings: LearnerSettings;
+}
+
+/** What one step did. */
+export interface StepReport {
+  /** Completions in the batch. */
+  readonly rows: number;
+  /** False when loss or gradient were not finite and nothing moved. */
+  readonly applied: boolean;
+  readonly loss: number;
+  /** Of scored completions; null when there were only pairs. */
+  readonly meanReward: number | null;
+  /** KL to the reference of the newest version in the batch, nats per completion; null when people wrote them all. */
+  readonly kl: number | null;
+  /** Mean h of the completions that were pushed down; null when there was none. */
+  readonly belowMeanH: number | null;
+  readonly gradientNorm: number;
+  /** What it learned from. */
+  readonly members: readonly Member[];
+  /** ln pi of each before the step. */
+  readonly logprobs: ArrayLike<number>;
+  /** Weight of each. */
+  readonly weights: ArrayLike<number>;
+}
+
+/**
+ * Runs one step.
+ * @param number of the step: its random draws follow from it and the seed
+ * @returns null when every completion is used up
+ */
+export async function learnStep(options: CycleOptions, number: number): Promise<StepReport | null> {
+  const { engine, optimizer, buffer, baseline, parameters, settings } = options;
+  const random = createRandom(settings.seed ^ Math.imul(number + 1, 0x9e3779b1));
+  const members: Member[] = [];
+  const groups: number[] = [];
+  for (const [index, group] of sampleGroups(buffer, settings, random).entries()) {
+    for (const member of group) {
+      members.push(member);
+      groups.push(index);
+    }
+  }
+  if (members.length === 0) return null;
+  const beta = betaAt(settings, optimizer.steps);
+  await addReference(engine, members, options.reference);
+  const referenceLogprobs = members.map(({ reference }) => reference?.logprob ?? 0);
+  const rewards = members.map((member) => member.reward);
+  const result = await engine.copg(
+    {
+      rows: members.map(toRow),
+      groups,
+      rewards,
+      referenceLogprobs,
+      values: await baseline.values(members),
+      beta,
+    },
+    parameters,
+  );
+  const h = members.map((_, i) => (result.logprobs[i] ?? Number.NaN) - (referenceLogprobs[i] ?? Number.NaN));
+  const finite = Number.isFinite(result.loss) && h.every(Number.isFinite);
+  const { norm, applied } = finite
+    ? optimizer.step(parameters, result.gradients)
+    : { norm: Number.NaN, applied: false };
+  if (applied) baseline.observe(members, h, beta);
+  return {
+    rows: members.length,
+    applied,
+    loss: result.loss,
+    meanReward: average(members.flatMap(({ group, reward }) => (group.kind === 'scores' ? [reward] : []))),
+    kl: klOfNewest(members, settings),
+    belowMeanH: pushedDown(h, result),
+    gradientNorm: norm,
+    members,
+    logprobs: result.logprobs,
+    weights: result.weights,
+  };
+}
+
+/** Each completion is evaluated under a reference once. */
+async function addReference(
+  engine: TrainingEngine,
+  members: readonly Member[],
+  { digest, parameters }: Reference,
+): Promise<void> {
+  const missing = members.filter(({ reference }) => reference?.digest !== digest);
+  if (missing.length === 0) return;
+  const logprobs = await engine.logProbabilities(missing.map(toRow), parameters);
+  for (const [i, member] of missing.entries()) member.reference = { digest, logprob: logprobs[i] ?? Number.NaN };
+}
+
+/**
+ * E_pi[ln pi - ln pi_ref] over completions that pi itself wrote: those of the newest version, with the log-probabilities
+ * recorded when they were sampled. Over what older versions wrote, the mean of h would be no divergence at all.
+ */
+function klOfNewest(
+  members: readonly Member[],
+  { logProbability }: Pick<LearnerSettings, 'logProbability'>,
+): number | null {
+  const written = members.filter(({ behaviourLogprob }) => behaviourLogprob !== null);
+  const newest = Math.max(...written.map(({ version }) => version));
+  return average(
+    written.flatMap(({ version, behaviourLogprob, reference, completionTokens }) => {
+      if (version !== newest) return [];
+      const tokens = logProbability === 'mean' ? completionTokens.length : 1;
+      return [(behaviourLogprob ?? Number.NaN) - (reference?.logprob ?? Number.NaN) * tokens];
+    }),
+  );
+}
+
+/** ln pi(y|x) of each under weights. */
+export function evaluate(
+  engine: TrainingEngine,
+  members: readonly Member[],
+  parameters: Parameters,
+): Promise<Float32Array> {
+  return engine.logProbabilities(members.map(toRow), parameters);
+}
+
+function toRow({ group, completionTokens }: Member): TrainingRow {
+  return { promptTokens: group.promptTokens, completionTokens };
+}
+
+function pushedDown(h: readonly number[], { weights }: CopgResult): number | null {
+  const below = h.filter((_, i) => (weights[i] ?? 0) < 0);
+  return average(below);
+}
+
+function average(values: readonly number[]): number | null {
+  return values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
+}

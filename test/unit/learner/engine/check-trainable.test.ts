@@ -1,0 +1,99 @@
+/** Whether a package can be learned from is known from its graph, and the answer is what the engines themselves give. */
+
+import { cp, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { checkTrainable, createOnnxEngine, type EngineName } from '../../../../src/learner/index.js';
+import { encodeModel, type Graph, readModel } from '../../../../src/onnx/index.js';
+import { loadPackage, readDecoder } from '../../../../src/package/index.js';
+import { temporaryFolder } from '../../../support/folders.js';
+import { type QuantizedFolders, quantizeForTest } from '../../../support/quantized.js';
+import { unlearnableDecoders } from '../../../support/unlearnable-decoders.js';
+import { tinyDirectory } from '../../package/tiny.js';
+
+let directory: string;
+let modelPath: string;
+let quantized: QuantizedFolders;
+
+beforeAll(async () => {
+  directory = join(temporaryFolder(), 'tiny');
+  modelPath = join(directory, 'onnx/model.onnx');
+  await cp(tinyDirectory, directory, { recursive: true });
+  quantized = await quantizeForTest(tinyDirectory, { bits: 4, blockSize: 16 });
+});
+
+async function write(apply: (graph: Graph) => void, from = tinyDirectory): Promise<void> {
+  const graph = await readModel(join(from, 'onnx/model.onnx'));
+  apply(graph);
+  graph.prune();
+  await writeFile(modelPath, encodeModel(graph));
+}
+
+async function check(engine: EngineName = 'onnx'): Promise<void> {
+  await checkTrainable(await readDecoder(modelPath), modelPath, { engine });
+}
+
+const engineOf = (packageDirectory: string) => createOnnxEngine({ packageDirectory, rank: 2, scale: 1, threads: 1 });
+
+describe.each(unlearnableDecoders)('a decoder with $name', ({ apply, says, code }) => {
+  test('serves', async () => {
+    await write(apply);
+    await expect(loadPackage(directory)).resolves.toMatchObject({ name: 'tiny' });
+  });
+
+  test('is refused where a learner would start', async () => {
+    await write(apply);
+    const error = await check().then(
+      () => undefined,
+      (thrown) => thrown,
+    );
+    expect(error).toMatchObject({ name: 'HoneError', code });
+    expect(error.message).toContain(modelPath);
+    for (const words of says) expect(error.message).toContain(words);
+  });
+
+  test('is refused by the engine for the same reason', async () => {
+    await write(apply);
+    await expect(engineOf(directory)).rejects.toMatchObject({ code });
+  });
+});
+
+describe('a decoder that can be trained', () => {
+  test('passes, in float32 and quantised, for both engines', async () => {
+    await write(() => undefined);
+    await check('onnx');
+    await check('tfjs');
+    await write(() => undefined, quantized.quantized);
+    await check('onnx');
+    await check('tfjs');
+  });
+
+  test('keeps its quantised weights where they are: nothing is decoded to find out', async () => {
+    const decoder = await readDecoder(join(quantized.quantized, 'onnx/model.onnx'));
+    const [before, nodes] = [[...decoder.initializers.keys()], decoder.nodes.map(({ op }) => op)];
+    await checkTrainable(decoder, modelPath, { engine: 'onnx' });
+    expect([...decoder.initializers.keys()]).toEqual(before);
+    expect(decoder.nodes.map(({ op }) => op)).toEqual(nodes);
+  });
+});
+
+test('quantised products whose scales are computed are refused with what to do', async () => {
+  await write((graph) => {
+    const node = graph.nodes.find(({ op, inputs }) => op === 'MatMulNBits' && inputs[1]?.includes('.layers.'));
+    if (node === undefined) throw new Error('the package has no quantised layer');
+    const [input, codes, scales] = node.inputs as [string, string, string];
+    graph.replaceNode(node, [{ ...node, inputs: [input, codes, graph.add('Identity', [scales])] }]);
+  }, quantized.quantized);
+  await expect(check()).rejects.toMatchObject({
+    code: 'MODEL_NOT_TRAINABLE',
+    message: expect.stringMatching(/MatMulNBits .* as a value that is computed.*hone quantize.*--learner off/),
+  });
+});
+
+test('the tfjs engine is asked for its own operators', async () => {
+  await write(unlearnableDecoders.find(({ name }) => name === 'Gelu')?.apply ?? (() => undefined));
+  await expect(check('tfjs')).rejects.toMatchObject({
+    code: 'OPERATOR_UNSUPPORTED',
+    message: expect.stringMatching(/tfjs engine has no operator Gelu .*--learner off/),
+  });
+});
