@@ -1,6 +1,5 @@
 /**
- * `npm run bench -- decode|serve|feedback|learn|together|edge|bandit|tldr|online [options]`; `--help` after a bench lists its
- * options.
+ * `npm run bench -- decode|serve|feedback|learn|together|edge [options]`; `--help` after a bench lists its options.
  *
  * Results on standard output: a table, or with --json one line of JSON, or with --markdown a table for the README.
  * Progress on standard error. Exit code 1 when a share of a limit comes out above 1, since then the limit was measured
@@ -11,20 +10,15 @@ import { availableParallelism, loadavg } from 'node:os';
 import { resolve } from 'node:path';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { type Device, devices } from '../src/learner/index.js';
-import { banditBench } from './bandit.js';
 import { benchDecode } from './decode.js';
 import { benchEdge } from './edge.js';
 import { benchFeedback } from './feedback.js';
 import { benchLearn } from './learn.js';
-import { addCellCommand, type CellBench } from './lib/cell-command.js';
 import { type BenchModel, type ModelName, modelNames, openBenchModel } from './lib/models.js';
 import type { BenchOptions } from './lib/options.js';
 import { say } from './lib/progress.js';
 import { type BenchReport, impossibleShares, toJsonLine, toMarkdown, toTable } from './lib/report.js';
-import { onlineBench } from './online.js';
-import { onlineSettingsBench } from './online-settings.js';
 import { benchServe } from './serve.js';
-import { tldrBench } from './tldr.js';
 import { benchTogether } from './together.js';
 
 interface Flags {
@@ -97,9 +91,6 @@ const benches: readonly Bench[] = [
   { name: 'edge', description: 'install size, start-up time, idle and training memory', run: benchEdge, options: [] },
 ];
 
-/** Benches whose cells are kept as they finish, so that a long one may be interrupted. */
-const cellBenches: readonly CellBench[] = [banditBench, tldrBench, onlineBench, onlineSettingsBench];
-
 function parseCount(text: string): number {
   const count = Number(text);
   if (!Number.isInteger(count) || count < 1) throw new InvalidArgumentError('expected a whole number above 0');
@@ -154,5 +145,4 @@ for (const bench of benches) {
   for (const option of bench.options) command.addOption(option);
   command.action((flags: Flags) => runBench(bench, flags));
 }
-for (const bench of cellBenches) addCellCommand(program, bench);
 await program.parseAsync();

@@ -17,8 +17,14 @@ import { fail, root, runNode, say } from './project.mjs';
 
 /** What is compiled: `run` is all that runs Hone, `test` the same and the tests, which need packages of their own. */
 const parts = {
-  run: { config: 'tsconfig.run.json', folders: ['src', 'server', 'client', 'cli', 'models', 'proto', 'bench'] },
-  test: { config: 'tsconfig.json', folders: ['src', 'server', 'client', 'cli', 'models', 'proto', 'bench', 'test'] },
+  run: {
+    config: 'tsconfig.run.json',
+    folders: ['src', 'server', 'client', 'cli', 'models', 'proto', 'bench', 'studies'],
+  },
+  test: {
+    config: 'tsconfig.json',
+    folders: ['src', 'server', 'client', 'cli', 'models', 'proto', 'bench', 'studies', 'test'],
+  },
 };
 
 /** The files of a folder of the project, by path from its root, in order. */

@@ -8,5 +8,3 @@ export const projectRoot = dirname(createRequire(import.meta.url).resolve('hone-
 export const tinyPackage = join(projectRoot, 'test/fixtures/tiny');
 /** The default policy. */
 export const defaultPackage = join(projectRoot, 'models/tldr');
-/** Where benches keep what they can go on from; not under version control. */
-export const workFolder = join(projectRoot, '.build/bench');

@@ -5,8 +5,8 @@ import { quantizeQ8, toFloat16, writeGguf } from '../../../bench/lib/gguf.js';
 import { convertPackage, pairNeighbours } from '../../../bench/lib/gguf-package.js';
 import { float32Values, readModel, type Tensor } from '../../../src/onnx/index.js';
 import { temporaryFolder } from '../../support/folders.js';
+import { dequantizeQ8, fromFloat16, type GgufFile, readGguf } from '../../support/gguf-reader.js';
 import { tinyDirectory } from '../package/tiny.js';
-import { dequantizeQ8, fromFloat16, type GgufFile, readGguf } from './gguf-reader.js';
 
 let folder: string;
 beforeAll(async () => {

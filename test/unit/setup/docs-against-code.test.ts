@@ -21,7 +21,7 @@ import { defaultKeepVersions } from '../../../src/versions/retention.js';
 
 const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
-const pages = ['README.md', 'test/README.md', 'bench/README.md', ...listOf('docs', '.md')];
+const pages = ['README.md', 'test/README.md', 'bench/README.md', 'studies/README.md', ...listOf('docs', '.md')];
 
 function listOf(folder: string, ending: string): string[] {
   return readdirSync(join(root, folder))
@@ -213,7 +213,7 @@ it('names in capitals are codes, statuses, values of the contract, or variables 
     ...Object.keys(status),
     ...[...enums.values()].flat().map((name) => name.toUpperCase()),
   ]);
-  const sources = ['client', 'cli', 'server', 'src', 'bench'].map((folder) => textOf(folder)).join('\n');
+  const sources = ['client', 'cli', 'server', 'src', 'bench', 'studies'].map((folder) => textOf(folder)).join('\n');
   // Of other programs.
   const foreign = new Set(['TMPDIR', 'LD_LIBRARY_PATH', 'GLIBC_TUNABLES']);
   for (const path of pages) {
@@ -262,11 +262,11 @@ it('the README says how many scores begin a round, and names every folder', () =
     readdirSync(join(root, of), { withFileTypes: true }).flatMap((entry) =>
       entry.isDirectory() ? [join(of, entry.name)] : [],
     );
-  const outer = ['proto', 'server', 'client', 'cli', 'models', 'bench', 'test', 'docs', 'scripts'];
+  const outer = ['proto', 'server', 'client', 'cli', 'models', 'bench', 'studies', 'test', 'docs', 'scripts'];
   expect(listed.sort()).toEqual([...outer, ...folders('src')].sort());
 });
 
-describe.each(['test/README.md', 'bench/README.md'])('%s', (path) => {
+describe.each(['test/README.md', 'bench/README.md', 'studies/README.md'])('%s', (path) => {
   const folder = dirname(path);
   const named = spansOf(read(path)).filter((span) => /^[\w./-]+\.(test\.ts|ts|mjs|py|svg|json)$/.test(span));
 
@@ -277,9 +277,13 @@ describe.each(['test/README.md', 'bench/README.md'])('%s', (path) => {
   });
 
   it('names every file that it is about', () => {
-    const about = path.startsWith('test')
-      ? listOf('test/fault', '.test.ts')
-      : [...listOf('bench', '.ts'), ...listOf('bench/lib', '.ts')];
+    const of: Readonly<Record<string, readonly string[]>> = {
+      test: listOf('test/fault', '.test.ts'),
+      bench: ['bench', 'bench/lib'].flatMap((one) => listOf(one, '.ts')),
+      studies: ['bandit', 'cells', 'online', 'tldr'].flatMap((one) => listOf(`studies/${one}`, '.ts')),
+    };
+    const about = of[folder] ?? [];
+    expect(about.length).toBeGreaterThan(5);
     const missing = about.map((name) => name.slice(folder.length + 1)).filter((name) => !named.includes(name));
     expect(missing).toEqual([]);
   });

@@ -19,6 +19,7 @@ const paths = [
   'CHANGELOG.md',
   ...pages.map((name) => `docs/${name}`),
   'bench/README.md',
+  'studies/README.md',
   'models/README.md',
   'models/tldr/README.md',
   'models/tldr-reward/README.md',
@@ -55,11 +56,13 @@ function flagsOfHone(command: string): string[] {
   return known;
 }
 
-let flagsOfBenches: string[] | undefined;
-/** Of a bench that measures speed, and of one that is made of cells. */
-function benchFlags(): string[] {
-  flagsOfBenches ??= ['decode', 'online'].flatMap((name) => flagsIn(helpOf('bench/main.js', name)));
-  return flagsOfBenches;
+/** The flags of one of them: each bench, and each study, has the same and some of its own. */
+function flagsOfProgram(program: 'bench' | 'study'): string[] {
+  const [file, command] =
+    program === 'bench' ? (['bench/main.js', 'decode'] as const) : (['studies/main.js', 'online'] as const);
+  const known = helps.get(program) ?? flagsIn(helpOf(file, command));
+  helps.set(program, known);
+  return known;
 }
 
 /** Rows of every table, by their cells. */
@@ -77,7 +80,7 @@ describe.each(documents)('$path', ({ path, text }) => {
   });
 
   it('names files that exist', () => {
-    const folders = /^(src|server|client|proto|models|test|bench|docs|scripts)\/[\w./-]+$/;
+    const folders = /^(src|server|client|cli|proto|models|test|bench|studies|docs|scripts)\/[\w./-]+$/;
     for (const name of codeOf(text).filter((span) => folders.test(span))) {
       expect(existsSync(join(root, name)), name).toBe(true);
     }
@@ -97,20 +100,21 @@ describe.each(documents)('$path', ({ path, text }) => {
   it('names commands of hone that exist, with flags that they have', () => {
     for (const code of codeOf(text)) {
       const [, started, run, named] =
-        /^(?:(npm start(?: --)?)|npm run (demo|bench)(?: --)?|(?:npm run hone -- |npx hone-agent |hone )([a-z][a-z-]*))(?= |$)/.exec(
+        /^(?:(npm start(?: --)?)|npm run (demo|bench|study)(?: --)?|(?:npm run hone -- |npx hone-agent |hone )([a-z][a-z-]*))(?= |$)/.exec(
           code,
         ) ?? [];
       const command = started === undefined ? (run ?? named) : 'serve';
       if (command === undefined) continue;
-      if (command !== 'bench') expect(commands, code).toContain(command);
-      const known = command === 'bench' ? benchFlags() : flagsOfHone(command);
+      const isHone = command !== 'bench' && command !== 'study';
+      if (isHone) expect(commands, code).toContain(command);
+      const known = isHone ? flagsOfHone(command) : flagsOfProgram(command);
       for (const flag of code.match(/(?<= )--[a-z][a-z-]*/g) ?? []) expect(known, code).toContain(flag);
     }
   });
 });
 
 it('nobody is told to run `npx hone`, which on npm is a package of somebody else', () => {
-  const folders = ['client', 'cli', 'server', 'src', 'proto', 'models', 'bench', 'docs', 'scripts'];
+  const folders = ['client', 'cli', 'server', 'src', 'proto', 'models', 'bench', 'studies', 'docs', 'scripts'];
   const files = folders.flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((name) => join(folder, name)),
   );
@@ -123,7 +127,9 @@ it('nobody is told to run `npx hone`, which on npm is a package of somebody else
 
 it('flags that the pages name in passing belong to a command', () => {
   const known = commands.flatMap((name) => (name === 'help' ? [] : flagsOfHone(name)));
-  for (const { path, text } of documents.filter((one) => one.path !== 'bench/README.md')) {
+  for (const { path, text } of documents.filter(
+    (one) => one.path !== 'bench/README.md' && one.path !== 'studies/README.md',
+  )) {
     for (const span of codeOf(text).filter((one) => one.startsWith('--'))) {
       expect(known, `${path}: ${span}`).toContain(span.split(' ')[0]);
     }

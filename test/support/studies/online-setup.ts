@@ -1,0 +1,37 @@
+/** The online bench on the tiny package, for its tests. */
+
+import { runOnline } from '../../../studies/online/online-loop.js';
+import type { OnlineResult, OnlineTask } from '../../../studies/online/online-task.js';
+import type { World } from '../../../studies/online/online-world.js';
+import { tinyDirectory } from '../../unit/package/tiny.js';
+
+/** Posts are numbers; what is written is the better the more of it is plain ASCII. */
+export const world: World = {
+  trainingPost: (seed, n) => `${seed} ${n}`,
+  heldOutPost: (n) => `held out ${n}`,
+  judge: (_, text) => (text === '' ? 0 : [...text].filter((c) => c < '\u0080').length / [...text].length),
+  shift: (post) => (post.includes('2') ? 1 : 0),
+};
+
+export const task: OnlineTask = {
+  judge: 'facts',
+  seed: 3,
+  shape: 'singles-mean',
+  condition: 'clean',
+  budgets: [0, 96],
+  heldOutPosts: 48,
+  settings: {
+    learningRate: 0.05,
+    warmupSteps: 2,
+    beta: 0.01,
+    rank: 4,
+    scoresPerRound: 16,
+    replayRatio: 4,
+    holdoutShare: 0,
+  },
+};
+
+export async function run(over: Partial<OnlineTask> = {}): Promise<OnlineResult['points']> {
+  const options = { ...task, ...over, world, packageDirectory: tinyDirectory, maxTokens: 10 };
+  return (await runOnline(options)).points;
+}
