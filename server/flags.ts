@@ -1,6 +1,7 @@
 /** Reads the process's arguments by the table of flags; every value that comes out of here is of its flag's kind. */
 
 import { parseArgs } from 'node:util';
+import { HoneError } from '../src/errors.js';
 import {
   flagHelp,
   flagSyntax,
@@ -10,8 +11,7 @@ import {
   type ServerFlagName,
   serverFlags,
   wrongValue,
-} from '../proto/server-flags.js';
-import { HoneError } from '../src/errors.js';
+} from './flag-table.js';
 
 /** What was given; defaults are for whoever asks. */
 export interface GivenFlags {

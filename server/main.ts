@@ -8,10 +8,10 @@
 import { commandName } from '../proto/command-name.js';
 import { installationFault } from '../proto/installation.js';
 import { printable } from '../proto/printable.js';
-import { configurationExitCode, type ServerReady } from '../proto/server-messages.js';
 import { HoneError } from '../src/errors.js';
 import { usage } from './flags.js';
 import { openLog } from './log.js';
+import { configurationExitCode, type ServerReady } from './messages.js';
 import { readOptions, type ServerOptions } from './options.js';
 import type { RunningServer } from './start.js';
 

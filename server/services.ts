@@ -15,7 +15,6 @@ import {
   type ModeKeeper,
   trialFile,
 } from '../src/agent/index.js';
-import { HoneError } from '../src/errors.js';
 import type { LearnerSupervisor } from '../src/learner/process/supervisor.js';
 import type { LearnerSettings } from '../src/learner/types.js';
 import type { Package } from '../src/package/index.js';
@@ -23,16 +22,17 @@ import { defaultMaxStalledMs, type Policy, type ThreadChoice } from '../src/poli
 import type { ReplayStore } from '../src/replay/index.js';
 import type { RewardSettings } from '../src/reward/index.js';
 import type { VersionLog } from '../src/versions/index.js';
-import type { DataDirectory } from './data-directory.js';
 import type { Endings } from './endings.js';
-import { openGate } from './gate.js';
 import { type Door, openDoor } from './grpc/door.js';
 import type { FinishedCall } from './grpc/interceptor.js';
 import { createServerMetrics, type MetricsListener } from './metrics/index.js';
 import type { ServerOptions } from './options.js';
 import { packageFolder } from './package-folder.js';
-import { openRaters } from './raters.js';
-import type { Counting } from './start.js';
+import type { DataDirectory } from './parts/data-directory.js';
+import { logEvents } from './parts/event-lines.js';
+import { openGate } from './parts/gate.js';
+import type { Counting } from './parts/policy.js';
+import { openRaters } from './parts/raters.js';
 
 /** What the services stand on; whoever opened it closes it after them. */
 export interface Ground {
@@ -137,23 +137,6 @@ export async function openServices(ground: Ground, endings: Endings, signal: Abo
   endings.add(() => door.close(agent.close()));
   endings.add(() => door.announceStop());
   return { agent, door, metricsUrl: page?.url ?? null };
-}
-
-/** What changes is worth a line each; the learner's figures are for those who watch. */
-async function logEvents(agent: Agent, log: Logger): Promise<void> {
-  try {
-    for await (const events of agent.watchEvents({})) {
-      for (const { type, atMs: _, ...event } of events) {
-        if (/^(worker_restarted|store_failed|version_rejected|learner_(setback|starved)|rater_failed)$/.test(type))
-          log.warn(event, type);
-        else if (/^(learner_engine_opened|(version|canary|shadow|mode)_.*)$/.test(type)) log.info(event, type);
-        else log.debug(event, type);
-      }
-    }
-  } catch (thrown) {
-    const err = HoneError.from(thrown);
-    if (err.code !== 'DRAINING') log.error({ err }, 'events are no longer logged');
-  }
 }
 
 /** A line for every call at `debug`; at `info` one for the first that was answered with a completion. */

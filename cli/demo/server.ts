@@ -1,7 +1,7 @@
 /** The real server with its supervisor, as `hone serve` runs them. */
 
 import { fileURLToPath } from 'node:url';
-import type { ServerReady } from '../../proto/server-messages.js';
+import type { ServerReady } from '../../server/messages.js';
 import { remark } from '../output.js';
 import { Supervisor } from '../supervisor.js';
 

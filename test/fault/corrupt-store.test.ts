@@ -7,8 +7,8 @@ import { describe, expect, it } from 'vitest';
 import type { HoneClient } from '../../client/index.js';
 import { openReplayStore } from '../../src/replay/index.js';
 import { temporaryFolder } from '../support/folders.js';
+import { admission, completion } from '../support/replay/records.js';
 import { runServer, startServer } from '../support/server.js';
-import { admission, completion } from '../unit/replay/records.js';
 
 const pageBytes = 4096;
 

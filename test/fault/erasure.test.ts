@@ -15,7 +15,7 @@ import { startScript } from '../support/processes.js';
 import { startServer } from '../support/server.js';
 import { until } from '../support/until.js';
 
-const eraser = fileURLToPath(new URL('./eraser-process.js', import.meta.url));
+const eraser = fileURLToPath(new URL('../support/processes/eraser-process.js', import.meta.url));
 
 /** Candidates of the learner come and go. */
 function readIfThere(path: string): Buffer {

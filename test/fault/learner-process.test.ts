@@ -179,7 +179,7 @@ test('a learner whose server is killed exits by itself, in the middle of a round
   const experience = await openExperience(directory);
   // A round of minutes, so that it cannot have come to its end.
   await experience.add(samples('a', 400));
-  const server = startScript(fileURLToPath(new URL('./learner-parent.js', import.meta.url)), [
+  const server = startScript(fileURLToPath(new URL('../support/processes/learner-parent.js', import.meta.url)), [
     JSON.stringify(optionsFor(directory, experience.path, { replayRatio: 200 })),
   ]);
   const [pid] = (await once(server, 'message')) as [number];

@@ -8,7 +8,7 @@ import { readCheckpoint } from '../../src/learner/round/checkpoint.js';
 import type { LearnerEvent } from '../../src/learner/types.js';
 import { temporaryFolder } from '../support/folders.js';
 import { type Experience, openExperience, type Sample, settings } from '../support/learner/experience.js';
-import { preferenceWrite, scoreWrite } from '../unit/replay/records.js';
+import { preferenceWrite, scoreWrite } from '../support/replay/records.js';
 
 const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 type Candidate = Extract<LearnerEvent, { type: 'candidate' }>;

@@ -5,9 +5,9 @@ import { expect, test } from 'vitest';
 import { openReplayReader, openReplayStore } from '../../src/replay/index.js';
 import { temporaryFolder } from '../support/folders.js';
 import { startScript } from '../support/processes.js';
-import { admission } from '../unit/replay/records.js';
+import { admission } from '../support/replay/records.js';
 
-const writer = fileURLToPath(new URL('./replay-writer-process.js', import.meta.url));
+const writer = fileURLToPath(new URL('../support/processes/replay-writer-process.js', import.meta.url));
 
 test('a writer killed at any moment loses nothing that it acknowledged, and its half-done generations are aborted', async () => {
   const path = join(temporaryFolder(), 'replay.sqlite');

@@ -9,9 +9,9 @@ import { eagerLearner } from '../support/app.js';
 import { temporaryFolder } from '../support/folders.js';
 import { childrenOf } from '../support/processes.js';
 import { startServer, type TestServer } from '../support/server.js';
+import { expectCut, load } from '../support/storm/storm-load.js';
+import { StormModel } from '../support/storm/storm-model.js';
 import { later, signal, until } from '../support/until.js';
-import { expectCut, load } from './storm-load.js';
-import { StormModel } from './storm-model.js';
 
 /** Lives of one data directory, one after another. */
 interface Lane {

@@ -5,9 +5,9 @@ import { runInNewContext } from 'node:vm';
 import { expect, onTestFinished } from 'vitest';
 import { loadPackage } from '../../src/package/index.js';
 import { openPolicy, type PolicyVersion, type SwapReport, type TurnReport } from '../../src/policy/index.js';
+import { type Collected, collect, makeVersion, randomTokens, request } from '../support/policy/policy.js';
+import { tinyDirectory } from '../support/tiny.js';
 import { until } from '../support/until.js';
-import { tinyDirectory } from '../unit/package/tiny.js';
-import { type Collected, collect, makeVersion, randomTokens, request } from '../unit/policy/support.js';
 
 const clients = 6;
 const maxLiveVersions = 3;

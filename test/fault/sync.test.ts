@@ -10,7 +10,7 @@ import { temporaryFolder } from '../support/folders.js';
 import { startProcess } from '../support/processes.js';
 
 const canTrace = spawnSync('strace', ['-o', '/dev/null', 'true'], { stdio: 'ignore' }).status === 0;
-const program = fileURLToPath(new URL('./sync-process.js', import.meta.url));
+const program = fileURLToPath(new URL('../support/processes/sync-process.js', import.meta.url));
 const count = 60;
 
 /** Names of the files that a program forced to the disk, in order. */

@@ -9,10 +9,10 @@ import { loadPackage, type Package } from '../../src/package/index.js';
 import { openPolicy } from '../../src/policy/index.js';
 import { encodeAdapter } from '../../src/versions/adapter-files.js';
 import type { Adapter } from '../../src/versions/index.js';
+import { trainFor } from '../support/gate/training.js';
+import { makeVersion } from '../support/policy/policy.js';
 import { startServer, tinyPackage } from '../support/server.js';
 import { until } from '../support/until.js';
-import { trainFor } from '../unit/gate/training.js';
-import { makeVersion } from '../unit/policy/support.js';
 
 let pkg: Package;
 beforeAll(async () => {

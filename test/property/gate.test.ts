@@ -12,7 +12,7 @@ import {
   type PromptEvidence,
   type SampleFigures,
 } from '../../src/gate/index.js';
-import { createNormal, healthyEvidence } from '../unit/gate/evidence.js';
+import { createNormal, healthyEvidence } from '../support/gate/evidence.js';
 
 const number = (min: number, max: number) => fc.double({ min, max, noNaN: true, noDefaultInfinity: true });
 

@@ -10,8 +10,8 @@ import { findLinears, loadPackage, type Package, readDecoder } from '../../src/p
 import { zeroAdapter } from '../../src/versions/index.js';
 import { decodeLogits, ownLogits } from '../support/file-logits.js';
 import { temporaryFolder } from '../support/folders.js';
+import { largestDifference, randomTokens } from '../support/policy/policy.js';
 import { tinyPackage } from '../support/server.js';
-import { largestDifference, randomTokens } from '../unit/policy/support.js';
 
 const tokens = randomTokens(9, 3);
 let directory: string;

@@ -10,7 +10,7 @@ import {
   type ReplayStats,
 } from '../../src/replay/index.js';
 import { temporaryFolder } from '../support/folders.js';
-import { admission, completion, editWrite, preferenceWrite, scoreWrite } from '../unit/replay/records.js';
+import { admission, completion, editWrite, preferenceWrite, scoreWrite } from '../support/replay/records.js';
 
 type Step =
   | { readonly type: 'admit'; readonly id: string }

@@ -10,8 +10,8 @@ import { describe, expect, test } from 'vitest';
 import { candidateSeed } from '../../src/agent/generation/check-request.js';
 import { Sampler, SamplingScratch } from '../../src/policy/sampling/sampler.js';
 import type { SamplingSettings } from '../../src/policy/types.js';
+import { plainSampling } from '../support/policy/policy.js';
 import { chiSquareDeviate, referenceDistribution, softmax } from '../support/reference-sampling.js';
-import { plainSampling } from '../unit/policy/support.js';
 
 const vocabulary = 24;
 

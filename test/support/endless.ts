@@ -3,7 +3,7 @@
  * policy computes ahead of its reader, so that they wait until they are read.
  */
 
-import { makeLongPackage } from '../unit/policy/support.js';
+import { makeLongPackage } from './policy/policy.js';
 
 /** On the package of {@link endlessArgs}. Read to its end it takes a second or two. */
 export const endlessRequest = {

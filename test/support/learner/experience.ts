@@ -5,8 +5,8 @@ import { onTestFinished } from 'vitest';
 import { checkLearnerSettings, type LearnerSettingsInput } from '../../../src/learner/index.js';
 import type { LearnerSettings } from '../../../src/learner/types.js';
 import { openReplayReader, openReplayStore, type ReplayReader, type ReplayStore } from '../../../src/replay/index.js';
-import { admission, completion, scoreWrite } from '../../unit/replay/records.js';
 import { temporaryFolder } from '../folders.js';
+import { admission, completion, scoreWrite } from '../replay/records.js';
 
 export interface Sample {
   readonly id: string;

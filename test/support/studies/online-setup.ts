@@ -3,7 +3,7 @@
 import { runOnline } from '../../../studies/online/online-loop.js';
 import type { OnlineResult, OnlineTask } from '../../../studies/online/online-task.js';
 import type { World } from '../../../studies/online/online-world.js';
-import { tinyDirectory } from '../../unit/package/tiny.js';
+import { tinyDirectory } from '../tiny.js';
 
 /** Posts are numbers; what is written is the better the more of it is plain ASCII. */
 export const world: World = {

@@ -5,7 +5,7 @@ import type { Version } from '../../../src/versions/index.js';
 import { descendants } from '../../../src/versions/index.js';
 import { openLoop } from '../../support/agent/loop.js';
 import { untilAborted } from '../../support/agent/scripted-policy.js';
-import { admission } from '../replay/records.js';
+import { admission } from '../../support/replay/records.js';
 
 it('what was trained from a version, or serves it again, descends from it', () => {
   const parents = [null, 0, 1, 0, 2, 3, 5];

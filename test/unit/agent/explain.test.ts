@@ -6,7 +6,7 @@ import { openReplayStore, type ReplayStore } from '../../../src/replay/index.js'
 import { checkRewardSettings } from '../../../src/reward/index.js';
 import type { Version } from '../../../src/versions/types.js';
 import { temporaryFolder } from '../../support/folders.js';
-import { admission, completion, scoreWrite } from '../replay/records.js';
+import { admission, completion, scoreWrite } from '../../support/replay/records.js';
 
 async function openStore(): Promise<ReplayStore> {
   const store = await openReplayStore({ path: `${temporaryFolder()}/replay.sqlite` });

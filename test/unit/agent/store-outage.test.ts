@@ -6,7 +6,7 @@ import type { LoopEvent } from '../../../src/agent/types.js';
 import { HoneError } from '../../../src/errors.js';
 import { openReplayStore } from '../../../src/replay/index.js';
 import { temporaryFolder } from '../../support/folders.js';
-import { admission, completion } from '../replay/records.js';
+import { admission, completion } from '../../support/replay/records.js';
 
 async function openWatch(maxFileBytes?: number) {
   const folder = temporaryFolder();

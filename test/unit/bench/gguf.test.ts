@@ -6,7 +6,7 @@ import { convertPackage, pairNeighbours } from '../../../bench/lib/gguf-package.
 import { float32Values, readModel, type Tensor } from '../../../src/onnx/index.js';
 import { temporaryFolder } from '../../support/folders.js';
 import { dequantizeQ8, fromFloat16, type GgufFile, readGguf } from '../../support/gguf-reader.js';
-import { tinyDirectory } from '../package/tiny.js';
+import { tinyDirectory } from '../../support/tiny.js';
 
 let folder: string;
 beforeAll(async () => {

@@ -10,7 +10,7 @@ import {
   type Script,
   type ScriptedServer,
   startScriptedServer,
-} from '../client/scripted-server.js';
+} from '../../support/scripted-server.js';
 
 let server: ScriptedServer | undefined;
 afterEach(() => {

@@ -12,8 +12,8 @@ import { honeCommand, honeWithInput } from '../../support/command.js';
 import { temporaryFolder } from '../../support/folders.js';
 import { hostile, hostileAnswer, unprintable } from '../../support/hostile.js';
 import { startProcess } from '../../support/processes.js';
+import { richError, type Script, type ScriptedServer, startScriptedServer } from '../../support/scripted-server.js';
 import { hasTerminal, spawnOnTerminal } from '../../support/terminal.js';
-import { richError, type Script, type ScriptedServer, startScriptedServer } from '../client/scripted-server.js';
 
 const anyText = fc.string({ unit: 'binary' });
 

@@ -4,7 +4,13 @@ import type { EventEmitter } from 'node:events';
 import type { ServerUnaryCall, ServerWritableStream, sendUnaryData } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it } from 'vitest';
 import { connect, type GenerateEvent, HoneClientError } from '../../../client/index.js';
-import { type RichError, richError, type Script, type ScriptedServer, startScriptedServer } from './scripted-server.js';
+import {
+  type RichError,
+  richError,
+  type Script,
+  type ScriptedServer,
+  startScriptedServer,
+} from '../../support/scripted-server.js';
 
 let server: ScriptedServer | undefined;
 afterEach(() => server?.close());

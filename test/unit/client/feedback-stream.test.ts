@@ -3,8 +3,8 @@
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { FeedbackStream } from '../../../client/index.js';
+import { richError, richStatus, type ScriptedServer, startScriptedServer } from '../../support/scripted-server.js';
 import { signal } from '../../support/until.js';
-import { richError, richStatus, type ScriptedServer, startScriptedServer } from './scripted-server.js';
 
 interface Request {
   readonly items: readonly { readonly score?: number; readonly generationId: string; readonly change?: string }[];

@@ -5,10 +5,10 @@ import { type CheckName, type CheckResult, checkGateSettings, judge } from '../.
 import { loadPackage, type Package } from '../../../src/package/index.js';
 import { openPolicy, type Policy, type PolicyVersion } from '../../../src/policy/index.js';
 import type { RewardModel } from '../../../src/reward/index.js';
-import { tinyDirectory } from '../package/tiny.js';
-import { makeVersion } from '../policy/support.js';
-import { addTraffic, gather, openTraffic } from './traffic.js';
-import { trainFor } from './training.js';
+import { addTraffic, gather, openTraffic } from '../../support/gate/traffic.js';
+import { trainFor } from '../../support/gate/training.js';
+import { makeVersion } from '../../support/policy/policy.js';
+import { tinyDirectory } from '../../support/tiny.js';
 
 let pkg: Package;
 let base: PolicyVersion;

@@ -12,10 +12,10 @@ import {
 } from '../../../src/policy/index.js';
 import { isHeldOut } from '../../../src/replay/index.js';
 import type { RewardedCompletion, RewardModel } from '../../../src/reward/index.js';
-import { tinyDirectory } from '../package/tiny.js';
-import { openStepped } from '../policy/stepped.js';
-import { collect, makeVersion, ReferenceModel, randomTokens, request } from '../policy/support.js';
-import { addTraffic, gather, openTraffic, smallGate, type Traffic } from './traffic.js';
+import { addTraffic, gather, openTraffic, smallGate, type Traffic } from '../../support/gate/traffic.js';
+import { collect, makeVersion, ReferenceModel, randomTokens, request } from '../../support/policy/policy.js';
+import { openStepped } from '../../support/policy/stepped.js';
+import { tinyDirectory } from '../../support/tiny.js';
 
 let pkg: Package;
 let base: PolicyVersion;

@@ -9,7 +9,7 @@ import {
   type GateSettings,
   judge,
 } from '../../../src/gate/index.js';
-import { healthyEvidence, settings, withCandidate } from './evidence.js';
+import { healthyEvidence, settings, withCandidate } from '../../support/gate/evidence.js';
 
 const healthy = healthyEvidence();
 

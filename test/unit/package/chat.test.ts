@@ -6,7 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { type ChatMessage, loadTokenizer, type PackageTokenizer } from '../../../src/package/index.js';
 import { type TemplateStyle, templateStyles } from '../../support/chat-templates.js';
 import { temporaryFolder } from '../../support/folders.js';
-import { tinyDirectory } from './tiny.js';
+import { tinyDirectory } from '../../support/tiny.js';
 
 const firstSpecial = 256;
 

@@ -5,7 +5,7 @@ import { createSession, decodeModel, encodeModel, readModel, type Tensor } from 
 import { loadPackage } from '../../../src/package/index.js';
 import { damages } from '../../support/damaged-packages.js';
 import { temporaryFolder } from '../../support/folders.js';
-import { tinyDirectory } from './tiny.js';
+import { tinyDirectory } from '../../support/tiny.js';
 
 let directory: string;
 

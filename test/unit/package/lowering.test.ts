@@ -3,7 +3,7 @@ import { Tensor } from 'onnxruntime-node';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { createSession, Graph, readModel } from '../../../src/onnx/index.js';
 import { attachAdapters, findAttention, findLinears } from '../../../src/package/index.js';
-import { tinyDirectory } from './tiny.js';
+import { tinyDirectory } from '../../support/tiny.js';
 
 let tiny: Graph;
 

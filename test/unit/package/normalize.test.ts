@@ -13,8 +13,8 @@ import { type Adapter, zeroAdapter } from '../../../src/versions/index.js';
 import { exportForms } from '../../support/export-forms.js';
 import { decodeLogits, ownLogits } from '../../support/file-logits.js';
 import { temporaryFolder } from '../../support/folders.js';
-import { largestDifference, logSoftmax, randomTokens } from '../policy/support.js';
-import { tinyDirectory } from './tiny.js';
+import { largestDifference, logSoftmax, randomTokens } from '../../support/policy/policy.js';
+import { tinyDirectory } from '../../support/tiny.js';
 
 const scale = 2;
 const tokens = randomTokens(24, 4);

@@ -9,7 +9,7 @@ import { temporaryFolder } from '../../support/folders.js';
 import { oddDecoders } from '../../support/odd-decoders.js';
 import { attribute, byName, type OddDecoder, upProjection } from '../../support/odd-graphs.js';
 import { type QuantizedFolders, quantizeForTest } from '../../support/quantized.js';
-import { tinyDirectory } from './tiny.js';
+import { tinyDirectory } from '../../support/tiny.js';
 
 let directory: string;
 

@@ -18,7 +18,7 @@ import { BlockQuantizer } from '../../../src/package/quantization/blocks.js';
 import { windows } from '../../../src/package/quantization/compare.js';
 import { temporaryFolder } from '../../support/folders.js';
 import { decodeCodes } from '../../support/quantized.js';
-import { tinyDirectory } from './tiny.js';
+import { tinyDirectory } from '../../support/tiny.js';
 
 let root: string;
 beforeEach(() => {

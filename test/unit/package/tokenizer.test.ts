@@ -5,7 +5,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { loadTokenizer, type PackageTokenizer } from '../../../src/package/index.js';
 import { decodeTokens, packTokenBytes } from '../../../src/package/token-decoder.js';
 import { temporaryFolder } from '../../support/folders.js';
-import { tinyDirectory } from './tiny.js';
+import { tinyDirectory } from '../../support/tiny.js';
 
 const [end, user, assistant, system] = [256, 257, 258, 259];
 const firstSpecial = 256;

@@ -7,7 +7,7 @@ import type { HoneError } from '../../../src/errors.js';
 import { loadPackage, type Package } from '../../../src/package/index.js';
 import { openPolicy, type Policy } from '../../../src/policy/index.js';
 import type { ToWorker } from '../../../src/policy/messages.js';
-import { collect, makeLongPackage, makeVersion, request } from './support.js';
+import { collect, makeLongPackage, makeVersion, request } from '../../support/policy/policy.js';
 
 let pkg: Package;
 

@@ -4,7 +4,7 @@ import { createSession, type Graph, type Node, readModel } from '../../../src/on
 import { toDecodeGraph } from '../../../src/policy/graph/decode-graph.js';
 import { createDecoder, Decoder } from '../../../src/policy/graph/decoder.js';
 import { zeroAdapter } from '../../../src/versions/index.js';
-import { tinyDirectory } from '../package/tiny.js';
+import { tinyDirectory } from '../../support/tiny.js';
 
 const modelPath = join(tinyDirectory, 'onnx/model.onnx');
 let tiny: Graph;

@@ -3,7 +3,6 @@
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { loadPackage, type Package } from '../../../src/package/index.js';
 import { openPolicy, type Policy, type PolicyVersion } from '../../../src/policy/index.js';
-import { tinyDirectory } from '../package/tiny.js';
 import {
   type Collected,
   collect,
@@ -12,7 +11,8 @@ import {
   ReferenceModel,
   randomTokens,
   request,
-} from './support.js';
+} from '../../support/policy/policy.js';
+import { tinyDirectory } from '../../support/tiny.js';
 
 const endToken = 256;
 let pkg: Package;

@@ -6,9 +6,16 @@ import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { loadPackage, type Package } from '../../../src/package/index.js';
 import { openPolicy, type Policy, type PolicyOptions, type PolicyVersion } from '../../../src/policy/index.js';
 import type { ToWorker } from '../../../src/policy/messages.js';
-import { tinyDirectory } from '../package/tiny.js';
-import { openStepped } from './stepped.js';
-import { collect, largestDifference, makeVersion, ReferenceModel, randomTokens, request } from './support.js';
+import {
+  collect,
+  largestDifference,
+  makeVersion,
+  ReferenceModel,
+  randomTokens,
+  request,
+} from '../../support/policy/policy.js';
+import { openStepped } from '../../support/policy/stepped.js';
+import { tinyDirectory } from '../../support/tiny.js';
 
 let pkg: Package;
 let versions: PolicyVersion[];

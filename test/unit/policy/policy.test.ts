@@ -3,8 +3,6 @@
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { loadPackage, type Package } from '../../../src/package/index.js';
 import { openPolicy, type Policy, type PolicyOptions, type PolicyVersion } from '../../../src/policy/index.js';
-import { tinyDirectory } from '../package/tiny.js';
-import { openStepped } from './stepped.js';
 import {
   type Collected,
   collect,
@@ -14,7 +12,9 @@ import {
   ReferenceModel,
   randomTokens,
   request,
-} from './support.js';
+} from '../../support/policy/policy.js';
+import { openStepped } from '../../support/policy/stepped.js';
+import { tinyDirectory } from '../../support/tiny.js';
 
 let pkg: Package;
 let zero: PolicyVersion;

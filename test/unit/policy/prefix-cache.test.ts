@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import type { Prefix, StepKeyValues } from '../../../src/policy/kv/kv-cache.js';
 import { bytesPerColumn, partsOf } from '../../../src/policy/kv/kv-layout.js';
 import { blockLength, PrefixCache } from '../../../src/policy/kv/prefix-cache.js';
-import { randomTokens } from './support.js';
+import { randomTokens } from '../../support/policy/policy.js';
 
 const shape = { layers: 1, kvHeads: 2, headSize: 2 };
 const blockBytes = blockLength * bytesPerColumn(shape);

@@ -7,9 +7,16 @@ import { encodeModel, readModel } from '../../../src/onnx/index.js';
 import { loadPackage } from '../../../src/package/index.js';
 import { openPolicy } from '../../../src/policy/index.js';
 import { temporaryFolder } from '../../support/folders.js';
+import {
+  collect,
+  largestDifference,
+  makeVersion,
+  ReferenceModel,
+  randomTokens,
+  request,
+} from '../../support/policy/policy.js';
 import { type QuantizedFolders, quantizeForTest, setAccuracy } from '../../support/quantized.js';
-import { tinyDirectory } from '../package/tiny.js';
-import { collect, largestDifference, makeVersion, ReferenceModel, randomTokens, request } from './support.js';
+import { tinyDirectory } from '../../support/tiny.js';
 
 /** Makes a package one that another program has written. */
 async function setProducer(directory: string): Promise<void> {

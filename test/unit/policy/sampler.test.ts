@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { Random } from '../../../src/policy/sampling/random.js';
 import { Sampler, SamplingScratch } from '../../../src/policy/sampling/sampler.js';
 import { TopSelection } from '../../../src/policy/sampling/top-selection.js';
-import { logSoftmax, plainSampling } from './support.js';
+import { logSoftmax, plainSampling } from '../../support/policy/policy.js';
 
 function randomLogits(size: number, seed: number, spread = 4): Float32Array {
   const random = new Random(seed);

@@ -10,8 +10,15 @@ import type {
   StartReport,
   TurnReport,
 } from '../../../src/policy/index.js';
-import { openStepped } from './stepped.js';
-import { type Collected, collect, makeLongPackage, makeVersion, randomTokens, request } from './support.js';
+import {
+  type Collected,
+  collect,
+  makeLongPackage,
+  makeVersion,
+  randomTokens,
+  request,
+} from '../../support/policy/policy.js';
+import { openStepped } from '../../support/policy/stepped.js';
 
 /** Bytes of one column of the package: 2 layers, key and value, 2 heads of 8 floats. */
 const columnBytes = 2 * 2 * 2 * 8 * 4;

@@ -5,7 +5,7 @@ import { KvBudget } from '../../../src/policy/kv/kv-budget.js';
 import { bytesPerColumn } from '../../../src/policy/kv/kv-layout.js';
 import { ActiveRequest, type PreparedPrompt } from '../../../src/policy/scheduling/active-request.js';
 import { Slots } from '../../../src/policy/scheduling/slots.js';
-import { request } from './support.js';
+import { request } from '../../support/policy/policy.js';
 
 const shape = { layers: 1, kvHeads: 1, headSize: 4 };
 const budgetOf = (columns: number) => new KvBudget(shape, 1024, columns * bytesPerColumn(shape));

@@ -11,8 +11,8 @@ import type {
   PolicyVersion,
 } from '../../../src/policy/index.js';
 import { StallWatch } from '../../../src/policy/stall-watch.js';
-import { openStepped } from './stepped.js';
-import { collect, makeLongPackage, makeVersion, randomTokens, request } from './support.js';
+import { collect, makeLongPackage, makeVersion, randomTokens, request } from '../../support/policy/policy.js';
+import { openStepped } from '../../support/policy/stepped.js';
 
 let pkg: Package;
 let version: PolicyVersion;

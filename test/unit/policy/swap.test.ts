@@ -14,9 +14,16 @@ import {
 import type { FromWorker } from '../../../src/policy/messages.js';
 import { probePrompt, probeServed } from '../../../src/policy/probe.js';
 import { Swapper } from '../../../src/policy/swapper.js';
-import { tinyDirectory } from '../package/tiny.js';
-import { openStepped } from './stepped.js';
-import { collect, largestDifference, makeVersion, ReferenceModel, randomTokens, request } from './support.js';
+import {
+  collect,
+  largestDifference,
+  makeVersion,
+  ReferenceModel,
+  randomTokens,
+  request,
+} from '../../support/policy/policy.js';
+import { openStepped } from '../../support/policy/stepped.js';
+import { tinyDirectory } from '../../support/tiny.js';
 
 let pkg: Package;
 let versions: PolicyVersion[];

@@ -5,8 +5,8 @@ import type { Worker } from 'node:worker_threads';
 import { describe, expect, test } from 'vitest';
 import { loadPackage } from '../../../src/package/index.js';
 import { openPolicy, WorkerHandle } from '../../../src/policy/index.js';
-import { tinyDirectory } from '../package/tiny.js';
-import { collect, makeVersion, request } from './support.js';
+import { collect, makeVersion, request } from '../../support/policy/policy.js';
+import { tinyDirectory } from '../../support/tiny.js';
 
 /** A thread and its handle. */
 async function start(): Promise<{ handle: WorkerHandle; thread: Worker }> {

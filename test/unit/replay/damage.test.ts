@@ -6,7 +6,7 @@ import { expect, test } from 'vitest';
 import { openReplayStore } from '../../../src/replay/index.js';
 import { Database } from '../../../src/sqlite/index.js';
 import { temporaryFolder } from '../../support/folders.js';
-import { admission } from './records.js';
+import { admission } from '../../support/replay/records.js';
 
 test('an index that no longer agrees with its table is refused, and the file stays as it is', async () => {
   const path = join(temporaryFolder(), 'replay.sqlite');

@@ -6,7 +6,7 @@ import { expect, onTestFinished, test } from 'vitest';
 import { openReplayReader, openReplayStore, type ReplayStoreOptions } from '../../../src/replay/index.js';
 import { Database } from '../../../src/sqlite/index.js';
 import { temporaryFolder } from '../../support/folders.js';
-import { admission, completion, editWrite, preferenceWrite, scoreWrite } from './records.js';
+import { admission, completion, editWrite, preferenceWrite, scoreWrite } from '../../support/replay/records.js';
 
 async function openStore(options: Partial<ReplayStoreOptions> = {}) {
   const path = join(temporaryFolder(), 'replay.sqlite');

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { openReplayReader, openReplayStore } from '../../../src/replay/index.js';
 import { temporaryFolder } from '../../support/folders.js';
-import { admission, editWrite, preferenceWrite, scoreWrite } from './records.js';
+import { admission, editWrite, preferenceWrite, scoreWrite } from '../../support/replay/records.js';
 
 async function openStore(path = join(temporaryFolder(), 'replay.sqlite')) {
   const store = await openReplayStore({ path });

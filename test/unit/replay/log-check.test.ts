@@ -4,7 +4,7 @@ import { expect, test } from 'vitest';
 import { openReplayStore } from '../../../src/replay/index.js';
 import { Database } from '../../../src/sqlite/index.js';
 import { temporaryFolder } from '../../support/folders.js';
-import { admission } from './records.js';
+import { admission } from '../../support/replay/records.js';
 
 const frameBytes = 24 + 4096;
 const headerBytes = 32;

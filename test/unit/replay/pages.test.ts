@@ -8,7 +8,7 @@ import { openReplayReader, openReplayStore } from '../../../src/replay/index.js'
 import { openForWriting } from '../../../src/replay/open-file.js';
 import { Database } from '../../../src/sqlite/index.js';
 import { temporaryFolder } from '../../support/folders.js';
-import { admission, completion, scoreWrite } from './records.js';
+import { admission, completion, scoreWrite } from '../../support/replay/records.js';
 
 /** Of the thread that reads: a third of what the rows of these stores would take. */
 const heapMb = 24;
@@ -38,7 +38,7 @@ test('hundreds of thousands of changes are read in pages, each once and in order
     `${numbers(count)} INSERT INTO changes (type, generation_id, rater, metric, value)
       SELECT 'score', 'generation-' || i, 'ann', 'quality', i FROM n`,
   );
-  const thread = new Worker(new URL('./page-reader.js', import.meta.url), {
+  const thread = new Worker(new URL('../../support/replay/page-reader.js', import.meta.url), {
     workerData: { path, pageLength: 4000 },
     resourceLimits: { maxOldGenerationSizeMb: heapMb, maxYoungGenerationSizeMb: 8 },
   });

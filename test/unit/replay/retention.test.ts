@@ -10,7 +10,7 @@ import {
   type ReplayStoreOptions,
 } from '../../../src/replay/index.js';
 import { temporaryFolder } from '../../support/folders.js';
-import { admission, completion, preferenceWrite, scoreWrite } from './records.js';
+import { admission, completion, preferenceWrite, scoreWrite } from '../../support/replay/records.js';
 
 const day = 24 * 60 * 60 * 1000;
 const long = 'x'.repeat(6000);

@@ -1,7 +1,7 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { serverFlags } from '../../../proto/server-flags.js';
+import { serverFlags } from '../../../server/flag-table.js';
 import { usage } from '../../../server/flags.js';
 import { readOptions } from '../../../server/options.js';
 import { checkGateSettings } from '../../../src/gate/index.js';

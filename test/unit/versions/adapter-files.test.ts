@@ -12,8 +12,8 @@ import {
   writeAdapter,
   zeroAdapter,
 } from '../../../src/versions/index.js';
+import { meta, someAdapter, targets, zero } from '../../support/adapters.js';
 import { temporaryFolder } from '../../support/folders.js';
-import { meta, someAdapter, targets, zero } from './adapters.js';
 
 test('an adapter comes back from its files as it was written, under the same digest', async () => {
   const directory = join(temporaryFolder(), 'candidates', '1');

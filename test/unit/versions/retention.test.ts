@@ -9,8 +9,8 @@ import {
   type VersionLogOptions,
   writeAdapter,
 } from '../../../src/versions/index.js';
+import { meta, someAdapter, zero } from '../../support/adapters.js';
 import { temporaryFolder } from '../../support/folders.js';
-import { meta, someAdapter, zero } from './adapters.js';
 
 async function open(directory: string, over: Partial<VersionLogOptions> = {}): Promise<VersionLog> {
   const log = await openVersionLog({ directory, packageDigest: meta.packageDigest, zeroAdapter: zero, ...over });

@@ -11,8 +11,8 @@ import {
   writeAdapter,
   zeroAdapter,
 } from '../../../src/versions/index.js';
+import { meta, someAdapter, targets, zero } from '../../support/adapters.js';
 import { temporaryFolder } from '../../support/folders.js';
-import { meta, someAdapter, targets, zero } from './adapters.js';
 
 async function open(data: string, over: Partial<VersionLogOptions> = {}): Promise<VersionLog> {
   const log = await openVersionLog({

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { outcomeOf } from '../../../../cli/demo/outcome.js';
 import type { HoneEvent, HoneEventType } from '../../../../client/types/index.js';
-import { course, evaluation, klCheck, learner, middling, version } from './results.js';
+import { course, evaluation, klCheck, learner, middling, version } from '../../../support/demo-results.js';
 
 const event = (type: HoneEventType, detail: string): HoneEvent => ({
   sequence: 1,

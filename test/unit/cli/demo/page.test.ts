@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { pageOf } from '../../../../cli/demo/page.js';
 import { resultTable } from '../../../../cli/demo/report.js';
 import { contrast, wordColors } from '../../../support/contrast.js';
-import { course, middling, result, version } from './results.js';
+import { course, middling, result, version } from '../../../support/demo-results.js';
 
 const learned = result(course(), middling(0), middling(1, 0.1));
 const first = version(0, { state: 'live' });

@@ -8,8 +8,8 @@ import { encodeModel, type Graph, readModel } from '../../../../src/onnx/index.j
 import { loadPackage, readDecoder } from '../../../../src/package/index.js';
 import { temporaryFolder } from '../../../support/folders.js';
 import { type QuantizedFolders, quantizeForTest } from '../../../support/quantized.js';
+import { tinyDirectory } from '../../../support/tiny.js';
 import { unlearnableDecoders } from '../../../support/unlearnable-decoders.js';
-import { tinyDirectory } from '../../package/tiny.js';
 
 let directory: string;
 let modelPath: string;

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createOnnxEngine, type OnnxEngine, type Parameters } from '../../../../src/learner/index.js';
 import { createRandom } from '../../../../src/learner/random.js';
 import { quantizeForTest } from '../../../support/quantized.js';
-import { tinyDirectory } from '../../package/tiny.js';
+import { tinyDirectory } from '../../../support/tiny.js';
 
 const rank = 3;
 

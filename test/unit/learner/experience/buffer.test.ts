@@ -3,7 +3,7 @@ import { type BufferOptions, ExperienceBuffer } from '../../../../src/learner/ex
 import { isHeldOut } from '../../../../src/replay/index.js';
 import { checkRewardSettings } from '../../../../src/reward/index.js';
 import { openExperience } from '../../../support/learner/experience.js';
-import { preferenceWrite, scoreWrite } from '../../replay/records.js';
+import { preferenceWrite, scoreWrite } from '../../../support/replay/records.js';
 
 function newBuffer(over: Partial<BufferOptions> = {}): ExperienceBuffer {
   return new ExperienceBuffer({ packageDigest: 'package', holdoutShare: 0, maxStaleness: 3, ...over });
@@ -57,7 +57,7 @@ test('replaced, retracted and late scores are followed', async () => {
 
 test('a score that came before its generation had finished counts once it has', async () => {
   const { store, reader } = await openExperience();
-  const { admission, completion } = await import('../../replay/records.js');
+  const { admission, completion } = await import('../../../support/replay/records.js');
   const buffer = newBuffer();
   await store.admit([admission('1', { version: 0 })]);
   await store.write([scoreWrite('1', 1)]);

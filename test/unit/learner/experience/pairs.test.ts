@@ -8,7 +8,7 @@ import { createRandom } from '../../../../src/learner/random.js';
 import { checkRewardSettings } from '../../../../src/reward/index.js';
 import { Database } from '../../../../src/sqlite/index.js';
 import { openExperience } from '../../../support/learner/experience.js';
-import { editWrite, preferenceWrite, scoreWrite } from '../../replay/records.js';
+import { editWrite, preferenceWrite, scoreWrite } from '../../../support/replay/records.js';
 
 function newBuffer(over: Partial<BufferOptions> = {}): ExperienceBuffer {
   return new ExperienceBuffer({ packageDigest: 'package', holdoutShare: 0, maxStaleness: 3, ...over });
@@ -60,7 +60,7 @@ test('raters of one pair are one pair, weighed by trust', async () => {
 
 test('a pair waits for both completions, and two that are the same are none', async () => {
   const { add, store, reader } = await openExperience();
-  const { admission, completion } = await import('../../replay/records.js');
+  const { admission, completion } = await import('../../../support/replay/records.js');
   const buffer = newBuffer();
   await add([{ id: 'a', tokens: [1] }]);
   await store.admit([admission('b', { groupKey: 'g', packageDigest: 'package' })]);

@@ -11,7 +11,7 @@ import { openVersionLog, readAdapter, zeroAdapter } from '../../../../src/versio
 import { temporaryFolder } from '../../../support/folders.js';
 import { BanditEngine } from '../../../support/learner/bandit-engine.js';
 import { type Experience, openExperience, type Sample, settings } from '../../../support/learner/experience.js';
-import { preferenceWrite, scoreWrite } from '../../replay/records.js';
+import { preferenceWrite, scoreWrite } from '../../../support/replay/records.js';
 
 type Candidate = Extract<LearnerEvent, { type: 'candidate' }>;
 

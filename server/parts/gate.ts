@@ -1,12 +1,12 @@
 /** The gate as the server runs it: over the policy that serves and the store that is being written. */
 
-import type { Judge } from '../src/agent/index.js';
-import { createGate, type GateSettings } from '../src/gate/index.js';
-import type { Package } from '../src/package/index.js';
-import type { Policy } from '../src/policy/index.js';
-import { openReplayReader, type ReplayStore } from '../src/replay/index.js';
-import type { RewardModel, RewardSettings } from '../src/reward/index.js';
-import type { VersionLog } from '../src/versions/index.js';
+import type { Judge } from '../../src/agent/index.js';
+import { createGate, type GateSettings } from '../../src/gate/index.js';
+import type { Package } from '../../src/package/index.js';
+import type { Policy } from '../../src/policy/index.js';
+import { openReplayReader, type ReplayStore } from '../../src/replay/index.js';
+import type { RewardModel, RewardSettings } from '../../src/reward/index.js';
+import type { VersionLog } from '../../src/versions/index.js';
 
 export interface GateParts {
   readonly settings: GateSettings;

@@ -19,8 +19,8 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { HoneError } from '../src/errors.js';
-import { Database, isResult } from '../src/sqlite/index.js';
+import { HoneError } from '../../src/errors.js';
+import { Database, isResult } from '../../src/sqlite/index.js';
 
 /** What `server.json` says of the server that listens. */
 export interface ServerRecord {

@@ -1,9 +1,9 @@
 /** Results of demos that never ran. */
 
-import { Evaluation } from '../../../../cli/demo/evaluation.js';
-import { type Course, outcomeOf } from '../../../../cli/demo/outcome.js';
-import { type DemoResult, klOf } from '../../../../cli/demo/report.js';
-import type { CheckResult, LearnerStatus, Version } from '../../../../client/types/index.js';
+import { Evaluation } from '../../cli/demo/evaluation.js';
+import { type Course, outcomeOf } from '../../cli/demo/outcome.js';
+import { type DemoResult, klOf } from '../../cli/demo/report.js';
+import type { CheckResult, LearnerStatus, Version } from '../../client/types/index.js';
 
 /** A version on posts whose samples score these. */
 export function evaluation(version: number, scores: readonly (readonly number[])[]): Evaluation {

@@ -23,8 +23,8 @@ import type {
 } from '../../../src/policy/index.js';
 import { Random } from '../../../src/policy/sampling/random.js';
 import { type Adapter, digestAdapter, zeroAdapter } from '../../../src/versions/index.js';
-import { temporaryFolder } from '../../support/folders.js';
-import { tinyDirectory } from '../package/tiny.js';
+import { temporaryFolder } from '../folders.js';
+import { tinyDirectory } from '../tiny.js';
 
 export const plainSampling: SamplingSettings = {
   temperature: 1,

@@ -1,7 +1,7 @@
 /** A process that writes generations and scores as fast as it may and reports each acknowledgement, until it is killed. */
 
-import { openReplayStore } from '../../src/replay/index.js';
-import { admission, completion, scoreWrite } from '../unit/replay/records.js';
+import { openReplayStore } from '../../../src/replay/index.js';
+import { admission, completion, scoreWrite } from '../replay/records.js';
 
 const [path = '', prefix = ''] = process.argv.slice(2);
 const store = await openReplayStore({ path });

@@ -21,8 +21,8 @@ import {
   type ReplayStore,
 } from '../../../src/replay/index.js';
 import { checkRewardSettings } from '../../../src/reward/index.js';
-import { temporaryFolder } from '../../support/folders.js';
-import { collect, plainSampling, randomTokens, request } from '../policy/support.js';
+import { temporaryFolder } from '../folders.js';
+import { collect, plainSampling, randomTokens, request } from '../policy/policy.js';
 import { admission, completion, scoreWrite } from '../replay/records.js';
 
 export interface Traffic {

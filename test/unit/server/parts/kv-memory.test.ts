@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import { defaultKvMemory } from '../../../server/kv-memory.js';
-import type { DecoderConfig } from '../../../src/package/index.js';
+import { defaultKvMemory } from '../../../../server/parts/kv-memory.js';
+import type { DecoderConfig } from '../../../../src/package/index.js';
 
 const gib = 2 ** 30;
 /** 4 MiB per sequence: 2 * 4 layers * 2 heads * 64 * 4 bytes * 1024 tokens. */

@@ -1,10 +1,10 @@
 /** Chooses the policy's threads as the flags leave it open, and logs what was chosen and why. */
 
 import type { Logger } from 'pino';
-import { checkLearnerSettings } from '../src/learner/settings.js';
-import type { Package } from '../src/package/index.js';
-import { chooseThreads, type ThreadChoice } from '../src/policy/index.js';
-import type { ServerOptions } from './options.js';
+import { checkLearnerSettings } from '../../src/learner/settings.js';
+import type { Package } from '../../src/package/index.js';
+import { chooseThreads, type ThreadChoice } from '../../src/policy/index.js';
+import type { ServerOptions } from '../options.js';
 
 /**
  * Measures beside the learner at its busiest, where there is one.

@@ -2,11 +2,11 @@ import { once } from 'node:events';
 import { mkdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
-import { openDataDirectory } from '../../../server/data-directory.js';
-import { temporaryFolder } from '../../support/folders.js';
-import { startProcess } from '../../support/processes.js';
+import { openDataDirectory } from '../../../../server/parts/data-directory.js';
+import { temporaryFolder } from '../../../support/folders.js';
+import { startProcess } from '../../../support/processes.js';
 
-const module = new URL('../../../server/data-directory.js', import.meta.url).href;
+const module = new URL('../../../../server/parts/data-directory.js', import.meta.url).href;
 let folder: string;
 
 beforeEach(() => {

@@ -1,7 +1,7 @@
 /** Small adapters with seeded values for the tests of versions. */
 
-import type { Adapter, AdapterTarget, AdapterTensor } from '../../../src/versions/index.js';
-import { zeroAdapter } from '../../../src/versions/index.js';
+import type { Adapter, AdapterTarget, AdapterTensor } from '../../src/versions/index.js';
+import { zeroAdapter } from '../../src/versions/index.js';
 
 export const targets: readonly AdapterTarget[] = [
   { module: 'model.layers.0.self_attn.q_proj', inFeatures: 6, outFeatures: 4 },

@@ -5,8 +5,8 @@
 
 import { closeSync, fsyncSync, openSync } from 'node:fs';
 import { join } from 'node:path';
-import { openReplayStore } from '../../src/replay/index.js';
-import { admission, scoreWrite } from '../unit/replay/records.js';
+import { openReplayStore } from '../../../src/replay/index.js';
+import { admission, scoreWrite } from '../replay/records.js';
 
 const [folder = '', count = '0'] = process.argv.slice(2);
 const raters = Array.from({ length: Number(count) }, (_, i) => `rater ${i}`);

@@ -5,7 +5,7 @@ import { initialParameters, toAdapter, toParameters } from '../../../src/learner
 import type { Package } from '../../../src/package/index.js';
 import type { Policy, PolicyVersion } from '../../../src/policy/index.js';
 import { digestAdapter, zeroAdapter } from '../../../src/versions/index.js';
-import { collect, randomTokens, request } from '../policy/support.js';
+import { collect, randomTokens, request } from '../policy/policy.js';
 import { sampling } from './traffic.js';
 
 const rank = 4;

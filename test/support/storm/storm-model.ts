@@ -7,8 +7,8 @@
  */
 
 import { expect } from 'vitest';
-import type { FeedbackOutcome, HoneClient } from '../../client/index.js';
-import { openReplayReader } from '../../src/replay/index.js';
+import type { FeedbackOutcome, HoneClient } from '../../../client/index.js';
+import { openReplayReader } from '../../../src/replay/index.js';
 
 interface Op {
   readonly idempotencyKey: string;

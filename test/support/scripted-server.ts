@@ -1,8 +1,8 @@
 /** A real gRPC server that speaks the contract and answers as a test says: for what the real one does only by misfortune. */
 
 import { Metadata, Server, ServerCredentials, type ServiceError, status, type UntypedHandleCall } from '@grpc/grpc-js';
-import { type ConnectOptions, connect, type HoneClient } from '../../../client/index.js';
-import { encodeMessage, services } from '../../../proto/contract.js';
+import { type ConnectOptions, connect, type HoneClient } from '../../client/index.js';
+import { encodeMessage, services } from '../../proto/contract.js';
 
 const serialize = (name: string, value: object): Buffer => encodeMessage(`google.rpc.${name}`, value);
 

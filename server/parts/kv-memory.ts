@@ -1,6 +1,6 @@
 /** How much memory keys and values may take where nobody says. */
 
-import type { DecoderConfig } from '../src/package/index.js';
+import type { DecoderConfig } from '../../src/package/index.js';
 
 const mostBytes = 2 ** 30;
 /** Keys and values are float32. */

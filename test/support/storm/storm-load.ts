@@ -1,7 +1,7 @@
 /** The load of the storm: completions and scores at once over streams, until the server is gone. */
 
-import type { HoneClient } from '../../client/index.js';
-import { later } from '../support/until.js';
+import type { HoneClient } from '../../../client/index.js';
+import { later } from '../until.js';
 import type { StormModel } from './storm-model.js';
 
 /**

@@ -1,8 +1,8 @@
 /** A process that fills a store, erases one subject and kills itself when so many generations are left. */
 
-import { openReplayStore } from '../../src/replay/index.js';
-import { Database } from '../../src/sqlite/index.js';
-import { admission, completion, scoreWrite } from '../unit/replay/records.js';
+import { openReplayStore } from '../../../src/replay/index.js';
+import { Database } from '../../../src/sqlite/index.js';
+import { admission, completion, scoreWrite } from '../replay/records.js';
 
 const [path = '', count = '0', left = '0'] = process.argv.slice(2);
 const store = await openReplayStore({ path });

@@ -1,0 +1,39 @@
+/** The learner process, which starts when the server serves. */
+
+import { createLearner, type LearnerSupervisor } from '../../src/learner/process/supervisor.js';
+import type { LearnerSettings } from '../../src/learner/types.js';
+import type { Package } from '../../src/package/types.js';
+import type { RewardSettings } from '../../src/reward/settings.js';
+import { descendsFromImport, type VersionLog } from '../../src/versions/index.js';
+import type { ServerOptions } from '../options.js';
+import type { DataDirectory } from './data-directory.js';
+
+/** A device that was named has to be one of this build's; loading its providers is only worth it then. */
+export async function checkDevice({ learner }: ServerOptions, { engine, device }: LearnerSettings): Promise<void> {
+  if (!learner || engine !== 'onnx' || device === 'auto' || device === 'cpu') return;
+  const { checkOffered } = await import('../../src/learner/index.js');
+  checkOffered(device);
+}
+
+export function createLearnerFor(
+  pkg: Package,
+  versions: VersionLog,
+  data: DataDirectory,
+  settings: LearnerSettings,
+  reward: RewardSettings,
+): LearnerSupervisor {
+  const { number, origin, adapterDigest } = versions.live();
+  return createLearner({
+    packageDirectory: pkg.directory,
+    packageDigest: pkg.digest,
+    replayPath: data.replayPath,
+    directory: data.learnerPath,
+    settings,
+    reward,
+    liveVersion: number,
+    adapterPath: versions.adapterPath(number),
+    adapterDigest,
+    rolledBack: origin === 'rollback',
+    imported: descendsFromImport(versions.list(), number),
+  });
+}

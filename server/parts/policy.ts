@@ -1,0 +1,70 @@
+/** The policy with the live version, in its worker. */
+
+import type { EventLog } from '../../src/agent/events/event-log.js';
+import type { HoneError } from '../../src/errors.js';
+import type { Package } from '../../src/package/types.js';
+import {
+  openPolicy,
+  type Policy,
+  type PolicyVersion,
+  type ThreadChoice,
+  type WorkerHandle,
+} from '../../src/policy/index.js';
+import type { Version, VersionLog } from '../../src/versions/index.js';
+import type { ServerMetrics } from '../metrics/index.js';
+import type { ServerOptions } from '../options.js';
+import { defaultKvMemory } from './kv-memory.js';
+import { needsAdapters } from './versions.js';
+
+/** Told once when the server cannot go on and its process should end, to be started again. */
+export type OnFatal = (error: HoneError) => void;
+
+/** Who counts what the policy tells; nobody until the metrics are there, and no request runs before. */
+export interface Counting {
+  metrics: ServerMetrics | null;
+}
+
+export interface PolicyParts {
+  readonly pkg: Package;
+  readonly versions: VersionLog;
+  readonly options: ServerOptions;
+  readonly choice: ThreadChoice;
+  readonly events: EventLog;
+  readonly onFatal: OnFatal;
+  readonly counting: Counting;
+  readonly worker: WorkerHandle;
+}
+
+export async function openLivePolicy(parts: PolicyParts): Promise<Policy> {
+  const { pkg, versions, options, choice, events, onFatal, counting, worker } = parts;
+  const read = async ({ number, adapterDigest }: Version): Promise<PolicyVersion> => ({
+    number,
+    adapterDigest,
+    adapter: await versions.readAdapter(number),
+  });
+  const live = versions.live();
+  // The first version stays servable: what was learned is measured against it.
+  const base = versions.list().find(({ origin, packageDigest }) => origin === 'base' && packageDigest === pkg.digest);
+  const held = base === undefined || base.number === live.number ? [] : [await read(base)];
+  return openPolicy({
+    pkg,
+    version: await read(live),
+    held,
+    ...options.policy,
+    adapters: needsAdapters(options, versions),
+    kvMemoryBytes: options.policy.kvMemoryBytes ?? defaultKvMemory(pkg.config, process.availableMemory()),
+    threads: choice.threads,
+    spin: choice.spin,
+    worker,
+    onFailed: onFatal,
+    observer: {
+      onStarted: (report) => counting.metrics?.observer.onStarted?.(report),
+      onTurn: (report) => counting.metrics?.observer.onTurn?.(report),
+      onSwap: (report) => counting.metrics?.observer.onSwap?.(report),
+    },
+    onRestart: (error) => {
+      counting.metrics?.workerRestarted();
+      events.publish({ type: 'worker_restarted', detail: `inference worker: ${error.message}` });
+    },
+  });
+}

@@ -1,0 +1,42 @@
+/** The replay store, opened while the server opens the rest. */
+
+import type { EventLog } from '../../src/agent/events/event-log.js';
+
+import type { ErasureReport, EvictionReport, ReplayStore } from '../../src/replay/index.js';
+import { openReplayStore } from '../../src/replay/store.js';
+import type { ServerOptions } from '../options.js';
+import type { DataDirectory } from './data-directory.js';
+import type { OnFatal } from './policy.js';
+
+/** The store while its worker opens it, and the erasures that a crash had cut off and that it completed. */
+export interface StoreBeginning {
+  readonly opening: Promise<ReplayStore>;
+  /** Complete once it is open. */
+  readonly erasures: readonly ErasureReport[];
+  close(): Promise<void>;
+}
+
+export function beginStore(
+  { retention }: ServerOptions,
+  { replayPath }: DataDirectory,
+  events: EventLog,
+  onCrash: OnFatal,
+): StoreBeginning {
+  const erasures: ErasureReport[] = [];
+  const opening = openReplayStore({
+    path: replayPath,
+    ...retention,
+    onCrash,
+    onEvicted: (report) => events.publish({ type: 'replay_evicted', numbers: evictionNumbers(report) }),
+    onErased: (report) => erasures.push(report),
+  });
+  const opened = opening.catch(() => null);
+  return { opening, erasures, close: async () => (await opened)?.close() };
+}
+
+function evictionNumbers(report: EvictionReport): Record<string, number> {
+  const { generations, scores, preferences, prompts, byAge, unfinished, unscored, oldest, usedBytes, durationMs } =
+    report;
+  const reasons = { by_age: byAge, unfinished, unscored, oldest };
+  return { generations, scores, preferences, prompts, ...reasons, used_bytes: usedBytes, duration_ms: durationMs };
+}

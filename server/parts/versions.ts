@@ -1,0 +1,53 @@
+/** The version log, and what the live version means for the policy and the learner. */
+
+import type { EventLog } from '../../src/agent/events/event-log.js';
+import { HoneError } from '../../src/errors.js';
+import type { LearnerSettings } from '../../src/learner/types.js';
+import type { Package } from '../../src/package/types.js';
+import {
+  type Adapter,
+  type AdapterTarget,
+  openVersionLog,
+  type VersionLog,
+  zeroAdapter,
+} from '../../src/versions/index.js';
+import type { ServerOptions } from '../options.js';
+import type { DataDirectory } from './data-directory.js';
+
+export async function openVersions(
+  pkg: Package,
+  linears: readonly AdapterTarget[],
+  settings: LearnerSettings,
+  { keepVersions }: ServerOptions,
+  data: DataDirectory,
+  events: EventLog,
+): Promise<VersionLog> {
+  return openVersionLog({
+    directory: data.versionsPath,
+    packageDigest: pkg.digest,
+    zeroAdapter: zeroAdapter(linears, settings.rank, settings.scale),
+    ...(keepVersions === undefined ? {} : { keepVersions }),
+    onRemoved: ({ numbers, bytes }) =>
+      events.publish({
+        type: 'adapters_removed',
+        detail: `adapters of the versions ${numbers.join(', ')} were removed to make room`,
+        numbers: { versions: numbers.length, bytes },
+      }),
+  });
+}
+
+/** A learner goes on from adapters up to its own rank, whatever their scale. */
+export function checkAdapterRank({ rank }: Adapter, settings: LearnerSettings, { dataDirectory }: ServerOptions): void {
+  if (rank <= settings.rank) return;
+  throw new HoneError(
+    'INVALID_OPTIONS',
+    `the live version in ${dataDirectory} has an adapter of rank ${rank}, the learner is set to rank ${settings.rank} and could not go on from it: use --rank ${rank}, or another --data`,
+  );
+}
+
+/** Where nothing but the zero adapter can come to serve, steps do without adapters, which is faster. */
+export function needsAdapters({ learner, adapters }: ServerOptions, versions: VersionLog): boolean {
+  const { packageDigest: ours } = versions.live();
+  const others = versions.list().filter(({ origin, packageDigest }) => origin !== 'base' && packageDigest === ours);
+  return learner || adapters || others.some(({ number }) => versions.adapterPath(number) !== null);
+}
