@@ -3,18 +3,18 @@
 import type { TrainingRules } from '../learner/experience/eligibility.js';
 import type { Package } from '../package/types.js';
 import type { Policy } from '../policy/types.js';
-import type { ReplayStore } from '../replay/types.js';
+import type { ReplayStore } from '../replay/store.js';
 import type { RewardSettings } from '../reward/index.js';
 import type { VersionLog } from '../versions/index.js';
 import type { EventLog } from './events/event-log.js';
 import type { RaterOptions } from './feedback/background-rater.js';
 import type { ExplorationSettings } from './generation/exploration.js';
+import type { Learner } from './learner.js';
 import type { Meter } from './meter.js';
 import type { CanarySettings } from './rollout/canary-settings.js';
 import type { Judge } from './rollout/judge.js';
 import type { ModeKeeper } from './rollout/modes.js';
 import type { TrialStore } from './rollout/trial-file.js';
-import type { Learner } from './types.js';
 
 export interface AgentOptions {
   readonly pkg: Package;

@@ -13,19 +13,25 @@ import type { AgentOptions } from './agent-options.js';
 import { type ErasureResult, eraseSubject } from './erasure.js';
 import type { EventLog } from './events/event-log.js';
 import { LearnerWatch } from './events/learner-events.js';
+import type { LoopEvent, WatchOptions } from './events/types.js';
 import { type Explanation, explainGeneration, generationNotFound } from './explain.js';
 import { BackgroundRater } from './feedback/background-rater.js';
 import { FeedbackDesk } from './feedback/feedback-intake.js';
 import { hasDefaults, rewardsOf } from './feedback/read-rewards.js';
+import type { FeedbackInput, FeedbackResult } from './feedback/types.js';
 import { checkGenerate } from './generation/check-request.js';
 import { drawUnseen } from './generation/draw-in-background.js';
 import { checkExploration, Exploration } from './generation/exploration.js';
 import { OpenRequests } from './generation/open-requests.js';
 import { abortReason, type GenerationContext, runGeneration } from './generation/run-generation.js';
+import type { AgentEvent, GenerateInput } from './generation/types.js';
+import type { Agent, AgentStatus, StoredGeneration, VersionPage } from './interface.js';
+import type { Learner } from './learner.js';
 import { type Meter, RequestMeter } from './meter.js';
 import { check, textUpTo } from './request-errors.js';
 import { checkCanarySettings } from './rollout/canary-settings.js';
 import { judgeFinite } from './rollout/judge.js';
+import type { ServedIdentity } from './rollout/live-version.js';
 import { Head } from './rollout/live-version.js';
 import { keepMode, type Mode } from './rollout/modes.js';
 import { retreat } from './rollout/roll-back-setback.js';
@@ -34,20 +40,6 @@ import { answerInBackground } from './rollout/shadow.js';
 import { noTrialStore } from './rollout/trial-file.js';
 import { StoreWatch } from './store-outage.js';
 import { type ExportedLines, exportReplay, ReplayImport } from './transfer.js';
-import type {
-  Agent,
-  AgentEvent,
-  AgentStatus,
-  FeedbackInput,
-  FeedbackResult,
-  GenerateInput,
-  Learner,
-  LoopEvent,
-  ServedIdentity,
-  StoredGeneration,
-  VersionPage,
-  WatchOptions,
-} from './types.js';
 import { versionPage } from './version-page.js';
 
 /** Puts the parts of the loop together. The caller keeps owning them and closes them after the agent. */

@@ -11,7 +11,7 @@ import type { Policy } from '../policy/types.js';
 import type { ErasureReport, ReplayStore } from '../replay/index.js';
 import { descendants, type Version, type VersionLog } from '../versions/index.js';
 import type { EventLog } from './events/event-log.js';
-import type { Learner } from './types.js';
+import type { Learner } from './learner.js';
 
 /** What was erased and what became of the versions. */
 export interface ErasureResult extends Omit<ErasureReport, 'versionsOfAll'> {

@@ -2,7 +2,8 @@
 
 import { HoneError } from '../errors.js';
 import { type TrainingObstacle, type TrainingRules, trainingObstacles } from '../learner/experience/eligibility.js';
-import type { Generation, Preference, PreferenceOutcome, ReplayStore, Score } from '../replay/types.js';
+import type { ReplayStore } from '../replay/store.js';
+import type { Generation, Preference, PreferenceOutcome, Score } from '../replay/types.js';
 import { type Fold, foldReward } from '../reward/fold.js';
 import { type RewardSettings, trustOf, weightOf } from '../reward/settings.js';
 import type { Version } from '../versions/types.js';

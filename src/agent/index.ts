@@ -1,45 +1,38 @@
+export type { LearnerReport } from '../learner/process/report.js';
 export { createAgent } from './agent.js';
 export type { AgentOptions } from './agent-options.js';
 export { type ErasureResult, publishErasure } from './erasure.js';
 export { openEventJournal } from './events/event-journal.js';
 export { type EventJournal, EventLog, type EventLogOptions } from './events/event-log.js';
+export type { LoopEvent, LoopEventType, WatchOptions } from './events/types.js';
 export type { ExplainedPreference, Explanation, Obstacle } from './explain.js';
 export type { RaterOptions, RaterStanding } from './feedback/background-rater.js';
 export { maxItemsPerBatch } from './feedback/check-feedback.js';
+export type { FeedbackInput, FeedbackKind, FeedbackResult } from './feedback/types.js';
 export { checkGenerate, maxCandidates } from './generation/check-request.js';
 export {
   checkExploration,
   type ExplorationReport,
   type ExplorationSettings,
 } from './generation/exploration.js';
+export type {
+  AgentEvent,
+  CandidateEndedEvent,
+  ChunkEvent,
+  EndedEvent,
+  GenerateInput,
+  SamplingInput,
+  StartedEvent,
+} from './generation/types.js';
+export type { Agent, AgentStatus, StoredGeneration, VersionPage } from './interface.js';
+export type { Learner } from './learner.js';
 export type { CandidateEnd, ExplorationOutcome, Meter, RequestEnd, Unseen } from './meter.js';
 export type { CanaryStanding } from './rollout/canary.js';
 export { type CanarySettings, type CanarySettingsInput, checkCanarySettings } from './rollout/canary-settings.js';
 export { type Judge, type JudgedCandidate, judgeFinite } from './rollout/judge.js';
+export type { ServedIdentity } from './rollout/live-version.js';
 export { type Mode, type ModeKeeper, modes, openModeFile } from './rollout/modes.js';
 export type { RolloutStanding } from './rollout/rollout.js';
 export { trialFile } from './rollout/trial-file.js';
 export type { TrialStanding } from './rollout/trials.js';
 export { type ExportedLines, type ImportResult, ReplayImport } from './transfer.js';
-export type {
-  Agent,
-  AgentEvent,
-  AgentStatus,
-  CandidateEndedEvent,
-  ChunkEvent,
-  EndedEvent,
-  FeedbackInput,
-  FeedbackKind,
-  FeedbackResult,
-  GenerateInput,
-  Learner,
-  LearnerReport,
-  LoopEvent,
-  LoopEventType,
-  SamplingInput,
-  ServedIdentity,
-  StartedEvent,
-  StoredGeneration,
-  VersionPage,
-  WatchOptions,
-} from './types.js';

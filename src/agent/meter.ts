@@ -5,7 +5,7 @@ import type { Verdict } from '../gate/types.js';
 import type { LearnerEvent } from '../learner/types.js';
 import type { FinishReason } from '../policy/types.js';
 import type { Version } from '../versions/types.js';
-import type { FeedbackKind, FeedbackResult } from './types.js';
+import type { FeedbackKind, FeedbackResult } from './feedback/types.js';
 
 /** How a request ended. */
 export interface RequestEnd {

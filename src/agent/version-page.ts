@@ -1,8 +1,8 @@
 /** Versions a page at a time. */
 
 import type { Version } from '../versions/types.js';
+import type { VersionPage } from './interface.js';
 import { invalidRequest } from './request-errors.js';
-import type { VersionPage } from './types.js';
 
 /**
  * One page, newest first.

@@ -3,10 +3,12 @@ export type { ExportFilter, ExportPage, ExportQuery } from './exporter.js';
 export { groupKey } from './group-key.js';
 export { isHeldOut } from './holdout.js';
 export type { ImportOutcome } from './importer.js';
+export type { ReplayReader } from './reader.js';
 export { openReplayReader } from './reader.js';
 export { formatRecord, type ReplayRecord } from './record.js';
 export { parseRecord } from './record-reading.js';
 export type { EvictionReport, RetentionSettings } from './retention.js';
+export type { ReplayStore } from './store.js';
 export { openReplayStore, type ReplayStoreOptions } from './store.js';
 export type {
   EditWrite,
@@ -22,9 +24,7 @@ export type {
   PreferenceOutcome,
   PreferenceWrite,
   ReplayChange,
-  ReplayReader,
   ReplayStats,
-  ReplayStore,
   Score,
   ScoreKey,
   ScoreWrite,

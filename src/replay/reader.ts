@@ -20,16 +20,21 @@ import {
   toUint32,
 } from './rows.js';
 import { fromSqlite } from './sqlite-errors.js';
-import type {
-  Generation,
-  Lesson,
-  Preference,
-  ReplayChange,
-  ReplayReader,
-  ReplayStats,
-  Score,
-  StoredPrompt,
-} from './types.js';
+import type { Generation, Lesson, Preference, ReplayChange, ReplayStats, Score, StoredPrompt } from './types.js';
+
+/** Reads; opened by the learner on a read-only connection in short transactions, without SQL of its own. */
+export interface ReplayReader {
+  /** Changes after `sequence`, in order, at most `limit`. */
+  readSince(sequence: number, limit: number): ReplayChange[];
+  readGenerations(ids: readonly string[]): Generation[];
+  readScores(generationIds: readonly string[]): Score[];
+  /** Preferences that any of these generations took part in; each once. */
+  readPreferences(generationIds: readonly string[]): Preference[];
+  /** Which of these generations are still stored. */
+  existing(ids: readonly string[]): string[];
+  lastSequence(): number;
+  close(): void;
+}
 
 interface SampledRow {
   readonly group_key: string;

@@ -17,10 +17,42 @@ import type {
   Lesson,
   Preference,
   ReplayStats,
-  ReplayStore,
   Score,
   StoredPrompt,
 } from './types.js';
+
+/** The only writer, in a worker; every promise says what is on disk when it resolves. */
+export interface ReplayStore {
+  /** On disk (FULL commit) when it resolves; only then may a first token leave. */
+  admit(generations: readonly GenerationAdmission[]): Promise<void>;
+  /** On disk when it resolves; only then may the final message leave. */
+  complete(generations: readonly GenerationCompletion[]): Promise<void>;
+  /** On disk when it resolves: outcomes in the order of the items. @throws HoneError `STORE_FULL` */
+  write(items: readonly FeedbackWrite[]): Promise<FeedbackOutcome[]>;
+  /** Which generations a version learned from; on disk when it resolves. Those that are gone are left out. */
+  recordLessons(lessons: readonly Lesson[]): Promise<void>;
+  readGenerations(ids: readonly string[]): Promise<Generation[]>;
+  readScores(generationIds: readonly string[]): Promise<Score[]>;
+  readPreferences(generationIds: readonly string[]): Promise<Preference[]>;
+  readLessons(generationIds: readonly string[]): Promise<Lesson[]>;
+  /** Ids of the edits of these generations. */
+  readEdits(generationIds: readonly string[]): Promise<string[]>;
+  /** The newest prompts of real traffic, each once. */
+  recentPrompts(limit: number): Promise<StoredPrompt[]>;
+  stats(): Promise<ReplayStats>;
+  /**
+   * Erases whatever is kept of a subject, generations that run included; on disk when it resolves. Cut off by a crash, it is
+   * completed at the next opening.
+   */
+  eraseSubject(subject: string): Promise<ErasureReport>;
+  /** The next page of an export: one short read. */
+  exportPage(query: ExportQuery): Promise<ExportPage>;
+  /** Writes records of an export; on disk when it resolves: outcomes in the order of the records. @throws HoneError `STORE_FULL` */
+  importRecords(records: readonly ReplayRecord[]): Promise<ImportOutcome[]>;
+  /** Waits for the writes in flight, checkpoints the log and closes the file. */
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
 
 export interface ReplayStoreOptions {
   /** The database file; its directory is created (0700) when missing, the file is 0600. */

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { expect, it } from 'vitest';
 import { checkItem } from '../../src/agent/feedback/check-feedback.js';
 import { plainScore } from '../../src/agent/feedback/plain-score.js';
-import type { FeedbackInput } from '../../src/agent/types.js';
+import type { FeedbackInput } from '../../src/agent/feedback/types.js';
 
 const text = (most: number) =>
   fc.oneof(

@@ -6,8 +6,8 @@
 
 import { closeSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs';
 import { HoneError } from '../../errors.js';
-import type { LoopEvent } from '../types.js';
 import type { EventJournal } from './event-log.js';
+import type { LoopEvent } from './types.js';
 
 /**
  * Opens (or creates) the journal, 0600.

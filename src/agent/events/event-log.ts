@@ -4,7 +4,7 @@
  */
 
 import { HoneError } from '../../errors.js';
-import type { LoopEvent, WatchOptions } from '../types.js';
+import type { LoopEvent, WatchOptions } from './types.js';
 
 /** Where events go beside memory, so that numbering and the newest events outlive the process. */
 export interface EventJournal {

@@ -7,11 +7,12 @@
 import { readFile } from 'node:fs/promises';
 import { HoneError } from '../../errors.js';
 import type { ReplayReader } from '../../replay/index.js';
-import type { Generation, ReplayStore } from '../../replay/types.js';
+import type { ReplayStore } from '../../replay/store.js';
+import type { Generation } from '../../replay/types.js';
 import type { RewardedCompletion, RewardProcess, RewardStanding } from '../../reward/index.js';
 import { writeFileDurably } from '../../versions/index.js';
 import type { EventLog } from '../events/event-log.js';
-import type { FeedbackInput, FeedbackResult } from '../types.js';
+import type { FeedbackInput, FeedbackResult } from './types.js';
 
 /** Who rates, and where it keeps its place. */
 export interface RaterOptions {

@@ -4,8 +4,8 @@ import { z } from 'zod';
 import { HoneError } from '../../errors.js';
 import type { EditWrite, FeedbackOutcome, PreferenceWrite, ScoreWrite } from '../../replay/types.js';
 import { check, invalidRequest, textUpTo } from '../request-errors.js';
-import type { FeedbackInput, FeedbackKind, FeedbackResult } from '../types.js';
 import { plainScore } from './plain-score.js';
+import type { FeedbackInput, FeedbackKind, FeedbackResult } from './types.js';
 
 /** Most items of one batch. */
 export const maxItemsPerBatch = 1000;

@@ -5,14 +5,15 @@
 
 import { HoneError } from '../../errors.js';
 import type { Package } from '../../package/types.js';
-import type { FeedbackOutcome, FeedbackWrite, ReplayStore, ScoreWrite } from '../../replay/types.js';
+import type { ReplayStore } from '../../replay/store.js';
+import type { FeedbackOutcome, FeedbackWrite, ScoreWrite } from '../../replay/types.js';
 import type { RewardSettings } from '../../reward/index.js';
 import type { Meter } from '../meter.js';
 import { isRefusal, type StoreWatch } from '../store-outage.js';
-import type { FeedbackInput, FeedbackResult } from '../types.js';
 import { atItem, type CheckedFeedback, checkFeedback, type EditDraft, kindOf, toResult } from './check-feedback.js';
 import { encodeEdits } from './encode-edits.js';
 import { LateScores } from './late-scores.js';
+import type { FeedbackInput, FeedbackResult } from './types.js';
 
 export interface FeedbackDeskOptions {
   readonly pkg: Package;

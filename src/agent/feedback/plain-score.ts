@@ -1,7 +1,7 @@
 /** The short way through the check of feedback: a score or a retraction with nothing at fault. */
 
 import type { ScoreWrite } from '../../replay/types.js';
-import type { FeedbackInput } from '../types.js';
+import type { FeedbackInput } from './types.js';
 
 /** A UUID as the full check takes it, but for the nil and the max UUID, which go the long way. */
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;

@@ -1,6 +1,7 @@
 /** What generations are worth now: their scores from the store, folded. */
 
-import type { ReplayStore, Score } from '../../replay/types.js';
+import type { ReplayStore } from '../../replay/store.js';
+import type { Score } from '../../replay/types.js';
 import { foldReward } from '../../reward/fold.js';
 import type { RewardSettings } from '../../reward/settings.js';
 

@@ -9,7 +9,7 @@ import type { ChatMessage, Package } from '../../package/types.js';
 import type { SamplingSettings } from '../../policy/types.js';
 import { groupKey } from '../../replay/index.js';
 import { check, invalidRequest, numberBetween, textUpTo, wholeBetween } from '../request-errors.js';
-import type { GenerateInput } from '../types.js';
+import type { GenerateInput } from './types.js';
 
 /** Most candidates of one request. */
 export const maxCandidates = 64;

@@ -17,11 +17,12 @@ import type {
   Policy,
   TokenChunk,
 } from '../../policy/types.js';
-import type { GenerationCompletion, GenerationOrigin, ReplayStore } from '../../replay/types.js';
+import type { ReplayStore } from '../../replay/store.js';
+import type { GenerationCompletion, GenerationOrigin } from '../../replay/types.js';
 import type { RequestMeter } from '../meter.js';
 import { isRefusal, type StoreWatch } from '../store-outage.js';
-import type { AgentEvent, ChunkEvent, StartedEvent } from '../types.js';
 import { type CheckedRequest, candidateSeed } from './check-request.js';
+import type { AgentEvent, ChunkEvent, StartedEvent } from './types.js';
 
 /** What running a request needs of the agent. */
 export interface GenerationContext {

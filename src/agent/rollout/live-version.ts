@@ -10,7 +10,14 @@ import { HoneError } from '../../errors.js';
 import type { Policy, SwapReport } from '../../policy/types.js';
 import { descendsFromImport, type Version, type VersionLog } from '../../versions/index.js';
 import type { EventLog } from '../events/event-log.js';
-import type { Learner, ServedIdentity } from '../types.js';
+import type { Learner } from '../learner.js';
+
+/** Which weights answer now: what every door sends along with each call. */
+export interface ServedIdentity {
+  readonly version: number;
+  readonly adapterDigest: string;
+  readonly packageDigest: string;
+}
 
 export interface HeadOptions {
   readonly policy: Policy;

@@ -15,7 +15,7 @@ import type { Verdict } from '../../gate/types.js';
 import { describeVerdict } from '../../gate/verdict.js';
 import type { AdapterFiles, Candidate, Version, VersionLog } from '../../versions/index.js';
 import type { EventLog } from '../events/event-log.js';
-import type { Learner } from '../types.js';
+import type { Learner } from '../learner.js';
 import { type Judge, verdictNumbers } from './judge.js';
 import { JudgingLine, type LinedUp } from './judging-line.js';
 import type { Head } from './live-version.js';

@@ -6,7 +6,8 @@
  * a retraction and a score that came before its generation had finished are one case.
  */
 
-import type { Generation, Preference, ReplayReader, Score } from '../../replay/types.js';
+import type { ReplayReader } from '../../replay/reader.js';
+import type { Generation, Preference, Score } from '../../replay/types.js';
 import {
   defaultRewardSettings,
   type Fold,

@@ -1,8 +1,8 @@
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { EventLog } from '../../../src/agent/events/event-log.js';
+import type { LoopEvent } from '../../../src/agent/events/types.js';
 import { StoreWatch } from '../../../src/agent/store-outage.js';
-import type { LoopEvent } from '../../../src/agent/types.js';
 import { HoneError } from '../../../src/errors.js';
 import { openReplayStore } from '../../../src/replay/index.js';
 import { temporaryFolder } from '../../support/folders.js';

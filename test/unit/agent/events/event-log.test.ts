@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { openEventJournal } from '../../../../src/agent/events/event-journal.js';
 import { EventLog } from '../../../../src/agent/events/event-log.js';
-import type { LoopEvent } from '../../../../src/agent/types.js';
+import type { LoopEvent } from '../../../../src/agent/events/types.js';
 import { temporaryFolder } from '../../../support/folders.js';
 
 const now = () => 1000;

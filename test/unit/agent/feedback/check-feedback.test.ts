@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { checkFeedback, toResult } from '../../../../src/agent/feedback/check-feedback.js';
-import type { FeedbackInput, FeedbackKind } from '../../../../src/agent/types.js';
+import type { FeedbackInput, FeedbackKind } from '../../../../src/agent/feedback/types.js';
 import type { FeedbackOutcome } from '../../../../src/replay/types.js';
 
 const id = '01920000-0000-7000-8000-00000000000a';

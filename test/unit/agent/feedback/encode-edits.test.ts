@@ -2,7 +2,7 @@
 
 import { expect, it } from 'vitest';
 import { encodeEdits } from '../../../../src/agent/feedback/encode-edits.js';
-import type { StartedEvent } from '../../../../src/agent/types.js';
+import type { StartedEvent } from '../../../../src/agent/generation/types.js';
 import { HoneError } from '../../../../src/errors.js';
 import type { Package } from '../../../../src/package/types.js';
 import type { Generation } from '../../../../src/replay/types.js';

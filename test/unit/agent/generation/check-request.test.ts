@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { candidateSeed, checkGenerate } from '../../../../src/agent/generation/check-request.js';
-import type { GenerateInput } from '../../../../src/agent/types.js';
+import type { GenerateInput } from '../../../../src/agent/generation/types.js';
 import type { HoneError } from '../../../../src/errors.js';
 import type { Package } from '../../../../src/package/types.js';
 import { groupKey } from '../../../../src/replay/index.js';

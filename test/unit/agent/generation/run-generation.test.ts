@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import type { AgentEvent, StartedEvent } from '../../../../src/agent/types.js';
+import type { AgentEvent, StartedEvent } from '../../../../src/agent/generation/types.js';
 import { HoneError } from '../../../../src/errors.js';
 import { openLoop } from '../../../support/agent/loop.js';
 import { finished, started, token, untilAborted } from '../../../support/agent/scripted-policy.js';

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
-import type { LearnerReport } from '../../../../src/agent/types.js';
 import { HoneError } from '../../../../src/errors.js';
+import type { LearnerReport } from '../../../../src/learner/process/report.js';
 import { openLoop } from '../../../support/agent/loop.js';
 import { untilAborted } from '../../../support/agent/scripted-policy.js';
 

@@ -1,0 +1,48 @@
+/** What happens in the loop, as those who watch it see it. */
+
+/** What happens in the loop; the same words as the contract's `EventType`. */
+export type LoopEventType =
+  | 'server_started'
+  | 'server_draining'
+  | 'learner_state_changed'
+  | 'learner_progress'
+  | 'learner_setback'
+  | 'learner_starved'
+  | 'version_created'
+  | 'version_promoted'
+  | 'version_rejected'
+  | 'version_rolled_back'
+  | 'worker_restarted'
+  | 'store_failed'
+  | 'version_judged'
+  | 'canary_started'
+  | 'canary_ended'
+  | 'mode_changed'
+  | 'shadow_started'
+  | 'shadow_ended'
+  | 'adapters_removed'
+  | 'replay_evicted'
+  | 'subject_erased'
+  | 'learner_engine_opened'
+  | 'rater_failed';
+
+/** One thing that happened. No text of prompts or completions. */
+export interface LoopEvent {
+  /** Grows by one per event, over restarts too. */
+  readonly sequence: number;
+  readonly atMs: number;
+  readonly type: LoopEventType;
+  readonly version?: number;
+  readonly adapterDigest?: string;
+  /** In words, for people. */
+  readonly detail?: string;
+  /** Figures by name, units in the names. */
+  readonly numbers?: Readonly<Record<string, number>>;
+}
+
+/** From where to watch: after a sequence number (0: everything kept), or from now on when absent. */
+export interface WatchOptions {
+  readonly afterSequence?: number | undefined;
+  /** Only these; all when empty. */
+  readonly types?: readonly LoopEventType[] | undefined;
+}

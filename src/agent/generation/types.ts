@@ -1,0 +1,72 @@
+/** A request for completions as a caller makes it, and what comes back. */
+
+import type { FinishReason, TopLogprob } from '../../policy/types.js';
+
+/** Sampling settings as a caller gives them; what is absent takes its default (see `check-request.ts`). */
+export interface SamplingInput {
+  readonly maxTokens?: number | undefined;
+  readonly temperature?: number | undefined;
+  readonly topP?: number | undefined;
+  readonly topK?: number | undefined;
+  readonly minP?: number | undefined;
+  readonly stop?: readonly string[] | undefined;
+  readonly ignoreEos?: boolean | undefined;
+  readonly presencePenalty?: number | undefined;
+  readonly frequencyPenalty?: number | undefined;
+  readonly repetitionPenalty?: number | undefined;
+  readonly logitBias?: Readonly<Record<string, number>> | undefined;
+}
+
+/** A prompt and how to complete it, unchecked. Exactly one of `messages` and `prompt` is given. */
+export interface GenerateInput {
+  readonly messages?: readonly { readonly role: string; readonly content: string }[] | undefined;
+  readonly prompt?: string | undefined;
+  readonly sampling?: SamplingInput | undefined;
+  readonly n?: number | undefined;
+  readonly seed?: number | undefined;
+  readonly logprobs?: boolean | undefined;
+  readonly topLogprobs?: number | undefined;
+  readonly store?: boolean | undefined;
+  readonly subject?: string | undefined;
+  readonly version?: number | undefined;
+  readonly metadata?: Readonly<Record<string, string>> | undefined;
+}
+
+/** First event of a request: its generations are on disk (unless `store` was false), so feedback may be given. */
+export interface StartedEvent {
+  readonly type: 'started';
+  /** UUIDv7, one per candidate, by index. */
+  readonly generationIds: readonly string[];
+  readonly version: number;
+  readonly adapterDigest: string;
+  readonly packageDigest: string;
+  readonly promptTokens: number;
+  readonly cachedPromptTokens: number;
+}
+
+/** What a step brought for one candidate; the log-probabilities are there only where they were asked for. */
+export interface ChunkEvent {
+  readonly type: 'chunk';
+  readonly candidate: number;
+  readonly text: string;
+  readonly tokens: readonly number[];
+  readonly logprobs?: readonly number[];
+  readonly sampledLogprobs?: readonly number[];
+  readonly topLogprobs?: readonly (readonly TopLogprob[])[];
+}
+
+export interface CandidateEndedEvent {
+  readonly type: 'finished';
+  readonly candidate: number;
+  readonly reason: FinishReason;
+}
+
+/** Last event of a request: its generations are on disk, whole. */
+export interface EndedEvent {
+  readonly type: 'ended';
+  readonly promptTokens: number;
+  readonly completionTokens: number;
+  readonly cachedPromptTokens: number;
+}
+
+export type AgentEvent = StartedEvent | ChunkEvent | CandidateEndedEvent | EndedEvent;

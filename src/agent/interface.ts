@@ -1,0 +1,128 @@
+/** The agent's words: what the doors may ask of the loop and what it answers. No transport is known here. */
+
+import type { LearnerReport } from '../learner/process/report.js';
+import type { PolicyStats, SwapReport } from '../policy/types.js';
+import type { ExportFilter } from '../replay/index.js';
+import type { Generation, ReplayStats, Score } from '../replay/types.js';
+import type { RewardSettings } from '../reward/index.js';
+import type { AdapterFiles } from '../versions/index.js';
+import type { Version } from '../versions/types.js';
+import type { ErasureResult } from './erasure.js';
+import type { LoopEvent, WatchOptions } from './events/types.js';
+import type { Explanation } from './explain.js';
+import type { RaterStanding } from './feedback/background-rater.js';
+import type { FeedbackInput, FeedbackResult } from './feedback/types.js';
+import type { ExplorationReport } from './generation/exploration.js';
+import type { AgentEvent, GenerateInput } from './generation/types.js';
+import type { ServedIdentity } from './rollout/live-version.js';
+import type { Mode } from './rollout/modes.js';
+import type { RolloutStanding } from './rollout/rollout.js';
+import type { ExportedLines, ReplayImport } from './transfer.js';
+
+/** One snapshot of everything. */
+export interface AgentStatus {
+  readonly packageName: string;
+  readonly startedAtMs: number;
+  readonly draining: boolean;
+  readonly live: Version;
+  readonly serving: PolicyStats;
+  readonly replay: ReplayStats;
+  readonly learner: LearnerReport;
+  readonly exploration: ExplorationReport;
+  /** How scores become rewards. */
+  readonly reward: RewardSettings;
+  /** Reward models and functions that rate in the background. */
+  readonly raters: readonly RaterStanding[];
+  /** The last swap since the start; `null` before the first. */
+  readonly lastSwap: SwapReport | null;
+  /** Which way candidates go, and what is on trial. */
+  readonly rollout: RolloutStanding;
+}
+
+export interface VersionPage {
+  /** Newest first. */
+  readonly versions: readonly Version[];
+  /** Asks for the next page; empty on the last. */
+  readonly nextPageToken: string;
+}
+
+/** A generation and the scores that stand. */
+export interface StoredGeneration {
+  readonly generation: Generation;
+  readonly scores: readonly Score[];
+}
+
+/** The loop: admit, generate, record, score, learn, swap. */
+export interface Agent {
+  /**
+   * Runs a request. The first event is `started`, the last `ended`; leaving early, or aborting the signal, frees the
+   * slots within a step and records the generations as cancelled.
+   * @throws HoneError `INVALID_REQUEST`, `PROMPT_TOO_LONG`, `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE`, `QUEUE_FULL`,
+   * `WORKER_CRASHED`, `STORE_FULL`, `DRAINING`, and after an abort its reason where that is a HoneError, else `CANCELLED`
+   */
+  generate(input: GenerateInput, signal?: AbortSignal): AsyncIterable<AgentEvent>;
+  /** Outcomes in the order of the items, on disk. @throws HoneError `INVALID_REQUEST`, `STORE_FULL`, `QUEUE_FULL`, `DRAINING` */
+  feedback(items: readonly FeedbackInput[]): Promise<FeedbackResult[]>;
+  /** @throws HoneError `GENERATION_NOT_FOUND`, `INVALID_REQUEST` */
+  getGeneration(id: string): Promise<StoredGeneration>;
+  /** Why it is worth what it is, and what came of it. @throws HoneError `GENERATION_NOT_FOUND`, `INVALID_REQUEST` */
+  explainGeneration(id: string): Promise<Explanation>;
+  listVersions(pageSize: number, pageToken: string): VersionPage;
+  /** @throws HoneError `VERSION_NOT_FOUND` */
+  getVersion(number: number): Version;
+  /** Serves the weights of an older version as a new head. @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE` */
+  rollback(number: number): Promise<Version>;
+  /** Which way candidates go, and what is on trial. */
+  rollout(): RolloutStanding;
+  /** Sets the mode for candidates from now on, and for the version on trial; on disk when it resolves. @throws HoneError `STORE_FULL`, `DRAINING` */
+  setMode(mode: Mode): Promise<RolloutStanding>;
+  /**
+   * Makes a candidate, or the version on trial, live.
+   * @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE` (not a candidate, or not judged yet), `ADAPTER_INVALID`
+   */
+  promoteVersion(number: number): Promise<Version>;
+  /**
+   * Turns a candidate, or the version on trial, down for good.
+   * @param reason kept with the version
+   * @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE`, `INVALID_REQUEST`
+   */
+  rejectVersion(number: number, reason: string): Promise<Version>;
+  /**
+   * The files of a version's adapter in PEFT's layout.
+   * @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE` (removed), `ADAPTER_MISMATCH` (another package's),
+   * `ADAPTER_INVALID` (damaged)
+   */
+  exportVersion(number: number): Promise<AdapterFiles>;
+  /** Bytes of the largest adapter, all files together, that can be imported. */
+  readonly maxImportBytes: number;
+  /**
+   * Makes an adapter from elsewhere a candidate, on disk when it resolves; then it goes the way of a trained one, of
+   * which events tell.
+   * @throws HoneError `ADAPTER_REFUSED`, `ADAPTER_MISMATCH`, `VERSION_NOT_SERVABLE` (the policy serves no adapters),
+   * `STORE_FULL`, `DRAINING`
+   */
+  importVersion(files: AdapterFiles): Promise<Version>;
+  /**
+   * Erases whatever is kept of a subject; on disk when it resolves. Requests of that subject that run are ended with
+   * `CANCELLED`; what runs in the background for it ends by itself and is kept nowhere.
+   * @param retrain whether versions that learned from erased data make way for what is learned without it
+   * @throws HoneError `INVALID_REQUEST`, `STORE_FULL`, `DRAINING`
+   */
+  eraseSubject(subject: string, retrain: boolean): Promise<ErasureResult>;
+  /** What is stored, as lines of JSON (`docs/replay.md`), no faster than they are read. @throws HoneError `DRAINING` */
+  exportReplay(filter: ExportFilter): AsyncIterable<ExportedLines>;
+  /** Takes such lines in. @throws HoneError `DRAINING` */
+  importReplay(): ReplayImport;
+  learnerReport(): LearnerReport;
+  /** @throws HoneError `LEARNER_OFF` */
+  pauseLearner(): Promise<LearnerReport>;
+  /** @throws HoneError `LEARNER_OFF` */
+  resumeLearner(): Promise<LearnerReport>;
+  /** Batches in order, until the signal aborts. @throws HoneError `EVENTS_NOT_FOUND`, `DRAINING` when the agent closes */
+  watchEvents(options: WatchOptions, signal?: AbortSignal): AsyncIterable<readonly LoopEvent[]>;
+  identity(): ServedIdentity;
+  status(): Promise<AgentStatus>;
+  /** Refuses new requests, waits for the running ones up to the grace, then cuts them off. Idempotent. */
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
