@@ -1,6 +1,6 @@
 /** What the command says, and with which code it ends, when something failed. */
 
-import type { GrpcStatus, HoneClientError } from '../client/errors.js';
+import type { GrpcStatus, HoneClientError } from '../client/index.js';
 import { commandName } from '../proto/command-name.js';
 import { installationFault } from '../proto/installation.js';
 

@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
-import type { HoneClient } from '../client/client.js';
+import type { HoneClient } from '../client/index.js';
 import { Interrupted, UsageError } from './failure.js';
 
 /** What {@link addConnectionFlags} adds. */
@@ -29,7 +29,7 @@ export async function withClient<T>(
   flags: ConnectionFlags,
   work: (client: HoneClient, signal: AbortSignal) => Promise<T>,
 ): Promise<T> {
-  const { connect } = await import('../client/connect.js');
+  const { connect } = await import('../client/index.js');
   const token = flags.tokenFile === undefined ? process.env.HONE_TOKEN : readText(flags.tokenFile).trim();
   const address = flags.address ?? process.env.HONE_ADDRESS;
   const client = await connect({

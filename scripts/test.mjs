@@ -19,10 +19,11 @@ const packages = join(root, 'node_modules');
 /** Ends the process where a linter has something to say. */
 async function lint() {
   for (const [linter, args] of [
-    ['@biomejs/biome/bin/biome', ['ci', '.']],
-    ['@bufbuild/buf/bin/buf', ['lint']],
+    [join(packages, '@biomejs/biome/bin/biome'), ['ci', '.']],
+    [join(root, 'scripts/arrows.mjs'), []],
+    [join(packages, '@bufbuild/buf/bin/buf'), ['lint']],
   ]) {
-    const code = await runNode(join(packages, linter), args);
+    const code = await runNode(linter, args);
     if (code !== 0) process.exit(code);
   }
 }

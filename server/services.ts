@@ -15,8 +15,7 @@ import {
   type ModeKeeper,
   trialFile,
 } from '../src/agent/index.js';
-import type { LearnerSupervisor } from '../src/learner/process/supervisor.js';
-import type { LearnerSettings } from '../src/learner/types.js';
+import type { LearnerSettings, LearnerSupervisor } from '../src/learner/index.js';
 import type { Package } from '../src/package/index.js';
 import { defaultMaxStalledMs, type Policy, type ThreadChoice } from '../src/policy/index.js';
 import type { ReplayStore } from '../src/replay/index.js';

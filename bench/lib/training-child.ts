@@ -8,10 +8,15 @@
  */
 
 import { readFileSync } from 'node:fs';
-import { openEngine } from '../../src/learner/engine/open-engine.js';
-import { createTfjsEngine } from '../../src/learner/engine/tfjs/tfjs-engine.js';
-import type { TargetedEngine } from '../../src/learner/index.js';
-import { AdamW, checkLearnerSettings, type Parameters, warmUp } from '../../src/learner/index.js';
+import {
+  AdamW,
+  checkLearnerSettings,
+  createTfjsEngine,
+  openEngine,
+  type Parameters,
+  type TargetedEngine,
+  warmUp,
+} from '../../src/learner/index.js';
 import { measureProcessTree } from './process-memory.js';
 import { batchOf, type TrainingTask } from './training-batch.js';
 

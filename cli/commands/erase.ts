@@ -2,7 +2,7 @@
 
 import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
-import type { ErasureResult } from '../../client/types/index.js';
+import type { ErasureResult } from '../../client/index.js';
 import { commandName } from '../../proto/command-name.js';
 import { printableJson } from '../../proto/printable.js';
 import { UsageError } from '../failure.js';

@@ -7,7 +7,7 @@ import type {
   ExplainedScore,
   Explanation,
   TrainingObstacle,
-} from '../../client/types/index.js';
+} from '../../client/index.js';
 import { commandName } from '../../proto/command-name.js';
 import { addConnectionFlags, type ConnectionFlags, withClient } from '../flags.js';
 import { formatNumber, formatTime, print, printJson, remark } from '../output.js';

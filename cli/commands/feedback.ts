@@ -2,8 +2,7 @@
 
 import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
-import type { HoneClient } from '../../client/client.js';
-import type { FeedbackItem, FeedbackOutcome } from '../../client/types/index.js';
+import type { FeedbackItem, FeedbackOutcome, HoneClient } from '../../client/index.js';
 import { exitCodes, UsageError } from '../failure.js';
 import { addConnectionFlags, type ConnectionFlags, parseNumber, withClient } from '../flags.js';
 import { print, printJson, remark } from '../output.js';

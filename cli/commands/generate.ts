@@ -1,13 +1,7 @@
 /** `hone generate`: completes a prompt, token by token on a terminal. */
 
 import type { Command } from 'commander';
-import type {
-  Candidate,
-  GenerateEvent,
-  GenerateRequest,
-  GenerateResult,
-  TokenDetails,
-} from '../../client/types/index.js';
+import type { Candidate, GenerateEvent, GenerateRequest, GenerateResult, TokenDetails } from '../../client/index.js';
 import { commandName } from '../../proto/command-name.js';
 import { UsageError } from '../failure.js';
 import {

@@ -1,7 +1,7 @@
 /** `hone mode`: which way candidates go, and what is on trial. */
 
 import { Argument, type Command } from 'commander';
-import type { Mode, RolloutStatus } from '../../client/types/index.js';
+import type { Mode, RolloutStatus } from '../../client/index.js';
 import { commandName } from '../../proto/command-name.js';
 import { addConnectionFlags, type ConnectionFlags, withClient } from '../flags.js';
 import { formatAge, formatFixed, formatNumber, print, printJson } from '../output.js';

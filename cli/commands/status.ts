@@ -2,7 +2,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
-import type { MetricSettings, RaterStatus, RewardSettings, ServerStatus } from '../../client/types/index.js';
+import type { MetricSettings, RaterStatus, RewardSettings, ServerStatus } from '../../client/index.js';
 import { addConnectionFlags, type ConnectionFlags, parseNumber, withClient } from '../flags.js';
 import { clearScreen, formatAge, formatBytes, formatDigest, formatNumber, print, printJson } from '../output.js';
 import { describeRollout } from './mode.js';

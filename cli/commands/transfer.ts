@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { createReadStream, createWriteStream, renameSync, rmSync, statSync } from 'node:fs';
 import { finished } from 'node:stream/promises';
 import { type Command, InvalidArgumentError } from 'commander';
-import type { ImportResult } from '../../client/types/index.js';
+import type { ImportResult } from '../../client/index.js';
 import { exitCodes, UsageError } from '../failure.js';
 import { addConnectionFlags, type ConnectionFlags, withClient } from '../flags.js';
 import { formatBytes, print, printJson, remark, rewriteLine } from '../output.js';

@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
-import type { AdapterFiles } from '../../client/types/index.js';
+import type { AdapterFiles } from '../../client/index.js';
 import { commandName } from '../../proto/command-name.js';
 import { UsageError } from '../failure.js';
 import { addConnectionFlags, type ConnectionFlags, parseCount, withClient } from '../flags.js';

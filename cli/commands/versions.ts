@@ -1,7 +1,7 @@
 /** `hone versions`: what was learned, newest first, and what the gate found of it. */
 
 import type { Command } from 'commander';
-import type { Version } from '../../client/types/index.js';
+import type { Version } from '../../client/index.js';
 import { commandName } from '../../proto/command-name.js';
 import { addConnectionFlags, type ConnectionFlags, parseCount, withClient } from '../flags.js';
 import { formatDigest, formatFixed, formatNumber, formatTable, formatTime, print, printJson } from '../output.js';

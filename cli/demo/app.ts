@@ -4,9 +4,8 @@
  * learner, as an app would whose users come one by one.
  */
 
-import type { HoneClient } from '../../client/client.js';
 import { HoneClientError } from '../../client/errors.js';
-import type { FeedbackStream } from '../../client/feedback-stream.js';
+import type { FeedbackStream, HoneClient } from '../../client/index.js';
 import { noAnswer, type Traffic } from './traffic.js';
 import { type Judge, trainingPost } from './world.js';
 

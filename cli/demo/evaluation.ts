@@ -1,6 +1,6 @@
 /** How good a version is on posts that were never in the buffer. */
 
-import type { HoneClient } from '../../client/client.js';
+import type { HoneClient } from '../../client/index.js';
 import { type Estimate, estimate, mean } from './statistics.js';
 import type { Traffic } from './traffic.js';
 import type { Judge, Post } from './world.js';

@@ -8,9 +8,7 @@
 
 import { mkdirSync, readdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import type { HoneClient } from '../../client/client.js';
-import { connect } from '../../client/connect.js';
-import type { HoneEvent, HoneEventType, Version } from '../../client/types/index.js';
+import { connect, type HoneClient, type HoneEvent, type HoneEventType, type Version } from '../../client/index.js';
 import { createProgress } from '../../models/recipe/progress.js';
 import { exitCodes, UsageError } from '../failure.js';
 import { formatFixed, remark } from '../output.js';

@@ -1,6 +1,6 @@
 /** What the demo came to: whether something was learned, and where it was not, as far as it can be known, why. */
 
-import type { HoneEvent, LearnerStatus, Version } from '../../client/types/index.js';
+import type { HoneEvent, LearnerStatus, Version } from '../../client/index.js';
 import type { Evaluation } from './evaluation.js';
 import { type Estimate, estimate, formatEstimate, isAboveChance, shareCovered } from './statistics.js';
 

@@ -1,6 +1,6 @@
 /** What the demo measured, as text and as a line of JSON. */
 
-import type { Version } from '../../client/types/index.js';
+import type { Version } from '../../client/index.js';
 import { formatTable, print, printJson, remark } from '../output.js';
 import type { AppFigures } from './app.js';
 import type { Evaluation } from './evaluation.js';

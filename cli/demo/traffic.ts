@@ -4,8 +4,7 @@
  * does, is not counted.
  */
 
-import type { HoneClient } from '../../client/client.js';
-import type { GenerateRequest } from '../../client/types/index.js';
+import type { GenerateRequest, HoneClient } from '../../client/index.js';
 
 /** What has come of a request so far. */
 export interface Answer {

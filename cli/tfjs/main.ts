@@ -1,7 +1,7 @@
 /** `hone tfjs-setup`: builds the addon and says what to do next. */
 
 import { commandName } from '../../proto/command-name.js';
-import type { AddonReport } from '../../src/learner/engine/tfjs/native-addon.js';
+import type { AddonReport } from '../../src/learner/index.js';
 import { print, printJson, remark } from '../output.js';
 
 /** What the command is told. */

@@ -8,7 +8,7 @@ import type { MetricState } from '../../proto/generated/hone/v1/MetricState.js';
 import type { PreferenceOutcome as ProtoOutcome } from '../../proto/generated/hone/v1/PreferenceOutcome.js';
 import type { TrainingObstacle } from '../../proto/generated/hone/v1/TrainingObstacle.js';
 import type { Explanation, Obstacle } from '../../src/agent/index.js';
-import type { PreferenceOutcome } from '../../src/replay/types.js';
+import type { PreferenceOutcome } from '../../src/replay/index.js';
 import type { IgnoredBecause, MetricFold } from '../../src/reward/index.js';
 import { generationOrigins, generationStates } from './stored-generation.js';
 import { versionStates } from './versions.js';

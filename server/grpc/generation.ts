@@ -9,7 +9,7 @@ import type { StreamGenerateRequest__Output } from '../../proto/generated/hone/v
 import type { StreamGenerateResponse } from '../../proto/generated/hone/v1/StreamGenerateResponse.js';
 import type { TopLogprobs } from '../../proto/generated/hone/v1/TopLogprobs.js';
 import type { Agent, AgentEvent, ChunkEvent, EndedEvent, GenerateInput } from '../../src/agent/index.js';
-import type { FinishReason, TopLogprob } from '../../src/policy/types.js';
+import type { FinishReason, TopLogprob } from '../../src/policy/index.js';
 import { batched, type ReportError, serverStream, unary } from './calls.js';
 import { toProtoGeneration } from './stored-generation.js';
 

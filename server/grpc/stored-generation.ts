@@ -6,7 +6,7 @@ import type { GenerationOrigin as ProtoOrigin } from '../../proto/generated/hone
 import type { GenerationState as ProtoState } from '../../proto/generated/hone/v1/GenerationState.js';
 import type { Role } from '../../proto/generated/hone/v1/Role.js';
 import type { StoredGeneration } from '../../src/agent/index.js';
-import type { GenerationOrigin, GenerationState } from '../../src/replay/types.js';
+import type { GenerationOrigin, GenerationState } from '../../src/replay/index.js';
 
 export const generationStates: Readonly<Record<GenerationState, ProtoState>> = {
   running: 'GENERATION_STATE_RUNNING',

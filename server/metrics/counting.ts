@@ -1,7 +1,7 @@
 /** What the loop and the policy tell as it happens, as counters and histograms. */
 
 import type { LoopEvent, Meter } from '../../src/agent/index.js';
-import type { LearnerProgress } from '../../src/learner/types.js';
+import type { LearnerProgress } from '../../src/learner/index.js';
 import type { PolicyObserver } from '../../src/policy/index.js';
 import type { Metrics } from './registry.js';
 import { ScoreAges } from './score-ages.js';

@@ -1,9 +1,9 @@
 /** The learner process, which starts when the server serves. */
 
+import type { LearnerSettings } from '../../src/learner/index.js';
 import { createLearner, type LearnerSupervisor } from '../../src/learner/process/supervisor.js';
-import type { LearnerSettings } from '../../src/learner/types.js';
-import type { Package } from '../../src/package/types.js';
-import type { RewardSettings } from '../../src/reward/settings.js';
+import type { Package } from '../../src/package/index.js';
+import type { RewardSettings } from '../../src/reward/index.js';
 import { descendsFromImport, type VersionLog } from '../../src/versions/index.js';
 import type { ServerOptions } from '../options.js';
 import type { DataDirectory } from './data-directory.js';

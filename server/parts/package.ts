@@ -1,9 +1,9 @@
 /** The model package that the server serves, read and checked. */
 
-import type { LearnerSettings } from '../../src/learner/types.js';
+import type { LearnerSettings } from '../../src/learner/index.js';
+import type { Package } from '../../src/package/index.js';
 import { openPackage } from '../../src/package/load.js';
 import { findLinears } from '../../src/package/lowering.js';
-import type { Package } from '../../src/package/types.js';
 import type { AdapterTarget } from '../../src/versions/index.js';
 import type { ServerOptions } from '../options.js';
 

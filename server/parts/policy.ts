@@ -1,8 +1,8 @@
 /** The policy with the live version, in its worker. */
 
-import type { EventLog } from '../../src/agent/events/event-log.js';
+import type { EventLog } from '../../src/agent/index.js';
 import type { HoneError } from '../../src/errors.js';
-import type { Package } from '../../src/package/types.js';
+import type { Package } from '../../src/package/index.js';
 import {
   openPolicy,
   type Policy,

@@ -4,9 +4,9 @@ import { mkdirSync } from 'node:fs';
 import { basename, join, parse } from 'node:path';
 import type { RaterOptions } from '../../src/agent/index.js';
 import { openReplayReader } from '../../src/replay/index.js';
+import type { RewardedCompletion, RewardModel, RewardProcess } from '../../src/reward/index.js';
 import { type RewardProcessOptions, startRewardProcess } from '../../src/reward/process/index.js';
 import { metricOfRater, type RewardSettings } from '../../src/reward/settings.js';
-import type { RewardedCompletion, RewardModel, RewardProcess } from '../../src/reward/types.js';
 import type { RaterSources } from '../options.js';
 import type { DataDirectory } from './data-directory.js';
 

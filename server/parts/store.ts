@@ -1,6 +1,6 @@
 /** The replay store, opened while the server opens the rest. */
 
-import type { EventLog } from '../../src/agent/events/event-log.js';
+import type { EventLog } from '../../src/agent/index.js';
 
 import type { ErasureReport, EvictionReport, ReplayStore } from '../../src/replay/index.js';
 import { openReplayStore } from '../../src/replay/store.js';

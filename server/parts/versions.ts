@@ -1,9 +1,9 @@
 /** The version log, and what the live version means for the policy and the learner. */
 
-import type { EventLog } from '../../src/agent/events/event-log.js';
+import type { EventLog } from '../../src/agent/index.js';
 import { HoneError } from '../../src/errors.js';
-import type { LearnerSettings } from '../../src/learner/types.js';
-import type { Package } from '../../src/package/types.js';
+import type { LearnerSettings } from '../../src/learner/index.js';
+import type { Package } from '../../src/package/index.js';
 import {
   type Adapter,
   type AdapterTarget,

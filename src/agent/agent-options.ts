@@ -1,9 +1,9 @@
 /** What an agent is made of. */
 
-import type { TrainingRules } from '../learner/experience/eligibility.js';
-import type { Package } from '../package/types.js';
-import type { Policy } from '../policy/types.js';
-import type { ReplayStore } from '../replay/store.js';
+import type { TrainingRules } from '../learner/index.js';
+import type { Package } from '../package/index.js';
+import type { Policy } from '../policy/index.js';
+import type { ReplayStore } from '../replay/index.js';
 import type { RewardSettings } from '../reward/index.js';
 import type { VersionLog } from '../versions/index.js';
 import type { EventLog } from './events/event-log.js';

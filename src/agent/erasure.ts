@@ -7,7 +7,7 @@
  */
 
 import { HoneError } from '../errors.js';
-import type { Policy } from '../policy/types.js';
+import type { Policy } from '../policy/index.js';
 import type { ErasureReport, ReplayStore } from '../replay/index.js';
 import { descendants, type Version, type VersionLog } from '../versions/index.js';
 import type { EventLog } from './events/event-log.js';

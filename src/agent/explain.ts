@@ -2,11 +2,10 @@
 
 import { HoneError } from '../errors.js';
 import { type TrainingObstacle, type TrainingRules, trainingObstacles } from '../learner/experience/eligibility.js';
-import type { ReplayStore } from '../replay/store.js';
-import type { Generation, Preference, PreferenceOutcome, Score } from '../replay/types.js';
+import type { Generation, Preference, PreferenceOutcome, ReplayStore, Score } from '../replay/index.js';
 import { type Fold, foldReward } from '../reward/fold.js';
 import { type RewardSettings, trustOf, weightOf } from '../reward/settings.js';
-import type { Version } from '../versions/types.js';
+import type { Version } from '../versions/index.js';
 
 /** Why a generation does not train now. */
 export type Obstacle =

@@ -1,4 +1,4 @@
-export type { LearnerReport } from '../learner/process/report.js';
+export type { LearnerReport } from '../learner/index.js';
 export { createAgent } from './agent.js';
 export type { AgentOptions } from './agent-options.js';
 export { type ErasureResult, publishErasure } from './erasure.js';

@@ -1,12 +1,10 @@
 /** The agent's words: what the doors may ask of the loop and what it answers. No transport is known here. */
 
-import type { LearnerReport } from '../learner/process/report.js';
-import type { PolicyStats, SwapReport } from '../policy/types.js';
-import type { ExportFilter } from '../replay/index.js';
-import type { Generation, ReplayStats, Score } from '../replay/types.js';
+import type { LearnerReport } from '../learner/index.js';
+import type { PolicyStats, SwapReport } from '../policy/index.js';
+import type { ExportFilter, Generation, ReplayStats, Score } from '../replay/index.js';
 import type { RewardSettings } from '../reward/index.js';
-import type { AdapterFiles } from '../versions/index.js';
-import type { Version } from '../versions/types.js';
+import type { AdapterFiles, Version } from '../versions/index.js';
 import type { ErasureResult } from './erasure.js';
 import type { LoopEvent, WatchOptions } from './events/types.js';
 import type { Explanation } from './explain.js';

@@ -1,5 +1,4 @@
-import type { LearnerReport } from '../learner/process/report.js';
-import type { LearnerEvent, LiveHead } from '../learner/types.js';
+import type { LearnerEvent, LearnerReport, LiveHead } from '../learner/index.js';
 
 /** The learner process as the agent holds it. */
 export interface Learner {

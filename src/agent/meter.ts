@@ -1,10 +1,10 @@
 /** What the loop tells whoever counts: figures as they arise, never a word of a request. */
 
 import type { ErrorCode } from '../errors.js';
-import type { Verdict } from '../gate/types.js';
-import type { LearnerEvent } from '../learner/types.js';
-import type { FinishReason } from '../policy/types.js';
-import type { Version } from '../versions/types.js';
+import type { Verdict } from '../gate/index.js';
+import type { LearnerEvent } from '../learner/index.js';
+import type { FinishReason } from '../policy/index.js';
+import type { Version } from '../versions/index.js';
 import type { FeedbackKind, FeedbackResult } from './feedback/types.js';
 
 /** How a request ended. */

@@ -5,8 +5,7 @@
  */
 
 import { HoneError } from '../errors.js';
-import type { ReplayStore } from '../replay/store.js';
-import type { GenerationCompletion } from '../replay/types.js';
+import type { GenerationCompletion, ReplayStore } from '../replay/index.js';
 import type { EventLog } from './events/event-log.js';
 
 export interface StoreWatchOptions {

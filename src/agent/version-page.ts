@@ -1,6 +1,6 @@
 /** Versions a page at a time. */
 
-import type { Version } from '../versions/types.js';
+import type { Version } from '../versions/index.js';
 import type { VersionPage } from './interface.js';
 import { invalidRequest } from './request-errors.js';
 

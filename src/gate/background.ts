@@ -5,7 +5,7 @@
 
 import { setTimeout as pause } from 'node:timers/promises';
 import { HoneError } from '../errors.js';
-import type { CompletionRequest, FinishReason, Policy } from '../policy/types.js';
+import type { CompletionRequest, FinishReason, Policy } from '../policy/index.js';
 
 /** A whole completion. */
 export interface Drawn {

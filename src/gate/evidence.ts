@@ -6,8 +6,8 @@
  * of the policy runs one version, and its rows share it.
  */
 
-import type { Package } from '../package/types.js';
-import type { Policy, PolicyVersion } from '../policy/types.js';
+import type { Package } from '../package/index.js';
+import type { Policy, PolicyVersion } from '../policy/index.js';
 import type { ReplayReader, ReplayStore } from '../replay/index.js';
 import type { RewardModel, RewardSettings } from '../reward/index.js';
 import { type Drawn, stopIfAborted } from './background.js';

@@ -1,6 +1,6 @@
 /** Looks for what is not a finite number, before anything is computed with it. */
 
-import type { Adapter } from '../versions/types.js';
+import type { Adapter } from '../versions/index.js';
 
 /** The first weight or figure of the learner's that is not finite, in words; `null` where all are. */
 export function findNotFinite(adapter: Adapter, metrics: Readonly<Record<string, number>>): string | null {

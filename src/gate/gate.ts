@@ -1,6 +1,6 @@
 /** Evidence and verdict in one: what whoever moves the head asks of a candidate. */
 
-import type { Adapter } from '../versions/types.js';
+import type { Adapter } from '../versions/index.js';
 import { type EvidenceOptions, gatherEvidence } from './evidence.js';
 import type { Verdict } from './types.js';
 import { judge } from './verdict.js';

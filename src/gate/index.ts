@@ -1,6 +1,16 @@
 export { type EvidenceOptions, gatherEvidence } from './evidence.js';
 export { findNotFinite } from './finite.js';
 export { createGate, type GateCandidate, type GateOptions } from './gate.js';
+export {
+  type Arm,
+  decide,
+  evidence,
+  isSequentialState,
+  nothingObserved,
+  observe,
+  type SequentialDecision,
+  type SequentialState,
+} from './sequential-test.js';
 export { checkGateSettings, type GateSettings, type GateSettingsInput } from './settings.js';
 export type {
   CheckName,

@@ -2,10 +2,10 @@
 
 import { setImmediate as breathe } from 'node:timers/promises';
 import { z } from 'zod';
-import type { Package } from '../package/types.js';
+import type { Package } from '../package/index.js';
 import { type Generation, isHeldOut, type ReplayReader, type ReplayStore, type Score } from '../replay/index.js';
 import { foldReward } from '../reward/fold.js';
-import type { RewardSettings } from '../reward/settings.js';
+import type { RewardSettings } from '../reward/index.js';
 
 /** A logged completion with its reward. */
 export interface LoggedCompletion {

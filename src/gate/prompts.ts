@@ -1,6 +1,6 @@
 /** Which prompts the versions are compared on: newest traffic first, and those that never train before all others. */
 
-import type { Package } from '../package/types.js';
+import type { Package } from '../package/index.js';
 import { groupKey, isHeldOut, type ReplayStore, type StoredPrompt } from '../replay/index.js';
 
 /** A prompt to draw completions for. */

@@ -1,8 +1,7 @@
 /** Completions of a version for the gate, and the log-probabilities of given completions under a version. */
 
-import type { Package } from '../package/types.js';
-import { plainSampling } from '../policy/index.js';
-import type { Policy } from '../policy/types.js';
+import type { Package } from '../package/index.js';
+import { type Policy, plainSampling } from '../policy/index.js';
 import { completeInBackground, type Drawn, mapConcurrently } from './background.js';
 
 /** Where completions come from. */

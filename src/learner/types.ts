@@ -1,7 +1,7 @@
 /** What the parts of the learner say to each other, and what the learner process says to the agent. */
 
 import type { RewardSettings } from '../reward/index.js';
-import type { Adapter } from '../versions/types.js';
+import type { Adapter } from '../versions/index.js';
 import type { Device, EngineName } from './engine/names.js';
 
 /** A completion to learn from: prompt and completion tokens (an end-of-sequence token included where it was sampled). */

@@ -25,6 +25,7 @@ export {
 export { type QuantizationNote, type QuantizeOptions, quantizePackage } from './quantization/quantize-package.js';
 export { WeightReader } from './quantization/weight-source.js';
 export { type EncodedText, loadTextEncoder, type TextEncoder } from './text-encoder.js';
+export { ByteLevelDecoder } from './token-decoder.js';
 export { loadTokenizer } from './tokenizer.js';
 export { findTrainableLinears } from './trainable-linears.js';
-export type { ChatMessage, DecoderConfig, Package, PackageTokenizer, TokenDecoder } from './types.js';
+export type { ChatMessage, DecoderConfig, Package, PackageTokenizer, TokenBytes, TokenDecoder } from './types.js';

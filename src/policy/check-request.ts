@@ -1,7 +1,7 @@
 /** What would disturb the worker; the rest of a request was checked by whoever made it. */
 
 import { HoneError } from '../errors.js';
-import type { DecoderConfig } from '../package/types.js';
+import type { DecoderConfig } from '../package/index.js';
 import type { CompletionRequest } from './types.js';
 
 /** @throws HoneError `INVALID_REQUEST`, `PROMPT_TOO_LONG` */

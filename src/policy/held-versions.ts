@@ -8,7 +8,7 @@
 
 import { HoneError } from '../errors.js';
 import { checkAdapter, checkSameLayers, digestAdapter, zeroAdapter } from '../versions/adapter.js';
-import type { Adapter } from '../versions/types.js';
+import type { Adapter } from '../versions/index.js';
 import type { Decoder } from './graph/decoder.js';
 import type { AdapterFeeds } from './graph/packed-linears.js';
 import type { PolicyVersion } from './types.js';

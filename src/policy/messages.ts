@@ -1,7 +1,7 @@
 /** What the policy and its inference worker say to each other: plain structured-clone values, no shared memory. */
 
 import type { SerializedError } from '../errors.js';
-import type { TokenBytes } from '../package/types.js';
+import type { TokenBytes } from '../package/index.js';
 import type {
   CompletionRequest,
   FinishReason,

@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { HoneError } from '../errors.js';
-import type { Package } from '../package/types.js';
+import type { Package } from '../package/index.js';
 import type { PolicyObserver, PolicyVersion } from './types.js';
 import type { WorkerHandle } from './worker-handle.js';
 

@@ -5,7 +5,7 @@
  * previous version's tensors. What was served must be ten times nearer to the candidate than to the previous version.
  */
 
-import type { Adapter } from '../versions/types.js';
+import type { Adapter } from '../versions/index.js';
 import type { Decoder } from './graph/decoder.js';
 import type { SwapReport } from './types.js';
 

@@ -1,6 +1,6 @@
 /** The policy as the agent sees it: a package that serves completions on a live version, step by step, in a worker. */
 
-import type { Adapter } from '../versions/types.js';
+import type { Adapter } from '../versions/index.js';
 
 /** Complete, validated sampling settings of one request. */
 export interface SamplingSettings {

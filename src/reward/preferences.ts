@@ -1,8 +1,7 @@
 /** How the preferences of several raters on one pair of completions become one. */
 
-import type { PreferenceOutcome } from '../replay/types.js';
-import type { RewardSettings } from './settings.js';
-import { trustOf, weightOf } from './settings.js';
+import type { PreferenceOutcome } from '../replay/index.js';
+import { type RewardSettings, trustOf, weightOf } from './settings.js';
 
 /** The parts of a preference that the fold depends on, all told from the same side of the pair. */
 export interface FoldablePreference {

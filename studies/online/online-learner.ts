@@ -2,12 +2,15 @@
 
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openEngine } from '../../src/learner/engine/open-engine.js';
-import { ExperienceBuffer } from '../../src/learner/experience/buffer.js';
-import type { LearnerSettings, TargetedEngine } from '../../src/learner/index.js';
-import { RoundMeter } from '../../src/learner/round/round-meter.js';
-import { learnStep } from '../../src/learner/round/step.js';
-import { Trainee } from '../../src/learner/round/training-state.js';
+import {
+  ExperienceBuffer,
+  type LearnerSettings,
+  learnStep,
+  openEngine,
+  RoundMeter,
+  type TargetedEngine,
+  Trainee,
+} from '../../src/learner/index.js';
 import type { Package } from '../../src/package/index.js';
 import type { ReplayReader } from '../../src/replay/index.js';
 import { type Adapter, readAdapter, writeAdapter } from '../../src/versions/index.js';

@@ -11,12 +11,14 @@ import {
   AdamW,
   checkLearnerSettings,
   createOnnxEngine,
+  initialParameters,
   learningRates,
   type Parameters,
   type TrainingEngine,
   type TrainingRow,
+  toAdapter,
+  toParameters,
 } from '../../src/learner/index.js';
-import { initialParameters, toAdapter, toParameters } from '../../src/learner/initialization.js';
 import { zeroAdapter } from '../../src/versions/index.js';
 import { fingerprintOf } from '../cells/cell-store.js';
 import { workFolder } from '../cells/work-folder.js';

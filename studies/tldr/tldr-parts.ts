@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { defaultPackage, projectRoot } from '../../bench/lib/project.js';
 import { createPost, hashText } from '../../models/recipe/world/index.js';
 import { findLinears, loadPackage, type Package, readDecoder } from '../../src/package/index.js';
-import { openRewardModel } from '../../src/reward/model/index.js';
+import { openRewardModel } from '../../src/reward/index.js';
 import { type Adapter, digestAdapter, zeroAdapter } from '../../src/versions/index.js';
 import { type Completion, OnlineSampler } from '../online/online-sampler.js';
 

@@ -2,7 +2,7 @@
 
 import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { openRewardModel } from '../../../src/reward/model/index.js';
+import { openRewardModel } from '../../../src/reward/index.js';
 import { plot } from '../plot.js';
 import { type Agreement, measureAgreement } from './measures.js';
 import { judge } from './preferences.js';

@@ -1,6 +1,6 @@
 /** Turns what the learner process says into events of the loop, and its chatter into at most one report a second. */
 
-import type { LearnerEvent, LearnerProgress, LearnerState } from '../../learner/types.js';
+import type { LearnerEvent, LearnerProgress, LearnerState } from '../../learner/index.js';
 import type { EventLog } from './event-log.js';
 
 const progressEveryMs = 1000;

@@ -6,9 +6,7 @@
 
 import { readFile } from 'node:fs/promises';
 import { HoneError } from '../../errors.js';
-import type { ReplayReader } from '../../replay/index.js';
-import type { ReplayStore } from '../../replay/store.js';
-import type { Generation } from '../../replay/types.js';
+import type { Generation, ReplayReader, ReplayStore } from '../../replay/index.js';
 import type { RewardedCompletion, RewardProcess, RewardStanding } from '../../reward/index.js';
 import { writeFileDurably } from '../../versions/index.js';
 import type { EventLog } from '../events/event-log.js';

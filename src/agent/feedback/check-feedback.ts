@@ -2,7 +2,7 @@
 
 import { z } from 'zod';
 import { HoneError } from '../../errors.js';
-import type { EditWrite, FeedbackOutcome, PreferenceWrite, ScoreWrite } from '../../replay/types.js';
+import type { EditWrite, FeedbackOutcome, PreferenceWrite, ScoreWrite } from '../../replay/index.js';
 import { check, invalidRequest, textUpTo } from '../request-errors.js';
 import { plainScore } from './plain-score.js';
 import type { FeedbackInput, FeedbackKind, FeedbackResult } from './types.js';

@@ -2,9 +2,8 @@
 
 import { v7 as uuidv7 } from 'uuid';
 import { HoneError } from '../../errors.js';
-import type { Package } from '../../package/types.js';
-import type { ReplayStore } from '../../replay/store.js';
-import type { EditWrite, Generation } from '../../replay/types.js';
+import type { Package } from '../../package/index.js';
+import type { EditWrite, Generation, ReplayStore } from '../../replay/index.js';
 import { generationNotFound } from '../explain.js';
 import { maxCharactersPerToken } from '../generation/check-request.js';
 import { invalidRequest } from '../request-errors.js';

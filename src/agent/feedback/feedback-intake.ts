@@ -4,9 +4,8 @@
  */
 
 import { HoneError } from '../../errors.js';
-import type { Package } from '../../package/types.js';
-import type { ReplayStore } from '../../replay/store.js';
-import type { FeedbackOutcome, FeedbackWrite, ScoreWrite } from '../../replay/types.js';
+import type { Package } from '../../package/index.js';
+import type { FeedbackOutcome, FeedbackWrite, ReplayStore, ScoreWrite } from '../../replay/index.js';
 import type { RewardSettings } from '../../reward/index.js';
 import type { Meter } from '../meter.js';
 import { isRefusal, type StoreWatch } from '../store-outage.js';

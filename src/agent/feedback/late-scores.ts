@@ -3,8 +3,7 @@
  * waits for it. A generation's id tells when it was admitted, so that only those that can be late are looked up.
  */
 
-import type { ReplayStore } from '../../replay/store.js';
-import type { ScoreWrite } from '../../replay/types.js';
+import type { ReplayStore, ScoreWrite } from '../../replay/index.js';
 import { metricOf, type RewardSettings } from '../../reward/settings.js';
 import type { Meter } from '../meter.js';
 

@@ -1,6 +1,6 @@
 /** The short way through the check of feedback: a score or a retraction with nothing at fault. */
 
-import type { ScoreWrite } from '../../replay/types.js';
+import type { ScoreWrite } from '../../replay/index.js';
 import type { FeedbackInput } from './types.js';
 
 /** A UUID as the full check takes it, but for the nil and the max UUID, which go the long way. */

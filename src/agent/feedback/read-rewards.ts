@@ -1,9 +1,8 @@
 /** What generations are worth now: their scores from the store, folded. */
 
-import type { ReplayStore } from '../../replay/store.js';
-import type { Score } from '../../replay/types.js';
+import type { ReplayStore, Score } from '../../replay/index.js';
 import { foldReward } from '../../reward/fold.js';
-import type { RewardSettings } from '../../reward/settings.js';
+import type { RewardSettings } from '../../reward/index.js';
 
 /** A generation's reward as of now. */
 export interface ReadReward {

@@ -5,8 +5,8 @@
 
 import { z } from 'zod';
 import { HoneError } from '../../errors.js';
-import type { ChatMessage, Package } from '../../package/types.js';
-import type { SamplingSettings } from '../../policy/types.js';
+import type { ChatMessage, Package } from '../../package/index.js';
+import type { SamplingSettings } from '../../policy/index.js';
 import { groupKey } from '../../replay/index.js';
 import { check, invalidRequest, numberBetween, textUpTo, wholeBetween } from '../request-errors.js';
 import type { GenerateInput } from './types.js';

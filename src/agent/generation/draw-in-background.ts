@@ -5,7 +5,7 @@
 
 import { v7 as uuidv7 } from 'uuid';
 import { HoneError } from '../../errors.js';
-import type { CompletionStarted } from '../../policy/types.js';
+import type { CompletionStarted } from '../../policy/index.js';
 import { RequestMeter, type Unseen } from '../meter.js';
 import { candidateSeed } from './check-request.js';
 import {

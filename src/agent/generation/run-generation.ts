@@ -8,7 +8,7 @@
 
 import { v7 as uuidv7 } from 'uuid';
 import { HoneError } from '../../errors.js';
-import type { Package } from '../../package/types.js';
+import type { Package } from '../../package/index.js';
 import type {
   CandidateFinished,
   CompletionEvent,
@@ -16,9 +16,8 @@ import type {
   FinishReason,
   Policy,
   TokenChunk,
-} from '../../policy/types.js';
-import type { ReplayStore } from '../../replay/store.js';
-import type { GenerationCompletion, GenerationOrigin } from '../../replay/types.js';
+} from '../../policy/index.js';
+import type { GenerationCompletion, GenerationOrigin, ReplayStore } from '../../replay/index.js';
 import type { RequestMeter } from '../meter.js';
 import { isRefusal, type StoreWatch } from '../store-outage.js';
 import { type CheckedRequest, candidateSeed } from './check-request.js';

@@ -1,6 +1,6 @@
 /** A request for completions as a caller makes it, and what comes back. */
 
-import type { FinishReason, TopLogprob } from '../../policy/types.js';
+import type { FinishReason, TopLogprob } from '../../policy/index.js';
 
 /** Sampling settings as a caller gives them; what is absent takes its default (see `check-request.ts`). */
 export interface SamplingInput {

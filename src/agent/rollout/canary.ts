@@ -16,7 +16,7 @@ import {
   observe,
   type SequentialDecision,
   type SequentialState,
-} from '../../gate/sequential-test.js';
+} from '../../gate/index.js';
 import type { ReadReward, ReadRewards } from '../feedback/read-rewards.js';
 import type { CanarySettings } from './canary-settings.js';
 

@@ -1,8 +1,7 @@
 /** How candidates are judged before they may serve. */
 
-import { findNotFinite } from '../../gate/finite.js';
-import type { CheckResult, Verdict } from '../../gate/types.js';
-import type { Adapter, Version } from '../../versions/types.js';
+import { type CheckResult, findNotFinite, type Verdict } from '../../gate/index.js';
+import type { Adapter, Version } from '../../versions/index.js';
 
 /** A candidate as the gate sees it. */
 export interface JudgedCandidate {

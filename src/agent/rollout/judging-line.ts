@@ -1,7 +1,7 @@
 /** Candidates on their way to the gate: one is judged at a time, and of those that wait only the newest stays. */
 
 import { HoneError } from '../../errors.js';
-import type { Verdict } from '../../gate/types.js';
+import type { Verdict } from '../../gate/index.js';
 import type { Version, VersionLog } from '../../versions/index.js';
 import type { Judge } from './judge.js';
 

@@ -7,7 +7,7 @@
  */
 
 import { HoneError } from '../../errors.js';
-import type { Policy, SwapReport } from '../../policy/types.js';
+import type { Policy, SwapReport } from '../../policy/index.js';
 import { descendsFromImport, type Version, type VersionLog } from '../../versions/index.js';
 import type { EventLog } from '../events/event-log.js';
 import type { Learner } from '../learner.js';

@@ -1,7 +1,7 @@
 /** What the learner offered while nobody was free for it: only the last one is kept, for it holds all that the others held. */
 
 import { rm } from 'node:fs/promises';
-import type { LearnerEvent } from '../../learner/types.js';
+import type { LearnerEvent } from '../../learner/index.js';
 
 /** A trained adapter, as the learner offers it. */
 export type CandidateEvent = Extract<LearnerEvent, { readonly type: 'candidate' }>;

@@ -5,7 +5,7 @@
  */
 
 import { HoneError } from '../../errors.js';
-import type { LearnerEvent } from '../../learner/types.js';
+import type { LearnerEvent } from '../../learner/index.js';
 import type { VersionLog } from '../../versions/index.js';
 import type { EventLog } from '../events/event-log.js';
 import type { Rollout } from './rollout.js';

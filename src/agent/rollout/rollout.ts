@@ -10,9 +10,7 @@
  */
 
 import { HoneError, inWords } from '../../errors.js';
-import type { SequentialDecision } from '../../gate/sequential-test.js';
-import type { Verdict } from '../../gate/types.js';
-import { describeVerdict } from '../../gate/verdict.js';
+import { describeVerdict, type SequentialDecision, type Verdict } from '../../gate/index.js';
 import type { AdapterFiles, Candidate, Version, VersionLog } from '../../versions/index.js';
 import type { EventLog } from '../events/event-log.js';
 import type { Learner } from '../learner.js';

@@ -2,7 +2,7 @@
 
 import { readFile } from 'node:fs/promises';
 import { HoneError } from '../../errors.js';
-import { isSequentialState, type SequentialState } from '../../gate/sequential-test.js';
+import { isSequentialState, type SequentialState } from '../../gate/index.js';
 import { writeFileDurably } from '../../versions/index.js';
 
 /** What a restart needs of a trial. */

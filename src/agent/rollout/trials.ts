@@ -6,8 +6,8 @@
  */
 
 import { HoneError } from '../../errors.js';
-import { type Arm, nothingObserved, type SequentialDecision } from '../../gate/sequential-test.js';
-import type { Policy, PolicyVersion } from '../../policy/types.js';
+import { type Arm, nothingObserved, type SequentialDecision } from '../../gate/index.js';
+import type { Policy, PolicyVersion } from '../../policy/index.js';
 import type { TrialState, Version, VersionLog } from '../../versions/index.js';
 import type { EventLog } from '../events/event-log.js';
 import type { ReadRewards } from '../feedback/read-rewards.js';

@@ -13,7 +13,7 @@
  * where even that is over the budget, it runs all the same.
  */
 
-import type { AdapterTarget } from '../../versions/types.js';
+import type { AdapterTarget } from '../../versions/index.js';
 import { advantagesOf, linearForm, summarize } from '../objective.js';
 import type { CopgBatch, CopgResult, Parameters, TrainingEngine, TrainingRow } from '../types.js';
 import { sequencesOf } from './packing.js';

@@ -5,7 +5,7 @@ import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import { appendGradients, expandComposites } from '../../autodiff/index.js';
 import { elementCount, type Graph, isExternal, probeShapes } from '../../onnx/index.js';
 import { decodeQuantizedProducts, findTrainableLinears, readDecoder } from '../../package/index.js';
-import type { AdapterTarget } from '../../versions/types.js';
+import type { AdapterTarget } from '../../versions/index.js';
 import { addCopgObjective, addRowLogprobs, type LinearForm, linearForm, summarize } from '../objective.js';
 import type { CopgBatch, CopgResult, Parameters, TrainingEngine, TrainingRow } from '../types.js';
 import { adapt, matricesOf } from './adapted-graph.js';

@@ -6,8 +6,7 @@
  * a retraction and a score that came before its generation had finished are one case.
  */
 
-import type { ReplayReader } from '../../replay/reader.js';
-import type { Generation, Preference, Score } from '../../replay/types.js';
+import type { Generation, Preference, ReplayReader, Score } from '../../replay/index.js';
 import {
   defaultRewardSettings,
   type Fold,

@@ -1,7 +1,6 @@
 /** Which generations may train, and why others may not: the rule that the learner follows and the server explains. */
 
-import { isHeldOut } from '../../replay/index.js';
-import type { Generation } from '../../replay/types.js';
+import { type Generation, isHeldOut } from '../../replay/index.js';
 
 /** Why a generation does not train, whatever its scores are. */
 export type TrainingObstacle =

@@ -14,7 +14,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { Attention } from '../../process/wake-up.js';
-import type { ReplayReader } from '../../replay/reader.js';
+import type { ReplayReader } from '../../replay/index.js';
 import type { TargetedEngine } from '../engine/micro-batches.js';
 import type { ExperienceBuffer } from '../experience/buffer.js';
 import { generationsOf } from '../experience/entries.js';

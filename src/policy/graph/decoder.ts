@@ -4,7 +4,7 @@ import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import { HoneError } from '../../errors.js';
 import { createSession } from '../../onnx/index.js';
 import { readDecoder } from '../../package/normalize.js';
-import type { Adapter, AdapterTarget } from '../../versions/types.js';
+import type { Adapter, AdapterTarget } from '../../versions/index.js';
 import type { CacheShape, KvCache, Prefix } from '../kv/kv-cache.js';
 import { newKeyValues, pastName } from './cached-attention.js';
 import { type DecodeGraph, toDecodeGraph } from './decode-graph.js';

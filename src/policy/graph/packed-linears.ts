@@ -14,7 +14,7 @@ import { Tensor } from 'onnxruntime-node';
 import { HoneError } from '../../errors.js';
 import { type Graph, type Node, numberAttribute } from '../../onnx/index.js';
 import { adapterInputA, adapterInputB, type LinearSite } from '../../package/lowering.js';
-import type { Adapter, AdapterTarget } from '../../versions/types.js';
+import type { Adapter, AdapterTarget } from '../../versions/index.js';
 
 /** Adapter tensors by graph input name. */
 export type AdapterFeeds = Readonly<Record<string, Tensor>>;

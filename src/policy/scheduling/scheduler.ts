@@ -9,7 +9,7 @@
  */
 
 import { HoneError } from '../../errors.js';
-import type { TokenBytes } from '../../package/types.js';
+import type { TokenBytes } from '../../package/index.js';
 import type { Decoder, StepLogits } from '../graph/decoder.js';
 import type { HeldVersions } from '../held-versions.js';
 import { KvArena } from '../kv/kv-arena.js';

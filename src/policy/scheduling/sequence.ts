@@ -1,7 +1,7 @@
 /** One candidate from its first token to its end. */
 
+import type { TokenBytes, TokenDecoder } from '../../package/index.js';
 import { ByteLevelDecoder } from '../../package/token-decoder.js';
-import type { TokenBytes, TokenDecoder } from '../../package/types.js';
 import type { StepLogits } from '../graph/decoder.js';
 import type { StepMessage } from '../messages.js';
 import { Sampler, type SamplingScratch } from '../sampling/sampler.js';

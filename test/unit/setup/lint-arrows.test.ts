@@ -1,4 +1,4 @@
-/** The lint refuses imports against the arrows between folders: shown by planting them in a folder of their own. */
+/** The lint refuses imports against the arrows between rooms: shown by planting them in a tree of their own. */
 
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -9,76 +9,136 @@ import { temporaryFolder } from '../../support/folders.js';
 
 const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 const biome = join(root, 'node_modules/@biomejs/biome/bin/biome');
+const arrows = join(root, 'scripts/arrows.mjs');
 
 let folder: string;
 beforeAll(() => {
   folder = temporaryFolder();
   cpSync(join(root, 'biome.json'), join(folder, 'biome.json'));
+  for (const room of ['src/agent', 'src/policy', 'src/replay', 'client']) {
+    mkdirSync(join(folder, room), { recursive: true });
+    writeFileSync(join(folder, room, 'index.ts'), 'export const thing = 1;\n');
+  }
 });
 
-/** Lints one file with this content; gives back what the lint says of it. */
-function lint(path: string, content: string): { refused: boolean; output: string } {
+interface Answer {
+  readonly refused: boolean;
+  readonly output: string;
+}
+
+/** Runs a linter on the tree while it holds one more file. */
+function withPlanted(path: string, content: string, ...command: readonly string[]): Answer {
   const file = join(folder, path);
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, content);
-  const result = spawnSync(process.execPath, [biome, 'lint', path], { cwd: folder, encoding: 'utf8' });
+  const result = spawnSync(process.execPath, command, { cwd: folder, encoding: 'utf8' });
   rmSync(file);
   return { refused: result.status !== 0, output: result.stdout + result.stderr };
 }
 
+const lintArrows = (path: string, content: string) => withPlanted(path, content, arrows, folder);
+const lint = (path: string, content: string) => withPlanted(path, content, biome, 'lint', path);
+
 const importing = (source: string): string => `import { thing } from '${source}';\n\nexport const copy = thing;\n`;
 
-describe('the lint', () => {
+describe('the lint of arrows', () => {
   it.each([
     ['src/onnx/planted.ts', '../autodiff/index.js'],
-    ['src/autodiff/rules/planted.ts', '../../learner/types.js'],
+    ['src/autodiff/rules/planted.ts', '../../learner/index.js'],
     ['src/policy/planted.ts', '../replay/index.js'],
     ['src/replay/planted.ts', '../versions/index.js'],
     ['src/versions/planted.ts', '../package/index.js'],
     ['src/sqlite/planted.ts', '../replay/index.js'],
     ['src/gate/planted.ts', '../sqlite/index.js'],
+    ['src/process/planted.ts', '../learner/index.js'],
     ['src/learner/planted.ts', '../policy/index.js'],
     ['src/learner/planted.ts', '../agent/index.js'],
     ['src/agent/planted.ts', '../../server/grpc/door.js'],
     ['src/agent/planted.ts', '@grpc/grpc-js'],
+    ['src/agent/planted.ts', 'onnxruntime-node'],
     ['src/errors.ts', './agent/index.js'],
     ['server/planted.ts', '../client/index.js'],
+    ['server/planted.ts', '../models/recipe/plot.js'],
     ['client/planted.ts', '../src/errors.js'],
     ['client/types/planted.ts', '../../server/main.js'],
+    ['client/planted.ts', '../cli/main.js'],
     ['client/planted.ts', 'onnxruntime-node'],
-    ['client/planted.ts', 'grpc-health-check'],
+    ['client/planted.ts', 'node:sqlite'],
+    ['cli/planted.ts', '../bench/lib/report.js'],
+    ['bench/planted.ts', '../studies/main.js'],
+    ['studies/planted.ts', '../server/start.js'],
     ['proto/planted.ts', '../client/index.js'],
     ['proto/planted.ts', '../server/main.js'],
   ])('refuses that %s imports %s', (path, source) => {
-    const { refused, output } = lint(path, importing(source));
-    expect(output).toContain('noRestrictedImports');
+    const { refused, output } = lintArrows(path, importing(source));
+    expect(output).toContain(path);
     expect(refused).toBe(true);
   });
 
   it.each([
+    ['a type', "import type { Thing } from '../server/main.js';\n\nexport type Copy = Thing;\n"],
+    ['an export', "export { thing } from '../server/main.js';\n"],
+    ['an export of everything', "export * from '../server/main.js';\n"],
+    ['a type in place', "export type Copy = import('../server/main.js').Thing;\n"],
+    ['an import while it runs', "export const load = () => import('../server/main.js');\n"],
+    ['an address', "export const file = new URL('../server/main.js', import.meta.url);\n"],
+    [
+      'a require',
+      "declare const require: (name: string) => unknown;\nexport const main = require('../server/main.js');\n",
+    ],
+  ])('sees %s, too', (_, content) => {
+    expect(lintArrows('client/planted.ts', content)).toMatchObject({
+      refused: true,
+      output: expect.stringContaining('client/planted.ts: client may not import server (server/main.ts)'),
+    });
+  });
+
+  it.each([
     ['src/autodiff/rules/planted.ts', '../../onnx/index.js'],
-    ['src/policy/planted.ts', '../versions/types.js'],
+    ['src/policy/planted.ts', '../versions/index.js'],
     ['src/learner/planted.ts', '../replay/index.js'],
+    ['src/learner/planted.ts', '../package/lowering.js'],
     ['src/replay/planted.ts', '../sqlite/index.js'],
     ['src/agent/planted.ts', '../policy/index.js'],
     ['server/planted.ts', '../src/agent/index.js'],
     ['cli/commands/planted.ts', '../../client/index.js'],
+    ['cli/planted.ts', '../server/flag-table.js'],
     ['client/planted.ts', '../proto/contract.js'],
+    ['test/planted.ts', '../src/policy/holds.js'],
   ])('lets %s import %s', (path, source) => {
-    expect(lint(path, importing(source))).toMatchObject({ refused: false });
+    expect(lintArrows(path, importing(source))).toEqual({ refused: false, output: '' });
   });
 
+  it('lets a folder be entered by its index only, and by a side door where code is meant', () => {
+    const inside = lintArrows('src/agent/planted.ts', importing('../policy/holds.js'));
+    expect(inside).toMatchObject({ refused: true, output: expect.stringContaining('import src/policy/index.ts') });
+    expect(lintArrows('server/planted.ts', importing('../src/replay/store.js')).refused).toBe(false);
+    const type = "import type { Thing } from '../src/replay/store.js';\n\nexport type Copy = Thing;\n";
+    expect(lintArrows('server/planted.ts', type).refused).toBe(true);
+  });
+
+  it('asks for a room where a new folder has none', () => {
+    const { refused, output } = lintArrows('src/novel/planted.ts', 'export const thing = 1;\n');
+    expect(output).toContain('has no room');
+    expect(refused).toBe(true);
+  });
+});
+
+describe('the lint', () => {
   it('refuses the console and the environment in src', () => {
     expect(lint('src/policy/planted.ts', "console.log('here');\n").output).toContain('noConsole');
     expect(lint('src/policy/planted.ts', 'export const home = process.env.HOME;\n').output).toContain('noProcessEnv');
   });
 
-  it('refuses a circle of imports', () => {
-    writeFileSync(
-      join(folder, 'even.ts'),
-      "import { odd } from './odd.js';\n\nexport const even = (): unknown => odd;\n",
-    );
-    const { output } = lint('odd.ts', "import { even } from './even.js';\n\nexport const odd = (): unknown => even;\n");
+  it.each([
+    ['of code', '', 'unknown'],
+    ['of types', 'type ', 'typeof odd'],
+  ])('refuses a circle of imports %s', (_, kind, type) => {
+    const other = kind === '' ? 'export const even = (): unknown => odd;\n' : `export type Even = ${type};\n`;
+    writeFileSync(join(folder, 'even.ts'), `import ${kind}{ odd } from './odd.js';\n\n${other}`);
+    const name = kind === '' ? 'even' : 'type Even';
+    const use = kind === '' ? 'export const odd = (): unknown => even;\n' : 'export const odd: Even | null = null;\n';
+    const { output } = lint('odd.ts', `import { ${name} } from './even.js';\n\n${use}`);
     rmSync(join(folder, 'even.ts'));
     expect(output).toContain('noImportCycles');
   });

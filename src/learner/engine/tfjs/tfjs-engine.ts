@@ -17,7 +17,7 @@ import {
   readDecoder,
   withUndecodedWeights,
 } from '../../../package/index.js';
-import type { AdapterTarget } from '../../../versions/types.js';
+import type { AdapterTarget } from '../../../versions/index.js';
 import { addCopgObjective, linearForm, summarize } from '../../objective.js';
 import type { CopgBatch, CopgResult, Parameters, TrainingEngine, TrainingRow } from '../../types.js';
 import { longestSequence } from '../onnx-engine.js';

@@ -1,0 +1,168 @@
+// Lints who imports whom: `npm run lint` runs it, `node scripts/arrows.mjs <folder>` does so for another tree.
+//
+// Every way by which one file can name another counts: import and export, of types too, `import(...)`, `require(...)`
+// and `new URL(..., import.meta.url)`. docs/architecture.md draws these arrows.
+
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { parseAst } from 'vite';
+import { fail, root } from './project.mjs';
+
+/** What the files of a room may import beside their own room's. A folder covers the folders below it. */
+export const arrows = {
+  proto: [],
+  // The files beside the folders of src.
+  src: [],
+  'src/process': ['src'],
+  'src/sqlite': ['src'],
+  'src/onnx': ['src'],
+  'src/versions': ['src'],
+  'src/autodiff': ['src', 'src/onnx'],
+  'src/package': ['src', 'src/onnx'],
+  'src/replay': ['src', 'src/process', 'src/sqlite'],
+  'src/policy': ['src', 'src/process', 'src/onnx', 'src/package', 'src/versions'],
+  'src/reward': ['src', 'src/process', 'src/onnx', 'src/package', 'src/replay'],
+  'src/learner': [
+    'src',
+    'src/process',
+    'src/onnx',
+    'src/autodiff',
+    'src/package',
+    'src/versions',
+    'src/replay',
+    'src/reward',
+  ],
+  'src/gate': ['src', 'src/onnx', 'src/package', 'src/versions', 'src/policy', 'src/replay', 'src/reward'],
+  'src/agent': ['src/*'],
+  server: ['proto', 'src/*'],
+  client: ['proto'],
+  models: ['proto', 'src/*'],
+  cli: ['proto', 'client', 'server', 'src/*', 'models'],
+  bench: ['proto', 'client', 'cli', 'server', 'src/*', 'models'],
+  studies: ['bench', 'src/*', 'models'],
+  examples: ['client'],
+  test: ['*'],
+};
+
+/** Packages that only these rooms may load. */
+export const packages = {
+  '@grpc/grpc-js': ['proto', 'server', 'client', 'bench', 'test'],
+  'onnxruntime-node': ['src/onnx', 'src/package', 'src/policy', 'src/reward', 'src/learner', 'models', 'bench', 'test'],
+  'node:sqlite': ['src/sqlite', 'test'],
+};
+
+/**
+ * A folder of src is entered by its index.ts. Code may also come from these files: a process that needs one of them, or
+ * a server that is starting, should not load the whole folder. Types cost nothing and have no side door.
+ */
+export const sideDoors = {
+  client: ['errors', 'translate'],
+  'src/agent': [
+    'erasure',
+    'events/event-journal',
+    'events/event-log',
+    'generation/exploration',
+    'rollout/canary-settings',
+    'rollout/modes',
+  ],
+  'src/gate': ['settings'],
+  'src/learner': [
+    'engine/check-trainable',
+    'engine/tfjs/native-addon',
+    'experience/eligibility',
+    'process/report',
+    'process/supervisor',
+    'settings',
+  ],
+  'src/package': [
+    'load',
+    'lowering',
+    'normalize',
+    'quantization/decoded-weights',
+    'quantization/products',
+    'token-decoder',
+    'trainable-linears',
+  ],
+  'src/replay': ['store'],
+  'src/reward': ['fold', 'process/index', 'settings'],
+  'src/versions': ['adapter'],
+};
+
+const rooms = Object.keys(arrows).sort((a, b) => b.length - a.length);
+
+/** The room of a file, by its path from the root. */
+function roomOf(path) {
+  return rooms.find((room) => path.startsWith(`${room}/`) && (room !== 'src' || !path.slice(4).includes('/')));
+}
+
+function isAllowed(from, to) {
+  return (
+    from === to || arrows[from].some((one) => one === to || one === '*' || (one === 'src/*' && to.startsWith('src')))
+  );
+}
+
+/** What the files of a tree import against the rules, one line each. */
+export function lintArrows(folder) {
+  return Object.keys(arrows)
+    .filter((room) => !room.includes('/') && existsSync(join(folder, room)))
+    .flatMap((room) => sourcesOf(join(folder, room)))
+    .flatMap((file) => namedIn(file).flatMap((named) => complaint(folder, file, named) ?? []));
+}
+
+function complaint(folder, file, { name, isType }) {
+  const path = relative(folder, file);
+  const from = roomOf(path);
+  if (from === undefined) return `${path}: scripts/arrows.mjs has no room for it; add one`;
+  if (!name.startsWith('.')) {
+    const owners = packages[name];
+    return owners === undefined || owners.includes(from)
+      ? undefined
+      : `${path}: only ${owners.join(', ')} may load ${name}`;
+  }
+  const target = relative(folder, resolve(dirname(file), name)).replace(/\.js$/, '.ts');
+  const to = roomOf(target);
+  // Files that are no modules of ours: a manifest, a fixture.
+  if (to === undefined || !target.endsWith('.ts')) return undefined;
+  if (!isAllowed(from, to))
+    return `${path}: ${from} may not import ${to} (${target}): docs/architecture.md draws the arrows`;
+  const door = `${to}/index.ts`;
+  if (from === to || from === 'test' || target === door || !existsSync(join(folder, door))) return undefined;
+  const inner = target.slice(to.length + 1, -'.ts'.length);
+  if (!isType && sideDoors[to]?.includes(inner)) return undefined;
+  return `${path}: ${target} is inside ${to}; import ${door}`;
+}
+
+function sourcesOf(folder) {
+  return readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) return ['generated', 'node_modules'].includes(entry.name) ? [] : sourcesOf(path);
+    return entry.name.endsWith('.ts') ? [path] : [];
+  });
+}
+
+/** The modules that a file names, and whether it takes only types of them. */
+function namedIn(file) {
+  const found = [];
+  const visit = (node) => {
+    if (node === null || typeof node !== 'object') return;
+    if (Array.isArray(node)) return node.forEach(visit);
+    const isCall = node.type === 'NewExpression' ? node.callee.name === 'URL' : node.callee?.name === 'require';
+    const source = isCall ? node.arguments[0] : node.source;
+    if (typeof source?.value === 'string') found.push({ name: source.value, isType: isType(node) });
+    for (const value of Object.values(node)) visit(value);
+  };
+  visit(parseAst(readFileSync(file, 'utf8'), { lang: 'ts' }).body);
+  return found;
+}
+
+function isType({ type, importKind, exportKind, specifiers = [] }) {
+  if (type === 'TSImportType' || importKind === 'type' || exportKind === 'type') return true;
+  return specifiers.length > 0 && specifiers.every((one) => one.importKind === 'type' || one.exportKind === 'type');
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  const complaints = lintArrows(resolve(process.argv[2] ?? root));
+  for (const line of complaints) process.stderr.write(`${line}\n`);
+  if (complaints.length > 0) fail(`${complaints.length} imports go against the arrows: see above.`);
+}
