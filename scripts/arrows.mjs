@@ -107,20 +107,24 @@ export function lintArrows(folder) {
   return Object.keys(arrows)
     .filter((room) => !room.includes('/') && existsSync(join(folder, room)))
     .flatMap((room) => sourcesOf(join(folder, room)))
-    .flatMap((file) => namedIn(file).flatMap((named) => complaint(folder, file, named) ?? []));
+    .flatMap((file) => complaintsOf(folder, file));
 }
 
-function complaint(folder, file, { name, isType }) {
+function complaintsOf(folder, file) {
   const path = relative(folder, file);
   const from = roomOf(path);
-  if (from === undefined) return `${path}: scripts/arrows.mjs has no room for it; add one`;
+  if (from === undefined) return [`${path}: scripts/arrows.mjs has no room for it; add one`];
+  return namedIn(file).flatMap((named) => complaint(folder, path, from, named) ?? []);
+}
+
+function complaint(folder, path, from, { name, isType }) {
   if (!name.startsWith('.')) {
     const owners = packages[name];
     return owners === undefined || owners.includes(from)
       ? undefined
       : `${path}: only ${owners.join(', ')} may load ${name}`;
   }
-  const target = relative(folder, resolve(dirname(file), name)).replace(/\.js$/, '.ts');
+  const target = relative(folder, join(folder, dirname(path), name)).replace(/\.js$/, '.ts');
   const to = roomOf(target);
   // Files that are no modules of ours: a manifest, a fixture.
   if (to === undefined || !target.endsWith('.ts')) return undefined;

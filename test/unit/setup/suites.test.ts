@@ -25,6 +25,6 @@ it('nothing runs beside the tests whose learner has work to do', () => {
 });
 
 it('every test file lies where a suite looks for it', () => {
-  const known = /^(unit\/([\w-]+\/)?|property\/|integration\/|fault\/|short\/)[\w-]+(\.long)?\.test\.ts$/;
+  const known = /^(unit\/([\w-]+\/)*|property\/|integration\/|fault\/|short\/)[\w-]+(\.long)?\.test\.ts$/;
   expect(files.filter((path) => !known.test(path))).toEqual([]);
 });
