@@ -11,8 +11,15 @@ import { until } from '../support/until.js';
 
 type Message = { started?: { generationIds: string[] } };
 
+interface Unread {
+  readonly call: ClientReadableStream<Message>;
+  readonly generationId: string;
+  /** The error that ends it, which may come at any time from the start on. */
+  readonly ended: Promise<Error>;
+}
+
 /** A stream whose caller has read its first message and no more. */
-async function openUnread(address: string): Promise<{ call: ClientReadableStream<Message>; generationId: string }> {
+async function openUnread(address: string): Promise<Unread> {
   const raw = new Client(address, credentials.createInsecure());
   onTestFinished(() => raw.close());
   const { path, requestSerialize, responseDeserialize } = serviceDefinition('GenerationService')
@@ -30,9 +37,10 @@ async function openUnread(address: string): Promise<{ call: ClientReadableStream
     responseDeserialize as (bytes: Buffer) => object,
     request,
   );
+  const ended = new Promise<Error>((resolve) => call.on('error', resolve));
   const [first] = (await once(call, 'data')) as [Message];
   call.pause();
-  return { call, generationId: first.started?.generationIds[0] ?? '' };
+  return { call, generationId: first.started?.generationIds[0] ?? '', ended };
 }
 
 it('a stream that is not read stops computing and gives its place up', async () => {
@@ -44,18 +52,16 @@ it('a stream that is not read stops computing and gives its place up', async () 
   expect((await client.getGeneration(generationId)).state).toBe('running');
   const { candidates } = await client.generate({ prompt: 'b', maxTokens: 3 });
   expect(candidates).toHaveLength(1);
-  call.on('error', () => undefined).cancel();
+  call.cancel();
 });
 
 it('a stream that is not read for too long ends with READER_STALLED', async () => {
   await using server = await startServer({ args: [...(await endlessArgs()), '--max-stalled-ms', '300'] });
   const client = await server.connect();
-  const { call, generationId } = await openUnread(server.ready.address);
+  const { call, generationId, ended } = await openUnread(server.ready.address);
   // Still unread, it is over for the server.
   await until(async () => (await client.getGeneration(generationId)).state !== 'running', 'the server has ended it');
-  const ended = once(call, 'error');
   call.resume();
-  const [error] = await ended;
-  expect(error).toMatchObject({ code: status.RESOURCE_EXHAUSTED, details: expect.stringContaining('not read') });
+  expect(await ended).toMatchObject({ code: status.RESOURCE_EXHAUSTED, details: expect.stringContaining('not read') });
   expect(['cancelled', 'aborted']).toContain((await client.getGeneration(generationId)).state);
 });
