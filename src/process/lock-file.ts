@@ -1,6 +1,6 @@
 /**
- * A file that says which process holds a directory. It names the process by id and start time, so that a lock whose
- * owner was killed is told from one whose owner lives, even when the id is in use again.
+ * A file that records which process holds a directory. It holds the process id and the start time, so that the lock of a
+ * killed process is recognised even if the system has given its id to another process.
  */
 
 import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
@@ -9,19 +9,19 @@ import { HoneError } from '../errors.js';
 
 export interface LockFile {
   readonly path: string;
-  /** Gives the directory free; idempotent. */
+  /** Frees the directory. Idempotent. */
   release(): void;
 }
 
 interface Owner {
   readonly pid: number;
-  /** In the kernel's clock ticks; null where the system does not tell. */
+  /** In the kernel's clock ticks; `null` if the system does not report it. */
   readonly startedAt: string | null;
 }
 
 /**
- * Takes the lock, over from a dead process where there is one.
- * @throws HoneError `DATA_DIRECTORY_LOCKED` when a living process holds it
+ * Takes the lock. If its owner is dead, the lock changes hands.
+ * @throws HoneError `DATA_DIRECTORY_LOCKED` if a living process holds it
  */
 export function acquireLockFile(path: string): LockFile {
   mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
@@ -39,7 +39,10 @@ export function acquireLockFile(path: string): LockFile {
     }
     removeStale(path, found);
   }
-  throw new HoneError('DATA_DIRECTORY_LOCKED', `${path} changes hands too fast to be taken; try again`);
+  throw new HoneError(
+    'DATA_DIRECTORY_LOCKED',
+    `several processes are taking the lock ${path} at the same time; try again`,
+  );
 }
 
 function lock(path: string, own: string): LockFile {
@@ -51,7 +54,7 @@ function lock(path: string, own: string): LockFile {
   };
 }
 
-/** The lock appears with its content: written under another name, then linked, which fails where it exists. */
+/** Writes the lock under another name and links it, so that it appears with its content. The link fails if a lock exists. */
 function tryCreate(path: string, content: string): boolean {
   const draft = `${path}.${process.pid}`;
   writeFileSync(draft, content, { mode: 0o600 });
@@ -66,7 +69,7 @@ function tryCreate(path: string, content: string): boolean {
   }
 }
 
-/** Of several that find a stale lock, one moves it away; one that moved a fresh lock by mistake puts it back. */
+/** If several processes find a stale lock, one moves it away. A process that moved a fresh lock by mistake puts it back. */
 function removeStale(path: string, stale: string): void {
   const aside = `${path}.${process.pid}.stale`;
   try {
@@ -78,7 +81,7 @@ function removeStale(path: string, stale: string): void {
     try {
       linkSync(aside, path);
     } catch {
-      // A third process has the lock by now: it is not lost.
+      // A third process has taken the lock meanwhile, so that the directory is still held.
     }
   }
   rmSync(aside, { force: true });

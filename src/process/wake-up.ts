@@ -1,23 +1,23 @@
-/** Waiting for a word or for a time, whichever comes first. */
+/** Sleeps until woken or until some time has passed, whichever comes first. */
 
-/** Longest wait that a timer can be set to. */
-const longestMs = 2 ** 31 - 1;
+/** The longest delay that a timer of Node accepts. */
+const longestTimerMs = 2 ** 31 - 1;
 
-export class Attention {
+export class WakeUp {
   #resume: () => void = () => undefined;
 
-  /** Ends the wait; without one, it does nothing. */
+  /** Ends the wait that is going on, if there is one. A later wait is not shortened. */
   call(): void {
     this.#resume();
   }
 
   /**
-   * Resolves with the next {@link call}, or after some time, which may be less than was asked for where that is weeks.
-   * @param ms null: with the call alone
+   * Resolves with the next {@link call} or after `ms`. A wait of more than 24 days ends early, because no timer is longer.
+   * @param ms `null` waits for the call alone
    */
   wait(ms: number | null): Promise<void> {
     return new Promise((resolve) => {
-      const timer = ms === null ? undefined : setTimeout(resolve, Math.min(longestMs, Math.max(1, ms)));
+      const timer = ms === null ? undefined : setTimeout(resolve, Math.min(longestTimerMs, Math.max(1, ms)));
       this.#resume = () => {
         clearTimeout(timer);
         resolve();

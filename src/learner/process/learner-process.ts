@@ -4,11 +4,11 @@
  */
 
 import { HoneError } from '../../errors.js';
-import { takeIdleTime } from '../../process/priority.js';
+import { runOnlyWhenIdle } from '../../process/priority.js';
 import type { LearnerRunner } from '../round/runner.js';
 import type { LearnerCommand, LearnerEvent, LearnerStart } from '../types.js';
 
-takeIdleTime();
+runOnlyWhenIdle();
 // biome-ignore lint/style/noProcessEnv: this process's root; CUDA would compute products in TF32, far from the cpu's float32
 process.env.NVIDIA_TF32_OVERRIDE ??= '0';
 // Without its server it has no purpose; what it learned is in the checkpoint.

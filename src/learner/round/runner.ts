@@ -13,7 +13,7 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { Attention } from '../../process/wake-up.js';
+import { WakeUp } from '../../process/wake-up.js';
 import type { ReplayReader } from '../../replay/index.js';
 import type { TargetedEngine } from '../engine/micro-batches.js';
 import type { ExperienceBuffer } from '../experience/buffer.js';
@@ -74,7 +74,7 @@ export class LearnerRunner {
   #changed = false;
   #removals = 0;
   readonly #reporter: Reporter;
-  readonly #attention = new Attention();
+  readonly #wakeUp = new WakeUp();
 
   constructor(options: RunnerOptions) {
     const { start, engine } = options;
@@ -102,7 +102,7 @@ export class LearnerRunner {
     if (command.type === 'relearn') this.#relearning = true;
     if (command.type === 'changed') this.#changed = true;
     if (command.type === 'go_on') this.#goingOn = true;
-    this.#attention.call();
+    this.#wakeUp.call();
   }
 
   /** Learns until it is told to stop; then the checkpoint is on disk. */
@@ -387,6 +387,6 @@ export class LearnerRunner {
     const dueAtMs = this.#buffer.nextDueAtMs;
     const rewardMs = dueAtMs === null ? null : dueAtMs - (this.#options.now ?? Date.now)();
     const waits = [rewardMs, this.#reporter.readingDueMs(this.#buffer)].filter((ms) => ms !== null);
-    return this.#attention.wait(waits.length === 0 ? null : Math.min(...waits));
+    return this.#wakeUp.wait(waits.length === 0 ? null : Math.min(...waits));
   }
 }

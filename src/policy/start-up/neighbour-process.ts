@@ -6,7 +6,7 @@
  */
 
 import { isMainThread, parentPort, Worker } from 'node:worker_threads';
-import { takeIdleTime } from '../../process/priority.js';
+import { runOnlyWhenIdle } from '../../process/priority.js';
 
 /** 16 MiB. */
 const elements = 4 * 1024 * 1024;
@@ -15,7 +15,7 @@ const elementsPerPass = elements / 2;
 
 if (isMainThread) {
   // Threads that are made from now on have the priority too.
-  takeIdleTime();
+  runOnlyWhenIdle();
   process.once('disconnect', () => process.exit(0));
   const threads = Number(process.argv[2]);
   const busy = new Set<number>();

@@ -6,7 +6,7 @@ import { acquireLockFile } from '../../../src/learner/index.js';
 import { temporaryFolder } from '../../support/folders.js';
 import { startProcess } from '../../support/processes.js';
 
-test('a directory is held by one, given back, and leaves nothing behind', () => {
+test('a directory is held by one lock, which is released without leaving a file', () => {
   const path = join(temporaryFolder(), 'learner.lock');
   const lock = acquireLockFile(path);
   expect(() => acquireLockFile(path)).toThrow(
@@ -19,7 +19,7 @@ test('a directory is held by one, given back, and leaves nothing behind', () => 
   expect(readdirSync(join(path, '..'))).toEqual([]);
 });
 
-test('the lock of a process that is gone is taken over', async () => {
+test('the lock of a dead process is taken over', async () => {
   const path = join(temporaryFolder(), 'learner.lock');
   const child = startProcess(process.execPath, ['-e', '']);
   await once(child, 'exit');
@@ -27,22 +27,25 @@ test('the lock of a process that is gone is taken over', async () => {
   acquireLockFile(path).release();
 });
 
-test.runIf(process.platform === 'linux')('the lock of a dead process whose id is in use again is taken over', () => {
-  const path = join(temporaryFolder(), 'learner.lock');
-  acquireLockFile(path);
-  const { pid, startedAt } = JSON.parse(readFileSync(path, 'utf8'));
-  expect(startedAt).toMatch(/^\d+$/);
-  writeFileSync(path, JSON.stringify({ pid, startedAt: `${Number(startedAt) - 1}` }));
-  acquireLockFile(path).release();
-});
+test.runIf(process.platform === 'linux')(
+  'the lock of a dead process is taken over even if its process id is in use again',
+  () => {
+    const path = join(temporaryFolder(), 'learner.lock');
+    acquireLockFile(path);
+    const { pid, startedAt } = JSON.parse(readFileSync(path, 'utf8'));
+    expect(startedAt).toMatch(/^\d+$/);
+    writeFileSync(path, JSON.stringify({ pid, startedAt: `${Number(startedAt) - 1}` }));
+    acquireLockFile(path).release();
+  },
+);
 
-test('a lock that cannot be read belongs to nobody', () => {
+test('a lock file that cannot be parsed is taken over', () => {
   const path = join(temporaryFolder(), 'learner.lock');
   writeFileSync(path, '{"pid":');
   acquireLockFile(path).release();
 });
 
-test('a lock that another has taken meanwhile is not given back', () => {
+test('releasing a lock that another process holds by now changes nothing', () => {
   const path = join(temporaryFolder(), 'learner.lock');
   const lock = acquireLockFile(path);
   writeFileSync(path, '{"pid":1}');
