@@ -1,7 +1,7 @@
 /** The gate's settings: defaults, ranges, and what may not be combined. `docs/gate.md` argues each default. */
 
 import { z } from 'zod';
-import { HoneError } from '../errors.js';
+import { checkSettings } from '../check-settings.js';
 
 const enabled = z.boolean().default(true);
 const count = z.int().min(1).max(100_000);
@@ -81,15 +81,5 @@ export type GateSettingsInput = z.input<typeof schema>;
  * @throws HoneError `INVALID_OPTIONS` with a violation per setting at fault
  */
 export function checkGateSettings(input: unknown = {}): GateSettings {
-  const result = schema.safeParse(input);
-  if (result.success) return result.data;
-  const violations = result.error.issues.map((issue) => ({
-    field: ['gate', ...issue.path].join('.'),
-    description: issue.message,
-  }));
-  throw new HoneError(
-    'INVALID_OPTIONS',
-    `the gate's settings are not valid: ${violations.map((v) => `${v.field}: ${v.description}`).join('; ')}`,
-    { violations },
-  );
+  return checkSettings('gate', schema, input);
 }

@@ -1,7 +1,7 @@
 /** The learner's settings: defaults, ranges, and what may not be combined. */
 
 import { z } from 'zod';
-import { HoneError } from '../errors.js';
+import { checkSettings } from '../check-settings.js';
 import { devices, engines } from './engine/names.js';
 import type { LearnerSettings } from './types.js';
 
@@ -53,15 +53,6 @@ export type LearnerSettingsInput = Partial<{
  * @throws HoneError `INVALID_OPTIONS` with a violation per setting at fault
  */
 export function checkLearnerSettings(input: LearnerSettingsInput = {}): LearnerSettings {
-  const result = schema.safeParse(input);
-  if (result.success) return { ...result.data, betaInitial: result.data.betaInitial ?? result.data.beta };
-  const violations = result.error.issues.map((issue) => ({
-    field: ['learner', ...issue.path].join('.'),
-    description: issue.message,
-  }));
-  throw new HoneError(
-    'INVALID_OPTIONS',
-    `the learner's settings are not valid: ${violations.map((v) => `${v.field}: ${v.description}`).join('; ')}`,
-    { violations },
-  );
+  const settings = checkSettings('learner', schema, input);
+  return { ...settings, betaInitial: settings.betaInitial ?? settings.beta };
 }

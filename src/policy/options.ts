@@ -1,7 +1,8 @@
 /** Options of the policy: raw -> checked -> complete. */
 
 import { z } from 'zod';
-import { HoneError } from '../errors.js';
+import { checkSettings } from '../check-settings.js';
+import type { HoneError } from '../errors.js';
 import type { Package } from '../package/index.js';
 import type { PolicyObserver, PolicyVersion } from './types.js';
 import type { WorkerHandle } from './worker-handle.js';
@@ -70,7 +71,5 @@ export type PolicySettings = z.output<typeof schema>;
 
 /** @throws HoneError `INVALID_OPTIONS` */
 export function checkPolicyOptions(options: PolicyOptions): PolicySettings {
-  const checked = schema.safeParse(options);
-  if (checked.success) return checked.data;
-  throw new HoneError('INVALID_OPTIONS', `options of the policy: ${z.prettifyError(checked.error)}`);
+  return checkSettings('policy', schema, options);
 }

@@ -1,7 +1,7 @@
 /** How scores become rewards, as the operator says it: ranges, weights, windows and defaults by metric, trust by rater. */
 
 import { z } from 'zod';
-import { HoneError } from '../errors.js';
+import { checkSettings } from '../check-settings.js';
 
 /** How the scores of one metric count. */
 export interface MetricSettings {
@@ -88,17 +88,7 @@ const schema = z.strictObject({
  * @throws HoneError `INVALID_OPTIONS` with a violation per setting at fault, such as `reward.metrics.stars.max`
  */
 export function checkRewardSettings(input: unknown = {}): RewardSettings {
-  const result = schema.safeParse(input);
-  if (result.success) return result.data;
-  const violations = result.error.issues.map((issue) => ({
-    field: ['reward', ...issue.path].join('.'),
-    description: issue.message,
-  }));
-  throw new HoneError(
-    'INVALID_OPTIONS',
-    `the reward settings are not valid: ${violations.map((v) => `${v.field}: ${v.description}`).join('; ')}`,
-    { violations },
-  );
+  return checkSettings('reward', schema, input);
 }
 
 /** All metrics and raters alike, scores from 0 to 1, nothing waited for. */

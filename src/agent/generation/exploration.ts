@@ -8,7 +8,7 @@
  */
 
 import { z } from 'zod';
-import { HoneError } from '../../errors.js';
+import { checkSettings } from '../../check-settings.js';
 import type { ExplorationOutcome, Meter, Unseen } from '../meter.js';
 import type { CheckedRequest } from './check-request.js';
 import type { GenerationRequest } from './run-generation.js';
@@ -28,9 +28,7 @@ export interface ExplorationSettings {
 
 /** @throws HoneError `INVALID_OPTIONS` */
 export function checkExploration(settings: Partial<Record<keyof ExplorationSettings, unknown>>): ExplorationSettings {
-  const checked = schema.safeParse(settings);
-  if (checked.success) return checked.data;
-  throw new HoneError('INVALID_OPTIONS', `exploration: ${z.prettifyError(checked.error)}`);
+  return checkSettings('exploration', schema, settings);
 }
 
 /** What exploration has come to since the start. */

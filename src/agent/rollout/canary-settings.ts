@@ -1,7 +1,7 @@
 /** Settings of trials: defaults, ranges. `docs/rollout.md` argues each default. */
 
 import { z } from 'zod';
-import { HoneError } from '../../errors.js';
+import { checkSettings } from '../../check-settings.js';
 
 const day = 86_400_000;
 
@@ -32,15 +32,5 @@ export type CanarySettingsInput = z.input<typeof schema>;
  * @throws HoneError `INVALID_OPTIONS` with a violation per setting at fault
  */
 export function checkCanarySettings(input: unknown = {}): CanarySettings {
-  const result = schema.safeParse(input);
-  if (result.success) return result.data;
-  const violations = result.error.issues.map((issue) => ({
-    field: ['canary', ...issue.path].join('.'),
-    description: issue.message,
-  }));
-  throw new HoneError(
-    'INVALID_OPTIONS',
-    `the canary's settings are not valid: ${violations.map((v) => `${v.field}: ${v.description}`).join('; ')}`,
-    { violations },
-  );
+  return checkSettings('canary', schema, input);
 }
