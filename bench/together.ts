@@ -125,11 +125,11 @@ async function measureModel(model: BenchModel, options: BenchOptions, sizes: Siz
 async function giveLessons(client: HoneClient, promptOf: PromptOf, maxTokens: number): Promise<void> {
   await Promise.all(
     Array.from({ length: scoredPrompts }, async (_, i) => {
-      const { candidates } = await client.generate(
+      const { completions } = await client.generate(
         { prompt: promptOf(500_000 + i), n: 4, maxTokens },
         { timeoutMs: 300_000 },
       );
-      await client.feedback(candidates.map(({ generationId }, k) => ({ generationId, score: k / 3 })));
+      await client.feedback(completions.map(({ generationId }, k) => ({ generationId, score: k / 3 })));
     }),
   );
   await untilTraining(client);

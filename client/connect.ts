@@ -36,7 +36,7 @@ export const defaultAddress = '127.0.0.1:50051';
 export async function connect(options: ConnectOptions = {}): Promise<HoneClient> {
   const address = options.address ?? defaultAddress;
   const connection = new Client(address, createCredentials(options.tls ?? false), {
-    // An answer with n candidates and all their log-probabilities may pass the library's 4 MiB.
+    // An answer with n completions and all their log-probabilities may pass the library's 4 MiB.
     'grpc.max_receive_message_length': 64 * 1024 * 1024,
   });
   await new Promise<void>((resolve, reject) => {

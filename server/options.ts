@@ -134,7 +134,7 @@ export function readOptions(args: readonly string[], environment: NodeJS.Process
     learnerSettings: readLearnerSettings(flags),
     exploration: checkExploration({
       share: flags.number('explore'),
-      candidates: flags.number('explore-candidates'),
+      completions: flags.number('explore-completions'),
     }),
     rewardSettings: readJsonFile(flags, 'reward-settings'),
     raters: readRaters(flags),

@@ -34,7 +34,7 @@ export async function openOwnEngine(packageDirectory: string, task: PolicyTask):
         const id = ids++;
         const request = {
           promptTokens,
-          candidates: [{ id: `bench-${id}`, seed: id }],
+          completions: [{ id: `bench-${id}`, seed: id }],
           sampling: greedy(maxTokens),
         };
         for await (const event of policy.complete(request)) if (event.type === 'tokens') push(event.tokens);

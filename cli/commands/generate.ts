@@ -1,7 +1,7 @@
 /** `hone generate`: completes a prompt, token by token on a terminal. */
 
 import type { Command } from 'commander';
-import type { Candidate, GenerateEvent, GenerateRequest, GenerateResult, TokenDetails } from '../../client/index.js';
+import type { Completion, GenerateEvent, GenerateRequest, GenerateResult, TokenDetails } from '../../client/index.js';
 import { commandName } from '../../proto/command-name.js';
 import { UsageError } from '../failure.js';
 import {
@@ -49,7 +49,7 @@ export function addGenerateCommand(program: Command): void {
     .argument('[prompt]', 'the text; read from standard input when absent or -')
     .option('--raw', 'continue the text as it stands, without the model\u2019s chat template')
     .option('--system <text>', 'instructions that come before the prompt')
-    .option('-n, --n <count>', 'how many candidates (default: 1)', parseInteger)
+    .option('-n, --n <count>', 'how many completions (default: 1)', parseInteger)
     .option('--max-tokens <count>', 'longest completion (default: 128)', parseInteger)
     .option('--temperature <number>', '0 is greedy (default: 1)', parseNumber)
     .option('--top-p <number>', 'sample from the likeliest tokens with this much probability', parseNumber)
@@ -96,33 +96,33 @@ function toRequest(text: string, flags: GenerateFlags): GenerateRequest {
 /** What the client's `generate` gives, from a stream, which knows no largest message. */
 async function resultOf(events: AsyncIterable<GenerateEvent>): Promise<GenerateResult | undefined> {
   let result: GenerateResult | undefined;
-  const candidates: Candidate[] = [];
+  const completions: Completion[] = [];
   for await (const event of events) {
     if (event.type === 'started') {
       const { version, adapterDigest, packageDigest, generationIds } = event;
-      for (const [index, generationId] of generationIds.entries()) candidates[index] = begun(index, generationId);
+      for (const [index, generationId] of generationIds.entries()) completions[index] = begun(index, generationId);
       const usage = { promptTokens: 0, completionTokens: 0, totalTokens: 0, cachedPromptTokens: 0 };
-      result = { version, adapterDigest, packageDigest, candidates, usage };
+      result = { version, adapterDigest, packageDigest, completions, usage };
       continue;
     }
-    const one = event.type === 'usage' ? undefined : candidates[event.index];
+    const one = event.type === 'usage' ? undefined : completions[event.index];
     if (event.type === 'usage' && result !== undefined) {
       const { type: _, ...usage } = event;
       result = { ...result, usage };
-    } else if (event.type === 'chunk' && one !== undefined) candidates[event.index] = continued(one, event);
+    } else if (event.type === 'chunk' && one !== undefined) completions[event.index] = continued(one, event);
     else if (event.type === 'finished' && one !== undefined) {
-      candidates[event.index] = { ...one, finishReason: event.reason };
+      completions[event.index] = { ...one, finishReason: event.reason };
     }
   }
   return result;
 }
 
-function begun(index: number, generationId: string): Candidate {
+function begun(index: number, generationId: string): Completion {
   const tokens = { tokenIds: [], logprobs: [], sampledLogprobs: [], topLogprobs: [] };
   return { index, generationId, text: '', finishReason: 'error', ...tokens };
 }
 
-function continued(one: Candidate, chunk: TokenDetails & { readonly text: string }): Candidate {
+function continued(one: Completion, chunk: TokenDetails & { readonly text: string }): Completion {
   return {
     ...one,
     text: one.text + chunk.text,
@@ -133,7 +133,7 @@ function continued(one: Candidate, chunk: TokenDetails & { readonly text: string
   };
 }
 
-/** A single candidate is written as it comes; several are written in their order, each once those before it have ended. */
+/** A single completion is written as it comes; several are written in their order, each once those before it have ended. */
 async function printText(events: AsyncIterable<GenerateEvent>, { store, address }: GenerateFlags): Promise<void> {
   const texts: string[] = [];
   const ended = new Set<number>();
@@ -152,7 +152,7 @@ async function printText(events: AsyncIterable<GenerateEvent>, { store, address 
       ended.add(event.index);
       if (ids.length === 1) print('');
       else for (; ended.has(printed); printed++) writeText(`[${printed + 1}] ${texts[printed] ?? ''}\n\n`);
-      if (event.reason !== 'stop') remark(`candidate ${event.index + 1} ended by ${event.reason}`);
+      if (event.reason !== 'stop') remark(`completion ${event.index + 1} ended by ${event.reason}`);
     } else {
       const rate = Math.round((1000 * event.completionTokens) / (performance.now() - started));
       remark('', `version ${version}, ${event.completionTokens} tokens, ${rate} tokens/s`);

@@ -98,7 +98,7 @@ function describe(status: ServerStatus): string[] {
   if (exploration.share > 0) {
     lines.push([
       'exploring',
-      `${formatNumber(100 * exploration.share)} % of single requests: ${exploration.kept} candidates kept, ${exploration.waiting} prompts waiting, gave way ${exploration.gaveWay} times`,
+      `${formatNumber(100 * exploration.share)} % of single requests: ${exploration.kept} completions kept, ${exploration.waiting} prompts waiting, gave way ${exploration.gaveWay} times`,
     ]);
   }
   if (lastSwap !== undefined) {

@@ -1,5 +1,5 @@
 /**
- * An app whose users score what they get: posts come in, several candidates are shown, most are scored at once, some
+ * An app whose users score what they get: posts come in, several completions are shown, most are scored at once, some
  * late, some never. It goes on until its budget of scores is spent, and keeps at most a round or two ahead of the
  * learner, as an app would whose users come one by one.
  */
@@ -14,10 +14,10 @@ export interface AppOptions {
   readonly judge: Judge;
   /** Scores to give in all. */
   readonly budget: number;
-  readonly candidatesPerPost: number;
+  readonly completionsPerPost: number;
   /** Posts in flight. */
   readonly users: number;
-  /** Share of candidates that are scored some seconds later, and that are never scored. */
+  /** Share of completions that are scored some seconds later, and that are never scored. */
   readonly lateShare: number;
   readonly neverShare: number;
   /** Scores that may wait for the learner before the users pause. */
@@ -32,10 +32,10 @@ export interface AppFigures {
   posts: number;
   generations: number;
   scores: number;
-  /** Requests that the server refused, and streams that ended without all their candidates. */
+  /** Requests that the server refused, and streams that ended without all their completions. */
   refused: number;
   cut: number;
-  /** Reward of each scored candidate, in order of scoring, with the version that wrote it. */
+  /** Reward of each scored completion, in order of scoring, with the version that wrote it. */
   readonly rewards: { readonly version: number; readonly reward: number }[];
 }
 
@@ -83,21 +83,21 @@ export class App {
   }
 
   async #onePost(index: number): Promise<void> {
-    const { client, judge, candidatesPerPost, seed, traffic } = this.#options;
+    const { client, judge, completionsPerPost, seed, traffic } = this.#options;
     const post = trainingPost(index).text;
-    const answer = noAnswer(candidatesPerPost);
+    const answer = noAnswer(completionsPerPost);
     this.figures.posts += 1;
     try {
       const messages = [{ role: 'user', content: post } as const];
-      await traffic.send(client, { messages, n: candidatesPerPost, seed: seed + index }, answer);
+      await traffic.send(client, { messages, n: completionsPerPost, seed: seed + index }, answer);
     } catch (error) {
       if (!(error instanceof HoneClientError)) throw error;
       if (answer.ids.length === 0) this.figures.refused += 1;
     }
     const { ids, texts, version, finished } = answer;
-    if (ids.length > 0 && finished < candidatesPerPost) this.figures.cut += 1;
-    if (finished < candidatesPerPost) return;
-    this.figures.generations += candidatesPerPost;
+    if (ids.length > 0 && finished < completionsPerPost) this.figures.cut += 1;
+    if (finished < completionsPerPost) return;
+    this.figures.generations += completionsPerPost;
     for (const [i, text] of texts.entries()) {
       const reward = await judge(post, text);
       await this.#score(ids[i] as string, reward, version);

@@ -1,7 +1,7 @@
 /**
  * `hone demo`: the whole loop against the real server, in about three minutes.
  *
- * A server with its learner is started on a data directory of its own. An app plays its users: several candidates per
+ * A server with its learner is started on a data directory of its own. An app plays its users: several completions per
  * post, a judge scores them, some late, some never. Held-out posts are answered by the first version and, at the end, by
  * the last one; both are judged and compared. Whether anything was learned is said first, and by the exit code.
  */
@@ -26,7 +26,7 @@ const learner = { scoresPerRound: 128, replayRatio: 3, beta: 0.05 };
 
 /** How the demo's users behave. */
 const plan = {
-  candidatesPerPost: 4,
+  completionsPerPost: 4,
   users: 12,
   lateShare: 0.15,
   neverShare: 0.05,

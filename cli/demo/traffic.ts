@@ -11,7 +11,7 @@ export interface Answer {
   ids: readonly string[];
   version: number;
   readonly texts: string[];
-  /** Candidates that have ended. */
+  /** Completions that have ended. */
   finished: number;
   tokens: number;
 }
@@ -79,6 +79,6 @@ export class Traffic {
 }
 
 /** An answer of which nothing has come. */
-export function noAnswer(candidates: number): Answer {
-  return { ids: [], version: 0, texts: new Array<string>(candidates).fill(''), finished: 0, tokens: 0 };
+export function noAnswer(completions: number): Answer {
+  return { ids: [], version: 0, texts: new Array<string>(completions).fill(''), finished: 0, tokens: 0 };
 }

@@ -34,7 +34,7 @@ export interface GenerateRequest {
   readonly logitBias?: Readonly<Record<number, number>> | undefined;
   /** Do not end at the end-of-sequence token. Default false. */
   readonly ignoreEos?: boolean | undefined;
-  /** Candidates, 1 to 64. Default 1. */
+  /** Completions, 1 to 64. Default 1. */
   readonly n?: number | undefined;
   /** 32-bit unsigned. Default: random. */
   readonly seed?: number | undefined;
@@ -90,7 +90,7 @@ export interface Usage {
 }
 
 /** One whole completion. */
-export interface Candidate extends TokenDetails {
+export interface Completion extends TokenDetails {
   readonly index: number;
   /** By which it is scored. */
   readonly generationId: string;
@@ -98,9 +98,9 @@ export interface Candidate extends TokenDetails {
   readonly finishReason: FinishReason;
 }
 
-/** All candidates of a request. */
+/** All completions of a request. */
 export interface GenerateResult extends Identity {
-  readonly candidates: readonly Candidate[];
+  readonly completions: readonly Completion[];
   readonly usage: Usage;
 }
 
@@ -108,7 +108,7 @@ export interface GenerateResult extends Identity {
 export type GenerateEvent =
   | (Identity & {
       readonly type: 'started';
-      /** One per candidate, by index; feedback may be given from now on. */
+      /** One per completion, by index; feedback may be given from now on. */
       readonly generationIds: readonly string[];
       readonly promptTokens: number;
       readonly cachedPromptTokens: number;

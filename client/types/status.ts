@@ -127,12 +127,12 @@ export interface ServerStatus {
   readonly reward: RewardSettings;
   /** Reward models and functions that rate in the background. */
   readonly raters: readonly RaterStatus[];
-  /** Further candidates of prompts that were answered, drawn while the server is idle and shown to nobody. */
+  /** Further completions of prompts that were answered, drawn while the server is idle and shown to nobody. */
   readonly exploration: {
     /** Of the single requests; 0 is off. */
     readonly share: number;
     /** Per prompt. */
-    readonly candidates: number;
+    readonly completions: number;
     /** Prompts that wait until no request runs. */
     readonly waiting: number;
     /** Completions drawn and kept since the start. */

@@ -22,8 +22,8 @@ export async function sampleTexts(
   const events = policy.complete({
     promptTokens,
     sampling: plainSampling(128),
-    candidates: texts.map((_, k) => ({ id: `sample-${firstSeed + k}`, seed: firstSeed + k })),
+    completions: texts.map((_, k) => ({ id: `sample-${firstSeed + k}`, seed: firstSeed + k })),
   });
-  for await (const event of events) if (event.type === 'tokens') texts[event.candidate] += event.text;
+  for await (const event of events) if (event.type === 'tokens') texts[event.completion] += event.text;
   return texts;
 }

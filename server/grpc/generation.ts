@@ -1,6 +1,6 @@
 /** GenerationService: translates between the contract and the agent. */
 
-import type { CandidateChunk } from '../../proto/generated/hone/v1/CandidateChunk.js';
+import type { CompletionChunk } from '../../proto/generated/hone/v1/CompletionChunk.js';
 import type { FinishReason as ProtoFinishReason } from '../../proto/generated/hone/v1/FinishReason.js';
 import type { GenerateRequest__Output } from '../../proto/generated/hone/v1/GenerateRequest.js';
 import type { GenerateResponse } from '../../proto/generated/hone/v1/GenerateResponse.js';
@@ -64,7 +64,7 @@ const finishReasons: Readonly<Record<FinishReason, ProtoFinishReason>> = {
   error: 'FINISH_REASON_ERROR',
 };
 
-/** One message of what was ready together: at most one chunk per candidate. */
+/** One message of what was ready together: at most one chunk per completion. */
 export function toStreamResponse(events: readonly AgentEvent[]): StreamGenerateResponse {
   const response: StreamGenerateResponse = {};
   const chunks = new Map<number, MutableChunk>();
@@ -73,13 +73,13 @@ export function toStreamResponse(events: readonly AgentEvent[]): StreamGenerateR
       const { type: _, ...started } = event;
       response.started = { ...started, generationIds: [...event.generationIds] };
     } else if (event.type === 'chunk') {
-      const chunk = chunks.get(event.candidate);
-      if (chunk === undefined) chunks.set(event.candidate, newChunk(event));
+      const chunk = chunks.get(event.completion);
+      if (chunk === undefined) chunks.set(event.completion, newChunk(event));
       else extendChunk(chunk, event);
     } else if (event.type === 'finished') {
       response.finished = [
         ...(response.finished ?? []),
-        { index: event.candidate, reason: finishReasons[event.reason] },
+        { index: event.completion, reason: finishReasons[event.reason] },
       ];
     } else response.usage = toUsage(event);
   }
@@ -87,7 +87,7 @@ export function toStreamResponse(events: readonly AgentEvent[]): StreamGenerateR
   return response;
 }
 
-interface MutableChunk extends CandidateChunk {
+interface MutableChunk extends CompletionChunk {
   text: string;
   tokenIds: number[];
   logprobs: number[];
@@ -96,7 +96,7 @@ interface MutableChunk extends CandidateChunk {
 }
 
 function newChunk(event: ChunkEvent): MutableChunk {
-  const chunk = { index: event.candidate, text: '', tokenIds: [], logprobs: [], sampledLogprobs: [], topLogprobs: [] };
+  const chunk = { index: event.completion, text: '', tokenIds: [], logprobs: [], sampledLogprobs: [], topLogprobs: [] };
   extendChunk(chunk, event);
   return chunk;
 }
@@ -126,18 +126,18 @@ class Collected {
     if (event.type === 'started') {
       const { version, adapterDigest, packageDigest, generationIds } = event;
       Object.assign(this.response, { version, adapterDigest, packageDigest });
-      generationIds.forEach((generationId, candidate) => {
+      generationIds.forEach((generationId, completion) => {
         this.#chunks.push(
-          Object.assign(newChunk({ type: 'chunk', candidate, text: '', tokens: [] }), { generationId }),
+          Object.assign(newChunk({ type: 'chunk', completion, text: '', tokens: [] }), { generationId }),
         );
       });
     } else if (event.type === 'chunk') {
-      const chunk = this.#chunks[event.candidate];
+      const chunk = this.#chunks[event.completion];
       if (chunk !== undefined) extendChunk(chunk, event);
     } else if (event.type === 'finished') {
-      Object.assign(this.#chunks[event.candidate] ?? {}, { finishReason: finishReasons[event.reason] });
+      Object.assign(this.#chunks[event.completion] ?? {}, { finishReason: finishReasons[event.reason] });
     } else {
-      this.response.candidates = this.#chunks;
+      this.response.completions = this.#chunks;
       this.response.usage = toUsage(event);
     }
   }

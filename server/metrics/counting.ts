@@ -25,7 +25,7 @@ export function createMeter(metrics: Metrics): Meter {
   return {
     firstToken: (ms) => metrics.observe('hone_time_to_first_token_seconds', secondsOf(ms)),
     tokens: (count) => metrics.add('hone_generated_tokens_total', count),
-    candidateEnded({ reason, msPerToken }) {
+    completionEnded({ reason, msPerToken }) {
       metrics.add('hone_completions_total', 1, { reason });
       if (msPerToken !== null) metrics.observe('hone_time_per_output_token_seconds', secondsOf(msPerToken));
     },

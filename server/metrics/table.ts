@@ -28,17 +28,17 @@ export const metricTable = {
   hone_completions_total: {
     type: 'counter',
     labels: ['reason'],
-    help: 'Candidates that have ended, by finish reason.',
+    help: 'Completions that have ended, by finish reason.',
   },
   hone_prompt_tokens_total: {
     type: 'counter',
-    help: 'Prompt tokens of requests that have left the queue; candidates of one request share their prompt.',
+    help: 'Prompt tokens of requests that have left the queue; completions of one request share their prompt.',
   },
   hone_cached_prompt_tokens_total: {
     type: 'counter',
     help: 'Of the prompt tokens, those that the prefix cache saved computing.',
   },
-  hone_generated_tokens_total: { type: 'counter', help: 'Tokens sampled, over all candidates.' },
+  hone_generated_tokens_total: { type: 'counter', help: 'Tokens sampled, over all completions.' },
   hone_time_to_first_token_seconds: {
     type: 'histogram',
     buckets: toMinutes,
@@ -47,7 +47,7 @@ export const metricTable = {
   hone_time_per_output_token_seconds: {
     type: 'histogram',
     buckets: fromHalfMillisecond,
-    help: 'Mean time between the tokens of a candidate after the first.',
+    help: 'Mean time between the tokens of a completion after the first.',
   },
   hone_request_duration_seconds: {
     type: 'histogram',
@@ -78,14 +78,14 @@ export const metricTable = {
   hone_decode_rows: {
     type: 'histogram',
     buckets: [1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 128],
-    help: 'Candidates that a turn decoded a token for; turns without are left out.',
+    help: 'Completions that a turn decoded a token for; turns without are left out.',
   },
   hone_decode_groups: {
     type: 'histogram',
     buckets: [1, 2, 3, 4, 6, 8, 16],
     help: 'Groups of rows (by version and length) that a turn decoded, one step each; turns without are left out.',
   },
-  hone_running_sequences: { type: 'gauge', help: 'Candidates that are being decoded.' },
+  hone_running_sequences: { type: 'gauge', help: 'Completions that are being decoded.' },
   hone_queued_requests: { type: 'gauge', help: 'Requests that wait for a slot.' },
   hone_queued_tokens: { type: 'gauge', help: 'Prompt tokens of the requests that wait.' },
   hone_parked_requests: {

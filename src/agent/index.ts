@@ -9,7 +9,7 @@ export type { ExplainedPreference, Explanation, Obstacle } from './explain.js';
 export type { RaterOptions, RaterStanding } from './feedback/background-rater.js';
 export { maxItemsPerBatch } from './feedback/check-feedback.js';
 export type { FeedbackInput, FeedbackKind, FeedbackResult } from './feedback/types.js';
-export { checkGenerate, maxCandidates } from './generation/check-request.js';
+export { checkGenerate, maxCompletions } from './generation/check-request.js';
 export {
   checkExploration,
   type ExplorationReport,
@@ -17,8 +17,8 @@ export {
 } from './generation/exploration.js';
 export type {
   AgentEvent,
-  CandidateEndedEvent,
   ChunkEvent,
+  CompletionEndedEvent,
   EndedEvent,
   GenerateInput,
   SamplingInput,
@@ -26,7 +26,7 @@ export type {
 } from './generation/types.js';
 export type { Agent, AgentStatus, StoredGeneration, VersionPage } from './interface.js';
 export type { Learner } from './learner.js';
-export type { CandidateEnd, ExplorationOutcome, Meter, RequestEnd, Unseen } from './meter.js';
+export type { CompletionEnd, ExplorationOutcome, Meter, RequestEnd, Unseen } from './meter.js';
 export type { CanaryStanding } from './rollout/canary.js';
 export { type CanarySettings, type CanarySettingsInput, checkCanarySettings } from './rollout/canary-settings.js';
 export { type Judge, type JudgedCandidate, judgeFinite } from './rollout/judge.js';

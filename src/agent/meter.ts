@@ -15,8 +15,8 @@ export interface RequestEnd {
   readonly durationMs: number;
 }
 
-/** How a candidate ended. */
-export interface CandidateEnd {
+/** How a completion ended. */
+export interface CompletionEnd {
   readonly reason: FinishReason;
   readonly tokens: number;
   /**
@@ -44,11 +44,11 @@ export type ExplorationOutcome = 'kept' | 'gave_way' | 'dropped' | 'failed';
 
 /** Told on the event loop as things happen; must not throw. What nobody counts is left out. */
 export interface Meter {
-  /** The first token of a request, of whichever candidate, came so many milliseconds after the call. */
+  /** The first token of a request, of whichever completion, came so many milliseconds after the call. */
   firstToken?(ms: number): void;
   /** Tokens came. */
   tokens?(count: number): void;
-  candidateEnded?(end: CandidateEnd): void;
+  completionEnded?(end: CompletionEnd): void;
   requestEnded?(end: RequestEnd): void;
   /**
    * Feedback was answered; what was not refused is on disk.
@@ -58,7 +58,7 @@ export interface Meter {
   /** So many scores came after the window of their metric. */
   late?(count: number): void;
   learner?(event: LearnerEvent): void;
-  /** Drawing further candidates of a prompt that was answered ended. */
+  /** Drawing further completions of a prompt that was answered ended. */
   explored?(outcome: ExplorationOutcome, unseen: Unseen): void;
   /** A candidate was judged. */
   judged?(verdict: Verdict): void;
@@ -70,22 +70,22 @@ export interface Meter {
 export class RequestMeter {
   readonly #meter: Meter;
   readonly #startedAt = performance.now();
-  /** By candidate. */
-  readonly #candidates = new Map<number, { first: number; firstAt: number; tokens: number; lastAt: number }>();
+  /** By completion. */
+  readonly #completions = new Map<number, { first: number; firstAt: number; tokens: number; lastAt: number }>();
   #ended = false;
 
   constructor(meter: Meter) {
     this.#meter = meter;
   }
 
-  /** Tokens of a candidate came. */
-  tokens(candidate: number, count: number): void {
+  /** Tokens of a completion came. */
+  tokens(completion: number, count: number): void {
     if (count === 0) return;
     const now = performance.now();
-    if (this.#candidates.size === 0) this.#meter.firstToken?.(now - this.#startedAt);
-    const seen = this.#candidates.get(candidate);
+    if (this.#completions.size === 0) this.#meter.firstToken?.(now - this.#startedAt);
+    const seen = this.#completions.get(completion);
     if (seen === undefined) {
-      this.#candidates.set(candidate, { first: count, firstAt: now, tokens: count, lastAt: now });
+      this.#completions.set(completion, { first: count, firstAt: now, tokens: count, lastAt: now });
     } else {
       seen.tokens += count;
       seen.lastAt = now;
@@ -93,10 +93,10 @@ export class RequestMeter {
     this.#meter.tokens?.(count);
   }
 
-  candidateEnded(candidate: number, reason: FinishReason): void {
-    const { first, firstAt, tokens, lastAt } = this.#candidates.get(candidate) ?? nothing;
+  completionEnded(completion: number, reason: FinishReason): void {
+    const { first, firstAt, tokens, lastAt } = this.#completions.get(completion) ?? nothing;
     const later = tokens - first;
-    this.#meter.candidateEnded?.({ reason, tokens, msPerToken: later === 0 ? null : (lastAt - firstAt) / later });
+    this.#meter.completionEnded?.({ reason, tokens, msPerToken: later === 0 ? null : (lastAt - firstAt) / later });
   }
 
   /** The first call counts. */

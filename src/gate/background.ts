@@ -48,7 +48,7 @@ async function complete(
   request: CompletionRequest,
   signal: AbortSignal,
 ): Promise<Drawn[]> {
-  const drawn = request.candidates.map(() => ({
+  const drawn = request.completions.map(() => ({
     tokens: [] as number[],
     text: '',
     logprob: 0,
@@ -56,7 +56,7 @@ async function complete(
     reason: 'cancelled' as FinishReason,
   }));
   for await (const event of policy.complete(request, signal)) {
-    const one = event.type === 'started' ? undefined : drawn[event.candidate];
+    const one = event.type === 'started' ? undefined : drawn[event.completion];
     if (one === undefined) continue;
     if (event.type === 'finished') {
       one.reason = event.reason;

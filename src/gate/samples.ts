@@ -41,7 +41,7 @@ export function drawSamples(
       version,
       promptTokens,
       sampling: plainSampling(Math.min(maxTokens, pkg.config.contextLength - promptTokens.length)),
-      candidates: Array.from({ length: samplesPerPrompt }, (_, i) => ({
+      completions: Array.from({ length: samplesPerPrompt }, (_, i) => ({
         id: `gate-${version}-${p}-${i}`,
         seed: seedOf(seed, p * samplesPerPrompt + i),
       })),
@@ -67,7 +67,7 @@ export function logprobsUnder(
       version,
       promptTokens: [...promptTokens],
       sampling: plainSampling(Math.max(1, ...forced.map(({ length }) => length))),
-      candidates: forced.map((tokens, i) => ({ id: `gate-${version}-${p}-${i}`, seed: 0, forced: tokens })),
+      completions: forced.map((tokens, i) => ({ id: `gate-${version}-${p}-${i}`, seed: 0, forced: tokens })),
     };
     return (await completeInBackground(policy, request, either)).map(({ logprob }) => logprob);
   });

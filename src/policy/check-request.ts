@@ -6,11 +6,11 @@ import type { CompletionRequest } from './types.js';
 
 /** @throws HoneError `INVALID_REQUEST`, `PROMPT_TOO_LONG` */
 export function checkRequest(request: CompletionRequest, { contextLength, vocabularySize }: DecoderConfig): void {
-  const { promptTokens, candidates, sampling } = request;
+  const { promptTokens, completions, sampling } = request;
   const outside = `a token outside 0..${vocabularySize - 1}`;
   const isToken = (token: number): boolean => Number.isInteger(token) && token >= 0 && token < vocabularySize;
   if (promptTokens.length === 0) refuse('prompt', 'holds no token');
-  if (candidates.length === 0) refuse('n', 'must be at least 1');
+  if (completions.length === 0) refuse('n', 'must be at least 1');
   if (!promptTokens.every(isToken)) refuse('prompt', `holds ${outside}`);
   if (!Object.keys(sampling.logitBias).every((token) => isToken(Number(token)))) {
     refuse('logit_bias', `names ${outside}`);
@@ -23,9 +23,9 @@ export function checkRequest(request: CompletionRequest, { contextLength, vocabu
     );
   }
   const room = contextLength - promptTokens.length;
-  for (const [index, { forced }] of candidates.entries()) {
+  for (const [index, { forced }] of completions.entries()) {
     if (forced === undefined) continue;
-    const field = `candidates[${index}].forced`;
+    const field = `completions[${index}].forced`;
     if (forced.length === 0) refuse(field, 'holds no token');
     if (!forced.every(isToken)) refuse(field, `holds ${outside}`);
     if (forced.length > room) refuse(field, `has ${forced.length} tokens, but the context has room for ${room}`);

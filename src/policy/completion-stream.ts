@@ -1,15 +1,15 @@
 /**
- * The events of one completion between the worker and a reader, who may be slow.
+ * The events of one request between the worker and a reader, who may be slow.
  *
  * Tokens that a reader has not fetched yet are added to the chunk that waits for it, so that at most one chunk and one
- * end per candidate are kept. When many tokens wait, the stream says so, and again when the reader has caught up:
+ * end per completion are kept. When many tokens wait, the stream says so, and again when the reader has caught up:
  * whoever feeds it stops in between, so that a reader who does not read costs neither memory nor time.
  */
 
 import { HoneError } from '../errors.js';
-import type { CandidateFinished, CompletionEvent, TokenChunk, TopLogprob } from './types.js';
+import type { CompletionEvent, CompletionFinished, TokenChunk, TopLogprob } from './types.js';
 
-/** Unread tokens per candidate beyond which the feeding should stop; it goes on at half of them. */
+/** Unread tokens per completion beyond which the feeding should stop; it goes on at half of them. */
 export const maxUnreadTokens = 256;
 
 interface WaitingChunk extends TokenChunk {
@@ -20,9 +20,9 @@ interface WaitingChunk extends TokenChunk {
   readonly topLogprobs?: (readonly TopLogprob[])[];
 }
 
-/** One token of a candidate. */
+/** One token of a completion. */
 export interface StreamedToken {
-  readonly candidate: number;
+  readonly completion: number;
   readonly token: number;
   readonly text: string;
   readonly logprob: number;
@@ -31,7 +31,7 @@ export interface StreamedToken {
 }
 
 export interface StreamOptions {
-  readonly candidates: number;
+  readonly completions: number;
   /** Whether alternatives come with the tokens. */
   readonly withTop: boolean;
   /** Too much is unread. */
@@ -43,7 +43,7 @@ export interface StreamOptions {
 export class CompletionStream {
   readonly #options: StreamOptions;
   readonly #events: CompletionEvent[] = [];
-  /** Chunks in `#events` that nobody has fetched, by candidate. */
+  /** Chunks in `#events` that nobody has fetched, by completion. */
   readonly #waiting = new Map<number, WaitingChunk>();
   readonly #maxUnread: number;
   #unread = 0;
@@ -54,11 +54,11 @@ export class CompletionStream {
 
   constructor(options: StreamOptions) {
     this.#options = options;
-    this.#unfinished = options.candidates;
-    this.#maxUnread = maxUnreadTokens * options.candidates;
+    this.#unfinished = options.completions;
+    this.#maxUnread = maxUnreadTokens * options.completions;
   }
 
-  /** Whether every candidate has ended or the stream has failed. */
+  /** Whether every completion has ended or the stream has failed. */
   get ended(): boolean {
     return this.#unfinished === 0 || this.#error !== null;
   }
@@ -67,8 +67,8 @@ export class CompletionStream {
     this.#push({ type: 'started', version, adapterDigest, cachedPromptTokens });
   }
 
-  add({ candidate, token, text, logprob, sampledLogprob, top }: StreamedToken): void {
-    const chunk = this.#chunkFor(candidate);
+  add({ completion, token, text, logprob, sampledLogprob, top }: StreamedToken): void {
+    const chunk = this.#chunkFor(completion);
     chunk.tokens.push(token);
     chunk.text += text;
     chunk.logprobs.push(logprob);
@@ -81,8 +81,8 @@ export class CompletionStream {
   }
 
   /** @param text what was held back */
-  finish(event: Omit<CandidateFinished, 'type'>, text: string): void {
-    if (text !== '') this.#chunkFor(event.candidate).text += text;
+  finish(event: Omit<CompletionFinished, 'type'>, text: string): void {
+    if (text !== '') this.#chunkFor(event.completion).text += text;
     this.#unfinished -= 1;
     this.#push({ type: 'finished', ...event });
   }
@@ -94,7 +94,7 @@ export class CompletionStream {
     this.#wake?.();
   }
 
-  /** Events until the last candidate's end. @throws the error that the stream failed with */
+  /** Events until the last completion's end. @throws the error that the stream failed with */
   async *read(): AsyncGenerator<CompletionEvent> {
     for (;;) {
       const event = this.#events.shift();
@@ -114,27 +114,27 @@ export class CompletionStream {
     }
   }
 
-  #fetched({ candidate, tokens }: TokenChunk): void {
-    this.#waiting.delete(candidate);
+  #fetched({ completion, tokens }: TokenChunk): void {
+    this.#waiting.delete(completion);
     this.#unread -= tokens.length;
     if (!this.#full || this.#unread > this.#maxUnread / 2) return;
     this.#full = false;
     this.#options.onDrained();
   }
 
-  #chunkFor(candidate: number): WaitingChunk {
-    const waiting = this.#waiting.get(candidate);
+  #chunkFor(completion: number): WaitingChunk {
+    const waiting = this.#waiting.get(completion);
     if (waiting !== undefined) return waiting;
     const chunk: WaitingChunk = {
       type: 'tokens',
-      candidate,
+      completion,
       tokens: [],
       text: '',
       logprobs: [],
       sampledLogprobs: [],
       ...(this.#options.withTop ? { topLogprobs: [] } : {}),
     };
-    this.#waiting.set(candidate, chunk);
+    this.#waiting.set(completion, chunk);
     this.#push(chunk);
     return chunk;
   }

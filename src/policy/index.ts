@@ -8,11 +8,9 @@ export {
   type ThreadMeasurement,
 } from './start-up/index.js';
 export type {
-  CandidateFinished,
-  CandidateRequest,
   CompletionEvent,
+  CompletionFinished,
   CompletionRequest,
-  CompletionStarted,
   FinishReason,
   HoldReport,
   Policy,
@@ -20,6 +18,8 @@ export type {
   PolicyStats,
   PolicyVersion,
   PrefixCacheStats,
+  RequestedCompletion,
+  RequestStarted,
   SamplingSettings,
   StartReport,
   SwapReport,

@@ -43,7 +43,7 @@ export class Inference {
   receive(message: InferenceMessage): void {
     switch (message.type) {
       case 'submit':
-        this.#scheduler.submit(message.request, message.completion, message.atMs);
+        this.#scheduler.submit(message.request, message.spec, message.atMs);
         break;
       case 'cancel':
         this.#scheduler.cancel(message.request);

@@ -47,7 +47,7 @@ export type InferenceMessage =
   | {
       readonly type: 'submit';
       readonly request: number;
-      readonly completion: CompletionRequest;
+      readonly spec: CompletionRequest;
       /** {@link sinceEpochMs} */
       readonly atMs: number;
     }
@@ -65,10 +65,10 @@ export type InferenceMessage =
   /** Finish what runs, then end. */
   | { readonly type: 'close' };
 
-/** What one candidate got; kept in columns, so that a step of many rows is one small message. */
+/** What one completion got; kept in columns, so that a step of many rows is one small message. */
 export interface TokenColumns {
   readonly request: number[];
-  readonly candidate: number[];
+  readonly completion: number[];
   readonly token: number[];
   readonly text: string[];
   readonly logprob: number[];
@@ -91,7 +91,7 @@ export interface StepMessage {
   readonly tokens: TokenColumns;
   readonly finished: {
     readonly request: number;
-    readonly candidate: number;
+    readonly completion: number;
     readonly reason: FinishReason;
     readonly endOfSequence: boolean;
     /** Text that was held back. */
@@ -133,7 +133,7 @@ export function newStepMessage(): StepMessage {
   return {
     type: 'step',
     started: [],
-    tokens: { request: [], candidate: [], token: [], text: [], logprob: [], sampledLogprob: [], top: [] },
+    tokens: { request: [], completion: [], token: [], text: [], logprob: [], sampledLogprob: [], top: [] },
     finished: [],
     refused: [],
     steps: 0,

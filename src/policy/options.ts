@@ -18,7 +18,7 @@ export interface PolicyOptions {
   readonly threads?: number | undefined;
   /** Whether idle threads of onnxruntime spin: faster alone, ruinous beside a busy neighbour such as the learner. Default false. */
   readonly spin?: boolean | undefined;
-  /** Candidates that are decoded at once. Default 32: a step of a small decoder costs little more for 32 rows than for 8. */
+  /** Completions that are decoded at once. Default 32: a step of a small decoder costs little more for 32 rows than for 8. */
   readonly maxSequences?: number | undefined;
   /** Requests that wait to be started; further ones are refused with `QUEUE_FULL`. Default 256. */
   readonly maxQueue?: number | undefined;

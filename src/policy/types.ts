@@ -24,7 +24,7 @@ export interface SamplingSettings {
   readonly topLogprobs: number;
 }
 
-export interface CandidateRequest {
+export interface RequestedCompletion {
   /** The generation id, minted at admission. */
   readonly id: string;
   /** 32-bit unsigned. Same seed, same version, same request alone = same tokens. */
@@ -32,7 +32,7 @@ export interface CandidateRequest {
   /**
    * Takes these tokens, one a step, instead of drawing any: for their log-probabilities. They are reported as if they
    * had been drawn, with `sampledLogprobs` equal to `logprobs`. Neither `maxTokens` nor a stop text nor the end of the
-   * sequence ends the candidate early; it ends after the last token with the reason `stop`.
+   * sequence ends the completion early; it ends after the last token with the reason `stop`.
    */
   readonly forced?: readonly number[];
 }
@@ -41,7 +41,7 @@ export interface CompletionRequest {
   readonly promptTokens: readonly number[];
   readonly sampling: SamplingSettings;
   /** Share one prefill. */
-  readonly candidates: readonly CandidateRequest[];
+  readonly completions: readonly RequestedCompletion[];
   /** A version number that is held by the worker; the live one when absent. */
   readonly version?: number;
   /**
@@ -59,10 +59,10 @@ export interface TopLogprob {
   readonly logprob: number;
 }
 
-/** What one step (or a few, where they were ready together) brought for one candidate. */
+/** What one step (or a few, where they were ready together) brought for one completion. */
 export interface TokenChunk {
   readonly type: 'tokens';
-  readonly candidate: number;
+  readonly completion: number;
   readonly tokens: readonly number[];
   /** Text that became certain; may be empty. Never holds a stop string or a part of one. */
   readonly text: string;
@@ -73,23 +73,23 @@ export interface TokenChunk {
   readonly topLogprobs?: readonly (readonly TopLogprob[])[];
 }
 
-export interface CandidateFinished {
+export interface CompletionFinished {
   readonly type: 'finished';
-  readonly candidate: number;
+  readonly completion: number;
   readonly reason: FinishReason;
   /** True if an end-of-sequence token was the last (it is part of `tokens`). */
   readonly endOfSequence: boolean;
 }
 
-/** First event of a completion: which version it runs on, for its whole life. */
-export interface CompletionStarted {
+/** First event of a request: which version all its completions run on. */
+export interface RequestStarted {
   readonly type: 'started';
   readonly version: number;
   readonly adapterDigest: string;
   readonly cachedPromptTokens: number;
 }
 
-export type CompletionEvent = CompletionStarted | TokenChunk | CandidateFinished;
+export type CompletionEvent = RequestStarted | TokenChunk | CompletionFinished;
 
 /** A version's weights as they are handed to the worker. The zero adapter is version 0. */
 export interface PolicyVersion {
@@ -161,7 +161,7 @@ export interface PrefixCacheStats {
 export interface PolicyStats {
   readonly liveVersion: number;
   readonly adapterDigest: string;
-  /** Candidates that are being decoded. */
+  /** Completions that are being decoded. */
   readonly runningSequences: number;
   /** Requests that have not been started, and the tokens of their prompts; without those in the background. */
   readonly queuedRequests: number;
@@ -182,7 +182,7 @@ export interface PolicyStats {
 
 export interface Policy {
   /**
-   * Runs a completion. The iterable ends after every candidate's `finished` event. Aborting the signal frees the slots
+   * Runs a request. The iterable ends after every completion's `finished` event. Aborting the signal frees the slots
    * within one step and yields `finished` with `cancelled`.
    * What is not read for long is not computed either: see `READER_STALLED`.
    * @throws HoneError `INVALID_REQUEST`, `QUEUE_FULL`, `PROMPT_TOO_LONG`, `VERSION_NOT_SERVABLE`, `READER_STALLED`, `WORKER_CRASHED`,

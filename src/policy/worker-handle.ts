@@ -73,8 +73,8 @@ export class WorkerHandle {
     });
   }
 
-  submit(request: number, completion: CompletionRequest): void {
-    this.#post({ type: 'submit', request, completion, atMs: sinceEpochMs() });
+  submit(request: number, spec: CompletionRequest): void {
+    this.#post({ type: 'submit', request, spec, atMs: sinceEpochMs() });
   }
 
   cancel(request: number): void {

@@ -98,9 +98,9 @@ class WorkerPolicy implements Policy {
     }
   }
 
-  #openStream(id: number, { candidates, sampling }: CompletionRequest): CompletionStream {
+  #openStream(id: number, { completions, sampling }: CompletionRequest): CompletionStream {
     const stream = new CompletionStream({
-      candidates: candidates.length,
+      completions: completions.length,
       withTop: sampling.topLogprobs > 0,
       onFull: () => {
         this.#worker.park(id);
@@ -236,11 +236,11 @@ class WorkerPolicy implements Policy {
       if (running.queue === this.#queue) observer?.onStarted?.({ queuedMs, promptTokens, cachedPromptTokens });
       running.stream.start(version, adapterDigest, cachedPromptTokens);
     }
-    const { request, candidate, token, text, logprob, sampledLogprob, top } = message.tokens;
+    const { request, completion, token, text, logprob, sampledLogprob, top } = message.tokens;
     this.#totals.generatedTokens += token.length;
     for (let i = 0; i < token.length; i++) {
       this.#running.get(request[i] as number)?.stream.add({
-        candidate: candidate[i] as number,
+        completion: completion[i] as number,
         token: token[i] as number,
         text: text[i] as string,
         logprob: logprob[i] as number,
@@ -248,9 +248,9 @@ class WorkerPolicy implements Policy {
         top: top[i],
       });
     }
-    for (const { request: id, text: rest, candidate: index, reason, endOfSequence } of message.finished) {
+    for (const { request: id, text: rest, completion: index, reason, endOfSequence } of message.finished) {
       const stream = this.#running.get(id)?.stream;
-      stream?.finish({ candidate: index, reason, endOfSequence }, rest);
+      stream?.finish({ completion: index, reason, endOfSequence }, rest);
       if (stream?.ended) this.#forget(id);
     }
     for (const { request: id, error } of message.refused) {

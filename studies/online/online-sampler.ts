@@ -63,7 +63,7 @@ export class OnlineSampler {
 
   async #completeOne({ promptTokens, seeds }: Asked): Promise<Completion[]> {
     const request = this.#requests++;
-    const candidates = seeds.map((seed, i) => ({ id: `${request}-${i}`, seed }));
+    const completions = seeds.map((seed, i) => ({ id: `${request}-${i}`, seed }));
     const drawn = seeds.map(() => ({
       tokens: [] as number[],
       text: '',
@@ -71,9 +71,9 @@ export class OnlineSampler {
       sampledLogprobs: [] as number[],
       ended: false,
     }));
-    for await (const event of this.#policy.complete({ promptTokens, sampling: this.#sampling, candidates })) {
+    for await (const event of this.#policy.complete({ promptTokens, sampling: this.#sampling, completions })) {
       if (event.type === 'started') continue;
-      const completion = drawn[event.candidate] as (typeof drawn)[number];
+      const completion = drawn[event.completion] as (typeof drawn)[number];
       if (event.type === 'finished') completion.ended = event.endOfSequence;
       else {
         completion.tokens.push(...event.tokens);

@@ -23,9 +23,9 @@ async function open(settings: object, ...args: string[]): Promise<HoneClient> {
 async function askAndScore(client: HoneClient, round: number, judge: Judge): Promise<void> {
   await Promise.all(
     Array.from({ length: 8 }, async (_, p) => {
-      const { candidates } = await client.generate({ prompt: `round ${round} prompt ${p}`, n: 4, maxTokens: 12 });
+      const { completions } = await client.generate({ prompt: `round ${round} prompt ${p}`, n: 4, maxTokens: 12 });
       await client.feedback(
-        candidates.map(({ generationId, text, tokenIds }, i) => ({ generationId, score: judge(text, tokenIds, i) })),
+        completions.map(({ generationId, text, tokenIds }, i) => ({ generationId, score: judge(text, tokenIds, i) })),
       );
     }),
   );
@@ -80,8 +80,8 @@ describe.each([['on'], ['off']])('with the gate %s', (gate) => {
 describe('what is not a score, or says nothing', () => {
   it('is refused at the door, or leaves the policy where it was', async () => {
     const client = await open({ learningRate: 0.05 }, '--gate', 'off');
-    const { candidates } = await client.generate({ prompt: 'a', maxTokens: 4 });
-    const generationId = candidates[0]?.generationId ?? '';
+    const { completions } = await client.generate({ prompt: 'a', maxTokens: 4 });
+    const generationId = completions[0]?.generationId ?? '';
     for (const score of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
       await expect(client.feedback({ generationId, score })).rejects.toMatchObject({ code: 'INVALID_REQUEST' });
     }

@@ -18,8 +18,8 @@ async function usedDirectory(): Promise<string> {
   await using server = await startServer();
   const client = await server.connect();
   for (let i = 0; i < 12; i++) {
-    const { candidates } = await client.generate({ prompt: `prompt ${i}`, n: 16, maxTokens: 40, ignoreEos: true });
-    await client.feedback(candidates.map(({ generationId }, k) => ({ generationId, score: k })));
+    const { completions } = await client.generate({ prompt: `prompt ${i}`, n: 16, maxTokens: 40, ignoreEos: true });
+    await client.feedback(completions.map(({ generationId }, k) => ({ generationId, score: k })));
   }
   await server.kill();
   cpSync(server.ready.data, data, { recursive: true });

@@ -64,7 +64,7 @@ it('an erased subject is in no file of a running server, nor of one that was sto
   await playUntil(client, 1);
   const subject = 'subject-zq81';
   const prompt = 'The unmistakable prompt-zq82 of somebody who wants to be forgotten, in words of their own';
-  const { candidates } = await client.generate({
+  const { completions } = await client.generate({
     prompt,
     subject,
     n: 16,
@@ -72,7 +72,7 @@ it('an erased subject is in no file of a running server, nor of one that was sto
     ignoreEos: true,
     metadata: { label: 'label-zq83' },
   });
-  const ids = candidates.map(({ generationId }) => generationId);
+  const ids = completions.map(({ generationId }) => generationId);
   const by = { rater: 'rater-zq84', metric: 'metric-zq85' };
   const outcomes = await client.feedback([
     ...ids.map((generationId, i) => ({ generationId, score: i / 16, ...by })),

@@ -81,9 +81,9 @@ it.skipIf(!canMount)(
     const notKept: string[] = [];
     let told = 0;
     for (let i = 0; i < 5; i++) {
-      const { candidates, usage } = await client.generate({ prompt: `full ${i}`, n: 2, maxTokens: 8 });
+      const { completions, usage } = await client.generate({ prompt: `full ${i}`, n: 2, maxTokens: 8 });
       expect(usage.completionTokens).toBeGreaterThan(0);
-      notKept.push(...candidates.map(({ generationId }) => generationId));
+      notKept.push(...completions.map(({ generationId }) => generationId));
       if (i === 0) told = failures.length;
     }
     await expectKept(client, ids, acknowledged);
@@ -112,11 +112,11 @@ it('a limit on the size of files refuses feedback, serves on and loses nothing a
   const data = temporaryFolder();
   await using limited = await startServer({ data, within: withFileLimit(2 * 2 ** 20) });
   const client = await limited.connect({ retry: { maxAttempts: 1 } });
-  const { candidates } = await client.generate({ prompt: 'to be scored', n: 8, maxTokens: 8 });
-  const ids = candidates.map(({ generationId }) => generationId);
+  const { completions } = await client.generate({ prompt: 'to be scored', n: 8, maxTokens: 8 });
+  const ids = completions.map(({ generationId }) => generationId);
   const acknowledged = await scoreUntilRefused(client, ids);
   expect(acknowledged.size).toBeGreaterThan(100);
-  expect((await client.generate({ prompt: 'full', maxTokens: 8 })).candidates[0]?.text).toBeTypeOf('string');
+  expect((await client.generate({ prompt: 'full', maxTokens: 8 })).completions[0]?.text).toBeTypeOf('string');
   await expectKept(client, ids, acknowledged);
   process.kill(limited.ready.pid, 'SIGKILL');
   await using unlimited = await startServer({ data });

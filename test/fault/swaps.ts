@@ -55,7 +55,7 @@ export async function swapUnderLoad(plan: SwapPlan): Promise<void> {
     while (swapping) {
       const result = await collect(policy.complete(request(prompt, { n: 1 + (client % 2), sampling })));
       expect(result.adapterDigest).toBe(versionOf(result.version).adapterDigest);
-      for (const { tokens, reason } of result.candidates) {
+      for (const { tokens, reason } of result.completions) {
         expect(reason).toBe('length');
         expect(tokens).toEqual(expected[result.version % weights]?.[client]);
       }
@@ -93,7 +93,7 @@ export async function swapUnderLoad(plan: SwapPlan): Promise<void> {
       await using alone = await openPolicy({ pkg, version, prefixCacheBytes: 0 });
       const results: Collected[] = [];
       for (const prompt of prompts) results.push(await collect(alone.complete(request(prompt, { sampling }))));
-      answers.push(results.map(({ candidates }) => candidates[0]?.tokens));
+      answers.push(results.map(({ completions }) => completions[0]?.tokens));
     }
     return answers;
   }

@@ -64,14 +64,14 @@ it('files that are torn or exchanged under a running server change nothing that 
 
   const after = await client.generate(prompt);
   expect(after).toMatchObject({ version: 3, adapterDigest: live.adapterDigest });
-  expect(after.candidates[0]?.tokenIds).toEqual(before.candidates[0]?.tokenIds);
+  expect(after.completions[0]?.tokenIds).toEqual(before.completions[0]?.tokenIds);
   for (const number of [1, 2]) {
     await expect(client.rollback(number)).rejects.toMatchObject({ code: 'ADAPTER_INVALID', status: 'DATA_LOSS' });
     await expect(client.exportVersion(number)).rejects.toMatchObject({ code: 'ADAPTER_INVALID' });
   }
   await expect(client.exportVersion(3)).rejects.toMatchObject({ code: 'ADAPTER_INVALID' });
   expect((await client.status()).live).toEqual(live);
-  expect((await client.generate(prompt)).candidates[0]?.tokenIds).toEqual(before.candidates[0]?.tokenIds);
+  expect((await client.generate(prompt)).completions[0]?.tokenIds).toEqual(before.completions[0]?.tokenIds);
 
   await first.kill();
   await rm(aside, { recursive: true });

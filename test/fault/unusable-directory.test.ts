@@ -50,8 +50,8 @@ it('a second server on one data directory is refused by name of the first, which
     new RegExp(`process id ${first.ready.pid} that listens on ${first.ready.address}.*--data`),
   );
   const client = await first.connect();
-  const { candidates } = await client.generate({ prompt: 'still here', maxTokens: 4 });
-  await client.feedback([{ generationId: candidates[0]?.generationId ?? '', score: 1 }]);
+  const { completions } = await client.generate({ prompt: 'still here', maxTokens: 4 });
+  await client.feedback([{ generationId: completions[0]?.generationId ?? '', score: 1 }]);
   await first.kill();
   await using next = await startServer({ data });
   expect(next.ready.pid).not.toBe(first.ready.pid);

@@ -15,13 +15,13 @@ import { connect, HoneClientError } from 'hone-agent/client';
 
 async function main() {
   const hone = await connect({ address: process.argv[2] });
-  const { candidates, version } = await hone.generate({ prompt: 'a', maxTokens: 2, n: 2 });
+  const { completions, version } = await hone.generate({ prompt: 'a', maxTokens: 2, n: 2 });
   const streamed = new Set();
   for await (const event of hone.stream({ prompt: 'b', maxTokens: 2 })) streamed.add(event.type);
-  const items = candidates.map(({ generationId }, i) => ({ generationId, score: i }));
+  const items = completions.map(({ generationId }, i) => ({ generationId, score: i }));
   const outcomes = await hone.feedback(items);
   const stream = hone.feedbackStream();
-  const retraction = await stream.send({ generationId: candidates[0].generationId, score: null });
+  const retraction = await stream.send({ generationId: completions[0].generationId, score: null });
   await stream.close();
   const refusal = await hone.generate({ prompt: 'a', temperature: -1 }).catch((error) => error);
   const events = [];
@@ -31,7 +31,7 @@ async function main() {
   }
   const versions = [];
   for await (const { number } of hone.versions()) versions.push(number);
-  const explained = await hone.explain(candidates[1].generationId);
+  const explained = await hone.explain(completions[1].generationId);
   const seen = {
     version,
     streamed: [...streamed],

@@ -70,8 +70,8 @@ describe('hone serve and its companions', () => {
     const generated = await hone(ready.address, 'generate', 'hello', '--max-tokens', '4', '--ignore-eos', '--json');
     expect(generated.code, generated.err).toBe(0);
     const result = JSON.parse(generated.out) as GenerateResult;
-    generationId = result.candidates[0]?.generationId ?? '';
-    expect(result).toMatchObject({ candidates: [{ finishReason: 'length' }], usage: { completionTokens: 4 } });
+    generationId = result.completions[0]?.generationId ?? '';
+    expect(result).toMatchObject({ completions: [{ finishReason: 'length' }], usage: { completionTokens: 4 } });
 
     expect(await hone(ready.address, 'feedback', generationId, '0.5')).toMatchObject({
       code: 0,
@@ -160,7 +160,7 @@ describe('hone serve and its companions', () => {
       const address = / at (127\.0\.0\.1:\d+)/.exec(shown)?.[1] ?? '';
       const banner = shown.length;
       const generated = JSON.parse((await hone(address, 'generate', 'xylophone', '--json')).out) as GenerateResult;
-      await hone(address, 'feedback', generated.candidates[0]?.generationId ?? '', '1', '--rater', 'me\u001b[2J');
+      await hone(address, 'feedback', generated.completions[0]?.generationId ?? '', '1', '--rater', 'me\u001b[2J');
       await hone(address, 'generate', 'xylophone');
       await hone(address, 'mode', 'apprentice');
       const { pid } = JSON.parse(await readFile(join(folder, 'server.json'), 'utf8')) as { pid: number };
@@ -177,7 +177,7 @@ describe('hone serve and its companions', () => {
         'stopped',
       ]);
       expect(shown).not.toContain('{"level"');
-      for (const word of ['xylophone', generated.candidates[0]?.text ?? '', 'me\u001b'])
+      for (const word of ['xylophone', generated.completions[0]?.text ?? '', 'me\u001b'])
         expect(shown).not.toContain(word);
     },
   );

@@ -59,7 +59,7 @@ it('the digest of a learned version is the one of its files, of the served tenso
 
   const generated = await client.generate({ prompt: 'a', maxTokens: 2 });
   expect(generated).toMatchObject({ version: number, adapterDigest: digest, packageDigest });
-  const stored = await client.getGeneration(generated.candidates[0]?.generationId ?? '');
+  const stored = await client.getGeneration(generated.completions[0]?.generationId ?? '');
   expect(stored).toMatchObject({ version: number, adapterDigest: digest, packageDigest });
 
   const page = new Page(await (await fetch(server.ready.metrics ?? '')).text());

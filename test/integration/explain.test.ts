@@ -33,8 +33,8 @@ beforeAll(async () => {
 afterAll(() => server[Symbol.asyncDispose]());
 
 async function generateIds(n: number): Promise<readonly string[]> {
-  const { candidates } = await client.generate({ prompt: 'what am I worth', n, maxTokens: 2 });
-  return candidates.map(({ generationId }) => generationId);
+  const { completions } = await client.generate({ prompt: 'what am I worth', n, maxTokens: 2 });
+  return completions.map(({ generationId }) => generationId);
 }
 
 describe('a reward', () => {
@@ -205,8 +205,8 @@ describe('hone explain', () => {
   it('of what nobody scored says how to, and of what is not there that it is not', async () => {
     const other = await startServer();
     const quiet = await other.connect();
-    const { candidates } = await quiet.generate({ prompt: 'nobody looks', maxTokens: 2 });
-    const run = await hone(other.ready.address, 'explain', candidates[0]?.generationId ?? '');
+    const { completions } = await quiet.generate({ prompt: 'nobody looks', maxTokens: 2 });
+    const run = await hone(other.ready.address, 'explain', completions[0]?.generationId ?? '');
     await other[Symbol.asyncDispose]();
     expect(run.out).toMatch(/^reward +none$/m);
     expect(run.err).toContain('npm run hone -- feedback');

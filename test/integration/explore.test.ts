@@ -26,18 +26,18 @@ const open = async (...args: readonly string[]) => {
   return { server, client, exploration, stored };
 };
 
-it('further candidates of an answered prompt are drawn, kept and counted, and nobody is shown them', async () => {
-  const { server, client, exploration, stored } = await open('--explore-candidates', '4');
+it('further completions of an answered prompt are drawn, kept and counted, and nobody is shown them', async () => {
+  const { server, client, exploration, stored } = await open('--explore-completions', '4');
   const request = { prompt: 'What a day', maxTokens: 12, ignoreEos: true, subject: 'ann' };
-  const { candidates } = await client.generate(request);
-  expect(candidates).toHaveLength(1);
-  await until(async () => (await exploration()).kept === 4, 'four candidates are kept');
-  // A request with candidates of its own needs none.
+  const { completions } = await client.generate(request);
+  expect(completions).toHaveLength(1);
+  await until(async () => (await exploration()).kept === 4, 'four completions are kept');
+  // A request with completions of its own needs none.
   await client.generate({ ...request, n: 2 });
   await client.generate({ ...request, temperature: 0 });
-  expect(await exploration()).toEqual({ share: 1, candidates: 4, waiting: 0, kept: 4, gaveWay: 0 });
+  expect(await exploration()).toEqual({ share: 1, completions: 4, waiting: 0, kept: 4, gaveWay: 0 });
   const explored = stored().filter(({ origin }) => origin === 'explored');
-  const answer = await client.getGeneration(candidates[0]?.generationId ?? '');
+  const answer = await client.getGeneration(completions[0]?.generationId ?? '');
   expect(explored).toHaveLength(4);
   for (const { promptJson, subject, state, tokens, sampledLogprobs, version } of explored) {
     expect({ promptJson, subject, state, version }).toEqual({
@@ -59,12 +59,12 @@ it('further candidates of an answered prompt are drawn, kept and counted, and no
 });
 
 it('requests come first, lose nothing by it, and the server stops cleanly in the middle of drawing', async () => {
-  const { server, client, exploration, stored } = await open('--explore-candidates', '64', '--max-sequences', '2');
+  const { server, client, exploration, stored } = await open('--explore-completions', '64', '--max-sequences', '2');
   const ask = (seed: number) => client.generate({ prompt: 'busy', maxTokens: 100, ignoreEos: true, seed });
-  const [first] = (await ask(5)).candidates;
-  let again = (await ask(5)).candidates[0];
+  const [first] = (await ask(5)).completions;
+  let again = (await ask(5)).completions[0];
   await until(async () => {
-    again = (await ask(5)).candidates[0];
+    again = (await ask(5)).completions[0];
     return (await exploration()).gaveWay > 2;
   }, 'drawing gave way');
   expect(again?.tokenIds).toEqual(first?.tokenIds);

@@ -18,8 +18,8 @@ beforeAll(async () => {
 afterAll(() => server[Symbol.asyncDispose]());
 
 async function generateIds(n: number): Promise<string[]> {
-  const { candidates } = await client.generate({ prompt: 'score me', n, maxTokens: 2 });
-  return candidates.map(({ generationId }) => generationId);
+  const { completions } = await client.generate({ prompt: 'score me', n, maxTokens: 2 });
+  return completions.map(({ generationId }) => generationId);
 }
 
 async function scoresOf(generationId: string): Promise<Record<string, number>> {

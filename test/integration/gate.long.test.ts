@@ -84,7 +84,7 @@ describe('a canary without a gate', () => {
     await until(async () => (await client.mode()).trial !== undefined, 'it is on trial');
     const askAndScore = async (n: number): Promise<void> => {
       const request = { prompt: `prompt ${n}`, subject: `subject ${n}`, seed: n, maxTokens: 24 };
-      const { generationId = '', tokenIds = [] } = (await client.generate(request)).candidates[0] ?? {};
+      const { generationId = '', tokenIds = [] } = (await client.generate(request)).completions[0] ?? {};
       await client.feedback({ generationId, score: liked(tokenIds) });
     };
     for (let n = 0; n < 4000 && (await client.mode()).trial !== undefined; n++) await askAndScore(n);

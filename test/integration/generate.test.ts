@@ -45,16 +45,16 @@ describe('a stream', () => {
     expect(last.totalTokens).toBe(tokens + first.promptTokens);
   });
 
-  it('of one seed is the same again, and its candidates differ', async () => {
+  it('of one seed is the same again, and its completions differ', async () => {
     const request = { prompt: 'seeds', maxTokens: 16, n: 2, seed: 42 };
     const once = await client.generate(request);
     const again = await client.generate(request);
-    expect(again.candidates.map(({ tokenIds }) => tokenIds)).toEqual(once.candidates.map(({ tokenIds }) => tokenIds));
-    expect(once.candidates[0]?.tokenIds).not.toEqual(once.candidates[1]?.tokenIds);
+    expect(again.completions.map(({ tokenIds }) => tokenIds)).toEqual(once.completions.map(({ tokenIds }) => tokenIds));
+    expect(once.completions[0]?.tokenIds).not.toEqual(once.completions[1]?.tokenIds);
   });
 
   it('gives log-probabilities and alternatives on request', async () => {
-    const [candidate] = (
+    const [completion] = (
       await client.generate({
         prompt: 'p',
         maxTokens: 4,
@@ -63,24 +63,24 @@ describe('a stream', () => {
         temperature: 0,
         ignoreEos: true,
       })
-    ).candidates;
-    expect(candidate?.logprobs).toHaveLength(4);
-    expect(candidate?.sampledLogprobs).toHaveLength(4);
-    expect(candidate?.topLogprobs).toHaveLength(4);
-    for (const [position, { tokenIds, logprobs }] of (candidate?.topLogprobs ?? []).entries()) {
+    ).completions;
+    expect(completion?.logprobs).toHaveLength(4);
+    expect(completion?.sampledLogprobs).toHaveLength(4);
+    expect(completion?.topLogprobs).toHaveLength(4);
+    for (const [position, { tokenIds, logprobs }] of (completion?.topLogprobs ?? []).entries()) {
       expect(tokenIds).toHaveLength(3);
       expect([...logprobs].sort((a, b) => b - a)).toEqual(logprobs);
       // Greedy takes the likeliest.
-      expect(tokenIds[0]).toBe(candidate?.tokenIds[position]);
-      expect(logprobs[0]).toBeCloseTo(candidate?.logprobs[position] ?? 0, 4);
-      expect(candidate?.logprobs[position]).toBeLessThanOrEqual(0);
+      expect(tokenIds[0]).toBe(completion?.tokenIds[position]);
+      expect(logprobs[0]).toBeCloseTo(completion?.logprobs[position] ?? 0, 4);
+      expect(completion?.logprobs[position]).toBeLessThanOrEqual(0);
     }
   });
 
   it('with store: false is not kept and takes no feedback', async () => {
     const before = (await client.status()).replay.generations;
-    const { candidates } = await client.generate({ prompt: 'secret', maxTokens: 4, store: false });
-    const [{ generationId = '' } = {}] = candidates;
+    const { completions } = await client.generate({ prompt: 'secret', maxTokens: 4, store: false });
+    const [{ generationId = '' } = {}] = completions;
     expect((await client.status()).replay.generations).toBe(before);
     await expect(client.getGeneration(generationId)).rejects.toMatchObject({ code: 'GENERATION_NOT_FOUND' });
     await expect(client.feedback({ generationId, score: 1 })).rejects.toMatchObject({ code: 'GENERATION_NOT_FOUND' });
@@ -127,8 +127,8 @@ describe('a request', () => {
       { role: 'user', content: 'why is the sky blue?' },
     ] as const;
     const metadata = { experiment: 'a' };
-    const { candidates } = await client.generate({ messages, subject: 'user-7', metadata, maxTokens: 3 });
-    const kept = await client.getGeneration(candidates[0]?.generationId ?? '');
+    const { completions } = await client.generate({ messages, subject: 'user-7', metadata, maxTokens: 3 });
+    const kept = await client.getGeneration(completions[0]?.generationId ?? '');
     expect(kept).toMatchObject({ messages, metadata, subject: 'user-7', prompt: '' });
   });
 
@@ -145,8 +145,8 @@ describe('a request', () => {
   it('is steered by its settings: bias forces and forbids tokens, and max_tokens and ignore_eos say where it ends', async () => {
     const end = 256;
     const tokens = async (more: object) => {
-      const { candidates } = await client.generate({ prompt: 'steer', seed: 3, maxTokens: 24, ...more });
-      return candidates[0] ?? { tokenIds: [], finishReason: 'missing', text: '' };
+      const { completions } = await client.generate({ prompt: 'steer', seed: 3, maxTokens: 24, ...more });
+      return completions[0] ?? { tokenIds: [], finishReason: 'missing', text: '' };
     };
     const forced = await tokens({ logitBias: { 65: 100 }, ignoreEos: true });
     expect(forced.tokenIds).toEqual(new Array(24).fill(65));
@@ -162,13 +162,13 @@ describe('a request', () => {
   });
 
   it('is cut to the room that the model has', async () => {
-    const { candidates, usage } = await client.generate({
+    const { completions, usage } = await client.generate({
       prompt: 'fill',
       maxTokens: 1_000_000,
       ignoreEos: true,
       seed: 1,
     });
-    expect(candidates[0]?.finishReason).toBe('length');
+    expect(completions[0]?.finishReason).toBe('length');
     expect(usage.totalTokens).toBeGreaterThan(32);
   });
 
@@ -176,8 +176,8 @@ describe('a request', () => {
     const results = await Promise.all(
       Array.from({ length: 24 }, (_, i) => client.generate({ prompt: `request ${i}`, maxTokens: 8, seed: i })),
     );
-    for (const { candidates } of results) expect(['stop', 'length']).toContain(candidates[0]?.finishReason);
-    expect(new Set(results.map(({ candidates }) => candidates[0]?.generationId)).size).toBe(24);
+    for (const { completions } of results) expect(['stop', 'length']).toContain(completions[0]?.finishReason);
+    expect(new Set(results.map(({ completions }) => completions[0]?.generationId)).size).toBe(24);
   });
 });
 

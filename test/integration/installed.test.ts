@@ -93,9 +93,9 @@ describe('its server', () => {
     const program = `
       import { connect } from 'hone-agent/client';
       const hone = await connect({ address: process.argv[2] });
-      const { candidates } = await hone.generate({ messages: [{ role: 'user', content: 'My nephew keeps losing my coat.' }], maxTokens: 8 });
-      const outcomes = await hone.feedback({ generationId: candidates[0].generationId, score: 1 });
-      console.log(JSON.stringify({ text: candidates[0].text, outcomes }));
+      const { completions } = await hone.generate({ messages: [{ role: 'user', content: 'My nephew keeps losing my coat.' }], maxTokens: 8 });
+      const outcomes = await hone.feedback({ generationId: completions[0].generationId, score: 1 });
+      console.log(JSON.stringify({ text: completions[0].text, outcomes }));
       hone.close();`;
     writeFileSync(join(folder, 'app.js'), program);
     const run = spawnSync(process.execPath, ['app.js', ready.address], { cwd: folder, encoding: 'utf8' });

@@ -62,8 +62,8 @@ describe('a server', () => {
     const env = { NODE_OPTIONS: preload, HONE_TEST_NOTES: folder };
     await using server = await startServer({ args: ['--learner', 'on'], env });
     const client = await server.connect();
-    const { candidates } = await client.generate({ prompt: 'abc', maxTokens: 4, ignoreEos: true });
-    expect(candidates).toHaveLength(1);
+    const { completions } = await client.generate({ prompt: 'abc', maxTokens: 4, ignoreEos: true });
+    expect(completions).toHaveLength(1);
     await until(async () => (await client.status()).learner.state === 'idle', 'the learner has started');
     threads = readNotes(folder);
     main = threadWith(threads, 'dist/server/main.js');

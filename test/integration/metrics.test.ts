@@ -16,7 +16,7 @@ let client: HoneClient;
 let url: string;
 const pages: Page[] = [];
 /** What the client saw. */
-const seen = { requests: 0, candidates: 0, tokens: 0, promptTokens: 0, cachedTokens: 0, refused: 0, cancelled: 0 };
+const seen = { requests: 0, completions: 0, tokens: 0, promptTokens: 0, cachedTokens: 0, refused: 0, cancelled: 0 };
 const secret = 'platypus';
 
 async function scrape(): Promise<Page> {
@@ -41,13 +41,13 @@ async function play(prompt: string, n: number, maxTokens: number): Promise<{ gen
     }
     if (event.type === 'usage') {
       seen.requests += 1;
-      seen.candidates += n;
+      seen.completions += n;
       seen.tokens += event.completionTokens;
       seen.promptTokens += event.promptTokens;
       seen.cachedTokens += event.cachedPromptTokens;
     }
   }
-  return ids.map((generationId, candidate) => ({ generationId, text: texts.get(candidate) ?? '' }));
+  return ids.map((generationId, completion) => ({ generationId, text: texts.get(completion) ?? '' }));
 }
 
 beforeAll(async () => {
@@ -72,19 +72,19 @@ describe('the page of metrics', () => {
     const page = await scrape();
     expect(page.get('hone_requests_total', { code: 'OK' })).toBe(seen.requests);
     expect(page.get('hone_requests_total', { code: 'INVALID_REQUEST' })).toBe(seen.refused);
-    expect(page.get('hone_completions_total', { reason: 'length' })).toBe(seen.candidates);
+    expect(page.get('hone_completions_total', { reason: 'length' })).toBe(seen.completions);
     expect(page.get('hone_generated_tokens_total')).toBe(seen.tokens);
     expect(page.get('hone_prompt_tokens_total')).toBe(seen.promptTokens);
     expect(page.get('hone_cached_prompt_tokens_total')).toBe(seen.cachedTokens);
     expect(page.get('hone_time_to_first_token_seconds_count')).toBe(seen.requests);
     expect(page.get('hone_queue_wait_seconds_count')).toBe(seen.requests);
-    // Where a busy machine brings all tokens of a candidate at once, there is no time between them.
-    expect(page.get('hone_time_per_output_token_seconds_count')).toBeLessThanOrEqual(seen.candidates);
+    // Where a busy machine brings all tokens of a completion at once, there is no time between them.
+    expect(page.get('hone_time_per_output_token_seconds_count')).toBeLessThanOrEqual(seen.completions);
     expect(page.get('hone_request_duration_seconds_count', { outcome: 'ok' })).toBe(seen.requests);
     expect(page.get('hone_prefill_tokens_sum')).toBe(seen.promptTokens - seen.cachedTokens);
     expect(page.get('hone_running_sequences')).toBe(0);
-    // Each row of a step is a token; a candidate's first comes from its prompt.
-    expect(page.get('hone_decode_rows_sum')).toBe(seen.tokens - seen.candidates);
+    // Each row of a step is a token; a completion's first comes from its prompt.
+    expect(page.get('hone_decode_rows_sum')).toBe(seen.tokens - seen.completions);
   });
 
   it('counts a request that its caller cancels, once', async () => {
@@ -103,11 +103,11 @@ describe('the page of metrics', () => {
 
   it('follows feedback, the learner and the swaps that come of it', async () => {
     const before = await scrape();
-    const candidates = await play('scored', 4, 12);
-    const items = candidates.map(({ generationId, text }) => ({ generationId, score: judge(text) }));
+    const completions = await play('scored', 4, 12);
+    const items = completions.map(({ generationId, text }) => ({ generationId, score: judge(text) }));
     await client.feedback(items);
     await client.feedback(items.slice(0, 2).map((item) => ({ ...item, score: 0.5 })));
-    await client.feedback([{ generationId: candidates[0]?.generationId ?? '', score: null }]);
+    await client.feedback([{ generationId: completions[0]?.generationId ?? '', score: null }]);
     await expect(
       client.feedback([{ generationId: '0198c0de-0000-7000-8000-000000000000', score: 1 }]),
     ).rejects.toThrow();

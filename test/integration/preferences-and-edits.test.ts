@@ -16,8 +16,8 @@ beforeAll(async () => {
 afterAll(() => server[Symbol.asyncDispose]());
 
 async function generateIds(n: number, prompt = 'compare us'): Promise<readonly string[]> {
-  const { candidates } = await client.generate({ prompt, n, maxTokens: 4, ignoreEos: true });
-  return candidates.map(({ generationId }) => generationId);
+  const { completions } = await client.generate({ prompt, n, maxTokens: 4, ignoreEos: true });
+  return completions.map(({ generationId }) => generationId);
 }
 
 async function pair(): Promise<[string, string]> {

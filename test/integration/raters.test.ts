@@ -18,8 +18,8 @@ function writeModule(name: string, source: string): string {
 }
 
 async function generate(client: HoneClient, prompt: string, n = 4): Promise<readonly string[]> {
-  const { candidates } = await client.generate({ prompt, n, maxTokens: 16 });
-  return candidates.map(({ generationId }) => generationId);
+  const { completions } = await client.generate({ prompt, n, maxTokens: 16 });
+  return completions.map(({ generationId }) => generationId);
 }
 
 async function scoresOf(client: HoneClient, id: string): Promise<readonly unknown[]> {

@@ -102,9 +102,9 @@ describe('the default policy', () => {
       Array.from({ length: 64 }, async (_, i) => {
         const post = createPost(800_000 + i, 'held-out').text;
         const messages = [{ role: 'user', content: post } as const];
-        for (const candidate of (await client.generate({ messages, n: 4, seed: i })).candidates) {
-          facts.push(judgeFacts(post, candidate.text));
-          tone.push(judgeTone(post, candidate.text));
+        for (const completion of (await client.generate({ messages, n: 4, seed: i })).completions) {
+          facts.push(judgeFacts(post, completion.text));
+          tone.push(judgeTone(post, completion.text));
         }
       }),
     );

@@ -16,15 +16,15 @@ async function exported(client: HoneClient, filter = {}): Promise<string> {
 
 /** Two prompts of two subjects, scores, a preference, an edit. */
 async function fill(client: HoneClient): Promise<readonly string[]> {
-  const { candidates } = await client.generate({
+  const { completions } = await client.generate({
     prompt: 'one',
     n: 3,
     maxTokens: 12,
     subject: 'ann',
     metadata: { k: 'v' },
   });
-  const [a = '', b = '', c = ''] = candidates.map(({ generationId }) => generationId);
-  const { candidates: others } = await client.generate({
+  const [a = '', b = '', c = ''] = completions.map(({ generationId }) => generationId);
+  const { completions: others } = await client.generate({
     messages: [{ role: 'user', content: 'two ü\n\u2028' }],
     n: 64,
     maxTokens: 8,

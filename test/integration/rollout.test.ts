@@ -32,7 +32,7 @@ async function likes(client: HoneClient): Promise<Set<number>> {
   const answers = await Promise.all(
     prompts.map((prompt, seed) => client.generate({ prompt, seed, version: 0, ...sampling })),
   );
-  return new Set(answers.flatMap(({ candidates }) => candidates[0]?.tokenIds ?? []));
+  return new Set(answers.flatMap(({ completions }) => completions[0]?.tokenIds ?? []));
 }
 
 /**
@@ -40,13 +40,13 @@ async function likes(client: HoneClient): Promise<Set<number>> {
  * score are the same each time that the tests run.
  */
 async function askAndScore(client: HoneClient, liked: ReadonlySet<number>, n: number): Promise<number> {
-  const { candidates, version } = await client.generate({
+  const { completions, version } = await client.generate({
     prompt: `prompt ${n}`,
     subject: `subject ${n}`,
     seed: n,
     ...sampling,
   });
-  const { generationId = '', tokenIds = [] } = candidates[0] ?? {};
+  const { generationId = '', tokenIds = [] } = completions[0] ?? {};
   const score = tokenIds.filter((token) => liked.has(token)).length / Math.max(1, tokenIds.length);
   await client.feedback({ generationId, score });
   return version;

@@ -50,8 +50,8 @@ it('a stream that is not read stops computing and gives its place up', async () 
   await until(async () => (await client.status()).serving.runningSequences === 0, 'nothing is computed');
   // Parked, not over: its tokens wait.
   expect((await client.getGeneration(generationId)).state).toBe('running');
-  const { candidates } = await client.generate({ prompt: 'b', maxTokens: 3 });
-  expect(candidates).toHaveLength(1);
+  const { completions } = await client.generate({ prompt: 'b', maxTokens: 3 });
+  expect(completions).toHaveLength(1);
   call.cancel();
 });
 

@@ -87,7 +87,7 @@ describe('adapters', () => {
     expect(promoted.numbers.probe_to_new).toBeLessThan((promoted.numbers.probe_to_previous ?? 0) / 10);
     const after = await client.generate(prompt);
     expect(after).toMatchObject({ version: 1, adapterDigest: imported.adapterDigest });
-    expect(after.candidates[0]?.tokenIds).not.toEqual(before.candidates[0]?.tokenIds);
+    expect(after.completions[0]?.tokenIds).not.toEqual(before.completions[0]?.tokenIds);
   });
 
   it('leave by the command and come back under the same digest; folders are never overwritten', async () => {
@@ -221,8 +221,8 @@ it('a version of one server serves in another with the same weights', async () =
   const prompt = { prompt: 'the same?', seed: 7, n: 4, maxTokens: 32, logprobs: true };
   const [a, b] = [await from.generate(prompt), await to.generate(prompt)];
   expect(b.adapterDigest).toBe(a.adapterDigest);
-  expect(b.candidates.map(({ text, logprobs }) => [text, logprobs])).toEqual(
-    a.candidates.map(({ text, logprobs }) => [text, logprobs]),
+  expect(b.completions.map(({ text, logprobs }) => [text, logprobs])).toEqual(
+    a.completions.map(({ text, logprobs }) => [text, logprobs]),
   );
 });
 

@@ -7,7 +7,7 @@
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { candidateSeed } from '../../src/agent/generation/check-request.js';
+import { completionSeed } from '../../src/agent/generation/check-request.js';
 import { Sampler, SamplingScratch } from '../../src/policy/sampling/sampler.js';
 import type { SamplingSettings } from '../../src/policy/types.js';
 import { plainSampling } from '../support/policy/policy.js';
@@ -145,7 +145,7 @@ describe('statistically', () => {
     expect(chiSquareDeviate(pairs, expected)).toBeLessThan(5);
   });
 
-  test('the candidates of one seed are independent of each other', () => {
+  test('the completions of one seed are independent of each other', () => {
     const size = 6;
     const values = Float32Array.of(1, 0.5, 0, -0.5, 0.2, 0.8);
     const scratch = new SamplingScratch(size);
@@ -153,7 +153,8 @@ describe('statistically', () => {
     const pairs = new Array<number>(size * size).fill(0);
     for (let seed = 0; seed < 20_000; seed++) {
       const [first, second] = [0, 1].map(
-        (candidate) => new Sampler(plainSampling, [], candidateSeed(seed, candidate), scratch).sample(values, 0).token,
+        (completion) =>
+          new Sampler(plainSampling, [], completionSeed(seed, completion), scratch).sample(values, 0).token,
       ) as [number, number];
       pairs[first * size + second] = (pairs[first * size + second] as number) + 1;
     }

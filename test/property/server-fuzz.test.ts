@@ -45,8 +45,8 @@ afterAll(async () => {
 });
 
 async function answer(): Promise<readonly number[]> {
-  const { candidates } = await client.generate(plain);
-  return candidates[0]?.tokenIds ?? [];
+  const { completions } = await client.generate(plain);
+  return completions[0]?.tokenIds ?? [];
 }
 
 const shown = ({ service, method, messages, conduct }: WildCall): string =>

@@ -33,7 +33,7 @@ it('scores become a version that serves, and a server that starts again on the s
     for (const pid of [server.ready.pid, learner]) expect(programOf(pid)).toBe(process.execPath);
     const answer = await client.generate({ prompt: 'before', maxTokens: 8, ignoreEos: true });
     expect(answer).toMatchObject({ version: 0, usage: { completionTokens: 8 } });
-    id = answer.candidates[0]?.generationId ?? '';
+    id = answer.completions[0]?.generationId ?? '';
     await client.feedback({ generationId: id, score: 0.25 });
     ({ number: live } = await playUntil(client, 1));
     expect(await client.generate({ prompt: 'after', maxTokens: 1 })).toMatchObject({ version: live });
@@ -64,7 +64,7 @@ it('the command serves, asks, scores, exports and erases', async () => {
   expect(programOf(pid)).toBe(process.execPath);
 
   const generated = await hone(address, 'generate', 'hello', '--max-tokens', '4', '--subject', 'ann', '--json');
-  const [answer] = (JSON.parse(generated.out) as { candidates: { generationId: string }[] }).candidates;
+  const [answer] = (JSON.parse(generated.out) as { completions: { generationId: string }[] }).completions;
   const scored = await hone(address, 'feedback', answer?.generationId ?? '', '0.75');
   const status = await hone(address, 'status', '--json');
   const exported = await hone(address, 'export');

@@ -18,11 +18,11 @@ export function judge(text: string): number {
   return (text.match(/[a-m]/gi)?.length ?? 0) / Math.max(1, text.length);
 }
 
-/** Asks for `n` candidates of one prompt and scores them all; resolves once the scores are acknowledged. */
+/** Asks for `n` completions of one prompt and scores them all; resolves once the scores are acknowledged. */
 export async function askAndScore(client: HoneClient, prompt: string, n = 4): Promise<readonly string[]> {
-  const { candidates } = await client.generate({ prompt, n, maxTokens: 16 });
-  await client.feedback(candidates.map(({ generationId, text }) => ({ generationId, score: judge(text) })));
-  return candidates.map(({ generationId }) => generationId);
+  const { completions } = await client.generate({ prompt, n, maxTokens: 16 });
+  await client.feedback(completions.map(({ generationId, text }) => ({ generationId, score: judge(text) })));
+  return completions.map(({ generationId }) => generationId);
 }
 
 /** As many scores as begin a round of an eager learner. */

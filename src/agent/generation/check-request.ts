@@ -11,8 +11,8 @@ import { groupKey } from '../../replay/index.js';
 import { check, invalidRequest, numberBetween, textUpTo, wholeBetween } from '../request-errors.js';
 import type { GenerateInput } from './types.js';
 
-/** Most candidates of one request. */
-export const maxCandidates = 64;
+/** Most completions of one request. */
+export const maxCompletions = 64;
 
 /** A text longer than so many characters per token of context is refused before it is tokenised. */
 export const maxCharactersPerToken = 128;
@@ -43,7 +43,7 @@ const generate = z.object({
   messages: z.array(message).default([]),
   prompt: z.string({ error: 'must be a text' }).min(1, { error: 'must not be empty' }).optional(),
   sampling: sampling.prefault({}),
-  n: wholeBetween(1, maxCandidates).default(1),
+  n: wholeBetween(1, maxCompletions).default(1),
   seed: wholeBetween(0, 2 ** 32 - 1).optional(),
   logprobs: z.boolean().default(false),
   topLogprobs: wholeBetween(0, 20).default(0),
@@ -63,7 +63,7 @@ export interface CheckedRequest {
   readonly groupKey: string;
   readonly sampling: SamplingSettings;
   readonly n: number;
-  /** Of candidate 0. */
+  /** Of completion 0. */
   readonly seed: number;
   readonly logprobs: boolean;
   readonly topLogprobs: number;
@@ -147,9 +147,9 @@ function checkBias(bias: Readonly<Record<string, number>>, vocabularySize: numbe
   return bias;
 }
 
-/** The seed of a candidate: distinct streams from one seed, candidate 0 on the seed itself. */
-export function candidateSeed(seed: number, candidate: number): number {
-  return (seed + Math.imul(candidate, 0x9e3779b1)) >>> 0;
+/** The seed of a completion: distinct streams from one seed, completion 0 on the seed itself. */
+export function completionSeed(seed: number, completion: number): number {
+  return (seed + Math.imul(completion, 0x9e3779b1)) >>> 0;
 }
 
 /** Absent and undefined are the same to a caller. */

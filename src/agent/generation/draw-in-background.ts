@@ -5,9 +5,9 @@
 
 import { v7 as uuidv7 } from 'uuid';
 import { HoneError } from '../../errors.js';
-import type { CompletionStarted } from '../../policy/index.js';
+import type { RequestStarted } from '../../policy/index.js';
 import { RequestMeter, type Unseen } from '../meter.js';
-import { candidateSeed } from './check-request.js';
+import { completionSeed } from './check-request.js';
 import {
   admit,
   type GenerationContext,
@@ -18,7 +18,7 @@ import {
 } from './run-generation.js';
 
 /**
- * Draws the candidates of a request.
+ * Draws the completions of a request.
  * @param signal ends it within a step; what had come to its end by then is kept
  * @param wanted asked once, before anything is written
  * @throws HoneError as the policy and the store do
@@ -31,12 +31,12 @@ export async function drawUnseen(
 ): Promise<Unseen> {
   const records = Array.from({ length: request.n }, () => newRecord(uuidv7()));
   const meter = new RequestMeter({});
-  let started: CompletionStarted | undefined;
+  let started: RequestStarted | undefined;
   const events = context.policy.complete(
     {
       promptTokens: request.promptTokens,
       sampling: request.sampling,
-      candidates: records.map(({ id }, index) => ({ id, seed: candidateSeed(request.seed, index) })),
+      completions: records.map(({ id }, index) => ({ id, seed: completionSeed(request.seed, index) })),
       ...(request.version === undefined ? {} : { version: request.version }),
       background: true,
     },

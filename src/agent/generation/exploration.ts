@@ -1,9 +1,9 @@
 /**
- * Exploration: further candidates of prompts that were answered once, drawn while the server has nothing else to do.
+ * Exploration: further completions of prompts that were answered once, drawn while the server has nothing else to do.
  *
  * A prompt with one completion has nothing to be compared with; with a few more, a reward model or a person can tell
  * better from worse. So a share of the single requests is remembered when they have been answered, and when no request
- * runs, candidates of their prompts are drawn on the live version. A request that comes ends the drawing at once; what
+ * runs, completions of their prompts are drawn on the live version. A request that comes ends the drawing at once; what
  * is left of it is drawn later. Nobody is shown what comes of it.
  */
 
@@ -15,7 +15,7 @@ import type { GenerationRequest } from './run-generation.js';
 
 const schema = z.strictObject({
   share: z.number().min(0).max(1).default(0),
-  candidates: z.int().min(1).max(64).default(3),
+  completions: z.int().min(1).max(64).default(3),
 });
 
 /** Whose prompts are explored, and how far. */
@@ -23,7 +23,7 @@ export interface ExplorationSettings {
   /** Of the single requests that were answered and kept; 0 is off. */
   readonly share: number;
   /** Drawn per prompt. */
-  readonly candidates: number;
+  readonly completions: number;
 }
 
 /** @throws HoneError `INVALID_OPTIONS` */
@@ -43,7 +43,7 @@ export interface ExplorationReport extends ExplorationSettings {
 
 export interface ExplorationOptions {
   readonly settings: ExplorationSettings;
-  /** Draws the candidates of a request and keeps what is `wanted` when it is asked. */
+  /** Draws the completions of a request and keeps what is `wanted` when it is asked. */
   readonly draw: (request: GenerationRequest, signal: AbortSignal, wanted: () => boolean) => Promise<Unseen>;
   readonly meter: Pick<Meter, 'explored'>;
   /** 32-bit unsigned. */
@@ -57,7 +57,7 @@ export const maxWaitingPrompts = 64;
 
 interface Task {
   readonly request: CheckedRequest;
-  /** Candidates that are yet to be drawn. */
+  /** Completions that are yet to be drawn. */
   left: number;
   /** Nothing of it is wanted any more. */
   forgotten: boolean;
@@ -107,7 +107,7 @@ export class Exploration {
       this.#waiting.shift();
       meter.explored?.('dropped', nothing);
     }
-    this.#waiting.push({ request, left: settings.candidates, forgotten: false });
+    this.#waiting.push({ request, left: settings.completions, forgotten: false });
   }
 
   /** Whose data this is shall be gone: nothing more is drawn or kept of it. To be called before the store erases. */

@@ -10,17 +10,17 @@ import { v7 as uuidv7 } from 'uuid';
 import { HoneError } from '../../errors.js';
 import type { Package } from '../../package/index.js';
 import type {
-  CandidateFinished,
   CompletionEvent,
-  CompletionStarted,
+  CompletionFinished,
   FinishReason,
   Policy,
+  RequestStarted,
   TokenChunk,
 } from '../../policy/index.js';
 import type { GenerationCompletion, GenerationOrigin, ReplayStore } from '../../replay/index.js';
 import type { RequestMeter } from '../meter.js';
 import { isRefusal, type StoreWatch } from '../store-outage.js';
-import { type CheckedRequest, candidateSeed } from './check-request.js';
+import { type CheckedRequest, completionSeed } from './check-request.js';
 import type { AgentEvent, ChunkEvent, StartedEvent } from './types.js';
 
 /** What running a request needs of the agent. */
@@ -43,8 +43,8 @@ export interface GenerationRequest extends CheckedRequest {
   readonly origin?: GenerationOrigin;
 }
 
-/** What one candidate has brought so far. */
-export interface CandidateRecord {
+/** What one completion has brought so far. */
+export interface CompletionRecord {
   readonly id: string;
   readonly tokens: number[];
   readonly logprobs: number[];
@@ -57,7 +57,7 @@ export interface CandidateRecord {
 /**
  * Runs a checked request; see {@link AgentEvent} for what leaves in which order.
  * @param abort fired to stop the policy, by the caller's signal or by leaving the loop early
- * @param meter told of tokens and of the candidates' ends
+ * @param meter told of tokens and of the completions' ends
  */
 export async function* runGeneration(
   context: GenerationContext,
@@ -66,14 +66,14 @@ export async function* runGeneration(
   meter: RequestMeter,
 ): AsyncGenerator<AgentEvent> {
   const { promptTokens, sampling, n } = request;
-  const records = Array.from({ length: n }, (): CandidateRecord => newRecord(uuidv7()));
+  const records = Array.from({ length: n }, (): CompletionRecord => newRecord(uuidv7()));
   const ids = records.map(({ id }) => id);
   const events = context.policy
     .complete(
       {
         promptTokens,
         sampling,
-        candidates: ids.map((id, index) => ({ id, seed: candidateSeed(request.seed, index) })),
+        completions: ids.map((id, index) => ({ id, seed: completionSeed(request.seed, index) })),
         ...(request.version === undefined ? {} : { version: request.version }),
       },
       abort.signal,
@@ -85,11 +85,11 @@ export async function* runGeneration(
   const record = async (crashed: boolean) => {
     recorded = true;
     for (const [index, { reason }] of records.entries()) {
-      meter.candidateEnded(index, reason ?? (crashed ? 'error' : 'cancelled'));
+      meter.completionEnded(index, reason ?? (crashed ? 'error' : 'cancelled'));
     }
     if (!kept) return;
     try {
-      await context.replay.complete(records.map((candidate) => toCompletion(candidate, crashed, context.now())));
+      await context.replay.complete(records.map((record) => toCompletion(record, crashed, context.now())));
     } catch (thrown) {
       context.store.unended(ids, HoneError.from(thrown));
       throw thrown;
@@ -132,7 +132,7 @@ export async function* runGeneration(
   }
 }
 
-async function firstEvent(events: AsyncIterator<CompletionEvent>, signal: AbortSignal): Promise<CompletionStarted> {
+async function firstEvent(events: AsyncIterator<CompletionEvent>, signal: AbortSignal): Promise<RequestStarted> {
   const first = await events.next();
   if (first.done !== true && first.value.type === 'started') return first.value;
   // A request that is aborted while it waits for a slot may end without ever having started.
@@ -145,7 +145,7 @@ export async function admit(
   context: GenerationContext,
   request: GenerationRequest,
   ids: readonly string[],
-  started: CompletionStarted,
+  started: RequestStarted,
 ): Promise<boolean> {
   const createdAtMs = context.now();
   const samplingJson = JSON.stringify({ ...request.sampling, seed: request.seed });
@@ -178,7 +178,7 @@ export async function admit(
 
 async function drain(
   events: AsyncIterator<CompletionEvent>,
-  records: readonly CandidateRecord[],
+  records: readonly CompletionRecord[],
   meter: RequestMeter,
 ): Promise<void> {
   try {
@@ -190,21 +190,21 @@ async function drain(
   }
 }
 
-/** Writes an event into its candidate's record. */
+/** Writes an event into its completion's record. */
 export function keep(
-  records: readonly CandidateRecord[],
+  records: readonly CompletionRecord[],
   event: CompletionEvent,
   meter: RequestMeter,
-): TokenChunk | CandidateFinished | undefined {
+): TokenChunk | CompletionFinished | undefined {
   if (event.type === 'started') return undefined;
-  const record = records[event.candidate];
+  const record = records[event.completion];
   if (record === undefined) return undefined;
   if (event.type === 'finished') {
     record.reason = event.reason;
     record.endOfSequence = event.endOfSequence;
     return event;
   }
-  meter.tokens(event.candidate, event.tokens.length);
+  meter.tokens(event.completion, event.tokens.length);
   record.text += event.text;
   record.tokens.push(...event.tokens);
   record.logprobs.push(...event.logprobs);
@@ -212,11 +212,11 @@ export function keep(
   return event;
 }
 
-export function newRecord(id: string): CandidateRecord {
+export function newRecord(id: string): CompletionRecord {
   return { id, tokens: [], logprobs: [], sampledLogprobs: [], text: '', reason: null, endOfSequence: false };
 }
 
-export function toCompletion(record: CandidateRecord, crashed: boolean, nowMs: number): GenerationCompletion {
+export function toCompletion(record: CompletionRecord, crashed: boolean, nowMs: number): GenerationCompletion {
   const reason = record.reason ?? (crashed ? 'error' : 'cancelled');
   return {
     id: record.id,
@@ -234,7 +234,7 @@ export function toCompletion(record: CandidateRecord, crashed: boolean, nowMs: n
 function toStarted(
   pkg: Package,
   generationIds: readonly string[],
-  started: CompletionStarted,
+  started: RequestStarted,
   promptTokens: number,
 ): StartedEvent {
   return {
@@ -249,10 +249,10 @@ function toStarted(
 }
 
 /** The event as the caller asked for it: log-probabilities only on request. */
-function withAsked(event: TokenChunk | CandidateFinished, request: CheckedRequest): AgentEvent {
-  if (event.type === 'finished') return { type: 'finished', candidate: event.candidate, reason: event.reason };
-  const { candidate, text, tokens, logprobs, sampledLogprobs, topLogprobs } = event;
-  const chunk: ChunkEvent = { type: 'chunk', candidate, text, tokens };
+function withAsked(event: TokenChunk | CompletionFinished, request: CheckedRequest): AgentEvent {
+  if (event.type === 'finished') return { type: 'finished', completion: event.completion, reason: event.reason };
+  const { completion, text, tokens, logprobs, sampledLogprobs, topLogprobs } = event;
+  const chunk: ChunkEvent = { type: 'chunk', completion, text, tokens };
   if (!request.logprobs) return chunk;
   return {
     ...chunk,

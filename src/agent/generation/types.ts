@@ -35,7 +35,7 @@ export interface GenerateInput {
 /** First event of a request: its generations are on disk (unless `store` was false), so feedback may be given. */
 export interface StartedEvent {
   readonly type: 'started';
-  /** UUIDv7, one per candidate, by index. */
+  /** UUIDv7, one per completion, by index. */
   readonly generationIds: readonly string[];
   readonly version: number;
   readonly adapterDigest: string;
@@ -44,10 +44,10 @@ export interface StartedEvent {
   readonly cachedPromptTokens: number;
 }
 
-/** What a step brought for one candidate; the log-probabilities are there only where they were asked for. */
+/** What a step brought for one completion; the log-probabilities are there only where they were asked for. */
 export interface ChunkEvent {
   readonly type: 'chunk';
-  readonly candidate: number;
+  readonly completion: number;
   readonly text: string;
   readonly tokens: readonly number[];
   readonly logprobs?: readonly number[];
@@ -55,9 +55,9 @@ export interface ChunkEvent {
   readonly topLogprobs?: readonly (readonly TopLogprob[])[];
 }
 
-export interface CandidateEndedEvent {
+export interface CompletionEndedEvent {
   readonly type: 'finished';
-  readonly candidate: number;
+  readonly completion: number;
   readonly reason: FinishReason;
 }
 
@@ -69,4 +69,4 @@ export interface EndedEvent {
   readonly cachedPromptTokens: number;
 }
 
-export type AgentEvent = StartedEvent | ChunkEvent | CandidateEndedEvent | EndedEvent;
+export type AgentEvent = StartedEvent | ChunkEvent | CompletionEndedEvent | EndedEvent;

@@ -1,8 +1,8 @@
 /**
  * Who may use the memory of keys and values: nothing starts before it is promised the most that it can come to need.
  *
- * A candidate's worst case is the class of its prompt with `max_tokens`, since it shares a cache with rows of up to that
- * length. A prompt whose candidates wait is a further row of its own; the last candidate takes that over.
+ * A completion's worst case is the class of its prompt with `max_tokens`, since it shares a cache with rows of up to that
+ * length. A prompt whose completions wait is a further row of its own; the last completion takes that over.
  */
 
 import { HoneError } from '../../errors.js';
@@ -11,10 +11,10 @@ import { bucketFor, bytesPerColumn, type CacheShape, classFor, smallestBucket } 
 
 /** Columns that a request is charged. */
 export interface RequestColumns {
-  /** Of the computed prompt, while candidates wait; 0 where each of them computes it for itself. */
+  /** Of the computed prompt, while completions wait; 0 where each of them computes it for itself. */
   readonly prompt: number;
-  /** Of each candidate. */
-  readonly candidate: number;
+  /** Of each completion. */
+  readonly completion: number;
 }
 
 export class KvBudget {
@@ -45,12 +45,12 @@ export class KvBudget {
     return this.columns * this.#columnBytes;
   }
 
-  columnsFor({ promptTokens, sampling, candidates }: CompletionRequest): RequestColumns {
-    const most = Math.max(...candidates.map(({ forced }) => forced?.length ?? sampling.maxTokens));
+  columnsFor({ promptTokens, sampling, completions }: CompletionRequest): RequestColumns {
+    const most = Math.max(...completions.map(({ forced }) => forced?.length ?? sampling.maxTokens));
     const length = Math.min(promptTokens.length + most, this.#contextLength);
-    const candidate = classFor(length, this.#contextLength);
-    const prompt = candidates.length === 1 ? 0 : bucketFor(promptTokens.length + 1);
-    return { candidate, prompt: prompt + candidate > this.columns ? 0 : prompt };
+    const completion = classFor(length, this.#contextLength);
+    const prompt = completions.length === 1 ? 0 : bucketFor(promptTokens.length + 1);
+    return { completion, prompt: prompt + completion > this.columns ? 0 : prompt };
   }
 
   /** Promises columns, if there are as many. */

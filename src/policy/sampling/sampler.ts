@@ -38,7 +38,7 @@ export class SamplingScratch {
 /** How many of the most probable tokens a search for top-p starts with. */
 const firstNucleus = 64;
 
-/** One candidate's sampler: its generator and the tokens that its penalties count. */
+/** One completion's sampler: its generator and the tokens that its penalties count. */
 export class Sampler {
   readonly #settings: SamplingSettings;
   readonly #scratch: SamplingScratch;

@@ -1,4 +1,4 @@
-/** A request in the worker, from its arrival to its last candidate's end. */
+/** A request in the worker, from its arrival to its last completion's end. */
 
 import type { StepLogits } from '../graph/decoder.js';
 import type { HeldVersion } from '../held-versions.js';
@@ -6,9 +6,9 @@ import type { RequestColumns } from '../kv/kv-budget.js';
 import type { KvCache, Prefix } from '../kv/kv-cache.js';
 import type { CompletionRequest } from '../types.js';
 
-/** A prompt, computed: candidates start from it as slots become free. */
+/** A prompt, computed: completions start from it as slots become free. */
 export interface PreparedPrompt {
-  /** One row; null where the prompt took one run and has one candidate, which gets the run's own arrays. */
+  /** One row; null where the prompt took one run and has one completion, which gets the run's own arrays. */
   readonly cache: KvCache | null;
   readonly prefix: Prefix | null;
   /** After the prompt's last token. */
@@ -17,7 +17,7 @@ export interface PreparedPrompt {
 
 export class ActiveRequest {
   readonly id: number;
-  readonly completion: CompletionRequest;
+  readonly spec: CompletionRequest;
   /** When it was submitted, in milliseconds since 1970. */
   readonly submittedAtMs: number;
   readonly columns: RequestColumns;
@@ -30,21 +30,21 @@ export class ActiveRequest {
   /** One row: the chunks of a prompt that takes several, or begins with what was found. */
   prefillCache: KvCache | null = null;
   prompt: PreparedPrompt | null = null;
-  /** The next candidate to start. */
-  nextCandidate = 0;
+  /** The next completion to start. */
+  nextCompletion = 0;
   unfinished: number;
-  /** Columns that are charged for the prompt and for the next candidate; a sequence that runs has its own. */
+  /** Columns that are charged for the prompt and for the next completion; a sequence that runs has its own. */
   chargedPrompt = 0;
-  chargedCandidate = 0;
+  chargedCompletion = 0;
   /** Its reader is slow: nothing is computed for it. */
   parked = false;
 
-  constructor(id: number, completion: CompletionRequest, submittedAtMs: number, columns: RequestColumns) {
+  constructor(id: number, spec: CompletionRequest, submittedAtMs: number, columns: RequestColumns) {
     this.id = id;
-    this.completion = completion;
+    this.spec = spec;
     this.submittedAtMs = submittedAtMs;
     this.columns = columns;
-    this.unfinished = completion.candidates.length;
+    this.unfinished = spec.completions.length;
   }
 
   /** The version that it runs on; it has left the queue. */
@@ -53,18 +53,18 @@ export class ActiveRequest {
   }
 
   get startsLast(): boolean {
-    return this.nextCandidate === this.completion.candidates.length - 1;
+    return this.nextCompletion === this.spec.completions.length - 1;
   }
 
   /** Nobody waits for it. */
   get background(): boolean {
-    return this.completion.background === true;
+    return this.spec.background === true;
   }
 
   /** Whether memory of keys and values is promised to it. */
   get holdsMemory(): boolean {
-    const finished = this.completion.candidates.length - this.unfinished;
-    return this.chargedPrompt + this.chargedCandidate > 0 || this.nextCandidate > finished;
+    const finished = this.spec.completions.length - this.unfinished;
+    return this.chargedPrompt + this.chargedCompletion > 0 || this.nextCompletion > finished;
   }
 
   /** Lets go of the computed prompt. */

@@ -9,7 +9,7 @@ import type { RestingRow } from './row-groups.js';
 interface Parked {
   readonly request: ActiveRequest;
   readonly rows: readonly RestingRow[];
-  /** Whether candidates of it waited for slots, or do now. */
+  /** Whether completions of it waited for slots, or do now. */
   waits: boolean;
 }
 
@@ -37,7 +37,7 @@ export class Parking {
     if (parked !== undefined) parked.waits = true;
   }
 
-  /** Its rows go on as slots become free. @returns whether its candidates go back to the line */
+  /** Its rows go on as slots become free. @returns whether its completions go back to the line */
   resume(request: ActiveRequest): boolean {
     const parked = this.#parked.get(request);
     if (parked === undefined) return false;

@@ -37,7 +37,7 @@ export class Prefill {
     this.#options = options;
   }
 
-  /** Prompts that are being computed: each holds a slot for its first candidate. */
+  /** Prompts that are being computed: each holds a slot for its first completion. */
   get size(): number {
     return this.#requests.length;
   }
@@ -68,7 +68,7 @@ export class Prefill {
       const request = this.#next();
       if (request === undefined) break;
       this.#begin(request, message);
-      const { promptTokens } = request.completion;
+      const { promptTokens } = request.spec;
       const left = promptTokens.length - request.prefilled;
       const length = Math.min(left, prefillChunk - tokens);
       // A run of few tokens costs nearly as much as one of a whole block: what is left of the share may be too little.
@@ -94,7 +94,7 @@ export class Prefill {
     const { prefixes, arena } = this.#options;
     const { adapterDigest, number } = request.leased;
     if (request.prefilled % blockLength === 0) {
-      const found = prefixes.find(adapterDigest, request.completion.promptTokens, request.prefilled);
+      const found = prefixes.find(adapterDigest, request.spec.promptTokens, request.prefilled);
       if (found.length > 0) {
         if (request.prefillCache === null) {
           request.prefillCache = new KvCache(arena, false);
@@ -109,7 +109,7 @@ export class Prefill {
     }
     if (request.started) return;
     request.started = true;
-    prefixes.countLookup(request.completion.promptTokens.length);
+    prefixes.countLookup(request.spec.promptTokens.length);
     message.started.push({
       request: request.id,
       version: number,
@@ -123,7 +123,7 @@ export class Prefill {
   async #compute(request: ActiveRequest, chunk: readonly number[]): Promise<boolean> {
     const { decoder, arena } = this.#options;
     const { feeds } = request.leased;
-    const { promptTokens, candidates } = request.completion;
+    const { promptTokens, completions } = request.spec;
     let cache = request.prefillCache;
     let prefix: Prefix | null = null;
     let logits: StepLogits;
@@ -131,14 +131,14 @@ export class Prefill {
       const first = await decoder.prefill(chunk, feeds);
       logits = first.logits;
       prefix = first.prefix;
-      if (chunk.length < promptTokens.length || candidates.length > 1) {
+      if (chunk.length < promptTokens.length || completions.length > 1) {
         cache = new KvCache(arena, false);
         cache.append(prefix);
         request.prefillCache = cache;
       }
     } else logits = await decoder.prefillMore(cache, chunk, feeds);
     request.prefilled += chunk.length;
-    // A version whose numbers overflow has nothing more to say: its candidates end with an error.
+    // A version whose numbers overflow has nothing more to say: its completions end with an error.
     const damaged = !Number.isFinite(logits.data[0]);
     if (damaged) cache?.zero(0);
     else this.#store(request, cache?.prefixOf(0) ?? (prefix as Prefix));
@@ -147,7 +147,7 @@ export class Prefill {
     return true;
   }
 
-  #store({ leased, completion }: ActiveRequest, prefix: Prefix): void {
-    this.#options.prefixes.store(leased.adapterDigest, completion.promptTokens, prefix);
+  #store({ leased, spec }: ActiveRequest, prefix: Prefix): void {
+    this.#options.prefixes.store(leased.adapterDigest, spec.promptTokens, prefix);
   }
 }

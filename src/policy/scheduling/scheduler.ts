@@ -113,14 +113,14 @@ export class Scheduler {
   }
 
   /** @param submittedAtMs in milliseconds since 1970 */
-  submit(id: number, completion: CompletionRequest, submittedAtMs: number): void {
-    const request = new ActiveRequest(id, completion, submittedAtMs, this.#budget.columnsFor(completion));
+  submit(id: number, spec: CompletionRequest, submittedAtMs: number): void {
+    const request = new ActiveRequest(id, spec, submittedAtMs, this.#budget.columnsFor(spec));
     this.#requests.set(id, request);
     if (request.background) this.#background.add(request);
     this.#slots.add(request);
   }
 
-  /** The request's candidates end before the next step. Unknown ids are those that ended already. */
+  /** The request's completions end before the next step. Unknown ids are those that ended already. */
   cancel(id: number): void {
     this.#orders.push({ order: 'cancel', id });
   }
@@ -243,14 +243,14 @@ export class Scheduler {
       if (sequence.request === request) this.#finish(sequence, cancelled);
     }
     this.#groups.removeWhere((sequence) => sequence.request === request);
-    const { candidates } = request.completion;
-    for (let candidate = request.nextCandidate; candidate < candidates.length; candidate++) {
-      this.#message.finished.push({ request: request.id, candidate, ...cancelled, text: '' });
+    const { completions } = request.spec;
+    for (let completion = request.nextCompletion; completion < completions.length; completion++) {
+      this.#message.finished.push({ request: request.id, completion, ...cancelled, text: '' });
     }
-    if (request.nextCandidate < candidates.length) this.#end(request);
+    if (request.nextCompletion < completions.length) this.#end(request);
   }
 
-  /** Requests leave the queue, and candidates start, while there are slots and memory. */
+  /** Requests leave the queue, and completions start, while there are slots and memory. */
   #fillSlots(): void {
     const { maxSequences } = this.#options;
     for (;;) {
@@ -295,7 +295,7 @@ export class Scheduler {
   #lease(request: ActiveRequest): boolean {
     if (request.version !== null) return true;
     try {
-      request.version = this.#options.versions.lease(request.completion.version);
+      request.version = this.#options.versions.lease(request.spec.version);
       return true;
     } catch (thrown) {
       this.#message.refused.push({ request: request.id, error: HoneError.from(thrown).toJSON() });
@@ -304,20 +304,20 @@ export class Scheduler {
     }
   }
 
-  /** The next candidate draws its first token from its prompt's logits and joins a group. */
+  /** The next completion draws its first token from its prompt's logits and joins a group. */
   #startNext(request: ActiveRequest): void {
     const prompt = request.prompt as PreparedPrompt;
     const last = request.startsLast;
-    const sequence = new Sequence(request, request.nextCandidate, this.#context);
-    request.nextCandidate += 1;
-    request.chargedCandidate = 0;
+    const sequence = new Sequence(request, request.nextCompletion, this.#context);
+    request.nextCompletion += 1;
+    request.chargedCompletion = 0;
     const end = this.#advance(sequence, prompt.logits, 0);
     if (end === null) this.#join(sequence, prompt, last || request.columns.prompt === 0);
     if (last) {
       this.#budget.release(request.chargedPrompt);
       request.chargedPrompt = 0;
     }
-    // Where there is no room for a prompt beside its candidates, each of them computes it.
+    // Where there is no room for a prompt beside its completions, each of them computes it.
     if (last || request.columns.prompt === 0) request.dropPrompt();
     if (!last) this.#slots.add(request);
     if (end !== null) this.#finish(sequence, end);
@@ -353,7 +353,7 @@ export class Scheduler {
   /** A finished sequence that somebody got may be the beginning of a later prompt. At most a chunk's worth, or one sequence, a turn. */
   #keep({ request, tokens }: Sequence, cache: KvCache, row: number): void {
     if (request.background || this.#keptColumns >= this.#options.prefillChunk) return;
-    const all = request.completion.promptTokens.concat(tokens);
+    const all = request.spec.promptTokens.concat(tokens);
     this.#keptColumns += tokens.length;
     this.#prefixes.store(request.leased.adapterDigest, all, cache.prefixOf(row));
   }

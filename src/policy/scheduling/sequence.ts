@@ -1,4 +1,4 @@
-/** One candidate from its first token to its end. */
+/** One completion from its first token to its end. */
 
 import type { TokenBytes, TokenDecoder } from '../../package/index.js';
 import { ByteLevelDecoder } from '../../package/token-decoder.js';
@@ -25,7 +25,7 @@ export interface SequenceContext {
 
 export class Sequence {
   readonly request: ActiveRequest;
-  readonly candidate: number;
+  readonly completion: number;
   /** Columns of keys and values that it was promised. */
   readonly columns: number;
   /** What was sampled so far. */
@@ -38,16 +38,16 @@ export class Sequence {
   readonly #decoder: TokenDecoder;
   readonly #text: StopText;
 
-  constructor(request: ActiveRequest, candidate: number, context: SequenceContext) {
-    const { sampling, promptTokens, candidates } = request.completion;
+  constructor(request: ActiveRequest, completion: number, context: SequenceContext) {
+    const { sampling, promptTokens, completions } = request.spec;
     this.request = request;
-    this.candidate = candidate;
-    this.columns = request.columns.candidate;
-    this.#forced = candidates[candidate]?.forced;
+    this.completion = completion;
+    this.columns = request.columns.completion;
+    this.#forced = completions[completion]?.forced;
     // The last token is never fed, so that it needs no room in the context; agents count it all the same.
     this.#limit = this.#forced?.length ?? Math.min(sampling.maxTokens, context.contextLength - promptTokens.length);
     this.#eos = context.eos;
-    this.#sampler = new Sampler(sampling, promptTokens, candidates[candidate]?.seed ?? 0, context.scratch);
+    this.#sampler = new Sampler(sampling, promptTokens, completions[completion]?.seed ?? 0, context.scratch);
     this.#decoder = new ByteLevelDecoder(context.tokenBytes);
     this.#text = new StopText(this.#forced === undefined ? sampling.stop : []);
   }
@@ -67,7 +67,7 @@ export class Sequence {
     row: number,
     message: StepMessage,
   ): SequenceEnd | null {
-    const { ignoreEos, topLogprobs } = this.request.completion.sampling;
+    const { ignoreEos, topLogprobs } = this.request.spec.sampling;
     const forced = this.#forced?.[this.tokens.length];
     const [offset, top] = [row * vocabularySize, topProbabilities[row]];
     const sampled =
@@ -75,7 +75,7 @@ export class Sequence {
     this.tokens.push(sampled.token);
     const { tokens } = message;
     tokens.request.push(this.request.id);
-    tokens.candidate.push(this.candidate);
+    tokens.completion.push(this.completion);
     tokens.token.push(sampled.token);
     tokens.logprob.push(sampled.logprob);
     tokens.sampledLogprob.push(sampled.sampledLogprob);
@@ -92,6 +92,6 @@ export class Sequence {
   /** Reports the end, with the text that was held back. */
   finish({ reason, endOfSequence }: SequenceEnd, message: StepMessage): void {
     const text = this.#text.push(this.#decoder.flush()) + this.#text.flush();
-    message.finished.push({ request: this.request.id, candidate: this.candidate, reason, endOfSequence, text });
+    message.finished.push({ request: this.request.id, completion: this.completion, reason, endOfSequence, text });
   }
 }

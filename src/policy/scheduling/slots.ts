@@ -1,6 +1,6 @@
 /**
  * Who starts next. Requests take turns in the order of their arrival, a slot and its memory a turn, and one with more
- * candidates goes behind those that wait: every request's first candidate starts before any other's second.
+ * completions goes behind those that wait: every request's first completion starts before any other's second.
  *
  * Where the memory for the one whose turn it is is not there, all wait, so that nothing is passed over for long; only
  * requests whose prompts are computed may go on, since they give memory back no other way. Requests in the background
@@ -37,7 +37,7 @@ export class Slots {
     return index >= 0;
   }
 
-  /** The request whose turn it is, charged for its next candidate; undefined when none can have a slot now. */
+  /** The request whose turn it is, charged for its next completion; undefined when none can have a slot now. */
   next(background = false): ActiveRequest | undefined {
     const turns = this.#turns[lineOf(background)];
     for (let index = 0; index < turns.length; index++) {
@@ -51,21 +51,21 @@ export class Slots {
   }
 
   #charge(request: ActiveRequest): boolean {
-    if (request.chargedCandidate > 0) return true;
-    const { prompt, candidate } = request.columns;
-    // The last candidate takes the prompt's columns over; the first one's prompt is yet to be computed.
+    if (request.chargedCompletion > 0) return true;
+    const { prompt, completion } = request.columns;
+    // The last completion takes the prompt's columns over; the first one's prompt is yet to be computed.
     const more = request.startsLast ? -request.chargedPrompt : prompt - request.chargedPrompt;
-    if (!this.#budget.charge(candidate + more)) return false;
+    if (!this.#budget.charge(completion + more)) return false;
     request.chargedPrompt += more;
-    request.chargedCandidate = candidate;
+    request.chargedCompletion = completion;
     return true;
   }
 
   /** Gives back what a request was charged and did not use. */
   release(request: ActiveRequest): void {
-    this.#budget.release(request.chargedPrompt + request.chargedCandidate);
+    this.#budget.release(request.chargedPrompt + request.chargedCompletion);
     request.chargedPrompt = 0;
-    request.chargedCandidate = 0;
+    request.chargedCompletion = 0;
   }
 }
 

@@ -75,16 +75,16 @@ export class ScriptedPolicy implements Policy {
 
 export const started: CompletionEvent = { type: 'started', version: 0, adapterDigest: 'a', cachedPromptTokens: 0 };
 
-/** One token of one candidate. */
-export function token(candidate: number, id: number, text = String.fromCharCode(id)): CompletionEvent {
-  return { type: 'tokens', candidate, tokens: [id], text, logprobs: [-1], sampledLogprobs: [-0.5] };
+/** One token of one completion. */
+export function token(completion: number, id: number, text = String.fromCharCode(id)): CompletionEvent {
+  return { type: 'tokens', completion, tokens: [id], text, logprobs: [-1], sampledLogprobs: [-0.5] };
 }
 
-export function finished(candidate: number, reason: 'stop' | 'length' | 'cancelled'): CompletionEvent {
-  return { type: 'finished', candidate, reason, endOfSequence: reason === 'stop' };
+export function finished(completion: number, reason: 'stop' | 'length' | 'cancelled'): CompletionEvent {
+  return { type: 'finished', completion, reason, endOfSequence: reason === 'stop' };
 }
 
-/** Endless tokens of one candidate until it is aborted. */
+/** Endless tokens of one completion until it is aborted. */
 export async function* untilAborted(_: CompletionRequest, signal: AbortSignal): AsyncGenerator<CompletionEvent> {
   yield started;
   while (!signal.aborted) {

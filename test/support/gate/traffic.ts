@@ -65,8 +65,8 @@ export async function addTraffic(
   ];
   for (let seed = firstSeed; seed < firstSeed + prompts; seed++) {
     const promptTokens = randomTokens(6, seed);
-    const { candidates } = await collect(policy.complete(request(promptTokens, { n: 2, seed, version, sampling })));
-    for (const [i, { tokens, logprobs, sampledLogprobs, text, endOfSequence }] of candidates.entries()) {
+    const drawn = await collect(policy.complete(request(promptTokens, { n: 2, seed, version, sampling })));
+    for (const [i, { tokens, logprobs, sampledLogprobs, text, endOfSequence }] of drawn.completions.entries()) {
       const id = `generation-${seed}-${i}`;
       admissions.push(
         admission(id, {

@@ -47,7 +47,7 @@ export async function trainFor(
         const drawn = await collect(
           policy.complete(request(promptTokens, { ...asked, sampling: { ...sampling, maxTokens } })),
         );
-        return drawn.candidates.map(({ tokens }) => ({ promptTokens, completionTokens: tokens }));
+        return drawn.completions.map(({ tokens }) => ({ promptTokens, completionTokens: tokens }));
       }),
     );
     await policy.release(current.number);

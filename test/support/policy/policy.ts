@@ -179,7 +179,7 @@ export interface Collected {
   version: number;
   adapterDigest: string;
   cachedPromptTokens: number;
-  candidates: {
+  completions: {
     tokens: number[];
     text: string;
     logprobs: number[];
@@ -194,7 +194,7 @@ export async function collect(
   events: AsyncIterable<CompletionEvent>,
   onEvent: (event: CompletionEvent) => void = () => undefined,
 ): Promise<Collected> {
-  const result: Collected = { version: -1, adapterDigest: '', cachedPromptTokens: -1, candidates: [] };
+  const result: Collected = { version: -1, adapterDigest: '', cachedPromptTokens: -1, completions: [] };
   for await (const event of events) {
     onEvent(event);
     if (event.type === 'started') {
@@ -203,7 +203,7 @@ export async function collect(
       result.cachedPromptTokens = event.cachedPromptTokens;
       continue;
     }
-    result.candidates[event.candidate] ??= {
+    result.completions[event.completion] ??= {
       tokens: [],
       text: '',
       logprobs: [],
@@ -212,16 +212,16 @@ export async function collect(
       reason: '',
       endOfSequence: false,
     };
-    const candidate = result.candidates[event.candidate] as Collected['candidates'][number];
+    const completion = result.completions[event.completion] as Collected['completions'][number];
     if (event.type === 'finished') {
-      candidate.reason = event.reason;
-      candidate.endOfSequence = event.endOfSequence;
+      completion.reason = event.reason;
+      completion.endOfSequence = event.endOfSequence;
     } else {
-      candidate.tokens.push(...event.tokens);
-      candidate.text += event.text;
-      candidate.logprobs.push(...event.logprobs);
-      candidate.sampledLogprobs.push(...event.sampledLogprobs);
-      candidate.top.push(...(event.topLogprobs ?? []));
+      completion.tokens.push(...event.tokens);
+      completion.text += event.text;
+      completion.logprobs.push(...event.logprobs);
+      completion.sampledLogprobs.push(...event.sampledLogprobs);
+      completion.top.push(...(event.topLogprobs ?? []));
     }
   }
   return result;
@@ -240,7 +240,7 @@ export function request(
     readonly sampling?: Partial<SamplingSettings>;
     readonly version?: number;
     readonly background?: boolean;
-    /** By candidate. */
+    /** By completion. */
     readonly forced?: readonly (readonly number[] | undefined)[];
   } = {},
 ): CompletionRequest {
@@ -248,7 +248,7 @@ export function request(
   return {
     promptTokens,
     sampling: { ...plainSampling, ...options.sampling },
-    candidates: Array.from({ length: options.n ?? options.forced?.length ?? 1 }, (_, i) => ({
+    completions: Array.from({ length: options.n ?? options.forced?.length ?? 1 }, (_, i) => ({
       id: `${seed}-${i}`,
       seed: seed * 1000 + i,
       ...(options.forced?.[i] === undefined ? {} : { forced: options.forced[i] }),

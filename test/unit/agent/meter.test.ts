@@ -1,12 +1,12 @@
 /** What the loop tells its meter, event by event. */
 
 import { describe, expect, it } from 'vitest';
-import type { CandidateEnd, Meter } from '../../../src/agent/meter.js';
+import type { CompletionEnd, Meter } from '../../../src/agent/meter.js';
 import { HoneError } from '../../../src/errors.js';
 import { openLoop } from '../../support/agent/loop.js';
 import { finished, type Script, started, token, untilAborted } from '../../support/agent/scripted-policy.js';
 
-const twoCandidates: Script = async function* () {
+const twoCompletions: Script = async function* () {
   yield started;
   yield token(0, 104);
   yield token(1, 119);
@@ -18,7 +18,7 @@ const twoCandidates: Script = async function* () {
 /** Writes down what it is told, without the times. */
 class Notes implements Meter {
   readonly said: string[] = [];
-  readonly ends: CandidateEnd[] = [];
+  readonly ends: CompletionEnd[] = [];
   durationMs = Number.NaN;
 
   firstToken(): void {
@@ -27,7 +27,7 @@ class Notes implements Meter {
   tokens(count: number): void {
     this.said.push(`${count} tokens`);
   }
-  candidateEnded(end: CandidateEnd): void {
+  completionEnded(end: CompletionEnd): void {
     this.ends.push(end);
     this.said.push(`${end.reason} after ${end.tokens}`);
   }
@@ -54,8 +54,8 @@ async function runAll(events: AsyncIterable<unknown>): Promise<void> {
 }
 
 describe('the meter hears', () => {
-  it('every token, the first one of the request, and the end of each candidate and of the request', async () => {
-    const [notes, loop] = await metered(twoCandidates);
+  it('every token, the first one of the request, and the end of each completion and of the request', async () => {
+    const [notes, loop] = await metered(twoCompletions);
     await using _ = loop;
     await runAll(loop.agent.generate({ prompt: 'ab', n: 2 }));
     expect(notes.said).toEqual([
@@ -67,7 +67,7 @@ describe('the meter hears', () => {
       'length after 1',
       'OK',
     ]);
-    // The first token of each candidate is in the time to the first token, not in the time between tokens.
+    // The first token of each completion is in the time to the first token, not in the time between tokens.
     expect(notes.ends[0]?.msPerToken).toBeGreaterThan(0);
     expect(notes.ends[1]?.msPerToken).toBeNull();
     expect(notes.durationMs).toBeGreaterThanOrEqual(notes.ends[0]?.msPerToken ?? Number.NaN);

@@ -102,7 +102,7 @@ describe('hone generate', () => {
     expect(run.err).toContain(`hone -- feedback ${id} 0.8`);
   });
 
-  it('writes several candidates in their order, whichever ends first', async () => {
+  it('writes several completions in their order, whichever ends first', async () => {
     const StreamGenerate = (call: ServerWritableStream<object, object>): void => {
       call.write({ started: { generationIds: [id, `${id.slice(0, -1)}2`], version: 2 } });
       call.write({ chunks: [{ index: 1, text: 'second' }], finished: [{ index: 1, reason: 'FINISH_REASON_STOP' }] });
@@ -145,7 +145,7 @@ describe('hone generate', () => {
         version: 2,
         adapterDigest: '',
         packageDigest: '',
-        candidates: [{ index: 0, generationId: id, text: 'ROLE_USER: hi', finishReason: 'stop', ...tokens }],
+        completions: [{ index: 0, generationId: id, text: 'ROLE_USER: hi', finishReason: 'stop', ...tokens }],
         usage: { promptTokens: 0, completionTokens: 2, totalTokens: 0, cachedPromptTokens: 0 },
       },
     ]);
@@ -161,7 +161,7 @@ describe('hone generate', () => {
     expect(await hone(['generate', 'hi', '--stream'])).toMatchObject({ code: 2, out: '' });
   });
 
-  it('puts together what comes in pieces, each candidate by itself, with its tokens', async () => {
+  it('puts together what comes in pieces, each completion by itself, with its tokens', async () => {
     const second = `${id.slice(0, -1)}2`;
     const StreamGenerate = (call: ServerWritableStream<object, object>): void => {
       call.write({ started: { generationIds: [id, second], version: 2, adapterDigest: 'a', packageDigest: 'p' } });
@@ -182,7 +182,7 @@ describe('hone generate', () => {
         version: 2,
         adapterDigest: 'a',
         packageDigest: 'p',
-        candidates: [
+        completions: [
           { generationId: id, text: 'a', finishReason: 'stop', tokenIds: [1, 2], logprobs: [-3, -4] },
           {
             generationId: second,

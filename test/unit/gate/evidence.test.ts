@@ -51,10 +51,10 @@ function recording(policy: Policy) {
     hold: (version) => policy.hold(version),
     release: (number) => policy.release(number),
     async *complete(asked, signal) {
-      const record = { request: asked, tokens: asked.candidates.map((): number[] => []) };
+      const record = { request: asked, tokens: asked.completions.map((): number[] => []) };
       requests.push(record);
       for await (const event of policy.complete(asked, signal)) {
-        if (event.type === 'tokens') record.tokens[event.candidate]?.push(...event.tokens);
+        if (event.type === 'tokens') record.tokens[event.completion]?.push(...event.tokens);
         yield event;
       }
     },

@@ -35,7 +35,7 @@ const run = (policy: Policy, maxTokens: number, options: RequestOptions = {}, pr
   collect(policy.complete(request(prompt, { ...options, sampling: { maxTokens } })));
 const behind = (policy: Policy, maxTokens: number, options: RequestOptions = {}, prompt: number[] = [1, 2, 3]) =>
   run(policy, maxTokens, { ...options, background: true }, prompt);
-const reasonsOf = ({ candidates }: Collected) => candidates.map(({ reason }) => reason);
+const reasonsOf = ({ completions }: Collected) => completions.map(({ reason }) => reason);
 
 describe('requests in the background', () => {
   test('start when no other request waits, and come to what they would have come to', async () => {
@@ -52,7 +52,7 @@ describe('requests in the background', () => {
     const results = await steps.settle(Promise.all([first, background, second, third]));
     expect(order).toEqual(['first', 'second', 'third', 'background']);
     expect(results.flatMap(reasonsOf)).toEqual(['length', 'length', 'length', 'length']);
-    expect(results[1]?.candidates[0]?.tokens).toEqual(results[0]?.candidates[0]?.tokens);
+    expect(results[1]?.completions[0]?.tokens).toEqual(results[0]?.completions[0]?.tokens);
   });
 
   test('hold at most half of the slots together', async () => {

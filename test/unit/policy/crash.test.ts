@@ -31,7 +31,7 @@ describe('a crash of the worker', () => {
     const second = await makeVersion(pkg, 1, 1);
     await policy.swap(second);
     // A token beyond the vocabulary makes the model's run fail; the policy itself would have refused it.
-    const poison: ToWorker = { type: 'submit', request: 999, completion: request([100_000]), atMs: 0 };
+    const poison: ToWorker = { type: 'submit', request: 999, spec: request([100_000]), atMs: 0 };
     const stream = collect(policy.complete(request([1], { n: 2, sampling: { maxTokens: 16_000 } })), (event) => {
       if (event.type === 'tokens') thread.postMessage(poison);
     });

@@ -1,4 +1,4 @@
-/** Candidates whose tokens are given: what the policy would have said of them, against an independent forward pass. */
+/** Completions whose tokens are given: what the policy would have said of them, against an independent forward pass. */
 
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { loadPackage, type Package } from '../../../src/package/index.js';
@@ -36,10 +36,10 @@ describe('forced tokens', () => {
     const prompt = randomTokens(20, 1);
     const forced = [randomTokens(15, 2), randomTokens(1, 3), randomTokens(90, 4)];
     for (const version of [zero, other]) {
-      const { candidates } = await collect(policy.complete(request(prompt, { forced, version: version.number })));
+      const { completions } = await collect(policy.complete(request(prompt, { forced, version: version.number })));
       const model = await ReferenceModel.open(pkg, version.adapter);
       onTestFinished(() => model.close());
-      for (const [i, { tokens, logprobs, sampledLogprobs, reason }] of candidates.entries()) {
+      for (const [i, { tokens, logprobs, sampledLogprobs, reason }] of completions.entries()) {
         expect(tokens).toEqual(forced[i]);
         expect(reason).toBe('stop');
         expect(largestDifference(logprobs, await model.logprobs(prompt, tokens))).toBeLessThan(1e-4);
@@ -52,14 +52,14 @@ describe('forced tokens', () => {
     const policy = await open();
     const prompt = randomTokens(20, 1);
     const drawn = await collect(policy.complete(request(prompt, { sampling: { topLogprobs: 3 } })));
-    const tokens = drawn.candidates[0]?.tokens as number[];
+    const tokens = drawn.completions[0]?.tokens as number[];
     const settings = { temperature: 0.5, topK: 2, repetitionPenalty: 1.5, logitBias: { 7: 50 }, topLogprobs: 3 };
     const given = await collect(policy.complete(request(prompt, { forced: [tokens], sampling: settings })));
-    expect(given.candidates[0]?.text).toBe(drawn.candidates[0]?.text);
-    const likeliest = ({ candidates }: Collected) =>
-      candidates[0]?.top.map((alternatives) => alternatives.map(({ token }) => token));
+    expect(given.completions[0]?.text).toBe(drawn.completions[0]?.text);
+    const likeliest = ({ completions }: Collected) =>
+      completions[0]?.top.map((alternatives) => alternatives.map(({ token }) => token));
     expect(likeliest(given)).toEqual(likeliest(drawn));
-    const differences = largestDifference(given.candidates[0]?.logprobs ?? [], drawn.candidates[0]?.logprobs ?? []);
+    const differences = largestDifference(given.completions[0]?.logprobs ?? [], drawn.completions[0]?.logprobs ?? []);
     expect(differences).toBeLessThan(1e-5);
   });
 
@@ -70,35 +70,35 @@ describe('forced tokens', () => {
       [72, 105, endToken],
     ];
     const sampling = { maxTokens: 2, stop: ['i'], ignoreEos: false };
-    const { candidates } = await collect(policy.complete(request([65, 66], { forced, sampling })));
-    expect(candidates).toMatchObject([
+    const { completions } = await collect(policy.complete(request([65, 66], { forced, sampling })));
+    expect(completions).toMatchObject([
       { tokens: forced[0], text: 'HiHi', reason: 'stop', endOfSequence: false },
       { tokens: forced[1], text: 'Hi', reason: 'stop', endOfSequence: true },
     ]);
   });
 
-  test('stand beside candidates that draw theirs, which come out as without them', async () => {
+  test('stand beside completions that draw theirs, which come out as without them', async () => {
     const policy = await open();
     const alone = await collect(policy.complete(request([1, 2, 3], { n: 2 })));
     const forced = [undefined, randomTokens(100, 5)];
     const mixed = await collect(policy.complete(request([1, 2, 3], { forced })));
-    expect(mixed.candidates[0]?.tokens).toEqual(alone.candidates[0]?.tokens);
-    expect(mixed.candidates[0]?.reason).toBe('length');
-    expect(mixed.candidates[1]?.tokens).toEqual(forced[1]);
+    expect(mixed.completions[0]?.tokens).toEqual(alone.completions[0]?.tokens);
+    expect(mixed.completions[0]?.reason).toBe('length');
+    expect(mixed.completions[1]?.tokens).toEqual(forced[1]);
   });
 
   test('fill the context to its last token, and are refused beyond it', async () => {
     const policy = await open();
     const prompt = randomTokens(100, 6);
     const whole = await collect(policy.complete(request(prompt, { forced: [randomTokens(28, 7)] })));
-    expect(whole.candidates[0]).toMatchObject({ reason: 'stop' });
-    expect(whole.candidates[0]?.tokens).toHaveLength(28);
+    expect(whole.completions[0]).toMatchObject({ reason: 'stop' });
+    expect(whole.completions[0]?.tokens).toHaveLength(28);
     const refused = (forced: number[]) =>
       expect(collect(policy.complete(request(prompt, { forced: [[1], forced] })))).rejects;
     for (const forced of [randomTokens(29, 7), [], [260], [-1], [1.5]]) {
       await refused(forced).toMatchObject({
         code: 'INVALID_REQUEST',
-        violations: [{ field: 'candidates[1].forced' }],
+        violations: [{ field: 'completions[1].forced' }],
       });
     }
   });

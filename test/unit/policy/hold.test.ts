@@ -49,7 +49,7 @@ describe('a held version', () => {
     expect([held.version, live.version]).toEqual([1, 0]);
     const model = await ReferenceModel.open(pkg, version(1).adapter);
     onTestFinished(() => model.close());
-    const { tokens, logprobs } = held.candidates[0] as (typeof held.candidates)[number];
+    const { tokens, logprobs } = held.completions[0] as (typeof held.completions)[number];
     expect(largestDifference(logprobs, await model.logprobs(prompt, tokens))).toBeLessThan(1e-4);
     expect(await policy.stats()).toMatchObject({ liveVersion: 0, heldVersions: [0, 1] });
   });
@@ -71,7 +71,7 @@ describe('a held version', () => {
     await steps.until(({ runningSequences }) => runningSequences === 1);
     await policy.release(1);
     expect((await policy.stats()).heldVersions).toContain(1);
-    expect((await steps.settle(running)).candidates[0]).toMatchObject({ reason: 'length' });
+    expect((await steps.settle(running)).completions[0]).toMatchObject({ reason: 'length' });
     expect((await policy.stats()).heldVersions).toEqual([0]);
   });
 
@@ -109,7 +109,7 @@ describe('a held version', () => {
     const [thread] = await announced;
     await policy.hold(version(1));
     await policy.swap(version(2));
-    const poison: ToWorker = { type: 'submit', request: 999, completion: request([100_000]), atMs: 0 };
+    const poison: ToWorker = { type: 'submit', request: 999, spec: request([100_000]), atMs: 0 };
     thread.postMessage(poison);
     // In flight when it crashed, so that it is not held again; or refused before.
     await expect(ask(policy, 1)).rejects.toMatchObject({ code: 'WORKER_CRASHED' });

@@ -37,7 +37,7 @@ async function reference(of: Package, version?: PolicyVersion): Promise<Referenc
 }
 
 async function expectLogprobs(model: ReferenceModel, prompt: readonly number[], result: Collected): Promise<void> {
-  for (const { tokens, logprobs } of result.candidates) {
+  for (const { tokens, logprobs } of result.completions) {
     expect(largestDifference(logprobs, await model.logprobs(prompt, tokens))).toBeLessThan(1e-4);
   }
 }
@@ -53,10 +53,10 @@ describe('completions', () => {
       ),
     );
     for (const [i, result] of results.entries()) {
-      expect(result.candidates).toHaveLength(1 + (i % 3));
-      for (const candidate of result.candidates) {
-        expect(candidate.reason).toBe('length');
-        expect(candidate.tokens).toHaveLength(8 + 3 * i);
+      expect(result.completions).toHaveLength(1 + (i % 3));
+      for (const completion of result.completions) {
+        expect(completion.reason).toBe('length');
+        expect(completion.tokens).toHaveLength(8 + 3 * i);
       }
       await expectLogprobs(model, prompts[i] as number[], result);
     }
@@ -69,8 +69,8 @@ describe('completions', () => {
     const result = await collect(policy.complete(request(prompt)));
     expect(result).toMatchObject({ version: 1, adapterDigest: version.adapterDigest });
     await expectLogprobs(await reference(pkg, version), prompt, result);
-    const base = await (await reference(pkg)).logprobs(prompt, result.candidates[0]?.tokens ?? []);
-    expect(largestDifference(base, result.candidates[0]?.logprobs ?? [])).toBeGreaterThan(0.01);
+    const base = await (await reference(pkg)).logprobs(prompt, result.completions[0]?.tokens ?? []);
+    expect(largestDifference(base, result.completions[0]?.logprobs ?? [])).toBeGreaterThan(0.01);
   });
 
   test('start from what was computed of their prompt before, and only under the same weights', async () => {
@@ -114,15 +114,15 @@ describe('completions', () => {
     const policy = await open();
     const prompt = randomTokens(120, 9);
     const result = await collect(policy.complete(request(prompt, { sampling: { maxTokens: 100 } })));
-    expect(result.candidates[0]?.tokens).toHaveLength(8);
-    expect(result.candidates[0]?.reason).toBe('length');
+    expect(result.completions[0]?.tokens).toHaveLength(8);
+    expect(result.completions[0]?.reason).toBe('length');
     await expectLogprobs(await reference(pkg), prompt, result);
   });
 
   test('come out the same for the same seed, and different for another', async () => {
     const policy = await open();
     const run = async (seed: number) =>
-      (await collect(policy.complete(request(randomTokens(10, 1), { seed, n: 2 })))).candidates.map(
+      (await collect(policy.complete(request(randomTokens(10, 1), { seed, n: 2 })))).completions.map(
         ({ tokens }) => tokens,
       );
     const [first, again, other] = [await run(5), await run(5), await run(6)];
@@ -131,50 +131,50 @@ describe('completions', () => {
     expect(first[0]).not.toEqual(first[1]);
   });
 
-  test('of more candidates than slots start as slots become free', async () => {
+  test('of more completions than slots start as slots become free', async () => {
     const policy = await open({ maxSequences: 3 });
     const prompt = randomTokens(30, 2);
     const result = await collect(policy.complete(request(prompt, { n: 8, sampling: { maxTokens: 6 } })));
-    expect(result.candidates).toHaveLength(8);
+    expect(result.completions).toHaveLength(8);
     await expectLogprobs(await reference(pkg), prompt, result);
     expect((await policy.stats()).promptTokens).toBe(30);
   });
 
   test('greedy ones take the most probable token, and report the alternatives', async () => {
     const policy = await open();
-    const { candidates } = await collect(
+    const { completions } = await collect(
       policy.complete(request(randomTokens(8, 4), { sampling: { temperature: 0, topLogprobs: 3 } })),
     );
-    for (const [i, top] of candidates[0]?.top.entries() ?? []) {
+    for (const [i, top] of completions[0]?.top.entries() ?? []) {
       expect(top).toHaveLength(3);
-      expect(top[0]?.token).toBe(candidates[0]?.tokens[i]);
-      expect(top[0]?.logprob).toBeCloseTo(candidates[0]?.logprobs[i] as number, 6);
+      expect(top[0]?.token).toBe(completions[0]?.tokens[i]);
+      expect(top[0]?.logprob).toBeCloseTo(completions[0]?.logprobs[i] as number, 6);
     }
-    expect(candidates[0]?.top).toHaveLength(12);
+    expect(completions[0]?.top).toHaveLength(12);
   });
 
   test('end with an end-of-sequence token, which is part of the tokens and not of the text', async () => {
     const policy = await open();
     const bias = { logitBias: { 256: 100 }, ignoreEos: false };
-    const { candidates } = await collect(policy.complete(request([65, 66], { sampling: bias })));
-    expect(candidates[0]).toMatchObject({ tokens: [256], text: '', reason: 'stop', endOfSequence: true });
+    const { completions } = await collect(policy.complete(request([65, 66], { sampling: bias })));
+    expect(completions[0]).toMatchObject({ tokens: [256], text: '', reason: 'stop', endOfSequence: true });
     const ignoring = await collect(
       policy.complete(request([65, 66], { sampling: { ...bias, ignoreEos: true, maxTokens: 3 } })),
     );
-    expect(ignoring.candidates[0]).toMatchObject({ tokens: [256, 256, 256], reason: 'length', endOfSequence: false });
+    expect(ignoring.completions[0]).toMatchObject({ tokens: [256, 256, 256], reason: 'length', endOfSequence: false });
   });
 
   test('end before a stop string that spans tokens, without leaking any of it', async () => {
     const policy = await open();
     const free = await collect(policy.complete(request([72, 105], { seed: 3, sampling: { maxTokens: 30, topK: 60 } })));
-    const text = free.candidates[0]?.text ?? '';
+    const text = free.completions[0]?.text ?? '';
     const stop = [...text].slice(6, 9).join('');
     const pieces: string[] = [];
     const cut = await collect(
       policy.complete(request([72, 105], { seed: 3, sampling: { maxTokens: 30, topK: 60, stop: [stop] } })),
       (event) => event.type === 'tokens' && pieces.push(event.text),
     );
-    expect(cut.candidates[0]).toMatchObject({
+    expect(cut.completions[0]).toMatchObject({
       reason: 'stop',
       endOfSequence: false,
       text: text.slice(0, text.indexOf(stop)),
@@ -192,11 +192,11 @@ describe('requests', () => {
       (event) => event.type === 'tokens' && abort.abort(),
     );
     const waiting = collect(policy.complete(request([1, 2, 3], { sampling: { maxTokens: 3 } })));
-    expect((await steps.settle(running)).candidates.map(({ reason }) => reason)).toEqual(['cancelled', 'cancelled']);
-    expect((await steps.settle(waiting)).candidates[0]?.reason).toBe('length');
+    expect((await steps.settle(running)).completions.map(({ reason }) => reason)).toEqual(['cancelled', 'cancelled']);
+    expect((await steps.settle(waiting)).completions[0]?.reason).toBe('length');
     const stats = await policy.stats();
     expect(stats).toMatchObject({ runningSequences: 0, queuedRequests: 0 });
-    // Two of each candidate in the turn in which it was aborted, and the other's three.
+    // Two of each completion in the turn in which it was aborted, and the other's three.
     expect(stats.generatedTokens).toBeLessThanOrEqual(2 * 2 + 3);
   });
 
@@ -207,13 +207,13 @@ describe('requests', () => {
     const waiting = collect(policy.complete(request([2], { n: 2 }), abort.signal));
     await steps.until(({ runningSequences }) => runningSequences === 1);
     abort.abort();
-    expect((await steps.settle(waiting)).candidates.map(({ reason, tokens }) => [reason, tokens.length])).toEqual([
+    expect((await steps.settle(waiting)).completions.map(({ reason, tokens }) => [reason, tokens.length])).toEqual([
       ['cancelled', 0],
       ['cancelled', 0],
     ]);
-    expect((await steps.settle(running)).candidates[0]?.reason).toBe('length');
+    expect((await steps.settle(running)).completions[0]?.reason).toBe('length');
     const before = collect(policy.complete(request([2]), AbortSignal.abort()));
-    expect((await steps.settle(before)).candidates[0]?.reason).toBe('cancelled');
+    expect((await steps.settle(before)).completions[0]?.reason).toBe('cancelled');
   });
 
   test('that their reader leaves are cancelled', async () => {
@@ -222,7 +222,7 @@ describe('requests', () => {
       if (event.type === 'tokens') break;
     }
     const after = await collect(policy.complete(request([1], { sampling: { maxTokens: 2 } })));
-    expect(after.candidates[0]?.tokens).toHaveLength(2);
+    expect(after.completions[0]?.tokens).toHaveLength(2);
     expect(await policy.stats()).toMatchObject({ runningSequences: 0 });
   });
 
@@ -255,7 +255,7 @@ describe('requests', () => {
     const policy = await openPolicy({ pkg, version: zero });
     const running = collect(policy.complete(request([1], { sampling: { maxTokens: 50 } })));
     const closed = policy.close();
-    expect((await running).candidates[0]?.tokens).toHaveLength(50);
+    expect((await running).completions[0]?.tokens).toHaveLength(50);
     await closed;
     await policy.close();
     await expect(collect(policy.complete(request([1])))).rejects.toMatchObject({ code: 'DRAINING' });
@@ -269,7 +269,7 @@ describe('slow readers', () => {
   });
   afterAll(() => policy.close());
 
-  test('get what gathered in one chunk per candidate', async () => {
+  test('get what gathered in one chunk per completion', async () => {
     const events = policy.complete(request([1], { n: 2, sampling: { maxTokens: 40 } }))[Symbol.asyncIterator]();
     expect((await events.next()).value).toMatchObject({ type: 'started' });
     while ((await policy.stats()).generatedTokens < 80) await new Promise((resolve) => setImmediate(resolve));

@@ -43,9 +43,9 @@ async function servedDifference(
   const reference = await ReferenceModel.open(plain, version.adapter);
   const prompt = randomTokens(40, 4);
   const sampling = { maxTokens: 24, ignoreEos: true };
-  const { candidates } = await collect(policy.complete(request(prompt, { n: 3, sampling })));
+  const { completions } = await collect(policy.complete(request(prompt, { n: 3, sampling })));
   const differences: number[] = [];
-  for (const { tokens, logprobs } of candidates) {
+  for (const { tokens, logprobs } of completions) {
     differences.push(largestDifference(logprobs, await reference.logprobs(prompt, tokens)));
   }
   await reference.close();

@@ -44,7 +44,7 @@ async function openAlone(): Promise<(asked: CompletionRequest) => Promise<Collec
   return (asked) => steps.settle(collect(policy.complete(asked)));
 }
 
-const tokensOf = ({ candidates }: Collected) => candidates.map(({ tokens }) => tokens);
+const tokensOf = ({ completions }: Collected) => completions.map(({ tokens }) => tokens);
 
 describe('a turn', () => {
   test('holds a chunk of prompts at most and a step of every row, whatever versions and lengths run', async () => {
@@ -76,7 +76,7 @@ describe('a turn', () => {
     expect(turns.reduce((sum, { prefillTokens }) => sum + prefillTokens, 0)).toBe(20 + 170 + 320 + 1200);
   });
 
-  test('serves a later request before the many candidates of an earlier one', async () => {
+  test('serves a later request before the many completions of an earlier one', async () => {
     const { policy, steps } = await open({ maxSequences: 4 });
     let finished = 0;
     const many = collect(policy.complete(request([1, 2, 3], { n: 64, sampling: { maxTokens: 40 } })), ({ type }) => {
@@ -87,7 +87,7 @@ describe('a turn', () => {
     await steps.settle(Promise.all(later));
     // The four that ran, and the one whose turn it was beside the three.
     expect(finished).toBe(5);
-    expect((await steps.settle(many)).candidates).toHaveLength(64);
+    expect((await steps.settle(many)).completions).toHaveLength(64);
   });
 
   test('reports how long requests waited', async () => {
@@ -140,7 +140,7 @@ describe('memory', () => {
     }
   });
 
-  test('for one sequence only serves requests with several candidates one candidate after the other', async () => {
+  test('for one sequence only serves requests with several completions one completion after the other', async () => {
     const { policy, steps } = await open({ kvMemoryBytes: 1024 * columnBytes });
     const asked = request(randomTokens(600, 1), { n: 3, sampling: { ...greedy, maxTokens: 300 } });
     const result = await steps.settle(collect(policy.complete(asked)));
@@ -162,7 +162,7 @@ describe('memory', () => {
     const good = () => collect(policy.complete(asked));
     const bad = () => collect(policy.complete(request(randomTokens(500, 4), { n: 2, version: 9 })));
     const expected = await (await openAlone())(asked);
-    expect((await steps.settle(bad())).candidates.map(({ reason }) => reason)).toEqual(['error', 'error']);
+    expect((await steps.settle(bad())).completions.map(({ reason }) => reason)).toEqual(['error', 'error']);
     expect(tokensOf(await steps.settle(good()))).toEqual(tokensOf(expected));
     const [beside] = await steps.settle(Promise.all([good(), bad(), bad()]));
     expect(tokensOf(beside)).toEqual(tokensOf(expected));
@@ -256,12 +256,12 @@ describe('whatever arrives, is cancelled or read slowly', () => {
           const iterator = events[Symbol.asyncIterator]();
           const check = async () => {
             let seen = 0;
-            const { candidates } = await collect({ [Symbol.asyncIterator]: () => iterator }, (event) => {
+            const { completions } = await collect({ [Symbol.asyncIterator]: () => iterator }, (event) => {
               if (event.type === 'tokens' && ++seen === 3 && fate === 'cancel late') abort.abort();
             });
-            expect(candidates).toHaveLength(count);
+            expect(completions).toHaveLength(count);
             const whole = await expected(prompt, version);
-            for (const { tokens, reason } of candidates) {
+            for (const { tokens, reason } of completions) {
               expect(reason).toBe(tokens.length === most ? 'length' : 'cancelled');
               if (!fate.startsWith('cancel') && !background) expect(reason).toBe('length');
               if (reason === 'cancelled' && !fate.startsWith('cancel')) gaveWay += 1;

@@ -21,15 +21,15 @@ function arrive(slots: Slots, budget: KvBudget, id: number, n: number, length = 
   return active;
 }
 
-/** Gives the next request its slot, as the scheduler does. @returns its id and candidate, or none */
+/** Gives the next request its slot, as the scheduler does. @returns its id and completion, or none */
 function start(slots: Slots, budget: KvBudget): string {
   const next = slots.next();
   if (next === undefined) return 'none';
   const last = next.startsLast;
-  const started = `${next.id}.${next.nextCandidate}`;
+  const started = `${next.id}.${next.nextCompletion}`;
   next.prompt = prepared;
-  next.nextCandidate += 1;
-  next.chargedCandidate = 0;
+  next.nextCompletion += 1;
+  next.chargedCompletion = 0;
   if (last) {
     budget.release(next.chargedPrompt);
     next.chargedPrompt = 0;
@@ -38,7 +38,7 @@ function start(slots: Slots, budget: KvBudget): string {
 }
 
 describe('slots', () => {
-  test("go round the requests: every one's first candidate before any other's second", () => {
+  test("go round the requests: every one's first completion before any other's second", () => {
     const budget = budgetOf(1e6);
     const slots = new Slots(budget);
     arrive(slots, budget, 1, 4);
@@ -57,7 +57,7 @@ describe('slots', () => {
     expect(start(slots, budget)).toBe('1.0');
     arrive(slots, budget, 2, 1, 10, 1000);
     arrive(slots, budget, 3, 1);
-    // Its second candidate's turn comes first; then the long one has to wait for memory, and the third behind it.
+    // Its second completion's turn comes first; then the long one has to wait for memory, and the third behind it.
     expect(start(slots, budget)).toBe('1.1');
     expect(start(slots, budget)).toBe('1.2');
     expect(start(slots, budget)).toBe('none');
@@ -72,7 +72,7 @@ describe('slots', () => {
 });
 
 describe('the budget', () => {
-  test('charges a candidate the class of its longest, and a prompt that waits the bucket that holds it', () => {
+  test('charges a completion the class of its longest, and a prompt that waits the bucket that holds it', () => {
     const budget = budgetOf(1e6);
     const columns = (prompt: number, maxTokens: number, n: number) =>
       budget.columnsFor(
@@ -81,10 +81,10 @@ describe('the budget', () => {
           { n, sampling: { maxTokens } },
         ),
       );
-    expect(columns(10, 118, 1)).toEqual({ prompt: 0, candidate: 128 });
-    expect(columns(10, 119, 1)).toEqual({ prompt: 0, candidate: 512 });
-    expect(columns(100, 413, 2)).toEqual({ prompt: 128, candidate: 1024 });
-    expect(columns(63, 10_000, 64)).toEqual({ prompt: 64, candidate: 1024 });
+    expect(columns(10, 118, 1)).toEqual({ prompt: 0, completion: 128 });
+    expect(columns(10, 119, 1)).toEqual({ prompt: 0, completion: 512 });
+    expect(columns(100, 413, 2)).toEqual({ prompt: 128, completion: 1024 });
+    expect(columns(63, 10_000, 64)).toEqual({ prompt: 64, completion: 1024 });
   });
 
   test('is refused when one sequence of full context does not fit, with the bytes that it takes', () => {
@@ -93,12 +93,12 @@ describe('the budget', () => {
     expect(budgetOf(1024).maxBytes).toBe(1024 * bytesPerColumn(shape));
   });
 
-  test('lets each candidate compute its prompt anew where prompt and candidate do not fit together', () => {
+  test('lets each completion compute its prompt anew where prompt and completion do not fit together', () => {
     const completion = request(
       Array.from({ length: 900 }, () => 1),
       { n: 2, sampling: { maxTokens: 100 } },
     );
-    expect(budgetOf(1536).columnsFor(completion)).toEqual({ prompt: 0, candidate: 1024 });
-    expect(budgetOf(2048).columnsFor(completion)).toEqual({ prompt: 1024, candidate: 1024 });
+    expect(budgetOf(1536).columnsFor(completion)).toEqual({ prompt: 0, completion: 1024 });
+    expect(budgetOf(2048).columnsFor(completion)).toEqual({ prompt: 1024, completion: 1024 });
   });
 });

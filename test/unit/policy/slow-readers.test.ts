@@ -59,24 +59,24 @@ describe('a request whose reader is slow', () => {
         ),
       ),
     );
-    expect(others.map(({ candidates }) => candidates[0]?.tokens.length)).toEqual([100, 100, 100, 100]);
+    expect(others.map(({ completions }) => completions[0]?.tokens.length)).toEqual([100, 100, 100, 100]);
     expect((await policy.stats()).generatedTokens).toBe(parked.generatedTokens + 400);
     const late = await steps.settle(collect(slow));
     const prompt = await steps.settle(collect(policy.complete(asked)));
-    expect(late.candidates.map(({ tokens }) => tokens.length)).toEqual([700, 700]);
-    expect(late.candidates.map(({ text }) => text)).toEqual(prompt.candidates.map(({ text }) => text));
+    expect(late.completions.map(({ tokens }) => tokens.length)).toEqual([700, 700]);
+    expect(late.completions.map(({ text }) => text)).toEqual(prompt.completions.map(({ text }) => text));
     expect(await policy.stats()).toMatchObject({ parkedRequests: 0, kvBytesUsed: 0, runningSequences: 0 });
   });
 
-  test('is parked with the candidates that have not started yet', async () => {
+  test('is parked with the completions that have not started yet', async () => {
     const opened = await open({ maxSequences: 1 });
     const { policy, steps } = opened;
     const slow = await startUnread(opened, request([1, 2, 3], { n: 3, sampling: { maxTokens: 1000 } }));
     await steps.until(isParked);
     const other = await steps.settle(collect(policy.complete(request([5], { sampling: { maxTokens: 30 } }))));
-    expect(other.candidates[0]?.tokens).toHaveLength(30);
-    const { candidates } = await steps.settle(collect(slow));
-    expect(candidates.map(({ tokens }) => tokens.length)).toEqual([1000, 1000, 1000]);
+    expect(other.completions[0]?.tokens).toHaveLength(30);
+    const { completions } = await steps.settle(collect(slow));
+    expect(completions.map(({ tokens }) => tokens.length)).toEqual([1000, 1000, 1000]);
   });
 
   test('ends as cancelled, and gives its memory back, when it is cancelled while it is parked', async () => {
@@ -88,8 +88,8 @@ describe('a request whose reader is slow', () => {
     await steps.until(isParked);
     abort.abort();
     await steps.until(({ kvBytesUsed }) => kvBytesUsed === 0);
-    const { candidates } = await steps.settle(collect(slow));
-    expect(candidates.map(({ reason }) => reason)).toEqual(['cancelled', 'cancelled']);
+    const { completions } = await steps.settle(collect(slow));
+    expect(completions.map(({ reason }) => reason)).toEqual(['cancelled', 'cancelled']);
   });
 
   test('ends with READER_STALLED when it stays parked for too long, and frees what it held', async () => {
@@ -119,22 +119,22 @@ describe('a request whose reader is slow', () => {
 });
 
 describe('a stream', () => {
-  const token = { candidate: 0, token: 1, text: 'a', logprob: 0, sampledLogprob: 0, top: undefined };
+  const token = { completion: 0, token: 1, text: 'a', logprob: 0, sampledLogprob: 0, top: undefined };
 
   test('says when too much is unread, once, and when half of it has been read', async () => {
     const said: string[] = [];
     const stream = new CompletionStream({
-      candidates: 2,
+      completions: 2,
       withTop: false,
       onFull: () => said.push('full'),
       onDrained: () => said.push('drained'),
     });
     for (let i = 0; i < maxUnreadTokens; i++) {
-      stream.add({ ...token, candidate: 0 });
-      stream.add({ ...token, candidate: 1 });
+      stream.add({ ...token, completion: 0 });
+      stream.add({ ...token, completion: 1 });
     }
     expect(said).toEqual([]);
-    for (let i = 0; i < 3; i++) stream.add({ ...token, candidate: 1 });
+    for (let i = 0; i < 3; i++) stream.add({ ...token, completion: 1 });
     expect(said).toEqual(['full']);
     const events = stream.read();
     await events.next();

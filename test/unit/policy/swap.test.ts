@@ -47,7 +47,7 @@ async function expectServedBy(
   result: Awaited<ReturnType<typeof collect>>,
 ) {
   const model = await ReferenceModel.open(pkg, served.adapter);
-  for (const { tokens, logprobs } of result.candidates) {
+  for (const { tokens, logprobs } of result.completions) {
     expect(largestDifference(logprobs, await model.logprobs(prompt, tokens))).toBeLessThan(1e-4);
   }
   await model.close();
@@ -95,7 +95,7 @@ describe('a swap', () => {
     await policy.swap(version(2));
     const [before, after] = await Promise.all([old.rest(), collect(policy.complete(request(prompt, { n: 2 })))]);
     expect([before.version, after.version]).toEqual([1, 2]);
-    expect(before.candidates.map(({ tokens }) => tokens.length)).toEqual([100, 100]);
+    expect(before.completions.map(({ tokens }) => tokens.length)).toEqual([100, 100]);
     await expectServedBy(version(1), prompt, before);
     await expectServedBy(version(2), prompt, after);
   });
@@ -163,9 +163,9 @@ describe('a swap', () => {
     swapping = false;
     const results = (await steps.settle(Promise.all(clients))).flat();
     expect(new Set(results.map(({ version: number }) => number)).size).toBeGreaterThan(5);
-    for (const { version: number, candidates } of results) {
+    for (const { version: number, completions } of results) {
       const model = models[number === 0 ? 0 : 1 + (number % 6)] as ReferenceModel;
-      for (const { tokens, logprobs, reason } of candidates) {
+      for (const { tokens, logprobs, reason } of completions) {
         expect(reason).toBe('length');
         expect(largestDifference(logprobs, await model.logprobs(prompt, tokens))).toBeLessThan(1e-4);
       }

@@ -58,8 +58,8 @@ it.each([
   [['--log-level', 'loud']],
   [['--explore', '1.5']],
   [['--explore', '-0.1']],
-  [['--explore-candidates', '0']],
-  [['--explore-candidates', '65']],
+  [['--explore-completions', '0']],
+  [['--explore-completions', '65']],
   [['--colour', 'blue']],
   [['stray']],
 ])('%j is refused', (args) => {

@@ -69,7 +69,7 @@ describe('flags of hone serve', () => {
     'log-level': options?.logLevel,
     'canary-share': checkCanarySettings().share,
     explore: options?.exploration.share,
-    'explore-candidates': options?.exploration.candidates,
+    'explore-completions': options?.exploration.completions,
     'learner-engine': checkLearnerSettings().engine,
     'learner-device': checkLearnerSettings().device,
     gate: options?.gate === null ? 'off' : 'on',

@@ -13,7 +13,7 @@ import { connect as connectByName } from 'hone-agent';
 
 await using hone = await connect({ address: '127.0.0.1:50051' });
 const answer: GenerateResult = await hone.generate({ prompt: 'a' });
-const [first] = answer.candidates;
+const [first] = answer.completions;
 if (first === undefined) throw new Error(String(connectByName));
 for await (const event of hone.stream({ prompt: 'a' })) if (event.type === 'chunk') console.log(event.text);
 const { status } = await hone.feedbackStream().send({ generationId: first.generationId, score: 1 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { candidateSeed, checkGenerate } from '../../../../src/agent/generation/check-request.js';
+import { checkGenerate, completionSeed } from '../../../../src/agent/generation/check-request.js';
 import type { GenerateInput } from '../../../../src/agent/generation/types.js';
 import type { HoneError } from '../../../../src/errors.js';
 import type { Package } from '../../../../src/package/types.js';
@@ -116,8 +116,8 @@ describe('requests', () => {
     expect(new Set([key, groupKey('q', [1, 2, 300]), groupKey('p', [1, 2, 301]), groupKey('p', [1, 2])]).size).toBe(4);
   });
 
-  it('give each candidate a seed of its own', () => {
-    const seeds = Array.from({ length: 64 }, (_, candidate) => candidateSeed(0xffff_fff0, candidate));
+  it('give each completion a seed of its own', () => {
+    const seeds = Array.from({ length: 64 }, (_, completion) => completionSeed(0xffff_fff0, completion));
     expect(new Set(seeds).size).toBe(64);
     expect(seeds.every((seed) => Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32)).toBe(true);
     expect(seeds[0]).toBe(0xffff_fff0);

@@ -1,4 +1,4 @@
-/** Further candidates of prompts that were answered: drawn when nobody asks for anything, and shown to nobody. */
+/** Further completions of prompts that were answered: drawn when nobody asks for anything, and shown to nobody. */
 
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -49,14 +49,14 @@ interface Drawing {
   readonly request: GenerationRequest;
   readonly signal: AbortSignal;
   readonly wanted: () => boolean;
-  /** All of its candidates but those that are cancelled are kept. */
+  /** All of its completions but those that are cancelled are kept. */
   end(cancelled?: number): Promise<void>;
   fail(): Promise<void>;
 }
 
 const settled = () => new Promise<void>((resolve) => void setImmediate(resolve));
 
-function explore(settings = { share: 1, candidates: 3 }, random = () => 0) {
+function explore(settings = { share: 1, completions: 3 }, random = () => 0) {
   const drawings: Drawing[] = [];
   const outcomes: ExplorationOutcome[] = [];
   let seed = 100;
@@ -102,13 +102,13 @@ describe('exploration', () => {
     expect(drawings[0]?.request).toMatchObject({ n: 3, seed: 100, origin: 'explored', sampling: { topLogprobs: 0 } });
     expect(drawings[0]?.request.version).toBeUndefined();
     await drawings[0]?.end();
-    expect(exploration.report).toEqual({ share: 1, candidates: 3, waiting: 0, kept: 3, gaveWay: 0 });
+    expect(exploration.report).toEqual({ share: 1, completions: 3, waiting: 0, kept: 3, gaveWay: 0 });
     expect(outcomes).toEqual(['kept']);
   });
 
   it('takes single requests only that are kept and drawn by chance, and of them its share', () => {
     let next = 0;
-    const { exploration, serve } = explore({ share: 0.5, candidates: 1 }, () => next);
+    const { exploration, serve } = explore({ share: 0.5, completions: 1 }, () => next);
     exploration.requestStarted();
     serve(answered({ n: 2 }));
     serve(answered({ store: false }));
@@ -206,8 +206,8 @@ describe('exploration', () => {
   });
 
   it('is off by default, and refuses shares that are none', () => {
-    expect(checkExploration({})).toEqual({ share: 0, candidates: 3 });
-    for (const wrong of [{ share: 1.1 }, { share: -0.1 }, { share: Number.NaN }, { candidates: 0 }]) {
+    expect(checkExploration({})).toEqual({ share: 0, completions: 3 });
+    for (const wrong of [{ share: 1.1 }, { share: -0.1 }, { share: Number.NaN }, { completions: 0 }]) {
       expect(() => checkExploration(wrong)).toThrow(expect.objectContaining({ code: 'INVALID_OPTIONS' }));
     }
   });
@@ -222,7 +222,7 @@ describe('an agent that explores', () => {
       yield token(0, 97);
       yield finished(0, 'stop');
     };
-  const exploring = { agent: { exploration: { share: 1, candidates: 2 }, learner: null } };
+  const exploring = { agent: { exploration: { share: 1, completions: 2 }, learner: null } };
   const ask = async (loop: Loop): Promise<AgentEvent[]> => {
     const all: AgentEvent[] = [];
     for await (const event of loop.agent.generate({ prompt: 'ab', subject: 'ann', metadata: { page: 'home' } })) {

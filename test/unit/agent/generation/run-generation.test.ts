@@ -4,7 +4,7 @@ import { HoneError } from '../../../../src/errors.js';
 import { openLoop } from '../../../support/agent/loop.js';
 import { finished, started, token, untilAborted } from '../../../support/agent/scripted-policy.js';
 
-async function* twoCandidates() {
+async function* twoCompletions() {
   yield started;
   yield token(0, 104);
   yield token(1, 119);
@@ -21,7 +21,7 @@ async function collect(events: AsyncIterable<AgentEvent>): Promise<AgentEvent[]>
 
 describe('a request', () => {
   it('has its generations on disk before its first event, and whole before its last', async () => {
-    await using loop = await openLoop(twoCandidates);
+    await using loop = await openLoop(twoCompletions);
     const states: string[] = [];
     let ids: readonly string[] = [];
     for await (const event of loop.agent.generate({ prompt: 'ab', n: 2 })) {
@@ -47,7 +47,7 @@ describe('a request', () => {
   });
 
   it('waits for a slow disk before its first and before its last event', async () => {
-    await using loop = await openLoop(twoCandidates);
+    await using loop = await openLoop(twoCompletions);
     const order: string[] = [];
     const { admit, complete } = loop.replay;
     const slowly = async (name: string, write: () => Promise<void>) => {
@@ -63,7 +63,7 @@ describe('a request', () => {
   });
 
   it('gives log-probabilities only where they were asked for', async () => {
-    await using loop = await openLoop(twoCandidates);
+    await using loop = await openLoop(twoCompletions);
     const plain = await collect(loop.agent.generate({ prompt: 'ab', n: 2 }));
     const asked = await collect(loop.agent.generate({ prompt: 'ab', n: 2, logprobs: true }));
     expect(plain.find(({ type }) => type === 'chunk')).not.toHaveProperty('logprobs');
@@ -71,7 +71,7 @@ describe('a request', () => {
   });
 
   it('with store: false is neither kept nor takes scores', async () => {
-    await using loop = await openLoop(twoCandidates);
+    await using loop = await openLoop(twoCompletions);
     const [first, ...rest] = await collect(loop.agent.generate({ prompt: 'ab', n: 2, store: false }));
     const { generationIds } = first as StartedEvent;
     expect(rest.at(-1)).toMatchObject({ type: 'ended', promptTokens: 2, completionTokens: 3 });
@@ -126,7 +126,7 @@ describe('a request', () => {
   });
 
   it('is served, not kept, while the store has no room, and an event says so', async () => {
-    await using loop = await openLoop(twoCandidates);
+    await using loop = await openLoop(twoCompletions);
     loop.replay.admit = () => Promise.reject(new HoneError('STORE_FULL', 'the disk is full'));
     const events = await collect(loop.agent.generate({ prompt: 'ab', n: 2 }));
     expect(events.at(-1)?.type).toBe('ended');
@@ -134,7 +134,7 @@ describe('a request', () => {
   });
 
   it('for a version that does not exist is refused by its field', async () => {
-    await using loop = await openLoop(twoCandidates);
+    await using loop = await openLoop(twoCompletions);
     await expect(collect(loop.agent.generate({ prompt: 'ab', version: 9 }))).rejects.toMatchObject({
       code: 'VERSION_NOT_FOUND',
       violations: [{ field: 'version' }],
@@ -144,7 +144,7 @@ describe('a request', () => {
 
 describe('a score', () => {
   it('may come while its generation runs; the learner hears of it again when that has ended', async () => {
-    await using loop = await openLoop(twoCandidates);
+    await using loop = await openLoop(twoCompletions);
     for await (const event of loop.agent.generate({ prompt: 'ab', n: 2 })) {
       if (event.type !== 'started') continue;
       const results = await loop.agent.feedback([{ generationId: event.generationIds[0] ?? '', score: 0.5 }]);
@@ -154,7 +154,7 @@ describe('a score', () => {
   });
 
   it('that is bad disturbs neither its neighbours nor the learner', async () => {
-    await using loop = await openLoop(twoCandidates);
+    await using loop = await openLoop(twoCompletions);
     const [first] = await collect(loop.agent.generate({ prompt: 'ab', n: 2 }));
     const [good = ''] = (first as StartedEvent).generationIds;
     const results = await loop.agent.feedback([
