@@ -54,7 +54,7 @@ export async function makeGenerations(path: string, count: number): Promise<void
 /** Opens the file anew and counts: scores, and generations that have one. */
 export async function countScores(path: string): Promise<{ scores: number; scoredGenerations: number }> {
   await using store = await openReplayStore({ path });
-  return store.stats();
+  return store.status();
 }
 
 /** A load on the store alone, with as many items on their way as the streams of the load would have. */

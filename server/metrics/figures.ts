@@ -10,7 +10,7 @@
 import type { Agent, LearnerReport, RolloutStanding } from '../../src/agent/index.js';
 import { modes } from '../../src/agent/rollout/modes.js';
 import type { Policy, PolicyStats } from '../../src/policy/index.js';
-import type { ReplayStats, ReplayStore } from '../../src/replay/index.js';
+import type { ReplayStatus, ReplayStore } from '../../src/replay/index.js';
 import type { Metrics } from './registry.js';
 
 /** Longest wait of a scrape for an answer. */
@@ -21,7 +21,7 @@ const storeShare = 100;
 export interface FigureSources {
   readonly agent: Pick<Agent, 'identity' | 'learnerReport' | 'getVersion' | 'rollout'>;
   readonly policy: Pick<Policy, 'stats'>;
-  readonly replay: Pick<ReplayStore, 'stats'>;
+  readonly replay: Pick<ReplayStore, 'status'>;
   readonly threads: { readonly policy: number; readonly learner: number };
 }
 
@@ -30,14 +30,14 @@ export class Figures {
   readonly #metrics: Metrics;
   readonly #sources: FigureSources;
   readonly #serving: Question<PolicyStats>;
-  readonly #store: Question<ReplayStats>;
+  readonly #store: Question<ReplayStatus>;
   #learnerRestarts = 0;
 
   constructor(metrics: Metrics, sources: FigureSources) {
     this.#metrics = metrics;
     this.#sources = sources;
     this.#serving = new Question(() => sources.policy.stats(), 0);
-    this.#store = new Question(() => sources.replay.stats(), storeShare);
+    this.#store = new Question(() => sources.replay.status(), storeShare);
     metrics.set('hone_threads', sources.threads.policy, { of: 'policy' });
     metrics.set('hone_threads', sources.threads.learner, { of: 'learner' });
   }
@@ -103,18 +103,18 @@ export class Figures {
     }
   }
 
-  #showStore(stats: ReplayStats): void {
+  #showStore(status: ReplayStatus): void {
     const metrics = this.#metrics;
-    const { generations, running, finished, aborted, oldestGenerationAtMs } = stats;
+    const { generations, running, finished, aborted, oldestGenerationAtMs } = status;
     const cancelled = generations - running - finished - aborted;
     for (const [state, count] of Object.entries({ running, finished, cancelled, aborted })) {
       metrics.set('hone_replay_generations', count, { state });
     }
-    metrics.set('hone_replay_scores', stats.scores);
-    metrics.set('hone_replay_scored_generations', stats.scoredGenerations);
-    metrics.set('hone_replay_bytes', stats.fileBytes);
-    metrics.set('hone_replay_used_bytes', stats.usedBytes);
-    metrics.set('hone_replay_max_bytes', stats.maxBytes);
+    metrics.set('hone_replay_scores', status.scores);
+    metrics.set('hone_replay_scored_generations', status.scoredGenerations);
+    metrics.set('hone_replay_bytes', status.fileBytes);
+    metrics.set('hone_replay_used_bytes', status.usedBytes);
+    metrics.set('hone_replay_max_bytes', status.maxBytes);
     metrics.set(
       'hone_replay_oldest_age_seconds',
       oldestGenerationAtMs === null ? null : ageSeconds(oldestGenerationAtMs),

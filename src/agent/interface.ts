@@ -2,7 +2,7 @@
 
 import type { LearnerReport } from '../learner/index.js';
 import type { PolicyStats, SwapReport } from '../policy/index.js';
-import type { ExportFilter, Generation, ReplayStats, Score } from '../replay/index.js';
+import type { ExportFilter, Generation, ReplayStatus, Score } from '../replay/index.js';
 import type { RewardSettings } from '../reward/index.js';
 import type { AdapterFiles, Version } from '../versions/index.js';
 import type { ErasureResult } from './erasure.js';
@@ -24,7 +24,7 @@ export interface AgentStatus {
   readonly draining: boolean;
   readonly live: Version;
   readonly serving: PolicyStats;
-  readonly replay: ReplayStats;
+  readonly replay: ReplayStatus;
   readonly learner: LearnerReport;
   readonly exploration: ExplorationReport;
   /** How scores become rewards. */

@@ -24,7 +24,7 @@ export type {
   PreferenceOutcome,
   PreferenceWrite,
   ReplayChange,
-  ReplayStats,
+  ReplayStatus,
   Score,
   ScoreKey,
   ScoreWrite,

@@ -17,7 +17,7 @@ import type {
   GenerationCompletion,
   Lesson,
   Preference,
-  ReplayStats,
+  ReplayStatus,
   Score,
   StoredPrompt,
 } from './types.js';
@@ -45,7 +45,7 @@ export interface Operations {
   readonly readEdits: { readonly in: readonly string[]; readonly out: string[] };
   /** One number: how many. */
   readonly recentPrompts: { readonly in: readonly [number]; readonly out: StoredPrompt[] };
-  readonly stats: { readonly in: readonly []; readonly out: ReplayStats };
+  readonly status: { readonly in: readonly []; readonly out: ReplayStatus };
   readonly exportPage: { readonly in: readonly [ExportQuery]; readonly out: ExportPage };
   readonly importRecords: { readonly in: readonly ReplayRecord[]; readonly out: ImportOutcome[] };
   /** One subject; it takes many transactions, and others go on between them. */

@@ -20,7 +20,7 @@ import {
   toUint32,
 } from './rows.js';
 import { fromSqlite } from './sqlite-errors.js';
-import type { Generation, Lesson, Preference, ReplayChange, ReplayStats, Score, StoredPrompt } from './types.js';
+import type { Generation, Lesson, Preference, ReplayChange, ReplayStatus, Score, StoredPrompt } from './types.js';
 
 /** Reads; opened by the learner on a read-only connection in short transactions, without SQL of its own. */
 export interface ReplayReader {
@@ -126,12 +126,12 @@ export function prepareReads(database: Database) {
 }
 
 /** What the store holds, in the numbers of its writer. */
-export function statsOf(
+export function statusOf(
   database: Database,
   counts: Counts,
   reads: ReturnType<typeof prepareReads>,
   { maxBytes, maxAgeMs }: RetentionSettings,
-): ReplayStats {
+): ReplayStatus {
   const { running, finished, cancelled, aborted, ...others } = counts;
   const pages = database.readNumber('page_count');
   const pageBytes = database.readNumber('page_size');

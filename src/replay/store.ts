@@ -16,7 +16,7 @@ import type {
   GenerationCompletion,
   Lesson,
   Preference,
-  ReplayStats,
+  ReplayStatus,
   Score,
   StoredPrompt,
 } from './types.js';
@@ -39,7 +39,7 @@ export interface ReplayStore {
   readEdits(generationIds: readonly string[]): Promise<string[]>;
   /** The newest prompts of real traffic, each once. */
   recentPrompts(limit: number): Promise<StoredPrompt[]>;
-  stats(): Promise<ReplayStats>;
+  status(): Promise<ReplayStatus>;
   /**
    * Erases whatever is kept of a subject, generations that run included; on disk when it resolves. Cut off by a crash, it is
    * completed at the next opening.
@@ -203,8 +203,8 @@ class WorkerReplayStore implements ReplayStore {
     return this.#request('recentPrompts', [limit]);
   }
 
-  stats(): Promise<ReplayStats> {
-    return this.#request('stats', []);
+  status(): Promise<ReplayStatus> {
+    return this.#request('status', []);
   }
 
   exportPage(query: ExportQuery): Promise<ExportPage> {

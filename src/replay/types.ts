@@ -174,7 +174,7 @@ export type ReplayChange =
   /** Generations are gone (evicted or erased): see with `existing` which of yours are still there. */
   | { readonly sequence: number; readonly type: 'removed' };
 
-export interface ReplayStats {
+export interface ReplayStatus {
   readonly generations: number;
   readonly finished: number;
   readonly running: number;

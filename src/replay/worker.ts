@@ -16,7 +16,7 @@ import type { Database } from '../sqlite/index.js';
 import { Exporter } from './exporter.js';
 import type { WorkerReply, WorkerRequest, WorkerSettings } from './messages.js';
 import { openForWriting } from './open-file.js';
-import { prepareReads, statsOf } from './reader.js';
+import { prepareReads, statusOf } from './reader.js';
 import type { EvictionReport } from './retention.js';
 import { fromSqlite } from './sqlite-errors.js';
 import { Upkeep } from './upkeep.js';
@@ -75,8 +75,8 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
         return exporter.page(work.items[0]);
       case 'importRecords':
         return work.items.map((record) => writer.import(record));
-      case 'stats':
-        return statsOf(database, writer.counts(), reads, settings);
+      case 'status':
+        return statusOf(database, writer.counts(), reads, settings);
     }
   }
 

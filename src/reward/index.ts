@@ -22,4 +22,4 @@ export {
   trustOf,
   weightOf,
 } from './settings.js';
-export type { RewardedCompletion, RewardModel, RewardProcess, RewardStanding } from './types.js';
+export type { RewardedCompletion, RewardModel, RewardProcess, RewardStatus } from './types.js';

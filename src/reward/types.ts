@@ -18,7 +18,7 @@ export interface RewardModel {
 }
 
 /** How a reward model that runs beside the server is doing. */
-export interface RewardStanding {
+export interface RewardStatus {
   /** `crashed`: it waits to be started again. */
   readonly state: 'starting' | 'running' | 'crashed' | 'off';
   /** Times that it was started again. */
@@ -29,7 +29,7 @@ export interface RewardStanding {
 
 /** A reward model in a process of its own. */
 export interface RewardProcess extends RewardModel {
-  readonly standing: RewardStanding;
+  readonly status: RewardStatus;
   /** Told of each failure: what hung, crashed, or answered what is no score. */
   onFailure(listener: (message: string) => void): void;
   /** Ends the process; what it was asked is refused with `CANCELLED`. Idempotent. */

@@ -136,7 +136,7 @@ it('an erasure that is killed is done again at the next opening, or had not begu
     expect(child.signalCode).toBe('SIGKILL');
     const completed: ErasureReport[] = [];
     const store = await openReplayStore({ path, onErased: (report) => completed.push(report) });
-    const { generations, scores } = await store.stats();
+    const { generations, scores } = await store.status();
     await store.close();
     if (generations === 800) {
       counts.untouched += 1;

@@ -31,8 +31,8 @@ test('a writer killed at any moment loses nothing that it acknowledged, and its 
     for (const id of finished) expect(generations.get(id)).toMatchObject({ state: 'finished', text: 'Sleep on it.' });
     const scores = await store.readScores(scored);
     expect(scores.map((score) => score.generationId)).toEqual(scored);
-    expect(await store.stats()).toMatchObject({ running: 0 });
-    expect((await store.stats()).aborted).toBeGreaterThan(0);
+    expect(await store.status()).toMatchObject({ running: 0 });
+    expect((await store.status()).aborted).toBeGreaterThan(0);
     await store.close();
   }
   const reader = openReplayReader(path);
@@ -48,13 +48,13 @@ test('when the worker dies every waiting call is told and the store says so from
   const store = await openReplayStore({ path, maxWorkerHeapMb: 16, onCrash: (error) => crashes.push(error.code) });
   const ids = Array.from({ length: 120 }, (_, i) => `g${i}`);
   for (const id of ids) await store.admit([admission(id, { promptJson: id.repeat(100_000) })]);
-  const outcomes = await Promise.allSettled([store.readGenerations(ids), store.stats()]);
+  const outcomes = await Promise.allSettled([store.readGenerations(ids), store.status()]);
   for (const outcome of outcomes) expect(outcome).toMatchObject({ reason: { code: 'WORKER_CRASHED' } });
-  await expect(store.stats()).rejects.toMatchObject({ code: 'WORKER_CRASHED' });
+  await expect(store.status()).rejects.toMatchObject({ code: 'WORKER_CRASHED' });
   expect(crashes).toEqual(['WORKER_CRASHED']);
   await store.close();
 
   const again = await openReplayStore({ path });
-  expect((await again.stats()).aborted).toBe(ids.length);
+  expect((await again.status()).aborted).toBe(ids.length);
   await again.close();
 });

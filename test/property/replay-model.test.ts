@@ -7,7 +7,7 @@ import {
   openReplayStore,
   type PreferenceOutcome,
   type ReplayChange,
-  type ReplayStats,
+  type ReplayStatus,
 } from '../../src/replay/index.js';
 import { temporaryFolder } from '../support/folders.js';
 import { admission, completion, editWrite, preferenceWrite, scoreWrite } from '../support/replay/records.js';
@@ -177,7 +177,7 @@ test('any order of writes and reopenings answers and leaves what plain maps woul
           { outcome: p.outcome, sequence: p.sequence },
         ]);
         expect(Object.fromEntries(preferences)).toEqual(Object.fromEntries(model.preferences));
-        const before = await store.stats();
+        const before = await store.status();
         expect(before).toMatchObject({
           generations: ids.length,
           scores: scores.length,
@@ -191,7 +191,7 @@ test('any order of writes and reopenings answers and leaves what plain maps woul
         store = await openReplayStore({ path });
         const running = [...model.states.values()].filter((state) => state === 'running').length;
         const counted = { ...before, running: 0, aborted: before.aborted + running };
-        expect(withoutBytes(await store.stats())).toEqual(withoutBytes(counted));
+        expect(withoutBytes(await store.status())).toEqual(withoutBytes(counted));
       } finally {
         await store.close();
       }
@@ -200,6 +200,6 @@ test('any order of writes and reopenings answers and leaves what plain maps woul
   );
 });
 
-function withoutBytes({ fileBytes: _, usedBytes: __, ...counts }: ReplayStats) {
+function withoutBytes({ fileBytes: _, usedBytes: __, ...counts }: ReplayStatus) {
   return counts;
 }

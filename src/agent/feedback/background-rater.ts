@@ -7,7 +7,7 @@
 import { readFile } from 'node:fs/promises';
 import { HoneError } from '../../errors.js';
 import type { Generation, ReplayReader, ReplayStore } from '../../replay/index.js';
-import type { RewardedCompletion, RewardProcess, RewardStanding } from '../../reward/index.js';
+import type { RewardedCompletion, RewardProcess, RewardStatus } from '../../reward/index.js';
 import { writeFileDurably } from '../../versions/index.js';
 import type { EventLog } from '../events/event-log.js';
 import type { FeedbackInput, FeedbackResult } from './types.js';
@@ -24,7 +24,7 @@ export interface RaterOptions {
 }
 
 /** How a rater is doing. */
-export interface RaterStanding extends RewardStanding {
+export interface RaterStanding extends RewardStatus {
   readonly rater: string;
   readonly metric: string;
   /** Completions that it scored since the server started. */
@@ -76,7 +76,7 @@ export class BackgroundRater {
     return {
       rater: model.rater,
       metric,
-      ...model.standing,
+      ...model.status,
       scored: this.#scored,
       unscored: this.#unscored,
       behind: this.#asleep ? 0 : Math.max(0, reader.lastSequence() - this.#place),

@@ -7,7 +7,7 @@
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { HoneError } from '../../errors.js';
-import type { RewardedCompletion, RewardProcess, RewardStanding } from '../types.js';
+import type { RewardedCompletion, RewardProcess, RewardStatus } from '../types.js';
 import { checkScores } from './check-scores.js';
 import type { RewardCommand, RewardEvent, RewardProgram } from './messages.js';
 
@@ -63,7 +63,7 @@ class SupervisedReward implements RewardProcess {
   readonly #options: RewardProcessOptions;
   readonly #listeners: ((message: string) => void)[] = [];
   #running: Running | undefined;
-  #state: RewardStanding['state'] = 'starting';
+  #state: RewardStatus['state'] = 'starting';
   #restarts = 0;
   #failure: string | null = null;
   #failuresInARow = 0;
@@ -77,7 +77,7 @@ class SupervisedReward implements RewardProcess {
     this.rater = options.rater;
   }
 
-  get standing(): RewardStanding {
+  get status(): RewardStatus {
     return { state: this.#state, restarts: this.#restarts, failure: this.#failure };
   }
 

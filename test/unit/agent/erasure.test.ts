@@ -79,7 +79,7 @@ it('a request of the subject that runs is ended, those of others go on', async (
   await expect(rest()).rejects.toMatchObject({ code: 'CANCELLED' });
   expect((await his.next()).done).toBe(false);
   await his.return?.();
-  expect(await loop.replay.stats()).toMatchObject({ generations: 2, running: 1 });
+  expect(await loop.replay.status()).toMatchObject({ generations: 2, running: 1 });
 });
 
 it('the empty subject is refused', async () => {

@@ -71,7 +71,7 @@ test('nothing of an erased subject is left in any file of the store, and nothing
   expect(filesWith(path, needles)).toEqual([]);
   expect((await store.readGenerations(['a', 'b', 'c', 'e'])).map(({ id }) => id)).toEqual(['c']);
   expect(await store.readScores(['c'])).toHaveLength(1);
-  expect(await store.stats()).toMatchObject({
+  expect(await store.status()).toMatchObject({
     generations: 1,
     scores: 1,
     scoredGenerations: 1,
@@ -116,7 +116,7 @@ test('a generation that runs is erased at once, and what it says at its end is k
   expect(await store.eraseSubject('subject-q1')).toMatchObject({ generations: 1 });
   expect(await store.write([scoreWrite('a', 1, by)])).toMatchObject([{ code: 'GENERATION_NOT_FOUND' }]);
   await store.complete([completion('a', { text: 'answer-q3' })]);
-  expect(await store.stats()).toMatchObject({ generations: 0, running: 0, finished: 0 });
+  expect(await store.status()).toMatchObject({ generations: 0, running: 0, finished: 0 });
   await store.close();
   expect(filesWith(path, needles)).toEqual([]);
 });

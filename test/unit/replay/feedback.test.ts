@@ -131,7 +131,7 @@ test('a store of the first format is upgraded with all that it held', async () =
     ['ann', 0.75],
     ['ann', 0.5],
   ]);
-  expect(await store.stats()).toMatchObject({ generations: 4, scores: 2, scoredGenerations: 2, lastSequence: 7 });
+  expect(await store.status()).toMatchObject({ generations: 4, scores: 2, scoredGenerations: 2, lastSequence: 7 });
   // Keys of then answer now, and new changes go on where the old ones ended.
   const at = { createdAtMs: 1, rater: 'ann', metric: 'quality' };
   const outcomes = await store.write([

@@ -23,7 +23,7 @@ async function killedStore(generations: number) {
 
 async function countIn(path: string): Promise<number> {
   const store = await openReplayStore({ path });
-  const { generations } = await store.stats();
+  const { generations } = await store.status();
   await store.close();
   return generations;
 }

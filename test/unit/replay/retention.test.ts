@@ -73,7 +73,7 @@ test('what is older than the allowed age goes, with everything that hangs on it,
   expect(await nextSweep()).toMatchObject({ byAge: 2, generations: 2, scores: 1, preferences: 1, prompts: 1 });
   expect(await kept(store, ['old', 'new', 'other'])).toEqual(['new']);
   expect(await store.readLessons(['old'])).toEqual([]);
-  expect(await store.stats()).toMatchObject({
+  expect(await store.status()).toMatchObject({
     generations: 1,
     finished: 1,
     scores: 1,
@@ -105,7 +105,7 @@ test('beyond its bytes the store lets cancelled ones go first, then old ones wit
   await first.admit([admission('cancelled', { createdAtMs: now, promptJson: JSON.stringify(long) })]);
   await first.complete([completion('cancelled', { state: 'cancelled' })]);
   await first.write(oldScored.map((id) => scoreWrite(id, 1)));
-  const { usedBytes } = await first.stats();
+  const { usedBytes } = await first.status();
   await first.close();
 
   const { store, nextSweep } = await openStore({ path, maxBytes: usedBytes - 4096 });
@@ -144,9 +144,9 @@ test('writes faster than the sweeps are all taken, and the room in the file is u
       const outcomes = await store.write(ids.map((id) => scoreWrite(id, 1)));
       expect(outcomes.every(({ status }) => status === 'stored')).toBe(true);
     }
-    while ((await store.stats()).usedBytes > maxBytes) await nextSweep();
+    while ((await store.status()).usedBytes > maxBytes) await nextSweep();
   }
-  const stats = await store.stats();
+  const stats = await store.status();
   expect(stats.generations).toBeLessThan(250);
   expect(reports.every(({ generations }) => generations > 0)).toBe(true);
   // 1280 generations take 8.5 MB: as much as the file may grow where no sweep comes between them. All 2560 take twice that.

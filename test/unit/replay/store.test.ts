@@ -128,7 +128,7 @@ test('what a dead process left running is aborted at the next opening', async ()
   await store.close();
   const { store: again } = await openStore({ path });
   expect((await again.readGenerations(['g1', 'g2'])).map((g) => g.state)).toEqual(['aborted', 'finished']);
-  expect(await again.stats()).toMatchObject({
+  expect(await again.status()).toMatchObject({
     generations: 2,
     finished: 1,
     running: 0,
@@ -171,7 +171,7 @@ test('a store that has reached its size refuses with STORE_FULL and keeps what i
   expect(await store.readScores(['small'])).toHaveLength(2);
   await store.close();
   const { store: again } = await openStore({ path });
-  expect((await again.stats()).generations).toBe(1);
+  expect((await again.status()).generations).toBe(1);
 });
 
 test('closing waits for the writes in flight, leaves no log behind and can be repeated', async () => {
@@ -181,7 +181,7 @@ test('closing waits for the writes in flight, leaves no log behind and can be re
   await Promise.all([store.close(), store.close()]);
   expect((await Promise.all(writes)).flat()).toHaveLength(50);
   expect(() => statSync(`${path}-wal`)).toThrow();
-  await expect(store.stats()).rejects.toMatchObject({ code: 'DRAINING' });
+  await expect(store.status()).rejects.toMatchObject({ code: 'DRAINING' });
 });
 
 test.each([
@@ -277,5 +277,5 @@ test('texts come back whole, with every character that they may hold', async () 
   ]);
   expect((await store.importRecords(page.records)).map(({ status }) => status)).toEqual(new Array(4).fill('skipped'));
   expect(await store.eraseSubject(fields.subject)).toMatchObject({ generations: 2, scores: 1, preferences: 1 });
-  expect(await store.stats()).toMatchObject({ generations: 0, scores: 0 });
+  expect(await store.status()).toMatchObject({ generations: 0, scores: 0 });
 });

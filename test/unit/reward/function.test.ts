@@ -42,7 +42,7 @@ it('scores batches in order, with what it knows of each completion', async () =>
   );
   expect(await model.score(items('a', '', 'abc', 'ab', 'x'))).toEqual([3, null, 5, 4, 3]);
   expect(failures).toEqual([]);
-  expect(model.standing).toEqual({ state: 'running', restarts: 0, failure: null });
+  expect(model.status).toEqual({ state: 'running', restarts: 0, failure: null });
   await model.close();
 });
 
@@ -75,7 +75,7 @@ it('kills what hangs and goes on with a new process', async () => {
   const next = model.score(items('b'));
   await vi.advanceTimersByTimeAsync(1);
   expect(await next).toEqual([1]);
-  expect(model.standing).toMatchObject({ state: 'running', restarts: 1 });
+  expect(model.status).toMatchObject({ state: 'running', restarts: 1 });
   await model.close();
 });
 
@@ -94,7 +94,7 @@ it('starts a function again that ends its process, and says how it ended', async
   );
   expect(await model.score(items('die', 'b'))).toEqual([null, 1]);
   expect(failures).toEqual(['ended (exit code 7)', 'ended (exit code 7)']);
-  expect(model.standing.restarts).toBe(2);
+  expect(model.status.restarts).toBe(2);
   await model.close();
 });
 
@@ -132,5 +132,5 @@ it('refuses what is asked of it while it is being closed, and ends its process',
   await model.close();
   await refused;
   await model.close();
-  expect(model.standing.state).toBe('off');
+  expect(model.status.state).toBe('off');
 });

@@ -85,7 +85,7 @@ function sources(
       watchEvents: () => (async function* () {})(),
     } as unknown as MetricsSources['agent'],
     policy: { stats: ask.policy ?? (async () => stats) },
-    replay: { stats: ask.replay ?? (async () => stored) },
+    replay: { status: ask.replay ?? (async () => stored) },
     threads: { policy: 2, learner: 1 },
     log: pino({ level: 'silent' }),
   };

@@ -75,7 +75,7 @@ describe('a request', () => {
     const [first, ...rest] = await collect(loop.agent.generate({ prompt: 'ab', n: 2, store: false }));
     const { generationIds } = first as StartedEvent;
     expect(rest.at(-1)).toMatchObject({ type: 'ended', promptTokens: 2, completionTokens: 3 });
-    expect((await loop.replay.stats()).generations).toBe(0);
+    expect((await loop.replay.status()).generations).toBe(0);
     const [outcome] = await loop.agent.feedback([{ generationId: generationIds[0] ?? '', score: 1 }]);
     expect(outcome).toMatchObject({ status: 'refused', error: { code: 'GENERATION_NOT_FOUND' } });
     expect(loop.learner.told).toEqual([]);
@@ -199,6 +199,6 @@ describe('closing', () => {
     const ended = expect(read).rejects.toMatchObject({ code: 'DRAINING' });
     await loop.agent.close();
     await ended;
-    expect(await loop.replay.stats()).toMatchObject({ generations: 1, running: 0, finished: 0 });
+    expect(await loop.replay.status()).toMatchObject({ generations: 1, running: 0, finished: 0 });
   });
 });

@@ -221,7 +221,7 @@ describe('in mode shadow', () => {
     await ask(loop, '', { n: 2 });
     await ask(loop, '', { version: 0 });
     await ask(loop, '', { store: false });
-    await until(async () => (await loop.replay.stats()).finished === 4);
+    await until(async () => (await loop.replay.status()).finished === 4);
     const shadowed = requests.filter(({ version }) => version === 1);
     expect(shadowed).toMatchObject([{ background: true, candidates: [{}] }]);
     const [kept] = await loop.replay.readGenerations([shadowed[0]?.completions[0]?.id ?? '']);
