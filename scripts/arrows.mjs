@@ -17,7 +17,7 @@ export const arrows = {
   'src/process': ['src'],
   'src/sqlite': ['src'],
   'src/onnx': ['src'],
-  'src/versions': ['src'],
+  'src/versions': ['src', 'src/process'],
   'src/autodiff': ['src', 'src/onnx'],
   'src/package': ['src', 'src/onnx'],
   'src/replay': ['src', 'src/process', 'src/sqlite'],

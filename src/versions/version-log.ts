@@ -9,6 +9,7 @@
 import { rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HoneError } from '../errors.js';
+import { SerialQueue } from '../process/serial-queue.js';
 import { adapterTargets, checkSameLayers, digestAdapter, zeroAdapter } from './adapter.js';
 import {
   type AdapterFiles,
@@ -62,7 +63,7 @@ export class VersionLog {
   readonly #onRemoved: NonNullable<VersionLogOptions['onRemoved']>;
   readonly #now: () => number;
   readonly #warnings: HoneError[] = [];
-  #queue: Promise<unknown> = Promise.resolve();
+  readonly #queue = new SerialQueue('the version log is closed');
   #closing: Promise<void> | undefined;
 
   /** Use {@link openVersionLog}. */
@@ -132,7 +133,7 @@ export class VersionLog {
    * @throws HoneError `ADAPTER_INVALID`, `ADAPTER_MISMATCH`, `VERSION_NOT_FOUND` (parent), `STORE_FULL`
    */
   adopt(candidate: Candidate): Promise<Version> {
-    return this.#serially(async () => {
+    return this.#queue.run(async () => {
       await checkCandidate(candidate, this.#packageDigest, this.#zeroAdapter);
       if (candidate.parent !== null) this.#require(candidate.parent);
       const version = this.#next({ origin: 'learned', ...candidate, state: 'candidate' });
@@ -173,7 +174,7 @@ export class VersionLog {
    * @throws HoneError `ADAPTER_REFUSED`, `ADAPTER_MISMATCH`, `STORE_FULL`
    */
   import(files: AdapterFiles, maxRank = Number.POSITIVE_INFINITY): Promise<Version> {
-    return this.#serially(async () => {
+    return this.#queue.run(async () => {
       const layers = adapterTargets(this.#zeroAdapter);
       const packageDigest = this.#packageDigest;
       const { adapter, baseModel, metrics } = readImported(files, { packageDigest, layers, maxRank });
@@ -196,7 +197,7 @@ export class VersionLog {
 
   /** Makes a candidate the head; on disk when it resolves. @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE` */
   promote(number: number): Promise<Version> {
-    return this.#serially(async () => {
+    return this.#queue.run(async () => {
       this.#checkPackage(this.#require(number));
       await this.#file.append({ type: 'promoted', number });
       this.#makeRoomAfter();
@@ -232,7 +233,7 @@ export class VersionLog {
   }
 
   #change(entry: Exclude<LogEntry, { readonly type: 'version' }>): Promise<Version> {
-    return this.#serially(async () => {
+    return this.#queue.run(async () => {
       await this.#file.append(entry);
       if (entry.type === 'rejected') this.#makeRoomAfter();
       return this.#require(entry.number);
@@ -246,7 +247,7 @@ export class VersionLog {
    * @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE`, `ADAPTER_INVALID` when the old files are damaged
    */
   rollback(toNumber: number): Promise<Version> {
-    return this.#serially(async () => {
+    return this.#queue.run(async () => {
       const target = this.#require(toNumber);
       this.#checkPackage(target);
       if (target.state !== 'retired') {
@@ -265,7 +266,7 @@ export class VersionLog {
    * @returns the versions whose adapters were removed
    */
   removeWeights(numbers: readonly number[]): Promise<readonly number[]> {
-    return this.#serially(async () => {
+    return this.#queue.run(async () => {
       const unwanted = unneeded(this.#file.history, numbers);
       const removal = await removeAdapters(this.#file, this.#directory, unwanted);
       if (removal.numbers.length > 0) this.#onRemoved(removal);
@@ -275,10 +276,7 @@ export class VersionLog {
 
   /** Waits for the change in flight and closes the log. */
   close(): Promise<void> {
-    this.#closing ??= this.#queue.then(
-      () => this.#file.close(),
-      () => this.#file.close(),
-    );
+    this.#closing ??= this.#queue.close().then(() => this.#file.close());
     return this.#closing;
   }
 
@@ -329,7 +327,7 @@ export class VersionLog {
 
   /** After the change in flight, which nobody lets wait for it. */
   #makeRoomAfter(): void {
-    if (this.#closing === undefined) this.#queue = this.#queue.then(() => this.makeRoom());
+    if (!this.#queue.isClosed) void this.#queue.run(() => this.makeRoom());
   }
 
   /** The zero adapter as a base version was recorded: at the rank and scale of that day, which its digest covers. */
@@ -381,14 +379,5 @@ export class VersionLog {
 
   #directoryOf(number: number): string {
     return adapterDirectory(this.#directory, number);
-  }
-
-  #serially<Result>(task: () => Promise<Result>): Promise<Result> {
-    if (this.#closing !== undefined) {
-      return Promise.reject(new HoneError('DRAINING', 'the version log is closed'));
-    }
-    const result = this.#queue.then(task, task);
-    this.#queue = result.catch(() => undefined);
-    return result;
   }
 }

@@ -8,6 +8,7 @@
 
 import { HoneError } from '../../errors.js';
 import type { Policy, SwapReport } from '../../policy/index.js';
+import { SerialQueue } from '../../process/serial-queue.js';
 import { descendsFromImport, type Version, type VersionLog } from '../../versions/index.js';
 import type { EventLog } from '../events/event-log.js';
 import type { Learner } from '../learner.js';
@@ -38,8 +39,7 @@ export class Head {
   #identity: ServedIdentity;
   #rolledBackAt: number;
   #lastSwap: SwapReport | null = null;
-  #queue: Promise<unknown> = Promise.resolve();
-  #closed = false;
+  readonly #queue = new SerialQueue('the server is stopping; the live version stays');
 
   /** The policy must already serve the log's head. */
   constructor(options: HeadOptions) {
@@ -71,7 +71,7 @@ export class Head {
    * @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE`, `ADAPTER_INVALID`, `WORKER_CRASHED`, `STORE_FULL`
    */
   promote(number: number, detail?: string): Promise<Version> {
-    return this.#serially(async () => {
+    return this.#queue.run(async () => {
       const candidate = this.#versions.get(number);
       if (candidate === undefined) throw new HoneError('VERSION_NOT_FOUND', `there is no version ${number}`);
       await this.#swap(candidate);
@@ -84,7 +84,7 @@ export class Head {
 
   /** @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE`, `ADAPTER_INVALID`, `WORKER_CRASHED`, `STORE_FULL` */
   rollback(number: number): Promise<Version> {
-    return this.#serially(async () => {
+    return this.#queue.run(async () => {
       const candidate = await this.#versions.rollback(number);
       try {
         await this.#swap(candidate);
@@ -101,9 +101,8 @@ export class Head {
   }
 
   /** Waits for the change in flight; later ones are refused. */
-  async close(): Promise<void> {
-    this.#closed = true;
-    await this.#queue.catch(() => undefined);
+  close(): Promise<void> {
+    return this.#queue.close();
   }
 
   #tellLearner({ number: version, adapterDigest }: Version, rolledBack: boolean): void {
@@ -160,13 +159,6 @@ export class Head {
   async #swapBack(): Promise<void> {
     const { version: number, adapterDigest } = this.#identity;
     await this.#policy.swap({ number, adapterDigest, adapter: await this.#versions.readAdapter(number) });
-  }
-
-  #serially<Result>(task: () => Promise<Result>): Promise<Result> {
-    if (this.#closed) return Promise.reject(new HoneError('DRAINING', 'the server is stopping; the head stays'));
-    const result = this.#queue.then(task, task);
-    this.#queue = result.catch(() => undefined);
-    return result;
   }
 }
 
