@@ -71,7 +71,7 @@ export const sideDoors = {
     'engine/check-trainable',
     'engine/tfjs/native-addon',
     'experience/eligibility',
-    'process/report',
+    'process/status',
     'process/supervisor',
     'settings',
   ],

@@ -2,17 +2,17 @@
 
 import type { LearnerServiceHandlers } from '../../proto/generated/hone/v1/LearnerService.js';
 import type { LearnerState } from '../../proto/generated/hone/v1/LearnerState.js';
-import type { LearnerStatus } from '../../proto/generated/hone/v1/LearnerStatus.js';
-import type { Agent, LearnerReport } from '../../src/agent/index.js';
+import type { LearnerStatus as LearnerStatusMessage } from '../../proto/generated/hone/v1/LearnerStatus.js';
+import type { Agent, LearnerStatus } from '../../src/agent/index.js';
 import { type ReportError, unary } from './calls.js';
 
 export function learnerHandlers(agent: Agent, report: ReportError): LearnerServiceHandlers {
   return {
-    GetLearnerStatus: unary(report, () => ({ learner: toLearnerStatus(agent.learnerReport()) })),
+    GetLearnerStatus: unary(report, () => ({ learner: toLearnerStatus(agent.learnerStatus()) })),
   };
 }
 
-const states: Readonly<Record<LearnerReport['state'], LearnerState>> = {
+const states: Readonly<Record<LearnerStatus['state'], LearnerState>> = {
   off: 'LEARNER_STATE_OFF',
   starting: 'LEARNER_STATE_STARTING',
   idle: 'LEARNER_STATE_IDLE',
@@ -23,7 +23,7 @@ const states: Readonly<Record<LearnerReport['state'], LearnerState>> = {
   halted: 'LEARNER_STATE_HALTED',
 };
 
-export function toLearnerStatus(learner: LearnerReport): LearnerStatus {
+export function toLearnerStatus(learner: LearnerStatus): LearnerStatusMessage {
   const {
     state,
     loss,

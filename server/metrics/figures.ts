@@ -7,7 +7,7 @@
  * gauges stay as they were; `hone_figures_age_seconds` tells.
  */
 
-import type { Agent, LearnerReport, RolloutStanding } from '../../src/agent/index.js';
+import type { Agent, LearnerStatus, RolloutStanding } from '../../src/agent/index.js';
 import { modes } from '../../src/agent/rollout/modes.js';
 import type { Policy, PolicyStats } from '../../src/policy/index.js';
 import type { ReplayStatus, ReplayStore } from '../../src/replay/index.js';
@@ -19,7 +19,7 @@ const maxWaitMs = 200;
 const storeShare = 100;
 
 export interface FigureSources {
-  readonly agent: Pick<Agent, 'identity' | 'learnerReport' | 'getVersion' | 'rollout'>;
+  readonly agent: Pick<Agent, 'identity' | 'learnerStatus' | 'getVersion' | 'rollout'>;
   readonly policy: Pick<Policy, 'stats'>;
   readonly replay: Pick<ReplayStore, 'status'>;
   readonly threads: { readonly policy: number; readonly learner: number };
@@ -55,7 +55,7 @@ export class Figures {
     if (this.#store.answer !== undefined) this.#showStore(this.#store.answer);
     this.#metrics.set('hone_figures_age_seconds', this.#serving.ageSeconds(now), { of: 'serving' });
     this.#metrics.set('hone_figures_age_seconds', this.#store.ageSeconds(now), { of: 'store' });
-    this.#showLearner(this.#sources.agent.learnerReport());
+    this.#showLearner(this.#sources.agent.learnerStatus());
     this.#showRollout(this.#sources.agent.rollout());
     const { version, adapterDigest, packageDigest } = this.#sources.agent.identity();
     this.#metrics.clear('hone_version_info');
@@ -121,7 +121,7 @@ export class Figures {
     );
   }
 
-  #showLearner(report: LearnerReport): void {
+  #showLearner(report: LearnerStatus): void {
     const metrics = this.#metrics;
     for (const state of learnerStates) metrics.set('hone_learner_state', state === report.state ? 1 : 0, { state });
     metrics.add('hone_learner_restarts_total', report.restarts - this.#learnerRestarts);
@@ -168,7 +168,7 @@ const learnerStates = Object.keys({
   stopping: 0,
   crashed: 0,
   halted: 0,
-} satisfies Record<LearnerReport['state'], 0>) as LearnerReport['state'][];
+} satisfies Record<LearnerStatus['state'], 0>) as LearnerStatus['state'][];
 
 /** One thing that is asked again and again, with its last answer. */
 class Question<Answer> {

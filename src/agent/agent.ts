@@ -4,7 +4,7 @@ import { randomInt } from 'node:crypto';
 import { z } from 'zod';
 import { HoneError } from '../errors.js';
 import type { LearnerEvent } from '../learner/index.js';
-import { type LearnerReport, nothingLearned } from '../learner/process/report.js';
+import { type LearnerStatus, nothingLearned } from '../learner/process/status.js';
 import { checkLearnerSettings } from '../learner/settings.js';
 import type { ExportFilter } from '../replay/index.js';
 import { defaultRewardSettings } from '../reward/settings.js';
@@ -298,19 +298,19 @@ class LoopAgent implements Agent {
     });
   }
 
-  learnerReport(): LearnerReport {
-    return this.#options.learner?.report() ?? learnerOff;
+  learnerStatus(): LearnerStatus {
+    return this.#options.learner?.status() ?? learnerOff;
   }
 
-  async pauseLearner(): Promise<LearnerReport> {
+  async pauseLearner(): Promise<LearnerStatus> {
     await this.#learner().pause();
-    return this.learnerReport();
+    return this.learnerStatus();
   }
 
-  async resumeLearner(): Promise<LearnerReport> {
+  async resumeLearner(): Promise<LearnerStatus> {
     this.#refuseWhenClosing();
     await this.#learner().resume();
-    return this.learnerReport();
+    return this.learnerStatus();
   }
 
   watchEvents(options: WatchOptions, signal?: AbortSignal): AsyncIterable<readonly LoopEvent[]> {
@@ -331,7 +331,7 @@ class LoopAgent implements Agent {
       live: versions.live(),
       serving,
       replay: stored,
-      learner: this.learnerReport(),
+      learner: this.learnerStatus(),
       exploration: this.#exploration.report,
       reward: this.#options.reward ?? defaultRewardSettings,
       raters: this.#raters.map(({ standing }) => standing),
@@ -384,4 +384,4 @@ class LoopAgent implements Agent {
   }
 }
 
-const learnerOff: LearnerReport = { ...nothingLearned, state: 'off', restarts: 0, engine: '' };
+const learnerOff: LearnerStatus = { ...nothingLearned, state: 'off', restarts: 0, engine: '' };

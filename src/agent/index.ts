@@ -1,4 +1,4 @@
-export type { LearnerReport } from '../learner/index.js';
+export type { LearnerStatus } from '../learner/index.js';
 export { createAgent } from './agent.js';
 export type { AgentOptions } from './agent-options.js';
 export { type ErasureResult, publishErasure } from './erasure.js';

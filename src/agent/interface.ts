@@ -1,6 +1,6 @@
 /** The agent's words: what the doors may ask of the loop and what it answers. No transport is known here. */
 
-import type { LearnerReport } from '../learner/index.js';
+import type { LearnerStatus } from '../learner/index.js';
 import type { PolicyStats, SwapReport } from '../policy/index.js';
 import type { ExportFilter, Generation, ReplayStatus, Score } from '../replay/index.js';
 import type { RewardSettings } from '../reward/index.js';
@@ -25,7 +25,7 @@ export interface AgentStatus {
   readonly live: Version;
   readonly serving: PolicyStats;
   readonly replay: ReplayStatus;
-  readonly learner: LearnerReport;
+  readonly learner: LearnerStatus;
   readonly exploration: ExplorationReport;
   /** How scores become rewards. */
   readonly reward: RewardSettings;
@@ -111,11 +111,11 @@ export interface Agent {
   exportReplay(filter: ExportFilter): AsyncIterable<ExportedLines>;
   /** Takes such lines in. @throws HoneError `DRAINING` */
   importReplay(): ReplayImport;
-  learnerReport(): LearnerReport;
+  learnerStatus(): LearnerStatus;
   /** @throws HoneError `LEARNER_OFF` */
-  pauseLearner(): Promise<LearnerReport>;
+  pauseLearner(): Promise<LearnerStatus>;
   /** @throws HoneError `LEARNER_OFF` */
-  resumeLearner(): Promise<LearnerReport>;
+  resumeLearner(): Promise<LearnerStatus>;
   /** Batches in order, until the signal aborts. @throws HoneError `EVENTS_NOT_FOUND`, `DRAINING` when the agent closes */
   watchEvents(options: WatchOptions, signal?: AbortSignal): AsyncIterable<readonly LoopEvent[]>;
   identity(): ServedIdentity;

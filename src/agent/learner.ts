@@ -1,10 +1,10 @@
-import type { LearnerEvent, LearnerReport, LiveHead } from '../learner/index.js';
+import type { LearnerEvent, LearnerStatus, LiveVersionChange } from '../learner/index.js';
 
 /** The learner process as the agent holds it. */
 export interface Learner {
-  report(): LearnerReport;
+  status(): LearnerStatus;
   /** The head moved: train on from these weights. */
-  live(head: LiveHead): void;
+  live(head: LiveVersionChange): void;
   /** A version that it offered will never serve: where it trained on from it, it goes back to the live weights. */
   rejected(adapterDigest: string): void;
   /** Learn from everything that the store still holds as if for the first time. */

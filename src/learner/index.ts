@@ -42,11 +42,25 @@ export { ExperienceBuffer } from './experience/buffer.js';
 export { type TrainingObstacle, type TrainingRules, trainingObstacles } from './experience/eligibility.js';
 export { initialParameters, toAdapter, toParameters } from './initialization.js';
 export { addCopgObjective, addCrossEntropy, advantagesOf, linearForm, summarize } from './objective.js';
-export { type LearnerReport, nothingLearned } from './process/report.js';
+export type {
+  EngineReport,
+  LearnerCommand,
+  LearnerEvent,
+  LearnerStart,
+  LiveVersionChange,
+} from './process/messages.js';
+export {
+  type BufferStatus,
+  type LearnerProgress,
+  type LearnerState,
+  type LearnerStatus,
+  nothingLearned,
+} from './process/status.js';
 export { createLearner, type LearnerOptions, LearnerSupervisor, startLearner } from './process/supervisor.js';
+export type { GuardCheck } from './round/guard.js';
 export { RoundMeter } from './round/round-meter.js';
 export { learnStep } from './round/step.js';
-export { Trainee } from './round/training-state.js';
+export { TrainingState } from './round/training-state.js';
 export { betaAt, learningRates, warmUp } from './schedules.js';
 export { checkLearnerSettings, type LearnerSettingsInput } from './settings.js';
 export type * from './types.js';

@@ -9,7 +9,7 @@ import {
   openEngine,
   RoundMeter,
   type TargetedEngine,
-  Trainee,
+  TrainingState,
 } from '../../src/learner/index.js';
 import type { Package } from '../../src/package/index.js';
 import type { ReplayReader } from '../../src/replay/index.js';
@@ -27,7 +27,7 @@ export class OnlineLearner {
   readonly #settings: LearnerSettings;
   readonly #reader: ReplayReader;
   readonly #directory: string;
-  readonly #trainee: Trainee;
+  readonly #trainee: TrainingState;
   readonly #buffer: ExperienceBuffer;
   readonly #meter = new RoundMeter();
   #steps = 0;
@@ -44,7 +44,7 @@ export class OnlineLearner {
     this.#settings = settings;
     this.#reader = reader;
     this.#directory = directory;
-    this.#trainee = new Trainee(engine, settings);
+    this.#trainee = new TrainingState(engine, settings);
     this.#buffer = new ExperienceBuffer({ packageDigest: pkg.digest, ...settings });
   }
 

@@ -6,7 +6,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, onTestFinished, test } from 'vitest';
 import { createLearner, type LearnerOptions, type LearnerSupervisor, startLearner } from '../../src/learner/index.js';
-import type { LearnerEvent, LearnerSettings } from '../../src/learner/types.js';
+import type { LearnerEvent } from '../../src/learner/process/messages.js';
+import type { LearnerSettings } from '../../src/learner/types.js';
 import { readAdapter } from '../../src/versions/index.js';
 import { temporaryFolder } from '../support/folders.js';
 import { openExperience, type Sample, settings } from '../support/learner/experience.js';
@@ -90,10 +91,10 @@ test('a real learner process turns scores into a candidate, at the lowest priori
   expect(digest).toBe(candidate.adapterDigest);
   const b = adapter.tensors.get('model.layers.0.self_attn.q_proj.lora_B');
   expect(b?.data.some((value) => value !== 0)).toBe(true);
-  expect(learner.report()).toMatchObject({ rounds: 1, scoresSeen: 16, restarts: 0 });
+  expect(learner.status()).toMatchObject({ rounds: 1, scoresSeen: 16, restarts: 0 });
   await Promise.all([learner.close(), learner.close()]);
   expect(isAlive(pid)).toBe(false);
-  expect(learner.report().state).toBe('off');
+  expect(learner.status().state).toBe('off');
   expect(existsSync(join(directory, 'learner', 'learner.lock'))).toBe(false);
 });
 
@@ -103,11 +104,11 @@ test('a learner that was created has no process before it is started, and none w
   const learner = createLearner(optionsFor(directory, experience.path));
   const { until } = watch(learner);
   expect(learner.pid).toBeUndefined();
-  expect(learner.report().state).toBe('starting');
+  expect(learner.status().state).toBe('starting');
   await learner.pause();
   learner.start();
   expect(learner.pid).toBeUndefined();
-  expect(learner.report().state).toBe('paused');
+  expect(learner.status().state).toBe('paused');
   await learner.resume();
   const { pid } = await until('ready');
   learner.start();
@@ -131,7 +132,7 @@ test('a learner killed in the middle of a round starts again and finishes it', a
   expect(crash).toMatchObject({ code: 'WORKER_CRASHED', message: expect.stringContaining('SIGKILL') });
   const candidate = await until('candidate', () => true, events.indexOf(crash));
   expect(candidate.metrics).toMatchObject({ rounds: 1, steps: 48 });
-  expect(learner.report().restarts).toBe(1);
+  expect(learner.status().restarts).toBe(1);
 });
 
 test('a paused learner has no process and goes on where it was when it is resumed', async () => {
@@ -142,12 +143,12 @@ test('a paused learner has no process and goes on where it was when it is resume
   const { pid } = await until('ready');
   await learner.pause();
   expect(isAlive(pid)).toBe(false);
-  expect(learner.report().state).toBe('paused');
+  expect(learner.status().state).toBe('paused');
   await experience.add(samples('a', 16));
   const from = events.length;
   await learner.resume();
   await until('candidate', () => true, from);
-  expect(learner.report().restarts).toBe(0);
+  expect(learner.status().restarts).toBe(0);
 });
 
 test('a learner that is resumed while it is still pausing is one process, and no crash', async () => {
@@ -160,7 +161,7 @@ test('a learner that is resumed while it is still pausing is one process, and no
   await Promise.all([learner.pause(), learner.resume(), learner.resume()]);
   await until('ready', () => true, from);
   expect(events.filter(({ type }) => type === 'failed')).toEqual([]);
-  expect(learner.report().restarts).toBe(0);
+  expect(learner.status().restarts).toBe(0);
 });
 
 test('two learners never share a directory: the second is told who holds it', async () => {

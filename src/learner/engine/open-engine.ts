@@ -1,7 +1,8 @@
 /** Opens the training engine that the settings name. The learner process asks here and nowhere else. */
 
 import { HoneError } from '../../errors.js';
-import type { EngineReport, LearnerSettings } from '../types.js';
+import type { EngineReport } from '../process/messages.js';
+import type { LearnerSettings } from '../types.js';
 import { chooseDevice } from './choose-device.js';
 import type { TargetedEngine } from './micro-batches.js';
 import { createBoundedOnnxEngine } from './onnx-engine.js';

@@ -1,6 +1,6 @@
 /** How old, in versions, the completions are that the learner holds and uses. */
 
-import type { BufferFigures } from '../types.js';
+import type { BufferStatus } from '../process/status.js';
 import type { ExperienceBuffer } from './buffer.js';
 
 /** How many there are of each staleness, from 0. */
@@ -15,7 +15,7 @@ export function countByStaleness(versions: Iterable<number>, liveVersion: number
 }
 
 /** The figures of a buffer beside a live version. */
-function bufferFigures(buffer: ExperienceBuffer, liveVersion: number): BufferFigures {
+function bufferStatus(buffer: ExperienceBuffer, liveVersion: number): BufferStatus {
   const groups = [...buffer.groups.values()];
   const members = groups.flatMap((group) => [...group.members.values()]);
   const pairs = groups.filter(({ kind }) => kind === 'preference').length;
@@ -39,13 +39,13 @@ const countEveryMs = 1000;
 
 /** The figures of a buffer, counted at most once a second unless asked anew. */
 export class BufferCensus {
-  #figures: BufferFigures | undefined;
+  #figures: BufferStatus | undefined;
   #countedAtMs = 0;
 
-  of(buffer: ExperienceBuffer, liveVersion: number, anew: boolean): BufferFigures {
+  of(buffer: ExperienceBuffer, liveVersion: number, anew: boolean): BufferStatus {
     const now = performance.now();
     if (this.#figures !== undefined && !anew && now - this.#countedAtMs < countEveryMs) return this.#figures;
-    this.#figures = bufferFigures(buffer, liveVersion);
+    this.#figures = bufferStatus(buffer, liveVersion);
     this.#countedAtMs = now;
     return this.#figures;
   }

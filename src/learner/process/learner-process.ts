@@ -6,7 +6,7 @@
 import { HoneError } from '../../errors.js';
 import { runOnlyWhenIdle } from '../../process/priority.js';
 import type { LearnerRunner } from '../round/runner.js';
-import type { LearnerCommand, LearnerEvent, LearnerStart } from '../types.js';
+import type { LearnerCommand, LearnerEvent, LearnerStart } from './messages.js';
 
 runOnlyWhenIdle();
 // biome-ignore lint/style/noProcessEnv: this process's root; CUDA would compute products in TF32, far from the cpu's float32

@@ -3,7 +3,8 @@
  * another program, its steps take as long as that takes, and nothing of what it learns says so.
  */
 
-import type { LearnerEvent, LearnerProgress } from '../types.js';
+import type { LearnerEvent } from './messages.js';
+import type { LearnerProgress } from './status.js';
 
 export interface ProcessorClock {
   /** Milliseconds from any beginning. */

@@ -2,7 +2,8 @@
 
 import type { ExperienceBuffer } from '../experience/buffer.js';
 import { BufferCensus } from '../experience/staleness.js';
-import type { LearnerEvent, LearnerProgress, LearnerState } from '../types.js';
+import type { LearnerEvent } from './messages.js';
+import type { LearnerProgress, LearnerState } from './status.js';
 
 /** What the runner knows beside its buffer. */
 export type RunFigures = Omit<LearnerProgress, 'state' | 'scoresSeen' | 'lastSequence' | 'buffer'>;

@@ -5,7 +5,7 @@ import { acquireLockFile } from '../../process/lock-file.js';
 import { openReplayReader } from '../../replay/index.js';
 import { openEngine } from '../engine/open-engine.js';
 import { LearnerRunner } from '../round/runner.js';
-import type { LearnerEvent, LearnerStart } from '../types.js';
+import type { LearnerEvent, LearnerStart } from './messages.js';
 import { ProcessorShare } from './processor-share.js';
 
 /**

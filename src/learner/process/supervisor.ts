@@ -4,8 +4,9 @@
  */
 
 import { type ChildProcess, fork } from 'node:child_process';
-import type { LearnerCommand, LearnerEvent, LearnerStart, LearnerState, LiveHead } from '../types.js';
-import { type LearnerReport, nothingLearned } from './report.js';
+import type { LearnerCommand, LearnerEvent, LearnerStart, LiveVersionChange } from './messages.js';
+import type { LearnerState } from './status.js';
+import { type LearnerStatus, nothingLearned } from './status.js';
 
 export interface LearnerOptions extends Omit<LearnerStart, 'type'> {
   /** Heap of the process; past it the process ends and is started again. Default 1024. */
@@ -63,7 +64,7 @@ export class LearnerSupervisor {
     return this.#child?.pid;
   }
 
-  report(): LearnerReport {
+  status(): LearnerStatus {
     const paused = this.#wanted === 'paused' && this.#state === 'off';
     return {
       ...this.#progress,
@@ -78,7 +79,7 @@ export class LearnerSupervisor {
   }
 
   /** The head moved: train on from these weights. `adapterPath` null is the zero adapter. */
-  live(head: LiveHead): void {
+  live(head: LiveVersionChange): void {
     const { version: liveVersion, ...rest } = head;
     this.#head = { liveVersion, ...rest };
     this.#send({ type: 'live', ...head });

@@ -12,8 +12,11 @@
  */
 
 import type { Member } from '../experience/members.js';
-import type { GuardCheck, LearnerSettings, Parameters } from '../types.js';
+import type { LearnerSettings, Parameters } from '../types.js';
 import type { StepReport } from './step.js';
+
+/** What may be out of bounds; `live`: the version that serves, not what was trained on from it. */
+export type GuardCheck = 'weights' | 'dropped' | 'live' | 'moved' | 'far' | 'pushed_down';
 
 export type GuardBounds = Pick<
   LearnerSettings,

@@ -4,7 +4,8 @@ import { rename } from 'node:fs/promises';
 import { HoneError } from '../../errors.js';
 import { ExperienceBuffer } from '../experience/buffer.js';
 import { generationsOf } from '../experience/entries.js';
-import type { LearnerSettings, LearnerStart } from '../types.js';
+import type { LearnerStart } from '../process/messages.js';
+import type { LearnerSettings } from '../types.js';
 import { type Checkpoint, type CheckpointState, readCheckpoint } from './checkpoint.js';
 
 /**

@@ -1,7 +1,7 @@
 /** The numbers of the last step and round: what status, events and candidates report. */
 
 import { countByStaleness } from '../experience/staleness.js';
-import type { LearnerProgress } from '../types.js';
+import type { LearnerProgress } from '../process/status.js';
 import type { StepReport } from './step.js';
 
 type Figures = Pick<

@@ -19,15 +19,16 @@ import type { TargetedEngine } from '../engine/micro-batches.js';
 import type { ExperienceBuffer } from '../experience/buffer.js';
 import { generationsOf } from '../experience/entries.js';
 import type { Member } from '../experience/members.js';
+import type { LearnerCommand, LearnerEvent, LearnerStart } from '../process/messages.js';
 import { Reporter } from '../process/reporter.js';
-import type { LearnerCommand, LearnerEvent, LearnerStart, LearnerState } from '../types.js';
+import type { LearnerState } from '../process/status.js';
 import { writeCheckpoint } from './checkpoint.js';
 import { type Breach, figuresOf } from './guard.js';
 import { damagedName, findCheckpoint, openBuffer, referencesOf, withoutLessons } from './resume.js';
 import { RoundMeter } from './round-meter.js';
 import { Setbacks } from './setbacks.js';
 import { evaluate, learnStep, type StepReport } from './step.js';
-import { Trainee } from './training-state.js';
+import { TrainingState } from './training-state.js';
 import { candidateName, keepNewest, writeCandidate } from './write-candidate.js';
 
 export interface RunnerOptions {
@@ -49,7 +50,7 @@ export class LearnerRunner {
   readonly #options: RunnerOptions;
   readonly #checkpointPath: string;
   readonly #candidates: string;
-  readonly #trainee: Trainee;
+  readonly #trainee: TrainingState;
   readonly #meter = new RoundMeter();
   #buffer: ExperienceBuffer;
   #setbacks: Setbacks;
@@ -81,7 +82,7 @@ export class LearnerRunner {
     this.#options = options;
     this.#checkpointPath = join(start.directory, 'checkpoint.safetensors');
     this.#candidates = join(start.directory, 'candidates');
-    this.#trainee = new Trainee(engine, start.settings);
+    this.#trainee = new TrainingState(engine, start.settings);
     this.#liveVersion = start.liveVersion;
     this.#liveDigest = start.adapterDigest;
     this.#adapterPath = start.adapterPath;

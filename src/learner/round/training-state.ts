@@ -25,7 +25,7 @@ import type { Checkpoint } from './checkpoint.js';
 /** Candidates that may still become the head: the gate may be busy with one while many are offered. */
 const maxCandidates = 256;
 
-export class Trainee {
+export class TrainingState {
   readonly #settings: LearnerSettings;
   readonly #engine: Pick<TrainingEngine, 'promptFeatures'>;
   readonly #targets: readonly AdapterTarget[];

@@ -3,12 +3,12 @@
 import { readdir, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { finiteMetrics, writeAdapter } from '../../versions/index.js';
-import type { LearnerEvent, LearnerStart } from '../types.js';
-import type { Trainee } from './training-state.js';
+import type { LearnerEvent, LearnerStart } from '../process/messages.js';
+import type { TrainingState } from './training-state.js';
 
 export interface CandidateOptions {
   readonly start: Pick<LearnerStart, 'packageDigest' | 'packageDirectory'>;
-  readonly trainee: Trainee;
+  readonly trainee: TrainingState;
   /** The version that is live. */
   readonly parent: number;
   /** Those that are not finite, or not known, are left out. */

@@ -8,8 +8,8 @@ import type { LoopEvent } from '../../../src/agent/events/types.js';
 import type { Agent } from '../../../src/agent/interface.js';
 import type { Learner } from '../../../src/agent/learner.js';
 import type { Meter } from '../../../src/agent/meter.js';
-import type { LearnerReport } from '../../../src/learner/process/report.js';
-import type { LearnerEvent, LiveHead } from '../../../src/learner/types.js';
+import type { LearnerEvent, LiveVersionChange } from '../../../src/learner/process/messages.js';
+import type { LearnerStatus } from '../../../src/learner/process/status.js';
 import type { Package } from '../../../src/package/types.js';
 import { openReplayStore, type ReplayStore } from '../../../src/replay/index.js';
 import {
@@ -39,10 +39,10 @@ export class RecordingLearner implements Learner {
   readonly told: string[] = [];
   emit: (event: LearnerEvent) => void = () => undefined;
 
-  report(): LearnerReport {
+  status(): LearnerStatus {
     throw new Error('not asked for here');
   }
-  live({ version, adapterPath, rolledBack }: LiveHead): void {
+  live({ version, adapterPath, rolledBack }: LiveVersionChange): void {
     this.told.push(`live ${version} ${adapterPath === null ? 'zero' : 'adapter'}${rolledBack ? ' rolled back' : ''}`);
   }
   rejected(adapterDigest: string): void {

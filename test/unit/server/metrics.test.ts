@@ -79,7 +79,7 @@ function sources(
   return {
     agent: {
       identity: () => ({ version: 3, adapterDigest: 'a', packageDigest: 'p' }),
-      learnerReport: () => ({ ...nothingLearned, state: 'idle', restarts: 0, engine: '' }),
+      learnerStatus: () => ({ ...nothingLearned, state: 'idle', restarts: 0, engine: '' }),
       rollout: () => rollout,
       getVersion: (number: number) => ({ metrics: number === 0 ? {} : { mean_reward: 0.5 } }),
       watchEvents: () => (async function* () {})(),

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import { EventLog } from '../../../../src/agent/events/event-log.js';
 import { LearnerWatch } from '../../../../src/agent/events/learner-events.js';
 import type { LoopEvent } from '../../../../src/agent/events/types.js';
-import { nothingLearned } from '../../../../src/learner/process/report.js';
+import { nothingLearned } from '../../../../src/learner/process/status.js';
 
 it('a clock that was set back by an hour does not silence the reports for an hour', () => {
   const published: LoopEvent[] = [];

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { HoneError } from '../../../../src/errors.js';
-import type { LearnerReport } from '../../../../src/learner/process/report.js';
+import type { LearnerStatus } from '../../../../src/learner/process/status.js';
 import { openLoop } from '../../../support/agent/loop.js';
 import { untilAborted } from '../../../support/agent/scripted-policy.js';
 
@@ -58,7 +58,7 @@ describe('a candidate', () => {
 
   it('is the live one of the status only once it is recorded', async () => {
     await using loop = await openLoop(untilAborted);
-    loop.learner.report = () => ({}) as LearnerReport;
+    loop.learner.status = () => ({}) as LearnerStatus;
     const { promote } = loop.versions;
     let meanwhile: unknown;
     loop.versions.promote = async (number) => {

@@ -2,7 +2,7 @@
 
 import { expect, it, onTestFinished } from 'vitest';
 import type { Mode } from '../../../../src/agent/rollout/modes.js';
-import type { GuardCheck } from '../../../../src/learner/types.js';
+import type { GuardCheck } from '../../../../src/learner/round/guard.js';
 import { type Loop, openLoop } from '../../../support/agent/loop.js';
 import { finished, started, token } from '../../../support/agent/scripted-policy.js';
 

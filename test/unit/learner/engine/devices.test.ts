@@ -21,7 +21,8 @@ import {
   tryDevice,
   worstDifference,
 } from '../../../../src/learner/index.js';
-import type { Device, EngineReport } from '../../../../src/learner/types.js';
+import type { EngineReport } from '../../../../src/learner/process/messages.js';
+import type { Device } from '../../../../src/learner/types.js';
 import { startScript } from '../../../support/processes.js';
 
 const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));

@@ -1,7 +1,8 @@
 import { expect, it } from 'vitest';
+import type { LearnerEvent } from '../../../../src/learner/process/messages.js';
 import { ProcessorShare } from '../../../../src/learner/process/processor-share.js';
-import { nothingLearned } from '../../../../src/learner/process/report.js';
-import type { LearnerEvent, LearnerState } from '../../../../src/learner/types.js';
+import type { LearnerState } from '../../../../src/learner/process/status.js';
+import { nothingLearned } from '../../../../src/learner/process/status.js';
 
 /** Time passes by hand; what is said of it is collected. */
 function scripted() {

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { checkLearnerSettings } from '../../../../src/learner/index.js';
-import { Trainee } from '../../../../src/learner/round/training-state.js';
+import { TrainingState } from '../../../../src/learner/round/training-state.js';
 import { type Adapter, digestAdapter, writeAdapter, zeroAdapter } from '../../../../src/versions/index.js';
 import { temporaryFolder } from '../../../support/folders.js';
 
@@ -24,14 +24,14 @@ async function adapterFile(value: number): Promise<readonly [path: string, diges
   return [directory, digest];
 }
 
-function trainee(referenceEvery: number): Trainee {
-  return new Trainee(
+function trainee(referenceEvery: number): TrainingState {
+  return new TrainingState(
     { targets, promptFeatures: async () => [] },
     checkLearnerSettings({ rank: 2, scale: 2, referenceEvery }),
   );
 }
 
-const referenceB = (of: Trainee): number | undefined => of.reference.parameters.get('m.lora_B')?.data[0];
+const referenceB = (of: TrainingState): number | undefined => of.reference.parameters.get('m.lora_B')?.data[0];
 
 test('version 0 stays the reference unless it is told to move', async () => {
   const learner = trainee(0);
