@@ -1,4 +1,6 @@
-/** The package's chat template: messages to the text that the decoder was trained on. */
+/**
+ * Renders the messages of a chat with the package's chat template, to the text form that the decoder was trained on.
+ */
 
 import { Template } from '@huggingface/jinja';
 import { HoneError } from '../errors.js';
@@ -6,22 +8,22 @@ import type { ChatMessage } from './types.js';
 
 const roles: ReadonlySet<string> = new Set<ChatMessage['role']>(['system', 'user', 'assistant']);
 
-/** What a template may refer to besides the messages: `bos_token` and its like, by name. */
+/** Variables of a template besides the messages, by name: `bos_token`, `eos_token` and so on. */
 export type TemplateVariables = Readonly<Record<string, string>>;
 
 export class ChatTemplate {
   readonly #template: Template;
   readonly #variables: TemplateVariables;
 
-  /** @throws Error of the template engine when the source is not a template */
+  /** @throws Error of the template engine if the source does not parse */
   constructor(source: string, variables: TemplateVariables) {
     this.#template = new Template(source);
     this.#variables = variables;
   }
 
   /**
-   * The text of a chat, by default with the generation prompt, which an answer follows.
-   * @throws HoneError `INVALID_REQUEST` when the template refuses it
+   * Returns the text of a chat. By default it ends with the generation prompt, after which the answer starts.
+   * @throws HoneError `INVALID_REQUEST` if the template refuses the messages
    */
   render(messages: readonly ChatMessage[], options: { readonly generationPrompt?: boolean } = {}): string {
     const { generationPrompt = true } = options;
@@ -34,7 +36,7 @@ export class ChatTemplate {
   }
 }
 
-/** @throws HoneError `INVALID_REQUEST` naming the message whose role is unknown */
+/** @throws HoneError `INVALID_REQUEST` that names the message with an unknown role */
 export function checkRoles(messages: readonly ChatMessage[]): void {
   if (messages.length === 0) throw invalidMessages('messages', 'at least one message is needed');
   for (const [i, { role }] of messages.entries()) {

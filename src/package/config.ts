@@ -1,17 +1,17 @@
-/** `config.json` and `generation_config.json`: raw -> checked -> what the rest of Hone needs of them. */
+/** Schemas of `config.json` and `generation_config.json`, and the decoder's configuration that is made from both. */
 
 import { z } from 'zod';
 import type { DecoderConfig } from './types.js';
 
-/** Token ids are below it. */
+/** Upper bound of `vocab_size`: every token id is below it. */
 export const largestVocabulary = 2 ** 24;
 
 const tokenId = z.int().nonnegative();
 const tokenIds = z.union([tokenId.transform((id) => [id]), z.array(tokenId)]);
-/** Sizes beyond these are damage, and would be memory asked for in vain. */
+/** A larger size can only come from a damaged file, and Hone would try to allocate memory for it. */
 const upTo = (most: number) => z.int().positive().max(most);
 
-/** The fields of `config.json` that are read; whatever else it holds belongs to others. */
+/** The fields of `config.json` that Hone reads. It ignores all others. */
 export const configSchema = z
   .object({
     model_type: z.string().min(1),
@@ -30,13 +30,13 @@ export const configSchema = z
     error: 'must divide num_attention_heads',
   });
 
-/** The fields of `generation_config.json` that are read. Its end tokens stand beside those of `config.json`. */
+/** The fields of `generation_config.json` that Hone reads. Its end tokens are added to those of `config.json`. */
 export const generationConfigSchema = z.object({
   bos_token_id: tokenIds.nullish(),
   eos_token_id: tokenIds.nullish(),
 });
 
-/** The decoder's configuration with the defaults of `transformers` for what is absent. */
+/** Returns the decoder's configuration. Absent fields get the defaults of `transformers`. */
 export function decoderConfig(
   config: z.output<typeof configSchema>,
   generation: z.output<typeof generationConfigSchema>,

@@ -1,4 +1,4 @@
-/** Whether a decoder fits `config.json`: its interface, its sizes and its element types. */
+/** Checks that a decoder fits `config.json`: its interface, its sizes and its element types. */
 
 import type { HoneError } from '../errors.js';
 import type { Graph, ValueInfo } from '../onnx/index.js';
@@ -6,16 +6,17 @@ import type { AttentionSite } from './lowering.js';
 import type { TokenFlow } from './token-flow.js';
 import type { DecoderConfig } from './types.js';
 
-/** Makes the error about the model file. */
+/** Returns the error about the model file with this problem. */
 export type Refuse = (problem: string) => HoneError;
 
-/** Inputs that Hone feeds. */
+/** Matches the inputs that Hone feeds. */
 const fed = /^(input_ids|attention_mask|position_ids|past_key_values\.\d+\.(key|value))$/;
 
 const sameModel = 'take config.json and the model from the same export';
 
 /**
- * The interface of an Optimum text-generation export with past, as many layers as the configuration says, in float32.
+ * Checks for the interface of an Optimum text-generation export with past, in float32, with as many layers as the
+ * configuration has.
  */
 export function checkInterface(graph: Graph, config: DecoderConfig, refuse: Refuse): void {
   const unknown = [...graph.inputs.keys()].find((name) => !fed.test(name));
@@ -53,7 +54,9 @@ export function checkInterface(graph: Graph, config: DecoderConfig, refuse: Refu
   if (logits && logits.type !== 'float32') throw refuse(`gives logits in ${logits.type}; export the model in float32`);
 }
 
-/** Names that an interface of so many layers needs; the first few, as a number of layers may be nonsense. */
+/**
+ * Returns the first few missing names of the interface; not all, because the number of layers may be absurdly large.
+ */
 function missingValues(graph: Graph, { layers }: DecoderConfig): string[] {
   const missing = ['input_ids', 'attention_mask', 'position_ids'].filter((name) => !graph.inputs.has(name));
   if (!graph.outputs.has('logits')) missing.push('logits');
@@ -76,7 +79,9 @@ function checkCache(name: string, { type, dims }: ValueInfo, config: DecoderConf
   );
 }
 
-/** Embedding and head against vocabulary and hidden size; element types that are not computed in. */
+/**
+ * Compares embedding and head with vocabulary and hidden size, and refuses element types that Hone does not compute in.
+ */
 export function checkWeights(graph: Graph, config: DecoderConfig, refuse: Refuse): void {
   const { hiddenSize, vocabularySize } = config;
   for (const [name, { type, dims }] of graph.initializers) {
@@ -100,7 +105,7 @@ export function checkWeights(graph: Graph, config: DecoderConfig, refuse: Refuse
   }
 }
 
-/** One attention operator per layer with the configuration's heads. */
+/** Checks that each layer has one attention operator, with the configuration's heads. */
 export function checkAttention(sites: readonly AttentionSite[], config: DecoderConfig, refuse: Refuse): void {
   const { heads, kvHeads, headSize, layers } = config;
   const strange = sites.find((site) => site.heads !== heads || site.kvHeads !== kvHeads || site.headSize !== headSize);
@@ -115,7 +120,7 @@ export function checkAttention(sites: readonly AttentionSite[], config: DecoderC
   }
 }
 
-/** What the way of the tokens tells, against the configuration: the vocabulary, and positions up to the context's end. */
+/** Compares the token flow with the configuration: the vocabulary, and tables long enough for every position. */
 export function checkFlow(flow: TokenFlow, config: DecoderConfig, refuse: Refuse): void {
   const { contextLength, vocabularySize } = config;
   if (flow.vocabularySize !== vocabularySize) {
@@ -126,12 +131,12 @@ export function checkFlow(flow: TokenFlow, config: DecoderConfig, refuse: Refuse
   const short = flow.positionTables.find(({ rows }) => rows < contextLength);
   if (short === undefined) return;
   throw refuse(
-    `${short.node.name} knows ${short.rows} positions, but config.json says max_position_embeddings ${contextLength}; ` +
+    `${short.node.name} has a table of ${short.rows} positions, but config.json says max_position_embeddings ${contextLength}; ` +
       'lower it there, or export the model for that context',
   );
 }
 
-/** A size that is only known at run time fits any. */
+/** A dimension that is only known at run time fits any size. */
 function sameSize(dim: number | string | undefined, size: number): boolean {
   return typeof dim !== 'number' || dim === size;
 }

@@ -1,6 +1,6 @@
 /**
- * `onnx/model.onnx` of a package: read, and checked against `config.json` before anything is built on it, so that what
- * cannot work is refused at start with the file, the reason and the remedy.
+ * Reads `onnx/model.onnx` of a package and checks it against `config.json`, so that a decoder that cannot work is
+ * refused at start, with the file, the reason and the remedy.
  */
 
 import { open } from 'node:fs/promises';
@@ -16,19 +16,20 @@ import { normalizeDecoder } from './normalize.js';
 import { followTokens } from './token-flow.js';
 import type { DecoderConfig } from './types.js';
 
-/** Where the decoder lies in a package. */
+/** The decoder's path in a package. */
 export const modelFile = 'onnx/model.onnx';
 
 /**
- * Reads the decoder of a package and checks that it can serve under this configuration.
- * @throws HoneError `PACKAGE_INVALID` for a damaged file or one that does not fit `config.json`, `OPERATOR_UNSUPPORTED`
- * for a decoder in a form that Hone does not read; both name the file
+ * Reads the decoder of a package and checks that Hone can serve it with this configuration.
+ * @throws HoneError `PACKAGE_INVALID` if the file is damaged or does not fit `config.json`, `OPERATOR_UNSUPPORTED` if
+ * the decoder has a form that Hone does not read; both name the file
  */
 export async function readDecoderFile(root: string, config: DecoderConfig): Promise<Graph> {
   const source = await decode(root);
   await checkExternalData(root, source);
   const refuse = (problem: string): HoneError => invalidPackage(root, modelFile, problem);
-  // Before anything else: what has no such attention has other names for its cache, too.
+  // This comes first, because a decoder without this attention has other cache names too, which would be reported
+  // instead.
   await naming(root, () => checkHasAttention(source));
   const graph = await naming(root, () => normalizeDecoder(source));
   checkInterface(graph, config, refuse);
@@ -46,7 +47,7 @@ async function decode(root: string): Promise<Graph> {
   try {
     const graph = await readModel(join(root, modelFile));
     checkOneProducer(graph);
-    // Sorting finds cycles and values that nothing gives.
+    // Pruning sorts the nodes, which fails on cycles and on values without a source.
     graph.clone().prune();
     return graph;
   } catch (cause) {
@@ -56,7 +57,7 @@ async function decode(root: string): Promise<Graph> {
   }
 }
 
-/** Later edits look values up by name: a name that two nodes give would be either. */
+/** Later edits look values up by name, so that a name with two sources would be ambiguous. */
 function checkOneProducer(graph: Graph): void {
   const seen = new Set<string>([...graph.inputs.keys(), ...graph.initializers.keys()]);
   for (const { name, outputs } of graph.nodes) {
@@ -86,7 +87,7 @@ async function firstBytes(path: string): Promise<string | null> {
   }
 }
 
-/** Errors about the graph, with the file that it came from. */
+/** Adds the file to errors about the graph. */
 async function naming<Result>(root: string, look: () => Result | Promise<Result>): Promise<Result> {
   try {
     return await look();
@@ -100,12 +101,12 @@ function named(root: string, cause: unknown): HoneError {
   return new HoneError(code, `${join(root, modelFile)}: ${message}`, { cause });
 }
 
-/** Weights of more bytes become inputs for the check: their values do not matter to it. */
+/** Number of elements. Larger weights become inputs for the check, which does not depend on their values. */
 const largestKeptTensor = 1024;
 
 /**
- * onnxruntime's own look at the graph: operators that it does not know, types and shapes that do not fit. Without the
- * weights it takes milliseconds for any size of model.
+ * Lets onnxruntime check the graph for unknown operators and for types and shapes that do not fit. Without the weights
+ * this takes milliseconds, however large the model is.
  */
 async function checkRunnable(root: string, graph: Graph): Promise<void> {
   const bare = graph.clone();

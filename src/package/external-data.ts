@@ -1,4 +1,4 @@
-/** Weights in files beside the model (ONNX external data): where they may lie, and that they are whole. */
+/** Finds and checks the files beside the model that hold weights (ONNX external data). */
 
 import { stat } from 'node:fs/promises';
 import { join, posix } from 'node:path';
@@ -7,10 +7,10 @@ import { elementCount, elementTypes, type Graph, isExternal, type Tensor } from 
 import { invalidPackage, isLfsPointer, lfsPointer, readText } from './files.js';
 
 const folder = 'onnx';
-/** Bytes; Git's pointers are about 130. */
+/** Bytes. A Git LFS pointer has about 130. */
 const largestPointer = 1024;
 
-/** The data files that a decoder refers to, relative to the package. */
+/** Returns the data files that a decoder refers to, relative to the package. */
 export function externalFiles(graph: Graph): string[] {
   const files = new Set<string>();
   for (const { data } of graph.initializers.values())
@@ -19,7 +19,7 @@ export function externalFiles(graph: Graph): string[] {
 }
 
 /**
- * Checks that every data file is a file beside the model and holds the bytes that its tensors refer to.
+ * Checks that every data file lies beside the model and contains the bytes that its tensors refer to.
  * @throws HoneError `PACKAGE_INVALID`
  */
 export async function checkExternalData(root: string, graph: Graph): Promise<void> {
@@ -55,7 +55,7 @@ function* tensorsOf(graph: Graph): Iterable<readonly [string, Tensor]> {
   }
 }
 
-/** Neither a path nor one of the names that mean a folder. Links are followed: download caches are made of them. */
+/** Rejects paths and the names that mean a folder. Links are allowed, because download caches consist of them. */
 function isFileName(location: string): boolean {
   return !/[/\\\0]/.test(location) && location !== '.' && location !== '..';
 }

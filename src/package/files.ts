@@ -1,4 +1,6 @@
-/** Reading a package's files: JSON checked by a schema, and the digest over all of them. Errors name file and remedy. */
+/**
+ * Reads a package's files, checks JSON with a schema, and computes the package's digest. Errors name file and remedy.
+ */
 
 import { createHash, type Hash } from 'node:crypto';
 import { open, readFile, stat } from 'node:fs/promises';
@@ -6,19 +8,19 @@ import { join } from 'node:path';
 import type { z } from 'zod';
 import { HoneError } from '../errors.js';
 
-/** A `PACKAGE_INVALID` error about one file of a package. */
+/** Returns a `PACKAGE_INVALID` error about one file of a package. */
 export function invalidPackage(directory: string, file: string, problem: string, cause?: unknown): HoneError {
   return new HoneError('PACKAGE_INVALID', `${join(directory, file)}: ${problem}`, { cause });
 }
 
-/** Where Git keeps a large file elsewhere, a small text lies in its place. */
+/** Whether a file is the small text that Git LFS leaves in the place of a large file. */
 export function isLfsPointer(beginning: string): boolean {
   return beginning.startsWith('version https://git-lfs');
 }
 
 export const lfsPointer = 'is a Git LFS pointer, and not the file; run "git lfs pull"';
 
-/** A text file of the package. @throws HoneError `PACKAGE_INVALID` when it cannot be read */
+/** Reads a text file of the package. @throws HoneError `PACKAGE_INVALID` if it cannot be read */
 export async function readText(directory: string, file: string): Promise<string> {
   try {
     return await readFile(join(directory, file), 'utf8');
@@ -34,8 +36,8 @@ export async function readText(directory: string, file: string): Promise<string>
 }
 
 /**
- * A JSON file of the package that fits a schema.
- * @param instead what to do about a file that does not fit, which may depend on what it holds
+ * Reads a JSON file of the package and checks it with a schema.
+ * @param instead returns the remedy for a file that does not fit, given its content
  * @throws HoneError `PACKAGE_INVALID` with the path of each bad field
  */
 export async function readJson<Schema extends z.ZodType>(
@@ -65,7 +67,7 @@ export async function fileExists(directory: string, file: string): Promise<boole
   );
 }
 
-/** SHA-256 (hex) over the files in the order of their names: for each its name, its length and its bytes. */
+/** Returns the SHA-256 (hex) over name, length and bytes of each file, in the order of their names. */
 export async function digestFiles(directory: string, files: readonly string[]): Promise<string> {
   const hash = createHash('sha256').update('hone-package-1\n');
   for (const file of [...files].sort()) {
@@ -83,7 +85,7 @@ export async function digestFiles(directory: string, files: readonly string[]): 
 
 const pieceBytes = 1 << 20;
 
-/** Piece by piece in memory that is used again: what is not taken anew for each is a third of the time of a large file. */
+/** Hashes a file in pieces. Two buffers take turns, because allocating one per piece takes a third of the time. */
 async function hashFile(path: string, hash: Hash): Promise<void> {
   await using file = await open(path);
   let [piece, next] = [Buffer.allocUnsafeSlow(pieceBytes), Buffer.allocUnsafeSlow(pieceBytes)];

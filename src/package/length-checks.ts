@@ -1,6 +1,7 @@
 /**
- * The lengths that attention is given. Hone fills attention in without them, with the lengths of its own cache: that is
- * the same only if the file computes them from the attention mask in the usual way, so they are computed once.
+ * Checks the lengths that the file feeds to attention. Hone replaces attention by its own form, which uses the lengths
+ * of Hone's cache. Both give the same result only if the file computes its lengths from the attention mask in the usual
+ * way, so this module computes them once and compares.
  */
 
 import { Tensor } from 'onnxruntime-node';
@@ -9,15 +10,15 @@ import { createSession, type Graph, zeros } from '../onnx/index.js';
 import type { AttentionSite } from './lowering.js';
 import { refuseNode } from './operators/form.js';
 
-/** Rows, cached tokens and new tokens of the question. */
-const asked = { rows: 2, past: 4, fresh: 3 } as const;
-const total = asked.past + asked.fresh;
+/** Sizes of the sample step: rows, cached tokens per row and new tokens per row. */
+const sample = { rows: 2, past: 4, fresh: 3 } as const;
+const total = sample.past + sample.fresh;
 
-/** Inputs of GroupQueryAttention by place. */
+/** Indices of inputs of GroupQueryAttention. */
 const place = { lastKey: 5, total: 6 } as const;
 
 /**
- * Checks inputs 5 and 6 of every attention operator: the place of a row's last key, and the number of columns.
+ * Checks inputs 5 and 6 of every attention operator: the index of each row's last key, and the number of columns.
  * @throws HoneError `OPERATOR_UNSUPPORTED`
  */
 export async function checkLengths(graph: Graph, sites: readonly AttentionSite[]): Promise<void> {
@@ -30,12 +31,13 @@ export async function checkLengths(graph: Graph, sites: readonly AttentionSite[]
   for (const { node } of sites) {
     const last = given.get(node.inputs[place.lastKey] ?? '') ?? [];
     const columns = given.get(node.inputs[place.total] ?? '') ?? [];
-    const usual = last.length === asked.rows && last.every((one) => one === total - 1) && columns.join() === `${total}`;
+    const usual =
+      last.length === sample.rows && last.every((one) => one === total - 1) && columns.join() === `${total}`;
     if (usual) continue;
     throw refuseNode(
       node,
-      `for ${asked.rows} rows of ${total} tokens it is told that the last key is ${last.join(', ')} and that there are ` +
-        `${columns.join(', ')} columns: it does not see all tokens, and Hone would let it`,
+      `for ${sample.rows} rows of ${total} tokens its inputs 5 and 6 mean that the last key is ${last.join(', ')} and that ` +
+        `there are ${columns.join(', ')} columns: it does not see all tokens, but Hone's attention would`,
       'export the model with a plain causal mask',
     );
   }
@@ -63,14 +65,14 @@ async function compute(
 }
 
 function feedOf(name: string, sites: readonly AttentionSite[]): Tensor {
-  if (name === 'attention_mask') return integers(new Array<number>(asked.rows * total).fill(1), [asked.rows, total]);
-  if (name === 'input_ids') return zeros('int64', [asked.rows, asked.fresh]);
+  if (name === 'attention_mask') return integers(new Array<number>(sample.rows * total).fill(1), [sample.rows, total]);
+  if (name === 'input_ids') return zeros('int64', [sample.rows, sample.fresh]);
   if (name === 'position_ids') {
-    const positions = Array.from({ length: asked.rows * asked.fresh }, (_, i) => asked.past + (i % asked.fresh));
-    return integers(positions, [asked.rows, asked.fresh]);
+    const positions = Array.from({ length: sample.rows * sample.fresh }, (_, i) => sample.past + (i % sample.fresh));
+    return integers(positions, [sample.rows, sample.fresh]);
   }
   const { kvHeads, headSize } = sites[0] as AttentionSite;
-  return zeros('float32', [asked.rows, kvHeads, asked.past, headSize]);
+  return zeros('float32', [sample.rows, kvHeads, sample.past, headSize]);
 }
 
 const integers = (values: readonly number[], dims: readonly number[]): Tensor =>

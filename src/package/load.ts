@@ -1,4 +1,4 @@
-/** Opens a package: reads it, checks that its parts fit together, and identifies it by its digest. */
+/** Loads a package: reads its files, checks that they fit together, and computes its digest. */
 
 import { basename, join, resolve } from 'node:path';
 import type { Graph } from '../onnx/index.js';
@@ -16,20 +16,20 @@ const likeLlama = (): string =>
 /**
  * Loads the package in a folder of Hugging Face / transformers.js layout. `generation_config.json` and
  * `chat_template.jinja` may be absent.
- * @throws HoneError `PACKAGE_INVALID` or `OPERATOR_UNSUPPORTED` naming the file and what to do
+ * @throws HoneError `PACKAGE_INVALID` or `OPERATOR_UNSUPPORTED`; both name the file and the remedy
  */
 export async function loadPackage(directory: string): Promise<Package> {
   return (await openPackage(directory)).pkg;
 }
 
-/** A package, and its decoder as it was read on the way: weights inside the file are held in memory with it. */
+/** A package and its decoder's graph. The graph holds the weights that lie inside the model file. */
 export interface OpenedPackage {
   readonly pkg: Package;
-  /** Normalized; as `readDecoder` gives it. */
+  /** In normal form, as `readDecoder` returns it. */
   readonly decoder: Graph;
 }
 
-/** As {@link loadPackage}, for who needs the decoder too and would read it again. */
+/** Does what {@link loadPackage} does and also returns the decoder, so that the caller need not read it again. */
 export async function openPackage(directory: string): Promise<OpenedPackage> {
   const root = resolve(directory);
   const generationFile = (await fileExists(root, 'generation_config.json')) ? 'generation_config.json' : null;
@@ -55,7 +55,7 @@ export async function openPackage(directory: string): Promise<OpenedPackage> {
   return { pkg, decoder };
 }
 
-/** Without an end token no completion would ever end by itself. */
+/** Returns the end tokens. A package must have one, because without it no completion ends by itself. */
 function endTokens(root: string, { eosTokenIds }: DecoderConfig, { eosTokenId }: PackageTokenizer): readonly number[] {
   if (eosTokenIds.length > 0) return eosTokenIds;
   if (eosTokenId !== null) return [eosTokenId];

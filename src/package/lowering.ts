@@ -1,6 +1,6 @@
 /**
- * What every variant of a package's graph starts from: where attention happens, which linear layers there are, and how
- * adapters are attached to them. Both the decode and the training variant are edits of the package's own file.
+ * Finds attention, head and linear layers in a decoder's graph and attaches adapters to the linear layers. The decode
+ * and the training variant are both edits of the package's own file, and both start with this.
  */
 
 import { HoneError } from '../errors.js';
@@ -8,13 +8,13 @@ import { type Graph, intsAttribute, microsoft, type Node, numberAttribute } from
 import { describeNode, refuseNode } from './operators/form.js';
 import { quantizedProduct } from './quantization/products.js';
 
-/** One fused attention operator: the hole that each variant fills in its own way. */
+/** One fused attention operator, which each variant replaces in its own way. */
 export interface AttentionSite {
   readonly node: Node;
   readonly layer: number;
-  /** [B, S, heads * headSize], rotated already. */
+  /** [B, S, heads * headSize], after rotary positions. */
   readonly query: string;
-  /** [B, S, kvHeads * headSize], rotated already. */
+  /** [B, S, kvHeads * headSize], after rotary positions. */
   readonly key: string;
   /** [B, S, kvHeads * headSize] */
   readonly value: string;
@@ -27,11 +27,13 @@ export interface AttentionSite {
   readonly heads: number;
   readonly kvHeads: number;
   readonly headSize: number;
-  /** What scores are multiplied by. */
+  /** The factor of the attention scores. */
   readonly scale: number;
 }
 
-/** One linear layer `output = input W` whose weight is named after its module; the node is a MatMul or a MatMulNBits. */
+/**
+ * One linear layer `output = input W` whose weight is named after its module; the node is a MatMul or a MatMulNBits.
+ */
 export interface LinearSite {
   /** Module path as in the Hugging Face checkpoint, e.g. `model.layers.0.mlp.up_proj`. */
   readonly module: string;
@@ -44,8 +46,8 @@ export interface LinearSite {
 }
 
 /**
- * The attention operators of a decoder, in layer order.
- * @throws HoneError `OPERATOR_UNSUPPORTED` for a decoder without GroupQueryAttention, or with a cache of another form
+ * Returns the attention operators of a decoder, in layer order.
+ * @throws HoneError `OPERATOR_UNSUPPORTED` if the decoder has no GroupQueryAttention, or a cache of another form
  */
 export function findAttention(graph: Graph): AttentionSite[] {
   checkHasAttention(graph);
@@ -79,7 +81,7 @@ export function findAttention(graph: Graph): AttentionSite[] {
   return sites.sort((a, b) => a.layer - b.layer);
 }
 
-/** @throws HoneError `OPERATOR_UNSUPPORTED` for a decoder without GroupQueryAttention */
+/** @throws HoneError `OPERATOR_UNSUPPORTED` if the decoder has no GroupQueryAttention */
 export function checkHasAttention(graph: Graph): void {
   if (graph.nodes.some(({ op, domain }) => op === 'GroupQueryAttention' && domain === microsoft)) return;
   throw new HoneError(
@@ -91,7 +93,7 @@ export function checkHasAttention(graph: Graph): void {
 }
 
 /**
- * Size of a head, which the shape of the cache tells.
+ * Returns the size of a head, read from the shape of the cache.
  * @throws HoneError `OPERATOR_UNSUPPORTED` if the cache is not an input of the graph, or its shape leaves the size open
  */
 export function headSizeOf(graph: Graph, node: Node): number {
@@ -114,8 +116,8 @@ export function headSizeOf(graph: Graph, node: Node): number {
 }
 
 /**
- * The product that gives the logits.
- * @throws HoneError `OPERATOR_UNSUPPORTED` if another operator gives them
+ * Returns the product that computes the logits.
+ * @throws HoneError `OPERATOR_UNSUPPORTED` if another operator computes them
  */
 export function findHead(graph: Graph): Node {
   const head = graph.producers().get('logits');
@@ -128,7 +130,9 @@ export function findHead(graph: Graph): Node {
   );
 }
 
-/** The [V, D] initializer behind a Transpose of both axes, as a head that is tied to the embedding reads it. */
+/**
+ * Returns the [V, D] initializer that a Transpose reads, if `producer` is one. A head tied to the embedding reads such.
+ */
 export function transposedInitializer(graph: Graph, producer: Node | undefined): string | undefined {
   if (producer?.op !== 'Transpose' || producer.domain !== '') return undefined;
   const [source = ''] = producer.inputs;
@@ -138,8 +142,8 @@ export function transposedInitializer(graph: Graph, producer: Node | undefined):
 }
 
 /**
- * Linear layers inside the decoder's blocks: MatMul by an initializer `<module>.weight` [in, out], or MatMulNBits by one
- * that was quantised from it (`<module>.weight_Q8`).
+ * Returns the linear layers of the decoder's blocks: each MatMul with an initializer `<module>.weight` [in, out], and
+ * each MatMulNBits with one that was quantised from it (`<module>.weight_Q8`).
  */
 export function findLinears(graph: Graph): LinearSite[] {
   const sites: LinearSite[] = [];
@@ -149,7 +153,7 @@ export function findLinears(graph: Graph): LinearSite[] {
     if (!weight?.module?.includes('.layers.')) continue;
     const { module, inFeatures, outFeatures } = weight;
     const [input, name] = node.inputs as [string, string];
-    // One weight may be read twice; a second weight of the same name has no name of its own.
+    // Two nodes may read the same weight. A second weight of the same module is left out, because its name is taken.
     if ((weights.get(module) ?? name) !== name) continue;
     weights.set(module, name);
     sites.push({ node, module, input, weight: name, output: node.outputs[0] as string, inFeatures, outFeatures });
@@ -172,9 +176,9 @@ export const adapterInputA = (module: string): string => `${module}.lora_A`;
 export const adapterInputB = (module: string): string => `${module}.lora_B`;
 
 /**
- * Adds `+ scale * (x A) B` to each linear layer, with A [in, r] and B [r, out] as graph inputs named after the module.
- * The product `x A` comes first: it is r wide. Layers that read the same x share it, with their A side by side: one product
- * of 3 r columns costs little more than one of r.
+ * Adds `+ scale * (x A) B` to each linear layer. A [in, r] and B [r, out] become graph inputs named after the module.
+ * `x A` is computed first, because its result has only r columns. Layers that read the same x share one product with
+ * their A side by side, because a product of 3 r columns costs little more than one of r.
  */
 export function attachAdapters(graph: Graph, linears: readonly LinearSite[], rank: number, scale: number): void {
   const readers = new Map<string, LinearSite[]>();
@@ -197,7 +201,7 @@ export function attachAdapters(graph: Graph, linears: readonly LinearSite[], ran
   }
 }
 
-/** `x A` of each layer that reads x. */
+/** Adds `x A` for each layer that reads x and returns the names of the results. */
 function downProducts(graph: Graph, input: string, sites: readonly LinearSite[]): string[] {
   const matrices = sites.map(({ module }) => adapterInputA(module));
   if (matrices.length === 1) return [graph.add('MatMul', [input, matrices[0] as string])];

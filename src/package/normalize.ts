@@ -1,15 +1,15 @@
 /**
- * Real exports, brought into the one form that decode and training variants start from. Graph in, graph out; nothing
- * here knows of a cache or of gradients.
+ * Rewrites a decoder's graph into the one form that the decode and training variants start from. Exporters write the
+ * same decoder in several forms; these are understood:
  *
- * - GroupQueryAttention that splits a packed query-key-value: a Split before it.
- * - GroupQueryAttention that rotates (`do_rotary`): a RotaryEmbedding on query and key before it, with `position_ids`,
- *   which becomes an input where the export has none.
- * - SkipSimplifiedLayerNormalization: an Add and a SimplifiedLayerNormalization; onnxruntime fuses them again.
- * - Weights without a module's name (`onnx::MatMul_123`): the name that their node tells.
+ * - GroupQueryAttention that splits a packed query-key-value gets a Split before it.
+ * - GroupQueryAttention that rotates (`do_rotary`) gets a RotaryEmbedding on query and key before it, with
+ *   `position_ids`. That becomes an input if the export has none.
+ * - SkipSimplifiedLayerNormalization becomes an Add and a SimplifiedLayerNormalization; onnxruntime fuses them again.
+ * - Weights without the name of a module (`onnx::MatMul_123`) are named after their node.
  *
- * Before that, every operator whose meaning Hone reads is held against the form in which it understands it
- * (`operators/table.ts`): what the rewriting would drop is refused.
+ * Before that, every known operator is checked against its form in `operators/table.ts`, and refused if rewriting it
+ * would drop something.
  */
 
 import { HoneError } from '../errors.js';
@@ -25,7 +25,7 @@ export async function readDecoder(modelPath: string): Promise<Graph> {
   return normalizeDecoder(await readModel(modelPath));
 }
 
-/** The normal form of a decoder, in a copy. @throws HoneError `OPERATOR_UNSUPPORTED` */
+/** Returns the normal form of a decoder as a new graph. @throws HoneError `OPERATOR_UNSUPPORTED` */
 export function normalizeDecoder(source: Graph): Graph {
   const graph = source.clone();
   dropDeadNodes(graph);
@@ -40,7 +40,7 @@ export function normalizeDecoder(source: Graph): Graph {
   return graph;
 }
 
-/** Nodes that no output needs would be rewritten, named and checked for nothing. */
+/** Removes the nodes that no output needs, so that they are not checked and cannot be the reason for a refusal. */
 function dropDeadNodes(graph: Graph): void {
   const needed = graph.clone();
   needed.prune();
@@ -48,7 +48,7 @@ function dropDeadNodes(graph: Graph): void {
   graph.nodes = graph.nodes.filter((node) => live.has(node));
 }
 
-/** Oldest operator set in which the operators that Hone adds exist with the meaning that it gives them. */
+/** Oldest operator set in which all operators that Hone adds exist with their present meaning. */
 const oldestOpset = 18;
 
 function checkForms(graph: Graph): void {
@@ -75,7 +75,7 @@ function checkForms(graph: Graph): void {
   }
 }
 
-/** Inputs of GroupQueryAttention by place. */
+/** Indices of inputs of GroupQueryAttention. */
 const place = { key: 1, value: 2, pastKey: 3, cos: 7, sin: 8, positions: 9 } as const;
 
 function unfuseAttention(graph: Graph, node: Node): void {
@@ -102,7 +102,7 @@ function unfuseAttention(graph: Graph, node: Node): void {
   graph.replaceNode(node, [{ ...node, inputs, attributes }]);
 }
 
-/** [B, S, (heads + 2 kvHeads) * headSize] into its three parts. */
+/** Splits [B, S, (heads + 2 kvHeads) * headSize] into query, key and value. */
 function splitPacked(graph: Graph, node: Node): [string, string, string] {
   const heads = numberAttribute(node, 'num_heads', 0);
   const kvHeads = numberAttribute(node, 'kv_num_heads', 0);
@@ -113,7 +113,7 @@ function splitPacked(graph: Graph, node: Node): [string, string, string] {
   return outputs;
 }
 
-/** What rotates a value [B, S, n * headSize] as the operator did. */
+/** Returns a function that adds a rotation of a value [B, S, n * headSize], as the attention operator computed it. */
 function rotation(graph: Graph, node: Node, cos: string, sin: string, given: string): (value: string) => string {
   const headSize = headSizeOf(graph, node);
   const widths = [cos, sin].map((table) => graph.initializers.get(table)?.dims[1]);
@@ -139,10 +139,10 @@ function rotation(graph: Graph, node: Node, cos: string, sin: string, given: str
   return (value) => graph.add('RotaryEmbedding', [value, positions, cos, sin], { domain: microsoft, attributes });
 }
 
-/** What onnxruntime's schema says where the node says nothing; the norm without a sum says 1e-5. */
+/** The default in onnxruntime's schema. The default of SimplifiedLayerNormalization is another one, 1e-5. */
 const skipNormEpsilon = 1e-12;
 
-/** output = norm(input + skip + bias) * gamma; the sum may be an output, too. */
+/** output = norm(input + skip + bias) * gamma; the sum may be an output too. */
 function splitSkipNorm(graph: Graph, node: Node): void {
   const [input, skip, gamma, bias = ''] = node.inputs as [string, string, string, string?];
   const [output, , , sum = ''] = node.outputs as [string, string?, string?, string?];
@@ -163,7 +163,9 @@ function splitSkipNorm(graph: Graph, node: Node): void {
   graph.replaceNode(node, [norm]);
 }
 
-/** Adapters are named after modules: a weight that one product reads gets the name of that product's module. */
+/**
+ * Gives a weight that one product reads the name of that product's module, because adapters are named after modules.
+ */
 function nameWeights(graph: Graph): void {
   const consumers = graph.consumers();
   const producers = graph.producers();

@@ -1,11 +1,13 @@
 /**
- * Names that Hone's variants of a decoder give their own inputs and values. A file may use them for values of its own:
- * those get other names, because the variant would otherwise hold two values of one name.
+ * The names that Hone gives to inputs and values that it adds to a decoder. If a file uses one for a value of its own,
+ * that value is renamed, because a graph cannot hold two values of one name.
  */
 
 import type { Graph, Node } from '../onnx/index.js';
 
-/** Of the decode variant, the training variant and the objective. Adapters are `<module>.lora_A` and `.lora_B`. */
+/**
+ * Names in the decode variant, the training variant and the objective. Adapters are `<module>.lora_A` and `.lora_B`.
+ */
 export const reservedNames: ReadonlySet<string> = new Set([
   'position_ids',
   'past_lens',
@@ -33,7 +35,7 @@ export const reservedNames: ReadonlySet<string> = new Set([
 
 const adapterName = /\.lora_[AB]$/;
 
-/** Renames what is inside the graph; its inputs and outputs keep their names. */
+/** Renames values inside the graph that have a reserved name. Inputs and outputs of the graph keep their names. */
 export function freeReservedNames(graph: Graph): void {
   const inside = [...graph.initializers.keys(), ...graph.nodes.flatMap(({ outputs }) => outputs)];
   const renamed = new Map<string, string>();

@@ -1,10 +1,10 @@
 /**
- * Special tokens as control characters of a chat: only the template may write them.
+ * Keeps users from writing special tokens in a chat: only the template may write them.
  *
- * Contents are shielded before the template sees them: every special token written in them is replaced by a character
- * that occurs nowhere else, and one more such character stands where a content's edge could complete a special token
- * together with the template's own text. After rendering, whatever special token is found is the template's; the
- * stand-ins are put back in the text between.
+ * Message contents are shielded before they are rendered. Each special token in them is replaced by a stand-in, a
+ * character that occurs nowhere else. An edge of a content that could form a special token together with the template's
+ * own text gets a stand-in too. Every special token in the rendered text is then the template's, and the stand-ins in
+ * the text between are replaced by what they stand for.
  */
 
 /** A piece of a rendered chat: plain text, or the id of a special token. */
@@ -18,7 +18,7 @@ export interface SpecialToken {
   readonly rstrip: boolean;
 }
 
-/** First of the characters for private use, which stand in for special tokens. */
+/** Stand-ins are Unicode's characters for private use, from this one on. */
 const firstStandIn = 0xe000;
 const lastStandIn = 0xf8ff;
 
@@ -29,12 +29,12 @@ export class SpecialTokens {
   constructor(tokens: readonly SpecialToken[]) {
     const written = tokens.filter(({ content }) => content !== '');
     this.#byContent = new Map(written.map((token) => [token.content, token]));
-    // Longest first: the alternation takes the first that fits.
+    // The longest comes first, because a regular expression takes the first alternative that fits.
     const contents = [...this.#byContent.keys()].sort((a, b) => b.length - a.length);
     this.#pattern = contents.length === 0 ? null : new RegExp(`(${contents.map(escapeRegExp).join('|')})`);
   }
 
-  /** Shields the contents of one chat; `restore` undoes it in the pieces of the rendered text. */
+  /** Replaces special tokens in the contents of one chat by stand-ins. `restore` undoes this in a rendered text. */
   shield(contents: readonly string[]): { shielded: string[]; restore: (text: string) => string } {
     const standIns = new Map<string, string>();
     const taken = new Set(contents.join(''));
@@ -52,9 +52,9 @@ export class SpecialTokens {
 
   #shieldOne(content: string, standInFor: (text: string) => string): string {
     const parts = this.#pattern === null ? [content] : content.split(this.#pattern);
-    // Odd parts are what the pattern matched.
+    // Parts with an odd index are special tokens, because split() keeps what the pattern's group matched.
     const text = parts.map((part, i) => (i % 2 === 1 ? standInFor(part) : part)).join('');
-    // Templates may trim contents, so that the edges that count are those of the trimmed text.
+    // A template may trim the contents, so the edges of the trimmed text are checked.
     const core = text.trim();
     const specials = [...this.#byContent.keys()];
     const before = specials.some((special) => startsWithTailOf(core, special)) ? standInFor('') : '';
@@ -91,13 +91,13 @@ function restoreStandIns(text: string, standIns: ReadonlyMap<string, string>): s
   return restored;
 }
 
-/** Whether text before `text` could complete `special` with it. */
+/** Whether a text in front of `text` could form `special` together with its beginning. */
 function startsWithTailOf(text: string, special: string): boolean {
   for (let length = 1; length < special.length; length++) if (text.startsWith(special.slice(-length))) return true;
   return false;
 }
 
-/** Whether text after `text` could complete `special` with it. */
+/** Whether a text behind `text` could form `special` together with its end. */
 function endsWithHeadOf(text: string, special: string): boolean {
   for (let length = 1; length < special.length; length++) if (text.endsWith(special.slice(0, length))) return true;
   return false;

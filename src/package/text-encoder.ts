@@ -1,7 +1,8 @@
 /**
- * Tokens of texts for models that read and do not write: any vocabulary that the tokenizer library knows (byte-level
- * BPE, WordPiece, Unigram), since nothing has to be decoded. As in `tokenizer.ts`, nothing written in a text becomes a
- * special token: they come from the chat template and from the tokenizer's own frame around its texts.
+ * Encodes texts for models that only read, such as reward models. Any vocabulary of the tokenizer library will do
+ * (byte-level BPE, WordPiece, Unigram), because nothing is decoded. As in `tokenizer.ts`, a special token that is
+ * written in a text stays text. Special tokens come from the chat template and from the frame that the tokenizer puts
+ * around texts.
  */
 
 import { Tokenizer } from '@huggingface/tokenizers';
@@ -12,21 +13,24 @@ import { SpecialTokens } from './special-tokens.js';
 import { addedTokenSchema, loadTemplate, type TokenizerConfig, tokenizerConfigSchema } from './tokenizer.js';
 import type { ChatMessage } from './types.js';
 
-/** A text as a model reads it. */
+/** A text as the input of a model. */
 export interface EncodedText {
   readonly tokens: readonly number[];
-  /** 0, or 1 for what belongs to the second of two texts. */
+  /** By token: 1 if it belongs to the second of two texts, 0 otherwise. */
   readonly typeIds: readonly number[];
 }
 
 export interface TextEncoder {
-  /** Longest text in tokens by the tokenizer's own word; `null`: it names none. */
+  /** Longest text in tokens according to the tokenizer's files; `null` if they name no limit. */
   readonly maxLength: number | null;
   /** Whether the package has a chat template. */
   readonly readsChats: boolean;
-  /** A whole chat, its last answer included. @throws HoneError `INVALID_REQUEST` when the template refuses it */
+  /** Encodes a whole chat with its last answer. @throws HoneError `INVALID_REQUEST` if the template refuses it */
   encodeChat(messages: readonly ChatMessage[]): EncodedText;
-  /** Two texts in the tokenizer's frame for pairs, such as `[CLS] first [SEP] second [SEP]`; one after the other without. */
+  /**
+   * Encodes two texts in the tokenizer's frame for pairs, such as `[CLS] first [SEP] second [SEP]`; without one, in a
+   * row.
+   */
   encodePair(first: string, second: string): EncodedText;
 }
 
@@ -44,7 +48,7 @@ const lengthSchema = z.looseObject({ model_max_length: z.number().nullish() });
 
 type TokenizerJson = z.output<typeof schema>;
 
-/** Lengths beyond it stand for "no limit" in tokenizer files. */
+/** Tokens. A larger length in a tokenizer file means "no limit". */
 const largestLength = 2 ** 24;
 
 /** Reads tokenizer and chat template of a folder. @throws HoneError `PACKAGE_INVALID` */
@@ -67,7 +71,7 @@ export async function loadTextEncoder(directory: string): Promise<TextEncoder> {
   }
 }
 
-/** What a tokenizer puts around and between two texts, with the type ids of each part. */
+/** The tokens that a tokenizer puts around and between two texts, and the type ids of the texts themselves. */
 interface Frame {
   readonly before: EncodedText;
   readonly between: EncodedText;
@@ -122,12 +126,12 @@ class FramedEncoder implements TextEncoder {
 
   #encode(text: string): number[] {
     if (text === '') return [];
-    // Half a surrogate pair is no text; UTF-8 has the replacement character for it.
+    // UTF-8 cannot express half a surrogate pair; it becomes the replacement character.
     return this.#plain.encode(text.replace(/\p{Surrogate}/gu, '\uFFFD'), { add_special_tokens: false }).ids;
   }
 }
 
-/** The frame, seen on a pair of one-letter texts. @throws Error when it cannot be told from the texts */
+/** Finds the frame by encoding a pair of one-letter texts. @throws Error if the letters are not found in the result */
 function findFrame(tokenizer: Tokenizer, a: readonly number[], b: readonly number[]): Frame {
   const { ids, token_type_ids: types = [] } = tokenizer.encode('a', { text_pair: 'b', return_token_type_ids: true });
   const start = indexOfRun(ids, a, 0);
@@ -154,7 +158,7 @@ function indexOfRun(ids: readonly number[], run: readonly number[], from: number
   return -1;
 }
 
-/** The same vocabulary as if no special token were in it, but for the one that stands for the unknown. */
+/** Returns the tokenizer without its special tokens, except the one that stands for unknown text. */
 function withoutSpecialTokens(json: TokenizerJson): TokenizerJson {
   const special = new Set(json.added_tokens.filter((token) => token.special).map(({ content }) => content));
   const { vocab, unk_token: unknown, unk_id: unknownId } = json.model;
@@ -165,7 +169,7 @@ function withoutSpecialTokens(json: TokenizerJson): TokenizerJson {
     model: {
       ...json.model,
       vocab: Array.isArray(vocab)
-        ? // Ids are places: a special token gives its place to a text that nobody writes.
+        ? // The index is the id, so a special token is replaced by a text that does not occur, and not removed.
           vocab.map(([token, score], id) => [special.has(token) && id !== unknownId ? `\u0000${id}` : token, score])
         : Object.fromEntries(Object.entries(vocab).filter(([token]) => !special.has(token))),
     },

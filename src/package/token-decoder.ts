@@ -1,11 +1,13 @@
-/** Tokens back to text. Each token of a byte-level vocabulary is a string of bytes; text is what UTF-8 makes of them. */
+/**
+ * Turns tokens back into text. Each token of a byte-level vocabulary is a string of bytes, and the text is their UTF-8.
+ */
 
 import type { TokenBytes, TokenDecoder } from './types.js';
 
-/** GPT-2's stand-ins: printable bytes stand for themselves, the others for the characters from U+0100 on. */
+/** By byte: the character that GPT-2's vocabularies write for it. Printable bytes are kept; others start at U+0100. */
 export const byteAlphabet: readonly string[] = makeByteAlphabet();
 
-/** By code of a character of the alphabet: the byte that it stands for. */
+/** By code of a character: the byte that it stands for. */
 const byteOfCode: readonly (number | undefined)[] = makeTable();
 
 function makeByteAlphabet(): string[] {
@@ -22,14 +24,15 @@ function makeTable(): (number | undefined)[] {
   return table;
 }
 
-/** Whether a token is a string of bytes: each of its characters is one of the alphabet. */
+/** Whether a token is a string of bytes, which means that all of its characters are in the alphabet. */
 export function isByteLevel(token: string): boolean {
   for (let i = 0; i < token.length; i++) if (byteOfCode[token.charCodeAt(i)] === undefined) return false;
   return true;
 }
 
 /**
- * @param tokens by id: a token of a byte-level vocabulary, or bytes; `undefined` (special tokens, holes in the vocabulary)
+ * Joins the bytes of all tokens.
+ * @param tokens by id: a token of a byte-level vocabulary, or bytes. `undefined`, for special tokens and unused ids,
  * adds no text
  */
 export function packTokenBytes(tokens: readonly (string | Uint8Array | undefined)[]): TokenBytes {
@@ -53,7 +56,7 @@ export function packTokenBytes(tokens: readonly (string | Uint8Array | undefined
   return { bytes, ends };
 }
 
-/** The text of tokens as a whole; bytes that are not UTF-8 become U+FFFD. */
+/** Returns the text of tokens. Bytes that are not UTF-8 become U+FFFD. */
 export function decodeTokens(table: TokenBytes, tokens: readonly number[]): string {
   const decoder = new ByteLevelDecoder(table);
   let text = '';
@@ -61,10 +64,10 @@ export function decodeTokens(table: TokenBytes, tokens: readonly number[]): stri
   return text + decoder.flush();
 }
 
-/** Incremental decoding: text leaves as soon as its last byte is there. */
+/** Decodes one token at a time. A character is returned with the token that holds its last byte. */
 export class ByteLevelDecoder implements TokenDecoder {
   readonly #table: TokenBytes;
-  // A byte order mark is text like any other: dropping it would make the pieces differ from the whole.
+  // A byte order mark is kept as text. Dropping it would make the pieces differ from the whole.
   readonly #utf8 = new TextDecoder('utf-8', { ignoreBOM: true });
 
   constructor(table: TokenBytes) {

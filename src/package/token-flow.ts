@@ -1,9 +1,9 @@
 /**
- * Follows the tokens through a decoder's graph, from the ids and positions to the logits, without running anything.
+ * Follows the tokens through a decoder's graph, from the ids and positions to the logits, without running it.
  *
- * The decode and the training variant keep the nodes of the file between attention, and put something else in the place
- * of attention, mask and cache. That computes the same only if every other operator treats each token by itself, and if
- * nothing else reads mask or cache. Whatever is not understood here is refused.
+ * The decode and the training variant replace attention, mask and cache and keep all other nodes of the file. The
+ * result is the same only if every other operator treats each token by itself, and if nothing else reads mask or cache.
+ * A graph for which this cannot be shown is refused.
  */
 
 import { type Graph, intsAttribute, type Node, numberAttribute } from '../onnx/index.js';
@@ -13,22 +13,25 @@ import { refuseNode } from './operators/form.js';
 import { operatorOf, randomOperators } from './operators/table.js';
 import { constantIntsOf, FlowSite, type Value } from './operators/value.js';
 
-/** What was found on the way. */
+/** What following the tokens found. */
 export interface TokenFlow {
-  /** Nodes that multiply tokens by a weight, in the order of the graph; the head is the one that gives `logits`. */
+  /**
+   * Nodes that multiply tokens by a weight, in the order of the graph. The head, which computes `logits`, is among
+   * them.
+   */
   readonly products: readonly Node[];
-  /** Tables that are read at a token's position, with their number of rows. */
+  /** Nodes that read a table at a token's position, with the table's number of rows. */
   readonly positionTables: readonly { readonly node: Node; readonly rows: number }[];
   /** Columns of the logits. */
   readonly vocabularySize: number;
 }
 
-/** `op` of {@link TokenFlow.products}; the others that multiply by a constant are cheap and have no weight. */
+/** Operators that can be in {@link TokenFlow.products}. Others multiply by a constant too, but not by a matrix. */
 const weighted: ReadonlySet<string> = new Set(['MatMul', 'Gemm', 'FusedMatMul', 'MatMulNBits']);
 
 /**
  * @param sites the graph's attention operators
- * @throws HoneError `OPERATOR_UNSUPPORTED` that names the first operator which is not understood
+ * @throws HoneError `OPERATOR_UNSUPPORTED` that names the first operator that Hone does not understand
  */
 export function followTokens(graph: Graph, sites: readonly AttentionSite[]): TokenFlow {
   const reached = graph.clone();
@@ -49,7 +52,7 @@ export function followTokens(graph: Graph, sites: readonly AttentionSite[]): Tok
     const headSize = sites[0]?.headSize ?? 0;
     const outputs = site ? attend(site, inputs) : outputsOf(new FlowSite(node, inputs, headSize, ints), inputs, ints);
     for (const [i, name] of node.outputs.entries()) {
-      // An output that the flow does not tell is one that nothing may read.
+      // The operator's flow leaves out outputs that nothing may read. Tokens that meet a derived value are refused.
       if (name !== '') values.set(name, outputs[i] ?? { kind: 'derived' });
     }
     note(flow, node, inputs);
@@ -58,12 +61,12 @@ export function followTokens(graph: Graph, sites: readonly AttentionSite[]): Tok
 }
 
 function inputValue(name: string): Value {
-  if (name === 'input_ids') return { kind: 'tokens', dims: [['B'], ['S']], hidden: true };
-  if (name === 'position_ids') return { kind: 'tokens', dims: [['B'], ['S']], hidden: false };
+  if (name === 'input_ids') return { kind: 'tokens', dims: [['B'], ['S']], dependsOnIds: true };
+  if (name === 'position_ids') return { kind: 'tokens', dims: [['B'], ['S']], dependsOnIds: false };
   return { kind: name === 'attention_mask' ? 'derived' : 'cache' };
 }
 
-/** Attention: tokens meet through the cache of their own layer. */
+/** Checks an attention operator, in which tokens may meet: its shapes, and that its cache is the one of its layer. */
 function attend(
   { node, layer, heads, kvHeads, headSize }: AttentionSite,
   inputs: readonly (Value | undefined)[],
@@ -72,8 +75,8 @@ function attend(
     const value = inputs[i];
     const dims: readonly Dim[] = [['B'], ['S'], dimOf(count * headSize)];
     if (value?.kind === 'tokens' && sameDims(value.dims, dims)) continue;
-    const what = value?.kind === 'tokens' ? inBrackets(value.dims) : 'no value of the tokens';
-    throw refuseNode(node, `input ${i} is ${what}, and not ${inBrackets(dims)}`, 'export the model again');
+    const what = value?.kind === 'tokens' ? inBrackets(value.dims) : 'a value that does not depend on the tokens';
+    throw refuseNode(node, `input ${i} is ${what}, not ${inBrackets(dims)}`, 'export the model again');
   }
   const expected = {
     inputs: ['', '', '', `past_key_values.${layer}.key`, `past_key_values.${layer}.value`],
@@ -84,13 +87,13 @@ function attend(
       if (name === '' || node[side][i] === name) continue;
       throw refuseNode(
         node,
-        `its ${side.slice(0, -1)} ${i} is ${node[side][i]}, and not ${name} as for the layer of its keys`,
+        `its ${side.slice(0, -1)} ${i} is ${node[side][i]}, but its keys belong to the layer of ${name}`,
         'export the model with a cache for each layer',
       );
     }
   }
   return [
-    { kind: 'tokens', dims: [['B'], ['S'], dimOf(heads * headSize)], hidden: true },
+    { kind: 'tokens', dims: [['B'], ['S'], dimOf(heads * headSize)], dependsOnIds: true },
     { kind: 'cache' },
     { kind: 'cache' },
   ];
@@ -116,7 +119,7 @@ function outputsOf(
     if (kinds.has('derived')) return all({ kind: 'derived' });
     if (kinds.has('sizes')) return [sizesOf(node, inputs, ints) ?? { kind: 'derived' }];
     if (!randomOperators.has(node.op)) return all({ kind: 'constant', dims: constantDims(node, inputs, ints) });
-    throw refuseNode(node, 'it gives something else each time', 'export the model for inference');
+    throw refuseNode(node, 'its result is random', 'export the model for inference');
   }
   if (kinds.has('derived')) {
     const source = node.inputs.find((_, i) => inputs[i]?.kind === 'derived');
@@ -135,7 +138,7 @@ function outputsOf(
   );
 }
 
-/** Entries of shapes that are only moved about: enough for a Reshape to [rows, tokens, -1]. */
+/** Follows entries of shapes that are moved but not changed, which is enough for a Reshape to [rows, tokens, -1]. */
 function sizesOf(
   { op, domain, inputs: names }: Node,
   inputs: readonly (Value | undefined)[],
@@ -166,7 +169,9 @@ function sizesOf(
   return { kind: 'sizes', sizes: picked as (number | Dim)[], scalar };
 }
 
-/** Shapes of constants as far as a graph needs them; undefined leaves it to onnxruntime, and refuses who asks. */
+/**
+ * Returns the shape of a computed constant, or undefined if it is not known. An operator that needs it is then refused.
+ */
 function constantDims(
   node: Node,
   inputs: readonly (Value | undefined)[],
@@ -215,8 +220,8 @@ function note(
   inputs: readonly (Value | undefined)[],
 ): void {
   const [left, right] = inputs;
-  if (weighted.has(node.op) && left?.kind === 'tokens' && left.hidden) flow.products.push(node);
-  const isByPosition = (value: Value | undefined): boolean => value?.kind === 'tokens' && !value.hidden;
+  if (weighted.has(node.op) && left?.kind === 'tokens' && left.dependsOnIds) flow.products.push(node);
+  const isByPosition = (value: Value | undefined): boolean => value?.kind === 'tokens' && !value.dependsOnIds;
   const table = (value: Value | undefined): void => {
     if (value?.kind === 'constant' && value.dims?.length === 2) {
       flow.positionTables.push({ node, rows: value.dims[0] as number });
@@ -230,10 +235,10 @@ function logitsWidth(head: Node | undefined, logits: Value | undefined): number 
   const width = logits?.kind === 'tokens' ? sizeOf(logits.dims[2]) : undefined;
   const isByToken = logits?.kind === 'tokens' && sameDims(logits.dims.slice(0, 2), [['B'], ['S']]);
   if (head !== undefined && isByToken && logits.dims.length === 3 && width !== undefined) return width;
-  const what = logits?.kind === 'tokens' ? inBrackets(logits.dims) : 'no value of the tokens';
+  const what = logits?.kind === 'tokens' ? inBrackets(logits.dims) : 'a value that does not depend on the tokens';
   throw refuseNode(
     head ?? { name: '', op: 'nothing', domain: '', inputs: [], outputs: [], attributes: {} },
-    `the logits are ${what}, and not [B, S, vocabulary]`,
+    `the logits are ${what}, not [B, S, vocabulary]`,
     'export the model as text-generation-with-past',
   );
 }

@@ -1,8 +1,8 @@
 /**
- * The tokenizer of a package: a byte-level BPE read from `tokenizer.json`.
+ * Loads the tokenizer of a package, a byte-level BPE in `tokenizer.json`.
  *
  * Text is always encoded by a tokenizer that does not know the special tokens, so that nothing a user writes becomes
- * one; special tokens come from the chat template alone.
+ * one. Special tokens come from the chat template only.
  */
 
 import { Tokenizer } from '@huggingface/tokenizers';
@@ -25,7 +25,7 @@ export const addedTokenSchema = z.looseObject({
   rstrip: z.boolean().default(false),
 });
 
-/** Looked through by hand: a schema of a record takes a hundred times as long for a hundred thousand tokens. */
+/** Checked in a loop, because a schema of a record takes a hundred times as long for a hundred thousand tokens. */
 const vocabulary = z
   .custom<Record<string, number>>((value) => typeof value === 'object' && value !== null && !Array.isArray(value), {
     error: 'must be an object of token ids',
@@ -39,13 +39,13 @@ const vocabulary = z
     }
   });
 
-/** What is read of `tokenizer.json`; the rest is the tokenizer library's business. */
+/** The fields of `tokenizer.json` that are checked here. The tokenizer library checks the rest. */
 const tokenizerSchema = z.looseObject({
   added_tokens: z.array(addedTokenSchema).default([]),
   model: z.looseObject({ type: z.literal('BPE'), vocab: vocabulary }),
 });
 
-/** A special token is written as its text or as an object that holds it. */
+/** Files write a special token as its text or as an object that holds the text. */
 const tokenText = z.union([z.string(), z.looseObject({ content: z.string() }).transform(({ content }) => content)]);
 
 export const tokenizerConfigSchema = z.looseObject({
@@ -59,13 +59,15 @@ export const tokenizerConfigSchema = z.looseObject({
 type TokenizerJson = z.output<typeof tokenizerSchema>;
 export type TokenizerConfig = z.output<typeof tokenizerConfigSchema>;
 
-/** Name of the file that newer packages keep the template in. */
+/** The file in which newer packages keep the chat template. */
 export const templateFile = 'chat_template.jinja';
 
 const anotherTokenizer = 'serve a model with a byte-level BPE tokenizer, as Llama 3, Qwen and SmolLM have';
 const againTokenizer = 'download the file again';
 
-/** What to do about a file that is not a BPE tokenizer: a sound one of another kind stays what it is. */
+/**
+ * Returns the remedy for a file that does not fit: a sound tokenizer of another kind does not get better by a download.
+ */
 function insteadOf(value: unknown): string {
   const type = kindSchema.safeParse(value).data?.model.type ?? 'BPE';
   return type === 'BPE' ? againTokenizer : `Hone reads byte-level BPE only: ${anotherTokenizer}`;
@@ -93,12 +95,12 @@ export async function loadTokenizer(directory: string): Promise<PackageTokenizer
   }
 }
 
-/** What is wrong with a tokenizer, and what to do; {@link loadTokenizer} adds the file. */
+/** Returns an error with problem and remedy. {@link loadTokenizer} adds the file. */
 function unusable(problem: string, instead: string): HoneError {
   return new HoneError('PACKAGE_INVALID', `${problem}; ${instead}`);
 }
 
-/** The chat template of a package, `null` where it has none. @throws HoneError `PACKAGE_INVALID` */
+/** Returns the chat template of a package, or `null` if it has none. @throws HoneError `PACKAGE_INVALID` */
 export async function loadTemplate(directory: string, config: TokenizerConfig): Promise<ChatTemplate | null> {
   const source = (await fileExists(directory, templateFile))
     ? { file: templateFile, text: await readText(directory, templateFile) }
@@ -120,14 +122,14 @@ function because(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
 }
 
-/** A tokenizer's parts are looked at when text comes: some comes here, so that damage shows at start. */
+/** Encodes a sample text at start, because the library looks at some parts of a tokenizer only when it encodes. */
 function checkEncoding(tokenizer: PackageTokenizer): void {
   const sample = 'Hello, World! 12 times\n\tçé 日本 👋';
   const tokens = tokenizer.encodeText(sample);
   const strange = tokens.find((token) => !Number.isInteger(token) || token < 0 || token >= tokenizer.vocabularySize);
   if (tokens.length === 0 || strange !== undefined) {
     const given = tokens.length === 0 ? 'no token' : `the token ${strange}, which its vocabulary does not have`;
-    throw unusable(`a sample text gives ${given}`, againTokenizer);
+    throw unusable(`encoding a sample text gives ${given}`, againTokenizer);
   }
   tokenizer.decode(tokens);
 }
@@ -150,7 +152,7 @@ class ByteLevelTokenizer implements PackageTokenizer {
   readonly #plain: Tokenizer;
   readonly #special: SpecialTokens;
   readonly #template: ChatTemplate | null;
-  /** A beginning-of-sequence token, where the tokenizer puts one before each text. */
+  /** The beginning-of-sequence token, if the tokenizer puts one before each text. */
   readonly #textPrefix: readonly number[];
 
   constructor(json: TokenizerJson, config: TokenizerConfig, template: ChatTemplate | null) {
@@ -196,18 +198,18 @@ class ByteLevelTokenizer implements PackageTokenizer {
   }
 
   #encodePlain(text: string): number[] {
-    // Half a surrogate pair is no text; UTF-8 has the replacement character for it.
+    // UTF-8 cannot express half a surrogate pair; it becomes the replacement character.
     return text === ''
       ? []
       : this.#plain.encode(text.replace(/\p{Surrogate}/gu, '\uFFFD'), { add_special_tokens: false }).ids;
   }
 }
 
-/** The same vocabulary as if no special token were in it. */
+/** Returns the tokenizer without its special tokens. */
 function withoutSpecialTokens(json: TokenizerJson): TokenizerJson {
   const special = json.added_tokens.filter((token) => token.special).map(({ content }) => content);
   let { vocab } = json.model;
-  // Most vocabularies keep them apart, and a copy of a hundred thousand tokens takes its time.
+  // Most vocabularies list them elsewhere, and copying a hundred thousand tokens is slow.
   if (special.some((token) => Object.hasOwn(vocab, token))) {
     vocab = { ...vocab };
     for (const token of special) delete vocab[token];
@@ -219,7 +221,7 @@ function withoutSpecialTokens(json: TokenizerJson): TokenizerJson {
   };
 }
 
-/** Bytes by token id. @throws HoneError when the vocabulary is not byte-level */
+/** Returns the bytes of each token. @throws HoneError if the vocabulary is not byte-level */
 function tokenBytes({ model, added_tokens }: TokenizerJson): TokenBytes {
   const tokens: (string | Uint8Array | undefined)[] = [];
   const added = new Set(added_tokens.map(({ id }) => id));
@@ -242,7 +244,8 @@ function tokenBytes({ model, added_tokens }: TokenizerJson): TokenBytes {
 function leadingTokens(json: TokenizerJson, config: TokenizerConfig): readonly number[] {
   const bos = json.added_tokens.find(({ content }) => content === config.bos_token);
   if (bos === undefined) return [];
-  // What is put before a text depends on neither vocabulary nor merges: a whole tokenizer would take as long as the first.
+  // The prefix depends on neither vocabulary nor merges, so a tokenizer without them is enough, and much faster to
+  // build.
   const letters = byteAlphabet.filter((character) => Object.hasOwn(json.model.vocab, character));
   const vocab = Object.fromEntries(letters.map((character) => [character, json.model.vocab[character] as number]));
   const bare = { ...json, model: { ...json.model, vocab, merges: [] } };

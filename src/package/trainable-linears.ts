@@ -1,4 +1,4 @@
-/** Which linear layers a learner trains: all of them, or the model is not trained at all. */
+/** Finds the linear layers that a learner trains. It trains all of them or refuses the model. */
 
 import { HoneError } from '../errors.js';
 import type { Graph } from '../onnx/index.js';
@@ -7,9 +7,9 @@ import { describeNode } from './operators/form.js';
 import { followTokens } from './token-flow.js';
 
 /**
- * The linear layers that take adapters in training: all that there are, but for the head.
- * @throws HoneError `MODEL_NOT_TRAINABLE` if the module of any of them cannot be told, because a learner would leave out
- * what it cannot name; `OPERATOR_UNSUPPORTED` for a decoder in a form that Hone does not read
+ * Returns the linear layers that get adapters in training: all except the head.
+ * @throws HoneError `MODEL_NOT_TRAINABLE` if the module of any of them is unknown, because adapters are named after
+ * modules; `OPERATOR_UNSUPPORTED` if the decoder has a form that Hone does not read
  */
 export function findTrainableLinears(graph: Graph): LinearSite[] {
   const head = findHead(graph);

@@ -1,4 +1,4 @@
-/** What other folders see of a package: the model folder in Hugging Face / transformers.js layout. */
+/** Types of a package, which is a model folder in Hugging Face / transformers.js layout. */
 
 export interface DecoderConfig {
   readonly modelType: string;
@@ -21,43 +21,44 @@ export interface ChatMessage {
 }
 
 /**
- * The bytes of all tokens, end to end in the order of their ids: plain data, with which another thread turns tokens into
- * text without a tokenizer of its own.
+ * The bytes of all tokens, end to end in the order of their ids. This is plain data, so that another thread can turn
+ * tokens into text without a tokenizer of its own.
  */
 export interface TokenBytes {
   readonly bytes: Uint8Array;
-  /** By token id: where its bytes end. They begin where those of the id before end; a special token has none. */
+  /** By token id: the end of its bytes, which start at the end of the id before. A special token has no bytes. */
   readonly ends: Uint32Array;
 }
 
 export interface PackageTokenizer {
   readonly vocabularySize: number;
-  /** What every decoder of this tokenizer decodes by. */
+  /** The table that all decoders of this tokenizer use. */
   readonly tokenBytes: TokenBytes;
-  /** The end-of-sequence token by the tokenizer's own word; the configuration may name more. `null`: it names none. */
+  /** The end-of-sequence token in the tokenizer's files, or `null`. The configuration may name others. */
   readonly eosTokenId: number | null;
   /**
-   * Tokens of plain text: special tokens that are written in it stay text. A beginning-of-sequence token comes first
-   * where the model's tokenizer puts one.
+   * Encodes plain text; special tokens that are written in it stay text. The result starts with a beginning-of-sequence
+   * token if the model's tokenizer puts one there.
    */
   encodeText(text: string): number[];
-  /** Tokens of a text that follows a prompt: as {@link encodeText}, without anything before it. */
+  /** Encodes a text that follows a prompt: as {@link encodeText}, without a beginning-of-sequence token. */
   encodeCompletion(text: string): number[];
   /**
-   * Tokens of a chat, generation prompt appended; message contents are encoded as plain text.
-   * @throws HoneError `INVALID_REQUEST` for unknown roles, a chat that the template refuses, or a package without template
+   * Encodes a chat with the generation prompt at its end; message contents are encoded as plain text.
+   * @throws HoneError `INVALID_REQUEST` if a role is unknown, the template refuses the chat, or the package has no
+   * template
    */
   encodeChat(messages: readonly ChatMessage[]): number[];
-  /** The whole text; special tokens are left out. */
+  /** Returns the text of the tokens without special tokens. */
   decode(tokens: readonly number[]): string;
-  /** Incremental decoding: every prefix of the pieces concatenates to `decode` of the tokens so far, UTF-8 never cut. */
+  /** Returns a decoder for one token at a time. Its pieces add up to {@link decode} and never cut a UTF-8 sequence. */
   createDecoder(): TokenDecoder;
 }
 
 export interface TokenDecoder {
-  /** The text that became certain with this token; may be empty. */
+  /** Returns the text that this token completes; may be empty. */
   push(token: number): string;
-  /** What is left at the end (an incomplete UTF-8 sequence becomes U+FFFD). */
+  /** Returns the rest at the end: an incomplete UTF-8 sequence becomes U+FFFD. */
   flush(): string;
 }
 

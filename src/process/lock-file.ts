@@ -1,6 +1,6 @@
 /**
- * A file that records which process holds a directory. It holds the process id and the start time, so that the lock of a
- * killed process is recognised even if the system has given its id to another process.
+ * A file that records which process holds a directory. It holds the process id and the start time, so that the lock of
+ * a killed process is recognised even if the system has given its id to another process.
  */
 
 import { linkSync, mkdirSync, readFileSync, renameSync, rmSync, unlinkSync, writeFileSync } from 'node:fs';
@@ -54,7 +54,10 @@ function lock(path: string, own: string): LockFile {
   };
 }
 
-/** Writes the lock under another name and links it, so that it appears with its content. The link fails if a lock exists. */
+/**
+ * Writes the lock under another name and links it, so that it appears with its content. The link fails if a lock
+ * exists.
+ */
 function tryCreate(path: string, content: string): boolean {
   const draft = `${path}.${process.pid}`;
   writeFileSync(draft, content, { mode: 0o600 });
@@ -69,7 +72,9 @@ function tryCreate(path: string, content: string): boolean {
   }
 }
 
-/** If several processes find a stale lock, one moves it away. A process that moved a fresh lock by mistake puts it back. */
+/**
+ * If several processes find a stale lock, one moves it away. A process that moved a fresh lock by mistake puts it back.
+ */
 function removeStale(path: string, stale: string): void {
   const aside = `${path}.${process.pid}.stale`;
   try {

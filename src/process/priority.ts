@@ -4,7 +4,10 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { constants, setPriority } from 'node:os';
 
-/** Gives the calling process, with the threads it has and those it will start, the lowest priority of the system: nice 19. */
+/**
+ * Gives the calling process, with the threads it has and those it will start, the lowest priority of the system: nice
+ * 19.
+ */
 export function takeLowestPriority(): void {
   for (const thread of ownThreads()) {
     try {
@@ -16,9 +19,9 @@ export function takeLowestPriority(): void {
 }
 
 /**
- * Does what {@link takeLowestPriority} does, and on Linux also moves the calling process to the scheduling policy for idle
- * time (`SCHED_IDLE`, set by the command `chrt` of util-linux or BusyBox). A thread of another process that wakes up then
- * runs at once, while a process that is only at nice 19 may finish its time slice first.
+ * Does what {@link takeLowestPriority} does, and on Linux also moves the calling process to the scheduling policy for
+ * idle time (`SCHED_IDLE`, set by the command `chrt` of util-linux or BusyBox). A thread of another process that wakes
+ * up then runs at once, while a process that is only at nice 19 may finish its time slice first.
  *
  * Use it only for work that may wait: beside threads that never rest, the process gets next to no time.
  */

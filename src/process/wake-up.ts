@@ -12,7 +12,8 @@ export class WakeUp {
   }
 
   /**
-   * Resolves with the next {@link call} or after `ms`. A wait of more than 24 days ends early, because no timer is longer.
+   * Resolves with the next {@link call} or after `ms`. A wait of more than 24 days ends early, because no timer is
+   * longer.
    * @param ms `null` waits for the call alone
    */
   wait(ms: number | null): Promise<void> {

@@ -140,7 +140,7 @@ const rotations: OddDecoder[] = [
   {
     name: 'positions made of tokens',
     apply: (graph) => change(graph, turning, ({ inputs }) => ({ inputs: inputs.toSpliced(1, 1, 'input_ids') })),
-    says: ['RotaryEmbedding', 'positions depend on which tokens'],
+    says: ['RotaryEmbedding', 'positions depend on the token ids'],
   },
   {
     name: 'positions counted from the mask',
@@ -251,7 +251,7 @@ const ways: OddDecoder[] = [
     apply: after(byName(upProjection), (graph, value) =>
       graph.add('Add', [value, graph.add('RandomNormal', [], { attributes: { shape: { is: [48] } } })]),
     ),
-    says: ['RandomNormal', 'something else each time'],
+    says: ['RandomNormal', 'its result is random'],
   },
   {
     name: 'an operator that Hone does not know',

@@ -1,20 +1,25 @@
 /**
- * Shapes of token values, as far as a graph tells them: each dimension is a product of numbers and of the two sizes that
- * are known only at run time, B (rows) and S (tokens of a row).
+ * Shapes of token values. Each dimension is a product of numbers and of the two sizes that are only known at run time:
+ * B (rows) and S (tokens of a row).
  *
- * [B, S, 64] becomes [B, S*4, 16] and comes back: the order of the factors, the outermost first, says which elements
- * belong to which token.
+ * A product keeps the order of its factors, outermost first, because the order shows which elements belong to which
+ * token: [B, S, 64] can be reshaped to [B, S*4, 16] and back.
  */
 
-/** `[]` is 1. Neighbouring numbers are multiplied, and 1 is left out, so that equal dimensions have equal factors. */
+/**
+ * The factors of a dimension. Adjacent numbers are multiplied and 1 is left out (`[]` is 1), so equal sizes compare
+ * equal.
+ */
 export type Dim = readonly (number | 'B' | 'S')[];
 
-/** An entry of a target shape: as Reshape reads it (0 copies, -1 is the rest), or a size of the input. */
+/**
+ * An entry of a target shape: a number as in Reshape (0 copies the dimension, -1 takes the rest), or an input's size.
+ */
 export type Target = number | Dim;
 
 export const dimOf = (size: number): Dim => (size === 1 ? [] : [size]);
 
-/** The number, if a dimension does not depend on the input's sizes. */
+/** Returns the number, or undefined if the dimension depends on B or S. */
 export function sizeOf(dim: Dim | undefined): number | undefined {
   if (dim === undefined || hasTokens(dim)) return undefined;
   return (dim as readonly number[]).reduce((product, factor) => product * factor, 1);
@@ -38,8 +43,8 @@ export function inBrackets(dims: readonly Dim[]): string {
 }
 
 /**
- * Dimensions of two values broadcast against each other. Undefined if they do not fit, or if elements of one token would
- * meet those of another: a token dimension meets only itself or a constant's 1.
+ * Returns the shape of two values broadcast against each other. Undefined if they do not fit, or if elements of one
+ * token would meet those of another: a token dimension may only meet itself or the 1 of a constant.
  * @param constant whether the second value is the same for every token
  */
 export function broadcast(a: readonly Dim[], b: readonly Dim[], constant: boolean): Dim[] | undefined {
@@ -56,7 +61,7 @@ export function broadcast(a: readonly Dim[], b: readonly Dim[], constant: boolea
   return result;
 }
 
-/** Dimensions of a Reshape; undefined if they would cut a token dimension, or do not fit. */
+/** Returns the shape after a Reshape. Undefined if it would cut a token dimension or does not fit. */
 export function regroup(dims: readonly Dim[], targets: readonly Target[]): Dim[] | undefined {
   const factors = dims.flat();
   const wanted = targets.map((target, axis): Dim | 'rest' | undefined => {
@@ -73,7 +78,7 @@ export function regroup(dims: readonly Dim[], targets: readonly Target[]): Dim[]
   return wanted.map((dim) => (dim === 'rest' ? normal(factors) : (dim as Dim)));
 }
 
-/** Takes the factors of one dimension from either end of a list. */
+/** Removes the factors of one dimension from one end of a list. Returns false if they are not there. */
 function consume(factors: (number | 'B' | 'S')[], dim: Dim | 'rest' | undefined, end: 'first' | 'last'): boolean {
   if (dim === undefined || dim === 'rest') return false;
   for (const wanted of end === 'first' ? dim : [...dim].reverse()) {
@@ -103,7 +108,7 @@ function consumeNumber(factors: (number | 'B' | 'S')[], size: number, end: 'firs
 const take = (factors: (number | 'B' | 'S')[], end: 'first' | 'last'): number | 'B' | 'S' | undefined =>
   end === 'first' ? factors.shift() : factors.pop();
 
-/** One dimension out of all factors of several. */
+/** Joins the factors of several dimensions into one dimension. */
 export function normal(factors: Dim): Dim {
   const result: (number | 'B' | 'S')[] = [];
   for (const factor of factors) {

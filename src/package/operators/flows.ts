@@ -1,7 +1,8 @@
 /**
- * How shapes of token values go through operators. Each flow gives the value of the first outputs of its node, and refuses
- * what would let one token see another: prompts are computed in pieces, rows of different lengths share a step, and the
- * learner packs several completions into one row, which is right only if tokens meet in attention and nowhere else.
+ * One flow per kind of operator: a function that returns the operator's output values from its input values, with their
+ * shapes. A flow refuses an operator that lets one token see another, because tokens may meet in attention only:
+ * prompts are computed in pieces, rows of different lengths share a step, and the learner packs several completions
+ * into one row.
  */
 
 import { intsAttribute } from '../../onnx/index.js';
@@ -19,22 +20,23 @@ import {
 } from './dims.js';
 import type { FlowSite, TokenValue, Value } from './value.js';
 
+/** Returns the values of a node's first outputs. Further outputs may not be read. Throws `OPERATOR_UNSUPPORTED`. */
 export type Flow = (site: FlowSite) => readonly Value[];
 
-/** One value in, the same shape out. Further inputs must be constant, such as a bias. */
+/** The output has the shape of the first input. Other inputs must be constant. */
 export const tokenwise: Flow = (site) => {
   for (let i = 1; i < site.count; i++) if (site.given(i)) site.constant(i);
   return [site.result(site.tokens(0).dims)];
 };
 
-/** The same with a bias for the last axis. */
+/** As {@link tokenwise}, with a bias for the last axis. */
 export const biased: Flow = (site) => {
   const { dims } = site.tokens(0);
   if (site.given(1)) vectorOf(site, 1, dims.at(-1) as Dim);
   return [site.result(dims)];
 };
 
-/** Elements of all inputs broadcast against each other. */
+/** All inputs are broadcast against each other. */
 export const elementwise: Flow = (site) => {
   const present = Array.from({ length: site.count }, (_, i) => i).filter((i) => site.given(i));
   const first = present.find((i) => site.input(i)?.kind === 'tokens') as number;
@@ -49,34 +51,37 @@ export const elementwise: Flow = (site) => {
   return [site.result(dims)];
 };
 
-/** Values of float32 and the integers of positions and masks stay in types that hold them. */
+/**
+ * Casts to float32, int32, int64 and bool only. These types hold the values of the decoder, its positions and its
+ * masks.
+ */
 export const cast: Flow = (site) => {
   const to = site.number('to', 1);
   if (![1, 6, 7, 9].includes(to)) {
-    throw site.refuse(`it casts to the ONNX type ${to}, and not to float32`, 'export the model in float32');
+    throw site.refuse(`it casts to the ONNX type ${to}, not to float32`, 'export the model in float32');
   }
   return tokenwise(site);
 };
 
-/** Works along one axis, which must lie within a token. */
+/** The operator works along one axis, which must lie within a token. */
 export const alongAxis: Flow = (site) => {
   const { dims } = site.tokens(0);
   withinToken(site, dims, site.number('axis', -1));
   return [site.result(dims)];
 };
 
-/** The last axis, and scales and biases of its size. */
+/** Normalises along the last axis; scales and biases have its size. */
 export const norm: Flow = (site) => {
   const { dims } = site.tokens(0);
   const axis = site.axis(site.number('axis', -1), dims.length);
   if (axis !== dims.length - 1)
-    throw site.refuse(`it normalises from axis ${axis} of ${dims.length} on, and not the last`);
+    throw site.refuse(`it normalises from axis ${axis} of ${dims.length} on, not along the last axis only`);
   withinToken(site, dims, axis);
   for (let i = 1; i < site.count; i++) if (site.given(i)) vectorOf(site, i, dims.at(-1) as Dim);
   return [site.result(dims)];
 };
 
-/** The same of the sum of two values, which is the fourth output. */
+/** As {@link norm}, of the sum of two values. The sum is the fourth output. */
 export const skipNorm: Flow = (site) => {
   const { dims } = site.tokens(0);
   if (!sameDims(dims, site.tokens(1).dims)) throw site.refuseShapes();
@@ -89,7 +94,7 @@ export const skipNorm: Flow = (site) => {
 function vectorOf(site: FlowSite, index: number, dim: Dim): void {
   const constant = site.constant(index);
   if (constant.length === 1 && sameDim(dimOf(constant[0] as number), dim)) return;
-  throw site.refuse(`input ${index} is [${constant.join(', ')}], and not a vector of the size that is normalised`);
+  throw site.refuse(`input ${index} is [${constant.join(', ')}], not a vector of the size of the last axis`);
 }
 
 function withinToken(site: FlowSite, dims: readonly Dim[], axis: number): number {
@@ -121,12 +126,12 @@ export const product: Flow = (site) => {
   }
   const { dims } = site.tokens(0);
   const weight = site.constant(1);
-  if (weight.length !== 2) throw site.refuse(`its weight is [${weight.join(', ')}], and not a matrix`);
+  if (weight.length !== 2) throw site.refuse(`its weight is [${weight.join(', ')}], not a matrix`);
   const [inner, outer] = (transposed ? [...weight].reverse() : weight) as [number, number];
   return [site.result(multiplied(site, dims, inner, outer))];
 };
 
-/** alpha x W + beta c, of a matrix. */
+/** alpha x W + beta c, with a matrix x. */
 export const gemm: Flow = (site) => {
   const [value] = product(site) as [TokenValue];
   if (value.dims.length !== 2) throw site.refuse(`it multiplies a value of ${value.dims.length} dimensions`);
@@ -136,8 +141,8 @@ export const gemm: Flow = (site) => {
 };
 
 /**
- * x W with W in codes: [out, blocks, bytes of a block], with a scale for each block, and perhaps a zero point, packed like
- * the codes. onnxruntime checks these sizes only once it has the weights.
+ * x W with W in codes [out, blocks, bytes per block]. Each block has a scale and may have a zero point, packed like the
+ * codes. The sizes are checked here, because onnxruntime checks them only when it gets the weights.
  */
 export const quantizedProduct: Flow = (site) => {
   const { dims } = site.tokens(0);
@@ -145,14 +150,14 @@ export const quantizedProduct: Flow = (site) => {
   const [bits, blockSize] = [site.number('bits', 4), site.number('block_size', 0)];
   const blocks = Math.ceil(inner / blockSize);
   const counts = [[outer * blocks * Math.ceil((blockSize * bits) / 8)], [outer * blocks]];
-  // Zero points are packed, or floats of their own.
+  // Zero points are packed like codes, or floats.
   if (site.given(3)) counts.push([outer * Math.ceil((blocks * bits) / 8), outer * blocks]);
   for (const [i, expected] of counts.entries()) {
     const shape = site.constant(i + 1);
     const count = shape.reduce((product, size) => product * size, 1);
     if (expected.includes(count)) continue;
     throw site.refuse(
-      `input ${i + 1} is [${shape.join(', ')}], and its attributes tell of ${outer} columns, ${inner} rows and blocks of ${blockSize}`,
+      `input ${i + 1} is [${shape.join(', ')}], which does not fit its attributes (N ${outer}, K ${inner}, block_size ${blockSize})`,
       'quantise or export the model again',
     );
   }
@@ -165,7 +170,7 @@ function multiplied(site: FlowSite, dims: readonly Dim[], inner: number, outer: 
   return [...dims.slice(0, -1), dimOf(outer)];
 }
 
-/** Rows of a constant by token, or constant places within a token. */
+/** Looks up rows of a constant by token, or constant indices within a token. */
 export const gather: Flow = (site) => {
   const data = site.input(0);
   if (data?.kind === 'tokens') {
@@ -178,7 +183,7 @@ export const gather: Flow = (site) => {
   return [site.result([...rows.slice(0, axis), ...site.tokens(1).dims, ...rows.slice(axis + 1)])];
 };
 
-/** Rows of a table in codes; two codes of 4 bits share a byte. */
+/** Looks up rows of a table in codes. Two codes of 4 bits share a byte. */
 export const gatherQuantized: Flow = (site) => {
   const [rows = 0, bytes = 0] = site.constant(0);
   const scales = site.constant(2);
@@ -227,7 +232,7 @@ export const squeeze: Flow = (site) => {
   return [site.result(dims.filter((dim, axis) => (named ? !named.has(axis) : dim.length > 0)))];
 };
 
-/** Parts along an axis within a token. */
+/** Splits along an axis within a token. */
 export const split: Flow = (site) => {
   const { dims } = site.tokens(0);
   const axis = withinToken(site, dims, site.number('axis', 0));
@@ -240,7 +245,7 @@ export const split: Flow = (site) => {
   return sizes.map((size) => site.result(dims.map((dim, i) => (i === axis ? dimOf(size) : dim))));
 };
 
-/** A part of each token. */
+/** Cuts a part out of each token. */
 export const slice: Flow = (site) => {
   const dims = [...site.tokens(0).dims];
   const [starts, ends] = [site.ints(1), site.ints(2)];
@@ -259,7 +264,7 @@ export const slice: Flow = (site) => {
   return [site.result(dims)];
 };
 
-/** Parts of one token side by side. */
+/** Joins parts of the same token. */
 export const concat: Flow = (site) => {
   const parts = Array.from({ length: site.count }, (_, i) => site.tokens(i).dims);
   const [first] = parts as [readonly Dim[]];
@@ -282,10 +287,12 @@ export const shape: Flow = (site) => {
 
 const perToken: readonly Dim[] = [['B'], ['S']];
 
-/** com.microsoft: value, positions, cosines, sines. */
+/** RotaryEmbedding of com.microsoft, with inputs value, positions, cosines, sines. */
 export const rotary: Flow = (site) => turned(site, { positions: 1, cos: 2, sin: 3 });
 
-/** ai.onnx: value, cosines, sines, and the positions unless the tables hold a row for each token. */
+/**
+ * RotaryEmbedding of ai.onnx, with inputs value, cosines, sines and, unless the tables have a row per token, positions.
+ */
 export const onnxRotary: Flow = (site) => turned(site, { positions: 3, cos: 1, sin: 2 });
 
 function turned(site: FlowSite, place: { positions: number; cos: number; sin: number }): readonly Value[] {
@@ -297,7 +304,7 @@ function turned(site: FlowSite, place: { positions: number; cos: number; sin: nu
   if (site.given(place.positions)) {
     const positions = site.tokens(place.positions);
     if (!sameDims(positions.dims, perToken)) throw site.refuseShapes();
-    if (positions.hidden) throw site.refuse('its positions depend on which tokens there are');
+    if (positions.dependsOnIds) throw site.refuse('its positions depend on the token ids');
   }
   const widths = [place.cos, place.sin].map((i) => {
     if (!site.given(place.positions)) return sizeOf(site.tokens(i).dims[2]);
@@ -310,8 +317,8 @@ function turned(site: FlowSite, place: { positions: number; cos: number; sin: nu
   const headSize = byHead ? width : heads > 0 ? width / heads : part;
   if (headSize !== site.headSize || widths.some((half) => half !== part / 2)) {
     throw site.refuse(
-      `it turns ${part} of the ${headSize} numbers of a head by tables of width ${widths.join(' and ')}, ` +
-        `while heads have ${site.headSize}`,
+      `it rotates ${part} of the ${headSize} numbers of a head with tables of width ${widths.join(' and ')}, ` +
+        `but heads have ${site.headSize}`,
       'export the model again',
     );
   }

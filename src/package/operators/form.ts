@@ -1,35 +1,35 @@
 /**
- * The form of an operator that Hone understands: inputs by position, outputs, attributes and their values.
+ * The form of an operator lists the inputs, outputs, attributes and attribute values that Hone understands.
  *
- * Hone rewrites some operators, differentiates others and reads meaning from more. An input or attribute that it does not
- * know would be dropped on the way, and the model would compute something else without an error. So each form is a
- * complete list, and a node that goes beyond it is refused by name.
+ * Hone rewrites some operators and differentiates others. An unknown input or attribute would be dropped, and the model
+ * would compute something else without an error. Therefore a form is complete, and a node with anything else is
+ * refused.
  */
 
 import { HoneError } from '../../errors.js';
 import type { Attribute, Node } from '../../onnx/index.js';
 
-/** Why a feature is refused, and what the user can do about it. */
+/** The reason for refusing a feature of an operator, and the remedy. */
 export interface Refusal {
-  /** What the feature does, as the object of "means". */
+  /** The feature's effect, as the object of "means". */
   readonly means: string;
-  /** An imperative without a full stop. */
+  /** The remedy: an imperative without a full stop. */
   readonly instead: string;
 }
 
-/** One attribute: its kind in ONNX, and the values that are understood (all of them, if the list is absent). */
+/** An attribute: its kind in ONNX and the values that Hone understands (all values if the list is absent). */
 export interface AttributeForm {
   readonly kind: 'i' | 'f' | 's' | 'is' | 't' | 'constant';
   readonly values?: readonly (number | string)[];
 }
 
 export interface OperatorForm {
-  /** Inputs that are understood, by position; `null` marks one that is not. The last may repeat: `'...'` after it. */
+  /** Inputs by position; `null` is one that Hone does not understand. A final `'...'` allows any number of inputs. */
   readonly inputs: readonly (string | null)[];
-  /** Outputs that may be read, by position; `null` marks one that may not. `'...'` as for inputs. */
+  /** Outputs by position; `null` is one that nothing may read. A final `'...'` allows any number of outputs. */
   readonly outputs: readonly (string | null)[];
   readonly attributes: Readonly<Record<string, AttributeForm>>;
-  /** Reasons for what is not understood: by the name of an attribute, or by `input 10`. */
+  /** Reasons to refuse, by the name of an attribute or by an input such as `input 10`. */
   readonly refusals?: Readonly<Record<string, Refusal>>;
 }
 
@@ -40,7 +40,7 @@ export const float = (...values: number[]): AttributeForm =>
 export const text = (...values: string[]): AttributeForm => ({ kind: 's', values });
 export const ints: AttributeForm = { kind: 'is' };
 
-/** An operator in a form that Hone does not understand: `GroupQueryAttention /attn: softcap is 50, which ...`. */
+/** Returns an `OPERATOR_UNSUPPORTED` error that names the node, the problem and the remedy. */
 export function refuseNode(node: Node, what: string, instead: string): HoneError {
   return new HoneError('OPERATOR_UNSUPPORTED', `${describeNode(node)}: ${what}; ${instead}`);
 }
@@ -55,9 +55,9 @@ const unknown: Refusal = {
 };
 
 /**
- * Checks that a node uses nothing beyond its form.
- * @param isRead whether anything reads a value
- * @throws HoneError `OPERATOR_UNSUPPORTED` that names operator, node, the input or attribute, the reason and the remedy
+ * Checks that a node uses nothing that its form does not list.
+ * @param isRead whether a node or an output of the graph reads a value
+ * @throws HoneError `OPERATOR_UNSUPPORTED` that names the operator, the node, the input or attribute, reason and remedy
  */
 export function checkForm(node: Node, form: OperatorForm, isRead: (value: string) => boolean): void {
   const refusalOf = (feature: string): Refusal => form.refusals?.[feature] ?? unknown;
@@ -74,7 +74,7 @@ export function checkForm(node: Node, form: OperatorForm, isRead: (value: string
   }
   for (const [index, output] of node.outputs.entries()) {
     if (output === '' || nameAt(form.outputs, index) !== null || !isRead(output)) continue;
-    throw refuseNode(node, `its output ${index} (${output}) is read, which Hone does not compute`, unknown.instead);
+    throw refuseNode(node, `its output ${index} (${output}) is read, but Hone does not compute it`, unknown.instead);
   }
 }
 
@@ -84,7 +84,7 @@ function nameAt(names: readonly (string | null)[], index: number): string | null
 }
 
 function accepts({ kind, values }: AttributeForm, attribute: Attribute): boolean {
-  // ONNX has several attributes for the one value of a Constant.
+  // A Constant keeps its value in one of several attributes.
   if (kind === 'constant') return true;
   if (!(kind in attribute)) return false;
   const value = (attribute as Readonly<Record<string, unknown>>)[kind];

@@ -1,8 +1,8 @@
 /**
- * Every operator that may stand between the token ids and the logits, with the form in which Hone understands it and the
- * way in which tokens go through it. ai.onnx by name, other domains as `domain.Name`.
+ * The table of all operators that may stand between the token ids and the logits. Each row has the operator's form and
+ * its flow. Operators of ai.onnx have their name as the key, those of other domains `domain.Name`.
  *
- * Meanings are those of ONNX opset 18 and later, and of onnxruntime's schemas for com.microsoft.
+ * The operators mean what ONNX opset 18 and later, and onnxruntime's schemas for com.microsoft, define.
  */
 
 import { microsoft, type Node } from '../../onnx/index.js';
@@ -36,7 +36,7 @@ import {
 import { float, int, ints, type OperatorForm, type Refusal, text } from './form.js';
 
 export interface Operator extends OperatorForm {
-  /** Absent for attention, whose flow is the tokens' own meeting place. */
+  /** Absent for attention, in which tokens may meet. */
   readonly flow?: Flow;
 }
 
@@ -53,7 +53,7 @@ const normedHeads: Refusal = {
   instead: 'export the model for the CPU, where these norms are operators of their own',
 };
 const anotherSoftmax: Refusal = {
-  means: 'a softmax with one term more in its sum, which Hone does not compute',
+  means: 'a softmax with an additional term in its sum, which Hone does not compute',
   instead: 'serve a model without it',
 };
 
@@ -86,7 +86,7 @@ const attention: Operator = {
     kv_cache_bit_width: int(0),
     k_quant_type: text('NONE'),
     v_quant_type: text('NONE'),
-    // Says nothing without the weights of the norms, which are inputs 14 and 15.
+    // It has no effect without the weights of the norms, which are inputs 14 and 15.
     qk_norm_epsilon: float(),
   },
   refusals: {
@@ -314,8 +314,7 @@ const positions: Readonly<Record<string, Operator>> = {
   },
 };
 
-/** {@link Operator} by key. */
-export const operators: Readonly<Record<string, Operator>> = {
+const operators: Readonly<Record<string, Operator>> = {
   ...arithmetic,
   ...products,
   ...norms,
@@ -325,7 +324,10 @@ export const operators: Readonly<Record<string, Operator>> = {
   [`${microsoft}.GroupQueryAttention`]: attention,
 };
 
-/** Operators whose result is another one each time. Everything else that reads constants alone is computed as it stands. */
+/**
+ * Operators with a random result. Any other operator that reads only constants is constant, and onnxruntime computes
+ * it.
+ */
 export const randomOperators: ReadonlySet<string> = new Set([
   'RandomNormal',
   'RandomNormalLike',

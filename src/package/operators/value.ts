@@ -1,4 +1,4 @@
-/** What is known of a value before anything runs: whether it belongs to tokens, and in which shape. */
+/** What is known of a value in the graph without running it: whether it belongs to tokens, and its shape. */
 
 import type { HoneError } from '../../errors.js';
 import { type Graph, int64Values, isExternal, type Node, numberAttribute, type Tensor } from '../../onnx/index.js';
@@ -6,20 +6,20 @@ import { type Dim, inBrackets, type Target } from './dims.js';
 import { refuseNode } from './form.js';
 
 export type Value =
-  /** Elements that belong to one token each, along the dimensions that hold B and S. */
+  /** Each element belongs to one token. The dimensions that contain B and S run over the tokens. */
   | {
       readonly kind: 'tokens';
       readonly dims: readonly Dim[];
-      /** Whether it depends on which tokens there are, and not on their positions alone. */
-      readonly hidden: boolean;
+      /** Whether the value depends on the token ids; otherwise it depends on positions only. */
+      readonly dependsOnIds: boolean;
     }
-  /** The same for every input. `dims` is undefined if onnxruntime would have to compute the shape. */
+  /** The value is the same for every input. `dims` is undefined if the shape is not known without running the graph. */
   | { readonly kind: 'constant'; readonly dims: readonly number[] | undefined }
   /** Entries of a shape. */
   | { readonly kind: 'sizes'; readonly sizes: readonly Target[]; readonly scalar: boolean }
-  /** Computed from the attention mask, the cache, or sizes in a way that is not followed. */
+  /** The value is computed from the attention mask, the cache or sizes, and is not followed further. */
   | { readonly kind: 'derived' }
-  /** Keys or values. */
+  /** The value is a cache of keys or values. */
   | { readonly kind: 'cache' };
 
 export type TokenValue = Extract<Value, { kind: 'tokens' }>;
@@ -28,10 +28,12 @@ const onlyTokenwise =
   'Hone needs every operator but GroupQueryAttention to work on one token at a time, so export the model in this form, ' +
   'or serve another model';
 
-/** A node on the way of the tokens, with what is known of its inputs. Every accessor throws `OPERATOR_UNSUPPORTED`. */
+/**
+ * A node that computes with tokens, and what is known of its inputs. Every accessor may throw `OPERATOR_UNSUPPORTED`.
+ */
 export class FlowSite {
   readonly node: Node;
-  /** Size of a head, as the cache has it. */
+  /** Size of a head in the cache. */
   readonly headSize: number;
   readonly #inputs: readonly (Value | undefined)[];
   readonly #constantInts: (name: string) => number[] | undefined;
@@ -62,14 +64,14 @@ export class FlowSite {
     throw this.refuse(`input ${index} (${this.node.inputs[index] ?? ''}) does not depend on the tokens`);
   }
 
-  /** Shape of a constant input. */
+  /** Returns the shape of a constant input. */
   constant(index: number): readonly number[] {
     const value = this.#inputs[index];
     if (value?.kind === 'constant' && value.dims !== undefined) return value.dims;
     throw this.refuse(`input ${index} (${this.node.inputs[index] ?? ''}) is not a constant of the model`);
   }
 
-  /** Values of an int64 input that is constant. */
+  /** Returns the values of a constant int64 input. */
   ints(index: number): number[] {
     const values = this.#constantInts(this.node.inputs[index] ?? '');
     if (values !== undefined) return values;
@@ -84,25 +86,25 @@ export class FlowSite {
     return numberAttribute(this.node, attribute, fallback);
   }
 
-  /** An axis as a number that is not negative. */
+  /** Returns an axis counted from the front; a negative one counts from the end. */
   axis(axis: number, rank: number): number {
     const normal = axis < 0 ? axis + rank : axis;
     if (normal >= 0 && normal < rank) return normal;
     throw this.refuse(`the axis ${axis} does not exist in a value of ${rank} dimensions`);
   }
 
-  /** The result of a value that keeps the tokens apart. */
+  /** Returns an output value in which each element still belongs to one token. */
   result(dims: readonly Dim[]): TokenValue {
-    const hidden = this.#inputs.some((value) => value?.kind === 'tokens' && value.hidden);
-    return { kind: 'tokens', dims, hidden };
+    const dependsOnIds = this.#inputs.some((value) => value?.kind === 'tokens' && value.dependsOnIds);
+    return { kind: 'tokens', dims, dependsOnIds };
   }
 
-  /** @param instead what to do about it, if the default does not help */
+  /** @param instead the remedy, if it is not the default one */
   refuse(what: string, instead = onlyTokenwise): HoneError {
     return refuseNode(this.node, what, instead);
   }
 
-  /** The refusal of shapes that do not fit, or of an operator that lets tokens see each other. */
+  /** Returns the error about shapes that do not fit or that let tokens see each other. */
   refuseShapes(): HoneError {
     const shapes = this.#inputs.flatMap((value) => {
       if (value?.kind === 'tokens') return [inBrackets(value.dims)];
@@ -114,7 +116,7 @@ export class FlowSite {
   }
 }
 
-/** Reads constant integers: an initializer, or a Constant in any of ONNX's ways to write one. */
+/** Reads constant integers from an initializer, or from a Constant in any of its forms. */
 export function constantIntsOf(graph: Graph, producers: ReadonlyMap<string, Node>, name: string): number[] | undefined {
   const tensor = graph.initializers.get(name);
   if (tensor !== undefined) return intsIn(tensor);
