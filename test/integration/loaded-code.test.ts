@@ -44,9 +44,9 @@ describe('a command', () => {
       await once(child, 'exit');
       const [notes = []] = readNotes(folder);
       expect(whats(notes)).toMatch(/dist\/cli\/main\.js/);
-      // The table of flags is data, which `hone serve` shows as its own.
+      // The table of flags and the messages are data, which `hone serve` shares with the server.
       expect(whats(notes)).not.toMatch(
-        /dist\/(server\/(?!flag-table\.js)|src\/)|node:sqlite|onnxruntime|node_modules\/(zod|pino|prom-client)/,
+        /dist\/(server\/(?!(flag-table|messages)\.js)|src\/)|node:sqlite|onnxruntime|node_modules\/(zod|pino|prom-client)/,
       );
       expect(/@grpc\/grpc-js/.test(whats(notes))).toBe(!args.includes('--help'));
     },
