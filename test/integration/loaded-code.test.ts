@@ -93,7 +93,7 @@ describe('a server', () => {
       'engine/training-graph',
       'experience/eligibility',
       'objective',
-      'process/report',
+      'process/status',
       'process/supervisor',
       'settings',
     ]);
