@@ -52,7 +52,9 @@ export class HumanLog {
       case 'version_rolled_back':
         return `rolled back: version ${version} is live${because.replace(':', ',')}`;
       case 'version_rejected':
-        return `${version === undefined ? 'a candidate' : `version ${version}`} was turned down${because}`;
+        return `version ${version} was turned down${because}`;
+      case 'version_failed':
+        return `${version === undefined ? '' : `version ${version}: `}${why}`;
       case 'canary_started':
         return `version ${version} is on trial: it answers ${percent(numbers.share)} of the requests${why === '' ? '' : ` (${why})`}`;
       case 'canary_ended':

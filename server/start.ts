@@ -138,7 +138,7 @@ function reportOpening(erasures: readonly ErasureReport[], versions: VersionLog,
   }
   for (const { code, message } of versions.warnings) {
     log.warn({ code }, message);
-    events.publish({ type: 'version_rejected', detail: `${code}: ${message}` });
+    events.publish({ type: 'version_failed', detail: `a version cannot serve again: ${code}: ${message}` });
   }
 }
 

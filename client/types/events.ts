@@ -12,6 +12,7 @@ export type HoneEventType =
   | 'version_promoted'
   | 'version_rejected'
   | 'version_rolled_back'
+  | 'version_failed'
   | 'worker_restarted'
   | 'store_failed'
   | 'version_judged'

@@ -34,6 +34,7 @@ const names: Readonly<Record<LoopEventType, EventType>> = {
   version_promoted: 'EVENT_TYPE_VERSION_PROMOTED',
   version_rejected: 'EVENT_TYPE_VERSION_REJECTED',
   version_rolled_back: 'EVENT_TYPE_VERSION_ROLLED_BACK',
+  version_failed: 'EVENT_TYPE_VERSION_FAILED',
   worker_restarted: 'EVENT_TYPE_WORKER_RESTARTED',
   store_failed: 'EVENT_TYPE_STORE_FAILED',
   version_judged: 'EVENT_TYPE_VERSION_JUDGED',

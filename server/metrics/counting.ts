@@ -96,6 +96,7 @@ const outcomes = {
   version_promoted: 'promoted',
   version_rejected: 'rejected',
   version_rolled_back: 'rolled_back',
+  version_failed: 'failed',
 } as const;
 
 /** Events that {@link countEvents} counts. */

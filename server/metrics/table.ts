@@ -217,7 +217,7 @@ export const metricTable = {
   hone_versions_total: {
     type: 'counter',
     labels: ['outcome'],
-    help: 'What became of versions: created, promoted, rejected or rolled_back (to an older one).',
+    help: 'What became of versions: created, promoted, rejected, rolled_back (to an older one) or failed (a step of it failed).',
   },
   hone_gate_verdicts_total: {
     type: 'counter',
@@ -280,7 +280,7 @@ export const knownLabels = {
       .filter((status) => kind !== 'edit' || status !== 'retracted')
       .map((status) => ({ kind, status })),
   ),
-  hone_versions_total: ['created', 'promoted', 'rejected', 'rolled_back'].map((outcome) => ({ outcome })),
+  hone_versions_total: ['created', 'promoted', 'rejected', 'rolled_back', 'failed'].map((outcome) => ({ outcome })),
   hone_explorations_total: ['kept', 'gave_way', 'dropped', 'failed'].map((outcome) => ({ outcome })),
   hone_requests_total: ['OK', 'INVALID_REQUEST', 'QUEUE_FULL', 'CANCELLED', 'DEADLINE_EXCEEDED', 'INTERNAL'].map(
     (code) => ({ code }),

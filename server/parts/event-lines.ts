@@ -1,17 +1,41 @@
-/** The agent's events as lines of the log. */
+/** Writes the agent's events into the server's log. */
 
 import type { Logger } from 'pino';
-import type { Agent } from '../../src/agent/index.js';
+import type { Agent, LoopEventType } from '../../src/agent/index.js';
 import { HoneError } from '../../src/errors.js';
 
-/** What changes is worth a line each; the learner's figures are for those who watch. */
+/** An operator should look at these. */
+const warnings = new Set<LoopEventType>([
+  'worker_restarted',
+  'store_failed',
+  'version_rejected',
+  'version_failed',
+  'learner_setback',
+  'learner_starved',
+  'rater_failed',
+]);
+
+/** These change what serves, or how. */
+const changes = new Set<LoopEventType>([
+  'learner_engine_opened',
+  'version_created',
+  'version_judged',
+  'version_promoted',
+  'version_rolled_back',
+  'canary_started',
+  'canary_ended',
+  'shadow_started',
+  'shadow_ended',
+  'mode_changed',
+]);
+
+/** Logs every event until the agent closes. All other types, such as the learner's figures, have level `debug`. */
 export async function logEvents(agent: Agent, log: Logger): Promise<void> {
   try {
     for await (const events of agent.watchEvents({})) {
       for (const { type, atMs: _, ...event } of events) {
-        if (/^(worker_restarted|store_failed|version_rejected|learner_(setback|starved)|rater_failed)$/.test(type))
-          log.warn(event, type);
-        else if (/^(learner_engine_opened|(version|canary|shadow|mode)_.*)$/.test(type)) log.info(event, type);
+        if (warnings.has(type)) log.warn(event, type);
+        else if (changes.has(type)) log.info(event, type);
         else log.debug(event, type);
       }
     }

@@ -12,6 +12,7 @@ export type LoopEventType =
   | 'version_promoted'
   | 'version_rejected'
   | 'version_rolled_back'
+  | 'version_failed'
   | 'worker_restarted'
   | 'store_failed'
   | 'version_judged'

@@ -93,7 +93,10 @@ export class Rollout {
     try {
       await this.adopt(candidate, candidate.lessons);
     } catch (thrown) {
-      this.#events.publish({ type: 'version_rejected', detail: inWords(thrown) });
+      this.#events.publish({
+        type: 'version_failed',
+        detail: `the adapter of the learner did not become a version: ${inWords(thrown)}`,
+      });
     } finally {
       this.#adopting = false;
     }
@@ -256,7 +259,11 @@ export class Rollout {
     } catch (thrown) {
       // The log cannot be written: the candidate has no end, and is found unjudged at the next start.
       if (this.#closed) return;
-      this.#events.publish({ type: 'version_rejected', version: version.number, detail: inWords(thrown) });
+      this.#events.publish({
+        type: 'version_failed',
+        version: version.number,
+        detail: `what the gate found could not be recorded; the next start judges the version again: ${inWords(thrown)}`,
+      });
     }
   }
 

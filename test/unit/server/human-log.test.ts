@@ -36,7 +36,8 @@ describe('the log at a terminal', () => {
       { version: 3, detail: 'kl: 12.30 nats per completion from the reference, more than 10 may be' },
       'version_rejected',
     );
-    log.warn({ detail: 'ADAPTER_INVALID: torn' }, 'version_rejected');
+    log.warn({ detail: 'the adapter of the learner is not a version: ADAPTER_INVALID: torn' }, 'version_failed');
+    log.warn({ version: 3, detail: 'its rejection was not recorded' }, 'version_failed');
     log.info({ version: 4, detail: 'serves the weights of version 1' }, 'version_rolled_back');
     log.warn({ detail: `learner: WORKER_CRASHED: the learner ended\n${'stack '.repeat(100)}` }, 'worker_restarted');
     log.warn({ version: 4, detail: 'a round went out of bounds' }, 'learner_setback');
@@ -50,7 +51,8 @@ describe('the log at a terminal', () => {
     log.info('stopped');
     expect(lines).toEqual([
       'version 3 was turned down: kl: 12.30 nats per completion from the reference, more than 10 may be',
-      'a candidate was turned down: ADAPTER_INVALID: torn',
+      'the adapter of the learner is not a version: ADAPTER_INVALID: torn',
+      'version 3: its rejection was not recorded',
       'rolled back: version 4 is live, serves the weights of version 1',
       'crashed, and is started again: learner: WORKER_CRASHED: the learner ended',
       'learner: a round went out of bounds',
@@ -90,7 +92,7 @@ describe('the log at a terminal', () => {
 
   it('lets nothing of anybody\u2019s reach the terminal raw, or pass for a line', () => {
     const types =
-      'version_promoted version_rejected version_rolled_back canary_started canary_ended shadow_started shadow_ended mode_changed worker_restarted learner_setback learner_starved store_failed rater_failed stopping something_else';
+      'version_promoted version_rejected version_rolled_back version_failed canary_started canary_ended shadow_started shadow_ended mode_changed worker_restarted learner_setback learner_starved store_failed rater_failed stopping something_else';
     const { log, lines } = humanLog();
     for (const type of types.split(' ')) log.warn({ version: 1, detail: hostile, why: hostile, code: hostile }, type);
     log.error({ err: new Error(hostile), code: hostile }, hostile);

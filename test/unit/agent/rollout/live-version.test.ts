@@ -81,8 +81,8 @@ describe('a candidate', () => {
       metrics: {},
       lessons: [],
     });
-    expect(await loop.nextEvent('version_rejected')).toMatchObject({
-      detail: expect.stringContaining('ADAPTER_INVALID'),
+    expect(await loop.nextEvent('version_failed')).toMatchObject({
+      detail: expect.stringContaining('the adapter of the learner did not become a version: ADAPTER_INVALID'),
     });
     await loop.offerCandidate(0.25);
     expect(await loop.nextEvent('version_promoted')).toMatchObject({ version: 1 });
