@@ -12,6 +12,7 @@ import {
   AdamW,
   checkLearnerSettings,
   createTfjsEngine,
+  differentiateCopg,
   openEngine,
   type Parameters,
   type TargetedEngine,
@@ -53,7 +54,7 @@ class Learner {
   }
 
   async check(): Promise<object> {
-    const { loss, gradients } = await this.#engine.copg(this.#batch, this.#parameters);
+    const { loss, gradients } = await differentiateCopg(this.#engine, this.#batch, this.#parameters);
     let squares = 0;
     for (const gradient of gradients.values()) for (const value of gradient) squares += value * value;
     return { type: 'checked', loss, norm: Math.sqrt(squares) };
@@ -61,7 +62,7 @@ class Learner {
 
   async step(): Promise<object> {
     const started = performance.now();
-    const { gradients } = await this.#engine.copg(this.#batch, this.#parameters);
+    const { gradients } = await differentiateCopg(this.#engine, this.#batch, this.#parameters);
     if (!this.#optimizer.step(this.#parameters, gradients).applied) throw new Error('a gradient is not finite');
     return {
       type: 'stepped',

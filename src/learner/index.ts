@@ -17,6 +17,7 @@ export {
   tryDevice,
   worstDifference,
 } from './engine/device-trial.js';
+export { addCrossEntropy } from './engine/losses.js';
 export {
   MicroBatchEngine,
   type MicroBatchOptions,
@@ -41,7 +42,8 @@ export { tokenLogprobs, toTrainingGraph, trainingProbeSizes } from './engine/tra
 export { ExperienceBuffer } from './experience/buffer.js';
 export { type TrainingObstacle, type TrainingRules, trainingObstacles } from './experience/eligibility.js';
 export { initialParameters, toAdapter, toParameters } from './initialization.js';
-export { addCopgObjective, addCrossEntropy, advantagesOf, linearForm, summarize } from './objective.js';
+export { type LinearForm, weightsOf } from './linear-form.js';
+export { type CopgBatch, type CopgResult, copgFigures, copgForm, differentiateCopg } from './objective.js';
 export type {
   EngineReport,
   LearnerCommand,

@@ -2,6 +2,7 @@
 
 import type { Adapter } from '../versions/index.js';
 import type { Device, EngineName } from './engine/names.js';
+import type { LinearForm } from './linear-form.js';
 
 /** A completion to learn from: prompt and completion tokens (an end-of-sequence token included where it was sampled). */
 export interface TrainingRow {
@@ -19,36 +20,21 @@ export interface Reference {
   readonly parameters: Parameters;
 }
 
-/** Completions of CoPG groups, flat: rows of one prompt share a group number; group numbers need not be adjacent. */
-export interface CopgBatch {
-  readonly rows: readonly TrainingRow[];
-  /** Per row. */
-  readonly groups: ArrayLike<number>;
-  /** Per row: the sequence score R(y), summed-KL scale (rewards in [0, 1] by default). */
-  readonly rewards: ArrayLike<number>;
-  /** Per row: ln pi_ref(y|x), summed over completion tokens. */
-  readonly referenceLogprobs: ArrayLike<number>;
-  /** Per row: V(x), used where the row is alone in its group; ignored in larger groups. */
-  readonly values: ArrayLike<number>;
-  readonly beta: number;
-}
-
-export interface CopgResult {
-  /** Mean over prompts of the mean over members of -stop(A_i K/(K-1)) ln pi_i: its gradient is the update; its value says little. */
-  readonly surrogate: number;
-  /** 1/(2 beta) * mean squared residual difference: the paper's loss, for logging. */
-  readonly loss: number;
-  /** Per row: ln pi(y|x). */
+/** What a pass that gives gradients gives. */
+export interface Differentiated {
+  /** ln pi(y_i|x_i) of each row, in the same pass. */
   readonly logprobs: Float32Array;
-  /** Per row: A_i K/(K-1). */
-  readonly weights: Float32Array;
+  /** By parameter, in its shape. */
   readonly gradients: Map<string, Float32Array>;
 }
 
-/** Loss and gradients of a batch: each engine is the other's oracle. */
+/**
+ * A decoder whose adapters can be trained: log-probabilities and their gradients. An engine knows no objective; the onnx
+ * and the tfjs engine are each other's oracle.
+ */
 export interface TrainingEngine {
   readonly name: string;
-  /** ln pi(y|x) of each row: over its completion tokens the sum, or the mean where the engine was opened for it. */
+  /** ln pi(y|x) of each row: over its completion tokens the sum, or the mean if the engine was opened for it. */
   logProbabilities(rows: readonly TrainingRow[], parameters: Parameters): Promise<Float32Array>;
   /**
    * What V(x) reads of each prompt: the mean of its last hidden states (normalised, as the head reads them), then the one
@@ -56,13 +42,12 @@ export interface TrainingEngine {
    * @param parameters of the base model: features must not move with the policy
    */
   promptFeatures(prompts: readonly ArrayLike<number>[], parameters: Parameters): Promise<Float32Array[]>;
-  copg(batch: CopgBatch, parameters: Parameters): Promise<CopgResult>;
-  /** Gradients of -sum_i weights_i ln pi(y_i|x): the pass of any objective whose weights are known, by parameter. */
-  policyGradient(
-    rows: readonly TrainingRow[],
-    weights: ArrayLike<number>,
-    parameters: Parameters,
-  ): Promise<Map<string, Float32Array>>;
+  /**
+   * Gradients of -sum_i w_i ln pi(y_i|x_i) with the weights held, in one pass forward and back: to descend along them
+   * raises ln pi of the rows whose weight is positive.
+   * @param form the weights w, which may depend on the log-probabilities of this pass
+   */
+  differentiate(rows: readonly TrainingRow[], form: LinearForm, parameters: Parameters): Promise<Differentiated>;
   close(): Promise<void>;
 }
 

@@ -12,7 +12,13 @@
  *     pg_value   R_beta - V                 the same with a value V
  */
 
-import type { CopgBatch, Parameters, TrainingEngine, TrainingRow } from '../../src/learner/index.js';
+import {
+  type CopgBatch,
+  differentiateCopg,
+  type Parameters,
+  type TrainingEngine,
+  type TrainingRow,
+} from '../../src/learner/index.js';
 
 export const methodNames = ['copg', 'ipo', 'dpo', 'pg', 'pg_value'] as const;
 export type Method = (typeof methodNames)[number];
@@ -44,11 +50,10 @@ export async function methodStep(
   batch: PairBatch,
   parameters: Parameters,
 ): Promise<MethodStep> {
-  if (method === 'copg' || method === 'ipo') return engine.copg(asCopgBatch(method, batch), parameters);
+  if (method === 'copg' || method === 'ipo') return differentiateCopg(engine, asCopgBatch(method, batch), parameters);
   const logprobs = await engine.logProbabilities(batch.rows, parameters);
   const h = Array.from(logprobs, (logprob, i) => logprob - (batch.referenceLogprobs[i] as number));
-  const gradients = await engine.policyGradient(batch.rows, methodWeights(method, batch, h), parameters);
-  return { gradients, logprobs };
+  return engine.differentiate(batch.rows, { constants: methodWeights(method, batch, h) }, parameters);
 }
 
 /** IPO is CoPG on the rewards +1/4 and -1/4. */

@@ -3,7 +3,8 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
-import type { CopgBatch, Parameters } from '../../src/learner/types.js';
+import type { CopgBatch } from '../../src/learner/objective.js';
+import type { Parameters } from '../../src/learner/types.js';
 import {
   type Adapter,
   type AdapterFiles,

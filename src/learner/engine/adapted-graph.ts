@@ -8,7 +8,7 @@ import type { Graph } from '../../onnx/index.js';
 import { adapterInputA, adapterInputB, attachAdapters, findLinears, type LinearSite } from '../../package/lowering.js';
 import { withUndecodedWeights } from '../../package/quantization/decoded-weights.js';
 import { findTrainableLinears } from '../../package/trainable-linears.js';
-import { addCopgObjective } from '../objective.js';
+import { addLinearForm, surrogate } from './losses.js';
 import { toTrainingGraph } from './training-graph.js';
 
 /**
@@ -22,8 +22,8 @@ export function checkDerivable(source: Graph): void {
   const plain = withUndecodedWeights(source);
   const linears = findLinears(plain).filter(({ module }) => trained.has(module));
   const graph = adapt(plain, linears, { rank: 1, scale: 1 });
-  addCopgObjective(graph);
-  checkGradients(graph, 'surrogate', matricesOf(linears));
+  addLinearForm(graph);
+  checkGradients(graph, surrogate, matricesOf(linears));
 }
 
 /** The training variant of a package's graph, whose linear layers take adapters. */

@@ -6,8 +6,9 @@
 import { HoneError } from '../../errors.js';
 import { Graph } from '../../onnx/index.js';
 import { loadPackage } from '../../package/index.js';
+import { type CopgBatch, differentiateCopg } from '../objective.js';
 import { createRandom } from '../random.js';
-import type { CopgBatch, Parameters, TrainingEngine, TrainingRow } from '../types.js';
+import type { Parameters, TrainingEngine, TrainingRow } from '../types.js';
 import { openOnProvider } from './device.js';
 import { type DeviceFigures, type DeviceTrial, type TrialReply, worstDifference } from './device-trial.js';
 import { createOnnxEngine, type OnnxEngine } from './onnx-engine.js';
@@ -57,7 +58,7 @@ async function everything(
   batch: CopgBatch,
   parameters: Parameters,
 ): Promise<Map<string, Float32Array>> {
-  const { gradients, logprobs } = await engine.copg(batch, parameters);
+  const { gradients, logprobs } = await differentiateCopg(engine, batch, parameters);
   const alone = await engine.logProbabilities(batch.rows, parameters);
   return new Map([...gradients, ['log-probabilities of the objective', logprobs], ['log-probabilities', alone]]);
 }
@@ -66,7 +67,7 @@ async function fastestStep(engine: TrainingEngine, batch: CopgBatch, parameters:
   let fastest = Number.POSITIVE_INFINITY;
   for (let step = 0; step <= timedSteps; step++) {
     const startedAtMs = performance.now();
-    await engine.copg(batch, parameters);
+    await differentiateCopg(engine, batch, parameters);
     if (step > 0) fastest = Math.min(fastest, performance.now() - startedAtMs);
   }
   return fastest;

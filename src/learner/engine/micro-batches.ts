@@ -14,8 +14,8 @@
  */
 
 import type { AdapterTarget } from '../../versions/index.js';
-import { advantagesOf, linearForm, summarize } from '../objective.js';
-import type { CopgBatch, CopgResult, Parameters, TrainingEngine, TrainingRow } from '../types.js';
+import { type LinearForm, weightsOf } from '../linear-form.js';
+import type { Differentiated, Parameters, TrainingEngine, TrainingRow } from '../types.js';
 import { sequencesOf } from './packing.js';
 import type { PassShape } from './pass-memory.js';
 
@@ -52,33 +52,20 @@ export class MicroBatchEngine implements TargetedEngine {
     return logprobs;
   }
 
-  async copg(batch: CopgBatch, parameters: Parameters): Promise<CopgResult> {
-    if (planMicroBatches(batch.rows, this.#options).length <= 1) return this.#engine.copg(batch, parameters);
-    const logprobs = await this.logProbabilities(batch.rows, parameters);
-    const form = linearForm(batch);
-    const advantages = advantagesOf(batch, form, logprobs);
-    const coefficients = advantages.map((advantage, i) => advantage * (form.coefficients[i] as number));
-    const gradients = await this.policyGradient(batch.rows, coefficients, parameters);
-    const surrogate = -coefficients.reduce((sum, weight, i) => sum + weight * (logprobs[i] as number), 0);
-    return { surrogate, ...summarize(advantages, form, batch.beta), logprobs, gradients };
-  }
-
-  async policyGradient(
-    rows: readonly TrainingRow[],
-    weights: ArrayLike<number>,
-    parameters: Parameters,
-  ): Promise<Map<string, Float32Array>> {
-    let total: Map<string, Float32Array> | undefined;
-    for (const chosen of planMicroBatches(rows, this.#options)) {
-      const part = await this.#engine.policyGradient(
-        pick(rows, chosen),
-        chosen.map((row) => weights[row] as number),
-        parameters,
-      );
-      if (total === undefined) total = part;
-      else addTo(total, part);
+  async differentiate(rows: readonly TrainingRow[], form: LinearForm, parameters: Parameters): Promise<Differentiated> {
+    const plan = planMicroBatches(rows, this.#options);
+    if (plan.length <= 1) return this.#engine.differentiate(rows, form, parameters);
+    const weights =
+      form.dependence === undefined ? form.constants : weightsOf(form, await this.logProbabilities(rows, parameters));
+    const logprobs = new Float32Array(rows.length);
+    const gradients = new Map<string, Float32Array>();
+    for (const chosen of plan) {
+      const constants = chosen.map((row) => weights[row] as number);
+      const part = await this.#engine.differentiate(pick(rows, chosen), { constants }, parameters);
+      for (const [i, row] of chosen.entries()) logprobs[row] = part.logprobs[i] as number;
+      addTo(gradients, part.gradients);
     }
-    return total ?? new Map();
+    return { logprobs, gradients };
   }
 
   promptFeatures(prompts: readonly ArrayLike<number>[], parameters: Parameters): Promise<Float32Array[]> {
@@ -160,10 +147,12 @@ function cut(
   return pieces;
 }
 
-function addTo(total: ReadonlyMap<string, Float32Array>, part: ReadonlyMap<string, Float32Array>): void {
-  for (const [name, sum] of total) {
-    const gradient = part.get(name) as Float32Array;
-    for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (gradient[i] as number);
+/** Adds gradients to their sums so far; the first of a parameter becomes its sum. */
+function addTo(sums: Map<string, Float32Array>, gradients: ReadonlyMap<string, Float32Array>): void {
+  for (const [name, gradient] of gradients) {
+    const sum = sums.get(name);
+    if (sum === undefined) sums.set(name, gradient);
+    else for (let i = 0; i < sum.length; i++) sum[i] = (sum[i] as number) + (gradient[i] as number);
   }
 }
 

@@ -6,10 +6,11 @@ import { appendGradients, expandComposites } from '../../autodiff/index.js';
 import { elementCount, type Graph, isExternal, probeShapes } from '../../onnx/index.js';
 import { decodeQuantizedProducts, findTrainableLinears, readDecoder } from '../../package/index.js';
 import type { AdapterTarget } from '../../versions/index.js';
-import { addCopgObjective, addRowLogprobs, type LinearForm, linearForm, summarize } from '../objective.js';
-import type { CopgBatch, CopgResult, Parameters, TrainingEngine, TrainingRow } from '../types.js';
+import type { LinearForm } from '../linear-form.js';
+import type { Differentiated, Parameters, TrainingEngine, TrainingRow } from '../types.js';
 import { adapt, matricesOf } from './adapted-graph.js';
 import { openOnProvider } from './device.js';
+import { addLinearForm, addRowLogprobs, linearFormFeeds, rowLogprobs, surrogate } from './losses.js';
 import { type EngineMemory, keepToBudget } from './memory-budget.js';
 import type { TargetedEngine } from './micro-batches.js';
 import type { Provider } from './names.js';
@@ -95,7 +96,10 @@ export function longestSequence(graph: Graph): number {
   return Math.min(Number.POSITIVE_INFINITY, ...lengths);
 }
 
-/** The forward graph (`row_logprobs`, {@link hiddenStates}) and the CoPG graph with gradients of every adapter matrix, ready to run. */
+/**
+ * The two graphs of the engine, ready to run: `forward` gives {@link rowLogprobs} and {@link hiddenStates}; `backward`
+ * gives {@link rowLogprobs} and the gradient of the linear form with respect to every adapter matrix.
+ */
 export async function deriveGraphs(
   source: Graph,
   { rank, scale }: Pick<OnnxEngineOptions, 'rank' | 'scale'>,
@@ -106,14 +110,14 @@ export async function deriveGraphs(
 
   const forward = adapted.clone();
   addRowLogprobs(forward);
-  setOutputs(forward, ['row_logprobs', hiddenStates]);
+  setOutputs(forward, [rowLogprobs, hiddenStates]);
 
   const backward = adapted;
-  addCopgObjective(backward);
-  setOutputs(backward, ['surrogate', 'row_logprobs', 'advantages']);
+  addLinearForm(backward);
+  setOutputs(backward, [surrogate, rowLogprobs]);
   const shapes = await probeShapes(expandComposites(backward), trainingProbeSizes);
-  const gradients = appendGradients(backward, 'surrogate', wrt, shapes);
-  setOutputs(backward, ['surrogate', 'row_logprobs', 'advantages', ...gradients.values()]);
+  const gradients = appendGradients(backward, surrogate, wrt, shapes);
+  setOutputs(backward, [rowLogprobs, ...gradients.values()]);
   return {
     forward: finished(forward),
     backward: finished(backward),
@@ -159,8 +163,8 @@ export class OnnxEngine implements TrainingEngine {
   }
 
   async logProbabilities(rows: readonly TrainingRow[], parameters: Parameters): Promise<Float32Array> {
-    const outputs = await this.#forward.run({ ...this.#pack(rows), ...feedParameters(parameters) }, ['row_logprobs']);
-    return (outputs.row_logprobs as Tensor).data as Float32Array;
+    const outputs = await this.#forward.run({ ...this.#pack(rows), ...feedParameters(parameters) }, [rowLogprobs]);
+    return values(outputs, rowLogprobs);
   }
 
   async promptFeatures(prompts: readonly ArrayLike<number>[], parameters: Parameters): Promise<Float32Array[]> {
@@ -176,53 +180,13 @@ export class OnnxEngine implements TrainingEngine {
     return features;
   }
 
-  async copg(batch: CopgBatch, parameters: Parameters): Promise<CopgResult> {
-    const form = linearForm(batch);
-    const outputs = await this.#differentiate(batch.rows, parameters, { ...batch, ...form });
-    const { weights, loss } = summarize(values(outputs, 'advantages'), form, batch.beta);
+  async differentiate(rows: readonly TrainingRow[], form: LinearForm, parameters: Parameters): Promise<Differentiated> {
+    const feeds = { ...this.#pack(rows), ...feedParameters(parameters), ...linearFormFeeds(form) };
+    const outputs = await this.#backward.run(feeds);
     return {
-      surrogate: values(outputs, 'surrogate')[0] as number,
-      loss,
-      logprobs: values(outputs, 'row_logprobs'),
-      weights,
-      gradients: this.#gradientsIn(outputs),
+      logprobs: values(outputs, rowLogprobs),
+      gradients: new Map([...this.#gradients].map(([parameter, output]) => [parameter, values(outputs, output)])),
     };
-  }
-
-  async policyGradient(
-    rows: readonly TrainingRow[],
-    weights: ArrayLike<number>,
-    parameters: Parameters,
-  ): Promise<Map<string, Float32Array>> {
-    // A completion alone whose regularised reward is its reward has its reward for an advantage.
-    const none = new Float32Array(rows.length);
-    const groupMean = new Float32Array(rows.length ** 2);
-    const coefficients = new Float32Array(rows.length).fill(1);
-    const linear = { rewards: weights, referenceLogprobs: none, baselines: none, groupMean, coefficients, beta: 0 };
-    return this.#gradientsIn(await this.#differentiate(rows, parameters, linear));
-  }
-
-  async #differentiate(
-    rows: readonly TrainingRow[],
-    parameters: Parameters,
-    linear: Pick<CopgBatch, 'rewards' | 'referenceLogprobs' | 'beta'> & Omit<LinearForm, 'groupSizes'>,
-  ): Promise<Record<string, Tensor>> {
-    const vector = (of: ArrayLike<number>): Tensor => new Tensor('float32', Float32Array.from(of), [rows.length]);
-    const feeds = {
-      ...this.#pack(rows),
-      ...feedParameters(parameters),
-      reference_logprobs: vector(linear.referenceLogprobs),
-      rewards: vector(linear.rewards),
-      baselines: vector(linear.baselines),
-      coefficients: vector(linear.coefficients),
-      group_mean: new Tensor('float32', linear.groupMean, [rows.length, rows.length]),
-      beta: new Tensor('float32', Float32Array.of(linear.beta), []),
-    };
-    return (await this.#backward.run(feeds)) as Record<string, Tensor>;
-  }
-
-  #gradientsIn(outputs: Record<string, Tensor>): Map<string, Float32Array> {
-    return new Map([...this.#gradients].map(([parameter, output]) => [parameter, values(outputs, output)]));
   }
 
   #pack(rows: readonly TrainingRow[]): PackedRows['feeds'] {
@@ -237,7 +201,7 @@ export class OnnxEngine implements TrainingEngine {
   }
 }
 
-function values(outputs: Record<string, Tensor>, name: string): Float32Array {
+function values(outputs: InferenceSession.ReturnType, name: string): Float32Array {
   return (outputs[name] as Tensor).data as Float32Array;
 }
 

@@ -5,9 +5,10 @@ import type { ValueBaseline } from '../baseline/types.js';
 import type { ExperienceBuffer } from '../experience/buffer.js';
 import type { Member } from '../experience/members.js';
 import { sampleGroups } from '../experience/sampler.js';
+import { type CopgResult, differentiateCopg } from '../objective.js';
 import { createRandom } from '../random.js';
 import { betaAt } from '../schedules.js';
-import type { CopgResult, LearnerSettings, Parameters, Reference, TrainingEngine, TrainingRow } from '../types.js';
+import type { LearnerSettings, Parameters, Reference, TrainingEngine, TrainingRow } from '../types.js';
 
 export interface CycleOptions {
   readonly engine: TrainingEngine;
@@ -63,7 +64,8 @@ export async function learnStep(options: CycleOptions, number: number): Promise<
   await addReference(engine, members, options.reference);
   const referenceLogprobs = members.map(({ reference }) => reference?.logprob ?? 0);
   const rewards = members.map((member) => member.reward);
-  const result = await engine.copg(
+  const result = await differentiateCopg(
+    engine,
     {
       rows: members.map(toRow),
       groups,

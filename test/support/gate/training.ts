@@ -1,6 +1,6 @@
 /** Adapters as a judge makes them: CoPG steps on what the policy samples, without the process around them. */
 
-import { AdamW, createOnnxEngine, type Parameters, warmUp } from '../../../src/learner/index.js';
+import { AdamW, createOnnxEngine, differentiateCopg, type Parameters, warmUp } from '../../../src/learner/index.js';
 import { initialParameters, toAdapter, toParameters } from '../../../src/learner/initialization.js';
 import type { Package } from '../../../src/package/index.js';
 import type { Policy, PolicyVersion } from '../../../src/policy/index.js';
@@ -60,7 +60,7 @@ export async function trainFor(
       values: rows.map(() => 0),
       beta: 0.01,
     };
-    optimizer.step(parameters, (await engine.copg(batch, parameters)).gradients);
+    optimizer.step(parameters, (await differentiateCopg(engine, batch, parameters)).gradients);
   }
   await engine.close();
   return version(number);

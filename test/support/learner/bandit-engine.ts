@@ -3,16 +3,16 @@
  * linear layer with one input. A completion is one token, the arm; the prompt does not matter.
  */
 
-import { advantagesOf, linearForm, summarize } from '../../../src/learner/index.js';
-import type { CopgBatch, CopgResult, Parameters, TrainingEngine, TrainingRow } from '../../../src/learner/types.js';
+import { type LinearForm, weightsOf } from '../../../src/learner/index.js';
+import type { Differentiated, Parameters, TrainingEngine, TrainingRow } from '../../../src/learner/types.js';
 import type { AdapterTarget } from '../../../src/versions/index.js';
 
 export class BanditEngine implements TrainingEngine {
   readonly name = 'bandit';
   readonly targets: readonly AdapterTarget[] = [{ module: 'bandit', inFeatures: 1, outFeatures: 3 }];
   readonly #scale: number;
-  /** Batches so far, for the tests to look at. */
-  readonly batches: CopgBatch[] = [];
+  /** What was differentiated so far, for the tests to look at. */
+  readonly passes: { readonly rows: readonly TrainingRow[]; readonly form: LinearForm }[] = [];
   /** Set to make the next gradients useless. */
   poisoned = false;
   /** Rows whose log-probabilities were asked for. */
@@ -51,22 +51,10 @@ export class BanditEngine implements TrainingEngine {
     return prompts.map((tokens) => Float32Array.of(1, tokens[0] as number));
   }
 
-  async copg(batch: CopgBatch, parameters: Parameters): Promise<CopgResult> {
-    this.batches.push(batch);
-    const form = linearForm(batch);
-    const logprobs = this.#logprobs(batch.rows, parameters);
-    const advantages = advantagesOf(batch, form, logprobs);
-    const weights = advantages.map((advantage, i) => (form.coefficients[i] as number) * advantage);
-    const surrogate = -weights.reduce((sum, weight, i) => sum + weight * (logprobs[i] as number), 0);
-    const gradients = await this.policyGradient(batch.rows, weights, parameters);
-    return { surrogate, ...summarize(advantages, form, batch.beta), logprobs, gradients };
-  }
-
-  async policyGradient(
-    rows: readonly TrainingRow[],
-    weights: ArrayLike<number>,
-    parameters: Parameters,
-  ): Promise<Map<string, Float32Array>> {
+  async differentiate(rows: readonly TrainingRow[], form: LinearForm, parameters: Parameters): Promise<Differentiated> {
+    this.passes.push({ rows, form });
+    const logprobs = this.#logprobs(rows, parameters);
+    const weights = weightsOf(form, logprobs);
     const pi = this.probabilities(parameters);
     const dLogits = [0, 0, 0];
     for (const [i, { completionTokens }] of rows.entries()) {
@@ -77,7 +65,7 @@ export class BanditEngine implements TrainingEngine {
     }
     const gradients = this.#chain(parameters, dLogits);
     if (this.poisoned) for (const gradient of gradients.values()) gradient[0] = Number.NaN;
-    return gradients;
+    return { logprobs, gradients };
   }
 
   async close(): Promise<void> {}

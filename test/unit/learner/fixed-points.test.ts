@@ -5,8 +5,7 @@
  */
 
 import { expect, it } from 'vitest';
-import { advantagesOf, linearForm } from '../../../src/learner/index.js';
-import type { TrainingRow } from '../../../src/learner/types.js';
+import { copgForm, weightsOf } from '../../../src/learner/index.js';
 
 const beta = 0.5;
 /** ln of the uniform reference over three arms. */
@@ -54,24 +53,22 @@ function restingRegret(rewards: Rewards, baseline: Baseline | 'siblings', steps 
   const cells = rewards.flatMap((_, prompt) =>
     draws.flatMap((count, arm) => Array.from({ length: count }, () => ({ prompt, arm }))),
   );
-  const rows: TrainingRow[] = cells.map(({ prompt, arm }) => ({ promptTokens: [prompt], completionTokens: [arm] }));
   const alone = baseline !== 'siblings';
-  const form = linearForm({ groups: cells.map(({ prompt }, i) => (alone ? i : prompt)), values: rows.map(() => 0) });
+  const groups = cells.map(({ prompt }, i) => (alone ? i : prompt));
   for (let step = 0; step < steps; step++) {
     const pi = logits.map(softmax);
     const logprobs = Float32Array.from(cells, ({ prompt, arm }) => Math.log(pi[prompt]?.[arm] as number));
     const residuals = rewards.map((of, p) => of.map((r, k) => r - beta * (Math.log(pi[p]?.[k] as number) - uniform)));
-    const baselines = Float32Array.from(cells, ({ prompt }) =>
-      alone ? baseline({ prompt, pi, residuals, rewards }) : 0,
-    );
     const batch = {
+      groups,
+      values: cells.map(({ prompt }) => (alone ? baseline({ prompt, pi, residuals, rewards }) : 0)),
       rewards: cells.map(({ prompt, arm }) => rewards[prompt]?.[arm] as number),
       referenceLogprobs: cells.map(() => uniform),
       beta,
     };
-    const advantages = advantagesOf(batch, { ...form, baselines }, logprobs);
+    const weights = weightsOf(copgForm(batch), logprobs);
     for (const [i, { prompt, arm }] of cells.entries()) {
-      const push = rate * rewards.length * (form.coefficients[i] as number) * (advantages[i] as number);
+      const push = rate * rewards.length * (weights[i] as number);
       for (const k of [0, 1, 2]) {
         const row = logits[prompt] as number[];
         row[k] = (row[k] as number) + push * ((k === arm ? 1 : 0) - (pi[prompt]?.[k] as number));

@@ -1,7 +1,9 @@
 /** What the paper proves of the objective (arXiv 2406.19185, sections 3 and 4), through the objective that trains. */
 
 import { expect, it } from 'vitest';
-import type { CopgBatch, Parameters } from '../../../src/learner/types.js';
+import { weightsOf } from '../../../src/learner/linear-form.js';
+import { type CopgBatch, copgForm, differentiateCopg } from '../../../src/learner/objective.js';
+import type { Parameters } from '../../../src/learner/types.js';
 import { BanditEngine } from '../../support/learner/bandit-engine.js';
 
 const arms = [0, 1, 2];
@@ -33,7 +35,7 @@ async function gradientOf(groups: readonly (readonly number[])[], scores = rewar
     groups.flatMap((members, g) => members.map(() => g)),
     scores,
   );
-  return flat((await engine.copg(batch, parameters)).gradients);
+  return flat((await differentiateCopg(engine, batch, parameters)).gradients);
 }
 
 function flat(gradients: ReadonlyMap<string, Float32Array>): number[] {
@@ -85,10 +87,10 @@ it('on-policy, the expected gradient over pairs is the policy gradient of E[R] -
 
 it('weighs the two of a pair as RLOO does, and each of a larger group against the mean of the others', async () => {
   const residuals = h(parameters).map((value, k) => (rewards[k] as number) - beta * value);
-  const { weights: two } = await engine.copg(batchOf([0, 2], [0, 0]), parameters);
+  const { weights: two } = await differentiateCopg(engine, batchOf([0, 2], [0, 0]), parameters);
   expect(two[0]).toBeCloseTo((residuals[0] as number) - (residuals[2] as number), 5);
   expect(two[1]).toBeCloseTo(-(two[0] as number), 5);
-  const { weights } = await engine.copg(batchOf(arms, [0, 0, 0]), parameters);
+  const { weights } = await differentiateCopg(engine, batchOf(arms, [0, 0, 0]), parameters);
   for (const k of arms) {
     const others = arms.filter((other) => other !== k).map((other) => residuals[other] as number);
     expect(weights[k]).toBeCloseTo((residuals[k] as number) - sum(others) / 2, 5);
@@ -112,8 +114,8 @@ it('makes of a group of K what all its K(K-1)/2 pairs make, in K passes', async 
     [1, 2],
   ];
   expectClose(await gradientOf([arms]), await gradientOf(all));
-  const group = await engine.copg(batchOf(arms, [0, 0, 0]), parameters);
-  const each = await engine.copg(batchOf(all.flat(), [0, 0, 1, 1, 2, 2]), parameters);
+  const group = await differentiateCopg(engine, batchOf(arms, [0, 0, 0]), parameters);
+  const each = await differentiateCopg(engine, batchOf(all.flat(), [0, 0, 1, 1, 2, 2]), parameters);
   expect(group.loss).toBeCloseTo(each.loss, 5);
   const residuals = h(parameters).map((value, k) => (rewards[k] as number) - beta * value);
   const squares = all.map(([a = 0, b = 0]) => ((residuals[a] as number) - (residuals[b] as number)) ** 2);
@@ -130,4 +132,16 @@ it('takes prompts alike, however many completions they have', async () => {
     both,
     many.map((value, i) => (value + (two[i] as number)) / 2),
   );
+});
+
+it('hands the engine each weight divided by the members of its group and the number of prompts', async () => {
+  const batch = { ...batchOf([0, 1, 2, 0, 2, 1], [7, 7, 7, 3, 3, 9]), values: [9, 9, 9, 9, 9, 0.4] };
+  const { weights, logprobs } = await differentiateCopg(engine, batch, parameters);
+  const shares = weightsOf(copgForm(batch), logprobs);
+  for (const [i, members] of [3, 3, 3, 2, 2, 1].entries()) {
+    expect(shares[i]).toBeCloseTo((weights[i] as number) / members / 3, 6);
+  }
+  // The one alone is compared with V(x), which the others never see.
+  const residual = (rewards[1] as number) - beta * (h(parameters)[1] as number);
+  expect(weights[5]).toBeCloseTo(residual - 0.4, 5);
 });

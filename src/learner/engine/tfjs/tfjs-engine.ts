@@ -18,8 +18,9 @@ import {
   withUndecodedWeights,
 } from '../../../package/index.js';
 import type { AdapterTarget } from '../../../versions/index.js';
-import { addCopgObjective, linearForm, summarize } from '../../objective.js';
-import type { CopgBatch, CopgResult, Parameters, TrainingEngine, TrainingRow } from '../../types.js';
+import type { LinearForm } from '../../linear-form.js';
+import type { Differentiated, Parameters, TrainingEngine, TrainingRow } from '../../types.js';
+import { addLinearForm, linearFormFeeds, rowLogprobs, surrogate } from '../losses.js';
 import { longestSequence } from '../onnx-engine.js';
 import { type PackOptions, packRows } from '../packing.js';
 import { poolPrompt } from '../prompt-features.js';
@@ -76,9 +77,9 @@ function deriveGraph(
 ): Graph {
   const graph = toTrainingGraph(source);
   attachAdapters(graph, linears, rank, scale);
-  addCopgObjective(graph);
+  addLinearForm(graph);
   graph.outputs.clear();
-  for (const name of ['surrogate', 'row_logprobs', 'advantages', hiddenStates]) graph.outputs.set(name, null);
+  for (const name of [surrogate, rowLogprobs, hiddenStates]) graph.outputs.set(name, null);
   graph.prune();
   return graph;
 }
@@ -108,41 +109,22 @@ export class TfjsEngine implements TrainingEngine {
 
   async logProbabilities(rows: readonly TrainingRow[], parameters: Parameters): Promise<Float32Array> {
     return this.#scoped(() => {
-      const [logprobs] = this.#interpreter.run(this.#feeds(rows, parameters), ['row_logprobs']);
+      const [logprobs] = this.#interpreter.run(this.#feeds(rows, parameters), [rowLogprobs]);
       return floats(logprobs);
     });
   }
 
-  async copg(batch: CopgBatch, parameters: Parameters): Promise<CopgResult> {
-    const form = linearForm(batch);
-    const pass = this.#differentiate(batch.rows, parameters, {
-      rewards: batch.rewards,
-      reference_logprobs: batch.referenceLogprobs,
-      baselines: form.baselines,
-      coefficients: form.coefficients,
-      group_mean: form.groupMean,
-      beta: [batch.beta],
+  async differentiate(rows: readonly TrainingRow[], form: LinearForm, parameters: Parameters): Promise<Differentiated> {
+    const tf = this.#tf;
+    const names = [...parameters.keys()];
+    return this.#scoped(() => {
+      const feeds = this.#feeds(rows, parameters);
+      for (const [name, tensor] of Object.entries(linearFormFeeds(form))) feeds.set(name, fromOrt(tf, tensor));
+      const pass = this.#interpreter.gradients(feeds, surrogate, names, [rowLogprobs]);
+      const logprobs = floats(pass.also[0]);
+      tf.dispose([...pass.also]);
+      return { logprobs, gradients: new Map(names.map((name, i) => [name, floats(pass.gradients[i])])) };
     });
-    const { weights, loss } = summarize(pass.advantages, form, batch.beta);
-    return { surrogate: pass.surrogate, loss, logprobs: pass.logprobs, weights, gradients: pass.gradients };
-  }
-
-  async policyGradient(
-    rows: readonly TrainingRow[],
-    weights: ArrayLike<number>,
-    parameters: Parameters,
-  ): Promise<Map<string, Float32Array>> {
-    // A completion alone whose regularised reward is its reward has its reward for an advantage.
-    const none = new Float32Array(rows.length);
-    const pass = this.#differentiate(rows, parameters, {
-      rewards: weights,
-      reference_logprobs: none,
-      baselines: none,
-      coefficients: none.map(() => 1),
-      group_mean: new Float32Array(rows.length ** 2),
-      beta: [0],
-    });
-    return pass.gradients;
   }
 
   async promptFeatures(prompts: readonly ArrayLike<number>[], parameters: Parameters): Promise<Float32Array[]> {
@@ -160,32 +142,6 @@ export class TfjsEngine implements TrainingEngine {
     if (this.#closed) return;
     this.#closed = true;
     this.#interpreter.dispose();
-  }
-
-  #differentiate(
-    rows: readonly TrainingRow[],
-    parameters: Parameters,
-    objective: Readonly<Record<string, ArrayLike<number>>>,
-  ): { surrogate: number; logprobs: Float32Array; advantages: Float32Array; gradients: Map<string, Float32Array> } {
-    const tf = this.#tf;
-    const names = [...parameters.keys()];
-    const shapeOf = (name: string): number[] =>
-      name === 'beta' ? [] : name === 'group_mean' ? [rows.length, rows.length] : [rows.length];
-    return this.#scoped(() => {
-      const feeds = this.#feeds(rows, parameters);
-      for (const [name, values] of Object.entries(objective)) {
-        feeds.set(name, tf.tensor(Float32Array.from(values), shapeOf(name), 'float32'));
-      }
-      const pass = this.#interpreter.gradients(feeds, 'surrogate', names, ['row_logprobs', 'advantages']);
-      const [logprobs, advantages] = pass.also.map(floats) as [Float32Array, Float32Array];
-      tf.dispose([...pass.also]);
-      return {
-        surrogate: floats(pass.loss)[0] as number,
-        logprobs,
-        advantages,
-        gradients: new Map(names.map((name, i) => [name, floats(pass.gradients[i])])),
-      };
-    });
   }
 
   /** Disposes of every tensor that the work has made, also when it throws. */

@@ -6,6 +6,7 @@ import { createPassMemory } from '../../../../src/learner/engine/pass-memory.js'
 import {
   createBoundedOnnxEngine,
   createOnnxEngine,
+  differentiateCopg,
   MicroBatchEngine,
   type OnnxEngine,
   planMicroBatches,
@@ -31,11 +32,10 @@ function inPasses(most: number): { split: MicroBatchEngine; passes: () => number
     name: engine.name,
     targets: engine.targets,
     logProbabilities: engine.logProbabilities.bind(engine),
-    copg: engine.copg.bind(engine),
     promptFeatures: (...args: Parameters<OnnxEngine['promptFeatures']>) => engine.promptFeatures(...args),
-    policyGradient: (...args: Parameters<OnnxEngine['policyGradient']>) => {
+    differentiate: (...args: Parameters<OnnxEngine['differentiate']>) => {
       passes += 1;
-      return engine.policyGradient(...args);
+      return engine.differentiate(...args);
     },
     close: async () => {},
   };
@@ -46,8 +46,8 @@ function inPasses(most: number): { split: MicroBatchEngine; passes: () => number
 describe('micro-batches', () => {
   it.each([1, 24, 60])('of %i positions at most give the gradients of one pass', async (most) => {
     const { split, passes } = inPasses(most);
-    const whole = await engine.copg(fixture.batch, fixture.parameters);
-    const parts = await split.copg(fixture.batch, fixture.parameters);
+    const whole = await differentiateCopg(engine, fixture.batch, fixture.parameters);
+    const parts = await differentiateCopg(split, fixture.batch, fixture.parameters);
     expect(passes()).toBeGreaterThan(1);
     for (const [name, gradient] of whole.gradients) {
       expect(relativeError(parts.gradients.get(name) ?? [], gradient), name).toBeLessThan(1e-5);
@@ -60,8 +60,8 @@ describe('micro-batches', () => {
 
   it('are not made where one pass holds the batch', async () => {
     const { split, passes } = inPasses(1e6);
-    await split.copg(fixture.batch, fixture.parameters);
-    expect(passes()).toBe(0);
+    await differentiateCopg(split, fixture.batch, fixture.parameters);
+    expect(passes()).toBe(1);
   });
 
   it('hold each row once, and whole prompts where these fit', () => {
@@ -98,22 +98,22 @@ describe('the memory of a pass', () => {
       mappedBytes: 5000,
       maxLength: Number.POSITIVE_INFINITY,
     };
-    const steps = async (memoryBytes: number): Promise<number> => {
-      let steps = 0;
+    const passesWithin = async (memoryBytes: number): Promise<number> => {
+      let passes = 0;
       const counting = Object.assign(Object.create(engine) as OnnxEngine, {
         targets: engine.targets,
         logProbabilities: engine.logProbabilities.bind(engine),
-        copg: (...args: Parameters<OnnxEngine['copg']>) => engine.copg(...args),
-        policyGradient: (...args: Parameters<OnnxEngine['policyGradient']>) => {
-          steps += 1;
-          return engine.policyGradient(...args);
+        differentiate: (...args: Parameters<OnnxEngine['differentiate']>) => {
+          passes += 1;
+          return engine.differentiate(...args);
         },
       });
-      await keepToBudget(counting, memory, memoryBytes, 0, 10_000).copg(fixture.batch, fixture.parameters);
-      return steps;
+      const bounded = keepToBudget(counting, memory, memoryBytes, 0, 10_000);
+      await differentiateCopg(bounded, fixture.batch, fixture.parameters);
+      return passes;
     };
-    expect(await steps(1e6)).toBe(0);
-    expect(await steps(100_000)).toBeGreaterThan(1);
+    expect(await passesWithin(1e6)).toBe(1);
+    expect(await passesWithin(100_000)).toBeGreaterThan(1);
   });
 
   it('refuses a budget that the model alone exceeds, with the budget that would do', async () => {

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vites
 import {
   type CopgBatch,
   createOnnxEngine,
+  differentiateCopg,
   type OnnxEngine,
   type Parameters,
   type TrainingRow,
@@ -91,7 +92,7 @@ describe('onnx engine', () => {
       expect(together[i]).toBeCloseTo(alone as number, 2);
     }
     const batch = batchOf([0, 1, 3, 5]);
-    const whole = await engine.copg({ ...batch, rows: long.slice(0, 4) }, parameters);
+    const whole = await differentiateCopg(engine, { ...batch, rows: long.slice(0, 4) }, parameters);
     expect(whole.logprobs).toHaveLength(4);
     expect(whole.gradients.size).toBeGreaterThan(0);
   });
@@ -140,8 +141,8 @@ describe('onnx engine', () => {
     const means = await mean.logProbabilities(rows, zero);
     expect(means[0]).toBeCloseTo((sums[0] as number) / 3, 5);
     expect(means[1]).toBeCloseTo(sums[1] as number, 5);
-    const ofMean = await mean.policyGradient(rows, [3, 1], parameters);
-    const ofSum = await engine.policyGradient(rows, [1, 1], parameters);
+    const { gradients: ofMean } = await mean.differentiate(rows, { constants: [3, 1] }, parameters);
+    const { gradients: ofSum } = await engine.differentiate(rows, { constants: [1, 1] }, parameters);
     for (const [name, gradient] of ofSum) {
       expect(relativeError(ofMean.get(name) ?? [], gradient), name).toBeLessThan(1e-5);
     }
@@ -169,7 +170,7 @@ describe('onnx engine', () => {
 
   it('weighs each completion by its residual against the mean of its siblings', async () => {
     const batch = batchOf([0, 1, 3, 5]);
-    const { weights, logprobs } = await engine.copg(batch, parameters);
+    const { weights, logprobs } = await differentiateCopg(engine, batch, parameters);
     const residuals = Array.from(
       logprobs,
       (logprob, i) => (batch.rewards[i] as number) - batch.beta * (logprob - (batch.referenceLogprobs[i] as number)),
@@ -179,12 +180,12 @@ describe('onnx engine', () => {
   });
 
   it('weighs a completion without siblings by its residual against V(x)', async () => {
-    const { weights, logprobs } = await engine.copg(batchOf([2]), parameters);
+    const { weights, logprobs } = await differentiateCopg(engine, batchOf([2]), parameters);
     expect(weights[0]).toBeCloseTo(0.4 - 0.05 * ((logprobs[0] as number) + 6) - 0.5, 4);
   });
 
   it('has a gradient for a group that is the mean of the gradients of all its pairs', async () => {
-    const group = (await engine.copg(batchOf([0, 1, 3, 5]), parameters)).gradients;
+    const group = (await differentiateCopg(engine, batchOf([0, 1, 3, 5]), parameters)).gradients;
     const pairs = [
       [0, 1],
       [0, 3],
@@ -195,7 +196,7 @@ describe('onnx engine', () => {
     ];
     const sums = new Map<string, Float64Array>();
     for (const pair of pairs) {
-      for (const [name, gradient] of (await engine.copg(batchOf(pair), parameters)).gradients) {
+      for (const [name, gradient] of (await differentiateCopg(engine, batchOf(pair), parameters)).gradients) {
         const sum = sums.get(name) ?? new Float64Array(gradient.length);
         for (const [k, g] of gradient.entries()) sum[k] = (sum[k] as number) + g / pairs.length;
         sums.set(name, sum);
@@ -207,9 +208,9 @@ describe('onnx engine', () => {
   });
 
   it('averages prompts, so that a prompt with many completions does not outweigh the others', async () => {
-    const both = (await engine.copg(batchOf([0, 1, 3, 5, 2, 4]), parameters)).gradients;
-    const a = (await engine.copg(batchOf([0, 1, 3, 5]), parameters)).gradients;
-    const b = (await engine.copg(batchOf([2, 4]), parameters)).gradients;
+    const both = (await differentiateCopg(engine, batchOf([0, 1, 3, 5, 2, 4]), parameters)).gradients;
+    const a = (await differentiateCopg(engine, batchOf([0, 1, 3, 5]), parameters)).gradients;
+    const b = (await differentiateCopg(engine, batchOf([2, 4]), parameters)).gradients;
     for (const [name, gradient] of both) {
       for (const [k, g] of gradient.entries()) {
         expect(g).toBeCloseTo(((a.get(name)?.[k] as number) + (b.get(name)?.[k] as number)) / 2, 5);
@@ -219,7 +220,7 @@ describe('onnx engine', () => {
 
   it('has the gradient that finite differences of the log-probabilities give with the weights held', async () => {
     const batch = batchOf([0, 1, 2, 3, 4, 5]);
-    const { weights, gradients } = await engine.copg(batch, parameters);
+    const { weights, gradients } = await differentiateCopg(engine, batch, parameters);
     const sizes = [4, 4, 2, 4, 2, 4];
     const surrogate = async (): Promise<number> => {
       const logprobs = await engine.logProbabilities(batch.rows, parameters);

@@ -6,10 +6,17 @@ import { Tensor } from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
 import { weightShapes } from '../../../../models/recipe/decoder.js';
 import { appendGradients, expandComposites } from '../../../../src/autodiff/index.js';
+import {
+  addCrossEntropy,
+  addLinearForm,
+  crossEntropy,
+  linearFormFeeds,
+  surrogate,
+} from '../../../../src/learner/engine/losses.js';
 import { packRows } from '../../../../src/learner/engine/packing.js';
 import { createInterpreter } from '../../../../src/learner/engine/tfjs/interpreter.js';
 import { toTrainingGraph } from '../../../../src/learner/engine/training-graph.js';
-import { addCopgObjective, addCrossEntropy, linearForm } from '../../../../src/learner/objective.js';
+import { copgForm } from '../../../../src/learner/objective.js';
 import { createSession, type Graph, probeShapes, readModel } from '../../../../src/onnx/index.js';
 import { attachAdapters, findLinears } from '../../../../src/package/index.js';
 import { readOracleFixture, relativeError, tinyPackage } from '../../../oracles/fixture.js';
@@ -83,20 +90,13 @@ describe('whole-model gradients and TF.js autodiff', () => {
     const { batch, adapter, parameters } = fixture;
     const graph = await trainingGraph();
     attachAdapters(graph, findLinears(graph), adapter.rank, adapter.scale);
-    addCopgObjective(graph);
-    const form = linearForm(batch);
-    const rows = batch.rows.length;
+    addLinearForm(graph);
     const feeds: Record<string, Tensor> = {
       ...packRows(batch.rows).feeds,
       ...Object.fromEntries([...parameters].map(([name, { dims, data }]) => [name, new Tensor('float32', data, dims)])),
-      reference_logprobs: vector(batch.referenceLogprobs),
-      rewards: vector(batch.rewards),
-      baselines: vector(form.baselines),
-      coefficients: vector(form.coefficients),
-      group_mean: new Tensor('float32', form.groupMean, [rows, rows]),
-      beta: new Tensor('float32', Float32Array.of(batch.beta), []),
+      ...linearFormFeeds(copgForm(batch)),
     };
-    await expectSameGradients(graph, feeds, 'surrogate', [...parameters.keys()]);
+    await expectSameGradients(graph, feeds, surrogate, [...parameters.keys()]);
   });
 
   it('agree for cross-entropy with respect to every weight of the decoder', async () => {
@@ -119,6 +119,6 @@ describe('whole-model gradients and TF.js autodiff', () => {
         rmsNormEpsilon: 1e-5,
       }).keys(),
     ];
-    await expectSameGradients(graph, { ...feeds, token_weights: vector(weights) }, 'cross_entropy', names);
+    await expectSameGradients(graph, { ...feeds, token_weights: vector(weights) }, crossEntropy, names);
   });
 });

@@ -1,7 +1,12 @@
 /** Learning through quantised weights: the gradients of the function that the codes stand for, not of another one. */
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { createOnnxEngine, type OnnxEngine, type Parameters } from '../../../../src/learner/index.js';
+import {
+  createOnnxEngine,
+  differentiateCopg,
+  type OnnxEngine,
+  type Parameters,
+} from '../../../../src/learner/index.js';
 import { createRandom } from '../../../../src/learner/random.js';
 import { quantizeForTest } from '../../../support/quantized.js';
 import { tinyDirectory } from '../../../support/tiny.js';
@@ -60,7 +65,10 @@ describe.each([
 
   it('gradients and log-probabilities are those of the float32 weights that the codes stand for', async () => {
     const parameters = randomParameters(quantized);
-    const [through, plain] = [await quantized.copg(batch, parameters), await decoded.copg(batch, parameters)];
+    const [through, plain] = [
+      await differentiateCopg(quantized, batch, parameters),
+      await differentiateCopg(decoded, batch, parameters),
+    ];
     for (const [i, logprob] of plain.logprobs.entries()) {
       expect(Math.abs((through.logprobs[i] as number) - logprob)).toBeLessThan(1e-5 * Math.abs(logprob));
     }
@@ -76,7 +84,10 @@ describe.each([
   it('gradients differ from those of the weights before quantisation', async () => {
     const original = await createOnnxEngine({ rank, scale: 2, threads: 1, packageDirectory: tinyDirectory });
     const parameters = randomParameters(quantized);
-    const [through, before] = [await quantized.copg(batch, parameters), await original.copg(batch, parameters)];
+    const [through, before] = [
+      await differentiateCopg(quantized, batch, parameters),
+      await differentiateCopg(original, batch, parameters),
+    ];
     await original.close();
     const differences = [...before.gradients].map(([name, gradient]) => {
       const other = through.gradients.get(name) as Float32Array;

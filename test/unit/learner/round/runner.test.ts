@@ -130,7 +130,7 @@ test('too few scores start nothing, however often the store changes', async () =
   await experience.add(round(1).slice(0, 11));
   runner.handle({ type: 'changed' });
   await stop();
-  expect(engine.batches).toEqual([]);
+  expect(engine.passes).toEqual([]);
 });
 
 test('what an idle learner has read shows, though no round begins', async () => {
@@ -219,7 +219,7 @@ test('a learner that is stopped in the middle of a round goes on in the middle o
   first.runner.handle({ type: 'changed' });
   await first.until((event) => event.type === 'progress' && event.progress.state === 'training');
   await first.stop();
-  const done = first.engine.batches.length;
+  const done = first.engine.passes.length;
   expect(done).toBeGreaterThan(0);
   expect(done).toBeLessThan(80);
   expect(first.events.some(isCandidate)).toBe(false);
@@ -227,11 +227,11 @@ test('a learner that is stopped in the middle of a round goes on in the middle o
   const second = startRunner(directory, experience);
   const candidate = await second.until(isCandidate);
   expect(candidate.metrics.steps).toBe(80);
-  expect(second.engine.batches.length).toBe(80 - done);
+  expect(second.engine.passes.length).toBe(80 - done);
   const uses = new Map<string, number>();
-  for (const batch of [...first.engine.batches, ...second.engine.batches]) {
-    for (const [i, row] of batch.rows.entries()) {
-      const key = `${batch.groups[i]} ${row.completionTokens}`;
+  for (const { rows } of [...first.engine.passes, ...second.engine.passes]) {
+    for (const { completionTokens } of rows) {
+      const key = `${completionTokens}`;
       uses.set(key, (uses.get(key) ?? 0) + 1);
     }
   }
@@ -303,11 +303,11 @@ test('gradients that are not finite end the round, and after some such rounds th
 
   // Neither scores nor a crash make it go on: its process is started anew without anybody's word.
   engine.poisoned = false;
-  const batches = engine.batches.length;
+  const batches = engine.passes.length;
   await experience.add(round(4));
   runner.handle({ type: 'changed' });
   await stop();
-  expect(engine.batches.length).toBe(batches);
+  expect(engine.passes.length).toBe(batches);
   const second = startRunner(directory, experience);
   await second.until(isHalted);
   second.runner.handle({ type: 'go_on' });
@@ -435,12 +435,12 @@ test('told to relearn, it learns from everything that is left once more', async 
   await experience.add(round(1));
   runner.handle({ type: 'changed' });
   await until(isCandidate);
-  expect(engine.batches).toHaveLength(8);
+  expect(engine.passes).toHaveLength(8);
   const heard = events.length;
   runner.handle({ type: 'live', version: 1, adapterPath: null, adapterDigest: '', rolledBack: true });
   runner.handle({ type: 'relearn' });
   const again = await until(isCandidate, heard);
-  expect(engine.batches).toHaveLength(16);
+  expect(engine.passes).toHaveLength(16);
   expect(again.parent).toBe(1);
   expect(new Set(again.lessons).size).toBe(12);
 });

@@ -78,10 +78,12 @@ test('the reference is asked once per completion, and a step reports its figures
   expect(report?.gradientNorm).toBeGreaterThan(0);
   await learnStep(options, 1);
   expect(engine.evaluatedRows).toBe(3);
-  const [batch] = engine.batches;
-  const groups = new Map(batch?.rows.map((row, i) => [row.completionTokens[0], batch.groups[i]]));
-  expect(groups.get(0)).toBe(groups.get(2));
-  expect(groups.get(1)).not.toBe(groups.get(0));
+  const [{ rows, form }] = engine.passes as [BanditEngine['passes'][number]];
+  const row = (arm: number): number => rows.findIndex(({ completionTokens }) => completionTokens[0] === arm);
+  // The h of a completion moves the weights of its siblings, and of no other.
+  const slope = (of: number, by: number): number => form.dependence?.slopes[row(of) * 3 + row(by)] ?? Number.NaN;
+  expect(slope(0, 2)).toBeGreaterThan(0);
+  expect(slope(0, 1)).toBe(0);
 });
 
 test('a reference that has moved is asked anew', async () => {
@@ -94,8 +96,9 @@ test('a reference that has moved is asked anew', async () => {
   for (const { data } of moved.parameters.values()) data.set(data.map((_, i) => i / 4));
   for (const step of [1, 2]) await learnStep({ ...options, reference: moved }, step);
   expect(engine.evaluatedRows).toBe(4);
-  const [before, after] = engine.batches;
-  expect(after?.referenceLogprobs).not.toEqual(before?.referenceLogprobs);
+  const [before, after] = engine.passes.map(({ form }) => form.dependence?.referenceLogprobs);
+  expect(after).toHaveLength(2);
+  expect(after).not.toEqual(before);
 });
 
 test('a step whose gradients are not finite moves nothing and says so', async () => {
@@ -115,7 +118,14 @@ test('when everything is used up there is no step', async () => {
 test('without a baseline a single completion is compared with nothing, and the policy leaves for a wrong place', async () => {
   const { engine, options } = await bandit(draws(200, 1), { groupsPerStep: 64, baseline: 'none' });
   for (let step = 0; step < 800; step++) await learnStep(options, step);
-  for (const batch of engine.batches.slice(0, 9)) expect([...new Set(Array.from(batch.values))]).toEqual([0]);
+  for (const { rows, form } of engine.passes.slice(0, 9)) {
+    // Each row's constant is its share of its reward: no baseline is subtracted.
+    for (const [i, { completionTokens }] of rows.entries())
+      expect((form.constants[i] as number) * rows.length).toBeCloseTo(
+        armRewards[completionTokens[0] as number] ?? 0,
+        5,
+      );
+  }
   const [best = 1] = engine.probabilities(options.parameters);
   expect(best).toBeLessThan((optimum[0] ?? 0) - 0.2);
 });
@@ -123,5 +133,9 @@ test('without a baseline a single completion is compared with nothing, and the p
 test('beta follows its schedule from step to step', async () => {
   const { engine, options } = await bandit(draws(4, 3), { beta: 0.1, betaInitial: 0.4, betaSteps: 2 });
   for (let step = 0; step < 4; step++) await learnStep(options, step);
-  expect(engine.batches.map(({ beta }) => beta)).toEqual([0.4, 0.2, 0.1, 0.1].map((beta) => expect.closeTo(beta, 12)));
+  // Along the diagonal the slopes add up to -beta, however large the groups are.
+  const betas = engine.passes.map(({ rows, form }) =>
+    rows.reduce((sum, _, i) => sum - (form.dependence?.slopes[i * (rows.length + 1)] ?? Number.NaN), 0),
+  );
+  expect(betas).toEqual([0.4, 0.2, 0.1, 0.1].map((beta) => expect.closeTo(beta, 6)));
 });

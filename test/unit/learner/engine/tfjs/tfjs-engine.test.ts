@@ -2,7 +2,12 @@
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createTfjsEngine, type TfjsEngine } from '../../../../../src/learner/engine/tfjs/tfjs-engine.js';
-import { createOnnxEngine, type OnnxEngine, type Parameters } from '../../../../../src/learner/index.js';
+import {
+  createOnnxEngine,
+  differentiateCopg,
+  type OnnxEngine,
+  type Parameters,
+} from '../../../../../src/learner/index.js';
 import { readOracleFixture, relativeError, tinyPackage } from '../../../../oracles/fixture.js';
 import { quantizeForTest } from '../../../../support/quantized.js';
 import { openTestTfjs, testTfjsOptions } from '../../../../support/tfjs.js';
@@ -41,8 +46,8 @@ describe('the tfjs engine', () => {
   });
 
   it('gives loss, weights and gradients of CoPG as the onnx engine and PyTorch do', async () => {
-    const result = await engine.copg(batch, parameters);
-    const other = await onnx.copg(batch, parameters);
+    const result = await differentiateCopg(engine, batch, parameters);
+    const other = await differentiateCopg(onnx, batch, parameters);
     expect(result.loss).toBeCloseTo(other.loss, 4);
     expect(result.surrogate).toBeCloseTo(other.surrogate, 4);
     expect(relativeError(result.logprobs, other.logprobs)).toBeLessThan(1e-5);
@@ -54,10 +59,10 @@ describe('the tfjs engine', () => {
 
   it('gives the gradient for weights that are known as the onnx engine does', async () => {
     const weights = batch.rows.map((_, i) => Math.cos(3 * i));
-    expectSame(
-      await engine.policyGradient(batch.rows, weights, parameters),
-      await onnx.policyGradient(batch.rows, weights, parameters),
-    );
+    const known = { constants: weights };
+    const result = await engine.differentiate(batch.rows, known, parameters);
+    expectSame(result.gradients, (await onnx.differentiate(batch.rows, known, parameters)).gradients);
+    expect(relativeError(result.logprobs, await onnx.logProbabilities(batch.rows, parameters))).toBeLessThan(1e-5);
   });
 
   it('describes prompts as the onnx engine does', async () => {
@@ -101,8 +106,8 @@ describe('the tfjs engine', () => {
   it('leaves no tensor behind, whatever it computed', async () => {
     const { numTensors } = tf.memory();
     const work = [
-      () => engine.copg(batch, parameters),
-      () => engine.policyGradient(batch.rows, batch.rewards, parameters),
+      () => differentiateCopg(engine, batch, parameters),
+      () => engine.differentiate(batch.rows, { constants: batch.rewards }, parameters),
       () => engine.logProbabilities(batch.rows, parameters),
       () =>
         engine.promptFeatures(
@@ -130,7 +135,10 @@ describe('the tfjs engine', () => {
     const options = { packageDirectory: folders.quantized, rank, scale };
     const quantized = await createTfjsEngine({ ...testTfjsOptions, ...options });
     const oracle = await createOnnxEngine({ ...options, threads: 1 });
-    expectSame((await quantized.copg(batch, parameters)).gradients, (await oracle.copg(batch, parameters)).gradients);
+    expectSame(
+      (await differentiateCopg(quantized, batch, parameters)).gradients,
+      (await differentiateCopg(oracle, batch, parameters)).gradients,
+    );
     await quantized.close();
     await oracle.close();
   });
