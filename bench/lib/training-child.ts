@@ -15,7 +15,7 @@ import {
   differentiateCopg,
   openEngine,
   type Parameters,
-  type TargetedEngine,
+  type TrainingEngine,
   warmUp,
 } from '../../src/learner/index.js';
 import { measureProcessTree } from './process-memory.js';
@@ -37,12 +37,12 @@ function statusMb(field: string): number | null {
 }
 
 class Learner {
-  readonly #engine: TargetedEngine;
+  readonly #engine: TrainingEngine;
   readonly #parameters: Parameters;
   readonly #batch: ReturnType<typeof batchOf>;
   readonly #optimizer = new AdamW({ learningRate: warmUp(1e-3, 8), beta1: 0.9, beta2: 0.99, clipNorm: 1 });
 
-  constructor(engine: TargetedEngine, task: TrainingTask) {
+  constructor(engine: TrainingEngine, task: TrainingTask) {
     this.#engine = engine;
     this.#batch = batchOf(task);
     this.#parameters = new Map(

@@ -22,7 +22,6 @@ export {
   MicroBatchEngine,
   type MicroBatchOptions,
   planMicroBatches,
-  type TargetedEngine,
 } from './engine/micro-batches.js';
 export { type Device, devices, type EngineName, type Provider, providers } from './engine/names.js';
 export {

@@ -1,6 +1,6 @@
 /** What the parts of the learner hand each other, and its settings. */
 
-import type { Adapter } from '../versions/index.js';
+import type { AdapterTarget } from '../versions/index.js';
 import type { Device, EngineName } from './engine/names.js';
 import type { LinearForm } from './linear-form.js';
 
@@ -34,6 +34,8 @@ export interface Differentiated {
  */
 export interface TrainingEngine {
   readonly name: string;
+  /** The linear layers whose adapters it trains. */
+  readonly targets: readonly AdapterTarget[];
   /** ln pi(y|x) of each row: over its completion tokens the sum, or the mean if the engine was opened for it. */
   logProbabilities(rows: readonly TrainingRow[], parameters: Parameters): Promise<Float32Array>;
   /**
@@ -106,5 +108,3 @@ export interface LearnerSettings {
   readonly memoryBytes: number | null;
   readonly seed: number;
 }
-
-export type { Adapter, Device, EngineName };

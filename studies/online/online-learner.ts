@@ -8,7 +8,7 @@ import {
   learnStep,
   openEngine,
   RoundMeter,
-  type TargetedEngine,
+  type TrainingEngine,
   TrainingState,
 } from '../../src/learner/index.js';
 import type { Package } from '../../src/package/index.js';
@@ -23,7 +23,7 @@ export interface Trained {
 
 export class OnlineLearner {
   readonly #pkg: Package;
-  readonly #engine: TargetedEngine;
+  readonly #engine: TrainingEngine;
   readonly #settings: LearnerSettings;
   readonly #reader: ReplayReader;
   readonly #directory: string;
@@ -35,7 +35,7 @@ export class OnlineLearner {
 
   private constructor(
     pkg: Package,
-    engine: TargetedEngine,
+    engine: TrainingEngine,
     options: { readonly settings: LearnerSettings; readonly reader: ReplayReader; readonly directory: string },
   ) {
     const { settings, reader, directory } = options;

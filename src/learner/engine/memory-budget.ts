@@ -1,7 +1,8 @@
 /** Turns a memory budget of the learner process into passes that keep to it. */
 
 import { HoneError } from '../../errors.js';
-import { MicroBatchEngine, type TargetedEngine } from './micro-batches.js';
+import type { TrainingEngine } from '../types.js';
+import { MicroBatchEngine } from './micro-batches.js';
 import type { PassMemory, PassShape } from './pass-memory.js';
 
 /** What an engine takes, as far as it depends on the batch and as far as it does not. */
@@ -29,12 +30,12 @@ const adapterCopies = 6;
  * @throws HoneError `INVALID_OPTIONS` where the model leaves nothing of the budget for a batch
  */
 export function keepToBudget(
-  engine: TargetedEngine,
+  engine: TrainingEngine,
   memory: EngineMemory,
   memoryBytes: number,
   adapterBytes: number,
   residentBytes: number = process.memoryUsage.rss(),
-): TargetedEngine {
+): TrainingEngine {
   const base = residentBytes + memory.mappedBytes + adapterCopies * adapterBytes;
   // Each session keeps the memory of its largest pass.
   const needs = (shape: PassShape): number => base + memory.forward(shape) + memory.backward(shape);

@@ -19,9 +19,6 @@ import type { Differentiated, Parameters, TrainingEngine, TrainingRow } from '..
 import { sequencesOf } from './packing.js';
 import type { PassShape } from './pass-memory.js';
 
-/** An engine that knows which linear layers it trains. */
-export type TargetedEngine = TrainingEngine & { readonly targets: readonly AdapterTarget[] };
-
 export interface MicroBatchOptions {
   /** Whether a pass over a batch of this shape keeps to the budget. */
   readonly fits: (shape: PassShape) => boolean;
@@ -29,14 +26,14 @@ export interface MicroBatchOptions {
   readonly maxLength?: number;
 }
 
-export class MicroBatchEngine implements TargetedEngine {
+export class MicroBatchEngine implements TrainingEngine {
   readonly name: string;
   readonly targets: readonly AdapterTarget[];
-  readonly #engine: TargetedEngine;
+  readonly #engine: TrainingEngine;
   readonly #options: MicroBatchOptions;
 
   /** @param engine is closed with this one */
-  constructor(engine: TargetedEngine, options: MicroBatchOptions) {
+  constructor(engine: TrainingEngine, options: MicroBatchOptions) {
     this.name = engine.name;
     this.targets = engine.targets;
     this.#engine = engine;

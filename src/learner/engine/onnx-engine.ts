@@ -12,7 +12,6 @@ import { adapt, matricesOf } from './adapted-graph.js';
 import { openOnProvider } from './device.js';
 import { addLinearForm, addRowLogprobs, linearFormFeeds, rowLogprobs, surrogate } from './losses.js';
 import { type EngineMemory, keepToBudget } from './memory-budget.js';
-import type { TargetedEngine } from './micro-batches.js';
 import type { Provider } from './names.js';
 import { type PackedRows, type PackOptions, packRows } from './packing.js';
 import { createPassMemory } from './pass-memory.js';
@@ -57,7 +56,7 @@ export async function createOnnxEngine(options: OnnxEngineOptions): Promise<Onnx
 export async function createBoundedOnnxEngine(
   options: OnnxEngineOptions,
   memoryBytes: number | null,
-): Promise<TargetedEngine> {
+): Promise<TrainingEngine> {
   const engine = await createOnnxEngine(options);
   if (memoryBytes === null) return engine;
   const adapterBytes = engine.targets.reduce(

@@ -2,9 +2,8 @@
 
 import { HoneError } from '../../errors.js';
 import type { EngineReport } from '../process/messages.js';
-import type { LearnerSettings } from '../types.js';
+import type { LearnerSettings, TrainingEngine } from '../types.js';
 import { chooseDevice } from './choose-device.js';
-import type { TargetedEngine } from './micro-batches.js';
 import { createBoundedOnnxEngine } from './onnx-engine.js';
 import { createTfjsEngine } from './tfjs/tfjs-engine.js';
 
@@ -21,7 +20,7 @@ export interface OpenEngineOptions {
  * @throws HoneError `ENGINE_UNAVAILABLE`, `DEVICE_UNAVAILABLE`, `MODEL_INVALID`, `OPERATOR_UNSUPPORTED`,
  * `OPERATOR_NOT_DIFFERENTIABLE`; `INVALID_OPTIONS` where a memory budget leaves nothing for a batch, or the engine knows none
  */
-export async function openEngine(options: OpenEngineOptions): Promise<TargetedEngine> {
+export async function openEngine(options: OpenEngineOptions): Promise<TrainingEngine> {
   const { engine } = options.settings;
   switch (engine) {
     case 'onnx':
@@ -33,7 +32,7 @@ export async function openEngine(options: OpenEngineOptions): Promise<TargetedEn
   }
 }
 
-async function openOnnx({ packageDirectory, settings, onOpened }: OpenEngineOptions): Promise<TargetedEngine> {
+async function openOnnx({ packageDirectory, settings, onOpened }: OpenEngineOptions): Promise<TrainingEngine> {
   const { rank, scale, threads, logProbability, memoryBytes } = settings;
   const { provider, detail, stepMs } = await chooseDevice({ packageDirectory, settings });
   const options = { packageDirectory, rank, scale, threads, logProbability, provider };
@@ -42,7 +41,7 @@ async function openOnnx({ packageDirectory, settings, onOpened }: OpenEngineOpti
   return engine;
 }
 
-async function openTfjsEngine({ packageDirectory, settings, onOpened }: OpenEngineOptions): Promise<TargetedEngine> {
+async function openTfjsEngine({ packageDirectory, settings, onOpened }: OpenEngineOptions): Promise<TrainingEngine> {
   const { rank, scale, threads, logProbability, device, memoryBytes } = settings;
   if (memoryBytes !== null) {
     throw new HoneError(

@@ -15,13 +15,13 @@ import { join } from 'node:path';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { WakeUp } from '../../process/wake-up.js';
 import type { ReplayReader } from '../../replay/index.js';
-import type { TargetedEngine } from '../engine/micro-batches.js';
 import type { ExperienceBuffer } from '../experience/buffer.js';
 import { generationsOf } from '../experience/entries.js';
 import type { Member } from '../experience/members.js';
 import type { LearnerCommand, LearnerEvent, LearnerStart } from '../process/messages.js';
 import { Reporter } from '../process/reporter.js';
 import type { LearnerState } from '../process/status.js';
+import type { TrainingEngine } from '../types.js';
 import { writeCheckpoint } from './checkpoint.js';
 import { type Breach, figuresOf } from './guard.js';
 import { damagedName, findCheckpoint, openBuffer, referencesOf, withoutLessons } from './resume.js';
@@ -33,7 +33,7 @@ import { candidateName, keepNewest, writeCandidate } from './write-candidate.js'
 
 export interface RunnerOptions {
   readonly start: LearnerStart;
-  readonly engine: TargetedEngine;
+  readonly engine: TrainingEngine;
   readonly reader: ReplayReader;
   readonly send: (event: LearnerEvent) => void;
   /** Milliseconds since 1970, for the windows of metrics. Default `Date.now`. */

@@ -11,6 +11,7 @@ import {
   checkLearnerSettings,
   checkOffered,
   chooseDevice,
+  type Device,
   type DeviceFigures,
   fastest,
   offeredProviders,
@@ -22,7 +23,6 @@ import {
   worstDifference,
 } from '../../../../src/learner/index.js';
 import type { EngineReport } from '../../../../src/learner/process/messages.js';
-import type { Device } from '../../../../src/learner/types.js';
 import { startScript } from '../../../support/processes.js';
 
 const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
