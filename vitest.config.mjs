@@ -22,6 +22,21 @@ export const withLearner = [
   'integration/{demo,digest-proof,loaded-code,loop,metrics,quantize,raters,versions}',
 ];
 
+/** The tests that `scripts/mutation.mjs` runs for each area. They call the code of the area in the thread of the test. */
+const mutationTests = {
+  gate: ['unit/gate/{finite,sequential-test,settings,statistics,verdict}', 'property/gate'],
+  reward: ['unit/reward/{fold,preferences,settings}', 'property/reward-fold'],
+  guard: ['unit/learner/round/guard'],
+  autodiff: ['unit/autodiff/*'],
+  objective: ['unit/learner/engine/{micro-batches,onnx-engine,oracle-pytorch}', 'unit/learner/fixed-points'],
+};
+const mutationSuites = Object.fromEntries(
+  Object.entries(mutationTests).map(([area, tests]) => [
+    `mutation-${area}`,
+    [{ name: `mutation-${area}`, include: files(...tests), exclude: [long] }],
+  ]),
+);
+
 /** What is run together, by the value of HONE_SUITE: see `scripts/test.mjs`. */
 const suites = {
   /** What every change must pass. */
@@ -45,6 +60,7 @@ const suites = {
   short: [{ name: 'short', include: files('short/*'), maxWorkers: 1 }],
   /** The same, and what touches Node's SQLite: on the oldest Node. */
   oldest: [{ name: 'oldest', include: files('short/*', 'unit/sqlite/*', 'unit/replay/*'), maxWorkers: 1 }],
+  ...mutationSuites,
   /** What takes too long for every change: the same promises as in `main`, for longer. */
   long: [{ name: 'long', include: [long], maxWorkers: 1 }],
 };
@@ -52,6 +68,15 @@ const suites = {
 const suite = process.env.HONE_SUITE ?? 'main';
 if (!(suite in suites)) throw new Error(`HONE_SUITE is one of ${Object.keys(suites).join(', ')}, not ${suite}`);
 
+// Only what runs in the test's own thread is counted: worker threads and child processes are not.
+const coverage = {
+  provider: 'v8',
+  include: ['dist/{cli,client,proto,server,src}/**/*.js'],
+  exclude: ['dist/proto/generated/**'],
+  reporter: ['text-summary', 'html'],
+  reportsDirectory: '.build/coverage',
+};
+
 export default defineConfig({
-  test: { projects: suites[suite].map((project) => ({ test: { ...shared, ...project } })) },
+  test: { coverage, projects: suites[suite].map((project) => ({ test: { ...shared, ...project } })) },
 });

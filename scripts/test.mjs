@@ -1,11 +1,11 @@
-// `npm test`: prepares the clone, runs the lint, then the tests; and where no arguments ask for some of them only, the
-// short tests once more on the oldest Node that Hone runs on and on the newest.
+// Prepares the clone, then runs the lint and the tests.
 //
-//   npm test                            everything that a change must pass
-//   npm test -- swap -t "the oldest"    arguments go to vitest: without the lint, some tests
-//   npm run test:long                   what takes too long for every change
+//   npm test                            the lint, all tests, and the short tests on the oldest and the newest Node
+//   npm test -- swap -t "the oldest"    arguments go to vitest, which runs those tests only; no lint
+//   npm run test:long                   tests that take too long to run for every change
+//   npm run coverage                    all tests on this Node, and a report of the lines they reached in .build/coverage
 //
-// HONE_TEST_RESULTS=<folder> has each part write its results there, as vitest's JSON (see repeat.mjs).
+// If HONE_TEST_RESULTS is set to a folder, each suite writes its results there, as vitest's JSON (see repeat.mjs).
 
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
@@ -16,7 +16,7 @@ import { root, runNode, say } from './project.mjs';
 
 const packages = join(root, 'node_modules');
 
-/** Ends the process where a linter has something to say. */
+/** Runs each linter. Ends the process if one of them fails. */
 async function lint() {
   for (const [linter, args] of [
     [join(packages, '@biomejs/biome/bin/biome'), ['ci', '.']],
@@ -28,7 +28,7 @@ async function lint() {
   }
 }
 
-/** Runs a suite of vitest.config.mjs on a Node; resolves to whether it passed. */
+/** Runs a suite of vitest.config.mjs on a Node. @returns whether it passed */
 function runSuite(suite, args, binary = process.execPath) {
   const results = process.env.HONE_TEST_RESULTS;
   const reporters =
@@ -40,7 +40,7 @@ function runSuite(suite, args, binary = process.execPath) {
     stdio: 'inherit',
     env: { ...process.env, PATH: pathWith(binary), HONE_SUITE: suite },
   });
-  // A terminal tells both of Ctrl-C; whoever tells this one alone means both, and waits for both.
+  // Ctrl-C in a terminal reaches both processes. A signal that reaches only this one is meant for both.
   const pass = (signal) => child.kill(signal);
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, pass);
   return new Promise((resolve, reject) => {
@@ -52,14 +52,16 @@ function runSuite(suite, args, binary = process.execPath) {
   });
 }
 
-/** The short tests on another Node than this one. */
+/** Runs the short tests on another Node. @returns whether they passed */
 async function runOn(use, suite) {
   const binary = await bringNode(use);
   if (binary === undefined) {
-    say(`the ${use} Node cannot be brought along for ${process.platform} on ${process.arch}: its tests are skipped`);
+    say(
+      `skipping the tests on the ${use} Node: the project cannot install it for ${process.platform} on ${process.arch}`,
+    );
     return true;
   }
-  say(`the short tests on the ${use} Node ...`);
+  say(`running the short tests on the ${use} Node ...`);
   return await runSuite(suite, [], binary);
 }
 
@@ -69,10 +71,11 @@ const isLong = given[0] === '--long';
 const args = isLong ? given.slice(1) : given;
 let passed;
 if (isLong) passed = await runSuite('long', args);
+// With arguments, among them --coverage, vitest gets them.
 else if (args.length > 0) passed = await runSuite('main', args);
 else {
   await lint();
-  // All of them, whatever the others say.
+  // Each suite runs even if another has failed.
   const parts = [await runSuite('main', []), await runOn('oldest', 'oldest'), await runOn('newest', 'short')];
   passed = parts.every(Boolean);
 }
