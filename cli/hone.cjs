@@ -1,9 +1,9 @@
 #!/usr/bin/env node
 /**
- * The first file of the `hone` command: hands over to cli/main.ts, unless this Node is too old for it. JavaScript
- * of 2015 and no compiler's output, so that a Node of any age can read it to its end and say what is needed.
+ * The entry of the `hone` command. It loads cli/main.ts, or reports that this Node is too old. The file is written by
+ * hand in JavaScript of 2015, so that a Node of any age can run it.
  *
- * Exit codes as in docs/errors.md: 78 where a server was to be started, which trying again does not help; else 1.
+ * Exit codes (docs/errors.md): 78 for `hone serve`, because starting the server again would not help; otherwise 1.
  */
 'use strict';
 
@@ -21,9 +21,9 @@ function refuse(reason) {
 }
 
 if (!isSupported(process.versions.node)) {
-  refuse(`${neededNode} is needed, this is ${process.versions.node}; https://nodejs.org has newer ones.`);
+  refuse(`this is Node ${process.versions.node}, Hone needs ${neededNode}; install it from https://nodejs.org.`);
 } else if (!fs.existsSync(main)) {
-  refuse(`nothing is built in ${folder} yet: run "npm run build" there.`);
+  refuse(`${folder} is not built yet; run "npm run build" there.`);
 } else {
   import(url.pathToFileURL(main).href);
 }

@@ -1,6 +1,6 @@
 /**
- * Which versions of Node Hone runs on: `engines` in package.json is the one place where that is written. JavaScript of
- * 2015 without a compiler, so that a Node of any age can read it.
+ * Reads from `engines` in package.json which versions of Node can run Hone. The file is written by hand in JavaScript
+ * of 2015, so that a Node of any age can run it.
  */
 'use strict';
 
@@ -9,7 +9,7 @@ const path = require('path');
 
 const manifest = JSON.parse(fs.readFileSync(path.join(__dirname, '../package.json'), 'utf8'));
 
-/** Alternatives such as `^22.18.0` (that major version only) or `>=24.0.0`. */
+/** The alternatives of `engines`: `^22.18.0` (that major version only) or `>=24.0.0`. */
 const alternatives = manifest.engines.node.split('||').map((text) => {
   const [, operator, lowest] = /^\s*(\^|>=)(\d+\.\d+\.\d+)\s*$/.exec(text);
   return { operator, lowest };
@@ -29,7 +29,7 @@ function isSupported(version) {
   });
 }
 
-/** In words: `Node 22.18 or a later 22, or Node 24.0 or newer`. */
+/** The versions in words: `Node 22.18 or a later 22, or Node 24.0 or newer`. */
 const neededNode = alternatives
   .map(({ operator, lowest }) => {
     const [major, minor] = lowest.split('.');

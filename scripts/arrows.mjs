@@ -1,7 +1,7 @@
-// Lints who imports whom: `npm run lint` runs it, `node scripts/arrows.mjs <folder>` does so for another tree.
+// Checks which folder imports which. `npm run lint` runs it; `node scripts/arrows.mjs <folder>` checks another tree.
 //
-// Every way by which one file can name another counts: import and export, of types too, `import(...)`, `require(...)`
-// and `new URL(..., import.meta.url)`. docs/architecture.md draws these arrows.
+// It finds every way in which one file can name another: import and export, of types too, `import(...)`, `require(...)`
+// and `new URL(..., import.meta.url)`. docs/architecture.md draws the same arrows.
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
@@ -9,7 +9,7 @@ import { pathToFileURL } from 'node:url';
 import { parseAst } from 'vite';
 import { fail, root } from './project.mjs';
 
-/** What the files of a room may import beside their own room's. A folder covers the folders below it. */
+/** The rooms from which the files of a room may import, besides their own. A room covers the folders below it. */
 export const arrows = {
   proto: [],
   // The files beside the folders of src.
@@ -45,7 +45,7 @@ export const arrows = {
   test: ['*'],
 };
 
-/** Packages that only these rooms may load. */
+/** The packages that only some rooms may load, with those rooms. */
 export const packages = {
   '@grpc/grpc-js': ['proto', 'server', 'client', 'bench', 'test'],
   'onnxruntime-node': ['src/onnx', 'src/package', 'src/policy', 'src/reward', 'src/learner', 'models', 'bench', 'test'],
@@ -53,8 +53,8 @@ export const packages = {
 };
 
 /**
- * A folder of src is entered by its index.ts. Code may also come from these files: a process that needs one of them, or
- * a server that is starting, should not load the whole folder. Types cost nothing and have no side door.
+ * A room is imported through its index.ts. Code, but not types, may also be imported from these files of it, so that a
+ * small process, or a server that is starting, does not load the whole room.
  */
 export const sideDoors = {
   client: ['errors', 'translate'],
@@ -102,7 +102,7 @@ function isAllowed(from, to) {
   );
 }
 
-/** What the files of a tree import against the rules, one line each. */
+/** @returns one line for each import in the tree that breaks a rule */
 export function lintArrows(folder) {
   return Object.keys(arrows)
     .filter((room) => !room.includes('/') && existsSync(join(folder, room)))
@@ -113,7 +113,7 @@ export function lintArrows(folder) {
 function complaintsOf(folder, file) {
   const path = relative(folder, file);
   const from = roomOf(path);
-  if (from === undefined) return [`${path}: scripts/arrows.mjs has no room for it; add one`];
+  if (from === undefined) return [`${path}: its folder is not in the table of scripts/arrows.mjs; add it there`];
   return namedIn(file).flatMap((named) => complaint(folder, path, from, named) ?? []);
 }
 
@@ -126,15 +126,15 @@ function complaint(folder, path, from, { name, isType }) {
   }
   const target = relative(folder, join(folder, dirname(path), name)).replace(/\.js$/, '.ts');
   const to = roomOf(target);
-  // Files that are no modules of ours: a manifest, a fixture.
+  // The target is not a module of the project, but a manifest or a fixture.
   if (to === undefined || !target.endsWith('.ts')) return undefined;
   if (!isAllowed(from, to))
-    return `${path}: ${from} may not import ${to} (${target}): docs/architecture.md draws the arrows`;
+    return `${path}: ${from} may not import ${to} (${target}); docs/architecture.md shows which imports are allowed`;
   const door = `${to}/index.ts`;
   if (from === to || from === 'test' || target === door || !existsSync(join(folder, door))) return undefined;
   const inner = target.slice(to.length + 1, -'.ts'.length);
   if (!isType && sideDoors[to]?.includes(inner)) return undefined;
-  return `${path}: ${target} is inside ${to}; import ${door}`;
+  return `${path}: ${target} is inside ${to}; import ${door} instead`;
 }
 
 function sourcesOf(folder) {
@@ -145,7 +145,7 @@ function sourcesOf(folder) {
   });
 }
 
-/** The modules that a file names, and whether it takes only types of them. */
+/** @returns each module that a file names, and whether the file only takes types from it */
 function namedIn(file) {
   const found = [];
   const visit = (node) => {
@@ -168,5 +168,5 @@ function isType({ type, importKind, exportKind, specifiers = [] }) {
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   const complaints = lintArrows(resolve(process.argv[2] ?? root));
   for (const line of complaints) process.stderr.write(`${line}\n`);
-  if (complaints.length > 0) fail(`${complaints.length} imports go against the arrows: see above.`);
+  if (complaints.length > 0) fail(`${complaints.length} imports break the rules listed above.`);
 }

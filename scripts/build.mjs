@@ -1,11 +1,10 @@
-// Makes proto/generated (the contract as types and as a module) and dist (everything that runs) where a source has
-// changed since.
+// Makes proto/generated (the contract as types and as a module) and dist (the compiled program).
 //
-//   node scripts/build.mjs             everything, whether or not it is up to date
-//   node scripts/build.mjs --generate  proto/generated only
+//   node scripts/build.mjs             makes both, even if they are up to date
+//   node scripts/build.mjs --generate  makes proto/generated only
 //
-// Types are made with 64-bit integers as numbers: every one in the contract is a count, a sequence number or a time in
-// milliseconds, far below 2^53. Enums are their names. proto/contract.ts uses the same options.
+// The generated types have numbers for 64-bit integers, because each one in the contract is a count, a sequence number
+// or a time in milliseconds, far below 2^53. They have names for enums. proto/contract.ts uses the same options.
 
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
@@ -15,7 +14,7 @@ import { install } from './install.mjs';
 import { onSupportedNode } from './on-node.mjs';
 import { fail, root, runNode, say } from './project.mjs';
 
-/** What is compiled: `run` is all that runs Hone, `test` the same and the tests, which need packages of their own. */
+/** `run` is the program without its tests. `test` adds the tests, which need more packages. */
 const parts = {
   run: {
     config: 'tsconfig.run.json',
@@ -27,7 +26,7 @@ const parts = {
   },
 };
 
-/** The files of a folder of the project, by path from its root, in order. */
+/** @returns the accepted files below a folder, as paths from the project's root, sorted */
 function listFiles(folder, accept) {
   const found = [];
   for (const entry of readdirSync(join(root, folder), { withFileTypes: true })) {
@@ -39,7 +38,7 @@ function listFiles(folder, accept) {
   return found.sort();
 }
 
-/** A digest of name, size and time of every source: cheap, and any edit changes it. */
+/** @returns a digest of each source's name, size and modification time: any edit changes it, and no file is read */
 function stampOfSources({ config, folders }) {
   const hash = createHash('sha256');
   const files = folders.flatMap((folder) => listFiles(folder, /\.(ts|proto|json)$/));
@@ -50,7 +49,7 @@ function stampOfSources({ config, folders }) {
   return hash.digest('hex');
 }
 
-/** Makes proto/generated anew. */
+/** Deletes proto/generated and makes it from the .proto files. */
 export async function generate() {
   const generator = join(root, 'node_modules/@grpc/proto-loader/build/bin/proto-loader-gen-types.js');
   rmSync(join(root, 'proto/generated'), { recursive: true, force: true });
@@ -62,14 +61,14 @@ export async function generate() {
   await compileContract(files);
 }
 
-/** Writes proto/generated/contract.ts: the contract, and the standard health service, as JSON that the loader takes. */
+/** Writes proto/generated/contract.ts: the contract and the standard health service, as JSON for proto-loader. */
 async function compileContract(files) {
   const { default: protobuf } = await import('protobufjs');
   const folders = ['proto', 'node_modules/grpc-health-check/proto'].map((folder) => join(root, folder));
   const contract = new protobuf.Root();
   contract.resolvePath = (_, path) => folders.map((folder) => join(folder, path)).find(existsSync) ?? path;
   contract.loadSync([...files, 'health/v1/health.proto']);
-  // As a text that is parsed: protobufjs's type of it has fewer properties than the loader reads.
+  // The JSON is written as a string that is parsed, because its type in protobufjs lacks properties that the loader reads.
   const text = JSON.stringify(JSON.stringify(contract.toJSON()));
   const lines = [
     "import type { INamespace } from 'protobufjs';",
@@ -78,14 +77,14 @@ async function compileContract(files) {
   writeFileSync(join(root, 'proto/generated/contract.ts'), `${lines.join('\n')}\n`);
 }
 
-/** Generates and compiles unless dist is up to date; `force` does it in any case. Ends the process on an error. */
+/** Generates and compiles, unless dist is up to date and `force` is false. Ends the process on an error. */
 export async function build(part, force = false) {
   const { config } = parts[part];
   if (!force && isBuilt(part)) return;
   const started = Date.now();
   say('building ...');
   await generate();
-  // Outputs of sources that are gone must not be run or packed.
+  // The output of a source that was deleted must be neither run nor packed.
   rmSync(join(root, 'dist'), { recursive: true, force: true });
   const code = await runNode(join(root, 'node_modules/typescript/bin/tsc'), ['-p', config]);
   if (code !== 0) fail('the compiler found errors: see above.');

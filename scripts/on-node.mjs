@@ -1,8 +1,8 @@
-// Runs a script of this folder on a Node that Hone supports, whatever Node started it.
+// Makes sure that a script of this folder runs on a Node that Hone supports.
 //
-// Where the running Node is too old, one is brought along (nodes.mjs) and the script is run once more with it. The old
-// one stays as its parent: it passes signals on, ends as the child ends, and holds one end of a pipe. When the pipe
-// closes, the parent is gone, also by kill -9, and the child ends too.
+// If the running Node is too old, a newer one is installed (nodes.mjs) and runs the same script. The old one stays as
+// its parent: it passes signals on, ends as the child ends, and holds one end of a pipe. The pipe closes when the parent
+// ends, even by kill -9, and then the child ends too.
 
 import { spawn } from 'node:child_process';
 import { Socket } from 'node:net';
@@ -15,19 +15,18 @@ import { fail } from './project.mjs';
 
 const { isSupported, neededNode } = neededNodes;
 const pipeVariable = 'HONE_PARENT_PIPE';
-/** How long the child may take to end by itself once its parent is gone. */
+/** Time that the child has to end by itself after its parent has ended. Then it is killed. */
 const lastMs = 30_000;
 
 /**
- * Resolves on a supported Node. On an older one it never does: there it runs the script again, on a Node of the
- * project's own, and the process ends as that one ends.
- * @param packages which packages the script needs: see install.mjs. They are installed meanwhile.
+ * Resolves if this Node is supported. Otherwise never: a newer Node runs the script, and this process ends with it.
+ * @param packages the packages that the script needs (see install.mjs); they are installed during the download of Node
  */
 export async function onSupportedNode(packages) {
   const isChild = followParent();
   if (isSupported(process.versions.node)) return;
   if (isChild)
-    fail(`the project brings Node ${process.versions.node} along but needs ${neededNode}: see scripts/nodes.mjs`);
+    fail(`scripts/nodes.mjs installs Node ${process.versions.node}, but package.json requires ${neededNode}`);
   const reason = `this is Node ${process.versions.node}, Hone needs ${neededNode}: `;
   let binary;
   try {
@@ -36,14 +35,14 @@ export async function onSupportedNode(packages) {
     fail(`${error.message}. ${remedy}`);
   }
   if (binary === undefined) {
-    fail(`${reason}none can be brought along for ${process.platform} on ${process.arch}. ${remedy}`);
+    fail(`${reason}the project cannot install one for ${process.platform} on ${process.arch}. ${remedy}`);
   }
   await becomeParentOf(binary);
 }
 
-const remedy = `Or install ${neededNode} from https://nodejs.org and run the command again.`;
+const remedy = `Install ${neededNode} from https://nodejs.org and run the command again.`;
 
-/** Runs this very command with another Node; never resolves. */
+/** Runs the command of this process with another Node. The promise never resolves. */
 function becomeParentOf(binary) {
   const child = spawn(binary, process.argv.slice(1), {
     stdio: ['inherit', 'inherit', 'inherit', 'pipe'],
@@ -56,27 +55,27 @@ function becomeParentOf(binary) {
   child.once('exit', (code, signal) => {
     for (const name of signals) process.removeListener(name, pass);
     if (signal === null) process.exit(code ?? 1);
-    // Ends as the child did, so that whoever started this sees the signal. SIGKILL and the like cannot be told apart.
+    // Ends by the same signal as the child, so that the caller sees that signal. The timer covers signals that are ignored.
     process.kill(process.pid, signal);
     setTimeout(() => process.exit(128 + constants.signals[signal]), 1000);
   });
   return new Promise(() => {});
 }
 
-/** With this Node before any other: what is started by its name, npx for one, runs on it, too. */
+/** @returns a PATH in which this Node comes first, so that programs started by name, such as npx, run on it too */
 export function pathWith(binary) {
   return `${dirname(binary)}${delimiter}${process.env.PATH ?? ''}`;
 }
 
-/** In a child of an older Node: ends with it. Returns whether this is one. */
+/** If an older Node started this process, ends the process when that parent ends. @returns whether one did */
 function followParent() {
   const descriptor = process.env[pipeVariable];
   if (descriptor === undefined) return false;
-  // The processes that this one starts have other parents.
+  // The processes that this one starts must not follow the same pipe.
   delete process.env[pipeVariable];
   const pipe = new Socket({ fd: Number(descriptor), readable: true, writable: false });
   const end = () => {
-    // As if the parent had passed a signal on: whoever has requests to end does that first.
+    // SIGTERM, as if the parent had passed it on: a server finishes its requests first.
     process.kill(process.pid, 'SIGTERM');
     setTimeout(() => process.kill(process.pid, 'SIGKILL'), lastMs).unref();
   };

@@ -1,5 +1,5 @@
-// `npm run package`: compiles everything and packs hone-agent into a .tgz file, which `npm install` and `npm publish` take.
-// Arguments go to `npm pack`. `npm pack` alone would pack whatever was compiled last: no script runs by itself (.npmrc).
+// `npm run package`: compiles everything and packs hone-agent into a .tgz file for `npm install` and `npm publish`.
+// Arguments go to `npm pack`. Use this instead of `npm pack`, which would pack the last build: .npmrc turns scripts off.
 
 import { execFileSync } from 'node:child_process';
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
@@ -9,9 +9,9 @@ import { prepare } from './prepare.mjs';
 import { fail, root, runNpm } from './project.mjs';
 
 /**
- * Copies into an empty folder what goes into the package, from a clone that is compiled whole. Left out is what nobody
- * would read there: maps of sources that are not packed, declarations that the client's do not lead to, modules that
- * hold types alone, and in package.json what only the clone needs.
+ * Copies the files of the package into an empty folder. The clone must be compiled. It leaves out source maps,
+ * declarations that the client's declarations do not import, modules that hold types only, and the entries of
+ * package.json that only a clone needs.
  */
 export function stagePackage(folder) {
   const list = ['pack', '--dry-run', '--json', '--ignore-scripts', '--loglevel=error'];
@@ -34,12 +34,12 @@ export function stagePackage(folder) {
   }
 }
 
-/** Whether the compiler left nothing of a module but comments and the mark that it is one. */
+/** Whether the compiled module is empty except for comments and `export {}`. */
 function holdsOnlyTypes(code) {
   return code.replace(/\/\*[\s\S]*?\*\/|\/\/.*/g, '').trim() === 'export {};';
 }
 
-/** A file of declarations and those that it imports, and so on. */
+/** @returns a file of declarations and all that it imports, directly or indirectly */
 function declarationsOf(entry) {
   const found = new Set([entry]);
   for (const path of found) {
@@ -56,5 +56,5 @@ if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   rmSync(folder, { recursive: true, force: true });
   stagePackage(folder);
   const code = await runNpm(['pack', folder, ...process.argv.slice(2)]);
-  if (code !== 0) fail('npm could not pack it: it says why above.');
+  if (code !== 0) fail('npm could not pack the folder .build/package; it reports the reason above.');
 }

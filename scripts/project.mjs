@@ -1,4 +1,4 @@
-// What the set-up scripts share: where the project lies, how they speak, how they run a program.
+// Shared by the scripts of this folder: the project's folder, lines of progress, and running a program.
 
 import { spawn } from 'node:child_process';
 import { dirname } from 'node:path';
@@ -7,12 +7,12 @@ import { fileURLToPath } from 'node:url';
 /** The folder that holds package.json. */
 export const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
-/** One line of progress. On standard error, so that what a command prints can be piped. */
+/** Prints one line of progress, on standard error, so that the output of a command can be piped. */
 export function say(line) {
   process.stderr.write(`hone: ${line}\n`);
 }
 
-/** Ends the process with a message that says what to do. */
+/** Prints a message and ends the process with code 1. */
 export function fail(message) {
   say(message);
   process.exit(1);
@@ -32,14 +32,17 @@ export function runNode(file, args, env) {
   return runProgram(process.execPath, [file, ...args], env);
 }
 
-/** Runs npm. `npm start` says where npm itself lies; that works where `npm` is a shell script that spawn cannot start. */
+/**
+ * Runs npm. If npm started this process, npm_execpath is the path of npm's own JavaScript file. That works even if
+ * `npm` is a shell script that spawn cannot start.
+ */
 export function runNpm(args, env, cwd) {
   const npm = process.env.npm_execpath;
   if (npm?.endsWith('npm-cli.js')) return runProgram(process.execPath, [npm, ...args], env, cwd);
   return runProgram('npm', args, env, cwd);
 }
 
-/** Says every few seconds that long work goes on, until the function that it gives back is called. */
+/** Prints a line every few seconds while long work goes on. @returns a function that stops it */
 export function showProgress(describe, everyMs = 5000) {
   const started = Date.now();
   const timer = setInterval(() => say(`  ${secondsSince(started)} s: ${describe()}`), everyMs);

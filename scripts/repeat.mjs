@@ -1,6 +1,11 @@
-// `npm run test:repeat -- <count> [--busy]`: the whole `npm test` so many times, one after another; with --busy beside a
-// process that keeps one core busy. Each run is added to a file in .build, so that ten need not be in one go; at the end,
-// or with --show alone, the runs of this commit are listed. A run that fails does not stop the others.
+// Runs the whole `npm test` several times in a row, to find tests that fail only sometimes.
+//
+//   npm run test:repeat -- 5          five runs
+//   npm run test:repeat -- 5 --busy   five runs beside a process that keeps one core busy
+//   npm run test:repeat -- --show     no run, only the table of all runs of this commit
+//
+// Each run is appended to a file in .build. The table at the end lists every run of this commit, including those of
+// earlier calls. A run that fails does not stop the next ones.
 
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -13,7 +18,7 @@ import { describeRuns, keepRun, readResults, readRuns } from './test-runs.mjs';
 
 const kept = join(root, '.build/test-runs.jsonl');
 
-/** Keeps one core busy until it is told to end, or its parent has. */
+/** A program that keeps one core busy until it is killed or its parent ends. */
 const busyProgram = `
   new (require('node:worker_threads').Worker)('for (;;);', { eval: true });
   process.once('disconnect', () => process.exit(0));`;
@@ -61,7 +66,7 @@ async function runOnce(busy) {
   }
 }
 
-// The Node that runs this one runs the tests.
+// The tests then run on the same Node as this script.
 await onSupportedNode('test');
 const { values, positionals } = parseArgs({
   options: { busy: { type: 'boolean', default: false }, show: { type: 'boolean', default: false } },
@@ -69,13 +74,13 @@ const { values, positionals } = parseArgs({
 });
 const count = positionals.length === 0 && values.show ? 0 : Number(positionals[0]);
 if (!Number.isInteger(count) || count < 0 || (count === 0 && !values.show) || positionals.length > 1) {
-  fail('say how often: npm run test:repeat -- <count> [--busy], or --show for what is kept');
+  fail('give the number of runs: npm run test:repeat -- <count> [--busy], or --show for a table of earlier runs');
 }
 let red = 0;
 for (let number = 1; number <= count && !interrupted; number++) {
   say(`run ${number} of ${count}${values.busy ? ', beside a busy core' : ''} ...`);
   const run = await runOnce(values.busy);
-  // What was stopped says nothing.
+  // An interrupted run proves nothing.
   if (interrupted) break;
   keepRun(kept, run);
   if (!run.green) red += 1;
@@ -85,5 +90,5 @@ for (let number = 1; number <= count && !interrupted; number++) {
 }
 const commit = commitOfTree();
 const runs = readRuns(kept).filter((run) => run.commit === commit);
-process.stdout.write(`\nruns of ${commit}, kept in ${kept}\n\n${describeRuns(runs)}\n`);
+process.stdout.write(`\nruns of commit ${commit}, from ${kept}\n\n${describeRuns(runs)}\n`);
 process.exitCode = red > 0 || interrupted ? 1 : 0;

@@ -1,10 +1,10 @@
-// Runs before the packages of an installed Hone are set up: keeps onnxruntime-node from downloading CUDA libraries.
+// Keeps onnxruntime-node from downloading CUDA libraries. npm runs this file when hone-agent is installed.
 //
-// On Linux with an x64 processor the install script of onnxruntime-node fetches some hundred megabytes unless it finds
-// the libraries in place, and the whole installation fails where it cannot. Hone runs on the CPU binary that comes with
-// the package, and a package can set neither npm's configuration nor the environment of its dependencies' scripts; so
-// placeholders are put where the script looks. They are never loaded: only sessions that ask for CUDA look for them.
-// Who wants CUDA gets the real ones with `ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node`.
+// On Linux with an x64 processor, the install script of onnxruntime-node downloads several hundred megabytes unless it
+// finds the libraries, and the whole installation fails if the download does. Hone needs only the CPU binary, which is in
+// the package. But a package can set neither npm's configuration nor the environment of its dependencies' scripts, so
+// this file puts placeholders where the script looks. They are never loaded: only sessions that ask for CUDA load them.
+// `ONNXRUNTIME_NODE_INSTALL=cuda12 npm rebuild onnxruntime-node` installs the real libraries.
 
 import { existsSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -12,7 +12,7 @@ import { fileURLToPath } from 'node:url';
 
 const libraries = ['cuda', 'shared', 'tensorrt'].map((name) => `libonnxruntime_providers_${name}.so`);
 
-/** The folder of the installed onnxruntime-node, nearest first; undefined in a clone, before anything is installed. */
+/** @returns the folder of the nearest installed onnxruntime-node; undefined in a clone before the first installation */
 function findOnnxRuntime() {
   for (let folder = dirname(fileURLToPath(import.meta.url)); ; folder = dirname(folder)) {
     const found = join(folder, 'node_modules/onnxruntime-node/bin/napi-v6/linux/x64');
@@ -29,7 +29,7 @@ if (process.platform === 'linux' && process.arch === 'x64' && process.env.ONNXRU
         flag: 'wx',
       });
     } catch {
-      // It is there already, or cannot be written: then onnxruntime-node's own script decides.
+      // The file exists already or cannot be written. Then onnxruntime-node's own script decides.
     }
   }
 }

@@ -1,18 +1,18 @@
-// What is kept of the runs of `npm test`, one line of JSON each, and what is said of them.
+// The record of test runs that `npm run test:repeat` keeps: one line of JSON for each run, and the table of them.
 
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 
 /**
  * @typedef {object} Run
- * @property {string} startedAt when it started, ISO 8601
- * @property {number} seconds how long it took
- * @property {boolean} busy whether a process beside it kept one core busy
- * @property {string} commit of the working tree; with a `+` where files had been changed since
+ * @property {string} startedAt time of the start, ISO 8601
+ * @property {number} seconds duration
+ * @property {boolean} busy whether another process kept one core busy
+ * @property {string} commit commit of the working tree, followed by `+` if files had changed since
  * @property {string} node version of the Node that ran the tests
- * @property {boolean} green whether it ended with code 0
- * @property {number} passed tests
- * @property {string[]} failed names of the tests, with the suite and the file
+ * @property {boolean} green whether the run ended with code 0
+ * @property {number} passed number of tests that passed
+ * @property {string[]} failed names of the tests that failed, with suite and file
  */
 
 /** @returns {Run[]} */
@@ -30,7 +30,7 @@ export function keepRun(path, run) {
   appendFileSync(path, `${JSON.stringify(run)}\n`);
 }
 
-/** What vitest wrote into a folder, one file per suite, in JSON. */
+/** Reads the results that vitest wrote into a folder, one JSON file for each suite. */
 export function readResults(folder) {
   const results = { passed: 0, failed: [] };
   for (const name of readdirSync(folder).filter((file) => file.endsWith('.json'))) {
@@ -41,7 +41,7 @@ export function readResults(folder) {
       const failed = assertionResults.filter((test) => test.status === 'failed');
       results.passed += assertionResults.filter((test) => test.status === 'passed').length;
       results.failed.push(...failed.map((test) => `${suite}: ${file}: ${test.fullName}`));
-      // A hook that fails, or a file that cannot be loaded, is no test.
+      // A hook failed, or the file could not be loaded: then no test of the file is marked as failed.
       if (status === 'failed' && failed.length === 0) {
         results.failed.push(`${suite}: ${file}: ${String(message).split('\n')[0] || 'failed outside of its tests'}`);
       }
@@ -51,11 +51,11 @@ export function readResults(folder) {
 }
 
 /**
- * A table of runs, how many of them were green, and every failure with its count.
+ * Describes runs as a table, followed by the number of green runs and a list of failed tests with their counts.
  * @param {Run[]} runs
  */
 export function describeRuns(runs) {
-  if (runs.length === 0) return 'no run of this commit is kept';
+  if (runs.length === 0) return 'no runs of this commit are recorded';
   const rows = runs.map(({ startedAt, seconds, busy, node, green, passed, failed }) => [
     startedAt.slice(0, 19).replace('T', ' '),
     `${Math.floor(seconds / 60)}:${String(Math.floor(seconds % 60)).padStart(2, '0')}`,

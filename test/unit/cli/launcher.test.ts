@@ -32,7 +32,7 @@ const build = (): void => {
 };
 
 describe('hone', () => {
-  it('without a build says how to make it', () => {
+  it('explains how to build the clone if it is not built', () => {
     const { code, out, err } = launch('>=1.0.0', 'status');
     expect({ code, out }).toEqual({ code: 1, out: '' });
     expect(err).toContain('npm run build');
@@ -45,7 +45,7 @@ describe('hone', () => {
     `^${major}.${minor}.${patch}`,
     `^${major - 2}.0.0 || >=${major}.0.0`,
     `^${major}.0.0 || >=${major + 2}.0.0`,
-  ])('runs on this Node where %s is needed', (needed) => {
+  ])('runs on this Node if package.json requires %s', (needed) => {
     build();
     expect(launch(needed, 'status', '--json')).toEqual({ code: 0, out: 'status,--json\n', err: '' });
   });
@@ -58,21 +58,21 @@ describe('hone', () => {
       `^${major - 1}.5.0 || >=${major + 1}.0.0`,
       `Node ${major - 1}.5 or a later ${major - 1}, or Node ${major + 1}.0 or newer`,
     ],
-  ])('says in one line that %s is needed', (needed, words) => {
+  ])('reports in one line that Hone needs %s', (needed, words) => {
     build();
     const { code, out, err } = launch(needed, 'status');
     expect({ code, out }).toEqual({ code: 1, out: '' });
     expect(err).toBe(
-      `hone: ${words} is needed, this is ${process.versions.node}; https://nodejs.org has newer ones.\n`,
+      `hone: this is Node ${process.versions.node}, Hone needs ${words}; install it from https://nodejs.org.\n`,
     );
   });
 
-  it('serve ends as a server does that cannot run here', () => {
+  it('ends with code 78 if a server was to be started on a Node that is too old', () => {
     expect(launch(`>=${major + 1}.0.0`, 'serve').code).toBe(78);
   });
 });
 
-it('is the command of the package, whose bound on Node it reads', () => {
+it('package.json names cli/hone.cjs as its command, and requires Node in the form that cli/needed-node.cjs reads', () => {
   const manifest = JSON.parse(readFileSync(join(projectFolder, 'package.json'), 'utf8')) as {
     bin: object;
     engines: { node: string };
@@ -81,7 +81,7 @@ it('is the command of the package, whose bound on Node it reads', () => {
   expect(manifest.bin).toEqual({ hone: 'cli/hone.cjs' });
 });
 
-it.each(files)('%s is written in a language that old Nodes read', async (file) => {
+it.each(files)('%s is JavaScript of 2015, which an old Node can run', async (file) => {
   const source = readFileSync(join(projectFolder, file), 'utf8');
   const lowered = await transform(source, { target: 'es2015', supported: { 'dynamic-import': true } });
   expect(lowered.code).toBe((await transform(source, { target: 'esnext' })).code);

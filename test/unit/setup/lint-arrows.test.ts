@@ -119,7 +119,7 @@ describe('the lint of arrows', () => {
 
   it('asks for a room where a new folder has none', () => {
     const { refused, output } = lintArrows('src/novel/planted.ts', 'export const thing = 1;\n');
-    expect(output).toContain('has no room');
+    expect(output).toContain('its folder is not in the table');
     expect(refused).toBe(true);
   });
 });

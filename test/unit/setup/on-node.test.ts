@@ -1,4 +1,4 @@
-/** A Node that is too old runs the project's scripts on one of the project's own. */
+/** If the machine's Node is too old, the scripts run on a Node that the project installs. */
 
 import { type ChildProcess, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -30,11 +30,11 @@ describe('the Node that Hone needs', () => {
     ['24.22.3', true],
     ['26.12.1', true],
     ['100.0.0', true],
-  ])('%s: %s', (version, supported) => {
+  ])('Node %s is supported: %s', (version, supported) => {
     expect(isSupported(version)).toBe(supported);
   });
 
-  it('is said in words, and every Node that the project brings to run on is one', () => {
+  it('is described in words, and every Node that the project installs to run on is supported', () => {
     expect(neededNode).toBe('Node 22.18 or a later 22, or Node 24.0 or newer');
     for (const use of ['main', 'oldest', 'newest']) {
       for (const { version } of Object.values(nodes[use] ?? {})) expect(isSupported(version), version).toBe(true);
@@ -42,7 +42,7 @@ describe('the Node that Hone needs', () => {
     for (const { version } of Object.values(nodes.outdated ?? {})) expect(isSupported(version), version).toBe(false);
   });
 
-  it('is pinned by its digest, on each platform', () => {
+  it('is pinned by its digest on each platform', () => {
     for (const platforms of Object.values(nodes)) {
       for (const { integrity } of Object.values(platforms)) expect(integrity).toMatch(/^sha512-[A-Za-z0-9+/]{86}==$/);
     }
@@ -63,25 +63,26 @@ function start(...args: string[]): ChildProcess {
   return child;
 }
 
-interface Said {
+/** The line that test/support/echo-process.ts prints. */
+interface Echo {
   readonly pid: number;
   readonly node: string;
   readonly arguments: readonly string[];
 }
 
-async function firstLine(child: ChildProcess): Promise<Said> {
+async function firstLine(child: ChildProcess): Promise<Echo> {
   const lines = createInterface({ input: child.stdout as NodeJS.ReadableStream });
   const [line] = (await once(lines, 'line')) as [string];
-  return JSON.parse(line) as Said;
+  return JSON.parse(line) as Echo;
 }
 
-it('the command refuses an older Node in one line', ({ skip }) => {
+it('the hone command refuses an older Node in one line', ({ skip }) => {
   if (outdated === undefined) skip('there is no older Node for this platform in the registry');
   const { status, stdout, stderr } = spawnSync(outdated as string, [join(root, 'cli/hone.cjs'), 'status'], {
     encoding: 'utf8',
   });
   expect({ status, stdout }).toEqual({ status: 1, stdout: '' });
-  expect(stderr).toMatch(/^hone: Node 22\.18 .* is needed, this is 20\.\d+\.\d+; .*\n$/);
+  expect(stderr).toMatch(/^hone: this is Node 20\.\d+\.\d+, Hone needs Node 22\.18 .*; .*\n$/);
 });
 
 describe('a script that an older Node starts', () => {
@@ -89,9 +90,9 @@ describe('a script that an older Node starts', () => {
     if (outdated === undefined) skip('there is no older Node for this platform in the registry');
     const child = start('end', '3', '--flag', 'two words');
     const exit = once(child, 'exit');
-    const said = await firstLine(child);
-    expect(isSupported(said.node)).toBe(true);
-    expect(said.arguments).toEqual(['3', '--flag', 'two words']);
+    const echo = await firstLine(child);
+    expect(isSupported(echo.node)).toBe(true);
+    expect(echo.arguments).toEqual(['3', '--flag', 'two words']);
     expect(await exit).toEqual([3, null]);
   });
 
@@ -107,7 +108,7 @@ describe('a script that an older Node starts', () => {
     expect(read).toMatch(/some words$/);
   });
 
-  it('is told of signals, and its end by one is shown', async ({ skip }) => {
+  it('receives signals, and its end by a signal reaches the caller', async ({ skip }) => {
     if (outdated === undefined) skip('there is no older Node for this platform in the registry');
     const child = start('wait');
     await firstLine(child);
@@ -119,7 +120,7 @@ describe('a script that an older Node starts', () => {
   });
 
   it('ends when its parent is killed', async ({ skip }) => {
-    if (outdated === undefined || process.platform !== 'linux') skip('it is seen in /proc, beside an older Node');
+    if (outdated === undefined || process.platform !== 'linux') skip('this test needs /proc and an older Node');
     const child = start('wait');
     const { pid } = await firstLine(child);
     expect(pid).not.toBe(child.pid);
