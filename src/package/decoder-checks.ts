@@ -7,7 +7,7 @@ import type { TokenFlow } from './token-flow.js';
 import type { DecoderConfig } from './types.js';
 
 /** Returns the error about the model file with this problem. */
-export type Refuse = (problem: string) => HoneError;
+type Refuse = (problem: string) => HoneError;
 
 /** Matches the inputs that Hone feeds. */
 const fed = /^(input_ids|attention_mask|position_ids|past_key_values\.\d+\.(key|value))$/;

@@ -11,18 +11,18 @@ export {
   type LinearSite,
   transposedInitializer,
 } from './lowering.js';
-export { normalizeDecoder, readDecoder } from './normalize.js';
-export { type BlockFormat, blockSizes, defaultBlockSizes } from './quantization/blocks.js';
-export { type ComparedText, type Comparison, comparePackages } from './quantization/compare.js';
+export { readDecoder } from './normalize.js';
+export { defaultBlockSizes } from './quantization/blocks.js';
+export type { Comparison } from './quantization/compare.js';
 export { decodeQuantizedProducts, withUndecodedWeights } from './quantization/decoded-weights.js';
-export { quantizedProduct, useIntegerProducts } from './quantization/products.js';
+export { useIntegerProducts } from './quantization/products.js';
 export {
   type MeasuredText,
   type QuantizeReport,
   type QuantizeRequest,
   quantizeAndCompare,
 } from './quantization/quantize-and-compare.js';
-export { type QuantizationNote, type QuantizeOptions, quantizePackage } from './quantization/quantize-package.js';
+export { quantizePackage } from './quantization/quantize-package.js';
 export { WeightReader } from './quantization/weight-source.js';
 export { type EncodedText, loadTextEncoder, type TextEncoder } from './text-encoder.js';
 export { ByteLevelDecoder } from './token-decoder.js';

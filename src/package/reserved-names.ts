@@ -8,7 +8,7 @@ import type { Graph, Node } from '../onnx/index.js';
 /**
  * Names in the decode variant, the training variant and the objective. Adapters are `<module>.lora_A` and `.lora_B`.
  */
-export const reservedNames: ReadonlySet<string> = new Set([
+const reservedNames: ReadonlySet<string> = new Set([
   'position_ids',
   'past_lens',
   'last_index',

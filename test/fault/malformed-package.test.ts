@@ -13,7 +13,7 @@ import { runServer, startServer, tinyPackage } from '../support/server.js';
 const kinds = new Set([
   'no model',
   'a model that is cut off',
-  'an operator that nobody knows',
+  'an unknown operator',
   'data outside the folder',
   'a template that does not parse',
 ]);
@@ -33,13 +33,13 @@ describe('a server', () => {
     expect(rows).toHaveLength(kinds.size);
   });
 
-  it.each(rows)('on a package with $name says so and exits with 78', async ({ name, apply, says, code }) => {
+  it.each(rows)('on a package with $name says so and exits with 78', async ({ name, apply, mentions, code }) => {
     const directory = join(root, name.replaceAll(' ', '-'));
     await cp(tinyPackage, directory, { recursive: true });
     await apply(directory);
     const ended = await runServer({ data, args: ['--package', directory] });
     expect(ended.code).toBe(78);
-    for (const words of says) expect(ended.output).toContain(words);
+    for (const words of mentions) expect(ended.output).toContain(words);
     expect(ended.output).toContain(code ?? 'PACKAGE_INVALID');
     expect(ended.output).not.toMatch(/\n\s+at /);
   });

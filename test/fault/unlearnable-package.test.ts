@@ -24,7 +24,7 @@ beforeAll(() => {
 });
 afterAll(() => rm(root, { recursive: true, force: true }));
 
-describe.each(rows)('a package with $name', ({ name, apply, says, code }) => {
+describe.each(rows)('a package with $name', ({ name, apply, mentions, code }) => {
   const directory = (): string => join(root, name.replaceAll(' ', '-'));
 
   beforeAll(async () => {
@@ -40,7 +40,7 @@ describe.each(rows)('a package with $name', ({ name, apply, says, code }) => {
     const ended = await runServer({ args: ['--package', directory(), '--learner', 'on'] });
     expect(ended.code).toBe(78);
     expect(ended.output).toContain(code);
-    for (const words of says) expect(ended.output).toContain(words);
+    for (const words of mentions) expect(ended.output).toContain(words);
     expect(ended.output).not.toMatch(/\n\s+at /);
   });
 

@@ -48,10 +48,10 @@ describe('hone quantize', () => {
     const text = join(folder, 'bad.jsonl');
     writeFileSync(text, '{"text": "fine"}\n{"txt": "not"}\n');
     const cases: [code: number, says: string[], args: string[]][] = [
-      [1, ['quantised already', 'float32'], [quantized, '--output', output]],
+      [1, ['already quantised', 'float32'], [quantized, '--output', output]],
       [1, ['config.json', 'cannot be read'], [join(folder, 'nothing'), '--output', output]],
       [2, [quantized, 'exists', '--force'], [tinyPackage, '--output', quantized]],
-      [2, ['lie in one another'], [tinyPackage, '--output', join(tinyPackage, 'inside')]],
+      [2, ['contains the other'], [tinyPackage, '--output', join(tinyPackage, 'inside')]],
       [2, ['was not written by'], [tinyPackage, '--output', folder, '--force']],
       [2, ['8 or 4'], [tinyPackage, '--output', output, '--bits', '5']],
       [2, ['--output'], [tinyPackage]],

@@ -1,20 +1,20 @@
 /**
- * Chat templates in the four styles that most models use, with the special tokens of each and what a conversation must
- * look like. Written for these tests after the published formats; white space is part of them.
+ * Chat templates in the four styles that most models use, with their special tokens and the expected rendering of a
+ * conversation. They were written for these tests after the published formats, in which white space matters.
  */
 
 export interface TemplateStyle {
   readonly name: string;
   readonly template: string;
-  /** Written as special tokens into the tokenizer. */
+  /** The special tokens of the tokenizer. */
   readonly special: readonly string[];
   readonly bos?: string;
   readonly eos: string;
-  /** The rendering of system S, user U, assistant A, user V; null where the style refuses it. */
+  /** The rendering of system S, user U, assistant A, user V; `null` if the style refuses it. */
   readonly withSystem: string | null;
   /** The rendering of user U, assistant A, user V. */
   readonly conversation: string;
-  /** A part of the message with which user after user is refused; null where it is taken. */
+  /** A part of the message that refuses two user messages in a row; `null` if they are accepted. */
   readonly refusesTwoUsers: string | null;
 }
 

@@ -1,4 +1,4 @@
-/** Every way in which a package can be wrong that a test knows of: how to damage a good one, and what must be said. */
+/** A table of damages to a good package, with the error that each must cause. */
 
 import { mkdir, rm, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -18,71 +18,71 @@ import {
   write,
 } from './package-edits.js';
 
-/** One row of the table. */
 export interface Damage {
+  /** The object of "refuses a package with". */
   readonly name: string;
   /** Damages a copy of the tiny package. */
   readonly apply: (directory: string) => Promise<unknown>;
-  /** What the message must hold: the file, the reason, the remedy. */
-  readonly says: readonly string[];
+  /** Parts of the error message: file, reason, remedy. */
+  readonly mentions: readonly string[];
   /** Default `PACKAGE_INVALID`. */
   readonly code?: string;
 }
 
 const files: Damage[] = [
-  { name: 'no config.json', apply: remove('config.json'), says: ['config.json', 'cannot be read'] },
-  { name: 'no tokenizer.json', apply: remove('tokenizer.json'), says: ['tokenizer.json', 'cannot be read'] },
-  { name: 'no tokenizer_config.json', apply: remove('tokenizer_config.json'), says: ['tokenizer_config.json'] },
-  { name: 'no model', apply: remove(model), says: [model, 'cannot be read', 'export or copy it'] },
+  { name: 'no config.json', apply: remove('config.json'), mentions: ['config.json', 'cannot be read'] },
+  { name: 'no tokenizer.json', apply: remove('tokenizer.json'), mentions: ['tokenizer.json', 'cannot be read'] },
+  { name: 'no tokenizer_config.json', apply: remove('tokenizer_config.json'), mentions: ['tokenizer_config.json'] },
+  { name: 'no model', apply: remove(model), mentions: [model, 'cannot be read', 'export or copy it'] },
   {
-    name: 'a folder in the place of the model',
+    name: 'a folder instead of the model',
     apply: async (directory) => {
       await rm(join(directory, model));
       await mkdir(join(directory, model));
     },
-    says: [model, 'cannot be read'],
+    mentions: [model, 'cannot be read'],
   },
-  { name: 'a config.json that is not JSON', apply: write('config.json', '{'), says: ['config.json', 'not JSON'] },
-  { name: 'a config.json that holds a list', apply: write('config.json', '[]'), says: ['config.json', 'expected'] },
+  { name: 'a config.json that is not JSON', apply: write('config.json', '{'), mentions: ['config.json', 'not JSON'] },
+  { name: 'a config.json that holds a list', apply: write('config.json', '[]'), mentions: ['config.json', 'expected'] },
   {
     name: 'a generation_config.json that is not JSON',
     apply: write('generation_config.json', ''),
-    says: ['generation_config.json', 'not JSON'],
+    mentions: ['generation_config.json', 'not JSON'],
   },
   {
     name: 'a tokenizer.json that is cut off',
     apply: (directory) => truncate(join(directory, 'tokenizer.json'), 1000),
-    says: ['tokenizer.json', 'not JSON', 'download'],
+    mentions: ['tokenizer.json', 'not JSON', 'download'],
   },
   {
-    name: 'a pointer in the place of tokenizer.json',
+    name: 'a Git LFS pointer instead of tokenizer.json',
     apply: write('tokenizer.json', 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n'),
-    says: ['tokenizer.json', 'git lfs pull'],
+    mentions: ['tokenizer.json', 'git lfs pull'],
   },
   {
     name: 'a tokenizer_config.json that is not JSON',
     apply: write('tokenizer_config.json', 'nothing'),
-    says: ['tokenizer_config.json', 'not JSON'],
+    mentions: ['tokenizer_config.json', 'not JSON'],
   },
 ];
 
 const models: Damage[] = [
-  { name: 'an empty model', apply: write(model, ''), says: [model, 'no graph', 'download or export'] },
-  { name: 'a model that is text', apply: write(model, 'not a model'), says: [model, 'not an ONNX file'] },
+  { name: 'an empty model', apply: write(model, ''), mentions: [model, 'no graph', 'download or export'] },
+  { name: 'a model that is text', apply: write(model, 'not a model'), mentions: [model, 'not an ONNX file'] },
   {
     name: 'a model that is cut off',
     apply: (directory) => truncate(join(directory, model), 60_000),
-    says: [model, 'not an ONNX file', 'download or export'],
+    mentions: [model, 'not an ONNX file', 'download or export'],
   },
   {
-    name: 'a pointer in the place of the model',
+    name: 'a Git LFS pointer instead of the model',
     apply: write(model, 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n'),
-    says: [model, 'git lfs pull'],
+    mentions: [model, 'git lfs pull'],
   },
   {
-    name: 'a model without a weight',
+    name: 'a model that lacks a weight',
     apply: editGraph((graph) => graph.initializers.delete('model.norm.weight')),
-    says: [model, 'model.norm.weight', 'nothing in the graph gives'],
+    mentions: [model, 'model.norm.weight', 'nothing in the graph gives'],
   },
   {
     name: 'a cyclic graph',
@@ -93,10 +93,10 @@ const models: Damage[] = [
         { ...first, inputs: [graph.nodes.at(-3)?.outputs[0] ?? '', ...first.inputs.slice(1)] },
       ]);
     }),
-    says: [model, 'cycle'],
+    mentions: [model, 'cycle'],
   },
   {
-    name: 'an operator that nobody knows',
+    name: 'an unknown operator',
     apply: editGraph((graph) => {
       const head = graph.nodes.at(-1);
       if (head === undefined) return;
@@ -105,30 +105,30 @@ const models: Damage[] = [
       graph.replaceNode(head, [{ ...head, inputs: [hidden, head.inputs[1] as string] }]);
       graph.prune();
     }),
-    says: [model, 'com.acme.Frobnicate', 'export the model'],
+    mentions: [model, 'com.acme.Frobnicate', 'export the model'],
     code: 'OPERATOR_UNSUPPORTED',
   },
   {
-    name: 'operators newer than onnxruntime',
+    name: 'operators of an opset that onnxruntime does not know',
     apply: editGraph((graph) => graph.opsets.set('', 999)),
-    says: [model, 'onnxruntime refuses'],
+    mentions: [model, 'onnxruntime refuses'],
   },
   {
-    name: 'a subgraph',
+    name: 'a subgraph in an attribute',
     apply: editRaw(({ graph }) => graph.node[0]?.attribute.push({ name: 'then_branch', type: 5 })),
-    says: [model, 'then_branch', 'a subgraph', 'serve an export without'],
+    mentions: [model, 'then_branch', 'a subgraph', 'serve an export without'],
     code: 'OPERATOR_UNSUPPORTED',
   },
   {
-    name: 'functions of its own',
+    name: 'functions defined in the model',
     apply: editRaw((value) => value.functions.push(new Uint8Array(2))),
-    says: [model, 'functions', 'inline'],
+    mentions: [model, 'functions', 'inline'],
     code: 'OPERATOR_UNSUPPORTED',
   },
   {
-    name: 'two nodes that give the same value',
+    name: 'two nodes with the same output',
     apply: editGraph((graph) => graph.nodes.push({ ...(graph.nodes[0] as Graph['nodes'][0]), name: 'again' })),
-    says: [model, 'more than once'],
+    mentions: [model, 'more than once'],
   },
 ];
 
@@ -139,55 +139,55 @@ const externals: Damage[] = [
       await external(() => undefined)(directory);
       await rm(join(directory, data));
     },
-    says: [data, 'is missing', 'copy it beside'],
+    mentions: [data, 'is missing', 'copy it beside'],
   },
   {
     name: 'a data file that is cut off',
     apply: external(() => undefined, 4),
-    says: [data, 'cut off', 'model.embed_tokens.weight', 'download or export'],
+    mentions: [data, 'cut off', 'model.embed_tokens.weight', 'download or export'],
   },
   {
-    name: 'a pointer in the place of the data file',
+    name: 'a Git LFS pointer instead of the data file',
     apply: async (directory) => {
       await external(() => undefined)(directory);
       await write(data, 'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n')(directory);
     },
-    says: [data, 'git lfs pull'],
+    mentions: [data, 'git lfs pull'],
   },
   {
-    name: 'data that begins too late in its file',
+    name: 'a tensor that reaches beyond the end of the data file',
     apply: external((place) => {
       place.offset = 4096;
     }),
-    says: [data, 'cut off'],
+    mentions: [data, 'cut off'],
   },
   {
-    name: 'data of another length',
+    name: 'a tensor whose data has another length than its shape needs',
     apply: external((place) => {
       place.length -= 32;
     }),
-    says: [model, 'model.embed_tokens.weight', '33280 bytes'],
+    mentions: [model, 'model.embed_tokens.weight', '33280 bytes'],
   },
   {
-    name: 'data at a place that is no number',
+    name: 'a tensor whose offset is not a number',
     apply: external((place) => {
       place.offset = Number.NaN;
     }),
-    says: [model, 'NaN'],
+    mentions: [model, 'NaN'],
   },
   {
     name: 'data outside the folder',
     apply: external((place) => {
       place.location = '../config.json';
     }),
-    says: [model, '../config.json', 'not a file beside the model'],
+    mentions: [model, '../config.json', 'not a file beside the model'],
   },
   {
     name: 'data at an absolute path',
     apply: external((place) => {
       place.location = '/etc/passwd';
     }),
-    says: [model, '/etc/passwd', 'not a file beside the model'],
+    mentions: [model, '/etc/passwd', 'not a file beside the model'],
   },
 ];
 
@@ -196,37 +196,65 @@ const zeros = (...dims: number[]): Tensor =>
 
 const sizes: Damage[] = [
   {
-    name: 'no number of layers',
+    name: 'no num_hidden_layers',
     apply: set('config.json', 'num_hidden_layers', undefined),
-    says: ['num_hidden_layers', 'Llama-like'],
+    mentions: ['num_hidden_layers', 'Llama-like'],
   },
-  { name: 'more layers', apply: set('config.json', 'num_hidden_layers', 3), says: [model, 'past_key_values.2.key'] },
-  { name: 'very many layers', apply: set('config.json', 'num_hidden_layers', 1e9), says: ['num_hidden_layers'] },
-  { name: 'fewer layers', apply: set('config.json', 'num_hidden_layers', 1), says: [model, 'num_hidden_layers'] },
-  { name: 'another hidden size', apply: set('config.json', 'hidden_size', 64), says: [model, 'hidden_size 64'] },
-  { name: 'other heads', apply: set('config.json', 'num_attention_heads', 8), says: [model, '8, 2 and 8'] },
-  { name: 'other key-value heads', apply: set('config.json', 'num_key_value_heads', 1), says: [model, '1 key-value'] },
   {
-    name: 'key-value heads that do not divide the heads',
+    name: 'more layers in config.json than in the model',
+    apply: set('config.json', 'num_hidden_layers', 3),
+    mentions: [model, 'past_key_values.2.key'],
+  },
+  {
+    name: 'a billion layers in config.json',
+    apply: set('config.json', 'num_hidden_layers', 1e9),
+    mentions: ['num_hidden_layers'],
+  },
+  {
+    name: 'fewer layers in config.json than in the model',
+    apply: set('config.json', 'num_hidden_layers', 1),
+    mentions: [model, 'num_hidden_layers'],
+  },
+  {
+    name: 'another hidden size in config.json',
+    apply: set('config.json', 'hidden_size', 64),
+    mentions: [model, 'hidden_size 64'],
+  },
+  {
+    name: 'another number of heads in config.json',
+    apply: set('config.json', 'num_attention_heads', 8),
+    mentions: [model, '8, 2 and 8'],
+  },
+  {
+    name: 'another number of key-value heads in config.json',
+    apply: set('config.json', 'num_key_value_heads', 1),
+    mentions: [model, '1 key-value'],
+  },
+  {
+    name: 'a number of key-value heads that does not divide the number of heads',
     apply: set('config.json', 'num_key_value_heads', 3),
-    says: ['config.json', 'num_key_value_heads', 'must divide'],
+    mentions: ['config.json', 'num_key_value_heads', 'must divide'],
   },
-  { name: 'another head size', apply: set('config.json', 'head_dim', 16), says: [model, 'size 16'] },
-  { name: 'a larger vocabulary', apply: set('config.json', 'vocab_size', 300), says: [model, 'vocab_size 300'] },
+  { name: 'another head size in config.json', apply: set('config.json', 'head_dim', 16), mentions: [model, 'size 16'] },
   {
-    name: 'a context beyond the rotary tables',
+    name: 'a larger vocabulary in config.json than in the model',
+    apply: set('config.json', 'vocab_size', 300),
+    mentions: [model, 'vocab_size 300'],
+  },
+  {
+    name: 'a context that is longer than the rotary tables',
     apply: set('config.json', 'max_position_embeddings', 4096),
-    says: [model, '128 positions', 'max_position_embeddings 4096'],
+    mentions: [model, '128 positions', 'max_position_embeddings 4096'],
   },
   {
     name: 'a weight of another shape',
     apply: setTensor('model.layers.0.mlp.up_proj.weight', () => zeros(33, 48)),
-    says: [model, 'onnxruntime refuses', 'imension'],
+    mentions: [model, 'onnxruntime refuses', 'imension'],
   },
   {
     name: 'an embedding of another width',
     apply: setTensor('model.embed_tokens.weight', () => zeros(260, 16)),
-    says: [model, 'embeds tokens as [260, 16]', 'hidden_size 32'],
+    mentions: [model, 'embeds tokens as [260, 16]', 'hidden_size 32'],
   },
   {
     name: 'weights in float16',
@@ -235,7 +263,7 @@ const sizes: Damage[] = [
       dims,
       data: new Uint8Array(2 * 32 * 48),
     })),
-    says: [model, 'float16', 'float32'],
+    mentions: [model, 'float16', 'float32'],
   },
   {
     name: 'weights in bfloat16',
@@ -245,7 +273,7 @@ const sizes: Damage[] = [
       tensor.dataType = 16;
       tensor.rawData = tensor.rawData.subarray(0, tensor.rawData.length / 2);
     }),
-    says: [model, 'bfloat16', 'float32'],
+    mentions: [model, 'bfloat16', 'float32'],
   },
   {
     name: 'a cache in float16',
@@ -253,35 +281,39 @@ const sizes: Damage[] = [
       const name = 'past_key_values.0.key';
       graph.inputs.set(name, { type: 'float16', dims: graph.inputs.get(name)?.dims ?? [] });
     }),
-    says: [model, 'cache in float16', 'float32'],
+    mentions: [model, 'cache in float16', 'float32'],
   },
 ];
 
 const interfaces: Damage[] = [
   {
-    name: 'no attention mask',
+    name: 'a model without an attention mask',
     apply: editGraph((graph) => graph.inputs.delete('attention_mask')),
-    says: [model, 'attention_mask'],
+    mentions: [model, 'attention_mask'],
   },
-  { name: 'no logits', apply: editGraph((graph) => graph.outputs.delete('logits')), says: [model, 'lacks logits'] },
   {
-    name: 'no present',
+    name: 'a model without logits',
+    apply: editGraph((graph) => graph.outputs.delete('logits')),
+    mentions: [model, 'lacks logits'],
+  },
+  {
+    name: 'a model without one output of the cache',
     apply: editGraph((graph) => graph.outputs.delete('present.1.value')),
-    says: [model, 'present.1.value', 'text-generation-with-past'],
+    mentions: [model, 'present.1.value', 'text-generation-with-past'],
   },
   {
-    name: 'an input that nobody feeds',
+    name: 'a model input that Hone does not feed',
     apply: editGraph((graph) => graph.inputs.set('pixel_values', { type: 'float32', dims: ['n'] })),
-    says: [model, 'pixel_values'],
+    mentions: [model, 'pixel_values'],
   },
   {
-    name: 'attention of another kind',
+    name: 'attention other than GroupQueryAttention',
     apply: editGraph((graph) => {
       graph.nodes = graph.nodes.map((node) =>
         node.op === 'GroupQueryAttention' ? { ...node, op: 'MultiHeadAttention', domain: microsoft } : node,
       );
     }),
-    says: [model, 'GroupQueryAttention', 'model builder of ONNX Runtime GenAI'],
+    mentions: [model, 'GroupQueryAttention', 'model builder of ONNX Runtime GenAI'],
     code: 'OPERATOR_UNSUPPORTED',
   },
 ];
@@ -292,45 +324,45 @@ const tokenizers: Damage[] = [
     apply: tokens((vocabulary) => {
       vocabulary.aa = 400;
     }),
-    says: ['tokenizer.json', '401 tokens', 'vocab_size 260', 'same model'],
+    mentions: ['tokenizer.json', '401 tokens', 'vocab_size 260', 'same model'],
   },
   {
-    name: 'a tokenizer of another kind',
+    name: 'a tokenizer that is not BPE',
     apply: edit('tokenizer.json', (json) => {
       (json.model as Json).type = 'Unigram';
     }),
-    says: ['tokenizer.json', 'model.type', 'serve a model with a byte-level BPE tokenizer'],
+    mentions: ['tokenizer.json', 'model.type', 'serve a model with a byte-level BPE tokenizer'],
   },
   {
-    name: 'tokens that are not bytes',
+    name: 'a vocabulary that is not byte-level',
     apply: tokens((vocabulary) => {
       vocabulary['▁the'] = 255;
     }),
-    says: ['tokenizer.json', '"▁the"', 'byte-level', 'serve a model with a byte-level BPE tokenizer'],
+    mentions: ['tokenizer.json', '"▁the"', 'byte-level', 'serve a model with a byte-level BPE tokenizer'],
   },
   {
-    name: 'two tokens of one id',
+    name: 'two tokens with the same id',
     apply: tokens((vocabulary) => {
       vocabulary.ab = 5;
     }),
-    says: ['tokenizer.json', 'two tokens have the id 5', 'download the file again'],
+    mentions: ['tokenizer.json', 'two tokens have the id 5', 'download the file again'],
   },
   {
-    name: 'a token id that no vocabulary has',
+    name: 'a token id beyond the largest vocabulary',
     apply: tokens((vocabulary) => {
       vocabulary.ab = 2 ** 40;
     }),
-    says: ['tokenizer.json', 'model.vocab.ab'],
+    mentions: ['tokenizer.json', 'model.vocab.ab'],
   },
   {
-    name: 'a pre-tokenizer that nobody knows',
+    name: 'an unknown pre-tokenizer',
     apply: set('tokenizer.json', 'pre_tokenizer', { type: 'Frobnicate' }),
-    says: ['tokenizer.json', 'Frobnicate'],
+    mentions: ['tokenizer.json', 'Frobnicate'],
   },
   {
     name: 'an end token beyond the vocabulary',
     apply: set('generation_config.json', 'eos_token_id', 999),
-    says: ['eos_token_id', '999', 'vocab_size 260'],
+    mentions: ['eos_token_id', '999', 'vocab_size 260'],
   },
   {
     name: 'no end token',
@@ -339,29 +371,29 @@ const tokenizers: Damage[] = [
         await set(file, 'eos_token_id', undefined)(directory);
       await set('tokenizer_config.json', 'eos_token', null)(directory);
     },
-    says: ['config.json', 'names no end token', 'add eos_token_id'],
+    mentions: ['config.json', 'names no end token', 'add eos_token_id'],
   },
   {
-    name: 'a beginning token beyond the vocabulary',
+    name: 'a beginning-of-sequence token beyond the vocabulary',
     apply: set('config.json', 'bos_token_id', 260),
-    says: ['bos_token_id', '260'],
+    mentions: ['bos_token_id', '260'],
   },
   {
     name: 'a negative end token',
     apply: set('generation_config.json', 'eos_token_id', -1),
-    says: ['generation_config.json', 'eos_token_id'],
+    mentions: ['generation_config.json', 'eos_token_id'],
   },
   {
     name: 'a template that does not parse',
     apply: set('tokenizer_config.json', 'chat_template', '{% for %}'),
-    says: ['tokenizer_config.json', 'template', 'remove it'],
+    mentions: ['tokenizer_config.json', 'template', 'remove it'],
   },
   {
     name: 'a template file that does not parse',
     apply: write('chat_template.jinja', '{{ messages'),
-    says: ['chat_template.jinja', 'template'],
+    mentions: ['chat_template.jinja', 'template'],
   },
 ];
 
-/** The whole table. */
+/** All damages. */
 export const damages: readonly Damage[] = [...files, ...models, ...externals, ...sizes, ...interfaces, ...tokenizers];

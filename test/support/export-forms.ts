@@ -1,4 +1,4 @@
-/** The tiny decoder in the forms that other exporters give a decoder: rewritten graphs, the same or a known function. */
+/** Rewrites the tiny decoder into the forms that other exporters write. */
 
 import { float32Tensor, float32Values, type Graph, microsoft, type Node, type Tensor } from '../../src/onnx/index.js';
 
@@ -11,7 +11,7 @@ export interface ExportForm {
 
 const attentions = (graph: Graph): Node[] => graph.nodes.filter(({ op }) => op === 'GroupQueryAttention');
 
-/** Rotation inside the operator, as ONNX Runtime's own exporter writes it; such exports have no `position_ids`. */
+/** Moves the rotation into the attention operator, as ONNX Runtime's exporter does, which writes no `position_ids`. */
 const rotateInside = (interleaved: boolean, positions: 'none' | 'input') => (graph: Graph) => {
   const producers = graph.producers();
   for (const node of attentions(graph)) {
@@ -35,7 +35,7 @@ const values = (graph: Graph, name: string): [Float32Array, number, number] => {
   return [float32Values(tensor), tensor.dims[0] as number, tensor.dims[1] as number];
 };
 
-/** One product for query, key and value, which the operator splits. */
+/** Makes query, key and value one product, which the attention operator splits. */
 function packProjections(graph: Graph): void {
   for (const [layer, node] of attentions(graph).entries()) {
     const producers = graph.producers();
@@ -60,7 +60,7 @@ function packProjections(graph: Graph): void {
   }
 }
 
-/** Weights that an exporter numbered; the nodes still tell the modules. */
+/** Numbers the weights. The nodes keep names from which the modules can be derived. */
 const anonymous = (style: (module: string) => string) => (graph: Graph) => {
   let number = 100;
   for (const node of [...graph.nodes]) {
@@ -74,10 +74,10 @@ const anonymous = (style: (module: string) => string) => (graph: Graph) => {
   }
 };
 
-/** `/model/layers.0/self_attn/q_proj/MatMul`, as Optimum names nodes. */
+/** Returns a node's name as Optimum writes it: `/model/layers.0/self_attn/q_proj/MatMul`. */
 const optimumName = (module: string): string => `/${module.replace(/\.(?!\d)/g, '/')}/MatMul`;
 
-/** Sums and norms in one operator, whose sum is read further on. */
+/** Fuses each sum with the norm that reads it. Later nodes read the sum too. */
 function fuseNorms(graph: Graph): void {
   for (const norm of graph.nodes.filter(({ op }) => op === 'SimplifiedLayerNormalization')) {
     const sum = graph.producers().get(norm.inputs[0] as string);
@@ -96,7 +96,7 @@ function fuseNorms(graph: Graph): void {
   }
 }
 
-/** A head of its own, [D, V]. */
+/** Gives the head a weight of its own, [D, V]. */
 function untie(graph: Graph): void {
   const head = graph.nodes.find(({ outputs }) => outputs[0] === 'logits') as Node;
   const [data, rows, columns] = values(graph, 'model.embed_tokens.weight');
@@ -105,7 +105,7 @@ function untie(graph: Graph): void {
   graph.replaceNode(head, [{ ...head, inputs: [head.inputs[0] as string, 'onnx::MatMul_999'] }]);
 }
 
-/** Query, key and value with biases, as Qwen2 has them. */
+/** Adds biases to query, key and value, as in Qwen2. */
 function addBiases(graph: Graph): void {
   for (const node of graph.nodes.filter(({ inputs }) => /self_attn\.[qkv]_proj\.weight$/.test(inputs[1] ?? ''))) {
     const weight = node.inputs[1] as string;
@@ -124,9 +124,9 @@ function addBiases(graph: Graph): void {
   }
 }
 
-/** Sums fused into norms that leave their epsilon to the operator: 1e-12, where other norms have 1e-5. */
+/** Fuses sums with norms that have the operator's default epsilon, 1e-12, while the other norms have 1e-5. */
 function fuseNormsWithoutEpsilon(graph: Graph): void {
-  // So small that the epsilon counts.
+  // The values become so small that the epsilon matters.
   const name = 'model.embed_tokens.weight';
   const [data, rows, columns] = values(graph, name);
   graph.initializers.set(
@@ -153,7 +153,7 @@ function fuseNormsWithoutEpsilon(graph: Graph): void {
   );
 }
 
-/** Every value inside has a name that Hone gives to a value of its own. */
+/** Gives values of the graph the names that Hone gives to values of its own. */
 function takeNames(graph: Graph): void {
   const taken = ['hidden_states', 'past_lens', 'segment_ids', 'target_ids', 'last_index', 'row_logprobs', 'beta'];
   const inside = graph.nodes.flatMap(({ outputs }) => outputs).filter((name) => !graph.outputs.has(name));
@@ -169,7 +169,7 @@ function takeNames(graph: Graph): void {
   graph.replaceUses('model.norm.weight', 'model.layers.0.mlp.up_proj.lora_A');
 }
 
-/** Positions that are learned and added to the embedding, in place of rotations. */
+/** Adds learned positions to the embedding and removes the rotations. */
 function learnPositions(graph: Graph): void {
   const table = Float32Array.from({ length: 128 * 32 }, (_, i) => 0.2 * Math.sin(i));
   graph.initializers.set('model.positions.weight', float32Tensor(table, [128, 32]));
@@ -185,7 +185,7 @@ function learnPositions(graph: Graph): void {
   }
 }
 
-/** Rotations of a half of each head. */
+/** Rotates only a half of each head. */
 function turnHalves(graph: Graph): void {
   for (const table of ['rotary.cos', 'rotary.sin']) {
     const [data, rows, columns] = values(graph, table);
@@ -203,7 +203,7 @@ function turnHalves(graph: Graph): void {
   });
 }
 
-/** A factor that broadcasts over rows and tokens, written with all its axes. */
+/** Multiplies by a factor with all three axes, which is broadcast over rows and tokens. */
 function scaleWithAllAxes(graph: Graph): void {
   for (const node of graph.nodes.filter(({ inputs }) => inputs[1]?.endsWith('up_proj.weight'))) {
     const [output] = node.outputs as [string];
@@ -241,14 +241,14 @@ export const exportForms: readonly ExportForm[] = [
   },
   { name: 'with sums fused into norms', apply: fuseNorms },
   { name: 'with sums fused into norms without an epsilon', apply: fuseNormsWithoutEpsilon },
-  { name: "with names that are Hone's own", apply: takeNames },
+  { name: 'with values that have names reserved by Hone', apply: takeNames },
   { name: 'with learned positions', apply: learnPositions },
   { name: 'with rotations of a part of each head', apply: turnHalves },
   { name: 'with a factor of three axes', apply: scaleWithAllAxes },
-  { name: 'with a head of its own', apply: untie },
+  { name: 'with a head that is not tied to the embedding', apply: untie },
   { name: 'with biases on query, key and value', apply: addBiases },
   {
-    name: 'with all of that',
+    name: 'with numbered weights, rotation in the attention, fused norms and an untied head',
     apply: (graph) => {
       anonymous((module) => optimumName(module).replace('self_attn', 'attn'))(graph);
       rotateInside(false, 'none')(graph);

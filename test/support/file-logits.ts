@@ -1,4 +1,4 @@
-/** What a package's file computes by itself under onnxruntime, and what Hone's decode variant makes of it. */
+/** Logits of a package, computed by onnxruntime from the file as it is, and by Hone's decode variant. */
 
 import { Tensor } from 'onnxruntime-node';
 import { createSession, readModel } from '../../src/onnx/index.js';
@@ -8,7 +8,7 @@ import { KvArena } from '../../src/policy/kv/kv-arena.js';
 import { KvCache } from '../../src/policy/kv/kv-cache.js';
 import type { Adapter } from '../../src/versions/index.js';
 
-/** Logits after each token, from the file as it is. */
+/** Returns the logits after each token, computed from the file as it is. */
 export async function ownLogits({ modelPath, config }: Package, ids: readonly number[]): Promise<Float32Array[]> {
   const graph = await readModel(modelPath);
   const session = await createSession(graph, { threads: 1 });
@@ -29,7 +29,7 @@ export async function ownLogits({ modelPath, config }: Package, ids: readonly nu
   }
 }
 
-/** Logits of the decode variant after each token: a prefill of five, then one by one. */
+/** Returns the logits of the decode variant after each token, from a prefill of five tokens on. */
 export async function decodeLogits(pkg: Package, tokens: readonly number[], adapter: Adapter): Promise<Float32Array[]> {
   const { modelPath, config } = pkg;
   const decoder = await createDecoder({

@@ -1,6 +1,6 @@
 /**
- * Decoders with one thing in them that Hone does not compute. Each row edits the graph of the tiny package; onnxruntime
- * may run the result, so that serving it would give other tokens than the file's own, without an error.
+ * Decoders that contain one thing that Hone does not compute. Each row edits the graph of the tiny package. onnxruntime
+ * may accept the result, so that serving it would produce other tokens than the file does, without an error.
  */
 
 import { float32Tensor } from '../../src/onnx/index.js';
@@ -32,10 +32,10 @@ const attentions: OddDecoder[] = [
     ['v_quant_type', { s: 'PER_CHANNEL' }, ['quantised cache']],
     ['of_tomorrow', { i: 1 }, ['does not know', 'export the model without it']],
   ].map(
-    ([name, value, says]): OddDecoder => ({
+    ([name, value, mentions]): OddDecoder => ({
       name: `attention with ${name}`,
       apply: attribute(byName(attention), name as string, value as { i: number }),
-      says: ['GroupQueryAttention', attention, name as string, ...(says as string[])],
+      mentions: ['GroupQueryAttention', attention, name as string, ...(mentions as string[])],
     }),
   ),
   ...(
@@ -49,25 +49,25 @@ const attentions: OddDecoder[] = [
       [16, [1], ['does not know']],
     ] as const
   ).map(
-    ([index, dims, says]): OddDecoder => ({
+    ([index, dims, mentions]): OddDecoder => ({
       name: `attention with input ${index}`,
       apply: input(byName(attention), index, dims),
-      says: ['GroupQueryAttention', attention, `input ${index} (odd.input)`, ...says],
+      mentions: ['GroupQueryAttention', attention, `input ${index} (odd.input)`, ...mentions],
     }),
   ),
   {
     name: 'attention with a key and no value',
     apply: (graph) => change(graph, byName(attention), ({ inputs }) => ({ inputs: inputs.toSpliced(2, 1, '') })),
-    says: [attention, 'a key without a value'],
+    mentions: [attention, 'a key without a value'],
   },
   {
-    name: 'attention with rotary tables and no rotation',
+    name: 'attention with rotary tables but without do_rotary',
     apply: (graph) =>
       change(graph, byName(attention), ({ inputs }) => ({ inputs: [...inputs, 'rotary.cos', 'rotary.sin'] })),
-    says: [attention, 'input 7 (rotary.cos)', 'do_rotary'],
+    mentions: [attention, 'input 7 (rotary.cos)', 'do_rotary'],
   },
   {
-    name: 'attention that rotates a part of each head',
+    name: 'attention that rotates only a part of each head',
     apply: (graph) => {
       for (const table of ['half.cos', 'half.sin']) {
         graph.initializers.set(table, float32Tensor(new Float32Array(128 * 2), [128, 2]));
@@ -77,18 +77,18 @@ const attentions: OddDecoder[] = [
         attributes: { ...attributes, do_rotary: { i: 1 } },
       }));
     },
-    says: [attention, 'width 2 and 2', 'heads'],
+    mentions: [attention, 'width 2 and 2', 'heads'],
   },
   {
-    name: 'attention over the values of another layer',
+    name: "attention over another layer's values",
     apply: (graph) =>
       change(graph, byName(attention), ({ inputs }) => ({ inputs: inputs.toSpliced(4, 1, 'past_key_values.1.value') })),
-    says: [attention, 'past_key_values.1.value', 'past_key_values.0.value'],
+    mentions: [attention, 'past_key_values.1.value', 'past_key_values.0.value'],
   },
   {
     name: 'attention that leaves out the last token',
     apply: after(byOp('Sub'), (graph, value) => graph.add('Sub', [value, graph.int64(1)])),
-    says: [attention, 'the last key is 5, 5', 'does not see all tokens'],
+    mentions: [attention, 'the last key is 5, 5', 'does not see all tokens'],
   },
   {
     name: 'attention over a fixed number of tokens',
@@ -96,7 +96,7 @@ const attentions: OddDecoder[] = [
       graph.initializers.set('odd.total', { type: 'int32', dims: [1], data: new Uint8Array(Int32Array.of(64).buffer) });
       change(graph, byName(attention), ({ inputs }) => ({ inputs: inputs.toSpliced(6, 1, 'odd.total') }));
     },
-    says: [attention, '64 columns'],
+    mentions: [attention, '64 columns'],
   },
   {
     name: 'a cache whose head size is left open',
@@ -106,7 +106,7 @@ const attentions: OddDecoder[] = [
           graph.inputs.set(name, { ...info, dims: [...info.dims.slice(0, 3), 'kv_cache_dim'] });
       }
     },
-    says: [attention, 'kv_cache_dim', 'write the number', 'dim_value'],
+    mentions: [attention, 'kv_cache_dim', 'write the number', 'dim_value'],
   },
 ];
 
@@ -115,17 +115,17 @@ const rotations: OddDecoder[] = [
   {
     name: 'rotated values that are scaled',
     apply: attribute(turning, 'scale', { f: 2 }),
-    says: ['RotaryEmbedding', 'scale (2)', 'multiplied', 'export'],
+    mentions: ['RotaryEmbedding', 'scale (2)', 'multiplied', 'export'],
   },
   {
-    name: 'rows without padding',
+    name: 'a rotation of rows without padding',
     apply: attribute(turning, 'is_packed_batching', { i: 1 }),
-    says: ['RotaryEmbedding', 'is_packed_batching (1)', 'padded rows'],
+    mentions: ['RotaryEmbedding', 'is_packed_batching (1)', 'padded rows'],
   },
   {
     name: 'a rotation in an unknown pattern',
     apply: attribute(turning, 'interleaved', { i: 2 }),
-    says: ['RotaryEmbedding', 'interleaved (2)'],
+    mentions: ['RotaryEmbedding', 'interleaved (2)'],
   },
   {
     name: 'rotary tables for heads of another size',
@@ -135,29 +135,29 @@ const rotations: OddDecoder[] = [
       }
       change(graph, turning, ({ inputs }) => ({ inputs: [...inputs.slice(0, 2), 'half.cos', 'half.sin'] }));
     },
-    says: ['RotaryEmbedding', 'tables of width 2 and 2', 'heads have 8'],
+    mentions: ['RotaryEmbedding', 'tables of width 2 and 2', 'heads have 8'],
   },
   {
-    name: 'positions made of tokens',
+    name: 'rotary positions that are token ids',
     apply: (graph) => change(graph, turning, ({ inputs }) => ({ inputs: inputs.toSpliced(1, 1, 'input_ids') })),
-    says: ['RotaryEmbedding', 'positions depend on the token ids'],
+    mentions: ['RotaryEmbedding', 'positions depend on the token ids'],
   },
   {
-    name: 'positions counted from the mask',
+    name: 'rotary positions that are counted from the attention mask',
     apply: (graph) => {
       const counted = graph.add('CumSum', ['attention_mask', graph.int64(1)]);
       change(graph, turning, ({ inputs }) => ({ inputs: inputs.toSpliced(1, 1, counted) }));
     },
-    says: ['RotaryEmbedding', 'attention mask', 'position_ids'],
+    mentions: ['RotaryEmbedding', 'attention mask', 'position_ids'],
   },
   {
-    name: 'positions counted from the cache',
+    name: 'rotary positions that are counted from the cache',
     apply: (graph) => {
       const past = graph.add('Shape', ['past_key_values.0.key'], { attributes: { start: { i: 2 }, end: { i: 3 } } });
       const added = graph.add('Add', ['position_ids', past]);
       change(graph, turning, ({ inputs }) => ({ inputs: inputs.toSpliced(1, 1, added) }));
     },
-    says: ['Add', 'attention mask or the cache'],
+    mentions: ['Add', 'attention mask or the cache'],
   },
 ];
 
@@ -166,12 +166,12 @@ const norms: OddDecoder[] = [
   {
     name: 'a norm over all tokens',
     apply: attribute(norm, 'axis', { i: 1 }),
-    says: ['SimplifiedLayerNormalization', 'axis 1'],
+    mentions: ['SimplifiedLayerNormalization', 'axis 1'],
   },
   {
     name: 'a norm with statistics in float16',
     apply: attribute(norm, 'stash_type', { i: 10 }),
-    says: ['SimplifiedLayerNormalization', 'stash_type (10)', 'float32'],
+    mentions: ['SimplifiedLayerNormalization', 'stash_type (10)', 'float32'],
   },
   {
     name: 'a norm whose deviation is read',
@@ -179,7 +179,7 @@ const norms: OddDecoder[] = [
       change(graph, norm, ({ outputs }) => ({ outputs: [...outputs, 'odd.deviation'] }));
       after(byName(upProjection), (_, value) => graph.add('Mul', [value, 'odd.deviation']))(graph);
     },
-    says: ['SimplifiedLayerNormalization', 'output 1 (odd.deviation) is read'],
+    mentions: ['SimplifiedLayerNormalization', 'output 1 (odd.deviation) is read'],
   },
 ];
 
@@ -187,40 +187,40 @@ const ways: OddDecoder[] = [
   {
     name: 'a sum over the tokens',
     apply: (graph) => onTheWay('CumSum', {}, graph.int64(1))(graph),
-    says: ['CumSum', 'does not know this operator'],
+    mentions: ['CumSum', 'does not know this operator'],
   },
   {
     name: 'a mean over the tokens',
     apply: (graph) => onTheWay('ReduceMean', {}, graph.int64([1]))(graph),
-    says: ['ReduceMean', 'axis 1', 'runs over tokens'],
+    mentions: ['ReduceMean', 'axis 1', 'runs over tokens'],
   },
   {
     name: 'a softmax over the tokens',
     apply: onTheWay('Softmax', { attributes: { axis: { i: 1 } } }),
-    says: ['Softmax', 'axis 1', 'runs over tokens'],
+    mentions: ['Softmax', 'axis 1', 'runs over tokens'],
   },
   {
-    name: 'attention in plain operators beside the other',
+    name: 'attention in plain operators beside GroupQueryAttention',
     apply: after(byName(upProjection), (graph, value) => {
       const turned = graph.add('Transpose', [value], { attributes: { perm: { is: [0, 2, 1] } } });
       return graph.add('MatMul', [graph.add('MatMul', [value, turned]), value]);
     }),
-    says: ['MatMul', 'two values that depend on the tokens', 'GroupQueryAttention'],
+    mentions: ['MatMul', 'two values that depend on the tokens', 'GroupQueryAttention'],
   },
   {
-    name: 'a cut through the tokens',
+    name: 'a slice of the tokens',
     apply: after(byName(upProjection), (graph, value) => {
       const [start, end, axes] = [0, 1, 1].map((bound) => graph.int64([bound])) as [string, string, string];
       return graph.add('Add', [value, graph.add('Slice', [value, start, end, axes])]);
     }),
-    says: ['Slice', 'axis 1', 'runs over tokens'],
+    mentions: ['Slice', 'axis 1', 'runs over tokens'],
   },
   {
-    name: 'tokens that become features',
+    name: 'a Reshape that turns tokens into features',
     apply: after(byName(upProjection), (graph, value) =>
       graph.add('Reshape', [graph.add('Reshape', [value, graph.int64([0, 48, -1])]), graph.int64([0, -1, 48])]),
     ),
-    says: ['Reshape', '[B, S, 48]'],
+    mentions: ['Reshape', '[B, S, 48]'],
   },
   {
     name: 'a step that reads the attention mask',
@@ -228,14 +228,14 @@ const ways: OddDecoder[] = [
       const seen = graph.add('ReduceMax', [graph.add('Cast', ['attention_mask'], { attributes: { to: { i: 1 } } })]);
       return graph.add('Mul', [value, seen]);
     }),
-    says: ['Mul', 'attention mask'],
+    mentions: ['Mul', 'attention mask'],
   },
   {
     name: 'a step that reads the cache',
     apply: after(byName(upProjection), (graph, value) =>
       graph.add('Add', [value, graph.add('ReduceMax', ['present.0.key'], { attributes: { keepdims: { i: 0 } } })]),
     ),
-    says: ['ReduceMax', 'cache'],
+    mentions: ['ReduceMax', 'cache'],
   },
   {
     name: 'a step in float16',
@@ -244,24 +244,24 @@ const ways: OddDecoder[] = [
         attributes: { to: { i: 1 } },
       }),
     ),
-    says: ['Cast', 'ONNX type 10', 'float32'],
+    mentions: ['Cast', 'ONNX type 10', 'float32'],
   },
   {
-    name: 'noise',
+    name: 'random noise',
     apply: after(byName(upProjection), (graph, value) =>
       graph.add('Add', [value, graph.add('RandomNormal', [], { attributes: { shape: { is: [48] } } })]),
     ),
-    says: ['RandomNormal', 'its result is random'],
+    mentions: ['RandomNormal', 'its result is random'],
   },
   {
     name: 'an operator that Hone does not know',
     apply: onTheWay('HardSwish'),
-    says: ['HardSwish', 'does not know this operator', 'export'],
+    mentions: ['HardSwish', 'does not know this operator', 'export'],
   },
   {
     name: 'an operator with an attribute that Hone does not know',
     apply: onTheWay('Identity', { attributes: { of_tomorrow: { f: 0.5 } } }),
-    says: ['Identity', 'of_tomorrow (0.5)', 'does not know'],
+    mentions: ['Identity', 'of_tomorrow (0.5)', 'does not know'],
   },
   {
     name: 'operators of another domain',
@@ -269,12 +269,12 @@ const ways: OddDecoder[] = [
       graph.opsets.set('com.acme', 1);
       onTheWay('Add', { domain: 'com.acme' }, 'model.layers.0.mlp.up_proj.weight')(graph);
     },
-    says: ['com.acme.Add', 'operators of com.acme', 'ai.onnx and com.microsoft'],
+    mentions: ['com.acme.Add', 'operators of com.acme', 'ai.onnx and com.microsoft'],
   },
   {
-    name: 'operators with older meanings',
+    name: 'operators of an older opset',
     apply: (graph) => graph.opsets.set('', 17),
-    says: ['ai.onnx 17', 'opset 18'],
+    mentions: ['ai.onnx 17', 'opset 18'],
   },
   {
     name: 'scaled logits',
@@ -282,17 +282,17 @@ const ways: OddDecoder[] = [
       (node) => node.outputs[0] === 'logits',
       (graph, value) => graph.add('Mul', [value, graph.float(0.5)]),
     ),
-    says: ['Identity', "the product by the head's weight", 'serve a model'],
+    mentions: ['Identity', "the product by the head's weight", 'serve a model'],
   },
   {
-    name: 'an embedding along its other axis',
+    name: 'an embedding that is looked up along its other axis',
     apply: (graph) => {
       const turned = graph.add('Transpose', ['model.embed_tokens.weight'], { attributes: { perm: { is: [1, 0] } } });
       change(graph, byOp('Gather'), () => ({ inputs: [turned, 'input_ids'], attributes: { axis: { i: 1 } } }));
     },
-    says: ['SimplifiedLayerNormalization', 'axis 2', 'runs over tokens'],
+    mentions: ['SimplifiedLayerNormalization', 'axis 2', 'runs over tokens'],
   },
 ];
 
-/** Everything that is refused when the package is loaded. */
+/** All decoders that are refused when the package is loaded. */
 export const oddDecoders: readonly OddDecoder[] = [...attentions, ...rotations, ...norms, ...ways];

@@ -1,12 +1,12 @@
-/** Edits of the tiny package's graph that put one odd thing into it. */
+/** Edits that put one unusual thing into the graph of the tiny package. */
 
 import { float32Tensor, type Graph, type Node } from '../../src/onnx/index.js';
 
 export interface OddDecoder {
   readonly name: string;
   readonly apply: (graph: Graph) => void;
-  /** What the message must hold: operator, node, the input or attribute, the reason, the remedy. */
-  readonly says: readonly string[];
+  /** Parts of the error message: operator, node, input or attribute, reason, remedy. */
+  readonly mentions: readonly string[];
   /** Default `OPERATOR_UNSUPPORTED`. */
   readonly code?: string;
 }
@@ -37,7 +37,7 @@ export const input = (fits: (node: Node) => boolean, index: number, dims: readon
   });
 };
 
-/** Puts a value computed from the output of a node in the place of that output. */
+/** Replaces the output of a node by a value that is computed from it. */
 export const after =
   (fits: (node: Node) => boolean, add: (graph: Graph, value: string) => string) => (graph: Graph) => {
     const node = graph.nodes.find(fits) as Node;
@@ -47,6 +47,6 @@ export const after =
     graph.add('Identity', [add(graph, before)], { outputs: [output] });
   };
 
-/** Puts an operator after the up projection, on the way of the tokens. */
+/** Puts an operator after the up projection, so that the tokens go through it. */
 export const onTheWay = (op: string, options: Parameters<Graph['add']>[2] = {}, ...more: readonly string[]) =>
   after(byName(upProjection), (graph, value) => graph.add(op, [value, ...more], options));

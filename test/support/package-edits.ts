@@ -39,14 +39,14 @@ interface RawModel {
   functions: Uint8Array[];
 }
 
-/** For what the codec does not write. */
+/** Edits the decoded message, for content that `encodeModel` does not write. */
 export const editRaw = (change: (value: RawModel) => void) => async (directory: string) => {
   const message = ModelMessage.decode(await readFile(join(directory, model)));
   change(message as unknown as RawModel);
   await writeFile(join(directory, model), ModelMessage.encode(message).finish());
 };
 
-/** Moves the embedding into a data file and says something else of where it lies. */
+/** Moves the embedding into a data file, changes where the model looks for it, and cuts bytes off the file's end. */
 export const external =
   (change: (place: { location: string; offset: number; length: number }) => void, cut = 0) =>
   async (directory: string) => {

@@ -1,4 +1,4 @@
-/** Puts a candidate that nobody trained into a data directory, before its server starts. */
+/** Puts a candidate with random weights into a data directory, before its server starts. */
 
 import { join } from 'node:path';
 import type { Version as ClientVersion, HoneClient } from '../../client/index.js';
@@ -8,7 +8,10 @@ import { encodeAdapter } from '../../src/versions/adapter-files.js';
 import { type Adapter, openVersionLog, type Version, writeAdapter, zeroAdapter } from '../../src/versions/index.js';
 import { tinyPackage } from './server.js';
 
-/** A LoRA adapter of random numbers, of a size: small ones change nothing to speak of, large ones ruin every answer. */
+/**
+ * Returns a LoRA adapter of random numbers up to `size`. Small ones change almost nothing, large ones ruin every
+ * answer.
+ */
 export function randomAdapter(zero: Adapter, size: number, seed = 1): Adapter {
   const random = createRandom(seed);
   const tensors = [...zero.tensors].map(([name, { dims, data }]) => {
@@ -18,8 +21,8 @@ export function randomAdapter(zero: Adapter, size: number, seed = 1): Adapter {
 }
 
 /**
- * Makes a candidate of the tiny package out of random numbers; the learner's default shape.
- * @returns the candidate, version 1 of a new data directory
+ * Makes a candidate of random numbers for the tiny package, with the learner's default rank and scale.
+ * @returns the candidate, which is version 1 of a new data directory
  */
 export async function plantCandidate(data: string, size: number): Promise<Version> {
   const pkg = await loadPackage(tinyPackage);
@@ -39,7 +42,7 @@ export async function plantCandidate(data: string, size: number): Promise<Versio
   }
 }
 
-/** Imports an adapter of random numbers for the tiny package into a server that runs. */
+/** Imports an adapter of random numbers for the tiny package into a running server. */
 export async function importRandom(client: HoneClient, size: number, seed: number): Promise<ClientVersion> {
   const pkg = await loadPackage(tinyPackage);
   const zero = zeroAdapter(findLinears(await readDecoder(pkg.modelPath)), 8, 2);

@@ -1,4 +1,4 @@
-/** Quantised packages for tests, and the float32 package that holds exactly what their codes stand for. */
+/** Makes quantised packages for tests, and float32 packages with exactly the values of their codes. */
 
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,10 +13,11 @@ import {
   readModel,
   type Tensor,
 } from '../../src/onnx/index.js';
-import { type BlockFormat, quantizePackage } from '../../src/package/index.js';
+import { quantizePackage } from '../../src/package/index.js';
+import type { BlockFormat } from '../../src/package/quantization/blocks.js';
 import { temporaryFolder } from './folders.js';
 
-/** Folders of one quantisation. */
+/** Folders of the packages. */
 export interface QuantizedFolders {
   readonly quantized: string;
   /** The same function in float32. */
@@ -33,7 +34,7 @@ export async function quantizeForTest(source: string, format: BlockFormat): Prom
   return folders;
 }
 
-/** Makes every product of a package be computed at one accuracy level of onnxruntime. */
+/** Sets onnxruntime's accuracy level of every product of a package. */
 export async function setAccuracy(directory: string, level: number): Promise<void> {
   const path = join(directory, 'onnx/model.onnx');
   const graph = await readModel(path);
@@ -44,7 +45,7 @@ export async function setAccuracy(directory: string, level: number): Promise<voi
   writeFileSync(path, encodeModel(graph));
 }
 
-/** The plain reading of the format: [out, in] of float32, one value at a time. */
+/** Decodes one value at a time to float32 [out, in]. Slow but simple, to compare with. */
 export function decodeCodes(
   codes: Uint8Array,
   scales: Float32Array,
@@ -75,7 +76,7 @@ function decodedGraph(graph: Graph): Graph {
   return graph;
 }
 
-/** Y = X W with W [in, out] under the name that it had. */
+/** Y = X W with W [in, out] under its original name. */
 function decodeProduct(graph: Graph, node: Node): void {
   const [input, codes, scales] = node.inputs as [string, string, string];
   const [outFeatures, inFeatures] = [numberAttribute(node, 'N', 0), numberAttribute(node, 'K', 0)];
@@ -83,13 +84,13 @@ function decodeProduct(graph: Graph, node: Node): void {
   const values = Float32Array.from(rows, (_, at) => {
     return rows[(at % outFeatures) * inFeatures + Math.floor(at / outFeatures)] as number;
   });
-  // The head's own copy: the embedding of the same name stays [V, D].
+  // The head gets a copy, because the embedding of the same name stays [V, D].
   const name = codes.replace(/_Q\d$/, '').replace('embed_tokens', 'head');
   graph.initializers.set(name, float32Tensor(values, [inFeatures, outFeatures]));
   graph.replaceNode(node, [{ ...node, op: 'MatMul', domain: '', inputs: [input, name], attributes: {} }]);
 }
 
-/** Rows of [V, D]; codes that only fill the last block up are left out, and so is the node that cuts them off. */
+/** Looks up rows of [V, D]. Removes the codes that only fill up the last block, and the node that cuts them off. */
 function decodeLookup(graph: Graph, node: Node): void {
   const [codes, indices, scales] = node.inputs as [string, string, string];
   const [rows = 0, rowBytes = 0] = graph.initializers.get(codes)?.dims ?? [];

@@ -1,8 +1,9 @@
-/** Decoders that serve, and that a learner cannot train, or not as a whole: edits of the tiny package's graph. */
+/** Decoders that can serve but cannot be trained completely. Each row edits the graph of the tiny package. */
 
 import { float32Tensor, type Graph, int64Tensor, microsoft, type Node, type Tensor } from '../../src/onnx/index.js';
 import { type OddDecoder, onTheWay } from './odd-graphs.js';
 
+/** Takes the module names away from the first linear layers. */
 const anonymous = (count: number) => (graph: Graph) => {
   let left = count;
   for (const node of [...graph.nodes]) {
@@ -19,17 +20,17 @@ export const unlearnableDecoders: readonly OddDecoder[] = [
   {
     name: 'no linear layer that has a name',
     apply: anonymous(14),
-    says: ['14 of the 14 linear layers', 'MatMul node_linear_13 by onnx::MatMul_713', '--learner off'],
+    mentions: ['14 of the 14 linear layers', 'MatMul node_linear_13 by onnx::MatMul_713', '--learner off'],
     code: 'MODEL_NOT_TRAINABLE',
   },
   {
     name: 'one linear layer without a name',
     apply: anonymous(1),
-    says: ['1 of the 14 linear layers', 'node_linear_0', '--learner off'],
+    mentions: ['1 of the 14 linear layers', 'node_linear_0', '--learner off'],
     code: 'MODEL_NOT_TRAINABLE',
   },
   {
-    name: 'two nodes that tell the same module',
+    name: 'two nodes that are named after the same module',
     apply: (graph) => {
       anonymous(2)(graph);
       graph.nodes = graph.nodes.map((node) =>
@@ -38,7 +39,7 @@ export const unlearnableDecoders: readonly OddDecoder[] = [
           : node,
       );
     },
-    says: ['1 of the 14 linear layers', '--learner off'],
+    mentions: ['1 of the 14 linear layers', '--learner off'],
     code: 'MODEL_NOT_TRAINABLE',
   },
   {
@@ -48,21 +49,21 @@ export const unlearnableDecoders: readonly OddDecoder[] = [
       const weight = graph.add('Identity', [head.inputs[1] as string]);
       graph.replaceNode(head, [{ ...head, inputs: [head.inputs[0] as string, weight] }]);
     },
-    says: ["the head's weight", '--learner off'],
+    mentions: ["the head's weight", '--learner off'],
     code: 'MODEL_NOT_TRAINABLE',
   },
   ...['Gelu', 'LayerNormalization', 'Softplus'].map(
     (op): OddDecoder => ({
       name: op,
       apply: (graph) => onTheWay(op, {}, ...(op === 'LayerNormalization' ? ['odd.gamma'] : []))(withGamma(graph)),
-      says: [op, 'no gradient rule', '--learner off'],
+      mentions: [op, 'no gradient rule', '--learner off'],
       code: 'OPERATOR_NOT_DIFFERENTIABLE',
     }),
   ),
   {
     name: 'FastGelu',
     apply: onTheWay('FastGelu', { domain: microsoft }),
-    says: ['com.microsoft.FastGelu', 'no gradient rule', '--learner off'],
+    mentions: ['com.microsoft.FastGelu', 'no gradient rule', '--learner off'],
     code: 'OPERATOR_NOT_DIFFERENTIABLE',
   },
   {
@@ -71,7 +72,7 @@ export const unlearnableDecoders: readonly OddDecoder[] = [
       graph.initializers.set('odd.order', int64Tensor(Array.from({ length: 48 }, (_, i) => 47 - i)));
       onTheWay('Gather', { attributes: { axis: { i: 2 } } }, 'odd.order')(graph);
     },
-    says: ['Gather', 'axis 0', '--learner off'],
+    mentions: ['Gather', 'axis 0', '--learner off'],
     code: 'OPERATOR_NOT_DIFFERENTIABLE',
   },
 ];

@@ -1,12 +1,12 @@
 /**
- * Block-wise quantisation of a weight, in the layout of MatMulNBits (com.microsoft).
+ * Quantises a weight in blocks, in the layout of MatMulNBits (com.microsoft).
  *
- * A weight [out, in] is cut along `in` into blocks that have a scale each; a value is `(code - 2^(bits - 1)) * scale`.
- * Codes lie [out, blocks, bytes per block], two to a byte at 4 bits, the first in the low half; where the weight ends
- * within its last block, the codes of 0 go on.
+ * A weight [out, in] is cut along `in` into blocks. Each block has a scale, and a value is `(code - 2^(bits - 1)) *
+ * scale`. Codes are stored as [out, blocks, bytes per block]. At 4 bits a byte holds two codes, the first in the low
+ * half. If the weight ends within its last block, the rest of the block holds codes of 0.
  *
- * At 8 bits the largest value of a block decides its scale. At 4 bits the scale is searched for the least squared error:
- * 16 levels leave little to give away. A zero point per block was tried; docs/quantization.md says why there is none.
+ * At 8 bits the largest value of a block decides its scale. At 4 bits there are only 16 levels, so the scale with the
+ * least squared error is searched. docs/quantization.md explains why there is no zero point per block.
  */
 
 export const blockSizes = [16, 32, 64, 128] as const;
@@ -18,12 +18,11 @@ export interface BlockFormat {
 }
 
 /**
- * What packages are written with unless told otherwise, by bits. At 8, large blocks are faster and cost next to nothing
- * in quality; at 4 they cost some.
+ * Default block sizes by bits. At 8 bits, large blocks are faster and cost almost no quality; at 4 bits they cost some.
  */
 export const defaultBlockSizes = { 8: 128, 4: 32 } as const;
 
-/** A weight in codes. */
+/** The codes and scales of a weight. */
 export interface QuantizedWeight {
   /** [out, blocks, blockSize * bits / 8] */
   readonly codes: Uint8Array;
@@ -32,12 +31,12 @@ export interface QuantizedWeight {
 }
 
 /**
- * Scales that are tried at 4 bits, as shares of the one that gives the largest value the outermost code: below 1, the
- * outermost values are clipped and the others get finer steps.
+ * Scales that are tried at 4 bits, relative to the scale that gives the largest value the outermost code. Below 1, the
+ * largest values are clipped and the others get finer steps.
  */
 const triedScales = [1.14, 1.07, 1, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7] as const;
 
-/** Takes a weight block by block, in any order. */
+/** Quantises a weight block by block, in any order. */
 export class BlockQuantizer {
   /** Blocks of one row. */
   readonly blocks: number;
@@ -55,7 +54,7 @@ export class BlockQuantizer {
 
   /**
    * Encodes one block.
-   * @param values of length blockSize, zeros where the weight ends
+   * @param values blockSize values, filled up with zeros after the end of the weight
    */
   encode(out: number, block: number, values: Float32Array): void {
     const at = out * this.blocks + block;
@@ -86,16 +85,16 @@ export class BlockQuantizer {
   }
 }
 
-/** The nearest of the codes 0 to 2 * zero - 1, where `zero` stands for 0. */
+/** Returns the nearest of the codes 0 to 2 * zero - 1, in which the code `zero` means the value 0. */
 function clampedCode(steps: number, zero: number): number {
-  // Cutting what is below 0 to 0 is right as well: it is clamped there.
+  // `| 0` rounds a negative number towards 0, which is right too, because negative codes are clamped to 0.
   const code = (steps + zero + 0.5) | 0;
   return code < 0 ? 0 : code >= 2 * zero ? 2 * zero - 1 : code;
 }
 
 /**
- * By what values are multiplied to be coded, and the scale by which the codes are decoded: the one of least squared
- * error for these codes. The scale is negative where the outermost code, -8, stands for a positive value.
+ * Returns the factor that turns values into codes, and the scale that turns these codes back with the least squared
+ * error. The scale is negative if the outermost code, -8, means a positive value.
  */
 function searchScale(values: Float32Array): { inverse: number; scale: number } {
   let largest = 0;

@@ -1,6 +1,6 @@
 /**
- * How far two packages of one model are from each other on given text: both run the same tokens, each through its own
- * decoder, and every prediction is compared. Quantised weights are computed as they are served.
+ * Measures how far two packages of one model differ on given texts. Both decoders run the same tokens, and every
+ * prediction is compared. Quantised weights are computed as in serving.
  */
 
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
@@ -8,17 +8,17 @@ import { createSession, readModel } from '../../onnx/index.js';
 import type { DecoderConfig, Package } from '../types.js';
 import { useIntegerProducts } from './products.js';
 
-/** Tokens to run, of which those from `firstTarget` on are predictions that count. */
+/** Tokens to run. The predictions of those from `firstTarget` on are compared. */
 export interface ComparedText {
   readonly tokens: readonly number[];
-  /** Index of the first token that should be predicted; at least 1. */
+  /** Index of the first token whose prediction counts; at least 1. */
   readonly firstTarget: number;
 }
 
 export interface Comparison {
   /** Predictions compared. */
   readonly tokens: number;
-  /** Of the logits, over predictions. */
+  /** Cosine similarity of the logits, over predictions. */
   readonly cosine: { readonly mean: number; readonly worst: number };
   /** Mean negative log-likelihood per token, nats. */
   readonly loss: { readonly before: number; readonly after: number };
@@ -34,13 +34,14 @@ export interface CompareOptions {
   readonly onProgress?: (doneTexts: number, texts: number) => void;
 }
 
-/** Logits of one chunk: at most so many values at a time. */
+/** Most logits that are computed at a time. */
 const chunkValues = 4 << 20;
+/** Most tokens that are run at a time. */
 const longestChunk = 128;
 
 /**
- * Runs all texts through both packages; a text beyond the context length is run in windows of that length.
- * @throws HoneError `MODEL_INVALID` where onnxruntime refuses a decoder
+ * Runs all texts through both packages. A text that is longer than the context is run in windows of that length.
+ * @throws HoneError `MODEL_INVALID` if onnxruntime refuses a decoder
  */
 export async function comparePackages(
   before: Package,
@@ -73,9 +74,9 @@ export async function comparePackages(
   return totals.comparison();
 }
 
-/** Pieces of a text that fit the context, its predictions shared out among them. */
+/** Cuts a text into windows that fit the context. Each prediction belongs to exactly one window. */
 export function* windows({ tokens, firstTarget }: ComparedText, contextLength: number): Generator<ComparedText> {
-  // The last token of a window is only predicted, and is the first one of the next.
+  // The last token of a window is only predicted. It is also the first token of the next window.
   for (let start = 0; start + 1 < tokens.length; start += contextLength) {
     const piece = tokens.slice(start, start + contextLength + 1);
     if (start + piece.length > firstTarget) yield { tokens: piece, firstTarget: Math.max(1, firstTarget - start) };
@@ -127,7 +128,7 @@ class Totals {
   }
 }
 
-/** ln sum exp, and where the largest logit stands. */
+/** Returns ln sum exp of the logits, and the index of the largest. */
 function logNormalizer(logits: Float32Array): { log: number; top: number } {
   let top = 0;
   for (let i = 1; i < logits.length; i++) if ((logits[i] as number) > (logits[top] as number)) top = i;
@@ -137,7 +138,7 @@ function logNormalizer(logits: Float32Array): { log: number; top: number } {
   return { log: largest + Math.log(sum), top };
 }
 
-/** A package's decoder with its cache: tokens go in chunk by chunk, logits of every position come out. */
+/** Runs a package's decoder with its cache. It takes tokens in chunks and returns the logits of every position. */
 class PackageRunner implements AsyncDisposable {
   readonly #session: InferenceSession;
   readonly #config: DecoderConfig;
@@ -157,7 +158,7 @@ class PackageRunner implements AsyncDisposable {
     return new PackageRunner(await createSession(graph, { threads }), config);
   }
 
-  /** Forgets what was run. */
+  /** Empties the cache. */
   reset(): void {
     const { layers, kvHeads, headSize } = this.#config;
     this.#length = 0;
@@ -170,7 +171,7 @@ class PackageRunner implements AsyncDisposable {
     }
   }
 
-  /** Logits [S, V] after each of the tokens, which follow those of earlier calls. */
+  /** Runs tokens that follow those of earlier calls and returns the logits [S, V] after each of them. */
   async run(tokens: readonly number[]): Promise<Float32Array> {
     const int64 = (values: readonly number[]): Tensor =>
       new Tensor('int64', BigInt64Array.from(values, BigInt), [1, values.length]);

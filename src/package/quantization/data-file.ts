@@ -1,10 +1,10 @@
-/** Writes the weights of a model: large ones into a data file beside it, at page boundaries so that they can be mapped. */
+/** Writes weights of a model into a data file beside it, at page boundaries so that they can be mapped into memory. */
 
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ElementType, Tensor } from '../../onnx/index.js';
 
-/** Bytes: a page, and the size up to which a weight stays inside the model. */
+/** Bytes of a page. A weight that is not larger stays inside the model. */
 const pageSize = 4096;
 
 export class DataFile {
@@ -14,18 +14,18 @@ export class DataFile {
   #end = 0;
   readonly #placed = new WeakSet<object>();
 
-  /** @param folder where the model lies or will lie */
+  /** @param folder the folder of the model */
   constructor(folder: string, name: string) {
     this.#folder = folder;
     this.#name = name;
   }
 
-  /** The tensor around these bytes: inside the model when they are few, in the file otherwise. */
+  /** Returns a tensor with these bytes. Few bytes stay inside the model, others are written to the file. */
   place(type: ElementType, dims: readonly number[], bytes: Uint8Array): Promise<Tensor> {
     return this.stream(type, dims, bytes.byteLength, [bytes]);
   }
 
-  /** The same from pieces that come one after the other. */
+  /** As {@link place}, with bytes that come in pieces. */
   async stream(
     type: ElementType,
     dims: readonly number[],
@@ -37,7 +37,7 @@ export class DataFile {
     return { type, dims, data };
   }
 
-  /** Whether a tensor's bytes were placed by this file. */
+  /** Whether this object made the tensor. */
   placed({ data }: Tensor): boolean {
     return this.#placed.has(data);
   }
@@ -54,7 +54,7 @@ export class DataFile {
     return { location: this.#name, offset, length };
   }
 
-  /** Resolves when everything is on disk. */
+  /** Forces what was written to the disk. */
   async flush(): Promise<void> {
     await this.#file?.sync();
   }

@@ -1,9 +1,9 @@
 /**
- * Quantised products as plain ones: for learning, which needs the exact function of the codes and its gradient.
+ * Turns quantised products into plain ones for learning, which needs the exact function of the codes and its gradient.
  *
- * Weights are decoded once, when the learner starts, into a file of float32 that onnxruntime maps: pages that nobody
- * else needs, but clean ones, which the system may drop and read again. Decoding in the graph at every use
- * (DequantizeLinear) was slower and took more memory; docs/quantization.md has the figures.
+ * The learner decodes the weights once at start into a float32 file, which onnxruntime maps into memory. The system may
+ * drop pages of the file and read them again. Decoding in the graph at every use (DequantizeLinear) was slower and took
+ * more memory; docs/quantization.md has the figures.
  */
 
 import { copyFile, link, mkdtemp, rm } from 'node:fs/promises';
@@ -19,8 +19,8 @@ const decodedFile = 'decoded_weights';
 
 /**
  * Replaces each MatMulNBits by a MatMul with the decoded weight `<module>.weight` [in, out], in place.
- * @returns the folder in which the graph's data lies from now on; dispose of it once the sessions are created
- * @throws HoneError `MODEL_NOT_TRAINABLE` for forms that onnxruntime's quantiser does not write
+ * @returns disposes of the folder in which the graph's data now lies; call it once the sessions are created
+ * @throws HoneError `MODEL_NOT_TRAINABLE` if a product has a form that onnxruntime's quantiser does not write
  */
 export async function decodeQuantizedProducts(graph: Graph): Promise<AsyncDisposable> {
   const products = decodableProducts(graph);
@@ -53,9 +53,9 @@ export async function decodeQuantizedProducts(graph: Graph): Promise<AsyncDispos
 }
 
 /**
- * The graph that {@link decodeQuantizedProducts} gives, without decoding anything: the weights have their types and
- * shapes, but no values. The source itself if it has none of these products.
- * @throws HoneError as {@link decodeQuantizedProducts}
+ * Returns the graph that {@link decodeQuantizedProducts} makes, but with types and shapes of the weights only, and no
+ * values. Returns the source itself if it has no such products.
+ * @throws HoneError as {@link decodeQuantizedProducts} does
  */
 export function withUndecodedWeights(source: Graph): Graph {
   const products = decodableProducts(source);
@@ -94,7 +94,7 @@ function decodableProducts(graph: Graph): DecodableProduct[] {
   });
 }
 
-/** The data files of the package beside the new one. */
+/** Makes the package's data files available in the folder of the new one. */
 async function linkDataFiles({ directory, initializers }: Graph, folder: string): Promise<void> {
   const locations = new Set<string>();
   for (const { data } of initializers.values()) if (isExternal(data)) locations.add(data.location);
@@ -105,7 +105,7 @@ async function linkDataFiles({ directory, initializers }: Graph, folder: string)
   }
 }
 
-/** The name that the weight had before it was quantised, where it is free. */
+/** Returns the name that the weight had before it was quantised, or a new one if that is taken. */
 function decodedName(graph: Graph, { module, weight }: QuantizedProduct): string {
   const name = `${module}.weight`;
   return module === null || graph.initializers.has(name) ? graph.freshName(`${weight}.decoded`) : name;
@@ -142,7 +142,7 @@ async function decodeWeight(
   const scales = new Float32Array((await read(scaleName, 4 * outFeatures * blocks)).buffer);
   const points = pointName === '' ? null : await read(pointName, outFeatures * pointBytes);
 
-  /** One row of blocks after the other. */
+  /** Returns the decoded rows of one block at a time. */
   function* pieces(): Generator<Uint8Array> {
     for (let block = 0; block < blocks; block++) {
       const count = Math.min(blockSize, inFeatures - block * blockSize);
@@ -159,7 +159,7 @@ async function decodeWeight(
   return file.stream('float32', [inFeatures, outFeatures], 4 * inFeatures * outFeatures, pieces());
 }
 
-/** The value at an index of packed ones: two of 4 bits share a byte, the first in the low half. */
+/** Returns one of several packed values. Two of 4 bits share a byte, the first in the low half. */
 function unpack(bytes: Uint8Array, index: number, bits: 4 | 8): number {
   return bits === 8 ? (bytes[index] as number) : ((bytes[index >> 1] as number) >> (4 * (index & 1))) & 15;
 }
@@ -167,6 +167,7 @@ function unpack(bytes: Uint8Array, index: number, bits: 4 | 8): number {
 function unsupported(node: Node, what: string): HoneError {
   return new HoneError(
     'MODEL_NOT_TRAINABLE',
-    `MatMulNBits ${node.name} has ${what}, which cannot be learned through; quantise the float32 model with hone quantize, or serve with --learner off`,
+    `MatMulNBits ${node.name} has ${what}, through which Hone cannot learn; quantise the float32 model with ` +
+      'hone quantize, or serve with --learner off',
   );
 }

@@ -1,16 +1,15 @@
 /**
- * Products by quantised weights, `MatMulNBits` of com.microsoft: what variants of a graph need to know of them.
+ * Reads products by quantised weights, which are `MatMulNBits` of com.microsoft, for the variants of a graph.
  *
- * Serving lets the kernel quantise activations to 8 bits as well (accuracy level 4): products of integers are what makes
- * it fast.
+ * In serving, the kernel may quantise activations to 8 bits too (accuracy level 4), because integer products are fast.
  */
 
 import { type Graph, microsoft, type Node, numberAttribute } from '../../onnx/index.js';
 import { isModuleWeight, moduleOfNode } from '../module-names.js';
 
-/** The operator's attributes, complete. */
+/** A product by a quantised weight, with the defaults of absent attributes filled in. */
 export interface QuantizedProduct {
-  /** Module path, if the weight (`<module>.weight_Q8`) or the node is named after it; null otherwise. */
+  /** Module path, if the weight (`<module>.weight_Q8`) or the node is named after the module; `null` otherwise. */
   readonly module: string | null;
   /** The initializer that holds the codes. */
   readonly weight: string;
@@ -22,17 +21,17 @@ export interface QuantizedProduct {
 
 const integerAccuracy = 4;
 
-/** How a module stands in the name of a weight, as onnxruntime's own quantiser writes it too. */
+/** Matches the name of a quantised weight, which onnxruntime's own quantiser writes in the same way. */
 const quantizedName = /^(.+)\.weight_Q\d+$/;
 
-/** The same name that the module has while it is not quantised, so that adapters fit both. */
+/** Returns the module's name in the float32 model, so that the same adapters fit both. */
 function moduleOf(weight: string, node: string): string | null {
   const module = quantizedName.exec(weight)?.[1] ?? null;
   if (module !== null && isModuleWeight(`${module}.weight`)) return module;
   return moduleOfNode(node) ?? module;
 }
 
-/** The node as a product by a quantised weight of 4 or 8 bits; undefined when it is none. */
+/** Returns a node as a product by a quantised weight of 4 or 8 bits, or undefined if it is something else. */
 export function quantizedProduct(graph: Graph, node: Node): QuantizedProduct | undefined {
   const weight = node.inputs[1] ?? '';
   if (node.op !== 'MatMulNBits' || node.domain !== microsoft || !graph.initializers.has(weight)) return undefined;
@@ -49,9 +48,9 @@ export function quantizedProduct(graph: Graph, node: Node): QuantizedProduct | u
 }
 
 /**
- * Lets products by quantised weights, joined ones too, quantise their input as well, unless the model says how they
- * should be computed. Files that `hone quantize` wrote say nothing and mean this; any other file means what onnxruntime
- * makes of it.
+ * Lets products by quantised weights, joined ones too, also quantise their input, unless the model sets an accuracy
+ * level. Only files of `hone quantize` are changed, which set none and mean this one. Other files keep onnxruntime's
+ * default.
  */
 export function useIntegerProducts(graph: Graph): void {
   if (graph.producer !== 'hone') return;

@@ -1,4 +1,4 @@
-/** Quantises a package and measures what that changed. */
+/** Quantises a package and measures how far the result differs from the source. */
 
 import { stat } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
@@ -11,16 +11,19 @@ import { type BlockFormat, defaultBlockSizes } from './blocks.js';
 import { type ComparedText, type Comparison, comparePackages } from './compare.js';
 import { quantizePackage } from './quantize-package.js';
 
-/** Text to measure on: a document, or what a user asks (through the chat template) and a good answer, which alone counts. */
+/**
+ * Text to measure on: a document, or a prompt (rendered with the chat template) with a good answer. In the latter only
+ * the answer's predictions count.
+ */
 export type MeasuredText = { readonly text: string } | { readonly prompt: string; readonly completion: string };
 
 export interface QuantizeRequest {
   readonly bits: BlockFormat['bits'];
-  /** Default: the one for these bits. */
+  /** Default: see {@link defaultBlockSizes}. */
   readonly blockSize: BlockFormat['blockSize'] | undefined;
   /** Folder of the float32 package. */
   readonly source: string;
-  /** The new folder. */
+  /** Folder to write. */
   readonly output: string;
   /** Whether the head and the embedding are quantised too. */
   readonly head: boolean;
@@ -30,27 +33,27 @@ export interface QuantizeRequest {
   readonly onProgress?: (stage: 'quantising' | 'measuring', done: number, total: number) => void;
 }
 
-/** Sizes are of the decoder's file with its external data. */
+/** The result. `bytes` is the size of the decoder's file with its external data. */
 export interface QuantizeReport {
   readonly source: { readonly directory: string; readonly digest: string; readonly bytes: number };
   readonly output: { readonly directory: string; readonly digest: string; readonly bytes: number };
   readonly bits: 4 | 8;
   readonly blockSize: number;
   readonly head: boolean;
-  /** Weights that are codes now. */
+  /** Number of quantised weights. */
   readonly weights: number;
   readonly comparison: Comparison;
 }
 
 /**
  * Writes the quantised package, then runs both on the texts.
- * @throws HoneError as `quantizePackage` and `loadPackage`; `INVALID_OPTIONS` when the texts hold nothing to predict
+ * @throws HoneError as `quantizePackage` and `loadPackage` do; `INVALID_OPTIONS` if the texts have no token to predict
  */
 export async function quantizeAndCompare(request: QuantizeRequest): Promise<QuantizeReport> {
   const { source, output, bits, head, force, texts, signal, onProgress } = request;
   const blockSize = request.blockSize ?? defaultBlockSizes[bits];
   const before = await loadPackage(source);
-  // Encoded first: text that cannot be measured on is refused before anything is written.
+  // The texts are encoded first, so that unusable text is refused before anything is written.
   const compared = texts
     .map((text) => encode(before, text))
     .filter(({ tokens, firstTarget }) => tokens.length > firstTarget);
@@ -87,7 +90,7 @@ function encode({ tokenizer, config }: Package, text: MeasuredText): ComparedTex
   if ('text' in text) return { tokens: tokenizer.encodeText(text.text), firstTarget: 1 };
   const prompt = encodePrompt({ tokenizer }, text.prompt);
   const completion = tokenizer.encodeText(text.completion);
-  // Where a text begins with a token of its own, an answer does not.
+  // The tokenizer puts a beginning-of-sequence token before a text, but an answer must not have one.
   if (completion[0] !== undefined && completion[0] === config.bosTokenId) completion.shift();
   return { tokens: [...prompt, ...completion, ...config.eosTokenIds.slice(0, 1)], firstTarget: prompt.length };
 }

@@ -1,6 +1,6 @@
 /**
- * Writes a package again with its linear layers quantised. One weight is in memory at a time; the folder appears under
- * its name when it is complete.
+ * Writes a copy of a package with quantised linear layers. Only one weight is in memory at a time, and the folder
+ * appears under its name when it is complete.
  */
 
 import { randomUUID } from 'node:crypto';
@@ -20,28 +20,28 @@ export interface QuantizeOptions extends ModelOptions {
   readonly force?: boolean;
 }
 
-/** What was written, as `hone_quantization.json` in the folder tells it. */
+/** The content of `hone_quantization.json` in a quantised package. */
 export interface QuantizationNote {
   readonly formatVersion: 1;
   readonly bits: 4 | 8;
   readonly blockSize: number;
-  /** Whether head and embedding are in codes too, of 8 bits. */
+  /** Whether head and embedding are quantised too, always to 8 bits. */
   readonly head: boolean;
-  /** Digest of the package that it was made from. */
+  /** Digest of the source package. */
   readonly sourceDigest: string;
-  /** Names of the float32 weights that are codes now. */
+  /** Names of the float32 weights that were quantised. */
   readonly weights: readonly string[];
 }
 
-export const noteFile = 'hone_quantization.json';
+const noteFile = 'hone_quantization.json';
 const modelFile = join('onnx', 'model.onnx');
-/** Files of a model folder beside the decoder: configuration, tokenizer, licence. */
+/** Matches the other files of a model folder that are copied: configuration, tokenizer, licence. */
 const companions = /^(?!.*\.(safetensors|bin)\.index\.json$).*\.(json|jinja|txt|model)$|^(LICENSE|NOTICE)/;
 
 /**
  * Quantises the package in `source` into the new folder `output`.
- * @throws HoneError `PACKAGE_INVALID` when the source is no package or quantised already, `INVALID_OPTIONS` when the
- * output exists or lies in the source, `CANCELLED` when the signal fires; nothing is left behind then
+ * @throws HoneError `PACKAGE_INVALID` if the source is not a package or already quantised, `INVALID_OPTIONS` if the
+ * output exists or lies in the source, `CANCELLED` if the signal fires. In each case nothing is left behind.
  */
 export async function quantizePackage(
   source: string,
@@ -53,7 +53,7 @@ export async function quantizePackage(
   const { digest } = await loadPackage(from);
   await checkOutput(from, to, options.force === true);
   const graph = await readDecoder(join(from, modelFile));
-  // What the file says of its products is read as Hone means it.
+  // `useIntegerProducts` applies to files of this producer.
   graph.producer = 'hone';
   const targets = findTargets(graph, options.head);
   const note: QuantizationNote = {
@@ -86,7 +86,7 @@ async function checkOutput(source: string, output: string, force: boolean): Prom
   if (output === source || output.startsWith(source + sep) || source.startsWith(output + sep)) {
     throw new HoneError(
       'INVALID_OPTIONS',
-      `${output} and the package ${source} lie in one another; name another folder`,
+      `one of the folders ${output} and ${source} (the package) contains the other; name another output folder`,
     );
   }
   const exists = await stat(output).then(
@@ -95,12 +95,12 @@ async function checkOutput(source: string, output: string, force: boolean): Prom
   );
   if (!exists) return;
   if (!force) {
-    throw new HoneError('INVALID_OPTIONS', `${output} exists already; name a new folder, or replace it with --force`);
+    throw new HoneError('INVALID_OPTIONS', `${output} already exists; name a new folder, or replace it with --force`);
   }
   if (!(await fileExists(output, noteFile))) {
     throw new HoneError(
       'INVALID_OPTIONS',
-      `${output} was not written by hone quantize (it has no ${noteFile}) and is not replaced; name a new folder`,
+      `${output} was not written by hone quantize (it has no ${noteFile}), so it is not replaced; name a new folder`,
     );
   }
 }

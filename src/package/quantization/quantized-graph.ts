@@ -1,43 +1,44 @@
-/** Which weights of a decoder are quantised, and the graph that reads them in codes. */
+/** Chooses the weights of a decoder to quantise, and edits the graph so that it reads their codes. */
 
 import { HoneError } from '../../errors.js';
 import { type Graph, microsoft, type Node, numberAttribute, type Tensor } from '../../onnx/index.js';
 import { findLinears, transposedInitializer } from '../lowering.js';
 import type { BlockFormat } from './blocks.js';
 
-/** A weight that will be quantised, and the nodes that read it. */
+/** A weight to quantise, and the nodes that read it. */
 export interface QuantizationTarget {
   /** The initializer. */
   readonly weight: string;
   readonly inFeatures: number;
   readonly outFeatures: number;
-  /** How the initializer lies: `[in, out]` as MatMul reads it, or `[out, in]` as an embedding. */
+  /** Axes of the initializer: `[in, out]` as MatMul reads it, or `[out, in]` as in an embedding. */
   readonly layout: 'in-out' | 'out-in';
   /** MatMul nodes. */
   readonly products: readonly Node[];
   /** Gather nodes that look rows up. */
   readonly lookups: readonly Node[];
-  /** Whether it is the head or the embedding. */
+  /** Whether the weight is the head or the embedding. */
   readonly head: boolean;
 }
 
-/** The tensors of one weight in codes. */
+/** The tensors of one quantised weight. */
 export interface QuantizedTensors {
   readonly codes: Tensor;
   readonly scales: Tensor;
 }
 
 /**
- * The linear layers of the blocks and, with `head`, the head and the embedding (one weight where they are tied).
- * @throws HoneError `PACKAGE_INVALID` when the decoder is quantised already, has nothing to quantise, or holds weights
- * that are not float32
+ * Returns the linear layers of the blocks and, with `head`, the head and the embedding (one weight if they are tied).
+ * @throws HoneError `PACKAGE_INVALID` if the decoder is already quantised, has nothing to quantise, or a weight is not
+ * float32
  */
 export function findTargets(graph: Graph, head: boolean): QuantizationTarget[] {
   const quantized = graph.nodes.find(({ op }) => quantizedOperators.has(op));
   if (quantized !== undefined) {
     throw new HoneError(
       'PACKAGE_INVALID',
-      `the decoder is quantised already (${quantized.op} ${quantized.name}); quantise the float32 model that it was made from`,
+      `the decoder is already quantised (${quantized.op} ${quantized.name}); quantise the float32 model that it was ` +
+        'made from',
     );
   }
   const targets = new Map<string, QuantizationTarget>();
@@ -46,7 +47,7 @@ export function findTargets(graph: Graph, head: boolean): QuantizationTarget[] {
   if (targets.size === 0) {
     throw new HoneError(
       'PACKAGE_INVALID',
-      'the decoder has no linear layers that can be told by name; take an export that names its weights ' +
+      'the decoder has no linear layers with the name of a module; take an export that names its weights ' +
         '(model.layers.0.mlp.up_proj.weight) or its nodes (/model/layers.0/mlp/up_proj/MatMul) after the modules',
     );
   }
@@ -63,7 +64,7 @@ const quantizedOperators = new Set(['MatMulNBits', 'GatherBlockQuantized', 'Dequ
 
 function merge(targets: Map<string, QuantizationTarget>, target: QuantizationTarget): void {
   const known = targets.get(target.weight);
-  // A weight that is read in both layouts would need two sets of codes; the second reader keeps the float32 weight.
+  // Two layouts of a weight would need two sets of codes, so readers of the second layout keep the float32 weight.
   if (known !== undefined && known.layout !== target.layout) return;
   targets.set(target.weight, {
     ...target,
@@ -97,7 +98,7 @@ function lookupsOf(graph: Graph): QuantizationTarget[] {
   });
 }
 
-/** Makes the readers of a weight read its codes; the float32 initializer goes when nothing reads it any more. */
+/** Makes the nodes that read a weight read its codes. `Graph.prune` then removes the float32 weight if it is unused. */
 export function readCodes(
   graph: Graph,
   target: QuantizationTarget,
@@ -123,7 +124,7 @@ export function readCodes(
     ]);
   }
   if (lookups.length === 0) return;
-  // The same bytes under another shape: rows of codes.
+  // A lookup needs the same bytes with another shape, rows of codes.
   const rows = products.length > 0 ? `${codes}_rows` : codes;
   const [, blocks = 0, blockBytes = 0] = tensors.codes.dims;
   graph.initializers.set(rows, { ...tensors.codes, dims: [outFeatures, blocks * blockBytes] });

@@ -1,11 +1,11 @@
-/** Reads a float32 weight piece by piece, from inside the model or from the file beside it, so that memory stays bounded. */
+/** Reads weights in pieces, from inside the model or from the file beside it, so that memory stays bounded. */
 
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HoneError } from '../../errors.js';
 import { type Graph, isExternal, type Tensor } from '../../onnx/index.js';
 
-/** The weights of one graph; keeps each data file open until it is closed. */
+/** Reads the weights of one graph. It keeps each data file open until {@link close}. */
 export class WeightReader {
   readonly #directory: string;
   readonly #files = new Map<string, FileHandle>();
@@ -14,13 +14,13 @@ export class WeightReader {
     this.#directory = graph.directory ?? '.';
   }
 
-  /** @throws HoneError `MODEL_INVALID` when the data file ends too early or cannot be read */
+  /** @throws HoneError `MODEL_INVALID` if the data file ends too early or cannot be read */
   async floats(tensor: Tensor, first: number, count: number): Promise<Float32Array> {
     const bytes = await this.bytes(tensor, 4 * first, 4 * count);
     return new Float32Array(bytes.buffer, bytes.byteOffset, count);
   }
 
-  /** A copy, aligned to its elements. @throws HoneError `MODEL_INVALID` */
+  /** Returns a copy of the bytes, aligned to the elements. @throws HoneError `MODEL_INVALID` */
   async bytes({ data }: Tensor, start: number, length: number): Promise<Uint8Array> {
     if (!isExternal(data)) return new Uint8Array(data.subarray(start, start + length));
     const bytes = new Uint8Array(length);
@@ -34,9 +34,11 @@ export class WeightReader {
     } catch (error) {
       cause = error;
     }
-    throw new HoneError('MODEL_INVALID', `${path} cannot be read where the weights lie; export the model again`, {
-      cause,
-    });
+    throw new HoneError(
+      'MODEL_INVALID',
+      `the weights at byte ${data.offset + start} of ${path} cannot be read; export the model again`,
+      { cause },
+    );
   }
 
   async close(): Promise<void> {

@@ -1,4 +1,4 @@
-/** The decoder's file with chosen weights in codes: each is read, encoded and written before the next one. */
+/** Writes the decoder's file with quantised weights. Each weight is read, encoded and written before the next one. */
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,19 +11,19 @@ import { WeightReader } from './weight-source.js';
 
 export interface ModelOptions extends BlockFormat {
   readonly signal?: AbortSignal;
-  /** Told after each weight: bytes of float32 weights done, and of all that will be quantised. */
+  /** Called after each weight with the float32 bytes that are quantised so far, and of all weights to quantise. */
   readonly onProgress?: (doneBytes: number, totalBytes: number, weight: string) => void;
 }
 
-/** Where exporters put what lies beside `model.onnx`. */
+/** The name that exporters give to the data file beside `model.onnx`. */
 const dataFileName = 'model.onnx_data';
-/** Float32 values that are read at once. */
+/** Most float32 values that are read at once. */
 const pieceSize = 1 << 20;
 
 /**
- * Writes `model.onnx`, and its large weights beside it, into an empty folder; the graph is edited on the way.
- * @throws HoneError `PACKAGE_INVALID` for weights that are not finite, `MODEL_INVALID` where they cannot be read,
- * `CANCELLED`
+ * Writes `model.onnx`, and its large weights beside it, into an empty folder. Edits the graph in place.
+ * @throws HoneError `PACKAGE_INVALID` if a weight has a value that is not finite, `MODEL_INVALID` if one cannot be
+ * read, `CANCELLED` if the signal fires
  */
 export async function writeQuantizedModel(
   graph: Graph,
@@ -56,12 +56,12 @@ export async function writeQuantizedModel(
   }
 }
 
-/** The head and the embedding keep 8 bits: at 4 they would cost more than all other layers together. */
+/** The head and the embedding always get 8 bits. At 4 they would cost more quality than all other layers together. */
 function formatOf({ head }: Pick<QuantizationTarget, 'head'>, { bits, blockSize }: BlockFormat): BlockFormat {
   return { bits: head ? 8 : bits, blockSize };
 }
 
-/** Reads the weight in pieces of whole rows and encodes block by block. */
+/** Reads a weight in pieces of whole rows and encodes them block by block. */
 async function encode(
   graph: Graph,
   { weight, inFeatures, outFeatures, layout }: QuantizationTarget,
@@ -73,7 +73,7 @@ async function encode(
   const tensor = graph.initializers.get(weight) as Tensor;
   const quantizer = new BlockQuantizer(format, outFeatures, inFeatures);
   const [rows, columns] = layout === 'out-in' ? [outFeatures, inFeatures] : [inFeatures, outFeatures];
-  // Of [in, out], a piece is a whole number of blocks high.
+  // Blocks of a weight [in, out] run down its columns, so the height of a piece is a multiple of the block size.
   const unit = layout === 'out-in' ? 1 : blockSize;
   const height = unit * Math.max(1, Math.floor(pieceSize / (unit * columns)));
   const block = new Float32Array(blockSize);
@@ -105,13 +105,13 @@ async function encode(
 }
 
 function checkFinite(weight: string, values: Float32Array): void {
-  // A sum is not finite as soon as one value is not, short of an overflow that float64 does not know here.
+  // If a value is not finite, the sum is not. Finite float32 values cannot overflow a sum in float64.
   let sum = 0;
   for (const value of values) sum += value;
   if (!Number.isFinite(sum))
     throw new HoneError(
       'PACKAGE_INVALID',
-      `${weight} holds values that are not finite; download or export the model again`,
+      `${weight} has values that are not finite; download or export the model again`,
     );
 }
 
@@ -128,7 +128,7 @@ async function placeCodes(
   };
 }
 
-/** A weight that stays as it is, in the new file. */
+/** Copies an unchanged weight to the new file. */
 async function carryOver(tensor: Tensor, reader: WeightReader, file: DataFile, signal?: AbortSignal): Promise<Tensor> {
   const { type, dims } = tensor;
   const length = elementCount(dims) * elementTypes[type].bytes;
@@ -142,5 +142,5 @@ async function carryOver(tensor: Tensor, reader: WeightReader, file: DataFile, s
 }
 
 function stopIfAborted(signal: AbortSignal | undefined): void {
-  if (signal?.aborted) throw new HoneError('CANCELLED', 'quantising was stopped; nothing was written');
+  if (signal?.aborted) throw new HoneError('CANCELLED', 'quantising was cancelled; nothing was written');
 }

@@ -1,4 +1,4 @@
-/** Chats in the formats of real models: the template of the package decides what is said and in which order. */
+/** Chats in the formats of real models, rendered with the package's template. */
 
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { tinyDirectory } from '../../support/tiny.js';
 
 const firstSpecial = 256;
 
-/** The tiny tokenizer with the special tokens and the template of a style. */
+/** Returns the tiny tokenizer with the special tokens and the template of a style. */
 async function tokenizerOf(style: TemplateStyle, inFile = false): Promise<PackageTokenizer> {
   const directory = temporaryFolder();
   await cp(tinyDirectory, directory, { recursive: true });
@@ -35,7 +35,7 @@ const user = (content: string): ChatMessage => ({ role: 'user', content });
 const answer = { role: 'assistant', content: 'A' } as const;
 const conversation = [user('U'), answer, user('V')];
 
-/** The chat as text again, special tokens spelled out. */
+/** Returns the chat as text, with special tokens spelled out. */
 function spell(tokenizer: PackageTokenizer, style: TemplateStyle, tokens: readonly number[]): string {
   return tokens
     .map((token) => (token < firstSpecial ? tokenizer.decode([token]) : style.special[token - firstSpecial]))
@@ -43,12 +43,12 @@ function spell(tokenizer: PackageTokenizer, style: TemplateStyle, tokens: readon
 }
 
 describe.each(templateStyles)('a chat in the style of $name', (style) => {
-  test('is rendered as the model was trained to read it', async () => {
+  test("is rendered in the style's format, with the template in either file", async () => {
     for (const inFile of [false, true]) {
       const tokenizer = await tokenizerOf(style, inFile);
       const tokens = tokenizer.encodeChat(conversation);
       expect(spell(tokenizer, style, tokens)).toBe(style.conversation);
-      // What the template writes of special tokens are special tokens, each one token.
+      // Each special token that the template writes is one token.
       const written = style.special.filter((special) => style.conversation.includes(special));
       expect(written.map((special) => tokens.includes(firstSpecial + style.special.indexOf(special)))).toEqual(
         written.map(() => true),
@@ -56,7 +56,7 @@ describe.each(templateStyles)('a chat in the style of $name', (style) => {
     }
   });
 
-  test('takes a system message, or says that it does not', async () => {
+  test('renders a system message, or refuses it with a reason', async () => {
     const tokenizer = await tokenizerOf(style);
     const chat = [system, ...conversation];
     if (style.withSystem === null) {
@@ -64,7 +64,7 @@ describe.each(templateStyles)('a chat in the style of $name', (style) => {
     } else expect(spell(tokenizer, style, tokenizer.encodeChat(chat))).toBe(style.withSystem);
   });
 
-  test('follows the order that the template wants, and the refusal has its words', async () => {
+  test("is refused in the template's words if its messages are in a wrong order", async () => {
     const tokenizer = await tokenizerOf(style);
     const encode = () => tokenizer.encodeChat([user('U'), user('V')]);
     if (style.refusesTwoUsers === null) {
@@ -80,7 +80,7 @@ describe.each(templateStyles)('a chat in the style of $name', (style) => {
     expect(encode).toThrowError(expect.objectContaining(refused));
   });
 
-  test('cannot be left by what a user writes', async () => {
+  test('keeps special tokens that a user writes as plain text', async () => {
     const tokenizer = await tokenizerOf(style);
     const honest = tokenizer.encodeChat([user('x')]).filter((token) => token >= firstSpecial);
     for (const special of style.special) {

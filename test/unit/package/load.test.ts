@@ -15,7 +15,7 @@ beforeEach(async () => {
 });
 
 describe('loading a package', () => {
-  test('gives configuration, name and paths', async () => {
+  test('returns configuration, name and path of the model', async () => {
     const pkg = await loadPackage(directory);
     expect(pkg.name).toBe('tiny');
     expect(pkg.modelPath).toBe(join(directory, 'onnx/model.onnx'));
@@ -33,7 +33,7 @@ describe('loading a package', () => {
     });
   });
 
-  test('the digest does not depend on the place, and changes with any byte of any part', async () => {
+  test('computes a digest that does not depend on the folder and changes with any byte of any file', async () => {
     const { digest } = await loadPackage(directory);
     expect(digest).toMatch(/^[0-9a-f]{64}$/);
     expect((await loadPackage(tinyDirectory)).digest).toBe(digest);
@@ -53,7 +53,7 @@ describe('loading a package', () => {
     expect(seen.size).toBe(6);
   });
 
-  test('weights in an external file belong to the digest, and their absence is an error that names the file', async () => {
+  test('covers external weights by the digest, and names their file if it is missing', async () => {
     const path = join(directory, 'onnx/model.onnx');
     const graph = decodeModel(await readFile(path));
     const weight = graph.initializers.get('model.norm.weight');
@@ -73,12 +73,12 @@ describe('loading a package', () => {
     expect((await loadPackage(directory)).digest).not.toBe(digest);
   });
 
-  test('generation_config.json may be absent: config.json knows the end of a sequence', async () => {
+  test('takes the end token from config.json if there is no generation_config.json', async () => {
     await rm(join(directory, 'generation_config.json'));
     expect((await loadPackage(directory)).config.eosTokenIds).toEqual([256]);
   });
 
-  test("a completion ends with the end tokens of both configurations, or with the tokenizer's if neither names one", async () => {
+  test("takes the end tokens of both configurations, or the tokenizer's if neither names one", async () => {
     const path = (file: string) => join(directory, file);
     const set = async (file: string, ids: unknown) => {
       const json = JSON.parse(await readFile(path(file), 'utf8'));
@@ -92,7 +92,7 @@ describe('loading a package', () => {
     expect((await loadPackage(directory)).config.eosTokenIds).toEqual([256]);
   });
 
-  test('reads weights behind a link, as download caches keep them', async () => {
+  test('follows a symbolic link to the weights, as download caches have', async () => {
     const path = join(directory, 'onnx/model.onnx');
     const graph = decodeModel(await readFile(path));
     const weight = graph.initializers.get('model.norm.weight') as Tensor;
@@ -108,7 +108,7 @@ describe('loading a package', () => {
     await (await createSession(await readModel(path), { threads: 1 })).release();
   });
 
-  test.each(damages)('refuses a package with $name', async ({ apply, says, code = 'PACKAGE_INVALID' }) => {
+  test.each(damages)('refuses a package with $name', async ({ apply, mentions, code = 'PACKAGE_INVALID' }) => {
     await apply(directory);
     const error = await loadPackage(directory).then(
       () => undefined,
@@ -116,6 +116,6 @@ describe('loading a package', () => {
     );
     expect(error).toMatchObject({ name: 'HoneError', code });
     expect(error.message).toContain(directory);
-    for (const words of says) expect(error.message).toContain(words);
+    for (const words of mentions) expect(error.message).toContain(words);
   });
 });

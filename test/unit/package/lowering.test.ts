@@ -11,8 +11,8 @@ beforeAll(async () => {
   tiny = await readModel(join(tinyDirectory, 'onnx/model.onnx'));
 });
 
-describe('what variants start from', () => {
-  test('attention is found layer by layer', () => {
+describe('lowering a decoder', () => {
+  test('finds the attention operators in layer order', () => {
     const sites = findAttention(tiny);
     expect(sites.map(({ layer }) => layer)).toEqual([0, 1]);
     expect(sites[1]).toMatchObject({
@@ -27,7 +27,7 @@ describe('what variants start from', () => {
     expect(sites[1]?.scale).toBeCloseTo(1 / Math.sqrt(8), 6);
   });
 
-  test('a decoder without fused attention is refused with what to do', () => {
+  test('refuses a decoder without fused attention and names the remedy', () => {
     const graph = tiny.clone();
     graph.nodes = graph.nodes.map((node) => (node.op === 'GroupQueryAttention' ? { ...node, op: 'Attention' } : node));
     expect(() => findAttention(graph)).toThrowError(
@@ -35,7 +35,7 @@ describe('what variants start from', () => {
     );
   });
 
-  test('linear layers are named after their modules; the head is not among them', () => {
+  test('names linear layers after their modules and leaves out the head', () => {
     const linears = findLinears(tiny);
     expect(linears).toHaveLength(14);
     expect(linears.map(({ module }) => module)).toContain('model.layers.1.mlp.down_proj');
@@ -45,7 +45,7 @@ describe('what variants start from', () => {
     });
   });
 
-  test('an attached adapter adds scale * (x A) B', async () => {
+  test('attaches an adapter that adds scale * (x A) B', async () => {
     const graph = new Graph();
     graph.inputs.set('x', { type: 'float32', dims: ['N', 2] });
     const weight = new Uint8Array(Float32Array.of(1, 0, 0, 0, 1, 0).buffer);
@@ -61,7 +61,7 @@ describe('what variants start from', () => {
       'model.layers.0.w.lora_B': new Tensor('float32', Float32Array.of(10, 20, 30), [1, 3]),
     });
     await session.release();
-    // x A = 11; half of it times B on top of x W.
+    // x A = 11; half of it times B is added to x W.
     expect([...((outputs.y as Tensor).data as Float32Array)]).toEqual([1 + 55, 2 + 110, 165]);
   });
 });

@@ -1,4 +1,6 @@
-/** Decoders as other exporters write them: decode and training variants compute what onnxruntime makes of the file. */
+/**
+ * Decoders in the forms of other exporters: decode and training variants compute what onnxruntime computes of the file.
+ */
 
 import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -7,7 +9,8 @@ import { weightShapes } from '../../../models/recipe/decoder.js';
 import { writePackage } from '../../../models/recipe/package.js';
 import { createOnnxEngine } from '../../../src/learner/index.js';
 import { elementCount, encodeModel, float32Tensor, type Graph, readModel } from '../../../src/onnx/index.js';
-import { findLinears, loadPackage, normalizeDecoder, type Package, readDecoder } from '../../../src/package/index.js';
+import { findLinears, loadPackage, type Package, readDecoder } from '../../../src/package/index.js';
+import { normalizeDecoder } from '../../../src/package/normalize.js';
 import { Random } from '../../../src/policy/sampling/random.js';
 import { type Adapter, zeroAdapter } from '../../../src/versions/index.js';
 import { exportForms } from '../../support/export-forms.js';
@@ -21,7 +24,7 @@ const tokens = randomTokens(24, 4);
 let root: string;
 let baseModules: string[];
 
-/** Like the tiny package, with heads of 16: onnxruntime rotates no smaller ones inside attention. */
+/** As the tiny package, but with heads of size 16, because onnxruntime rotates no smaller ones inside attention. */
 const shape = {
   layers: 2,
   hiddenSize: 32,
@@ -72,7 +75,7 @@ async function adapterOf({ modelPath }: Package, seed: number): Promise<Adapter>
   return adapter;
 }
 
-/** ln p of all tokens after the fifth, from the training variant. */
+/** Returns ln p of all tokens after the fifth, computed by the training variant. */
 async function trainedLogprob(pkg: Package, { rank, tensors }: Adapter): Promise<number> {
   const engine = await createOnnxEngine({ packageDirectory: pkg.directory, rank, scale, threads: 1 });
   const row = { promptTokens: tokens.slice(0, 5), completionTokens: tokens.slice(5) };
@@ -87,7 +90,7 @@ const summed = (logits: readonly Float32Array[]): number =>
 const likeliest = (logits: Float32Array): number => logits.indexOf(Math.max(...logits));
 
 describe.each(exportForms)('a decoder $name', ({ apply, sameLinears = true }) => {
-  test('decodes and trains as its own file computes', async () => {
+  test('has the same logits and log-probabilities in both variants as in its own file', async () => {
     const pkg = await packageIn(apply);
     const zero = await adapterOf(pkg, 0);
     const own = (await ownLogits(pkg, tokens)).slice(4);
@@ -99,7 +102,7 @@ describe.each(exportForms)('a decoder $name', ({ apply, sameLinears = true }) =>
     expect(Math.abs((await trainedLogprob(pkg, zero)) - summed(own))).toBeLessThan(1e-4);
   });
 
-  test('takes adapters: named after the modules of the checkpoint, with one effect in both variants', async () => {
+  test("takes adapters named after the checkpoint's modules, with the same effect in both variants", async () => {
     const pkg = await packageIn(apply);
     const adapter = await adapterOf(pkg, 7);
     const modules = [...adapter.tensors.keys()]
@@ -114,7 +117,7 @@ describe.each(exportForms)('a decoder $name', ({ apply, sameLinears = true }) =>
   });
 });
 
-describe('what has no normal form', () => {
+describe('normalizing a decoder', () => {
   const editAttention = (change: (inputs: string[]) => string[], graph: Graph) => {
     graph.nodes = graph.nodes.map((node) =>
       node.op === 'GroupQueryAttention'
@@ -124,7 +127,7 @@ describe('what has no normal form', () => {
   };
   test.each([
     [
-      'a mask of its own',
+      'an attention_bias',
       (inputs: string[]) => [...inputs, 'rotary.cos', 'rotary.sin', '', 'attention_mask'],
       /input 10/,
     ],
@@ -133,7 +136,7 @@ describe('what has no normal form', () => {
       (inputs: string[]) => [...inputs, inputs[0], inputs[0]] as string[],
       /constant tables/,
     ],
-  ])('is refused by name: %s', async (_, change, words) => {
+  ])('refuses attention with %s', async (_, change, words) => {
     const graph = await readModel(join(tinyDirectory, 'onnx/model.onnx'));
     editAttention(change, graph);
     expect(() => normalizeDecoder(graph)).toThrowError(words);

@@ -1,10 +1,11 @@
-/** Decoders that onnxruntime may run and Hone would compute otherwise: refused when they are loaded, by name. */
+/** Decoders that onnxruntime may accept, but that Hone would compute differently, are refused when they are loaded. */
 
 import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { encodeModel, type Graph, readModel, type Tensor } from '../../../src/onnx/index.js';
-import { findLinears, loadPackage, normalizeDecoder } from '../../../src/package/index.js';
+import { findLinears, loadPackage } from '../../../src/package/index.js';
+import { normalizeDecoder } from '../../../src/package/normalize.js';
 import { temporaryFolder } from '../../support/folders.js';
 import { oddDecoders } from '../../support/odd-decoders.js';
 import { attribute, byName, type OddDecoder, upProjection } from '../../support/odd-graphs.js';
@@ -28,7 +29,7 @@ async function write(apply: (graph: Graph) => void): Promise<void> {
 }
 
 describe('loading a decoder', () => {
-  test.each(oddDecoders)('refuses $name', async ({ apply, says, code = 'OPERATOR_UNSUPPORTED' }) => {
+  test.each(oddDecoders)('refuses $name', async ({ apply, mentions, code = 'OPERATOR_UNSUPPORTED' }) => {
     await write(apply);
     const error = await loadPackage(directory).then(
       () => undefined,
@@ -36,10 +37,10 @@ describe('loading a decoder', () => {
     );
     expect(error).toMatchObject({ name: 'HoneError', code });
     expect(error.message).toContain(join(directory, 'onnx/model.onnx'));
-    for (const words of says) expect(error.message).toContain(words);
+    for (const words of mentions) expect(error.message).toContain(words);
   });
 
-  test('accepts attributes that say what is the case without them', async () => {
+  test('accepts attributes that are set to their defaults', async () => {
     await write((graph) => {
       graph.nodes = graph.nodes.map((node) => {
         const { attributes } = node;
@@ -59,14 +60,14 @@ describe('loading a decoder', () => {
     await expect(loadPackage(directory)).resolves.toMatchObject({ name: 'tiny' });
   });
 
-  test('looks at what the logits need, and at nothing else', async () => {
+  test('does not check nodes that the logits do not need', async () => {
     await write((graph) => {
       graph.outputs.set(graph.add('HardSwish', ['model.norm.weight']), { type: 'float32', dims: [32] });
     });
     await expect(loadPackage(directory)).resolves.toMatchObject({ name: 'tiny' });
   });
 
-  test('drops nodes that nothing reads before it judges them', async () => {
+  test('drops nodes that nothing reads before it checks operators', async () => {
     const graph = await tiny();
     const attention = graph.nodes.find(({ op }) => op === 'GroupQueryAttention');
     if (attention === undefined) throw new Error('the fixture has no attention');
@@ -79,39 +80,39 @@ describe('loading a decoder', () => {
 const isLookup = ({ op }: { op: string }): boolean => op === 'GatherBlockQuantized';
 const quantized: OddDecoder[] = [
   {
-    name: 'an order of the input features',
+    name: 'a product with an order of its input features',
     apply: (graph) => {
       graph.initializers.set('odd.order', { type: 'int32', dims: [32], data: new Uint8Array(4 * 32) });
       graph.nodes = graph.nodes.map((node) =>
         node.name === upProjection ? { ...node, inputs: [...node.inputs, '', 'odd.order'] } : node,
       );
     },
-    says: ['MatMulNBits', upProjection, 'input 4 (odd.order)', 'g_idx', 'hone quantize'],
+    mentions: ['MatMulNBits', upProjection, 'input 4 (odd.order)', 'g_idx', 'hone quantize'],
   },
   {
-    name: 'weights in the layout of a device',
+    name: 'weights in the layout of one device',
     apply: attribute(byName(upProjection), 'weight_prepacked', { i: 1 }),
-    says: ['MatMulNBits', upProjection, 'weight_prepacked (1)', 'layout of one device'],
+    mentions: ['MatMulNBits', upProjection, 'weight_prepacked (1)', 'layout of one device'],
   },
   {
     name: 'codes of 2 bits',
     apply: attribute(byName(upProjection), 'bits', { i: 2 }),
-    says: ['MatMulNBits', upProjection, 'bits (2)', '8 or 4 bits'],
+    mentions: ['MatMulNBits', upProjection, 'bits (2)', '8 or 4 bits'],
   },
   {
-    name: 'blocks of another size than its codes',
+    name: 'a block size that does not fit the scales',
     apply: attribute(byName(upProjection), 'block_size', { i: 32 }),
-    says: ['MatMulNBits', upProjection, 'input 2 is [48, 2]', 'blocks of 32', 'quantise'],
+    mentions: ['MatMulNBits', upProjection, 'input 2 is [48, 2]', 'block_size 32', 'quantise'],
   },
   {
-    name: 'an embedding in blocks along its rows',
+    name: 'an embedding with blocks across its rows',
     apply: attribute(isLookup, 'quantize_axis', { i: 0 }),
-    says: ['GatherBlockQuantized', 'quantize_axis (0)'],
+    mentions: ['GatherBlockQuantized', 'quantize_axis (0)'],
   },
   {
     name: 'an embedding of 2 bits',
     apply: attribute(isLookup, 'bits', { i: 2 }),
-    says: ['GatherBlockQuantized', 'bits (2)', '8 or 4 bits'],
+    mentions: ['GatherBlockQuantized', 'bits (2)', '8 or 4 bits'],
   },
 ];
 
@@ -121,7 +122,7 @@ describe('loading a quantised decoder', () => {
     folders = await quantizeForTest(tinyDirectory, { bits: 4, blockSize: 16 });
   });
 
-  test.each(quantized)('refuses $name', async ({ apply, says }) => {
+  test.each(quantized)('refuses $name', async ({ apply, mentions }) => {
     const path = join(folders.quantized, 'onnx/model.onnx');
     const whole = await readModel(path);
     const graph = whole.clone();
@@ -133,10 +134,10 @@ describe('loading a quantised decoder', () => {
     );
     await writeFile(path, encodeModel(whole));
     expect(error).toMatchObject({ name: 'HoneError', code: 'OPERATOR_UNSUPPORTED' });
-    for (const words of says) expect(error.message).toContain(words);
+    for (const words of mentions) expect(error.message).toContain(words);
   });
 
-  test("knows the modules of weights that another quantiser named after their nodes, as in the model's own float32 export", async () => {
+  test('finds the modules of weights that another quantiser named after their nodes', async () => {
     const graph = await readModel(join(folders.quantized, 'onnx/model.onnx'));
     const modules = findLinears(graph).map(({ module }) => module);
     for (const { module, weight, node } of findLinears(graph)) {
@@ -155,7 +156,7 @@ describe('loading a quantised decoder', () => {
     expect(findLinears(normalizeDecoder(graph)).map(({ module }) => module)).toEqual(modules);
   });
 
-  test('takes it as it was written', async () => {
+  test('accepts a package that hone quantize wrote', async () => {
     await expect(loadPackage(folders.quantized)).resolves.toMatchObject({ name: 'quantized' });
   });
 });

@@ -1,4 +1,4 @@
-/** What a quantised package holds, and what is refused. */
+/** Quantising a package: codes, files, refusals, decoding for learning, and comparing with the source. */
 
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cp } from 'node:fs/promises';
@@ -7,7 +7,6 @@ import { Tensor } from 'onnxruntime-node';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { createSession, encodeModel, float32Values, Graph, isExternal, readModel } from '../../../src/onnx/index.js';
 import {
-  comparePackages,
   decodeQuantizedProducts,
   findLinears,
   loadPackage,
@@ -15,7 +14,7 @@ import {
   useIntegerProducts,
 } from '../../../src/package/index.js';
 import { BlockQuantizer } from '../../../src/package/quantization/blocks.js';
-import { windows } from '../../../src/package/quantization/compare.js';
+import { comparePackages, windows } from '../../../src/package/quantization/compare.js';
 import { temporaryFolder } from '../../support/folders.js';
 import { decodeCodes } from '../../support/quantized.js';
 import { tinyDirectory } from '../../support/tiny.js';
@@ -27,7 +26,7 @@ beforeEach(() => {
 
 const int8 = { bits: 8, blockSize: 32, head: true } as const;
 
-describe('a block', () => {
+describe('a quantised block', () => {
   const encoded = (bits: 4 | 8, ...values: number[]) => {
     const quantizer = new BlockQuantizer({ bits, blockSize: 16 }, 1, 16);
     quantizer.encode(
@@ -50,7 +49,7 @@ describe('a block', () => {
     expect(scales[0]).toBeCloseTo(1, 6);
   });
 
-  test('of 4 bits spends its outermost code on the side of the largest value', () => {
+  test('of 4 bits gives its outermost code to the largest value, whatever its sign', () => {
     const { codes, scales } = encoded(4, 8, -7);
     expect(scales[0]).toBeCloseTo(-1, 6);
     expect(codes[0]).toBe(0xf0);
@@ -63,7 +62,7 @@ describe('a block', () => {
 });
 
 describe('a quantised package', () => {
-  test('names codes and scales after the weights, so that modules can be told', async () => {
+  test('names codes and scales after the weights, so that its modules are found', async () => {
     const output = join(root, 'out');
     await quantizePackage(tinyDirectory, output, int8);
     const graph = await readModel(join(output, 'onnx/model.onnx'));
@@ -76,7 +75,7 @@ describe('a quantised package', () => {
     expect(findLinears(graph).map(shape)).toEqual(plain.map(shape));
   });
 
-  test('holds the tied weight once: head and embedding read the same bytes', async () => {
+  test('contains a tied weight once: head and embedding read the same bytes', async () => {
     const output = join(root, 'out');
     await quantizePackage(tinyDirectory, output, int8);
     const { initializers } = await readModel(join(output, 'onnx/model.onnx'));
@@ -86,7 +85,7 @@ describe('a quantised package', () => {
     expect(head && isExternal(head)).toBe(true);
   });
 
-  test('has large weights in a file beside the model, at page boundaries, and small ones inside', async () => {
+  test('keeps large weights in a file beside the model, at page boundaries, and small ones inside', async () => {
     const output = join(root, 'out');
     await quantizePackage(tinyDirectory, output, int8);
     const graph = await readModel(join(output, 'onnx/model.onnx'));
@@ -97,7 +96,7 @@ describe('a quantised package', () => {
     }
   });
 
-  test('carries over what is not quantised, byte by byte', async () => {
+  test('contains an unchanged copy of each weight that is not quantised', async () => {
     const output = join(root, 'out');
     await quantizePackage(tinyDirectory, output, { ...int8, head: false });
     const [before, after] = await Promise.all(
@@ -105,7 +104,7 @@ describe('a quantised package', () => {
     );
     const name = 'model.embed_tokens.weight';
     const data = after?.initializers.get(name)?.data;
-    if (data === undefined || !isExternal(data)) throw new Error('the embedding should lie beside the model');
+    if (data === undefined || !isExternal(data)) throw new Error('the embedding is not in the data file');
     const file = readFileSync(join(output, 'onnx', data.location));
     expect(
       file
@@ -114,7 +113,7 @@ describe('a quantised package', () => {
     ).toBe(true);
   });
 
-  test('is a package of its own: it loads, and its digest covers the file beside the model', async () => {
+  test('loads as a package with a new digest that covers the data file', async () => {
     const output = join(root, 'out');
     await quantizePackage(tinyDirectory, output, int8);
     const { digest } = await loadPackage(output);
@@ -126,7 +125,7 @@ describe('a quantised package', () => {
     expect((await loadPackage(output)).digest).not.toBe(digest);
   });
 
-  test('of a package with weights beside the model is the same as of one with weights inside', async () => {
+  test('is the same whether the source has its weights inside the model or in a data file', async () => {
     const [inside, outside, source] = ['inside', 'outside', 'source'].map((name) => join(root, name)) as [
       string,
       string,
@@ -155,16 +154,16 @@ describe('a quantised package', () => {
     );
   });
 
-  test('is refused as a source', async () => {
+  test('is refused as the source of another quantisation', async () => {
     const output = join(root, 'out');
     await quantizePackage(tinyDirectory, output, int8);
     await expect(quantizePackage(output, join(root, 'again'), int8)).rejects.toThrowError(
-      expect.objectContaining({ code: 'PACKAGE_INVALID', message: expect.stringContaining('quantised already') }),
+      expect.objectContaining({ code: 'PACKAGE_INVALID', message: expect.stringContaining('already quantised') }),
     );
     expect(readdirSync(root)).toEqual(['out']);
   });
 
-  test('leaves nothing behind when it is stopped', async () => {
+  test('leaves no files behind if quantising is cancelled', async () => {
     const signal = AbortSignal.abort();
     await expect(quantizePackage(tinyDirectory, join(root, 'out'), { ...int8, signal })).rejects.toThrowError(
       expect.objectContaining({ code: 'CANCELLED' }),
@@ -172,7 +171,7 @@ describe('a quantised package', () => {
     expect(readdirSync(root)).toEqual([]);
   });
 
-  test('is not written from weights that are not finite', async () => {
+  test('is not written if a weight has a value that is not finite', async () => {
     const source = join(root, 'source');
     await cp(tinyDirectory, source, { recursive: true });
     const graph = await readModel(join(source, 'onnx/model.onnx'));
@@ -188,7 +187,7 @@ describe('a quantised package', () => {
     );
   });
 
-  test('replaces only a folder that was written so before', async () => {
+  test('replaces only a folder with an earlier quantised package, and only if forced', async () => {
     const [quantized, other] = [join(root, 'out'), join(root, 'other')];
     await quantizePackage(tinyDirectory, quantized, int8);
     await expect(quantizePackage(tinyDirectory, quantized, int8)).rejects.toThrowError(
@@ -205,9 +204,9 @@ describe('a quantised package', () => {
   });
 });
 
-describe('the product of a quantiser that writes zero points', () => {
-  test.each([4, 8] as const)('of %i bits, decoded for learning, is what onnxruntime computes', async (bits) => {
-    // 5 blocks of 16, the last one not full: at 4 bits, rows of zero points end in half a byte.
+describe('a quantised product', () => {
+  test.each([4, 8] as const)('of %i bits with zero points gives the same results when decoded', async (bits) => {
+    // There are 5 blocks of 16 and the last one is not full. At 4 bits, rows of zero points end in half a byte.
     const [N, K, blocks] = [3, 70, 5];
     const byte = (i: number): number => (i * 151 + 37) % 256;
     const make = (): Graph => {
@@ -257,7 +256,7 @@ describe('the product of a quantiser that writes zero points', () => {
     for (const [i, value] of expected.entries()) expect(actual[i]).toBeCloseTo(value, 3);
   });
 
-  test('keeps the accuracy level that the model asks for', () => {
+  test('keeps the accuracy level that the model sets', () => {
     const graph = new Graph();
     graph.initializers.set('w', { type: 'uint8', dims: [1, 1, 16], data: new Uint8Array(16) });
     const attributes = { K: { i: 16 }, N: { i: 1 }, bits: { i: 8 }, block_size: { i: 16 } };
@@ -266,7 +265,7 @@ describe('the product of a quantiser that writes zero points', () => {
       domain: 'com.microsoft',
       attributes: { ...attributes, accuracy_level: { i: 1 } },
     });
-    // A weight that is joined from several when the graph is loaded.
+    // This weight is joined from two when the graph is loaded.
     graph.add('MatMulNBits', ['x', graph.add('Concat', ['w', 'w']), 's'], { domain: 'com.microsoft', attributes });
     useIntegerProducts(graph);
     const levels = graph.nodes.flatMap(({ op, attributes: of }) => (op === 'MatMulNBits' ? [of.accuracy_level] : []));
@@ -274,8 +273,8 @@ describe('the product of a quantiser that writes zero points', () => {
   });
 });
 
-describe('the comparison of two packages', () => {
-  test('of a package with itself finds no difference, and its loss is that of the predictions asked for', async () => {
+describe('comparing two packages', () => {
+  test('finds no difference between a package and itself, and counts the predictions asked for', async () => {
     const pkg = await loadPackage(tinyDirectory);
     const tokens = Array.from({ length: 300 }, (_, i) => (i * 37) % 256);
     const same = await comparePackages(pkg, pkg, [{ tokens, firstTarget: 1 }], { threads: 1 });
@@ -286,7 +285,7 @@ describe('the comparison of two packages', () => {
     expect(tail.tokens).toBe(10);
   });
 
-  test('of a package with its quantised one tells what was lost', async () => {
+  test('finds a small difference between a package and its quantised form', async () => {
     const output = join(root, 'out');
     await quantizePackage(tinyDirectory, output, { ...int8, bits: 4 });
     const texts = [{ tokens: Array.from({ length: 100 }, (_, i) => (i * 37) % 256), firstTarget: 1 }];
@@ -304,7 +303,7 @@ describe('the comparison of two packages', () => {
     expect(divergence).toBeGreaterThan(0);
   });
 
-  test('cuts what is longer than the context, and predicts every token once', () => {
+  test('cuts a text that is longer than the context, and predicts every token once', () => {
     const tokens = Array.from({ length: 25 }, (_, i) => i);
     const pieces = [...windows({ tokens, firstTarget: 12 }, 10)];
     const predicted = pieces.flatMap((piece) => piece.tokens.slice(piece.firstTarget));

@@ -19,7 +19,7 @@ beforeAll(async () => {
   scratch = temporaryFolder();
 });
 
-/** The tiny package's tokenizer with other settings. */
+/** Returns the tiny package's tokenizer with other settings. */
 async function variant(
   name: string,
   changes: { readonly config?: object; readonly tokenizer?: (json: Record<string, never>) => void },
@@ -45,7 +45,7 @@ const text = fc.oneof(
 );
 
 describe('the tokenizer of a package', () => {
-  test('knows its vocabulary', () => {
+  test('has the size of its vocabulary', () => {
     expect(tiny.vocabularySize).toBe(260);
   });
 
@@ -74,7 +74,7 @@ describe('the tokenizer of a package', () => {
     ]);
   });
 
-  test('special tokens written in user text stay text, in prompts and in chats', () => {
+  test('keeps special tokens that a user writes as text, in prompts and in chats', () => {
     fc.assert(
       fc.property(text, fc.constantFrom(...specialTexts, ''), (value, special) => {
         const content = value + special + value;
@@ -85,7 +85,7 @@ describe('the tokenizer of a package', () => {
     );
   });
 
-  test('text that would complete a special token together with the template stays text', async () => {
+  test('keeps text that would form a special token together with the template as text', async () => {
     const template = "{{ messages[0].content | trim }}{{ 'end|>' }}{{ '<|us' }}{{ messages[1].content }}";
     const tokenizer = await variant('edges', { config: { chat_template: template } });
     const tokens = tokenizer.encodeChat([
@@ -96,7 +96,7 @@ describe('the tokenizer of a package', () => {
     expect(tokens.every((token) => token < firstSpecial)).toBe(true);
   });
 
-  test('a template sees the contents themselves: it may trim them and look into them', async () => {
+  test('lets a template trim the contents and search in them', async () => {
     const template =
       "{% for m in messages %}{{ '<|user|>' + (m.content | trim) }}{% if 'secret' in m.content %}!{% endif %}{% endfor %}";
     const tokenizer = await variant('trim', { config: { chat_template: template } });
@@ -106,7 +106,7 @@ describe('the tokenizer of a package', () => {
     ]);
   });
 
-  test('a special token that strips white space around itself does so', async () => {
+  test('strips white space around a special token that asks for it', async () => {
     const tokenizer = await variant('strip', {
       config: { chat_template: "{{ 'a  <|end|>  b' }}" },
       tokenizer: (json: Record<string, unknown>) => {
@@ -118,7 +118,7 @@ describe('the tokenizer of a package', () => {
     expect(tokens).toEqual([...tokenizer.encodeText('a'), end, ...tokenizer.encodeText('b')]);
   });
 
-  test('a tokenizer that begins each text with a token does so for prompts, once', async () => {
+  test('puts its beginning-of-sequence token before prompts, but not before completions or chats', async () => {
     const tokenizer = await variant('bos', {
       config: { bos_token: '<|system|>' },
       tokenizer: (json: Record<string, unknown>) => {
@@ -145,9 +145,9 @@ describe('the tokenizer of a package', () => {
     ['a word', 'one'],
     ['a fraction', 1.5],
     ['a negative number', -1],
-    ['more than any vocabulary has', 2 ** 40],
-    ['nothing', null],
-  ])('is refused where the id of a token is %s', async (_, id) => {
+    ['larger than any vocabulary', 2 ** 40],
+    ['null', null],
+  ])('is refused if the id of a token is %s', async (_, id) => {
     const refused = variant('ids', {
       tokenizer: (json: Record<string, unknown>) => {
         (json.model as { vocab: Record<string, unknown> }).vocab.zz = id;
@@ -161,9 +161,9 @@ describe('the tokenizer of a package', () => {
 
   test.each([
     ['a list', []],
-    ['no object', 'a'],
-    ['nothing', null],
-  ])('is refused where the vocabulary is %s', async (_, vocab) => {
+    ['a string', 'a'],
+    ['null', null],
+  ])('is refused if its vocabulary is %s', async (_, vocab) => {
     const refused = variant('vocabulary', {
       tokenizer: (json: Record<string, unknown>) => {
         (json.model as { vocab: unknown }).vocab = vocab;
@@ -175,7 +175,7 @@ describe('the tokenizer of a package', () => {
     });
   });
 
-  test('merges are applied', async () => {
+  test('applies merges', async () => {
     const tokenizer = await variant('merges', {
       tokenizer: (json: Record<string, unknown>) => {
         const model = json.model as { merges: string[]; vocab: Record<string, number> };
@@ -187,7 +187,7 @@ describe('the tokenizer of a package', () => {
     expect(tokenizer.decode([261, 260])).toBe('abcab');
   });
 
-  test('refuses roles that it does not know, and chats that the template refuses', async () => {
+  test('refuses unknown roles, an empty chat, chats that the template refuses, and any chat without a template', async () => {
     const alien = { role: 'tool', content: 'x' } as unknown as { role: 'user'; content: string };
     expect(() => tiny.encodeChat([{ role: 'user', content: 'a' }, alien])).toThrowError(
       expect.objectContaining({
@@ -205,8 +205,8 @@ describe('the tokenizer of a package', () => {
   });
 });
 
-describe('the bytes of the tokens', () => {
-  test('say in another thread what the tokenizer says here', () => {
+describe('a table of token bytes', () => {
+  test('decodes in another thread as the tokenizer does', () => {
     const { vocabularySize, tokenBytes } = tiny;
     const copy = structuredClone(tokenBytes);
     expect(copy.ends).toHaveLength(vocabularySize);
@@ -219,7 +219,7 @@ describe('the bytes of the tokens', () => {
     );
   });
 
-  test('of tokens without text are none, wherever they stand', () => {
+  test('has no bytes for tokens without text, at any position', () => {
     const utf8 = new TextEncoder();
     const packed = packTokenBytes([
       undefined,
@@ -239,7 +239,7 @@ describe('incremental decoding', () => {
     maxLength: 40,
   });
 
-  test('the pieces concatenate to the whole text, whatever the tokens', () => {
+  test('returns pieces that add up to the whole text, for any tokens', () => {
     fc.assert(
       fc.property(tokens, (ids) => {
         const decoder = tiny.createDecoder();
@@ -249,7 +249,7 @@ describe('incremental decoding', () => {
     );
   });
 
-  test('no piece of a text ends inside a character, and each prefix is a prefix of the text', () => {
+  test('returns no piece that ends inside a character', () => {
     fc.assert(
       fc.property(text, (value) => {
         const decoder = tiny.createDecoder();
@@ -265,7 +265,7 @@ describe('incremental decoding', () => {
     );
   });
 
-  test('an unfinished character becomes U+FFFD at the end only', () => {
+  test('replaces an unfinished character by U+FFFD only at the end', () => {
     const [a, ...emoji] = tiny.encodeText('a😀') as [number, ...number[]];
     const decoder = tiny.createDecoder();
     expect(decoder.push(a)).toBe('a');

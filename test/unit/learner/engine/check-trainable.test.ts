@@ -35,7 +35,7 @@ async function check(engine: EngineName = 'onnx'): Promise<void> {
 
 const engineOf = (packageDirectory: string) => createOnnxEngine({ packageDirectory, rank: 2, scale: 1, threads: 1 });
 
-describe.each(unlearnableDecoders)('a decoder with $name', ({ apply, says, code }) => {
+describe.each(unlearnableDecoders)('a decoder with $name', ({ apply, mentions, code }) => {
   test('serves', async () => {
     await write(apply);
     await expect(loadPackage(directory)).resolves.toMatchObject({ name: 'tiny' });
@@ -49,7 +49,7 @@ describe.each(unlearnableDecoders)('a decoder with $name', ({ apply, says, code 
     );
     expect(error).toMatchObject({ name: 'HoneError', code });
     expect(error.message).toContain(modelPath);
-    for (const words of says) expect(error.message).toContain(words);
+    for (const words of mentions) expect(error.message).toContain(words);
   });
 
   test('is refused by the engine for the same reason', async () => {
