@@ -1,22 +1,22 @@
 /**
- * Erasing all data of one subject, so that a restart completes what a crash has cut off.
+ * Erases all data of one subject, in a way that a restart completes after a crash.
  *
- * The first transaction writes down that the subject is to be erased; small ones follow, and the last one puts the figures
- * in the place of the subject's name. A store that is opened with an erasure under way completes it before it serves.
- * What the subject sends while the erasure runs may be erased with the rest.
+ * The first transaction records that the subject is to be erased. Small transactions then remove its data, and the last
+ * one replaces the subject's name in the record by the figures. A store that is opened with an unfinished erasure
+ * completes it before it serves. Data that the subject sends while the erasure runs may be erased too.
  */
 
 import { type Database, type WholeText, whole, wholeText } from '../sqlite/index.js';
 import { nothingRemoved, type Removed, type Remover } from './removal.js';
 import type { Lesson } from './types.js';
 
-/** What an erasure did. */
+/** What an erasure removed. */
 export interface ErasureReport extends Removed {
-  /** Versions that learned from generations of the subject, ascending; descendants of theirs are not looked for here. */
+  /** Versions that learned from the subject's generations, ascending. Their descendants are not included. */
   readonly versions: readonly number[];
-  /** The same of all erasures so far. */
+  /** The same for all erasures so far together. */
   readonly versionsOfAll: readonly number[];
-  /** Whether the store's log is free of the erased data, too: false while another program reads an old state of the file. */
+  /** Whether the log is free of the erased data too. False while another program reads an old state of the file. */
   readonly logCleared: boolean;
 }
 
@@ -31,8 +31,8 @@ const columns = `id, ${whole('subject')}, versions_json, generations, scores, pr
 type Outcome = Omit<ErasureReport, 'logCleared'>;
 
 const generationsPerStep = 32;
-/** Generations that are remembered after their erasure: as many as the learner may hold. */
-const remembered = 65_536;
+/** Erased generations to remember: as many as the learner may hold. */
+const maxRemembered = 65_536;
 
 export class Erasures {
   readonly #remover: Remover;
@@ -47,8 +47,8 @@ export class Erasures {
   readonly #allVersions;
   readonly #versionsOfErasure;
   readonly #setVersions;
-  /** Erased generations, by the number of their erasure: a version in the making may still come to have learned from them. */
-  readonly #erased = new Map<string, number>();
+  /** The erasure of each erased generation. The learner may still hold one, and a version learn from it. */
+  readonly #erasureOf = new Map<string, number>();
 
   constructor(database: Database, remover: Remover) {
     this.#remover = remover;
@@ -58,7 +58,7 @@ export class Erasures {
     this.#begin = database.prepare<[number, string], ErasureRow>(
       `INSERT INTO erasures (started_at_ms, subject) VALUES (?, ?) RETURNING ${columns}`,
     );
-    // The condition that is always true lets the index of those with a subject be used.
+    // The second condition is always true; it lets SQLite use the index of generations with a subject.
     this.#page = database.prepareValue<[string, number], string>(
       "SELECT id FROM generations WHERE subject = ? AND subject <> '' LIMIT ?",
     );
@@ -81,17 +81,17 @@ export class Erasures {
   *erase(subject: string, now: () => number): Generator<void, Outcome> {
     const row = this.#begin.get(now(), subject) as ErasureRow;
     yield;
-    return yield* this.#goOn(row, now);
+    return yield* this.#continue(row, now);
   }
 
-  /** Completes, in steps, what earlier runs of the server have left. */
+  /** Completes, in steps, the erasures that earlier runs of the server left unfinished. */
   *complete(now: () => number): Generator<void, Outcome[]> {
     const reports: Outcome[] = [];
-    for (const row of this.#pending.all()) reports.push(yield* this.#goOn(row, now));
+    for (const row of this.#pending.all()) reports.push(yield* this.#continue(row, now));
     return reports;
   }
 
-  *#goOn(row: ErasureRow, now: () => number): Generator<void, Outcome> {
+  *#continue(row: ErasureRow, now: () => number): Generator<void, Outcome> {
     const { id, subject, generations, scores, preferences, prompts } = row;
     const removed = { ...nothingRemoved(), generations, scores, preferences, prompts };
     const versions = new Set(JSON.parse(row.versions_json) as number[]);
@@ -113,26 +113,26 @@ export class Erasures {
       );
       yield;
     }
-    // Also where nothing was found: a crash may have come between the generations and their changes.
+    // Needed even if no generation was found: a crash may have come between the generations and their traces.
     yield* this.#remover.forgetTraces();
     this.#finish.run(now(), id);
     return { ...removed, versions: sorted(versions), versionsOfAll: this.#allVersions.all() };
   }
 
-  /** Whether copies of erased data may be left in the log, or beside the rows of the file. */
+  /** Whether copies of erased data may be left in the log, or in free space of the file's pages. */
   get uncleared(): boolean {
     return this.#uncleared.get() !== undefined;
   }
 
-  /** They are gone. */
+  /** Records that no copies are left. */
   cleared(): void {
     this.#clear.run();
   }
 
-  /** A version learned from these: where one of them was erased meanwhile, that is put on record. */
+  /** Adds the versions that learned from generations erased meanwhile to the records of those erasures. */
   noteLessons(lessons: readonly Lesson[]): void {
     for (const { generationId, version } of lessons) {
-      const id = this.#erased.get(generationId);
+      const id = this.#erasureOf.get(generationId);
       if (id === undefined) continue;
       const versions = new Set(JSON.parse(this.#versionsOfErasure.get(id) ?? '[]') as number[]);
       if (versions.has(version)) continue;
@@ -141,10 +141,10 @@ export class Erasures {
   }
 
   #remember(generation: string, erasure: number): void {
-    this.#erased.set(generation, erasure);
-    if (this.#erased.size <= remembered) return;
-    for (const oldest of this.#erased.keys()) {
-      this.#erased.delete(oldest);
+    this.#erasureOf.set(generation, erasure);
+    if (this.#erasureOf.size <= maxRemembered) return;
+    for (const oldest of this.#erasureOf.keys()) {
+      this.#erasureOf.delete(oldest);
       return;
     }
   }

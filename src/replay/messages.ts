@@ -1,6 +1,6 @@
 /**
- * What the store and its worker say to each other: plain structured-clone values, one answer to each request; requests
- * and answers travel in arrays.
+ * The messages between the store and its worker: plain structured-clone values, one reply to each request. Requests and
+ * replies travel in arrays.
  */
 
 import type { SerializedError } from '../errors.js';
@@ -22,17 +22,16 @@ import type {
   StoredPrompt,
 } from './types.js';
 
-/** What the worker is started with. */
+/** The worker's `workerData`. */
 export interface WorkerSettings extends RetentionSettings {
   readonly path: string;
   readonly busyTimeoutMs: number;
   readonly maxFileBytes: number | null;
-  readonly maxItemsPerCommit: number;
   readonly nowMs: number;
   readonly clearForMs: number;
 }
 
-/** Each operation: what goes in, what comes out. Every payload is an array, so that its length is its share of the queue. */
+/** Input and result of each operation. Every input is an array, because its length is its share of the queue. */
 export interface Operations {
   readonly admit: { readonly in: readonly GenerationAdmission[]; readonly out: null };
   readonly complete: { readonly in: readonly GenerationCompletion[]; readonly out: null };
@@ -43,12 +42,12 @@ export interface Operations {
   readonly readPreferences: { readonly in: readonly string[]; readonly out: Preference[] };
   readonly readLessons: { readonly in: readonly string[]; readonly out: Lesson[] };
   readonly readEdits: { readonly in: readonly string[]; readonly out: string[] };
-  /** One number: how many. */
+  /** The number of prompts. */
   readonly recentPrompts: { readonly in: readonly [number]; readonly out: StoredPrompt[] };
   readonly status: { readonly in: readonly []; readonly out: ReplayStatus };
   readonly exportPage: { readonly in: readonly [ExportQuery]; readonly out: ExportPage };
   readonly importRecords: { readonly in: readonly ReplayRecord[]; readonly out: ImportOutcome[] };
-  /** One subject; it takes many transactions, and others go on between them. */
+  /** The subject. An erasure takes many transactions, and other operations run between them. */
   readonly erase: { readonly in: readonly [string]; readonly out: ErasureReport };
 }
 
@@ -60,14 +59,15 @@ export type WorkerRequest =
     }[OperationName]
   | { readonly id: number; readonly type: 'close' };
 
+/** A request that shares a transaction with others. */
+export type BatchedRequest = Exclude<WorkerRequest, { readonly type: 'close' | 'erase' }>;
+
 export type WorkerReply =
-  | {
-      readonly type: 'opened';
-      readonly abortedGenerations: number;
-      /** Erasures that a crash had cut off, completed now. */
-      readonly erasures: readonly ErasureReport[];
-    }
-  | { readonly type: 'evicted'; readonly report: EvictionReport }
+  /** The store is open; `erasures` are those that a crash had interrupted and the worker has completed. */
+  | { readonly type: 'opened'; readonly erasures: readonly ErasureReport[] }
+  /** The store cannot be opened. */
   | { readonly type: 'refused'; readonly error: SerializedError }
+  | { readonly type: 'evicted'; readonly report: EvictionReport }
+  | { readonly type: 'sweep_failed'; readonly error: SerializedError }
   | { readonly type: 'done'; readonly id: number; readonly result: unknown }
   | { readonly type: 'failed'; readonly id: number; readonly error: SerializedError };

@@ -1,9 +1,9 @@
-/** Taking generations out of the store with everything that hangs on them, and the counts kept in step. */
+/** Removes generations with everything that depends on them, and keeps the counts correct. */
 
 import { type Database, type WholeText, whole, wholeText } from '../sqlite/index.js';
 import type { Counts } from './counts.js';
 
-/** What went. */
+/** How much was removed. */
 export interface Removed {
   generations: number;
   scores: number;
@@ -17,7 +17,7 @@ interface Found {
   readonly prompt_id: number;
 }
 
-/** Changes, or keys, looked at in one go. */
+/** Changes, or idempotency keys, that one step looks at. */
 const tracesPerStep = 2000;
 
 export class Remover {
@@ -37,8 +37,8 @@ export class Remover {
   readonly #insertRemoved;
 
   /**
-   * @param counts kept in step
-   * @param onRunningRemoved told of generations that had not ended: what their ends say is kept nowhere
+   * @param counts updated with each removal
+   * @param onRunningRemoved called for each generation that had not ended, because its completion must then be dropped
    */
   constructor(database: Database, counts: Counts, onRunningRemoved: (id: string) => void) {
     this.#counts = counts;
@@ -58,7 +58,7 @@ export class Remover {
         OR result_id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM generations WHERE id = result_id)
         OR content LIKE '["preference"%' AND NOT EXISTS (
           SELECT 1 FROM generations WHERE id = json_extract(content, '$[3]')))`);
-    // Scores, preferences and lessons go with it: the schema cascades.
+    // Scores, preferences and lessons are deleted with it: the schema cascades.
     this.#deleteGeneration = database.prepare('DELETE FROM generations WHERE id = ?');
     this.#deletePrompt = database.prepare(
       'DELETE FROM prompts WHERE id = ? AND NOT EXISTS (SELECT 1 FROM generations WHERE prompt_id = prompts.id)',
@@ -76,7 +76,7 @@ export class Remover {
     this.#insertRemoved = database.prepare("INSERT INTO changes (type) VALUES ('removed')");
   }
 
-  /** Removes one generation, and its prompt where it was the last one of it; adds to `removed`. */
+  /** Removes one generation, and its prompt if no other generation has it. Adds to `removed`. */
   remove(id: string, removed: Removed): void {
     const found = this.#find.get(id);
     if (found === undefined) return;
@@ -98,8 +98,9 @@ export class Remover {
   }
 
   /**
-   * Deletes the changes and the idempotency keys of generations that are gone, in steps, and tells readers of the changes
-   * to look. Neither has an index by generation, so this is one pass over them; it finds what an interrupted pass left, too.
+   * Deletes the changes and the idempotency keys of removed generations, in steps, and then appends a `removed` change for
+   * the readers. Neither table has an index by generation, so this is one pass over each of them. It also finds what an
+   * interrupted pass left.
    */
   *forgetTraces(): Generator<void, void> {
     yield* this.#forgetKeys();
@@ -108,7 +109,7 @@ export class Remover {
     while (from <= last) {
       const to = Math.min(last, from + tracesPerStep - 1);
       for (const sequence of this.#dangling.all(from, to)) this.#deleteChange.run(sequence);
-      // What was deleted before may have left a wide gap in the numbers.
+      // Skips the gaps that earlier deletions left in the numbers.
       from = this.#firstSequence.get(to) ?? last + 1;
       yield;
     }

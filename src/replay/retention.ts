@@ -1,46 +1,48 @@
 /**
- * What makes room, and in which order.
+ * Sweeps: which generations are removed to make room, and in which order.
  *
- * First whatever is older than the allowed age. Then, while the store uses more than its bytes: generations that were
- * cancelled or aborted; those without feedback that are older than a day; and the oldest, whatever they are. Generations
- * that are running stay. Within each, the oldest go first. A sweep that was begun goes on until a twentieth of the bytes
- * is free again, so that sweeps are rare; the file keeps its size and the room inside it is used again.
+ * A sweep first removes every generation that is older than the allowed age. Then, while the store uses more than its
+ * bytes, it removes generations that were cancelled or aborted, then those without feedback that are older than a day,
+ * then the oldest of all others. Within each stage the oldest go first. It never removes a generation that runs. A sweep
+ * continues until a twentieth of the bytes is free, so that sweeps are rare. The file keeps its size, and SQLite reuses
+ * the room inside it.
  */
 
 import type { Database } from '../sqlite/index.js';
 import { nothingRemoved, type Removed, type Remover } from './removal.js';
 
 export interface RetentionSettings {
-  /** Bytes that may be in use, about: what is written faster than sweeps make room is written all the same. */
+  /** Bytes that may be in use, roughly: writes that come faster than sweeps make room are not refused. Null: no bound. */
   readonly maxBytes: number | null;
-  /** Age from which a generation goes, milliseconds. */
+  /** A generation older than this is removed, milliseconds. Null: no bound. */
   readonly maxAgeMs: number | null;
 }
 
-/** What a sweep did. */
+/** What a sweep removed. */
 export interface EvictionReport extends Removed {
-  /** Of the generations, by the reason for which they went. */
+  /** Generations by the reason for their removal; the four add up to `generations`. */
   readonly byAge: number;
   readonly unfinished: number;
   readonly unscored: number;
   readonly oldest: number;
-  /** In use afterwards. */
+  /** Bytes in use after the sweep. */
   readonly usedBytes: number;
   readonly durationMs: number;
 }
 
-interface Candidate {
+/** A generation that a sweep may remove. */
+interface Evictable {
   readonly id: string;
   readonly rowid: number;
   readonly created_at_ms: number;
   readonly state: string;
 }
 
-/** Where a stage goes on: ordered by age, then by row. */
+/** Where the next page of a stage begins: pages are ordered by age, then by row. */
 type Place = readonly [createdAtMs: number, rowid: number];
 
 const dayMs = 24 * 60 * 60 * 1000;
-const candidatesPerStep = 32;
+const evictablesPerStep = 32;
 
 export class Retention {
   readonly #remover: Remover;
@@ -60,11 +62,11 @@ export class Retention {
     this.#oldest = database.prepareValue<[], number | null>(
       "SELECT min(created_at_ms) FROM generations WHERE state <> 'running'",
     );
-    this.#byAge = database.prepare<[number, number, number, number], Candidate>(`
+    this.#byAge = database.prepare<[number, number, number, number], Evictable>(`
       SELECT id, rowid, created_at_ms, state FROM generations
       WHERE (created_at_ms, rowid) > (?, ?) AND created_at_ms < ?
       ORDER BY created_at_ms, rowid LIMIT ?`);
-    this.#unfinished = database.prepare<[string, number, number], Candidate>(
+    this.#unfinished = database.prepare<[string, number, number], Evictable>(
       'SELECT id, rowid, created_at_ms, state FROM generations WHERE state = ? AND rowid > ? ORDER BY rowid LIMIT ?',
     );
     this.#hasFeedback = database.prepareValue<[{ id: string }], 1>(`
@@ -84,77 +86,81 @@ export class Retention {
     return maxBytes !== null && this.usedBytes() > maxBytes;
   }
 
-  /** Whether something is older than it may be. */
+  /** Whether a generation is older than it may be. */
   isOverAge(nowMs: number): boolean {
     const { maxAgeMs } = this.#settings;
     return maxAgeMs !== null && (this.#oldest.get() ?? Number.POSITIVE_INFINITY) < nowMs - maxAgeMs;
   }
 
-  /** One sweep, in steps of a few generations; each step leaves the store whole. */
+  /** Runs one sweep, in steps of a few generations. The store is consistent after each step. */
   *sweep(nowMs: number): Generator<void, EvictionReport> {
     const { maxBytes, maxAgeMs } = this.#settings;
     const startedAtMs = performance.now();
     const removed = nothingRemoved();
     const reasons = { byAge: 0, unfinished: 0, unscored: 0, oldest: 0 };
-    const evict = (reason: keyof typeof reasons, candidate: Candidate): void => {
-      this.#remover.remove(candidate.id, removed);
+    const evict = (reason: keyof typeof reasons, evictable: Evictable): void => {
+      this.#remover.remove(evictable.id, removed);
       reasons[reason] += 1;
     };
     if (maxAgeMs !== null) {
       const always = (): boolean => true;
-      for (const candidate of this.#before(nowMs - maxAgeMs, always)) {
-        if (candidate === null) yield;
-        else evict('byAge', candidate);
+      for (const evictable of this.#before(nowMs - maxAgeMs, always)) {
+        if (evictable === null) yield;
+        else evict('byAge', evictable);
       }
     }
     if (maxBytes !== null && this.usedBytes() > maxBytes) {
       const enough = maxBytes - maxBytes / 20;
       const wanted = (): boolean => this.usedBytes() > enough;
       for (const state of ['cancelled', 'aborted']) {
-        for (const candidate of this.#inState(state, wanted)) {
-          if (candidate === null) yield;
-          else evict('unfinished', candidate);
+        for (const evictable of this.#inState(state, wanted)) {
+          if (evictable === null) yield;
+          else evict('unfinished', evictable);
         }
       }
-      for (const candidate of this.#before(nowMs - dayMs, wanted)) {
-        if (candidate === null) yield;
-        else if (this.#hasFeedback.get({ id: candidate.id }) === undefined) evict('unscored', candidate);
+      for (const evictable of this.#before(nowMs - dayMs, wanted)) {
+        if (evictable === null) yield;
+        else if (this.#hasFeedback.get({ id: evictable.id }) === undefined) evict('unscored', evictable);
       }
-      for (const candidate of this.#before(Number.MAX_SAFE_INTEGER, wanted)) {
-        if (candidate === null) yield;
-        else evict('oldest', candidate);
+      for (const evictable of this.#before(Number.MAX_SAFE_INTEGER, wanted)) {
+        if (evictable === null) yield;
+        else evict('oldest', evictable);
       }
     }
     if (removed.generations > 0) yield* this.#remover.forgetTraces();
     return { ...removed, ...reasons, usedBytes: this.usedBytes(), durationMs: performance.now() - startedAtMs };
   }
 
-  /** Generations that have ended and are older than `beforeMs`, oldest first, while wanted; null after each page. */
-  *#before(beforeMs: number, wanted: () => boolean): Generator<Candidate | null, void> {
+  /**
+   * Yields generations that have ended and are older than `beforeMs`, oldest first, and null after each page. It ends
+   * when no more are wanted.
+   */
+  *#before(beforeMs: number, wanted: () => boolean): Generator<Evictable | null, void> {
     let place: Place = [Number.MIN_SAFE_INTEGER, 0];
     for (;;) {
-      const page = this.#byAge.all(...place, beforeMs, candidatesPerStep);
-      for (const candidate of page) {
+      const page = this.#byAge.all(...place, beforeMs, evictablesPerStep);
+      for (const evictable of page) {
         if (!wanted()) return;
-        if (candidate.state !== 'running') yield candidate;
-        place = [candidate.created_at_ms, candidate.rowid];
+        if (evictable.state !== 'running') yield evictable;
+        place = [evictable.created_at_ms, evictable.rowid];
       }
       yield null;
-      if (page.length < candidatesPerStep) return;
+      if (page.length < evictablesPerStep) return;
     }
   }
 
-  *#inState(state: string, wanted: () => boolean): Generator<Candidate | null, void> {
+  /** Yields generations in a state, oldest row first, and null after each page. It ends when no more are wanted. */
+  *#inState(state: string, wanted: () => boolean): Generator<Evictable | null, void> {
     let rowid = 0;
     for (;;) {
-      const page = this.#unfinished.all(state, rowid, candidatesPerStep);
-      for (const candidate of page) {
+      const page = this.#unfinished.all(state, rowid, evictablesPerStep);
+      for (const evictable of page) {
         if (!wanted()) return;
-        yield candidate;
-        rowid = candidate.rowid;
+        yield evictable;
+        rowid = evictable.rowid;
       }
       yield null;
-      if (page.length < candidatesPerStep) return;
+      if (page.length < evictablesPerStep) return;
     }
   }
 }

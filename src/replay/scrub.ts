@@ -1,22 +1,22 @@
 /**
- * Overwriting what SQLite leaves between the cells of its pages.
+ * Overwrites what SQLite leaves between the cells of its pages.
  *
- * `secure_delete` overwrites rows where they are deleted. But where SQLite moves rows from one page to another, to fill or
- * to empty it, the copy that they leave in the unallocated middle of the old page stays, and outlives the row. The page's
- * own header says where that middle is. Format: https://sqlite.org/fileformat2.html#b_tree_pages
+ * `secure_delete` overwrites rows where they are deleted. But when SQLite moves rows to another page, the copies in the
+ * unallocated middle of the old page stay, and outlive the rows. The header of the page gives the bounds of that middle.
+ * Format: https://sqlite.org/fileformat2.html#b_tree_pages
  */
 
 import { closeSync, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs';
 
-/** First byte of the pages that hold cells, and the size of their headers. Other pages begin with a page number. */
+/** Header size of the pages that hold cells, by their first byte. Other pages begin with a page number. */
 const headerBytes: Readonly<Record<number, number>> = { 2: 12, 5: 12, 10: 8, 13: 8 };
-/** The first page begins with the header of the file. */
+/** The header of the file, with which the first page begins. */
 const fileHeaderBytes = 100;
 const pagesPerRead = 256;
 
 /**
- * Scrubs a database file. The file is kept open until {@link Scrubber.close}: closing it would take the locks away that
- * SQLite holds on it in this process.
+ * Scrubs a database file. It keeps the file open until {@link Scrubber.close}, because closing it would release the locks
+ * that SQLite holds on it in this process.
  */
 export class Scrubber {
   readonly #path: string;
@@ -31,9 +31,9 @@ export class Scrubber {
   }
 
   /**
-   * Overwrites the unallocated middle of every page with zeros; on disk when it returns. The log must be empty, nobody may
-   * write meanwhile, and pages that were read before must not be written after it.
-   * @returns the number of pages that held something there
+   * Overwrites the unallocated middle of every page with zeros; on disk when it returns. The log must be empty, no
+   * connection may write meanwhile, and none may later write a page that it read before.
+   * @returns the number of pages whose middle was not empty
    */
   scrub(): number {
     this.#file ??= openSync(this.#path, 'r+');
@@ -55,19 +55,19 @@ export class Scrubber {
     return scrubbed;
   }
 
-  /** Once SQLite has closed the file. */
+  /** Releases the file; call it after SQLite has closed it. */
   close(): void {
     if (this.#file !== undefined) closeSync(this.#file);
     this.#file = undefined;
   }
 }
 
-/** The bytes between the array of cell pointers and the first cell; null where the page holds no cells. */
+/** The bytes between the array of cell pointers and the first cell; null if the page holds no cells. */
 function findMiddle(page: Buffer, start: number): Buffer | null {
   const header = headerBytes[page[start] ?? 0];
   if (header === undefined) return null;
   const from = start + header + 2 * page.readUInt16BE(start + 3);
-  // 65536 does not fit, and is written as 0.
+  // SQLite writes 65536, which does not fit, as 0.
   const to = page.readUInt16BE(start + 5) || 65_536;
   return from <= to && to <= page.length ? page.subarray(from, to) : null;
 }

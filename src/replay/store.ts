@@ -1,4 +1,4 @@
-/** The store as the server holds it: an asynchronous face of the worker that writes, with a bounded queue between. */
+/** The replay store as the server uses it: each call is a request to the worker thread, through a bounded queue. */
 
 import { Worker } from 'node:worker_threads';
 import { HoneError } from '../errors.js';
@@ -21,7 +21,9 @@ import type {
   StoredPrompt,
 } from './types.js';
 
-/** The only writer, in a worker; every promise says what is on disk when it resolves. */
+/**
+ * The only writer of the file, in a worker thread. The doc of each write says what is on disk when its promise resolves.
+ */
 export interface ReplayStore {
   /** On disk (FULL commit) when it resolves; only then may a first token leave. */
   admit(generations: readonly GenerationAdmission[]): Promise<void>;
@@ -29,23 +31,23 @@ export interface ReplayStore {
   complete(generations: readonly GenerationCompletion[]): Promise<void>;
   /** On disk when it resolves: outcomes in the order of the items. @throws HoneError `STORE_FULL` */
   write(items: readonly FeedbackWrite[]): Promise<FeedbackOutcome[]>;
-  /** Which generations a version learned from; on disk when it resolves. Those that are gone are left out. */
+  /** Records which generations a version learned from; on disk when it resolves. It skips those that were removed. */
   recordLessons(lessons: readonly Lesson[]): Promise<void>;
   readGenerations(ids: readonly string[]): Promise<Generation[]>;
   readScores(generationIds: readonly string[]): Promise<Score[]>;
   readPreferences(generationIds: readonly string[]): Promise<Preference[]>;
   readLessons(generationIds: readonly string[]): Promise<Lesson[]>;
-  /** Ids of the edits of these generations. */
+  /** Returns the ids of the edits of these generations. */
   readEdits(generationIds: readonly string[]): Promise<string[]>;
-  /** The newest prompts of real traffic, each once. */
+  /** Returns the newest prompts of real traffic, each once. */
   recentPrompts(limit: number): Promise<StoredPrompt[]>;
   status(): Promise<ReplayStatus>;
   /**
-   * Erases whatever is kept of a subject, generations that run included; on disk when it resolves. Cut off by a crash, it is
-   * completed at the next opening.
+   * Erases everything that is kept of a subject, also the generations that run; on disk when it resolves. If a crash
+   * interrupts it, the next opening completes it.
    */
   eraseSubject(subject: string): Promise<ErasureReport>;
-  /** The next page of an export: one short read. */
+  /** Reads the next page of an export in one short transaction. */
   exportPage(query: ExportQuery): Promise<ExportPage>;
   /** Writes records of an export; on disk when it resolves: outcomes in the order of the records. @throws HoneError `STORE_FULL` */
   importRecords(records: readonly ReplayRecord[]): Promise<ImportOutcome[]>;
@@ -55,29 +57,29 @@ export interface ReplayStore {
 }
 
 export interface ReplayStoreOptions {
-  /** The database file; its directory is created (0700) when missing, the file is 0600. */
+  /** The database file (0600). Its directory is created (0700) if it is missing. */
   readonly path: string;
-  /** Items (generations, scores, ids read) that may wait for the worker; beyond it `QUEUE_FULL`. Default 16384. */
+  /** Items (generations, scores, ids to read) that may wait for the worker; more throw `QUEUE_FULL`. Default 16384. */
   readonly maxQueuedItems?: number;
-  /** Items in one commit, about. Default 1024. */
-  readonly maxItemsPerCommit?: number;
-  /** How long the worker waits for another program's lock on the file. Default 5000. */
+  /** How long the worker waits for another program's lock on the file, milliseconds. Default 5000. */
   readonly busyTimeoutMs?: number;
-  /** How long an erasure tries to clear the log while others read an old state of the file. Default 10 000. */
+  /** How long an erasure tries to clear the log while others read an old state of the file, ms. Default 10 000. */
   readonly clearForMs?: number;
-  /** Largest size of the file; writes beyond it are refused with `STORE_FULL`. Default: no limit but the disk's. */
+  /** Largest size of the file; writes beyond it throw `STORE_FULL`. Default: as large as the disk allows. */
   readonly maxFileBytes?: number;
-  /** Bytes in use from which old generations make room (see `retention.ts`). Default: none. */
+  /** When the store uses more bytes, sweeps remove old generations (see `retention.ts`). Default: no bound. */
   readonly maxBytes?: number | null;
-  /** Age from which generations go, milliseconds. Default: none. */
+  /** Sweeps remove generations older than this, milliseconds. Default: no bound. */
   readonly maxAgeMs?: number | null;
-  /** Told after a sweep that removed something. */
+  /** Called after a sweep that removed something. */
   readonly onEvicted?: (report: EvictionReport) => void;
-  /** Told, before the store serves, of erasures that a crash had cut off and that are complete now. */
+  /** Called when a sweep fails; the store goes on serving and tries again. Repeated only when the error changes. */
+  readonly onSweepFailed?: (error: HoneError) => void;
+  /** Called before the store serves, for each erasure that a crash had interrupted and that is complete now. */
   readonly onErased?: (report: ErasureReport) => void;
-  /** Heap of the worker thread; past it the worker ends and the store reports `WORKER_CRASHED`. Default: Node's own. */
+  /** Heap of the worker thread; beyond it the worker ends and calls throw `WORKER_CRASHED`. Default: Node's own. */
   readonly maxWorkerHeapMb?: number;
-  /** Told once when the worker has died; every later call rejects with `WORKER_CRASHED`. */
+  /** Called once when the worker has died; every later call throws `WORKER_CRASHED`. */
   readonly onCrash?: (error: HoneError) => void;
 }
 
@@ -88,8 +90,8 @@ interface Pending {
 }
 
 /**
- * Opens (or creates) the store and marks generations that a dead process left running as aborted. One process at a time
- * may hold a store: the caller guards the data directory.
+ * Opens or creates the store, and marks the generations that a dead process left running as aborted. Only one process
+ * may hold a store at a time; the caller guards the data directory.
  * @throws HoneError `STORE_CORRUPT`, `STORE_LOCKED`, `STORE_FULL`, `STORE_TOO_NEW`
  */
 export async function openReplayStore(options: ReplayStoreOptions): Promise<ReplayStore> {
@@ -97,7 +99,6 @@ export async function openReplayStore(options: ReplayStoreOptions): Promise<Repl
     path: options.path,
     busyTimeoutMs: options.busyTimeoutMs ?? 5000,
     maxFileBytes: options.maxFileBytes ?? null,
-    maxItemsPerCommit: options.maxItemsPerCommit ?? 1024,
     maxBytes: options.maxBytes ?? null,
     maxAgeMs: options.maxAgeMs ?? null,
     nowMs: Date.now(),
@@ -126,7 +127,7 @@ class WorkerReplayStore implements ReplayStore {
   readonly #worker: Worker;
   readonly #maxQueuedItems: number;
   readonly #pending = new Map<number, Pending>();
-  /** Not posted yet. */
+  /** Requests that are not posted to the worker yet. */
   readonly #outbox: WorkerRequest[] = [];
   readonly #exited: Promise<void>;
   #queuedItems = 0;
@@ -134,7 +135,7 @@ class WorkerReplayStore implements ReplayStore {
   #crash: HoneError | undefined;
   #closing: Promise<void> | undefined;
 
-  constructor(worker: Worker, { maxQueuedItems = 16384, onCrash, onEvicted }: ReplayStoreOptions) {
+  constructor(worker: Worker, { maxQueuedItems = 16384, onCrash, onEvicted, onSweepFailed }: ReplayStoreOptions) {
     this.#worker = worker;
     this.#maxQueuedItems = maxQueuedItems;
     worker.removeAllListeners('error');
@@ -142,6 +143,7 @@ class WorkerReplayStore implements ReplayStore {
     worker.on('message', (replies: readonly WorkerReply[]) => {
       for (const reply of replies) {
         if (reply.type === 'evicted') onEvicted?.(reply.report);
+        else if (reply.type === 'sweep_failed') onSweepFailed?.(HoneError.fromJSON(reply.error));
         else this.#settle(reply);
       }
     });
@@ -229,7 +231,7 @@ class WorkerReplayStore implements ReplayStore {
   }
 
   async #close(): Promise<void> {
-    // The worker reads its queue in order: what was asked before is committed before it closes.
+    // The worker reads its queue in order, so requests that came earlier are committed before it closes.
     if (this.#crash === undefined) {
       await this.#send({ id: this.#nextId++, type: 'close' }, 0).catch(() => undefined);
     }
@@ -241,10 +243,11 @@ class WorkerReplayStore implements ReplayStore {
     items: Operations[Name]['in'],
   ): Promise<Operations[Name]['out']> {
     if (this.#crash !== undefined) throw this.#crash;
-    if (this.#closing !== undefined) throw new HoneError('DRAINING', 'the replay store is closed');
+    if (this.#closing !== undefined)
+      throw new HoneError('DRAINING', 'the replay store is closed and takes no further requests');
     const weight = Math.max(1, items.length);
-    // A request larger than the whole queue may pass when it is alone, or it could never be made. Completions always
-    // may: there are no more of them than were admitted, and one that is refused would be lost.
+    // A request that is larger than the whole queue passes when it is alone, because otherwise it never could.
+    // Completions always pass: each belongs to an admitted generation, and a refused one would be lost.
     if (type !== 'complete' && this.#queuedItems > 0 && this.#queuedItems + weight > this.#maxQueuedItems) {
       throw new HoneError(
         'QUEUE_FULL',
@@ -259,7 +262,7 @@ class WorkerReplayStore implements ReplayStore {
     return new Promise<Result>((resolve, reject) => {
       this.#pending.set(request.id, { items, resolve: resolve as Pending['resolve'], reject });
       this.#queuedItems += items;
-      // What one turn of the event loop brings travels together: a message costs more than a small request.
+      // Requests of one turn of the event loop travel together, because a message costs more than a small request.
       if (this.#outbox.length === 0) setImmediate(() => this.#worker.postMessage(this.#outbox.splice(0)));
       this.#outbox.push(request);
     });

@@ -63,8 +63,8 @@ export class ReplayWriter {
     Object.assign(this.#counts, counts);
   }
 
-  /** Marks what a dead process left running as aborted, so that it never trains. Returns how many there were. */
-  abortRunning(nowMs: number): number {
+  /** Marks the generations that a dead process left running as aborted, so that they never train. */
+  abortRunning(nowMs: number): void {
     const { changes } = this.#database
       .prepare(
         "UPDATE generations SET state = 'aborted', finish_reason = 'error', finished_at_ms = ? WHERE state = 'running'",
@@ -72,7 +72,6 @@ export class ReplayWriter {
       .run(nowMs);
     this.#counts.running -= changes;
     this.#counts.aborted += changes;
-    return changes;
   }
 
   admit(generations: readonly GenerationAdmission[]): void {
