@@ -72,6 +72,8 @@ export class HumanLog {
         return `learner: ${why}`;
       case 'store_failed':
         return `the store takes no writes${because}; requests are served but not kept`;
+      case 'eviction_failed':
+        return `the store could not remove old generations${because}; it tries again`;
       case 'rater_failed':
         return `a rater failed: ${raterAndHow(detail)} (the status says more)`;
       case 'first request':

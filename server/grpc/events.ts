@@ -35,6 +35,7 @@ const names: Readonly<Record<LoopEventType, EventType>> = {
   version_rejected: 'EVENT_TYPE_VERSION_REJECTED',
   version_rolled_back: 'EVENT_TYPE_VERSION_ROLLED_BACK',
   version_failed: 'EVENT_TYPE_VERSION_FAILED',
+  eviction_failed: 'EVENT_TYPE_EVICTION_FAILED',
   worker_restarted: 'EVENT_TYPE_WORKER_RESTARTED',
   store_failed: 'EVENT_TYPE_STORE_FAILED',
   version_judged: 'EVENT_TYPE_VERSION_JUDGED',

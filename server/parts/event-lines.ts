@@ -13,6 +13,7 @@ const warnings = new Set<LoopEventType>([
   'learner_setback',
   'learner_starved',
   'rater_failed',
+  'eviction_failed',
 ]);
 
 /** These change what serves, or how. */

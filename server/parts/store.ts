@@ -1,7 +1,7 @@
 /** The replay store, opened while the server opens the rest. */
 
 import type { EventLog } from '../../src/agent/index.js';
-
+import { inWords } from '../../src/errors.js';
 import type { ErasureReport, EvictionReport, ReplayStore } from '../../src/replay/index.js';
 import { openReplayStore } from '../../src/replay/store.js';
 import type { ServerOptions } from '../options.js';
@@ -28,6 +28,7 @@ export function beginStore(
     ...retention,
     onCrash,
     onEvicted: (report) => events.publish({ type: 'replay_evicted', numbers: evictionNumbers(report) }),
+    onSweepFailed: (error) => events.publish({ type: 'eviction_failed', detail: inWords(error) }),
     onErased: (report) => erasures.push(report),
   });
   const opened = opening.catch(() => null);

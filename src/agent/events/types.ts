@@ -15,6 +15,7 @@ export type LoopEventType =
   | 'version_failed'
   | 'worker_restarted'
   | 'store_failed'
+  | 'eviction_failed'
   | 'version_judged'
   | 'canary_started'
   | 'canary_ended'

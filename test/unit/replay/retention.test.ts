@@ -1,7 +1,8 @@
-/** What makes room in the store, and in which order. */
+/** Sweeps of the store: which generations they remove, and in which order. */
 
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import type { HoneError } from '../../../src/errors.js';
 import {
   type EvictionReport,
   openReplayReader,
@@ -9,13 +10,14 @@ import {
   type ReplayStore,
   type ReplayStoreOptions,
 } from '../../../src/replay/index.js';
+import { Database } from '../../../src/sqlite/index.js';
 import { temporaryFolder } from '../../support/folders.js';
 import { admission, completion, preferenceWrite, scoreWrite } from '../../support/replay/records.js';
 
 const day = 24 * 60 * 60 * 1000;
 const long = 'x'.repeat(6000);
 
-/** A store, and the next of its sweeps. */
+/** Opens a store; `nextSweep` waits for the report of its next sweep. */
 async function openStore(options: Partial<ReplayStoreOptions> = {}) {
   const path = options.path ?? join(temporaryFolder(), 'replay.sqlite');
   const reports: EvictionReport[] = [];
@@ -37,7 +39,7 @@ async function openStore(options: Partial<ReplayStoreOptions> = {}) {
   return { store, path, nextSweep, reports };
 }
 
-/** Finished, each with a prompt of its own. */
+/** Writes finished generations, each with a prompt of its own. */
 async function fill(store: ReplayStore, prefix: string, count: number, createdAtMs: number): Promise<string[]> {
   const ids = Array.from({ length: count }, (_, i) => `${prefix}${String(i).padStart(4, '0')}`);
   await store.admit(
@@ -51,7 +53,7 @@ async function kept(store: ReplayStore, ids: readonly string[]): Promise<string[
   return (await store.readGenerations(ids)).map(({ id }) => id);
 }
 
-test('what is older than the allowed age goes, with everything that hangs on it, and nothing else', async () => {
+test('a sweep removes generations above the allowed age with all that depends on them, and nothing else', async () => {
   const path = join(temporaryFolder(), 'replay.sqlite');
   const first = await openReplayStore({ path });
   const now = Date.now();
@@ -88,13 +90,13 @@ test('what is older than the allowed age goes, with everything that hangs on it,
     ['score', 'new'],
     ['removed', ''],
   ]);
-  // Its key is free again: the comparison that it stood for is gone.
+  // The key is free again, because the comparison that it belonged to was removed.
   expect(await store.write([scoreWrite('new', 0, { rater: 'bob', idempotencyKey: 'k2' })])).toMatchObject([
     { status: 'stored' },
   ]);
 });
 
-test('beyond its bytes the store lets cancelled ones go first, then old ones without feedback, then the oldest', async () => {
+test('a store above its bytes removes cancelled generations first, then old ones without feedback, then the oldest', async () => {
   const path = join(temporaryFolder(), 'replay.sqlite');
   const first = await openReplayStore({ path });
   const now = Date.now();
@@ -126,7 +128,7 @@ test('beyond its bytes the store lets cancelled ones go first, then old ones wit
   expect(two.usedBytes).toBeLessThanOrEqual(Math.round(usedBytes / 2));
 });
 
-test('what runs is never evicted, whatever the bounds', async () => {
+test('a sweep never removes a running generation, whatever the bounds', async () => {
   const { store, nextSweep } = await openStore({ maxBytes: 100 * 1024, maxAgeMs: day });
   await store.admit([admission('running', { createdAtMs: 1, groupKey: 'r', promptJson: JSON.stringify(long) })]);
   await fill(store, 'a', 40, 2);
@@ -135,7 +137,7 @@ test('what runs is never evicted, whatever the bounds', async () => {
   await store.complete([completion('running')]);
 });
 
-test('writes faster than the sweeps are all taken, and the room in the file is used again', async () => {
+test('the store takes all writes that come faster than its sweeps, and reuses the room in the file', async () => {
   const maxBytes = 1024 * 1024;
   const { store, nextSweep, reports } = await openStore({ maxBytes });
   for (let phase = 0; phase < 2; phase++) {
@@ -146,14 +148,14 @@ test('writes faster than the sweeps are all taken, and the room in the file is u
     }
     while ((await store.status()).usedBytes > maxBytes) await nextSweep();
   }
-  const stats = await store.status();
-  expect(stats.generations).toBeLessThan(250);
+  const status = await store.status();
+  expect(status.generations).toBeLessThan(250);
   expect(reports.every(({ generations }) => generations > 0)).toBe(true);
-  // 1280 generations take 8.5 MB: as much as the file may grow where no sweep comes between them. All 2560 take twice that.
-  expect(stats.fileBytes).toBeLessThan(11 * 1024 * 1024);
+  // 1280 generations take 8.5 MB, which is how far the file grows if no sweep runs between them. All 2560 take twice that.
+  expect(status.fileBytes).toBeLessThan(11 * 1024 * 1024);
 });
 
-test('what changed of evicted generations is forgotten in one entry that readers can follow', async () => {
+test('one removed change takes the place of all changes of evicted generations', async () => {
   const { store, path, nextSweep } = await openStore({ maxBytes: 300 * 1024 });
   for (let round = 0; round < 3; round++) {
     const ids = await fill(store, `r${round}-`, 64, Date.now());
@@ -162,10 +164,35 @@ test('what changed of evicted generations is forgotten in one entry that readers
   }
   const reader = openReplayReader(path);
   const removals = () => reader.readSince(0, 10_000).filter(({ type }) => type === 'removed');
-  // A further sweep may be under way: the entry comes with its last step.
+  // A further sweep may be running: it writes the change with its last step.
   await expect.poll(removals, { timeout: 30_000 }).toHaveLength(1);
   const changes = reader.readSince(0, 10_000);
   const named = changes.flatMap((change) => ('generationId' in change ? [change.generationId] : []));
   expect(reader.existing([...new Set(named)])).toHaveLength(new Set(named).size);
   reader.close();
+});
+
+test('a store whose sweep fails reports the failure, serves on, and sweeps when it can', async () => {
+  const path = join(temporaryFolder(), 'replay.sqlite');
+  const first = await openReplayStore({ path });
+  await fill(first, 'old', 3, Date.now() - 3 * day);
+  await first.close();
+  const other = new Database(path, { access: 'write', busyTimeoutMs: 5000 });
+  onTestFinished(() => other.close());
+  other.exec("CREATE TRIGGER refuse BEFORE DELETE ON generations BEGIN SELECT RAISE(ABORT, 'not deleted'); END");
+
+  const failures: HoneError[] = [];
+  const { store, nextSweep } = await openStore({
+    path,
+    maxAgeMs: day,
+    onSweepFailed: (error) => failures.push(error),
+  });
+  await expect.poll(() => failures, { timeout: 30_000 }).toHaveLength(1);
+  expect(failures[0]).toMatchObject({ code: 'INTERNAL', message: expect.stringContaining('not deleted') });
+  expect(await store.write([scoreWrite('old0000', 1)])).toMatchObject([{ status: 'stored' }]);
+  expect(await kept(store, ['old0000', 'old0001', 'old0002'])).toHaveLength(3);
+
+  other.exec('DROP TRIGGER refuse');
+  expect(await nextSweep()).toMatchObject({ byAge: 3, scores: 1 });
+  expect(await store.status()).toMatchObject({ generations: 0, finished: 0, scores: 0 });
 });

@@ -92,7 +92,7 @@ describe('the log at a terminal', () => {
 
   it('lets nothing of anybody\u2019s reach the terminal raw, or pass for a line', () => {
     const types =
-      'version_promoted version_rejected version_rolled_back version_failed canary_started canary_ended shadow_started shadow_ended mode_changed worker_restarted learner_setback learner_starved store_failed rater_failed stopping something_else';
+      'version_promoted version_rejected version_rolled_back version_failed canary_started canary_ended shadow_started shadow_ended mode_changed worker_restarted learner_setback learner_starved store_failed eviction_failed rater_failed stopping something_else';
     const { log, lines } = humanLog();
     for (const type of types.split(' ')) log.warn({ version: 1, detail: hostile, why: hostile, code: hostile }, type);
     log.error({ err: new Error(hostile), code: hostile }, hostile);
