@@ -6,7 +6,7 @@
 import { HoneError } from '../../errors.js';
 import { runOnlyWhenIdle } from '../../process/priority.js';
 import type { LearnerRunner } from '../round/runner.js';
-import type { LearnerCommand, LearnerEvent, LearnerStart } from './messages.js';
+import type { LearnerCommand, LearnerEvent, LearnerStart, RunnerCommand } from './messages.js';
 
 runOnlyWhenIdle();
 // biome-ignore lint/style/noProcessEnv: this process's root; CUDA would compute products in TF32, far from the cpu's float32
@@ -15,7 +15,7 @@ process.env.NVIDIA_TF32_OVERRIDE ??= '0';
 process.once('disconnect', () => process.exit(0));
 
 /** Commands that came before the runner was ready. */
-const waiting: LearnerCommand[] = [];
+const waiting: RunnerCommand[] = [];
 let runner: LearnerRunner | undefined;
 let started = false;
 

@@ -2,11 +2,9 @@
 
 import type { ExperienceBuffer } from '../experience/buffer.js';
 import { BufferCensus } from '../experience/staleness.js';
+import type { RoundStatus } from '../round/round.js';
 import type { LearnerEvent } from './messages.js';
-import type { LearnerProgress, LearnerState } from './status.js';
-
-/** What the runner knows beside its buffer. */
-export type RunFigures = Omit<LearnerProgress, 'state' | 'scoresSeen' | 'lastSequence' | 'buffer'>;
+import type { LearnerState } from './status.js';
 
 /** Of an idle learner that reads scores: no more often than its buffer is counted. */
 const readingEveryMs = 1000;
@@ -34,12 +32,12 @@ export class Reporter {
     return sequence === this.#sequence ? null : Math.max(0, this.#atMs + readingEveryMs - performance.now());
   }
 
-  tell(state: LearnerState, figures: RunFigures, buffer: ExperienceBuffer, liveVersion: number): void {
+  report(state: LearnerState, round: RoundStatus, buffer: ExperienceBuffer, liveVersion: number): void {
     this.#state = state;
     this.#atMs = performance.now();
     this.#sequence = buffer.sequence;
     const { scoresSeen, sequence: lastSequence } = buffer;
     const census = this.#census.of(buffer, liveVersion, state !== 'training');
-    this.#send({ type: 'progress', progress: { state, scoresSeen, lastSequence, ...figures, buffer: census } });
+    this.#send({ type: 'progress', progress: { state, scoresSeen, lastSequence, ...round, buffer: census } });
   }
 }

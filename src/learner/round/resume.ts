@@ -1,4 +1,7 @@
-/** What a learner goes on from: the checkpoint, and the buffer, which follows from the store and from what the checkpoint says was done with it. */
+/**
+ * What a learner goes on from: its checkpoint, and its buffer. The buffer follows from the store and from what the
+ * checkpoint knows of each completion.
+ */
 
 import { rename } from 'node:fs/promises';
 import { HoneError } from '../../errors.js';
@@ -7,10 +10,39 @@ import { generationsOf } from '../experience/entries.js';
 import type { LearnerStart } from '../process/messages.js';
 import type { LearnerSettings } from '../types.js';
 import { type Checkpoint, type CheckpointState, readCheckpoint } from './checkpoint.js';
+import type { Round } from './round.js';
+import type { TrainingState } from './training-state.js';
+
+/** Everything that the checkpoint of a learner holds at this moment. */
+export function checkpointOf(
+  { packageDigest, settings }: LearnerStart,
+  training: TrainingState,
+  buffer: ExperienceBuffer,
+  round: Round,
+): Checkpoint {
+  const { state, ...tensors } = training.state();
+  return {
+    ...tensors,
+    state: {
+      ...state,
+      ...round.state(),
+      packageDigest,
+      sequence: buffer.since,
+      readSequence: buffer.sequence,
+      cutoff: buffer.cutoff,
+      givenBack: buffer.givenBack(),
+      references: [...buffer.references(training.reference.digest)],
+      referencesOf: referencesOf(settings),
+      uses: [...buffer.uses()],
+      pending: buffer.pendingIds(),
+    },
+  };
+}
 
 /**
+ * An empty buffer that is to read the store from its first change.
  * @param now milliseconds since 1970, for the windows of metrics; default `Date.now`
- * @param state of the checkpoint, where there is one
+ * @param state of the checkpoint, if there is one
  */
 export function openBuffer(
   { packageDigest, settings, reward }: LearnerStart,
@@ -37,26 +69,26 @@ export function openBuffer(
   });
 }
 
-/** Where the weights of a checkpoint are given up: what it was learned from on top of the live version counts as unused. */
+/** The state of a checkpoint whose weights were given up: their lessons count as unused. */
 export function withoutLessons(state: CheckpointState): CheckpointState {
   const lessons = new Set(state.lessons?.flatMap(({ generationIds }) => generationIds));
   const kept = state.uses.filter(([entry]) => !generationsOf(entry).some((id) => lessons.has(id)));
   return { ...state, uses: kept };
 }
 
-/** What the log-probabilities under the reference depend on, besides the package and the reference itself. */
-export function referencesOf({ engine, device, logProbability }: LearnerSettings): string {
+/** What log-probabilities under the reference depend on, besides the package and the reference itself. */
+function referencesOf({ engine, device, logProbability }: LearnerSettings): string {
   return `${engine} ${device} ${logProbability}`;
 }
 
-/** Where a checkpoint that cannot be read is put. */
+/** The name that a checkpoint gets if it cannot be read. */
 export function damagedName(path: string): string {
   return `${path}.damaged`;
 }
 
 /**
- * The checkpoint to go on from, where there is one of this package. A damaged one is put aside.
- * @param onDamaged told what is wrong with it
+ * The checkpoint to go on from, if there is one of this package. A damaged one is renamed.
+ * @param onDamaged called with what is wrong with it
  */
 export async function findCheckpoint(
   path: string,

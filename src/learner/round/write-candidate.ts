@@ -8,7 +8,7 @@ import type { TrainingState } from './training-state.js';
 
 export interface CandidateOptions {
   readonly start: Pick<LearnerStart, 'packageDigest' | 'packageDirectory'>;
-  readonly trainee: TrainingState;
+  readonly training: TrainingState;
   /** The version that is live. */
   readonly parent: number;
   /** Those that are not finite, or not known, are left out. */
@@ -34,17 +34,17 @@ export async function keepNewest(folder: string): Promise<void> {
 /** Writes the weights as they are into a directory, in the place of what is there; on disk when it resolves. */
 export async function writeCandidate(
   directory: string,
-  { start, trainee, parent, metrics: figures }: CandidateOptions,
+  { start, training, parent, metrics: figures }: CandidateOptions,
 ): Promise<Extract<LearnerEvent, { readonly type: 'candidate' }>> {
   const metrics = finiteMetrics(figures);
   // From a process that was killed before the checkpoint said so.
   await rm(directory, { recursive: true, force: true });
-  const adapterDigest = await writeAdapter(directory, trainee.adapter(), {
+  const adapterDigest = await writeAdapter(directory, training.adapter(), {
     packageDigest: start.packageDigest,
     baseModel: basename(start.packageDirectory),
     parent,
     createdAtMs: Date.now(),
     metrics,
   });
-  return { type: 'candidate', directory, adapterDigest, parent, metrics, lessons: trainee.lessons.all() };
+  return { type: 'candidate', directory, adapterDigest, parent, metrics, lessons: training.lessons.all() };
 }

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import type { LearnerCommand, LearnerEvent, LearnerStart } from '../../../../src/learner/process/messages.js';
+import type { LearnerEvent, LearnerStart, RunnerCommand } from '../../../../src/learner/process/messages.js';
 import { readCheckpoint } from '../../../../src/learner/round/checkpoint.js';
 import { LearnerRunner } from '../../../../src/learner/round/runner.js';
 import type { LearnerSettings } from '../../../../src/learner/types.js';
@@ -517,7 +517,7 @@ test('where erased data was learned from, the weights go back to those that serv
 async function learnRound(
   { runner, until, stop }: ReturnType<typeof startRunner>,
   experience: Experience,
-  lastWord?: LearnerCommand,
+  lastWord?: RunnerCommand,
 ): Promise<Candidate> {
   await experience.add(round(1));
   runner.handle({ type: 'changed' });
