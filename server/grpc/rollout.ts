@@ -1,9 +1,9 @@
 /** Modes and trials in the contract's words. */
 
 import type { Mode as ProtoMode } from '../../proto/generated/hone/v1/Mode.js';
-import type { RolloutStatus } from '../../proto/generated/hone/v1/RolloutStatus.js';
-import type { TrialStatus } from '../../proto/generated/hone/v1/TrialStatus.js';
-import type { Mode, RolloutStanding, TrialStanding } from '../../src/agent/index.js';
+import type { RolloutStatus as ProtoRolloutStatus } from '../../proto/generated/hone/v1/RolloutStatus.js';
+import type { TrialStatus as ProtoTrialStatus } from '../../proto/generated/hone/v1/TrialStatus.js';
+import type { Mode, RolloutStatus, TrialStatus } from '../../src/agent/index.js';
 import { HoneError } from '../../src/errors.js';
 
 const names: Readonly<Record<Mode, ProtoMode>> = {
@@ -25,7 +25,7 @@ export function fromProtoMode(name: unknown): Mode {
   });
 }
 
-export function toRolloutStatus({ mode, trial, judging, waiting }: RolloutStanding): RolloutStatus {
+export function toRolloutStatus({ mode, trial, judging, waiting }: RolloutStatus): ProtoRolloutStatus {
   return {
     mode: names[mode],
     ...(trial === null ? {} : { trial: toTrialStatus(trial) }),
@@ -34,7 +34,7 @@ export function toRolloutStatus({ mode, trial, judging, waiting }: RolloutStandi
   };
 }
 
-function toTrialStatus({ version, startedAtMs, share, answers, canary }: TrialStanding): TrialStatus {
+function toTrialStatus({ version, startedAtMs, share, answers, canary }: TrialStatus): ProtoTrialStatus {
   if (canary === null) return { version, startedAtMs, share, answers };
   const { live, candidate, worse, notWorse, needed, margin, minimum, endsAtMs } = canary;
   const arm = ({ rewards, meanReward }: typeof live) => ({ rewards, ...(meanReward === null ? {} : { meanReward }) });

@@ -2,10 +2,10 @@
 
 import type { ProbeVerdict } from '../../proto/generated/hone/v1/ProbeVerdict.js';
 import type { RaterState } from '../../proto/generated/hone/v1/RaterState.js';
-import type { RaterStatus } from '../../proto/generated/hone/v1/RaterStatus.js';
+import type { RaterStatus as ProtoRaterStatus } from '../../proto/generated/hone/v1/RaterStatus.js';
 import type { StatusServiceHandlers } from '../../proto/generated/hone/v1/StatusService.js';
 import type { SwapStatus } from '../../proto/generated/hone/v1/SwapStatus.js';
-import type { Agent, RaterStanding } from '../../src/agent/index.js';
+import type { Agent, RaterStatus } from '../../src/agent/index.js';
 import type { SwapReport } from '../../src/policy/index.js';
 import { type ReportError, unary } from './calls.js';
 import { toLearnerStatus } from './learner.js';
@@ -63,15 +63,15 @@ export function statusHandlers(agent: Agent, serverVersion: string, report: Repo
   };
 }
 
-const raterStates: Readonly<Record<RaterStanding['state'], RaterState>> = {
+const raterStates: Readonly<Record<RaterStatus['state'], RaterState>> = {
   starting: 'RATER_STATE_STARTING',
   running: 'RATER_STATE_RUNNING',
   crashed: 'RATER_STATE_CRASHED',
   off: 'RATER_STATE_OFF',
 };
 
-function toRaterStatus({ state, failure, ...standing }: RaterStanding): RaterStatus {
-  return { ...standing, state: raterStates[state], failure: failure ?? '' };
+function toRaterStatus({ state, failure, ...status }: RaterStatus): ProtoRaterStatus {
+  return { ...status, state: raterStates[state], failure: failure ?? '' };
 }
 
 const verdicts: Readonly<Record<SwapReport['probe']['verdict'], ProbeVerdict>> = {

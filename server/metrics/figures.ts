@@ -7,7 +7,7 @@
  * gauges stay as they were; `hone_figures_age_seconds` tells.
  */
 
-import type { Agent, LearnerStatus, RolloutStanding } from '../../src/agent/index.js';
+import type { Agent, LearnerStatus, RolloutStatus } from '../../src/agent/index.js';
 import { modes } from '../../src/agent/rollout/modes.js';
 import type { Policy, PolicyStats } from '../../src/policy/index.js';
 import type { ReplayStatus, ReplayStore } from '../../src/replay/index.js';
@@ -67,7 +67,7 @@ export class Figures {
     this.#metrics.set('hone_live_version', version);
   }
 
-  #showRollout({ mode, trial }: RolloutStanding): void {
+  #showRollout({ mode, trial }: RolloutStatus): void {
     const metrics = this.#metrics;
     for (const one of modes) metrics.set('hone_mode', one === mode ? 1 : 0, { mode: one });
     for (const name of trialGauges) metrics.clear(name);

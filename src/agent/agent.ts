@@ -12,15 +12,15 @@ import type { AdapterFiles, Version } from '../versions/index.js';
 import type { AgentOptions } from './agent-options.js';
 import { type ErasureResult, eraseSubject } from './erasure.js';
 import type { EventLog } from './events/event-log.js';
-import { LearnerWatch } from './events/learner-events.js';
+import { LearnerEventPublisher } from './events/learner-events.js';
 import type { LoopEvent, WatchOptions } from './events/types.js';
 import { type Explanation, explainGeneration, generationNotFound } from './explain.js';
 import { BackgroundRater } from './feedback/background-rater.js';
-import { FeedbackDesk } from './feedback/feedback-intake.js';
+import { FeedbackIntake } from './feedback/feedback-intake.js';
 import { hasDefaults, rewardsOf } from './feedback/read-rewards.js';
 import type { FeedbackInput, FeedbackResult } from './feedback/types.js';
 import { checkGenerate } from './generation/check-request.js';
-import { drawUnseen } from './generation/draw-in-background.js';
+import { drawInBackground } from './generation/draw-in-background.js';
 import { checkExploration, Exploration } from './generation/exploration.js';
 import { OpenRequests } from './generation/open-requests.js';
 import { abortReason, type GenerationContext, runGeneration } from './generation/run-generation.js';
@@ -31,13 +31,13 @@ import { type Meter, RequestMeter } from './meter.js';
 import { check, textUpTo } from './request-errors.js';
 import { checkCanarySettings } from './rollout/canary-settings.js';
 import { judgeFinite } from './rollout/judge.js';
-import { Head, type ServedIdentity } from './rollout/live-version.js';
+import { LiveVersion, type ServedIdentity } from './rollout/live-version.js';
 import { keepMode, type Mode } from './rollout/modes.js';
-import { retreat } from './rollout/roll-back-setback.js';
-import { Rollout, type RolloutStanding } from './rollout/rollout.js';
+import { rollBackSetback } from './rollout/roll-back-setback.js';
+import { Rollout, type RolloutStatus } from './rollout/rollout.js';
 import { answerInBackground } from './rollout/shadow.js';
 import { noTrialStore } from './rollout/trial-file.js';
-import { StoreWatch } from './store-outage.js';
+import { StoreOutage } from './store-outage.js';
 import { type ExportedLines, exportReplay, ReplayImport } from './transfer.js';
 import { versionPage } from './version-page.js';
 
@@ -56,11 +56,11 @@ class LoopAgent implements Agent {
   readonly #randomSeed: () => number;
   readonly #events: EventLog;
   readonly #meter: Meter;
-  readonly #head: Head;
+  readonly #liveVersion: LiveVersion;
   readonly #rollout: Rollout;
-  readonly #watch: LearnerWatch;
-  readonly #feedback: FeedbackDesk;
-  readonly #store: StoreWatch;
+  readonly #learnerEvents: LearnerEventPublisher;
+  readonly #feedback: FeedbackIntake;
+  readonly #storeOutage: StoreOutage;
   readonly #context: GenerationContext;
   readonly #exploration: Exploration;
   readonly #raters: readonly BackgroundRater[];
@@ -77,29 +77,35 @@ class LoopAgent implements Agent {
     this.#meter = options.meter ?? {};
     this.#startedAtMs = this.#now();
     this.#requests = new OpenRequests(options.maxOpenRequests ?? 1024);
-    this.#head = new Head({ policy, versions, learner, events, onLive: (version) => this.#meter.live?.(version) });
-    this.#watch = new LearnerWatch(events, this.#now);
-    this.#store = new StoreWatch({ replay: options.replay, events, now: this.#now });
+    this.#liveVersion = new LiveVersion({
+      policy,
+      versions,
+      learner,
+      events,
+      onLive: (version) => this.#meter.live?.(version),
+    });
+    this.#learnerEvents = new LearnerEventPublisher(events, this.#now);
+    this.#storeOutage = new StoreOutage({ replay: options.replay, events, now: this.#now });
     const { pkg, replay, reward = defaultRewardSettings } = options;
     const onChanged = (generationIds: readonly string[]) => {
       learner?.changed();
       this.#rollout.trials.scored(generationIds);
     };
-    this.#feedback = new FeedbackDesk({
+    this.#feedback = new FeedbackIntake({
       pkg,
       replay,
       reward,
       meter: this.#meter,
       now: this.#now,
       onChanged,
-      store: this.#store,
+      storeOutage: this.#storeOutage,
     });
     this.#context = {
       pkg,
       policy,
       replay,
       now: this.#now,
-      store: this.#store,
+      storeOutage: this.#storeOutage,
       onAdmitted: (ids) => this.#feedback.admitted(ids),
       onRecorded: (ids) => {
         this.#feedback.recorded(ids);
@@ -109,18 +115,18 @@ class LoopAgent implements Agent {
     };
     this.#exploration = new Exploration({
       settings: options.exploration ?? checkExploration({}),
-      draw: (request, signal, wanted) => drawUnseen(this.#context, request, signal, wanted),
+      draw: (request, signal, wanted) => drawInBackground(this.#context, request, signal, wanted),
       meter: this.#meter,
       randomSeed: this.#randomSeed,
     });
-    const { version, adapterDigest } = this.#head.identity;
+    const { version, adapterDigest } = this.#liveVersion.identity;
     events.publish({ type: 'server_started', version, adapterDigest });
     this.#rollout = new Rollout({
       policy,
       versions,
       events,
       learner,
-      head: this.#head,
+      liveVersion: this.#liveVersion,
       modes: options.modes ?? keepMode(),
       judge: options.judge ?? judgeFinite,
       recordLessons: (version, ids) => replay.recordLessons(ids.map((generationId) => ({ generationId, version }))),
@@ -224,11 +230,11 @@ class LoopAgent implements Agent {
     return this.#rollout.rollback(number);
   }
 
-  rollout(): RolloutStanding {
-    return this.#rollout.standing();
+  rollout(): RolloutStatus {
+    return this.#rollout.status();
   }
 
-  async setMode(mode: Mode): Promise<RolloutStanding> {
+  async setMode(mode: Mode): Promise<RolloutStatus> {
     this.#refuseWhenClosing();
     await this.#rollout.setMode(mode);
     return this.rollout();
@@ -318,7 +324,7 @@ class LoopAgent implements Agent {
   }
 
   identity(): ServedIdentity {
-    return this.#head.identity;
+    return this.#liveVersion.identity;
   }
 
   async status(): Promise<AgentStatus> {
@@ -332,10 +338,10 @@ class LoopAgent implements Agent {
       serving,
       replay: stored,
       learner: this.learnerStatus(),
-      exploration: this.#exploration.report,
+      exploration: this.#exploration.status,
       reward: this.#options.reward ?? defaultRewardSettings,
-      raters: this.#raters.map(({ standing }) => standing),
-      lastSwap: this.#head.lastSwap,
+      raters: this.#raters.map(({ status }) => status),
+      lastSwap: this.#liveVersion.lastSwap,
       rollout: this.rollout(),
     };
   }
@@ -355,15 +361,15 @@ class LoopAgent implements Agent {
     await this.#requests.drain(this.#options.drainGraceMs ?? 10_000);
     for (const rater of this.#raters) await rater.close();
     await this.#rollout.close();
-    await this.#head.close();
+    await this.#liveVersion.close();
     this.#events.close();
   }
 
   #onLearnerEvent(event: LearnerEvent): void {
-    this.#watch.see(event);
+    this.#learnerEvents.publish(event);
     this.#meter.learner?.(event);
     if (event.type === 'setback' && this.#closing === undefined) {
-      void retreat(event, { rollout: this.#rollout, versions: this.#options.versions, events: this.#events });
+      void rollBackSetback(event, { rollout: this.#rollout, versions: this.#options.versions, events: this.#events });
     }
     if (event.type === 'candidate' && this.#closing === undefined) void this.#rollout.consider(event);
   }

@@ -6,14 +6,14 @@ export { openEventJournal } from './events/event-journal.js';
 export { type EventJournal, EventLog, type EventLogOptions } from './events/event-log.js';
 export type { LoopEvent, LoopEventType, WatchOptions } from './events/types.js';
 export type { ExplainedPreference, Explanation, Obstacle } from './explain.js';
-export type { RaterOptions, RaterStanding } from './feedback/background-rater.js';
+export type { RaterOptions, RaterStatus } from './feedback/background-rater.js';
 export { maxItemsPerBatch } from './feedback/check-feedback.js';
 export type { FeedbackInput, FeedbackKind, FeedbackResult } from './feedback/types.js';
 export { checkGenerate, maxCompletions } from './generation/check-request.js';
 export {
   checkExploration,
-  type ExplorationReport,
   type ExplorationSettings,
+  type ExplorationStatus,
 } from './generation/exploration.js';
 export type {
   AgentEvent,
@@ -26,13 +26,13 @@ export type {
 } from './generation/types.js';
 export type { Agent, AgentStatus, StoredGeneration, VersionPage } from './interface.js';
 export type { Learner } from './learner.js';
-export type { CompletionEnd, ExplorationOutcome, Meter, RequestEnd, Unseen } from './meter.js';
-export type { CanaryStanding } from './rollout/canary.js';
+export type { BackgroundDraw, CompletionEnd, ExplorationOutcome, Meter, RequestEnd } from './meter.js';
+export type { CanaryStatus } from './rollout/canary.js';
 export { type CanarySettings, type CanarySettingsInput, checkCanarySettings } from './rollout/canary-settings.js';
 export { type Judge, type JudgedCandidate, judgeFinite } from './rollout/judge.js';
 export type { ServedIdentity } from './rollout/live-version.js';
 export { type Mode, type ModeKeeper, modes, openModeFile } from './rollout/modes.js';
-export type { RolloutStanding } from './rollout/rollout.js';
+export type { RolloutStatus } from './rollout/rollout.js';
 export { trialFile } from './rollout/trial-file.js';
-export type { TrialStanding } from './rollout/trials.js';
+export type { TrialStatus } from './rollout/trials.js';
 export { type ExportedLines, type ImportResult, ReplayImport } from './transfer.js';

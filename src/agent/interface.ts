@@ -8,13 +8,13 @@ import type { AdapterFiles, Version } from '../versions/index.js';
 import type { ErasureResult } from './erasure.js';
 import type { LoopEvent, WatchOptions } from './events/types.js';
 import type { Explanation } from './explain.js';
-import type { RaterStanding } from './feedback/background-rater.js';
+import type { RaterStatus } from './feedback/background-rater.js';
 import type { FeedbackInput, FeedbackResult } from './feedback/types.js';
-import type { ExplorationReport } from './generation/exploration.js';
+import type { ExplorationStatus } from './generation/exploration.js';
 import type { AgentEvent, GenerateInput } from './generation/types.js';
 import type { ServedIdentity } from './rollout/live-version.js';
 import type { Mode } from './rollout/modes.js';
-import type { RolloutStanding } from './rollout/rollout.js';
+import type { RolloutStatus } from './rollout/rollout.js';
 import type { ExportedLines, ReplayImport } from './transfer.js';
 
 /** One snapshot of everything. */
@@ -26,15 +26,15 @@ export interface AgentStatus {
   readonly serving: PolicyStats;
   readonly replay: ReplayStatus;
   readonly learner: LearnerStatus;
-  readonly exploration: ExplorationReport;
+  readonly exploration: ExplorationStatus;
   /** How scores become rewards. */
   readonly reward: RewardSettings;
   /** Reward models and functions that rate in the background. */
-  readonly raters: readonly RaterStanding[];
+  readonly raters: readonly RaterStatus[];
   /** The last swap since the start; `null` before the first. */
   readonly lastSwap: SwapReport | null;
   /** Which way candidates go, and what is on trial. */
-  readonly rollout: RolloutStanding;
+  readonly rollout: RolloutStatus;
 }
 
 export interface VersionPage {
@@ -71,9 +71,9 @@ export interface Agent {
   /** Serves the weights of an older version as a new head. @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE` */
   rollback(number: number): Promise<Version>;
   /** Which way candidates go, and what is on trial. */
-  rollout(): RolloutStanding;
+  rollout(): RolloutStatus;
   /** Sets the mode for candidates from now on, and for the version on trial; on disk when it resolves. @throws HoneError `STORE_FULL`, `DRAINING` */
-  setMode(mode: Mode): Promise<RolloutStanding>;
+  setMode(mode: Mode): Promise<RolloutStatus>;
   /**
    * Makes a candidate, or the version on trial, live.
    * @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE` (not a candidate, or not judged yet), `ADAPTER_INVALID`

@@ -27,7 +27,7 @@ export interface CompletionEnd {
 }
 
 /** What came of drawing completions that nobody is shown. */
-export interface Unseen {
+export interface BackgroundDraw {
   /** Completions that are on disk. */
   readonly kept: number;
   /** Completions that ended early, for a request. */
@@ -59,7 +59,7 @@ export interface Meter {
   late?(count: number): void;
   learner?(event: LearnerEvent): void;
   /** Drawing further completions of a prompt that was answered ended. */
-  explored?(outcome: ExplorationOutcome, unseen: Unseen): void;
+  explored?(outcome: ExplorationOutcome, drawn: BackgroundDraw): void;
   /** A candidate was judged. */
   judged?(verdict: Verdict): void;
   /** A version went live, by a promotion or a rollback. */

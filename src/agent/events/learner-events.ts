@@ -6,7 +6,7 @@ import type { EventLog } from './event-log.js';
 const progressEveryMs = 1000;
 
 /** Watches one learner. */
-export class LearnerWatch {
+export class LearnerEventPublisher {
   readonly #events: EventLog;
   readonly #now: () => number;
   #state: LearnerState = 'starting';
@@ -18,7 +18,7 @@ export class LearnerWatch {
     this.#now = now;
   }
 
-  see(event: LearnerEvent): void {
+  publish(event: LearnerEvent): void {
     if (event.type === 'failed') {
       this.#events.publish({ type: 'worker_restarted', detail: `learner: ${event.code}: ${event.message}` });
     }

@@ -24,7 +24,7 @@ export interface RaterOptions {
 }
 
 /** How a rater is doing. */
-export interface RaterStanding extends RewardStatus {
+export interface RaterStatus extends RewardStatus {
   readonly rater: string;
   readonly metric: string;
   /** Completions that it scored since the server started. */
@@ -71,7 +71,7 @@ export class BackgroundRater {
     this.#ended = this.#run();
   }
 
-  get standing(): RaterStanding {
+  get status(): RaterStatus {
     const { model, metric, reader } = this.#options;
     return {
       rater: model.rater,

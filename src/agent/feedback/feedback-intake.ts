@@ -8,17 +8,17 @@ import type { Package } from '../../package/index.js';
 import type { FeedbackOutcome, FeedbackWrite, ReplayStore, ScoreWrite } from '../../replay/index.js';
 import type { RewardSettings } from '../../reward/index.js';
 import type { Meter } from '../meter.js';
-import { isRefusal, type StoreWatch } from '../store-outage.js';
+import { isRefusal, type StoreOutage } from '../store-outage.js';
 import { atItem, type CheckedFeedback, checkFeedback, type EditDraft, kindOf, toResult } from './check-feedback.js';
 import { encodeEdits } from './encode-edits.js';
 import { LateScores } from './late-scores.js';
 import type { FeedbackInput, FeedbackResult } from './types.js';
 
-export interface FeedbackDeskOptions {
+export interface FeedbackIntakeOptions {
   readonly pkg: Package;
   readonly replay: ReplayStore;
   /** Told whether the store takes writes. */
-  readonly store: Pick<StoreWatch, 'worked' | 'failed'>;
+  readonly storeOutage: Pick<StoreOutage, 'writeSucceeded' | 'writeFailed'>;
   readonly reward: RewardSettings;
   readonly meter: Meter;
   readonly now: () => number;
@@ -30,15 +30,15 @@ export interface FeedbackDeskOptions {
 type Writable = FeedbackWrite | { readonly error: HoneError };
 
 /** Takes feedback; one per agent. */
-export class FeedbackDesk {
-  readonly #options: FeedbackDeskOptions;
+export class FeedbackIntake {
+  readonly #options: FeedbackIntakeOptions;
   readonly #late: LateScores;
   /** Generations that run, and whether feedback has come for them already. */
   readonly #running = new Map<string, boolean>();
   /** Settles once the edits that came last are on their way to the store. */
   #encoding: Promise<void> | undefined;
 
-  constructor(options: FeedbackDeskOptions) {
+  constructor(options: FeedbackIntakeOptions) {
     this.#options = options;
     this.#late = new LateScores(options);
   }
@@ -145,14 +145,14 @@ export class FeedbackDesk {
   async #write(items: readonly Writable[]): Promise<readonly FeedbackOutcome[]> {
     const writes = items.filter((item) => 'type' in item);
     if (writes.length === 0) return [];
-    const { replay, store } = this.#options;
+    const { replay, storeOutage } = this.#options;
     try {
       const outcomes = await replay.write(writes);
-      void store.worked();
+      void storeOutage.writeSucceeded();
       return outcomes;
     } catch (thrown) {
       const error = HoneError.from(thrown);
-      if (isRefusal(error)) store.failed(error);
+      if (isRefusal(error)) storeOutage.writeFailed(error);
       throw error;
     }
   }

@@ -6,7 +6,7 @@
 import { v7 as uuidv7 } from 'uuid';
 import { HoneError } from '../../errors.js';
 import type { RequestStarted } from '../../policy/index.js';
-import { RequestMeter, type Unseen } from '../meter.js';
+import { type BackgroundDraw, RequestMeter } from '../meter.js';
 import { completionSeed } from './check-request.js';
 import {
   admit,
@@ -23,12 +23,12 @@ import {
  * @param wanted asked once, before anything is written
  * @throws HoneError as the policy and the store do
  */
-export async function drawUnseen(
+export async function drawInBackground(
   context: GenerationContext,
   request: GenerationRequest,
   signal: AbortSignal,
   wanted: () => boolean,
-): Promise<Unseen> {
+): Promise<BackgroundDraw> {
   const records = Array.from({ length: request.n }, () => newRecord(uuidv7()));
   const meter = new RequestMeter({});
   let started: RequestStarted | undefined;
@@ -58,7 +58,7 @@ export async function drawUnseen(
   try {
     await context.replay.complete(whole.map((record) => toCompletion(record, false, context.now())));
   } catch (thrown) {
-    context.store.unended(ids, HoneError.from(thrown));
+    context.storeOutage.endsNotWritten(ids, HoneError.from(thrown));
     return drawn;
   }
   return { ...drawn, kept: whole.length };

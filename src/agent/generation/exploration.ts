@@ -9,7 +9,7 @@
 
 import { z } from 'zod';
 import { checkSettings } from '../../check-settings.js';
-import type { ExplorationOutcome, Meter, Unseen } from '../meter.js';
+import type { BackgroundDraw, ExplorationOutcome, Meter } from '../meter.js';
 import type { CheckedRequest } from './check-request.js';
 import type { GenerationRequest } from './run-generation.js';
 
@@ -32,7 +32,7 @@ export function checkExploration(settings: Partial<Record<keyof ExplorationSetti
 }
 
 /** What exploration has come to since the start. */
-export interface ExplorationReport extends ExplorationSettings {
+export interface ExplorationStatus extends ExplorationSettings {
   /** Prompts that wait until no request runs. */
   readonly waiting: number;
   /** Completions that were drawn and kept. */
@@ -44,7 +44,7 @@ export interface ExplorationReport extends ExplorationSettings {
 export interface ExplorationOptions {
   readonly settings: ExplorationSettings;
   /** Draws the completions of a request and keeps what is `wanted` when it is asked. */
-  readonly draw: (request: GenerationRequest, signal: AbortSignal, wanted: () => boolean) => Promise<Unseen>;
+  readonly draw: (request: GenerationRequest, signal: AbortSignal, wanted: () => boolean) => Promise<BackgroundDraw>;
   readonly meter: Pick<Meter, 'explored'>;
   /** 32-bit unsigned. */
   readonly randomSeed: () => number;
@@ -82,7 +82,7 @@ export class Exploration {
     this.#options = options;
   }
 
-  get report(): ExplorationReport {
+  get status(): ExplorationStatus {
     return { ...this.#options.settings, ...this.#counts, waiting: this.#waiting.length };
   }
 
@@ -151,15 +151,15 @@ export class Exploration {
       version: undefined,
       origin: 'explored',
     };
-    let unseen = nothing;
+    let drawn = nothing;
     try {
-      unseen = await draw(request, abort.signal, () => !task.forgotten);
+      drawn = await draw(request, abort.signal, () => !task.forgotten);
     } catch {
       // A worker that died, or a store that has no room, concerns those who serve; here a prompt is left out.
     }
-    this.#counts.kept += unseen.kept;
-    task.left = unseen.cancelled;
-    meter.explored?.(this.#settle(task, unseen.kept === request.n), unseen);
+    this.#counts.kept += drawn.kept;
+    task.left = drawn.cancelled;
+    meter.explored?.(this.#settle(task, drawn.kept === request.n), drawn);
   }
 
   #settle(task: Task, whole: boolean): ExplorationOutcome {
@@ -172,4 +172,4 @@ export class Exploration {
   }
 }
 
-const nothing: Unseen = { kept: 0, cancelled: 0, tokens: 0 };
+const nothing: BackgroundDraw = { kept: 0, cancelled: 0, tokens: 0 };

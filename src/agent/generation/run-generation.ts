@@ -19,7 +19,7 @@ import type {
 } from '../../policy/index.js';
 import type { GenerationCompletion, GenerationOrigin, ReplayStore } from '../../replay/index.js';
 import type { RequestMeter } from '../meter.js';
-import { isRefusal, type StoreWatch } from '../store-outage.js';
+import { isRefusal, type StoreOutage } from '../store-outage.js';
 import { type CheckedRequest, completionSeed } from './check-request.js';
 import type { AgentEvent, ChunkEvent, StartedEvent } from './types.js';
 
@@ -30,7 +30,7 @@ export interface GenerationContext {
   readonly replay: ReplayStore;
   readonly now: () => number;
   /** Told of what the store refuses and takes. */
-  readonly store: StoreWatch;
+  readonly storeOutage: StoreOutage;
   /** Generations that may take scores while they run. */
   readonly onAdmitted: (ids: readonly string[]) => void;
   /** They are on disk, whole, or will never be. */
@@ -91,7 +91,7 @@ export async function* runGeneration(
     try {
       await context.replay.complete(records.map((record) => toCompletion(record, crashed, context.now())));
     } catch (thrown) {
-      context.store.unended(ids, HoneError.from(thrown));
+      context.storeOutage.endsNotWritten(ids, HoneError.from(thrown));
       throw thrown;
     } finally {
       context.onRecorded(ids);
@@ -166,12 +166,12 @@ export async function admit(
         createdAtMs,
       })),
     );
-    void context.store.worked();
+    void context.storeOutage.writeSucceeded();
     return true;
   } catch (thrown) {
     const error = HoneError.from(thrown);
     if (!isRefusal(error)) throw error;
-    context.store.failed(error);
+    context.storeOutage.writeFailed(error);
     return false;
   }
 }

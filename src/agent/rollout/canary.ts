@@ -40,7 +40,7 @@ export interface CanaryOptions {
 }
 
 /** How a canary stands. */
-export interface CanaryStanding {
+export interface CanaryStatus {
   readonly live: { readonly rewards: number; readonly meanReward: number | null };
   readonly candidate: { readonly rewards: number; readonly meanReward: number | null };
   /** ln of the evidence that the candidate is worse, and that it is not worse by more than the margin. */
@@ -138,7 +138,7 @@ export class Canary {
     this.#startCounting();
   }
 
-  standing(): CanaryStanding {
+  status(): CanaryStatus {
     const { live, candidate } = this.#state;
     const side = ({ count, sum }: SequentialState['live']) => ({
       rewards: count,

@@ -20,7 +20,7 @@ export interface ServedIdentity {
   readonly packageDigest: string;
 }
 
-export interface HeadOptions {
+export interface LiveVersionOptions {
   readonly policy: Policy;
   readonly versions: VersionLog;
   readonly learner: Learner | null;
@@ -30,7 +30,7 @@ export interface HeadOptions {
 }
 
 /** Holds what serves now and moves it. */
-export class Head {
+export class LiveVersion {
   readonly #policy: Policy;
   readonly #versions: VersionLog;
   readonly #learner: Learner | null;
@@ -42,7 +42,7 @@ export class Head {
   readonly #queue = new SerialQueue('the server is stopping; the live version stays');
 
   /** The policy must already serve the log's head. */
-  constructor(options: HeadOptions) {
+  constructor(options: LiveVersionOptions) {
     this.#policy = options.policy;
     this.#versions = options.versions;
     this.#learner = options.learner;

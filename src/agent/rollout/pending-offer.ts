@@ -6,7 +6,7 @@ import type { LearnerEvent } from '../../learner/index.js';
 /** A trained adapter, as the learner offers it. */
 export type CandidateEvent = Extract<LearnerEvent, { readonly type: 'candidate' }>;
 
-export class Offer {
+export class PendingOffer {
   #newest: CandidateEvent | null = null;
 
   /** Lets one wait, from now on, in the place of the one before, whose files go. */

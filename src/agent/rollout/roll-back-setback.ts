@@ -14,7 +14,7 @@ import type { Rollout } from './rollout.js';
 export type Setback = Extract<LearnerEvent, { readonly type: 'setback' }>;
 
 /** Rolls back where it is the live version that is out of bounds; never rejects: events tell what became of it. */
-export async function retreat(
+export async function rollBackSetback(
   { check, liveVersion }: Setback,
   {
     rollout,
@@ -23,7 +23,7 @@ export async function retreat(
   }: { readonly rollout: Rollout; readonly versions: VersionLog; readonly events: EventLog },
 ): Promise<void> {
   const live = versions.live();
-  const isOurs = live.number === liveVersion && live.origin === 'learned' && rollout.standing().mode !== 'apprentice';
+  const isOurs = live.number === liveVersion && live.origin === 'learned' && rollout.status().mode !== 'apprentice';
   if (check !== 'live' || !isOurs || live.parent === null) return;
   try {
     await rollout.rollback(live.parent);

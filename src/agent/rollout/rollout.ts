@@ -16,14 +16,14 @@ import type { EventLog } from '../events/event-log.js';
 import type { Learner } from '../learner.js';
 import { type Judge, verdictNumbers } from './judge.js';
 import { JudgingLine, type LinedUp } from './judging-line.js';
-import type { Head } from './live-version.js';
+import type { LiveVersion } from './live-version.js';
 import type { Mode, ModeKeeper } from './modes.js';
-import { type CandidateEvent, Offer } from './pending-offer.js';
+import { type CandidateEvent, PendingOffer } from './pending-offer.js';
 import { requireCandidate } from './require-candidate.js';
-import { type TrialStanding, Trials, type TrialsOptions } from './trials.js';
+import { type TrialStatus, Trials, type TrialsOptions } from './trials.js';
 
 export interface RolloutOptions extends TrialsOptions {
-  readonly head: Head;
+  readonly liveVersion: LiveVersion;
   readonly modes: ModeKeeper;
   readonly learner: Learner | null;
   readonly judge: Judge;
@@ -34,9 +34,9 @@ export interface RolloutOptions extends TrialsOptions {
 }
 
 /** Which way candidates go, and what is on it. */
-export interface RolloutStanding {
+export interface RolloutStatus {
   readonly mode: Mode;
-  readonly trial: TrialStanding | null;
+  readonly trial: TrialStatus | null;
   /** Number of the candidate that is being judged. */
   readonly judging: number | null;
   /** Number of the candidate that waits for the judgement or the trial to end. */
@@ -49,10 +49,10 @@ export class Rollout {
   readonly #options: RolloutOptions;
   readonly #versions: VersionLog;
   readonly #events: EventLog;
-  readonly #head: Head;
+  readonly #liveVersion: LiveVersion;
   readonly trials: Trials;
   #closed = false;
-  readonly #offer = new Offer();
+  readonly #offer = new PendingOffer();
   /** Whether what the learner offered is becoming a version. */
   #adopting = false;
   readonly #line: JudgingLine;
@@ -62,7 +62,7 @@ export class Rollout {
     this.#options = options;
     this.#versions = options.versions;
     this.#events = options.events;
-    this.#head = options.head;
+    this.#liveVersion = options.liveVersion;
     this.#line = new JudgingLine({
       versions: options.versions,
       judge: options.judge,
@@ -74,10 +74,10 @@ export class Rollout {
     void this.#serially(() => this.#takeUp()).catch(() => undefined);
   }
 
-  standing(): RolloutStanding {
+  status(): RolloutStatus {
     return {
       mode: this.#options.modes.mode,
-      trial: this.trials.standing(),
+      trial: this.trials.status(),
       judging: this.#line.judging?.number ?? null,
       waiting: this.#line.waiting?.number ?? null,
     };
@@ -146,7 +146,7 @@ export class Rollout {
       }
       const onTrial = this.trials.version;
       if (onTrial?.number === number) return this.#promoteTrial(onTrial, byAPerson);
-      const live = await this.#head.promote(number, byAPerson);
+      const live = await this.#liveVersion.promote(number, byAPerson);
       if (onTrial !== null) await this.#rejectTrial(onTrial, `version ${number} went live instead`);
       this.#next();
       return live;
@@ -173,7 +173,7 @@ export class Rollout {
   /** Serves the weights of an older version as a new head; what is on trial or waits goes. */
   rollback(number: number): Promise<Version> {
     return this.#serially(async () => {
-      const version = await this.#head.rollback(number);
+      const version = await this.#liveVersion.rollback(number);
       const onTrial = this.trials.version;
       const reason = `version ${version.number} rolled back to version ${number}`;
       if (onTrial !== null) await this.#rejectTrial(onTrial, reason);
@@ -290,7 +290,7 @@ export class Rollout {
     if (mode === 'apprentice') return;
     try {
       if (mode === 'auto') {
-        await this.#head.promote(version.number);
+        await this.#liveVersion.promote(version.number);
         return;
       }
       const before = this.trials.version;
@@ -316,7 +316,7 @@ export class Rollout {
   async #promoteTrial(version: Version, detail: string): Promise<Version> {
     await this.trials.end(`promoted: ${detail}`);
     try {
-      return await this.#head.promote(version.number, detail);
+      return await this.#liveVersion.promote(version.number, detail);
     } catch (error) {
       await this.#reject(version, inWords(error));
       throw error;
@@ -382,7 +382,7 @@ export class Rollout {
   }
 
   #isOutdated({ origin, parent }: Version): boolean {
-    return origin === 'learned' && parent !== null && parent < this.#head.rolledBackAt;
+    return origin === 'learned' && parent !== null && parent < this.#liveVersion.rolledBackAt;
   }
 
   #outdated({ parent }: Version): string {

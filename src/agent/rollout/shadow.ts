@@ -5,7 +5,7 @@
  */
 
 import type { CheckedRequest } from '../generation/check-request.js';
-import { drawUnseen } from '../generation/draw-in-background.js';
+import { drawInBackground } from '../generation/draw-in-background.js';
 import type { GenerationContext } from '../generation/run-generation.js';
 
 /**
@@ -75,6 +75,6 @@ export class Shadow {
 export function answerInBackground(context: GenerationContext, randomSeed: () => number): ShadowAnswer {
   return async (request, version, signal, wanted) => {
     const shadowed = { ...request, seed: randomSeed(), version, origin: 'shadow' } as const;
-    await drawUnseen(context, shadowed, signal, wanted).catch(() => undefined);
+    await drawInBackground(context, shadowed, signal, wanted).catch(() => undefined);
   };
 }

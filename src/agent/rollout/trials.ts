@@ -12,7 +12,7 @@ import type { TrialState, Version, VersionLog } from '../../versions/index.js';
 import type { EventLog } from '../events/event-log.js';
 import type { ReadRewards } from '../feedback/read-rewards.js';
 import type { CheckedRequest } from '../generation/check-request.js';
-import { Canary, type CanaryStanding } from './canary.js';
+import { Canary, type CanaryStatus } from './canary.js';
 import type { CanarySettings } from './canary-settings.js';
 import { Shadow, type ShadowAnswer } from './shadow.js';
 import type { SavedTrial, TrialStore } from './trial-file.js';
@@ -43,7 +43,7 @@ export interface Route {
 }
 
 /** How the trial stands. */
-export interface TrialStanding {
+export interface TrialStatus {
   readonly version: number;
   readonly state: TrialState;
   readonly startedAtMs: number;
@@ -51,7 +51,7 @@ export interface TrialStanding {
   /** Answers begun since the trial, or the server, started. */
   readonly answers: number;
   /** `null`: a shadow. */
-  readonly canary: CanaryStanding | null;
+  readonly canary: CanaryStatus | null;
 }
 
 interface Running {
@@ -131,7 +131,7 @@ export class Trials {
     this.#running = null;
     const { version, work } = running;
     await work.close();
-    const numbers = work instanceof Canary ? standingNumbers(work.standing()) : {};
+    const numbers = work instanceof Canary ? statusNumbers(work.status()) : {};
     const { number, adapterDigest } = version;
     const type = work instanceof Canary ? 'canary_ended' : 'shadow_ended';
     this.#options.events.publish({ type, version: number, adapterDigest, detail, numbers });
@@ -176,10 +176,10 @@ export class Trials {
     if (work instanceof Canary) work.recorded(ids);
   }
 
-  standing(): TrialStanding | null {
+  status(): TrialStatus | null {
     if (this.#running === null) return null;
     const { version, startedAtMs, work } = this.#running;
-    const canary = work instanceof Canary ? work.standing() : null;
+    const canary = work instanceof Canary ? work.status() : null;
     const state = canary === null ? 'shadow' : 'canary';
     const { share } = this.#options.settings;
     return { version: version.number, state, startedAtMs, share, answers: work.answers, canary };
@@ -241,7 +241,7 @@ export class Trials {
 }
 
 /** The figures of a canary by name. */
-function standingNumbers({ live, candidate, worse, notWorse }: CanaryStanding): Record<string, number> {
+function statusNumbers({ live, candidate, worse, notWorse }: CanaryStatus): Record<string, number> {
   return {
     live_rewards: live.rewards,
     candidate_rewards: candidate.rewards,

@@ -1,14 +1,16 @@
+/** What happens to events and generations while the store refuses writes. */
+
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { EventLog } from '../../../src/agent/events/event-log.js';
 import type { LoopEvent } from '../../../src/agent/events/types.js';
-import { StoreWatch } from '../../../src/agent/store-outage.js';
+import { StoreOutage } from '../../../src/agent/store-outage.js';
 import { HoneError } from '../../../src/errors.js';
 import { openReplayStore } from '../../../src/replay/index.js';
 import { temporaryFolder } from '../../support/folders.js';
 import { admission, completion } from '../../support/replay/records.js';
 
-async function openWatch(maxFileBytes?: number) {
+async function openOutage(maxFileBytes?: number) {
   const folder = temporaryFolder();
   const path = join(folder, 'replay.sqlite');
   const replay = await openReplayStore({ path, ...(maxFileBytes === undefined ? {} : { maxFileBytes }) });
@@ -18,7 +20,7 @@ async function openWatch(maxFileBytes?: number) {
   return {
     replay,
     published,
-    watch: new StoreWatch({ replay, events, now: () => 7 }),
+    outage: new StoreOutage({ replay, events, now: () => 7 }),
     async [Symbol.asyncDispose]() {
       await replay.close();
     },
@@ -27,43 +29,43 @@ async function openWatch(maxFileBytes?: number) {
 
 const full = new HoneError('STORE_FULL', 'no room');
 
-it('generations whose end found the store full are aborted once a write succeeds', async () => {
-  await using opened = await openWatch(256 * 1024);
-  const { replay, watch } = opened;
+it('marks generations aborted once a write succeeds if the store was full at their end', async () => {
+  await using opened = await openOutage(256 * 1024);
+  const { replay, outage } = opened;
   await replay.admit([admission('g1'), admission('g2')]);
   const large = [completion('g1', { text: 'x'.repeat(400 * 1024) })];
   const refused = await replay.complete(large).catch((error: HoneError) => error);
   expect(refused).toMatchObject({ code: 'STORE_FULL' });
-  watch.unended(['g1'], refused as HoneError);
+  outage.endsNotWritten(['g1'], refused as HoneError);
   expect((await replay.readGenerations(['g1']))[0]?.state).toBe('running');
-  await watch.worked();
+  await outage.writeSucceeded();
   expect(await replay.readGenerations(['g1', 'g2'])).toMatchObject([
     { state: 'aborted', finishReason: 'error', finishedAtMs: 7, text: '' },
     { state: 'running' },
   ]);
 });
 
-it('an end that is refused again is tried again, one whose generation is gone is not', async () => {
-  await using opened = await openWatch();
-  const { replay, watch } = opened;
+it('tries an end again that is refused again, but not one whose generation was erased', async () => {
+  await using opened = await openOutage();
+  const { replay, outage } = opened;
   await replay.admit([admission('g1')]);
   const { complete } = replay;
   replay.complete = () => Promise.reject(full);
-  watch.unended(['gone', 'g1'], full);
-  await watch.worked();
+  outage.endsNotWritten(['gone', 'g1'], full);
+  await outage.writeSucceeded();
   replay.complete = complete;
-  await watch.worked();
+  await outage.writeSucceeded();
   expect((await replay.readGenerations(['g1']))[0]?.state).toBe('aborted');
 });
 
-it('a store that refuses is told of once, and again when it refuses anew', async () => {
-  await using opened = await openWatch();
-  const { watch, published } = opened;
-  watch.failed(full);
-  watch.failed(full);
-  watch.unended(['g1'], full);
+it('reports a store that refuses writes once, and again after a write succeeded', async () => {
+  await using opened = await openOutage();
+  const { outage, published } = opened;
+  outage.writeFailed(full);
+  outage.writeFailed(full);
+  outage.endsNotWritten(['g1'], full);
   expect(published).toMatchObject([{ type: 'store_failed', detail: 'STORE_FULL: no room' }]);
-  await watch.worked();
-  watch.failed(full);
+  await outage.writeSucceeded();
+  outage.writeFailed(full);
   expect(published).toHaveLength(2);
 });

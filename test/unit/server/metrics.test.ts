@@ -6,7 +6,7 @@ import pino from 'pino';
 import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createServerMetrics, type MetricsListener, type MetricsSources } from '../../../server/metrics/index.js';
 import type { MetricsOptions } from '../../../server/options.js';
-import type { RolloutStanding } from '../../../src/agent/index.js';
+import type { RolloutStatus } from '../../../src/agent/index.js';
 import { nothingLearned } from '../../../src/learner/index.js';
 import type { PolicyStats } from '../../../src/policy/index.js';
 import { Page } from '../../support/prometheus.js';
@@ -49,7 +49,7 @@ const loopback: MetricsOptions = { host: '127.0.0.1', port: 0, required: true, a
 let listener: MetricsListener | null = null;
 afterEach(() => listener?.close());
 
-const rollout: RolloutStanding = {
+const rollout: RolloutStatus = {
   mode: 'canary',
   trial: {
     version: 4,

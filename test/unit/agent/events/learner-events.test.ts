@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import { EventLog } from '../../../../src/agent/events/event-log.js';
-import { LearnerWatch } from '../../../../src/agent/events/learner-events.js';
+import { LearnerEventPublisher } from '../../../../src/agent/events/learner-events.js';
 import type { LoopEvent } from '../../../../src/agent/events/types.js';
 import { nothingLearned } from '../../../../src/learner/process/status.js';
 
@@ -8,10 +8,10 @@ it('a clock that was set back by an hour does not silence the reports for an hou
   const published: LoopEvent[] = [];
   const journal = { restored: [], append: (event: LoopEvent) => void published.push(event), close: () => undefined };
   let nowMs = 10_000_000;
-  const watch = new LearnerWatch(new EventLog({ now: () => 0, journal }), () => nowMs);
+  const publisher = new LearnerEventPublisher(new EventLog({ now: () => 0, journal }), () => nowMs);
   const report = () => {
     published.length = 0;
-    watch.see({ type: 'progress', progress: { ...nothingLearned, state: 'training' } });
+    publisher.publish({ type: 'progress', progress: { ...nothingLearned, state: 'training' } });
     return published.filter(({ type }) => type === 'learner_progress').length;
   };
   expect(report()).toBe(1);
@@ -24,8 +24,8 @@ it('a clock that was set back by an hour does not silence the reports for an hou
 it('a learner that starves is an event with its figures', () => {
   const published: LoopEvent[] = [];
   const journal = { restored: [], append: (event: LoopEvent) => void published.push(event), close: () => undefined };
-  const watch = new LearnerWatch(new EventLog({ now: () => 0, journal }), () => 0);
+  const publisher = new LearnerEventPublisher(new EventLog({ now: () => 0, journal }), () => 0);
   const numbers = { processor_share: 0.1, step_ms: 2000 };
-  watch.see({ type: 'starved', message: 'training gets 10 % of a core', numbers });
+  publisher.publish({ type: 'starved', message: 'training gets 10 % of a core', numbers });
   expect(published).toMatchObject([{ type: 'learner_starved', detail: 'training gets 10 % of a core', numbers }]);
 });

@@ -6,7 +6,7 @@ import type { CheckedRequest } from '../../../../src/agent/generation/check-requ
 import { checkExploration, Exploration, maxWaitingPrompts } from '../../../../src/agent/generation/exploration.js';
 import type { GenerationRequest } from '../../../../src/agent/generation/run-generation.js';
 import type { AgentEvent, StartedEvent } from '../../../../src/agent/generation/types.js';
-import type { ExplorationOutcome, Unseen } from '../../../../src/agent/meter.js';
+import type { BackgroundDraw, ExplorationOutcome } from '../../../../src/agent/meter.js';
 import { HoneError } from '../../../../src/errors.js';
 import { openReplayReader } from '../../../../src/replay/index.js';
 import { type Loop, openLoop } from '../../../support/agent/loop.js';
@@ -66,7 +66,7 @@ function explore(settings = { share: 1, completions: 3 }, random = () => 0) {
     randomSeed: () => seed++,
     meter: { explored: (outcome) => void outcomes.push(outcome) },
     draw: (request, signal, wanted) =>
-      new Promise<Unseen>((resolve, reject) => {
+      new Promise<BackgroundDraw>((resolve, reject) => {
         drawings.push({
           request,
           signal,
@@ -102,7 +102,7 @@ describe('exploration', () => {
     expect(drawings[0]?.request).toMatchObject({ n: 3, seed: 100, origin: 'explored', sampling: { topLogprobs: 0 } });
     expect(drawings[0]?.request.version).toBeUndefined();
     await drawings[0]?.end();
-    expect(exploration.report).toEqual({ share: 1, completions: 3, waiting: 0, kept: 3, gaveWay: 0 });
+    expect(exploration.status).toEqual({ share: 1, completions: 3, waiting: 0, kept: 3, gaveWay: 0 });
     expect(outcomes).toEqual(['kept']);
   });
 
@@ -113,13 +113,13 @@ describe('exploration', () => {
     serve(answered({ n: 2 }));
     serve(answered({ store: false }));
     serve(answered({ temperature: 0 }));
-    expect(exploration.report.waiting).toBe(0);
+    expect(exploration.status.waiting).toBe(0);
     serve();
     next = 0.49;
     serve();
     next = 0.5;
     serve();
-    expect(exploration.report.waiting).toBe(2);
+    expect(exploration.status.waiting).toBe(2);
   });
 
   it('gives way to a request at once, and draws what is left when it has ended', async () => {
@@ -129,7 +129,7 @@ describe('exploration', () => {
     expect(drawings[0]?.signal.aborted).toBe(true);
     await drawings[0]?.end(2);
     expect(drawings).toHaveLength(1);
-    expect(exploration.report).toMatchObject({ kept: 1, gaveWay: 1, waiting: 1 });
+    expect(exploration.status).toMatchObject({ kept: 1, gaveWay: 1, waiting: 1 });
     exploration.requestEnded();
     expect(drawings[1]?.request).toMatchObject({ n: 2, seed: 101 });
     await drawings[1]?.end();
@@ -157,14 +157,14 @@ describe('exploration', () => {
     await drawings[1]?.end();
     expect(drawings.map(({ request }) => request.groupKey)).toEqual(['first', 'second']);
     expect(outcomes).toEqual(['failed', 'kept']);
-    expect(exploration.report).toMatchObject({ kept: 3, waiting: 0 });
+    expect(exploration.status).toMatchObject({ kept: 3, waiting: 0 });
   });
 
   it('keeps a bounded number of prompts waiting: the oldest makes room', () => {
     const { exploration, drawings, outcomes, serve } = explore();
     exploration.requestStarted();
     for (let i = 0; i <= maxWaitingPrompts; i++) serve(answered({ groupKey: String(i) }));
-    expect(exploration.report.waiting).toBe(maxWaitingPrompts);
+    expect(exploration.status.waiting).toBe(maxWaitingPrompts);
     expect(outcomes).toEqual(['dropped']);
     exploration.requestEnded();
     expect(drawings[0]?.request.groupKey).toBe('1');
@@ -261,8 +261,8 @@ describe('an agent that explores', () => {
   });
 
   it('keeps nothing of what a request cut off, and closes in the middle of drawing', async () => {
-    let gaveWay: (unseen: Unseen) => void = () => undefined;
-    const first = new Promise<Unseen>((resolve) => {
+    let gaveWay: (drawn: BackgroundDraw) => void = () => undefined;
+    const first = new Promise<BackgroundDraw>((resolve) => {
       gaveWay = resolve;
     });
     const script = answering(async function* (_, signal) {
@@ -275,8 +275,8 @@ describe('an agent that explores', () => {
       }
       yield finished(1, 'cancelled');
     });
-    const explored = (outcome: ExplorationOutcome, unseen: Unseen) => {
-      if (outcome === 'gave_way') gaveWay(unseen);
+    const explored = (outcome: ExplorationOutcome, drawn: BackgroundDraw) => {
+      if (outcome === 'gave_way') gaveWay(drawn);
     };
     await using loop = await openLoop(script, 1000, { explored }, exploring);
     await ask(loop);

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
-import { type CandidateEvent, Offer } from '../../../../src/agent/rollout/pending-offer.js';
+import { type CandidateEvent, PendingOffer } from '../../../../src/agent/rollout/pending-offer.js';
 import { temporaryFolder } from '../../../support/folders.js';
 
 function candidate(folder: string, name: string): CandidateEvent {
@@ -11,7 +11,7 @@ function candidate(folder: string, name: string): CandidateEvent {
 }
 
 it('waits from the moment on that it is put there, and only the last of several waits', async () => {
-  const offer = new Offer();
+  const offer = new PendingOffer();
   const folder = temporaryFolder();
   const [first, second, third] = ['1', '2', '3'].map((name) => candidate(folder, name)) as [
     CandidateEvent,
@@ -26,7 +26,7 @@ it('waits from the moment on that it is put there, and only the last of several 
 });
 
 it('keeps the files of one that is written anew', async () => {
-  const offer = new Offer();
+  const offer = new PendingOffer();
   const folder = temporaryFolder();
   await offer.put(candidate(folder, '4'));
   await offer.put(candidate(folder, '4'));

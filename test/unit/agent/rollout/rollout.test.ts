@@ -301,15 +301,15 @@ describe('in mode canary', () => {
     for (const score of [1, 0]) {
       for (const { id } of [early, counted, pinned]) await loop.agent.feedback([{ generationId: id, score }]);
     }
-    const standing = () => loop.agent.rollout().trial?.canary;
-    await until(() => standing()?.candidate.rewards === 1);
+    const canary = () => loop.agent.rollout().trial?.canary;
+    await until(() => canary()?.candidate.rewards === 1);
     for (let i = 0; i < 20; i++) await turn();
-    expect(standing()).toMatchObject({
+    expect(canary()).toMatchObject({
       live: { rewards: 0, meanReward: null },
       candidate: { rewards: 1, meanReward: 1 },
     });
     await loop.agent.feedback([{ generationId: counted.id, retraction: true }]);
-    expect(standing()?.candidate.rewards).toBe(1);
+    expect(canary()?.candidate.rewards).toBe(1);
   });
 
   it('a newer candidate waits, and goes with the canary that is rolled back, for it was trained on from it', async () => {
