@@ -9,7 +9,7 @@
 
 import type { Agent, LearnerStatus, RolloutStatus } from '../../src/agent/index.js';
 import { modes } from '../../src/agent/rollout/modes.js';
-import type { Policy, PolicyStats } from '../../src/policy/index.js';
+import type { Policy, PolicyStatus } from '../../src/policy/index.js';
 import type { ReplayStatus, ReplayStore } from '../../src/replay/index.js';
 import type { Metrics } from './registry.js';
 
@@ -20,7 +20,7 @@ const storeShare = 100;
 
 export interface FigureSources {
   readonly agent: Pick<Agent, 'identity' | 'learnerStatus' | 'getVersion' | 'rollout'>;
-  readonly policy: Pick<Policy, 'stats'>;
+  readonly policy: Pick<Policy, 'status'>;
   readonly replay: Pick<ReplayStore, 'status'>;
   readonly threads: { readonly policy: number; readonly learner: number };
 }
@@ -29,14 +29,14 @@ export interface FigureSources {
 export class Figures {
   readonly #metrics: Metrics;
   readonly #sources: FigureSources;
-  readonly #serving: Question<PolicyStats>;
+  readonly #serving: Question<PolicyStatus>;
   readonly #store: Question<ReplayStatus>;
   #learnerRestarts = 0;
 
   constructor(metrics: Metrics, sources: FigureSources) {
     this.#metrics = metrics;
     this.#sources = sources;
-    this.#serving = new Question(() => sources.policy.stats(), 0);
+    this.#serving = new Question(() => sources.policy.status(), 0);
     this.#store = new Question(() => sources.replay.status(), storeShare);
     metrics.set('hone_threads', sources.threads.policy, { of: 'policy' });
     metrics.set('hone_threads', sources.threads.learner, { of: 'learner' });
@@ -84,7 +84,7 @@ export class Figures {
     metrics.set('hone_canary_log_evidence', notWorse, { of: 'not_worse' });
   }
 
-  #showServing(stats: PolicyStats): void {
+  #showServing(stats: PolicyStatus): void {
     const metrics = this.#metrics;
     metrics.set('hone_running_sequences', stats.runningSequences);
     metrics.set('hone_queued_requests', stats.queuedRequests);

@@ -329,7 +329,7 @@ class LoopAgent implements Agent {
 
   async status(): Promise<AgentStatus> {
     const { policy, replay, versions, pkg } = this.#options;
-    const [serving, stored] = await Promise.all([policy.stats(), replay.status()]);
+    const [serving, stored] = await Promise.all([policy.status(), replay.status()]);
     return {
       packageName: pkg.name,
       startedAtMs: this.#startedAtMs,

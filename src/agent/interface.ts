@@ -1,7 +1,7 @@
 /** The agent's words: what the doors may ask of the loop and what it answers. No transport is known here. */
 
 import type { LearnerStatus } from '../learner/index.js';
-import type { PolicyStats, SwapReport } from '../policy/index.js';
+import type { PolicyStatus, SwapReport } from '../policy/index.js';
 import type { ExportFilter, Generation, ReplayStatus, Score } from '../replay/index.js';
 import type { RewardSettings } from '../reward/index.js';
 import type { AdapterFiles, Version } from '../versions/index.js';
@@ -23,7 +23,7 @@ export interface AgentStatus {
   readonly startedAtMs: number;
   readonly draining: boolean;
   readonly live: Version;
-  readonly serving: PolicyStats;
+  readonly serving: PolicyStatus;
   readonly replay: ReplayStatus;
   readonly learner: LearnerStatus;
   readonly exploration: ExplorationStatus;

@@ -66,11 +66,11 @@ export class Inference {
       case 'clear_prefixes':
         this.#scheduler.clearPrefixes(() => this.#send({ type: 'prefixes_cleared', call: message.call }));
         break;
-      case 'stats':
+      case 'status':
         this.#send({
-          type: 'stats',
+          type: 'status',
           call: message.call,
-          stats: { ...this.#scheduler.stats, heldVersions: this.#versions.numbers },
+          status: { ...this.#scheduler.status, heldVersions: this.#versions.numbers },
         });
         return;
       case 'close':

@@ -6,7 +6,7 @@ import type {
   CompletionRequest,
   FinishReason,
   PolicyVersion,
-  PrefixCacheStats,
+  PrefixCacheStatus,
   SwapReport,
   TopLogprob,
   TurnReport,
@@ -59,7 +59,7 @@ export type InferenceMessage =
   /** Keep a version servable until it is released. */
   | { readonly type: 'hold'; readonly call: number; readonly version: PolicyVersion }
   | { readonly type: 'release'; readonly version: number }
-  | { readonly type: 'stats'; readonly call: number }
+  | { readonly type: 'status'; readonly call: number }
   /** Forget the beginnings of prompts that are kept for later ones. */
   | { readonly type: 'clear_prefixes'; readonly call: number }
   /** Finish what runs, then end. */
@@ -105,13 +105,13 @@ export interface StepMessage {
   turn: TurnReport | null;
 }
 
-export interface WorkerStats {
+export interface WorkerStatus {
   readonly runningSequences: number;
   readonly parkedRequests: number;
   readonly backgroundRequests: number;
   readonly kvBytesUsed: number;
   readonly kvBytesBudget: number;
-  readonly prefixCache: PrefixCacheStats;
+  readonly prefixCache: PrefixCacheStatus;
   readonly heldVersions: readonly number[];
 }
 
@@ -122,7 +122,7 @@ export type FromWorker =
   | StepMessage
   /** The answer to a swap or a hold. */
   | { readonly type: 'taken'; readonly call: number; readonly report: SwapReport }
-  | { readonly type: 'stats'; readonly call: number; readonly stats: WorkerStats }
+  | { readonly type: 'status'; readonly call: number; readonly status: WorkerStatus }
   | { readonly type: 'prefixes_cleared'; readonly call: number }
   | { readonly type: 'failed'; readonly call: number; readonly error: SerializedError }
   /** The worker cannot go on; it ends after this. */

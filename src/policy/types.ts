@@ -148,7 +148,7 @@ export interface PolicyObserver {
 }
 
 /** Reuse of keys and values that were computed before; since the inference worker was started. */
-export interface PrefixCacheStats {
+export interface PrefixCacheStatus {
   /** Prompt tokens that were found, of those looked up. */
   readonly hitTokens: number;
   readonly lookedUpTokens: number;
@@ -158,7 +158,7 @@ export interface PrefixCacheStats {
   readonly evictedBlocks: number;
 }
 
-export interface PolicyStats {
+export interface PolicyStatus {
   readonly liveVersion: number;
   readonly adapterDigest: string;
   /** Completions that are being decoded. */
@@ -173,7 +173,7 @@ export interface PolicyStats {
   /** Memory of keys and values that is promised to requests, and all there is. */
   readonly kvBytesUsed: number;
   readonly kvBytesBudget: number;
-  readonly prefixCache: PrefixCacheStats;
+  readonly prefixCache: PrefixCacheStatus;
   readonly generatedTokens: number;
   readonly promptTokens: number;
   readonly steps: number;
@@ -211,7 +211,7 @@ export interface Policy {
   release(number: number): Promise<void>;
   /** Forgets what is kept of earlier prompts and completions to shorten the work on later ones. */
   clearPrefixes(): Promise<void>;
-  stats(): Promise<PolicyStats>;
+  status(): Promise<PolicyStatus>;
   close(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }

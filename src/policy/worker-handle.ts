@@ -11,7 +11,7 @@ import {
   sinceEpochMs,
   type ToWorker,
   type WorkerSettings,
-  type WorkerStats,
+  type WorkerStatus,
 } from './messages.js';
 import type { CompletionRequest, HoldReport, PolicyVersion, SwapReport } from './types.js';
 
@@ -35,7 +35,7 @@ export interface InferenceThread {
   on(event: 'message', listener: (message: FromWorker) => void): unknown;
   on(event: 'error', listener: (thrown: unknown) => void): unknown;
   /** The last event. */
-  on(event: 'exit', listener: (status: number) => void): unknown;
+  on(event: 'exit', listener: (exitCode: number) => void): unknown;
 }
 
 export class WorkerHandle {
@@ -60,7 +60,7 @@ export class WorkerHandle {
     });
     this.#worker.on('message', (message: FromWorker) => this.#receive(message));
     this.#worker.on('error', (thrown) => this.#noteCrash(HoneError.from(thrown)));
-    this.#worker.on('exit', (status) => this.#onExit(status));
+    this.#worker.on('exit', (exitCode) => this.#onExit(exitCode));
   }
 
   /** Once: resolves when the worker serves. @throws HoneError what kept it from starting */
@@ -110,8 +110,8 @@ export class WorkerHandle {
   }
 
   /** @throws HoneError `WORKER_CRASHED` */
-  stats(): Promise<WorkerStats> {
-    return this.#call((call) => ({ type: 'stats', call }));
+  status(): Promise<WorkerStatus> {
+    return this.#call((call) => ({ type: 'status', call }));
   }
 
   /** Lets the worker finish what runs; resolves when its thread has ended. */
@@ -148,8 +148,8 @@ export class WorkerHandle {
       case 'taken':
         this.#settle(message.call, (call) => call.resolve(message.report as never));
         return;
-      case 'stats':
-        this.#settle(message.call, (call) => call.resolve(message.stats as never));
+      case 'status':
+        this.#settle(message.call, (call) => call.resolve(message.status as never));
         return;
       case 'prefixes_cleared':
         this.#settle(message.call, (call) => call.resolve(undefined as never));
@@ -174,11 +174,11 @@ export class WorkerHandle {
     this.#crash ??= cause;
   }
 
-  #onExit(status: number): void {
+  #onExit(exitCode: number): void {
     if (this.#closing && this.#crash === null && this.#calls.size === 0) return;
     const starting = this.#calls.get(opening);
     this.#calls.delete(opening);
-    const cause = this.#crash ?? new HoneError('INTERNAL', `the thread ended with status ${status}`);
+    const cause = this.#crash ?? new HoneError('INTERNAL', `the thread ended with exit code ${exitCode}`);
     // What kept it from starting (a graph that cannot be served, an adapter of another model) is for who opened it.
     starting?.reject(cause);
     const error = new HoneError('WORKER_CRASHED', `the inference worker crashed: ${cause.message}`, {

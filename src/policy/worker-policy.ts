@@ -7,7 +7,7 @@ import { HoneError } from '../errors.js';
 import { checkRequest } from './check-request.js';
 import { CompletionStream, readerStalled } from './completion-stream.js';
 import { Holds } from './holds.js';
-import type { StepMessage, WorkerSettings, WorkerStats } from './messages.js';
+import type { StepMessage, WorkerSettings, WorkerStatus } from './messages.js';
 import { checkPolicyOptions, type PolicyOptions, type PolicySettings } from './options.js';
 import { RequestQueue } from './request-queue.js';
 import { StallWatch } from './stall-watch.js';
@@ -16,7 +16,7 @@ import type {
   CompletionRequest,
   HoldReport,
   Policy,
-  PolicyStats,
+  PolicyStatus,
   PolicyVersion,
   SwapReport,
 } from './types.js';
@@ -160,9 +160,9 @@ class WorkerPolicy implements Policy {
     await this.#worker.clearPrefixes().catch(() => undefined);
   }
 
-  async stats(): Promise<PolicyStats> {
+  async status(): Promise<PolicyStatus> {
     return {
-      ...(await this.#workerStats()),
+      ...(await this.#workerStatus()),
       ...this.#totals,
       queuedRequests: this.#queue.requests,
       queuedTokens: this.#queue.tokens,
@@ -172,9 +172,9 @@ class WorkerPolicy implements Policy {
   }
 
   /** A worker that is not there runs and holds nothing: figures are given in every state. */
-  async #workerStats(): Promise<WorkerStats> {
+  async #workerStatus(): Promise<WorkerStatus> {
     if (this.#state !== 'serving') return noWorker;
-    return this.#worker.stats().catch(() => noWorker);
+    return this.#worker.status().catch(() => noWorker);
   }
 
   /** Refuses new requests, lets those that run come to their end, ends the worker. Idempotent. */
@@ -314,7 +314,7 @@ class WorkerPolicy implements Policy {
   }
 }
 
-const noWorker: WorkerStats = {
+const noWorker: WorkerStatus = {
   runningSequences: 0,
   parkedRequests: 0,
   backgroundRequests: 0,

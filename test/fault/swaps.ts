@@ -69,7 +69,7 @@ export async function swapUnderLoad(plan: SwapPlan): Promise<void> {
     expect((await policy.swap(versionOf(number))).probe.verdict).toBe('proved');
     if (number % 10 !== 0) continue;
     // Version 0 stays for good.
-    expect((await policy.stats()).heldVersions.length).toBeLessThanOrEqual(maxLiveVersions + 1);
+    expect((await policy.status()).heldVersions.length).toBeLessThanOrEqual(maxLiveVersions + 1);
     collectGarbage();
     residentMb.push(process.memoryUsage().rss / 1e6);
   }
@@ -84,7 +84,7 @@ export async function swapUnderLoad(plan: SwapPlan): Promise<void> {
   for (const { durationMs, waitedMs } of reports) expect(durationMs).toBeGreaterThanOrEqual(waitedMs);
   expect(turns.some(({ swapMs }) => swapMs > 0)).toBe(true);
   expect(Math.max(...turns.map(({ groups }) => groups))).toBeLessThanOrEqual(2 * (maxLiveVersions + 1));
-  expect(await policy.stats()).toMatchObject({ runningSequences: 0, kvBytesUsed: 0, liveVersion: swaps });
+  expect(await policy.status()).toMatchObject({ runningSequences: 0, kvBytesUsed: 0, liveVersion: swaps });
 
   /** What each version alone answers to each client. */
   async function expectedTokens(): Promise<(readonly number[] | undefined)[][]> {

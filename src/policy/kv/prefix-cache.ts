@@ -8,7 +8,7 @@
  */
 
 import { LRUCache } from 'lru-cache';
-import type { PrefixCacheStats } from '../types.js';
+import type { PrefixCacheStatus } from '../types.js';
 import type { Prefix, StepKeyValues } from './kv-cache.js';
 import { bytesPerColumn, type CacheShape, partsOf } from './kv-layout.js';
 
@@ -66,7 +66,7 @@ export class PrefixCache {
     this.#memory.fill(0);
   }
 
-  get stats(): PrefixCacheStats {
+  get status(): PrefixCacheStatus {
     return {
       ...this.#counts,
       bytes: this.#blocks.size * this.#blockBytes,

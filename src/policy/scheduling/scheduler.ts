@@ -16,7 +16,7 @@ import { KvArena } from '../kv/kv-arena.js';
 import { KvBudget } from '../kv/kv-budget.js';
 import type { KvCache, Prefix } from '../kv/kv-cache.js';
 import { PrefixCache } from '../kv/prefix-cache.js';
-import { newStepMessage, type StepMessage, type WorkerStats } from '../messages.js';
+import { newStepMessage, type StepMessage, type WorkerStatus } from '../messages.js';
 import { SamplingScratch } from '../sampling/sampler.js';
 import type { CompletionRequest } from '../types.js';
 import { ActiveRequest, type PreparedPrompt } from './active-request.js';
@@ -91,14 +91,14 @@ export class Scheduler {
     this.#nextTokens = new Int32Array(options.maxSequences);
   }
 
-  get stats(): Omit<WorkerStats, 'heldVersions'> {
+  get status(): Omit<WorkerStatus, 'heldVersions'> {
     return {
       runningSequences: this.#groups.rows,
       parkedRequests: this.#parking.size,
       backgroundRequests: this.#background.size,
       kvBytesUsed: this.#budget.usedBytes,
       kvBytesBudget: this.#budget.maxBytes,
-      prefixCache: this.#prefixes.stats,
+      prefixCache: this.#prefixes.status,
     };
   }
 

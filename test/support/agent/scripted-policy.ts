@@ -4,7 +4,7 @@ import type {
   CompletionEvent,
   CompletionRequest,
   Policy,
-  PolicyStats,
+  PolicyStatus,
   PolicyVersion,
   SwapReport,
 } from '../../../src/policy/types.js';
@@ -47,7 +47,7 @@ export class ScriptedPolicy implements Policy {
     this.holds.push(`release ${number}`);
   }
 
-  async stats(): Promise<PolicyStats> {
+  async status(): Promise<PolicyStatus> {
     return {
       liveVersion: this.swaps.at(-1) ?? 0,
       adapterDigest: '',

@@ -6,7 +6,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { onTestFinished } from 'vitest';
 import { HoneError } from '../../../src/errors.js';
-import { openPolicy, type Policy, type PolicyOptions, type PolicyStats } from '../../../src/policy/index.js';
+import { openPolicy, type Policy, type PolicyOptions, type PolicyStatus } from '../../../src/policy/index.js';
 import { type Inference, openInference } from '../../../src/policy/inference.js';
 import type { FromWorker, ToWorker, WorkerSettings } from '../../../src/policy/messages.js';
 import { type InferenceThread, WorkerHandle } from '../../../src/policy/worker-handle.js';
@@ -85,10 +85,10 @@ export class Steps {
   }
 
   /** Turns until the condition holds. */
-  async until(condition: (stats: PolicyStats) => boolean): Promise<PolicyStats> {
+  async until(condition: (status: PolicyStatus) => boolean): Promise<PolicyStatus> {
     for (;;) {
-      const stats = await this.#policy.stats();
-      if (condition(stats)) return stats;
+      const status = await this.#policy.status();
+      if (condition(status)) return status;
       if (!(await this.turn())) throw new Error(`nothing more happens, and it never is that ${condition}`);
     }
   }

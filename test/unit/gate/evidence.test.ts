@@ -131,7 +131,7 @@ describe('evidence', () => {
     const huge = await makeVersion(pkg, 5, 7, 1e18);
     const evidence = await gather(traffic, pkg, policy, huge);
     expect(evidence.notFinite).toMatch(/probe of its logits failed|logits that are not finite/);
-    expect((await policy.stats()).heldVersions).toEqual([0]);
+    expect((await policy.status()).heldVersions).toEqual([0]);
   });
 
   it('asks nothing of the policy for checks that are off', async () => {
@@ -269,7 +269,7 @@ describe('gathering', () => {
     await expect(gather(traffic, pkg, policy, near, { policy: stopping, signal: stop.signal })).rejects.toMatchObject({
       code: 'CANCELLED',
     });
-    const { backgroundRequests, runningSequences, heldVersions } = await policy.stats();
+    const { backgroundRequests, runningSequences, heldVersions } = await policy.status();
     expect({ backgroundRequests, runningSequences, heldVersions }).toEqual({
       backgroundRequests: 0,
       runningSequences: 0,
@@ -312,6 +312,6 @@ describe('gathering', () => {
     await expect(gather(traffic, pkg, policy, near, { live: 9 })).rejects.toMatchObject({
       code: 'VERSION_NOT_SERVABLE',
     });
-    expect((await policy.stats()).heldVersions).toEqual([0]);
+    expect((await policy.status()).heldVersions).toEqual([0]);
   });
 });

@@ -72,7 +72,7 @@ describe('requests in the background', () => {
     const other = await steps.settle(run(policy, 20, { n: 3 }));
     expect(reasonsOf(other)).toEqual(['length', 'length', 'length']);
     expect(reasonsOf(await steps.settle(young))).toEqual(['cancelled']);
-    expect(await policy.stats()).toMatchObject({ backgroundRequests: 1 });
+    expect(await policy.status()).toMatchObject({ backgroundRequests: 1 });
     expect(reasonsOf(await steps.settle(old))).toEqual(['length']);
   });
 
@@ -86,10 +86,10 @@ describe('requests in the background', () => {
     await steps.until(({ kvBytesUsed, kvBytesBudget }) => kvBytesUsed === kvBytesBudget);
     expect(reasonsOf(await steps.settle(run(policy, 20)))).toEqual(['length']);
     expect(reasonsOf(await steps.settle(young))).toEqual(['cancelled']);
-    expect(await policy.stats()).toMatchObject({ parkedRequests: 1 });
+    expect(await policy.status()).toMatchObject({ parkedRequests: 1 });
     expect(reasonsOf(await steps.settle(run(policy, 900, { n: 2 })))).toEqual(['length', 'length']);
     expect(reasonsOf(await steps.settle(collect({ [Symbol.asyncIterator]: () => events })))).toEqual(['cancelled']);
-    expect(await policy.stats()).toMatchObject({ kvBytesUsed: 0, backgroundRequests: 0, parkedRequests: 0 });
+    expect(await policy.status()).toMatchObject({ kvBytesUsed: 0, backgroundRequests: 0, parkedRequests: 0 });
   });
 
   test('that wait for their turn hold nothing up: no swap, and no place in the queue', async () => {
@@ -100,7 +100,7 @@ describe('requests in the background', () => {
     await steps.until(({ runningSequences }) => runningSequences === 1);
     const waiting = [behind(policy, 5), behind(policy, 5)];
     await expect(behind(policy, 5)).rejects.toMatchObject({ code: 'QUEUE_FULL' });
-    expect(await policy.stats()).toMatchObject({ queuedRequests: 0, queuedTokens: 0, backgroundRequests: 2 });
+    expect(await policy.status()).toMatchObject({ queuedRequests: 0, queuedTokens: 0, backgroundRequests: 2 });
     const others = [run(policy, 5), run(policy, 5)];
     const results = await steps.settle(Promise.all([first, ...others, ...waiting]));
     expect(results.flatMap(reasonsOf)).toEqual(Array(5).fill('length'));

@@ -41,12 +41,12 @@ describe('a crash of the worker', () => {
       code: 'WORKER_CRASHED',
       retryAfterMs: 1000,
     });
-    expect(await policy.stats()).toMatchObject({ liveVersion: 1, runningSequences: 0, heldVersions: [] });
+    expect(await policy.status()).toMatchObject({ liveVersion: 1, runningSequences: 0, heldVersions: [] });
     // A swap waits for the new worker.
     expect((await policy.swap(second)).probe.verdict).toBe('inconclusive');
     const after = await collect(policy.complete(request([1])));
     expect(after).toMatchObject({ version: 1, adapterDigest: second.adapterDigest });
-    expect((await policy.stats()).heldVersions).toEqual([0, 1]);
+    expect((await policy.status()).heldVersions).toEqual([0, 1]);
   });
 
   test('a package that cannot be served is refused when the policy opens', async () => {

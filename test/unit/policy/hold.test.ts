@@ -51,7 +51,7 @@ describe('a held version', () => {
     onTestFinished(() => model.close());
     const { tokens, logprobs } = held.completions[0] as (typeof held.completions)[number];
     expect(largestDifference(logprobs, await model.logprobs(prompt, tokens))).toBeLessThan(1e-4);
-    expect(await policy.stats()).toMatchObject({ liveVersion: 0, heldVersions: [0, 1] });
+    expect(await policy.status()).toMatchObject({ liveVersion: 0, heldVersions: [0, 1] });
   });
 
   test('stays however many versions come, and goes with its release', async () => {
@@ -60,7 +60,7 @@ describe('a held version', () => {
     for (const number of [2, 3, 4, 5, 6]) await policy.swap(version(number));
     expect((await ask(policy, 1)).version).toBe(1);
     await policy.release(1);
-    expect((await policy.stats()).heldVersions).not.toContain(1);
+    expect((await policy.status()).heldVersions).not.toContain(1);
     await expect(ask(policy, 1)).rejects.toMatchObject(notServable);
   });
 
@@ -70,9 +70,9 @@ describe('a held version', () => {
     const running = collect(policy.complete(request([1], { version: 1, sampling: { maxTokens: 100 } })));
     await steps.until(({ runningSequences }) => runningSequences === 1);
     await policy.release(1);
-    expect((await policy.stats()).heldVersions).toContain(1);
+    expect((await policy.status()).heldVersions).toContain(1);
     expect((await steps.settle(running)).completions[0]).toMatchObject({ reason: 'length' });
-    expect((await policy.stats()).heldVersions).toEqual([0]);
+    expect((await policy.status()).heldVersions).toEqual([0]);
   });
 
   test('stays until each of its holds is released', async () => {
@@ -117,7 +117,7 @@ describe('a held version', () => {
     for (const number of [3, 4, 5]) await policy.swap(version(number));
     expect(await ask(policy, 1)).toMatchObject({ version: 1, adapterDigest: version(1).adapterDigest });
     await policy.release(1);
-    expect((await policy.stats()).heldVersions).not.toContain(1);
+    expect((await policy.status()).heldVersions).not.toContain(1);
   });
 });
 
@@ -150,14 +150,14 @@ describe('a hold', () => {
     const policy = await open();
     const broken = await makeVersion(pkg, 9, 5, 1e30);
     expect((await policy.hold(broken)).probe.verdict).toBe('failed');
-    expect((await policy.stats()).heldVersions).toEqual([0]);
+    expect((await policy.status()).heldVersions).toEqual([0]);
   });
 
   test('waits for room like a swap, and says how long', async () => {
     const { policy, steps } = await openStepped({ pkg, version: version(1), maxLiveVersions: 3, maxSequences: 4 });
     const running: Promise<unknown>[] = [];
     const start = async (number: number) => {
-      const before = (await policy.stats()).runningSequences;
+      const before = (await policy.status()).runningSequences;
       running.push(collect(policy.complete(request([1, 2], { version: number, sampling: { maxTokens: 110 } }))));
       await steps.until(({ runningSequences }) => runningSequences > before);
     };

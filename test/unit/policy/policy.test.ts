@@ -82,7 +82,7 @@ describe('completions', () => {
     const other = await collect(policy.complete({ ...request(prompt, { seed: 5 }), version: 1 }));
     expect([first, again, other].map(({ cachedPromptTokens }) => cachedPromptTokens)).toEqual([0, 32, 0]);
     await expectLogprobs(await reference(pkg), [...prompt, 7, 8], again);
-    expect((await policy.stats()).prefixCache).toMatchObject({ hitTokens: 32, lookedUpTokens: 122 });
+    expect((await policy.status()).prefixCache).toMatchObject({ hitTokens: 32, lookedUpTokens: 122 });
     await expectLogprobs(await reference(pkg, version), prompt, other);
   });
 
@@ -137,7 +137,7 @@ describe('completions', () => {
     const result = await collect(policy.complete(request(prompt, { n: 8, sampling: { maxTokens: 6 } })));
     expect(result.completions).toHaveLength(8);
     await expectLogprobs(await reference(pkg), prompt, result);
-    expect((await policy.stats()).promptTokens).toBe(30);
+    expect((await policy.status()).promptTokens).toBe(30);
   });
 
   test('greedy ones take the most probable token, and report the alternatives', async () => {
@@ -194,10 +194,10 @@ describe('requests', () => {
     const waiting = collect(policy.complete(request([1, 2, 3], { sampling: { maxTokens: 3 } })));
     expect((await steps.settle(running)).completions.map(({ reason }) => reason)).toEqual(['cancelled', 'cancelled']);
     expect((await steps.settle(waiting)).completions[0]?.reason).toBe('length');
-    const stats = await policy.stats();
-    expect(stats).toMatchObject({ runningSequences: 0, queuedRequests: 0 });
+    const status = await policy.status();
+    expect(status).toMatchObject({ runningSequences: 0, queuedRequests: 0 });
     // Two of each completion in the turn in which it was aborted, and the other's three.
-    expect(stats.generatedTokens).toBeLessThanOrEqual(2 * 2 + 3);
+    expect(status.generatedTokens).toBeLessThanOrEqual(2 * 2 + 3);
   });
 
   test('that are aborted while they wait end as cancelled without having started', async () => {
@@ -223,7 +223,7 @@ describe('requests', () => {
     }
     const after = await collect(policy.complete(request([1], { sampling: { maxTokens: 2 } })));
     expect(after.completions[0]?.tokens).toHaveLength(2);
-    expect(await policy.stats()).toMatchObject({ runningSequences: 0 });
+    expect(await policy.status()).toMatchObject({ runningSequences: 0 });
   });
 
   test('beyond the queue are refused with advice when to come back', async () => {
@@ -272,7 +272,7 @@ describe('slow readers', () => {
   test('get what gathered in one chunk per completion', async () => {
     const events = policy.complete(request([1], { n: 2, sampling: { maxTokens: 40 } }))[Symbol.asyncIterator]();
     expect((await events.next()).value).toMatchObject({ type: 'started' });
-    while ((await policy.stats()).generatedTokens < 80) await new Promise((resolve) => setImmediate(resolve));
+    while ((await policy.status()).generatedTokens < 80) await new Promise((resolve) => setImmediate(resolve));
     const rest: string[] = [];
     for (let next = await events.next(); !next.done; next = await events.next()) rest.push(next.value.type);
     expect(rest).toEqual(['tokens', 'tokens', 'finished', 'finished']);

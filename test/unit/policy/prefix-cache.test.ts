@@ -55,7 +55,7 @@ describe('the prefix cache', () => {
     const [views] = cache.find('a', [...tokens, 1]);
     cache.clear();
     expect(cache.find('a', [...tokens, 1])).toEqual([]);
-    expect(cache.stats.bytes).toBe(0);
+    expect(cache.status.bytes).toBe(0);
     for (const view of views ?? []) expect([...view].every((value) => value === 0)).toBe(true);
     cache.store('a', tokens, computed('a', tokens));
     expectRight(cache.find('a', [...tokens, 1]), 'a', tokens);
@@ -111,7 +111,7 @@ describe('the prefix cache', () => {
               hits += found.length;
               expectRight(found, digest, tokens);
             }
-            expect(cache.stats.bytes).toBeLessThanOrEqual(slots * blockBytes);
+            expect(cache.status.bytes).toBeLessThanOrEqual(slots * blockBytes);
           }
         },
       ),
@@ -129,10 +129,10 @@ describe('the prefix cache', () => {
     ];
     cache.store('a', first, computed('a', first));
     cache.store('a', second, computed('a', second));
-    expect(cache.stats).toMatchObject({ bytes: 5 * blockBytes, evictedBlocks: 0 });
+    expect(cache.status).toMatchObject({ bytes: 5 * blockBytes, evictedBlocks: 0 });
     cache.store('a', chat, computed('a', chat));
     // The first conversation's own blocks made room, not the beginning that both share.
-    expect(cache.stats).toMatchObject({ bytes: 6 * blockBytes, evictedBlocks: 2 });
+    expect(cache.status).toMatchObject({ bytes: 6 * blockBytes, evictedBlocks: 2 });
     expect(cache.find('a', [...first, 1])).toHaveLength(2);
     expect(cache.find('a', [...second, 1])).toHaveLength(3);
     expect(cache.find('a', [...chat, 1])).toHaveLength(3);
@@ -153,7 +153,7 @@ describe('the prefix cache', () => {
       const tokens = randomTokens(80, 1);
       cache.store('a', tokens, computed('a', tokens));
       expect(cache.find('a', tokens)).toEqual([]);
-      expect(cache.stats).toMatchObject({ bytes: 0, maxBytes: 0 });
+      expect(cache.status).toMatchObject({ bytes: 0, maxBytes: 0 });
     }
   });
 });

@@ -147,7 +147,7 @@ describe('memory', () => {
     const [first, ...others] = tokensOf(result);
     expect(first).toHaveLength(300);
     expect(others).toEqual([first, first]);
-    expect((await policy.stats()).kvBytesUsed).toBe(0);
+    expect((await policy.status()).kvBytesUsed).toBe(0);
   });
 
   test('that a version filled with numbers that are not finite does no harm to the next', async () => {
@@ -167,7 +167,7 @@ describe('memory', () => {
     const [beside] = await steps.settle(Promise.all([good(), bad(), bad()]));
     expect(tokensOf(beside)).toEqual(tokensOf(expected));
     expect(tokensOf(await steps.settle(good()))).toEqual(tokensOf(expected));
-    expect((await policy.stats()).kvBytesUsed).toBe(0);
+    expect((await policy.status()).kvBytesUsed).toBe(0);
   });
 });
 
@@ -181,7 +181,7 @@ describe('what was computed before', () => {
     const second = await steps.settle(collect(policy.complete(next)));
     // All but the answer's last token was computed: four whole blocks of 129.
     expect(second.cachedPromptTokens).toBe(128);
-    expect((await policy.stats()).prefixCache).toMatchObject({ hitTokens: 128, lookedUpTokens: 200 });
+    expect((await policy.status()).prefixCache).toMatchObject({ hitTokens: 128, lookedUpTokens: 200 });
     expect(tokensOf(second)).toEqual(tokensOf(await (await openAlone())(next)));
   });
 
@@ -277,12 +277,12 @@ describe('whatever arrives, is cancelled or read slowly', () => {
           fast.push(play(each));
         }
         await steps.settle(Promise.all(fast));
-        parks += (await policy.stats()).parkedRequests;
+        parks += (await policy.status()).parkedRequests;
         await steps.settle(Promise.all(slow.map((check) => check())));
         // What was left behind ends with the next turn.
         await steps.until(({ kvBytesUsed }) => kvBytesUsed === 0);
         const nothing = { runningSequences: 0, parkedRequests: 0, kvBytesUsed: 0, queuedRequests: 0, queuedTokens: 0 };
-        expect(await policy.stats()).toMatchObject(nothing);
+        expect(await policy.status()).toMatchObject(nothing);
       }),
       { numRuns: 8, seed: 11 },
     );

@@ -7,7 +7,7 @@ import type {
   CompletionEvent,
   CompletionRequest,
   PolicyOptions,
-  PolicyStats,
+  PolicyStatus,
   PolicyVersion,
 } from '../../../src/policy/index.js';
 import { StallWatch } from '../../../src/policy/stall-watch.js';
@@ -37,7 +37,7 @@ async function startUnread(
   return rest;
 }
 
-const isParked = ({ parkedRequests }: PolicyStats) => parkedRequests === 1;
+const isParked = ({ parkedRequests }: PolicyStatus) => parkedRequests === 1;
 
 describe('a request whose reader is slow', () => {
   test('is parked, goes on when it is read, and gives the tokens that it would have given', async () => {
@@ -60,12 +60,12 @@ describe('a request whose reader is slow', () => {
       ),
     );
     expect(others.map(({ completions }) => completions[0]?.tokens.length)).toEqual([100, 100, 100, 100]);
-    expect((await policy.stats()).generatedTokens).toBe(parked.generatedTokens + 400);
+    expect((await policy.status()).generatedTokens).toBe(parked.generatedTokens + 400);
     const late = await steps.settle(collect(slow));
     const prompt = await steps.settle(collect(policy.complete(asked)));
     expect(late.completions.map(({ tokens }) => tokens.length)).toEqual([700, 700]);
     expect(late.completions.map(({ text }) => text)).toEqual(prompt.completions.map(({ text }) => text));
-    expect(await policy.stats()).toMatchObject({ parkedRequests: 0, kvBytesUsed: 0, runningSequences: 0 });
+    expect(await policy.status()).toMatchObject({ parkedRequests: 0, kvBytesUsed: 0, runningSequences: 0 });
   });
 
   test('is parked with the completions that have not started yet', async () => {
@@ -98,7 +98,7 @@ describe('a request whose reader is slow', () => {
     const slow = await startUnread(opened, request([1, 2, 3], { sampling: { maxTokens: 1500 } }));
     // Its time runs from when it is parked.
     const ended = async () => {
-      while ((await policy.stats()).kvBytesUsed > 0) await new Promise(setImmediate);
+      while ((await policy.status()).kvBytesUsed > 0) await new Promise(setImmediate);
     };
     await steps.settle(ended());
     let tokens = 0;
@@ -107,7 +107,7 @@ describe('a request whose reader is slow', () => {
     });
     await expect(reading).rejects.toMatchObject({ code: 'READER_STALLED', kind: 'resource_exhausted' });
     expect(tokens).toBeGreaterThan(maxUnreadTokens);
-    expect(await policy.stats()).toMatchObject({ parkedRequests: 0, runningSequences: 0 });
+    expect(await policy.status()).toMatchObject({ parkedRequests: 0, runningSequences: 0 });
   });
 
   test('does not keep a closing policy open for longer than it may stall', async () => {

@@ -79,7 +79,7 @@ describe('a swap', () => {
     const result = await collect(policy.complete(request(prompt)));
     expect(result.version).toBe(1);
     await expectServedBy(version(1), prompt, result);
-    expect(await policy.stats()).toMatchObject({ liveVersion: 1, adapterDigest: version(1).adapterDigest });
+    expect(await policy.status()).toMatchObject({ liveVersion: 1, adapterDigest: version(1).adapterDigest });
   });
 
   test('to weights that answer alike is inconclusive', async () => {
@@ -123,7 +123,7 @@ describe('a swap', () => {
     expect(report.waitedMs).toBeGreaterThan(0);
     expect(report.durationMs).toBeGreaterThanOrEqual(report.waitedMs);
     // The first has ended, the second goes on.
-    expect(await policy.stats()).toMatchObject({ runningSequences: 1, heldVersions: [2, 3] });
+    expect(await policy.status()).toMatchObject({ runningSequences: 1, heldVersions: [2, 3] });
     expect((await first).version).toBe(1);
     expect((await steps.settle(second)).version).toBe(2);
   });
@@ -170,7 +170,7 @@ describe('a swap', () => {
         expect(largestDifference(logprobs, await model.logprobs(prompt, tokens))).toBeLessThan(1e-4);
       }
     }
-    expect((await policy.stats()).heldVersions.length).toBeLessThanOrEqual(5);
+    expect((await policy.status()).heldVersions.length).toBeLessThanOrEqual(5);
   });
 });
 

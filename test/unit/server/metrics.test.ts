@@ -8,10 +8,10 @@ import { createServerMetrics, type MetricsListener, type MetricsSources } from '
 import type { MetricsOptions } from '../../../server/options.js';
 import type { RolloutStatus } from '../../../src/agent/index.js';
 import { nothingLearned } from '../../../src/learner/index.js';
-import type { PolicyStats } from '../../../src/policy/index.js';
+import type { PolicyStatus } from '../../../src/policy/index.js';
 import { Page } from '../../support/prometheus.js';
 
-const stats: PolicyStats = {
+const stats: PolicyStatus = {
   liveVersion: 3,
   adapterDigest: 'a',
   runningSequences: 5,
@@ -74,7 +74,7 @@ const rollout: RolloutStatus = {
 
 /** Parts that answer as the test says. */
 function sources(
-  ask: { policy?: () => Promise<PolicyStats>; replay?: () => Promise<typeof stored> } = {},
+  ask: { policy?: () => Promise<PolicyStatus>; replay?: () => Promise<typeof stored> } = {},
 ): MetricsSources {
   return {
     agent: {
@@ -84,7 +84,7 @@ function sources(
       getVersion: (number: number) => ({ metrics: number === 0 ? {} : { mean_reward: 0.5 } }),
       watchEvents: () => (async function* () {})(),
     } as unknown as MetricsSources['agent'],
-    policy: { stats: ask.policy ?? (async () => stats) },
+    policy: { status: ask.policy ?? (async () => stats) },
     replay: { status: ask.replay ?? (async () => stored) },
     threads: { policy: 2, learner: 1 },
     log: pino({ level: 'silent' }),
@@ -149,7 +149,7 @@ describe('the page', () => {
 
   it('is there though the inference worker never answers, with figures of before and their age', async () => {
     let asked = 0;
-    const policy = () => (asked++ === 0 ? Promise.resolve(stats) : new Promise<PolicyStats>(() => undefined));
+    const policy = () => (asked++ === 0 ? Promise.resolve(stats) : new Promise<PolicyStatus>(() => undefined));
     const url = await open(loopback, sources({ policy }));
     await read(url);
     const page = await read(url);
@@ -208,14 +208,14 @@ describe('the listener', () => {
   });
 
   it('answers what was asked before it closes, though connections are kept alive', async () => {
-    let answer = (_: PolicyStats): void => undefined;
+    let answer = (_: PolicyStatus): void => undefined;
     let asked = (): void => undefined;
     const isAsked = new Promise<void>((resolve) => {
       asked = resolve;
     });
     const policy = () => {
       asked();
-      return new Promise<PolicyStats>((resolve) => {
+      return new Promise<PolicyStatus>((resolve) => {
         answer = resolve;
       });
     };
