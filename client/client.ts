@@ -2,21 +2,26 @@
 
 import { services } from '../proto/contract.js';
 import { toChunks } from '../proto/file-chunks.js';
+import {
+  toErasureResult,
+  toEvent,
+  toExplanation,
+  toFeedbackOutcome,
+  toGenerateEvents,
+  toGenerateResult,
+  toGeneration,
+  toImportResult,
+  toLearnerStatus,
+  toRolloutStatus,
+  toServerStatus,
+  toVersion,
+} from './answers.js';
 import type { CallOptions, Calls } from './calls.js';
 import { HoneClientError } from './errors.js';
 import { FeedbackStream, type FeedbackStreamOptions } from './feedback-stream.js';
 import { fromChunks } from './files.js';
 import { type Health, healthCheck, toHealth } from './health.js';
-import {
-  plain,
-  toFeedbackMessage,
-  toFeedbackOutcome,
-  toGenerateEvents,
-  toGenerateMessage,
-  toImportResult,
-  toModeMessage,
-  toWatchMessage,
-} from './translate.js';
+import { toFeedbackMessage, toGenerateMessage, toModeMessage, toWatchMessage } from './requests.js';
 import type {
   AdapterFiles,
   ErasureResult,
@@ -53,7 +58,7 @@ export class HoneClient {
   /** Completes a prompt and waits for the whole answer. Tried again only where the server had not begun. */
   async generate(request: GenerateRequest, options: CallOptions = {}): Promise<GenerateResult> {
     const message = toGenerateMessage(request);
-    return plain(await this.#calls.unary(services.generation.Generate, message, 'unstarted', options));
+    return toGenerateResult(await this.#calls.unary(services.generation.Generate, message, 'unstarted', options));
   }
 
   /** Completes a prompt token by token. Leaving the loop, or aborting the signal, ends the work on the server. */
@@ -66,7 +71,7 @@ export class HoneClient {
   /** What is kept of one generation. @throws HoneClientError `GENERATION_NOT_FOUND` */
   async getGeneration(generationId: string, options: CallOptions = {}): Promise<Generation> {
     const { GetGeneration } = services.generation;
-    return plain((await this.#calls.unary(GetGeneration, { generationId }, 'idempotent', options)).generation);
+    return toGeneration((await this.#calls.unary(GetGeneration, { generationId }, 'idempotent', options)).generation);
   }
 
   /**
@@ -92,18 +97,18 @@ export class HoneClient {
   /** Why a generation is worth what it is, and what came of it. @throws HoneClientError `GENERATION_NOT_FOUND` */
   async explain(generationId: string, options: CallOptions = {}): Promise<Explanation> {
     const { ExplainGeneration } = services.feedback;
-    return plain(await this.#calls.unary(ExplainGeneration, { generationId }, 'idempotent', options));
+    return toExplanation(await this.#calls.unary(ExplainGeneration, { generationId }, 'idempotent', options));
   }
 
   /** One snapshot of everything. */
   async status(options: CallOptions = {}): Promise<ServerStatus> {
-    return plain(await this.#calls.unary(services.status.GetServerStatus, {}, 'idempotent', options));
+    return toServerStatus(await this.#calls.unary(services.status.GetServerStatus, {}, 'idempotent', options));
   }
 
   /** State and figures of the learner. */
   async learnerStatus(options: CallOptions = {}): Promise<LearnerStatus> {
     const { GetLearnerStatus } = services.learner;
-    return plain((await this.#calls.unary(GetLearnerStatus, {}, 'idempotent', options)).learner);
+    return toLearnerStatus((await this.#calls.unary(GetLearnerStatus, {}, 'idempotent', options)).learner);
   }
 
   /** All versions, newest first, fetched page by page. */
@@ -115,7 +120,7 @@ export class HoneClient {
     do {
       const request = { pageSize: options.pageSize ?? 0, pageToken };
       const page = await this.#calls.unary(ListVersions, request, 'idempotent', options);
-      yield* page.versions.map((version) => plain<Version>(version));
+      yield* page.versions.map(toVersion);
       pageToken = page.nextPageToken;
     } while (pageToken !== '');
   }
@@ -123,7 +128,7 @@ export class HoneClient {
   /** One version. @throws HoneClientError `VERSION_NOT_FOUND` */
   async version(number: number, options: CallOptions = {}): Promise<Version> {
     const { GetVersion } = services.versions;
-    return plain((await this.#calls.unary(GetVersion, { number }, 'idempotent', options)).version);
+    return toVersion((await this.#calls.unary(GetVersion, { number }, 'idempotent', options)).version);
   }
 
   /**
@@ -142,24 +147,24 @@ export class HoneClient {
    */
   async importVersion(files: AdapterFiles, options: CallOptions = {}): Promise<Version> {
     const requests = [...toChunks(files)].map((chunk) => ({ chunk }));
-    return plain((await this.#calls.clientStream(services.admin.ImportVersion, requests, options)).version);
+    return toVersion((await this.#calls.clientStream(services.admin.ImportVersion, requests, options)).version);
   }
 
   /** Serves the weights of an older version as a new head, which it gives back. Never tried again by itself. */
   async rollback(number: number, options: CallOptions = {}): Promise<Version> {
     const { Rollback } = services.admin;
-    return plain((await this.#calls.unary(Rollback, { number }, 'never', options)).version);
+    return toVersion((await this.#calls.unary(Rollback, { number }, 'never', options)).version);
   }
 
   /** Which way candidates go, and what is on trial. */
   async mode(options: CallOptions = {}): Promise<RolloutStatus> {
-    return plain((await this.#calls.unary(services.admin.GetMode, {}, 'idempotent', options)).rollout);
+    return toRolloutStatus((await this.#calls.unary(services.admin.GetMode, {}, 'idempotent', options)).rollout);
   }
 
   /** Sets the mode for candidates from now on, and for the version on trial; kept over restarts of the server. */
   async setMode(mode: Mode, options: CallOptions = {}): Promise<RolloutStatus> {
-    const message = { mode: toModeMessage(mode) };
-    return plain((await this.#calls.unary(services.admin.SetMode, message, 'idempotent', options)).rollout);
+    const message = toModeMessage(mode);
+    return toRolloutStatus((await this.#calls.unary(services.admin.SetMode, message, 'idempotent', options)).rollout);
   }
 
   /**
@@ -168,7 +173,7 @@ export class HoneClient {
    */
   async promote(number: number, options: CallOptions = {}): Promise<Version> {
     const { PromoteVersion } = services.admin;
-    return plain((await this.#calls.unary(PromoteVersion, { number }, 'never', options)).version);
+    return toVersion((await this.#calls.unary(PromoteVersion, { number }, 'never', options)).version);
   }
 
   /**
@@ -178,7 +183,7 @@ export class HoneClient {
    */
   async reject(number: number, reason = '', options: CallOptions = {}): Promise<Version> {
     const { RejectVersion } = services.admin;
-    return plain((await this.#calls.unary(RejectVersion, { number, reason }, 'never', options)).version);
+    return toVersion((await this.#calls.unary(RejectVersion, { number, reason }, 'never', options)).version);
   }
 
   /**
@@ -191,7 +196,9 @@ export class HoneClient {
   ): Promise<ErasureResult> {
     // Erasing takes as long as it takes, unless the caller knows better.
     const call = { timeoutMs: erasureTimeoutMs, ...options };
-    return plain(await this.#calls.unary(services.admin.EraseSubject, { subject, retrain }, 'idempotent', call));
+    return toErasureResult(
+      await this.#calls.unary(services.admin.EraseSubject, { subject, retrain }, 'idempotent', call),
+    );
   }
 
   /** What is stored, as pieces of a file of JSON lines, no faster than they are read. Tried again only before the first. */
@@ -218,13 +225,13 @@ export class HoneClient {
   /** Stops the learner after its step and a checkpoint. @throws HoneClientError `LEARNER_OFF` */
   async pauseLearner(options: CallOptions = {}): Promise<LearnerStatus> {
     const { PauseLearner } = services.admin;
-    return plain((await this.#calls.unary(PauseLearner, {}, 'idempotent', options)).learner);
+    return toLearnerStatus((await this.#calls.unary(PauseLearner, {}, 'idempotent', options)).learner);
   }
 
   /** Starts a paused learner again, or one that has stopped itself. @throws HoneClientError `LEARNER_OFF` */
   async resumeLearner(options: CallOptions = {}): Promise<LearnerStatus> {
     const { ResumeLearner } = services.admin;
-    return plain((await this.#calls.unary(ResumeLearner, {}, 'idempotent', options)).learner);
+    return toLearnerStatus((await this.#calls.unary(ResumeLearner, {}, 'idempotent', options)).learner);
   }
 
   /**
@@ -241,7 +248,7 @@ export class HoneClient {
           retries.reset();
           for (const event of message.events) {
             seen = event.sequence;
-            yield plain<HoneEvent>(event);
+            yield toEvent(event);
           }
         }
         return;

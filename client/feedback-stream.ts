@@ -8,8 +8,9 @@ import type { ClientDuplexStream } from '@grpc/grpc-js';
 import type { FeedbackItem as FeedbackItemMessage } from '../proto/generated/hone/v1/FeedbackItem.js';
 import type { StreamFeedbackRequest } from '../proto/generated/hone/v1/StreamFeedbackRequest.js';
 import type { StreamFeedbackResponse__Output } from '../proto/generated/hone/v1/StreamFeedbackResponse.js';
+import { toFeedbackOutcome } from './answers.js';
 import { HoneClientError } from './errors.js';
-import { toFeedbackMessage, toFeedbackOutcome } from './translate.js';
+import { toFeedbackMessage } from './requests.js';
 import type { FeedbackItem, FeedbackOutcome } from './types/index.js';
 
 /** What the server takes in one message. */

@@ -61,6 +61,16 @@ export const services = {
 /** The standard health service, `grpc.health.v1`. */
 export const healthService = defineService('grpc.health.v1.Health');
 
+/** The values of an enum of `hone.v1`, in the order of the file: the unspecified one first. */
+export function enumValues(name: string): readonly string[] {
+  return Object.keys(root.lookupEnum(`hone.v1.${name}`).values);
+}
+
+/** A message of the contract with its fields. */
+export function messageType(name: string): protobuf.Type {
+  return root.lookupType(name);
+}
+
 /** The bytes of one message of the contract. */
 export function encodeMessage(typeName: string, value: object): Buffer {
   return serialize(root.lookupType(typeName), value);

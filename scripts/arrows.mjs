@@ -57,7 +57,7 @@ export const packages = {
  * small process, or a server that is starting, does not load the whole room.
  */
 export const sideDoors = {
-  client: ['errors', 'translate'],
+  client: ['errors', 'requests'],
   'src/agent': [
     'erasure',
     'events/event-journal',

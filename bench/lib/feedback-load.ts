@@ -1,7 +1,7 @@
 /** The load of the feedback bench: which scores are sent, in which messages, and what the processes say to each other. */
 
 import type { FeedbackItem } from '../../client/index.js';
-import { toFeedbackMessage } from '../../client/translate.js';
+import { toFeedbackMessage } from '../../client/requests.js';
 
 /** Items of a stream that may wait for their answer; what the client allows unless told otherwise. */
 export const unansweredPerStream = 1000;

@@ -6,6 +6,7 @@ import type {
   ExplainedPreference,
   ExplainedScore,
   Explanation,
+  OrUnknown,
   TrainingObstacle,
 } from '../../client/index.js';
 import { commandName } from '../../proto/command-name.js';
@@ -58,6 +59,7 @@ function describeMetric({ metric, state, value, weight, windowEndsAtMs }: Explai
     default: `${formatNumber(value)} by default: no score came before ${end}`,
     pending: `waited for${end === '' ? '' : ` until ${end}`}`,
     none: 'no score counts',
+    unknown: 'in a state that this command does not know',
   };
   return `${metric}: ${states[state]}, weight ${formatNumber(weight)}`;
 }
@@ -66,6 +68,7 @@ const ignored: Readonly<Record<NonNullable<ExplainedScore['ignoredBecause']>, st
   untrusted: 'the rater has no trust',
   late: 'it came, or changed, after the window',
   weightless: 'the metric has no weight',
+  unknown: 'for a reason that this command does not know',
 };
 
 function describeScore({ rater, value, ignoredBecause, trust, scaled, createdAtMs }: ExplainedScore): string {
@@ -86,7 +89,7 @@ function describePreference({ outcome, otherGenerationId, rater, metric, trust, 
   return `${how} ${otherGenerationId} on ${metric} by ${rater}, trust ${formatNumber(trust)}${ignoredNote}`;
 }
 
-const obstacleWords: Readonly<Record<TrainingObstacle, string>> = {
+const obstacleWords: Readonly<Record<OrUnknown<TrainingObstacle>, string>> = {
   running: 'it still runs',
   cancelled: 'its caller ended it',
   aborted: 'it was cut off by a crash',
@@ -97,9 +100,10 @@ const obstacleWords: Readonly<Record<TrainingObstacle, string>> = {
   pending: 'a metric is still waited for',
   no_feedback: 'nothing that counts was said of it',
   learner_off: 'the server runs without a learner',
+  unknown: 'for a reason that this command does not know',
 };
 
-function describeTraining(obstacles: readonly TrainingObstacle[]): string {
+function describeTraining(obstacles: Explanation['obstacles']): string {
   return obstacles.length === 0
     ? 'may train'
     : `does not train: ${obstacles.map((one) => obstacleWords[one]).join('; ')}`;

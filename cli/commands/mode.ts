@@ -1,7 +1,7 @@
 /** `hone mode`: which way candidates go, and what is on trial. */
 
 import { Argument, type Command } from 'commander';
-import type { Mode, RolloutStatus } from '../../client/index.js';
+import type { Mode, OrUnknown, RolloutStatus } from '../../client/index.js';
 import { commandName } from '../../proto/command-name.js';
 import { addConnectionFlags, type ConnectionFlags, withClient } from '../flags.js';
 import { formatAge, formatFixed, formatNumber, print, printJson } from '../output.js';
@@ -24,11 +24,12 @@ export function addModeCommand(program: Command): void {
   });
 }
 
-const meanings: Readonly<Record<Mode, string>> = {
+const meanings: Readonly<Record<OrUnknown<Mode>, string>> = {
   apprentice: 'candidates wait for you',
   shadow: 'candidates answer in the background and wait for you',
   canary: 'candidates serve a share of traffic until their rewards decide',
   auto: 'candidates that pass the gate go live at once',
+  unknown: 'a mode that this command does not know',
 };
 
 /** Mode and trial, as lines with names. */

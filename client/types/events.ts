@@ -1,5 +1,7 @@
 /** What happens on the server. */
 
+import type { OrUnknown } from './or-unknown.js';
+
 /** What happened. */
 export type HoneEventType =
   | 'server_started'
@@ -33,7 +35,7 @@ export interface HoneEvent {
   /** Grows by one per event, over restarts of the server too. */
   readonly sequence: number;
   readonly atMs: number;
-  readonly type: HoneEventType;
+  readonly type: OrUnknown<HoneEventType>;
   readonly version?: number;
   readonly adapterDigest: string;
   /** In words, for people. */

@@ -2,6 +2,7 @@
 
 import type { HoneClientError } from '../errors.js';
 import type { Generation, GenerationOrigin } from './generation.js';
+import type { OrUnknown } from './or-unknown.js';
 import type { Version } from './versions.js';
 
 /** What every piece of feedback says beside its content. */
@@ -48,7 +49,7 @@ export type FeedbackItem = ScoreItem | PreferenceItem | EditItem;
 export type FeedbackOutcome =
   | {
       readonly position: number;
-      readonly status: 'stored' | 'replaced' | 'retracted' | 'duplicate';
+      readonly status: OrUnknown<'stored' | 'replaced' | 'retracted' | 'duplicate'>;
       /** Sequence number of the change in the store. */
       readonly sequence?: number;
       /** Of an edit: the generation that it became. */
@@ -63,7 +64,7 @@ export interface ExplainedScore {
   /** When it was given or last changed. */
   readonly createdAtMs: number;
   /** Why it does not count; absent where it does. */
-  readonly ignoredBecause?: 'untrusted' | 'late' | 'weightless';
+  readonly ignoredBecause?: OrUnknown<'untrusted' | 'late' | 'weightless'>;
   /** How much its rater is believed. */
   readonly trust?: number;
   /** On the scale from 0 to 1. */
@@ -74,7 +75,7 @@ export interface ExplainedScore {
 export interface ExplainedMetric {
   readonly metric: string;
   /** By its scores, by its default, still waited for, or without a part. */
-  readonly state: 'scored' | 'default' | 'pending' | 'none';
+  readonly state: OrUnknown<'scored' | 'default' | 'pending' | 'none'>;
   /** From 0 to 1. */
   readonly value?: number;
   readonly weight: number;
@@ -85,7 +86,8 @@ export interface ExplainedMetric {
 /** A preference that a generation took part in, from its side. */
 export interface ExplainedPreference {
   readonly otherGenerationId: string;
-  readonly outcome: 'better' | 'worse' | 'tie';
+  /** A preference that was taken back does not stand, so none is `retracted`. */
+  readonly outcome: OrUnknown<'better' | 'worse' | 'tie' | 'retracted'>;
   readonly rater: string;
   readonly metric: string;
   readonly trust: number;
@@ -110,7 +112,7 @@ export type TrainingObstacle =
 export interface Explanation {
   readonly generationId: string;
   readonly state: Generation['state'];
-  readonly origin: GenerationOrigin;
+  readonly origin: OrUnknown<GenerationOrigin>;
   /** Of an edit: the generation in whose place it stands; empty for others. */
   readonly editOf: string;
   readonly version: number;
@@ -123,7 +125,7 @@ export interface Explanation {
   readonly preferences: readonly ExplainedPreference[];
   readonly edits: readonly { readonly generationId: string; readonly reward?: number }[];
   /** Empty where it may train. */
-  readonly obstacles: readonly TrainingObstacle[];
+  readonly obstacles: readonly OrUnknown<TrainingObstacle>[];
   /** The versions that learned from it, oldest first. */
   readonly lessons: readonly { readonly version: number; readonly state?: Version['state'] }[];
 }

@@ -1,5 +1,7 @@
 /** Prompts, completions and what is kept of them. */
 
+import type { OrUnknown } from './or-unknown.js';
+
 /** One message of a chat. */
 export interface ChatMessage {
   readonly role: 'system' | 'user' | 'assistant';
@@ -95,7 +97,7 @@ export interface Completion extends TokenDetails {
   /** By which it is scored. */
   readonly generationId: string;
   readonly text: string;
-  readonly finishReason: FinishReason;
+  readonly finishReason: OrUnknown<FinishReason>;
 }
 
 /** All completions of a request. */
@@ -114,7 +116,7 @@ export type GenerateEvent =
       readonly cachedPromptTokens: number;
     })
   | (TokenDetails & { readonly type: 'chunk'; readonly index: number; readonly text: string })
-  | { readonly type: 'finished'; readonly index: number; readonly reason: FinishReason }
+  | { readonly type: 'finished'; readonly index: number; readonly reason: OrUnknown<FinishReason> }
   | ({ readonly type: 'usage' } & Usage);
 
 /** A score that stands. */
@@ -128,21 +130,27 @@ export interface Score {
 /** Where a completion comes from; explored and shadow ones were shown to nobody. */
 export type GenerationOrigin = 'sampled' | 'edit' | 'explored' | 'shadow';
 
+/** A message of a chat as it was stored. */
+export interface StoredMessage {
+  readonly role: OrUnknown<ChatMessage['role']>;
+  readonly content: string;
+}
+
 /** What is kept of one generation. */
 export interface Generation extends Identity {
   readonly generationId: string;
-  readonly state: 'running' | 'finished' | 'cancelled' | 'aborted';
-  readonly origin: GenerationOrigin;
+  readonly state: OrUnknown<'running' | 'finished' | 'cancelled' | 'aborted'>;
+  readonly origin: OrUnknown<GenerationOrigin>;
   /** Of an edit: the generation in whose place it stands; empty for others. */
   readonly editOf: string;
-  readonly messages: readonly ChatMessage[];
+  readonly messages: readonly StoredMessage[];
   readonly prompt: string;
   readonly text: string;
   readonly tokenIds: readonly number[];
   readonly logprobs: readonly number[];
   readonly sampledLogprobs: readonly number[];
   /** Absent while it runs. */
-  readonly finishReason?: FinishReason;
+  readonly finishReason?: OrUnknown<FinishReason>;
   readonly subject: string;
   readonly metadata: Readonly<Record<string, string>>;
   readonly createdAtMs: number;

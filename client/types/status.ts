@@ -1,10 +1,11 @@
 /** The server at a glance. */
 
+import type { OrUnknown } from './or-unknown.js';
 import type { RolloutStatus, Version } from './versions.js';
 
 /** Figures of the learner; absent ones are not known yet. */
 export interface LearnerStatus {
-  readonly state: 'off' | 'starting' | 'idle' | 'training' | 'crashed' | 'stopping' | 'paused' | 'halted';
+  readonly state: OrUnknown<'off' | 'starting' | 'idle' | 'training' | 'crashed' | 'stopping' | 'paused' | 'halted'>;
   readonly steps: number;
   readonly droppedSteps: number;
   readonly rounds: number;
@@ -56,7 +57,7 @@ export interface MetricSettings {
   /** The score when none came within the window. */
   readonly defaultScore?: number;
   /** Whether scores count that come, or change, after the window. */
-  readonly late: 'use' | 'ignore';
+  readonly late: OrUnknown<'use' | 'ignore'>;
 }
 
 /** How the server folds scores into rewards. */
@@ -75,7 +76,7 @@ export interface RaterStatus {
   /** The name under which its scores are kept, such as `model:tldr-reward`. */
   readonly rater: string;
   readonly metric: string;
-  readonly state: 'starting' | 'running' | 'crashed' | 'off';
+  readonly state: OrUnknown<'starting' | 'running' | 'crashed' | 'off'>;
   /** Completions since the server started. */
   readonly scored: number;
   /** It had nothing to say, or what it said was no score. */
@@ -144,7 +145,7 @@ export interface ServerStatus {
   readonly lastSwap?: {
     readonly version: number;
     readonly adapterDigest: string;
-    readonly probeVerdict: 'proved' | 'inconclusive' | 'failed';
+    readonly probeVerdict: OrUnknown<'proved' | 'inconclusive' | 'failed'>;
     readonly probeToNew: number;
     readonly probeToPrevious: number;
     readonly durationMs: number;

@@ -1,5 +1,7 @@
 /** Versions of the policy and how they come to serve. */
 
+import type { OrUnknown } from './or-unknown.js';
+
 /** The files of an adapter by name, such as `adapter_model.safetensors`. */
 export type AdapterFiles = Readonly<Record<string, Uint8Array>>;
 
@@ -9,8 +11,8 @@ export interface Version {
   readonly number: number;
   readonly adapterDigest: string;
   readonly packageDigest: string;
-  readonly state: 'candidate' | 'shadow' | 'canary' | 'live' | 'retired' | 'rejected';
-  readonly origin: 'base' | 'learned' | 'rollback' | 'imported';
+  readonly state: OrUnknown<'candidate' | 'shadow' | 'canary' | 'live' | 'retired' | 'rejected'>;
+  readonly origin: OrUnknown<'base' | 'learned' | 'rollback' | 'imported'>;
   readonly parent?: number;
   readonly createdAtMs: number;
   readonly metrics: Readonly<Record<string, number>>;
@@ -19,7 +21,7 @@ export interface Version {
   /** Why it was rejected; empty where it was not. */
   readonly rejectedBecause: string;
   /** Whether its adapter is still there, or made room for newer ones. */
-  readonly weights: 'kept' | 'removed';
+  readonly weights: OrUnknown<'kept' | 'removed'>;
 }
 
 /** What one check of the gate found. */
@@ -27,7 +29,7 @@ export interface CheckResult {
   /** `finite`, `kl`, `health`, `reward_model` or `off_policy`. */
   readonly check: string;
   /** `skipped`: there was too little to go by, or the check is switched off. */
-  readonly outcome: 'passed' | 'failed' | 'skipped';
+  readonly outcome: OrUnknown<'passed' | 'failed' | 'skipped'>;
   /** In words, for people. */
   readonly detail: string;
   /** Figures by name, units in the names. */
@@ -66,7 +68,7 @@ export interface CanaryStatus {
 
 /** Which way candidates go, and what is on it. */
 export interface RolloutStatus {
-  readonly mode: Mode;
+  readonly mode: OrUnknown<Mode>;
   /** The version on trial; absent where there is none. */
   readonly trial?: {
     readonly version: number;

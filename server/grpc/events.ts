@@ -1,11 +1,13 @@
 /** EventService: what happens in the loop, from any place that is still kept. */
 
 import { Metadata } from '@grpc/grpc-js';
+import { enumNames } from '../../proto/enum-names.js';
 import type { Event } from '../../proto/generated/hone/v1/Event.js';
 import type { EventServiceHandlers } from '../../proto/generated/hone/v1/EventService.js';
-import type { EventType } from '../../proto/generated/hone/v1/EventType.js';
+import type { EventType__Output } from '../../proto/generated/hone/v1/EventType.js';
 import type { WatchEventsRequest__Output } from '../../proto/generated/hone/v1/WatchEventsRequest.js';
 import type { Agent, LoopEvent, LoopEventType } from '../../src/agent/index.js';
+import { HoneError } from '../../src/errors.js';
 import { type ReportError, serverStream } from './calls.js';
 
 export function eventHandlers(agent: Agent, report: ReportError): EventServiceHandlers {
@@ -13,8 +15,7 @@ export function eventHandlers(agent: Agent, report: ReportError): EventServiceHa
     WatchEvents: serverStream(
       report,
       async function* ({ afterSequence, types }: WatchEventsRequest__Output, signal, call) {
-        const wanted = types.flatMap((type) => typesByName.get(type) ?? []);
-        const watched = agent.watchEvents({ afterSequence, types: wanted }, signal);
+        const watched = agent.watchEvents({ afterSequence, types: types.map(toEventType) }, signal);
         // The first event may be long in coming; the metadata tells the caller that it is being served.
         call.sendMetadata(new Metadata());
         for await (const events of watched) yield { events: events.map(toProtoEvent) };
@@ -23,44 +24,22 @@ export function eventHandlers(agent: Agent, report: ReportError): EventServiceHa
   };
 }
 
-const names: Readonly<Record<LoopEventType, EventType>> = {
-  server_started: 'EVENT_TYPE_SERVER_STARTED',
-  server_draining: 'EVENT_TYPE_SERVER_DRAINING',
-  learner_state_changed: 'EVENT_TYPE_LEARNER_STATE_CHANGED',
-  learner_progress: 'EVENT_TYPE_LEARNER_PROGRESS',
-  learner_setback: 'EVENT_TYPE_LEARNER_SETBACK',
-  learner_starved: 'EVENT_TYPE_LEARNER_STARVED',
-  version_created: 'EVENT_TYPE_VERSION_CREATED',
-  version_promoted: 'EVENT_TYPE_VERSION_PROMOTED',
-  version_rejected: 'EVENT_TYPE_VERSION_REJECTED',
-  version_rolled_back: 'EVENT_TYPE_VERSION_ROLLED_BACK',
-  version_failed: 'EVENT_TYPE_VERSION_FAILED',
-  eviction_failed: 'EVENT_TYPE_EVICTION_FAILED',
-  worker_restarted: 'EVENT_TYPE_WORKER_RESTARTED',
-  store_failed: 'EVENT_TYPE_STORE_FAILED',
-  version_judged: 'EVENT_TYPE_VERSION_JUDGED',
-  canary_started: 'EVENT_TYPE_CANARY_STARTED',
-  canary_ended: 'EVENT_TYPE_CANARY_ENDED',
-  mode_changed: 'EVENT_TYPE_MODE_CHANGED',
-  shadow_started: 'EVENT_TYPE_SHADOW_STARTED',
-  shadow_ended: 'EVENT_TYPE_SHADOW_ENDED',
-  adapters_removed: 'EVENT_TYPE_ADAPTERS_REMOVED',
-  replay_evicted: 'EVENT_TYPE_REPLAY_EVICTED',
-  subject_erased: 'EVENT_TYPE_SUBJECT_ERASED',
-  learner_engine_opened: 'EVENT_TYPE_LEARNER_ENGINE_OPENED',
-  rater_failed: 'EVENT_TYPE_RATER_FAILED',
-};
-
-const typesByName = new Map(
-  Object.entries(names).map(([type, name]) => [name as string | number, type as LoopEventType]),
-);
+/** @throws HoneError `INVALID_REQUEST` for a type that this server does not know */
+function toEventType(value: EventType__Output): LoopEventType {
+  const type = enumNames.EventType.toName(value);
+  if (type !== undefined) return type;
+  const description = `holds ${value}, which is no type of event that this server knows`;
+  throw new HoneError('INVALID_REQUEST', `the request is invalid: types ${description}`, {
+    violations: [{ field: 'types', description }],
+  });
+}
 
 function toProtoEvent(event: LoopEvent): Event {
   const { sequence, atMs, type, version, adapterDigest, detail, numbers } = event;
   return {
     sequence,
     atMs,
-    type: names[type],
+    type: enumNames.EventType.toValue(type),
     adapterDigest: adapterDigest ?? '',
     detail: detail ?? '',
     numbers: { ...numbers },

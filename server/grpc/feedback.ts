@@ -1,9 +1,9 @@
 /** FeedbackService: every item is acknowledged after its commit, in order, and a refused one disturbs no other. */
 
+import { enumNames } from '../../proto/enum-names.js';
 import type { FeedbackItem__Output } from '../../proto/generated/hone/v1/FeedbackItem.js';
 import type { FeedbackOutcome } from '../../proto/generated/hone/v1/FeedbackOutcome.js';
 import type { FeedbackServiceHandlers } from '../../proto/generated/hone/v1/FeedbackService.js';
-import type { FeedbackStatus } from '../../proto/generated/hone/v1/FeedbackStatus.js';
 import type { SubmitFeedbackRequest__Output } from '../../proto/generated/hone/v1/SubmitFeedbackRequest.js';
 import type { Agent, FeedbackInput, FeedbackResult } from '../../src/agent/index.js';
 import { toRpcStatus } from '../errors.js';
@@ -43,7 +43,10 @@ function toInput(item: FeedbackItem__Output): FeedbackInput {
     preference:
       preference === undefined || preference === null
         ? undefined
-        : { otherGenerationId: preference.otherGenerationId, outcome: preferenceOutcomes[preference.outcome] ?? '' },
+        : {
+            otherGenerationId: preference.otherGenerationId,
+            outcome: enumNames.PreferenceOutcome.toName(preference.outcome) ?? '',
+          },
     edit: edit === undefined || edit === null ? undefined : { text: edit.text, score: edit.score },
     rater,
     metric,
@@ -51,23 +54,8 @@ function toInput(item: FeedbackItem__Output): FeedbackInput {
   };
 }
 
-const preferenceOutcomes: Readonly<Record<string, string>> = {
-  PREFERENCE_OUTCOME_BETTER: 'better',
-  PREFERENCE_OUTCOME_WORSE: 'worse',
-  PREFERENCE_OUTCOME_TIE: 'tie',
-  PREFERENCE_OUTCOME_RETRACTED: 'retracted',
-};
-
-const statuses: Readonly<Record<FeedbackResult['status'], FeedbackStatus>> = {
-  stored: 'FEEDBACK_STATUS_STORED',
-  replaced: 'FEEDBACK_STATUS_REPLACED',
-  retracted: 'FEEDBACK_STATUS_RETRACTED',
-  duplicate: 'FEEDBACK_STATUS_DUPLICATE',
-  refused: 'FEEDBACK_STATUS_REFUSED',
-};
-
 function toOutcome(result: FeedbackResult, position: number): FeedbackOutcome {
-  const status = statuses[result.status];
+  const status = enumNames.FeedbackStatus.toValue(result.status);
   if (result.status === 'refused') return { position, status, error: toRpcStatus(result.error) };
   const { sequence, generationId = '' } = result;
   return { position, status, sequence, generationId };

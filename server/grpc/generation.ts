@@ -1,7 +1,7 @@
 /** GenerationService: translates between the contract and the agent. */
 
+import { enumNames } from '../../proto/enum-names.js';
 import type { CompletionChunk } from '../../proto/generated/hone/v1/CompletionChunk.js';
-import type { FinishReason as ProtoFinishReason } from '../../proto/generated/hone/v1/FinishReason.js';
 import type { GenerateRequest__Output } from '../../proto/generated/hone/v1/GenerateRequest.js';
 import type { GenerateResponse } from '../../proto/generated/hone/v1/GenerateResponse.js';
 import type { GenerationServiceHandlers } from '../../proto/generated/hone/v1/GenerationService.js';
@@ -9,7 +9,7 @@ import type { StreamGenerateRequest__Output } from '../../proto/generated/hone/v
 import type { StreamGenerateResponse } from '../../proto/generated/hone/v1/StreamGenerateResponse.js';
 import type { TopLogprobs } from '../../proto/generated/hone/v1/TopLogprobs.js';
 import type { Agent, AgentEvent, ChunkEvent, EndedEvent, GenerateInput } from '../../src/agent/index.js';
-import type { FinishReason, TopLogprob } from '../../src/policy/index.js';
+import type { TopLogprob } from '../../src/policy/index.js';
 import { batched, type ReportError, serverStream, unary } from './calls.js';
 import { toProtoGeneration } from './stored-generation.js';
 
@@ -34,16 +34,10 @@ export function generationHandlers(agent: Agent, report: ReportError, maxStalled
   };
 }
 
-const roles: Readonly<Record<string, string>> = {
-  ROLE_SYSTEM: 'system',
-  ROLE_USER: 'user',
-  ROLE_ASSISTANT: 'assistant',
-};
-
 function toInput(request: GenerateRequest__Output): GenerateInput {
   const { messages, prompt, sampling, n, seed, logprobs, topLogprobs, store, subject, version, metadata } = request;
   return {
-    messages: messages.map(({ role, content }) => ({ role: roles[role] ?? 'unspecified', content })),
+    messages: messages.map(({ role, content }) => ({ role: enumNames.Role.toName(role) ?? 'unspecified', content })),
     prompt,
     sampling: sampling ?? undefined,
     n,
@@ -56,13 +50,6 @@ function toInput(request: GenerateRequest__Output): GenerateInput {
     metadata,
   };
 }
-
-const finishReasons: Readonly<Record<FinishReason, ProtoFinishReason>> = {
-  stop: 'FINISH_REASON_STOP',
-  length: 'FINISH_REASON_LENGTH',
-  cancelled: 'FINISH_REASON_CANCELLED',
-  error: 'FINISH_REASON_ERROR',
-};
 
 /** One message of what was ready together: at most one chunk per completion. */
 export function toStreamResponse(events: readonly AgentEvent[]): StreamGenerateResponse {
@@ -79,7 +66,7 @@ export function toStreamResponse(events: readonly AgentEvent[]): StreamGenerateR
     } else if (event.type === 'finished') {
       response.finished = [
         ...(response.finished ?? []),
-        { index: event.completion, reason: finishReasons[event.reason] },
+        { index: event.completion, reason: enumNames.FinishReason.toValue(event.reason) },
       ];
     } else response.usage = toUsage(event);
   }
@@ -135,7 +122,9 @@ class Collected {
       const chunk = this.#chunks[event.completion];
       if (chunk !== undefined) extendChunk(chunk, event);
     } else if (event.type === 'finished') {
-      Object.assign(this.#chunks[event.completion] ?? {}, { finishReason: finishReasons[event.reason] });
+      Object.assign(this.#chunks[event.completion] ?? {}, {
+        finishReason: enumNames.FinishReason.toValue(event.reason),
+      });
     } else {
       this.response.completions = this.#chunks;
       this.response.usage = toUsage(event);

@@ -1,7 +1,7 @@
 /** LearnerService, and the learner in the contract's words. */
 
+import { enumNames } from '../../proto/enum-names.js';
 import type { LearnerServiceHandlers } from '../../proto/generated/hone/v1/LearnerService.js';
-import type { LearnerState } from '../../proto/generated/hone/v1/LearnerState.js';
 import type { LearnerStatus as LearnerStatusMessage } from '../../proto/generated/hone/v1/LearnerStatus.js';
 import type { Agent, LearnerStatus } from '../../src/agent/index.js';
 import { type ReportError, unary } from './calls.js';
@@ -11,17 +11,6 @@ export function learnerHandlers(agent: Agent, report: ReportError): LearnerServi
     GetLearnerStatus: unary(report, () => ({ learner: toLearnerStatus(agent.learnerStatus()) })),
   };
 }
-
-const states: Readonly<Record<LearnerStatus['state'], LearnerState>> = {
-  off: 'LEARNER_STATE_OFF',
-  starting: 'LEARNER_STATE_STARTING',
-  idle: 'LEARNER_STATE_IDLE',
-  training: 'LEARNER_STATE_TRAINING',
-  crashed: 'LEARNER_STATE_CRASHED',
-  stopping: 'LEARNER_STATE_STOPPING',
-  paused: 'LEARNER_STATE_PAUSED',
-  halted: 'LEARNER_STATE_HALTED',
-};
 
 export function toLearnerStatus(learner: LearnerStatus): LearnerStatusMessage {
   const {
@@ -41,7 +30,7 @@ export function toLearnerStatus(learner: LearnerStatus): LearnerStatusMessage {
   return {
     ...counts,
     ...known(figures),
-    state: states[state],
+    state: enumNames.LearnerState.toValue(state),
     buffer: { ...known(buffer), staleness: [...buffer.staleness] },
     roundStaleness: [...roundStaleness],
   };

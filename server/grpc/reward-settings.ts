@@ -1,14 +1,9 @@
 /** The settings of rewards in the contract's words. */
 
-import type { LateScores } from '../../proto/generated/hone/v1/LateScores.js';
+import { enumNames } from '../../proto/enum-names.js';
 import type { MetricSettings as ProtoMetric } from '../../proto/generated/hone/v1/MetricSettings.js';
 import type { RewardSettings as ProtoSettings } from '../../proto/generated/hone/v1/RewardSettings.js';
 import type { MetricSettings, RewardSettings } from '../../src/reward/index.js';
-
-const late: Readonly<Record<MetricSettings['late'], LateScores>> = {
-  use: 'LATE_SCORES_USE',
-  ignore: 'LATE_SCORES_IGNORE',
-};
 
 export function toProtoRewardSettings(settings: RewardSettings): ProtoSettings {
   return {
@@ -25,7 +20,7 @@ function toProtoMetric(metric: MetricSettings): ProtoMetric {
     min,
     max,
     weight,
-    late: late[metric.late],
+    late: enumNames.LateScores.toValue(metric.late),
     ...(windowMs === null ? {} : { windowMs }),
     ...(metric.default === null ? {} : { defaultScore: metric.default }),
   };

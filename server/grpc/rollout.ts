@@ -1,25 +1,17 @@
 /** Modes and trials in the contract's words. */
 
-import type { Mode as ProtoMode } from '../../proto/generated/hone/v1/Mode.js';
+import { enumNames } from '../../proto/enum-names.js';
+import type { Mode__Output } from '../../proto/generated/hone/v1/Mode.js';
 import type { RolloutStatus as ProtoRolloutStatus } from '../../proto/generated/hone/v1/RolloutStatus.js';
 import type { TrialStatus as ProtoTrialStatus } from '../../proto/generated/hone/v1/TrialStatus.js';
 import type { Mode, RolloutStatus, TrialStatus } from '../../src/agent/index.js';
 import { HoneError } from '../../src/errors.js';
 
-const names: Readonly<Record<Mode, ProtoMode>> = {
-  apprentice: 'MODE_APPRENTICE',
-  shadow: 'MODE_SHADOW',
-  canary: 'MODE_CANARY',
-  auto: 'MODE_AUTO',
-};
-
-const byName = new Map<unknown, Mode>(Object.entries(names).map(([mode, name]) => [name, mode as Mode]));
-
 /** @throws HoneError `INVALID_REQUEST` for none of the modes */
-export function fromProtoMode(name: unknown): Mode {
-  const mode = byName.get(name);
+export function fromProtoMode(value: Mode__Output): Mode {
+  const mode = enumNames.Mode.toName(value);
   if (mode !== undefined) return mode;
-  const description = `must be one of ${Object.values(names).join(', ')}`;
+  const description = `must be one of ${enumNames.Mode.names.map((name) => enumNames.Mode.toValue(name)).join(', ')}`;
   throw new HoneError('INVALID_REQUEST', `the request is invalid: mode: ${description}`, {
     violations: [{ field: 'mode', description }],
   });
@@ -27,7 +19,7 @@ export function fromProtoMode(name: unknown): Mode {
 
 export function toRolloutStatus({ mode, trial, judging, waiting }: RolloutStatus): ProtoRolloutStatus {
   return {
-    mode: names[mode],
+    mode: enumNames.Mode.toValue(mode),
     ...(trial === null ? {} : { trial: toTrialStatus(trial) }),
     ...(judging === null ? {} : { judging }),
     ...(waiting === null ? {} : { waiting }),

@@ -1,7 +1,6 @@
 /** StatusService: one snapshot of everything. */
 
-import type { ProbeVerdict } from '../../proto/generated/hone/v1/ProbeVerdict.js';
-import type { RaterState } from '../../proto/generated/hone/v1/RaterState.js';
+import { enumNames } from '../../proto/enum-names.js';
 import type { RaterStatus as ProtoRaterStatus } from '../../proto/generated/hone/v1/RaterStatus.js';
 import type { StatusServiceHandlers } from '../../proto/generated/hone/v1/StatusService.js';
 import type { SwapStatus } from '../../proto/generated/hone/v1/SwapStatus.js';
@@ -63,27 +62,14 @@ export function statusHandlers(agent: Agent, serverVersion: string, report: Repo
   };
 }
 
-const raterStates: Readonly<Record<RaterStatus['state'], RaterState>> = {
-  starting: 'RATER_STATE_STARTING',
-  running: 'RATER_STATE_RUNNING',
-  crashed: 'RATER_STATE_CRASHED',
-  off: 'RATER_STATE_OFF',
-};
-
 function toRaterStatus({ state, failure, ...status }: RaterStatus): ProtoRaterStatus {
-  return { ...status, state: raterStates[state], failure: failure ?? '' };
+  return { ...status, state: enumNames.RaterState.toValue(state), failure: failure ?? '' };
 }
-
-const verdicts: Readonly<Record<SwapReport['probe']['verdict'], ProbeVerdict>> = {
-  proved: 'PROBE_VERDICT_PROVED',
-  inconclusive: 'PROBE_VERDICT_INCONCLUSIVE',
-  failed: 'PROBE_VERDICT_FAILED',
-};
 
 function toSwapStatus({ probe, ...swap }: SwapReport): SwapStatus {
   return {
     ...swap,
-    probeVerdict: verdicts[probe.verdict],
+    probeVerdict: enumNames.ProbeVerdict.toValue(probe.verdict),
     probeToNew: probe.toNew,
     probeToPrevious: probe.toPrevious,
   };

@@ -1,59 +1,36 @@
 /** A stored generation in the contract's words. */
 
-import type { FinishReason as ProtoFinishReason } from '../../proto/generated/hone/v1/FinishReason.js';
+import { enumNames } from '../../proto/enum-names.js';
+import type { ChatMessage } from '../../proto/generated/hone/v1/ChatMessage.js';
+import type { FinishReason } from '../../proto/generated/hone/v1/FinishReason.js';
 import type { Generation as ProtoGeneration } from '../../proto/generated/hone/v1/Generation.js';
-import type { GenerationOrigin as ProtoOrigin } from '../../proto/generated/hone/v1/GenerationOrigin.js';
-import type { GenerationState as ProtoState } from '../../proto/generated/hone/v1/GenerationState.js';
-import type { Role } from '../../proto/generated/hone/v1/Role.js';
 import type { StoredGeneration } from '../../src/agent/index.js';
-import type { GenerationOrigin, GenerationState } from '../../src/replay/index.js';
 
-export const generationStates: Readonly<Record<GenerationState, ProtoState>> = {
-  running: 'GENERATION_STATE_RUNNING',
-  finished: 'GENERATION_STATE_FINISHED',
-  cancelled: 'GENERATION_STATE_CANCELLED',
-  aborted: 'GENERATION_STATE_ABORTED',
-};
-
-export const generationOrigins: Readonly<Record<GenerationOrigin, ProtoOrigin>> = {
-  sampled: 'GENERATION_ORIGIN_SAMPLED',
-  edit: 'GENERATION_ORIGIN_EDIT',
-  explored: 'GENERATION_ORIGIN_EXPLORED',
-  shadow: 'GENERATION_ORIGIN_SHADOW',
-};
-
-const finishReasons: Readonly<Record<string, ProtoFinishReason>> = {
-  stop: 'FINISH_REASON_STOP',
-  length: 'FINISH_REASON_LENGTH',
-  cancelled: 'FINISH_REASON_CANCELLED',
-  error: 'FINISH_REASON_ERROR',
-};
-
-const roles: Readonly<Record<string, Role>> = {
-  system: 'ROLE_SYSTEM',
-  user: 'ROLE_USER',
-  assistant: 'ROLE_ASSISTANT',
-};
+interface StoredMessage {
+  readonly role: string;
+  readonly content: string;
+}
 
 interface StoredPrompt {
   readonly prompt?: string;
-  readonly messages?: readonly { readonly role: string; readonly content: string }[];
+  readonly messages?: readonly StoredMessage[];
 }
 
 export function toProtoGeneration({ generation, scores }: StoredGeneration): ProtoGeneration {
   const asked = JSON.parse(generation.promptJson) as StoredPrompt;
+  const finishReason = toFinishReason(generation.finishReason);
   return {
     generationId: generation.id,
-    state: generationStates[generation.state],
-    origin: generationOrigins[generation.origin],
+    state: enumNames.GenerationState.toValue(generation.state),
+    origin: enumNames.GenerationOrigin.toValue(generation.origin),
     editOf: generation.editOf ?? '',
-    messages: (asked.messages ?? []).map(({ role, content }) => ({ role: roles[role] ?? 'ROLE_UNSPECIFIED', content })),
+    messages: (asked.messages ?? []).map(toProtoMessage),
     prompt: asked.prompt ?? '',
     text: generation.text,
     tokenIds: [...generation.tokens],
     logprobs: [...generation.logprobs],
     sampledLogprobs: [...generation.sampledLogprobs],
-    finishReason: finishReasons[generation.finishReason ?? ''] ?? 'FINISH_REASON_UNSPECIFIED',
+    ...(finishReason === undefined ? {} : { finishReason }),
     version: generation.version,
     adapterDigest: generation.adapterDigest,
     packageDigest: generation.packageDigest,
@@ -63,4 +40,13 @@ export function toProtoGeneration({ generation, scores }: StoredGeneration): Pro
     ...(generation.finishedAtMs === null ? {} : { finishedAtMs: generation.finishedAtMs }),
     scores: scores.map(({ rater, metric, value, createdAtMs }) => ({ rater, metric, value, createdAtMs })),
   };
+}
+
+function toProtoMessage({ role, content }: StoredMessage): ChatMessage {
+  return { role: enumNames.Role.isName(role) ? enumNames.Role.toValue(role) : 'ROLE_UNSPECIFIED', content };
+}
+
+/** Undefined while the generation runs. */
+function toFinishReason(stored: string | null): FinishReason | undefined {
+  return stored !== null && enumNames.FinishReason.isName(stored) ? enumNames.FinishReason.toValue(stored) : undefined;
 }

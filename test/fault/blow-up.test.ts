@@ -4,7 +4,7 @@
  */
 
 import { afterEach, describe, expect, it } from 'vitest';
-import type { HoneClient, HoneEvent, LearnerStatus } from '../../client/index.js';
+import type { HoneClient, HoneEvent, HoneEventType, LearnerStatus } from '../../client/index.js';
 import { startServer, type TestServer } from '../support/server.js';
 import { until } from '../support/until.js';
 
@@ -49,7 +49,7 @@ async function play(
   return client.learnerStatus();
 }
 
-async function eventsOf(client: HoneClient, type: HoneEvent['type'], count: number): Promise<HoneEvent[]> {
+async function eventsOf(client: HoneClient, type: HoneEventType, count: number): Promise<HoneEvent[]> {
   const events: HoneEvent[] = [];
   for await (const event of client.watchEvents({ afterSequence: 0, types: [type] })) {
     events.push(event);

@@ -4,7 +4,7 @@
  */
 
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
-import type { AdapterFiles, HoneClient, HoneEvent, Version } from '../../client/index.js';
+import type { AdapterFiles, HoneClient, HoneEvent, HoneEventType, Version } from '../../client/index.js';
 import { loadPackage, type Package } from '../../src/package/index.js';
 import { openPolicy } from '../../src/policy/index.js';
 import { encodeAdapter } from '../../src/versions/adapter-files.js';
@@ -97,7 +97,7 @@ describe('a canary without a gate', () => {
   });
 });
 
-async function firstEvent(client: HoneClient, type: HoneEvent['type']): Promise<HoneEvent> {
+async function firstEvent(client: HoneClient, type: HoneEventType): Promise<HoneEvent> {
   for await (const event of client.watchEvents({ afterSequence: 0, types: [type] })) return event;
   throw new Error('the events ended');
 }

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import type { HoneClient, HoneEvent } from '../../client/index.js';
+import type { HoneClient, HoneEvent, HoneEventType } from '../../client/index.js';
 import { temporaryFolder } from '../support/folders.js';
 import { plantCandidate } from '../support/planted.js';
 import { Page } from '../support/prometheus.js';
@@ -64,7 +64,7 @@ async function playUntilTheEnd(client: HoneClient, liked: ReadonlySet<number>, f
 }
 
 /** The first event of a type, and of a version if one is given, of all that are kept. */
-async function eventOf(client: HoneClient, type: HoneEvent['type'], version?: number): Promise<HoneEvent> {
+async function eventOf(client: HoneClient, type: HoneEventType, version?: number): Promise<HoneEvent> {
   for await (const event of client.watchEvents({ afterSequence: 0, types: [type] })) {
     if (version === undefined || event.version === version) return event;
   }

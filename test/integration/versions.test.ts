@@ -12,7 +12,7 @@ import {
 } from '@grpc/grpc-js';
 import type { MethodDefinition } from '@grpc/proto-loader';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { AdapterFiles, HoneClient, HoneEvent, Version } from '../../client/index.js';
+import type { AdapterFiles, HoneClient, HoneEvent, HoneEventType, Version } from '../../client/index.js';
 import { serviceDefinition } from '../../proto/contract.js';
 import { readPeftFixture } from '../oracles/fixture.js';
 import { eagerLearner, playUntil } from '../support/app.js';
@@ -29,7 +29,7 @@ async function decided(client: HoneClient, number: number): Promise<Version> {
   return client.version(number);
 }
 
-async function firstEvent(client: HoneClient, type: HoneEvent['type'], version?: number): Promise<HoneEvent> {
+async function firstEvent(client: HoneClient, type: HoneEventType, version?: number): Promise<HoneEvent> {
   for await (const event of client.watchEvents({ afterSequence: 0, types: [type] })) {
     if (version === undefined || event.version === version) return event;
   }

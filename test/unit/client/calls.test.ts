@@ -107,7 +107,7 @@ describe('retries', () => {
   });
 
   it('repeat a generation that the server refused at the door, and no other', async () => {
-    const Generate = failing(busy, 2, { completions: [], version: 1 });
+    const Generate = failing(busy, 2, { completions: [], version: 1, usage: {} });
     const first = await (await start({ generation: { Generate } })).connect();
     expect(await first.generate({ prompt: 'x' })).toMatchObject({ version: 1 });
     expect(Generate.calls).toBe(3);
