@@ -12,7 +12,7 @@ import {
   probeShapes,
 } from '../../../src/onnx/index.js';
 
-/** One operator under test: float inputs (all differentiated), integer constants, and how the node is added. */
+/** One operator under test: float inputs (all differentiated), constants, and how the node is added. */
 interface Case {
   readonly title?: string;
   readonly op: string;
@@ -25,12 +25,17 @@ interface Case {
     readonly dims?: readonly number[];
     readonly float?: boolean;
   }[];
-  /** Order of inputs (0..) and constants (-1, -2, ..) at the node; all inputs, then all constants, by default. */
-  readonly order?: readonly number[];
   readonly attributes?: Attributes;
+  /** Number of outputs; 1 by default. */
   readonly outputs?: number;
+  /** The outputs that the loss reads; all by default. */
+  readonly read?: readonly number[];
   /** Inputs lie in this interval; (-1, 1) by default. */
   readonly range?: readonly [number, number];
+  /** Inputs keep this distance from 0, at which the operator has a kink. */
+  readonly awayFromZero?: number;
+  /** Shape of the first operand, a condition that holds for about half of its elements and is not differentiated. */
+  readonly condition?: readonly (number | 'N')[];
 }
 
 const axis = (i: number): Attributes => ({ axis: { i } });
@@ -79,8 +84,15 @@ const cases: readonly Case[] = [
   { op: 'Sigmoid', inputs: [['N', 4]] },
   { op: 'Tanh', inputs: [['N', 4]] },
   { op: 'Erf', inputs: [['N', 4]] },
-  { op: 'Relu', inputs: [['N', 4]], range: [0.1, 1] },
-  { op: 'Where', inputs: [['N', 4], [4]], constants: [{ values: [1, 0, 1, 0] }], order: [-1, 0, 1] },
+  { op: 'Relu', inputs: [['N', 4]], awayFromZero: 0.1 },
+  { op: 'Where', inputs: [['N', 4], [4]], condition: [4] },
+  { op: 'Where', title: 'Where by a condition of run-time size', inputs: [['N', 4], [4]], condition: ['N', 4] },
+  {
+    op: 'Where',
+    title: 'Where between values that the condition alone repeats',
+    inputs: [[4], [1, 4]],
+    condition: ['N', 4],
+  },
   { op: 'Identity', inputs: [['N', 4]] },
   { op: 'Cast', inputs: [['N', 4]], attributes: { to: { i: 1 } } },
   {
@@ -175,6 +187,17 @@ const cases: readonly Case[] = [
     attributes: axis(0),
   },
   { op: 'Split', inputs: [['N', 5]], constants: [{ values: [2, 3] }], attributes: axis(1), outputs: 2 },
+  ...[0, 1].map(
+    (output): Case => ({
+      op: 'Split',
+      title: `Split of which only output ${output} is read`,
+      inputs: [['N', 5]],
+      constants: [{ values: [2, 3] }],
+      attributes: axis(1),
+      outputs: 2,
+      read: [output],
+    }),
+  ),
   { op: 'Slice', inputs: [['N', 5]], constants: [{ values: [1] }, { values: [4] }, { values: [1] }] },
   {
     op: 'Slice',
@@ -183,6 +206,7 @@ const cases: readonly Case[] = [
     constants: [{ values: [-2] }, { values: [5] }, { values: [-1] }],
   },
   { op: 'ReduceSum', inputs: [['N', 4]], constants: [{ values: [0] }], attributes: { keepdims: { i: 0 } } },
+  { op: 'ReduceSum', title: 'ReduceSum of all axes', inputs: [['N', 4]], attributes: { keepdims: { i: 0 } } },
   { op: 'ReduceMean', inputs: [['N', 4]], constants: [{ values: [-1] }] },
   {
     op: 'ReduceMean',
@@ -192,7 +216,9 @@ const cases: readonly Case[] = [
     attributes: { keepdims: { i: 0 } },
   },
   { op: 'Softmax', inputs: [['N', 4]], attributes: axis(-1) },
+  { op: 'Softmax', title: 'Softmax over an inner axis', inputs: [[2, 'N', 4]], attributes: axis(1) },
   { op: 'LogSoftmax', inputs: [['N', 4]], attributes: axis(-1) },
+  { op: 'LogSoftmax', title: 'LogSoftmax over an inner axis', inputs: [[2, 'N', 4]], attributes: axis(1) },
   { op: 'Gather', inputs: [[5, 2]], constants: [{ values: [0, 3, 3, 1], dims: [2, 2] }] },
   {
     op: 'GatherElements',
@@ -206,17 +232,28 @@ const cases: readonly Case[] = [
     inputs: [[2, 'N', 4], [4]],
     attributes: { axis: { i: -1 }, epsilon: { f: 1e-3 } },
   },
+  ...[0, 1].map(
+    (interleaved): Case => ({
+      op: 'RotaryEmbedding',
+      title: `RotaryEmbedding interleaved=${interleaved}`,
+      domain: microsoft,
+      inputs: [[1, 'N', 8]],
+      constants: [
+        { values: [0, 2, 1], dims: [1, 3] },
+        { values: [1, 1, 0.5, 0.8, -0.4, 0.3], dims: [3, 2], float: true },
+        { values: [0, 0, 0.87, 0.6, 0.92, 0.95], dims: [3, 2], float: true },
+      ],
+      attributes: { interleaved: { i: interleaved } },
+    }),
+  ),
   {
-    op: 'RotaryEmbedding',
-    domain: microsoft,
-    inputs: [[1, 'N', 8]],
-    constants: [
-      { values: [0, 2, 1], dims: [1, 3] },
-      { values: [1, 1, 0.5, 0.8, -0.4, 0.3], dims: [3, 2], float: true },
-      { values: [0, 0, 0.87, 0.6, 0.92, 0.95], dims: [3, 2], float: true },
-    ],
+    op: 'TokenLogProbability',
+    domain: 'hone',
+    inputs: [['N', 4]],
+    constants: [{ values: [3, 0, 2] }],
+    outputs: 2,
+    read: [0],
   },
-  { op: 'TokenLogProbability', domain: 'hone', inputs: [['N', 4]], constants: [{ values: [3, 0, 2] }], outputs: 2 },
 ];
 
 const withoutGradientTest = new Set(
@@ -234,7 +271,12 @@ function createNumbers(seed: number): (low: number, high: number) => number {
   };
 }
 
-/** loss = sum(weights * first output); its gradient by the rule and by central differences. */
+/** Steps of the differences: their error is of the fourth order, so a large step leaves little rounding. */
+const step = 1 / 64;
+/** Of differences in float32, relative to the largest element of the gradient. */
+const tolerance = 2e-4;
+
+/** loss = sum over the outputs that are read of weights * output; its gradient by the rule and by differences. */
 async function gradientsOf(test: Case): Promise<{ analytic: Float32Array; numeric: Float32Array }[]> {
   const next = createNumbers(11);
   const graph = new Graph();
@@ -245,27 +287,19 @@ async function gradientsOf(test: Case): Promise<{ analytic: Float32Array; numeri
   const constants = (test.constants ?? []).map(({ values, dims = [values.length], float }, i) => {
     const tensor = float ? float32Tensor(Float32Array.from(values), dims) : int64Tensor(values, dims);
     graph.initializers.set(`c${i}`, tensor);
-    // The condition of Where is the one boolean constant here.
-    return test.op === 'Where' ? graph.add('Cast', [`c${i}`], { attributes: { to: { i: 9 } } }) : `c${i}`;
+    return `c${i}`;
   });
-  const order = test.order ?? [...names.keys(), ...constants.map((_, i) => -1 - i)];
+  const operands = [...names, ...constants];
+  if (test.condition !== undefined) {
+    graph.inputs.set('condition', { type: 'float32', dims: test.condition });
+    operands.unshift(graph.add('Greater', ['condition', graph.float(0)]));
+  }
   const outputs = Array.from({ length: test.outputs ?? 1 }, (_, i) => `y${i}`);
-  graph.add(
-    test.op,
-    order.map((i) => (i >= 0 ? (names[i] as string) : (constants[-1 - i] as string))),
-    { domain: test.domain ?? '', attributes: test.attributes ?? {}, outputs },
-  );
-  // A weight per element, made in the graph from its index: no two elements of the output count alike.
-  const flat = graph.add('Reshape', ['y0', graph.int64([-1])]);
-  const count = graph.add('Squeeze', [graph.add('Shape', [flat]), graph.int64([0])]);
-  const index = graph.add('Cast', [graph.add('Range', [graph.int64(0), count, graph.int64(1)])], {
-    attributes: { to: { i: 1 } },
-  });
-  const weights = graph.add('Cos', [index]);
-  graph.add('ReduceSum', [graph.add('Mul', [flat, weights])], {
-    outputs: ['loss'],
-    attributes: { keepdims: { i: 0 } },
-  });
+  graph.add(test.op, operands, { domain: test.domain ?? '', attributes: test.attributes ?? {}, outputs });
+  const read = test.read ?? outputs.map((_, i) => i);
+  const terms = read.map((i) => addWeightedSum(graph, outputs[i] as string, i));
+  const total = terms.reduce((sum, term) => graph.add('Add', [sum, term]));
+  graph.add('Identity', [total], { outputs: ['loss'] });
   graph.outputs.set('loss', null);
   graph.prune();
 
@@ -285,40 +319,56 @@ async function gradientsOf(test: Case): Promise<{ analytic: Float32Array; numeri
   const expanded = expandComposites(graph);
   expanded.prune();
   const session = await createSession(expanded, { threads: 1 });
-  const data = test.inputs.map((dims) => {
-    const [low, high] = test.range ?? [-1, 1];
-    return Float32Array.from({ length: elementCount(dims.map((d) => (d === 'N' ? runtimeSize : d))) }, () =>
-      next(low, high),
+  const sizesOf = (dims: readonly (number | 'N')[]): number[] => dims.map((dim) => (dim === 'N' ? runtimeSize : dim));
+  const [low, high] = test.range ?? [-1, 1];
+  const gap = test.awayFromZero ?? 0;
+  const draw = (dims: readonly (number | 'N')[]): Float32Array =>
+    Float32Array.from({ length: elementCount(sizesOf(dims)) }, () => {
+      const value = next(low, high);
+      return value + Math.sign(value) * gap;
+    });
+  const data = test.inputs.map(draw);
+  const condition = test.condition && new Tensor('float32', draw(test.condition), sizesOf(test.condition));
+  const run = async (): Promise<Record<string, Tensor>> => {
+    const feeds = Object.fromEntries(
+      data.map((values, i) => [
+        names[i] as string,
+        new Tensor('float32', values, sizesOf(test.inputs[i] as readonly (number | 'N')[])),
+      ]),
     );
-  });
-  const run = async (): Promise<Record<string, Tensor>> =>
-    (await session.run(
-      Object.fromEntries(
-        data.map((values, i) => {
-          const dims = (test.inputs[i] as readonly (number | 'N')[]).map((d) => (d === 'N' ? runtimeSize : d));
-          return [names[i] as string, new Tensor('float32', values, dims)];
-        }),
-      ),
-    )) as Record<string, Tensor>;
+    return (await session.run(condition ? { ...feeds, condition } : feeds)) as Record<string, Tensor>;
+  };
   const first = await run();
   const results: { analytic: Float32Array; numeric: Float32Array }[] = [];
   for (const [i, values] of data.entries()) {
     const gradient = first[gradients.get(names[i] as string) as string] as Tensor;
     const numeric = new Float32Array(values.length);
     for (let k = 0; k < values.length; k++) {
-      const step = 1 / 128;
       const center = values[k] as number;
-      values[k] = center + step;
-      const above = ((await run()).loss as Tensor).data[0] as number;
-      values[k] = center - step;
-      const below = ((await run()).loss as Tensor).data[0] as number;
+      const lossAt = async (change: number): Promise<number> => {
+        values[k] = center + change;
+        return ((await run()).loss as Tensor).data[0] as number;
+      };
+      const near = (await lossAt(step)) - (await lossAt(-step));
+      const far = (await lossAt(2 * step)) - (await lossAt(-2 * step));
       values[k] = center;
-      numeric[k] = (above - below) / (2 * step);
+      numeric[k] = (8 * near - far) / (12 * step);
     }
     results.push({ analytic: gradient.data as Float32Array, numeric });
   }
   await session.release();
   return results;
+}
+
+/** Adds the sum of a value's elements, each with a weight of its own: no two elements of no two values count alike. */
+function addWeightedSum(graph: Graph, value: string, offset: number): string {
+  const flat = graph.add('Reshape', [value, graph.int64([-1])]);
+  const count = graph.add('Squeeze', [graph.add('Shape', [flat]), graph.int64([0])]);
+  const index = graph.add('Cast', [graph.add('Range', [graph.int64(0), count, graph.int64(1)])], {
+    attributes: { to: { i: 1 } },
+  });
+  const weights = graph.add('Cos', [graph.add('Add', [index, graph.float(0.5 * offset)])]);
+  return graph.add('ReduceSum', [graph.add('Mul', [flat, weights])], { attributes: { keepdims: { i: 0 } } });
 }
 
 describe('gradient rules', () => {
@@ -327,7 +377,11 @@ describe('gradient rules', () => {
     async ({ test }) => {
       for (const { analytic, numeric } of await gradientsOf(test)) {
         expect(analytic).toHaveLength(numeric.length);
-        for (const [k, value] of numeric.entries()) expect(analytic[k]).toBeCloseTo(value, 2.5);
+        const largest = Math.max(...numeric.map(Math.abs));
+        expect(largest).toBeGreaterThan(0.1);
+        for (const [k, value] of numeric.entries()) {
+          expect(Math.abs((analytic[k] as number) - value), `element ${k}`).toBeLessThan(tolerance * largest);
+        }
       }
     },
   );
