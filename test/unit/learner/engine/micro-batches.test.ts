@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { keepToBudget } from '../../../../src/learner/engine/memory-budget.js';
-import { createPassMemory } from '../../../../src/learner/engine/pass-memory.js';
+import { createPassMemory, type PassShape } from '../../../../src/learner/engine/pass-memory.js';
 import {
   createBoundedOnnxEngine,
   createOnnxEngine,
@@ -10,6 +10,7 @@ import {
   MicroBatchEngine,
   type OnnxEngine,
   planMicroBatches,
+  type TrainingEngine,
   type TrainingRow,
 } from '../../../../src/learner/index.js';
 import { Graph } from '../../../../src/onnx/index.js';
@@ -25,30 +26,38 @@ beforeAll(async () => {
 });
 afterAll(() => engine.close());
 
-/** Passes of at most so many positions, and the number that there were. */
-function inPasses(most: number): { split: MicroBatchEngine; passes: () => number } {
-  let passes = 0;
-  const counting = {
+/** The engine, with a count of its passes: with gradients, and forward only. */
+function countPasses(): { readonly counting: TrainingEngine; readonly passes: { gradients: number; forward: number } } {
+  const passes = { gradients: 0, forward: 0 };
+  const counting: TrainingEngine = {
     name: engine.name,
     targets: engine.targets,
-    logProbabilities: engine.logProbabilities.bind(engine),
-    promptFeatures: (...args: Parameters<OnnxEngine['promptFeatures']>) => engine.promptFeatures(...args),
-    differentiate: (...args: Parameters<OnnxEngine['differentiate']>) => {
-      passes += 1;
+    logProbabilities: (...args) => {
+      passes.forward += 1;
+      return engine.logProbabilities(...args);
+    },
+    promptFeatures: (...args) => engine.promptFeatures(...args),
+    differentiate: (...args) => {
+      passes.gradients += 1;
       return engine.differentiate(...args);
     },
     close: async () => {},
   };
-  const split = new MicroBatchEngine(counting, { fits: ({ sequences, length }) => sequences * length <= most });
-  return { split, passes: () => passes };
+  return { counting, passes };
 }
 
+const positions = ({ sequences, length }: { readonly sequences: number; readonly length: number }): number =>
+  sequences * length;
+
 describe('micro-batches', () => {
-  it.each([1, 24, 60])('of %i positions at most give the gradients of one pass', async (most) => {
-    const { split, passes } = inPasses(most);
+  it.each([1, 24, 60])('of at most %i positions give the gradients of one pass', async (most) => {
+    const { counting, passes } = countPasses();
+    const split = new MicroBatchEngine(counting, { fits: (shape) => positions(shape) <= most });
     const whole = await differentiateCopg(engine, fixture.batch, fixture.parameters);
     const parts = await differentiateCopg(split, fixture.batch, fixture.parameters);
-    expect(passes()).toBeGreaterThan(1);
+    expect(passes.gradients).toBeGreaterThan(1);
+    // The weights need the log-probabilities of all rows first.
+    expect(passes.forward).toBe(passes.gradients);
     for (const [name, gradient] of whole.gradients) {
       expect(relativeError(parts.gradients.get(name) ?? [], gradient), name).toBeLessThan(1e-5);
     }
@@ -58,21 +67,35 @@ describe('micro-batches', () => {
     expect(parts.surrogate).toBeCloseTo(whole.surrogate, 3);
   });
 
-  it('are not made where one pass holds the batch', async () => {
-    const { split, passes } = inPasses(1e6);
-    await differentiateCopg(split, fixture.batch, fixture.parameters);
-    expect(passes()).toBe(1);
+  it('need no pass forward if the weights are constants', async () => {
+    const { counting, passes } = countPasses();
+    const split = new MicroBatchEngine(counting, { fits: (shape) => positions(shape) <= 24 });
+    const { rows } = fixture.batch;
+    const form = { constants: rows.map((_, i) => Math.cos(3 * i)) };
+    const whole = await engine.differentiate(rows, form, fixture.parameters);
+    const parts = await split.differentiate(rows, form, fixture.parameters);
+    expect(passes.gradients).toBeGreaterThan(1);
+    expect(passes.forward).toBe(0);
+    for (const [name, gradient] of whole.gradients) {
+      expect(relativeError(parts.gradients.get(name) ?? [], gradient), name).toBeLessThan(1e-5);
+    }
   });
 
-  it('hold each row once, and whole prompts where these fit', () => {
+  it('are not made if one pass holds the batch', async () => {
+    const { counting, passes } = countPasses();
+    const split = new MicroBatchEngine(counting, { fits: () => true });
+    await differentiateCopg(split, fixture.batch, fixture.parameters);
+    expect(passes).toEqual({ gradients: 1, forward: 0 });
+  });
+
+  it('hold each row once, and whole prompts if these fit', () => {
     const row = (prompt: number, tokens: number): TrainingRow => ({
       promptTokens: [prompt, prompt, prompt],
       completionTokens: new Array<number>(tokens).fill(9),
     });
     const rows = [row(1, 4), row(2, 5), row(1, 3), row(3, 20), row(2, 2), row(3, 4)];
-    const fits = ({ sequences, length }: { sequences: number; length: number }): boolean => sequences * length <= 22;
     // Prompt 3 takes 27 positions with both of its completions, and 23 with the longer one alone.
-    expect(planMicroBatches(rows, { fits })).toEqual([[3], [0, 2, 1, 4], [5]]);
+    expect(planMicroBatches(rows, { fits: (shape) => positions(shape) <= 22 })).toEqual([[3], [0, 2, 1, 4], [5]]);
   });
 });
 
@@ -91,26 +114,17 @@ describe('the memory of a pass', () => {
   });
 
   it('splits a batch that the budget does not hold, and no other', async () => {
-    const bytesPerPosition = 1000;
     const memory = {
-      backward: ({ sequences, length }: { sequences: number; length: number }) => sequences * length * bytesPerPosition,
+      backward: (shape: PassShape) => 1000 * positions(shape),
       forward: () => 0,
       mappedBytes: 5000,
       maxLength: Number.POSITIVE_INFINITY,
     };
     const passesWithin = async (memoryBytes: number): Promise<number> => {
-      let passes = 0;
-      const counting = Object.assign(Object.create(engine) as OnnxEngine, {
-        targets: engine.targets,
-        logProbabilities: engine.logProbabilities.bind(engine),
-        differentiate: (...args: Parameters<OnnxEngine['differentiate']>) => {
-          passes += 1;
-          return engine.differentiate(...args);
-        },
-      });
+      const { counting, passes } = countPasses();
       const bounded = keepToBudget(counting, memory, memoryBytes, 0, 10_000);
       await differentiateCopg(bounded, fixture.batch, fixture.parameters);
-      return passes;
+      return passes.gradients;
     };
     expect(await passesWithin(1e6)).toBe(1);
     expect(await passesWithin(100_000)).toBeGreaterThan(1);
