@@ -18,11 +18,11 @@ import { fail, root, runNode, say } from './project.mjs';
 const parts = {
   run: {
     config: 'tsconfig.run.json',
-    folders: ['src', 'server', 'client', 'cli', 'models', 'proto', 'bench', 'studies'],
+    folders: ['src', 'server', 'client', 'cli', 'models', 'proto', 'bench', 'studies', 'examples'],
   },
   test: {
     config: 'tsconfig.json',
-    folders: ['src', 'server', 'client', 'cli', 'models', 'proto', 'bench', 'studies', 'test'],
+    folders: ['src', 'server', 'client', 'cli', 'models', 'proto', 'bench', 'studies', 'examples', 'test'],
   },
 };
 
