@@ -2,7 +2,7 @@
 
 import { HoneError } from '../errors.js';
 import type { DecoderConfig } from '../package/index.js';
-import type { CompletionRequest } from './types.js';
+import type { CompletionRequest } from './completion-request.js';
 
 /** @throws HoneError `INVALID_REQUEST`, `PROMPT_TOO_LONG` */
 export function checkRequest(request: CompletionRequest, { contextLength, vocabularySize }: DecoderConfig): void {

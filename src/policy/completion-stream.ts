@@ -7,7 +7,7 @@
  */
 
 import { HoneError } from '../errors.js';
-import type { CompletionEvent, CompletionFinished, TokenChunk, TopLogprob } from './types.js';
+import type { CompletionEvent, CompletionFinished, TokenChunk, TopLogprob } from './completion-events.js';
 
 /** Unread tokens per completion beyond which the feeding should stop; it goes on at half of them. */
 export const maxUnreadTokens = 256;

@@ -11,7 +11,7 @@ import { checkAdapter, checkSameLayers, digestAdapter, zeroAdapter } from '../ve
 import type { Adapter } from '../versions/index.js';
 import type { Decoder } from './graph/decoder.js';
 import type { AdapterFeeds } from './graph/packed-linears.js';
-import type { PolicyVersion } from './types.js';
+import type { PolicyVersion } from './policy-version.js';
 
 /** Places that pinned versions leave: the live version's and the next one's. */
 const placesForSwaps = 2;

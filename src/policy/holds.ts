@@ -1,7 +1,7 @@
 /** The versions that are held beside the live one, as the event loop counts them: a worker started anew holds them again. */
 
 import { HoneError } from '../errors.js';
-import type { PolicyVersion } from './types.js';
+import type { PolicyVersion } from './policy-version.js';
 
 interface Hold {
   readonly version: PolicyVersion;

@@ -2,15 +2,11 @@
 
 import type { SerializedError } from '../errors.js';
 import type { TokenBytes } from '../package/index.js';
-import type {
-  CompletionRequest,
-  FinishReason,
-  PolicyVersion,
-  PrefixCacheStatus,
-  SwapReport,
-  TopLogprob,
-  TurnReport,
-} from './types.js';
+import type { FinishReason, TopLogprob } from './completion-events.js';
+import type { CompletionRequest } from './completion-request.js';
+import type { TurnReport } from './policy-observer.js';
+import type { PrefixCacheStatus } from './policy-status.js';
+import type { PolicyVersion, SwapReport } from './policy-version.js';
 
 /** What a worker serves, and how. */
 export interface WorkerSettings {

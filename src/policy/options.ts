@@ -4,7 +4,8 @@ import { z } from 'zod';
 import { checkSettings } from '../check-settings.js';
 import type { HoneError } from '../errors.js';
 import type { Package } from '../package/index.js';
-import type { PolicyObserver, PolicyVersion } from './types.js';
+import type { PolicyObserver } from './policy-observer.js';
+import type { PolicyVersion } from './policy-version.js';
 import type { WorkerHandle } from './worker-handle.js';
 
 /** How a policy is opened. */

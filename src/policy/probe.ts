@@ -7,7 +7,7 @@
 
 import type { Adapter } from '../versions/index.js';
 import type { Decoder } from './graph/decoder.js';
-import type { SwapReport } from './types.js';
+import type { SwapReport } from './policy-version.js';
 
 /** How much nearer the served logits must be to the candidate's. */
 const requiredRatio = 10;

@@ -4,8 +4,8 @@ import { HoneError } from '../errors.js';
 import type { Decoder } from './graph/decoder.js';
 import type { HeldVersion, HeldVersions } from './held-versions.js';
 import type { FromWorker } from './messages.js';
+import type { PolicyVersion, SwapReport } from './policy-version.js';
 import { probePrompt, probeServed } from './probe.js';
-import type { PolicyVersion, SwapReport } from './types.js';
 
 interface Pending {
   readonly call: number;

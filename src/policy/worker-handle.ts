@@ -5,6 +5,7 @@
 
 import { Worker } from 'node:worker_threads';
 import { HoneError } from '../errors.js';
+import type { CompletionRequest } from './completion-request.js';
 import {
   type FromWorker,
   type StepMessage,
@@ -13,7 +14,7 @@ import {
   type WorkerSettings,
   type WorkerStatus,
 } from './messages.js';
-import type { CompletionRequest, HoldReport, PolicyVersion, SwapReport } from './types.js';
+import type { HoldReport, PolicyVersion, SwapReport } from './policy-version.js';
 
 interface Call {
   readonly resolve: (value: never) => void;

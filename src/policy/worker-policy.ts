@@ -5,21 +5,17 @@
 
 import { HoneError } from '../errors.js';
 import { checkRequest } from './check-request.js';
+import type { CompletionEvent } from './completion-events.js';
+import type { CompletionRequest } from './completion-request.js';
 import { CompletionStream, readerStalled } from './completion-stream.js';
 import { Holds } from './holds.js';
 import type { StepMessage, WorkerSettings, WorkerStatus } from './messages.js';
 import { checkPolicyOptions, type PolicyOptions, type PolicySettings } from './options.js';
+import type { Policy } from './policy.js';
+import type { PolicyStatus } from './policy-status.js';
+import type { HoldReport, PolicyVersion, SwapReport } from './policy-version.js';
 import { RequestQueue } from './request-queue.js';
 import { StallWatch } from './stall-watch.js';
-import type {
-  CompletionEvent,
-  CompletionRequest,
-  HoldReport,
-  Policy,
-  PolicyStatus,
-  PolicyVersion,
-  SwapReport,
-} from './types.js';
 import { WorkerHandle } from './worker-handle.js';
 
 /** Pauses before the restarts that follow each other without a step between; after the last the policy gives up. */

@@ -8,8 +8,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { completionSeed } from '../../src/agent/generation/check-request.js';
+import type { SamplingSettings } from '../../src/policy/completion-request.js';
 import { Sampler, SamplingScratch } from '../../src/policy/sampling/sampler.js';
-import type { SamplingSettings } from '../../src/policy/types.js';
 import { plainSampling } from '../support/policy/policy.js';
 import { chiSquareDeviate, referenceDistribution, softmax } from '../support/reference-sampling.js';
 

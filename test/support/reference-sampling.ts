@@ -3,7 +3,7 @@
  * sampler's own code. Slow, and meant to be read beside docs/serving.md.
  */
 
-import type { SamplingSettings } from '../../src/policy/types.js';
+import type { SamplingSettings } from '../../src/policy/completion-request.js';
 
 /** In float64, the plain way. */
 export function softmax(logits: readonly number[]): number[] {

@@ -6,7 +6,7 @@
  */
 
 import { HoneError } from '../../errors.js';
-import type { CompletionRequest } from '../types.js';
+import type { CompletionRequest } from '../completion-request.js';
 import { bucketFor, bytesPerColumn, type CacheShape, classFor, smallestBucket } from './kv-layout.js';
 
 /** Columns that a request is charged. */

@@ -8,7 +8,7 @@
  */
 
 import { LRUCache } from 'lru-cache';
-import type { PrefixCacheStatus } from '../types.js';
+import type { PrefixCacheStatus } from '../policy-status.js';
 import type { Prefix, StepKeyValues } from './kv-cache.js';
 import { bytesPerColumn, type CacheShape, partsOf } from './kv-layout.js';
 

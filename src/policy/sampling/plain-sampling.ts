@@ -1,6 +1,6 @@
 /** Sampling from the policy as it is. */
 
-import type { SamplingSettings } from '../types.js';
+import type { SamplingSettings } from '../completion-request.js';
 
 /** Temperature 1 and nothing else: what is drawn follows pi itself. */
 export function plainSampling(maxTokens: number): SamplingSettings {

@@ -11,7 +11,8 @@
  */
 
 import { HoneError } from '../../errors.js';
-import type { SamplingSettings, TopLogprob } from '../types.js';
+import type { TopLogprob } from '../completion-events.js';
+import type { SamplingSettings } from '../completion-request.js';
 import { expBelow0 } from './exponential.js';
 import { Random } from './random.js';
 import { TopSelection } from './top-selection.js';

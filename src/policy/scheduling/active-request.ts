@@ -1,10 +1,10 @@
 /** A request in the worker, from its arrival to its last completion's end. */
 
+import type { CompletionRequest } from '../completion-request.js';
 import type { StepLogits } from '../graph/decoder.js';
 import type { HeldVersion } from '../held-versions.js';
 import type { RequestColumns } from '../kv/kv-budget.js';
 import type { KvCache, Prefix } from '../kv/kv-cache.js';
-import type { CompletionRequest } from '../types.js';
 
 /** A prompt, computed: completions start from it as slots become free. */
 export interface PreparedPrompt {

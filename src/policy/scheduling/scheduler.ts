@@ -10,6 +10,7 @@
 
 import { HoneError } from '../../errors.js';
 import type { TokenBytes } from '../../package/index.js';
+import type { CompletionRequest } from '../completion-request.js';
 import type { Decoder, StepLogits } from '../graph/decoder.js';
 import type { HeldVersions } from '../held-versions.js';
 import { KvArena } from '../kv/kv-arena.js';
@@ -18,7 +19,6 @@ import type { KvCache, Prefix } from '../kv/kv-cache.js';
 import { PrefixCache } from '../kv/prefix-cache.js';
 import { newStepMessage, type StepMessage, type WorkerStatus } from '../messages.js';
 import { SamplingScratch } from '../sampling/sampler.js';
-import type { CompletionRequest } from '../types.js';
 import { ActiveRequest, type PreparedPrompt } from './active-request.js';
 import { Background, type Others } from './background.js';
 import { Parking } from './parking.js';

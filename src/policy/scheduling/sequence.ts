@@ -2,11 +2,11 @@
 
 import type { TokenBytes, TokenDecoder } from '../../package/index.js';
 import { ByteLevelDecoder } from '../../package/token-decoder.js';
+import type { FinishReason } from '../completion-events.js';
 import type { StepLogits } from '../graph/decoder.js';
 import type { StepMessage } from '../messages.js';
 import { Sampler, type SamplingScratch } from '../sampling/sampler.js';
 import { StopText } from '../sampling/stop-text.js';
-import type { FinishReason } from '../types.js';
 import type { ActiveRequest } from './active-request.js';
 
 /** Why and how a sequence ended. */

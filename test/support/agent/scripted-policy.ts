@@ -1,13 +1,10 @@
 /** A policy whose completions are written in the test: for orders of events and failures that a model cannot be asked for. */
 
-import type {
-  CompletionEvent,
-  CompletionRequest,
-  Policy,
-  PolicyStatus,
-  PolicyVersion,
-  SwapReport,
-} from '../../../src/policy/types.js';
+import type { CompletionEvent } from '../../../src/policy/completion-events.js';
+import type { CompletionRequest } from '../../../src/policy/completion-request.js';
+import type { Policy } from '../../../src/policy/policy.js';
+import type { PolicyStatus } from '../../../src/policy/policy-status.js';
+import type { PolicyVersion, SwapReport } from '../../../src/policy/policy-version.js';
 
 /** What a completion does; aborting is its own business. */
 export type Script = (request: CompletionRequest, signal: AbortSignal) => AsyncIterable<CompletionEvent>;

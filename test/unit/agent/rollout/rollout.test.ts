@@ -11,7 +11,8 @@ import { type Mode, openModeFile } from '../../../../src/agent/rollout/modes.js'
 import { trialFile } from '../../../../src/agent/rollout/trial-file.js';
 import { HoneError } from '../../../../src/errors.js';
 import type { CheckName, Verdict } from '../../../../src/gate/types.js';
-import type { CompletionEvent, CompletionRequest } from '../../../../src/policy/types.js';
+import type { CompletionEvent } from '../../../../src/policy/completion-events.js';
+import type { CompletionRequest } from '../../../../src/policy/completion-request.js';
 import { type Loop, type LoopOptions, openLoop } from '../../../support/agent/loop.js';
 import { finished, started, token } from '../../../support/agent/scripted-policy.js';
 import { temporaryFolder } from '../../../support/folders.js';
