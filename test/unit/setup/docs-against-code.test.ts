@@ -21,7 +21,12 @@ import { defaultKeepVersions } from '../../../src/versions/retention.js';
 
 const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
-const pages = ['README.md', 'test/README.md', 'bench/README.md', 'studies/README.md', ...listOf('docs', '.md')];
+const pages = [
+  ...['README.md', 'CONTRIBUTING.md', 'SECURITY.md'],
+  ...['test', 'bench', 'studies', 'examples', 'src/policy'].map((folder) => `${folder}/README.md`),
+  ...listOf('docs', '.md'),
+  ...listOf('docs/decisions', '.md'),
+];
 
 function listOf(folder: string, ending: string): string[] {
   return readdirSync(join(root, folder))
@@ -262,7 +267,19 @@ it('the README says how many scores begin a round, and names every folder', () =
     readdirSync(join(root, of), { withFileTypes: true }).flatMap((entry) =>
       entry.isDirectory() ? [join(of, entry.name)] : [],
     );
-  const outer = ['proto', 'server', 'client', 'cli', 'models', 'bench', 'studies', 'test', 'docs', 'scripts'];
+  const outer = [
+    'proto',
+    'server',
+    'client',
+    'cli',
+    'models',
+    'bench',
+    'studies',
+    'examples',
+    'test',
+    'docs',
+    'scripts',
+  ];
   expect(listed.sort()).toEqual([...outer, ...folders('src')].sort());
 });
 

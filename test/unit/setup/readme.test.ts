@@ -13,10 +13,14 @@ import { checkRewardSettings } from '../../../src/reward/index.js';
 import { deadLinks } from '../../support/markdown.js';
 
 const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
-const pages = readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.md'));
+const pages = readdirSync(join(root, 'docs'), { recursive: true, encoding: 'utf8' }).filter((name) =>
+  name.endsWith('.md'),
+);
 const paths = [
   'README.md',
   'CHANGELOG.md',
+  'CONTRIBUTING.md',
+  'SECURITY.md',
   ...pages.map((name) => `docs/${name}`),
   'bench/README.md',
   'studies/README.md',
@@ -25,6 +29,8 @@ const paths = [
   'models/tldr-reward/README.md',
   'test/README.md',
   'test/oracles/README.md',
+  'examples/README.md',
+  'src/policy/README.md',
 ];
 const documents = paths.map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') }));
 
@@ -80,7 +86,7 @@ describe.each(documents)('$path', ({ path, text }) => {
   });
 
   it('names files that exist', () => {
-    const folders = /^(src|server|client|cli|proto|models|test|bench|studies|docs|scripts)\/[\w./-]+$/;
+    const folders = /^(src|server|client|cli|proto|models|test|bench|studies|examples|docs|scripts)\/[\w./-]+$/;
     for (const name of codeOf(text).filter((span) => folders.test(span))) {
       expect(existsSync(join(root, name)), name).toBe(true);
     }
@@ -114,7 +120,19 @@ describe.each(documents)('$path', ({ path, text }) => {
 });
 
 it('nobody is told to run `npx hone`, which on npm is a package of somebody else', () => {
-  const folders = ['client', 'cli', 'server', 'src', 'proto', 'models', 'bench', 'studies', 'docs', 'scripts'];
+  const folders = [
+    'client',
+    'cli',
+    'server',
+    'src',
+    'proto',
+    'models',
+    'bench',
+    'studies',
+    'examples',
+    'docs',
+    'scripts',
+  ];
   const files = folders.flatMap((folder) =>
     readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }).map((name) => join(folder, name)),
   );
