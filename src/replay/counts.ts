@@ -1,4 +1,4 @@
-/** How much the store holds, counted once when it is opened and kept in step by the only writer. */
+/** How much the store holds. It is counted once when the store opens; then the only writer updates the counts. */
 
 import type { Database } from '../sqlite/index.js';
 import type { GenerationState } from './types.js';
@@ -11,7 +11,7 @@ export interface Counts extends Record<GenerationState, number> {
   preferences: number;
 }
 
-/** Counts everything: one pass over indexes. */
+/** Counts everything, in one pass over the indexes. */
 export function countAll(database: Database): Counts {
   const states = database
     .prepare<[], { state: GenerationState; count: number }>(

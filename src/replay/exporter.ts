@@ -1,4 +1,4 @@
-/** Reading the store page by page for an export: each page is one short read, and writes go on between them. */
+/** Reads the store page by page for an export. Each page is one short read, so that writes continue between them. */
 
 import { type Database, type WholeText, whole, wholeText } from '../sqlite/index.js';
 import type { ReplayRecord } from './record.js';
@@ -14,20 +14,20 @@ import {
   toScore,
 } from './rows.js';
 
-/** Which generations are meant, with what hangs on them; preferences only where both of their sides are meant. */
+/** Which generations to export, with their scores. A preference is exported only if both of its generations are. */
 export interface ExportFilter {
-  /** Only those of this subject. Default: of all. */
+  /** Only generations of this subject. Default: of all subjects. */
   readonly subject?: string | undefined;
-  /** Only those that were admitted at that time or later, milliseconds since 1970. Default: from the beginning. */
+  /** Only generations that were admitted at this time or later, milliseconds since 1970. Default: all. */
   readonly sinceMs?: number | undefined;
-  /** Only those with a score. Default false. */
+  /** Only generations with a score. Default false. */
   readonly scored?: boolean | undefined;
 }
 
 export interface ExportQuery extends ExportFilter {
-  /** Where the page begins: 0, or what the page before said. */
+  /** Where the page begins: 0, or `next` of the page before. */
   readonly after: number;
-  /** Where the export ends: what the first page said; absent for the first. */
+  /** Where the export ends: `last` of the first page. Absent for the first page. */
   readonly last?: number | undefined;
 }
 
@@ -35,7 +35,7 @@ export interface ExportPage {
   readonly records: readonly ReplayRecord[];
   /** Where the next page begins; null after the last. */
   readonly next: number | null;
-  /** What is written later belongs to no page. */
+  /** Where the export ends; generations that are written later are not part of it. */
   readonly last: number;
 }
 
@@ -49,7 +49,7 @@ interface Place {
 
 type ComparedRow = PreferenceRow & Omit<Place, 'id'> & { readonly partner: string };
 
-/** Generations looked at for one page. */
+/** Generations that one page looks at. */
 const placesPerPage = 64;
 
 export class Exporter {
@@ -81,16 +81,19 @@ export class Exporter {
     ];
   }
 
+  /** Reads one page. */
   page(query: ExportQuery): ExportPage {
     const last = query.last ?? this.#last.get() ?? 0;
     const places = this.#places.all(query.after, last, placesPerPage);
-    const records = places.filter((place) => this.#isMeant(place, query)).flatMap((place) => this.#of(place, query));
+    const records = places
+      .filter((place) => this.#isIncluded(place, query))
+      .flatMap((place) => this.#recordsOf(place, query));
     const next = places.length < placesPerPage ? null : (places.at(-1)?.place ?? null);
     return { records, next, last };
   }
 
-  /** A generation, its scores, and the preferences whose other side came before it. */
-  #of({ id, place }: Place, filter: ExportFilter): ReplayRecord[] {
+  /** A generation, its scores, and the preferences whose other generation was exported before it. */
+  #recordsOf({ id, place }: Place, filter: ExportFilter): ReplayRecord[] {
     const row = this.#generation.get(id);
     if (row === undefined) return [];
     const compared = this.#compared.flatMap((statement) => statement.all(id));
@@ -100,14 +103,14 @@ export class Exporter {
       ...compared
         .filter((other) => other.place < place)
         .filter(({ partner, subject, state, admitted_at_ms }) =>
-          this.#isMeant({ id: partner, subject, state, created_at_ms: admitted_at_ms }, filter),
+          this.#isIncluded({ id: partner, subject, state, created_at_ms: admitted_at_ms }, filter),
         )
         .map((preference): ReplayRecord => ({ type: 'preference', preference: toPreference(preference) })),
     ];
   }
 
-  #isMeant({ id, subject, created_at_ms, state }: Omit<Place, 'place'>, filter: ExportFilter): boolean {
-    // What still runs is not whole.
+  #isIncluded({ id, subject, created_at_ms, state }: Omit<Place, 'place'>, filter: ExportFilter): boolean {
+    // A running generation is not complete.
     if (state === 'running') return false;
     if (filter.subject !== undefined && filter.subject !== wholeText(subject)) return false;
     if (filter.sinceMs !== undefined && created_at_ms < filter.sinceMs) return false;

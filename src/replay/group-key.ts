@@ -1,4 +1,4 @@
-/** What completions of one prompt have in common. */
+/** The key that all completions of one prompt share. */
 
 import { createHash } from 'node:crypto';
 

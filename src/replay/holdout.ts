@@ -1,9 +1,9 @@
-/** Prompts that never train, so that versions can be compared on them. */
+/** Held-out prompts: they never train, so that versions can be compared on them. */
 
 import { createHash } from 'node:crypto';
 
 /**
- * Whether a prompt is held out: by a hash of its group key, so that the answer never changes and needs no list.
+ * Whether a prompt is held out. A hash of its group key decides, so the answer never changes and needs no list.
  * @param share of all prompts, 0 (none) to 1 (all)
  */
 export function isHeldOut(groupKey: string, share: number): boolean {

@@ -1,11 +1,11 @@
-/** What makes two items of feedback the same: everything but when they came and which ids they were given. */
+/** Decides when two items of feedback are the same: when all but their times and the ids that they were given agree. */
 
 import { createHash } from 'node:crypto';
 import type { FeedbackWrite } from './types.js';
 
 /**
- * The content of an item in words, without the generation that it is about. Texts of edits are there as their digest
- * only: what is erased must not be found here.
+ * The content of an item as JSON, without the generation that it belongs to. The text of an edit appears only as a digest,
+ * because erased text must not remain here.
  */
 export function contentOf(item: FeedbackWrite): string {
   const { type, rater, metric } = item;

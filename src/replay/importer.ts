@@ -1,4 +1,4 @@
-/** Writing records of an export into the store: each whole or not at all. */
+/** Writes records of an export into the store, each completely or not at all. */
 
 import type { Database } from '../sqlite/index.js';
 import type { Counts } from './counts.js';
@@ -7,7 +7,7 @@ import { formatRecord, type ReplayRecord } from './record.js';
 import { type GenerationRow, generationColumns, outcomeCode, toBlob, toGeneration } from './rows.js';
 import type { Generation, GenerationAdmission, Preference, PreferenceOutcome, Score } from './types.js';
 
-/** What became of a record. */
+/** The outcome of one record. `skipped`: the store already holds the same. */
 export type ImportOutcome =
   | { readonly status: 'imported' | 'skipped' }
   | {
@@ -34,8 +34,8 @@ export class Importer {
   readonly #preference;
 
   /**
-   * @param counts kept in step
-   * @param promptOf finds or writes a prompt
+   * @param counts updated with each record
+   * @param promptOf finds or writes a prompt; returns its row id
    */
   constructor(database: Database, counts: Counts, feedback: FeedbackWriter, promptOf: PromptOf) {
     this.#counts = counts;
@@ -72,10 +72,10 @@ export class Importer {
   #importGeneration(g: Generation): ImportOutcome {
     const found = this.#find.get(g.id);
     if (found !== undefined) {
-      // In the words of an export: what it cannot tell apart is the same.
+      // Two generations are the same if an export writes the same line for both.
       const same = formatRecord({ type: 'generation', generation: toGeneration(found) });
       if (same === formatRecord({ type: 'generation', generation: g })) return { status: 'skipped' };
-      return conflict(`generation ${g.id} is stored with other content`);
+      return conflict(`generation ${g.id} is already stored with other content`);
     }
     this.#insert.run(
       g.id,
@@ -110,7 +110,7 @@ export class Importer {
     const found = this.#score.get(generationId, rater, metric);
     if (found !== undefined) {
       if (found.value === value && found.created_at_ms === createdAtMs) return { status: 'skipped' };
-      return conflict(`${rater} has given generation ${generationId} another score on ${metric}`);
+      return conflict(`the store holds another score of ${rater} for generation ${generationId} on ${metric}`);
     }
     return imported(this.#feedback.write({ type: 'score', ...score, idempotencyKey: '' }));
   }
@@ -121,9 +121,11 @@ export class Importer {
     const [first, second] = swapped ? [otherId, generationId] : [generationId, otherId];
     const found = this.#preference.get(first, second, rater, metric);
     if (found !== undefined) {
-      const said = swapped ? -outcomeCode(outcome) : outcomeCode(outcome satisfies PreferenceOutcome);
-      if (found.outcome === said && found.created_at_ms === createdAtMs) return { status: 'skipped' };
-      return conflict(`${rater} has compared generations ${first} and ${second} otherwise on ${metric}`);
+      const code = swapped ? -outcomeCode(outcome) : outcomeCode(outcome satisfies PreferenceOutcome);
+      if (found.outcome === code && found.created_at_ms === createdAtMs) return { status: 'skipped' };
+      return conflict(
+        `the store holds another preference of ${rater} between generations ${first} and ${second} on ${metric}`,
+      );
     }
     return imported(this.#feedback.write({ type: 'preference', ...preference, idempotencyKey: '' }));
   }

@@ -1,5 +1,5 @@
 export type { ErasureReport } from './erasure.js';
-export type { ExportFilter, ExportPage, ExportQuery } from './exporter.js';
+export type { ExportFilter } from './exporter.js';
 export { groupKey } from './group-key.js';
 export { isHeldOut } from './holdout.js';
 export type { ImportOutcome } from './importer.js';
@@ -19,14 +19,12 @@ export type {
   GenerationCompletion,
   GenerationOrigin,
   GenerationState,
-  Lesson,
   Preference,
   PreferenceOutcome,
   PreferenceWrite,
   ReplayChange,
   ReplayStatus,
   Score,
-  ScoreKey,
   ScoreWrite,
   StoredPrompt,
 } from './types.js';

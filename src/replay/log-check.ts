@@ -1,12 +1,12 @@
 /**
  * Checks the store's write-ahead log before SQLite reads it.
  *
- * SQLite takes a log up to its first bad frame and forgets the rest without a word. That is right for the end of the
- * log, which a crash may have cut short, and wrong for damage in the middle: commits that were acknowledged would be
- * gone. The two can be told apart, because every commit is forced to the disk before the next transaction begins: a bad
- * frame that is followed by a commit and then by more of the same log belongs to what was on disk.
+ * SQLite reads a log up to its first bad frame and silently drops the rest. That is right for the end of the log, which
+ * a crash may have cut short. It is wrong for damage in the middle, because acknowledged commits would be lost. The two
+ * cases differ: every commit is forced to the disk before the next transaction begins. So if a commit, and then more of
+ * the same log, follow a bad frame, that frame was on disk and is damaged.
  *
- * Not to be told from a crash, and so not refused: damage of the last transaction, a log that was cut or removed.
+ * Damage of the last transaction, and a log that was cut or removed, look like a crash and are therefore not refused.
  * Format: https://sqlite.org/fileformat2.html#walformat
  */
 
@@ -19,7 +19,7 @@ const frameHeaderBytes = 24;
 const magicLittleEndian = 0x377f0682;
 const magicBigEndian = 0x377f0683;
 
-/** @throws HoneError `STORE_CORRUPT` where commits of the log would be lost */
+/** @throws HoneError `STORE_CORRUPT` if SQLite would lose commits of the log */
 export function checkLog(path: string): void {
   let file: number;
   try {
@@ -33,9 +33,9 @@ export function checkLog(path: string): void {
     const header = readView(file, 0, headerBytes);
     if (size <= headerBytes || isZero(header)) return;
     const log = parseHeader(header);
-    if (log === null) throw damaged(path, 'its header does not read');
+    if (log === null) throw damaged(path, 'its header cannot be read');
     const bad = findDamage(file, size, log);
-    if (bad !== null) throw damaged(path, `frame ${bad} does not read, and commits follow it`);
+    if (bad !== null) throw damaged(path, `frame ${bad} cannot be read, and commits follow it`);
   } finally {
     closeSync(file);
   }
@@ -60,7 +60,7 @@ function parseHeader(view: DataView): LogHeader | null {
   return { littleEndian, pageBytes, salts: pairAt(view, 16), sum };
 }
 
-/** The first bad frame that acknowledged commits follow, or null. */
+/** Finds the first bad frame that is followed by acknowledged commits. */
 function findDamage(file: number, size: number, { littleEndian, pageBytes, salts, sum }: LogHeader): number | null {
   const frameBytes = frameHeaderBytes + pageBytes;
   let expected = sum;
@@ -100,7 +100,7 @@ function equal(a: Sum, b: Sum): boolean {
   return a[0] === b[0] && a[1] === b[1];
 }
 
-/** What a power loss leaves of a header that had not been forced to the disk: nothing was committed under it. */
+/** Whether a power loss left the header empty: it was not forced to the disk yet, so nothing was committed after it. */
 function isZero(view: DataView): boolean {
   for (let at = 0; at < view.byteLength; at++) if (view.getUint8(at) !== 0) return false;
   return true;

@@ -1,9 +1,9 @@
 /**
- * Opening the store's file so that its promises hold: durable commits, erased means erased, one owner, never a silent
- * new store in place of a damaged one.
+ * Opens the store's file so that its promises hold: commits are durable, erased data is overwritten, and a damaged store
+ * is refused instead of replaced by a new one.
  *
- * A new store is built under another name and renamed when it is complete: a file that exists under the store's name
- * is therefore either whole or damaged, also when it is empty.
+ * A new store is built under another name and renamed when it is complete. A file with the store's name is therefore
+ * either complete or damaged, even if it is empty.
  */
 
 import { chmodSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
@@ -15,16 +15,17 @@ import { applicationId, checkIdentity, upgradeSchema } from './schema.js';
 import { fromSqlite, remedyForCorruption } from './sqlite-errors.js';
 
 export interface OpenFileOptions {
-  /** The database file; its directory is created (0700) when it is missing, the file is 0600. */
+  /** The database file (0600). Its directory is created (0700) if it is missing. */
   readonly path: string;
-  /** How long a statement waits for another connection's lock. */
+  /** How long a statement waits for another connection's lock, milliseconds. */
   readonly busyTimeoutMs: number;
-  /** Largest size of the file; a write beyond it is refused with `STORE_FULL`. Null: the disk's. */
+  /** Largest size of the file; a write beyond it throws `STORE_FULL`. Null: as large as the disk allows. */
   readonly maxFileBytes: number | null;
 }
 
 /**
- * The writing connection: WAL, synchronous FULL and secure_delete read back, integrity checked, schema upgraded.
+ * Opens the writing connection. It checks the integrity of the file, sets WAL, synchronous FULL and secure_delete, reads
+ * them back, and upgrades the schema.
  * @throws HoneError `STORE_CORRUPT`, `STORE_LOCKED`, `STORE_FULL`, `STORE_TOO_NEW`
  */
 export function openForWriting(options: OpenFileOptions): Database {
@@ -41,7 +42,7 @@ export function openForWriting(options: OpenFileOptions): Database {
     setAndReadBack(database, 'synchronous', 'FULL', 2);
     setAndReadBack(database, 'secure_delete', 'ON', 1);
     setAndReadBack(database, 'foreign_keys', 'ON', 1);
-    // Else SQLite may put rows into temporary files of its own, out of reach of an erasure.
+    // Otherwise SQLite may put rows into temporary files of its own, which an erasure does not reach.
     setAndReadBack(database, 'temp_store', 'MEMORY', 2);
     limitSize(database, options.maxFileBytes);
     upgradeSchema(database, path);
@@ -53,7 +54,7 @@ export function openForWriting(options: OpenFileOptions): Database {
 }
 
 /**
- * A read-only connection to a store that a writer has made.
+ * Opens a read-only connection to a store that a writer has made.
  * @throws HoneError `STORE_CORRUPT`, `STORE_LOCKED`, `STORE_TOO_NEW`
  */
 export function openForReading(path: string, busyTimeoutMs: number): Database {
@@ -70,7 +71,7 @@ export function openForReading(path: string, busyTimeoutMs: number): Database {
 
 function createFile(path: string): void {
   if (existsSync(`${path}-wal`)) {
-    throw new HoneError('STORE_CORRUPT', `${path} is gone but its log ${path}-wal is there. ${remedyForCorruption()}`);
+    throw new HoneError('STORE_CORRUPT', `${path} is missing but its log ${path}-wal exists. ${remedyForCorruption()}`);
   }
   const draft = `${path}.new`;
   for (const leftover of [draft, `${draft}-wal`, `${draft}-shm`, `${draft}-journal`]) rmSync(leftover, { force: true });
@@ -98,9 +99,9 @@ function fsyncPath(path: string): void {
 }
 
 /**
- * Tables, their indexes and constraints (`quick_check` would leave the indexes out and take four fifths of the time:
- * about 5 ms per MB). On a connection that cannot write: the last writing one that closes moves the log into the file,
- * and a damaged store is to stay as it is.
+ * Checks tables, their indexes and constraints, in about 5 ms per MB. (`quick_check` would leave the indexes out and take
+ * four fifths of the time.) The connection cannot write, because the last writing connection that closes moves the log
+ * into the file, and a damaged store must stay as it is.
  */
 function checkIntegrity(path: string, busyTimeoutMs: number): void {
   const database = openForReading(path, busyTimeoutMs);
@@ -114,7 +115,7 @@ function checkIntegrity(path: string, busyTimeoutMs: number): void {
   }
 }
 
-/** A pragma that is not understood is ignored without a word, hence the reading back. */
+/** Reads the pragma back because SQLite silently ignores one that it does not know. */
 function setAndReadBack(database: Database, name: string, value: string, expected: string | number): void {
   database.setPragma(name, value);
   const [found] = database.readPragma(name);

@@ -3,8 +3,9 @@
 import type { Database } from '../sqlite/index.js';
 import { Exporter } from './exporter.js';
 import type { BatchedRequest } from './messages.js';
-import { prepareReads, statusOf } from './reader.js';
+import { prepareReads } from './reads.js';
 import type { RetentionSettings } from './retention.js';
+import { statusOf } from './status.js';
 import type { Upkeep } from './upkeep.js';
 import type { ReplayWriter } from './writer.js';
 

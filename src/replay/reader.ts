@@ -1,159 +1,28 @@
-/** Reading the store: prepared statements, each call one short transaction. */
+/** Reads the store from another process, on a read-only connection: the learner uses it and needs no SQL of its own. */
 
-import type { Database } from '../sqlite/index.js';
-import type { Counts } from './counts.js';
 import { openForReading } from './open-file.js';
-import type { RetentionSettings } from './retention.js';
-import {
-  type ChangeRow,
-  changeColumns,
-  type GenerationRow,
-  generationColumns,
-  type PreferenceRow,
-  preferenceColumns,
-  type ScoreRow,
-  scoreColumns,
-  toChange,
-  toGeneration,
-  toPreference,
-  toScore,
-  toUint32,
-} from './rows.js';
+import { prepareReads } from './reads.js';
 import { fromSqlite } from './sqlite-errors.js';
-import type { Generation, Lesson, Preference, ReplayChange, ReplayStatus, Score, StoredPrompt } from './types.js';
+import type { Generation, Preference, ReplayChange, Score } from './types.js';
 
-/** Reads; opened by the learner on a read-only connection in short transactions, without SQL of its own. */
+/** Synchronous reads; each call is one short transaction. */
 export interface ReplayReader {
-  /** Changes after `sequence`, in order, at most `limit`. */
+  /** Returns the changes after `sequence`, in order, at most `limit`. */
   readSince(sequence: number, limit: number): ReplayChange[];
   readGenerations(ids: readonly string[]): Generation[];
   readScores(generationIds: readonly string[]): Score[];
-  /** Preferences that any of these generations took part in; each once. */
+  /** Returns the preferences that involve any of these generations, each once. */
   readPreferences(generationIds: readonly string[]): Preference[];
-  /** Which of these generations are still stored. */
+  /** Returns those of these generations that are still stored. */
   existing(ids: readonly string[]): string[];
   lastSequence(): number;
   close(): void;
 }
 
-interface SampledRow {
-  readonly group_key: string;
-  readonly prompt_id: number;
-  readonly created_at_ms: number;
-  readonly rowid: number;
-}
-
-/** Generations looked at in one go for the prompts of late. */
-const generationsPerPage = 256;
-
-/** Reads of one connection; the writer has one on its own connection, readers on theirs. */
-export function prepareReads(database: Database) {
-  const since = database.prepare<[number, number], ChangeRow>(
-    `SELECT ${changeColumns} FROM changes WHERE sequence > ? ORDER BY sequence LIMIT ?`,
-  );
-  const generation = database.prepare<[string], GenerationRow>(
-    `SELECT ${generationColumns} FROM generations JOIN prompts ON prompts.id = prompt_id WHERE generations.id = ?`,
-  );
-  const exists = database.prepareValue<[string], 1>('SELECT 1 FROM generations WHERE id = ?');
-  const scores = database.prepare<[string], ScoreRow>(`SELECT ${scoreColumns} FROM scores WHERE generation_id = ?`);
-  const asFirst = database.prepare<[string], PreferenceRow>(
-    `SELECT ${preferenceColumns} FROM preferences WHERE first_id = ?`,
-  );
-  const asSecond = database.prepare<[string], PreferenceRow>(
-    `SELECT ${preferenceColumns} FROM preferences WHERE second_id = ?`,
-  );
-  const lessons = database.prepare<[string], { generation_id: string; version: number }>(
-    'SELECT * FROM lessons WHERE generation_id = ? ORDER BY version',
-  );
-  const edits = database.prepareValue<[string], string>('SELECT id FROM generations WHERE edit_of = ? ORDER BY id');
-  const newestBefore = database.prepare<[number, number, number], SampledRow>(`
-    SELECT group_key, prompt_id, created_at_ms, rowid FROM generations
-    WHERE origin = 'sampled' AND (created_at_ms, rowid) < (?, ?)
-    ORDER BY created_at_ms DESC, rowid DESC LIMIT ?`);
-  const prompt = database.prepare<[number], { prompt_json: string; prompt_tokens: Uint8Array }>(
-    'SELECT prompt_json, prompt_tokens FROM prompts WHERE id = ?',
-  );
-  const last = database.prepareValue<[], number>(
-    "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'changes'",
-  );
-  const oldest = database.prepareValue<[], number | null>('SELECT min(created_at_ms) FROM generations');
-
-  function readPreferences(ids: readonly string[]): Preference[] {
-    const asked = new Set(ids);
-    return ids.flatMap((id) => [
-      ...asFirst.all(id).map(toPreference),
-      // One between two of those asked for is found once: from its first.
-      ...asSecond
-        .all(id)
-        .filter(({ first_id }) => !asked.has(first_id))
-        .map(toPreference),
-    ]);
-  }
-
-  function recentPrompts(limit: number): StoredPrompt[] {
-    const found = new Map<string, StoredPrompt>();
-    let place: readonly [createdAtMs: number, rowid: number] = [Number.MAX_SAFE_INTEGER, 0];
-    for (;;) {
-      const page = newestBefore.all(...place, generationsPerPage);
-      for (const { group_key: groupKey, prompt_id, created_at_ms, rowid } of page) {
-        if (found.size >= limit) return [...found.values()];
-        place = [created_at_ms, rowid];
-        const row = found.has(groupKey) ? undefined : prompt.get(prompt_id);
-        if (row === undefined) continue;
-        found.set(groupKey, { groupKey, promptTokens: toUint32(row.prompt_tokens), promptJson: row.prompt_json });
-      }
-      if (page.length < generationsPerPage) return [...found.values()];
-    }
-  }
-
-  return {
-    readSince: (sequence: number, limit: number): ReplayChange[] => since.all(sequence, limit).map(toChange),
-    readGenerations: (ids: readonly string[]): Generation[] =>
-      ids.flatMap((id) => {
-        const row = generation.get(id);
-        return row === undefined ? [] : [toGeneration(row)];
-      }),
-    readScores: (ids: readonly string[]): Score[] => ids.flatMap((id) => scores.all(id).map(toScore)),
-    readPreferences,
-    readLessons: (ids: readonly string[]): Lesson[] =>
-      ids.flatMap((id) => lessons.all(id).map(({ version }) => ({ generationId: id, version }))),
-    readEdits: (ids: readonly string[]): string[] => ids.flatMap((id) => edits.all(id)),
-    existing: (ids: readonly string[]): string[] => ids.filter((id) => exists.get(id) !== undefined),
-    recentPrompts,
-    lastSequence: (): number => last.get() ?? 0,
-    oldestGenerationAtMs: (): number | null => oldest.get() ?? null,
-  };
-}
-
-/** What the store holds, in the numbers of its writer. */
-export function statusOf(
-  database: Database,
-  counts: Counts,
-  reads: ReturnType<typeof prepareReads>,
-  { maxBytes, maxAgeMs }: RetentionSettings,
-): ReplayStatus {
-  const { running, finished, cancelled, aborted, ...others } = counts;
-  const pages = database.readNumber('page_count');
-  const pageBytes = database.readNumber('page_size');
-  return {
-    generations: running + finished + cancelled + aborted,
-    running,
-    finished,
-    aborted,
-    ...others,
-    lastSequence: reads.lastSequence(),
-    oldestGenerationAtMs: reads.oldestGenerationAtMs(),
-    fileBytes: pages * pageBytes,
-    usedBytes: (pages - database.readNumber('freelist_count')) * pageBytes,
-    maxBytes,
-    maxAgeMs,
-  };
-}
-
 /**
- * Opens a store for reading; what it returns is committed, and a long-lived reader holds up neither the writer nor its
- * checkpoints between calls. Unknown generation ids are left out of the answers.
- * @param path the store's file; a writer must have created it
+ * Opens a store for reading. It reads committed data only. Between calls a reader delays neither the writer nor its
+ * checkpoints. Answers leave out unknown generation ids.
+ * @param path the store's file, which a writer must have created
  * @throws HoneError `STORE_CORRUPT`, `STORE_LOCKED`, `STORE_TOO_NEW`
  */
 export function openReplayReader(path: string, options: { readonly busyTimeoutMs?: number } = {}): ReplayReader {
@@ -162,7 +31,7 @@ export function openReplayReader(path: string, options: { readonly busyTimeoutMs
   function guarded<Args extends unknown[], Result>(read: (...args: Args) => Result): (...args: Args) => Result {
     return (...args) => {
       try {
-        // One transaction around a call's statements: what it returns belongs to one moment of the store.
+        // The statements of a call share a transaction, so that their results belong to one state of the store.
         return database.transaction('deferred', () => read(...args));
       } catch (thrown) {
         throw fromSqlite(thrown, path);

@@ -1,4 +1,4 @@
-/** Reads the lines that `record.ts` writes; whatever is not exactly such a line is refused. */
+/** Reads the lines that `record.ts` writes, and refuses every other line. */
 
 import { z } from 'zod';
 import { HoneError } from '../errors.js';
@@ -11,9 +11,9 @@ const token = (value: unknown): boolean =>
 const tokens = z.custom<number[]>((value) => Array.isArray(value) && value.every(token), {
   error: `must be a list of token ids from 0 to ${largestToken}`,
 });
-const odd: readonly unknown[] = ['NaN', 'Infinity', '-Infinity'];
+const notFinite: readonly unknown[] = ['NaN', 'Infinity', '-Infinity'];
 const logprobs = z.custom<(number | string)[]>(
-  (value) => Array.isArray(value) && value.every((item) => typeof item === 'number' || odd.includes(item)),
+  (value) => Array.isArray(value) && value.every((item) => typeof item === 'number' || notFinite.includes(item)),
   { error: 'must be a list of numbers' },
 );
 const time = z.int().min(0);
@@ -21,7 +21,7 @@ const text = z.string();
 const json = z.record(z.string(), z.unknown());
 const id = z.uuid({ error: 'must be a UUID' }).transform((value) => value.toLowerCase());
 const by = { rater: text.min(1).max(256), metric: text.min(1).max(64), createdAtMs: time };
-const format = z.literal(recordFormat, { error: `must be ${recordFormat}: this build reads no other format` });
+const format = z.literal(recordFormat, { error: `must be ${recordFormat}, the only format that this build reads` });
 const common = {
   format,
   id,
@@ -64,7 +64,7 @@ const record = z.discriminatedUnion('type', [
 
 /**
  * Reads one line.
- * @throws HoneError `INVALID_REQUEST` where it is not a record of this format, with the fields at fault
+ * @throws HoneError `INVALID_REQUEST` with the fields at fault if the line is not a record of this format
  */
 export function parseRecord(line: string): ReplayRecord {
   const result = record.safeParse(parseJson(line));
@@ -82,25 +82,25 @@ export function parseRecord(line: string): ReplayRecord {
     case 'edit': {
       const { type, editOf, ...rest } = parsed;
       const whole = { origin: 'edit', state: 'finished', finishReason: 'stop', endOfSequence: true } as const;
-      return { type: 'generation', generation: { ...toWords(rest), ...whole, ...unsampled, editOf } };
+      return { type: 'generation', generation: { ...toStored(rest), ...whole, ...unsampled, editOf } };
     }
     case 'generation': {
       const { type, sampling, logprobs: plain, sampledLogprobs: sampled, ...rest } = parsed;
       if (plain.length !== rest.tokens.length || sampled.length !== rest.tokens.length) {
-        throw refused('logprobs', 'there must be two log-probabilities for each token');
+        throw refused('logprobs', 'must hold one number for each token, as must sampledLogprobs');
       }
       const numbers = { logprobs: toFloats(plain), sampledLogprobs: toFloats(sampled) };
       const samplingJson = JSON.stringify(sampling);
-      return { type, generation: { ...rest, ...toWords(rest), ...numbers, samplingJson, editOf: null } };
+      return { type, generation: { ...rest, ...toStored(rest), ...numbers, samplingJson, editOf: null } };
     }
   }
 }
 
 const unsampled = { samplingJson: '{}', logprobs: new Float32Array(0), sampledLogprobs: new Float32Array(0) };
 
-type Words = Pick<z.infer<typeof record> & { type: 'edit' }, keyof typeof common>;
+type CommonFields = Pick<z.infer<typeof record> & { type: 'edit' }, keyof typeof common>;
 
-function toWords({ format: _, metadata, prompt, ...rest }: Omit<Words, 'format'> & { format?: unknown }) {
+function toStored({ format: _, metadata, prompt, ...rest }: Omit<CommonFields, 'format'> & { format?: unknown }) {
   const promptTokens = Uint32Array.from(rest.promptTokens);
   return {
     ...rest,
@@ -127,7 +127,7 @@ function parseJson(line: string): unknown {
 function invalid({ issues }: z.ZodError): HoneError {
   const violations = issues.map(({ path, message }) => ({ field: path.join('.'), description: message }));
   const words = violations.map(({ field, description }) => (field === '' ? description : `${field}: ${description}`));
-  return new HoneError('INVALID_REQUEST', `not a record: ${words.join('; ')}`, { violations });
+  return new HoneError('INVALID_REQUEST', `the line is not a record: ${words.join('; ')}`, { violations });
 }
 
 function refused(field: string, description: string): HoneError {

@@ -1,12 +1,12 @@
 /**
- * The store as lines of JSON, for export and import: `docs/replay.md` describes them. A line says all that is kept of one
- * generation, edit, score or preference, in numbers and words of its own: nothing in it depends on this store, but that
- * scores and preferences follow their generations. Lines are read by `record-reading.ts`.
+ * Writes the store as lines of JSON, for export; `docs/replay.md` describes the format. A line holds everything that is
+ * kept of one generation, edit, score or preference, and does not depend on this store. Scores and preferences come after
+ * their generations. `record-reading.ts` reads the lines.
  */
 
 import type { Generation, Preference, Score } from './types.js';
 
-/** Number of the format, in every record. */
+/** The number of the format, which every record holds. */
 export const recordFormat = 1;
 
 export type ReplayRecord =
@@ -14,7 +14,7 @@ export type ReplayRecord =
   | { readonly type: 'score'; readonly score: Omit<Score, 'sequence'> }
   | { readonly type: 'preference'; readonly preference: Omit<Preference, 'sequence'> };
 
-/** A line, without its end. */
+/** Returns the line of a record, without a newline. */
 export function formatRecord(item: ReplayRecord): string {
   if (item.type === 'score') {
     const { generationId, rater, metric, value, createdAtMs } = item.score;
@@ -57,7 +57,7 @@ export function formatRecord(item: ReplayRecord): string {
   });
 }
 
-/** Nine digits tell any two 32-bit numbers apart. */
+/** Nine digits are enough to read the same 32-bit float back. */
 function toNumbers(values: Float32Array): (number | string)[] {
   return Array.from(values, (value) => (Number.isFinite(value) ? Number(value.toPrecision(9)) : String(value)));
 }

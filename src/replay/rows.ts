@@ -1,4 +1,4 @@
-/** Between rows of the database and the store's own types; the two are the same thing in two notations. */
+/** Converts rows of the database to the store's types. */
 
 import { type WholeText, whole, wholeText } from '../sqlite/index.js';
 import type {
@@ -11,7 +11,7 @@ import type {
   Score,
 } from './types.js';
 
-/** Columns of a generation with its prompt, for a SELECT over both. */
+/** Columns of a generation with its prompt, for a SELECT that joins the two. */
 export const generationColumns = [
   'generations.id, state, origin, edit_of, group_key, version, created_at_ms, finished_at_ms, end_of_sequence',
   'sampling_json, metadata_json, prompt_json, prompt_tokens, tokens, logprobs, sampled_logprobs',
@@ -76,12 +76,12 @@ export interface ChangeRow {
   readonly value: number | null;
 }
 
-/** The bytes of a typed array, without a copy (every platform that Node runs on here is little-endian). */
+/** The bytes of a typed array, not copied. Every platform that Hone supports is little-endian. */
 export function toBlob(values: Uint32Array | Float32Array): Uint8Array {
   return new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
 }
 
-/** A copy: a blob's memory need not be aligned to four bytes. */
+/** Copies, because the memory of a blob need not be aligned to four bytes. */
 export function toUint32(blob: Uint8Array): Uint32Array {
   return new Uint32Array(blob.slice().buffer);
 }
@@ -141,7 +141,7 @@ export function toPreference(row: PreferenceRow): Preference {
 
 const outcomes: readonly PreferenceOutcome[] = ['worse', 'tie', 'better'];
 
-/** How the database says it: 1 better, 0 as good, -1 worse. */
+/** The number in the database: 1 better, 0 tie, -1 worse. */
 export function outcomeCode(outcome: PreferenceOutcome): number {
   return outcomes.indexOf(outcome) - 1;
 }

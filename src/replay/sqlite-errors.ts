@@ -1,32 +1,32 @@
-/** From what SQLite reports to what a caller of the store can act on. */
+/** Turns errors of SQLite and of the file system into HoneErrors with a remedy. */
 
 import { HoneError } from '../errors.js';
 import { isResult, type ResultCode } from '../sqlite/index.js';
 
-/** Results of SQLite and the error that each becomes. */
+/** The error that each result code of SQLite becomes. */
 const meanings: readonly (readonly [result: ResultCode, code: HoneError['code'], remedy: string])[] = [
   [
     'SQLITE_FULL',
     'STORE_FULL',
-    'Free space on the disk, or raise the limit of the store; what was acknowledged is safe.',
+    'Free space on the disk, or raise the limit of the store; all acknowledged data is safe.',
   ],
-  ['SQLITE_IOERR_SHMSIZE', 'STORE_FULL', 'Free space on the disk; what was acknowledged is safe.'],
-  // What SQLite says of a quota or of a limit on the size of files.
+  ['SQLITE_IOERR_SHMSIZE', 'STORE_FULL', 'Free space on the disk; all acknowledged data is safe.'],
+  // SQLite reports a quota, or a limit on the size of files, with this code.
   [
     'SQLITE_IOERR_WRITE',
     'STORE_FULL',
-    'See whether a quota, a limit on the size of files, or a failing disk is in the way; what was acknowledged is safe.',
+    'Check for a quota, a limit on the size of files, or a failing disk; all acknowledged data is safe.',
   ],
   ['SQLITE_CORRUPT', 'STORE_CORRUPT', remedyForCorruption()],
   ['SQLITE_NOTADB', 'STORE_CORRUPT', remedyForCorruption()],
-  ['SQLITE_BUSY', 'STORE_LOCKED', 'Stop the other program that holds it.'],
-  ['SQLITE_LOCKED', 'STORE_LOCKED', 'Stop the other program that holds it.'],
+  ['SQLITE_BUSY', 'STORE_LOCKED', 'Stop the other program that has it open.'],
+  ['SQLITE_LOCKED', 'STORE_LOCKED', 'Stop the other program that has it open.'],
   ['SQLITE_READONLY', 'STORE_LOCKED', 'Make the file and its directory writable for this user.'],
   ['SQLITE_PERM', 'STORE_LOCKED', 'Make the file and its directory readable and writable for this user.'],
   ['SQLITE_CANTOPEN', 'STORE_LOCKED', 'Make the file and its directory readable and writable for this user.'],
 ];
 
-/** What to do about a damaged store: nothing is ever thrown away or created anew behind the user's back. */
+/** What the user can do about a damaged store. Hone itself never discards or replaces one. */
 export function remedyForCorruption(): string {
   return (
     'Nothing was changed. Copy the file and its -wal aside, then restore a backup, ' +
@@ -34,24 +34,24 @@ export function remedyForCorruption(): string {
   );
 }
 
-/** The HoneError for whatever an operation on the file at `path` threw; HoneErrors pass through. */
+/** Returns the HoneError for anything that an operation on the file at `path` threw. HoneErrors are returned as they are. */
 export function fromSqlite(thrown: unknown, path: string): HoneError {
   if (thrown instanceof HoneError) return thrown;
   const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : '';
   const message = thrown instanceof Error ? thrown.message : String(thrown);
   for (const [result, meaning, remedy] of meanings) {
     if (isResult(thrown, result)) {
-      return new HoneError(meaning, `The store ${path} refused: ${message} (${result}). ${remedy}`, {
+      return new HoneError(meaning, `The store ${path} cannot be used: ${message} (${result}). ${remedy}`, {
         cause: thrown,
         ...(meaning === 'STORE_FULL' ? { retryAfterMs: 5000 } : {}),
       });
     }
   }
   if (code === 'ERR_OUT_OF_RANGE') {
-    // No Hone writes an integer beyond 2^53.
+    // Hone writes no integer beyond 2^53.
     return new HoneError(
       'STORE_CORRUPT',
-      `The store ${path} holds a foreign value: ${message}. ${remedyForCorruption()}`,
+      `The store ${path} holds a value that Hone did not write: ${message}. ${remedyForCorruption()}`,
       {
         cause: thrown,
       },

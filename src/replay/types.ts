@@ -1,36 +1,36 @@
-/** The replay store as other folders see it: what is kept of generations and scores, and what each write promises. */
+/** The data of the replay store: generations, scores, preferences, edits, lessons and changes. */
 
 export type GenerationState = 'running' | 'finished' | 'cancelled' | 'aborted';
 
 /**
- * Where a completion comes from. sampled: an answer of the policy; edit: a person's own text; explored: drawn by the
- * server while idle, never shown; shadow: a candidate version's answer to real traffic, never shown.
+ * Where a completion comes from. `sampled`: the policy answered a request. `edit`: a person wrote it. `explored`: the
+ * server drew it while idle and shows it to no caller. `shadow`: a candidate version answered real traffic, unseen too.
  */
 export type GenerationOrigin = 'sampled' | 'edit' | 'explored' | 'shadow';
 
-/** What is known when a generation is admitted, before its first token. */
+/** The part of a generation that is known when it is admitted, before its first token. */
 export interface GenerationAdmission {
   /** UUIDv7. */
   readonly id: string;
   readonly origin: GenerationOrigin;
-  /** hash(package digest, prompt tokens): all completions of one prompt form a group. */
+  /** Hash of package digest and prompt tokens: all completions of one prompt form a group. */
   readonly groupKey: string;
   readonly packageDigest: string;
   readonly version: number;
   readonly adapterDigest: string;
   readonly promptTokens: Uint32Array;
-  /** The request's prompt or messages as JSON, for people, export and reward models; kept once for all who sent it. */
+  /** The request's prompt or messages as JSON, for people, export and reward models. Equal prompts are stored once. */
   readonly promptJson: string;
-  /** Labels of the app's as a JSON object. */
+  /** The app's labels as a JSON object. */
   readonly metadataJson: string;
   /** Sampling settings as JSON. */
   readonly samplingJson: string;
-  /** Whose data it is; empty when the app did not say. */
+  /** The person whose data it is; empty if the app names none. */
   readonly subject: string;
   readonly createdAtMs: number;
 }
 
-/** What is known when it ends. */
+/** The part of a generation that is known when it ends. */
 export interface GenerationCompletion {
   readonly id: string;
   readonly state: 'finished' | 'cancelled' | 'aborted';
@@ -40,7 +40,7 @@ export interface GenerationCompletion {
   readonly text: string;
   /** Log-softmax at temperature 1, one per token. */
   readonly logprobs: Float32Array;
-  /** Under the distribution actually sampled, one per token. */
+  /** Log-probability under the distribution that was sampled, one per token. */
   readonly sampledLogprobs: Float32Array;
   readonly finishedAtMs: number;
 }
@@ -51,15 +51,15 @@ export interface Generation extends GenerationAdmission {
   readonly endOfSequence: boolean;
   readonly tokens: Uint32Array;
   readonly text: string;
-  /** Empty for an edit, as are `sampledLogprobs`: nobody sampled it. */
+  /** Empty for an edit, as are `sampledLogprobs`, because it was not sampled. */
   readonly logprobs: Float32Array;
   readonly sampledLogprobs: Float32Array;
   readonly finishedAtMs: number | null;
-  /** The generation whose completion an edit replaces in its rater's eyes; null for all others. */
+  /** For an edit: the generation whose completion it replaces. Null for all others. */
   readonly editOf: string | null;
 }
 
-/** A score is keyed by (generation, rater, metric): a second one replaces the first. */
+/** The key of a score. A second score with the same key replaces the first. */
 export interface ScoreKey {
   readonly generationId: string;
   readonly rater: string;
@@ -67,7 +67,10 @@ export interface ScoreKey {
 }
 
 interface FeedbackBase extends ScoreKey {
-  /** Empty when the client sent none. Same key and content: the stored answer; other content: `IDEMPOTENCY_CONFLICT`. */
+  /**
+   * Empty if the client sent none. An item that repeats a key gets the stored outcome if its content is the same, and
+   * `IDEMPOTENCY_CONFLICT` otherwise.
+   */
   readonly idempotencyKey: string;
   readonly createdAtMs: number;
 }
@@ -78,27 +81,27 @@ export interface ScoreWrite extends FeedbackBase {
   readonly value: number | null;
 }
 
-/** How a generation compares with another one of the same prompt. */
+/** How a generation compares with another of the same prompt. */
 export type PreferenceOutcome = 'better' | 'worse' | 'tie';
 
-/** A preference is keyed by (pair, rater, metric), whichever of the two is named first. */
+/** A preference. Its key is (pair, rater, metric), whichever of the two is named first. */
 export interface PreferenceWrite extends FeedbackBase {
   readonly type: 'preference';
   readonly otherId: string;
-  /** Of `generationId` against `otherId`; `null` retracts the preference. */
+  /** How `generationId` compares with `otherId`; `null` retracts the preference. */
   readonly outcome: PreferenceOutcome | null;
 }
 
 /**
  * A person's own text as a further completion of the prompt of `generationId`, with a score. It becomes a generation of
- * its own; the same text again is the same generation, and its score is one like any other.
+ * its own. The same text again is the same generation, and its score replaces the first like any other score.
  */
 export interface EditWrite extends FeedbackBase {
   readonly type: 'edit';
-  /** UUIDv7 of the generation that it becomes. */
+  /** UUIDv7 of the generation that the edit becomes. */
   readonly id: string;
   readonly text: string;
-  /** The text's tokens with the end of sequence; they must fit the prompt of `generationId`. */
+  /** The tokens of the text, with the end of sequence. They must fit behind the prompt of `generationId`. */
   readonly tokens: Uint32Array;
   /** Finite. */
   readonly value: number;
@@ -115,30 +118,30 @@ export interface Score extends ScoreKey {
 
 export interface Preference extends ScoreKey {
   readonly otherId: string;
-  /** Of `generationId` against `otherId`; which of the two is which says nothing. */
+  /** How `generationId` compares with `otherId`. The order of the two ids has no meaning. */
   readonly outcome: PreferenceOutcome;
   readonly createdAtMs: number;
   /** Sequence number of the change that wrote it. */
   readonly sequence: number;
 }
 
-/** The outcome of one item of feedback; a bad item never rejects its neighbours. */
+/** The outcome of one item of feedback. A refused item does not affect the others of its batch. */
 export type FeedbackOutcome =
   | {
       readonly status: 'stored' | 'replaced' | 'retracted' | 'duplicate';
       readonly sequence: number;
-      /** Of an edit: the generation that it became. */
+      /** For an edit: the generation that it became. */
       readonly generationId?: string;
     }
   | {
       readonly status: 'refused';
       readonly code: 'GENERATION_NOT_FOUND' | 'IDEMPOTENCY_CONFLICT' | 'INVALID_REQUEST';
       readonly message: string;
-      /** It is the other generation of a preference that is at fault. */
+      /** True if the fault lies with the other generation of a preference. */
       readonly other?: boolean;
     };
 
-/** A version learned from a generation. */
+/** Records that a version learned from a generation. */
 export interface Lesson {
   readonly generationId: string;
   readonly version: number;
@@ -151,7 +154,7 @@ export interface StoredPrompt {
   readonly promptJson: string;
 }
 
-/** Everything that can change what the learner may learn from, in order. */
+/** A change of the data that the learner learns from. Sequence numbers give the order. */
 export type ReplayChange =
   | { readonly sequence: number; readonly type: 'generation'; readonly generationId: string }
   | {
@@ -171,7 +174,7 @@ export type ReplayChange =
       readonly metric: string;
       readonly outcome: PreferenceOutcome | null;
     }
-  /** Generations are gone (evicted or erased): see with `existing` which of yours are still there. */
+  /** Some generations were evicted or erased; the reader asks `existing` which of its own are still stored. */
   | { readonly sequence: number; readonly type: 'removed' };
 
 export interface ReplayStatus {
@@ -186,10 +189,10 @@ export interface ReplayStatus {
   readonly lastSequence: number;
   readonly oldestGenerationAtMs: number | null;
   readonly fileBytes: number;
-  /** Of these, in use; what was removed leaves room inside the file. */
+  /** Bytes of the file that are in use; removed rows leave free room inside the file. */
   readonly usedBytes: number;
-  /** Bound of the bytes in use; null: none. */
+  /** Bound of the bytes in use. Null: no bound. */
   readonly maxBytes: number | null;
-  /** Age from which a generation goes, milliseconds; null: none. */
+  /** Sweeps remove generations older than this, milliseconds. Null: no bound. */
   readonly maxAgeMs: number | null;
 }

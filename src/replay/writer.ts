@@ -1,6 +1,6 @@
 /**
- * The writes of the store, synchronous, on the one writing connection. Nothing here begins or ends a transaction:
- * the worker groups what is waiting into one commit, and undoes alone what fails alone.
+ * The writes of the store, synchronous, on the one writing connection. They neither begin nor end a transaction;
+ * `group-commit.ts` does.
  */
 
 import { HoneError } from '../errors.js';
@@ -8,10 +8,10 @@ import type { Database } from '../sqlite/index.js';
 import { type Counts, countAll } from './counts.js';
 import { FeedbackWriter } from './feedback-writer.js';
 import { Importer, type ImportOutcome } from './importer.js';
+import { promptDigest } from './prompt-digest.js';
 import type { ReplayRecord } from './record.js';
 import { Remover } from './removal.js';
 import { toBlob } from './rows.js';
-import { promptDigest } from './schema.js';
 import type { FeedbackOutcome, FeedbackWrite, GenerationAdmission, GenerationCompletion, Lesson } from './types.js';
 
 export class ReplayWriter {
@@ -25,10 +25,9 @@ export class ReplayWriter {
   readonly #generationExists;
   readonly #insertChange;
   readonly #insertLesson;
-  /** Generations that were removed while they ran. */
+  /** Generations that were removed while they ran; their completions are dropped. */
   readonly #removedRunning = new Set<string>();
   readonly #importer: Importer;
-  /** Takes generations out. */
   readonly remover: Remover;
 
   constructor(database: Database) {
@@ -54,7 +53,7 @@ export class ReplayWriter {
       SELECT id, ? FROM generations WHERE id = ?`);
   }
 
-  /** What the store holds; {@link restoreCounts} after a transaction was undone. */
+  /** A copy of the counts. If a transaction is undone, {@link restoreCounts} takes it back. */
   counts(): Counts {
     return { ...this.#counts };
   }
@@ -77,7 +76,7 @@ export class ReplayWriter {
   admit(generations: readonly GenerationAdmission[]): void {
     for (const g of generations) {
       if (this.#generationExists.get(g.id) !== undefined) {
-        throw new HoneError('INTERNAL', `generation id ${g.id} was admitted before; ids must be new`);
+        throw new HoneError('INTERNAL', `generation id ${g.id} was admitted before; every generation needs a new id`);
       }
       this.#insertGeneration.run(
         g.id,
@@ -119,7 +118,7 @@ export class ReplayWriter {
       if (changes === 0) throw new HoneError('GENERATION_NOT_FOUND', `no generation ${g.id} is running`);
       this.#counts.running -= 1;
       this.#counts[g.state] += 1;
-      // Cancelled and aborted generations never train: to the learner nothing changed.
+      // Cancelled and aborted generations never train, so the learner need not hear of them.
       if (g.state === 'finished') this.#insertChange.run(g.id);
     }
   }
@@ -128,7 +127,7 @@ export class ReplayWriter {
     return this.#feedback.write(item);
   }
 
-  /** Writes one record of an export, or says why not; a refused one leaves no trace. */
+  /** Writes one record of an export, or returns why it is refused; a refused record changes nothing. */
   import(record: ReplayRecord): ImportOutcome {
     return this.#importer.import(record);
   }

@@ -113,7 +113,10 @@ test('a number that no Hone has written is damage, to whoever reads it', async (
   writeInto(path, "UPDATE generations SET finished_at_ms = 9007199254740993 WHERE id = 'a'");
   writeInto(path, "UPDATE scores SET created_at_ms = 9223372036854775807 WHERE generation_id = 'a'");
   await using store = await openReplayStore({ path });
-  const damaged = { code: 'STORE_CORRUPT', message: expect.stringMatching(/foreign value.*\.recover/s) };
+  const damaged = {
+    code: 'STORE_CORRUPT',
+    message: expect.stringMatching(/a value that Hone did not write.*\.recover/s),
+  };
   await expect(store.readGenerations(['a'])).rejects.toMatchObject(damaged);
   await expect(store.readScores(['a'])).rejects.toMatchObject(damaged);
   expect(await store.readGenerations(['b'])).toHaveLength(1);

@@ -1,0 +1,47 @@
+/** Writes edits: each text becomes a generation of its own, with a score. */
+
+import type { Database } from '../sqlite/index.js';
+import type { ChangeLog } from './change-log.js';
+import type { Counts } from './counts.js';
+import type { Written } from './feedback-outcome.js';
+import { toBlob } from './rows.js';
+import type { ScoreWriter } from './score-writer.js';
+import type { EditWrite } from './types.js';
+
+export class EditWriter {
+  readonly #counts: Counts;
+  readonly #changes: ChangeLog;
+  readonly #scores: ScoreWriter;
+  readonly #find;
+  readonly #insert;
+
+  /** @param counts updated with each new edit */
+  constructor(database: Database, counts: Counts, changes: ChangeLog, scores: ScoreWriter) {
+    this.#counts = counts;
+    this.#changes = changes;
+    this.#scores = scores;
+    this.#find = database.prepareValue<[string, string], string>(
+      'SELECT id FROM generations WHERE edit_of = ? AND text = ?',
+    );
+    this.#insert = database.prepare(`
+      INSERT INTO generations (id, state, origin, edit_of, group_key, package_digest, version, adapter_digest, subject,
+        created_at_ms, finished_at_ms, finish_reason, end_of_sequence, sampling_json, metadata_json, prompt_id, tokens,
+        text)
+      SELECT ?, 'finished', 'edit', id, group_key, package_digest, version, adapter_digest, subject,
+        ?, ?, 'stop', 1, '{}', '{}', prompt_id, ?, ?
+      FROM generations WHERE id = ?`);
+  }
+
+  /** Writes the score of an edit, and the edit itself unless the same text is already stored. */
+  write({ id, generationId, rater, metric, text, tokens, value, createdAtMs }: EditWrite): Written {
+    let edit = this.#find.get(generationId, text);
+    if (edit === undefined) {
+      edit = id;
+      this.#insert.run(id, createdAtMs, createdAtMs, toBlob(tokens), text, generationId);
+      this.#counts.finished += 1;
+      this.#counts.edits += 1;
+      this.#changes.append({ type: 'generation', generationId: id });
+    }
+    return { ...this.#scores.write({ generationId: edit, rater, metric }, value, createdAtMs), generationId: edit };
+  }
+}
