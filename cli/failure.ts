@@ -1,4 +1,4 @@
-/** What the command says, and with which code it ends, when something failed. */
+/** Turns an error into the exit code and the message of the command. */
 
 import type { GrpcStatus, HoneClientError } from '../client/index.js';
 import { commandName } from '../proto/command-name.js';
@@ -11,17 +11,17 @@ export const exitCodes = {
   usage: 2,
   unavailable: 3,
   refused: 4,
-  /** `hone demo` ran to its end. */
+  /** `hone demo` ran to its end, but the model is no better than before. */
   nothingLearned: 5,
   interrupted: 130,
 } as const;
 
-/** A failure of the command line itself: a file that cannot be read, an argument that makes no sense. */
+/** An error in the command line, such as a file that cannot be read or arguments that exclude each other. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
-/** An interruption by the user (Ctrl-C). */
+/** The user interrupted the command with Ctrl-C. */
 export class Interrupted extends Error {
   override readonly name = 'Interrupted';
 }
@@ -45,25 +45,25 @@ const hone = commandName();
 
 const nextSteps: Partial<Record<string, string>> = {
   UNAVAILABLE: `Start a server with \`${hone} serve\`, or name one with --address or HONE_ADDRESS.`,
-  DEADLINE_EXCEEDED: 'Give it more time with --timeout.',
+  DEADLINE_EXCEEDED: 'Allow more time with --timeout.',
   DRAINING: 'The server is stopping; try again when it is back.',
   QUEUE_FULL: 'The server is busy; try again in a moment.',
   UNAUTHENTICATED: 'Give the server\u2019s token with --token-file or HONE_TOKEN.',
   GENERATION_NOT_FOUND: `\`${hone} generate\` prints the id of each generation at its end.`,
-  VERSION_NOT_FOUND: `\`${hone} versions\` lists those there are.`,
+  VERSION_NOT_FOUND: `\`${hone} versions\` lists all versions.`,
   LEARNER_OFF: 'Start the server with --learner on.',
 };
 
-/** What became of a failed command. */
+/** The end of a command that failed. */
 export interface Failure {
   readonly exitCode: number;
-  /** For programs. */
+  /** The error for programs, printed with `--json`. */
   readonly error: Record<string, unknown> & { readonly message: string };
-  /** For people, a line each. */
+  /** The lines for people. */
   readonly lines: readonly string[];
 }
 
-/** The exit code for whatever was thrown, and what to print of it. */
+/** Describes any thrown value as the failure of the command. */
 export function explain(thrown: unknown): Failure {
   if (thrown instanceof UsageError) return plain(exitCodes.usage, 'USAGE', thrown.message);
   const fault = installationFault(thrown);
@@ -90,12 +90,12 @@ function plain(exitCode: number, code: string, message: string): Failure {
   return { exitCode, error: { code, message }, lines: [message] };
 }
 
-// By name: importing the class would load the gRPC library for commands that do not need it.
+// Checks the name, because importing the class would load the gRPC library in commands that do not need it.
 function isClientError(thrown: unknown): thrown is HoneClientError {
   return thrown instanceof Error && thrown.name === 'HoneClientError';
 }
 
-/** An error of what the command ran in its own process. */
+/** Whether the error comes from code that the command runs in its own process. */
 function isHoneError(thrown: unknown): thrown is Error & { readonly code: string } {
   return thrown instanceof Error && thrown.name === 'HoneError' && 'code' in thrown;
 }

@@ -1,11 +1,11 @@
-/** Flags that several commands share: how to reach the server, how to parse numbers, how to be interrupted. */
+/** Shared by the commands: flags to reach a server, the connection to it, parsers of numbers, and input from files. */
 
 import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { HoneClient } from '../client/index.js';
 import { Interrupted, UsageError } from './failure.js';
 
-/** What {@link addConnectionFlags} adds. */
+/** The flags that {@link addConnectionFlags} adds. */
 export interface ConnectionFlags {
   readonly address?: string;
   readonly tokenFile?: string;
@@ -14,17 +14,17 @@ export interface ConnectionFlags {
   readonly json?: boolean;
 }
 
-/** Flags of every command that talks to a server. */
+/** Adds the flags of every command that calls a server. */
 export function addConnectionFlags(command: Command): Command {
   return command
-    .option('--address <host:port>', 'where the server listens (HONE_ADDRESS; default 127.0.0.1:50051)')
-    .option('--token-file <path>', 'file that holds the bearer token (or HONE_TOKEN holds it)')
-    .option('--tls [ca]', 'use TLS, trusting the authorities of this PEM file or of the system')
-    .option('--timeout <seconds>', 'give up after so long (default 60; streams: never)', parseSeconds)
+    .option('--address <host:port>', 'address of the server (or HONE_ADDRESS; default 127.0.0.1:50051)')
+    .option('--token-file <path>', 'file that holds the bearer token (or HONE_TOKEN holds the token)')
+    .option('--tls [ca]', 'use TLS, trusting the authorities in this PEM file or those of the system')
+    .option('--timeout <seconds>', 'longest time for a call (default 60; no limit for streams)', parseSeconds)
     .option('--json', 'print one line of JSON per result');
 }
 
-/** Connects as the flags say, runs `work`, closes. Ctrl-C aborts the signal that `work` is given. */
+/** Connects to the server that the flags name, runs `work`, and closes. Ctrl-C aborts the signal passed to `work`. */
 export async function withClient<T>(
   flags: ConnectionFlags,
   work: (client: HoneClient, signal: AbortSignal) => Promise<T>,
@@ -33,7 +33,7 @@ export async function withClient<T>(
   const token = flags.tokenFile === undefined ? process.env.HONE_TOKEN : readText(flags.tokenFile).trim();
   const address = flags.address ?? process.env.HONE_ADDRESS;
   const client = await connect({
-    // Long enough for a server that is here, short enough for a person who has none.
+    // Enough for a running server to answer, and short enough that a missing one is reported soon.
     connectTimeoutMs: 1500,
     ...(address === undefined ? {} : { address }),
     ...(token === undefined || token === '' ? {} : { token }),
@@ -55,35 +55,35 @@ export async function withClient<T>(
   }
 }
 
-/** A finite number, for commander. */
+/** Parses a finite number for commander. */
 export function parseNumber(text: string): number {
   const value = Number(text);
   if (text.trim() === '' || !Number.isFinite(value)) throw new InvalidArgumentError('It must be a number.');
   return value;
 }
 
-/** A positive number of seconds, for commander. */
+/** Parses a positive number of seconds for commander. */
 function parseSeconds(text: string): number {
   const value = parseNumber(text);
-  if (value <= 0) throw new InvalidArgumentError('It must be more than 0.');
+  if (value <= 0) throw new InvalidArgumentError('It must be greater than 0.');
   return value;
 }
 
-/** A whole number, for commander. */
+/** Parses an integer for commander. */
 export function parseInteger(text: string): number {
   const value = parseNumber(text);
   if (!Number.isSafeInteger(value)) throw new InvalidArgumentError('It must be a whole number.');
   return value;
 }
 
-/** A whole number from 0, for commander. */
+/** Parses an integer of at least 0 for commander. */
 export function parseCount(text: string): number {
   const value = parseInteger(text);
-  if (value < 0) throw new InvalidArgumentError('It must be a whole number from 0.');
+  if (value < 0) throw new InvalidArgumentError('It must be a whole number, 0 or greater.');
   return value;
 }
 
-/** The text of a file that a flag names. */
+/** Reads a file that a flag names. @throws UsageError if it cannot be read */
 export function readText(path: string): string {
   try {
     return readFileSync(path, 'utf8');
@@ -92,9 +92,12 @@ export function readText(path: string): string {
   }
 }
 
-/** All of standard input, without a last end of line. */
+/**
+ * Reads standard input to its end, without the last line break.
+ * @param what a noun for the message if standard input is a terminal
+ */
 export async function readStandardInput(what: string): Promise<string> {
-  if (process.stdin.isTTY) throw new UsageError(`no ${what}: give it as an argument, or on standard input.`);
+  if (process.stdin.isTTY) throw new UsageError(`no ${what}: give it as an argument or on standard input.`);
   process.stdin.setEncoding('utf8');
   let text = '';
   for await (const piece of process.stdin) text += piece;

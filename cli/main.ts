@@ -1,4 +1,4 @@
-/** The `hone` command, which `hone.cjs` starts. Every subcommand loads what it needs only when it runs, so that `hone --help` is instant. */
+/** The `hone` command, loaded by `hone.cjs`. A subcommand loads its own code when it runs, so `hone --help` is quick. */
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -21,7 +21,7 @@ import { addTfjsSetupCommand } from './commands/tfjs-setup.js';
 import { addExportCommand, addImportCommand } from './commands/transfer.js';
 import { addVersionsCommand } from './commands/versions.js';
 import { exitCodes, explain } from './failure.js';
-import { complainJson, remark, writeUsage } from './output.js';
+import { printJsonError, remark, writeUsage } from './output.js';
 
 const manifest = JSON.parse(
   readFileSync(createRequire(import.meta.url).resolve('hone-agent/package.json'), 'utf8'),
@@ -29,12 +29,12 @@ const manifest = JSON.parse(
   version: string;
 };
 
-/** The commands of a first round as they can be typed here, with what each does. */
-function firstRound(): string {
+/** The first commands to try, as the user can type them, each with its purpose. */
+function firstSteps(): string {
   const steps = [
     ['serve', 'start a server (leave it running)'],
-    ['generate "My nephew ..."', 'ask it; it prints a generation id'],
-    ['feedback <id> 0.8', 'say how good that was'],
+    ['generate "My nephew ..."', 'ask for a completion; prints a generation id'],
+    ['feedback <id> 0.8', 'score that completion'],
     ['status --watch', 'watch it learn'],
   ] as const;
   return steps.map(([command, what]) => `  ${commandName()} ${command.padEnd(26)}${what}`).join('\n');
@@ -45,20 +45,20 @@ const wantsJson = process.argv.includes('--json');
 const program = new Command('hone')
   .description('Serve a small language model, send back scores, and it gets better while it serves.')
   .version(manifest.version)
-  // Before any subcommand is added: they inherit it.
+  // This comes before the subcommands are added, because they inherit it.
   .exitOverride()
-  .configureOutput({ writeErr: writeUsage, outputError: complainOfUsage })
-  // Flags after a subcommand are the subcommand's: `hone versions export --json`.
+  .configureOutput({ writeErr: writeUsage, outputError: printUsageError })
+  // Flags after a subcommand belong to it, such as --json in `hone versions export --json`.
   .enablePositionalOptions()
-  .showHelpAfterError(wantsJson ? false : 'Run the command with --help for its arguments.')
+  .showHelpAfterError(wantsJson ? false : 'Run the command with --help to see its arguments.')
   .addHelpText(
     'after',
     `
-Exit codes: 0 done, 1 failed, 2 wrong usage, 3 no server or it cannot answer now, 4 the server refused, 5 the demo
-learned nothing, 130 interrupted.
+Exit codes: 0 success, 1 failure, 2 wrong usage, 3 no server or a server that cannot answer now, 4 the server refused
+the request, 5 the demo learned nothing, 130 interrupted.
 
-A first round:
-${firstRound()}`,
+First steps:
+${firstSteps()}`,
   );
 
 addServeCommand(program);
@@ -80,29 +80,29 @@ addQuantizeCommand(program);
 addTfjsSetupCommand(program);
 addDemoCommand(program);
 
-// `hone versions | head -1`: whoever reads has enough, which is no failure. A server goes on without a reader.
+// In `hone versions | head -1` the reader closes the pipe early, which is no failure. `hone serve` goes on without it.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error;
   if (process.argv[2] !== 'serve') process.exit(exitCodes.ok);
 });
 
 try {
-  // Without a command it says what there is, which is no failure: through npm a failure prints lines of npm's, too.
+  // Without a command, print the help and exit with 0. With another code, `npm run hone` would add lines of npm.
   if (process.argv.length <= 2) program.outputHelp();
   else await program.parseAsync();
 } catch (thrown) {
   if (thrown instanceof CommanderError) {
-    // Help and version are "errors" of code 0 to commander, which has printed its message already.
+    // Commander has printed the message already. It also throws for --help and --version, with exit code 0.
     process.exitCode = thrown.exitCode === 0 ? exitCodes.ok : exitCodes.usage;
   } else {
     const { exitCode, error, lines } = explain(thrown);
-    if (wantsJson) complainJson(error);
+    if (wantsJson) printJsonError(error);
     else remark(`hone: ${lines[0]}`, ...lines.slice(1));
     process.exitCode = exitCode;
   }
 }
 
-function complainOfUsage(text: string, write: (text: string) => void): void {
-  if (wantsJson) complainJson({ code: 'USAGE', message: text.trim().replace(/^error: /, '') });
+function printUsageError(text: string, write: (text: string) => void): void {
+  if (wantsJson) printJsonError({ code: 'USAGE', message: text.trim().replace(/^error: /, '') });
   else write(text);
 }

@@ -1,41 +1,41 @@
 /**
- * How the command prints: results on standard output, remarks on standard error. Nothing else of the command writes texts
- * to a terminal, so that what others wrote is made printable here, once.
+ * Prints the command's results on standard output and its remarks on standard error. All texts of the command go through
+ * this file, which escapes control characters in them: completions and names may come from anywhere.
  */
 
 import { printable, printableJson, printableText } from '../proto/printable.js';
 
-/** One line of JSON. */
+/** Prints one line of JSON. */
 export function printJson(value: unknown): void {
   process.stdout.write(`${printableJson(value)}\n`);
 }
 
-/** Lines of text: each stays one line, whatever it holds. */
+/** Prints lines of text. Line breaks within a line are escaped. */
 export function print(...lines: readonly string[]): void {
   for (const line of lines) process.stdout.write(`${printable(line)}\n`);
 }
 
-/** Remarks for people, a line each: not part of the result. */
+/** Prints lines that are not part of the result, on standard error. */
 export function remark(...lines: readonly string[]): void {
   for (const line of lines) process.stderr.write(`${printable(line)}\n`);
 }
 
-/** A piece of a completion: as it is where a program reads it, printable on a terminal. */
+/** Writes a piece of a completion. On a terminal control characters are escaped; a program gets the text unchanged. */
 export function writeText(piece: string): void {
   process.stdout.write(process.stdout.isTTY ? printableText(piece) : piece);
 }
 
-/** What commander has to say: its own lines, and the words of the command line. */
+/** Writes a message of commander, which may quote the command line. */
 export function writeUsage(text: string): void {
   process.stderr.write(printableText(text));
 }
 
-/** A failure of the command with `--json`: on standard error, so that standard output holds results alone. */
-export function complainJson(error: object): void {
+/** Prints an error as JSON, on standard error, so that standard output holds results only. */
+export function printJsonError(error: object): void {
   process.stderr.write(`${printableJson({ error })}\n`);
 }
 
-/** Writes a line on standard error over the last such line, on a terminal; elsewhere nothing. Without a text it clears. */
+/** Replaces the last line of a terminal on standard error; without a text, clears it. Does nothing elsewhere. */
 export function rewriteLine(text = ''): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${printable(text)}`);
 }
@@ -45,14 +45,14 @@ export function clearScreen(): void {
   if (process.stdout.isTTY) process.stdout.write('\u001b[H\u001b[2J');
 }
 
-/** A word of a command line, quoted where a shell would take it for more than one word. */
+/** Quotes a word for a shell if it needs quotes. */
 export function quoted(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
 }
 
-/** Columns as wide as their widest cell; numbers to the right. */
+/** Formats a table. A column is as wide as its widest cell; numbers are aligned to the right. */
 export function formatTable(header: readonly string[], cells: readonly (readonly string[])[]): string[] {
-  // As wide as they will be when they are printed.
+  // Escape first, because escaping changes the width of a cell.
   const rows = cells.map((row) => row.map(printable));
   const widths = header.map((title, column) => Math.max(title.length, ...rows.map((row) => row[column]?.length ?? 0)));
   const numeric = header.map((_, column) => rows.every((row) => /^(-?[\d.]+(e-?\d+)?|)$/.test(row[column] ?? '')));
@@ -64,28 +64,28 @@ export function formatTable(header: readonly string[], cells: readonly (readonly
   );
 }
 
-/** A figure with few digits; nothing where there is none. */
+/** Formats a number with a few significant digits, or undefined as an empty text. */
 export function formatNumber(value: number | undefined, digits = 3): string {
   return value === undefined ? '' : String(Number(value.toPrecision(digits)));
 }
 
-/** A figure for a column: always as many decimals, zero without a sign; nothing where there is none. */
+/** Formats a number with fixed decimals, or undefined as an empty text. A value that rounds to zero has no sign. */
 export function formatFixed(value: number | undefined, decimals: number): string {
   return value === undefined ? '' : value.toFixed(decimals).replace(/^-(?=[0.]+$)/, '');
 }
 
-/** The start of a digest: enough to tell two apart. */
+/** Shortens a digest to a part that is enough to tell two apart. */
 export function formatDigest(digest: string): string {
   return digest.slice(0, 12);
 }
 
-/** A moment, in local time, to the second. */
+/** Formats a time as local time, to the second. */
 export function formatTime(milliseconds: number): string {
   const local = new Date(milliseconds - new Date(milliseconds).getTimezoneOffset() * 60_000);
   return local.toISOString().slice(0, 19).replace('T', ' ');
 }
 
-/** How long since, in the largest fitting unit. */
+/** Formats a duration in the largest fitting unit. */
 export function formatAge(milliseconds: number): string {
   const seconds = Math.max(0, Math.round(milliseconds / 1000));
   if (seconds < 120) return `${seconds} s`;
@@ -93,7 +93,7 @@ export function formatAge(milliseconds: number): string {
   return seconds < 172_800 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86_400)} days`;
 }
 
-/** A size with a binary unit. */
+/** Formats a size with a binary unit. */
 export function formatBytes(bytes: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
   const power = bytes < 1 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(bytes) / 10));

@@ -1,4 +1,4 @@
-/** `hone promote` and `hone reject`: a person decides about a candidate. */
+/** `hone promote` and `hone reject`: the user decides about a candidate. */
 
 import type { Command } from 'commander';
 import { commandName } from '../../proto/command-name.js';
@@ -14,15 +14,15 @@ export function addPromoteCommand(program: Command): void {
   const command = program
     .command('promote')
     .summary('serve a candidate')
-    .description('Makes a candidate, or the version on trial, live. Requests that run are not disturbed.')
-    .argument('<version>', 'its number: see hone versions', parseCount);
+    .description('Makes a candidate, or the version on trial, live. Running requests finish on their old version.')
+    .argument('<version>', 'number of the version, from hone versions', parseCount);
   addConnectionFlags(command).action(async (number: number, flags: ConnectionFlags) => {
     await withClient(flags, async (client, signal) => {
       const version = await client.promote(number, { signal });
       if (flags.json) printJson(version);
       else {
         print(`version ${version.number} is live (${formatDigest(version.adapterDigest)})`);
-        print(`${commandName()} rollback <version> goes back to an older one`);
+        print(`To serve an older version again: ${commandName()} rollback <version>`);
       }
     });
   });
@@ -32,12 +32,12 @@ export function addPromoteCommand(program: Command): void {
 export function addRejectCommand(program: Command): void {
   const command = program
     .command('reject')
-    .summary('turn a candidate down')
+    .summary('reject a candidate')
     .description(
-      'Turns a candidate, or the version on trial, down for good. The learner goes back to the live weights where it has trained on from it.',
+      'Rejects a candidate, or the version on trial, for good. If the learner has continued from its weights, it goes back to the live weights.',
     )
-    .argument('<version>', 'its number: see hone versions', parseCount)
-    .option('--reason <text>', 'why; kept with the version');
+    .argument('<version>', 'number of the version, from hone versions', parseCount)
+    .option('--reason <text>', 'reason to keep with the version');
   addConnectionFlags(command).action(async (number: number, flags: RejectFlags) => {
     await withClient(flags, async (client, signal) => {
       const version = await client.reject(number, flags.reason, { signal });

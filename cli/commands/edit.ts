@@ -1,4 +1,4 @@
-/** `hone edit`: a person's own text in a completion's place. */
+/** `hone edit`: stores the user's own text in place of a completion. */
 
 import type { Command } from 'commander';
 import { commandName } from '../../proto/command-name.js';
@@ -17,16 +17,16 @@ interface EditFlags extends ConnectionFlags {
 export function addEditCommand(program: Command): void {
   const command = program
     .command('edit')
-    .summary('say what a completion should have been')
+    .summary('replace a completion by a better text')
     .description(
-      'Puts a text of your own, with a score, in the place of a completion. It becomes a generation of its own, which the answer names.',
+      'Stores a text of your own, with a score, in place of a completion. The text becomes a generation of its own; the command prints its id.',
     )
     .argument('<generation>', 'id of the generation')
-    .argument('[text]', 'the text as it should have been; read from standard input when absent or -')
-    .requiredOption('--score <number>', 'how good the text is, on the scale of other scores', parseNumber)
-    .option('--rater <name>', 'who says so')
-    .option('--metric <name>', 'what is measured')
-    .option('--idempotency-key <key>', 'makes repeating the command safe');
+    .argument('[text]', 'the better text; read from standard input if absent or -')
+    .requiredOption('--score <number>', 'score of the text, on the same scale as other scores', parseNumber)
+    .option('--rater <name>', 'name of the rater')
+    .option('--metric <name>', 'name of the metric')
+    .option('--idempotency-key <key>', 'key that makes it safe to repeat the command');
   addConnectionFlags(command).action(async (generationId: string, text: string | undefined, flags: EditFlags) => {
     const edit = text === undefined || text === '-' ? await readStandardInput('text') : text;
     const { score, rater, metric, idempotencyKey } = flags;
@@ -38,7 +38,7 @@ export function addEditCommand(program: Command): void {
     await withClient(flags, (client, signal) =>
       sendOne(client, item, flags, signal, (outcome) => {
         const id = outcome.status === 'refused' ? '' : outcome.generationId;
-        return [`generation ${id}`, `Take it back: ${commandName()} feedback ${id} --retract${by.join('')}`];
+        return [`generation ${id}`, `To retract it: ${commandName()} feedback ${id} --retract${by.join('')}`];
       }),
     );
   });

@@ -1,4 +1,4 @@
-/** `hone erase`: all data of one subject, for good. */
+/** `hone erase`: erases all data of a subject. */
 
 import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
@@ -20,11 +20,11 @@ export function addEraseCommand(program: Command): void {
     .command('erase')
     .summary('erase all data of a subject')
     .description(
-      'Erases the prompts, completions, scores and whatever else is kept of a subject, from the store and its log. Lists the versions that learned from it; --retrain goes back to weights that did not and learns anew from what is left. Backups and exports are yours to erase.',
+      'Erases everything that is stored of a subject (prompts, completions, scores, preferences) from the store and its log, and lists the versions that learned from it. With --retrain, the server goes back to weights that did not learn from it, and learns again from the data that is left. Erase backups and exports yourself.',
     )
-    .argument('<subject>', 'whose data it is, as given with the requests')
-    .option('--retrain', 'also remove the versions that learned from erased data, and learn anew')
-    .option('--yes', 'do not ask');
+    .argument('<subject>', 'the subject that the requests were sent with')
+    .option('--retrain', 'also remove the versions that learned from erased data, and learn again without it')
+    .option('--yes', 'do not ask for confirmation');
   addConnectionFlags(command).action(async (subject: string, flags: EraseFlags) => {
     if (flags.yes !== true) await confirm(subject, flags.retrain === true);
     await withClient(flags, async (client, signal) => {
@@ -36,7 +36,7 @@ export function addEraseCommand(program: Command): void {
 }
 
 async function confirm(subject: string, retrain: boolean): Promise<void> {
-  if (!process.stdin.isTTY) throw new UsageError('erasing cannot be undone: give --yes to do it without being asked.');
+  if (!process.stdin.isTTY) throw new UsageError('erasing cannot be undone: give --yes to confirm it.');
   const prompt = createInterface({ input: process.stdin, output: process.stderr });
   try {
     const also = retrain ? ', and the versions that learned from it' : '';
@@ -56,15 +56,15 @@ function describe(result: ErasureResult, retrain: boolean): string[] {
   ];
   if (!logCleared) {
     lines.push(
-      'another program reads an old state of the store: its log is cleared when that and the server have ended',
+      'the log of the store still holds copies, because another program is reading it; they are erased when that program and the server have ended',
     );
   }
   if (versions.length === 0) lines.push('no version is known to have learned from it');
-  else lines.push(`versions that learned from it, or descend from such: ${versions.join(', ')}`);
+  else lines.push(`versions that learned from it, or descend from one that did: ${versions.join(', ')}`);
   if (head !== undefined) lines.push(`version ${head.number} is live, with the weights of version ${head.parent ?? 0}`);
   if (removedWeights.length > 0) lines.push(`adapters removed: ${removedWeights.join(', ')}`);
   if (versions.length > 0 && !retrain) {
-    lines.push(`to learn anew without it: ${commandName()} erase <subject> --retrain`);
+    lines.push(`To learn again without it: ${commandName()} erase <subject> --retrain`);
   }
   return lines;
 }

@@ -1,4 +1,4 @@
-/** `hone explain`: why a generation is worth what it is, and what came of it. */
+/** `hone explain`: shows how a generation got its reward, and which versions learned from it. */
 
 import type { Command } from 'commander';
 import type {
@@ -17,9 +17,9 @@ import { formatNumber, formatTime, print, printJson, remark } from '../output.js
 export function addExplainCommand(program: Command): void {
   const command = program
     .command('explain')
-    .summary('why a generation is worth what it is')
+    .summary('show how a generation got its reward')
     .description(
-      'Shows the scores of a generation and what they fold into, the preferences it took part in, its edits, whether it may train, and the versions that learned from it.',
+      'Shows the scores of a generation and the reward they are folded into, its preferences and edits, whether the learner may train on it, and the versions that learned from it.',
     )
     .argument('<generation>', 'id of the generation');
   addConnectionFlags(command).action(async (generationId: string, flags: ConnectionFlags) => {
@@ -57,7 +57,7 @@ function describeMetric({ metric, state, value, weight, windowEndsAtMs }: Explai
   const states = {
     scored: `${formatNumber(value)}`,
     default: `${formatNumber(value)} by default: no score came before ${end}`,
-    pending: `waited for${end === '' ? '' : ` until ${end}`}`,
+    pending: `waiting for a score${end === '' ? '' : ` until ${end}`}`,
     none: 'no score counts',
     unknown: 'in a state that this command does not know',
   };
@@ -65,9 +65,9 @@ function describeMetric({ metric, state, value, weight, windowEndsAtMs }: Explai
 }
 
 const ignored: Readonly<Record<NonNullable<ExplainedScore['ignoredBecause']>, string>> = {
-  untrusted: 'the rater has no trust',
+  untrusted: 'the trust of the rater is 0',
   late: 'it came, or changed, after the window',
-  weightless: 'the metric has no weight',
+  weightless: 'the weight of the metric is 0',
   unknown: 'for a reason that this command does not know',
 };
 
@@ -79,8 +79,8 @@ function describeScore({ rater, value, ignoredBecause, trust, scaled, createdAtM
 
 function describeReward({ reward, pendingUntilMs, metrics }: Explanation): string {
   if (reward !== undefined) return formatNumber(reward);
-  if (pendingUntilMs !== undefined) return `none yet: waits until ${formatTime(pendingUntilMs)}`;
-  return metrics.some(({ state }) => state === 'pending') ? 'none yet: it still runs' : 'none';
+  if (pendingUntilMs !== undefined) return `none yet: waiting for scores until ${formatTime(pendingUntilMs)}`;
+  return metrics.some(({ state }) => state === 'pending') ? 'none yet: the generation is still running' : 'none';
 }
 
 function describePreference({ outcome, otherGenerationId, rater, metric, trust, weight }: ExplainedPreference): string {
@@ -90,23 +90,23 @@ function describePreference({ outcome, otherGenerationId, rater, metric, trust, 
 }
 
 const obstacleWords: Readonly<Record<OrUnknown<TrainingObstacle>, string>> = {
-  running: 'it still runs',
+  running: 'it is still running',
   cancelled: 'its caller ended it',
-  aborted: 'it was cut off by a crash',
+  aborted: 'a crash cut it off',
   empty: 'it holds no token',
   other_package: 'it belongs to another model package',
   stale: 'the version that wrote it is too old (--max-staleness)',
-  held_out: 'its prompt is held out, to compare versions on',
-  pending: 'a metric is still waited for',
-  no_feedback: 'nothing that counts was said of it',
+  held_out: 'its prompt is held out to compare versions',
+  pending: 'a metric is still waiting for a score',
+  no_feedback: 'it has no feedback that counts',
   learner_off: 'the server runs without a learner',
   unknown: 'for a reason that this command does not know',
 };
 
 function describeTraining(obstacles: Explanation['obstacles']): string {
   return obstacles.length === 0
-    ? 'may train'
-    : `does not train: ${obstacles.map((one) => obstacleWords[one]).join('; ')}`;
+    ? 'the learner may train on it'
+    : `the learner does not train on it: ${obstacles.map((one) => obstacleWords[one]).join('; ')}`;
 }
 
 function describeLessons(lessons: Explanation['lessons']): string {
@@ -116,5 +116,5 @@ function describeLessons(lessons: Explanation['lessons']): string {
 
 function nextStep({ generationId, obstacles }: Explanation): string | undefined {
   if (!obstacles.includes('no_feedback')) return undefined;
-  return `Say how good it was, from 0 to 1: ${commandName()} feedback ${generationId} 0.8`;
+  return `To score it, from 0 to 1: ${commandName()} feedback ${generationId} 0.8`;
 }

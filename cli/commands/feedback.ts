@@ -1,4 +1,4 @@
-/** `hone feedback`: one score from the command line, or many from standard input. */
+/** `hone feedback`: sends one score from the command line, or many items from standard input. */
 
 import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
@@ -18,18 +18,18 @@ interface FeedbackFlags extends ConnectionFlags {
 export function addFeedbackCommand(program: Command): void {
   const command = program
     .command('feedback')
-    .summary('score a generation, or take a score back')
+    .summary('score a generation, or retract a score')
     .description(
-      'Scores a generation. Without arguments, reads items from standard input, one JSON object a line:\n' +
-        '{"generationId": "...", "score": 0.8, "rater": "...", "metric": "...", "idempotencyKey": "..."}; a score of null takes it back.\n' +
+      'Scores a generation. Without arguments, reads items from standard input, one JSON object per line:\n' +
+        '{"generationId": "...", "score": 0.8, "rater": "...", "metric": "...", "idempotencyKey": "..."}; a score of null retracts the last one.\n' +
         'Preferences are {"generationId", "preference": "better" | "worse" | "tie" | null, "otherGenerationId"}, edits {"generationId", "edit": "text", "score"}.',
     )
     .argument('[generation]', 'id of the generation')
     .argument('[score]', 'the score; larger is better, by default on a scale from 0 to 1', parseNumber)
-    .option('--rater <name>', 'who says so')
-    .option('--metric <name>', 'what is measured')
-    .option('--retract', 'take the score back')
-    .option('--idempotency-key <key>', 'makes repeating the command safe');
+    .option('--rater <name>', 'name of the rater')
+    .option('--metric <name>', 'name of the metric')
+    .option('--retract', 'retract the score')
+    .option('--idempotency-key <key>', 'key that makes it safe to repeat the command');
   addConnectionFlags(command).action(
     async (generationId: string | undefined, score: number | undefined, flags: FeedbackFlags) => {
       if (generationId === undefined) {
@@ -37,7 +37,7 @@ export function addFeedbackCommand(program: Command): void {
         return;
       }
       if ((score === undefined) !== (flags.retract === true)) {
-        throw new UsageError('give a score, or --retract to take it back (not both).');
+        throw new UsageError('give either a score, or --retract to retract it.');
       }
       await withClient(flags, async (client, signal) => {
         const item: FeedbackItem = {
@@ -53,7 +53,10 @@ export function addFeedbackCommand(program: Command): void {
   );
 }
 
-/** Sends one item and prints what became of it, with what to do next where there is something. */
+/**
+ * Sends one item and prints the outcome.
+ * @param next the lines to add on standard error, such as a command to run next
+ */
 export async function sendOne(
   client: HoneClient,
   item: FeedbackItem,
@@ -88,14 +91,14 @@ async function sendLines(client: HoneClient, signal: AbortSignal, flags: Feedbac
       if (text.trim() === '') continue;
       const item = parseLine(text, line, flags);
       await stream.ready();
-      // A failed call is told by `ready` and `close`.
+      // If the call fails, `ready` and `close` throw.
       stream.send(item).then(
         (outcome) => report(line, outcome),
         () => undefined,
       );
     }
   } finally {
-    // Even when a line is wrong, what was sent before is waited for.
+    // Even if a line is wrong, wait for the answers to the lines before it.
     await stream.close();
   }
   if (!flags.json) print([...counts].map(([status, count]) => `${count} ${status}`).join(', ') || 'no items');
@@ -114,19 +117,19 @@ function parseLine(text: string, line: number, flags: FeedbackFlags): FeedbackIt
   return { rater: flags.rater, metric: flags.metric, ...item };
 }
 
-/** The item, or what it lacks; what its fields may hold is the server's to say. */
+/** Returns the item, or a description of the field that is missing or wrong. The server checks the values. */
 function checkLine(value: unknown): FeedbackItem | string {
   const item = value as Partial<Record<string, unknown>> | null;
   if (typeof item?.generationId !== 'string') return '"generationId" (a string)';
   if (item.preference !== undefined) {
     if (item.preference !== null && !['better', 'worse', 'tie'].includes(String(item.preference)))
-      return '"preference" to be "better", "worse", "tie", or null to take it back';
+      return '"preference" to be "better", "worse", "tie", or null to retract it';
     if (typeof item.otherGenerationId !== 'string') return '"otherGenerationId" (a string) beside "preference"';
   } else if (item.edit !== undefined) {
     if (typeof item.edit !== 'string') return '"edit" to be a string';
     if (typeof item.score !== 'number') return '"score" (a number) beside "edit"';
   } else if (item.score !== null && typeof item.score !== 'number') {
-    return '"score" (a number, or null to take it back)';
+    return '"score" (a number, or null to retract it)';
   }
   return item as unknown as FeedbackItem;
 }

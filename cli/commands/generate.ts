@@ -1,4 +1,4 @@
-/** `hone generate`: completes a prompt, token by token on a terminal. */
+/** `hone generate`: completes a prompt and prints the text as it comes. */
 
 import type { Command } from 'commander';
 import type { Completion, GenerateEvent, GenerateRequest, GenerateResult, TokenDetails } from '../../client/index.js';
@@ -44,36 +44,40 @@ export function addGenerateCommand(program: Command): void {
     .command('generate')
     .summary('complete a prompt')
     .description(
-      'Completes a prompt, given as an argument or on standard input, and prints the id by which to score it.',
+      'Completes a prompt, given as an argument or on standard input, and prints the id of the generation, which you need to score it.',
     )
-    .argument('[prompt]', 'the text; read from standard input when absent or -')
-    .option('--raw', 'continue the text as it stands, without the model\u2019s chat template')
+    .argument('[prompt]', 'the text; read from standard input if absent or -')
+    .option('--raw', 'continue the text as it is, without the model\u2019s chat template')
     .option('--system <text>', 'instructions that come before the prompt')
-    .option('-n, --n <count>', 'how many completions (default: 1)', parseInteger)
-    .option('--max-tokens <count>', 'longest completion (default: 128)', parseInteger)
-    .option('--temperature <number>', '0 is greedy (default: 1)', parseNumber)
-    .option('--top-p <number>', 'sample from the likeliest tokens with this much probability', parseNumber)
-    .option('--top-k <count>', 'sample from so many likeliest tokens', parseInteger)
+    .option('-n, --n <count>', 'number of completions (default: 1)', parseInteger)
+    .option('--max-tokens <count>', 'most tokens of a completion (default: 128)', parseInteger)
     .option(
-      '--min-p <number>',
-      'leave out tokens below this share of the likeliest one\u2019s probability',
+      '--temperature <number>',
+      'sampling temperature; 0 always takes the likeliest token (default: 1)',
       parseNumber,
     )
-    .option('--stop <text...>', 'end at any of these texts')
-    .option('--presence-penalty <number>', 'make tokens that are there already less likely', parseNumber)
-    .option('--frequency-penalty <number>', 'the same, for each time they are there', parseNumber)
-    .option('--repetition-penalty <number>', 'divide the logits of tokens that are there already', parseNumber)
-    .option('--ignore-eos', 'go on after the end-of-sequence token')
-    .option('--seed <number>', 'same seed, version and request: same tokens', parseCount)
-    .option('--logprobs', 'with --json: give each token\u2019s log-probability')
-    .option('--top-logprobs <count>', 'with --json: and so many alternatives', parseInteger)
-    .option('--no-store', 'neither keep nor learn from it')
-    .option('--subject <id>', 'whose data it is')
+    .option('--top-p <number>', 'sample from the likeliest tokens that together have this probability', parseNumber)
+    .option('--top-k <count>', 'sample from this number of likeliest tokens', parseInteger)
+    .option(
+      '--min-p <number>',
+      'leave out tokens whose probability is below this share of the likeliest one\u2019s',
+      parseNumber,
+    )
+    .option('--stop <text...>', 'end a completion at any of these texts')
+    .option('--presence-penalty <number>', 'lower the logits of tokens that have occurred', parseNumber)
+    .option('--frequency-penalty <number>', 'lower the logits of tokens for each time they have occurred', parseNumber)
+    .option('--repetition-penalty <number>', 'divide the logits of tokens that have occurred', parseNumber)
+    .option('--ignore-eos', 'continue after the end-of-sequence token')
+    .option('--seed <number>', 'the same seed, version and request give the same tokens', parseCount)
+    .option('--logprobs', 'with --json: add the log-probability of each token')
+    .option('--top-logprobs <count>', 'with --json: add this number of alternatives for each token', parseInteger)
+    .option('--no-store', 'do not store the completion, and so do not learn from it')
+    .option('--subject <id>', 'the subject whose data this is, for hone erase')
     .option('--policy-version <number>', 'run on this version instead of the live one', parseCount)
-    .option('--stream', 'with --json: a line for each event as it comes, in place of one for the whole result');
+    .option('--stream', 'with --json: print a line for each event as it comes, instead of one for the whole result');
   addConnectionFlags(command).action(async (prompt: string | undefined, flags: GenerateFlags) => {
     if (flags.stream && !flags.json)
-      throw new UsageError('--stream goes with --json: text is written as it comes anyway.');
+      throw new UsageError('--stream needs --json; without it, text is printed as it comes anyway.');
     const text = prompt === undefined || prompt === '-' ? await readStandardInput('prompt') : prompt;
     await withClient(flags, async (client, signal) => {
       const timeout = flags.timeout === undefined ? {} : { timeoutMs: flags.timeout * 1000 };
@@ -87,13 +91,13 @@ export function addGenerateCommand(program: Command): void {
 
 function toRequest(text: string, flags: GenerateFlags): GenerateRequest {
   const { json, stream, address, tokenFile, tls, timeout, raw, system, policyVersion, ...settings } = flags;
-  if (raw && system !== undefined) throw new UsageError('--system needs the chat template: leave --raw away.');
+  if (raw && system !== undefined) throw new UsageError('--system needs the chat template, which --raw turns off.');
   const user = { role: 'user', content: text } as const;
   const messages = system === undefined ? [user] : [{ role: 'system', content: system } as const, user];
   return { ...settings, ...(raw ? { prompt: text } : { messages }), version: policyVersion };
 }
 
-/** What the client's `generate` gives, from a stream, which knows no largest message. */
+/** Collects a stream into the result of the client's `generate`. A stream has no limit on the size of a message. */
 async function resultOf(events: AsyncIterable<GenerateEvent>): Promise<GenerateResult | undefined> {
   let result: GenerateResult | undefined;
   const completions: Completion[] = [];
@@ -133,7 +137,7 @@ function continued(one: Completion, chunk: TokenDetails & { readonly text: strin
   };
 }
 
-/** A single completion is written as it comes; several are written in their order, each once those before it have ended. */
+/** Prints a single completion as it comes. Prints several in their order, each when it and all before it have ended. */
 async function printText(events: AsyncIterable<GenerateEvent>, { store, address }: GenerateFlags): Promise<void> {
   const texts: string[] = [];
   const ended = new Set<number>();
@@ -161,5 +165,5 @@ async function printText(events: AsyncIterable<GenerateEvent>, { store, address 
   if (!store) return;
   for (const [index, id] of ids.entries()) remark(`${ids.length === 1 ? 'generation' : `[${index + 1}]`} ${id}`);
   const where = address === undefined ? '' : ` --address ${quoted(address)}`;
-  remark(`Say how good it was, from 0 to 1: ${commandName()} feedback${where} ${ids[0]} 0.8`);
+  remark(`To score it, from 0 to 1: ${commandName()} feedback${where} ${ids[0]} 0.8`);
 }

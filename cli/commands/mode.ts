@@ -1,4 +1,4 @@
-/** `hone mode`: which way candidates go, and what is on trial. */
+/** `hone mode`: shows or sets how candidates come to serve, and shows the version on trial. */
 
 import { Argument, type Command } from 'commander';
 import type { Mode, OrUnknown, RolloutStatus } from '../../client/index.js';
@@ -10,9 +10,9 @@ import { formatAge, formatFixed, formatNumber, print, printJson } from '../outpu
 export function addModeCommand(program: Command): void {
   const command = program
     .command('mode')
-    .summary('what becomes of new versions before they serve')
+    .summary('show or set how new versions come to serve')
     .description(
-      'Shows the mode, or sets it for candidates from now on and for the version on trial. apprentice: a candidate that passed the gate waits for you (hone promote, hone reject). shadow: it also answers a share of requests in the background, shown to nobody. canary: it serves a share of traffic until its rewards say whether it is worse. auto: it goes live at once. The mode is kept over restarts.',
+      'Shows the mode, or sets it for new candidates and for the version on trial. apprentice: a candidate that passed the gate waits for you (hone promote, hone reject). shadow: it also answers a share of the requests in the background, and no caller sees the answers. canary: it serves a share of the traffic until its rewards show whether it is worse. auto: it goes live at once. The server remembers the mode when it restarts.',
     )
     .addArgument(new Argument('[mode]', 'the new mode').choices(Object.keys(meanings)));
   addConnectionFlags(command).action(async (mode: Mode | undefined, flags: ConnectionFlags) => {
@@ -25,14 +25,14 @@ export function addModeCommand(program: Command): void {
 }
 
 const meanings: Readonly<Record<OrUnknown<Mode>, string>> = {
-  apprentice: 'candidates wait for you',
-  shadow: 'candidates answer in the background and wait for you',
-  canary: 'candidates serve a share of traffic until their rewards decide',
+  apprentice: 'candidates wait for your decision',
+  shadow: 'candidates answer in the background and wait for your decision',
+  canary: 'candidates serve a share of the traffic until their rewards decide',
   auto: 'candidates that pass the gate go live at once',
   unknown: 'a mode that this command does not know',
 };
 
-/** Mode and trial, as lines with names. */
+/** Describes mode and trial as lines, each with a name. */
 export function describeRollout({ mode, trial, judging, waiting }: RolloutStatus): [string, string][] {
   const lines: [string, string][] = [['mode', `${mode}: ${meanings[mode]}`]];
   if (judging !== undefined) lines.push(['judging', `version ${judging}`]);
@@ -44,7 +44,7 @@ export function describeRollout({ mode, trial, judging, waiting }: RolloutStatus
   const name = canary === undefined ? 'shadow' : 'canary';
   lines.push([name, `version ${version} for ${age}, ${share}, ${trial.answers} answers`]);
   const decide = `${commandName()} promote ${version} or ${commandName()} reject ${version}`;
-  if (canary === undefined) return [...lines, ['', `it waits for you: ${decide}`]];
+  if (canary === undefined) return [...lines, ['', `it waits for your decision: ${decide}`]];
   const arm = ({ rewards, meanReward }: typeof canary.live) =>
     rewards === 0 ? 'no reward yet' : `${formatFixed(meanReward, 3)} over ${rewards}`;
   const evidence = ['worse', 'not worse by more than'].map((what, i) => {
@@ -57,7 +57,7 @@ export function describeRollout({ mode, trial, judging, waiting }: RolloutStatus
     ['', `evidence (decides at ${formatFixed(canary.logEvidenceNeeded, 2)}): ${evidence.join(', ')}`],
     [
       '',
-      `given up in ${formatAge(canary.endsAtMs - Date.now())}${fewest > 0 ? `; promoted after ${fewest} more rewards at the earliest` : ''}`,
+      `ends undecided in ${formatAge(canary.endsAtMs - Date.now())}${fewest > 0 ? `; promoted after ${fewest} more rewards at the earliest` : ''}`,
     ],
   );
   return lines;

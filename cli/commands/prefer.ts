@@ -1,4 +1,4 @@
-/** `hone prefer`: which of two completions of a prompt is better. */
+/** `hone prefer`: records which of two completions of a prompt is better. */
 
 import type { Command } from 'commander';
 import { UsageError } from '../failure.js';
@@ -17,20 +17,20 @@ interface PreferFlags extends ConnectionFlags {
 export function addPreferCommand(program: Command): void {
   const command = program
     .command('prefer')
-    .summary('say which of two completions is better')
+    .summary('record which of two completions is better')
     .description(
-      'Says that one generation is better than another one of the same prompt. A second preference of the same rater replaces the first.',
+      'Records that one generation is better than another one of the same prompt. A second preference of the same rater replaces the first.',
     )
     .argument('<better>', 'id of the better generation')
     .argument('<other>', 'id of the other one')
-    .option('--tie', 'neither is better')
-    .option('--retract', 'take the preference back')
-    .option('--rater <name>', 'who says so')
-    .option('--metric <name>', 'what is compared')
-    .option('--idempotency-key <key>', 'makes repeating the command safe');
+    .option('--tie', 'record that both are equally good')
+    .option('--retract', 'retract the preference')
+    .option('--rater <name>', 'name of the rater')
+    .option('--metric <name>', 'name of the metric')
+    .option('--idempotency-key <key>', 'key that makes it safe to repeat the command');
   addConnectionFlags(command).action(async (better: string, other: string, flags: PreferFlags) => {
     const { tie = false, retract = false, rater, metric, idempotencyKey } = flags;
-    if (tie && retract) throw new UsageError('give --tie or --retract, not both.');
+    if (tie && retract) throw new UsageError('give either --tie or --retract.');
     const preference = retract ? null : tie ? 'tie' : 'better';
     await withClient(flags, (client, signal) => {
       const item = {

@@ -1,4 +1,4 @@
-/** `hone quantize`: a package of float32 weights becomes one of 8 or 4 bits. */
+/** `hone quantize`: writes a package of float32 weights with weights of 8 or 4 bits. */
 
 import { type Command, InvalidArgumentError } from 'commander';
 import type { QuantizeFlags } from '../quantize/main.js';
@@ -9,22 +9,22 @@ export function addQuantizeCommand(program: Command): void {
     .command('quantize <package>')
     .summary('write a package with 8-bit or 4-bit weights')
     .description(
-      'Writes the package again with quantised weights, which serve faster and take less memory, and tells what that changes: size, loss, logits. Adapters and learning work on it as on the original.',
+      'Writes a copy of the package with quantised weights, which serves faster and takes less memory, and reports what that changes: size, loss, logits. Adapters and learning work on it as on the original.',
     )
     .requiredOption('--output <folder>', 'the folder to write; it must be new')
-    .option('--bits <8|4>', 'bits of a weight', oneOf(8, 4), 8)
+    .option('--bits <8|4>', 'bits per weight', oneOf(8, 4), 8)
     .option(
       '--block-size <16|32|64|128>',
-      'weights that share a scale (default: 128 at 8 bits, 32 at 4)',
+      'number of weights that share a scale (default: 128 at 8 bits, 32 at 4)',
       oneOf(16, 32, 64, 128),
     )
     .option('--head', 'quantise the head and the embedding too, to 8 bits (default)', true)
     .option('--no-head', 'leave the head and the embedding in float32')
     .option(
       '--text <file>',
-      'what to measure on: a document per line, or JSON Lines with text, or prompt and completion',
+      'texts to measure on: one document per line, or JSON Lines with text, or with prompt and completion',
     )
-    .option('--force', 'replace a folder that this command wrote before')
+    .option('--force', 'replace a folder that this command wrote earlier')
     .option('--json', 'print one line of JSON')
     .action(async (source: string, flags: QuantizeFlags) => {
       const { runQuantize } = await import('../quantize/main.js');
@@ -32,7 +32,7 @@ export function addQuantizeCommand(program: Command): void {
     });
 }
 
-/** One of these numbers, for commander. */
+/** Returns a parser that accepts these numbers only, for commander. */
 function oneOf<const T extends number>(...allowed: readonly T[]): (text: string) => T {
   return (text) => {
     const value = allowed.find((one) => String(one) === text);

@@ -1,4 +1,4 @@
-/** `hone rollback`: back to the weights of an older version. */
+/** `hone rollback`: serves the weights of an older version again. */
 
 import type { Command } from 'commander';
 import { addConnectionFlags, type ConnectionFlags, parseCount, withClient } from '../flags.js';
@@ -10,7 +10,7 @@ export function addRollbackCommand(program: Command): void {
     .command('rollback')
     .summary('serve the weights of an older version')
     .description(
-      'Makes a new version with the weights of an older one and serves it. Requests that run are not disturbed.',
+      'Makes a new version with the weights of an older one and serves it. Running requests finish on their old version.',
     )
     .argument('<version>', 'number of the version to go back to', parseCount);
   addConnectionFlags(command).action(async (number: number, flags: ConnectionFlags) => {

@@ -12,7 +12,7 @@ import { readText } from '../flags.js';
 import { print, printJson, remark } from '../output.js';
 import { Supervisor } from '../supervisor.js';
 
-/** What was given, by the names that commander makes: all of it texts and switches that go to the server. */
+/** The flags that were given, by commander's names. They are passed on to the server as texts and switches. */
 type ServeFlags = Readonly<Record<string, string | boolean | undefined>>;
 
 /** Adds the command. */
@@ -40,14 +40,14 @@ function toOption(flag: ServerFlag): Option {
 async function serve(flags: ServeFlags): Promise<number> {
   const { package: folder, authToken, authTokenFile } = flags;
   if (typeof folder === 'string' && !existsSync(join(folder, 'config.json'))) {
-    throw new UsageError(`no model in ${resolve(folder)}: name its folder, the one with config.json, with --package.`);
+    throw new UsageError(`no model in ${resolve(folder)}: give the folder that holds config.json with --package.`);
   }
   const token = typeof authTokenFile === 'string' ? readText(authTokenFile).trim() : authToken;
   if (token === '') throw new UsageError('the token is empty.');
   const supervisor = new Supervisor({
     file: fileURLToPath(new URL('../../server/main.js', import.meta.url)),
     args: toArguments({ ...flags, authToken: undefined, authTokenFile: undefined }),
-    // The environment, unlike arguments, is not shown to other users of the machine.
+    // The token goes into the environment, because other users of the machine can see arguments.
     env: { ...process.env, ...(typeof token === 'string' ? { HONE_AUTH_TOKEN: token } : {}) },
     onReady: (ready) => (flags.json === true ? printJson(ready) : announce(ready)),
     onRestart: (reason, waitMs) => remark(`hone: the server ${reason}; starting it again in ${waitMs / 1000} s`),
@@ -58,10 +58,10 @@ async function serve(flags: ServeFlags): Promise<number> {
 async function runUntilStopped(supervisor: Supervisor): Promise<number> {
   let stoppedAt = 0;
   const stop = (): void => {
-    // A terminal and npm both pass one Ctrl-C on: only a later one is meant as a second.
+    // A single Ctrl-C may arrive twice, from the terminal and from npm. Only a later one is meant as a second.
     const now = Date.now();
     if (stoppedAt !== 0 && now - stoppedAt < 1000) return;
-    if (stoppedAt === 0) remark('hone: stopping (again to stop at once)');
+    if (stoppedAt === 0) remark('hone: stopping (press Ctrl-C again to stop at once)');
     stoppedAt = now;
     supervisor.stop();
   };
@@ -74,12 +74,12 @@ async function runUntilStopped(supervisor: Supervisor): Promise<number> {
   }
 }
 
-/** What was given, as the server reads it. */
+/** Writes the flags as the arguments of the server process. */
 function toArguments(flags: ServeFlags): string[] {
   return (serverFlags as readonly ServerFlag[]).flatMap((flag) => {
     const option = toOption(flag);
     const value = flags[option.attributeName()];
-    // `--no-metrics` is `metrics: false` here, and true where it was not given.
+    // For `--no-metrics` commander sets `metrics` to false, and to true if the flag is absent.
     if (flag.kind === 'switch') return value === !option.negate ? [`--${flag.name}`] : [];
     return value === undefined ? [] : [`--${flag.name}`, String(value)];
   });

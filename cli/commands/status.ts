@@ -1,4 +1,4 @@
-/** `hone status`: the server at a glance, once or again and again. */
+/** `hone status`: shows the state of the server, once or repeatedly. */
 
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
@@ -16,10 +16,10 @@ interface StatusFlags extends ConnectionFlags {
 export function addStatusCommand(program: Command): void {
   const command = program
     .command('status')
-    .summary('what is served, kept and learned')
-    .description('Shows the live version, what the store holds and what the learner is doing.')
-    .option('--watch', 'show it again and again, until Ctrl-C')
-    .option('--interval <seconds>', 'with --watch: how often', parseNumber, 1);
+    .summary('show the state of the server, its store and its learner')
+    .description('Shows the live version, the contents of the store and the state of the learner.')
+    .option('--watch', 'repeat until Ctrl-C')
+    .option('--interval <seconds>', 'with --watch: time between two updates', parseNumber, 1);
   addConnectionFlags(command).action(async (flags: StatusFlags) => {
     await withClient(flags, async (client, signal) => {
       for (;;) {
@@ -88,7 +88,7 @@ function describe(status: ServerStatus): string[] {
       `${learner.state}${learner.engine === '' ? '' : ` (${learner.engine})`}, ${learner.rounds} rounds, ${learner.steps} steps${learner.droppedSteps > 0 ? ` (${learner.droppedSteps} dropped)` : ''}${learner.setbacks > 0 ? `, ${learner.setbacks} rounds out of bounds` : ''}, ${learner.scoresSeen} scored generations seen`,
     ],
   ];
-  if (learner.haltedBecause !== undefined) lines.push(['', `it has stopped itself: ${learner.haltedBecause}`]);
+  if (learner.haltedBecause !== undefined) lines.push(['', `the learner stopped itself: ${learner.haltedBecause}`]);
   const { buffer } = learner;
   if (buffer.completions > 0 || buffer.pending > 0) lines.push(['', describeBuffer(buffer)]);
   const named = describeRewards(status.reward);
@@ -119,7 +119,7 @@ function describeRater({ rater, metric, state, scored, unscored, behind, restart
   return `${parts.join(', ')}${failure === '' ? '' : `; last: ${failure}`}`;
 }
 
-/** What differs from the defaults, in few words; nothing where nothing does. */
+/** Describes the reward settings that differ from their defaults; empty if none does. */
 function describeRewards({ metrics, defaultMetric, trust, defaultTrust }: RewardSettings): string {
   const named = Object.entries(metrics).map(([name, metric]) => `${name}${describeMetric(metric)}`);
   const others = describeMetric(defaultMetric);

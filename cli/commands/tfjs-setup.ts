@@ -1,4 +1,4 @@
-/** `hone tfjs-setup`: tfjs-node on a TensorFlow of one's own. */
+/** `hone tfjs-setup`: builds tfjs-node against the user's TensorFlow. */
 
 import type { Command } from 'commander';
 import type { TfjsSetupFlags } from '../tfjs/main.js';
@@ -7,11 +7,14 @@ import type { TfjsSetupFlags } from '../tfjs/main.js';
 export function addTfjsSetupCommand(program: Command): void {
   program
     .command('tfjs-setup <tensorflow>')
-    .summary('build tfjs-node against a TensorFlow of yours')
+    .summary('build tfjs-node against your TensorFlow')
     .description(
-      'Compiles the native addon of @tensorflow/tfjs-node (installed with npm install --ignore-scripts) against an installed Python package tensorflow, given by its folder, and multiplies two matrices with it. For --learner-engine tfjs.',
+      'Compiles the native addon of @tensorflow/tfjs-node (installed with npm install --ignore-scripts) against the installed Python package tensorflow in the given folder, and checks it by multiplying two matrices. hone serve --learner-engine tfjs needs it.',
     )
-    .option('--folder <folder>', 'where tfjs-node is installed (default: beside hone, then this folder)')
+    .option(
+      '--folder <folder>',
+      'folder in which tfjs-node is installed (default: beside hone, then the current folder)',
+    )
     .option('--compiler <program>', 'the C++ compiler (default: g++)')
     .option('--json', 'print one line of JSON')
     .action(async (tensorflow: string, flags: TfjsSetupFlags) => {

@@ -21,18 +21,18 @@ const progressEveryMs = 1000;
 export function addExportCommand(program: Command): void {
   const command = program
     .command('export')
-    .summary('write what is kept as lines of JSON')
+    .summary('write the stored data as lines of JSON')
     .description(
-      'Writes generations, edits, scores and preferences as JSON Lines (docs/replay.md), for analysis or for another server. Without a file, or with -, to standard output.',
+      'Writes generations, edits, scores and preferences as JSON Lines (docs/replay.md), for analysis or for another server. Without a file, or with -, it writes to standard output.',
     )
-    .argument('[file]', 'where to; it is there only when it is whole', '-')
+    .argument('[file]', 'the file to write; it only appears when it is complete', '-')
     .option('--subject <subject>', 'only the data of this subject')
     .option(
       '--since <time>',
-      'only what was generated then or later: a date such as 2026-01-31, or with a time',
+      'only generations from this time on: a date such as 2026-01-31, or a date with a time',
       parseTime,
     )
-    .option('--scored', 'only what was scored');
+    .option('--scored', 'only generations that have scores');
   addConnectionFlags(command).action(async (file: string, flags: ExportFlags) => {
     await withClient(flags, async (client, signal) => {
       const { subject, since: sinceMs, scored } = flags;
@@ -70,11 +70,11 @@ export function addExportCommand(program: Command): void {
 export function addImportCommand(program: Command): void {
   const command = program
     .command('import')
-    .summary('take lines of JSON in that an export wrote')
+    .summary('read lines of JSON that an export wrote')
     .description(
-      'Takes in what `hone export` wrote. Records that are there already are skipped; each is written whole or refused, and refused ones do not disturb the others.',
+      'Stores the records that `hone export` wrote. Records that are stored already are skipped. A record that the server refuses does not affect the others.',
     )
-    .argument('<file>', 'what to read; - is standard input');
+    .argument('<file>', 'the file to read; - is standard input');
   addConnectionFlags(command).action(async (file: string, flags: ConnectionFlags) => {
     const total = file === '-' ? undefined : sizeOf(file);
     await withClient(flags, async (client, signal) => {
@@ -100,12 +100,12 @@ function report({ imported, skipped, refused, refusals }: ImportResult, json: bo
   else {
     for (const { line, error } of refusals) remark(`line ${line}: ${error.message}`);
     if (refused > refusals.length) remark(`... and ${refused - refusals.length} more`);
-    print(`${imported} imported, ${skipped} there already, ${refused} refused`);
+    print(`${imported} imported, ${skipped} stored already, ${refused} refused`);
   }
   if (refused > 0) process.exitCode = exitCodes.refused;
 }
 
-/** A line on standard error that is written over again, on a terminal; elsewhere nothing. */
+/** Shows progress in one line of a terminal, on standard error. Prints nothing if that is not a terminal. */
 class Progress {
   readonly #what: string;
   #shownAtMs = performance.now();

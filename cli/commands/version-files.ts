@@ -1,4 +1,4 @@
-/** `hone versions export` and `hone versions import`: an adapter into a folder, and out of one. */
+/** `hone versions export` and `hone versions import`: write the adapter of a version into a folder, and read one. */
 
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -31,7 +31,7 @@ export function addExportCommand(versions: Command): void {
       if (flags.json) printJson({ version: number, folder: target, files: Object.keys(files), bytes });
       else {
         print(`version ${number} is in ${target} (${formatBytes(bytes)})`);
-        print(`Bring it into a server with the same model: ${commandName()} versions import ${quoted(folder)}`);
+        print(`To import it into a server with the same model: ${commandName()} versions import ${quoted(folder)}`);
       }
     });
   });
@@ -41,11 +41,11 @@ export function addExportCommand(versions: Command): void {
 export function addImportCommand(versions: Command): void {
   const command = versions
     .command('import')
-    .summary('make the adapter in a folder a candidate')
+    .summary('import the adapter in a folder as a candidate')
     .description(
-      'Makes the adapter in a folder a new version: one that was exported, or one of Hugging Face PEFT for the same model. It is a candidate first and goes live, or is rejected, as one that was learned.',
+      'Makes a new version from the adapter in a folder, which hone versions export or Hugging Face PEFT wrote for the same model. Like a version that was learned, it is a candidate until it goes live or is rejected.',
     )
-    .argument('<folder>', 'holds adapter_model.safetensors and adapter_config.json');
+    .argument('<folder>', 'folder that holds adapter_model.safetensors and adapter_config.json');
   addConnectionFlags(command).action(async (folder: string, flags: ConnectionFlags) => {
     const files = await readFolder(resolve(folder));
     await withClient(flags, async (client, signal) => {
@@ -56,13 +56,13 @@ export function addImportCommand(versions: Command): void {
         print(
           `version ${version.number} is a candidate (rank ${rank}, scale ${scale}, adapter ${version.adapterDigest})`,
         );
-        print(`What becomes of it: ${commandName()} versions`);
+        print(`To see whether it goes live: ${commandName()} versions`);
       }
     });
   });
 }
 
-/** All files or none: written beside, then renamed. */
+/** Writes all files or none: into a folder beside the target, which is then renamed. */
 async function writeFolder(target: string, files: AdapterFiles): Promise<void> {
   const draft = join(dirname(target), `.${basename(target)}.${randomBytes(6).toString('hex')}.partial`);
   try {
@@ -84,11 +84,11 @@ async function readFolder(folder: string): Promise<AdapterFiles> {
       files[name] = await readFile(path);
     } catch (thrown) {
       const { code, message } = thrown as NodeJS.ErrnoException;
-      // PEFT writes none.
+      // PEFT does not write this file.
       if (name === 'version.json' && code === 'ENOENT') continue;
       if (existsSync(join(folder, 'adapter_model.bin'))) {
         throw new UsageError(
-          `${folder} holds adapter_model.bin, which is not read: save the adapter as safetensors (safe_serialization=True).`,
+          `${folder} holds adapter_model.bin, a format that Hone does not read: save the adapter as safetensors (safe_serialization=True).`,
         );
       }
       throw new UsageError(`cannot read ${path}: ${message}`);

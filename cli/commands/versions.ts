@@ -1,4 +1,4 @@
-/** `hone versions`: what was learned, newest first, and what the gate found of it. */
+/** `hone versions`: lists the versions, newest first, and shows one with the gate's verdict. */
 
 import type { Command } from 'commander';
 import type { Version } from '../../client/index.js';
@@ -15,11 +15,11 @@ interface VersionsFlags extends ConnectionFlags {
 export function addVersionsCommand(program: Command): void {
   const command = program
     .command('versions')
-    .summary('list the versions of the policy, export one, import one')
+    .summary('list, show, export or import versions of the policy')
     .description(
-      'Lists the versions of the policy, newest first. Steps and scores count from the first version on; reward, KL and loss are those of the round that made the version. --json gives all figures; hone versions show <version> has what the gate found of one.',
+      'Lists the versions of the policy, newest first. Steps and scores count from the first version on; reward, KL and loss are those of the round that made the version. --json prints all figures; hone versions show <version> also shows the verdict of the gate.',
     )
-    .option('--limit <count>', 'at most so many; 0 is all', parseCount, 20);
+    .option('--limit <count>', 'most versions to list; 0 for all', parseCount, 20);
   addExportCommand(command);
   addImportCommand(command);
   addConnectionFlags(command).action(async (flags: VersionsFlags) => {
@@ -40,11 +40,11 @@ export function addVersionsCommand(program: Command): void {
 function addShowCommand(versions: Command): void {
   const command = versions
     .command('show')
-    .summary('one version, with what the gate found')
-    .description('Shows one version: where it stands and why, what each check of the gate found, and its figures.')
-    .argument('<version>', 'its number', parseCount);
+    .summary('show one version with the verdict of the gate')
+    .description('Shows one version: its state, the outcome of each check of the gate, and its figures.')
+    .argument('<version>', 'number of the version', parseCount);
   addConnectionFlags(command).action(async (number: number, _: ConnectionFlags, self: Command) => {
-    // The flags of the list have the same names; commander gives each to the first command that knows it.
+    // `hone versions` has flags of the same names, and commander assigns each flag to the first command that knows it.
     const flags = self.optsWithGlobals<ConnectionFlags>();
     await withClient(flags, async (client, signal) => {
       const version = await client.version(number, { signal });
@@ -54,7 +54,7 @@ function addShowCommand(versions: Command): void {
   });
 }
 
-/** One version: its facts, the gate's verdict as a table, its metrics. */
+/** Describes one version: its facts, its figures, and the gate's verdict as a table. */
 export function describeVersion(version: Version): string[] {
   const { number, state, origin, parent, verdict, metrics } = version;
   const facts: [string, string][] = [
@@ -75,12 +75,12 @@ export function describeVersion(version: Version): string[] {
     const rows = verdict.map(({ check, outcome, detail, numbers }) => [check, outcome, detail, figures(numbers)]);
     lines.push('', ...formatTable(['check', 'outcome', 'because', 'figures'], rows));
   }
-  const decide = `${commandName()} promote ${number} serves it, ${commandName()} reject ${number} turns it down`;
+  const decide = `To decide: ${commandName()} promote ${number}, or ${commandName()} reject ${number}`;
   if (state === 'candidate' || state === 'shadow' || state === 'canary') lines.push('', decide);
   return lines;
 }
 
-/** What the table shows of a version's metrics: title, name and decimals. All of them are in the JSON. */
+/** The metrics of a version that the table shows: title, name, decimals. The JSON has all metrics. */
 const columns = [
   ['steps', 'steps', 0],
   ['scores', 'scores_seen', 0],
@@ -89,7 +89,7 @@ const columns = [
   ['loss', 'loss', 3],
 ] as const;
 
-/** A table of versions, with the figures that the learner gave of their making. */
+/** Formats a table of versions, with figures of the round that made each. */
 export function describeVersions(versions: readonly Version[]): string[] {
   const rows = versions.map((version) => [
     String(version.number),

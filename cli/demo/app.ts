@@ -1,7 +1,7 @@
 /**
- * An app whose users score what they get: posts come in, several completions are shown, most are scored at once, some
- * late, some never. It goes on until its budget of scores is spent, and keeps at most a round or two ahead of the
- * learner, as an app would whose users come one by one.
+ * Simulates an app whose users score completions. Each user sends a post, gets several completions and scores most of
+ * them at once, some late, some never. The app stops when its budget of scores is spent. It pauses when it is a round or
+ * two ahead of the learner, because users of a real app come more slowly than simulated ones.
  */
 
 import { HoneClientError } from '../../client/errors.js';
@@ -12,30 +12,31 @@ import { type Judge, trainingPost } from './world.js';
 export interface AppOptions {
   readonly client: HoneClient;
   readonly judge: Judge;
-  /** Scores to give in all. */
+  /** Total number of scores to give. */
   readonly budget: number;
   readonly completionsPerPost: number;
-  /** Posts in flight. */
+  /** Number of users, each with one post at a time. */
   readonly users: number;
-  /** Share of completions that are scored some seconds later, and that are never scored. */
+  /** Share of completions that are scored some seconds later. */
   readonly lateShare: number;
+  /** Share of completions that are never scored. */
   readonly neverShare: number;
-  /** Scores that may wait for the learner before the users pause. */
+  /** The users pause when more scores than this wait for the learner. */
   readonly maxAhead: number;
   readonly seed: number;
-  /** By which requests go. */
   readonly traffic: Traffic;
 }
 
-/** What the app has seen; updated in place while it runs. */
+/** Counts of the app, updated while it runs. */
 export interface AppFigures {
   posts: number;
   generations: number;
   scores: number;
-  /** Requests that the server refused, and streams that ended without all their completions. */
+  /** Requests and scores that the server refused. */
   refused: number;
+  /** Streams that ended before all their completions had ended. */
   cut: number;
-  /** Reward of each scored completion, in order of scoring, with the version that wrote it. */
+  /** Reward of each scored completion, in the order of scoring, with the version that wrote it. */
   readonly rewards: { readonly version: number; readonly reward: number }[];
 }
 
@@ -50,7 +51,7 @@ export class App {
     cut: 0,
     rewards: [],
   };
-  /** Scores that the learner has used up, told by the caller; the app waits when it is too far ahead. */
+  /** Number of scores that the learner has used. The caller updates it. */
   scoresLearned = 0;
   readonly #options: AppOptions;
   readonly #feedback: FeedbackStream;
@@ -125,7 +126,7 @@ export class App {
     }
   }
 
-  /** Mulberry32. */
+  /** Returns a number in [0, 1) by Mulberry32. */
   #random(): number {
     this.#state = (this.#state + 0x6d2b79f5) | 0;
     let t = Math.imul(this.#state ^ (this.#state >>> 15), this.#state | 1);

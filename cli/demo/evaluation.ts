@@ -1,21 +1,21 @@
-/** How good a version is on posts that were never in the buffer. */
+/** Measures how good a version is, on posts that no version was trained on. */
 
 import type { HoneClient } from '../../client/index.js';
 import { type Estimate, estimate, mean } from './statistics.js';
 import type { Traffic } from './traffic.js';
 import type { Judge, Post } from './world.js';
 
-/** What a version made of one post. */
+/** The completions of one post by one version. */
 export interface Answers {
   readonly post: string;
   readonly texts: readonly string[];
-  /** What the judge says of each. */
+  /** The judge's score of each text. */
   readonly scores: readonly number[];
   /** Mean length of the texts, in tokens. */
   readonly tokens: number;
 }
 
-/** A version on all posts. */
+/** The answers of a version to all posts. */
 export class Evaluation {
   readonly version: number;
   readonly answers: readonly Answers[];
@@ -25,12 +25,12 @@ export class Evaluation {
     this.answers = answers;
   }
 
-  /** Per post, the mean score of its samples. */
+  /** Returns for each post the mean score of its samples. */
   rewards(): number[] {
     return this.answers.map(({ scores }) => mean(scores));
   }
 
-  /** Per post, the mean over its samples of the best of `k`, which divides their number. */
+  /** Returns for each post the expected best of `k` samples: the mean over groups of `k`. `k` divides their number. */
   bestOf(k: number): number[] {
     return this.answers.map(({ scores }) => mean(chunks(scores, k).map((chunk) => Math.max(...chunk))));
   }
@@ -49,17 +49,16 @@ export interface EvaluationOptions {
   readonly judge: Judge;
   readonly posts: readonly Post[];
   readonly samplesPerPost: number;
-  /** A version to pin. */
+  /** The version to measure. */
   readonly version: number;
   readonly seed: number;
-  /** Requests in flight. */
+  /** Number of requests that run at once. */
   readonly concurrency: number;
-  /** By which requests go. */
   readonly traffic: Traffic;
   readonly onPost?: (done: number) => void;
 }
 
-/** Samples at temperature 1 with `store: false`: nothing of it is kept or learned from. */
+/** Samples at temperature 1 and has the judge score the samples. `store: false` keeps the learner from using them. */
 export async function evaluate(options: EvaluationOptions): Promise<Evaluation> {
   const { client, judge, posts, samplesPerPost, version, seed, concurrency, traffic, onPost } = options;
   const answers: Answers[] = [];

@@ -1,9 +1,9 @@
 /**
- * `hone demo`: the whole loop against the real server, in about three minutes.
+ * Runs `hone demo`: plays the whole loop against the real server, in about three minutes.
  *
- * A server with its learner is started on a data directory of its own. An app plays its users: several completions per
- * post, a judge scores them, some late, some never. Held-out posts are answered by the first version and, at the end, by
- * the last one; both are judged and compared. Whether anything was learned is said first, and by the exit code.
+ * The demo starts a server with its learner on its own data directory. A simulated app sends posts, gets several
+ * completions of each, and a judge scores them. The first version and, at the end, the last version answer held-out
+ * posts, and the demo compares their scores. The report begins with whether the model learned; so does the exit code.
  */
 
 import { mkdirSync, readdirSync } from 'node:fs';
@@ -21,10 +21,10 @@ import { startServer } from './server.js';
 import { Traffic } from './traffic.js';
 import { heldOutPosts, loadJudge } from './world.js';
 
-/** For thousands of scores within minutes: rounds are large, and each score is used half as often as by default. */
+/** The demo has thousands of scores within minutes, so rounds are large and use each score half as often as by default. */
 const learner = { scoresPerRound: 128, replayRatio: 3, beta: 0.05 };
 
-/** How the demo's users behave. */
+/** The behaviour of the app's users. */
 const plan = {
   completionsPerPost: 4,
   users: 12,
@@ -33,27 +33,27 @@ const plan = {
   maxAhead: 192,
 } as const;
 
-/** Trouble that can be why nothing was learned. */
+/** Events that may explain why nothing was learned. */
 const troubles: readonly HoneEventType[] = ['worker_restarted', 'learner_setback', 'learner_starved', 'store_failed'];
 
-/** How long the learner and the gate have for what they were given last. */
+/** Longest wait at the end for the learner's last round and the gate's last verdict. */
 const lastRoundMs = 60_000;
 
-/** What the demo is told. */
+/** The flags of the command. */
 export interface DemoFlags {
-  /** Path of a module whose default export scores (post, completion). Default: the judge that comes with Hone. */
+  /** Path of a module whose default export scores (post, completion). Default: the judge of facts. */
   readonly judge?: string;
-  /** Where the demo's store, versions and report go. Default: a folder of its own below `data/`. */
+  /** Folder for the demo's store, versions and report. Default: a new folder below `data/`. */
   readonly data?: string;
   readonly seed?: number;
-  /** Scores that the users give in all. */
+  /** Total number of scores that the users give. */
   readonly scores: number;
-  /** Held-out posts to compare on. */
+  /** Number of held-out posts to compare on. */
   readonly posts: number;
   readonly json?: boolean;
 }
 
-/** Runs the demo. Returns the command's exit code. */
+/** Runs the demo. @returns the exit code of the command */
 export async function runDemo(flags: DemoFlags): Promise<number> {
   const startedAt = Date.now();
   const judge = await loadJudge(flags.judge);
@@ -65,15 +65,15 @@ export async function runDemo(flags: DemoFlags): Promise<number> {
   const client = await connect({ address: server.address });
   const watching = new AbortController();
   try {
-    remark(`The server listens at ${server.address}; its data lies in ${data}`);
+    remark(`The server listens on ${server.address}; its data is in ${data}`);
     const events: HoneEvent[] = [];
     void collect(client, events, watching.signal);
     const traffic = new Traffic();
     const app = new App({ ...plan, client, judge, seed, traffic, budget: flags.scores });
     const posts = heldOutPosts(flags.posts);
-    // The first version answers the held-out posts while the loop already runs: a version can be pinned.
+    // A request can name its version, so version 0 answers the held-out posts while newer ones go live.
     const baseline = evaluate({ client, judge, posts, samplesPerPost: 16, version: 0, seed, concurrency: 2, traffic });
-    // Its failure is met where it is awaited.
+    // If it fails, the `await` below throws.
     baseline.catch(() => undefined);
     const moments = await watch(client, app, traffic, flags.scores, startedAt);
     const before = await baseline;
@@ -104,11 +104,11 @@ export async function runDemo(flags: DemoFlags): Promise<number> {
   }
 }
 
-/** What an earlier run has learned would be taken for this one's. */
+/** Creates the folder. @throws UsageError if it holds anything: versions of an earlier run would spoil the result */
 function openFolder(data: string): void {
   mkdirSync(data, { recursive: true, mode: 0o700 });
   if (readdirSync(data).length > 0) {
-    throw new UsageError(`${data} is not empty: name a new folder, or leave --data away to have one made.`);
+    throw new UsageError(`${data} is not empty: name a new folder, or omit --data and the demo makes one.`);
   }
 }
 
@@ -116,11 +116,11 @@ async function collect(client: HoneClient, events: HoneEvent[], signal: AbortSig
   try {
     for await (const event of client.watchEvents({ afterSequence: 0, types: troubles, signal })) events.push(event);
   } catch {
-    // The demo ends, or the server did: then a call of the demo has failed too.
+    // The demo has ended, or the server has; then another call of the demo fails and reports it.
   }
 }
 
-/** Follows the run once a second until the app is done. */
+/** Shows the progress of the app every second, until the app has ended. @returns a record of each second */
 async function watch(
   client: HoneClient,
   app: App,
@@ -139,7 +139,7 @@ async function watch(
   while (running) {
     await Promise.race([done, new Promise((wake) => setTimeout(wake, 1000))]);
     const { learner, live } = await client.status();
-    // A round uses what was there when it began; an idle learner has used all that it was given.
+    // A round uses the scores that were there when it began. An idle learner has used all of them.
     if (learner.state === 'idle') app.scoresLearned = learner.scoresSeen;
     else if (learner.rounds > rounds) app.scoresLearned = seen;
     rounds = learner.rounds;
@@ -161,10 +161,10 @@ async function watch(
   return moments;
 }
 
-/** A rate over less says nothing. */
+/** Shortest busy time in a second from which to compute a rate. */
 const leastBusyMs = 100;
 
-/** Waits until the learner has used what it was given and the gate has decided on its last candidate. */
+/** Waits until the learner has used all scores and the gate has judged its last candidate, or until the time is up. */
 async function learnerIdle(client: HoneClient, app: App): Promise<void> {
   const deadline = Date.now() + lastRoundMs;
   const progress = createProgress('last round', 1);
@@ -177,7 +177,7 @@ async function learnerIdle(client: HoneClient, app: App): Promise<void> {
         ? `the learner is ${learner.state}, version ${live.number} serves`
         : `version ${judging} is at the gate, version ${live.number} serves`,
     );
-    // One that has stopped itself goes on by nobody's doing here.
+    // A learner that has stopped itself stays stopped: nobody resumes it in a demo.
     if (learner.state === 'halted' && judging === undefined) break;
     if (learner.state !== 'idle' || learner.scoresSeen < app.figures.scores || judging !== undefined) idleSince = 0;
     else if (idleSince === 0) idleSince = Date.now();
@@ -202,7 +202,7 @@ async function courseOf(client: HoneClient, events: readonly HoneEvent[], scores
   };
 }
 
-/** Also after a rollback, whose version has a number of its own. */
+/** Whether the weights of version 0 serve, also under the number of a rollback. */
 function servesTheFirst({ versions, live }: Course): boolean {
   return live.adapterDigest === versions.find(({ number }) => number === 0)?.adapterDigest;
 }

@@ -1,60 +1,61 @@
-/** What the demo came to: whether something was learned, and where it was not, as far as it can be known, why. */
+/** Decides whether the demo's model learned and, if it did not, finds likely reasons. */
 
 import type { HoneEvent, LearnerStatus, Version } from '../../client/index.js';
 import type { Evaluation } from './evaluation.js';
 import { type Estimate, estimate, formatEstimate, isAboveChance, shareCovered } from './statistics.js';
 
 /**
- * `learned`: a version went live and its reward is higher than that of the first, beyond chance. `no_gain`: one went live
- * that cannot be told from the first; `worse`: its reward is lower beyond chance; `no_version`: none serves.
+ * `learned`: the last version's reward is above the first's by more than chance. `worse`: it is below by more than chance.
+ * `no_gain`: the difference is within chance. `no_version`: the first version still serves.
  */
 export type OutcomeKind = 'learned' | 'no_gain' | 'worse' | 'no_version';
 
-/** What happened between the first request and the last measurement. */
+/** The events of a run and the state at its end. */
 export interface Course {
-  /** All there are. */
+  /** All versions, of any state. */
   readonly versions: readonly Version[];
   readonly live: Version;
   readonly learner: LearnerStatus;
-  /** The candidate that was still being judged, or waited to be, at the end. */
+  /** The candidate that was not judged yet at the end. */
   readonly judging: number | undefined;
-  /** Trouble: restarts, setbacks, starvation, a store that refused writes. */
+  /** Events that report trouble: restarts, setbacks, starvation, a store that refused writes. */
   readonly events: readonly HoneEvent[];
-  /** That were given. */
+  /** Number of scores that the users gave. */
   readonly scores: number;
-  /** That make a round of the learner. */
+  /** Number of new scores with which the learner starts a round. */
   readonly scoresPerRound: number;
 }
 
-/** What was measured of the two versions. */
+/** The measurements of the first and the last version. */
 export interface Comparison {
   readonly before: Evaluation;
-  /** Of the version that serves in the end; absent where that is the first. */
+  /** Absent if the first version still serves. */
   readonly after?: Evaluation;
 }
 
 export interface Outcome {
   readonly kind: OutcomeKind;
-  /** In a sentence. */
+  /** The outcome in one sentence. */
   readonly headline: string;
-  /** Where nothing was learned: why, as far as is known, and what to try. */
+  /** Likely reasons; empty if the model learned. */
   readonly reasons: readonly Reason[];
-  /** Reward of the last version minus that of the first; absent where no other version serves. */
+  /** Reward of the last version minus that of the first; absent if the first version still serves. */
   readonly gain?: Estimate;
-  /** Of the way from the first version to the best of 16 of its samples; absent where nothing was gained. */
+  /** The gain as a share of the distance from the first version to its best of 16; absent without a gain. */
   readonly gapClosed?: Estimate;
 }
 
+/** A likely reason why nothing was learned. */
 export interface Reason {
   readonly what: string;
   readonly remedy: string;
 }
 
-/** Says what came of it. */
+/** Decides the outcome of a run. */
 export function outcomeOf(course: Course, { before, after }: Comparison): Outcome {
   const flat = flatJudge(before);
   if (after === undefined) {
-    const headline = 'Nothing was learned: no version that was learned serves.';
+    const headline = 'Nothing was learned: the first version still serves.';
     return { kind: 'no_version', headline, reasons: [...flat, ...whyNoVersion(course)] };
   }
   const gain = estimate(minus(after.rewards(), before.rewards()));
@@ -70,7 +71,7 @@ export function outcomeOf(course: Course, { before, after }: Comparison): Outcom
   const worse = isAboveChance({ ...gain, mean: -gain.mean });
   const headline = worse
     ? `Version ${after.version} went live and is worse than the first: ${change}.`
-    : `Nothing was learned that shows: version ${after.version} went live, and ${change} is within the noise.`;
+    : `No measurable gain: version ${after.version} went live, but ${change} is within the noise.`;
   const reasons = [...flat, ...trouble(course), worse ? worseThanBefore(after.version) : tooLittle(course)];
   return { kind: worse ? 'worse' : 'no_gain', headline, reasons, gain };
 }
@@ -84,8 +85,8 @@ function flatJudge(before: Evaluation): Reason[] {
   if (Math.max(...scores) - Math.min(...scores) > 1e-9) return [];
   return [
     {
-      what: `the judge gave ${scores[0]} to each of ${scores.length} completions of the first version: nothing tells better from worse`,
-      remedy: 'use a judge that tells completions of one post apart',
+      what: `the judge gave ${scores[0]} to each of ${scores.length} completions of the first version, so better and worse ones look the same`,
+      remedy: 'use a judge that gives different scores to completions of one post',
     },
   ];
 }
@@ -95,7 +96,7 @@ function whyNoVersion(course: Course): Reason[] {
   if (reasons.length > 0) return reasons;
   return [
     {
-      what: `the learner made no candidate: it is ${course.learner.state} after ${course.learner.rounds} rounds and ${course.learner.steps} steps`,
+      what: `the learner made no candidate; it is ${course.learner.state} after ${course.learner.rounds} rounds and ${course.learner.steps} steps`,
       remedy: 'give it more scores (--scores)',
     },
   ];
@@ -106,13 +107,13 @@ function notEnoughScores({ learner, scores, scoresPerRound }: Course): Reason[] 
   if (learner.steps > 0 || completions >= scoresPerRound) return [];
   return [
     {
-      what: `a round of the learner begins with ${scoresPerRound} new scores; ${scores} were given, and ${completions} of them may train (some prompts are held out)`,
-      remedy: `give at least ${2 * scoresPerRound} (--scores)`,
+      what: `the learner starts a round after ${scoresPerRound} new scores; ${scores} were given, and it may train on ${completions} of them (some prompts are held out)`,
+      remedy: `give at least ${2 * scoresPerRound} scores (--scores)`,
     },
   ];
 }
 
-/** What went wrong with the learner or the store; the last of each kind stands for the others. */
+/** Reports trouble with the learner or the store: the last event of each kind, with a count. */
 function trouble({ events, learner }: Course): Reason[] {
   const reasons: Reason[] = [];
   const tell = (type: HoneEvent['type'], name: string, remedy: string): void => {
@@ -122,22 +123,22 @@ function trouble({ events, learner }: Course): Reason[] {
   };
   if (learner.haltedBecause !== undefined) {
     reasons.push({
-      what: `the learner has stopped itself: ${learner.haltedBecause}`,
+      what: `the learner stopped itself: ${learner.haltedBecause}`,
       remedy: 'see "When training goes out of bounds" in docs/learning.md',
     });
   } else
     tell('learner_setback', 'a round went out of bounds', 'see "When training goes out of bounds" in docs/learning.md');
-  tell('worker_restarted', 'a part of the server crashed and was started again', 'see what it says of the reason');
+  tell('worker_restarted', 'a part of the server crashed and was started again', 'look for the cause in its message');
   tell('store_failed', 'the store refused writes', 'make room on the disk of --data');
   tell(
     'learner_starved',
-    'the learner starved',
-    'end what else uses the processor, or give it more time with more scores (--scores)',
+    'the learner got too little processor time',
+    'stop other programs that use the processor, or give the learner more time with more scores (--scores)',
   );
   if (learner.state === 'training') {
     reasons.push({
-      what: `the learner was still training when the wait for it was over: ${learner.steps} steps${learner.stepMs === undefined ? '' : `, the last took ${(learner.stepMs / 1000).toFixed(1)} s`}`,
-      remedy: 'end what else uses the processor, and try again',
+      what: `the learner was still training when the demo stopped waiting for it: ${learner.steps} steps${learner.stepMs === undefined ? '' : `, the last took ${(learner.stepMs / 1000).toFixed(1)} s`}`,
+      remedy: 'stop other programs that use the processor, and try again',
     });
   }
   return reasons;
@@ -164,7 +165,7 @@ function refusals({ versions }: Course): Reason[] {
   const back = versions.filter(({ origin }) => origin === 'rollback');
   if (back.length > 0) {
     reasons.push({
-      what: `what went live was rolled back${times(back.length)}`,
+      what: `the live version was rolled back${times(back.length)}`,
       remedy: 'see "When training goes out of bounds" in docs/learning.md',
     });
   }
@@ -175,8 +176,8 @@ function undecided({ versions, judging }: Course): Reason[] {
   if (judging !== undefined) {
     return [
       {
-        what: `version ${judging} was still at the gate when the wait for it was over; its own completions give way to everybody`,
-        remedy: 'end what else uses the processor, and try again',
+        what: `the gate had not judged version ${judging} when the demo stopped waiting for it; the gate's own completions give way to all other requests`,
+        remedy: 'stop other programs that use the processor, and try again',
       },
     ];
   }
@@ -192,16 +193,16 @@ function undecided({ versions, judging }: Course): Reason[] {
 function tooLittle({ versions, scores }: Course): Reason {
   const live = versions.filter(wentLive).length;
   return {
-    what: `${scores} scores made ${live === 1 ? 'one version' : `${live} versions`} that went live; a small gain does not show on so few posts`,
+    what: `${scores} scores led to ${live === 1 ? 'one version' : `${live} versions`} that went live; on this number of posts, a small gain is within the noise`,
     remedy: 'give more scores (--scores), or compare on more posts (--posts)',
   };
 }
 
 function worseThanBefore(version: number): Reason {
   return {
-    what: `version ${version} passed the gate, which looks at divergence, length and repetition, and not at this judge`,
+    what: `version ${version} passed the gate, which checks divergence, length and repetition but does not ask this judge`,
     remedy:
-      'see that the judge rewards what you mean, and that its scores are not turned round; give more scores (--scores)',
+      'check that the judge rewards what you want, and that larger scores are better; give more scores (--scores)',
   };
 }
 

@@ -1,6 +1,6 @@
 /**
- * The demo's page: what it measured, as a page that opens anywhere, without script or network, on a wide screen or a
- * phone's, in light and dark.
+ * Writes the demo's report as an HTML page. The page needs no script and no network, and fits a wide screen and a phone,
+ * in light and dark mode.
  */
 
 import { writeFile } from 'node:fs/promises';
@@ -12,7 +12,7 @@ export async function writePage(path: string, result: DemoResult): Promise<void>
   await writeFile(path, pageOf(result));
 }
 
-/** The page as HTML. */
+/** Returns the page as HTML. */
 export function pageOf(result: DemoResult): string {
   const { before, app, outcome } = result;
   const { header, rows } = resultTable(result);
@@ -24,13 +24,13 @@ export function pageOf(result: DemoResult): string {
   const charts = [rewardChart(result), klChart(result), paceChart(result)].filter((chart) => chart !== undefined);
   return `<!doctype html>
 <html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Hone: what came of the demo</title>
+<title>Hone: results of the demo</title>
 <style>${style}</style>
-<h1>What came of the demo</h1>
+<h1>Results of the demo</h1>
 <p><b>${escapeHtml(outcome.headline)}</b></p>${reasons === '' ? '' : `<ul>${reasons}</ul>`}
 <p>${app.generations} completions were served, ${app.scores} of them scored, in ${Math.round(result.seconds)} seconds;
 ${describeVersions(result)}; ${app.refused} requests were refused, ${app.cut} streams cut.
-Versions are measured on ${before.answers.length} posts that were never in the buffer; ± is one standard error.</p>
+Versions are measured on ${before.answers.length} posts that no version was trained on; ± is one standard error.</p>
 <table>${toRow(header, 'th')}${rows.map((cells) => toRow(cells, 'td')).join('')}</table>
 ${charts.map(figure).join('\n')}
 ${samples(result)}</html>
@@ -53,14 +53,14 @@ interface Chart extends PlotOptions {
   readonly caption: string;
 }
 
-/** Drawn for either width: a chart that is scaled down has words too small to read. */
+/** Draws the chart twice, for a wide and a narrow screen, because the words of a chart that is scaled down are too small. */
 function figure({ caption, ...options }: Chart): string {
   const wide = `<div class="wide">${plot(options)}</div>`;
   const narrow = `<div class="narrow">${plot({ ...options, width: 340, height: 260 })}</div>`;
   return `<figure>${wide}${narrow}<figcaption>${escapeHtml(caption)}</figcaption></figure>`;
 }
 
-/** Means over the last so many scores, each with its standard error. */
+/** Draws moving means of the rewards, each with its standard error. */
 function rewardChart({ app, before }: DemoResult): Chart | undefined {
   const window = Math.min(128, Math.floor(app.rewards.length / 8));
   if (window < 8) return undefined;
@@ -89,7 +89,7 @@ function rewardChart({ app, before }: DemoResult): Chart | undefined {
   };
 }
 
-/** What the gate measured of each version that went live. */
+/** Draws the KL that the gate measured for each version that went live. */
 function klChart(result: DemoResult): Chart | undefined {
   const measured = livesOf(result).flatMap((version) => {
     const kl = klOf(result.versions, version);
@@ -99,7 +99,7 @@ function klChart(result: DemoResult): Chart | undefined {
   return {
     title: 'Distance from the first version',
     caption:
-      'KL in nats per completion, as the gate measured it of each version that went live; bars are one standard error.',
+      'KL in nats per completion, as the gate measured it for each version that went live; bars are one standard error.',
     xLabel: 'version',
     series: [
       {
@@ -119,7 +119,7 @@ function paceChart({ moments }: DemoResult): Chart | undefined {
   const most = Math.max(...moments.map(({ tokensPerSecond }) => tokensPerSecond ?? 0));
   return {
     title: 'Served while learning',
-    caption: `Tokens per second while requests ran.${breaks ? ' Where the line breaks none did: the users wait when they are ahead of the learner.' : ''}`,
+    caption: `Tokens per second while requests ran.${breaks ? ' The line breaks when no request ran, because the users wait when they are ahead of the learner.' : ''}`,
     xLabel: 'seconds',
     yRange: [0, most],
     series: [
@@ -132,7 +132,7 @@ function paceChart({ moments }: DemoResult): Chart | undefined {
   };
 }
 
-/** Posts with what the first and the last version made of them; nothing where there is no last version. */
+/** Shows three posts with an answer of the first and of the last version; empty if the first version still serves. */
 function samples({ before, after }: DemoResult): string {
   if (after === undefined) return '';
   const articles = before.answers.slice(0, 3).map(({ post, texts, scores }, i) => {

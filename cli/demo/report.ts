@@ -1,4 +1,4 @@
-/** What the demo measured, as text and as a line of JSON. */
+/** Prints the demo's result, as text for people and as a line of JSON for programs. */
 
 import type { Version } from '../../client/index.js';
 import { formatTable, print, printJson, remark } from '../output.js';
@@ -7,10 +7,10 @@ import type { Evaluation } from './evaluation.js';
 import { type Comparison, type Outcome, wentLive } from './outcome.js';
 import { type Estimate, estimate, formatEstimate } from './statistics.js';
 
-/** A moment of the run. */
+/** One second of the run. */
 export interface Moment {
   readonly seconds: number;
-  /** While requests ran; null where none did, since the app waited for the learner. */
+  /** Rate while requests ran; null if none ran because the app waited for the learner. */
   readonly tokensPerSecond: number | null;
 }
 
@@ -18,26 +18,26 @@ export interface DemoResult extends Comparison {
   readonly outcome: Outcome;
   readonly liveVersion: number;
   readonly versions: readonly Version[];
-  /** Of the last version to the first, nats per completion; absent where the gate did not measure it. */
+  /** KL from the last version to the first, in nats per completion; undefined if the gate did not measure it. */
   readonly kl: Estimate | undefined;
   readonly app: AppFigures;
   readonly seconds: number;
   readonly moments: readonly Moment[];
 }
 
-/** What the gate measured of a version, or of the one whose weights it has. */
+/** Returns the KL that the gate measured for a version, or for an older one with the same weights. */
 export function klOf(versions: readonly Version[], { adapterDigest }: Version): Estimate | undefined {
   const judged = versions.find((one) => one.adapterDigest === adapterDigest && one.verdict.length > 0);
   const { nats, standard_error: standardError } = judged?.verdict.find(({ check }) => check === 'kl')?.numbers ?? {};
   return nats === undefined || standardError === undefined ? undefined : { mean: nats, standardError };
 }
 
-/** The versions that went live, oldest first. */
+/** Returns the versions that went live, oldest first. */
 export function livesOf({ versions }: DemoResult): Version[] {
   return versions.filter(wentLive).sort((a, b) => a.number - b.number);
 }
 
-/** The final table: a header, and rows of a name and its value for each version that was measured. */
+/** Returns the final table: a header, and rows of a name and its value for the first and the last version. */
 export function resultTable(result: DemoResult): { header: string[]; rows: string[][] } {
   const { before, after, kl } = result;
   const both = (name: string, of: (one: Evaluation) => Estimate, decimals: number): string[] => [
@@ -64,23 +64,23 @@ function gapRows({ outcome: { gain, gapClosed } }: DemoResult): string[][] {
   const rows = [['gain', '', formatEstimate(gain, 3)]];
   if (gapClosed !== undefined) {
     const percent = { mean: 100 * gapClosed.mean, standardError: 100 * gapClosed.standardError };
-    rows.push(['way to the best of 16', '', `${formatEstimate(percent, 0)} %`]);
+    rows.push(['share of the way to the best of 16', '', `${formatEstimate(percent, 0)} %`]);
   }
   return rows;
 }
 
-/** How many candidates there were and what became of them, in a sentence. */
+/** Describes in a phrase how many candidates there were, went live and were rejected. */
 export function describeVersions(result: DemoResult): string {
   const learned = result.versions.filter(({ origin }) => origin === 'learned');
   const refused = learned.filter(({ state }) => state === 'rejected').length;
-  return `${count(learned.length, 'candidate')}, ${livesOf(result).length} went live, ${refused} turned down`;
+  return `${count(learned.length, 'candidate')}, ${livesOf(result).length} went live, ${refused} rejected`;
 }
 
 function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? '' : 's'}`;
 }
 
-/** Prints what came of the demo; with `json`, for people on standard error and for programs on standard output. */
+/** Prints the result. With `json`, the text goes to standard error and a line of JSON to standard output. */
 export function show(result: DemoResult, page: string, json: boolean): void {
   const say = json ? remark : print;
   const { before, after, app, outcome } = result;
@@ -104,7 +104,7 @@ export function show(result: DemoResult, page: string, json: boolean): void {
   if (json) printJson(toJson(result, page));
 }
 
-/** Figures that were not measured, or say nothing more than chance would, are absent. */
+/** Returns the result for programs. Figures that were not measured, or are within chance, are absent. */
 function toJson(result: DemoResult, page: string): Record<string, unknown> {
   const { before, after, app, outcome, kl } = result;
   const figure = (name: string, value: Estimate | undefined): Record<string, number> =>

@@ -1,4 +1,4 @@
-/** The real server with its supervisor, as `hone serve` runs them. */
+/** Starts the real server with its supervisor, as `hone serve` does. */
 
 import { fileURLToPath } from 'node:url';
 import type { ServerReady } from '../../server/messages.js';
@@ -8,11 +8,11 @@ import { Supervisor } from '../supervisor.js';
 export interface DemoServer {
   /** `host:port`. */
   readonly address: string;
-  /** Ends the server gracefully. */
+  /** Stops the server. Running requests finish first. */
   close(): Promise<void>;
 }
 
-/** Starts a server on a free port; resolves when it takes calls. It ends with this process, however that ends. */
+/** Starts a server on a free port and resolves when it takes calls. The server ends when this process ends. */
 export async function startServer(options: {
   readonly data: string;
   readonly flags: readonly string[];
@@ -25,7 +25,7 @@ export async function startServer(options: {
       args: ['--port', '0', '--log-level', 'error', '--data', options.data, ...options.flags],
       env: process.env,
       onReady: resolve,
-      onRestart: (reason) => remark(`The server ${reason}; it is started again.`),
+      onRestart: (reason) => remark(`The server ${reason}; starting it again.`),
     });
     running = supervisor.run();
     running.then((code) => reject(new Error(`the server ended with code ${code} before it took calls`)), reject);

@@ -1,12 +1,12 @@
 /**
- * What the demo's requests bring, and the time in which they run. The demo's app pauses when it is ahead of the learner:
- * tokens by the time of day would then say that the server had slowed down. What the server draws for itself, as the gate
- * does, is not counted.
+ * Sends the demo's requests and counts their tokens and the time in which at least one ran. Only that time counts for
+ * the speed, because the app pauses when it is ahead of the learner. Completions that the server draws for itself, such
+ * as those of the gate, are not counted.
  */
 
 import type { GenerateRequest, HoneClient } from '../../client/index.js';
 
-/** What has come of a request so far. */
+/** The part of a request's answer that has arrived. */
 export interface Answer {
   ids: readonly string[];
   version: number;
@@ -16,7 +16,7 @@ export interface Answer {
   tokens: number;
 }
 
-/** What was counted between two looks. */
+/** Counts between two calls of {@link Traffic.take}. */
 export interface Interval {
   /** Milliseconds with at least one request in flight. */
   readonly busyMs: number;
@@ -30,13 +30,13 @@ export class Traffic {
   #tokens = 0;
   #since: number;
 
-  /** @param now milliseconds from any beginning */
+  /** @param now returns milliseconds since any fixed time */
   constructor(now: () => number = () => performance.now()) {
     this.#now = now;
     this.#since = now();
   }
 
-  /** Sends a request and reads its answer into `answer`, where it stays as far as it came when this throws. */
+  /** Sends a request and reads its answer into `answer`, which keeps the part that has arrived if this throws. */
   async send(
     client: Pick<HoneClient, 'stream'>,
     request: GenerateRequest & { readonly n: number },
@@ -62,7 +62,7 @@ export class Traffic {
     }
   }
 
-  /** What came since this was last asked. */
+  /** Returns the counts since the last call. */
   take(): Interval {
     this.#pass();
     const interval = { busyMs: this.#busyMs, tokens: this.#tokens };
@@ -78,7 +78,7 @@ export class Traffic {
   }
 }
 
-/** An answer of which nothing has come. */
+/** Returns an empty answer with room for the completions. */
 export function noAnswer(completions: number): Answer {
   return { ids: [], version: 0, texts: new Array<string>(completions).fill(''), finished: 0, tokens: 0 };
 }

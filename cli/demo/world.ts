@@ -1,4 +1,4 @@
-/** What the demo's people write and how they judge: the world that the default policy was made for. */
+/** The posts of the demo and the judge that scores completions. The default policy was made for posts like these. */
 
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -11,22 +11,22 @@ export type { Post };
 /** Scores a completion of a post from 0 to 1; larger is better. */
 export type Judge = (post: string, completion: string) => number | Promise<number>;
 
-/** Posts that the app's users bring; none of them is held out. */
+/** Returns a post of the app's users. It is never a held-out one. */
 export function trainingPost(index: number): Post {
   return createPost(firstPost + index, 'train');
 }
 
-/** Posts that are only ever used to measure. */
+/** Returns posts that the demo only measures on. */
 export function heldOutPosts(count: number): Post[] {
   return Array.from({ length: count }, (_, i) => createPost(firstPost + i, 'held-out'));
 }
 
-/** Beyond every post that the default policy was trained on. */
+/** The default policy was trained on posts with smaller numbers only. */
 const firstPost = 1_000_000;
 
 /**
- * The judge that comes with Hone, or the default export of a module.
- * @throws UsageError where there is none; the judge throws one where it gives what is no score
+ * Loads the default export of a module as the judge, or without a path the judge of facts.
+ * @throws UsageError if the module has no such function. The judge throws it if a score is not a number from 0 to 1.
  */
 export async function loadJudge(path: string | undefined): Promise<Judge> {
   if (path === undefined) return judgeFacts;
@@ -34,7 +34,7 @@ export async function loadJudge(path: string | undefined): Promise<Judge> {
   return async (post, completion) => {
     const score: unknown = await judge(post, completion);
     if (typeof score === 'number' && score >= 0 && score <= 1) return score;
-    throw new UsageError(`the judge in ${path} gave ${describe(score)}: it must give a number from 0 to 1.`);
+    throw new UsageError(`the judge in ${path} returned ${describe(score)}; it must return a number from 0 to 1.`);
   };
 }
 

@@ -1,4 +1,4 @@
-/** `hone quantize`: writes the quantised package and says what was lost and won. */
+/** Runs `hone quantize`: writes the quantised package and reports how size, loss and logits changed. */
 
 import { createProgress, type Progress } from '../../models/recipe/progress.js';
 import type { QuantizeReport, QuantizeRequest } from '../../src/package/index.js';
@@ -6,7 +6,7 @@ import { Interrupted } from '../failure.js';
 import { formatBytes, formatFixed, formatTable, print, printJson } from '../output.js';
 import { defaultTexts, readTexts } from './texts.js';
 
-/** What the command is told. */
+/** The flags of the command. */
 export interface QuantizeFlags {
   /** The folder to write. */
   readonly output: string;
@@ -14,16 +14,15 @@ export interface QuantizeFlags {
   /** Default: 128 at 8 bits, 32 at 4. */
   readonly blockSize?: QuantizeRequest['blockSize'];
   readonly head: boolean;
-  /** A file to measure on. */
+  /** File of texts to measure on. Default: held-out posts of the default policy. */
   readonly text?: string;
   readonly force?: boolean;
   readonly json?: boolean;
 }
 
-/** Runs the command. */
 export async function runQuantize(source: string, flags: QuantizeFlags): Promise<void> {
   const { name, texts } = flags.text === undefined ? defaultTexts() : readTexts(flags.text);
-  // Loads onnxruntime, which reading the texts does without.
+  // This loads onnxruntime, so it comes after the texts, which may be wrong.
   const { quantizeAndCompare } = await import('../../src/package/index.js');
   const interruption = new AbortController();
   const interrupt = (): void => interruption.abort(new Interrupted());
@@ -82,7 +81,7 @@ function show({ source, output, bits, blockSize, head, weights, comparison }: Qu
       ],
     ).map((line) => `  ${line}`),
     '',
-    `  Measured on ${text}: ${tokens} predictions, computed as the server does.`,
+    `  Measured on ${text}: ${tokens} predictions, computed as the server computes them.`,
     '',
   );
 }

@@ -1,4 +1,4 @@
-/** What a quantised package is measured on: a file of the user's, or posts that the default policy was never trained on. */
+/** The texts that `hone quantize` measures on: a file of the user's, or posts that the default policy never trained on. */
 
 import { createPost, createRandom, createSummary } from '../../models/recipe/world/index.js';
 import type { MeasuredText } from '../../src/package/index.js';
@@ -6,10 +6,10 @@ import { UsageError } from '../failure.js';
 import { readText } from '../flags.js';
 
 const posts = 64;
-/** Beyond every post that the default policy was trained on. */
+/** The default policy was trained on posts with smaller numbers only. */
 const firstPost = 1_000_000;
 
-/** Held-out posts of the default policy's recipe, each with a summary such as it was trained on. */
+/** Creates held-out posts of the default policy's recipe, each with a reference summary. */
 export function defaultTexts(): { name: string; texts: MeasuredText[] } {
   const texts = Array.from({ length: posts }, (_, i) => {
     const post = createPost(firstPost + i, 'held-out');
@@ -19,8 +19,8 @@ export function defaultTexts(): { name: string; texts: MeasuredText[] } {
 }
 
 /**
- * One document per line, or JSON Lines with `text`, or with `prompt` and `completion`.
- * @throws UsageError naming the line that is neither
+ * Reads a file with one document per line, or JSON Lines with `text`, or with `prompt` and `completion`.
+ * @throws UsageError that names the first wrong line
  */
 export function readTexts(path: string): { name: string; texts: MeasuredText[] } {
   const lines = readText(path).split('\n');
@@ -42,10 +42,10 @@ function parseLine(line: string, where: string): MeasuredText {
   try {
     value = JSON.parse(line) as typeof value;
   } catch {
-    throw new UsageError(`${where}: not JSON, though the first line is.`);
+    throw new UsageError(`${where}: this line is not JSON, but the first line is.`);
   }
   const { text, prompt, completion } = value ?? {};
   if (typeof text === 'string') return { text };
   if (typeof prompt === 'string' && typeof completion === 'string') return { prompt, completion };
-  throw new UsageError(`${where}: "text", or "prompt" and "completion", must be there and be strings.`);
+  throw new UsageError(`${where}: the line needs the string "text", or the strings "prompt" and "completion".`);
 }

@@ -1,25 +1,28 @@
-/** `hone tfjs-setup`: builds the addon and says what to do next. */
+/** Runs `hone tfjs-setup`: builds the addon and prints how to train with it. */
 
 import { commandName } from '../../proto/command-name.js';
 import type { AddonReport } from '../../src/learner/index.js';
 import { print, printJson, remark } from '../output.js';
 
-/** What the command is told. */
+/** The flags of the command. */
 export interface TfjsSetupFlags {
-  /** Where tfjs-node is installed. */
+  /** Folder in which tfjs-node is installed. */
   readonly folder?: string;
   readonly compiler?: string;
   readonly json?: boolean;
 }
 
-/** Runs the command. */
 export async function runTfjsSetup(tensorflow: string, { json, ...flags }: TfjsSetupFlags): Promise<void> {
   const { buildTfjsAddon } = await import('../../src/learner/engine/tfjs/native-addon.js');
   const report = await buildTfjsAddon({
     tensorflow,
     ...flags,
     onStage: (stage) => {
-      remark(stage === 'compiling' ? 'compiling the addon (a minute) ...' : 'multiplying two matrices with it ...');
+      remark(
+        stage === 'compiling'
+          ? 'compiling the addon (about a minute) ...'
+          : 'checking it with a product of two matrices ...',
+      );
     },
   });
   if (json) printJson(report);
@@ -33,7 +36,7 @@ function show({ addon, tensorflow, tensorflowVersion, gpu, ...built }: AddonRepo
     `  addon       ${addon}`,
     `  TensorFlow  ${tensorflow}`,
     '',
-    `Train with it: ${commandName()} serve --learner-engine tfjs --learner-device ${gpu ? 'cuda' : 'cpu'}`,
-    'Leave the folder of TensorFlow where it is; after an update of either package run this command again.',
+    `To train with it: ${commandName()} serve --learner-engine tfjs --learner-device ${gpu ? 'cuda' : 'cpu'}`,
+    'Do not move the folder of TensorFlow. Run this command again after an update of TensorFlow or of tfjs-node.',
   );
 }

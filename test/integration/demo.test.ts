@@ -41,7 +41,7 @@ it('says that nothing was learned, why, and by its exit code, where there were t
   expect(code).toBe(5);
   const result = JSON.parse(output);
   expect(result).toMatchObject({ outcome: 'no_version', scores: 20, candidates: 0, went_live: 0, live_version: 0 });
-  expect(result.reasons).toEqual([expect.stringContaining('begins with 128 new scores; 20 were given')]);
+  expect(result.reasons).toEqual([expect.stringContaining('after 128 new scores; 20 were given')]);
   for (const name of ['gain', 'gap_closed', 'reward_after', 'kl']) expect(result).not.toHaveProperty(name);
   expect(remarks).toContain('Nothing was learned');
   expect(readFileSync(result.page, 'utf8')).toContain('Nothing was learned');
@@ -58,6 +58,6 @@ it('takes no folder with an earlier run in it, and no judge that gives no score'
   expect(refused).toMatchObject({
     code: 2,
     output: '',
-    remarks: expect.stringContaining('gave 4: it must give a number from 0 to 1'),
+    remarks: expect.stringContaining('returned 4; it must return a number from 0 to 1'),
   });
 });

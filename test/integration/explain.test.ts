@@ -192,11 +192,11 @@ describe('hone explain', () => {
     expect(out).toMatch(/^metric +survey: 1, weight 3$/m);
     expect(out).toMatch(/^ +5 by expert, .*: 1, trust 3$/m);
     expect(out).toMatch(/^metric +click: 0 by default: no score came before /m);
-    expect(out).toMatch(/^ +0 by troll, .*: ignored, the rater has no trust$/m);
+    expect(out).toMatch(/^ +0 by troll, .*: ignored, the trust of the rater is 0$/m);
     expect(out).toMatch(/^reward +0\.75$/m);
     expect(out).toContain(`better than ${b} on score by ann, trust 1`);
     expect(out).toMatch(/^edit +[0-9a-f-]{36}, reward 1$/m);
-    expect(out).toMatch(/^training +does not train: the server runs without a learner$/m);
+    expect(out).toMatch(/^training +the learner does not train on it: the server runs without a learner$/m);
     expect(out).toMatch(/^learned by +no version$/m);
     const json = await hone(server.ready.address, 'explain', a, '--json');
     expect(JSON.parse(json.out)).toEqual(await client.explain(a));

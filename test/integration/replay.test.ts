@@ -127,10 +127,10 @@ describe('export and import', () => {
     expect((await hone(address, 'export')).out).toBe(readFileSync(file, 'utf8'));
     expect(await hone(address, 'import', file)).toMatchObject({
       code: 0,
-      out: '0 imported, 73 there already, 0 refused\n',
+      out: '0 imported, 73 stored already, 0 refused\n',
     });
     const wrong = await honeWithInput(address, '{"format":1,"type":"nothing"}\n', 'import', '-');
-    expect(wrong).toMatchObject({ code: 4, out: '0 imported, 0 there already, 1 refused\n' });
+    expect(wrong).toMatchObject({ code: 4, out: '0 imported, 0 stored already, 1 refused\n' });
     expect(wrong.err).toMatch(/^line 1: /);
     writeFileSync(join(folder, 'empty'), '');
     expect(await hone(address, 'import', join(folder, 'empty'))).toMatchObject({ code: 0 });

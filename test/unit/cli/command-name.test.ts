@@ -1,4 +1,4 @@
-/** What messages tell a person to type. */
+/** The name of the command in messages depends on how Hone is installed. */
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -11,13 +11,13 @@ beforeAll(() => {
   folder = temporaryFolder();
 });
 
-it('in a clone it is a script of npm', () => {
+it('the command is a script of npm in a clone', () => {
   expect(commandName()).toBe('npm run hone --');
   expect(commandName('/home/ann/hone/dist/proto/command-name.js')).toBe('npm run hone --');
   expect(commandName('C:\\work\\hone\\dist\\proto\\command-name.js')).toBe('npm run hone --');
 });
 
-it('in a project that has installed the package it is npx with the name of the package', () => {
+it('the command is npx with the name of the package in a project that has installed it', () => {
   const installed = join(folder, 'node_modules/hone-agent/dist/proto/command-name.js');
   const nested = join(folder, 'node_modules/.store/hone-agent@1/node_modules/hone-agent/dist/proto/command-name.js');
   expect(commandName(installed)).toBe('hone');
@@ -26,6 +26,6 @@ it('in a project that has installed the package it is npx with the name of the p
   expect(commandName(nested)).toBe('npx hone-agent');
 });
 
-it('where it is installed for the whole machine it is the command alone', () => {
+it('the command is its name alone if it is installed for the whole machine', () => {
   expect(commandName('/usr/lib/node_modules/hone-agent/dist/proto/command-name.js')).toBe('hone');
 });

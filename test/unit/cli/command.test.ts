@@ -1,4 +1,4 @@
-/** The `hone` command as people and scripts meet it: output, exit codes, what it says when something is wrong. */
+/** The `hone` command as people and scripts see it: output, exit codes and error messages. The server is scripted. */
 
 import type { ServerDuplexStream, ServerUnaryCall, ServerWritableStream, sendUnaryData } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -18,7 +18,7 @@ afterEach(() => {
   server = undefined;
 });
 
-/** Runs the command; against the scripted server of the test, if it has one. */
+/** Runs the command against the scripted server of the test, or without a server. */
 async function hone(args: readonly string[], input = ''): Promise<Ended> {
   const env = { ...process.env, HONE_ADDRESS: server?.address ?? '127.0.0.1:1', HONE_TOKEN: '' };
   return runPiped(honeCommand, args, env, input);
@@ -35,7 +35,7 @@ const lines = (text: string): unknown[] =>
     .map((line) => JSON.parse(line) as unknown);
 
 describe('usage', () => {
-  it('help is there for the command and for each subcommand', async () => {
+  it('prints help for the command and for each subcommand', async () => {
     const names = [
       'serve',
       'generate',
@@ -60,7 +60,7 @@ describe('usage', () => {
     }
   });
 
-  it('what makes no sense ends with code 2', async () => {
+  it('ends with code 2 if the arguments are wrong', async () => {
     const wrong = [
       ['nonsense'],
       ['generate', '--n', 'x'],
@@ -75,7 +75,7 @@ describe('usage', () => {
     expect(await hone(['serve', '--package', '/nowhere'])).toMatchObject({ code: 2 });
   });
 
-  it('without a server the command says how to start one and ends with code 3', async () => {
+  it('explains how to start a server if none answers, and ends with code 3', async () => {
     const run = await hone(['status']);
     expect(run.code).toBe(3);
     expect(run.err).toContain('no Hone server answers at 127.0.0.1:1');
@@ -95,7 +95,7 @@ describe('hone generate', () => {
     call.end();
   };
 
-  it('writes the text on standard output and the id beside it', async () => {
+  it('writes the text to standard output and the id to standard error', async () => {
     await start({ generation: { StreamGenerate: stream } });
     const run = await hone(['generate'], 'from a pipe\n');
     expect(run).toMatchObject({ code: 0, out: 'ROLE_USER: from a pipe\n' });
@@ -114,16 +114,16 @@ describe('hone generate', () => {
     expect((await hone(['generate', 'hi', '-n', '2'])).out).toBe('[1] first\n\n[2] second\n\n');
   });
 
-  it('says in plain words that the time given was too short', async () => {
+  it('reports that --timeout was too short, and ends with code 3', async () => {
     await start({ generation: { StreamGenerate: () => undefined } });
     const run = await hone(['generate', 'hi', '--timeout', '0.2']);
     expect(run).toMatchObject({ code: 3, out: '' });
     expect(run.err).toBe(
-      'hone: the answer did not come in time: the deadline has passed\nGive it more time with --timeout.\n',
+      'hone: the answer did not come in time: the deadline has passed\nAllow more time with --timeout.\n',
     );
   });
 
-  it('ends without a complaint when its reader has had enough', async () => {
+  it('ends with code 0 and no message if its reader closes the pipe', async () => {
     await start({ generation: { StreamGenerate: stream } });
     const env = { ...process.env, HONE_ADDRESS: server?.address };
     const child = startPiped(honeCommand, ['generate', 'hi', '--json'], env);
@@ -136,7 +136,7 @@ describe('hone generate', () => {
     expect(stderr).toBe('');
   });
 
-  it('writes the whole result in one line with --json, and one event a line with --stream', async () => {
+  it('writes the whole result as one line with --json, and one line per event with --stream', async () => {
     await start({ generation: { StreamGenerate: stream } });
     const run = await hone(['generate', 'hi', '--json']);
     const tokens = { tokenIds: [], logprobs: [], sampledLogprobs: [], topLogprobs: [] };
@@ -161,7 +161,7 @@ describe('hone generate', () => {
     expect(await hone(['generate', 'hi', '--stream'])).toMatchObject({ code: 2, out: '' });
   });
 
-  it('puts together what comes in pieces, each completion by itself, with its tokens', async () => {
+  it('assembles each completion with its tokens from the chunks of the stream', async () => {
     const second = `${id.slice(0, -1)}2`;
     const StreamGenerate = (call: ServerWritableStream<object, object>): void => {
       call.write({ started: { generationIds: [id, second], version: 2, adapterDigest: 'a', packageDigest: 'p' } });
@@ -213,7 +213,7 @@ describe('hone generate', () => {
 });
 
 describe('hone feedback', () => {
-  it('scores, with a negative number too', async () => {
+  it('sends a score, which may be negative', async () => {
     const scores: unknown[] = [];
     const SubmitFeedback = (
       call: ServerUnaryCall<{ items: { score: number }[] }, object>,
@@ -229,7 +229,7 @@ describe('hone feedback', () => {
     expect(scores).toEqual([-0.5, 1]);
   });
 
-  it('sends lines of JSON over one stream and tells of each that was refused', async () => {
+  it('sends lines of JSON over one stream and reports each line that was refused', async () => {
     const StreamFeedback = (call: ServerDuplexStream<{ items: { generationId: string }[] }, object>): void => {
       let position = 0;
       const refusal = richStatus({ code: 'NOT_FOUND', message: 'no such generation', reason: 'GENERATION_NOT_FOUND' });
@@ -270,7 +270,7 @@ describe('hone versions show', () => {
     rejectedBecause: '',
   };
 
-  it('has a row for every check of the gate and says what can be done', async () => {
+  it('prints a row for every check of the gate, and the commands to decide', async () => {
     await start({ versions: { GetVersion: (_: unknown, done: sendUnaryData<object>) => done(null, { version }) } });
     const shown = await hone(['versions', 'show', '4']);
     expect(shown.out).toMatch(/^version\s+4, candidate$/m);
@@ -284,7 +284,7 @@ describe('hone versions show', () => {
     ]);
   });
 
-  it('says why a version was rejected', async () => {
+  it('prints why a version was rejected', async () => {
     const rejected = { ...version, state: 'VERSION_STATE_REJECTED', verdict: [], rejectedBecause: 'kl: too far' };
     await start({
       versions: { GetVersion: (_: unknown, done: sendUnaryData<object>) => done(null, { version: rejected }) },
@@ -318,7 +318,7 @@ describe('hone mode', () => {
     },
   };
 
-  it('shows the mode and how the canary stands, and sets it', async () => {
+  it('prints the mode and the state of the canary, and sets the mode', async () => {
     const set: unknown[] = [];
     await start({
       admin: {
@@ -344,7 +344,7 @@ describe('hone mode', () => {
 });
 
 describe('hone promote and hone reject', () => {
-  it('say what was done, and pass the reason on', async () => {
+  it('print the new state of the version, and send the reason to the server', async () => {
     const asked: unknown[] = [];
     const answer = (version: object) => (call: ServerUnaryCall<object, object>, done: sendUnaryData<object>) => {
       asked.push(call.request);
@@ -363,7 +363,7 @@ describe('hone promote and hone reject', () => {
 });
 
 describe('hone versions', () => {
-  it('lists them in a table, or one a line of JSON, no more than asked for', async () => {
+  it('lists the versions as a table or as lines of JSON, up to the limit', async () => {
     const versions = [2, 1, 0].map((number) => ({
       number,
       state: number === 2 ? 'VERSION_STATE_LIVE' : 'VERSION_STATE_RETIRED',

@@ -1,4 +1,4 @@
-/** The first file of the `hone` command: a Node that is too old is told so in one line. */
+/** The entry of the `hone` command reports a Node that is too old in one line. */
 
 import { spawnSync } from 'node:child_process';
 import { copyFileSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
@@ -11,9 +11,9 @@ import { projectFolder } from '../../support/server.js';
 const files = ['cli/hone.cjs', 'cli/needed-node.cjs'];
 const [major = 0, minor = 0, patch = 0] = process.versions.node.split('.').map(Number);
 
-/** A package of its own, with a command that prints its arguments. */
+/** A package whose command prints its arguments. */
 let folder: string;
-// Its process would go on as long as this one.
+// The process of esbuild would run as long as this one.
 afterAll(() => stop());
 beforeAll(() => {
   folder = temporaryFolder();

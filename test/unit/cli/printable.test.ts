@@ -1,4 +1,7 @@
-/** Texts of others - names of raters, subjects and metrics, messages of errors, what a model wrote - on a terminal. */
+/**
+ * Texts that others wrote (names of raters, subjects and metrics, error messages, completions) cannot control the
+ * terminal on which the command prints them.
+ */
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -17,8 +20,8 @@ import { hasTerminal, spawnOnTerminal } from '../../support/terminal.js';
 
 const anyText = fc.string({ unit: 'binary' });
 
-describe('a text of others', () => {
-  it('is one line without anything that a terminal obeys, and what is harmless stays', () => {
+describe('a text that others wrote', () => {
+  it('becomes one line without control characters, and its harmless characters stay', () => {
     fc.assert(
       fc.property(anyText, (text) => {
         expect(printable(text)).not.toMatch(unprintable);
@@ -34,7 +37,7 @@ describe('a text of others', () => {
     expect(printable('a\u001b[2J\u202eb\ud800\u{e0001}\n\u0085')).toBe('a\\x1b[2J\\u202eb\\ud800\\u{e0001}\\n\\x85');
   });
 
-  it('as JSON parses to the same value', () => {
+  it('parses to the same value if it is printed as JSON', () => {
     fc.assert(
       fc.property(fc.dictionary(anyText, fc.oneof(anyText, fc.double({ noNaN: true }))), (value) => {
         const line = printableJson(value);
@@ -45,7 +48,7 @@ describe('a text of others', () => {
     );
   });
 
-  it('makes a column as wide as it is when it is printed', () => {
+  it('gets a column of a table that is as wide as the text is printed', () => {
     const [, first, second] = formatTable(
       ['name', 'value'],
       [
@@ -57,14 +60,14 @@ describe('a text of others', () => {
     expect(second).toBe('plain      20');
   });
 
-  it('is quoted in a command to be copied, where a shell would take it for more than one word', () => {
+  it('is quoted in a command to copy if a shell would split it', () => {
     expect(quoted('127.0.0.1:50051')).toBe('127.0.0.1:50051');
     expect(quoted("it's; rm -rf ~")).toBe("'it'\\''s; rm -rf ~'");
     expect(quoted('')).toBe("''");
   });
 });
 
-/** Every method of every service answers, once, with hostile texts. */
+/** A server on which every method of every service answers once, with hostile texts. */
 function hostileScript(): Script {
   return Object.fromEntries(
     Object.entries(services)
@@ -87,7 +90,7 @@ function hostileScript(): Script {
 const unary =
   (answer: object) =>
   (call: { on?: (event: string, listener: () => void) => void }, done: (error: null, answer: object) => void): void => {
-    // A list ends with its first page.
+    // A list has one page only.
     const whole = { ...answer, ...('nextPageToken' in answer ? { nextPageToken: '' } : {}) };
     call.on?.('data', () => undefined);
     done(null, whole);
@@ -102,7 +105,7 @@ const streaming =
     call.end();
   };
 
-/** Commands for people with what they read. */
+/** Commands, each with its standard input. */
 const commands: { readonly args: readonly string[]; readonly input?: string }[] = [
   { args: ['status'] },
   { args: ['explain', 'id'] },
@@ -134,8 +137,8 @@ describe('the hone command', () => {
       for (const flags of [[], ['--json']]) {
         const { out, err } = await honeWithInput(server.address, input, ...args, ...flags);
         expect(out + err, 'something was printed').not.toBe('');
-        // A completion goes as it is where a program reads it: see below.
-        // With --json a result is one line, whatever it holds.
+        // A program that reads a completion gets it unchanged, see below.
+        // With --json a result is always one line.
         if (flags.length > 0) expect(JSON.parse(out)).toBeTypeOf('object');
         if (flags.length > 0) expect(out.split('\n')).toHaveLength(2);
         const shown = args[0] === 'generate' && flags.length === 0 ? err : out + err;
@@ -145,11 +148,11 @@ describe('the hone command', () => {
     },
   );
 
-  it('has no other commands that print what a server says', async () => {
+  it('has no other command that prints texts of a server', async () => {
     const { out } = await honeWithInput('', '', '--help');
     const [, list = ''] = /\nCommands:\n([\s\S]*?)\n\n/.exec(out) ?? [];
     const names = [...list.matchAll(/^ {2}([a-z][a-z-]*) /gm)].map(([, name]) => name);
-    // What they print is made here, or is the user's own; `export` writes a file.
+    // These print their own texts or the user's, and `export` writes a file.
     const others = ['serve', 'demo', 'quantize', 'tfjs-setup', 'export', 'help'];
     expect(names.sort()).toEqual([...new Set([...commands.map(({ args: [name] }) => name), ...others])].sort());
   });
@@ -175,7 +178,7 @@ describe('the hone command', () => {
     writing.close();
   });
 
-  it('says what went wrong in lines of its own, whatever the message holds', async () => {
+  it('prints an error on its own lines even if the message holds control characters', async () => {
     const violations = [{ field: hostile, description: hostile }];
     const error = richError({
       code: 'INVALID_ARGUMENT',
@@ -184,7 +187,7 @@ describe('the hone command', () => {
       violations,
     });
     const refusing = await startScriptedServer({
-      // grpc-js puts the message into a header, which it encodes.
+      // grpc-js sends the message in a header, which it encodes.
       status: { GetServerStatus: (_: unknown, done: (error: unknown) => void) => done(error) },
     });
     for (const flags of [[], ['--json']]) {
@@ -197,7 +200,7 @@ describe('the hone command', () => {
     refusing.close();
   });
 
-  it('repeats words of the command line and of files printable', async () => {
+  it('escapes words of the command line and of files that a message quotes', async () => {
     const folder = temporaryFolder();
     const list = join(folder, 'items');
     writeFileSync(list, hostile);

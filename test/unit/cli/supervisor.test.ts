@@ -1,4 +1,4 @@
-/** The supervisor against small processes that behave like servers: restarts, refusals, stopping. */
+/** The supervisor with small processes that behave like servers: restarts, refusals, stopping. */
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -50,7 +50,7 @@ function supervise(body: string, onReady: (supervisor: Supervisor) => void = () 
   return [supervisor, seen];
 }
 
-it('a server that dies is started again, with growing waits, until it ends well', async () => {
+it('restarts a server that dies, with growing delays, until it ends with code 0', async () => {
   const [supervisor, seen] = supervise(`
     ready();
     if (start === 1) process.kill(process.pid, 'SIGKILL');
@@ -64,19 +64,19 @@ it('a server that dies is started again, with growing waits, until it ends well'
   ]);
 });
 
-it('a server that cannot run as it was asked to is not started again', async () => {
+it('does not restart a server whose configuration is wrong', async () => {
   const [supervisor, seen] = supervise(`ready(); setImmediate(() => process.exit(${configurationExitCode}));`);
   expect(await supervisor.run()).toBe(configurationExitCode);
   expect(seen.restarts).toEqual([]);
 });
 
-it('a server that never became ready is not started again', async () => {
+it('does not restart a server that never became ready', async () => {
   const [supervisor, seen] = supervise('process.exit(3);');
   expect(await supervisor.run()).toBe(1);
   expect(seen).toEqual({ versions: [], restarts: [] });
 });
 
-it('stopping passes SIGTERM on and waits for the server to end', async () => {
+it('sends SIGTERM when it is stopped, and waits for the server to end', async () => {
   const [supervisor, seen] = supervise(
     `process.on('SIGTERM', () => setTimeout(() => process.exit(0), 20)); ready(); setInterval(() => {}, 1000);`,
     (running) => running.stop(),
@@ -85,7 +85,7 @@ it('stopping passes SIGTERM on and waits for the server to end', async () => {
   expect(seen.restarts).toEqual([]);
 });
 
-it('stopping a second time ends a server that does not listen', async () => {
+it('kills a server that ignores SIGTERM when it is stopped a second time', async () => {
   const [supervisor] = supervise(
     `process.on('SIGTERM', () => ready()); ready(); setInterval(() => {}, 1000);`,
     (running) => running.stop(),

@@ -5,7 +5,7 @@ import type { HoneClient } from '../../../../client/client.js';
 import type { GenerateEvent } from '../../../../client/types/index.js';
 import { createRandom } from '../../../../models/recipe/world/index.js';
 
-/** A client whose streams bring a token each, and end, when the test says so. */
+/** A client with streams that send a token, end or fail when the test calls for it. */
 function scriptedClient() {
   const streams: { token(): void; end(): void; fail(): void }[] = [];
   async function* stream(): AsyncGenerator<GenerateEvent> {
@@ -27,7 +27,7 @@ function scriptedClient() {
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 describe('traffic', () => {
-  it('counts tokens as they come, and time with requests in flight once, however many there are', async () => {
+  it('counts each token, and counts time once if several requests run', async () => {
     let now = 0;
     const traffic = new Traffic(() => now);
     const { client, streams } = scriptedClient();
@@ -47,7 +47,7 @@ describe('traffic', () => {
     expect(traffic.take()).toEqual({ busyMs: 0, tokens: 0 });
   });
 
-  it('takes a request that fails for ended, and keeps what had come', async () => {
+  it('counts a failed request as ended, and keeps the part of its answer that had come', async () => {
     let now = 0;
     const traffic = new Traffic(() => now);
     const { client, streams } = scriptedClient();
@@ -64,15 +64,15 @@ describe('traffic', () => {
   });
 });
 
-describe('an error', () => {
+describe('a standard error', () => {
   const random = createRandom(1, 'figures of the demo');
-  /** Standard deviation over so many repetitions. */
+  /** Returns the standard deviation of a value over repeated draws. */
   const spreadOf = (repetitions: number, draw: () => number): number => {
     const values = Array.from({ length: repetitions }, draw);
     return estimate(values).standardError * Math.sqrt(repetitions);
   };
 
-  it('of a mean is how far the means of other posts are from it', () => {
+  it('of a mean is the spread of the means of other posts, within 5 %', () => {
     const draw = () => Array.from({ length: 25 }, () => random.next());
     const spread = spreadOf(2000, () => estimate(draw()).mean);
     const told = estimate(Array.from({ length: 2000 }, () => estimate(draw()).standardError)).mean;
@@ -80,7 +80,7 @@ describe('an error', () => {
     expect(told / spread).toBeLessThan(1.05);
   });
 
-  it('of a share is how far the shares of other posts are from it', () => {
+  it('of a share is the spread of the shares of other posts, within 5 %', () => {
     const draw = () => {
       const distances = Array.from({ length: 60 }, () => 0.3 + 0.2 * random.next());
       return shareCovered(

@@ -13,13 +13,13 @@ const event = (type: HoneEventType, detail: string): HoneEvent => ({
 });
 const first = version(0, { state: 'live' });
 const before = middling(0);
-/** A demo in which no learned version came to serve. */
+/** The outcome of a demo in which the first version still serves at the end. */
 const stuck = (over: Parameters<typeof course>[0] = {}) =>
   outcomeOf(course({ versions: [first], live: first, ...over }), { before });
 const what = (outcome: ReturnType<typeof outcomeOf>): string => outcome.reasons.map((reason) => reason.what).join('\n');
 
 describe('the outcome of a demo', () => {
-  it('is learned where the last version gains more than chance gives, with the gap that it closed', () => {
+  it('is "learned" if the last version gains more than chance, with the share of the gap that it closed', () => {
     const outcome = outcomeOf(course(), { before, after: middling(1, 0.1) });
     expect(outcome).toMatchObject({ kind: 'learned', reasons: [] });
     // Half of the posts gained 0.10, half 0.11; the best of 16 lies 0.15 above the mean of each.
@@ -29,7 +29,7 @@ describe('the outcome of a demo', () => {
     expect(outcome.gapClosed?.standardError).toBeCloseTo(0.005 / 0.15 / Math.sqrt(15), 10);
   });
 
-  it('is no gain where the difference is within two standard errors, whatever its sign', () => {
+  it('is "no gain" if the difference is within two standard errors, of either sign', () => {
     const noisy = (sign: number) =>
       evaluation(
         1,
@@ -43,7 +43,7 @@ describe('the outcome of a demo', () => {
     }
   });
 
-  it('is worse where the last version loses more than chance takes', () => {
+  it('is "worse" if the last version loses more than chance', () => {
     const outcome = outcomeOf(course(), { before, after: middling(1, -0.1) });
     expect(outcome).toMatchObject({
       kind: 'worse',
@@ -52,7 +52,7 @@ describe('the outcome of a demo', () => {
     expect(outcome.gapClosed).toBeUndefined();
   });
 
-  it('has no gap where the samples of the first version are all alike', () => {
+  it('has no gap if all samples of the first version are alike', () => {
     const flat = evaluation(
       0,
       Array.from({ length: 16 }, (_, i) => new Array(16).fill(0.5 + 0.001 * (i % 4))),
@@ -63,16 +63,16 @@ describe('the outcome of a demo', () => {
   });
 });
 
-describe('where no version serves, the reason', () => {
-  it('is too few scores, with how many would do', () => {
+describe('the reason why the first version still serves', () => {
+  it('is too few scores, with the number that is enough', () => {
     const idle = learner({ steps: 0, rounds: 0, buffer: { ...learner().buffer, completions: 36 } });
     const outcome = stuck({ learner: idle, scores: 40 });
     expect(outcome).toMatchObject({ kind: 'no_version', headline: expect.stringContaining('Nothing was learned') });
-    expect(what(outcome)).toMatch(/begins with 128 new scores; 40 were given, and 36 of them may train/);
+    expect(what(outcome)).toMatch(/after 128 new scores; 40 were given, and it may train on 36 of them/);
     expect(outcome.reasons[0]?.remedy).toContain('256');
   });
 
-  it('is the gate, by the checks that refused, and the last of each', () => {
+  it('is the gate, for each check that refused candidates the last of them', () => {
     const refused = (number: number, check: string) =>
       version(number, {
         state: 'rejected',
@@ -80,43 +80,45 @@ describe('where no version serves, the reason', () => {
         rejectedBecause: `${check}: version ${number} is beyond it`,
       });
     const versions = [refused(3, 'kl'), refused(2, 'health'), refused(1, 'kl'), first];
-    const said = what(stuck({ versions }));
-    expect(said).toContain('refused 2 of 3 candidates; version 3: kl: version 3 is beyond it');
-    expect(said).toContain('refused 1 of 3 candidates; version 2: health: version 2 is beyond it');
+    const reasons = what(stuck({ versions }));
+    expect(reasons).toContain('refused 2 of 3 candidates; version 3: kl: version 3 is beyond it');
+    expect(reasons).toContain('refused 1 of 3 candidates; version 2: health: version 2 is beyond it');
   });
 
-  it('is a verdict that has not come', () => {
+  it('is a verdict that did not come in time', () => {
     expect(what(stuck({ versions: [version(1, { state: 'candidate', verdict: [] }), first], judging: 1 }))).toContain(
-      'version 1 was still at the gate',
+      'the gate had not judged version 1',
     );
   });
 
-  it('is a learner that starves, is still at it, crashes, or has stopped itself', () => {
+  it('is a learner that gets no processor time, is still training, crashes, or has stopped itself', () => {
     const training = learner({ state: 'training', rounds: 0, steps: 3, stepMs: 14_600 });
     const starving = stuck({ learner: training, events: [event('learner_starved', 'training gets 4 % of a core')] });
-    expect(what(starving)).toContain('the learner starved: training gets 4 % of a core');
-    expect(what(starving)).toContain('still training when the wait for it was over: 3 steps, the last took 14.6 s');
+    expect(what(starving)).toContain('too little processor time: training gets 4 % of a core');
+    expect(what(starving)).toContain(
+      'still training when the demo stopped waiting for it: 3 steps, the last took 14.6 s',
+    );
     const crashes = ['a', 'b', 'c'].map((name) => event('worker_restarted', `learner: ${name}`));
     expect(what(stuck({ events: crashes }))).toContain('crashed and was started again (3 times): learner: c');
     const halted = learner({ state: 'halted', haltedBecause: 'three rounds in a row' });
-    expect(what(stuck({ learner: halted }))).toContain('has stopped itself: three rounds in a row');
+    expect(what(stuck({ learner: halted }))).toContain('stopped itself: three rounds in a row');
   });
 
-  it('is a judge that cannot tell completions apart', () => {
+  it('is a judge that gives every completion the same score', () => {
     const flat = evaluation(
       0,
       Array.from({ length: 8 }, () => new Array(16).fill(0.5)),
     );
-    const said = what(outcomeOf(course({ versions: [first], live: first }), { before: flat }));
-    expect(said).toContain('gave 0.5 to each of 128 completions');
+    const reasons = what(outcomeOf(course({ versions: [first], live: first }), { before: flat }));
+    expect(reasons).toContain('gave 0.5 to each of 128 completions');
   });
 
-  it('is a rollback of what went live', () => {
+  it('is a rollback of the live version', () => {
     const back = version(2, { origin: 'rollback', state: 'live', adapterDigest: first.adapterDigest, verdict: [] });
     expect(what(stuck({ versions: [back, version(1), first], live: back }))).toContain('was rolled back');
   });
 
-  it('is said in any case', () => {
-    expect(what(stuck())).toContain('the learner made no candidate: it is idle after 1 rounds and 20 steps');
+  it('is the state of the learner if nothing else explains it', () => {
+    expect(what(stuck())).toContain('the learner made no candidate; it is idle after 1 rounds and 20 steps');
   });
 });

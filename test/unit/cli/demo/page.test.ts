@@ -9,7 +9,7 @@ const first = version(0, { state: 'live' });
 const nothing = result(course({ versions: [first], live: first }), middling(0));
 
 describe('the page of the demo', () => {
-  it('fits a phone: it asks for its width, and has charts that are drawn for it', () => {
+  it('fits a phone: it sets its width to that of the screen, and has charts drawn for that width', () => {
     const page = pageOf(learned);
     expect(page).toMatch(/<meta name="viewport" content="width=device-width, initial-scale=1">/);
     const widths = [...page.matchAll(/<svg [^>]*\bwidth="(\d+)"/g)].map(([, width]) => Number(width));
@@ -37,14 +37,14 @@ describe('the page of the demo', () => {
     }
   });
 
-  it('breaks the line of throughput where the users wait, and says so', () => {
+  it('breaks the line of throughput while the users wait, and explains the break', () => {
     const [, pace = ''] = /Served while learning<\/title>([\s\S]*?)<\/svg>/.exec(pageOf(learned)) ?? [];
     expect(pace.match(/<polyline/g)).toHaveLength(1);
     expect(pace.match(/<circle/g)).toHaveLength(1);
-    expect(pageOf(learned)).toMatch(/Where the line breaks none did: the users wait/);
+    expect(pageOf(learned)).toMatch(/The line breaks when no request ran, because the users wait/);
   });
 
-  it('says that nothing was learned, why, and shows nothing as gained', () => {
+  it('reports that nothing was learned, with a reason, and shows no gain', () => {
     const page = pageOf(nothing);
     expect(page).toContain('Nothing was learned');
     expect(page).toContain('Try: ');
@@ -53,23 +53,23 @@ describe('the page of the demo', () => {
     expect(page).not.toContain('Three posts');
   });
 
-  it('takes what people and models wrote as text', () => {
+  it('escapes the texts that people and models wrote', () => {
     expect(pageOf(learned)).toContain('post 0 &lt;of&gt; mine');
     expect(pageOf(learned)).not.toContain('<of>');
   });
 });
 
 describe('the table of the demo', () => {
-  it('has figures with their standard errors, and a gap only where one was measured', () => {
+  it('shows figures with their standard errors, and the share of the gap that was closed', () => {
     const { header, rows } = resultTable(learned);
     expect(header).toEqual(['', 'first version', 'last version']);
     const named = new Map(rows.map(([name = '', ...values]) => [name, values]));
     expect(named.get('KL to the first, nats')).toEqual(['0', '1.00 ± 0.10']);
-    expect(named.get('way to the best of 16')).toEqual(['', '70 ± 1 %']);
+    expect(named.get('share of the way to the best of 16')).toEqual(['', '70 ± 1 %']);
     for (const [name, values] of named) expect(values.join(' '), name).toContain('±');
   });
 
-  it('has one column, and nothing of a gain, where no version serves', () => {
+  it('has one column and no gain if the first version still serves', () => {
     const { header, rows } = resultTable(nothing);
     expect(header).toEqual(['', 'first version']);
     expect(rows.map(([name]) => name)).toEqual(['reward', 'length in tokens', 'best of 4', 'best of 16']);
