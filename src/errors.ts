@@ -1,11 +1,12 @@
 /**
  * The one error type of Hone and the table of its codes.
  *
- * A code is stable: clients may branch on it (it travels as the `reason` of `google.rpc.ErrorInfo`). Its kind says what
- * a caller can do about it, and is what the doors translate into their own statuses. `docs/errors.md` explains each.
+ * A code is stable: clients may branch on it, and gRPC carries it as the `reason` of `google.rpc.ErrorInfo`. The kind of
+ * a code tells what a caller can do about it; each door maps the kinds to its own statuses. `docs/errors.md` explains
+ * every code.
  */
 
-/** What a caller can do about an error; every door maps each kind to one status of its transport. */
+/** What a caller can do about an error. Every door maps each kind to one status of its transport. */
 export type ErrorKind =
   | 'invalid_argument'
   | 'not_found'
@@ -63,7 +64,7 @@ export const errorCodes = {
 
 export type ErrorCode = keyof typeof errorCodes;
 
-/** One field of a request that was refused: a path such as `messages[1].role`, and why. */
+/** One field at fault: its path, such as `messages[1].role`, and the reason. */
 export interface FieldViolation {
   readonly field: string;
   readonly description: string;
@@ -71,13 +72,13 @@ export interface FieldViolation {
 
 export interface HoneErrorOptions {
   readonly cause?: unknown;
-  /** The fields at fault, for `INVALID_REQUEST` and its like. */
+  /** The fields at fault, for `INVALID_REQUEST` and `INVALID_OPTIONS`. */
   readonly violations?: readonly FieldViolation[];
-  /** For `resource_exhausted` and `unavailable`: when trying again makes sense, in milliseconds. */
+  /** For `resource_exhausted` and `unavailable`: how long to wait before trying again, milliseconds. */
   readonly retryAfterMs?: number;
 }
 
-/** The base of every error that Hone throws: what was wrong, with which value, and what to do. */
+/** The error that Hone throws. Its message gives what was wrong, with which value, and what to do. */
 export class HoneError extends Error {
   override readonly name = 'HoneError';
   readonly code: ErrorCode;
@@ -95,7 +96,7 @@ export class HoneError extends Error {
     return errorCodes[this.code];
   }
 
-  /** A structured-clone value that {@link HoneError.fromJSON} turns back into the error across threads and processes. */
+  /** A structured-clone value for another thread or process; {@link HoneError.fromJSON} makes it an error again. */
   toJSON(): SerializedError {
     return {
       code: this.code,
@@ -109,7 +110,7 @@ export class HoneError extends Error {
     return new HoneError(value.code, value.message, value);
   }
 
-  /** The error itself, or an `INTERNAL` one around whatever was thrown. */
+  /** Returns a HoneError as it is, and wraps anything else that was thrown in an `INTERNAL` one. */
   static from(thrown: unknown): HoneError {
     if (thrown instanceof HoneError) return thrown;
     const message = thrown instanceof Error ? thrown.message : String(thrown);
@@ -124,7 +125,7 @@ export interface SerializedError {
   readonly retryAfterMs?: number;
 }
 
-/** Code and message of whatever was thrown, for events and logs. */
+/** Code and message of anything that was thrown, for events and logs. */
 export function inWords(thrown: unknown): string {
   const { code, message } = HoneError.from(thrown);
   return `${code}: ${message}`;

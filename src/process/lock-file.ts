@@ -118,7 +118,7 @@ function isAlive({ pid, startedAt }: Owner): boolean {
   return startedAt === null || startTime(pid) === startedAt;
 }
 
-/** Field 22 of Linux's `/proc/<pid>/stat`; the name in field 2 may hold spaces and brackets. */
+/** Reads field 22 of Linux's `/proc/<pid>/stat`. Counting starts after field 2, a name that may hold spaces. */
 function startTime(pid: number): string | null {
   const stat = readIfThere(`/proc/${pid}/stat`);
   return stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null;

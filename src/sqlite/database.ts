@@ -1,13 +1,11 @@
 /**
- * A connection to a SQLite file, as the store and the lock of the data directory use it.
+ * A connection to a SQLite file. The replay store and the lock of the data directory use it.
  *
- * It gives {@link DatabaseSync} what that lacks: a file that must exist is never created, statements have types, a
- * transaction nests as a savepoint. It leaves out what that does dangerously: there is no iteration over the rows of a
- * running statement, because writes show up in it and using the statement again restarts it (without end on Node 22).
- * Read a page at a time.
+ * It adds to Node's {@link DatabaseSync}: `read` and `write` never create a missing file, statements have types, and a
+ * transaction inside another is a savepoint. It offers no iteration over the rows of a running statement, because the
+ * iteration sees later writes, and using the statement again restarts it (without end on Node 22). Read a page at a time.
  *
- * Values of rows are numbers, texts, `Uint8Array`s and nulls. An integer beyond 2^53 cannot be read as a number: reading
- * it throws `ERR_OUT_OF_RANGE`.
+ * Values of rows are numbers, texts, `Uint8Array`s and nulls. Reading an integer beyond 2^53 throws `ERR_OUT_OF_RANGE`.
  */
 
 import type { DatabaseSync as Connection, SQLInputValue, StatementSync } from 'node:sqlite';
@@ -18,35 +16,35 @@ import { DatabaseSync } from './driver.js';
  * What a connection may do with its file.
  * - `read`: read a file that exists.
  * - `write`: read and write a file that exists. A missing one is an error, never a new and empty one.
- * - `create`: the same, and make the file if it is missing.
+ * - `create`: read and write a file, and make it if it is missing.
  */
 export type Access = 'read' | 'write' | 'create';
 
 export interface DatabaseOptions {
   readonly access: Access;
-  /** How long a statement waits for the lock of another connection, milliseconds. Default 0: not at all. */
+  /** How long a statement waits for the lock of another connection, milliseconds. Default 0. */
   readonly busyTimeoutMs?: number;
 }
 
-/** What a statement is given: by position, or one object by name. */
+/** Parameters of a statement: by position, or one object by name. */
 export type Parameters = readonly SQLInputValue[] | readonly [Readonly<Record<string, SQLInputValue>>];
 
-/** What a statement changed. */
+/** The effect of a statement that writes. */
 export interface Changes {
-  /** Number of rows that it inserted, updated or deleted itself; rows that went by a cascade are not counted. */
+  /** Rows that it inserted, updated or deleted. Rows that were deleted by a cascade are not counted. */
   readonly changes: number;
   readonly lastInsertRowid: number;
 }
 
-/** A prepared statement: `Given` are its parameters, `Row` is a row of its result. */
+/** A prepared statement. `Given` are its parameters, `Row` is a row of its result. */
 export interface Statement<Given extends Parameters = Parameters, Row = never> {
-  /** The first row, if there is one. */
+  /** Returns the first row, if there is one. */
   get(...parameters: Given): Row | undefined;
   all(...parameters: Given): Row[];
   run(...parameters: Given): Changes;
 }
 
-/** When a transaction takes the lock for writing: at its beginning, or with its first write. */
+/** When a transaction takes the lock for writing: `immediate` at its beginning, `deferred` with its first write. */
 export type LockTime = 'immediate' | 'deferred';
 
 export class Database {
@@ -65,12 +63,12 @@ export class Database {
     this.#connection.exec(sql);
   }
 
-  /** Prepares a statement whose rows are objects, by the names of their columns. */
+  /** Prepares a statement whose rows are objects with a field for each column. */
   prepare<Given extends Parameters = Parameters, Row = never>(sql: string): Statement<Given, Row> {
     return this.#connection.prepare(sql) as unknown as Statement<Given, Row>;
   }
 
-  /** Prepares a statement of which only the first column is wanted: its rows are that column's values. */
+  /** Prepares a statement whose rows are the values of its first column. */
   prepareValue<Given extends Parameters, Value>(sql: string): Omit<Statement<Given, Value>, 'run'> {
     const statement = this.#connection.prepare(sql);
     statement.setReturnArrays(true);
@@ -81,35 +79,35 @@ export class Database {
     };
   }
 
-  /** What a pragma says, by its name or with an argument (`page_size`, `integrity_check(5)`): the first column of each row. */
+  /** Runs a pragma such as `page_size` or `integrity_check(5)`; returns the first column of each row. */
   readPragma(pragma: string): (number | string)[] {
     return this.prepareValue<[], number | string>(`PRAGMA ${pragma}`).all();
   }
 
-  /** The number that a pragma says. */
+  /** Runs a pragma whose result is one number. */
   readNumber(pragma: string): number {
     return Number(this.readPragma(pragma)[0]);
   }
 
-  /** Sets a pragma. SQLite ignores a name or a value that it does not know without a word: read it back where it matters. */
+  /** Sets a pragma. SQLite silently ignores an unknown name or value, so read it back if it matters. */
   setPragma(name: string, value: number | string): void {
-    // Some pragmas answer with a row when they are set.
+    // Some pragmas return a row when they are set, which `run` would not read.
     this.#connection.prepare(`PRAGMA ${name} = ${value}`).all();
   }
 
-  /** Defines a function for SQL that depends on nothing but its parameters. */
+  /** Defines an SQL function. Its result may depend on its parameters only. */
   defineFunction(name: string, run: (...values: (number | string | Uint8Array | null)[]) => SQLInputValue): void {
     this.#connection.function(name, { deterministic: true }, run as (...values: SQLInputValue[]) => SQLInputValue);
   }
 
-  /** Whether a transaction is open. SQLite ends one by itself on some errors, a full disk for example. */
+  /** Whether a transaction is open. On some errors, such as a full disk, SQLite ends one by itself. */
   get inTransaction(): boolean {
     return this.#connection.isTransaction;
   }
 
   /**
-   * Runs `run` in a transaction, or within an open one as a savepoint of it. What `run` wrote is undone if it throws.
-   * @throws what `run` throws, and errors of SQLite at the beginning and at the commit
+   * Runs `run` in a transaction, or in a savepoint if a transaction is open. If `run` throws, its writes are undone.
+   * @throws whatever `run` throws, and errors of SQLite at the beginning and at the commit
    */
   transaction<Result>(lock: LockTime, run: () => Result): Result {
     const nested = this.inTransaction;
@@ -125,7 +123,7 @@ export class Database {
     }
   }
 
-  /** Closes the connection and ends an open transaction undone. A closed connection stays closed. */
+  /** Closes the connection and undoes an open transaction. A second call does nothing. */
   close(): void {
     if (!this.#connection.isOpen) return;
     this.#control.clear();
@@ -145,5 +143,5 @@ export class Database {
 const modes: Readonly<Record<Access, string>> = { read: 'ro', write: 'rw', create: 'rwc' };
 const beginnings: Readonly<Record<LockTime, string>> = { immediate: 'BEGIN IMMEDIATE', deferred: 'BEGIN' };
 const outermost = { commit: 'COMMIT', undo: ['ROLLBACK'] };
-// The name may repeat: SQLite means the innermost one.
+// Nested savepoints share the name, because SQLite takes the innermost one.
 const savepoint = { begin: 'SAVEPOINT inner', commit: 'RELEASE inner', undo: ['ROLLBACK TO inner', 'RELEASE inner'] };

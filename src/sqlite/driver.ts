@@ -2,7 +2,7 @@
 
 import type * as NodeSqlite from 'node:sqlite';
 
-/** `node:sqlite`: built into Node, so there is nothing to compile or to download. */
+/** From `node:sqlite`, which is built into Node, so that nothing has to be compiled or downloaded. */
 export const { DatabaseSync }: typeof NodeSqlite = loadDriver();
 
 function loadDriver(): typeof NodeSqlite {
@@ -12,7 +12,7 @@ function loadDriver(): typeof NodeSqlite {
       Reflect.apply(emitWarning, process, [warning, ...rest]);
     }
   };
-  // Node warns while the module is loaded, once per thread. Only that warning is held back, and only during the load.
+  // Node warns while it loads the module, once per thread. This suppresses that warning only, and only during the load.
   process.emitWarning = unlessAboutSqlite;
   try {
     return process.getBuiltinModule('node:sqlite');

@@ -21,7 +21,7 @@ export function resultCodeOf(thrown: unknown): number | undefined {
   return typeof thrown.errcode === 'number' ? thrown.errcode : undefined;
 }
 
-/** Whether an error is this one: the same extended code, or any extension of the same primary code. */
+/** Whether an error has this code. A primary code matches all of its extended codes. */
 export function isResult(thrown: unknown, name: ResultCode): boolean {
   const found = resultCodeOf(thrown);
   if (found === undefined) return false;

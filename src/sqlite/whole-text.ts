@@ -1,13 +1,13 @@
 /**
- * Texts that may hold the character U+0000. SQLite keeps and compares all of such a text; Node 22's driver gives it up to
- * that character only. Where somebody else chose the text, it is asked for with {@link whole} and read with
- * {@link wholeText}; what costs time is done for texts that do hold it.
+ * Reads texts that may hold the character U+0000. SQLite stores and compares all of such a text, but Node 22's driver
+ * returns it only up to that character. So a query selects a text that a client chose with {@link whole}, and
+ * {@link wholeText} converts the result. The conversion costs time only for texts that do hold the character.
  */
 
-/** A text of a result that was asked for with {@link whole}. */
+/** A text in a result that was selected with {@link whole}. */
 export type WholeText = string | Uint8Array;
 
-/** A column for a SELECT, under its own name or another one. */
+/** A column for a SELECT, under its own name or another. */
 export function whole(column: string, name = column): string {
   return `CASE instr(${column}, char(0)) WHEN 0 THEN ${column} ELSE CAST(${column} AS BLOB) END AS ${name}`;
 }
@@ -16,5 +16,5 @@ export function wholeText(value: WholeText): string {
   return typeof value === 'string' ? value : decoder.decode(value);
 }
 
-// A text may begin with U+FEFF: it is a character like others here.
+// `ignoreBOM` keeps a U+FEFF at the beginning, which is an ordinary character of the text.
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true });

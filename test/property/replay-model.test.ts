@@ -1,3 +1,5 @@
+/** Compares the store with a model of plain maps, over random sequences of writes and reopenings. */
+
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -26,7 +28,7 @@ const score = fc
 const preference = fc
   .record({ generationId: id, otherId: id, outcome: fc.constantFrom(null, 'better', 'worse', 'tie'), ...by })
   .map(({ generationId, otherId, outcome, ...over }) => preferenceWrite(generationId, otherId, outcome, over));
-/** Two texts per generation: the id says which edit of which generation it is. */
+/** Two texts per generation. The id names the edit and its generation. */
 const edit = fc
   .record({ generationId: id, text: fc.constantFrom('x', 'y'), value: fc.constantFrom(0, 1), ...by })
   .map(({ generationId, text, value, ...over }) =>
@@ -50,7 +52,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ type: fc.constant('reopen' as const) }) },
 );
 
-/** The store as plain maps: what each call must answer. */
+/** A model of the store in plain maps: it gives the expected answer of each call. */
 class Model {
   readonly states = new Map<string, string>();
   readonly scores = new Map<string, { value: number; sequence: number }>();
@@ -86,7 +88,7 @@ class Model {
     return this.changes.length + 1;
   }
 
-  /** Status and what else is answered; a refusal has nothing else. */
+  /** Returns the status and the rest of the answer, which is empty for a refusal. */
   #writeNew(item: FeedbackWrite): [status: string, answer: string] {
     if (item.type === 'score') return this.#score(item.generationId, item.rater, item.metric, item.value);
     if (item.type === 'edit') {
@@ -132,7 +134,7 @@ class Model {
   }
 }
 
-test('any order of writes and reopenings answers and leaves what plain maps would', async () => {
+test('the store answers any sequence of writes and reopenings as plain maps would', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), async (steps) => {
       const path = join(temporaryFolder(), 'replay.sqlite');
@@ -154,10 +156,10 @@ test('any order of writes and reopenings answers and leaves what plain maps woul
             expect(done).toBe(model.complete(step.id, step.state));
           } else if (step.type === 'feedback') {
             const outcomes = await store.write(step.items);
-            const said = outcomes.map((o) =>
+            const answers = outcomes.map((o) =>
               o.status === 'refused' ? o.code : [o.status, o.sequence, o.generationId].filter(Boolean).join(' '),
             );
-            expect(said).toEqual(step.items.map((write) => model.write(write)));
+            expect(answers).toEqual(step.items.map((write) => model.write(write)));
           } else {
             await store.close();
             store = await openReplayStore({ path });
@@ -186,7 +188,7 @@ test('any order of writes and reopenings answers and leaves what plain maps woul
         const reader = openReplayReader(path);
         expect(reader.readSince(0, 1000)).toEqual(model.changes);
         reader.close();
-        // What was kept in step is what is counted anew.
+        // The counts that the writer updated equal the counts at the next opening.
         await store.close();
         store = await openReplayStore({ path });
         const running = [...model.states.values()].filter((state) => state === 'running').length;

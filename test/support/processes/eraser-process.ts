@@ -1,4 +1,4 @@
-/** A process that fills a store, erases one subject and kills itself when so many generations are left. */
+/** A process that fills a store, erases a subject and kills itself when only `left` generations remain. */
 
 import { openReplayStore } from '../../../src/replay/index.js';
 import { Database } from '../../../src/sqlite/index.js';
@@ -15,7 +15,7 @@ for (let from = 0; from < Number(count); from += 100) {
   await store.complete(ids.map((id) => completion(id)));
   await store.write(ids.map((id) => scoreWrite(id, 1, { rater: `rater-of-${subject(id)}` })));
 }
-// Asked again and again while the store's own thread erases: no message could tell of a step in its middle.
+// It polls the file, because the store's thread sends no message in the middle of an erasure.
 const database = new Database(path, { access: 'read', busyTimeoutMs: 5000 });
 const counted = database.prepareValue<[], number>('SELECT count(*) FROM generations');
 const erased = store.eraseSubject('subject-to-erase');

@@ -1,4 +1,4 @@
-/** A process that writes generations and scores as fast as it may and reports each acknowledgement, until it is killed. */
+/** A process that writes generations and scores as fast as it can and reports each acknowledgement, until it is killed. */
 
 import { openReplayStore } from '../../../src/replay/index.js';
 import { admission, completion, scoreWrite } from '../replay/records.js';

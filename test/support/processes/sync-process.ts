@@ -1,6 +1,6 @@
 /**
- * A process that writes scores to be watched by strace: so many one after another, each acknowledged before the next, then
- * as many at once. What it forces to the disk itself tells the parts apart: a file named after what is over.
+ * A process that writes scores while strace watches it: first `count` scores one after another, each acknowledged before
+ * the next, then `count` scores at once. It forces a file of its own to the disk after each part, named after the part.
  */
 
 import { closeSync, fsyncSync, openSync } from 'node:fs';

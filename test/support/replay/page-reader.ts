@@ -1,4 +1,4 @@
-/** A thread that reads all changes of a store, page by page, and says what it found; its heap is small. */
+/** A thread with a small heap that reads all changes of a store, page by page, and posts what it found. */
 
 import { parentPort, workerData } from 'node:worker_threads';
 import { openReplayReader } from '../../../src/replay/index.js';

@@ -1,4 +1,4 @@
-/** Generations and scores for the tests of the store; plain data, so that a child process may use it too. */
+/** Generations and feedback for the tests of the store. They are plain data, so that child processes can use them too. */
 
 import type {
   EditWrite,
@@ -57,7 +57,7 @@ export function preferenceWrite(
   return { type: 'preference', generationId, otherId, outcome, ...by, ...over };
 }
 
-/** Its tokens are its characters. */
+/** An edit whose tokens are its characters. */
 export function editWrite(
   id: string,
   generationId: string,

@@ -6,7 +6,7 @@ import { acquireLockFile } from '../../../src/learner/index.js';
 import { temporaryFolder } from '../../support/folders.js';
 import { startProcess } from '../../support/processes.js';
 
-test('a directory is held by one lock, which is released without leaving a file', () => {
+test('a second lock on a directory is refused until the first is released, which leaves no file', () => {
   const path = join(temporaryFolder(), 'learner.lock');
   const lock = acquireLockFile(path);
   expect(() => acquireLockFile(path)).toThrow(
@@ -45,7 +45,7 @@ test('a lock file that cannot be parsed is taken over', () => {
   acquireLockFile(path).release();
 });
 
-test('releasing a lock that another process holds by now changes nothing', () => {
+test('release changes nothing if another process has taken the lock over', () => {
   const path = join(temporaryFolder(), 'learner.lock');
   const lock = acquireLockFile(path);
   writeFileSync(path, '{"pid":1}');

@@ -1,4 +1,4 @@
-/** Damage of single bytes that a check of the tables alone would pass over. */
+/** Damage of single bytes, which a check of the tables alone does not find. */
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -8,13 +8,13 @@ import { Database } from '../../../src/sqlite/index.js';
 import { temporaryFolder } from '../../support/folders.js';
 import { admission } from '../../support/replay/records.js';
 
-test('an index that no longer agrees with its table is refused, and the file stays as it is', async () => {
+test('opening a store whose index disagrees with its table throws and leaves the file as it is', async () => {
   const path = join(temporaryFolder(), 'replay.sqlite');
   const store = await openReplayStore({ path });
   await store.admit(Array.from({ length: 50 }, (_, i) => admission(`generation-${i}`)));
   await store.close();
   const bytes = readFileSync(path);
-  // The id stands in its row and in the index by id; only the latter is changed, and its order with it is not.
+  // The file holds the id twice, in the row and in the index. The test changes the index only, and keeps it in order.
   const places = positionsOf(bytes, 'generation-49');
   const page = indexPage(path);
   const inIndex = places.find((place) => Math.floor(place / 4096) + 1 === page) as number;

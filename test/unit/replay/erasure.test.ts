@@ -15,7 +15,7 @@ async function openStore(options: Partial<ReplayStoreOptions> = {}) {
   return { store, path };
 }
 
-/** Files beside the store, and the store, that hold any of these. */
+/** Names of the files, of the store and beside it, that contain any of these bytes. */
 function filesWith(path: string, needles: readonly Buffer[]): string[] {
   return readdirSync(dirname(path)).filter((name) => {
     const bytes = readFileSync(join(dirname(path), name));
@@ -30,15 +30,15 @@ const needles = [
   ),
   Buffer.from(secretTokens.buffer),
 ];
-const his = { subject: 'subject-q1', metadataJson: '{"who":"label-q5"}' };
+const erasable = { subject: 'subject-q1', metadataJson: '{"who":"label-q5"}' };
 const by = { rater: 'rater-q4', metric: 'metric-q7' };
 
-test('nothing of an erased subject is left in any file of the store, and nothing of others is lost', async () => {
+test('an erasure leaves no data of its subject in any file of the store, and loses no data of others', async () => {
   const { store, path } = await openStore();
   const promptJson = JSON.stringify({ prompt: 'prompt-q2' });
   await store.admit([
-    admission('a', { ...his, promptJson, groupKey: 'own', promptTokens: secretTokens }),
-    admission('b', his),
+    admission('a', { ...erasable, promptJson, groupKey: 'own', promptTokens: secretTokens }),
+    admission('b', erasable),
     admission('c', { subject: 'somebody else' }),
   ]);
   const logprobs = Float32Array.of(-1, -1, -1);
@@ -86,9 +86,9 @@ test('nothing of an erased subject is left in any file of the store, and nothing
   expect(filesWith(path, needles)).toEqual([]);
 });
 
-test('an erasure is on record with its time and its figures, without the subject', async () => {
+test('the record of an erasure holds its time and its figures, but not the subject', async () => {
   const { store, path } = await openStore();
-  await store.admit([admission('a', his)]);
+  await store.admit([admission('a', erasable)]);
   await store.recordLessons([{ generationId: 'a', version: 4 }]);
   await store.eraseSubject('subject-q1');
   await store.close();
@@ -99,9 +99,9 @@ test('an erasure is on record with its time and its figures, without the subject
   expect(rows[0]?.finished_at_ms).toBeGreaterThan(0);
 });
 
-test('a version that was in the making and learned from what is erased is put on record', async () => {
+test('the record of an erasure gains a version that learned from the erased data while it was made', async () => {
   const { store } = await openStore();
-  await store.admit([admission('a', his), admission('b', { subject: 'somebody else' })]);
+  await store.admit([admission('a', erasable), admission('b', { subject: 'somebody else' })]);
   expect(await store.eraseSubject('subject-q1')).toMatchObject({ versions: [] });
   await store.recordLessons([
     { generationId: 'a', version: 5 },
@@ -110,9 +110,9 @@ test('a version that was in the making and learned from what is erased is put on
   expect(await store.eraseSubject('nobody')).toMatchObject({ versions: [], versionsOfAll: [5] });
 });
 
-test('a generation that runs is erased at once, and what it says at its end is kept nowhere', async () => {
+test('a running generation is erased at once, and its completion is written nowhere', async () => {
   const { store, path } = await openStore();
-  await store.admit([admission('a', his)]);
+  await store.admit([admission('a', erasable)]);
   expect(await store.eraseSubject('subject-q1')).toMatchObject({ generations: 1 });
   expect(await store.write([scoreWrite('a', 1, by)])).toMatchObject([{ code: 'GENERATION_NOT_FOUND' }]);
   await store.complete([completion('a', { text: 'answer-q3' })]);
@@ -121,7 +121,7 @@ test('a generation that runs is erased at once, and what it says at its end is k
   expect(filesWith(path, needles)).toEqual([]);
 });
 
-test('a subject of whom nothing is kept is erased with zeros, and the empty one is nobody', async () => {
+test('erasing an unknown subject, or the empty one, removes nothing and reports zeros', async () => {
   const { store } = await openStore();
   await store.admit([admission('a', { subject: '' })]);
   const nothing = {
@@ -138,9 +138,9 @@ test('a subject of whom nothing is kept is erased with zeros, and the empty one 
   expect(await store.readGenerations(['a'])).toHaveLength(1);
 });
 
-test('who reads an old state of the file is not waited for for ever: the answer says so', async () => {
+test('an erasure stops waiting for a reader of an old state, and reports that the log is not cleared', async () => {
   const { store, path } = await openStore({ clearForMs: 200 });
-  await store.admit([admission('a', his)]);
+  await store.admit([admission('a', erasable)]);
   const reader = new Database(path, { access: 'read', busyTimeoutMs: 5000 });
   reader.exec('BEGIN');
   reader.prepare('SELECT count(*) FROM generations').get();
@@ -149,9 +149,9 @@ test('who reads an old state of the file is not waited for for ever: the answer 
   reader.close();
 });
 
-test('who reads an old state of the file keeps nobody else waiting meanwhile', async () => {
+test('an erasure that waits for a reader of an old state does not hold up other writes', async () => {
   const { store, path } = await openStore({ clearForMs: 600_000 });
-  await store.admit([admission('a', his)]);
+  await store.admit([admission('a', erasable)]);
   const reader = new Database(path, { access: 'read', busyTimeoutMs: 5000 });
   reader.exec('BEGIN');
   reader.prepare('SELECT count(*) FROM generations').get();

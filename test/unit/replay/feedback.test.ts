@@ -1,4 +1,4 @@
-/** Preferences, edits, lessons and prompts in the store. */
+/** Preferences, edits, lessons and recent prompts in the store, and a store of the first format. */
 
 import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ async function openStore(path = join(temporaryFolder(), 'replay.sqlite')) {
   return { store, path };
 }
 
-test('a preference is one whichever side it is told from', async () => {
+test('a preference replaces the one that names its two generations the other way round', async () => {
   const { store } = await openStore();
   await store.admit([admission('a'), admission('b')]);
   const outcomes = await store.write([
@@ -28,7 +28,7 @@ test('a preference is one whichever side it is told from', async () => {
   expect(await store.readPreferences(['a', 'b'])).toHaveLength(1);
 });
 
-test('completions of different prompts, or one with itself, cannot be compared', async () => {
+test('a preference between different prompts, or of a generation with itself, is refused', async () => {
   const { store } = await openStore();
   await store.admit([admission('a'), admission('b', { groupKey: 'other' })]);
   const outcomes = await store.write([
@@ -45,7 +45,7 @@ test('completions of different prompts, or one with itself, cannot be compared',
   ]);
 });
 
-test('an edit is a finished completion of the same prompt, with its score', async () => {
+test('an edit becomes a finished completion of the same prompt, with its score', async () => {
   const { store, path } = await openStore();
   await store.admit([admission('a')]);
   const [outcome] = await store.write([editWrite('e', 'a', 'Better.', 0.9, { idempotencyKey: 'k' })]);
@@ -62,7 +62,7 @@ test('an edit is a finished completion of the same prompt, with its score', asyn
   });
   expect(await store.readScores(['e'])).toMatchObject([{ rater: 'ann', value: 0.9 }]);
   expect(await store.readEdits(['a'])).toEqual(['e']);
-  // Sent again: by its key the same answer, by its text the same generation.
+  // The same key gets the same answer; the same text is the same generation.
   const again = await store.write([
     editWrite('e2', 'a', 'Better.', 0.9, { idempotencyKey: 'k' }),
     editWrite('e3', 'a', 'Better.', 0.5),
@@ -78,7 +78,7 @@ test('an edit is a finished completion of the same prompt, with its score', asyn
   reader.close();
 });
 
-test('versions that learned from a generation are told; what is gone is left out', async () => {
+test('lessons list the versions that learned from a generation, and skip unknown generations', async () => {
   const { store } = await openStore();
   await store.admit([admission('a'), admission('b')]);
   await store.recordLessons([
@@ -93,7 +93,7 @@ test('versions that learned from a generation are told; what is gone is left out
   ]);
 });
 
-test('recent prompts are those of real traffic, the newest first, each once', async () => {
+test('recent prompts come from real traffic, the newest first, each once', async () => {
   const { store } = await openStore();
   const of = (groupKey: string, createdAtMs: number) => ({ groupKey, createdAtMs, promptJson: `"${groupKey}"` });
   await store.admit([
@@ -106,7 +106,7 @@ test('recent prompts are those of real traffic, the newest first, each once', as
   expect((await store.recentPrompts(1)).map(({ promptJson }) => promptJson)).toEqual(['"old"']);
 });
 
-test('a store of the first format is upgraded with all that it held', async () => {
+test('opening a store of the first format upgrades it with all its data', async () => {
   const path = join(temporaryFolder(), 'replay.sqlite');
   copyFileSync('test/fixtures/replay-v1.sqlite', path);
   const { store } = await openStore(path);
@@ -132,7 +132,7 @@ test('a store of the first format is upgraded with all that it held', async () =
     ['ann', 0.5],
   ]);
   expect(await store.status()).toMatchObject({ generations: 4, scores: 2, scoredGenerations: 2, lastSequence: 7 });
-  // Keys of then answer now, and new changes go on where the old ones ended.
+  // The old keys still answer, and new changes continue the old sequence numbers.
   const at = { createdAtMs: 1, rater: 'ann', metric: 'quality' };
   const outcomes = await store.write([
     scoreWrite(id(1), 0.75, { ...at, idempotencyKey: 'k1' }),

@@ -9,7 +9,7 @@ import { admission } from '../../support/replay/records.js';
 const frameBytes = 24 + 4096;
 const headerBytes = 32;
 
-/** A store as `kill -9` leaves it: every commit is in the log. */
+/** Makes a store as `kill -9` leaves it: every commit is in the log. */
 async function killedStore(generations: number) {
   const directory = temporaryFolder();
   const live = join(directory, 'live.sqlite');
@@ -28,7 +28,7 @@ async function countIn(path: string): Promise<number> {
   return generations;
 }
 
-test('a whole log is read to its end', async () => {
+test('an undamaged log is read to its end', async () => {
   const { path } = await killedStore(20);
   expect(await countIn(path)).toBe(20);
 });
@@ -38,7 +38,7 @@ test.each([
   ['the content of an early page', headerBytes + 5 * frameBytes + 1000, 30],
   ['the head of an early frame', headerBytes + 5 * frameBytes + 2, 20],
   ['the salts of an early frame', headerBytes + 5 * frameBytes + 9, 7],
-])('a log whose damage is in %s is refused, and both files stay as they are', async (_, at, length) => {
+])('opening a log with damage in %s throws and leaves both files as they are', async (_, at, length) => {
   const { path, log, bytes } = await killedStore(20);
   const store = readFileSync(path);
   bytes.fill(0xa5, at, at + length);
@@ -51,7 +51,7 @@ test.each([
   expect(readFileSync(path)).toEqual(store);
 });
 
-test('SQLite alone would have forgotten the commits after the damage', async () => {
+test('SQLite alone drops the commits after the damage without an error', async () => {
   const { path, log, bytes } = await killedStore(20);
   bytes.fill(0xa5, headerBytes + 5 * frameBytes + 1000, headerBytes + 5 * frameBytes + 1030);
   writeFileSync(log, bytes);
@@ -69,7 +69,7 @@ test.each([
       writeFileSync(log, bytes.fill(0, bytes.length - 1000));
     },
   ],
-])('a log %s, as a power loss leaves it, is taken up to there', async (_, tear) => {
+])('a log %s, as a power loss leaves it, is read up to that frame', async (_, tear) => {
   const { path, log, bytes } = await killedStore(20);
   tear(log, bytes);
   expect(await countIn(path)).toBe(19);
@@ -78,9 +78,9 @@ test.each([
 test.each([
   ['empty', (log: string) => truncateSync(log, 0)],
   ['shorter than its header', (log: string) => truncateSync(log, 10)],
-  ['of zeros', (log: string, bytes: Buffer) => writeFileSync(log, bytes.fill(0))],
-  ['not there', (log: string) => rmSync(log)],
-])('a log that is %s holds nothing', async (_, clear) => {
+  ['all zeros', (log: string, bytes: Buffer) => writeFileSync(log, bytes.fill(0))],
+  ['missing', (log: string) => rmSync(log)],
+])('a log that is %s adds nothing to the store', async (_, clear) => {
   const { path, log, bytes } = await killedStore(3);
   clear(log, bytes);
   expect(await countIn(path)).toBe(0);

@@ -1,4 +1,4 @@
-/** Reading a store that is larger than memory should hold: page by page, and each page is right. */
+/** Reads stores that are larger than the heap of the reader, page by page. */
 
 import { once } from 'node:events';
 import { join } from 'node:path';
@@ -10,7 +10,7 @@ import { Database } from '../../../src/sqlite/index.js';
 import { temporaryFolder } from '../../support/folders.js';
 import { admission, completion, scoreWrite } from '../../support/replay/records.js';
 
-/** Of the thread that reads: a third of what the rows of these stores would take. */
+/** Heap of the reading thread: a third of what all rows of these stores would take. */
 const heapMb = 24;
 
 async function newStore(): Promise<string> {
@@ -19,7 +19,7 @@ async function newStore(): Promise<string> {
   return path;
 }
 
-/** Writes beside the store, which is closed: a million of anything through it would take minutes. */
+/** Writes into the file of a closed store, because so many rows would take minutes through the store. */
 function writeInto(path: string, sql: string): void {
   const database = new Database(path, { access: 'write' });
   database.setPragma('synchronous', 'OFF');
@@ -30,7 +30,7 @@ function writeInto(path: string, sql: string): void {
 const numbers = (count: number) =>
   `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ${count})`;
 
-test('hundreds of thousands of changes are read in pages, each once and in order, in a heap that holds few of them', async () => {
+test('a reader with a small heap reads hundreds of thousands of changes in pages, each once and in order', async () => {
   const path = await newStore();
   const count = 400_000;
   writeInto(
@@ -42,11 +42,11 @@ test('hundreds of thousands of changes are read in pages, each once and in order
     workerData: { path, pageLength: 4000 },
     resourceLimits: { maxOldGenerationSizeMb: heapMb, maxYoungGenerationSizeMb: 8 },
   });
-  const [said] = await once(thread, 'message');
-  expect(said).toEqual({ found: count, outOfOrder: 0 });
+  const [result] = await once(thread, 'message');
+  expect(result).toEqual({ found: count, outOfOrder: 0 });
 });
 
-test('an export goes through a large store in pages, in a heap that holds few of its rows', async () => {
+test('a worker with a small heap exports a large store in pages', async () => {
   const path = await newStore();
   const count = 15_000;
   writeInto(
@@ -71,10 +71,10 @@ test('an export goes through a large store in pages, in a heap that holds few of
   expect(found).toBe(count);
 });
 
-test('the newest prompts are the newest of real traffic, each once, over pages and times that are equal', async () => {
+test('recent prompts are complete and in order over several pages and equal times', async () => {
   const path = join(temporaryFolder(), 'replay.sqlite');
   await using store = await openReplayStore({ path });
-  // 700 generations of 350 prompts, three at a time in each millisecond; every seventh was nobody's question.
+  // 700 generations of 350 prompts, three at a time in each millisecond; every seventh was drawn by the server.
   const all = Array.from({ length: 700 }, (_, i) => {
     const groupKey = `prompt ${(i * 137) % 350}`;
     const origin = i % 7 === 0 ? ('explored' as const) : ('sampled' as const);
@@ -85,7 +85,7 @@ test('the newest prompts are the newest of real traffic, each once, over pages a
       createdAtMs: Math.floor(i / 3),
     });
   });
-  // Not in the order of their times.
+  // They are not admitted in the order of their times.
   await store.admit(all.filter((_, i) => i % 2 === 1));
   await store.admit(all.filter((_, i) => i % 2 === 0));
   const places = new Map(
@@ -103,7 +103,7 @@ test('the newest prompts are the newest of real traffic, each once, over pages a
   }
 });
 
-test('a number that no Hone has written is damage, to whoever reads it', async () => {
+test('reading a number beyond 2^53 throws STORE_CORRUPT, in the store and in a reader', async () => {
   const path = join(temporaryFolder(), 'replay.sqlite');
   const first = await openReplayStore({ path });
   await first.admit([admission('a'), admission('b')]);
@@ -125,7 +125,7 @@ test('a number that no Hone has written is damage, to whoever reads it', async (
   expect(() => reader.readGenerations(['a'])).toThrow(expect.objectContaining({ code: 'STORE_CORRUPT' }));
 });
 
-test('the connection that writes forces each commit to the disk and overwrites what it deletes', () => {
+test('the writing connection forces each commit to the disk and overwrites deleted data', () => {
   const path = join(temporaryFolder(), 'replay.sqlite');
   const database = openForWriting({ path, busyTimeoutMs: 0, maxFileBytes: null });
   onTestFinished(() => database.close());

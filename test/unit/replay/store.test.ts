@@ -19,7 +19,7 @@ function openReader(path: string) {
   return reader;
 }
 
-test('a generation comes back as it was admitted and completed', async () => {
+test('a generation is read back as it was admitted and completed', async () => {
   const { store } = await openStore();
   await store.admit([admission('g1'), admission('g2')]);
   expect((await store.readGenerations(['g1']))[0]).toMatchObject({ ...admission('g1'), state: 'running', text: '' });
@@ -29,7 +29,7 @@ test('a generation comes back as it was admitted and completed', async () => {
   expect(other?.state).toBe('running');
 });
 
-test('the files are private to the user and the directory is made', async () => {
+test('the store creates its directory and keeps its files private to the user', async () => {
   const { store, path } = await openStore();
   await store.admit([admission('g1')]);
   expect(statSync(path).mode & 0o777).toBe(0o600);
@@ -66,7 +66,7 @@ test('a second score replaces the first and a retraction removes it, each with a
   expect(reader.lastSequence()).toBe(5);
 });
 
-test('an idempotency key answers the same content with the stored answer and refuses other content', async () => {
+test('a repeated idempotency key gets the stored answer for the same content and a refusal for other content', async () => {
   const { store } = await openStore();
   await store.admit([admission('g1'), admission('g2')]);
   const key = { idempotencyKey: 'k1' };
@@ -79,7 +79,7 @@ test('an idempotency key answers the same content with the stored answer and ref
   expect((await store.readScores(['g1']))[0]?.value).toBe(0.5);
 });
 
-test('a bad score leaves its neighbours alone', async () => {
+test('a refused score does not affect the other items of its batch', async () => {
   const { store } = await openStore();
   await store.admit([admission('g1')]);
   const outcomes = await store.write([
@@ -96,7 +96,7 @@ test('a bad score leaves its neighbours alone', async () => {
   ]);
 });
 
-test('a request that fails is undone alone although it shares a commit with others', async () => {
+test('a request that fails is undone alone, although it shares a commit with others', async () => {
   const { store } = await openStore();
   await store.admit([admission('g1')]);
   const results = await Promise.allSettled([
@@ -114,14 +114,14 @@ test('a request that fails is undone alone although it shares a commit with othe
   ]);
 });
 
-test('cancelled and aborted generations are no change to learn from', async () => {
+test('cancelled and aborted generations write no change for the learner', async () => {
   const { store, path } = await openStore();
   await store.admit([admission('g1'), admission('g2')]);
   await store.complete([completion('g1', { state: 'cancelled' }), completion('g2', { state: 'aborted' })]);
   expect(openReader(path).readSince(0, 10)).toEqual([]);
 });
 
-test('what a dead process left running is aborted at the next opening', async () => {
+test('opening a store aborts the generations that a dead process left running', async () => {
   const { store, path } = await openStore();
   await store.admit([admission('g1'), admission('g2')]);
   await store.complete([completion('g2')]);
@@ -138,7 +138,7 @@ test('what a dead process left running is aborted at the next opening', async ()
   });
 });
 
-test('a full queue refuses at once and says when to try again', async () => {
+test('a full queue refuses a request at once, with the time to wait', async () => {
   const { store } = await openStore({ maxQueuedItems: 4 });
   const first = store.admit([admission('g1'), admission('g2'), admission('g3')]);
   await expect(store.admit([admission('g4'), admission('g5')])).rejects.toMatchObject({
@@ -149,7 +149,7 @@ test('a full queue refuses at once and says when to try again', async () => {
   await store.admit([admission('g4'), admission('g5')]);
 });
 
-test('a full queue takes the completions of what was admitted all the same', async () => {
+test('a full queue still takes the completions of admitted generations', async () => {
   const { store } = await openStore({ maxQueuedItems: 4 });
   await store.admit([admission('g1')]);
   const scores = store.write(['a', 'b', 'c', 'd'].map((rater) => scoreWrite('g1', 1, { rater })));
@@ -158,7 +158,7 @@ test('a full queue takes the completions of what was admitted all the same', asy
   expect(await scores).toHaveLength(4);
 });
 
-test('a store that has reached its size refuses with STORE_FULL and keeps what it acknowledged', async () => {
+test('a store at its size limit refuses writes with STORE_FULL and keeps everything it acknowledged', async () => {
   const { store, path } = await openStore({ maxFileBytes: 256 * 1024 });
   await store.admit([admission('small')]);
   const results = await Promise.allSettled([
@@ -174,7 +174,7 @@ test('a store that has reached its size refuses with STORE_FULL and keeps what i
   expect((await again.status()).generations).toBe(1);
 });
 
-test('closing waits for the writes in flight, leaves no log behind and can be repeated', async () => {
+test('close waits for the writes in flight, leaves no log behind and can be repeated', async () => {
   const { store, path } = await openStore();
   await store.admit([admission('g1')]);
   const writes = Array.from({ length: 50 }, (_, i) => store.write([scoreWrite('g1', i, { rater: `r${i}` })]));
@@ -194,7 +194,7 @@ test.each([
   expect(readFileSync(path)).toEqual(content());
 });
 
-test('a store with damaged pages is refused with the remedy', async () => {
+test('opening a store with damaged pages throws, with the remedy', async () => {
   const { store, path } = await openStore();
   await store.admit(Array.from({ length: 200 }, (_, i) => admission(`g${i}`, { promptJson: 'y'.repeat(500) })));
   await store.close();
@@ -207,13 +207,13 @@ test('a store with damaged pages is refused with the remedy', async () => {
   });
 });
 
-test('a log without its store is refused', async () => {
+test('opening a log without its store throws', async () => {
   const path = join(temporaryFolder(), 'replay.sqlite');
   writeFileSync(`${path}-wal`, 'frames');
   await expect(openReplayStore({ path })).rejects.toMatchObject({ code: 'STORE_CORRUPT' });
 });
 
-test('a store that another program holds is refused as locked', async () => {
+test('opening a store that another program holds throws STORE_LOCKED', async () => {
   const { store, path } = await openStore();
   await store.close();
   const holder = new Database(path, { access: 'write', busyTimeoutMs: 5000 });
@@ -223,7 +223,7 @@ test('a store that another program holds is refused as locked', async () => {
   await expect(openReplayStore({ path, busyTimeoutMs: 50 })).rejects.toMatchObject({ code: 'STORE_LOCKED' });
 });
 
-test('a store of a later format is refused by number', async () => {
+test('opening a store of a later format throws, with the number of the format', async () => {
   const { store, path } = await openStore();
   await store.close();
   const database = new Database(path, { access: 'write', busyTimeoutMs: 5000 });
@@ -233,7 +233,7 @@ test('a store of a later format is refused by number', async () => {
   expect(() => openReplayReader(path)).toThrow(/format 99/);
 });
 
-test('a reader sees what is committed while the writer goes on', async () => {
+test('a reader sees committed data while the writer continues', async () => {
   const { store, path } = await openStore();
   const reader = openReader(path);
   await store.admit([admission('g1')]);
@@ -243,7 +243,7 @@ test('a reader sees what is committed while the writer goes on', async () => {
   expect(reader.readScores(['g1'])).toEqual(await store.readScores(['g1']));
 });
 
-test('texts come back whole, with every character that they may hold', async () => {
+test('texts are read back whole, with every character that they may hold', async () => {
   const { store, path } = await openStore();
   const odd = 'a\u0000b\u0000 \uFEFFü 👋';
   const by = { rater: `rater ${odd}`, metric: `metric ${odd}` };

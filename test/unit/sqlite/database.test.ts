@@ -1,4 +1,4 @@
-/** What the store relies on of a connection, and what of Node's driver has been made safe. */
+/** The behaviour of a connection that the store relies on, and the parts of Node's driver that it makes safe. */
 
 import { copyFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -27,7 +27,7 @@ function open(access: Access = 'create', file = path): Database {
   return database;
 }
 
-/** A table `t` with a column `x` that holds each value once. */
+/** Creates a table `t` whose column `x` holds each value once. */
 function withTable(database = open()): Database {
   database.exec('CREATE TABLE t (x INTEGER PRIMARY KEY, y)');
   return database;
@@ -50,26 +50,26 @@ function expectResult(run: () => unknown, name: ResultCode): void {
   expect(isResult(thrown, name), String(thrown)).toBe(true);
 }
 
-describe('opening', () => {
-  it.each(['read', 'write'] as const)('to %s never makes a file that is missing', (access) => {
+describe('opening a file', () => {
+  it.each(['read', 'write'] as const)('with access %s never creates a missing file', (access) => {
     expectResult(() => open(access), 'SQLITE_CANTOPEN');
     expect(existsSync(path)).toBe(false);
   });
 
-  it('to create makes it, under the name that was given, whatever characters it has', () => {
+  it('with access create makes a missing file under exactly the given name', () => {
     withTable();
     expect(existsSync(path)).toBe(true);
     expect(valuesOf(open('read'))).toEqual([]);
   });
 
-  it('to read refuses every write', () => {
+  it('with access read refuses every write', () => {
     withTable();
     const reading = open('read');
     expectResult(() => insertInto(reading).run(1), 'SQLITE_READONLY');
     expectResult(() => reading.exec('DROP TABLE t'), 'SQLITE_READONLY');
   });
 
-  it('ends with the first close; a second does nothing, and what was prepared is of no use any more', () => {
+  it('ends with the first close: a second one does nothing, and prepared statements throw', () => {
     const database = withTable();
     const insert = insertInto(database);
     database.close();
@@ -79,14 +79,14 @@ describe('opening', () => {
   });
 });
 
-describe('values', () => {
+describe('values of rows', () => {
   it('are numbers, texts, Uint8Arrays and nulls', () => {
     const row = open().prepare<[], object>("SELECT 1 AS a, 0.5 AS b, 'ü' AS c, x'00ff' AS d, NULL AS e").get();
     expect({ ...row }).toEqual({ a: 1, b: 0.5, c: 'ü', d: Uint8Array.of(0, 255), e: null });
     expect((row as { d: unknown }).d).toBeInstanceOf(Uint8Array);
   });
 
-  it('come back as they were given, to the last safe integer', () => {
+  it('are read back as they were written, up to the last safe integer', () => {
     const database = withTable();
     const bytes = Uint8Array.from({ length: 300 }, (_, i) => i);
     const values = [Number.MAX_SAFE_INTEGER, Number.MIN_SAFE_INTEGER, 5e-324, -0.1, '', '👋', bytes, null];
@@ -95,7 +95,7 @@ describe('values', () => {
     expect(database.prepareValue<[], unknown>('SELECT y FROM t ORDER BY x').all()).toEqual(values);
   });
 
-  it('that are texts with U+0000 are kept whole, and come whole where they are asked for so', () => {
+  it('that are texts with U+0000 are stored whole, and read back whole if selected with whole()', () => {
     const database = withTable();
     for (const text of ['a\u0000b', '\u0000', '\uFEFF\u0000ü👋', '\uFEFFa', 'a', '']) {
       database.prepare<[string]>('INSERT INTO t (y) VALUES (?)').run(text);
@@ -116,13 +116,13 @@ describe('values', () => {
     },
   );
 
-  it('that are named but not asked for are refused', () => {
+  it('for a parameter name that the statement lacks are refused', () => {
     const statement = open().prepareValue<[Record<string, number>], number>('SELECT :a + :b');
     expect(statement.get({ a: 1, b: 2 })).toBe(3);
     expect(() => statement.get({ a: 1, b: 2, c: 3 })).toThrow(/c/);
   });
 
-  it('of a first row that is not there are undefined, and a statement may be asked again', () => {
+  it('of a missing first row are undefined, and the statement can be used again', () => {
     const database = withTable();
     const found = database.prepareValue<[number], number>('SELECT x FROM t WHERE x = ?');
     expect(found.get(1)).toBeUndefined();
@@ -132,7 +132,7 @@ describe('values', () => {
 });
 
 describe('a transaction', () => {
-  it('is undone as a whole when it throws, and gives back what it was given otherwise', () => {
+  it('is undone as a whole if it throws, and otherwise returns its result', () => {
     const database = withTable();
     const insert = insertInto(database);
     expect(database.transaction('immediate', () => insert.run(1).changes)).toBe(1);
@@ -146,7 +146,7 @@ describe('a transaction', () => {
     expect(valuesOf(database)).toEqual([1]);
   });
 
-  it('within another is undone alone', () => {
+  it('within another transaction is undone alone', () => {
     const database = withTable();
     const insert = insertInto(database);
     database.transaction('immediate', () => {
@@ -164,12 +164,12 @@ describe('a transaction', () => {
     expect(valuesOf(database)).toEqual([1, 4, 5]);
   });
 
-  it('that is immediate takes the lock for writing at once, a deferred one with its first write', () => {
+  it('takes the lock for writing at once if it is immediate, and with its first write if it is deferred', () => {
     const [one, other] = [withTable(), open('write')];
     one.setPragma('journal_mode', 'WAL');
     one.transaction('immediate', () => {
       expectResult(() => other.transaction('immediate', () => undefined), 'SQLITE_BUSY');
-      // Readers are not in its way.
+      // Readers do not hold it up.
       expect(other.transaction('deferred', () => valuesOf(other))).toEqual([]);
       expectResult(() => other.transaction('deferred', () => insertInto(other).run(1)), 'SQLITE_BUSY');
       expect(other.inTransaction).toBe(false);
@@ -177,14 +177,14 @@ describe('a transaction', () => {
     one.transaction('deferred', () => {
       expect(valuesOf(one)).toEqual([]);
       other.transaction('immediate', () => insertInto(other).run(1));
-      // What it has read by now is no longer the newest.
+      // Its snapshot is no longer the newest state, so SQLite refuses the write.
       expectResult(() => insertInto(one).run(2), 'SQLITE_BUSY');
       expect(valuesOf(one)).toEqual([]);
     });
     expect(valuesOf(one)).toEqual([1]);
   });
 
-  it('that is open when the connection closes is undone', () => {
+  it('is undone if the connection closes before its end', () => {
     const database = withTable();
     database.exec('BEGIN');
     insertInto(database).run(1);
@@ -193,8 +193,8 @@ describe('a transaction', () => {
   });
 });
 
-describe('an error', () => {
-  it('of a full file says so, and what was written before stays', () => {
+describe('an error of SQLite', () => {
+  it('for a full file is SQLITE_FULL, and earlier writes stay', () => {
     const database = withTable();
     database.setPragma('max_page_count', 8);
     const insert = database.prepare<[number, Uint8Array]>('INSERT INTO t VALUES (?, ?)');
@@ -203,7 +203,7 @@ describe('an error', () => {
     expect(valuesOf(database)).toEqual([1]);
   });
 
-  it('of a file that is no database, or has damaged pages, tells them apart', () => {
+  it('distinguishes a file that is no database from one with damaged pages', () => {
     const database = withTable();
     database.transaction('immediate', () => {
       for (let i = 0; i < 2000; i++) insertInto(database).run(i);
@@ -218,7 +218,7 @@ describe('an error', () => {
     expectResult(() => valuesOf(open('read', damaged)), 'SQLITE_NOTADB');
   });
 
-  it('of a constraint has its extended code, and is none of the others', () => {
+  it('for a violated constraint has its extended code and matches no other code', () => {
     const database = withTable();
     insertInto(database).run(1);
     const thrown = thrownBy(() => insertInto(database).run(1));
@@ -229,7 +229,7 @@ describe('an error', () => {
     expect(resultCodeOf(Object.assign(new Error('x'), { code: 'ENOSPC' }))).toBeUndefined();
   });
 
-  it('with an extended code is its primary one, but another extension is not', () => {
+  it('with an extended code matches its primary code, but no other extension of it', () => {
     const of = (errcode: number) => Object.assign(new Error('disk I/O error'), { errcode });
     const write = of(10 | (3 << 8));
     const read = of(10 | (1 << 8));
@@ -239,7 +239,7 @@ describe('an error', () => {
   });
 });
 
-describe('loading the driver', () => {
+describe("loading Node's SQLite driver", () => {
   const module = new URL('../../../src/sqlite/index.js', import.meta.url).href;
   const run = async (body: string) => {
     const file = join(temporaryFolder(), 'program.mjs');
@@ -247,7 +247,7 @@ describe('loading the driver', () => {
     return runPiped(file, []);
   };
 
-  it('prints no warning, in the process and in a thread, and holds back no other one', async () => {
+  it('prints no warning, in the process or in a thread, and suppresses no other warning', async () => {
     const use = `const { Database } = await import(${JSON.stringify(module)}); new Database(${JSON.stringify(path)}, { access: 'create' }).close();`;
     const worker = `new Worker(${JSON.stringify(use)}, { eval: true })`;
     const quiet = await run(`${use} await new Promise((resolve) => ${worker}.once('exit', resolve));`);
