@@ -9,7 +9,7 @@ export interface LearnRound {
   readonly gemm: { readonly flopsPerSecond: number; readonly shape: string };
 }
 
-export interface LearnContest {
+interface LearnContest {
   readonly rounds: readonly LearnRound[];
   /** Of each one's process, after the last round. */
   readonly memory: ReadonlyMap<string, TrainingStep>;

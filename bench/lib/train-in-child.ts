@@ -44,7 +44,7 @@ export async function openLearner(task: TrainingTask): Promise<Learner> {
   }
 }
 
-export interface TrainingFigures {
+interface TrainingFigures {
   readonly prepareMs: number;
   /** Median of the steps, the first left out. */
   readonly stepMs: number;

@@ -21,7 +21,7 @@ import {
 import { measureProcessTree } from './process-memory.js';
 import { batchOf, type TrainingTask } from './training-batch.js';
 
-export type TrainingMessage =
+type TrainingMessage =
   | { readonly type: 'open'; readonly task: TrainingTask }
   | { readonly type: 'check' }
   | { readonly type: 'step' };

@@ -5,7 +5,7 @@
 
 import { Graph, type Node } from '../onnx/index.js';
 
-export const honeDomain = 'hone';
+const honeDomain = 'hone';
 /** (logits [N, V], targets [N] int64) -> (log-softmax at the target [N], log-softmax [N, V]) */
 export const tokenLogProbability = `${honeDomain}.TokenLogProbability`;
 /** (g, u of equal shapes) -> g * sigmoid(g) * u */

@@ -1,3 +1,2 @@
 export { addDetach, addTokenLogProbability, expandComposites, fuseSwiGlu } from './composites.js';
 export { appendGradients, checkGradients } from './reverse.js';
-export { gradientRules } from './rules/index.js';

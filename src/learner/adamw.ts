@@ -5,7 +5,7 @@
 
 import type { Parameters } from './types.js';
 
-export interface AdamWSettings {
+interface AdamWSettings {
   /** Learning rate at a step (0 is the first). */
   readonly learningRate: (step: number) => number;
   readonly beta1: number;
@@ -24,7 +24,7 @@ export interface AdamWState {
   readonly moments: Map<string, { readonly first: Float32Array; readonly second: Float32Array }>;
 }
 
-export interface StepOutcome {
+interface StepOutcome {
   /** Global norm of the gradients before clipping. */
   readonly norm: number;
   /** False when a gradient was not finite: the step was dropped. */

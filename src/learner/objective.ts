@@ -34,7 +34,7 @@ export interface CopgBatch {
   readonly beta: number;
 }
 
-export interface CopgFigures {
+interface CopgFigures {
   /** Equation (7), for reports; without the factor 1/beta if beta is 0. */
   readonly loss: number;
   /** -sum_i w_i ln pi_i / (K P): its gradient with the weights held is the update; its value means little. */
@@ -89,7 +89,7 @@ export function copgForm(batch: Omit<CopgBatch, 'rows'>): LinearForm {
  * Weights and loss of a batch under a policy.
  * @param logprobs ln pi(y|x) of each row
  */
-export function copgFigures(batch: Omit<CopgBatch, 'rows'>, logprobs: ArrayLike<number>): CopgFigures {
+function copgFigures(batch: Omit<CopgBatch, 'rows'>, logprobs: ArrayLike<number>): CopgFigures {
   const { rewards, referenceLogprobs, values, beta } = batch;
   const groups = groupsOf(batch);
   const weights = new Float32Array(logprobs.length);

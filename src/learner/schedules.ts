@@ -2,7 +2,7 @@
 
 import type { LearnerSettings } from './types.js';
 
-export type ScheduleSettings = Pick<
+type ScheduleSettings = Pick<
   LearnerSettings,
   'learningRate' | 'warmupSteps' | 'learningRateSchedule' | 'decaySteps' | 'beta' | 'betaInitial' | 'betaSteps'
 >;

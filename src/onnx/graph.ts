@@ -6,15 +6,7 @@
  */
 
 import { HoneError } from '../errors.js';
-import {
-  type ElementType,
-  elementCount,
-  float32Tensor,
-  int64Tensor,
-  int64Values,
-  isExternal,
-  type Tensor,
-} from './tensor.js';
+import { type ElementType, float32Tensor, int64Tensor, int64Values, type Tensor } from './tensor.js';
 
 /** An attribute in ONNX's kinds: f float, i int, s string, t tensor, and the plural forms. */
 export type Attribute =
@@ -233,17 +225,6 @@ export class Graph {
     copy.#fresh = this.#fresh;
     for (const [key, name] of this.#constants) copy.#constants.set(key, name);
     return copy;
-  }
-
-  /** Bytes of initializers that lie inside the graph, and number of parameters overall. */
-  size(): { parameters: number; inlineBytes: number } {
-    let parameters = 0;
-    let inlineBytes = 0;
-    for (const tensor of this.initializers.values()) {
-      parameters += elementCount(tensor.dims);
-      if (!isExternal(tensor.data)) inlineBytes += tensor.data.byteLength;
-    }
-    return { parameters, inlineBytes };
   }
 }
 

@@ -1,4 +1,4 @@
-export { decodeModel, encodeModel, readModel } from './codec.js';
+export { encodeModel, readModel } from './codec.js';
 export {
   type AddOptions,
   type Attribute,
@@ -10,11 +10,10 @@ export {
   numberAttribute,
   type ValueInfo,
 } from './graph.js';
-export { createSession, openSession, type SessionOptions, startRuntime } from './session.js';
-export { type ProbeSizes, probeShapes, probeValues, type ValueShape, zeros } from './shapes.js';
+export { createSession, openSession, startRuntime } from './session.js';
+export { probeShapes, probeValues, type ValueShape, zeros } from './shapes.js';
 export {
   type ElementType,
-  type ExternalData,
   elementCount,
   elementTypes,
   float32Tensor,

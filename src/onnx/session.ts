@@ -14,7 +14,7 @@ import { encodeModel } from './codec.js';
 import { Graph } from './graph.js';
 import { isExternal } from './tensor.js';
 
-export interface SessionOptions {
+interface SessionOptions {
   /** Intra-op threads of the session's pool. */
   readonly threads: number;
   /** Whether idle pool threads spin; faster alone, ruinous beside a busy neighbour. Default false. */

@@ -17,12 +17,12 @@ export interface ValueShape {
 }
 
 /** Sizes for the symbolic dimensions of the graph's inputs, by name; the two probes must differ in each. */
-export type ProbeSizes = Readonly<Record<string, readonly [number, number]>>;
+type ProbeSizes = Readonly<Record<string, readonly [number, number]>>;
 
 const largestInlineProbe = 4096;
 
 /** Type and dimensions of a value in each of the two probes. */
-export interface ProbedValue {
+interface ProbedValue {
   readonly type: string;
   readonly dims: readonly [readonly number[], readonly number[]];
 }

@@ -25,7 +25,7 @@ export function elementTypeOf(code: number, where: string): ElementType {
 }
 
 /** Bytes in a file beside the model (ONNX external data). */
-export interface ExternalData {
+interface ExternalData {
   readonly location: string;
   readonly offset: number;
   readonly length: number;

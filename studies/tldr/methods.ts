@@ -20,7 +20,7 @@ import {
   type TrainingRow,
 } from '../../src/learner/index.js';
 
-export const methodNames = ['copg', 'ipo', 'dpo', 'pg', 'pg_value'] as const;
+const methodNames = ['copg', 'ipo', 'dpo', 'pg', 'pg_value'] as const;
 export type Method = (typeof methodNames)[number];
 
 /** Completions 2i and 2i + 1 are the pair i. */
@@ -37,7 +37,7 @@ export interface PairBatch {
   readonly beta: number;
 }
 
-export interface MethodStep {
+interface MethodStep {
   readonly gradients: Map<string, Float32Array>;
   /** Per row: ln pi under the parameters before the step. */
   readonly logprobs: Float32Array;

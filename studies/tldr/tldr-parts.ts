@@ -14,7 +14,7 @@ const maxTokens = 96;
 const firstTrainingPost = 3_000_000;
 const firstHeldOutPost = 3_000_000;
 
-export type OfflinePost = { readonly text: string; readonly promptTokens: readonly number[] };
+type OfflinePost = { readonly text: string; readonly promptTokens: readonly number[] };
 
 /** Posts of a seed that nothing else uses. */
 export function trainingPosts(pkg: Package, seed: number, count: number): OfflinePost[] {
@@ -40,7 +40,7 @@ export interface PolicyWithReward extends AsyncDisposable {
   swap(adapter: Adapter): Promise<void>;
 }
 
-export interface Rewarded extends Completion {
+interface Rewarded extends Completion {
   /** The reward model's logit: on the posts and completions that it was made from, mean 0 and standard deviation 0.95. */
   readonly reward: number;
 }

@@ -3,8 +3,9 @@
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import { type LearnerSupervisor, startLearner } from '../../src/learner/index.js';
+import type { LearnerSupervisor } from '../../src/learner/index.js';
 import type { LearnerEvent } from '../../src/learner/process/messages.js';
+import { startLearner } from '../../src/learner/process/supervisor.js';
 import { readCheckpoint } from '../../src/learner/round/checkpoint.js';
 import { temporaryFolder } from '../support/folders.js';
 import { type Experience, openExperience, type Sample, settings } from '../support/learner/experience.js';

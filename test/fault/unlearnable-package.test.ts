@@ -7,7 +7,8 @@
 import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { decodeModel, encodeModel } from '../../src/onnx/index.js';
+import { decodeModel } from '../../src/onnx/codec.js';
+import { encodeModel } from '../../src/onnx/index.js';
 import { temporaryFolder } from '../support/folders.js';
 import { runServer, startServer, tinyPackage } from '../support/server.js';
 import { unlearnableDecoders } from '../support/unlearnable-decoders.js';

@@ -2,7 +2,8 @@
 
 import { readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { decodeModel, encodeModel, type Graph, type Tensor } from '../../src/onnx/index.js';
+import { decodeModel } from '../../src/onnx/codec.js';
+import { encodeModel, type Graph, type Tensor } from '../../src/onnx/index.js';
 import { ModelMessage } from '../../src/onnx/schema.js';
 
 export type Json = Record<string, unknown>;

@@ -13,7 +13,7 @@ const maxWords = 8;
 /** Prompts that must have a token, and that must lack it. */
 const minCount = 4;
 
-export interface ScreenedWords {
+interface ScreenedWords {
   readonly words: readonly number[];
   /** Tokens tried: what the choice among them must pay for. */
   readonly tried: number;

@@ -15,7 +15,7 @@ const limitsMs = { named: 300_000, auto: 60_000 } as const;
 /** The cpu wins within this share: it needs no driver and no memory of a card that others may use. */
 const worthwhile = 0.8;
 
-export interface DeviceChoice {
+interface DeviceChoice {
   readonly provider: Provider;
   /** Why, in words. */
   readonly detail: string;
@@ -24,11 +24,11 @@ export interface DeviceChoice {
 }
 
 /** What came of the trial of one provider. */
-export type TriedDevice =
+type TriedDevice =
   | { readonly provider: Provider; readonly stepMs: number }
   | { readonly provider: Provider; readonly failure: string };
 
-export interface DeviceChoiceOptions {
+interface DeviceChoiceOptions {
   readonly packageDirectory: string;
   readonly settings: LearnerSettings;
   /** Default {@link offeredProviders}. */

@@ -19,7 +19,7 @@ import type { Differentiated, Parameters, TrainingEngine, TrainingRow } from '..
 import { sequencesOf } from './packing.js';
 import type { PassShape } from './pass-memory.js';
 
-export interface MicroBatchOptions {
+interface MicroBatchOptions {
   /** Whether a pass over a batch of this shape keeps to the budget. */
   readonly fits: (shape: PassShape) => boolean;
   /** Longest sequence that the engine packs, in tokens. Default: no limit. */

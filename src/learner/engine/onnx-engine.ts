@@ -18,7 +18,7 @@ import { createPassMemory } from './pass-memory.js';
 import { poolPrompt } from './prompt-features.js';
 import { hiddenStates, trainingProbeSizes } from './training-graph.js';
 
-export interface OnnxEngineOptions {
+interface OnnxEngineOptions {
   /** The package's folder; its `onnx/model.onnx` is differentiated. */
   readonly packageDirectory: string;
   /** LoRA rank r. */

@@ -7,7 +7,7 @@ import { chooseDevice } from './choose-device.js';
 import { createBoundedOnnxEngine } from './onnx-engine.js';
 import { createTfjsEngine } from './tfjs/tfjs-engine.js';
 
-export interface OpenEngineOptions {
+interface OpenEngineOptions {
   /** The package's folder; its `onnx/model.onnx` is differentiated. */
   readonly packageDirectory: string;
   readonly settings: LearnerSettings;

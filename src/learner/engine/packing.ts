@@ -12,7 +12,7 @@ export interface PackedRows {
 }
 
 /** Completions of one prompt beside each other. */
-export interface PackedSequence {
+interface PackedSequence {
   readonly prompt: ArrayLike<number>;
   /** Numbers of the rows that it holds. */
   readonly rows: readonly number[];

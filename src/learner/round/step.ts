@@ -10,7 +10,7 @@ import { createRandom } from '../random.js';
 import { betaAt } from '../schedules.js';
 import type { LearnerSettings, Parameters, Reference, TrainingEngine, TrainingRow } from '../types.js';
 
-export interface CycleOptions {
+export interface StepOptions {
   readonly engine: TrainingEngine;
   readonly optimizer: Pick<AdamW, 'step' | 'steps'>;
   readonly buffer: ExperienceBuffer;
@@ -48,7 +48,7 @@ export interface StepReport {
  * @param number of the step: its random draws follow from it and the seed
  * @returns null when every completion is used up
  */
-export async function learnStep(options: CycleOptions, number: number): Promise<StepReport | null> {
+export async function learnStep(options: StepOptions, number: number): Promise<StepReport | null> {
   const { engine, optimizer, buffer, baseline, parameters, settings } = options;
   const random = createRandom(settings.seed ^ Math.imul(number + 1, 0x9e3779b1));
   const members: Member[] = [];

@@ -3,7 +3,7 @@
  * linear layer with one input. A completion is one token, the arm; the prompt does not matter.
  */
 
-import { type LinearForm, weightsOf } from '../../../src/learner/index.js';
+import { type LinearForm, weightsOf } from '../../../src/learner/linear-form.js';
 import type { Differentiated, Parameters, TrainingEngine, TrainingRow } from '../../../src/learner/types.js';
 import type { AdapterTarget } from '../../../src/versions/index.js';
 

@@ -1,6 +1,6 @@
 /** A process that owns a learner and tells its id once it trains, to be killed. */
 
-import { startLearner } from '../../../src/learner/index.js';
+import { startLearner } from '../../../src/learner/process/supervisor.js';
 
 const learner = startLearner(JSON.parse(process.argv[2] ?? '{}'));
 learner.onEvent((event) => {

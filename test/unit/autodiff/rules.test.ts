@@ -1,6 +1,7 @@
 import { Tensor } from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
-import { appendGradients, expandComposites, gradientRules } from '../../../src/autodiff/index.js';
+import { appendGradients, expandComposites } from '../../../src/autodiff/index.js';
+import { gradientRules } from '../../../src/autodiff/rules/index.js';
 import {
   type Attributes,
   createSession,

@@ -5,7 +5,8 @@
  */
 
 import { expect, it } from 'vitest';
-import { copgForm, weightsOf } from '../../../src/learner/index.js';
+import { weightsOf } from '../../../src/learner/linear-form.js';
+import { copgForm } from '../../../src/learner/objective.js';
 
 const beta = 0.5;
 /** ln of the uniform reference over three arms. */

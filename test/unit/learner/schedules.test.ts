@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
-import { betaAt, learningRates } from '../../../src/learner/index.js';
+import { learningRates } from '../../../src/learner/index.js';
+import { betaAt } from '../../../src/learner/schedules.js';
 import { settings } from '../../support/learner/experience.js';
 
 test('a decaying learning rate falls from the end of the warm-up to a tenth and stays there', () => {

@@ -1,7 +1,8 @@
 import { cp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { createSession, decodeModel, encodeModel, readModel, type Tensor } from '../../../src/onnx/index.js';
+import { decodeModel } from '../../../src/onnx/codec.js';
+import { createSession, encodeModel, readModel, type Tensor } from '../../../src/onnx/index.js';
 import { loadPackage } from '../../../src/package/index.js';
 import { damages } from '../../support/damaged-packages.js';
 import { temporaryFolder } from '../../support/folders.js';

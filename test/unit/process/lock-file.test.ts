@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { acquireLockFile } from '../../../src/learner/index.js';
+import { acquireLockFile } from '../../../src/process/lock-file.js';
 import { temporaryFolder } from '../../support/folders.js';
 import { startProcess } from '../../support/processes.js';
 

@@ -7,7 +7,7 @@ import { afterEach, describe, expect, it, onTestFinished, vi } from 'vitest';
 import { createServerMetrics, type MetricsListener, type MetricsSources } from '../../../server/metrics/index.js';
 import type { MetricsOptions } from '../../../server/options.js';
 import type { RolloutStatus } from '../../../src/agent/index.js';
-import { nothingLearned } from '../../../src/learner/index.js';
+import { nothingLearned } from '../../../src/learner/process/status.js';
 import type { PolicyStatus } from '../../../src/policy/index.js';
 import { Page } from '../../support/prometheus.js';
 

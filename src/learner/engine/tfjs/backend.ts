@@ -19,7 +19,7 @@ import type { Device } from '../names.js';
 import { restoreRemovedUtil } from './removed-util.js';
 import type { TensorFlow } from './values.js';
 
-export const tfjsBackends = ['node-gpu', 'node', 'wasm', 'cpu'] as const;
+const tfjsBackends = ['node-gpu', 'node', 'wasm', 'cpu'] as const;
 export type TfjsBackend = (typeof tfjsBackends)[number];
 
 /** Packages of each backend; the first is the library, the others register themselves with it. */

@@ -16,7 +16,7 @@ import { HoneError } from '../../../errors.js';
 import type { AddonTrial } from './addon-trial-process.js';
 import { findModule } from './backend.js';
 
-export interface AddonRequest {
+interface AddonRequest {
   /** The folder of the Python package `tensorflow`, or the folder that holds it. */
   readonly tensorflow: string;
   /** A folder whose node_modules holds tfjs-node. Default: beside Hone, then the working directory. */

@@ -29,7 +29,7 @@ import { type OpenedTfjs, openTfjs, type TfjsBackend, type TfjsBackendOptions } 
 import { checkOperators, createInterpreter, type Interpreter } from './interpreter.js';
 import type { Tensor, TensorFlow } from './values.js';
 
-export interface TfjsEngineOptions extends TfjsBackendOptions {
+interface TfjsEngineOptions extends TfjsBackendOptions {
   /** The package's folder; its `onnx/model.onnx` is differentiated. */
   readonly packageDirectory: string;
   /** LoRA rank r. */

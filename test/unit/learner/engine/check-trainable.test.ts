@@ -3,7 +3,9 @@
 import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { checkTrainable, createOnnxEngine, type EngineName } from '../../../../src/learner/index.js';
+import { checkTrainable } from '../../../../src/learner/engine/check-trainable.js';
+import type { EngineName } from '../../../../src/learner/engine/names.js';
+import { createOnnxEngine } from '../../../../src/learner/index.js';
 import { encodeModel, type Graph, readModel } from '../../../../src/onnx/index.js';
 import { loadPackage, readDecoder } from '../../../../src/package/index.js';
 import { temporaryFolder } from '../../../support/folders.js';

@@ -7,21 +7,16 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { chooseDevice, fastest } from '../../../../src/learner/engine/choose-device.js';
+import { offeredProviders } from '../../../../src/learner/engine/device.js';
 import {
-  checkLearnerSettings,
-  checkOffered,
-  chooseDevice,
-  type Device,
   type DeviceFigures,
-  fastest,
-  offeredProviders,
-  openEngine,
   outcomeOf,
-  type Provider,
-  providers,
   tryDevice,
   worstDifference,
-} from '../../../../src/learner/index.js';
+} from '../../../../src/learner/engine/device-trial.js';
+import { type Provider, providers } from '../../../../src/learner/engine/names.js';
+import { checkLearnerSettings, checkOffered, type Device, openEngine } from '../../../../src/learner/index.js';
 import type { EngineReport } from '../../../../src/learner/process/messages.js';
 import { startScript } from '../../../support/processes.js';
 

@@ -2,14 +2,12 @@
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { keepToBudget } from '../../../../src/learner/engine/memory-budget.js';
+import { MicroBatchEngine, planMicroBatches } from '../../../../src/learner/engine/micro-batches.js';
+import { createBoundedOnnxEngine, type OnnxEngine } from '../../../../src/learner/engine/onnx-engine.js';
 import { createPassMemory, type PassShape } from '../../../../src/learner/engine/pass-memory.js';
 import {
-  createBoundedOnnxEngine,
   createOnnxEngine,
   differentiateCopg,
-  MicroBatchEngine,
-  type OnnxEngine,
-  planMicroBatches,
   type TrainingEngine,
   type TrainingRow,
 } from '../../../../src/learner/index.js';

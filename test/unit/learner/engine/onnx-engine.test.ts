@@ -2,11 +2,11 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { Tensor } from 'onnxruntime-node';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
+import type { OnnxEngine } from '../../../../src/learner/engine/onnx-engine.js';
 import {
   type CopgBatch,
   createOnnxEngine,
   differentiateCopg,
-  type OnnxEngine,
   type Parameters,
   type TrainingRow,
 } from '../../../../src/learner/index.js';

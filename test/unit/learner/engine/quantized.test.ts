@@ -1,12 +1,8 @@
 /** Learning through quantised weights: the gradients of the function that the codes stand for, not of another one. */
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import {
-  createOnnxEngine,
-  differentiateCopg,
-  type OnnxEngine,
-  type Parameters,
-} from '../../../../src/learner/index.js';
+import type { OnnxEngine } from '../../../../src/learner/engine/onnx-engine.js';
+import { createOnnxEngine, differentiateCopg, type Parameters } from '../../../../src/learner/index.js';
 import { createRandom } from '../../../../src/learner/random.js';
 import { quantizeForTest } from '../../../support/quantized.js';
 import { tinyDirectory } from '../../../support/tiny.js';

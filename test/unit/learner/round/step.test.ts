@@ -3,7 +3,7 @@ import { createBaseline } from '../../../../src/learner/baseline/create-baseline
 import { ExperienceBuffer } from '../../../../src/learner/experience/buffer.js';
 import { AdamW, learningRates } from '../../../../src/learner/index.js';
 import { initialParameters, toParameters } from '../../../../src/learner/initialization.js';
-import { type CycleOptions, learnStep } from '../../../../src/learner/round/step.js';
+import { learnStep, type StepOptions } from '../../../../src/learner/round/step.js';
 import type { LearnerSettings } from '../../../../src/learner/types.js';
 import { zeroAdapter } from '../../../../src/versions/index.js';
 import { BanditEngine } from '../../../support/learner/bandit-engine.js';
@@ -33,7 +33,7 @@ async function bandit(samples: readonly Sample[], over: Partial<LearnerSettings>
     }),
     parameters: initialParameters(engine.targets, chosen.rank, 3),
     reference: { digest: 'base', parameters: toParameters(zeroAdapter(engine.targets, chosen.rank, chosen.scale)) },
-  } satisfies CycleOptions;
+  } satisfies StepOptions;
   return { engine, buffer, options };
 }
 

@@ -1,13 +1,9 @@
 /** The tfjs engine against the onnx engine and PyTorch's answers, and what it leaves behind. */
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { OnnxEngine } from '../../../../../src/learner/engine/onnx-engine.js';
 import { createTfjsEngine, type TfjsEngine } from '../../../../../src/learner/engine/tfjs/tfjs-engine.js';
-import {
-  createOnnxEngine,
-  differentiateCopg,
-  type OnnxEngine,
-  type Parameters,
-} from '../../../../../src/learner/index.js';
+import { createOnnxEngine, differentiateCopg, type Parameters } from '../../../../../src/learner/index.js';
 import { readOracleFixture, relativeError, tinyPackage } from '../../../../oracles/fixture.js';
 import { quantizeForTest } from '../../../../support/quantized.js';
 import { openTestTfjs, testTfjsOptions } from '../../../../support/tfjs.js';
