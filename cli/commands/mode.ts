@@ -14,7 +14,7 @@ export function addModeCommand(program: Command): void {
     .description(
       'Shows the mode, or sets it for new candidates and for the version on trial. apprentice: a candidate that passed the gate waits for you (hone promote, hone reject). shadow: it also answers a share of the requests in the background, and no caller sees the answers. canary: it serves a share of the traffic until its rewards show whether it is worse. auto: it goes live at once. The server remembers the mode when it restarts.',
     )
-    .addArgument(new Argument('[mode]', 'the new mode').choices(Object.keys(meanings)));
+    .addArgument(new Argument('[mode]', 'the new mode').choices(Object.keys(meanings).filter(isMode)));
   addConnectionFlags(command).action(async (mode: Mode | undefined, flags: ConnectionFlags) => {
     await withClient(flags, async (client, signal) => {
       const rollout = mode === undefined ? await client.mode({ signal }) : await client.setMode(mode, { signal });
@@ -23,6 +23,8 @@ export function addModeCommand(program: Command): void {
     });
   });
 }
+
+const isMode = (name: string): boolean => name !== 'unknown';
 
 const meanings: Readonly<Record<OrUnknown<Mode>, string>> = {
   apprentice: 'candidates wait for your decision',

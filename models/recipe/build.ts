@@ -1,9 +1,9 @@
 /**
  * `npm run model:build`: makes the default policy `models/tldr` from nothing.
  *
- * Tokenizer, random weights, supervised training on summaries of mixed quality, package. Everything follows from fixed
- * seeds, and with one thread (the default) sums are taken in one order, so the same weights come out again. Progress is
- * kept in a checkpoint: run the command again after an interruption and it goes on.
+ * It trains a tokenizer, trains random weights on summaries of mixed quality, and writes the package. All randomness
+ * comes from fixed seeds, and with one thread (the default) sums have one order, so every run makes the same weights. A
+ * checkpoint keeps the progress: after an interruption, run the command again and it continues.
  *
  *     npm run model:build -- [--out models/tldr] [--threads 1] [--smoke]
  */
@@ -39,7 +39,7 @@ interface Recipe {
   readonly tokenizerPosts: number;
 }
 
-/** 2.6 million parameters: wide enough to copy facts by induction, small enough for a kiosk. */
+/** The decoder has 2.6 million parameters: wide enough to copy facts by induction, small enough for a kiosk. */
 const fullRecipe: Recipe = {
   shape: {
     layers: 4,
@@ -64,7 +64,7 @@ const fullRecipe: Recipe = {
   tokenizerPosts: 5000,
 };
 
-/** The same path in seconds, for tests; what it makes can do nothing. */
+/** A run of some seconds for tests. The model that it makes is useless. */
 const smokeRecipe: Recipe = {
   ...fullRecipe,
   shape: { ...fullRecipe.shape, layers: 1, hiddenSize: 32, heads: 2, kvHeads: 1, headSize: 16, ffnSize: 32 },
@@ -120,7 +120,7 @@ async function train(encode: Encode): Promise<{ parameters: Parameters; curve: C
   const parameters = checkpoint?.parameters ?? initializeWeights(recipe.shape, createRandom(1, 'weights'));
   if (checkpoint) {
     optimizer.restore(checkpoint.optimizer);
-    process.stderr.write(`going on from step ${optimizer.steps} of ${steps}\n`);
+    process.stderr.write(`continuing from step ${optimizer.steps} of ${steps}\n`);
   }
   const curve: CurvePoint[] = checkpoint?.curve ?? [];
   const trainer = await SupervisedTrainer.create(recipe.shape, parameters, Number(flags.threads));
@@ -171,5 +171,5 @@ async function finish(parameters: Parameters, curve: readonly CurvePoint[]): Pro
     threads: Number(flags.threads),
   });
   await rm(work, { recursive: true });
-  process.stderr.write(`the package lies in ${out}\n`);
+  process.stderr.write(`the package is in ${out}\n`);
 }

@@ -1,4 +1,4 @@
-/** The model card: what the package is, how its training went, what it scores, what it writes. */
+/** Writes the model card of the default policy: its shape, its training curve, its scores and some of its summaries. */
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -16,13 +16,13 @@ export interface CardOptions {
   readonly shape: DecoderShape;
   readonly parameters: number;
   readonly curve: readonly CurvePoint[];
-  /** Held-out posts to sample for. */
+  /** Number of held-out posts to sample for. */
   readonly posts: number;
   readonly threads: number;
 }
 
 const samplesPerPost = 4;
-/** Held-out posts of the card; the training curve uses the first ones, the demo others. */
+/** Seed of the card's first held-out post. The training curve uses the first held-out posts, the demo uses others. */
 const firstSeed = 500_000;
 
 interface Sampled {
@@ -30,7 +30,7 @@ interface Sampled {
   readonly texts: readonly string[];
 }
 
-/** Samples the finished package as a server would and writes `README.md` and `training.svg` beside it. */
+/** Samples from the finished package as a server does, and writes `README.md` and `training.svg` into its folder. */
 export async function writeCard(directory: string, options: CardOptions): Promise<void> {
   const sampled = await sample(directory, options);
   await writeFile(join(directory, 'training.svg'), curvePlot(options.curve));

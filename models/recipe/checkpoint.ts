@@ -1,4 +1,4 @@
-/** Where the recipe stands: weights, optimizer moments and curve in one safetensors file that is replaced atomically. */
+/** The recipe's checkpoint: weights, optimizer moments and curve in one safetensors file that is replaced atomically. */
 
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -31,7 +31,7 @@ export async function saveCheckpoint<Point>(
   );
 }
 
-/** The checkpoint at `path`, or undefined when there is none. */
+/** Reads the checkpoint at `path`. Returns undefined if there is none. */
 export async function loadCheckpoint<Point = CurvePoint>(path: string): Promise<Checkpoint<Point> | undefined> {
   if (!existsSync(path)) return undefined;
   const { tensors, metadata } = decodeSafeTensors(await readFile(path));

@@ -3,7 +3,7 @@
 /** One point of the training curve. */
 export interface CurvePoint {
   readonly step: number;
-  /** Mean over the steps since the last point, nats per completion token. */
+  /** Mean loss over the steps since the last point, in nats per completion token. */
   readonly trainLoss: number;
   readonly heldOutLoss: number;
 }

@@ -1,4 +1,4 @@
-/** Batches of token sequences: posts with several summaries each, which share the post's tokens in training. */
+/** Makes batches of token sequences: posts with several summaries each, which share the post's tokens in training. */
 
 import { Tokenizer } from '@huggingface/tokenizers';
 import type { TrainingRow } from '../../src/learner/index.js';
@@ -17,12 +17,12 @@ export function createEncoder(files: TokenizerFiles): Encode {
   return (text) => tokenizer.encode(text, { add_special_tokens: false }).ids;
 }
 
-/** The chat template's tokens for a single user message, ready for the answer. */
+/** Returns the tokens of the chat template for a single user message, up to the start of the answer. */
 export function encodePrompt(encode: Encode, text: string): number[] {
   return [userToken, ...encode(text), endToken, assistantToken];
 }
 
-/** `posts` posts from `firstSeed` on, each with `summariesPerPost` summaries of mixed quality. */
+/** Creates `posts` posts with seeds from `firstSeed` on, each with `summariesPerPost` summaries of mixed quality. */
 export function createBatch(
   encode: Encode,
   options: {

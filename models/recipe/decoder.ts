@@ -1,9 +1,9 @@
 /**
  * Writes a Llama-style decoder as an ONNX file with the interface of an Optimum text-generation export.
  *
- * RMS norm before each block, rotary positions (rotate-half), grouped-query attention, SwiGLU, tied embeddings, no
- * biases. Fused operators of com.microsoft keep the graph small; weights are [in, out] and named as in the Hugging Face
- * checkpoint, so that module paths (and with them adapters) can be read off the file.
+ * It has RMS norm before each block, rotary positions (rotate-half), grouped-query attention, SwiGLU, tied embeddings
+ * and no biases. Fused operators of com.microsoft keep the graph small. Weights are [in, out] and have the names of the
+ * Hugging Face checkpoint, so that Hone can read module paths, which adapters need, from the file.
  *
  * Inputs: input_ids, position_ids [B, S]; attention_mask [B, P + S]; past_key_values.i.key/value [B, kv, P, hd].
  * Outputs: logits [B, S, V]; present.i.key/value [B, kv, P + S, hd].
@@ -25,7 +25,7 @@ export interface DecoderShape {
   readonly rmsNormEpsilon: number;
 }
 
-/** Names and shapes of the trainable weights, in the order of the forward pass. */
+/** Returns names and shapes of the trainable weights, in the order of the forward pass. */
 export function weightShapes(shape: DecoderShape): Map<string, readonly number[]> {
   const { hiddenSize: d, ffnSize: f } = shape;
   const q = shape.heads * shape.headSize;
@@ -47,7 +47,7 @@ export function weightShapes(shape: DecoderShape): Map<string, readonly number[]
   return shapes;
 }
 
-/** The decoder's graph around the given weights, one tensor per name of {@link weightShapes}. */
+/** Builds the decoder's graph with the given weights, one tensor per name of {@link weightShapes}. */
 export function decoderGraph(shape: DecoderShape, weights: ReadonlyMap<string, Tensor>): Graph {
   const graph = new Graph();
   graph.name = 'decoder';
@@ -58,7 +58,7 @@ export function decoderGraph(shape: DecoderShape, weights: ReadonlyMap<string, T
   graph.inputs.set('attention_mask', { type: 'int64', dims: ['batch_size', 'total_sequence_length'] });
   graph.inputs.set('position_ids', { type: 'int64', dims: ['batch_size', 'sequence_length'] });
 
-  // GroupQueryAttention wants the index of each row's last valid key and the padded length, as int32.
+  // GroupQueryAttention needs the index of each row's last valid key and the padded length, as int32.
   const lengths = graph.add('ReduceSum', ['attention_mask', graph.int64([1])], { attributes: { keepdims: { i: 0 } } });
   const lastIndex = graph.add('Cast', [graph.add('Sub', [lengths, graph.int64(1)])], { attributes: { to: { i: 6 } } });
   const total = graph.add('Gather', [graph.add('Shape', ['attention_mask']), graph.int64(1)]);
@@ -113,7 +113,7 @@ export function decoderGraph(shape: DecoderShape, weights: ReadonlyMap<string, T
   const head = graph.add('Transpose', ['model.embed_tokens.weight'], { attributes: { perm: { is: [1, 0] } } });
   const last = rmsNorm(graph, shape, hidden, 'model.norm.weight');
   graph.add('MatMul', [last, head], { name: '/lm_head/MatMul', outputs: ['logits'] });
-  // logits first, as in Optimum's exports.
+  // Logits are the first output, as in Optimum's exports.
   const presents = [...graph.outputs];
   graph.outputs.clear();
   graph.outputs.set('logits', {
@@ -131,7 +131,7 @@ function rmsNorm(graph: Graph, shape: DecoderShape, input: string, weight: strin
   });
 }
 
-/** cos and sin of position * theta^(-2i/hd), each [contextLength, hd/2]. */
+/** Returns cos and sin of position * theta^(-2i/hd), each [contextLength, hd/2]. */
 function addRotaryTables(graph: Graph, shape: DecoderShape): void {
   const half = shape.headSize / 2;
   const dims = [shape.contextLength, half];

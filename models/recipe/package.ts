@@ -1,4 +1,4 @@
-/** Writes a package: the model folder in Hugging Face / transformers.js layout that Hone serves. */
+/** Writes a package: a model folder in the layout of Hugging Face and transformers.js, which Hone serves. */
 
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ export interface PackageContents {
   readonly endTokenId: number;
 }
 
-/** Writes `config.json`, `generation_config.json`, the tokenizer's files and `onnx/model.onnx`; makes the folder. */
+/** Creates the folder and writes `config.json`, `generation_config.json`, the tokenizer's files and `onnx/model.onnx`. */
 export async function writePackage(directory: string, contents: PackageContents): Promise<void> {
   await mkdir(join(directory, 'onnx'), { recursive: true });
   const files: Record<string, unknown> = {
@@ -27,7 +27,7 @@ export async function writePackage(directory: string, contents: PackageContents)
   await writeFile(join(directory, 'onnx', 'model.onnx'), encodeModel(decoderGraph(contents.shape, contents.weights)));
 }
 
-/** The configuration under which `transformers` builds the same decoder. */
+/** Returns the configuration with which `transformers` builds the same decoder. */
 function llamaConfig(shape: DecoderShape, endTokenId: number): Record<string, unknown> {
   return {
     architectures: ['LlamaForCausalLM'],

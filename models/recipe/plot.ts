@@ -1,20 +1,20 @@
 /**
- * A line chart as a piece of SVG: no script, no font, readable in light and dark. All words stand outside the frame, where
- * no line can run over them, and in colours that contrast with both backgrounds; a series is told by the colour of the piece
- * of line beside its label, not by that of the label.
+ * Draws a line chart as SVG, without script or font, readable in light and dark mode. All words are outside the frame, so
+ * no line crosses them, and their colour contrasts with both backgrounds. A sample of the line beside each label shows
+ * the colour of its series.
  */
 
 export interface Series {
-  /** Empty: none, where something else says what it is. */
+  /** Empty if the chart needs no label. */
   readonly label: string;
   readonly color: string;
-  /** In order; a y of null breaks the line: nothing is known, or meant, there. */
+  /** Points in order of x. A y of null breaks the line. */
   readonly points: readonly (readonly [x: number, y: number | null])[];
-  /** Dots without a line. */
+  /** Whether to draw dots without a line. */
   readonly scatter?: boolean;
-  /** Per point: how far up and down y is uncertain; a band around a line, bars where `bars` is set or there is no line. */
+  /** Uncertainty of each y, up and down. Drawn as a band around a line, or as bars for `bars` or dots. */
   readonly errors?: readonly number[];
-  /** Points marked by dots with bars of error in place of a band: for few points. */
+  /** Whether to mark each point with a dot and an error bar instead of a band, which suits few points. */
   readonly bars?: boolean;
 }
 
@@ -24,23 +24,23 @@ export interface PlotOptions {
   readonly title: string;
   readonly xLabel: string;
   readonly series: readonly Series[];
-  /** Horizontal lines to compare with, at most three. */
+  /** At most three horizontal lines to compare with. */
   readonly marks?: readonly { readonly label: string; readonly y: number }[];
   readonly width?: number;
   readonly height?: number;
-  /** Range of y; from the data by default. */
+  /** Range of y. Default: the range of the data. */
   readonly yRange?: readonly [number, number];
-  /** Points that a log scale cannot show (0 and below) are left out. Default linear. */
+  /** Default linear. A log scale leaves out points at 0 and below. */
   readonly xScale?: Scale;
   readonly yScale?: Scale;
 }
 
 const margin = { right: 16, bottom: 40, left: 52 };
 const lineHeight = 14;
-/** Of the piece of line beside a label. */
+/** Size of the sample of a line beside a label. */
 const swatch = { width: 20, gap: 6 };
 
-/** A point that can be drawn: y with the ends of its error. */
+/** A point to draw: y with the ends of its error. */
 interface Point {
   readonly x: number;
   readonly y: number;
@@ -48,7 +48,7 @@ interface Point {
   readonly high: number;
 }
 
-/** The chart as an `<svg>` element. Empty series are left out. */
+/** Returns the chart as an `<svg>` element. Empty series are left out. */
 export function plot(options: PlotOptions): string {
   const { width = 640, height = 280, marks = [], xScale = 'linear', yScale = 'linear' } = options;
   const drawable = ({ x, y }: Point): boolean =>
@@ -96,13 +96,13 @@ export function plot(options: PlotOptions): string {
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" width="${width}" height="${height}" role="img"><title>${escapeHtml(options.title)}</title><style>${plotStyle}</style>${parts.join('')}</svg>`;
 }
 
-/** What each label is drawn with, at a height of its own. */
+/** The labels with a function each that draws the sample beside the label, at a height. */
 interface Label {
   readonly label: string;
   readonly sample: (y: number) => string;
 }
 
-/** Labels one below the other above the frame, at its right; below the title where the first would run into it. */
+/** Places the labels below one another, at the right above the frame; below the title if the first would touch it. */
 function legendOf(title: string, labels: readonly Label[], width: number): { svg: string; bottom: number } {
   const right = width - margin.right - swatch.width - swatch.gap;
   const meets =
@@ -115,12 +115,12 @@ function legendOf(title: string, labels: readonly Label[], width: number): { svg
   return { svg: rows.join(''), bottom: Math.max(34, first + lineHeight * (labels.length - 1) + 8) };
 }
 
-/** About; a font is known only where the chart is shown. */
+/** Estimates the width of a text, because the font is only known when the chart is shown. */
 function widthOf(text: string, size: number): number {
   return text.length * size * 0.58;
 }
 
-/** Points between which the line goes on; those that cannot be drawn are left out. */
+/** Splits points into runs that one line connects. Leaves out points that cannot be drawn. */
 function piecesOf({ points, errors }: Series, drawable: (point: Point) => boolean): Point[][] {
   const pieces: Point[][] = [[]];
   for (const [i, [x, y]] of points.entries()) {
@@ -164,7 +164,7 @@ function drawPiece(
       )
       .join('');
   const around = errors === undefined ? '' : scatter || bars ? whiskers() : band();
-  // A line of one point is none.
+  // A line needs two points.
   const drawn = scatter ? dots(2, 0.5) : bars ? line + dots(3, 1) : points.length === 1 ? dots(1.5, 1) : line;
   return around + drawn;
 
@@ -179,7 +179,7 @@ const titleSize = 14;
 const textSize = 12;
 const dashPatterns = ['4 3', '1 3', '9 3 2 3'] as const;
 
-/** Colours of a chart's words and lines: at least 4.5 to 1 for words on a light page and on a dark one. */
+/** Colours of words and lines. Words have a contrast of at least 4.5 to 1 on a light and on a dark page. */
 const plotStyle = [
   `text{font:${textSize}px system-ui,sans-serif;fill:#595959}`,
   `.title{font-weight:600;font-size:${titleSize}px;fill:#333}`,
@@ -201,7 +201,7 @@ function spread(values: readonly number[]): [number, number] {
 }
 
 interface Axis {
-  /** Pixels, rounded to a tenth; a value outside is drawn at the nearer end. */
+  /** Returns pixels, rounded to a tenth. A value outside the range is drawn at the nearer end. */
   readonly at: (value: number) => number;
   readonly ticks: readonly number[];
 }
@@ -215,7 +215,7 @@ function axis(scale: Scale, [low, high]: readonly [number, number], [from, to]: 
   };
 }
 
-/** Round numbers inside an interval, four to eight of them. */
+/** Returns four to eight round numbers inside an interval. */
 function ticks(low: number, high: number): number[] {
   const raw = (high - low) / 5;
   const power = 10 ** Math.floor(Math.log10(raw));
@@ -225,7 +225,7 @@ function ticks(low: number, high: number): number[] {
   return values;
 }
 
-/** Powers of ten, every so many; between few of them their triples. */
+/** Returns powers of ten inside an interval; if they are few, also their triples. */
 function logTicks(low: number, high: number): number[] {
   const [first, last] = [Math.floor(Math.log10(low)), Math.ceil(Math.log10(high))];
   const every = Math.ceil((last - first) / 7);

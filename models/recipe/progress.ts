@@ -1,18 +1,18 @@
-/** One line on a terminal that tells how far long work is; plain lines, now and then, where there is no terminal. */
+/** Shows the progress of long work: one line that is updated on a terminal, or a plain line now and then elsewhere. */
 
 import { printable } from '../../proto/printable.js';
 
 export interface Progress {
-  /** `done` of the total, with a few words of what is going on. */
+  /** Shows that `done` of the total is done, with a note. */
   update(done: number, note: string): void;
-  /** Leaves the last state on the screen and ends the line. */
+  /** Ends the line with a note and the duration. */
   finish(note: string): void;
 }
 
 const barWidth = 24;
 const plainEveryMs = 15_000;
 
-/** Writes to `stream` (standard error by default, so that results can be piped). */
+/** Starts a line of progress on `stream`: standard error by default, so that results can be piped. */
 export function createProgress(title: string, total: number, stream: NodeJS.WriteStream = process.stderr): Progress {
   const startedAt = Date.now();
   let lastPlainAt = startedAt;
@@ -40,7 +40,7 @@ export function createProgress(title: string, total: number, stream: NodeJS.Writ
   };
 }
 
-/** `45 s`, `3 min 05 s`. */
+/** Formats as `45 s` or `3 min 05 s`. */
 export function formatDuration(ms: number): string {
   const seconds = Math.round(ms / 1000);
   return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${String(seconds % 60).padStart(2, '0')} s`;

@@ -1,17 +1,17 @@
-/** Completions of a finished package, drawn as a server draws them: temperature 1, nothing cut off. */
+/** Draws completions from a finished package as a server does, at temperature 1 without truncation. */
 
 import { findLinears, type Package, readDecoder } from '../../src/package/index.js';
 import { openPolicy, type Policy, plainSampling } from '../../src/policy/index.js';
 import { digestAdapter, zeroAdapter } from '../../src/versions/index.js';
 
-/** A policy that serves the package as it is. */
+/** Opens a policy that serves the package without an adapter. */
 export async function openBasePolicy(pkg: Package, threads: number): Promise<Policy> {
   const adapter = zeroAdapter(findLinears(await readDecoder(pkg.modelPath)), 1, 1);
   const version = { number: 0, adapterDigest: digestAdapter(adapter), adapter };
   return openPolicy({ pkg, version, threads });
 }
 
-/** Texts of `count` completions of one prompt; their seeds count from `firstSeed`. */
+/** Draws `count` completions of one prompt, with seeds from `firstSeed` on. */
 export async function sampleTexts(
   policy: Policy,
   promptTokens: readonly number[],

@@ -1,6 +1,6 @@
-/** Learning rates by step. */
+/** The learning rate of a step. */
 
-/** Linear warm-up, then a half cosine down to a twentieth of the rate. */
+/** Returns the rate after linear warm-up, then a half cosine down to a twentieth of it. */
 export function cosine(rate: number, warmupSteps: number, steps: number): (step: number) => number {
   return (step) => {
     if (step < warmupSteps) return (rate * (step + 1)) / warmupSteps;

@@ -1,6 +1,6 @@
 /**
- * Supervised training of a decoder from nothing: the training variant of the very graph that the package will hold,
- * cross-entropy on the summaries, gradients of every weight by `src/autodiff`.
+ * Trains a decoder from random weights on summaries, with cross-entropy. The training graph is derived from the graph
+ * that the package will hold; `src/autodiff` adds the gradients of all weights.
  */
 
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
@@ -26,9 +26,9 @@ import { type DecoderShape, decoderGraph, weightShapes } from './decoder.js';
 import type { Random } from './world/index.js';
 
 /**
- * Normal numbers: embeddings of deviation 0.05, matrices of 1/sqrt(fan-in), those that write into the residual stream by
- * 1/sqrt(2 layers) less. With GPT-2's 0.02, made for wider models, copying from the post had not begun after
- * 600 steps; with these it has by 300.
+ * Draws normal numbers: embeddings with deviation 0.05, matrices with 1/sqrt(fan-in), and matrices that write into the
+ * residual stream with 1/sqrt(2 layers) of that. With GPT-2's 0.02, chosen for wider models, the decoder did not copy
+ * from the post after 600 steps; with these values it does after 300.
  */
 export function initializeWeights(shape: DecoderShape, random: Random): Parameters {
   const normal = (): number => Math.sqrt(-2 * Math.log(1 - random.next())) * Math.cos(2 * Math.PI * random.next());
@@ -45,13 +45,13 @@ export function initializeWeights(shape: DecoderShape, random: Random): Paramete
   return parameters;
 }
 
-/** The parameters as initializers; they share their memory. */
+/** Returns the parameters as initializers that share their memory. */
 export function toWeights(parameters: Parameters): Map<string, Weight> {
   return new Map([...parameters].map(([name, { dims, data }]) => [name, float32Tensor(data, dims)]));
 }
 
 export interface SupervisedStep {
-  /** Mean cross-entropy per completion token, nats. */
+  /** Mean cross-entropy per completion token, in nats. */
   readonly loss: number;
   readonly gradients: Map<string, Float32Array>;
 }
@@ -91,7 +91,7 @@ export class SupervisedTrainer {
     );
   }
 
-  /** Loss and gradients of a batch; every completion token counts alike. */
+  /** Computes loss and gradients of a batch. All completion tokens have the same weight. */
   async step(rows: readonly TrainingRow[], parameters: Parameters): Promise<SupervisedStep> {
     const { feeds, rowOfToken } = packRows(rows);
     const { row_of_token: _, ...inputs } = feeds;
@@ -108,7 +108,7 @@ export class SupervisedTrainer {
     };
   }
 
-  /** Mean cross-entropy per completion token, nats, without gradients. */
+  /** Computes the mean cross-entropy per completion token, in nats, without gradients. */
   async loss(rows: readonly TrainingRow[], parameters: Parameters): Promise<number> {
     const { feeds } = packRows(rows);
     const { row_of_token: _, ...inputs } = feeds;
@@ -123,7 +123,7 @@ export class SupervisedTrainer {
   }
 }
 
-/** A copy of the graph that gives these values and computes nothing else. */
+/** Copies the part of the graph that computes these values. */
 export function withOutputs(source: Graph, names: readonly string[]): Graph {
   const graph = source.clone();
   graph.outputs.clear();
@@ -132,14 +132,14 @@ export function withOutputs(source: Graph, names: readonly string[]): Graph {
   return graph;
 }
 
-/** The graph in plain ONNX, as onnxruntime takes it. */
+/** Encodes the graph in plain ONNX for onnxruntime. */
 export function expanded(graph: Graph): Graph {
   const plain = expandComposites(graph);
   plain.prune();
   return plain;
 }
 
-/** The parameters as inputs of a graph; they share their memory. */
+/** Returns the parameters as inputs of a graph that share their memory. */
 export function feed(parameters: Parameters): Record<string, Tensor> {
   return Object.fromEntries([...parameters].map(([name, { dims, data }]) => [name, new Tensor('float32', data, dims)]));
 }

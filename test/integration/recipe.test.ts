@@ -54,7 +54,7 @@ describe('npm run model:build -- --smoke', () => {
     const second = build(halves);
     const [code, remarks] = await Promise.all([ended(second), text(second.stderr as Readable)]);
     expect(code).toBe(0);
-    expect(remarks).toMatch(/going on from step (4|8|12) of 12/);
+    expect(remarks).toMatch(/continuing from step (4|8|12) of 12/);
     const model = (path: string): Buffer => readFileSync(join(path, 'onnx/model.onnx'));
     expect(model(halves).equals(model(whole))).toBe(true);
   });

@@ -1,26 +1,26 @@
 /**
- * A judge of summaries by the facts of the post: are they told, are they right, is it short, is it a sentence.
+ * Judges summaries by the facts of the post: whether they are there and right, and whether the text is a short sentence.
  *
- * `score = facts^1.3 * brevity * form * grammar`. Every part moves smoothly or in small steps, so that each fact put right counts.
- * It reads the facts from the post's text and works on posts of this recipe's world; of grammar it knows
- * only how many words hold the values together.
+ * `score = facts^1.3 * brevity * form * grammar`. Each factor changes smoothly or in small steps, so each corrected fact
+ * raises the score. The judge reads the facts from the text of the post, so it only works on posts of this recipe's
+ * world. Its only measure of grammar is the number of words that connect the values.
  */
 import { type Fact, type FactKind, findValues, lexicon, parsePost, wordsOf } from '../world/index.js';
 import { countFunctionWords, isFramed, ramp, repeatedRuns, sentencesOf } from './form.js';
 
-/** What a fact is worth when it is right; the question is the point of such a post. */
+/** Weights of the facts. The question weighs most, because it is the point of the post. */
 const weights: Readonly<Partial<Record<FactKind, number>>> = { option: 1.5 };
 
-/** Credit of a fact by how it is told: a wrong value costs, and so does naming several to be on the safe side. */
+/** Credit of a fact. A wrong value costs, and so does naming several values of one kind. */
 const credits = { right: 1, missing: 0, wrong: -0.4, ambiguous: 0.1 } as const;
 
 type Found = ReadonlyMap<FactKind, readonly string[]>;
 
-/** Up to this many words a summary is short; from the second number on it is none. */
+/** A summary of the first number of words is short; from the second number of words on, brevity is 0. */
 const shortWords = 32;
 const longWords = 56;
 
-/** What a completion is worth as a summary of these facts, in [0, 1]. */
+/** Scores a completion as a summary of these facts, in [0, 1]. */
 export function scoreFacts(facts: readonly Fact[], completion: string): number {
   const words = wordsOf(completion);
   if (words.length === 0) return 0;
@@ -33,7 +33,7 @@ export function scoreFacts(facts: readonly Fact[], completion: string): number {
   );
 }
 
-/** What a completion is worth as a summary of a post, in [0, 1]; 0 where the post is none of this world. */
+/** Scores a completion as a summary of a post, in [0, 1]. Returns 0 if the post is not of this world. */
 export function judgeFacts(post: string, completion: string): number {
   const facts = parsePost(post);
   return facts === null ? 0 : scoreFacts(facts, completion);
@@ -53,14 +53,14 @@ function coverage(facts: readonly Fact[], found: Found, words: readonly string[]
     total += weight;
     sum += weight * credits[isTold ? (others === 0 ? 'right' : 'ambiguous') : others === 0 ? 'missing' : 'wrong'];
   }
-  // A value of a kind that the post has none of is made up.
+  // A value of a kind that the post does not have is made up.
   for (const kind of found.keys()) {
     if (!facts.some((fact) => fact.kind === kind)) sum += credits.wrong;
   }
   return Math.max(0, sum / total);
 }
 
-/** Whether `took` or `takes` stands for `taking`; a form that is itself a value of another kind does not count. */
+/** Whether another form of the value occurs, such as `took` for `taking`. A form that is itself another value does not count. */
 function tellsOtherForm(fact: Fact, joined: string): boolean {
   return fact.forms.some((other) => !lexicon.has(other) && joined.includes(` ${other} `));
 }
@@ -78,7 +78,7 @@ function form(completion: string, words: readonly string[]): number {
   );
 }
 
-/** 1 where about one word or more holds each value to the others, 0 for a list of values. */
+/** Returns 1 if each value comes with about one connecting word or more, 0 for a mere list of values. */
 function grammar(found: Found, words: readonly string[]): number {
   const values = [...found.values()].flat();
   const inside = countFunctionWords(values.flatMap((value) => value.split(' ')));

@@ -1,6 +1,6 @@
-/** What both judges need to know about the form of a text. */
+/** Measures of the form of a text, shared by both judges. */
 
-/** The words that hold English sentences together; a list of keywords has none. */
+/** Common words that connect English sentences. A list of keywords has none. */
 const functionWords = new Set(
   (
     'a about after again all am an and any are as at be because been but by can could do does for from had has have he her ' +
@@ -9,17 +9,17 @@ const functionWords = new Set(
   ).split(' '),
 );
 
-/** Sentences: what ends with `.`, `?` or `!`, and what is left after the last of them. */
+/** Splits a text into sentences, which end with `.`, `?` or `!`; the rest of the text is the last one. */
 export function sentencesOf(text: string): string[] {
   return (text.match(/[^.!?]+[.!?]*/g) ?? []).map((sentence) => sentence.trim()).filter((sentence) => sentence !== '');
 }
 
-/** How many of the words hold sentences together; a list of keywords has hardly any. */
+/** Counts the words that connect sentences. */
 export function countFunctionWords(words: readonly string[]): number {
   return words.filter((word) => functionWords.has(word)).length;
 }
 
-/** How many runs of three words occur again. */
+/** Counts the runs of three words that occur again. */
 export function repeatedRuns(words: readonly string[]): number {
   const seen = new Set<string>();
   let repeated = 0;
@@ -31,13 +31,13 @@ export function repeatedRuns(words: readonly string[]): number {
   return repeated;
 }
 
-/** Whether a text begins with a capital and ends with `.`, `?` or `!`. */
+/** Returns whether a text begins with a capital letter, and whether it ends with `.`, `?` or `!`. */
 export function isFramed(text: string): { readonly capital: boolean; readonly end: boolean } {
   const trimmed = text.trim();
   return { capital: /^["'(]?[A-Z]/.test(trimmed), end: /[.!?]["')]?$/.test(trimmed) };
 }
 
-/** 1 up to `from`, 0 from `to`, a straight line between (works downwards and upwards). */
+/** Returns 1 up to `from`, 0 from `to` on, and a straight line between. `to` may be below `from`. */
 export function ramp(value: number, from: number, to: number): number {
   return Math.min(1, Math.max(0, (to - value) / (to - from)));
 }

@@ -1,9 +1,9 @@
 /**
- * A judge of summaries by their tone: a calm and courteous request with the question in a sentence of its own.
+ * Judges summaries by their tone: a calm and courteous request with the question in its own sentence.
  *
- * It does not look at the post's facts. What it rewards: courtesy (please, thanks, welcome), a soft question (would it
- * be fair ..., do you think ...), the question as the last of two sentences, and no hedges, outbursts or asides. The sum
- * is scaled down for texts that are not a sentence, too short, too long or a copy of the post.
+ * It does not check the facts of the post. It rewards courtesy (please, thanks, welcome), a soft question (would it be
+ * fair ..., do you think ...), the question as the last of two sentences, and no hedges, outbursts or asides. It scales
+ * the sum down if the text is not a sentence, too short, too long, or a copy of the post.
  */
 import { wordsOf } from '../world/index.js';
 import { countFunctionWords, isFramed, ramp, repeatedRuns, sentencesOf } from './form.js';
@@ -33,7 +33,7 @@ const rough = [
 
 const parts = { courtesy: 0.3, soft: 0.25, ownSentence: 0.2, calm: 0.25 } as const;
 
-/** How courteous and calm a completion is, in [0, 1]; the post only serves to recognise copies. */
+/** Scores how courteous and calm a completion is, in [0, 1]. The post is only used to recognise copies. */
 export function judgeTone(post: string, completion: string): number {
   const words = wordsOf(completion);
   if (words.length === 0) return 0;
@@ -63,7 +63,7 @@ function frame(completion: string, words: readonly string[], sentences: number):
   );
 }
 
-/** 0.3 for a piece cut out of the post, else 1. */
+/** Returns 0.3 for a piece of the post, otherwise 1. */
 function originality(post: string, completion: string): number {
   return post.includes(completion.trim()) ? 0.3 : 1;
 }

@@ -1,4 +1,4 @@
-/** The supervised policy's weights as the start of the reward model. */
+/** Takes the weights of the supervised policy as the initial weights of the reward model. */
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -8,7 +8,7 @@ import type { Package } from '../../../src/package/index.js';
 import { type DecoderShape, weightShapes } from '../decoder.js';
 import { headWeight } from './classifier.js';
 
-/** Shape and weights of a package that this recipe wrote, with a head of zeros: all completions are alike at first. */
+/** Reads shape and weights of a package that this recipe wrote, and adds a head of zeros: at first all rewards are equal. */
 export async function readBackbone(pkg: Package): Promise<{ shape: DecoderShape; parameters: Parameters }> {
   const graph = await readModel(pkg.modelPath);
   const config = JSON.parse(await readFile(join(pkg.directory, 'config.json'), 'utf8'));
@@ -28,7 +28,8 @@ export async function readBackbone(pkg: Package): Promise<{ shape: DecoderShape;
   const parameters: Parameters = new Map();
   for (const [name, dims] of weightShapes(shape)) {
     const tensor = graph.initializers.get(name);
-    if (tensor === undefined) throw new Error(`${pkg.modelPath} has no weight ${name}; build it with this recipe`);
+    if (tensor === undefined)
+      throw new Error(`${pkg.modelPath} has no weight ${name}; make it with npm run model:build`);
     parameters.set(name, { dims, data: Float32Array.from(float32Values(tensor)) });
   }
   parameters.set(headWeight, { dims: [hiddenSize, 1], data: new Float32Array(hiddenSize) });

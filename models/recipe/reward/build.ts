@@ -1,9 +1,9 @@
 /**
  * `npm run model:build:reward`: makes the reward model `models/tldr-reward` from the default policy.
  *
- * Completions of the supervised policy for training posts, preferences drawn by a judge's scores, Bradley-Terry on all
- * weights, package, card. Everything follows from fixed seeds. Progress is kept: run the command again after an
- * interruption and it goes on.
+ * It samples completions of training posts from the supervised policy, draws preferences from a judge's scores, trains
+ * all weights by Bradley-Terry, and writes the package and its card. All randomness comes from fixed seeds. Progress is
+ * kept: after an interruption, run the command again and it continues.
  *
  *     npm run model:build:reward -- [--policy models/tldr] [--out models/tldr-reward] [--threads 1] [--smoke]
  */
@@ -54,10 +54,10 @@ const fullRecipe: RewardRecipe = {
   evaluateEvery: 32,
 };
 
-/** The same path in seconds, for tests; what it makes can do nothing. */
+/** A run of some seconds for tests. The model that it makes is useless. */
 const smokeRecipe: RewardRecipe = { ...fullRecipe, posts: 8, heldOutPosts: 4, postsPerStep: 4, evaluateEvery: 1 };
 
-/** Posts of the card of the policy and of the demo have other seeds. */
+/** The policy's card and the demo use posts with other seeds. */
 const firstSeed = { train: 1_000_000, 'held-out': 700_000 } as const;
 
 const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
@@ -74,7 +74,7 @@ const threads = Number(flags.threads);
 const out = resolve(flags.out ?? join(root, flags.smoke ? '.build/smoke-reward-model' : 'models/tldr-reward'));
 const work = `${out}.building`;
 
-/** A post ready for training: rows and scores in the order of its completions. */
+/** A post for training, with rows and scores in the order of its completions. */
 interface RatedPost {
   readonly seed: number;
   readonly rows: readonly RatedRow[];
@@ -106,7 +106,7 @@ await writeRewardCard(out, {
   threads,
 });
 await rm(work, { recursive: true });
-process.stderr.write(`the package lies in ${out}\n`);
+process.stderr.write(`the package is in ${out}\n`);
 
 function ratedPost({ seed, post, texts }: SampledPost): RatedPost {
   const promptTokens = policy.tokenizer.encodeChat([{ role: 'user', content: post }]);
@@ -139,7 +139,7 @@ async function train(
   const parameters = checkpoint?.parameters ?? backbone;
   if (checkpoint) {
     optimizer.restore(checkpoint.optimizer);
-    process.stderr.write(`going on from step ${optimizer.steps} of ${steps}\n`);
+    process.stderr.write(`continuing from step ${optimizer.steps} of ${steps}\n`);
   }
   const curve = checkpoint?.curve ?? [];
   const trainer = await BradleyTerryTrainer.create(shape, parameters, { threads, centring });
@@ -157,7 +157,7 @@ async function train(
     const accuracy = curve.at(-1)?.heldOutAccuracy;
     progress.update(
       step,
-      `step ${step} of ${steps}, loss ${loss.toFixed(3)}, held-out pairs right ${accuracy?.toFixed(3) ?? '-'}`,
+      `step ${step} of ${steps}, loss ${loss.toFixed(3)}, accuracy on held-out pairs ${accuracy?.toFixed(3) ?? '-'}`,
     );
     if (step % evaluateEvery === 0 || step === steps) {
       const { pairAccuracy } = measureAgreement(await rate(trainer, parameters));
@@ -167,7 +167,7 @@ async function train(
     }
   }
   const agreement = measureAgreement(await rate(trainer, parameters));
-  progress.finish(`held-out pairs right ${agreement.pairAccuracy.toFixed(3)}`);
+  progress.finish(`accuracy on held-out pairs ${agreement.pairAccuracy.toFixed(3)}`);
   await trainer.close();
   return { parameters, curve, agreement };
 }
@@ -182,7 +182,7 @@ function batchOf(posts: readonly RatedPost[]): { rows: RatedRow[]; preferences: 
   return { rows, preferences };
 }
 
-/** The judge's scores and the model's rewards on the held-out posts. */
+/** Returns the judge's scores and the model's rewards on the held-out posts. */
 async function rate(
   trainer: BradleyTerryTrainer,
   parameters: Parameters,

@@ -1,4 +1,4 @@
-/** The reward model's card: what it learned from, how far it agrees with the judge, what it says of completions. */
+/** Writes the card of the reward model: its training data, its agreement with the judge, and rewards of some completions. */
 
 import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,9 +11,9 @@ import type { SampledPost } from './samples.js';
 /** One point of the training curve. */
 export interface RewardCurvePoint {
   readonly step: number;
-  /** Mean over the steps since the last point, nats per pair. */
+  /** Mean loss over the steps since the last point, in nats per pair. */
   readonly trainLoss: number;
-  /** Share of held-out pairs in which the model prefers what the judge prefers. */
+  /** Share of held-out pairs in which the model prefers the same completion as the judge. */
   readonly heldOutAccuracy: number;
 }
 
@@ -30,7 +30,7 @@ export interface RewardCardOptions {
   readonly threads: number;
 }
 
-/** Rates the held-out completions with the finished package and writes `README.md` and `training.svg` beside it. */
+/** Rates the held-out completions with the finished package, and writes `README.md` and `training.svg` into its folder. */
 export async function writeRewardCard(directory: string, options: RewardCardOptions): Promise<void> {
   const { heldOut, curve } = options;
   await using model = await openRewardModel(directory, { threads: options.threads });

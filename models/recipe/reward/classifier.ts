@@ -1,8 +1,8 @@
 /**
- * A decoder with a scalar head as an ONNX file with the interface of an Optimum text-classification export.
+ * Writes a decoder with a scalar head as an ONNX file with the interface of an Optimum text-classification export.
  *
- * `logits = h W` with h the decoder's last hidden state (after the last norm) at the last token that is not padding, as
- * `LlamaForSequenceClassification` computes it. Padding is at the right: by causality no token before it sees it.
+ * `logits = h W`, as in `LlamaForSequenceClassification`: h is the decoder's last hidden state, after the last norm, at
+ * the last token that is not padding. Padding is on the right, so causal attention hides it from all other tokens.
  *
  * Inputs: input_ids, attention_mask [B, T] (1, then 0 for padding). Output: logits [B, 1].
  */
@@ -13,12 +13,12 @@ import { type DecoderShape, decoderGraph, weightShapes } from '../decoder.js';
 /** The head's weight [D, 1], named as in the Hugging Face checkpoint. */
 export const headWeight = 'score.weight';
 
-/** Names and shapes of the trainable weights: the decoder's, then the head's. */
+/** Returns names and shapes of the trainable weights: those of the decoder, then the head's. */
 export function classifierWeightShapes(shape: DecoderShape): Map<string, readonly number[]> {
   return new Map([...weightShapes(shape), [headWeight, [shape.hiddenSize, 1]]]);
 }
 
-/** The graph around the given weights, one tensor per name of {@link classifierWeightShapes}. */
+/** Builds the graph with the given weights, one tensor per name of {@link classifierWeightShapes}. */
 export function classifierGraph(shape: DecoderShape, weights: ReadonlyMap<string, Tensor>): Graph {
   const graph = decoderGraph(shape, weights);
   graph.name = 'classifier';
@@ -27,7 +27,7 @@ export function classifierGraph(shape: DecoderShape, weights: ReadonlyMap<string
   graph.inputs.clear();
   graph.inputs.set('input_ids', { type: 'int64', dims });
   graph.inputs.set('attention_mask', { type: 'int64', dims });
-  // A single position is where all rows begin.
+  // All rows start at position 0, so there is one list of positions.
   graph.initializers.set('position_ids', int64Tensor([0]));
   const head = graph.nodes.find(({ outputs }) => outputs[0] === 'logits');
   const hidden = head?.inputs[0] as string;
@@ -43,7 +43,7 @@ export function classifierGraph(shape: DecoderShape, weights: ReadonlyMap<string
   return graph;
 }
 
-/** Attention over the tokens at hand alone. */
+/** Removes the cache: attention only covers the tokens of the input. */
 function dropCache(graph: Graph): void {
   graph.nodes = graph.nodes.map((node) =>
     node.op === 'GroupQueryAttention'

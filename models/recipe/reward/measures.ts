@@ -1,24 +1,24 @@
-/** How well a reward model agrees with the judge whose preferences it learned from. */
+/** Measures how well a reward model agrees with the judge from whose preferences it learned. */
 
 /** Agreement on completions of held-out posts. */
 export interface Agreement {
-  /** Pairs of one post's completions that the judge tells apart. */
+  /** Number of pairs of completions of one post that the judge scores differently. */
   readonly pairs: number;
-  /** Share of them in which the model prefers the one that the judge prefers. */
+  /** Share of these pairs in which the model prefers the same completion as the judge. */
   readonly pairAccuracy: number;
-  /** The same over pairs whose scores differ by 0.2 or more. */
+  /** The same share among pairs whose scores differ by 0.2 or more. */
   readonly clearAccuracy: number;
-  /** Spearman's rank correlation of rewards and the judge's scores over all completions. */
+  /** Spearman's rank correlation of rewards and judge's scores over all completions. */
   readonly rankCorrelation: number;
   /** Mean and standard deviation of the rewards. */
   readonly mean: number;
   readonly deviation: number;
 }
 
-/** A difference of scores that nobody overlooks. */
+/** A difference of scores that is clear to see. */
 const clearDifference = 0.2;
 
-/** @param posts by post: the judge's score and the model's reward of each completion */
+/** @param posts for each post, the judge's score and the model's reward of each completion */
 export function measureAgreement(
   posts: readonly { readonly scores: readonly number[]; readonly rewards: readonly number[] }[],
 ): Agreement {
@@ -49,7 +49,7 @@ export function measureAgreement(
   };
 }
 
-/** Ranks from 0; equal values share the mean of theirs. */
+/** Returns ranks from 0. Equal values get the mean of their ranks. */
 export function ranks(values: readonly number[]): number[] {
   const order = values.map((_, i) => i).sort((a, b) => (values[a] as number) - (values[b] as number));
   const result = new Array<number>(values.length);
@@ -62,7 +62,7 @@ export function ranks(values: readonly number[]): number[] {
   return result;
 }
 
-/** Pearson's correlation. */
+/** Returns Pearson's correlation. */
 function correlation(a: readonly number[], b: readonly number[]): number {
   const [meanA, meanB] = [average(a), average(b)];
   const sum = (f: (i: number) => number): number => a.reduce((total, _, i) => total + f(i), 0);

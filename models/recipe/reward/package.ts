@@ -1,4 +1,4 @@
-/** Writes the reward model's folder: Hugging Face layout, sequence classification with one label. */
+/** Writes the folder of the reward model, in the Hugging Face layout of a sequence classification with one label. */
 
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -8,19 +8,19 @@ import { specialTokens } from '../tokenizer/index.js';
 import { classifierGraph } from './classifier.js';
 
 /**
- * `transformers` takes the last token that is not this one; each text ends in the end token, which must therefore be
- * another.
+ * The padding token. `transformers` reads the logit at the last token that is not padding. Every text ends in the end
+ * token, so the padding token must be another one.
  */
 const padToken = '<|system|>';
 
 export interface RewardPackageContents {
   readonly shape: DecoderShape;
   readonly weights: ReadonlyMap<string, Tensor>;
-  /** Folder of the policy whose tokenizer it shares; the files are copied. */
+  /** Folder of the policy from which the tokenizer's files are copied. */
   readonly policyDirectory: string;
 }
 
-/** Writes `config.json`, the tokenizer's files and `onnx/model.onnx`; makes the folder. */
+/** Creates the folder and writes `config.json`, the tokenizer's files and `onnx/model.onnx`. */
 export async function writeRewardPackage(directory: string, contents: RewardPackageContents): Promise<void> {
   const { shape, weights, policyDirectory } = contents;
   await mkdir(join(directory, 'onnx'), { recursive: true });

@@ -1,4 +1,4 @@
-/** Preferences of a noisy person: a judge's scores decide how probable each answer is, chance decides which is given. */
+/** Draws the preferences of a simulated person, who prefers the completion with the higher score more often, not always. */
 
 import judgeFacts from '../judges/facts.js';
 import judgeTone from '../judges/tone.js';
@@ -6,23 +6,23 @@ import { createRandom } from '../world/index.js';
 import type { Preference } from './trainer.js';
 
 /**
- * How decided the preferences are: a difference of 0.25 in the judge's score is preferred 88 times of 100, one of 0.05
- * 60 times.
+ * Steepness of the preferences. A completion whose score is higher by 0.25 is preferred 88 times out of 100, one whose
+ * score is higher by 0.05 is preferred 60 times.
  */
 const decidedness = 8;
 
 /**
- * What the reward model learns: the mean of facts and tone, from 0 to 1. Tone alone does not look at the post, so that
- * one courteous answer to everything would be best; facts hold each answer to its post.
+ * The judge that the reward model imitates: the mean of facts and tone, from 0 to 1. With tone alone, which does not read
+ * the post, the same courteous answer to every post would be best. Facts tie each answer to its post.
  */
 export function judge(post: string, completion: string): number {
   return (judgeFacts(post, completion) + judgeTone(post, completion)) / 2;
 }
 
 /**
- * One answer for every pair of completions of a post: P(i is preferred to j) = sigmoid(k (score_i - score_j)).
- * @param seed of the post: the same answers come out again
- * @param firstRow number of the first completion
+ * Draws one preference for every pair of completions of a post: P(i is preferred to j) = sigmoid(k (score_i - score_j)).
+ * @param seed seed of the post; the same seed gives the same preferences
+ * @param firstRow row number of the first completion
  */
 export function drawPreferences(scores: readonly number[], seed: number, firstRow: number): Preference[] {
   const random = createRandom(seed, 'preferences');

@@ -1,4 +1,4 @@
-/** Posts with completions of the supervised policy, kept in files of a few hundred posts: an interruption costs little. */
+/** Samples completions of posts from the supervised policy. Files of a few hundred posts keep the progress. */
 
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
@@ -10,7 +10,7 @@ import { createProgress } from '../progress.js';
 import { openBasePolicy, sampleTexts } from '../sampling.js';
 import { createPost, type Split } from '../world/index.js';
 
-/** A post and what the policy wrote for it. */
+/** A post with the policy's completions. */
 export interface SampledPost {
   readonly seed: number;
   readonly post: string;
@@ -29,10 +29,10 @@ export interface SampleOptions {
 }
 
 const postsPerFile = 256;
-/** Posts that are completed at once. */
+/** Number of posts that are completed at once. */
 const concurrency = 8;
 
-/** Samples what the folder does not hold yet. */
+/** Reads the completions from the folder, and samples those that are missing. */
 export async function samplePosts(options: SampleOptions): Promise<SampledPost[]> {
   const { split, posts, work } = options;
   const progress = createProgress(`sampling (${split})`, posts);

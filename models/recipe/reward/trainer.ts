@@ -1,7 +1,7 @@
 /**
- * Training of a reward model by Bradley-Terry: P(y is preferred to y') = sigmoid(r(y) - r(y')), maximum likelihood
- * (arXiv 2203.02155, equation 1), plus c (r(y) + r(y'))^2, which ties down the constant that preferences leave free
- * (arXiv 2312.09244). Gradients of every weight by `src/autodiff`; completions of a prompt share its tokens.
+ * Trains a reward model by Bradley-Terry: P(y is preferred to y') = sigmoid(r(y) - r(y')), by maximum likelihood
+ * (arXiv 2203.02155, equation 1). The term c (r(y) + r(y'))^2 fixes the constant that preferences leave free
+ * (arXiv 2312.09244). `src/autodiff` adds the gradients of all weights. Completions of a prompt share its tokens.
  */
 
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
@@ -12,20 +12,20 @@ import { type DecoderShape, decoderGraph } from '../decoder.js';
 import { expanded, feed, toWeights, withOutputs } from '../supervised.js';
 import { headWeight } from './classifier.js';
 
-/** A prompt and a completion that ends in the end token, as the finished package will read them. */
+/** A prompt and a completion that ends in the end token, as the finished package reads them. */
 export interface RatedRow {
   readonly promptTokens: readonly number[];
   readonly completionTokens: readonly number[];
 }
 
-/** Row numbers of a pair. */
+/** A pair, by row numbers. */
 export interface Preference {
   readonly better: number;
   readonly worse: number;
 }
 
 export interface BradleyTerryStep {
-  /** Mean of -ln P over the pairs, with the centring term; nats. */
+  /** Mean of -ln P over the pairs plus the centring term, in nats. */
   readonly loss: number;
   readonly gradients: Map<string, Float32Array>;
 }
@@ -67,7 +67,7 @@ export class BradleyTerryTrainer {
     );
   }
 
-  /** Loss and gradients over the pairs; every pair counts alike. */
+  /** Computes loss and gradients over the pairs. All pairs have the same weight. */
   async step(
     rows: readonly RatedRow[],
     preferences: readonly Preference[],
@@ -85,7 +85,7 @@ export class BradleyTerryTrainer {
     };
   }
 
-  /** Rewards in the order of the rows. */
+  /** Computes the rewards, in the order of the rows. */
   async rewards(rows: readonly RatedRow[], parameters: Parameters): Promise<Float32Array> {
     const outputs = await this.#forward.run({ ...inputs(rows), ...feed(parameters) });
     return (outputs.rewards as Tensor).data as Float32Array;
@@ -97,7 +97,7 @@ export class BradleyTerryTrainer {
   }
 }
 
-/** The training variant of the decoder with `rewards` [N, 1] at `target_positions`; all weights are inputs. */
+/** Builds the training graph of the decoder, with `rewards` [N, 1] at `target_positions`. All weights are inputs. */
 function rewardGraph(shape: DecoderShape, parameters: Parameters): Graph {
   const graph = toTrainingGraph(decoderGraph(shape, toWeights(parameters)));
   for (const [name, { dims }] of parameters) {
@@ -110,7 +110,7 @@ function rewardGraph(shape: DecoderShape, parameters: Parameters): Graph {
   return graph;
 }
 
-/** Adds `loss` over the inputs `winners` and `losers` [M, N]: a 1 per row, at the pair's member. */
+/** Adds `loss`. The inputs `winners` and `losers` [M, N] have a 1 in each row, at the member of the pair. */
 function addBradleyTerry(graph: Graph, centring: number): void {
   const rewardOf = (side: string): string => {
     graph.inputs.set(side, { type: 'float32', dims: ['M', 'N'] });
@@ -118,7 +118,7 @@ function addBradleyTerry(graph: Graph, centring: number): void {
   };
   const [better, worse] = [rewardOf('winners'), rewardOf('losers')];
   const margin = graph.add('Sub', [better, worse]);
-  // -ln sigmoid(m) = -m/2 + |m|/2 + ln(1 + exp(-|m|)): does not overflow, and its gradient at 0 is -1/2.
+  // -ln sigmoid(m) = -m/2 + |m|/2 + ln(1 + exp(-|m|)). This form does not overflow, and its gradient at 0 is -1/2.
   const size = graph.add('Add', [graph.add('Relu', [margin]), graph.add('Relu', [graph.add('Neg', [margin])])]);
   const half = graph.add('Mul', [graph.add('Sub', [size, margin]), graph.float(0.5)]);
   const rest = graph.add('Log', [graph.add('Add', [graph.add('Exp', [graph.add('Neg', [size])]), graph.float(1)])]);
@@ -128,9 +128,9 @@ function addBradleyTerry(graph: Graph, centring: number): void {
   graph.add('ReduceMean', [each], { attributes: { keepdims: { i: 0 } }, outputs: ['loss'] });
 }
 
-/** Packs prompts with their completions; the one target of each row is the place of its last token. */
+/** Packs prompts with their completions. Each row has one target, at its last token. */
 function inputs(rows: readonly RatedRow[]): Record<string, Tensor> {
-  // A position is a target when a token follows it: one does, which is never looked at.
+  // A position is only a target if a token follows it, so one token is appended that nothing reads.
   const { feeds, rowOfToken } = packRows(
     rows.map(({ promptTokens, completionTokens }) => ({ promptTokens, completionTokens: [...completionTokens, 0] })),
   );

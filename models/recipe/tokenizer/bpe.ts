@@ -1,29 +1,29 @@
 /**
- * Trains byte-level byte-pair encoding: words (cut by GPT-2's pattern) start as bytes, and the most frequent
- * neighbouring pair is joined until the vocabulary is full. Ties go to the pair that sorts first, so that equal texts
- * give equal tokenizers.
+ * Trains byte-level byte-pair encoding. Words, split by GPT-2's pattern, start as bytes; then the most frequent pair of
+ * neighbours is joined until the vocabulary is full. Among equal pairs the one that sorts first wins, so that the same
+ * texts always give the same tokenizer.
  */
 
-/** GPT-2's pattern, which `ByteLevel` pre-tokenizers with `use_regex` apply. */
+/** GPT-2's pattern. `ByteLevel` pre-tokenizers with `use_regex` apply it. */
 export const wordPattern = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu;
 
 /** A trained vocabulary. */
 export interface BytePairs {
-  /** The printable stand-ins of the 256 bytes, in the order of {@link byteAlphabet}, then the joined tokens. */
+  /** The printable characters for the 256 bytes, in the order of {@link byteAlphabet}, then the joined tokens. */
   readonly tokens: readonly string[];
-  /** The joins, in the order in which they were learned. */
+  /** The joins, in the order of learning. */
   readonly merges: readonly (readonly [left: string, right: string])[];
 }
 
-/** A text to learn from and how often it counts. */
+/** A text to learn from, with its weight. */
 export interface WeightedText {
   readonly text: string;
   readonly weight: number;
 }
 
 /**
- * The printable character that stands for each byte in a byte-level vocabulary, by byte. Printable Latin-1 bytes stand
- * for themselves, the others are moved to U+0100 and on, as in GPT-2.
+ * The printable character for each byte in a byte-level vocabulary, by byte. As in GPT-2, printable Latin-1 bytes
+ * represent themselves, and the others are moved to U+0100 and above.
  */
 export const byteAlphabet: readonly string[] = buildByteAlphabet();
 
@@ -40,9 +40,9 @@ interface Word {
 }
 
 /**
- * Learns a vocabulary of `size` tokens (the 256 bytes included) from texts.
+ * Learns a vocabulary of `size` tokens, including the 256 bytes, from texts.
  *
- * @returns fewer tokens than `size` only where the texts have no pair left that occurs twice
+ * @returns the vocabulary; it has fewer tokens than `size` only if no pair is left that occurs twice
  */
 export function trainBytePairs(texts: Iterable<WeightedText>, size: number): BytePairs {
   const words = countWords(texts);

@@ -1,15 +1,15 @@
-/** A trained vocabulary as the files of a Hugging Face model folder. */
+/** Turns a trained vocabulary into the tokenizer files of a Hugging Face model folder. */
 import type { BytePairs } from './bpe.js';
 
-/** The special tokens, at the first ids: the end of a message (and of a completion), then the roles. */
+/** The special tokens have the first ids: the end of a message and of a completion, then the roles. */
 export const specialTokens = ['<|end|>', '<|user|>', '<|assistant|>', '<|system|>'] as const;
 
-/** Jinja: each message as `<|role|>content<|end|>`; the answer follows `<|assistant|>`. */
+/** The chat template in Jinja: each message is `<|role|>content<|end|>`, and the answer follows `<|assistant|>`. */
 export const chatTemplate =
   "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}{% endfor %}" +
   "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}";
 
-/** File name to JSON value. */
+/** JSON values by file name. */
 export interface TokenizerFiles {
   readonly 'tokenizer.json': object;
   readonly 'tokenizer_config.json': object;
@@ -17,9 +17,10 @@ export interface TokenizerFiles {
 }
 
 /**
- * The tokenizer files of a vocabulary, special tokens first; the vocabulary's size is `specialTokens.length + tokens`.
+ * Returns the tokenizer files of a vocabulary. The special tokens come first, so the size of the tokenizer is
+ * `specialTokens.length` more than that of the vocabulary.
  *
- * @param maxLength the longest input in tokens that the model takes
+ * @param maxLength the model's longest input, in tokens
  */
 export function tokenizerFiles(pairs: BytePairs, maxLength: number): TokenizerFiles {
   const vocab = Object.fromEntries([...specialTokens, ...pairs.tokens].map((token, id) => [token, id]));

@@ -1,4 +1,4 @@
-/** A little English about anything, so that words from outside the synthetic world do not fall apart into single bytes. */
+/** English text on various topics, so that words from outside the synthetic world do not become single bytes. */
 export const generalEnglish = `
 The morning was cold and clear, and the river looked like a long piece of glass between the hills. People came down from
 the village with baskets of bread, apples and cheese, and the children ran ahead to see the boats. Nobody knew who had

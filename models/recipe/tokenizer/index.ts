@@ -1,4 +1,4 @@
-/** The tokenizer of the default policy: trained here on the world's own text. */
+/** Trains the tokenizer of the default policy on texts of the synthetic world. */
 import { createPerfectSummary, createPost, createRandom, createSummary, lexicon } from '../world/index.js';
 import { type BytePairs, trainBytePairs, type WeightedText } from './bpe.js';
 import { specialTokens } from './files.js';
@@ -7,14 +7,14 @@ import { generalEnglish } from './general-english.js';
 export { type BytePairs, byteAlphabet, trainBytePairs, type WeightedText, wordPattern } from './bpe.js';
 export { chatTemplate, specialTokens, type TokenizerFiles, tokenizerFiles } from './files.js';
 
-/** How many tokens the default policy knows, special tokens included. */
+/** Size of the default policy's vocabulary, including special tokens. */
 export const vocabularySize = 1024;
 
 /**
- * The vocabulary of the default policy, deterministic. Summaries count more than posts, because they hold the facts and
- * few other words: what a policy has to copy should be one or two tokens.
+ * Learns the vocabulary of the default policy, always the same one. Summaries weigh more than posts, because they hold
+ * the facts and few other words: a fact, which the policy has to copy, should be one or two tokens long.
  *
- * @param posts how many training posts to learn from; default 5000 (about 2 MB with their summaries, a few seconds)
+ * @param posts number of training posts to learn from; the default of 5000 takes a few seconds (2 MB with summaries)
  */
 export function trainTokenizer(posts = 5000): BytePairs {
   return trainBytePairs(trainingTexts(posts), vocabularySize - specialTokens.length);

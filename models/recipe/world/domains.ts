@@ -1,19 +1,19 @@
-/** The domains: which people, deeds, things, places and options go together. Any deed of a domain fits any of its things. */
+/** The domains of posts. In a domain, people, deeds, things, places and options fit together in any combination. */
 import { type Circle, circles, type Pronoun } from './lexicon.js';
 import type { DomainName } from './types.js';
 
-/** What a domain is made of. */
+/** The words of a domain. */
 export interface Domain {
   readonly circles: readonly Circle[];
-  /** Present participle (the canonical form) to the other forms that count as saying it. */
+  /** Other accepted forms of each deed, by its present participle, which is the canonical form. */
   readonly actions: Readonly<Record<string, readonly string[]>>;
   readonly objects: readonly string[];
-  /** Place to the words before it: `kitchen` to `in the`. */
+  /** Words before each place, by place: `in the` for `kitchen`. */
   readonly places: Readonly<Record<string, string>>;
   readonly options: readonly string[];
 }
 
-/** Verbs as [present participle, other forms ...]. */
+/** Verbs, each as its present participle followed by other forms. */
 const verbs = {
   using: ['using', 'uses', 'used'],
   moving: ['moving', 'moves', 'moved'],
@@ -138,7 +138,7 @@ export function peopleOf(domain: Domain): readonly string[] {
   return domain.circles.flatMap((circle) => Object.keys(circles[circle]));
 }
 
-/** `he`, `she` or `they` for a person of the lexicon; `they` for anybody else. */
+/** Returns `he`, `she` or `they` for a person of the lexicon, and `they` for any other. */
 export function pronounOf(who: string): Pronoun {
   for (const people of Object.values(circles) as readonly Record<string, Pronoun>[]) {
     const pronoun = people[who];

@@ -1,10 +1,10 @@
-/** Facts: drawing them for a domain, and finding the values that a text mentions. */
+/** Draws the facts of a post, and finds the values that a text mentions. */
 import { type Domain, domainNames, domains, peopleOf } from './domains.js';
 import { amounts, excuses, feelings, generalOptions, numberWords, timeUnits, whoSynonyms } from './lexicon.js';
 import type { Random } from './random.js';
 import type { Fact, FactKind } from './types.js';
 
-/** A fact of a kind with a canonical value, with all the forms that count as saying it. */
+/** Makes a fact of a kind from its canonical value, with all accepted forms. */
 export function createFact(kind: FactKind, value: string): Fact {
   return { kind, value, forms: [value, ...otherForms(kind, value)] };
 }
@@ -15,7 +15,7 @@ function otherForms(kind: FactKind, value: string): readonly string[] {
   return [];
 }
 
-/** A value of a kind, drawn from what fits the domain. */
+/** Draws a value of a kind that fits the domain. */
 export function drawValue(kind: FactKind, domain: Domain, random: Random): string {
   switch (kind) {
     case 'who':
@@ -35,12 +35,12 @@ export function drawValue(kind: FactKind, domain: Domain, random: Random): strin
     case 'excuse':
       return random.pick(excuses);
     case 'option':
-      // General options take about one draw in four.
+      // About one draw in four is a general option.
       return random.chance(0.25) ? random.pick(generalOptions) : random.pick(domain.options);
   }
 }
 
-/** A value of the same kind that is not `value`. */
+/** Draws a value of the same kind that differs from `value`. */
 export function drawOtherValue(kind: FactKind, value: string, domain: Domain, random: Random): string {
   for (;;) {
     const other = drawValue(kind, domain, random);
@@ -48,7 +48,7 @@ export function drawOtherValue(kind: FactKind, value: string, domain: Domain, ra
   }
 }
 
-/** Every canonical value of the world except durations and amounts, which are recognised by their pattern. */
+/** All canonical values of the world, except durations and amounts, which a pattern recognises. */
 export const lexicon: ReadonlyMap<string, FactKind> = buildLexicon();
 
 function buildLexicon(): Map<string, FactKind> {
@@ -85,12 +85,12 @@ for (const [value, kind] of lexicon) {
   );
 }
 
-/** Lower-case words and numbers of a text; punctuation and currency signs are dropped. */
+/** Returns the lower-case words and the numbers of a text, without punctuation and currency signs. */
 export function wordsOf(text: string): string[] {
   return text.toLowerCase().match(/[a-z]+(?:'[a-z]+)?|\d+/g) ?? [];
 }
 
-/** The canonical values that a text mentions, by kind, each once, in order of appearance. */
+/** Returns the canonical values that a text mentions, by kind, each once, in the order of appearance. */
 export function findValues(text: string): ReadonlyMap<FactKind, readonly string[]> {
   const words = wordsOf(text);
   const found = new Map<FactKind, string[]>();
@@ -125,7 +125,7 @@ export function findValues(text: string): ReadonlyMap<FactKind, readonly string[
   return found;
 }
 
-/** `three weeks` for `three weeks`, `3 weeks` or `three week` at a position. */
+/** Reads a duration at a position: `three weeks`, `3 weeks` and `three week` all give `three weeks`. */
 function durationAt(words: readonly string[], at: number): string | undefined {
   const unit = timeUnits.find((candidate) => words[at + 1] === candidate || `${words[at + 1]}s` === candidate);
   if (unit === undefined) return undefined;

@@ -1,6 +1,6 @@
 /**
- * The values that facts may take. Mostly single common words, so that a small byte-level vocabulary spells each in one
- * or two tokens. No word belongs to two kinds, so that a text can be read back into facts by looking words up.
+ * The values of facts. Most are single common words, so that a small byte-level vocabulary has one or two tokens for
+ * each. No word belongs to two kinds, so that a parser finds the facts of a text by looking up its words.
  */
 
 export type Pronoun = 'he' | 'she' | 'they';
@@ -33,7 +33,7 @@ export const circles = {
 
 export type Circle = keyof typeof circles;
 
-/** Other words that name the same person; accepted, never written by the generator. */
+/** Other words for a person. Judges accept them; the generator never writes them. */
 export const whoSynonyms: Readonly<Record<string, readonly string[]>> = {
   mother: ['mom', 'mum'],
   father: ['dad'],
@@ -44,7 +44,7 @@ export const whoSynonyms: Readonly<Record<string, readonly string[]>> = {
   colleague: ['coworker'],
 };
 
-/** How the asker feels: each fits `I am ...`, `I feel ...` and `it makes me ...`. */
+/** Feelings of the author. Each fits `I am ...`, `I feel ...` and `it makes me ...`. */
 export const feelings: readonly string[] = [
   'angry',
   'sad',
@@ -64,7 +64,7 @@ export const feelings: readonly string[] = [
   'anxious',
 ];
 
-/** What the other person says as an excuse: each fits `she is ...`. */
+/** Excuses of the other person. Each fits `she is ...`. */
 export const excuses: readonly string[] = [
   'busy',
   'bored',
@@ -82,7 +82,7 @@ export const excuses: readonly string[] = [
   'moody',
 ];
 
-/** Number words from two on; `numberWords[0]` is two. */
+/** Number words; the first is two. */
 export const numberWords: readonly string[] = [
   'two',
   'three',
@@ -104,7 +104,7 @@ export const amounts: readonly number[] = [
   20, 25, 30, 40, 45, 50, 60, 75, 80, 90, 100, 120, 150, 200, 250, 300, 400, 500, 600, 800,
 ];
 
-/** Options that fit any domain: each fits `should I ...`. */
+/** Options for any domain. Each fits `should I ...`. */
 export const generalOptions: readonly string[] = [
   'say no',
   'let it go',

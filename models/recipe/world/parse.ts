@@ -1,13 +1,13 @@
-/** Reading a post back into its facts, so that a judge needs the text alone. */
+/** Finds the facts of a post in its text, so that a judge only needs the text. */
 import { createFact, findValues } from './facts.js';
 import { type Fact, factKinds } from './types.js';
 
-/** The kinds without which a text is no post of this world. */
+/** The kinds that every post of this world has. */
 const required = ['who', 'action', 'object', 'duration', 'option'] as const;
 
 /**
- * The facts of a post, in the order of {@link factKinds}; null for a text that is not a post of this world.
- * Exact for every text that `createPost` writes: no word of a template or filler belongs to the lexicon.
+ * Returns the facts of a post in the order of {@link factKinds}, or null if the text is not a post of this world.
+ * The result is exact for each text of `createPost`, because no template or filler has a word of the lexicon.
  */
 export function parsePost(text: string): readonly Fact[] | null {
   const found = findValues(text);

@@ -1,10 +1,10 @@
 /**
- * What posts are written with. `{who}`, `{action}` ... are the facts; `{they}` and `{They}` the person's pronoun, `{keep}`
- * and `{be}` the verbs that go with it, `{in}` the words before the place. No other word here may be a value of the
- * lexicon: the parser relies on it, and a test checks it.
+ * The sentences of posts. `{who}`, `{action}` and so on stand for the facts, `{they}` and `{They}` for the person's
+ * pronoun, `{keep}` and `{be}` for verbs that agree with it, `{in}` for the words before the place. No other word may
+ * belong to the lexicon: the parser relies on this, and a test checks it.
  */
 
-/** First sentences that tell who does what. */
+/** First sentences that name the person and the deed. */
 export const problemSentences: readonly string[] = [
   'My {who} keeps {action} my {object}.',
   'My {who} has been {action} my {object}.',
@@ -22,7 +22,7 @@ export const introductions: readonly string[] = [
   'I have a problem with my {who}.',
 ];
 
-/** The problem told of a person who was already named. */
+/** Sentences that name the deed of a person who was named before. */
 export const pronounProblems: readonly string[] = [
   '{They} {keep} {action} my {object}.',
   '{They} will not stop {action} my {object}.',

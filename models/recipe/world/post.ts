@@ -1,4 +1,4 @@
-/** The generator of posts: somebody tells what another person keeps doing and asks whether to do something about it. */
+/** Generates posts. The author describes what another person keeps doing, and asks whether to do something about it. */
 import { domainNames, domains, pronounOf } from './domains.js';
 import { createFact, drawValue } from './facts.js';
 import type { Pronoun } from './lexicon.js';
@@ -6,21 +6,21 @@ import * as phrases from './phrases.js';
 import { createRandom, hashText, type Random } from './random.js';
 import { type DomainName, type Fact, type FactKind, factKinds, type Post, type Split } from './types.js';
 
-/** One combination in this many belongs to the held-out posts. */
+/** One of this number of combinations is held out. */
 const heldOutShare = 8;
 
 const extraKinds: readonly FactKind[] = ['place', 'amount', 'feeling', 'excuse'];
 
-/** The split to which a combination of facts belongs, by a hash over who, object and option. */
+/** Returns the split of a combination of facts, from a hash of who, object and option. */
 export function splitOf(facts: readonly Fact[]): Split {
   const key = facts.filter((fact) => fact.kind === 'who' || fact.kind === 'object' || fact.kind === 'option');
   return hashText(key.map((fact) => fact.value).join('|')) % heldOutShare === 0 ? 'held-out' : 'train';
 }
 
 /**
- * The post of a seed; equal seeds give equal posts.
+ * Creates the post of a seed. Equal seeds give equal posts.
  *
- * @param seed any non-negative integer; each split has its own stream of posts
+ * @param seed an integer of at least 0; each split has its own posts
  * @param split held-out posts have combinations of who, object and option that no training post has; default `train`
  */
 export function createPost(seed: number, split: Split = 'train'): Post {
@@ -61,7 +61,7 @@ function writePost(facts: readonly Fact[], domain: DomainName, random: Random): 
   return fillIn(sentences.join(' '), facts, domain);
 }
 
-/** Puts facts and pronouns into a template. */
+/** Replaces the placeholders of a template by facts and pronouns. */
 function fillIn(template: string, facts: readonly Fact[], domain: DomainName): string {
   const values: Record<string, string> = Object.fromEntries(facts.map((fact) => [fact.kind, fact.value]));
   const pronoun = pronounOf(values.who as string);
@@ -73,7 +73,7 @@ function fillIn(template: string, facts: readonly Fact[], domain: DomainName): s
   return template.replace(/\{(\w+)\}/g, (_, name: string) => words[name] as string);
 }
 
-/** The pronoun and the verbs that agree with it, by their names in templates. */
+/** Returns the pronoun and the verbs that agree with it, by their names in templates. */
 export function pronounWords(pronoun: Pronoun): Record<string, string> {
   const plural = pronoun === 'they';
   return {

@@ -1,27 +1,27 @@
-/** Seeded randomness: everything in the recipe is a pure function of its seed. */
+/** Seeded random numbers, on which all randomness of the recipe is based. */
 
-/** Draws numbers; the same seed gives the same draws on every machine. */
+/** A generator of random numbers. The same seed gives the same numbers on every machine. */
 export interface Random {
-  /** Uniform in [0, 1). */
+  /** Draws uniformly from [0, 1). */
   next(): number;
-  /** Uniform integer in [0, n). */
+  /** Draws an integer uniformly from [0, n). */
   below(n: number): number;
-  /** True with the given probability. */
+  /** Returns true with the given probability. */
   chance(probability: number): boolean;
-  /** One item, each equally likely; the list must not be empty. */
+  /** Draws an item, all equally likely. The list must not be empty. */
   pick<T>(items: readonly T[]): T;
-  /** A new list in random order. */
+  /** Returns a copy of the list in random order. */
   shuffle<T>(items: readonly T[]): T[];
 }
 
-/** A 32-bit hash of a string (FNV-1a with a final mix); equal on every machine. */
+/** Returns a 32-bit hash of a string (FNV-1a with a final mix), the same on every machine. */
 export function hashText(text: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
   return mix(hash);
 }
 
-/** A generator (mulberry32) whose streams differ for neighbouring seeds and for different salts. */
+/** Creates a generator (mulberry32). Neighbouring seeds and different salts give different numbers. */
 export function createRandom(seed: number, salt = ''): Random {
   let state = mix(hashText(salt) ^ mix(seed >>> 0) ^ Math.floor(seed / 2 ** 32));
   const next = (): number => {

@@ -1,6 +1,6 @@
-/** What summaries are written with; the same rule as for posts: no word of the lexicon, and here no `form` of one either. */
+/** The phrases of summaries. As in posts, no word may belong to the lexicon, and here not even a `form` of one. */
 
-/** How the problem is put; `inline` goes before a duration, `front` says whether the duration may open the sentence. */
+/** Ways to state the problem. `before` comes before a duration; with `front`, the duration may also begin the sentence. */
 export const verbFrames: readonly { readonly verb: string; readonly before: string; readonly front: boolean }[] = [
   { verb: 'has been', before: 'for', front: true },
   { verb: 'has been', before: 'for', front: true },
@@ -9,7 +9,7 @@ export const verbFrames: readonly { readonly verb: string; readonly before: stri
   { verb: 'is always', before: 'even after', front: false },
 ];
 
-/** What stands for a fact that is only hinted at. */
+/** Vague words, used if a summary only hints at a fact. */
 export const vagueWho: readonly string[] = ['Someone', 'A person I know'];
 export const vagueActions: readonly string[] = ['messing with', 'bothering', 'doing something to'];
 export const vagueObjects: readonly string[] = ['my things', 'something of mine', 'all that is mine'];
@@ -32,7 +32,7 @@ export const amountClauses: readonly string[] = [
   'and {amount} dollars are gone',
 ];
 
-/** What stands between the problem and the question. */
+/** Texts between the problem and the question. */
 export const joints: readonly { readonly text: string; readonly capital: boolean }[] = [
   { text: '. ', capital: true },
   { text: '. ', capital: true },
@@ -56,7 +56,7 @@ export const statements: readonly string[] = [
 /** Courteous words before a question. */
 export const courtesies: readonly string[] = ['please tell me, ', 'any advice is welcome, ', 'please help me, '];
 
-/** Words that carry nothing. */
+/** Words without information. */
 export const hedges: readonly string[] = ['So anyway, ', 'Well, ', 'Basically, ', 'Honestly, '];
 export const asides: readonly string[] = [', I guess', ', or whatever', ', believe me', ', and it is a whole thing'];
 export const outbursts: readonly string[] = [

@@ -1,7 +1,7 @@
 /**
- * Summaries of a post: perfect ones, and the mixed ones that the default policy learns from. Quality is drawn per fact
- * and per phrase, each independently of the others and of the opening words, so that no template or first token decides
- * how good a summary is: to do better, a policy has to choose better at every place.
+ * Writes summaries of a post: perfect ones, and mixed ones for training the default policy. The quality of each fact and
+ * of each phrase is drawn independently, so no template and no first token decides how good a summary is. A policy can
+ * only improve by choosing better at every place.
  */
 import { domains, pronounOf } from './domains.js';
 import { drawOtherValue } from './facts.js';
@@ -10,25 +10,25 @@ import { createRandom, type Random } from './random.js';
 import * as phrases from './summary-phrases.js';
 import type { FactKind, Post } from './types.js';
 
-/** Probabilities with which a summary is written. */
+/** The probabilities of a summary's parts. */
 export interface SummaryQuality {
-  /** A fact is told and right. What `right`, `wrong` and `vague` leave of 1 is the share that is left out. */
+  /** A fact is there and right. A fact is left out with the rest of probability: 1 - `right` - `wrong` - `vague`. */
   readonly right: number;
-  /** A fact is told with another value of its kind. */
+  /** A fact has another value of its kind. */
   readonly wrong: number;
-  /** A fact is only hinted at. */
+  /** Vague words stand for a fact. */
   readonly vague: number;
-  /** Each phrase that carries nothing (opening hedge, aside, outburst) is there; a repeated remark half as often. */
+  /** Each empty phrase (hedge at the start, aside, outburst) occurs; a repetition of the problem occurs half as often. */
   readonly noise: number;
-  /** The option is told as a statement instead of asked. */
+  /** The option is a statement instead of a question. */
   readonly statement: number;
-  /** The question is put softly (`would it be fair to ...`). */
+  /** The question is soft (`would it be fair to ...`). */
   readonly soft: number;
   /** The question comes with a courtesy (`please tell me, ...`). */
   readonly courtesy: number;
 }
 
-/** What the default policy is trained on: about half of what a perfect summary scores, and widely spread. */
+/** The summaries that train the default policy. They score about half as much as perfect ones, and vary widely. */
 export const mixedQuality: SummaryQuality = {
   right: 0.68,
   wrong: 0.08,
@@ -39,7 +39,7 @@ export const mixedQuality: SummaryQuality = {
   courtesy: 0.35,
 };
 
-/** Every fact told and right, nothing else. */
+/** All facts are there and right, and nothing else. */
 export const perfectQuality: SummaryQuality = {
   right: 1,
   wrong: 0,
@@ -50,10 +50,10 @@ export const perfectQuality: SummaryQuality = {
   courtesy: 0,
 };
 
-/** What becomes of one fact: the value that is told, `vague`, or left out. */
+/** How a summary states a fact: with a value, with vague words, or not at all. */
 type Telling = { readonly value: string } | 'vague' | 'left out';
 
-/** A summary of a post in one or two sentences, with the given quality (default {@link mixedQuality}). */
+/** Writes a summary of a post in one or two sentences, with the given quality (default {@link mixedQuality}). */
 export function createSummary(post: Post, random: Random, quality: SummaryQuality = mixedQuality): string {
   const tellings = new Map(
     post.facts.map((fact) => [fact.kind, drawTelling(fact.kind, fact.value, post, random, quality)]),
@@ -68,7 +68,7 @@ export function createSummary(post: Post, random: Random, quality: SummaryQualit
   return `${start}${repeat}${aside}${ending}${outburst}`;
 }
 
-/** A perfect summary of a post; equal seeds give equal summaries. */
+/** Writes a perfect summary of a post. Equal seeds give equal summaries. */
 export function createPerfectSummary(post: Post, seed: number): string {
   return createSummary(post, createRandom(seed, 'perfect summary'), perfectQuality);
 }
@@ -81,7 +81,7 @@ function drawTelling(kind: FactKind, value: string, post: Post, random: Random, 
   return 'left out';
 }
 
-/** `my sister has been taking my bike in the garage for three weeks because she is bored, and I am angry`. */
+/** Writes `my sister has been taking my bike in the garage for three weeks because she is bored, and I am angry`. */
 function writeProblem(tellings: ReadonlyMap<FactKind, Telling>, post: Post, random: Random): string {
   const told = (kind: FactKind): string | undefined => {
     const telling = tellings.get(kind);
@@ -92,7 +92,7 @@ function writeProblem(tellings: ReadonlyMap<FactKind, Telling>, post: Post, rand
   const pronoun = pronounWords(who === undefined ? 'they' : pronounOf(who));
   const frame = random.pick(phrases.verbFrames);
   const subject = who === undefined ? lowerFirst(random.pick(phrases.vagueWho)) : `my ${who}`;
-  // A sentence cannot do without a verb and an object: where they are left out, vague words stand for them.
+  // A sentence needs a verb and an object, so vague words replace them if they are left out.
   const action = told('action') ?? random.pick(phrases.vagueActions);
   const object = told('object') === undefined ? random.pick(phrases.vagueObjects) : `my ${told('object')}`;
   const place = told('place');
@@ -117,7 +117,7 @@ function writeProblem(tellings: ReadonlyMap<FactKind, Telling>, post: Post, rand
   return [text, ...clauses].join(', ');
 }
 
-/** Joint and question, or the end of the sentence where the question is left out. */
+/** Writes the joint and the question, or only the full stop if the question is left out. */
 function writeEnding(option: Telling, random: Random, quality: SummaryQuality): string {
   const joint = random.pick(phrases.joints);
   const courtesy = random.chance(quality.courtesy) ? random.pick(phrases.courtesies) : '';
@@ -134,7 +134,7 @@ function writeEnding(option: Telling, random: Random, quality: SummaryQuality): 
   return `${joint.text}${joint.capital ? upperFirst(text) : text}`;
 }
 
-/** The problem without what follows its first comma. */
+/** Returns the problem up to its first comma. */
 function shortProblem(problem: string): string {
   return problem.split(',')[0] as string;
 }

@@ -1,9 +1,9 @@
-/** The words of the synthetic world: posts that ask for advice, and the facts that a summary of one should keep. */
+/** The types of the synthetic world: posts that ask for advice, and the facts that a summary of a post should keep. */
 
-/** What a fact is about. A post holds each kind at most once. */
+/** The subject of a fact. A post has each kind at most once. */
 export type FactKind = 'who' | 'action' | 'object' | 'duration' | 'place' | 'amount' | 'feeling' | 'excuse' | 'option';
 
-/** Every kind, in the order in which a summary usually tells them. */
+/** All kinds, in their usual order in a summary. */
 export const factKinds: readonly FactKind[] = [
   'who',
   'action',
@@ -21,7 +21,7 @@ export interface Fact {
   readonly kind: FactKind;
   /** The canonical form, lower case: `sister`, `taking`, `three weeks`, `40`, `move out`. */
   readonly value: string;
-  /** Everything that counts as saying it, the canonical form first; lower-case words separated by one space. */
+  /** All accepted forms, the canonical one first, in lower-case words separated by one space. */
   readonly forms: readonly string[];
 }
 

@@ -339,7 +339,7 @@ describe('hone mode', () => {
     expect(lines((await hone(['mode', '--json'])).out)).toMatchObject([{ mode: 'canary', trial: { version: 5 } }]);
     expect((await hone(['mode', 'auto'])).out).toMatch(/^mode\s+auto: /);
     expect(set).toEqual([{ mode: 'MODE_AUTO' }]);
-    expect((await hone(['mode', 'autopilot'])).code).toBe(2);
+    for (const wrong of ['autopilot', 'unknown']) expect((await hone(['mode', wrong])).code).toBe(2);
   });
 });
 
