@@ -50,7 +50,7 @@ async function confirm(subject: string, retrain: boolean): Promise<void> {
 }
 
 function describe(result: ErasureResult, retrain: boolean): string[] {
-  const { generations, scores, preferences, prompts, versions, head, removedWeights, logCleared } = result;
+  const { generations, scores, preferences, prompts, versions, live, removedWeights, logCleared } = result;
   const lines = [
     `erased: ${generations} generations, ${scores} scores, ${preferences} preferences, ${prompts} prompts`,
   ];
@@ -61,7 +61,7 @@ function describe(result: ErasureResult, retrain: boolean): string[] {
   }
   if (versions.length === 0) lines.push('no version is known to have learned from it');
   else lines.push(`versions that learned from it, or descend from one that did: ${versions.join(', ')}`);
-  if (head !== undefined) lines.push(`version ${head.number} is live, with the weights of version ${head.parent ?? 0}`);
+  if (live !== undefined) lines.push(`version ${live.number} is live, with the weights of version ${live.parent ?? 0}`);
   if (removedWeights.length > 0) lines.push(`adapters removed: ${removedWeights.join(', ')}`);
   if (versions.length > 0 && !retrain) {
     lines.push(`To learn again without it: ${commandName()} erase <subject> --retrain`);

@@ -13,8 +13,8 @@ export interface ErasureResult {
   readonly logCleared: boolean;
   /** Versions that learned from the data, or descend from such. */
   readonly versions: readonly number[];
-  /** With `retrain`: the new head; absent where the head had not learned from erased data. */
-  readonly head?: Version;
+  /** With `retrain`: the version that serves now; absent if the live version had not learned from erased data. */
+  readonly live?: Version;
   /** With `retrain`: versions whose adapters were removed. */
   readonly removedWeights: readonly number[];
 }

@@ -8,12 +8,12 @@ import type { Agent, ErasureResult, ImportResult } from '../../src/agent/index.j
 import { toRpcStatus } from '../errors.js';
 import { toProtoVersion } from './versions.js';
 
-export function toProtoErasure({ versions, head, removedWeights, ...erased }: ErasureResult): EraseSubjectResponse {
+export function toProtoErasure({ versions, live, removedWeights, ...erased }: ErasureResult): EraseSubjectResponse {
   return {
     ...erased,
     versions: [...versions],
     removedWeights: [...removedWeights],
-    ...(head === null ? {} : { head: toProtoVersion(head) }),
+    ...(live === null ? {} : { live: toProtoVersion(live) }),
   };
 }
 

@@ -2,7 +2,7 @@
  * Erasing a person's data, and what was learned from it.
  *
  * Which versions learned from what is in the store's lessons; what descends from such a version learned from it, too. With
- * `retrain` the newest weights that did not are served again as a new head, the adapters of all others are removed, and
+ * `retrain` the newest weights that did not are served again as a new version, the adapters of all others are removed, and
  * the learner learns from everything that is left as if for the first time.
  */
 
@@ -17,8 +17,8 @@ import type { Learner } from './learner.js';
 export interface ErasureResult extends Omit<ErasureReport, 'versionsOfAll'> {
   /** Versions that learned from the erased data, or descend from such, ascending. */
   readonly versions: readonly number[];
-  /** With `retrain`: the new head; null where the head had not learned from erased data. */
-  readonly head: Version | null;
+  /** With `retrain`: the version that serves now; null if the live version had not learned from erased data. */
+  readonly live: Version | null;
   /** With `retrain`: versions whose adapters were removed. */
   readonly removedWeights: readonly number[];
 }
@@ -42,7 +42,7 @@ export async function eraseSubject(parts: ErasureParts, subject: string, retrain
   const affected = descendants(versions.list(), report.versions);
   publishErasure(parts.events, report, affected.length);
   const result = { ...report, versions: affected };
-  if (!retrain) return { ...result, head: null, removedWeights: [] };
+  if (!retrain) return { ...result, live: null, removedWeights: [] };
   return { ...result, ...(await unlearn(parts, versionsOfAll)) };
 }
 
@@ -62,20 +62,20 @@ export function publishErasure(events: EventLog, report: Omit<ErasureReport, 've
 async function unlearn(
   { versions, learner, rollback, reject }: ErasureParts,
   roots: readonly number[],
-): Promise<Pick<ErasureResult, 'head' | 'removedWeights'>> {
-  if (roots.length === 0) return { head: null, removedWeights: [] };
-  let head: Version | null = null;
+): Promise<Pick<ErasureResult, 'live' | 'removedWeights'>> {
+  if (roots.length === 0) return { live: null, removedWeights: [] };
+  let live: Version | null = null;
   // Again and again: while one version is turned down another may come, or go live.
   for (;;) {
     const tainted = new Set(descendants(versions.list(), roots));
     const waiting = versions.list().filter(({ number, state }) => tainted.has(number) && undecided.has(state));
     for (const { number } of waiting) await rejectIfUndecided(reject, number);
-    if (tainted.has(versions.live().number)) head = await rollback(newestClean(versions, tainted).number);
+    if (tainted.has(versions.live().number)) live = await rollback(newestClean(versions, tainted).number);
     else if (waiting.length === 0) break;
   }
   const removedWeights = await versions.removeWeights(descendants(versions.list(), roots));
   learner?.relearn();
-  return { head, removedWeights };
+  return { live, removedWeights };
 }
 
 const undecided: ReadonlySet<Version['state']> = new Set(['candidate', 'shadow', 'canary']);

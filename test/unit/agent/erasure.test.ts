@@ -35,7 +35,7 @@ it('without retraining the versions are named, and serve on', async () => {
   expect(await loop.agent.eraseSubject('ann', false)).toMatchObject({
     generations: 1,
     versions: [2, 3],
-    head: null,
+    live: null,
     removedWeights: [],
   });
   expect(loop.versions.live().number).toBe(3);
@@ -47,9 +47,9 @@ it('without retraining the versions are named, and serve on', async () => {
 
 it('with retraining the newest clean weights serve, the others are gone, and the learner begins anew', async () => {
   await using loop = await openTaught();
-  const { versions, head, removedWeights } = await loop.agent.eraseSubject('ann', true);
+  const { versions, live, removedWeights } = await loop.agent.eraseSubject('ann', true);
   expect(versions).toEqual([2, 3]);
-  expect(head).toMatchObject({ number: 4, origin: 'rollback', parent: 1 });
+  expect(live).toMatchObject({ number: 4, origin: 'rollback', parent: 1 });
   expect(removedWeights).toEqual([2, 3]);
   expect(loop.versions.list().map(({ weights }) => weights)).toEqual(['kept', 'kept', 'removed', 'removed', 'kept']);
   expect(loop.learner.told.slice(-3)).toEqual(['erased', 'live 4 adapter rolled back', 'relearn']);
@@ -60,7 +60,7 @@ it('retraining later takes in what was erased before', async () => {
   await loop.agent.eraseSubject('ann', false);
   expect(await loop.agent.eraseSubject('nobody', true)).toMatchObject({
     versions: [],
-    head: { parent: 1 },
+    live: { parent: 1 },
     removedWeights: [2, 3],
   });
 });
