@@ -1,8 +1,8 @@
 /** Turns an error into the exit code and the message of the command. */
 
 import type { GrpcStatus, HoneClientError } from '../client/index.js';
-import { commandName } from '../proto/command-name.js';
-import { installationFault } from '../proto/installation.js';
+import { commandName } from '../src/command-name.js';
+import { installationFault } from '../src/installation.js';
 
 /** Exit codes of the `hone` command. */
 export const exitCodes = {

@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { Command, CommanderError } from 'commander';
-import { commandName } from '../proto/command-name.js';
+import { commandName } from '../src/command-name.js';
 import { addPromoteCommand, addRejectCommand } from './commands/decide.js';
 import { addDemoCommand } from './commands/demo.js';
 import { addEditCommand } from './commands/edit.js';

@@ -3,7 +3,7 @@
  * this file, which escapes control characters in them: completions and names may come from anywhere.
  */
 
-import { printable, printableJson, printableText } from '../proto/printable.js';
+import { printable, printableJson, printableText } from '../src/printable.js';
 
 /** Prints one line of JSON. */
 export function printJson(value: unknown): void {

@@ -4,7 +4,7 @@
  * word of a prompt or a completion.
  */
 
-import { printable } from '../proto/printable.js';
+import { printable } from '../src/printable.js';
 
 /** What of a record is looked at. */
 interface LogRecord {

@@ -5,10 +5,10 @@
  * Exit codes: 0 stopped, 1 failed (starting it again may help), 78 cannot run as it was asked to.
  */
 
-import { commandName } from '../proto/command-name.js';
-import { installationFault } from '../proto/installation.js';
-import { printable } from '../proto/printable.js';
+import { commandName } from '../src/command-name.js';
 import { HoneError } from '../src/errors.js';
+import { installationFault } from '../src/installation.js';
+import { printable } from '../src/printable.js';
 import { usage } from './flags.js';
 import { openLog } from './log.js';
 import { configurationExitCode, type ServerReady } from './messages.js';

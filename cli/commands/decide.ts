@@ -1,7 +1,7 @@
 /** `hone promote` and `hone reject`: the user decides about a candidate. */
 
 import type { Command } from 'commander';
-import { commandName } from '../../proto/command-name.js';
+import { commandName } from '../../src/command-name.js';
 import { addConnectionFlags, type ConnectionFlags, parseCount, withClient } from '../flags.js';
 import { formatDigest, print, printJson } from '../output.js';
 

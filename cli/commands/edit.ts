@@ -1,7 +1,7 @@
 /** `hone edit`: stores the user's own text in place of a completion. */
 
 import type { Command } from 'commander';
-import { commandName } from '../../proto/command-name.js';
+import { commandName } from '../../src/command-name.js';
 import { addConnectionFlags, type ConnectionFlags, parseNumber, readStandardInput, withClient } from '../flags.js';
 import { quoted } from '../output.js';
 import { sendOne } from './feedback.js';

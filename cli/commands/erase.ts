@@ -3,8 +3,8 @@
 import { createInterface } from 'node:readline/promises';
 import type { Command } from 'commander';
 import type { ErasureResult } from '../../client/index.js';
-import { commandName } from '../../proto/command-name.js';
-import { printableJson } from '../../proto/printable.js';
+import { commandName } from '../../src/command-name.js';
+import { printableJson } from '../../src/printable.js';
 import { UsageError } from '../failure.js';
 import { addConnectionFlags, type ConnectionFlags, withClient } from '../flags.js';
 import { print, printJson } from '../output.js';

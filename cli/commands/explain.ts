@@ -9,7 +9,7 @@ import type {
   OrUnknown,
   TrainingObstacle,
 } from '../../client/index.js';
-import { commandName } from '../../proto/command-name.js';
+import { commandName } from '../../src/command-name.js';
 import { addConnectionFlags, type ConnectionFlags, withClient } from '../flags.js';
 import { formatNumber, formatTime, print, printJson, remark } from '../output.js';
 

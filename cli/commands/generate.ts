@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import type { Completion, GenerateEvent, GenerateRequest, GenerateResult, TokenDetails } from '../../client/index.js';
-import { commandName } from '../../proto/command-name.js';
+import { commandName } from '../../src/command-name.js';
 import { UsageError } from '../failure.js';
 import {
   addConnectionFlags,

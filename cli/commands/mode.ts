@@ -2,7 +2,7 @@
 
 import { Argument, type Command } from 'commander';
 import type { Mode, OrUnknown, RolloutStatus } from '../../client/index.js';
-import { commandName } from '../../proto/command-name.js';
+import { commandName } from '../../src/command-name.js';
 import { addConnectionFlags, type ConnectionFlags, withClient } from '../flags.js';
 import { formatAge, formatFixed, formatNumber, print, printJson } from '../output.js';
 

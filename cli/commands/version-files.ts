@@ -6,7 +6,7 @@ import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Command } from 'commander';
 import type { AdapterFiles } from '../../client/index.js';
-import { commandName } from '../../proto/command-name.js';
+import { commandName } from '../../src/command-name.js';
 import { UsageError } from '../failure.js';
 import { addConnectionFlags, type ConnectionFlags, parseCount, withClient } from '../flags.js';
 import { formatBytes, print, printJson, quoted } from '../output.js';

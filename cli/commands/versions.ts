@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import type { Version } from '../../client/index.js';
-import { commandName } from '../../proto/command-name.js';
+import { commandName } from '../../src/command-name.js';
 import { addConnectionFlags, type ConnectionFlags, parseCount, withClient } from '../flags.js';
 import { formatDigest, formatFixed, formatNumber, formatTable, formatTime, print, printJson } from '../output.js';
 import { addExportCommand, addImportCommand } from './version-files.js';

@@ -1,6 +1,6 @@
 /** Runs `hone tfjs-setup`: builds the addon and prints how to train with it. */
 
-import { commandName } from '../../proto/command-name.js';
+import { commandName } from '../../src/command-name.js';
 import type { AddonReport } from '../../src/learner/index.js';
 import { print, printJson, remark } from '../output.js';
 

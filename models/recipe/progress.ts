@@ -1,6 +1,6 @@
 /** Shows the progress of long work: one line that is updated on a terminal, or a plain line now and then elsewhere. */
 
-import { printable } from '../../proto/printable.js';
+import { printable } from '../../src/printable.js';
 
 export interface Progress {
   /** Shows that `done` of the total is done, with a note. */

@@ -3,7 +3,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, it } from 'vitest';
-import { commandName } from '../../../proto/command-name.js';
+import { commandName } from '../../../src/command-name.js';
 import { temporaryFolder } from '../../support/folders.js';
 
 let folder: string;
@@ -13,13 +13,13 @@ beforeAll(() => {
 
 it('the command is a script of npm in a clone', () => {
   expect(commandName()).toBe('npm run hone --');
-  expect(commandName('/home/ann/hone/dist/proto/command-name.js')).toBe('npm run hone --');
-  expect(commandName('C:\\work\\hone\\dist\\proto\\command-name.js')).toBe('npm run hone --');
+  expect(commandName('/home/ann/hone/dist/src/command-name.js')).toBe('npm run hone --');
+  expect(commandName('C:\\work\\hone\\dist\\src\\command-name.js')).toBe('npm run hone --');
 });
 
 it('the command is npx with the name of the package in a project that has installed it', () => {
-  const installed = join(folder, 'node_modules/hone-agent/dist/proto/command-name.js');
-  const nested = join(folder, 'node_modules/.store/hone-agent@1/node_modules/hone-agent/dist/proto/command-name.js');
+  const installed = join(folder, 'node_modules/hone-agent/dist/src/command-name.js');
+  const nested = join(folder, 'node_modules/.store/hone-agent@1/node_modules/hone-agent/dist/src/command-name.js');
   expect(commandName(installed)).toBe('hone');
   writeFileSync(join(folder, 'package.json'), '{}');
   expect(commandName(installed)).toBe('npx hone-agent');
@@ -27,5 +27,5 @@ it('the command is npx with the name of the package in a project that has instal
 });
 
 it('the command is its name alone if it is installed for the whole machine', () => {
-  expect(commandName('/usr/lib/node_modules/hone-agent/dist/proto/command-name.js')).toBe('hone');
+  expect(commandName('/usr/lib/node_modules/hone-agent/dist/src/command-name.js')).toBe('hone');
 });

@@ -10,7 +10,7 @@ import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { formatTable, quoted } from '../../../cli/output.js';
 import { services } from '../../../proto/contract.js';
-import { printable, printableJson, printableText } from '../../../proto/printable.js';
+import { printable, printableJson, printableText } from '../../../src/printable.js';
 import { honeCommand, honeWithInput } from '../../support/command.js';
 import { temporaryFolder } from '../../support/folders.js';
 import { hostile, hostileAnswer, unprintable } from '../../support/hostile.js';

@@ -1,11 +1,11 @@
-/** A part of the installed program that cannot be loaded, in words: for the command, and for the server as it starts. */
+/** Explains why a part of the installed program cannot be loaded: for the command and for a server that starts. */
 
-/** How Node says that a module or a native library cannot be loaded. */
+/** Node's error codes for a module or native library that cannot be loaded. */
 const loadCodes = new Set(['MODULE_NOT_FOUND', 'ERR_MODULE_NOT_FOUND', 'ERR_DLOPEN_FAILED']);
 
 /**
- * What is wrong and what to do, when `thrown` says that a package of Hone, or a native library in one, is missing, is
- * damaged or is made for another platform; undefined for every other error.
+ * Returns the reason and the remedy if `thrown` means that a package of Hone or a native library in it is missing, damaged
+ * or built for another platform. Returns undefined for every other error.
  */
 export function installationFault(thrown: unknown): string | undefined {
   const code = thrown instanceof Error && 'code' in thrown ? String(thrown.code) : '';

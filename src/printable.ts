@@ -1,32 +1,30 @@
 /**
- * Texts of others, shown to people. Whoever calls the server chooses the names of raters, subjects, metrics and what else
- * it keeps; a model writes whatever it likes. On a terminal such a text could clear the screen, set the title, turn the
- * direction of what follows, or pass for a line of its own. Everything that `hone` and the server print goes through here.
- *
- * It stands in the contract because command and server, which know nothing else of each other, both need it.
+ * Makes text from elsewhere safe to print. Callers choose the names of raters, subjects and metrics, and a model can write
+ * anything. On a terminal such a text could clear the screen, set the window's title, reverse the direction of the text
+ * after it, or look like a line of the program. Everything that `hone` and the server print goes through this file.
  */
 
 /**
- * Control characters, separators of lines, half surrogate pairs, and what is invisible or turns the direction of writing;
- * but the two joiners that some scripts and emoji are written with.
+ * Control characters, line separators, half surrogate pairs, invisible characters and those that change the direction of
+ * writing. The two joiners that some scripts and emoji need are allowed.
  */
 const unprintable = /(?!\u200c|\u200d)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/gu;
 
 const short: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };
 
-/** A text in one line: what cannot be printed is written as in JavaScript, `\x1b` for the escape character. */
+/** The text in one line. Characters that cannot be printed are written as in JavaScript, such as `\x1b` for escape. */
 export function printable(text: string): string {
   return text.replace(unprintable, (character) => short[character] ?? escaped(character));
 }
 
-/** A text that may have several lines: line feeds and tabs stay. */
+/** The text with its line feeds and tabs; the other unprintable characters are written out. */
 export function printableText(text: string): string {
   return text.replace(unprintable, (character) =>
     character === '\n' || character === '\t' ? character : escaped(character),
   );
 }
 
-/** One line of JSON in which a terminal finds nothing to obey; it parses to the same value. */
+/** One line of JSON without control characters. It parses to the same value. */
 export function printableJson(value: unknown): string {
   const text = JSON.stringify(value) as string | undefined;
   return (text ?? 'null').replace(unprintable, (character) =>
