@@ -24,7 +24,10 @@ export interface LearnerStart {
   readonly adapterDigest: string;
   /** Milliseconds between checkpoints within a round. Default 5000. */
   readonly checkpointEveryMs?: number;
-  /** Least milliseconds between two progress events within a round; 0 sends one for each step. Default 250. */
+  /**
+   * Least milliseconds between two progress events; 0 sends one for each step and each read.
+   * Default 250 while training, 1000 while idle.
+   */
   readonly reportEveryMs?: number;
   /** Whether a halted learner goes on, because a person asked for it. Default false. */
   readonly goOn?: boolean;

@@ -1,4 +1,4 @@
-/** What the learner tells of itself while it runs: state and figures, when they change and not too often. */
+/** Sends the learner's state and figures to the server: when they have changed, and not too often. */
 
 import type { ExperienceBuffer } from '../experience/buffer.js';
 import { BufferCensus } from '../experience/staleness.js';
@@ -6,20 +6,25 @@ import type { RoundStatus } from '../round/round.js';
 import type { LearnerEvent } from './messages.js';
 import type { LearnerState } from './status.js';
 
-/** Of an idle learner that reads scores: no more often than its buffer is counted. */
+/** Milliseconds between two reports while training. */
+const trainingEveryMs = 250;
+/** Milliseconds between two reports of an idle learner that reads scores: its buffer is counted as often. */
 const readingEveryMs = 1000;
 
 export class Reporter {
   readonly #send: (event: LearnerEvent) => void;
   readonly #census = new BufferCensus();
+  readonly #trainingEveryMs: number;
+  readonly #readingEveryMs: number;
   #state: LearnerState = 'starting';
   #atMs = 0;
-  readonly #trainingEveryMs: number;
   #sequence = -1;
 
-  constructor(send: (event: LearnerEvent) => void, trainingEveryMs = 250) {
+  /** @param everyMs least time between two reports; default: the constants above */
+  constructor(send: (event: LearnerEvent) => void, everyMs?: number) {
     this.#send = send;
-    this.#trainingEveryMs = trainingEveryMs;
+    this.#trainingEveryMs = everyMs ?? trainingEveryMs;
+    this.#readingEveryMs = everyMs ?? readingEveryMs;
   }
 
   /** Whether a step is worth a report. */
@@ -27,9 +32,9 @@ export class Reporter {
     return this.#state !== 'training' || performance.now() - this.#atMs >= this.#trainingEveryMs;
   }
 
-  /** Milliseconds until what was read since the last report is to be shown, 0 when it is now; null: nothing was read. */
+  /** Milliseconds until the server is to hear of what was read since the last report; null if nothing was read. */
   readingDueMs({ sequence }: ExperienceBuffer): number | null {
-    return sequence === this.#sequence ? null : Math.max(0, this.#atMs + readingEveryMs - performance.now());
+    return sequence === this.#sequence ? null : Math.max(0, this.#atMs + this.#readingEveryMs - performance.now());
   }
 
   report(state: LearnerState, round: RoundStatus, buffer: ExperienceBuffer, liveVersion: number): void {

@@ -2,103 +2,23 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cp } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
-import type { LearnerEvent, LearnerStart, RunnerCommand } from '../../../../src/learner/process/messages.js';
+import type { LearnerEvent, RunnerCommand } from '../../../../src/learner/process/messages.js';
 import { readCheckpoint } from '../../../../src/learner/round/checkpoint.js';
-import { LearnerRunner } from '../../../../src/learner/round/runner.js';
-import type { LearnerSettings } from '../../../../src/learner/types.js';
 import { checkRewardSettings } from '../../../../src/reward/index.js';
 import { Database } from '../../../../src/sqlite/index.js';
 import { openVersionLog, readAdapter, zeroAdapter } from '../../../../src/versions/index.js';
 import { temporaryFolder } from '../../../support/folders.js';
-import { BanditEngine } from '../../../support/learner/bandit-engine.js';
-import { type Experience, openExperience, type Sample, settings } from '../../../support/learner/experience.js';
+import { type Experience, openExperience } from '../../../support/learner/experience.js';
+import {
+  adapterProbabilities,
+  type Candidate,
+  isCandidate,
+  isHalted,
+  isIdle,
+  round,
+  startRunner,
+} from '../../../support/learner/runner.js';
 import { preferenceWrite, scoreWrite } from '../../../support/replay/records.js';
-
-type Candidate = Extract<LearnerEvent, { type: 'candidate' }>;
-
-const armRewards = [1, 0.5, 0];
-
-/** One round of scores: every arm for each prompt. */
-function round(number: number, prompts = 4): Sample[] {
-  return Array.from({ length: prompts * 3 }, (_, i) => ({
-    id: `${number}-${i}`,
-    group: `${number}-${Math.floor(i / 3)}`,
-    tokens: [i % 3],
-    reward: armRewards[i % 3] ?? 0,
-  }));
-}
-
-const bandit = {
-  rank: 2,
-  scale: 1,
-  beta: 0.2,
-  learningRate: 0.05,
-  scoresPerRound: 12,
-  groupsPerStep: 2,
-  replayRatio: 4,
-};
-
-/** A learner that runs in this process on the bandit, and what it says. */
-function startRunner(directory: string, experience: Experience, over: Partial<LearnerSettings & LearnerStart> = {}) {
-  const engine = new BanditEngine(1);
-  const events: LearnerEvent[] = [];
-  let heard = (): void => undefined;
-  const runner = new LearnerRunner({
-    start: {
-      type: 'start',
-      packageDirectory: '/somewhere/tldr',
-      packageDigest: 'package',
-      replayPath: experience.path,
-      directory,
-      settings: settings(bandit),
-      liveVersion: 0,
-      adapterPath: null,
-      adapterDigest: '',
-      checkpointEveryMs: 0,
-      ...over,
-    },
-    engine,
-    reader: experience.reader,
-    send: (event) => {
-      events.push(event);
-      heard();
-    },
-  });
-  const finished = runner.run();
-  const stop = async (): Promise<void> => {
-    runner.handle({ type: 'stop' });
-    await finished;
-  };
-  onTestFinished(() => stop().catch(() => undefined));
-
-  /** The event at which the condition holds, of those from `from` on. */
-  async function until<E extends LearnerEvent>(
-    condition: (event: LearnerEvent) => event is E,
-    from?: number,
-  ): Promise<E>;
-  async function until(condition: (event: LearnerEvent) => boolean, from?: number): Promise<LearnerEvent>;
-  async function until(condition: (event: LearnerEvent) => boolean, from = 0): Promise<LearnerEvent> {
-    for (;;) {
-      const found = events.slice(from).find(condition);
-      if (found !== undefined) return found;
-      const saysMore = new Promise<boolean>((resolve) => {
-        heard = () => resolve(true);
-      });
-      const ended = finished.then(() => false);
-      expect(await Promise.race([saysMore, ended]), 'the learner ended without the event').toBe(true);
-    }
-  }
-  return { runner, engine, events, until, stop, finished };
-}
-
-const isCandidate = (event: LearnerEvent): event is Candidate => event.type === 'candidate';
-const isHalted = (event: LearnerEvent): boolean => event.type === 'progress' && event.progress.state === 'halted';
-const isIdle = (event: LearnerEvent): boolean => event.type === 'progress' && event.progress.state === 'idle';
-
-async function adapterProbabilities(engine: BanditEngine, directory: string): Promise<number[]> {
-  const { adapter } = await readAdapter(directory);
-  return engine.probabilities(new Map(adapter.tensors));
-}
 
 test('a round of scores becomes a candidate that does better, and the next round builds on it', async () => {
   const directory = temporaryFolder();
@@ -571,4 +491,22 @@ test('a word to relearn that comes with the end is kept', async () => {
   const experience = await openExperience(directory);
   await learnRound(startRunner(directory, experience), experience, { type: 'relearn' });
   expect((await readCheckpoint(join(directory, 'checkpoint.safetensors')))?.state.uses).toEqual([]);
+});
+
+test('a halted learner that is told to go on and then to stop is not halted when it starts again', async () => {
+  const directory = temporaryFolder();
+  const experience = await openExperience(directory);
+  const { runner, engine, until, events, stop } = startRunner(directory, experience);
+  engine.poisoned = true;
+  for (const number of [1, 2, 3]) {
+    const heard = events.length;
+    await experience.add(round(number));
+    runner.handle({ type: 'changed' });
+    await until((event) => event.type === 'setback', heard);
+  }
+  expect(events.some(isHalted)).toBe(true);
+  runner.handle({ type: 'go_on' });
+  await stop();
+  const checkpoint = await readCheckpoint(join(directory, 'checkpoint.safetensors'));
+  expect(checkpoint?.state.setbacks?.haltedBecause).toBeNull();
 });
