@@ -1,8 +1,8 @@
 /**
- * Decoding, greedy, against the machine's read bandwidth and against peers on the same weights.
+ * Measures greedy decoding, and compares it with the machine's read bandwidth and with peers on the same weights.
  *
- * A step reads every weight once, whatever the batch, so `limit_ratio_b<n>` is bytes of weights times steps per second
- * over the bandwidth. A model that fits the caches is compared with the bandwidth over a tensor of its own size.
+ * A step reads every weight once, for a batch of any size. So `limit_ratio_b<n>` is bytes of weights times steps per
+ * second, divided by the bandwidth. For a model that fits the caches, the bandwidth is that of a tensor of its own size.
  */
 
 import { loadTokenizer } from '../src/package/index.js';
@@ -18,13 +18,14 @@ import { installPeers } from './lib/peer-process.js';
 import { say } from './lib/progress.js';
 import type { BenchReport, Figures } from './lib/report.js';
 
-/** Larger than any cache that this is likely to run on. */
+/** Larger than the cache of any likely machine. */
 const streamedBytes = 1e9;
 
 interface Sizes {
   readonly bandwidthBytes: number;
-  /** Tokens of prompt and completion around context 64, and up to context 512. */
+  /** Tokens of prompt and completion, for a context around 64. */
   readonly short: readonly [number, number];
+  /** Tokens of prompt and completion, for a context up to 512. */
   readonly long: readonly [number, number];
   readonly rounds: { readonly leastRounds: number; readonly mostRounds: number; readonly taskMs: number };
 }

@@ -1,4 +1,4 @@
-/** What a small machine has to spare: disk for the installation, time to start, memory while idle and while training. */
+/** Measures the footprint on a small machine: disk for the installation, start-up time, memory while idle and training. */
 
 import { mkdtemp, rm } from 'node:fs/promises';
 import { loadavg, tmpdir } from 'node:os';
@@ -37,7 +37,7 @@ export async function benchEdge(models: readonly BenchModel[], options: BenchOpt
 async function measureModel(model: BenchModel, { threads, quick }: BenchOptions): Promise<Figures> {
   const data = await mkdtemp(join(tmpdir(), 'hone-bench-data-'));
   const figures = await measureStarts(model, data, quick).finally(() => rm(data, { recursive: true, force: true }));
-  say(`${model.name}: training in a process of its own ...`);
+  say(`${model.name}: training in its own process ...`);
   const training = await trainInChild({
     packageDirectory: model.directory,
     vocabularySize: model.vocabularySize,
@@ -56,7 +56,7 @@ async function measureModel(model: BenchModel, { threads, quick }: BenchOptions)
   };
 }
 
-/** Starts on one data directory, the first of which measures threads; what the last server takes when it is idle. */
+/** Measures several starts on one data directory, of which the first measures threads, and the last server's idle memory. */
 async function measureStarts(model: BenchModel, data: string, quick: boolean): Promise<Figures> {
   say(`${model.name}: first start on a data directory ...`);
   const first = await startBenchServer(model.directory, [], data);
@@ -69,7 +69,7 @@ async function measureStarts(model: BenchModel, data: string, quick: boolean): P
     const server = await startBenchServer(model.directory, [], data);
     warm.push(server);
     if (i === starts) {
-      // Idle is what it settles at, once the learner too has loaded the model.
+      // Measure when memory no longer changes, after the learner too has loaded the model.
       await delay(quick ? 200 : 10_000);
       idle = measureProcessTree(server.pid);
     }

@@ -1,11 +1,12 @@
 /**
- * Scores that are acknowledged, per second: a client process, gRPC, `hone serve` without a learner, its store with a
- * full commit before each acknowledgement; every score is of another generation, and the generations are there before.
- * On one stream and on eight, with one item and with several per message.
+ * Measures acknowledged scores per second. A client process sends them over gRPC to `hone serve` without a learner, whose
+ * store makes a full commit before each acknowledgement. Each score belongs to another generation, and the generations
+ * exist before the measurement. There are parts with one and with eight streams, with one and with several items per
+ * message.
  *
- * Three take turns on the same load, medians count: the server; the gRPC library alone, which is an echo in a process of
- * its own; the store alone, written to from the bench's process. After each part the server's file is opened anew and
- * must hold as many scores as were acknowledged.
+ * Three contestants take turns with the same load, and medians count: the server; the gRPC library alone, which is an
+ * echo in its own process; the store alone, written by the bench's process. After each part the bench opens the server's
+ * file and checks that it holds as many scores as were acknowledged.
  */
 
 import { cp, mkdir, mkdtemp, rm } from 'node:fs/promises';
@@ -37,11 +38,11 @@ const quickSizes: Sizes = { scores: { 1: 200, 32: 1000 }, rounds: 1 };
 
 type MessageSize = (typeof messageSizes)[number];
 
-/** What takes turns: the server, and the two that bound it. */
+/** The contestants: the server, and the two that bound its speed. */
 const contestantNames = ['server', 'grpc', 'store'] as const;
 type Contestant = (typeof contestantNames)[number];
 
-/** Where things lie, and what all parts share. */
+/** The files and settings that all parts share. */
 interface Bench {
   readonly packageDirectory: string;
   readonly folder: string;
@@ -83,18 +84,18 @@ function toReport(columns: Readonly<Record<string, Figures>>, generations: numbe
     limits: {},
     models: columns,
     general: {
-      // With 32 items per message.
+      // These are the rates with 32 items per message.
       ...Object.fromEntries(suffixes.map((suffix) => [`acked_per_s_${suffix}`, best[`acked_per_s_${suffix}`] ?? null])),
       grpc_limit_per_s: Math.max(...suffixes.map((suffix) => best[`grpc_limit_per_s_${suffix}`] as number)),
       store_limit_per_s: Math.max(...suffixes.map((suffix) => best[`store_limit_per_s_${suffix}`] as number)),
       generations,
     },
-    // Of a short run the shares say nothing.
+    // The shares of a short run are meaningless.
     shares: quick ? [] : suffixes.flatMap((suffix) => [`grpc_share_${suffix}`, `store_share_${suffix}`]),
   };
 }
 
-/** So many streams, so many items per message, on stores of its own. */
+/** Measures one part, with its number of streams and items per message, on its own stores. */
 async function measurePart(bench: Bench, streams: number, itemsPerMessage: MessageSize): Promise<Figures> {
   const [data, alone] = [join(bench.folder, 'data'), join(bench.folder, 'alone.sqlite')];
   const served = join(data, 'replay.sqlite');
@@ -127,7 +128,7 @@ async function measurePart(bench: Bench, streams: number, itemsPerMessage: Messa
 
 type Rates = Record<Contestant, number[]>;
 
-/** The rounds of one part, and how many scores the server acknowledged in all of them. */
+/** Measures the rounds of one part. @returns also the number of scores that the server acknowledged in all rounds */
 async function measureRates(
   { packageDirectory, sizes }: Bench,
   { data, alone }: { readonly data: string; readonly alone: string },
@@ -151,7 +152,7 @@ async function measureRates(
   const rates: Rates = { server: [], grpc: [], store: [] };
   let acknowledged = 0;
   const count = sizes.scores[itemsPerMessage];
-  // The first round warms up; it does not count.
+  // The first round is a warm-up and does not count.
   for (let round = 0; round <= sizes.rounds; round++) {
     const load = { from: round * count, to: (round + 1) * count, streams, itemsPerMessage };
     for (const name of contestantNames) {

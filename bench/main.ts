@@ -1,9 +1,9 @@
 /**
- * `npm run bench -- decode|serve|feedback|learn|together|edge [options]`; `--help` after a bench lists its options.
+ * `npm run bench -- decode|serve|feedback|learn|together|edge [options]`. `--help` after a bench lists its options.
  *
- * Results on standard output: a table, or with --json one line of JSON, or with --markdown a table for the README.
- * Progress on standard error. Exit code 1 when a share of a limit comes out above 1, since then the limit was measured
- * wrongly, and when a peer's tokens show that it decodes another model.
+ * Results go to standard output: a table, or with --json one line of JSON, or with --markdown a table for the README.
+ * Progress goes to standard error. The exit code is 1 if a share of a limit is above 1, because then the limit was
+ * measured wrongly, or if a peer's tokens show that it decodes another model.
  */
 
 import { availableParallelism, loadavg } from 'node:os';
@@ -24,11 +24,11 @@ import { benchTogether } from './together.js';
 interface Flags {
   readonly model?: ModelName;
   readonly threads?: number;
-  /** False with --no-spin. */
+  /** False for --no-spin. */
   readonly spin?: boolean;
-  /** False with --no-peers. */
+  /** False for --no-peers. */
   readonly peers?: boolean;
-  /** False with --no-int8. */
+  /** False for --no-int8. */
   readonly int8?: boolean;
   readonly device?: Device;
   readonly tfjsNode?: string;
@@ -41,50 +41,50 @@ interface Bench {
   readonly name: string;
   readonly description: string;
   readonly run: (models: readonly BenchModel[], options: BenchOptions) => Promise<BenchReport>;
-  /** Always these, whatever is asked for. */
+  /** Models that the bench always runs on, whatever the flags say. */
   readonly models?: readonly ModelName[];
-  /** Options of its own. */
+  /** Options that only this bench has. */
   readonly options: readonly Option[];
 }
 
 const benches: readonly Bench[] = [
   {
     name: 'decode',
-    description: 'tokens per second of the policy against read bandwidth and against peers',
+    description: 'tokens per second of the policy, compared with read bandwidth and with peers',
     run: benchDecode,
     options: [
       new Option('--no-peers', 'leave out transformers.js and llama.cpp'),
-      new Option('--no-spin', 'idle threads of the policy do not spin'),
+      new Option('--no-spin', 'do not let idle threads of the policy spin'),
       new Option('--no-int8', 'leave out the models with int8 weights'),
     ],
   },
   {
     name: 'serve',
-    description: 'tokens per second over gRPC against the policy alone, and how long other calls wait',
+    description: 'tokens per second over gRPC, compared with the policy alone, and the wait of other calls',
     run: benchServe,
     options: [],
   },
   {
     name: 'feedback',
-    description: 'acknowledged scores per second against the gRPC library and the store alone',
-    // The model plays no part.
+    description: 'acknowledged scores per second, compared with the gRPC library and the store alone',
+    // The result does not depend on the model.
     models: ['tiny'],
     run: benchFeedback,
     options: [],
   },
   {
     name: 'learn',
-    description: 'tokens per second of a training step, its share of the GEMM rate, against TF.js and PyTorch; memory',
+    description: 'tokens per second of a training step, compared with the GEMM rate, TF.js and PyTorch; memory',
     run: benchLearn,
     options: [
       new Option('--no-peers', 'leave out TF.js and PyTorch'),
-      new Option('--device <name>', 'where the learner computes').choices(devices),
-      new Option('--tfjs-node <folder>', 'compare with the tfjs-node of a folder, too (docs/tfjs.md)'),
+      new Option('--device <name>', 'the device on which the learner computes').choices(devices),
+      new Option('--tfjs-node <folder>', 'also compare with the tfjs-node in this folder (docs/tfjs.md)'),
     ],
   },
   {
     name: 'together',
-    description: 'tokens per second and waits between tokens while the learner trains, against while it is paused',
+    description: 'tokens per second and waits between tokens while the learner trains, compared with a paused learner',
     run: benchTogether,
     options: [],
   },
@@ -93,7 +93,7 @@ const benches: readonly Bench[] = [
 
 function parseCount(text: string): number {
   const count = Number(text);
-  if (!Number.isInteger(count) || count < 1) throw new InvalidArgumentError('expected a whole number above 0');
+  if (!Number.isInteger(count) || count < 1) throw new InvalidArgumentError('It must be a whole number, 1 or greater.');
   return count;
 }
 
@@ -106,7 +106,8 @@ async function runBench(bench: Bench, flags: Flags): Promise<void> {
     if (model) models.push(model);
   }
   const [load = 0] = loadavg();
-  if (load > 0.5 && !flags.quick) say(`the load average is ${load.toFixed(1)}: figures of a busy machine say little`);
+  if (load > 0.5 && !flags.quick)
+    say(`the load average is ${load.toFixed(1)}: figures of a busy machine are unreliable`);
   const report = await bench.run(models, {
     threads: flags.threads ?? availableParallelism(),
     fixedThreads: flags.threads !== undefined,
@@ -114,7 +115,7 @@ async function runBench(bench: Bench, flags: Flags): Promise<void> {
     peers: flags.peers ?? false,
     device: flags.device ?? 'cpu',
     tfjsNode: flags.tfjsNode === undefined ? undefined : resolve(flags.tfjsNode),
-    // The layers of the tests' package are too narrow for blocks of int8.
+    // The layers of the test package are too narrow for blocks of int8.
     int8: (flags.int8 ?? false) && !flags.quick,
     quick: flags.quick ?? false,
   });
@@ -127,21 +128,21 @@ async function runBench(bench: Bench, flags: Flags): Promise<void> {
 }
 
 const program = new Command('bench').description(
-  'Measures Hone on this machine against limits and peers measured in the same run.',
+  'Measures Hone on this machine, and compares it with limits and peers that are measured in the same run.',
 );
 for (const bench of benches) {
   const command = program
     .command(bench.name)
     .description(bench.description)
-    .addOption(new Option('--model <name>', 'one model instead of all').choices(modelNames))
+    .addOption(new Option('--model <name>', 'run on one model instead of all').choices(modelNames))
     .addOption(
-      new Option('--threads <n>', 'threads of the engines (default: all cores, or what is faster)').argParser(
+      new Option('--threads <n>', 'threads of the engines (default: all cores, or fewer if that is faster)').argParser(
         parseCount,
       ),
     )
-    .option('--json', 'one line of JSON instead of a table')
-    .option('--markdown', 'a table in Markdown')
-    .option('--quick', 'a short run on the package of the tests');
+    .option('--json', 'print one line of JSON instead of a table')
+    .option('--markdown', 'print a table in Markdown')
+    .option('--quick', 'run briefly on the test package');
   for (const option of bench.options) command.addOption(option);
   command.action((flags: Flags) => runBench(bench, flags));
 }

@@ -1,7 +1,7 @@
 /**
- * What the door costs: eight greedy streams from a client process through gRPC to `hone serve`, against the same eight
- * requests on the policy alone, with the same threads and without adapters in both; and how long a health check takes
- * while eight streams decode, against the idle server. Both pairs take turns, medians count.
+ * Measures the cost of gRPC: eight greedy streams from a client process to `hone serve`, compared with the same eight
+ * requests on the policy alone, with the same threads and without adapters. It also measures how long a health check
+ * takes while eight streams decode, compared with an idle server. In both pairs the two take turns, and medians count.
  */
 
 import { loadTokenizer } from '../src/package/index.js';
@@ -23,9 +23,9 @@ interface Sizes {
   readonly promptLength: number;
   readonly maxTokens: number;
   readonly rounds: number;
-  /** Further rounds of the throughput begin until so much time has passed: a small model's are short. */
+  /** Throughput is measured in further rounds until this time has passed, because rounds of a small model are short. */
   readonly leastMs: number;
-  /** Health checks of a round, idle and busy each. */
+  /** Number of health checks in a round, for the idle and for the busy server. */
   readonly calls: number;
 }
 
@@ -44,14 +44,16 @@ export async function benchServe(models: readonly BenchModel[], options: BenchOp
     shares: [],
     problems: Object.entries(figures).flatMap(([model, { grpc_tokens_equal }]) =>
       typeof grpc_tokens_equal === 'number' && grpc_tokens_equal < 0.5
-        ? [`${model}: the server streams other tokens than the policy alone (${significant(grpc_tokens_equal)} agree)`]
+        ? [
+            `${model}: the tokens of the server differ from those of the policy alone (share that agrees: ${significant(grpc_tokens_equal)})`,
+          ]
         : [],
     ),
   };
 }
 
 async function measureModel(model: BenchModel, options: BenchOptions, sizes: Sizes): Promise<Figures> {
-  // Without a wish, the server's own choice is measured, and the policy alone runs with it too.
+  // Without --threads, the server chooses its threads, and the policy alone runs with the same number.
   const flags = options.fixedThreads ? ['--threads', String(options.threads)] : [];
   await using resources = new Resources();
   const server = await startBenchServer(model.directory, ['--learner', 'off', ...flags]);
@@ -72,7 +74,7 @@ const settingsOf = ({ threads, spin }: BenchServer): { threads: number; spin: bo
 
 type RequestMaker = (seed: number) => { readonly texts: TextRequest[]; readonly tokens: readonly number[][] };
 
-/** Eight requests that no earlier ones share a prefix with: as text for the server, as tokens for the policy. */
+/** Makes eight requests whose prompts share no prefix with earlier ones: texts for the server, tokens for the policy. */
 async function requestMaker(model: BenchModel, { promptLength, maxTokens }: Sizes): Promise<RequestMaker> {
   const tokenizer = await loadTokenizer(model.directory);
   return (seed) => {
@@ -95,7 +97,7 @@ async function measureThroughput(
   const own: (readonly EngineRow[])[] = [];
   const door: (readonly EngineRow[])[] = [];
   const began = performance.now();
-  // The first round warms up; it does not count.
+  // The first round is a warm-up and does not count.
   for (let round = 0; round <= rounds || performance.now() - began < leastMs; round++) {
     const { texts, tokens } = requestsOf(round);
     const maxTokens = texts[0]?.maxTokens ?? 0;
@@ -110,7 +112,7 @@ async function measureThroughput(
   const same = own.map((rows, i) => agreement(rows, door[i] ?? []));
   return {
     grpc_share: median(doorRates.map((rate, round) => rate / (ownRates[round] as number))),
-    // Beside the ratios that readers look for first; measured below.
+    // This keeps its place beside the other ratio; the value is measured below.
     unary_p99_ratio: null,
     engine_tokens_per_s: median(ownRates),
     grpc_tokens_per_s: median(doorRates),

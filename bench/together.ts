@@ -1,7 +1,7 @@
 /**
- * What learning takes from serving: one stream and eight streams of one server, while its learner trains without a pause
- * and while it is paused, in turn. The round of training outlasts the bench and moves the weights by next to nothing, so
- * nothing is swapped and nothing judged meanwhile.
+ * Measures how much learning slows down serving: one stream and eight streams of one server, by turns while its learner
+ * trains and while it is paused. The training round lasts longer than the bench and hardly moves the weights, so no
+ * version is judged or swapped during the measurement.
  */
 
 import { connect, type HoneClient } from '../client/index.js';
@@ -24,17 +24,17 @@ interface Sizes {
   readonly promptLength: number;
   readonly maxTokens: number;
   readonly rounds: number;
-  /** Each part of a round goes on until so much time has passed. */
+  /** Least duration of each part of a round. */
   readonly leastMs: number;
 }
 
 const fullSizes: Sizes = { promptLength: 32, maxTokens: 96, rounds: 8, leastMs: 3000 };
 const quickSizes: Sizes = { promptLength: 8, maxTokens: 16, rounds: 1, leastMs: 0 };
 
-/** Of a part: far more than fit its time. */
+/** Most runs of a part: far more than fit its time. */
 const mostRuns = 1000;
 
-/** Prompts with four scored completions each: a learner's ordinary batch. */
+/** Number of prompts with four scored completions each, which make a usual batch of the learner. */
 const scoredPrompts = 16;
 
 export async function benchTogether(models: readonly BenchModel[], options: BenchOptions): Promise<BenchReport> {
@@ -42,23 +42,23 @@ export async function benchTogether(models: readonly BenchModel[], options: Benc
   const figures: Record<string, Figures> = {};
   for (const model of models) figures[model.name] = await measureModel(model, options, sizes);
   return {
-    title: `together: greedy streams of ${sizes.maxTokens} tokens while the learner trains, against the same while it is paused`,
+    title: `together: greedy streams of ${sizes.maxTokens} tokens while the learner trains, compared with a paused learner`,
     limits: {},
     models: figures,
     shares: [],
-    // A learner at the lowest priority starves beside anything else that computes, and then takes nothing from serving.
+    // The learner has the lowest priority. Beside other programs it gets no processor time and cannot slow down serving.
     problems: Object.entries(figures).flatMap(([model, { learner_steps }]) =>
       learner_steps === 0 && !options.quick
-        ? [`${model}: the learner did not get to a step: the machine is busy, and the figures say nothing`]
+        ? [`${model}: the learner made no step because the machine is busy, so the figures are meaningless`]
         : [],
     ),
   };
 }
 
-/** A prompt that no other seed's shares a beginning with. */
+/** Makes the prompt of a seed. Prompts of different seeds share no prefix. */
 type PromptOf = (seed: number) => string;
 
-/** Of one part: rows of every run. */
+/** The rows of each run of one part. */
 type Part = readonly (readonly EngineRow[])[];
 
 async function measureModel(model: BenchModel, options: BenchOptions, sizes: Sizes): Promise<Figures> {
@@ -69,7 +69,7 @@ async function measureModel(model: BenchModel, options: BenchOptions, sizes: Siz
     scoresPerRound: scoredPrompts * 4,
     groupsPerStep: 2,
     replayRatio: 1_000_000,
-    // Nothing that it says of weights that hardly move is of interest.
+    // The gate is off, because its verdict on weights that hardly move has no meaning here.
     guardMaxKl: 1e9,
   };
   const threads = options.fixedThreads ? ['--threads', String(options.threads)] : [];
@@ -87,7 +87,7 @@ async function measureModel(model: BenchModel, options: BenchOptions, sizes: Siz
   const beside: Record<number, Part[]> = { 1: [], 8: [] };
   const steps: number[] = [];
   let memory: ProcessMemory | undefined;
-  // The first round warms up; it does not count. Who begins changes, since what is measured second finds the machine warmer.
+  // The first round is a warm-up and does not count. The two parts take turns to begin, because the second finds a warmer machine.
   for (let round = 0; round <= sizes.rounds; round++) {
     const parts = new Map<boolean, Part[]>();
     for (const learning of round % 2 === 0 ? [false, true] : [true, false]) {
@@ -148,11 +148,12 @@ async function measure(
 ): Promise<Part> {
   const part: (readonly EngineRow[])[] = [];
   const began = performance.now();
-  // The first run warms up; it does not count. Prompts differ from round to round, and are the same in both parts.
-  // Tokens that wait while the machine is busy come together; a part has at least one gap between such messages.
+  // The first run is a warm-up and does not count. Prompts differ between rounds, and are the same in both parts.
+  // On a busy machine several tokens may come in one message; a part needs at least one gap between two messages.
   const wanted = (): boolean => performance.now() - began < leastMs || part.flat().flatMap(gaps).length === 0;
   for (let run = 0; run <= 1 || wanted(); run++) {
-    if (run > mostRuns) throw new Error(`${streams} streams came whole, ${mostRuns} times: the machine is too busy`);
+    if (run > mostRuns)
+      throw new Error(`in ${mostRuns} runs, all ${streams} streams came in one message each: the machine is too busy`);
     const texts: TextRequest[] = Array.from({ length: streams }, (_, i) => ({
       prompt: promptOf(1 + i + streams * (run + 1000 * round)),
       maxTokens,
@@ -181,7 +182,7 @@ function compare(alone: readonly Part[], beside: readonly Part[]) {
   };
 }
 
-/** From one message with tokens to the next: tokens that come together came at once. */
+/** Returns the times between two messages with tokens. Tokens of one message count as one. */
 function gaps({ atMs }: EngineRow): number[] {
   const times = [...new Set(atMs)];
   return times.slice(1).map((at, i) => at - (times[i] as number));

@@ -1,11 +1,11 @@
-/** A process that answers one message at a time: peers and gRPC clients run in such. */
+/** A child process that answers one message at a time. Peers and gRPC clients run in such processes. */
 
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { basename } from 'node:path';
 
 export interface Child {
-  /** Sends a message and waits for the answer. @throws Error with the process's reason, or when it has ended */
+  /** Sends a message and waits for the answer. @throws Error with the process's reason, or if it has ended */
   ask<Reply>(message: object): Promise<Reply>;
   /** Ends the process. */
   close(): Promise<void>;
@@ -16,7 +16,7 @@ interface Failure {
   readonly message: string;
 }
 
-/** Starts a script; what it prints goes to standard error. */
+/** Starts a script. Its output goes to standard error. */
 export function startChild(script: string, folder?: string): Child {
   const child = fork(script, { stdio: ['ignore', 2, 2, 'ipc'], ...(folder === undefined ? {} : { cwd: folder }) });
   return {

@@ -1,4 +1,4 @@
-/** A client of a Hone server in a process of its own, as an app is: the bench tells it what to call. */
+/** A client of a Hone server in its own process, as an app has. The bench sends it the calls to make. */
 
 import { connect, type HoneClient } from '../../client/index.js';
 import type { ClientReply, ClientTask, TextRequest } from './client-process.js';
@@ -23,7 +23,7 @@ function run(requests: readonly TextRequest[]): Promise<EngineRow[]> {
   return runWhenDue(requests, (request, push) => stream(request, push));
 }
 
-/** Health checks, one after another: how long each took. */
+/** Makes health checks, one after another. @returns the duration of each */
 async function probe(calls: number): Promise<number[]> {
   const times: number[] = [];
   for (let i = 0; i < calls; i++) {
@@ -34,7 +34,7 @@ async function probe(calls: number): Promise<number[]> {
   return times;
 }
 
-/** Keeps as many streams running as there are requests, each begun anew when it ends. Resolves when all of them run. */
+/** Keeps one stream running for each request; a stream that ends starts again. Resolves when all of them run. */
 async function hold(requests: readonly TextRequest[]): Promise<void> {
   const stop = new AbortController();
   const loops = requests.map((request) => {

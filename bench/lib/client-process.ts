@@ -1,4 +1,4 @@
-/** Starts a client process and speaks with it. */
+/** Starts a client process and calls it. */
 
 import { fileURLToPath } from 'node:url';
 import { startChild } from './child-process.js';
@@ -23,11 +23,11 @@ export type ClientReply =
   | { readonly type: 'probed'; readonly times: readonly number[] };
 
 export interface ClientProcess {
-  /** Streams the completions concurrently; times are those at which tokens reached the client. */
+  /** Streams the completions concurrently. Times are those at which tokens reached the client. */
   run(requests: readonly TextRequest[]): Promise<readonly EngineRow[]>;
-  /** Milliseconds that each of so many health checks took, one after another. */
+  /** Makes health checks, one after another. @returns the duration of each, in milliseconds */
   probe(calls: number): Promise<readonly number[]>;
-  /** Keeps streams running, begun anew whenever they end, until `release`. Resolves when all of them run. */
+  /** Keeps streams running until `release`; a stream that ends starts again. Resolves when all of them run. */
   hold(requests: readonly TextRequest[]): Promise<void>;
   release(): Promise<void>;
   close(): Promise<void>;

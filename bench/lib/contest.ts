@@ -1,6 +1,6 @@
 /**
- * Lets engines do the same tasks in turn, round after round, so that what the machine does meanwhile falls on all of
- * them. One computes at a time; the others lie idle.
+ * Lets engines do the same tasks by turns, in many rounds, so that other programs on the machine slow down all of them
+ * alike. One engine computes at a time; the others are idle.
  */
 
 import type { PackageTokenizer } from '../../src/package/index.js';
@@ -9,32 +9,32 @@ import { say } from './progress.js';
 import { promptTokens } from './prompts.js';
 import { significant } from './statistics.js';
 
-/** One task: so many requests at once, or spread over a time. */
+/** One task: a number of requests, all at once or spread over a time. */
 export interface ContestTask {
-  /** Ends the names of its figures: `b8_ctx512`. */
+  /** The end of the names of its figures, such as `b8_ctx512`. */
   readonly key: string;
   readonly requests: number;
   readonly promptLength: number;
   readonly maxTokens: number;
-  /** The requests arrive evenly over so many milliseconds; 0: at once. */
+  /** Milliseconds over which the requests arrive evenly; 0 if they arrive at once. */
   readonly overMs: number;
 }
 
 export interface Contestant {
   readonly name: string;
   readonly engine: Engine;
-  /** Keys of the tasks that it takes part in; undefined: all. */
+  /** Keys of the tasks in which it takes part; undefined for all. */
   readonly tasks: readonly string[] | undefined;
 }
 
 export interface RoundLimits {
   readonly leastRounds: number;
   readonly mostRounds: number;
-  /** After the least rounds, no further one begins once a task has taken so long. */
+  /** After the least rounds, no round begins when a task has taken this long. */
   readonly taskMs: number;
 }
 
-/** Rows of every round, by contestant and task. */
+/** The rows of each round, by contestant and task. */
 export type Samples = ReadonlyMap<string, ReadonlyMap<string, readonly (readonly EngineRow[])[]>>;
 
 export async function runContest(
@@ -59,7 +59,7 @@ export async function runContest(
     const began = performance.now();
     for (let round = 0; round < limits.mostRounds; round++) {
       if (round >= limits.leastRounds && performance.now() - began > limits.taskMs) break;
-      // The same requests for all: their tokens are compared.
+      // All engines get the same requests, because their tokens are compared.
       const requests = requestsOf(task);
       for (const { name, engine } of present) {
         const byTask = samples.get(name) as Map<string, (readonly EngineRow[])[]>;
@@ -78,7 +78,7 @@ export async function runContest(
 
 const mostAttempts = 20;
 
-/** Runs requests that start at once, again where the machine was so busy that they never all decoded at the same time. */
+/** Runs requests that start at once. Repeats them if, on a busy machine, they never all decoded at the same time. */
 async function runJointly(engine: Engine, requests: readonly EngineRequest[]): Promise<readonly EngineRow[]> {
   for (let attempt = 0; attempt < mostAttempts; attempt++) {
     const rows = await engine.run(requests);
@@ -89,10 +89,10 @@ async function runJointly(engine: Engine, requests: readonly EngineRequest[]): P
   );
 }
 
-/** After three runs, no further one begins once a setting has been tried for so long. */
+/** After three runs of a setting, no run begins when it has been tried for this long. */
 const choiceMs = 1500;
 
-/** Opens an engine with each of several settings and keeps the one that decodes a single request fastest. */
+/** Opens an engine with each of several settings, and keeps the one that decodes a single request fastest. */
 export async function openFastest<Settings>(
   settings: readonly Settings[],
   open: (settings: Settings) => Promise<Engine>,
@@ -116,11 +116,11 @@ export async function openFastest<Settings>(
       throw error;
     }
   }
-  if (best === undefined) throw new Error('no settings to choose from');
+  if (best === undefined) throw new Error('the list of settings is empty');
   return best;
 }
 
-/** The best of several runs of one request. */
+/** Returns the best rate of several runs of one request. */
 async function singleRate(engine: Engine, tokenizer: PackageTokenizer): Promise<number> {
   const requests = [{ promptTokens: promptTokens(tokenizer, 0, 64), maxTokens: 24, startAtMs: 0 }];
   const began = performance.now();

@@ -1,4 +1,4 @@
-/** Who decodes a model: Hone's policy in its variants, and the peers on the same weights. */
+/** The engines that decode a model: Hone's policy in its variants, and the peers on the same weights. */
 
 import type { PackageTokenizer } from '../../src/package/index.js';
 import { type Contestant, openFastest } from './contest.js';
@@ -11,18 +11,18 @@ import { openOwnEngine } from './policy.js';
 import { say } from './progress.js';
 
 export interface ContestantOptions {
-  /** Settings to choose from: each engine takes what is fastest for it at batch 1. */
+  /** The settings to try. Each engine uses the one that is fastest for it at batch 1. */
   readonly threads: readonly number[];
   readonly spin: boolean;
   readonly peers: boolean;
-  /** The same model as MatMulNBits int8, where there is one. */
+  /** The same model as MatMulNBits int8, if there is one. */
   readonly int8Package: string | undefined;
-  /** Requests at once, and tokens of each: what llama.cpp reserves its cache for. */
+  /** Number of concurrent requests and tokens of each, for which llama.cpp reserves its cache. */
   readonly sequences: number;
   readonly contextSize: number;
 }
 
-/** Opens all of them; a peer that cannot run is left out, with a message. Close them when done. */
+/** Opens all engines. Reports a peer that cannot run and leaves it out. The caller closes them. */
 export async function openContestants(
   model: BenchModel,
   tokenizer: PackageTokenizer,
@@ -44,7 +44,7 @@ export async function openContestants(
       const { engine } = await openFastest(settings, open, tokenizer);
       add(name, engine);
     } catch (error) {
-      say(`${model.name}: ${name} is left out: ${error instanceof Error ? error.message : error}`);
+      say(`${model.name}: leaving ${name} out: ${error instanceof Error ? error.message : error}`);
     }
   };
   const own = (folder: string, threads: number, adapters: boolean): Promise<Engine> =>

@@ -1,4 +1,4 @@
-/** The figures of the decode bench, computed from what the contestants did. */
+/** Computes the figures of the decode bench from the rows of the contestants. */
 
 import type { Samples } from './contest.js';
 import { arrivalsTask, type ContestantName, contestantNames, type DecodeTask, decodeTasks } from './decode-tasks.js';
@@ -6,17 +6,17 @@ import { agreement, completionMs, type EngineRow, firstTokenMs, jointRate, overa
 import type { Figures } from './report.js';
 import { median, spread } from './statistics.js';
 
-/** Hone's own figures carry no name; others are told apart by theirs. */
+/** Hone's own figures have no prefix; those of others have the name of the contestant. */
 const prefix = (name: ContestantName): string => (name === 'hone' ? '' : `${name.replace('hone_', '')}_`);
 
 export interface DecodeLimit {
-  /** Bytes of weights that a step reads. */
+  /** Bytes of weights that a decode step reads. */
   readonly weightBytes: number;
-  /** Bytes per second. */
+  /** Read bandwidth, in bytes per second. */
   readonly bandwidth: number;
 }
 
-/** What readers look for first comes first; what was not measured is null. */
+/** Returns the figures, the most important ones first. Figures that were not measured are null. */
 export function decodeFigures(samples: Samples, limit: DecodeLimit, promptLengthCtx512: number): Figures {
   const rows = (name: ContestantName, task: string): readonly (readonly EngineRow[])[] | undefined =>
     samples.get(name)?.get(task);
@@ -32,7 +32,7 @@ export function decodeFigures(samples: Samples, limit: DecodeLimit, promptLength
   const versus = (own: ContestantName, peer: ContestantName, task: DecodeTask): number | null => {
     const [ours, theirs] = [rows(own, task), rows(peer, task)];
     if (ours === undefined || theirs === undefined) return null;
-    // Round by round: what the machine did meanwhile fell on both.
+    // The ratio is taken in each round, in which the load of the machine was the same for both.
     return median(ours.map((round, i) => jointRate(round) / jointRate(theirs[i] as readonly EngineRow[])));
   };
   const limitRatio = (task: DecodeTask): number | null => {
@@ -86,7 +86,7 @@ export function decodeFigures(samples: Samples, limit: DecodeLimit, promptLength
   return figures;
 }
 
-/** The share of tokens, up to the first difference, in which a peer agrees with Hone on single requests. */
+/** Returns the share of tokens before the first one in which a peer differs from Hone, on single requests. */
 function tokensEqual(samples: Samples, peer: ContestantName): number | null {
   let agreed = 0;
   let compared = 0;
@@ -103,13 +103,13 @@ function tokensEqual(samples: Samples, peer: ContestantName): number | null {
 }
 
 /**
- * Peers with other tokens than Hone's, as sentences: they do not compute the same model. Sums in another order may
- * flip a near tie, after which two completions have little in common, so that half of the tokens is enough.
+ * Returns a sentence for each peer whose tokens differ from Hone's, because it does not compute the same model. Half of
+ * the tokens are enough: sums in another order may flip a near tie, after which two completions have little in common.
  */
 export function foreignTokens(model: string, figures: Figures): string[] {
   return Object.entries(figures).flatMap(([key, value]) =>
     key.endsWith('_tokens_equal') && typeof value === 'number' && value < 0.5
-      ? [`${model}: ${key} is ${value.toFixed(2)}: the peer decodes other tokens from the same weights`]
+      ? [`${model}: ${key} is ${value.toFixed(2)}, so the peer decodes other tokens from the same weights`]
       : [],
   );
 }

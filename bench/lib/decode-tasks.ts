@@ -1,6 +1,6 @@
-/** What the decode bench lets whom do, by the names under which the figures appear. */
+/** The tasks and the contestants of the decode bench, by the names of their figures. */
 
-/** Requests at once in each task: around context 64, and up to context 512. */
+/** Numbers of concurrent requests, with a context around 64 and one up to 512. */
 export const decodeTasks = {
   b1: 1,
   b8: 8,
@@ -15,7 +15,7 @@ export type DecodeTask = keyof typeof decodeTasks;
 /** Eight requests that arrive over a second. */
 export const arrivalsTask = 'arrivals8';
 
-/** `hone` is Hone's policy without an adapter, `hone_lora` with one of rank 8, `hone_int8` on quantised weights. */
+/** `hone` is Hone's policy without an adapter, `hone_lora` has one of rank 8, `hone_int8` has quantised weights. */
 export const contestantNames = [
   'hone',
   'hone_lora',
@@ -29,7 +29,7 @@ export type ContestantName = (typeof contestantNames)[number];
 
 const compared = ['b1', 'b8', 'b1_ctx512', 'b8_ctx512', arrivalsTask];
 
-/** Tasks that each takes part in; undefined: all. */
+/** The tasks in which each contestant takes part; undefined for all. */
 export const tasksOf: Readonly<Record<ContestantName, readonly string[] | undefined>> = {
   hone: undefined,
   hone_lora: ['b1', 'b8', 'b1_ctx512'],

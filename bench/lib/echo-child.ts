@@ -1,6 +1,7 @@
 /**
- * A process that answers a stream of feedback and does nothing else: what the gRPC library and the contract's messages
- * allow. Whatever a turn of the event loop brings is answered in one message, so no server can send fewer.
+ * A process that answers a stream of feedback and does nothing else. It shows the highest rate that the gRPC library
+ * allows with the contract's messages. It answers all items of a turn of the event loop in one message: no server can
+ * send fewer messages.
  */
 
 import { Server, ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-js';

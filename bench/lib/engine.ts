@@ -1,35 +1,35 @@
 /**
- * What is compared: engines that complete requests greedily and tell when each token came. Hone's own, its gRPC door
- * and every peer stand behind the same interface, and every figure is computed from the same times.
+ * The interface of all engines that are compared: Hone's policy, its server, and the peers. An engine completes requests
+ * greedily and returns the time of each token. All figures are computed from these times.
  */
 
 import { median } from './statistics.js';
 
 export interface EngineRequest {
   readonly promptTokens: readonly number[];
-  /** As many are generated: the end-of-sequence token does not end a completion. */
+  /** Number of tokens to generate. The end-of-sequence token does not end a completion. */
   readonly maxTokens: number;
-  /** After the start of the run. */
+  /** Milliseconds from the start of the run. */
   readonly startAtMs: number;
 }
 
-/** One completion. Times are milliseconds since the run began. */
+/** One completion. Times are milliseconds from the start of the run. */
 export interface EngineRow {
   readonly startedAtMs: number;
   readonly tokens: readonly number[];
-  /** When each token came. */
+  /** Time of each token. */
   readonly atMs: readonly number[];
 }
 
 export interface Engine {
-  /** Name and settings, for people. */
+  /** Name and settings, to print. */
   readonly about: string;
-  /** Runs the requests concurrently, each when it is due. */
+  /** Runs the requests concurrently. Each starts at its time. */
   run(requests: readonly EngineRequest[]): Promise<readonly EngineRow[]>;
   close(): Promise<void>;
 }
 
-/** Runs each request when it is due. `start` pushes tokens as they come. */
+/** Runs each request at its time. `start` pushes the tokens as they come. */
 export function runWhenDue<Request extends { readonly startAtMs: number }>(
   requests: readonly Request[],
   start: (request: Request, push: (tokens: readonly number[]) => void, index: number) => Promise<void>,
@@ -62,42 +62,42 @@ export function runWhenDue<Request extends { readonly startAtMs: number }>(
 const firstAt = ({ atMs }: EngineRow): number => atMs[0] as number;
 const lastAt = ({ atMs }: EngineRow): number => atMs[atMs.length - 1] as number;
 
-/** While all rows decode: from the last one's first token to the first one's last. Ends before it begins where they never do. */
+/** The time in which all rows decode: from the latest first token to the earliest last one. The end may be before the start. */
 function jointly(rows: readonly EngineRow[]): { readonly from: number; readonly to: number } {
   return { from: Math.max(...rows.map(firstAt)), to: Math.min(...rows.map(lastAt)) };
 }
 
-/** Whether there was a time in which all rows decoded. On a machine that does much else, short completions may miss each other. */
+/** Whether all rows decoded at the same time. On a busy machine, one short completion may end before another starts. */
 export function decodedJointly(rows: readonly EngineRow[]): boolean {
   const { from, to } = jointly(rows);
   return to > from;
 }
 
-/** Tokens per second, all rows together, while all of them decode: of rows that did. */
+/** Returns the tokens per second of all rows together, during the time in which all of them decode. */
 export function jointRate(rows: readonly EngineRow[]): number {
   const { from, to } = jointly(rows);
   const tokens = rows.reduce((sum, { atMs }) => sum + atMs.filter((at) => at > from && at <= to).length, 0);
   return (1000 * tokens) / (to - from);
 }
 
-/** Tokens per second, all rows together, from the first request to the last token. */
+/** Returns the tokens per second of all rows together, from the first request to the last token. */
 export function overallRate(rows: readonly EngineRow[]): number {
   const from = Math.min(...rows.map(({ startedAtMs }) => startedAtMs));
   const tokens = rows.reduce((sum, row) => sum + row.tokens.length, 0);
   return (1000 * tokens) / (Math.max(...rows.map(lastAt)) - from);
 }
 
-/** Median over the rows of the time from a request to its first token. */
+/** Returns the median time from a request to its first token. */
 export function firstTokenMs(rows: readonly EngineRow[]): number {
   return median(rows.map((row) => firstAt(row) - row.startedAtMs));
 }
 
-/** Median over the rows of the time from a request to its last token. */
+/** Returns the median time from a request to its last token. */
 export function completionMs(rows: readonly EngineRow[]): number {
   return median(rows.map((row) => lastAt(row) - row.startedAtMs));
 }
 
-/** How many tokens two completions share from the start on, and out of how many. */
+/** Counts the tokens of two completions, and those before the first difference. */
 export function agreement(
   rows: readonly EngineRow[],
   others: readonly EngineRow[],

@@ -1,4 +1,4 @@
-/** A process that sends scores: through the project's client, or the same messages through the gRPC library alone. */
+/** A process that sends scores, through the project's client or, as the same messages, through the gRPC library alone. */
 
 import { once } from 'node:events';
 import { Client, credentials } from '@grpc/grpc-js';
@@ -16,14 +16,14 @@ import {
 } from './feedback-load.js';
 
 type Messages = Iterable<readonly [number, number]>;
-/** By the number of their first item. */
+/** The prepared messages, by the number of their first item. */
 type ReadyMessages = ReadonlyMap<number, StreamFeedbackRequest>;
 
 const requestOf = (from: number, to: number): StreamFeedbackRequest => ({
   items: Array.from({ length: to - from }, (_, i) => feedbackMessage(from + i)),
 });
 
-/** One stream of the client. Resolves with the number of items stored. */
+/** Sends over one stream of the client. @returns the number of items stored */
 async function score(client: HoneClient, messages: Messages, maxItemsPerMessage: number): Promise<number> {
   const stream: FeedbackStream = client.feedbackStream({ maxItemsPerMessage });
   let stored = 0;
@@ -39,7 +39,7 @@ async function score(client: HoneClient, messages: Messages, maxItemsPerMessage:
   return stored;
 }
 
-/** One bare call that keeps as many items unanswered as the client does; its messages lie ready. */
+/** Sends prepared messages over one bare call, with as many unanswered items as the client allows. */
 async function echo(client: Client, messages: Messages, ready: ReadyMessages): Promise<number> {
   const { path, requestSerialize, responseDeserialize } = services.feedback.StreamFeedback;
   const call = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);

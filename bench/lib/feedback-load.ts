@@ -1,12 +1,12 @@
-/** The load of the feedback bench: which scores are sent, in which messages, and what the processes say to each other. */
+/** The load of the feedback bench: the scores, their messages, and the messages between the bench's processes. */
 
 import type { FeedbackItem } from '../../client/index.js';
 import { toFeedbackMessage } from '../../client/requests.js';
 
-/** Items of a stream that may wait for their answer; what the client allows unless told otherwise. */
+/** Number of unanswered items that a stream may have. It is the client's default. */
 export const unansweredPerStream = 1000;
 
-/** Scores of generations `from` to `to`, shared out among the streams message by message. */
+/** Scores of the generations `from` to `to`. The streams take them message by message. */
 export interface FeedbackLoad {
   readonly from: number;
   readonly to: number;
@@ -14,47 +14,47 @@ export interface FeedbackLoad {
   readonly itemsPerMessage: number;
 }
 
-/** Sends a load: through the client of the project, or the same messages through the gRPC library alone. */
+/** Asks to send a load, through the project's client (`score`) or the gRPC library alone (`echo`). */
 export interface FeedbackTask {
   readonly type: 'score' | 'echo';
   readonly address: string;
   readonly load: FeedbackLoad;
 }
 
-/** How a load went. */
+/** The result of a load. */
 export interface LoadResult {
-  /** Items acknowledged as stored. */
+  /** Number of items acknowledged as stored. */
   readonly stored: number;
-  /** From the first message to the last acknowledgement. */
+  /** Time from the first message to the last acknowledgement. */
   readonly seconds: number;
 }
 
-/** The id of the n-th generation: a UUIDv7, later ones are larger. */
+/** Returns the id of the n-th generation, a UUIDv7. Later ids are larger. */
 export function generationId(n: number): string {
   const time = (0x0192_0000_0000 + n).toString(16).padStart(12, '0');
   return `${time.slice(0, 8)}-${time.slice(8)}-7000-8000-${n.toString(16).padStart(12, '0')}`;
 }
 
-/** The score of the n-th generation. */
+/** Returns the score of the n-th generation. */
 export function feedbackItem(n: number): FeedbackItem {
   return { generationId: generationId(n), score: (n % 101) / 100, rater: 'bench' };
 }
 
-/** The same as the client sends it, with a key. */
+/** Returns the same score as the client's message, with an idempotency key. */
 export const feedbackMessage = (n: number) => toFeedbackMessage(feedbackItem(n));
 
-/** Hands out the messages of a load in order: the numbers of their first item and of the one after the last. */
+/** Yields the messages of a load in order, each as the numbers of its first item and of the one after its last. */
 export function* messagesOf({ from, to, itemsPerMessage }: FeedbackLoad): Generator<readonly [number, number]> {
   for (let at = from; at < to; at += itemsPerMessage) yield [at, Math.min(to, at + itemsPerMessage)];
 }
 
-/** Runs a load: `open` begins a stream, which takes messages from the one line that all streams share. */
+/** Runs a load. `open` starts a stream, which takes its messages from an iterator that all streams share. */
 export async function runLoad(
   load: FeedbackLoad,
   open: (messages: Iterable<readonly [number, number]>) => Promise<number>,
 ): Promise<LoadResult> {
   const line = messagesOf(load);
-  // Leaving a loop over the line would end it for the other streams.
+  // A `for` loop that ends early would close the shared iterator for the other streams.
   const shared: Iterable<readonly [number, number]> = { [Symbol.iterator]: () => ({ next: () => line.next() }) };
   const started = performance.now();
   const stored = await Promise.all(Array.from({ length: load.streams }, () => open(shared)));

@@ -1,18 +1,18 @@
-/** Starts the processes of the feedback bench and speaks with them. */
+/** Starts the processes of the feedback bench and calls them. */
 
 import { fileURLToPath } from 'node:url';
 import { type Child, startChild } from './child-process.js';
 import type { FeedbackLoad, FeedbackTask, LoadResult } from './feedback-load.js';
 
 export interface FeedbackClient {
-  /** Sends the scores through the client of the project; each is acknowledged when it resolves. */
+  /** Sends the scores through the project's client. Resolves when all are acknowledged. */
   score(address: string, load: FeedbackLoad): Promise<LoadResult>;
   /** Sends the same messages through the gRPC library alone. */
   echo(address: string, load: FeedbackLoad): Promise<LoadResult>;
   close(): Promise<void>;
 }
 
-/** A process that sends scores. */
+/** Starts a process that sends scores. */
 export function startFeedbackClient(): FeedbackClient {
   const child = start('./feedback-child.js');
   const run = (task: FeedbackTask): Promise<LoadResult> => child.ask<LoadResult>(task);
@@ -23,7 +23,7 @@ export function startFeedbackClient(): FeedbackClient {
   };
 }
 
-/** A process that answers a stream of feedback and does nothing else. */
+/** Starts a process that answers a stream of feedback and does nothing else. */
 export async function startFeedbackEcho(): Promise<{ readonly address: string; close(): Promise<void> }> {
   const child = start('./echo-child.js');
   const { address } = await child.ask<{ readonly address: string }>({ type: 'open' });

@@ -1,4 +1,4 @@
-/** The store of the feedback bench: generations made ahead, scores counted in the file, and the store alone. */
+/** The stores of the feedback bench: makes generations, counts the scores in a file, and measures the store alone. */
 
 import { openReplayStore, type ReplayStore, type ScoreWrite } from '../../src/replay/index.js';
 import {
@@ -12,7 +12,7 @@ import {
 
 const chunk = 1000;
 
-/** Makes a store with so many finished generations, through the store's own interface. */
+/** Makes a store with a number of finished generations, through the store's own interface. */
 export async function makeGenerations(path: string, count: number): Promise<void> {
   await using store = await openReplayStore({ path });
   const numbers = Uint32Array.from({ length: 16 }, (_, i) => 1000 + i);
@@ -51,13 +51,13 @@ export async function makeGenerations(path: string, count: number): Promise<void
   }
 }
 
-/** Opens the file anew and counts: scores, and generations that have one. */
+/** Opens the file and counts the scores, and the generations that have one. */
 export async function countScores(path: string): Promise<{ scores: number; scoredGenerations: number }> {
   await using store = await openReplayStore({ path });
   return store.status();
 }
 
-/** A load on the store alone, with as many items on their way as the streams of the load would have. */
+/** Runs a load on the store alone, with as many items in flight as the streams of the load allow. */
 export function writeLoad(store: ReplayStore, load: FeedbackLoad): Promise<LoadResult> {
   return runLoad(load, async (messages) => {
     const writes: Promise<void>[] = [];

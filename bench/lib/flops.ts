@@ -1,20 +1,20 @@
-/** Floating-point operations that a training step cannot do without; a multiply-add counts as two. */
+/** Counts the floating-point operations that a training step needs at least. A multiply-add counts as two. */
 
 import type { BenchModel } from './models.js';
 
 export interface StepShape {
   readonly sequences: number;
-  /** Positions of each sequence. */
+  /** Number of positions of each sequence. */
   readonly length: number;
-  /** Positions that predict a target, over all sequences. */
+  /** Number of positions that predict a target, over all sequences. */
   readonly targets: number;
   readonly rank: number;
 }
 
 /**
- * Products of a forward and backward pass that trains LoRA matrices alone: activations' gradients through every linear
- * layer, no weight gradients but the adapters'. Attention counts whole score matrices. What lies before the first
- * adapter needs no gradient: the inputs of layer 0's q, k and v.
+ * Counts the products of a forward and backward pass that only trains LoRA matrices: gradients of the activations through
+ * every linear layer, gradients of the adapters, but none of the weights. Attention counts whole score matrices. The
+ * inputs of q, k and v in layer 0 come before the first adapter and need no gradient.
  */
 export function trainingFlops(model: BenchModel, { sequences, length, targets, rank }: StepShape): number {
   const positions = sequences * length;

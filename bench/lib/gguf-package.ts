@@ -1,8 +1,8 @@
 /**
- * A package of Llama architecture as a GGUF file, for llama.cpp: the same weights, in float32 or as q8_0.
+ * Converts a package of the Llama architecture into a GGUF file for llama.cpp, with the weights in float32 or q8_0.
  *
- * Packages hold linear weights as [in, out], GGUF as [out, in]. Rotary positions: packages pair a head's dimension i
- * with i + hd/2, llama.cpp's architecture "llama" pairs 2i with 2i + 1, so that the rows of q and k are reordered.
+ * Packages hold linear weights as [in, out], GGUF as [out, in]. For rotary positions, packages pair a head's dimension i
+ * with i + hd/2, and llama.cpp's architecture "llama" pairs 2i with 2i + 1, so the rows of q and k change their order.
  */
 
 import { existsSync } from 'node:fs';
@@ -31,7 +31,7 @@ interface LlamaConfig {
   readonly eos_token_id: number;
 }
 
-/** The byte-level BPE of `tokenizer.json`. */
+/** The fields of `tokenizer.json` with a byte-level BPE. */
 interface TokenizerFile {
   readonly added_tokens: readonly { readonly id: number; readonly content: string }[];
   readonly model: {
@@ -40,7 +40,7 @@ interface TokenizerFile {
   };
 }
 
-/** Layers' modules, and what llama.cpp calls them. */
+/** The modules of a layer, with llama.cpp's names. */
 const modules = [
   ['self_attn.q_proj', 'attn_q'],
   ['self_attn.k_proj', 'attn_k'],
@@ -57,7 +57,7 @@ const norms = [
 
 const tokenTypes = { normal: 1, control: 3, unused: 5 } as const;
 
-/** Converts unless that is done already; returns the file's path, below the system's temporary folder. */
+/** Converts a package, unless that is done already. @returns the path of the file, in the system's temporary folder */
 export async function openGguf(packageDirectory: string, type: GgufTensorType): Promise<string> {
   const { digest, name } = await loadPackage(packageDirectory);
   const folder = join(tmpdir(), 'hone-bench');
@@ -80,7 +80,7 @@ export async function convertPackage(packageDirectory: string, path: string, typ
   const read = async <T>(file: string): Promise<T> => JSON.parse(await readFile(join(packageDirectory, file), 'utf8'));
   const config = await read<LlamaConfig>('config.json');
   if (config.model_type !== 'llama' || !config.tie_word_embeddings) {
-    throw new Error(`${packageDirectory} is no Llama decoder with tied embeddings`);
+    throw new Error(`${packageDirectory} is not a Llama decoder with tied embeddings`);
   }
   const tokenizer = await read<TokenizerFile>('tokenizer.json');
   const graph = await readModel(join(packageDirectory, 'onnx/model.onnx'));
@@ -109,7 +109,7 @@ function decoderMetadata(config: LlamaConfig, type: GgufTensorType): [string, Gg
   ];
 }
 
-/** Ids beyond the tokenizer's get names of their own: llama.cpp wants as many tokens as the embedding has rows. */
+/** Returns the tokens by id. llama.cpp needs one for each row of the embedding, so ids without a token get made-up names. */
 function tokenizerMetadata(config: LlamaConfig, { added_tokens, model }: TokenizerFile): [string, GgufValue][] {
   const tokens = Array.from({ length: config.vocab_size }, (_, id) => `<|unused ${id}|>`);
   const types = new Array<number>(config.vocab_size).fill(tokenTypes.unused);
@@ -197,7 +197,7 @@ function transpose(matrix: Float32Array, rows: number, columns: number): Float32
   return result;
 }
 
-/** Within each head of a matrix [heads * hd, length]: row i goes to 2i and row i + hd/2 to 2i + 1. */
+/** Reorders the rows within each head of a matrix [heads * hd, length]: row i goes to 2i and row i + hd/2 to 2i + 1. */
 export function pairNeighbours(matrix: Float32Array, length: number, headSize: number): Float32Array {
   const result = new Float32Array(matrix.length);
   const half = headSize / 2;

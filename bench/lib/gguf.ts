@@ -1,5 +1,5 @@
 /**
- * Writes GGUF files, version 3: what llama.cpp reads.
+ * Writes GGUF files, version 3, the format of llama.cpp.
  *
  * A file is a header, typed metadata, a table of tensors and their bytes, little-endian. Dimensions are listed fastest
  * first: a matrix [rows, columns] is listed as columns, rows. Tensors are written one after another, so that a model
@@ -8,7 +8,7 @@
 
 import { type FileHandle, open } from 'node:fs/promises';
 
-/** A metadata value with its type; llama.cpp refuses a key of another type than it expects. */
+/** A metadata value with its type. llama.cpp refuses a key whose type it does not expect. */
 export type GgufValue =
   | { readonly u32: number }
   | { readonly f32: number }
@@ -22,16 +22,16 @@ export type GgufTensorType = 'f32' | 'q8_0';
 export interface GgufTensor {
   readonly name: string;
   readonly type: GgufTensorType;
-  /** Slowest first, as everywhere else here. */
+  /** Dimensions, the slowest first, unlike in the file. */
   readonly dims: readonly number[];
-  /** The values in row-major order; called once, when the tensor's turn has come. */
+  /** Returns the values in row-major order. Called once, just before the tensor is written. */
   readonly read: () => Promise<Float32Array>;
 }
 
 const alignment = 32;
 const valueTypes = { u32: 4, i32: 5, f32: 6, bool: 7, string: 8, array: 9 } as const;
 const tensorTypes = { f32: 0, q8_0: 8 } as const;
-/** Values of a q8_0 block, and its bytes: a float16 scale and as many signed bytes. */
+/** Number of values in a q8_0 block. The block is a float16 scale and one signed byte per value. */
 const blockSize = 32;
 const blockBytes = 2 + blockSize;
 
@@ -44,7 +44,7 @@ export async function writeGguf(
   for (const { name, type, dims } of tensors) {
     const row = dims[dims.length - 1] as number;
     if (type === 'q8_0' && row % blockSize !== 0) {
-      throw new Error(`${name}: rows of ${row} values are no whole number of q8_0 blocks of ${blockSize}`);
+      throw new Error(`${name}: rows of ${row} values do not divide into q8_0 blocks of ${blockSize}`);
     }
   }
   const file = await open(path, 'w');
@@ -54,7 +54,7 @@ export async function writeGguf(
       const values = await tensor.read();
       const expected = tensor.dims.reduce((product, dim) => product * dim, 1);
       if (values.length !== expected) {
-        throw new Error(`${tensor.name}: [${tensor.dims}] are ${expected} values, not ${values.length}`);
+        throw new Error(`${tensor.name}: [${tensor.dims}] needs ${expected} values, got ${values.length}`);
       }
       const bytes =
         tensor.type === 'f32'
@@ -67,7 +67,7 @@ export async function writeGguf(
   }
 }
 
-/** Blocks of 32 values: scale = largest magnitude / 127 as float16, then round(value / scale). */
+/** Quantises blocks of 32 values: scale = largest magnitude / 127 as float16, then round(value / scale). */
 export function quantizeQ8(values: Float32Array): Uint8Array {
   const blocks = values.length / blockSize;
   const bytes = new Uint8Array(blocks * blockBytes);
@@ -89,13 +89,13 @@ export function quantizeQ8(values: Float32Array): Uint8Array {
 const float32 = new Float32Array(1);
 const float32Bits = new Uint32Array(float32.buffer);
 
-/** The bits of the nearest float16; ties go to even. For finite values that are not negative, as scales are. */
+/** Returns the bits of the nearest float16; ties go to even. The value must be finite and at least 0, as scales are. */
 export function toFloat16(value: number): number {
-  // Below the smallest normal float16, steps are 2^-24.
+  // Below the smallest normal float16, values are multiples of 2^-24.
   if (value < 2 ** -14) return roundToEven(value * 2 ** 24);
   float32[0] = value;
   const bits = float32Bits[0] as number;
-  // The exponent's bias goes from 127 to 15; 13 bits of the mantissa are rounded away, a carry into the exponent is right.
+  // The bias of the exponent changes from 127 to 15. Rounding removes 13 bits of the mantissa; it may carry into the exponent.
   return roundToEven((bits - ((127 - 15) << 23)) / 2 ** 13);
 }
 

@@ -1,4 +1,4 @@
-/** What an installation takes on disk: the package as npm packs it, and its production dependencies. */
+/** Measures the size of an installation on disk: the package as npm packs it, and its production dependencies. */
 
 import { execFileSync } from 'node:child_process';
 import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ export interface InstallSize {
   readonly totalMb: number;
   readonly ownMb: number;
   readonly dependencies: number;
-  /** The largest dependencies: `name megabytes`. */
+  /** The largest dependencies, as `name megabytes`. */
   readonly largest: string;
 }
 
@@ -17,7 +17,7 @@ interface LockFile {
   readonly packages: Readonly<Record<string, { readonly dev?: boolean; readonly devOptional?: boolean }>>;
 }
 
-/** Measures this installation; run from a clone, own files are those that npm would pack. */
+/** Measures this clone. The package's own files are those that npm would pack. */
 export function measureInstallSize(): InstallSize {
   const { packages } = readJson<LockFile>('package-lock.json');
   const sizes = Object.entries(packages)
@@ -44,7 +44,7 @@ function readJson<T>(name: string): T {
   return JSON.parse(readFileSync(join(projectRoot, name), 'utf8')) as T;
 }
 
-/** Bytes of the files in a folder; nested node_modules are packages of their own. */
+/** Returns the bytes of the files in a folder, without nested node_modules, which hold other packages. */
 function bytesUnder(path: string): number {
   if (!existsSync(path)) return 0;
   const status = lstatSync(path);

@@ -1,4 +1,4 @@
-/** The int8 variant of a package, as `hone quantize` writes it. */
+/** Makes the int8 variant of a package, as `hone quantize` does. */
 
 import { mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -8,7 +8,7 @@ import { defaultBlockSizes, quantizePackage } from '../../src/package/index.js';
 import type { BenchModel } from './models.js';
 import { say } from './progress.js';
 
-/** Quantises anew, below the system's temporary folder. Undefined, with a message, where the package cannot be quantised. */
+/** Quantises into the system's temporary folder. Prints a message and returns undefined if the package cannot be quantised. */
 export async function makeInt8Package({ name, directory }: BenchModel): Promise<string | undefined> {
   const folder = join(tmpdir(), 'hone-bench');
   await mkdir(folder, { recursive: true });

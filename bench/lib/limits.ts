@@ -1,15 +1,17 @@
 /**
- * What this machine can do, measured by the fastest code at hand in the same run as what is compared with it.
+ * Measures the limits of this machine, with the fastest code at hand and in the same run as the results that are compared
+ * with them.
  *
- * Read bandwidth: onnxruntime reductions and a matrix-vector product over one large tensor, all threads. GEMM rate:
- * float32 products with a constant (prepacked) right side in several shapes. The best of each counts.
+ * The read bandwidth is measured by onnxruntime reductions and a matrix-vector product over one large tensor, on all
+ * threads. The GEMM rate is measured by float32 products with a constant (prepacked) right side in several shapes. The
+ * best of each counts.
  */
 
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import { createSession, float32Tensor, Graph } from '../../src/onnx/index.js';
 import { fastestSeconds } from './statistics.js';
 
-/** Threads spin: nothing else runs while a limit is measured. */
+/** Threads spin, because nothing else runs while a limit is measured. */
 const sessionOptions = (threads: number) => ({ threads, spin: true, memoryPattern: true });
 
 interface Reader {
@@ -47,16 +49,16 @@ const readers: readonly Reader[] = [
   },
 ];
 
-/** Bytes per second that `threads` threads read from a tensor of `bytes`, and the operator that was fastest. */
+/** Returns the bytes per second that the threads read from a tensor of `bytes`, and the fastest operator. */
 export async function measureReadBandwidth(
   bytes: number,
   threads: number,
 ): Promise<{ bytesPerSecond: number; operator: string }> {
-  // Rows enough to share among threads, each long enough to stream.
+  // There are enough rows for all threads, and each is long enough to stream.
   const columns = Math.max(256, Math.min(262_144, 2 ** Math.floor(Math.log2(bytes / 4 / 64))));
   const rows = Math.ceil(bytes / 4 / columns);
   const x = new Tensor('float32', new Float32Array(rows * columns).fill(1), [rows, columns]);
-  // A small tensor is read often enough that one timing takes some milliseconds.
+  // A small tensor is read several times, so that one timing takes some milliseconds.
   const passes = Math.max(1, Math.round(64e6 / bytes));
   let best = { bytesPerSecond: 0, operator: '' };
   for (const { name, build, feed } of readers) {
@@ -72,7 +74,7 @@ export async function measureReadBandwidth(
   return best;
 }
 
-/** [rows, inner, columns] of the products: square ones and those of decoders. */
+/** Shapes of the products as [rows, inner, columns]: square ones and those of decoders. */
 const gemmShapes: readonly (readonly [number, number, number])[] = [
   [1024, 1024, 1024],
   [2048, 2048, 2048],
@@ -82,7 +84,7 @@ const gemmShapes: readonly (readonly [number, number, number])[] = [
   [1024, 4096, 1024],
 ];
 
-/** Floating-point operations per second of float32 products with a constant right side, and the best shape. */
+/** Returns the floating-point operations per second of float32 products with a constant right side, and the best shape. */
 export async function measureGemmRate(
   threads: number,
   shapes: readonly (readonly [number, number, number])[] = gemmShapes,

@@ -1,4 +1,4 @@
-/** The models that benches run on, and what of them decides speed. */
+/** The models on which benches run, with the sizes that decide their speed. */
 
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -18,13 +18,13 @@ export interface BenchModel {
   readonly heads: number;
   readonly headSize: number;
   readonly vocabularySize: number;
-  /** [in, out] of each linear layer of the blocks, by module path. */
+  /** Shape [in, out] of each linear layer of the blocks, by module path. */
   readonly linears: ReadonlyMap<string, readonly [number, number]>;
-  /** Bytes of weights that one decode step reads: every linear layer, the norms and the head, once. */
+  /** Bytes of weights that one decode step reads: all linear layers, the norms and the head, once each. */
   readonly weightBytes: number;
 }
 
-/** The model, built where it is a random one; undefined, with a message, where the default policy is not built yet. */
+/** Opens a model. Builds a random one first; prints a message and returns undefined if the default policy is not built. */
 export async function openBenchModel(name: ModelName): Promise<BenchModel | undefined> {
   const directory = await modelDirectory(name);
   if (directory === undefined) return undefined;
@@ -57,6 +57,6 @@ async function modelDirectory(name: ModelName): Promise<string | undefined> {
   if (name === 'tiny') return tinyPackage;
   if (name === '135M') return openRandomPackage(name, shape135M);
   if (existsSync(join(defaultPackage, 'onnx/model.onnx'))) return defaultPackage;
-  say('models/tldr is not built yet (npm run model:build makes it): left out');
+  say('leaving models/tldr out, because it is not built yet; npm run model:build builds it');
   return undefined;
 }

@@ -1,21 +1,21 @@
 import type { Device } from '../../src/learner/index.js';
 
-/** What every bench is told. */
+/** The options of every bench. */
 export interface BenchOptions {
-  /** Threads of the engines and of the limits' measurements. */
+  /** Number of threads of the engines and of the measurements of limits. */
   readonly threads: number;
-  /** Whether `threads` was asked for; otherwise engines that are faster on one thread run on one. */
+  /** Whether the user chose `threads`. If not, engines that are faster on one thread run on one. */
   readonly fixedThreads: boolean;
-  /** Whether idle threads of the policy spin, as on a machine that does nothing else. */
+  /** Whether idle threads of the policy spin, which is faster on a machine that does nothing else. */
   readonly spin: boolean;
   /** Whether Hone is compared with its peers. */
   readonly peers: boolean;
-  /** Where the learner computes. */
+  /** The device on which the learner computes. */
   readonly device: Device;
-  /** A folder with TF.js's native package, to be compared with. */
+  /** A folder with TF.js's native package to compare with. */
   readonly tfjsNode: string | undefined;
-  /** Whether the same models with int8 weights are measured too. */
+  /** Whether the same models are also measured with int8 weights. */
   readonly int8: boolean;
-  /** A short run on the tests' package that shows that the bench works, not what the machine can do. */
+  /** Whether to run briefly on the test package. This shows that the bench works; its figures are meaningless. */
   readonly quick: boolean;
 }

@@ -1,4 +1,4 @@
-/** Peers: each in a process of its own, run from `bench/peers`, where they are installed when they are first asked for. */
+/** Runs each peer in its own process. Peers from npm are installed into `bench/peers` when they are first needed. */
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -9,38 +9,38 @@ import type { Engine, EngineRow } from './engine.js';
 import { say } from './progress.js';
 import { projectRoot } from './project.js';
 
-/** Where peers from npm are installed. */
+/** The folder into which peers from npm are installed. */
 export const peersFolder = join(projectRoot, 'bench/peers');
 
-/** What a peer is opened with; each script reads the fields that concern it. */
+/** The options of a peer. Each script reads the fields that it needs. */
 export type PeerOptions =
   | { readonly script: 'transformers.mjs'; readonly directory: string; readonly threads: number }
   | {
       readonly script: 'llamacpp.mjs';
-      /** A GGUF file. */
+      /** Path of a GGUF file. */
       readonly file: string;
       readonly threads: number;
-      /** Sequences at once, and tokens that each may hold. */
+      /** Number of concurrent sequences, and most tokens of each. */
       readonly sequences: number;
       readonly contextSize: number;
       readonly flashAttention: boolean;
     };
 
-/** Installs the peers from their lock file unless they are installed. False, with a message, where that fails. */
+/** Installs the peers from their lock file, unless they are installed. Prints a message and returns false if that fails. */
 export async function installPeers(): Promise<boolean> {
-  // npm writes this file last; a lock file that came later names something else.
+  // npm writes this file last. If the lock file is newer, it names other versions.
   const installed = statSync(join(peersFolder, 'node_modules/.package-lock.json'), { throwIfNoEntry: false });
   if (installed && installed.mtimeMs >= statSync(join(peersFolder, 'package-lock.json')).mtimeMs) return true;
   say('installing the peers into bench/peers (once; some 600 MB) ...');
-  // Not `ci`: a lock file that was made on one platform need not name the binaries of another. No install scripts: the
-  // binaries for the CPU come in the packages, the scripts would download others or compile.
+  // `install` instead of `ci`, because a lock file may lack the binaries of other platforms. Install scripts are off: the
+  // packages hold the binaries for the CPU, and the scripts would download others or compile.
   const args = ['install', '--no-save', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'];
   const npm = process.env.npm_execpath;
   const [command, first] = npm?.endsWith('npm-cli.js') ? [process.execPath, [npm]] : ['npm', []];
   const child = spawn(command, [...first, ...args], { cwd: peersFolder, stdio: ['ignore', 2, 2] });
   const [code] = (await Promise.race([once(child, 'exit'), once(child, 'error').then(() => [1])])) as [number | null];
   if (code === 0) return true;
-  say('the peers could not be installed: npm says why above. They are left out.');
+  say('leaving the peers out, because they could not be installed; npm reports the reason above');
   return false;
 }
 

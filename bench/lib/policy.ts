@@ -1,4 +1,4 @@
-/** Hone's own policy worker as an engine that is measured. */
+/** Hone's policy worker as an engine to measure. */
 
 import { findLinears, loadPackage, readDecoder } from '../../src/package/index.js';
 import { openPolicy, type Policy, type SamplingSettings } from '../../src/policy/index.js';
@@ -12,7 +12,7 @@ export interface PolicyTask {
   readonly threads: number;
   /** Whether idle threads of onnxruntime spin. */
   readonly spin: boolean;
-  /** Whether an adapter of rank 8, all zero, is fed, as in serving. It costs what any adapter costs. */
+  /** Whether the policy runs with an adapter of rank 8, as in serving. It is all zero, and costs as much as any other. */
   readonly adapters: boolean;
 }
 
@@ -23,7 +23,7 @@ export async function openBenchPolicy(packageDirectory: string, task: PolicyTask
   return openPolicy({ pkg, version, ...task });
 }
 
-/** The policy behind the interface that all engines share. */
+/** Opens the policy as an engine. */
 export async function openOwnEngine(packageDirectory: string, task: PolicyTask): Promise<Engine> {
   const policy = await openBenchPolicy(packageDirectory, task);
   let ids = 0;

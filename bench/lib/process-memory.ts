@@ -1,4 +1,4 @@
-/** Memory and processor time of a process and its descendants, where the system tells (Linux). Memory in units of 2^20 bytes. */
+/** Reads memory (in units of 2^20 bytes) and processor time of a process and its descendants, from /proc of Linux. */
 
 import { readFileSync } from 'node:fs';
 
@@ -6,13 +6,13 @@ export interface ProcessMemory {
   readonly processes: number;
   /** Resident memory of the largest process. */
   readonly largestRssMb: number;
-  /** Resident memory of all, as if they shared nothing. */
+  /** Sum of the resident memory of all processes. Shared memory counts several times. */
   readonly rssMb: number;
-  /** Proportional set size of all: what they share counts once. */
+  /** Sum of the proportional set size of all processes. Shared memory counts once. */
   readonly pssMb: number;
 }
 
-/** Undefined where /proc does not tell. */
+/** Returns undefined on a system without /proc. */
 export function measureProcessTree(pid: number): ProcessMemory | undefined {
   try {
     const all = descendants(pid).map(rollup);
@@ -28,13 +28,13 @@ export function measureProcessTree(pid: number): ProcessMemory | undefined {
 }
 
 /**
- * Processor time of a process and its descendants so far, in milliseconds, to the nearest 10 of each; undefined where /proc
- * does not tell. Unlike time on the clock, it is nearly the same on a busy machine.
+ * Returns the processor time that a process and its descendants have used, in milliseconds, each rounded to 10. Returns
+ * undefined on a system without /proc. Unlike elapsed time, it is nearly the same on a busy machine.
  */
 export function processorTimeMs(pid: number): number | undefined {
   try {
     return descendants(pid).reduce((total, one) => {
-      // What stands before the last parenthesis is the program's name, which may hold anything.
+      // The text before the last parenthesis is the program's name, which may hold any character.
       const fields = readFileSync(`/proc/${one}/stat`, 'utf8')
         .replace(/^.*\) /s, '')
         .split(' ');
@@ -45,7 +45,7 @@ export function processorTimeMs(pid: number): number | undefined {
   }
 }
 
-/** Linux counts in hundredths of a second wherever it tells programs. */
+/** /proc counts processor time in hundredths of a second. */
 const tickMs = 10;
 
 function descendants(pid: number): number[] {

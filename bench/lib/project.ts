@@ -1,10 +1,10 @@
-/** Where the project lies, wherever the compiled bench runs from. */
+/** Paths in the project. They do not depend on the folder of the compiled bench. */
 
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 
 export const projectRoot = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
-/** The tests' package with random weights: what `--quick` runs on. */
+/** The test package with random weights, on which `--quick` runs. */
 export const tinyPackage = join(projectRoot, 'test/fixtures/tiny');
 /** The default policy. */
 export const defaultPackage = join(projectRoot, 'models/tldr');

@@ -1,4 +1,4 @@
-/** Prompts of a wanted length in tokens, no two with the same beginning: no engine finds one in a cache. */
+/** Makes prompts with a given number of tokens. No two have the same beginning, so no engine finds one in a cache. */
 
 import type { PackageTokenizer } from '../../src/package/index.js';
 
@@ -8,7 +8,7 @@ const words =
   'asked told went found thought called wanted started finished looked because after before although never always';
 const vocabulary = words.split(' ');
 
-/** A text that starts with its seed and goes on with words drawn by it. */
+/** Returns a text that starts with its seed, followed by random words. */
 export function promptText(seed: number, length: number): string {
   let state = (seed * 2_654_435_761 + 97) >>> 0;
   const next = (): string => {
@@ -18,7 +18,7 @@ export function promptText(seed: number, length: number): string {
   return `${seed} ${Array.from({ length }, next).join(' ')}`;
 }
 
-/** Exactly `length` tokens. */
+/** Returns exactly `length` tokens. */
 export function promptTokens(tokenizer: PackageTokenizer, seed: number, length: number): number[] {
   return tokenizer.encodeText(promptText(seed, length)).slice(0, length);
 }

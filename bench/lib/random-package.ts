@@ -1,6 +1,6 @@
 /**
- * A package of a given shape with random weights: speed depends on the shape alone. Built once per machine into a cache
- * folder, the same bytes every time; weights lie in external data, as in any large export.
+ * Builds a package of a given shape with random weights, because speed only depends on the shape. It is built once per
+ * machine into a cache folder, with the same bytes every time. The weights are external data, as in any large export.
  */
 
 import { once } from 'node:events';
@@ -30,10 +30,10 @@ export const shape135M: DecoderShape = {
 
 const formatVersion = 1;
 const dataFile = 'model.onnx_data';
-/** Weights begin at page boundaries, so that they can be mapped. */
+/** Weights start at page boundaries, so that they can be mapped into memory. */
 const alignment = 4096;
 
-/** Builds the package unless it lies in the cache; returns its folder. Takes some seconds and 540 MB for 135M. */
+/** Builds the package, unless it is in the cache. Takes some seconds and 540 MB for 135M. @returns its folder */
 export async function openRandomPackage(name: string, shape: DecoderShape): Promise<string> {
   const directory = join(tmpdir(), 'hone-bench', `${name}-v${formatVersion}`);
   if (existsSync(directory)) return directory;
@@ -70,7 +70,7 @@ async function writeWeights(path: string, shape: DecoderShape): Promise<Map<stri
   return weights;
 }
 
-/** Norms near 1, embeddings and linears scaled so that activations and logits stay of order 1. */
+/** Draws norms near 1, and scales embeddings and linear layers so that activations and logits stay of order 1. */
 function randomWeight(name: string, dims: readonly number[], random: () => number): Float32Array {
   const data = new Float32Array(elementCount(dims));
   if (name.includes('norm')) return data.fill(1);
@@ -79,7 +79,7 @@ function randomWeight(name: string, dims: readonly number[], random: () => numbe
   return data;
 }
 
-/** Xorshift32: numbers in (-1, 1), the same on every machine. */
+/** Returns numbers in (-1, 1) by Xorshift32, the same on every machine. */
 function createUniform(seed: number): () => number {
   let state = seed;
   return () => {
@@ -90,7 +90,7 @@ function createUniform(seed: number): () => number {
   };
 }
 
-/** The byte-level tokenizer of the tests: benches feed tokens, not text. */
+/** Copies the tokenizer of the test package. It does not matter, because benches feed tokens instead of text. */
 async function tokenizerFiles(): Promise<Record<string, unknown>> {
   const names = ['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json'];
   const entries = names.map(async (name) => [name, JSON.parse(await readFile(join(tinyPackage, name), 'utf8'))]);

@@ -1,4 +1,4 @@
-/** What a bench brings back, and how it is shown: a table for people, in Markdown too, one line of JSON for programs. */
+/** The report of a bench, and how to show it: a table for people, also in Markdown, or one line of JSON for programs. */
 
 import { significant } from './statistics.js';
 
@@ -6,15 +6,15 @@ export type Figures = Readonly<Record<string, number | string | null>>;
 
 export interface BenchReport {
   readonly title: string;
-  /** Measured in the same run: what the shares are shares of. */
+  /** The limits, measured in the same run. */
   readonly limits: Figures;
-  /** By model name. */
+  /** Figures by model name. */
   readonly models: Readonly<Record<string, Figures>>;
-  /** Figures of no particular model. */
+  /** Figures that belong to no model. */
   readonly general?: Figures;
-  /** Names of figures that are shares of a limit: one above 1 means that the limit was measured wrongly. */
+  /** Names of figures that are shares of a limit. If one is above 1, the limit was measured wrongly. */
   readonly shares: readonly string[];
-  /** What makes the figures doubtful, as sentences. */
+  /** Sentences that explain why figures are doubtful. */
   readonly problems?: readonly string[];
 }
 
@@ -23,7 +23,7 @@ const round = (figures: Figures): Figures =>
     Object.entries(figures).map(([key, value]) => [key, typeof value === 'number' ? significant(value) : value]),
   );
 
-/** `{"tldr":{…},"135M":{…},"limits":{…}}` on one line; general figures stand beside the models. */
+/** Returns one line such as `{"tldr":{…},"135M":{…},"limits":{…}}`. General figures are beside the models. */
 export function toJsonLine(report: BenchReport): string {
   const models = Object.fromEntries(Object.entries(report.models).map(([name, figures]) => [name, round(figures)]));
   return JSON.stringify({ ...models, ...round(report.general ?? {}), limits: round(report.limits) });
@@ -32,7 +32,7 @@ export function toJsonLine(report: BenchReport): string {
 const show = (value: number | string | null | undefined): string =>
   value === null || value === undefined ? '-' : typeof value === 'number' ? String(significant(value)) : value;
 
-/** A header and a row per figure, one column per model. */
+/** Returns a header and a row per figure, with a column per model. */
 function tableRows(report: BenchReport): string[][] {
   const names = Object.keys(report.models);
   const keys = [...new Set(names.flatMap((name) => Object.keys(report.models[name] ?? {})))];
@@ -41,7 +41,7 @@ function tableRows(report: BenchReport): string[][] {
 
 const list = (figures: Figures): string[] => Object.entries(figures).map(([key, value]) => `${key} ${show(value)}`);
 
-/** The table in Markdown, for `bench/README.md`. */
+/** Returns the table in Markdown, for `bench/README.md`. */
 export function toMarkdown(report: BenchReport): string {
   const [header = [], ...rows] = tableRows(report);
   const line = (cells: readonly string[]): string => `| ${cells.join(' | ')} |`;
@@ -54,7 +54,7 @@ export function toMarkdown(report: BenchReport): string {
   ].join('\n');
 }
 
-/** A table for people. */
+/** Returns the table as plain text. */
 export function toTable(report: BenchReport): string {
   const names = Object.keys(report.models);
   const rows = tableRows(report);
@@ -75,14 +75,14 @@ export function toTable(report: BenchReport): string {
   ].join('\n');
 }
 
-/** Shares above 1, as sentences. */
+/** Returns a sentence for each share above 1. */
 export function impossibleShares(report: BenchReport): string[] {
   return Object.entries(report.models).flatMap(([name, figures]) =>
     report.shares.flatMap((key) => {
       const value = figures[key];
       return typeof value === 'number' && value > 1
         ? [
-            `${name}: ${key} is ${significant(value)}; a share of a limit cannot pass 1, so the limit is measured wrongly`,
+            `${name}: ${key} is ${significant(value)}; a share of a limit cannot exceed 1, so the limit was measured wrongly`,
           ]
         : [];
     }),

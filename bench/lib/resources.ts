@@ -1,6 +1,6 @@
-/** What a measurement opened. */
+/** Collects the resources of a measurement, to close them at its end. */
 
-/** Closes what was opened, last first. */
+/** Closes the resources in reverse order. */
 export class Resources implements AsyncDisposable {
   readonly #closers: (() => Promise<void>)[] = [];
 

@@ -1,4 +1,4 @@
-/** Starts `hone serve` as a user does, and tells when it serves. */
+/** Starts `hone serve` as a user does, and measures the time until it serves. */
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -11,23 +11,23 @@ import { processorTimeMs } from './process-memory.js';
 import { projectRoot } from './project.js';
 
 export interface BenchServer {
-  /** The process that was started; the server and the learner are below it. */
+  /** The process of the command. The server and the learner are its descendants. */
   readonly pid: number;
   readonly address: string;
-  /** From starting the command to the first health check that says serving. */
+  /** Time from the start of the command to the first health check that answers "serving". */
   readonly startupMs: number;
-  /** Processor time of all processes meanwhile, where the system tells. */
+  /** Processor time of all processes in this time; undefined on a system without /proc. */
   readonly startupProcessorMs: number | undefined;
-  /** What its policy runs with. */
+  /** The threads of its policy. */
   readonly threads: number;
   readonly spin: boolean;
-  /** Stops it and removes its data, unless they were given. */
+  /** Stops the server and removes its data directory, unless the caller gave it. */
   stop(): Promise<void>;
 }
 
 /**
- * @param flags of `hone serve`, further ones
- * @param given a data directory that is there already
+ * @param flags further flags of `hone serve`
+ * @param given an existing data directory; without it, the server gets a temporary one
  * @throws Error if the server ends before it serves
  */
 export async function startBenchServer(
@@ -63,7 +63,7 @@ export async function startBenchServer(
     const client = await connect({ address });
     const health = await client.health();
     client.close();
-    if (health !== 'serving') throw new Error(`the server announced itself, yet its health is ${health}`);
+    if (health !== 'serving') throw new Error(`the server reported that it is ready, but its health is ${health}`);
     const startupMs = performance.now() - started;
     const pid = child.pid as number;
     return { pid, address, startupMs, startupProcessorMs: processorTimeMs(pid), threads, spin, stop };
@@ -73,7 +73,7 @@ export async function startBenchServer(
   }
 }
 
-/** What the server says when it serves; the settings of its policy where it chose other than the defaults. */
+/** Reads the line that the server prints when it serves, with the threads that it chose for its policy. */
 interface Ready {
   readonly address: string;
   readonly threads?: number;

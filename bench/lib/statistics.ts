@@ -1,4 +1,4 @@
-/** Numbers of repeated timings. */
+/** Statistics of repeated measurements. */
 
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
@@ -8,18 +8,18 @@ export function median(values: readonly number[]): number {
     : ((sorted[middle - 1] as number) + (sorted[middle] as number)) / 2;
 }
 
-/** Largest less smallest, as a share of the median. */
+/** Returns the largest value minus the smallest, as a share of the median. */
 export function spread(values: readonly number[]): number {
   return (Math.max(...values) - Math.min(...values)) / median(values);
 }
 
-/** The value that a share of all values does not pass: `percentile(values, 0.99)`. */
+/** Returns the value that a share of all values does not exceed, such as `percentile(values, 0.99)`. */
 export function percentile(values: readonly number[], share: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)] as number;
 }
 
-/** Seconds that the fastest of `repeats` runs took, after one that warms up. */
+/** Returns the seconds of the fastest of `repeats` runs, after a warm-up. */
 export async function fastestSeconds(repeats: number, run: () => Promise<unknown>): Promise<number> {
   await run();
   let best = Number.POSITIVE_INFINITY;
@@ -31,15 +31,15 @@ export async function fastestSeconds(repeats: number, run: () => Promise<unknown
   return best;
 }
 
-/** To a number of significant digits: what a measurement of some percent's spread is worth. */
+/** Rounds to a number of significant digits. The default suits measurements that vary by some percent. */
 export function significant(value: number, digits = 4): number {
   return Number(value.toPrecision(digits));
 }
 
-/** A mean of independent values and how well it is known. */
+/** A mean of independent values with its standard error. */
 export interface Estimate {
   readonly mean: number;
-  /** Sample standard deviation over the root of the count; null of a single value. */
+  /** Sample standard deviation divided by the root of the count; null for a single value. */
   readonly standardError: number | null;
   readonly count: number;
 }

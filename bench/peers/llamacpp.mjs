@@ -1,10 +1,10 @@
-// node-llama-cpp: its own batching of sequences over one context, on a GGUF file of the same weights.
+// The peer node-llama-cpp, with its own batching of sequences in one context, on a GGUF file of the same weights.
 
 import { getLlama, LlamaLogLevel } from 'node-llama-cpp';
 import { runWhenDue, servePeer } from './protocol.mjs';
 
 servePeer(async ({ file, threads, sequences, contextSize, flashAttention }) => {
-  // The prebuilt binary for the CPU: nothing is downloaded or compiled.
+  // Use the prebuilt binary for the CPU, so that nothing is downloaded or compiled.
   const llama = await getLlama({
     gpu: false,
     build: 'never',
@@ -27,7 +27,7 @@ servePeer(async ({ file, threads, sequences, contextSize, flashAttention }) => {
     run: (requests) =>
       runWhenDue(requests, async ({ promptTokens, maxTokens }, push) => {
         const sequence = free.pop();
-        if (sequence === undefined) throw new Error(`more than ${sequences} requests at once`);
+        if (sequence === undefined) throw new Error(`there are more than ${sequences} requests at once`);
         await sequence.clearHistory();
         let left = maxTokens;
         for await (const token of sequence.evaluate(promptTokens, { temperature: 0, yieldEogToken: true })) {

@@ -1,11 +1,11 @@
-// What every peer process speaks: one request at a time over the channel to the bench.
+// The protocol of every peer process: one message at a time over the IPC channel of the bench.
 //
 //   {type: 'open', ...}            -> {type: 'opened', about}
 //   {type: 'run', requests}        -> {type: 'ran', rows}
-//   anything that fails            -> {type: 'failed', message}
+//   any message that fails         -> {type: 'failed', message}
 //
-// A request is {promptTokens, maxTokens, startAtMs}; a row is {startedAtMs, tokens, atMs}, times in milliseconds since
-// the run began. Tokens are greedy, and the end-of-sequence token does not end a row.
+// A request is {promptTokens, maxTokens, startAtMs}, a row is {startedAtMs, tokens, atMs}. Times are milliseconds from the
+// start of the run. Decoding is greedy, and the end-of-sequence token does not end a row.
 
 /** Answers requests with an engine: `open(options)` resolves to {about, run(requests)}. */
 export function servePeer(open) {
@@ -26,7 +26,7 @@ export function servePeer(open) {
   process.on('disconnect', () => process.exit(0));
 }
 
-/** Runs each request when it is due, all of them concurrently. */
+/** Runs all requests concurrently. Each starts at its time. */
 export function runWhenDue(requests, start) {
   const began = performance.now();
   const elapsed = () => performance.now() - began;

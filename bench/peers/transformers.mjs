@@ -1,7 +1,7 @@
-// @huggingface/transformers: its own text-generation pipeline on the package's folder.
+// The peer @huggingface/transformers, with its own text-generation pipeline on the package's folder.
 //
-// Requests that come together and are equally long run as one batch, which is how a user of it would do that; others
-// run as calls of their own, since it has no batching of requests that come and go.
+// Requests of equal length that come together run as one batch, as a user would run them. Other requests run as separate
+// calls, because it cannot add requests to a running batch.
 
 import { env, pipeline } from '@huggingface/transformers';
 import { runWhenDue, servePeer } from './protocol.mjs';
@@ -16,7 +16,7 @@ servePeer(async ({ directory, threads }) => {
   });
   const { model } = generator;
 
-  /** Generates for rows of one length; `onStep` is given the new tokens of each step. */
+  /** Generates for rows of one length. `onStep` gets the new tokens of each step. */
   const generate = (prompts, maxTokens, onStep) => {
     const [rows, length] = [prompts.length, prompts[0].length];
     let isPrompt = true;

@@ -1,4 +1,4 @@
-/** Computes one cell: imports the module that it is told of and calls its `runCell`. Ends with its parent. */
+/** A child process that computes one cell with the `runCell` of a module. It ends when its parent ends. */
 
 import type { CellModule, CellTask } from './cells.js';
 

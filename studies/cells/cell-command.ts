@@ -1,4 +1,4 @@
-/** The command of a study: its flags, where results are kept, what is printed and recorded. */
+/** The command of a study: reads its flags, computes its cells, prints the report and records it. */
 
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
@@ -12,20 +12,20 @@ import { workFolder } from './work-folder.js';
 
 export type CellMode = 'quick' | 'full';
 
-/** A part of a study's cells: those that can be computed once the part before is there. */
+/** A part of a study's cells. It may depend on the results of the parts before it. */
 export interface CellPart<Input> {
   readonly cells: readonly Cell<Input>[];
   /** The compiled module that exports `runCell`. */
   readonly module: URL;
-  /** Of the file of results, after the study's name and mode, if a study has several parts. */
+  /** End of the name of the file of results, if the study has several parts. */
   readonly suffix?: string;
-  /** `--only` does not choose among these: the later parts need them all. */
+  /** Whether later parts need all cells of this one, so that `--only` does not apply to it. */
   readonly needed?: boolean;
 }
 
 export interface CellContext {
   readonly mode: CellMode;
-  /** Where results and what cells share are kept; not under version control. */
+  /** Folder for results and for files that cells share. It is not under version control. */
   readonly workFolder: string;
   compute<Input, Result>(part: CellPart<Input>): Promise<CellResults<Result>>;
 }
@@ -33,7 +33,7 @@ export interface CellContext {
 export interface Study {
   readonly name: string;
   readonly description: string;
-  /** Computes cells and makes figures of what there is; cells may be missing. */
+  /** Computes cells, and makes figures of all cells that have a result. */
   readonly run: (context: CellContext) => Promise<CellReport>;
 }
 
@@ -54,25 +54,27 @@ export function addStudyCommand(program: Command, study: Study): void {
   program
     .command(study.name)
     .description(study.description)
-    .addOption(new Option('--quick', 'at most ten minutes on two cores (the default)').conflicts('full'))
-    .option('--full', 'all seeds and settings')
-    .option('--fresh', 'forget the cells that earlier runs computed')
+    .addOption(new Option('--quick', 'run at most ten minutes on two cores (the default)').conflicts('full'))
+    .option('--full', 'run all seeds and settings')
+    .option('--fresh', 'discard the results of earlier runs')
     .addOption(
-      new Option('--workers <n>', 'cells at a time, one thread each')
+      new Option('--workers <n>', 'number of cells to compute at a time, on one thread each')
         .argParser(parseCount)
         .default(availableParallelism(), 'all cores'),
     )
-    .option('--only <text>', 'compute only cells whose key contains this')
-    .addOption(new Option('--at-most <n>', 'stop after so many cells; the next run goes on').argParser(parseCount))
+    .option('--only <text>', 'compute only cells whose key contains this text')
+    .addOption(
+      new Option('--at-most <n>', 'stop after this number of cells; the next run continues').argParser(parseCount),
+    )
     .option('--record', 'write results and plots to studies/results')
-    .option('--json', 'one line of JSON instead of a table')
-    .option('--markdown', 'a table in Markdown')
+    .option('--json', 'print one line of JSON instead of a table')
+    .option('--markdown', 'print a table in Markdown')
     .action((flags: Flags) => runStudy(study, flags));
 }
 
 function parseCount(text: string): number {
   const count = Number(text);
-  if (!Number.isInteger(count) || count < 0) throw new InvalidArgumentError('expected a whole number');
+  if (!Number.isInteger(count) || count < 0) throw new InvalidArgumentError('It must be a whole number, 0 or greater.');
   return count;
 }
 
@@ -96,7 +98,7 @@ async function runStudy(study: Study, flags: Flags): Promise<void> {
   };
   const report = await study.run({ mode, workFolder, compute });
   show(report, flags);
-  if (report.missing.length > 0) say(`${report.missing.length} cells are missing; the same command goes on with them`);
+  if (report.missing.length > 0) say(`${report.missing.length} cells are missing; run the same command to continue`);
   if (flags.record) {
     const command = `npm run study -- ${study.name} --${mode} --record`;
     const folder = join(projectRoot, 'studies/results');

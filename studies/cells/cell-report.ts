@@ -1,4 +1,4 @@
-/** What a study returns: rows of figures with their standard errors, plots, and the cells behind them. */
+/** The report of a study: rows of figures with their standard errors, plots, and the cells behind them. */
 
 import { type Estimate, significant } from '../../bench/lib/statistics.js';
 import type { CellOutcome } from './cell-store.js';
@@ -7,19 +7,19 @@ export type CellFigure = Estimate | number | string | null;
 
 export interface CellReport {
   readonly title: string;
-  /** Figures by row (a method, a condition). The row's name is its key in the JSON line. */
+  /** Figures by row, such as a method or a condition. The row's name is its key in the JSON line. */
   readonly rows: Readonly<Record<string, Readonly<Record<string, CellFigure>>>>;
-  /** Every cell that the rows rest on. */
+  /** The cells from which the rows are computed. */
   readonly cells: readonly CellOutcome<unknown>[];
-  /** Keys of cells that are not computed yet. */
+  /** Keys of the cells without a result. */
   readonly missing: readonly string[];
-  /** Why cells failed, as sentences. */
+  /** Sentences that explain why cells failed. */
   readonly failures: readonly string[];
-  /** SVG by name. */
+  /** Plots as SVG, by name. */
   readonly plots: Readonly<Record<string, string>>;
 }
 
-/** `{"copg":{"regret":…,"regret_standard_error":…},…}` on one line. */
+/** Returns one line such as `{"copg":{"regret":…,"regret_standard_error":…},…}`. */
 export function toCellJson({ rows }: Pick<CellReport, 'rows'>): string {
   return JSON.stringify(mapValues(rows, (figures) => Object.fromEntries(Object.entries(figures).flatMap(flatten))));
 }
@@ -35,7 +35,7 @@ function flatten([name, figure]: [string, CellFigure]): [string, number | string
   ];
 }
 
-/** A header and a line per row; with `markdown` as in the README. */
+/** Returns a header and a line per row, as plain text or as the Markdown of the README. */
 export function toCellTable({ title, rows }: Pick<CellReport, 'title' | 'rows'>, markdown = false): string {
   const columns = [...new Set(Object.values(rows).flatMap((figures) => Object.keys(figures)))];
   const lines = [

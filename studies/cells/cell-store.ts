@@ -1,13 +1,13 @@
 /**
- * Results of cells in a file, one JSON object per line, written as each cell finishes. A run that was killed leaves at
- * most one torn line, which counts as not computed.
+ * Keeps the results of cells in a file, with one JSON object per line, written when a cell ends. A run that is killed
+ * leaves at most one torn line; its cell is computed again.
  */
 
 import { createHash } from 'node:crypto';
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, rmSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 
-/** What a cell gave. */
+/** The result of a cell. */
 export interface CellOutcome<Result> {
   readonly key: string;
   readonly seconds: number;
@@ -18,7 +18,7 @@ interface Line extends CellOutcome<unknown> {
   readonly fingerprint: string;
 }
 
-/** The first 16 hex digits of the SHA-256 of a cell's input as JSON. */
+/** Returns the first 16 hex digits of the SHA-256 of a cell's input as JSON. */
 export function fingerprintOf(input: unknown): string {
   return createHash('sha256').update(JSON.stringify(input)).digest('hex').slice(0, 16);
 }
@@ -28,8 +28,8 @@ export class CellStore {
   readonly #lines = new Map<string, Line>();
 
   /**
-   * Reads what an earlier run left.
-   * @param fresh begins with an empty file instead
+   * Reads the results of earlier runs.
+   * @param fresh whether to start with an empty file instead
    */
   constructor(path: string, fresh = false) {
     this.#path = path;
@@ -42,13 +42,13 @@ export class CellStore {
     }
   }
 
-  /** What the cell of this key gave for this very input, or undefined. */
+  /** Returns the result of a cell, or undefined if there is none for this key and input. */
   get(key: string, fingerprint: string): CellOutcome<unknown> | undefined {
     const line = this.#lines.get(key);
     return line?.fingerprint === fingerprint ? line : undefined;
   }
 
-  /** Is on disk when it returns. Begins a line of its own, wherever a killed run broke off. */
+  /** Adds a result, which is on disk when this returns. It starts a new line, also after a torn one. */
   add(fingerprint: string, { key, seconds, result }: CellOutcome<unknown>): void {
     const line: Line = { key, fingerprint, seconds, result };
     const file = openSync(this.#path, 'a');
@@ -72,7 +72,7 @@ function parseLine(text: string): Line | undefined {
     const line = JSON.parse(text) as Partial<Line> | null;
     if (typeof line?.key === 'string' && typeof line.fingerprint === 'string' && 'result' in line) return line as Line;
   } catch {
-    // Torn: computed again.
+    // The line is torn, so the cell is computed again.
   }
   return undefined;
 }

@@ -1,8 +1,8 @@
 /**
- * A study as a list of cells. A cell is a key and an input that is plain JSON; it is computed by a function of a
- * module in a child process of its own, `workers` of them at a time, and its result is kept as soon as it is there. A run
- * that was interrupted - by a signal, a crash, a limit on cells - goes on where it stopped; a cell whose input changed is
- * computed anew. Code is not part of the fingerprint: after a change of what a cell computes, begin anew (`--fresh`).
+ * Computes the cells of a study. A cell is a key and an input in plain JSON. A function of a module computes it in its
+ * own child process, `workers` of them at a time, and the result is kept at once. After an interruption (a signal, a
+ * crash, a limit on cells) the next run continues. A cell whose input has changed is computed again. A change of the code
+ * is not noticed: start again with `--fresh` after a change of what a cell computes.
  */
 
 import { fileURLToPath } from 'node:url';
@@ -10,13 +10,13 @@ import { type Child, startChild } from '../../bench/lib/child-process.js';
 import { type CellOutcome, CellStore, fingerprintOf } from './cell-store.js';
 
 export interface Cell<Input> {
-  /** Unique in its study and mode, readable: `copg/beta-0.1/seed-2`. */
+  /** A readable key that is unique in its study and mode, such as `copg/beta-0.1/seed-2`. */
   readonly key: string;
-  /** Everything that the result depends on, as JSON. */
+  /** Everything on which the result depends, as JSON. */
   readonly input: Input;
 }
 
-/** What a module of cells exports. It runs in a child process, on one thread if it keeps to its part of the bargain. */
+/** The export of a module of cells. It runs in a child process and should use one thread. */
 export interface CellModule<Input, Result> {
   /** Computes one cell. The result is JSON. */
   readonly runCell: (input: Input) => Promise<Result>;
@@ -28,31 +28,31 @@ export interface CellRun<Input> {
   readonly cells: readonly Cell<Input>[];
   /** The compiled module that exports `runCell` (`new URL('./lib/bandit-cell.js', import.meta.url)`). */
   readonly module: URL;
-  /** Child processes at a time. */
+  /** Number of child processes at a time. */
   readonly workers: number;
-  /** Where results are kept; not under version control. */
+  /** Folder for results. It is not under version control. */
   readonly folder: string;
-  /** Forget what earlier runs left. Default false. */
+  /** Whether to discard the results of earlier runs. Default false. */
   readonly fresh?: boolean;
-  /** Compute only cells whose key contains this. Default all. */
+  /** Only cells whose key contains this text are computed. Default: all. */
   readonly only?: string;
-  /** Compute at most so many cells. Default all. */
+  /** Most cells to compute. Default: all. */
   readonly atMost?: number;
-  /** Told what goes on, a line at a time. */
+  /** Receives lines of progress. */
   readonly say?: (line: string) => void;
 }
 
-/** The cells that are there, in the order of the list, and the keys of those that are not. */
+/** The cells with a result, in the order of the list, and the keys of those without. */
 export interface CellResults<Result> {
   readonly outcomes: readonly CellOutcome<Result>[];
   readonly missing: readonly string[];
-  /** How many this run computed. */
+  /** Number of cells that this run computed. */
   readonly computed: number;
-  /** Why cells failed, as sentences. */
+  /** Sentences that explain why cells failed. */
   readonly failures: readonly string[];
 }
 
-/** What the child is sent. */
+/** The message to the child process. */
 export interface CellTask {
   readonly module: string;
   readonly input: unknown;
@@ -60,7 +60,7 @@ export interface CellTask {
 
 const childScript = fileURLToPath(new URL('./cell-child.js', import.meta.url));
 
-/** Computes what is missing and brings everything that there is. A cell that fails stops no other. */
+/** Computes the cells without a result, and returns all results. A cell that fails does not stop the others. */
 export async function runCells<Input, Result>(run: CellRun<Input>): Promise<CellResults<Result>> {
   const { cells, only = '', say = () => {} } = run;
   const store = new CellStore(`${run.folder}/${run.name}.jsonl`, run.fresh);

@@ -1,4 +1,4 @@
-/** Results that stay: a JSON file with everything behind the figures, and the plots beside it, under `studies/results`. */
+/** Writes the results of a study into `studies/results`: a JSON file with figures and cells, and the plots. */
 
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -9,7 +9,7 @@ import type { CellReport } from './cell-report.js';
 export interface RecordOptions {
   readonly study: string;
   readonly mode: string;
-  /** As one would type it. */
+  /** The command that made the results. */
   readonly command: string;
   readonly folder: string;
   readonly date?: Date;
@@ -27,7 +27,7 @@ export function recordReport(report: CellReport, options: RecordOptions): string
     writeFileSync(plotPath, `${svg}\n`);
     return plotPath;
   });
-  // A line per cell: readable, and a change of one cell is a change of one line.
+  // Each cell is on its own line, so that a changed cell is a changed line.
   const lines = cells.map((cell) => `    ${JSON.stringify(cell)}`).join(',\n');
   const rest = JSON.stringify({ ...head, aggregates: rows, missing }, null, 2).replace(/\n\}$/, '');
   writeFileSync(path, `${rest},\n  "cells": [\n${lines}\n  ]\n}\n`);
