@@ -1,6 +1,6 @@
 /**
- * An adapter on disk: a directory with `adapter_model.safetensors` and `adapter_config.json` in PEFT's layout and
- * `version.json`, which records the digest and where the adapter came from.
+ * Writes and reads an adapter on disk: a directory with `adapter_model.safetensors` and `adapter_config.json` in PEFT's
+ * layout, and `version.json`, which records the digest and the origin of the adapter.
  */
 
 import { readFile } from 'node:fs/promises';
@@ -11,7 +11,7 @@ import { writeDirectoryDurably } from './durable-files.js';
 import { decodePeft, encodePeftWeights, peftConfig } from './peft.js';
 import type { Adapter } from './types.js';
 
-/** Where an adapter comes from; part of `version.json`. */
+/** The origin of an adapter; part of `version.json`. */
 export interface AdapterMeta {
   readonly packageDigest: string;
   /** Name of the base model, for PEFT's `base_model_name_or_path`. */
@@ -38,10 +38,10 @@ const adapterFileNames = ['adapter_model.safetensors', 'adapter_config.json', 'v
 const format = 1;
 
 /**
- * Writes an adapter into a new directory; whole and on disk when it resolves, and a crash leaves no directory of that
+ * Writes an adapter into a new directory. It is complete and on disk when it resolves; a crash leaves no directory of that
  * name. Metrics that are not finite are left out.
  * @returns the adapter's digest
- * @throws HoneError `ADAPTER_INVALID` when the adapter is not one; the file system's own errors otherwise
+ * @throws HoneError `ADAPTER_INVALID` for an invalid adapter; errors of the file system
  */
 export async function writeAdapter(directory: string, adapter: Adapter, meta: AdapterMeta): Promise<string> {
   checkAdapter(adapter);
@@ -50,8 +50,8 @@ export async function writeAdapter(directory: string, adapter: Adapter, meta: Ad
 }
 
 /**
- * The files of an adapter.
- * @param also further facts for `version.json`, of no meaning to whoever reads the adapter
+ * Returns the files of an adapter.
+ * @param also further fields of `version.json`, which reading ignores
  */
 export function encodeAdapter(adapter: Adapter, meta: AdapterMeta, also: Readonly<object> = {}): AdapterFiles {
   const { scale } = adapter;
@@ -66,7 +66,7 @@ export function encodeAdapter(adapter: Adapter, meta: AdapterMeta, also: Readonl
 
 /**
  * Reads an adapter and recomputes its digest.
- * @throws HoneError `ADAPTER_INVALID` when files are missing, torn or not what the recorded digest says
+ * @throws HoneError `ADAPTER_INVALID` if files are missing or damaged, or do not match the recorded digest
  */
 export async function readAdapter(directory: string): Promise<StoredAdapter> {
   const parts = await Promise.all(
@@ -76,25 +76,26 @@ export async function readAdapter(directory: string): Promise<StoredAdapter> {
 }
 
 /**
- * The adapter in the bytes of its files.
- * @param what names it in errors
- * @throws HoneError `ADAPTER_INVALID` when files are missing, torn or not what the recorded digest says
+ * Reads an adapter from the bytes of its files.
+ * @param what names the adapter in errors
+ * @throws HoneError `ADAPTER_INVALID` if files are missing or damaged, or do not match the recorded digest
  */
 export function decodeAdapter(files: AdapterFiles, what: string): StoredAdapter {
   const record = parseJson(files, 'version.json', what);
-  if (record.format !== format) throw invalid(what, `version.json has format ${String(record.format)}`);
+  if (record.format !== format)
+    throw invalid(what, `version.json has format ${String(record.format)}; this build reads format ${format}`);
   const { adapterDigest, scale, packageDigest, baseModel, parent, createdAtMs, metrics } = record;
   let adapter = decodePeft(
     partOf(files, 'adapter_model.safetensors', what),
     parseJson(files, 'adapter_config.json', what),
   );
-  // lora_alpha / r may miss the scale by a rounding error, which the digest would see.
+  // lora_alpha / r may differ from the scale by a rounding error, which would change the digest.
   if (typeof scale === 'number' && Math.abs(scale - adapter.scale) <= 1e-9 * Math.abs(scale)) {
     adapter = { ...adapter, scale };
   }
   const digest = digestAdapter(adapter);
   if (digest !== adapterDigest) {
-    throw invalid(what, `its digest is ${digest}, recorded is ${String(adapterDigest)}`);
+    throw invalid(what, `its digest is ${digest}, but version.json records ${String(adapterDigest)}`);
   }
   if (typeof packageDigest !== 'string' || typeof baseModel !== 'string' || typeof createdAtMs !== 'number') {
     throw invalid(what, 'version.json lacks packageDigest, baseModel or createdAtMs');
@@ -112,7 +113,7 @@ export function decodeAdapter(files: AdapterFiles, what: string): StoredAdapter 
   };
 }
 
-/** Only the finite numbers: JSON has no others. */
+/** Keeps the finite numbers, because JSON has no others. */
 export function finiteMetrics(metrics: Readonly<Record<string, unknown>>): Record<string, number> {
   return Object.fromEntries(
     Object.entries(metrics).filter((entry): entry is [string, number] => Number.isFinite(entry[1])),
@@ -127,14 +128,14 @@ async function readPart(directory: string, name: string): Promise<Uint8Array> {
   }
 }
 
-/** One of the files. @throws HoneError `ADAPTER_INVALID` when it is not there */
+/** Returns one of the files. @throws HoneError `ADAPTER_INVALID` if it is missing */
 export function partOf(files: AdapterFiles, name: string, what: string): Uint8Array {
   const bytes = files[name];
   if (bytes === undefined) throw invalid(what, `it lacks ${name}`);
   return bytes;
 }
 
-/** One of the files, parsed. @throws HoneError `ADAPTER_INVALID` */
+/** Returns the JSON object in one of the files. @throws HoneError `ADAPTER_INVALID` */
 export function parseJson(files: AdapterFiles, name: string, what: string): Record<string, unknown> {
   const bytes = partOf(files, name, what);
   try {
@@ -147,5 +148,5 @@ export function parseJson(files: AdapterFiles, name: string, what: string): Reco
 }
 
 function invalid(what: string, reason: string): HoneError {
-  return new HoneError('ADAPTER_INVALID', `${what} is damaged or foreign: ${reason}`);
+  return new HoneError('ADAPTER_INVALID', `${what} is damaged, or Hone did not write it: ${reason}`);
 }

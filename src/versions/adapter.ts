@@ -1,4 +1,4 @@
-/** Adapters as values: their digest, the zero adapter, and whether two are of the same build. */
+/** Adapters as values: their digest, the zero adapter, and whether an adapter fits a package. */
 
 import { createHash } from 'node:crypto';
 import { HoneError } from '../errors.js';
@@ -29,7 +29,7 @@ export function digestAdapter(adapter: Adapter): string {
   return hash.digest('hex');
 }
 
-/** The adapter that changes nothing: A and B are zero. It is version 0 and the reference of the KL term. */
+/** Makes the adapter that changes nothing, with A and B zero. It is version 0 and the reference of the KL term. */
 export function zeroAdapter(targets: readonly AdapterTarget[], rank: number, scale: number): Adapter {
   const tensors = new Map<string, AdapterTensor>();
   for (const { module, inFeatures, outFeatures } of targets) {
@@ -39,7 +39,7 @@ export function zeroAdapter(targets: readonly AdapterTarget[], rank: number, sca
   return { rank, scale, tensors };
 }
 
-/** The layers that an adapter is attached to. */
+/** Returns the layers to which an adapter is attached. */
 export function adapterTargets(adapter: Adapter): AdapterTarget[] {
   return [...adapter.tensors].flatMap(([name, { dims }]) => {
     if (!name.endsWith('.lora_A')) return [];
@@ -55,8 +55,9 @@ export function adapterTargets(adapter: Adapter): AdapterTarget[] {
  */
 export function checkAdapter(adapter: Adapter): void {
   const { rank, scale, tensors } = adapter;
-  if (!Number.isSafeInteger(rank) || rank < 1) throw invalid(`its rank is ${rank}`);
-  if (!Number.isFinite(scale)) throw invalid(`its scale is ${scale}`);
+  if (!Number.isSafeInteger(rank) || rank < 1)
+    throw invalid(`its rank is ${rank}; it must be a whole number of at least 1`);
+  if (!Number.isFinite(scale)) throw invalid(`its scale is ${scale}; it must be finite`);
   for (const [name, { dims, data }] of tensors) {
     const match = /^(.+)\.lora_([AB])$/.exec(name);
     if (match === null) throw invalid(`${name} is neither <module>.lora_A nor <module>.lora_B`);
@@ -70,8 +71,7 @@ export function checkAdapter(adapter: Adapter): void {
 }
 
 /**
- * Checks that an adapter fits the layers that another one (say, the package's zero adapter) is made for. Rank and scale
- * may differ.
+ * Checks that an adapter has the same layers as `model`, such as the package's zero adapter. Rank and scale may differ.
  * @throws HoneError `ADAPTER_MISMATCH`
  */
 export function checkSameLayers(adapter: Adapter, model: Adapter): void {
@@ -90,5 +90,5 @@ export function checkSameLayers(adapter: Adapter, model: Adapter): void {
 }
 
 function invalid(reason: string): HoneError {
-  return new HoneError('ADAPTER_INVALID', `not a LoRA adapter: ${reason}`);
+  return new HoneError('ADAPTER_INVALID', `this is not a valid LoRA adapter: ${reason}`);
 }

@@ -1,15 +1,15 @@
-/** Candidates: adapters that ask to become a version, and what they must be. */
+/** Checks a candidate: an adapter that is to become a version. */
 
 import { HoneError } from '../errors.js';
 import { checkSameLayers } from './adapter.js';
 import { readAdapter } from './adapter-files.js';
 import type { Adapter } from './types.js';
 
-/** A trained or imported adapter that asks to become a version. */
+/** A trained or imported adapter that is to become a version. */
 export interface Candidate {
-  /** Its files; moved away when it is adopted. */
+  /** Directory of its files; it is moved away when the candidate is adopted. */
   readonly directory: string;
-  /** What its maker says the digest is; compared with the files. */
+  /** The digest that its maker announces; it must match the files. */
   readonly adapterDigest: string;
   /** The version it was trained from. */
   readonly parent: number | null;
@@ -19,9 +19,9 @@ export interface Candidate {
 }
 
 /**
- * Reads a candidate's files and compares them with what was announced and with the package.
+ * Reads a candidate's files and compares them with the announced digest and with the package.
  * @param packageDigest of the package that serves
- * @param zeroAdapter the shapes that every adapter of it must have
+ * @param zeroAdapter has the shapes that every adapter of the package must have
  * @throws HoneError `ADAPTER_INVALID`, `ADAPTER_MISMATCH`
  */
 export async function checkCandidate(
@@ -33,13 +33,13 @@ export async function checkCandidate(
   if (digest !== adapterDigest) {
     throw new HoneError(
       'ADAPTER_INVALID',
-      `the candidate in ${directory} has digest ${digest}, announced was ${adapterDigest}`,
+      `the candidate in ${directory} has digest ${digest}, but its maker announced ${adapterDigest}`,
     );
   }
   if (meta.packageDigest !== packageDigest) {
     throw new HoneError(
       'ADAPTER_MISMATCH',
-      `the candidate was trained on package ${meta.packageDigest}, this server has ${packageDigest}`,
+      `the candidate was trained on package ${meta.packageDigest}, but this server has ${packageDigest}`,
     );
   }
   checkSameLayers(adapter, zeroAdapter);

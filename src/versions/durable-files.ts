@@ -1,4 +1,4 @@
-/** Files that are whole or absent: written under another name, forced to the disk, then renamed. */
+/** Writes files so that a crash leaves them complete or absent: under another name, forced to the disk, then renamed. */
 
 import { randomBytes } from 'node:crypto';
 import { cp, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
@@ -37,7 +37,10 @@ export async function writeFileDurably(path: string, content: Uint8Array | strin
   await syncPath(dirname(path));
 }
 
-/** Makes a directory (0700) with these files; on disk when it resolves. It must not exist; a crash leaves none of that name. */
+/**
+ * Makes a directory (0700) with these files; on disk when it resolves. The directory must not exist. A crash leaves none of
+ * that name.
+ */
 export async function writeDirectoryDurably(
   path: string,
   files: Readonly<Record<string, Uint8Array | string>>,
@@ -56,7 +59,10 @@ export async function writeDirectoryDurably(
   await syncPath(dirname(path));
 }
 
-/** Moves a flat directory; on disk when it resolves. Across file systems it is copied, and whole before it has its name. */
+/**
+ * Moves a directory without subdirectories; on disk when it resolves. Across file systems it is copied, and gets its name
+ * when the copy is complete.
+ */
 export async function moveDirectoryDurably(from: string, to: string): Promise<void> {
   try {
     await rename(from, to);
@@ -72,7 +78,7 @@ export async function moveDirectoryDurably(from: string, to: string): Promise<vo
   await syncPath(dirname(to));
 }
 
-/** A dot file beside the target: on the same file system, and never taken for a finished one. */
+/** A hidden name beside the target: on the same file system, and never mistaken for a finished file. */
 function draftPath(path: string): string {
   return join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.partial`);
 }

@@ -1,4 +1,4 @@
-/** The version log as a value: what the entries so far add up to. Immutable; the file behind it is `log-file.ts`. */
+/** The state that the entries of the version log add up to. It is immutable; `log-file.ts` keeps the file. */
 
 import { HoneError } from '../errors.js';
 import { transition } from './transitions.js';
@@ -6,33 +6,33 @@ import type { TrialState, Version, VersionCheck } from './types.js';
 
 /** One line of the log. */
 export type LogEntry =
-  /** A new version: a candidate, or (a base) the new head at once. */
+  /** There is a new version: a candidate, or a base version, which is live at once. */
   | { readonly type: 'version'; readonly version: Version }
-  /** A candidate became the head; the head before it is retired. */
+  /** A candidate became live, and the live version before it is retired. */
   | { readonly type: 'promoted'; readonly number: number }
   | { readonly type: 'rejected'; readonly number: number; readonly reason: string }
-  /** The gate has looked at a candidate. */
+  /** The gate judged a candidate. */
   | { readonly type: 'judged'; readonly number: number; readonly verdict: readonly VersionCheck[] }
-  /** A candidate is tried on real traffic. */
+  /** A candidate went on trial on real traffic. */
   | { readonly type: 'trial'; readonly number: number; readonly state: TrialState }
-  /** Its trial ended undecided: it waits as a candidate. */
+  /** A trial ended undecided, and its version is a candidate again. */
   | { readonly type: 'set_aside'; readonly number: number }
-  /** The version's adapter is deleted, and with it what rollbacks to it serve. */
+  /** The version's adapter is deleted, and with it the weights of the rollbacks to it. */
   | { readonly type: 'removed'; readonly number: number };
 
 export class VersionHistory {
-  /** All versions; the index is the number. */
+  /** All versions by number. */
   readonly versions: readonly Version[];
-  /** Every version that was ever the head, in the order in which it became so; a number appears once. */
-  readonly heads: readonly number[];
+  /** Numbers of all versions that are or were live, in the order in which they became live. Each appears once. */
+  readonly served: readonly number[];
 
-  constructor(versions: readonly Version[] = [], heads: readonly number[] = []) {
+  constructor(versions: readonly Version[] = [], served: readonly number[] = []) {
     this.versions = versions;
-    this.heads = heads;
+    this.served = served;
   }
 
-  get head(): Version | undefined {
-    const number = this.heads.at(-1);
+  get live(): Version | undefined {
+    const number = this.served.at(-1);
     return number === undefined ? undefined : this.versions[number];
   }
 
@@ -52,7 +52,7 @@ export class VersionHistory {
     return version;
   }
 
-  /** The version whose weights a version serves: itself, or, for a rollback, the one that it points at. */
+  /** The version whose weights this one serves: itself, or the target of a rollback. */
   weightsOf(number: number): Version {
     let version = this.get(number);
     while (version.origin === 'rollback' && version.parent !== null) version = this.get(version.parent);
@@ -60,15 +60,15 @@ export class VersionHistory {
   }
 
   /**
-   * The history with one more entry.
-   * @throws HoneError `VERSION_NOT_SERVABLE`, `VERSION_NOT_FOUND`, `INTERNAL` for an entry that cannot follow
+   * Returns the history with one more entry.
+   * @throws HoneError `VERSION_NOT_SERVABLE`, `VERSION_NOT_FOUND`, `INTERNAL` for an entry that contradicts the history
    */
   apply(entry: LogEntry): VersionHistory {
     switch (entry.type) {
       case 'version':
         return this.#add(entry.version);
       case 'promoted':
-        return this.#withHead(transition(this.get(entry.number), 'live'));
+        return this.#withLive(transition(this.get(entry.number), 'live'));
       case 'rejected':
         return this.#with({ ...transition(this.get(entry.number), 'rejected'), rejectedBecause: entry.reason });
       case 'judged':
@@ -83,18 +83,21 @@ export class VersionHistory {
   }
 
   #with(version: Version): VersionHistory {
-    return new VersionHistory(this.versions.with(version.number, version), this.heads);
+    return new VersionHistory(this.versions.with(version.number, version), this.served);
   }
 
   #add(version: Version): VersionHistory {
     const { number, state, origin, parent } = version;
     if (number !== this.nextNumber || state !== (origin === 'base' ? 'live' : 'candidate')) {
-      throw new HoneError('INTERNAL', `version ${number} (${origin}, ${state}) cannot follow ${this.nextNumber - 1}`);
+      throw new HoneError(
+        'INTERNAL',
+        `version ${number} (${origin}, ${state}) cannot follow version ${this.nextNumber - 1}`,
+      );
     }
     if (parent !== null && !(parent >= 0 && parent < number)) {
-      throw new HoneError('INTERNAL', `version ${number} names ${parent} as its parent`);
+      throw new HoneError('INTERNAL', `version ${number} names version ${parent}, which does not exist, as its parent`);
     }
-    // Logs of before the gate say nothing of it, and logs of before adapters were removed do not say that they are kept.
+    // Logs of earlier Hones lack the verdict, the reason of a rejection, and whether the weights are kept.
     const weights = origin === 'rollback' && parent !== null ? this.get(parent).weights : 'kept';
     const recorded = {
       ...version,
@@ -102,8 +105,8 @@ export class VersionHistory {
       rejectedBecause: version.rejectedBecause ?? null,
       weights,
     } as const;
-    const extended = new VersionHistory([...this.versions, recorded], this.heads);
-    return origin === 'base' ? extended.#withHead(recorded) : extended;
+    const extended = new VersionHistory([...this.versions, recorded], this.served);
+    return origin === 'base' ? extended.#withLive(recorded) : extended;
   }
 
   #withoutWeights({ number }: Version): VersionHistory {
@@ -116,13 +119,13 @@ export class VersionHistory {
     const versions = this.versions.map((version) =>
       users.has(version) ? { ...version, weights: 'removed' as const } : version,
     );
-    return new VersionHistory(versions, this.heads);
+    return new VersionHistory(versions, this.served);
   }
 
-  #withHead(version: Version): VersionHistory {
-    const { head } = this;
-    const versions = head === undefined ? this.versions : this.versions.with(head.number, transition(head, 'retired'));
-    return new VersionHistory(versions.with(version.number, version), [...this.heads, version.number]);
+  #withLive(version: Version): VersionHistory {
+    const { live } = this;
+    const versions = live === undefined ? this.versions : this.versions.with(live.number, transition(live, 'retired'));
+    return new VersionHistory(versions.with(version.number, version), [...this.served, version.number]);
   }
 }
 
@@ -130,6 +133,6 @@ function checkCandidate(version: Version): Version {
   if (version.state === 'candidate') return version;
   throw new HoneError(
     'VERSION_NOT_SERVABLE',
-    `version ${version.number} is ${version.state}; only candidates are judged`,
+    `version ${version.number} is ${version.state}; only a candidate can be judged`,
   );
 }

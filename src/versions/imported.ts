@@ -1,6 +1,6 @@
 /**
- * Adapters from elsewhere, checked before anything is written: exported by Hone, or made by Python's `peft` for the same
- * model. Rank and scale are free; layers that PEFT was not told to adapt get zero matrices, which compute nothing.
+ * Reads and checks an adapter from elsewhere: one that Hone exported, or one that Python's `peft` made for the same model.
+ * Rank and scale are free. Layers that the adapter leaves out get zero matrices, which change nothing.
  */
 
 import { HoneError } from '../errors.js';
@@ -10,49 +10,49 @@ import { decodePeft } from './peft.js';
 import { readLoraConfig } from './peft-config.js';
 import type { Adapter, AdapterTarget } from './types.js';
 
-/** An adapter that may become a version. */
+/** A checked adapter, ready to become a version. */
 export interface ImportedAdapter {
   readonly adapter: Adapter;
-  /** Name of the model that it says it was made for. */
+  /** Name of the model for which it was made, according to its files. */
   readonly baseModel: string;
   readonly metrics: Readonly<Record<string, number>>;
 }
 
-/** What an adapter must fit. */
+/** The package and the learner that an adapter must fit. */
 export interface ImportTarget {
   readonly packageDigest: string;
   /** The linear layers of the package. */
   readonly layers: readonly AdapterTarget[];
-  /** Largest rank that the learner can go on from. */
+  /** Largest rank from which the learner can continue. */
   readonly maxRank: number;
 }
 
-/** Largest rank that is taken. */
+/** Largest rank of an imported adapter. */
 export const maxImportRank = 256;
 
-/** Room for what an adapter's files hold beside its matrices: names, configuration, metrics. */
+/** Bytes for everything in the files but the matrices: names, configuration, metrics. */
 const otherBytes = 1024 * 1024;
 
 const what = 'the adapter to import';
 
-/** Bytes of the largest adapter that can fit these layers, all files together. */
+/** Bytes of the largest adapter for these layers, all files together. */
 export function maxImportBytes(layers: readonly AdapterTarget[]): number {
   const values = layers.reduce((sum, { inFeatures, outFeatures }) => sum + inFeatures + outFeatures, 0);
   return values * maxImportRank * Float32Array.BYTES_PER_ELEMENT + otherBytes;
 }
 
 /**
- * Reads the files of an adapter: `adapter_model.safetensors`, `adapter_config.json` and, of an exported version,
- * `version.json`, whose digest must be that of the matrices.
- * @throws HoneError `ADAPTER_REFUSED` for files that are damaged or of a kind that is not read; `ADAPTER_MISMATCH` for
- * an adapter of another model
+ * Reads the files of an adapter: `adapter_model.safetensors`, `adapter_config.json` and, for an exported version,
+ * `version.json`, whose digest must match the matrices.
+ * @throws HoneError `ADAPTER_REFUSED` for files that are damaged or of an unsupported kind, `ADAPTER_MISMATCH` for an
+ * adapter of another model
  */
 export function readImported(files: AdapterFiles, target: ImportTarget): ImportedAdapter {
   try {
     return read(files, target);
   } catch (thrown) {
     const { code, message } = HoneError.from(thrown);
-    // What somebody sends is no loss of the server's data.
+    // ADAPTER_INVALID means a loss of the server's own data, and these files are a client's.
     if (code !== 'ADAPTER_INVALID') throw thrown;
     throw new HoneError('ADAPTER_REFUSED', message, { cause: thrown });
   }
@@ -61,10 +61,10 @@ export function readImported(files: AdapterFiles, target: ImportTarget): Importe
 function read(files: AdapterFiles, target: ImportTarget): ImportedAdapter {
   const imported = 'version.json' in files ? readExported(files, target) : readPeft(files, target);
   const { rank, scale } = imported.adapter;
-  if (rank > maxImportRank) throw mismatch(`its rank is ${rank}, at most ${maxImportRank} is taken`);
+  if (rank > maxImportRank) throw mismatch(`its rank is ${rank}, but at most ${maxImportRank} is possible`);
   if (rank > target.maxRank) {
     throw mismatch(
-      `its rank is ${rank}, and the learner, which is to go on from it, is set to ${target.maxRank}; ` +
+      `its rank is ${rank}, but the learner, which continues from it, has rank ${target.maxRank}; ` +
         `start the server with --rank ${rank}, or with --learner off`,
     );
   }
@@ -76,8 +76,8 @@ function readExported(files: AdapterFiles, { packageDigest }: ImportTarget): Imp
   const { adapter, meta } = decodeAdapter(files, what);
   if (meta.packageDigest !== packageDigest) {
     throw mismatch(
-      `it was exported from a server with package ${meta.packageDigest}, this one has ${packageDigest}; ` +
-        'where you know that it fits (a quantised copy of the same model), import its folder without version.json',
+      `it was exported from a server with package ${meta.packageDigest}, but this server has ${packageDigest}; ` +
+        'if you know that it fits (a quantised copy of the same model), import its folder without version.json',
     );
   }
   return { adapter, baseModel: meta.baseModel, metrics: meta.metrics };
@@ -91,14 +91,14 @@ function readPeft(files: AdapterFiles, { layers }: ImportTarget): ImportedAdapte
   if (torn !== undefined) {
     throw new HoneError(
       'ADAPTER_INVALID',
-      `${what} is incomplete: target_modules of adapter_config.json names ${torn.module}, but no matrices of it are there`,
+      `${what} is incomplete: target_modules of adapter_config.json names ${torn.module}, but its matrices are missing`,
     );
   }
   const { base_model_name_or_path: baseModel } = config;
   return { adapter: complete(adapter, layers), baseModel: typeof baseModel === 'string' ? baseModel : '', metrics: {} };
 }
 
-/** Zero matrices for the layers that the adapter leaves as they are. */
+/** Adds zero matrices for the layers that the adapter leaves out. */
 function complete(adapter: Adapter, layers: readonly AdapterTarget[]): Adapter {
   if (adapter.tensors.size === 0) throw mismatch('it holds no matrices');
   const { rank, scale } = adapter;

@@ -1,4 +1,4 @@
-export { adapterTargets, checkAdapter, checkSameLayers, digestAdapter, zeroAdapter } from './adapter.js';
+export { checkAdapter, checkSameLayers, digestAdapter, zeroAdapter } from './adapter.js';
 export {
   type AdapterFiles,
   type AdapterMeta,
@@ -9,11 +9,11 @@ export {
 } from './adapter-files.js';
 export { descendants, descendsFromImport } from './ancestry.js';
 export type { Candidate } from './candidate.js';
-export { writeDirectoryDurably, writeFileDurably } from './durable-files.js';
+export { writeFileDurably } from './durable-files.js';
 export type { VersionLogOptions } from './options.js';
 export { decodePeft, encodePeftWeights, peftConfig } from './peft.js';
-export { defaultKeepVersions, type Removal } from './retention.js';
-export { decodeSafeTensors, encodeSafeTensors, type SafeTensor, type SafeTensorsFile } from './safetensors.js';
+export type { Removal } from './removal.js';
+export { decodeSafeTensors, encodeSafeTensors, type SafeTensor } from './safetensors.js';
 export type {
   Adapter,
   AdapterTarget,

@@ -1,8 +1,9 @@
 /**
- * `versions/log.jsonl`: one JSON object per line, appended and forced to the disk. The first line names the format.
+ * The file of the version log, `versions/log.jsonl`: one JSON object per line, appended and forced to the disk. The first
+ * line names the format.
  *
- * A line without its newline is an append that a crash cut short: nobody was told that it happened, so it is dropped.
- * Anything else that does not read is damage and is refused.
+ * A last line without a newline is an append that a crash cut short. It was never acknowledged, so opening drops it. Any
+ * other line that cannot be read is damage, and opening refuses the file.
  */
 
 import { type FileHandle, mkdir, open, readFile } from 'node:fs/promises';
@@ -30,7 +31,7 @@ export class VersionLogFile {
 
   /**
    * Opens or creates the log.
-   * @throws HoneError `STORE_CORRUPT` when a complete line is damaged or contradicts those before it
+   * @throws HoneError `STORE_CORRUPT` if a complete line is damaged or contradicts those before it
    */
   static async open(path: string): Promise<VersionLogFile> {
     await mkdir(dirname(path), { recursive: true, mode: 0o700 });
@@ -60,8 +61,8 @@ export class VersionLogFile {
   }
 
   /**
-   * Appends an entry; on disk when it resolves, and only then part of the history. One call at a time.
-   * @throws HoneError as {@link VersionHistory.apply}, or `STORE_FULL` when the disk is full
+   * Appends an entry. It is on disk when it resolves, and only then part of the history. Callers make one call at a time.
+   * @throws HoneError as {@link VersionHistory.apply}, or `STORE_FULL` if the disk is full
    */
   async append(entry: LogEntry): Promise<void> {
     if (this.#broken !== undefined) throw this.#broken;
@@ -83,7 +84,7 @@ export class VersionLogFile {
     } catch (cause) {
       const code = (cause as NodeJS.ErrnoException).code === 'ENOSPC' ? 'STORE_FULL' : 'INTERNAL';
       const error = new HoneError(code, `cannot append to the version log ${this.#path}: ${String(cause)}`, { cause });
-      // Half a line must not stay in front of the next one.
+      // A partial line must not stay before the next one.
       await this.#handle.truncate(this.#length).catch(() => {
         this.#broken = error;
       });
@@ -104,7 +105,7 @@ function replay(path: string, text: string): VersionHistory {
       throw new HoneError(
         'STORE_CORRUPT',
         `line ${index + 1} of the version log ${path} is damaged (${cause instanceof Error ? cause.message : cause}). ` +
-          'Nothing was changed. Restore the file from a backup, or move the versions directory away to begin anew from ' +
+          'Nothing was changed. Restore the file from a backup, or move the versions directory away to start again from ' +
           'version 0; the adapters in it stay readable.',
         { cause },
       );
@@ -115,7 +116,8 @@ function replay(path: string, text: string): VersionHistory {
 
 function checkHeader(value: unknown): void {
   const { type, format } = Object(value);
-  if (type !== header.type || format !== header.format) throw new TypeError(`not a version log of format 1`);
+  if (type !== header.type || format !== header.format)
+    throw new TypeError('it is not the header of a version log of format 1');
 }
 
 function checkEntry(value: unknown): LogEntry {
@@ -138,7 +140,7 @@ function checkEntry(value: unknown): LogEntry {
     const numbers = [version.number, version.createdAtMs, version.parent ?? 0];
     if (texts.every((item) => typeof item === 'string') && numbers.every(Number.isSafeInteger)) return entry;
   }
-  throw new TypeError('not an entry of a version log');
+  throw new TypeError('it is not an entry of a version log');
 }
 
 function isCheck(value: unknown): boolean {

@@ -1,6 +1,6 @@
 /**
- * An adapter in the notation of Hugging Face PEFT, so that what is learned here loads there and back.
- * PEFT stores the transposes: `base_model.model.<module>.lora_A.weight` [r, in] and `...lora_B.weight` [out, r].
+ * Converts adapters to and from the files of Hugging Face PEFT, so that PEFT can load a learned adapter and Hone can load
+ * one of PEFT's. PEFT stores the transposes: `base_model.model.<module>.lora_A.weight` [r, in] and `...lora_B.weight` [out, r].
  */
 
 import { HoneError } from '../errors.js';
@@ -9,7 +9,7 @@ import { readLoraConfig } from './peft-config.js';
 import { decodeSafeTensors, encodeSafeTensors, type SafeTensor } from './safetensors.js';
 import type { Adapter, AdapterTensor } from './types.js';
 
-/** The fields of `adapter_config.json` that are written; what is read of others' is in `peft-config.ts`. */
+/** The fields of `adapter_config.json` that Hone writes. `peft-config.ts` reads the files of others. */
 export interface PeftConfig {
   readonly peft_type: 'LORA';
   readonly task_type: 'CAUSAL_LM';
@@ -25,7 +25,7 @@ export interface PeftConfig {
 
 const prefix = 'base_model.model.';
 
-/** `adapter_config.json` of an adapter. Modules are named in full, which is exact whatever layers were targeted. */
+/** Returns `adapter_config.json` of an adapter. It names each module by its full path, so that no other layer matches. */
 export function peftConfig(adapter: Adapter, baseModel: string): PeftConfig {
   const modules = [...adapter.tensors.keys()].filter((name) => name.endsWith('.lora_A'));
   return {
@@ -42,7 +42,7 @@ export function peftConfig(adapter: Adapter, baseModel: string): PeftConfig {
   };
 }
 
-/** `adapter_model.safetensors` of an adapter. */
+/** Returns `adapter_model.safetensors` of an adapter. */
 export function encodePeftWeights(adapter: Adapter): Uint8Array {
   const tensors = new Map<string, SafeTensor>();
   for (const name of [...adapter.tensors.keys()].sort()) {
@@ -52,7 +52,8 @@ export function encodePeftWeights(adapter: Adapter): Uint8Array {
 }
 
 /**
- * The adapter in `adapter_model.safetensors` bytes and a parsed `adapter_config.json`; the scale is `lora_alpha / r`.
+ * Reads an adapter from the bytes of `adapter_model.safetensors` and a parsed `adapter_config.json`. The scale is
+ * `lora_alpha / r`.
  * @throws HoneError `ADAPTER_INVALID`
  */
 export function decodePeft(weights: Uint8Array, config: unknown): Adapter {
@@ -60,7 +61,7 @@ export function decodePeft(weights: Uint8Array, config: unknown): Adapter {
   const tensors = new Map<string, AdapterTensor>();
   for (const [name, tensor] of decodeSafeTensors(weights).tensors) {
     if (!name.startsWith(prefix) || !name.endsWith('.weight') || tensor.dims.length !== 2) {
-      throw invalid(`tensor ${name} of shape [${tensor.dims}] is not one of a LoRA adapter`);
+      throw invalid(`tensor ${name} of shape [${tensor.dims}] does not belong to a LoRA adapter`);
     }
     tensors.set(name.slice(prefix.length, -'.weight'.length), transpose(tensor));
   }
@@ -79,5 +80,5 @@ function transpose({ dims, data }: SafeTensor): AdapterTensor {
 }
 
 function invalid(reason: string): HoneError {
-  return new HoneError('ADAPTER_INVALID', `not an adapter in PEFT's layout: ${reason}`);
+  return new HoneError('ADAPTER_INVALID', `this is not an adapter in PEFT's layout: ${reason}`);
 }

@@ -1,7 +1,7 @@
 /**
- * The safetensors format, for float tensors: an 8-byte little-endian header length, a JSON header, the data. float32 is
- * written; float16 and bfloat16 are read too, every one of whose values is a float32.
- * Reading trusts nothing: every length and offset is checked against the file before it is used.
+ * Writes and reads the safetensors format for float tensors: an 8-byte little-endian header length, a JSON header, the
+ * data. It writes float32. It also reads float16 and bfloat16, whose values all fit float32.
+ * Reading checks every length and offset against the file before it uses them.
  */
 
 import { HoneError } from '../errors.js';
@@ -20,10 +20,10 @@ const readers = { F32: readFloat32, F16: readFloat16, BF16: readBfloat16 } as co
 type DType = keyof typeof readers;
 const bytesOf: Readonly<Record<DType, number>> = { F32: 4, F16: 2, BF16: 2 };
 
-/** Far above what an adapter of thousands of layers needs. */
+/** Much more than an adapter of thousands of layers needs. */
 const maxHeaderBytes = 16 * 1024 * 1024;
 
-/** The bytes of a file; tensors in the order of the map, data aligned to eight bytes. */
+/** Returns the bytes of a file, with the tensors in the order of the map and the data aligned to eight bytes. */
 export function encodeSafeTensors(
   tensors: ReadonlyMap<string, SafeTensor>,
   metadata: Readonly<Record<string, string>> = {},
@@ -48,8 +48,8 @@ export function encodeSafeTensors(
 }
 
 /**
- * The tensors of a file, copied out of it as float32.
- * @throws HoneError `ADAPTER_INVALID` for anything that is not a complete, gapless file of float tensors
+ * Reads the tensors of a file as float32 copies.
+ * @throws HoneError `ADAPTER_INVALID` for anything but a complete file of float tensors without gaps
  */
 export function decodeSafeTensors(file: Uint8Array): SafeTensorsFile {
   const view = Buffer.from(file.buffer, file.byteOffset, file.byteLength);
@@ -65,9 +65,9 @@ export function decodeSafeTensors(file: Uint8Array): SafeTensorsFile {
   let expected = 0;
   const spans = Object.entries(entries).map(([name, entry]) => ({ name, ...checkEntry(name, entry) }));
   for (const { name, dtype, dims, begin, end } of spans.sort((a, b) => a.begin - b.begin || a.end - b.end)) {
-    if (begin !== expected) throw invalid(`tensor ${name} begins at ${begin}, expected ${expected}`);
+    if (begin !== expected) throw invalid(`tensor ${name} begins at ${begin} instead of ${expected}`);
     if (dataStart + end > view.length) throw invalid(`tensor ${name} ends beyond the file`);
-    // A copy: offsets in the file need not be aligned.
+    // A copy is needed because offsets in the file need not be aligned.
     const bytes = Uint8Array.prototype.slice.call(view, dataStart + begin, dataStart + end);
     tensors.set(name, { dims, data: readers[dtype](bytes) });
     expected = end;
@@ -83,7 +83,7 @@ function parseHeader(text: string): Record<string, unknown> {
   try {
     header = JSON.parse(text);
   } catch (cause) {
-    throw new HoneError('ADAPTER_INVALID', 'not a safetensors file: the header is not JSON', { cause });
+    throw new HoneError('ADAPTER_INVALID', 'this is not a safetensors file: its header is not JSON', { cause });
   }
   if (!isRecord(header)) throw invalid('the header is not an object');
   return header;
@@ -93,7 +93,7 @@ function checkEntry(name: string, entry: unknown) {
   if (!isRecord(entry)) throw invalid(`the entry of ${name} is not an object`);
   const { dtype, shape, data_offsets: offsets } = entry;
   if (!isDType(dtype)) {
-    throw invalid(`tensor ${name} is ${String(dtype)}; read are ${Object.keys(readers).join(', ')}`);
+    throw invalid(`tensor ${name} is ${String(dtype)}; only ${Object.keys(readers).join(', ')} are supported`);
   }
   if (!isCounts(shape) || !isCounts(offsets) || offsets.length !== 2) {
     throw invalid(`shape or offsets of tensor ${name} are not lists of counts`);
@@ -123,7 +123,7 @@ function readFloat32(bytes: Uint8Array): Float32Array {
   return new Float32Array(bytes.buffer);
 }
 
-/** The upper half of a float32. */
+/** A bfloat16 is the upper half of a float32. */
 function readBfloat16(bytes: Uint8Array): Float32Array {
   return new Float32Array(Uint32Array.from(new Uint16Array(bytes.buffer), (half) => half << 16).buffer);
 }
@@ -143,5 +143,5 @@ function isCounts(value: unknown): value is readonly number[] {
 }
 
 function invalid(reason: string): HoneError {
-  return new HoneError('ADAPTER_INVALID', `not a safetensors file of float tensors: ${reason}`);
+  return new HoneError('ADAPTER_INVALID', `this is not a safetensors file of float tensors: ${reason}`);
 }

@@ -1,6 +1,6 @@
 /**
- * What a version may become: candidate -> shadow | canary | live | rejected; shadow, canary -> live | rejected, or
- * candidate again where the trial ends undecided; live -> retired. Nothing else.
+ * The allowed changes of a version's state: candidate -> shadow | canary | live | rejected; shadow | canary -> live |
+ * rejected, or candidate again if the trial ends undecided; live -> retired.
  */
 
 import { HoneError } from '../errors.js';
@@ -16,8 +16,8 @@ const allowed: Readonly<Record<VersionState, readonly VersionState[]>> = {
 };
 
 /**
- * The version in its next state.
- * @throws HoneError `VERSION_NOT_SERVABLE` when the step is not one of those above
+ * Returns the version in its next state.
+ * @throws HoneError `VERSION_NOT_SERVABLE` if the change is not allowed
  */
 export function transition(version: Version, to: VersionState): Version {
   if (!allowed[version.state].includes(to)) {

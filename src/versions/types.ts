@@ -1,6 +1,6 @@
-/** The words that other folders use of versions: what a version is, what an adapter holds. */
+/** Versions and adapters, as other folders see them. */
 
-/** One learned matrix. A is [in, r], B is [r, out]; row-major. */
+/** One learned matrix, row-major: A is [in, r], B is [r, out]. */
 export interface AdapterTensor {
   readonly dims: readonly [number, number];
   readonly data: Float32Array;
@@ -12,12 +12,12 @@ export interface AdapterTensor {
  */
 export interface Adapter {
   readonly rank: number;
-  /** `lora_alpha / r` in PEFT's words. */
+  /** In PEFT: `lora_alpha / r`. */
   readonly scale: number;
   readonly tensors: ReadonlyMap<string, AdapterTensor>;
 }
 
-/** Where an adapter may be attached: one entry per linear layer of the decoder. */
+/** A linear layer of the decoder, to which an adapter can be attached. */
 export interface AdapterTarget {
   /** Module path as in the Hugging Face checkpoint, e.g. `model.layers.0.mlp.up_proj`. */
   readonly module: string;
@@ -26,26 +26,26 @@ export interface AdapterTarget {
 }
 
 /**
- * candidate: trained, not serving; shadow: answers in the background, shown to nobody; canary: serves a share of traffic;
- * live: the head; retired: was live; rejected: never to serve.
+ * `candidate`: trained, does not serve yet. `shadow`: answers in the background, and no caller sees its answers. `canary`:
+ * serves a share of traffic. `live`: serves. `retired`: was live. `rejected`: never serves.
  */
 export type VersionState = 'candidate' | 'shadow' | 'canary' | 'live' | 'retired' | 'rejected';
 
-/** How a version is on trial. */
+/** The two kinds of trial. */
 export type TrialState = Extract<VersionState, 'shadow' | 'canary'>;
 
-/** What one check of the gate found, as it is kept with the version. */
+/** The result of one check of the gate, as the log keeps it with the version. */
 export interface VersionCheck {
   readonly check: string;
   readonly outcome: 'passed' | 'failed' | 'skipped';
-  /** In words. */
+  /** For people. */
   readonly detail: string;
   /** Figures by name, units in the names. */
   readonly numbers: Readonly<Record<string, number>>;
 }
 
 export interface Version {
-  /** A package of its own opens a lineage of its own. */
+  /** Begin of the package digest: versions of one package form a lineage. */
   readonly lineage: string;
   /** Monotonic within the data directory; 0 is the zero adapter. */
   readonly number: number;
@@ -57,12 +57,12 @@ export interface Version {
   /** The version this one was trained from, or, for a rollback, the version whose weights it serves again. */
   readonly parent: number | null;
   readonly origin: 'base' | 'learned' | 'rollback' | 'imported';
-  /** Numbers the learner reports of the training that made it (steps, scores, KL to the reference...). */
+  /** Figures that the learner reports about the training (steps, scores, KL to the reference and others). */
   readonly metrics: Readonly<Record<string, number>>;
-  /** What the gate found; empty until it was judged, and for versions that the gate never saw. */
+  /** The gate's verdict; empty until the gate judges the version, and for versions that it never judges. */
   readonly verdict: readonly VersionCheck[];
-  /** Why it was rejected; `null` where it was not. */
+  /** Why it was rejected; `null` if it was not. */
   readonly rejectedBecause: string | null;
-  /** Whether its adapter can still be read; old ones make room (see `retention.ts`). */
+  /** Whether its adapter is still on disk; old ones are removed (see `retention.ts`). */
   readonly weights: 'kept' | 'removed';
 }

@@ -1,3 +1,5 @@
+/** Applies random entries to the version history and checks its invariants. */
+
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { type LogEntry, VersionHistory } from '../../src/versions/history.js';
@@ -56,7 +58,7 @@ const steps: Readonly<Record<string, readonly string[]>> = {
   rejected: ['rejected'],
 };
 
-/** From which states each entry may follow. */
+/** The states of a version in which each entry is allowed. */
 const from: Readonly<Record<string, readonly unknown[]>> = {
   promoted: ['candidate', 'shadow', 'canary'],
   rejected: ['candidate', 'shadow', 'canary'],
@@ -65,7 +67,7 @@ const from: Readonly<Record<string, readonly unknown[]>> = {
   set_aside: ['shadow', 'canary'],
 };
 
-test('whatever is tried, one version is live, numbers only grow and states follow each other as they may', () => {
+test('after any entries exactly one version is live, numbers only grow and states change only as allowed', () => {
   fc.assert(
     fc.property(fc.array(attempt, { maxLength: 40 }), (attempts) => {
       let history = new VersionHistory().apply({ type: 'version', version: version(0, 'base', null) });
@@ -90,10 +92,10 @@ test('whatever is tried, one version is live, numbers only grow and states follo
           expect(history).toBe(before);
         }
         const live = history.versions.filter((v) => v.state === 'live');
-        expect(live).toEqual([history.head]);
+        expect(live).toEqual([history.live]);
         expect(history.versions.map((v) => v.number)).toEqual(history.versions.map((_, i) => i));
         for (const old of before.versions) expect(steps[old.state]).toContain(history.versions[old.number]?.state);
-        expect(['base', 'learned']).toContain(history.weightsOf(history.head?.number ?? -1).origin);
+        expect(['base', 'learned']).toContain(history.weightsOf(history.live?.number ?? -1).origin);
       }
     }),
     { seed: 5, numRuns: 300 },

@@ -249,7 +249,7 @@ it('events that the pages name are events of the contract', () => {
 });
 
 it('the page on what is kept lists every table of the store', () => {
-  const source = read('src/replay/schema.ts');
+  const source = read('src/replay/upgrades.ts');
   const made = new Set([...source.matchAll(/CREATE TABLE (\w+)/g)].map(([, name]) => name));
   const listed = rowsOf(section('docs/replay.md', '## The tables'))
     .slice(2)

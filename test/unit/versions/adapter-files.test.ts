@@ -15,7 +15,7 @@ import {
 import { meta, someAdapter, targets, zero } from '../../support/adapters.js';
 import { temporaryFolder } from '../../support/folders.js';
 
-test('an adapter comes back from its files as it was written, under the same digest', async () => {
+test('an adapter is read back from its files as it was written, with the same digest', async () => {
   const directory = join(temporaryFolder(), 'candidates', '1');
   const adapter = someAdapter(1);
   const digest = await writeAdapter(directory, adapter, meta);
@@ -26,7 +26,7 @@ test('an adapter comes back from its files as it was written, under the same dig
   expect(readdirSync(join(directory, '..'))).toEqual(['1']);
 });
 
-test('the files are in the layout of PEFT: its names, transposed matrices, its configuration', async () => {
+test('the files have the layout of PEFT: its names, transposed matrices, its configuration', async () => {
   const directory = join(temporaryFolder(), '1');
   const adapter = someAdapter(2);
   await writeAdapter(directory, adapter, meta);
@@ -49,7 +49,7 @@ test('the files are in the layout of PEFT: its names, transposed matrices, its c
   });
 });
 
-test('the digest follows values, scale, rank and names, and not the order of the tensors', () => {
+test('the digest depends on values, scale, rank and names, but not on the order of the tensors', () => {
   const adapter = someAdapter(3);
   const digest = digestAdapter(adapter);
   expect(digestAdapter({ ...adapter, tensors: new Map([...adapter.tensors].reverse()) })).toBe(digest);
@@ -63,7 +63,7 @@ test('the digest follows values, scale, rank and names, and not the order of the
   expect(new Set([digest, ...others]).size).toBe(6);
 });
 
-test('the digest of the zero adapter is fixed: versions of other builds are compared with it', () => {
+test('the digest of the zero adapter is fixed, because versions of other builds are compared with it', () => {
   expect(digestAdapter(zeroAdapter([{ module: 'm', inFeatures: 2, outFeatures: 3 }], 1, 2))).toBe(
     'eac26133c52718da85134067f5c17297f476e00c1102e051805c86afd6691277',
   );
@@ -80,7 +80,7 @@ test.each(['adapter_model.safetensors', 'adapter_config.json', 'version.json'])(
   },
 );
 
-test('one changed bit in the weights is noticed', async () => {
+test('reading an adapter with one changed bit throws', async () => {
   const directory = join(temporaryFolder(), '1');
   await writeAdapter(directory, someAdapter(6), meta);
   const path = join(directory, 'adapter_model.safetensors');
@@ -99,7 +99,7 @@ test('an adapter with a value that is not finite is neither written nor read', a
   });
 });
 
-test('writing over an adapter that exists is refused and leaves it', async () => {
+test('writing over an existing adapter is refused and leaves it unchanged', async () => {
   const directory = join(temporaryFolder(), '1');
   const digest = await writeAdapter(directory, someAdapter(8), meta);
   await expect(writeAdapter(directory, someAdapter(9), meta)).rejects.toThrow();
@@ -107,19 +107,19 @@ test('writing over an adapter that exists is refused and leaves it', async () =>
   expect(readdirSync(join(directory, '..'))).toEqual(['1']);
 });
 
-test('an adapter for other layers is told apart, another rank is not', () => {
+test('checkSameLayers refuses an adapter for other layers, but not another rank', () => {
   checkSameLayers(someAdapter(1, zeroAdapter(targets, 4, 1)), zero);
   expect(() => checkSameLayers(zeroAdapter(targets.slice(1), 2, 1.7), zero)).toThrow(/q_proj/);
 });
 
-test('PEFT adapters of kinds that are not read are refused by name', () => {
+test('reading an unsupported kind of PEFT adapter throws, with its name', () => {
   expect(() => decodePeft(new Uint8Array(), { peft_type: 'IA3' })).toThrow(/IA3/);
   expect(() => decodePeft(new Uint8Array(), { peft_type: 'LORA', r: 2, lora_alpha: 2, use_rslora: true })).toThrow(
     /rslora/,
   );
 });
 
-test('bytes that are not a safetensors file are refused, whatever they are', () => {
+test('reading bytes that are no safetensors file throws', () => {
   const tensors = new Map([
     ['a', { dims: [2, 3], data: Float32Array.of(1, 2, 3, 4, 5, 6) }],
     ['b', { dims: [0, 4], data: new Float32Array() }],
@@ -151,7 +151,7 @@ test.each([
   ['with a negative size', '{"a":{"dtype":"F32","shape":[-2,-1],"data_offsets":[0,8]}}'],
   ['beyond the file', '{"a":{"dtype":"F32","shape":[400],"data_offsets":[0,1600]}}'],
   ['not described', '{"a":"x"}'],
-])('a header with tensors %s is refused', (_, header) => {
+])('reading a safetensors header with tensors %s throws', (_, header) => {
   const bytes = Buffer.alloc(8 + header.length + 8);
   bytes.writeBigUInt64LE(BigInt(header.length));
   bytes.write(header, 8);

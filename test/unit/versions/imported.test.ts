@@ -21,7 +21,7 @@ async function open(directory = temporaryFolder()): Promise<VersionLog> {
   return log;
 }
 
-/** A folder as PEFT writes it; `over` changes its configuration. */
+/** The files that PEFT writes; `over` changes the configuration. */
 function peftFolder(over: Readonly<Record<string, unknown>> = {}, adapter = someAdapter(1)): AdapterFiles {
   const config = { ...peftConfig(adapter, 'some/model'), target_modules: ['q_proj', 'down_proj'], ...over };
   return {
@@ -34,8 +34,8 @@ async function hasChanged(log: VersionLog, directory: string): Promise<boolean> 
   return log.list().length !== 1 || readdirSync(directory).some((name) => name !== 'log.jsonl');
 }
 
-describe('an export', () => {
-  test('of a version that served comes back as a candidate with the same digest, and outlives a restart', async () => {
+describe('an exported version', () => {
+  test('can be imported as a candidate with the same digest, which survives a restart', async () => {
     const directory = temporaryFolder();
     const log = await open(directory);
     const folder = join(temporaryFolder(), 'candidate');
@@ -60,7 +60,7 @@ describe('an export', () => {
     expect(await again.readAdapter(2)).toEqual(someAdapter(1));
   });
 
-  test('of a base is the zero adapter, of a rollback the weights that it serves again', async () => {
+  test('is the zero adapter for a base, and for a rollback the weights that it serves again', async () => {
     const log = await open();
     await log.promote((await log.import(peftFolder())).number);
     await log.promote((await log.rollback(0)).number);
@@ -85,18 +85,18 @@ describe('an export', () => {
   }
 });
 
-describe('an import', () => {
+describe('an imported adapter', () => {
   test.each<[string, AdapterFiles, string, RegExp]>([
     ['without a configuration', { 'adapter_model.safetensors': new Uint8Array() }, 'ADAPTER_REFUSED', /adapter_config/],
     ['of IA3', peftFolder({ peft_type: 'IA3' }), 'ADAPTER_REFUSED', /IA3/],
     ['of DoRA', peftFolder({ use_dora: true }), 'ADAPTER_REFUSED', /use_dora/],
-    ['of a rank-stabilised scale', peftFolder({ use_rslora: true }), 'ADAPTER_REFUSED', /use_rslora/],
-    ['of a way that is not known yet', peftFolder({ use_newest: { a: 1 } }), 'ADAPTER_REFUSED', /use_newest/],
+    ['with a rank-stabilised scale', peftFolder({ use_rslora: true }), 'ADAPTER_REFUSED', /use_rslora/],
+    ['with an unknown use_ setting', peftFolder({ use_newest: { a: 1 } }), 'ADAPTER_REFUSED', /use_newest/],
     ['with biases', peftFolder({ bias: 'all' }), 'ADAPTER_REFUSED', /bias/],
     ['with whole layers', peftFolder({ modules_to_save: ['lm_head'] }), 'ADAPTER_REFUSED', /modules_to_save/],
-    ['with ranks of their own', peftFolder({ rank_pattern: { q_proj: 4 } }), 'ADAPTER_REFUSED', /rank_pattern/],
-    ['that changed the base', peftFolder({ init_lora_weights: 'pissa' }), 'ADAPTER_REFUSED', /pissa/],
-    ['of another rank than it says', peftFolder({ r: 4 }), 'ADAPTER_REFUSED', /rank 4/],
+    ['with different ranks per layer', peftFolder({ rank_pattern: { q_proj: 4 } }), 'ADAPTER_REFUSED', /rank_pattern/],
+    ['whose initialization changed the base', peftFolder({ init_lora_weights: 'pissa' }), 'ADAPTER_REFUSED', /pissa/],
+    ['with another rank than its configuration names', peftFolder({ r: 4 }), 'ADAPTER_REFUSED', /rank 4/],
     [
       'that lacks a layer which it targets',
       peftFolder({}, someAdapter(1, zeroAdapter(targets.slice(1), 2, 1))),
@@ -125,16 +125,16 @@ describe('an import', () => {
       'ADAPTER_MISMATCH',
       /lora_A/,
     ],
-    ['of no layers', peftFolder({ target_modules: [] }, zeroAdapter([], 2, 1)), 'ADAPTER_MISMATCH', /no matrices/],
-    ['beyond the largest rank', peftFolder({}, zeroAdapter(targets, 257, 1)), 'ADAPTER_MISMATCH', /257/],
-  ])('%s is refused by name, and nothing is written', async (_, files, code, message) => {
+    ['without layers', peftFolder({ target_modules: [] }, zeroAdapter([], 2, 1)), 'ADAPTER_MISMATCH', /no matrices/],
+    ['above the largest rank', peftFolder({}, zeroAdapter(targets, 257, 1)), 'ADAPTER_MISMATCH', /257/],
+  ])('%s is refused with the reason, and nothing is written', async (_, files, code, message) => {
     const directory = temporaryFolder();
     const log = await open(directory);
     await expect(log.import(files)).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
     expect(await hasChanged(log, directory)).toBe(false);
   });
 
-  test('of an exported version is refused when one bit of it changed, or for another package', async () => {
+  test('that Hone exported is refused if one bit of it changed or it belongs to another package', async () => {
     const directory = temporaryFolder();
     const log = await open(directory);
     const files = await log.export(0, 'tldr');
@@ -153,7 +153,7 @@ describe('an import', () => {
     expect(await hasChanged(log, directory)).toBe(false);
   });
 
-  test('of a larger rank than the learner has is refused with the flag that helps', async () => {
+  test("with a rank above the learner's is refused, with the flag that helps", async () => {
     const log = await open();
     await expect(log.import(peftFolder({}, someAdapter(1, zeroAdapter(targets, 4, 1))), 2)).rejects.toMatchObject({
       code: 'ADAPTER_MISMATCH',
@@ -162,7 +162,7 @@ describe('an import', () => {
     expect((await log.import(peftFolder(), 2)).number).toBe(1);
   });
 
-  test('takes layers that it does not target as zero', async () => {
+  test('gets zero matrices for the layers that it leaves out', async () => {
     const log = await open();
     const some = someAdapter(1, zeroAdapter(targets.slice(1), 2, 3));
     await log.import(peftFolder({ target_modules: ['down_proj'] }, some));
@@ -174,7 +174,7 @@ describe('an import', () => {
     expect(tensors.get('model.layers.0.self_attn.q_proj.lora_B')?.data.every((value) => value === 0)).toBe(true);
   });
 
-  test('that cannot be recorded leaves no files', async () => {
+  test('leaves no files if its version cannot be recorded', async () => {
     const directory = temporaryFolder();
     const log = await open(directory);
     await log.close();
@@ -182,7 +182,7 @@ describe('an import', () => {
     expect(existsSync(join(directory, '000001'))).toBe(false);
   });
 
-  test('may have as many bytes as the largest rank takes', async () => {
+  test('of the largest rank fits the limit in bytes', async () => {
     const log = await open();
     const largest = zeroAdapter(targets, 256, 1);
     const files = Object.values(peftFolder({}, largest));
@@ -193,7 +193,7 @@ describe('an import', () => {
   });
 });
 
-test('float16 and bfloat16 are read as the float32 that they are', () => {
+test('float16 and bfloat16 are read as equal float32 values', () => {
   const halves = [0x0000, 0x8000, 0x3c00, 0xc000, 0x7bff, 0x0001, 0x0400, 0x3555, 0x7c00, 0xfe00];
   expect([...read('F16', halves)]).toEqual([
     0,

@@ -1,4 +1,4 @@
-/** Adapters that go to Hugging Face PEFT and come from it compute there and here the same logits (test/oracles). */
+/** An adapter computes the same logits in Hone and in Hugging Face PEFT, whichever of the two wrote it (test/oracles). */
 
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest';
@@ -48,13 +48,13 @@ describe('an adapter', () => {
         const { logits: ours } = await decoder.prefill(tokens, feeds);
         expect(largestDifference(ours.data, theirs), `sequence ${i}`).toBeLessThan(1e-4);
         const { logits: without } = await decoder.prefill(tokens, base);
-        // The adapter matters: without it the logits are far away.
+        // The adapter has an effect: the logits without it are far away.
         expect(largestDifference(without.data, theirs)).toBeGreaterThan(1e-2);
       }
     },
   );
 
-  it('is exported today in the very bytes that PEFT has loaded', async () => {
+  it('is exported in the same bytes that PEFT has loaded', async () => {
     const { files } = readPeftFixture('exported');
     const log = await openLog();
     const { number } = await log.import(files);
@@ -65,7 +65,7 @@ describe('an adapter', () => {
     }
   });
 
-  it('of some layers leaves the others as they are: their matrices are zero', async () => {
+  it('of some layers has zero matrices for the others', async () => {
     const log = await openLog();
     const { number, metrics } = await log.import(readPeftFixture('named').files);
     expect(metrics).toMatchObject({ rank: 5, scale: 8 / 5 });

@@ -37,12 +37,12 @@ async function rollBack(log: VersionLog, number: number): Promise<void> {
   await log.promote((await log.rollback(number)).number);
 }
 
-/** Numbers of the adapters that lie in the folder. */
+/** Numbers of the adapters in the folder. */
 function onDisk(directory: string): number[] {
   return readdirSync(directory).flatMap((name) => (/^\d+$/.test(name) ? [Number(name)] : []));
 }
 
-test('the newest retired versions and the live one keep their adapters, older ones make room', async () => {
+test('the live version and the newest retired ones keep their adapters, and older adapters are removed', async () => {
   const directory = temporaryFolder();
   const removals: Removal[] = [];
   const log = await open(directory, { keepVersions: 2, onRemoved: (removal) => removals.push(removal) });
@@ -65,7 +65,7 @@ test('the newest retired versions and the live one keep their adapters, older on
   expect(await again.readAdapter(6)).toEqual(someAdapter(6));
 });
 
-test('a version whose adapter was removed can neither serve again nor be exported, and the message says why', async () => {
+test('a version whose adapter was removed can neither serve again nor be exported, and the error gives the reason', async () => {
   const log = await open(temporaryFolder(), { keepVersions: 1 });
   for (let seed = 1; seed <= 4; seed++) await learn(log, seed);
   const removed = {
@@ -79,7 +79,7 @@ test('a version whose adapter was removed can neither serve again nor be exporte
   expect(log.live()).toMatchObject({ origin: 'rollback', parent: 0 });
 });
 
-test('rejected versions make room among themselves, and candidates stay', async () => {
+test('rejected versions are counted separately, and candidates keep their adapters', async () => {
   const directory = temporaryFolder();
   const log = await open(directory, { keepVersions: 2 });
   const served = await learn(log, 1);
@@ -90,23 +90,23 @@ test('rejected versions make room among themselves, and candidates stay', async 
   expect(onDisk(directory)).toEqual([served, waiting, 6, 7, 8]);
 });
 
-test('what the live version was trained from, and what it or a kept rollback serves again, stays', async () => {
+test('the parent of the live version, and the target of a kept rollback, keep their adapters', async () => {
   const directory = temporaryFolder();
   const log = await open(directory, { keepVersions: 1 });
   await learn(log, 1);
   await learn(log, 2);
   await rollBack(log, 1);
-  // Version 3 serves the adapter of 1; nothing is left that needs that of 2 but the newest-retired rule.
+  // Version 3 serves the adapter of 1. That of 2 is kept only because 2 is the newest retired version.
   for (let seed = 4; seed <= 5; seed++) await learn(log, seed, 'rejected');
   expect(await log.readAdapter(3)).toEqual(someAdapter(1));
-  // Version 6 was trained from the rollback: the adapter of 1 is its parent's.
+  // Version 6 was trained from the rollback, so the adapter of 1 is its parent's.
   await learn(log, 6);
   await log.rollback(3).then(({ number }) => log.reject(number, 'changed my mind'));
   expect(await log.readAdapter(3)).toEqual(someAdapter(1));
   await learn(log, 8);
   await learn(log, 9);
   await log.close();
-  // The rejected rollback 7 is the newest of its kind and still points at 1.
+  // The rejected rollback 7 is the newest rejected version and still points at 1.
   expect(onDisk(directory)).toEqual([1, 8, 9]);
   const again = await open(directory, { keepVersions: 1 });
   for (const seed of [10, 11]) await learn(again, seed, 'rejected');
@@ -115,7 +115,7 @@ test('what the live version was trained from, and what it or a kept rollback ser
   expect([1, 3, 7].map((number) => again.get(number)?.weights)).toEqual(['removed', 'removed', 'removed']);
 });
 
-test('a crash between the entry and the deletion leaves files that the next opening deletes', async () => {
+test('opening deletes the files that a crash between entry and deletion left', async () => {
   const directory = temporaryFolder();
   const log = await open(directory);
   for (let seed = 1; seed <= 3; seed++) await learn(log, seed);
@@ -130,7 +130,7 @@ test('a crash between the entry and the deletion leaves files that the next open
   expect(removals).toEqual([]);
 });
 
-test('a crash before the entry, or within it, leaves everything', async () => {
+test('a crash before the entry, or while it is written, leaves all files', async () => {
   const directory = temporaryFolder();
   const log = await open(directory);
   for (let seed = 1; seed <= 3; seed++) await learn(log, seed);
@@ -142,7 +142,7 @@ test('a crash before the entry, or within it, leaves everything', async () => {
   expect(await again.readAdapter(1)).toEqual(someAdapter(1));
 });
 
-test('a lower setting makes room at the next opening, and says so', async () => {
+test('a lower keepVersions removes adapters at the next opening and reports them', async () => {
   const directory = temporaryFolder();
   const log = await open(directory);
   for (let seed = 1; seed <= 5; seed++) await learn(log, seed);
@@ -153,7 +153,7 @@ test('a lower setting makes room at the next opening, and says so', async () => 
   expect(onDisk(directory)).toEqual([4, 5]);
 });
 
-test('a log of before adapters were removed still loads, its adapters kept', async () => {
+test('a log that was written before adapters could be removed loads with all adapters kept', async () => {
   const directory = temporaryFolder();
   const log = await open(directory);
   await learn(log, 1);
@@ -165,7 +165,7 @@ test('a log of before adapters were removed still loads, its adapters kept', asy
   expect(again.list().map(({ weights }) => weights)).toEqual(['kept', 'kept']);
 });
 
-test('the last version of another package keeps its adapter, and serves again when the package comes back', async () => {
+test('the last version of another package keeps its adapter, and serves again when that package returns', async () => {
   const directory = temporaryFolder();
   const log = await open(directory, { keepVersions: 1 });
   await learn(log, 1);
@@ -181,7 +181,7 @@ test('the last version of another package keeps its adapter, and serves again wh
   expect(await back.readAdapter(back.live().number)).toEqual(someAdapter(1));
 });
 
-test('an entry that removes what is needed is damage of the log', async () => {
+test('opening a log with an entry that removes a needed adapter throws', async () => {
   const directory = temporaryFolder();
   const log = await open(directory);
   await learn(log, 1);

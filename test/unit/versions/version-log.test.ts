@@ -48,7 +48,7 @@ function states(log: VersionLog): string[] {
 
 const logPath = (data: string): string => join(data, 'versions', 'log.jsonl');
 
-test('a new log begins with version 0, the zero adapter, live', async () => {
+test('a new log begins with version 0, the zero adapter, which is live', async () => {
   const log = await open(temporaryFolder());
   expect(log.list()).toEqual([log.live()]);
   expect(log.live()).toMatchObject({ number: 0, origin: 'base', state: 'live', parent: null, createdAtMs: 5000 });
@@ -57,7 +57,7 @@ test('a new log begins with version 0, the zero adapter, live', async () => {
   expect(log.adapterPath(0)).toBeNull();
 });
 
-test('a candidate is adopted, promoted and still the head after a restart', async () => {
+test('a candidate that was adopted and promoted is still live after a restart', async () => {
   const data = temporaryFolder();
   const log = await open(data);
   const trained = await candidate(data, 1);
@@ -75,7 +75,7 @@ test('a candidate is adopted, promoted and still the head after a restart', asyn
   expect(again.adapterPath(1)).toBe(join(data, 'versions', '000001'));
 });
 
-test('a rollback is a new version with the older weights, and the head once it is promoted', async () => {
+test('a rollback is a new version with the older weights, and goes live when it is promoted', async () => {
   const data = temporaryFolder();
   const log = await open(data);
   await adoptAndPromote(log, data, 1);
@@ -102,7 +102,7 @@ test('a rejected candidate never serves', async () => {
   expect(log.live().number).toBe(0);
 });
 
-test('what the gate found, a trial and the reason of a rejection are there after a restart', async () => {
+test('the verdict of the gate, a trial and the reason of a rejection survive a restart', async () => {
   const data = temporaryFolder();
   const log = await open(data);
   const check = { check: 'kl', outcome: 'passed', detail: 'small', numbers: { kl_nats: 0.5 } } as const;
@@ -123,7 +123,7 @@ test('what the gate found, a trial and the reason of a rejection are there after
   expect(await again.promote(1)).toMatchObject({ state: 'live', verdict: [check] });
 });
 
-test('a log of before the gate loads, and goes on', async () => {
+test('a log that was written before the gate existed loads and can be continued', async () => {
   const data = temporaryFolder();
   const log = await open(data);
   await adoptAndPromote(log, data, 1);
@@ -138,7 +138,7 @@ test('a log of before the gate loads, and goes on', async () => {
   expect(again.get(2)?.rejectedBecause).toBe('no');
 });
 
-test('a candidate that is torn, of another digest, package or shape is refused and nothing changes', async () => {
+test('a candidate with torn files, another digest, package or shape is refused, and nothing changes', async () => {
   const data = temporaryFolder();
   const log = await open(data);
   const before = readFileSync(logPath(data));
@@ -161,7 +161,7 @@ test('a candidate that is torn, of another digest, package or shape is refused a
   expect((await log.adopt(other)).number).toBe(1);
 });
 
-test('changes asked for at the same time are made one after the other', async () => {
+test('changes that are requested at the same time are made one after the other', async () => {
   const data = temporaryFolder();
   const log = await open(data);
   const candidates = await Promise.all([1, 2, 3].map((seed) => candidate(data, seed)));
@@ -172,7 +172,7 @@ test('changes asked for at the same time are made one after the other', async ()
   expect(states(log)).toEqual(['0 base retired', '1 learned live', '2 learned retired', '3 learned candidate']);
 });
 
-test('a line cut short by a crash is dropped, at every length', async () => {
+test('a last line that a crash cut short is dropped, at every length', async () => {
   const data = temporaryFolder();
   const log = await open(data);
   await adoptAndPromote(log, data, 1);
@@ -189,7 +189,7 @@ test('a line cut short by a crash is dropped, at every length', async () => {
   }
 });
 
-test('a damaged line that was complete is refused with the remedy', async () => {
+test('opening a log with a damaged complete line throws, with the line and the remedy', async () => {
   const data = temporaryFolder();
   const log = await open(data);
   await adoptAndPromote(log, data, 1);
@@ -210,7 +210,7 @@ test('a damaged line that was complete is refused with the remedy', async () => 
   }
 });
 
-test('a head whose files are torn gives way to the version before it, with a warning', async () => {
+test('if the files of the live version are torn, the version before it goes live, with a warning', async () => {
   const data = temporaryFolder();
   const log = await open(data);
   for (const seed of [1, 2, 3]) await adoptAndPromote(log, data, seed);
@@ -227,7 +227,7 @@ test('a head whose files are torn gives way to the version before it, with a war
   expect(third.warnings).toEqual([]);
 });
 
-test('what a crash left between the files and the log is out of the way', async () => {
+test('adopting a version replaces files that a crash left without an entry in the log', async () => {
   const data = temporaryFolder();
   const log = await open(data);
   mkdirSync(join(data, 'versions', '.000001.abc.partial'));
@@ -237,7 +237,7 @@ test('what a crash left between the files and the log is out of the way', async 
   expect(await (await open(data)).readAdapter(1)).toEqual(someAdapter(1));
 });
 
-test('another package opens a lineage of its own, and the first one comes back as it was', async () => {
+test('another package begins its own lineage, and the first lineage continues when its package returns', async () => {
   const data = temporaryFolder();
   const log = await open(data);
   await adoptAndPromote(log, data, 1);
@@ -252,7 +252,7 @@ test('another package opens a lineage of its own, and the first one comes back a
   expect(await back.readAdapter(3)).toEqual(someAdapter(1));
 });
 
-test('version 0 keeps its digest when the settings ask for another rank', async () => {
+test('version 0 keeps its digest if the settings change the rank', async () => {
   const data = temporaryFolder();
   await (await open(data)).close();
   const log = await open(data, { zeroAdapter: zeroAdapter(targets, 16, 2) });

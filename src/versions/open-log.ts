@@ -1,0 +1,50 @@
+/** What the parts of a version log share while it is open, and the version that the next entry adds. */
+
+import { finiteMetrics } from './adapter-files.js';
+import type { VersionLogFile } from './log-file.js';
+import type { Adapter, Version } from './types.js';
+
+export interface OpenLog {
+  readonly file: VersionLogFile;
+  /** Holds the log and one directory per adapter. */
+  readonly directory: string;
+  /** Digest of the package that serves. */
+  readonly packageDigest: string;
+  readonly zeroAdapter: Adapter;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+}
+
+/** The fields of a new version that do not follow from the log. */
+export type NewVersion = Pick<Version, 'adapterDigest' | 'state' | 'parent' | 'origin' | 'metrics'>;
+
+/** Returns the version with the next free number; it exists once the log has an entry for it. */
+export function nextVersion({ file, packageDigest, now }: OpenLog, fields: NewVersion): Version {
+  return {
+    lineage: packageDigest.slice(0, 12),
+    number: file.history.nextNumber,
+    adapterDigest: fields.adapterDigest,
+    packageDigest,
+    state: fields.state,
+    createdAtMs: now(),
+    parent: fields.parent,
+    origin: fields.origin,
+    metrics: finiteMetrics(fields.metrics),
+    verdict: [],
+    rejectedBecause: null,
+    weights: 'kept',
+  };
+}
+
+/** Appends a candidate with the weights of an older version; on disk when it resolves. */
+export async function appendRollback(log: OpenLog, target: Version): Promise<Version> {
+  const version = nextVersion(log, {
+    adapterDigest: target.adapterDigest,
+    state: 'candidate',
+    parent: target.number,
+    origin: 'rollback',
+    metrics: {},
+  });
+  await log.file.append({ type: 'version', version });
+  return version;
+}
