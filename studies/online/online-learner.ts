@@ -71,7 +71,7 @@ export class OnlineLearner {
   /** Reads what is new in the store. Returns how many completions are missing for a round; 0: a round is due. */
   missing(): number {
     this.#buffer.sync(this.#reader, this.#liveVersion);
-    return Math.max(0, this.#settings.scoresPerRound - this.#buffer.fresh);
+    return Math.max(0, this.#settings.scoresPerRound - this.#buffer.ledger.fresh);
   }
 
   /** Learns for a round and goes on from what it learned, as if it had passed the gate. Null: no step moved anything. */

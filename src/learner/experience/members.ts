@@ -3,6 +3,8 @@
  * compared. A pair is a group of two of its own; its rewards say only how the two differ.
  */
 
+import type { Generation } from '../../replay/index.js';
+
 /** One distinct completion of a group; entries with the same tokens are one member. */
 export interface Member {
   readonly group: Group;
@@ -173,6 +175,23 @@ export class Members {
     }
     return member;
   }
+}
+
+/** The parts of an entry that its generation alone decides. */
+export function completionOf({
+  promptTokens,
+  tokens,
+  version,
+  adapterDigest,
+  logprobs,
+  origin,
+  createdAtMs,
+}: Generation): Pick<
+  Entry,
+  'promptTokens' | 'completionTokens' | 'version' | 'adapterDigest' | 'behaviourLogprob' | 'createdAtMs'
+> {
+  const behaviourLogprob = origin === 'edit' ? null : logprobs.reduce((sum, value) => sum + value, 0);
+  return { promptTokens, completionTokens: tokens, version, adapterDigest, behaviourLogprob, createdAtMs };
 }
 
 /** Summed in the order of ids, so that it does not depend on the order in which entries were read. */

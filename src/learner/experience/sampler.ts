@@ -24,7 +24,7 @@ export function sampleGroups(buffer: ExperienceBuffer, settings: SamplerSettings
   for (const [, group] of order(buffer.groups)) {
     const found = usable(group, settings);
     if (found === null) continue;
-    if (group.sequence > buffer.cutoff) newest.push(found);
+    if (group.sequence > buffer.ledger.cutoff) newest.push(found);
     else older.push(found);
   }
   // Sorting is stable: equals stay in their random order.

@@ -27,14 +27,14 @@ export function checkpointOf(
       ...state,
       ...round.state(),
       packageDigest,
-      sequence: buffer.since,
+      sequence: buffer.ledger.since,
       readSequence: buffer.sequence,
-      cutoff: buffer.cutoff,
-      givenBack: buffer.givenBack(),
+      cutoff: buffer.ledger.cutoff,
+      givenBack: buffer.ledger.givenBack(),
       references: [...buffer.references(training.reference.digest)],
       referencesOf: referencesOf(settings),
       uses: [...buffer.uses()],
-      pending: buffer.pendingIds(),
+      pending: buffer.pending.ids(),
     },
   };
 }

@@ -184,7 +184,7 @@ export class Round {
     const { training } = this.#options;
     this.#setbacks.add({ check, message, numbers });
     this.#rounds += 1;
-    buffer.giveBack(training.lessons.all());
+    buffer.ledger.giveBack(training.lessons.all());
     await training.goBack(live.adapterPath);
     this.forget();
     const { inARow, total, outlook } = this.#setbacks;

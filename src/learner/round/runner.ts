@@ -160,7 +160,7 @@ export class LearnerRunner {
     this.#report();
     await this.#takeWeightsCommands();
     if (this.#inbox.take('go_on')) this.#round.goOn();
-    if (this.#inbox.take('relearn')) this.#buffer.relearn();
+    if (this.#inbox.take('relearn')) this.#buffer.ledger.relearn();
     await this.#save();
   }
 
@@ -170,7 +170,7 @@ export class LearnerRunner {
 
   #mayBeginRound(): boolean {
     const { scoresPerRound } = this.#options.start.settings;
-    return this.#life.state !== 'halted' && !this.#round.isOpen && this.#buffer.fresh >= scoresPerRound;
+    return this.#life.state !== 'halted' && !this.#round.isOpen && this.#buffer.ledger.fresh >= scoresPerRound;
   }
 
   async #learn(): Promise<void> {
@@ -195,7 +195,7 @@ export class LearnerRunner {
       const lessons = this.#training.lessons.all();
       if (await this.#keepsWeights(next)) continue;
       // The discarded weights had learned from these completions; they may teach again.
-      this.#buffer.unuse(lessons);
+      this.#buffer.ledger.unuse(lessons);
       this.#round.forget();
       await this.#save();
       this.#rest();
@@ -228,7 +228,7 @@ export class LearnerRunner {
   }
 
   async #relearn(): Promise<void> {
-    this.#buffer.relearn();
+    this.#buffer.ledger.relearn();
     await this.#save();
   }
 
@@ -245,7 +245,7 @@ export class LearnerRunner {
   async #waitForWork(): Promise<void> {
     if (!this.#inbox.isEmpty) return;
     if (this.#reporter.readingDueMs(this.#buffer) === 0) this.#rest();
-    const dueAtMs = this.#buffer.nextDueAtMs;
+    const dueAtMs = this.#buffer.pending.nextDueAtMs;
     const rewardMs = dueAtMs === null ? null : dueAtMs - (this.#options.now ?? Date.now)();
     const waits = [rewardMs, this.#reporter.readingDueMs(this.#buffer)].filter((ms) => ms !== null);
     await this.#inbox.wait(waits.length === 0 ? null : Math.min(...waits));

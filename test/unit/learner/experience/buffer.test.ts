@@ -30,7 +30,7 @@ test('scored, finished completions are held by prompt; others are not', async ()
   ]);
   expect(buffer.sync(reader, 0)).toBe(false);
   expect(contents(buffer)).toEqual(['x 1 0.5', 'x 2 1', 'y 1 0']);
-  expect(buffer.fresh).toBe(3);
+  expect(buffer.ledger.fresh).toBe(3);
   expect(buffer.scoresSeen).toBe(7);
   expect(buffer.sequence).toBe(reader.lastSequence());
 });
@@ -131,14 +131,14 @@ test('a rebuilt buffer knows what earlier rounds have used and seen', async () =
   expect(first.beginRound()).toBe(2);
   for (const member of first.groups.get('g')?.members.values() ?? []) member.uses = member.reward === 1 ? 3 : 0;
   await add([{ id: '3', tokens: [3], reward: 1 }]);
-  const again = newBuffer({ restored: { uses: first.uses() }, since: first.since });
+  const again = newBuffer({ restored: { uses: first.uses() }, since: first.ledger.since });
   again.sync(reader, 0);
-  expect(again.fresh).toBe(1);
+  expect(again.ledger.fresh).toBe(1);
   expect([...(again.groups.get('g')?.members.values() ?? [])].map((m) => m.uses)).toEqual([3, 0, 0]);
   await store.write([scoreWrite('1', 0.5)]);
   again.sync(reader, 0);
   expect([...(again.groups.get('g')?.members.values() ?? [])].map((m) => m.uses)).toEqual([0, 0, 0]);
-  expect(again.fresh).toBe(2);
+  expect(again.ledger.fresh).toBe(2);
 });
 
 test('what waits for a metric is left out until its window has closed, and then takes the default', async () => {
@@ -166,14 +166,14 @@ test('what a round that went out of bounds has used is given back once, over res
   const [member] = [...buffer.entries.values()];
   if (member === undefined) throw new Error('the buffer is empty');
   member.uses = 3;
-  buffer.giveBack(['1']);
+  buffer.ledger.giveBack(['1']);
   expect(member.uses).toBe(0);
   member.uses = 3;
-  buffer.giveBack(['1']);
+  buffer.ledger.giveBack(['1']);
   expect(member.uses).toBe(3);
-  const again = newBuffer({ restored: { uses: buffer.uses() }, givenBack: buffer.givenBack() });
+  const again = newBuffer({ restored: { uses: buffer.uses() }, givenBack: buffer.ledger.givenBack() });
   again.sync(reader, 0);
-  again.giveBack(['1']);
+  again.ledger.giveBack(['1']);
   expect([...again.uses()]).toEqual([['1', 3]]);
 });
 
@@ -184,14 +184,14 @@ test('a window that closed while no learner ran is news to the next', async () =
   const before = newBuffer({ reward, now: () => 5500 });
   before.sync(reader, 0);
   before.beginRound();
-  expect(before.pendingIds()).toEqual(['1']);
-  const after = newBuffer({ reward, now: () => 9000, since: before.since, pending: before.pendingIds() });
+  expect(before.pending.ids()).toEqual(['1']);
+  const after = newBuffer({ reward, now: () => 9000, since: before.ledger.since, pending: before.pending.ids() });
   after.sync(reader, 0);
   expect(contents(after)).toEqual(['g 1 0']);
-  expect(after.fresh).toBe(1);
-  const known = newBuffer({ reward, now: () => 9000, since: before.since });
+  expect(after.ledger.fresh).toBe(1);
+  const known = newBuffer({ reward, now: () => 9000, since: before.ledger.since });
   known.sync(reader, 0);
-  expect(known.fresh).toBe(0);
+  expect(known.ledger.fresh).toBe(0);
 });
 
 test('a comparison makes nothing of the scores of its completions new', async () => {
@@ -204,12 +204,15 @@ test('a comparison makes nothing of the scores of its completions new', async ()
   first.sync(reader, 0);
   first.beginRound();
   for (const member of first.entries.values()) member.uses = 2;
-  const { since, sequence: upTo } = first;
+  const {
+    sequence: upTo,
+    ledger: { since },
+  } = first;
   await store.write([preferenceWrite('a', 'b', 'better')]);
   const next = newBuffer({ restored: { uses: first.uses(), upTo }, since });
   next.sync(reader, 0);
   first.sync(reader, 0);
-  expect(next.fresh).toBe(2);
+  expect(next.ledger.fresh).toBe(2);
   expect([...next.uses()]).toEqual([...first.uses()]);
   expect(next.groups.get('g')?.sequence).toBe(first.groups.get('g')?.sequence);
 });

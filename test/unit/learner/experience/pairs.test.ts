@@ -34,7 +34,7 @@ test('a preference is a pair whose rewards differ by a half, whichever way it wa
   await store.write([preferenceWrite('b', 'a', 'worse')]);
   buffer.sync(reader, 0);
   expect(pairs(buffer)).toEqual([{ 1: 0.25, 2: -0.25 }]);
-  expect([buffer.fresh, buffer.scoresSeen]).toEqual([2, 1]);
+  expect([buffer.ledger.fresh, buffer.scoresSeen]).toEqual([2, 1]);
   await store.write([preferenceWrite('a', 'b', 'tie')]);
   buffer.sync(reader, 0);
   expect(pairs(buffer)).toEqual([{ 1: 0, 2: 0 }]);
@@ -122,11 +122,11 @@ test('a default is looked at when its window closes, without a change in the sto
   let now = end;
   const buffer = newBuffer({ reward, now: () => now });
   buffer.sync(reader, 0);
-  expect([buffer.size, buffer.pending, buffer.nextDueAtMs]).toEqual([0, 1, end + 1000]);
+  expect([buffer.size, buffer.pending.size, buffer.pending.nextDueAtMs]).toEqual([0, 1, end + 1000]);
   buffer.beginRound();
   now = end + 1000;
   buffer.sync(reader, 0);
-  expect([buffer.size, buffer.pending, buffer.nextDueAtMs, buffer.fresh]).toEqual([1, 0, null, 1]);
+  expect([buffer.size, buffer.pending.size, buffer.pending.nextDueAtMs, buffer.ledger.fresh]).toEqual([1, 0, null, 1]);
 });
 
 test('what was removed from the store is forgotten, with the pairs that it was in', async () => {
@@ -151,7 +151,7 @@ test('relearning makes everything fresh and unused', async () => {
   buffer.sync(reader, 0);
   buffer.beginRound();
   for (const member of buffer.entries.values()) member.uses = 3;
-  buffer.relearn();
-  expect(buffer.fresh).toBe(2);
+  buffer.ledger.relearn();
+  expect(buffer.ledger.fresh).toBe(2);
   expect(buffer.uses().size).toBe(0);
 });
