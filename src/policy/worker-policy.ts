@@ -1,6 +1,6 @@
 /**
- * The policy, as seen from the event loop: a bounded queue of requests before an inference worker that is started anew
- * on the live version when it crashes, and streams of events behind it that tell it when their readers are slow.
+ * The policy on the event loop. Requests pass a bounded queue on their way to the inference worker, and the worker's
+ * steps become streams of events. If the reader of a stream is slow, the worker stops computing for it.
  */
 
 import { HoneError } from '../errors.js';
@@ -8,7 +8,7 @@ import { checkRequest } from './check-request.js';
 import type { CompletionEvent } from './completion-events.js';
 import type { CompletionRequest } from './completion-request.js';
 import { CompletionStream, readerStalled } from './completion-stream.js';
-import { Holds } from './holds.js';
+import { HoldCounts } from './hold-counts.js';
 import type { StepMessage, WorkerSettings, WorkerStatus } from './messages.js';
 import { checkPolicyOptions, type PolicyOptions, type PolicySettings } from './options.js';
 import type { Policy } from './policy.js';
@@ -17,21 +17,19 @@ import type { HoldReport, PolicyVersion, SwapReport } from './policy-version.js'
 import { RequestQueue } from './request-queue.js';
 import { StallWatch } from './stall-watch.js';
 import { WorkerHandle } from './worker-handle.js';
+import { WorkerKeeper } from './worker-keeper.js';
 
-/** Pauses before the restarts that follow each other without a step between; after the last the policy gives up. */
-const restartPausesMs = [0, 100, 1000, 5000, 15_000];
-
-/** A request that has not come to its end. */
+/** A request that has not ended. */
 interface Running {
   readonly stream: CompletionStream;
-  /** Where it waits until the worker starts it. */
+  /** The queue in which it waits until the worker starts it. */
   readonly queue: RequestQueue;
 }
 
 /**
- * Opens the policy; it serves when this resolves.
- * @throws HoneError `INVALID_OPTIONS`; `MODEL_INVALID`, `OPERATOR_UNSUPPORTED` for a decoder that cannot be served;
- * `ADAPTER_INVALID`, `ADAPTER_MISMATCH` for the versions
+ * Opens the policy. It serves when the promise resolves.
+ * @throws HoneError `INVALID_OPTIONS`; `MODEL_INVALID` or `OPERATOR_UNSUPPORTED` if the decoder cannot be served;
+ * `ADAPTER_INVALID` or `ADAPTER_MISMATCH` if a version cannot
  */
 export async function openPolicy(options: PolicyOptions): Promise<Policy> {
   const policy = new WorkerPolicy(options, checkPolicyOptions(options));
@@ -42,22 +40,19 @@ export async function openPolicy(options: PolicyOptions): Promise<Policy> {
 class WorkerPolicy implements Policy {
   readonly #options: PolicyOptions;
   readonly #settings: PolicySettings;
-  #worker: WorkerHandle;
-  #state: 'serving' | 'restarting' | 'failed' | 'closing' = 'serving';
-  /** Restarts since the last step. */
-  #crashes = 0;
+  readonly #keeper: WorkerKeeper;
   #live: PolicyVersion;
-  readonly #holds = new Holds();
+  readonly #holds = new HoldCounts();
   readonly #running = new Map<number, Running>();
-  /** Requests that the worker has not started yet. */
+  /** Requests that the worker has not started. */
   readonly #queue: RequestQueue;
-  /** The same of the background: what it keeps waiting takes no place from others. */
+  /**
+   * Background requests that the worker has not started. They have a queue of their own, to take no place from others.
+   */
   readonly #backgroundQueue: RequestQueue;
   readonly #stalls: StallWatch;
   #nextRequest = 0;
   #closed: Promise<void> | null = null;
-  /** Resolves when the last restart has come to an end, good or bad. */
-  #restarted: Promise<void> = Promise.resolve();
   readonly #totals = { generatedTokens: 0, promptTokens: 0, steps: 0 };
 
   constructor(options: PolicyOptions, settings: PolicySettings) {
@@ -67,15 +62,21 @@ class WorkerPolicy implements Policy {
     this.#queue = new RequestQueue(settings, () => performance.now());
     this.#backgroundQueue = new RequestQueue(settings, () => performance.now());
     this.#stalls = new StallWatch(settings.maxStalledMs, (request) => this.#endStalled(request));
-    this.#worker = options.worker ?? new WorkerHandle();
+    this.#keeper = new WorkerKeeper({
+      worker: options.worker ?? new WorkerHandle(),
+      settings: () => this.#workerSettings(),
+      onStep: (message) => this.#onStep(message),
+      onCrash: (error) => this.#onCrash(error),
+      onFailed: (error) => options.onFailed?.(error),
+    });
   }
 
   open(): Promise<void> {
-    return this.#openWorker();
+    return this.#keeper.open();
   }
 
   async *complete(request: CompletionRequest, signal?: AbortSignal): AsyncIterable<CompletionEvent> {
-    this.#checkOpen();
+    this.#keeper.checkServing();
     checkRequest(request, this.#options.pkg.config);
     const id = this.#nextRequest++;
     const queue = request.background === true ? this.#backgroundQueue : this.#queue;
@@ -92,6 +93,10 @@ class WorkerPolicy implements Policy {
       signal?.removeEventListener('abort', cancel);
       if (!stream.ended) cancel();
     }
+  }
+
+  get #worker(): WorkerHandle {
+    return this.#keeper.worker;
   }
 
   #openStream(id: number, { completions, sampling }: CompletionRequest): CompletionStream {
@@ -119,9 +124,9 @@ class WorkerPolicy implements Policy {
   }
 
   async swap(version: PolicyVersion): Promise<SwapReport> {
-    // A version that arrives while the worker is being restarted is not lost for it.
-    await this.#restarted;
-    this.#checkOpen();
+    // A version that arrives during a restart is swapped in after it.
+    await this.#keeper.restarted;
+    this.#keeper.checkServing();
     const report = await this.#worker.swap(version);
     if (report.probe.verdict !== 'failed') this.#live = version;
     this.#options.observer?.onSwap?.(report);
@@ -129,30 +134,30 @@ class WorkerPolicy implements Policy {
   }
 
   async hold(version: PolicyVersion): Promise<HoldReport> {
-    await this.#restarted;
-    this.#checkOpen();
+    await this.#keeper.restarted;
+    this.#keeper.checkServing();
     this.#holds.add(version);
     let report: HoldReport | undefined;
     try {
       report = await this.#worker.hold(version);
     } finally {
-      if (report === undefined || report.probe.verdict === 'failed') this.#giveUp(version.number);
+      if (report === undefined || report.probe.verdict === 'failed') this.#removeHold(version.number);
       else this.#holds.confirm(version.number);
     }
     return report;
   }
 
   async release(number: number): Promise<void> {
-    this.#giveUp(number);
+    this.#removeHold(number);
   }
 
-  #giveUp(number: number): void {
+  #removeHold(number: number): void {
     if (this.#holds.remove(number)) this.#worker.release(number);
   }
 
   async clearPrefixes(): Promise<void> {
-    if (this.#state !== 'serving') return;
-    // A worker that dies takes them along.
+    if (!this.#keeper.serving) return;
+    // If the worker dies, its prefixes are gone too.
     await this.#worker.clearPrefixes().catch(() => undefined);
   }
 
@@ -167,13 +172,12 @@ class WorkerPolicy implements Policy {
     };
   }
 
-  /** A worker that is not there runs and holds nothing: figures are given in every state. */
+  /** Status must work in every state. A worker that does not run has nothing to report. */
   async #workerStatus(): Promise<WorkerStatus> {
-    if (this.#state !== 'serving') return noWorker;
+    if (!this.#keeper.serving) return noWorker;
     return this.#worker.status().catch(() => noWorker);
   }
 
-  /** Refuses new requests, lets those that run come to their end, ends the worker. Idempotent. */
   close(): Promise<void> {
     this.#closed ??= this.#close();
     return this.#closed;
@@ -184,16 +188,15 @@ class WorkerPolicy implements Policy {
   }
 
   async #close(): Promise<void> {
-    this.#state = 'closing';
-    await this.#worker.close();
+    await this.#keeper.close();
     const error = new HoneError('DRAINING', 'the policy was closed');
     for (const { stream } of this.#running.values()) stream.fail(error);
   }
 
-  #openWorker(): Promise<void> {
+  #workerSettings(): WorkerSettings {
     const { pkg, held = [] } = this.#options;
     const kept = this.#holds.versions;
-    const workerSettings: WorkerSettings = {
+    return {
       ...this.#settings,
       modelPath: pkg.modelPath,
       contextLength: pkg.config.contextLength,
@@ -203,13 +206,12 @@ class WorkerPolicy implements Policy {
       versions: this.#versionsToServe([...kept, ...held]),
       held: kept.map(({ number }) => number),
     };
-    return this.#worker.open(workerSettings, {
-      onStep: (message) => this.#onStep(message),
-      onCrash: (error) => this.#onCrash(error),
-    });
   }
 
-  /** The live version last; version 0, wherever it was seen, stays servable. */
+  /**
+   * Returns the versions of a new worker, each once: version 0 if it is known, the held ones and, as the last, the live
+   * one.
+   */
   #versionsToServe(held: readonly PolicyVersion[]): PolicyVersion[] {
     const others = [...held, this.#options.version].filter(
       ({ number }, i, all) =>
@@ -221,7 +223,6 @@ class WorkerPolicy implements Policy {
   }
 
   #onStep(message: StepMessage): void {
-    this.#crashes = 0;
     this.#totals.steps += message.steps;
     const { observer } = this.#options;
     for (const { request, version, adapterDigest, cachedPromptTokens, queuedMs } of message.started) {
@@ -267,46 +268,7 @@ class WorkerPolicy implements Policy {
       stream.fail(error);
       this.#forget(id);
     }
-    this.#state = 'restarting';
     this.#options.onRestart?.(error);
-    this.#restarted = this.#restart();
-  }
-
-  async #restart(): Promise<void> {
-    while (this.#state === 'restarting') {
-      const pause = restartPausesMs[this.#crashes++];
-      if (pause === undefined) {
-        this.#state = 'failed';
-        this.#options.onFailed?.(this.#failure());
-        return;
-      }
-      if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause));
-      if (this.#state !== 'restarting') return;
-      this.#worker = new WorkerHandle();
-      try {
-        await this.#openWorker();
-        if (this.#state === 'restarting') this.#state = 'serving';
-      } catch {
-        // The next pause is longer.
-      }
-    }
-  }
-
-  #checkOpen(): void {
-    switch (this.#state) {
-      case 'closing':
-        throw new HoneError('DRAINING', 'the policy is closing');
-      case 'restarting':
-        throw new HoneError('WORKER_CRASHED', 'the inference worker is being restarted', { retryAfterMs: 1000 });
-      case 'failed':
-        throw this.#failure();
-      case 'serving':
-        return;
-    }
-  }
-
-  #failure(): HoneError {
-    return new HoneError('WORKER_CRASHED', 'the inference worker crashed again and again; restart the server');
   }
 }
 
