@@ -1,4 +1,4 @@
-/** A request in the worker, from its arrival to its last completion's end. */
+/** A request in the worker, from its arrival to the end of its last completion. */
 
 import type { CompletionRequest } from '../completion-request.js';
 import type { StepLogits } from '../graph/decoder.js';
@@ -6,37 +6,37 @@ import type { HeldVersion } from '../held-versions.js';
 import type { RequestColumns } from '../kv/kv-budget.js';
 import type { KvCache, Prefix } from '../kv/kv-cache.js';
 
-/** A prompt, computed: completions start from it as slots become free. */
+/** A computed prompt, from which completions start as slots become free. */
 export interface PreparedPrompt {
-  /** One row; null where the prompt took one run and has one completion, which gets the run's own arrays. */
+  /** One row. `null` if one run computed the prompt for a single completion, which then gets the arrays of that run. */
   readonly cache: KvCache | null;
   readonly prefix: Prefix | null;
-  /** After the prompt's last token. */
+  /** The logits after the prompt's last token. */
   readonly logits: StepLogits;
 }
 
 export class ActiveRequest {
   readonly id: number;
   readonly spec: CompletionRequest;
-  /** When it was submitted, in milliseconds since 1970. */
+  /** Milliseconds since 1970. */
   readonly submittedAtMs: number;
   readonly columns: RequestColumns;
-  /** Leased when it leaves the queue. */
+  /** The version it runs on, leased when it leaves the queue. */
   version: HeldVersion | null = null;
   /** Whether `started` was reported. */
   started = false;
-  /** Prompt tokens computed, or found, so far. */
+  /** Number of prompt tokens that are computed or were found in the prefix cache. */
   prefilled = 0;
-  /** One row: the chunks of a prompt that takes several, or begins with what was found. */
+  /** One row with the prompt so far, if it needs several chunks or begins with blocks from the prefix cache. */
   prefillCache: KvCache | null = null;
   prompt: PreparedPrompt | null = null;
-  /** The next completion to start. */
+  /** Index of the next completion to start. */
   nextCompletion = 0;
   unfinished: number;
-  /** Columns that are charged for the prompt and for the next completion; a sequence that runs has its own. */
+  /** Columns charged for the prompt and for the next completion. Running sequences are charged separately. */
   chargedPrompt = 0;
   chargedCompletion = 0;
-  /** Its reader is slow: nothing is computed for it. */
+  /** Whether nothing is computed for it, because its reader is slow. */
   parked = false;
 
   constructor(id: number, spec: CompletionRequest, submittedAtMs: number, columns: RequestColumns) {
@@ -47,7 +47,7 @@ export class ActiveRequest {
     this.unfinished = spec.completions.length;
   }
 
-  /** The version that it runs on; it has left the queue. */
+  /** The version of a request that has left the queue. */
   get leased(): HeldVersion {
     return this.version as HeldVersion;
   }
@@ -56,18 +56,17 @@ export class ActiveRequest {
     return this.nextCompletion === this.spec.completions.length - 1;
   }
 
-  /** Nobody waits for it. */
   get background(): boolean {
     return this.spec.background === true;
   }
 
-  /** Whether memory of keys and values is promised to it. */
+  /** Whether memory for keys and values is promised to it. */
   get holdsMemory(): boolean {
     const finished = this.spec.completions.length - this.unfinished;
     return this.chargedPrompt + this.chargedCompletion > 0 || this.nextCompletion > finished;
   }
 
-  /** Lets go of the computed prompt. */
+  /** Frees the computed prompt. */
   dropPrompt(): void {
     this.prefillCache?.clear();
     this.prefillCache = null;

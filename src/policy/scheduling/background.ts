@@ -1,29 +1,30 @@
 /**
- * Requests that nobody waits for. They start while no other request waits, hold at most half of the slots, and the
- * youngest gives way where another request finds no slot or no memory.
+ * The share of background requests, which are requests without a waiting user. They start only while no other request
+ * waits, and hold at most half of the slots. If another request finds no slot or no memory, the youngest of them ends.
  *
- * While others wait, the model is not run for the background alone, and while others run, once a turn: a chunk of a
- * prompt, or a step of one group of rows. Rows that share a step with others' ride along.
+ * The model is not run for background requests alone while others wait. While others run, it is run for them once per
+ * turn: for one chunk of a prompt or one step of a group. Background rows in a group with other rows need no run of
+ * their own.
  */
 
 import type { ActiveRequest } from './active-request.js';
 
-/** What requests that are not in the background do. */
-export type Others = 'wait' | 'run' | 'rest';
+/** What foreground requests are doing. */
+export type ForegroundActivity = 'waiting' | 'running' | 'none';
 
 export class Background {
   readonly #maxSlots: number;
-  /** In the order of their arrival. */
+  /** In order of arrival. */
   readonly #requests = new Set<ActiveRequest>();
-  /** Of the model, for the background alone, in this turn. */
+  /** Runs of the model in this turn for background requests alone. */
   #runs = 0;
 
-  /** @param maxSequences slots in all */
+  /** @param maxSequences number of all slots */
   constructor(maxSequences: number) {
     this.#maxSlots = Math.max(1, Math.floor(maxSequences / 2));
   }
 
-  /** Requests that have not come to their end. */
+  /** Background requests that have not ended. */
   get size(): number {
     return this.#requests.size;
   }
@@ -40,12 +41,12 @@ export class Background {
     this.#requests.delete(request);
   }
 
-  /** The one that arrived last of those that `which` names. */
+  /** Returns the last one to arrive of those for which `which` returns true. */
   youngest(which: (request: ActiveRequest) => boolean): ActiveRequest | undefined {
     return [...this.#requests].reverse().find(which);
   }
 
-  /** Whether a further slot may be taken when so many are. */
+  /** Whether background requests that hold this many slots may take another one. */
   mayTake(slots: number): boolean {
     return slots < this.#maxSlots;
   }
@@ -54,9 +55,9 @@ export class Background {
     this.#runs = 0;
   }
 
-  /** Whether the model may run for the background alone now; counts the run. */
-  spend(others: Others): boolean {
-    if (others === 'wait' || (others === 'run' && this.#runs > 0)) return false;
+  /** Whether the model may now be run for background requests alone. If so, counts the run. */
+  spend(foreground: ForegroundActivity): boolean {
+    if (foreground === 'waiting' || (foreground === 'running' && this.#runs > 0)) return false;
     this.#runs += 1;
     return true;
   }

@@ -1,8 +1,8 @@
 /**
- * Computes prompts in chunks, a chunk per prompt in turn, from where the prefix cache leaves off.
+ * Computes prompts in chunks. Prompts take turns, one chunk each, and start after the part that the prefix cache has.
  *
- * What is known is looked up before every chunk, so that requests which come together with the same beginning compute
- * it once.
+ * The prefix cache is searched before every chunk, so that requests that arrive together with the same beginning
+ * compute it only once.
  */
 
 import type { Decoder, StepLogits } from '../graph/decoder.js';
@@ -12,37 +12,38 @@ import { blockLength, type PrefixCache } from '../kv/prefix-cache.js';
 import { type StepMessage, sinceEpochMs } from '../messages.js';
 import type { ActiveRequest } from './active-request.js';
 
-export interface PrefillOptions {
+interface PrefillOptions {
   readonly decoder: Decoder;
   readonly arena: KvArena;
   readonly prefixes: PrefixCache;
-  /** Tokens of all prompts together between two rounds of decode steps. */
+  /** Most tokens of all prompts together in a turn. */
   readonly prefillChunk: number;
-  /** Whether the background may have a run of the model now; counts it. */
+  /** Whether the model may now be run for background requests alone. If so, counts the run. */
   readonly spendOnBackground: () => boolean;
 }
 
-/** What a turn's share of prompts took. */
-export interface Prefilled {
+interface Prefilled {
+  /** Requests whose prompts are complete. */
   readonly ready: readonly ActiveRequest[];
+  /** Tokens that were computed. */
   readonly tokens: number;
 }
 
 export class Prefill {
   readonly #options: PrefillOptions;
-  /** The first is next. */
+  /** In the order of their turns. */
   #requests: ActiveRequest[] = [];
 
   constructor(options: PrefillOptions) {
     this.#options = options;
   }
 
-  /** Prompts that are being computed: each holds a slot for its first completion. */
+  /** Number of prompts that are being computed. Each holds a slot for its request's first completion. */
   get size(): number {
     return this.#requests.length;
   }
 
-  /** Of them, those in the background. */
+  /** Number of prompts of background requests. */
   get background(): number {
     return this.#requests.reduce((count, { background }) => count + (background ? 1 : 0), 0);
   }
@@ -59,7 +60,7 @@ export class Prefill {
     this.#requests = this.#requests.filter((other) => other !== request);
   }
 
-  /** Chunks until the turn's share of tokens is spent. @returns the requests whose prompts are ready */
+  /** Computes chunks until the turn's tokens are spent. */
   async run(message: StepMessage): Promise<Prefilled> {
     const { prefillChunk } = this.#options;
     const ready: ActiveRequest[] = [];
@@ -71,7 +72,7 @@ export class Prefill {
       const { promptTokens } = request.spec;
       const left = promptTokens.length - request.prefilled;
       const length = Math.min(left, prefillChunk - tokens);
-      // A run of few tokens costs nearly as much as one of a whole block: what is left of the share may be too little.
+      // A run of few tokens costs nearly as much as one of a whole block, so a short rest is left for the next turn.
       if (length < left && length < Math.min(blockLength, prefillChunk)) break;
       this.remove(request);
       const chunk = promptTokens.slice(request.prefilled, request.prefilled + length);
@@ -82,14 +83,14 @@ export class Prefill {
     return { ready, tokens };
   }
 
-  /** Those in the background come last, and only while the model may run for them. */
+  /** Returns the request whose turn it is. Background requests come last, and only if the model may be run for them. */
   #next(): ActiveRequest | undefined {
     const first = this.#requests.find(({ background }) => !background);
     if (first !== undefined || this.#requests.length === 0) return first;
     return this.#options.spendOnBackground() ? this.#requests[0] : undefined;
   }
 
-  /** Takes what is known of the prompt, and reports the request as started when this is its first chunk. */
+  /** Takes blocks of the prompt from the prefix cache, and reports the request as started before its first chunk. */
   #begin(request: ActiveRequest, message: StepMessage): void {
     const { prefixes, arena } = this.#options;
     const { adapterDigest, number } = request.leased;
@@ -119,7 +120,7 @@ export class Prefill {
     });
   }
 
-  /** The next chunk; what it completes goes to the prefix cache. @returns whether the prompt is ready */
+  /** Computes the next chunk and stores complete blocks in the prefix cache. @returns whether the prompt is complete */
   async #compute(request: ActiveRequest, chunk: readonly number[]): Promise<boolean> {
     const { decoder, arena } = this.#options;
     const { feeds } = request.leased;
@@ -138,7 +139,7 @@ export class Prefill {
       }
     } else logits = await decoder.prefillMore(cache, chunk, feeds);
     request.prefilled += chunk.length;
-    // A version whose numbers overflow has nothing more to say: its completions end with an error.
+    // If the numbers overflow, the rest of the prompt is not computed. The completions will end with an error.
     const damaged = !Number.isFinite(logits.data[0]);
     if (damaged) cache?.zero(0);
     else this.#store(request, cache?.prefixOf(0) ?? (prefix as Prefix));

@@ -1,8 +1,8 @@
 /**
- * Rows that share decode steps: those of one version and of similar length.
+ * Groups the rows that share decode steps. All rows of a group have the same version and similar lengths.
  *
- * A step computes over the columns of its longest row, so that rows run apart from those that may be more than four
- * times as long; and the keys and values of one version are never read under another.
+ * The cost of a step depends on its longest row, so a row does not share steps with rows that may be more than four
+ * times as long. Rows of different versions never share steps, because their weights differ.
  */
 
 import type { HeldVersion } from '../held-versions.js';
@@ -13,17 +13,17 @@ import type { Sequence } from './sequence.js';
 
 export interface RowGroup {
   readonly version: HeldVersion;
-  /** Longest row that the group takes. */
+  /** Length of the longest row that the group accepts. */
   readonly longest: number;
   readonly cache: KvCache;
   /** By row. */
   readonly sequences: Sequence[];
-  /** The turn of its last step; 0 before the first. */
+  /** The turn of its last step; 0 before the first step. */
   lastTurn: number;
 }
 
-/** A sequence that was taken out of its group, with its keys and values. */
-export interface RestingRow {
+/** A sequence outside of any group, with its keys and values. */
+export interface DetachedRow {
   readonly sequence: Sequence;
   readonly cache: KvCache;
 }
@@ -38,7 +38,7 @@ export class RowGroups {
     this.#contextLength = contextLength;
   }
 
-  /** Rows of all groups. */
+  /** Number of rows in all groups. */
   get rows(): number {
     let rows = 0;
     for (const { sequences } of this.#groups) rows += sequences.length;
@@ -49,28 +49,28 @@ export class RowGroups {
     return this.#groups.flatMap(({ sequences }) => sequences);
   }
 
-  /** Rows that `which` names. */
+  /** Returns the number of sequences for which `which` returns true. */
   count(which: (sequence: Sequence) => boolean): number {
     let count = 0;
     for (const { sequences } of this.#groups) for (const sequence of sequences) if (which(sequence)) count += 1;
     return count;
   }
 
-  /** Adds a sequence whose next token will be appended to a prefix. */
+  /** Adds a sequence that continues a prefix. */
   add(sequence: Sequence, prefix: Prefix): void {
     const group = this.#groupFor(sequence, prefix.length);
     group.cache.append(prefix);
     group.sequences.push(sequence);
   }
 
-  /** The same with a copy of the one row of a cache. */
+  /** Adds a sequence that continues a copy of the only row of a cache. */
   addCopy(sequence: Sequence, cache: KvCache): void {
     const group = this.#groupFor(sequence, cache.lengthOf(0));
     group.cache.copyFrom(cache, 0);
     group.sequences.push(sequence);
   }
 
-  /** The same with the one row of a cache, which is empty afterwards. */
+  /** Adds a sequence that continues the only row of a cache. The cache is empty afterwards. */
   addTaken(sequence: Sequence, cache: KvCache): void {
     const group = this.#groupFor(sequence, cache.lengthOf(0));
     group.cache.take(cache, 0);
@@ -88,23 +88,23 @@ export class RowGroups {
     return group;
   }
 
-  /** Takes out the sequences that `gone` names. */
-  removeWhere(gone: (sequence: Sequence) => boolean): void {
+  /** Removes the sequences for which `which` returns true. */
+  removeWhere(which: (sequence: Sequence) => boolean): void {
     for (const group of this.#groups) {
       for (let row = group.sequences.length - 1; row >= 0; row--) {
-        if (gone(group.sequences[row] as Sequence)) removeFrom(group, row, group.cache.remove(row));
+        if (which(group.sequences[row] as Sequence)) removeFrom(group, row, group.cache.remove(row));
       }
     }
     this.#dropEmpty();
   }
 
-  /** Takes out the sequences that `resting` names, with their keys and values. */
-  takeWhere(resting: (sequence: Sequence) => boolean): RestingRow[] {
-    const taken: RestingRow[] = [];
+  /** Detaches the sequences for which `which` returns true, with their keys and values. */
+  takeWhere(which: (sequence: Sequence) => boolean): DetachedRow[] {
+    const taken: DetachedRow[] = [];
     for (const group of this.#groups) {
       for (let row = group.sequences.length - 1; row >= 0; row--) {
         const sequence = group.sequences[row] as Sequence;
-        if (!resting(sequence)) continue;
+        if (!which(sequence)) continue;
         const cache = new KvCache(this.#arena, false);
         removeFrom(group, row, cache.take(group.cache, row));
         taken.push({ sequence, cache });
@@ -114,9 +114,9 @@ export class RowGroups {
     return taken.reverse();
   }
 
-  /** Every group, its rows all short enough for it; valid until rows are added or removed. */
+  /** Moves rows that are too long for their group and returns all groups. Valid until rows are added or removed. */
   settled(): readonly RowGroup[] {
-    // Groups that come to be here hold rows that have moved already.
+    // Groups that are added during the loop contain only rows that have just moved.
     for (let index = 0, count = this.#groups.length; index < count; index++) {
       this.#moveOutgrown(this.#groups[index] as RowGroup);
     }

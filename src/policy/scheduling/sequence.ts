@@ -1,4 +1,4 @@
-/** One completion from its first token to its end. */
+/** One completion, from its first token to its end. */
 
 import type { TokenBytes, TokenDecoder } from '../../package/index.js';
 import { ByteLevelDecoder } from '../../package/token-decoder.js';
@@ -9,13 +9,13 @@ import { Sampler, type SamplingScratch } from '../sampling/sampler.js';
 import { StopText } from '../sampling/stop-text.js';
 import type { ActiveRequest } from './active-request.js';
 
-/** Why and how a sequence ended. */
+/** How a sequence ended. */
 export interface SequenceEnd {
   readonly reason: FinishReason;
   readonly endOfSequence: boolean;
 }
 
-/** What all sequences of a worker share. */
+/** The parts that all sequences of a worker share. */
 export interface SequenceContext {
   readonly tokenBytes: TokenBytes;
   readonly scratch: SamplingScratch;
@@ -26,11 +26,10 @@ export interface SequenceContext {
 export class Sequence {
   readonly request: ActiveRequest;
   readonly completion: number;
-  /** Columns of keys and values that it was promised. */
+  /** Columns of keys and values that are promised to it. */
   readonly columns: number;
-  /** What was sampled so far. */
   readonly tokens: number[] = [];
-  /** What is taken instead of sampling. */
+  /** Tokens to take instead of drawing any. */
   readonly #forced: readonly number[] | undefined;
   readonly #limit: number;
   readonly #eos: ReadonlySet<number>;
@@ -44,7 +43,8 @@ export class Sequence {
     this.completion = completion;
     this.columns = request.columns.completion;
     this.#forced = completions[completion]?.forced;
-    // The last token is never fed, so that it needs no room in the context; agents count it all the same.
+    // The last token is never fed to the model and would need no room in the context. It is counted anyway, as in the
+    // agent.
     this.#limit = this.#forced?.length ?? Math.min(sampling.maxTokens, context.contextLength - promptTokens.length);
     this.#eos = context.eos;
     this.#sampler = new Sampler(sampling, promptTokens, completions[completion]?.seed ?? 0, context.scratch);
@@ -52,15 +52,15 @@ export class Sequence {
     this.#text = new StopText(this.#forced === undefined ? sampling.stop : []);
   }
 
-  /** The last token sampled: the next to be fed. */
+  /** The last token, which the next step feeds to the model. */
   get token(): number {
     return this.tokens[this.tokens.length - 1] as number;
   }
 
   /**
    * Draws the next token and reports it.
-   * @returns how the sequence ended with it, or null when it goes on
-   * @throws HoneError `INTERNAL` when the logits are not finite
+   * @returns how the sequence ended with it, or `null` if it goes on
+   * @throws HoneError `INTERNAL` if the logits are not finite
    */
   advance(
     { data, vocabularySize, topProbabilities }: StepLogits,

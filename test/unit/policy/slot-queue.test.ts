@@ -4,14 +4,14 @@ import { describe, expect, test } from 'vitest';
 import { KvBudget } from '../../../src/policy/kv/kv-budget.js';
 import { bytesPerColumn } from '../../../src/policy/kv/kv-layout.js';
 import { ActiveRequest, type PreparedPrompt } from '../../../src/policy/scheduling/active-request.js';
-import { Slots } from '../../../src/policy/scheduling/slots.js';
+import { SlotQueue } from '../../../src/policy/scheduling/slot-queue.js';
 import { request } from '../../support/policy/policy.js';
 
 const shape = { layers: 1, kvHeads: 1, headSize: 4 };
 const budgetOf = (columns: number) => new KvBudget(shape, 1024, columns * bytesPerColumn(shape));
 const prepared = { cache: null, prefix: null, logits: {} } as PreparedPrompt;
 
-function arrive(slots: Slots, budget: KvBudget, id: number, n: number, length = 10, maxTokens = 20): ActiveRequest {
+function arrive(slots: SlotQueue, budget: KvBudget, id: number, n: number, length = 10, maxTokens = 20): ActiveRequest {
   const completion = request(
     Array.from({ length }, () => 1),
     { n, sampling: { maxTokens } },
@@ -22,7 +22,7 @@ function arrive(slots: Slots, budget: KvBudget, id: number, n: number, length = 
 }
 
 /** Gives the next request its slot, as the scheduler does. @returns its id and completion, or none */
-function start(slots: Slots, budget: KvBudget): string {
+function start(slots: SlotQueue, budget: KvBudget): string {
   const next = slots.next();
   if (next === undefined) return 'none';
   const last = next.startsLast;
@@ -40,7 +40,7 @@ function start(slots: Slots, budget: KvBudget): string {
 describe('slots', () => {
   test("go round the requests: every one's first completion before any other's second", () => {
     const budget = budgetOf(1e6);
-    const slots = new Slots(budget);
+    const slots = new SlotQueue(budget);
     arrive(slots, budget, 1, 4);
     arrive(slots, budget, 2, 1);
     arrive(slots, budget, 3, 2);
@@ -52,7 +52,7 @@ describe('slots', () => {
 
   test('are not given past a request whose memory is not free, except to those that hold their prompts already', () => {
     const budget = budgetOf(1024 + 128);
-    const slots = new Slots(budget);
+    const slots = new SlotQueue(budget);
     arrive(slots, budget, 1, 3);
     expect(start(slots, budget)).toBe('1.0');
     arrive(slots, budget, 2, 1, 10, 1000);
