@@ -1,4 +1,4 @@
-/** What would disturb the worker; the rest of a request was checked by whoever made it. */
+/** Rejects requests that would break the worker. The caller validates everything else. */
 
 import { HoneError } from '../errors.js';
 import type { DecoderConfig } from '../package/index.js';
@@ -9,16 +9,17 @@ export function checkRequest(request: CompletionRequest, { contextLength, vocabu
   const { promptTokens, completions, sampling } = request;
   const outside = `a token outside 0..${vocabularySize - 1}`;
   const isToken = (token: number): boolean => Number.isInteger(token) && token >= 0 && token < vocabularySize;
-  if (promptTokens.length === 0) refuse('prompt', 'holds no token');
+  if (promptTokens.length === 0) refuse('prompt', 'has no token');
   if (completions.length === 0) refuse('n', 'must be at least 1');
-  if (!promptTokens.every(isToken)) refuse('prompt', `holds ${outside}`);
+  if (!promptTokens.every(isToken)) refuse('prompt', `contains ${outside}`);
   if (!Object.keys(sampling.logitBias).every((token) => isToken(Number(token)))) {
     refuse('logit_bias', `names ${outside}`);
   }
   if (promptTokens.length >= contextLength) {
     throw new HoneError(
       'PROMPT_TOO_LONG',
-      `the prompt has ${promptTokens.length} tokens and leaves no room in a context of ${contextLength}`,
+      `the prompt has ${promptTokens.length} tokens and leaves no room for a completion in a context of ${contextLength}; ` +
+        'shorten it',
       { violations: [{ field: 'prompt', description: 'is too long' }] },
     );
   }
@@ -26,8 +27,8 @@ export function checkRequest(request: CompletionRequest, { contextLength, vocabu
   for (const [index, { forced }] of completions.entries()) {
     if (forced === undefined) continue;
     const field = `completions[${index}].forced`;
-    if (forced.length === 0) refuse(field, 'holds no token');
-    if (!forced.every(isToken)) refuse(field, `holds ${outside}`);
+    if (forced.length === 0) refuse(field, 'has no token');
+    if (!forced.every(isToken)) refuse(field, `contains ${outside}`);
     if (forced.length > room) refuse(field, `has ${forced.length} tokens, but the context has room for ${room}`);
   }
 }

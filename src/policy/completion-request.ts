@@ -18,7 +18,10 @@ export interface SamplingSettings {
   /** 1 is off. */
   readonly repetitionPenalty: number;
   readonly logitBias: Readonly<Record<number, number>>;
-  /** Number of alternatives to report per token, 0..20. The log-probabilities of the tokens themselves are always computed. */
+  /**
+   * Number of alternatives to report per token, 0..20. The log-probabilities of the tokens themselves are always
+   * computed.
+   */
   readonly topLogprobs: number;
 }
 
@@ -28,9 +31,9 @@ export interface RequestedCompletion {
   /** 32-bit unsigned. The same seed, version and request give the same tokens, if no other request runs beside it. */
   readonly seed: number;
   /**
-   * Takes these tokens, one per step, instead of drawing any, to compute their log-probabilities. They are reported as if
-   * they had been drawn, with `sampledLogprobs` equal to `logprobs`. Neither `maxTokens` nor a stop text nor an end token
-   * ends the completion early. It ends after the last token with the reason `stop`.
+   * Takes these tokens, one per step, instead of drawing any, to compute their log-probabilities. They are reported as
+   * if they had been drawn, with `sampledLogprobs` equal to `logprobs`. Neither `maxTokens` nor a stop text nor an end
+   * token ends the completion early. It ends after the last token with the reason `stop`.
    */
   readonly forced?: readonly number[];
 }

@@ -1,15 +1,16 @@
 /**
- * The events of one request between the worker and a reader, who may be slow.
+ * Buffers the events of one request between the worker and a reader, which may be slow.
  *
- * Tokens that a reader has not fetched yet are added to the chunk that waits for it, so that at most one chunk and one
- * end per completion are kept. When many tokens wait, the stream says so, and again when the reader has caught up:
- * whoever feeds it stops in between, so that a reader who does not read costs neither memory nor time.
+ * New tokens are added to the chunk that waits to be read, so that the buffer holds at most one chunk and one end per
+ * completion. The stream reports when too many tokens are unread, and when the reader has caught up. The worker stops
+ * in between, so that a reader that does not read costs neither memory nor computing time.
  */
 
 import { HoneError } from '../errors.js';
+import { WakeUp } from '../process/wake-up.js';
 import type { CompletionEvent, CompletionFinished, TokenChunk, TopLogprob } from './completion-events.js';
 
-/** Unread tokens per completion beyond which the feeding should stop; it goes on at half of them. */
+/** Unread tokens per completion at which the stream is full. It has drained when half of them are left. */
 export const maxUnreadTokens = 256;
 
 interface WaitingChunk extends TokenChunk {
@@ -20,8 +21,7 @@ interface WaitingChunk extends TokenChunk {
   readonly topLogprobs?: (readonly TopLogprob[])[];
 }
 
-/** One token of a completion. */
-export interface StreamedToken {
+interface StreamedToken {
   readonly completion: number;
   readonly token: number;
   readonly text: string;
@@ -30,27 +30,27 @@ export interface StreamedToken {
   readonly top: readonly TopLogprob[] | undefined;
 }
 
-export interface StreamOptions {
+interface StreamOptions {
   readonly completions: number;
   /** Whether alternatives come with the tokens. */
   readonly withTop: boolean;
-  /** Too much is unread. */
+  /** Called when too many tokens are unread. */
   readonly onFull: () => void;
-  /** The reader has caught up, after `onFull`. */
+  /** Called after `onFull`, when the reader has caught up. */
   readonly onDrained: () => void;
 }
 
 export class CompletionStream {
   readonly #options: StreamOptions;
   readonly #events: CompletionEvent[] = [];
-  /** Chunks in `#events` that nobody has fetched, by completion. */
+  /** Unread chunks of `#events`, by completion. */
   readonly #waiting = new Map<number, WaitingChunk>();
   readonly #maxUnread: number;
   #unread = 0;
   #full = false;
   #unfinished: number;
   #error: HoneError | null = null;
-  #wake: (() => void) | null = null;
+  readonly #wakeUp = new WakeUp();
 
   constructor(options: StreamOptions) {
     this.#options = options;
@@ -80,21 +80,21 @@ export class CompletionStream {
     this.#options.onFull();
   }
 
-  /** @param text what was held back */
+  /** @param text text that was held back */
   finish(event: Omit<CompletionFinished, 'type'>, text: string): void {
     if (text !== '') this.#chunkFor(event.completion).text += text;
     this.#unfinished -= 1;
     this.#push({ type: 'finished', ...event });
   }
 
-  /** The reader gets what there is, then the error. */
+  /** Fails the stream. The reader still gets the events that are there, then the error. */
   fail(error: HoneError): void {
     if (this.ended) return;
     this.#error = error;
-    this.#wake?.();
+    this.#wakeUp.call();
   }
 
-  /** Events until the last completion's end. @throws the error that the stream failed with */
+  /** Yields the events up to the end of the last completion. @throws the error with which the stream failed */
   async *read(): AsyncGenerator<CompletionEvent> {
     for (;;) {
       const event = this.#events.shift();
@@ -106,10 +106,7 @@ export class CompletionStream {
       } else if (this.#unfinished === 0) {
         return;
       } else {
-        await new Promise<void>((resolve) => {
-          this.#wake = resolve;
-        });
-        this.#wake = null;
+        await this.#wakeUp.wait(null);
       }
     }
   }
@@ -141,11 +138,11 @@ export class CompletionStream {
 
   #push(event: CompletionEvent): void {
     this.#events.push(event);
-    this.#wake?.();
+    this.#wakeUp.call();
   }
 }
 
-/** What a stream ends with that nobody read for too long. */
+/** Returns the error of a stream that was not read for too long. */
 export function readerStalled(maxStalledMs: number): HoneError {
   const seconds = maxStalledMs / 1000;
   return new HoneError('READER_STALLED', `the stream was not read for ${seconds} s; read it as it comes, or cancel it`);

@@ -1,9 +1,10 @@
 /**
- * The versions that a worker can serve: their tensors, and leases that keep them while sequences run on them.
+ * The versions that a worker can serve, with their tensors. A lease keeps a version while a request runs on it.
  *
- * Version 0, where it was handed over, stays for good: it is the reference that others are compared with, and costs a
- * few hundred kilobytes. Of the others at most `maxLiveVersions` are there; the oldest without a lease makes room. Those
- * that are pinned never do, and are so few that the live one and the next have room beside them.
+ * Version 0 always stays once it is held, because other versions are compared with it and it takes only a few hundred
+ * kilobytes. Of the other versions at most `maxLiveVersions` are held. To make room for a new one, the oldest version
+ * without a lease is dropped, unless it is live or pinned. Pins are limited so that the live version and the next one
+ * always have room.
  */
 
 import { HoneError } from '../errors.js';
@@ -13,13 +14,13 @@ import type { Decoder } from './graph/decoder.js';
 import type { AdapterFeeds } from './graph/packed-linears.js';
 import type { PolicyVersion } from './policy-version.js';
 
-/** Places that pinned versions leave: the live version's and the next one's. */
+/** Versions that may not be pinned: the live one and the next one. */
 const placesForSwaps = 2;
 
-/** A version with the tensors that steps on it are fed. */
+/** A version with the tensors that are fed to its steps. */
 export interface HeldVersion {
   readonly number: number;
-  /** Computed over the tensors that are held. */
+  /** Computed from the tensors in the worker. */
   readonly adapterDigest: string;
   readonly adapter: Adapter;
   readonly feeds: AdapterFeeds;
@@ -28,12 +29,12 @@ export interface HeldVersion {
 export class HeldVersions {
   readonly #decoder: Pick<Decoder, 'targets' | 'feedsOf'>;
   readonly #maximum: number;
-  /** In the order of their arrival. */
+  /** In order of arrival. */
   readonly #held = new Map<number, HeldVersion>();
   readonly #leases = new Map<HeldVersion, number>();
-  /** Numbers of the versions that stay until they are unpinned. */
+  /** Numbers of the pinned versions. */
   readonly #pinned = new Set<number>();
-  /** Unpinned while they had leases: they go with the last. */
+  /** Versions that were unpinned while they had leases. They are dropped with the last lease. */
   readonly #leaving = new Set<HeldVersion>();
   #live: HeldVersion | undefined;
 
@@ -42,7 +43,7 @@ export class HeldVersions {
     this.#maximum = maximum;
   }
 
-  /** @throws HoneError `INTERNAL` before the first version */
+  /** @throws HoneError `INTERNAL` if no version is live yet */
   get live(): HeldVersion {
     if (this.#live === undefined) throw new HoneError('INTERNAL', 'no version is live yet');
     return this.#live;
@@ -53,8 +54,9 @@ export class HeldVersions {
   }
 
   /**
-   * Whether a further version may come; drops what nobody uses to make room.
-   * @param number the version that would come: no room is needed for one that is held
+   * Drops unused versions to make room for another one.
+   * @param number the number of that version. It needs no room if it is held already.
+   * @returns whether there is room
    */
   makeRoomFor(number: number): boolean {
     if (number === 0 || this.#held.has(number)) return true;
@@ -65,7 +67,7 @@ export class HeldVersions {
     return this.#counted().length < this.#maximum;
   }
 
-  /** Whether pinning the version leaves room for swaps. */
+  /** Whether room for swaps is left if the version is pinned. */
   isPinnable(number: number): boolean {
     return number === 0 || this.#pinned.has(number) || this.#pinnedBesideZero().length < this.#maximum - placesForSwaps;
   }
@@ -76,7 +78,8 @@ export class HeldVersions {
     const pinned = this.#pinnedBesideZero().join(', ') || 'none';
     throw new HoneError(
       'TOO_MANY_VERSIONS',
-      `version ${number} cannot be held: of ${this.#maximum} versions ${placesForSwaps} are left to swaps, and held are ${pinned}; release one, or allow more versions`,
+      `version ${number} cannot be held: ${placesForSwaps} of the ${this.#maximum} places for versions are reserved for ` +
+        `swaps, and the others are taken by held versions (${pinned}); release one, or raise --max-live-versions`,
     );
   }
 
@@ -84,13 +87,13 @@ export class HeldVersions {
     return [...this.#pinned].filter((number) => number !== 0);
   }
 
-  /** Keeps a version that is held until {@link HeldVersions.unpin}. */
+  /** Keeps a version until {@link HeldVersions.unpin}. */
   pin(version: HeldVersion): void {
     this.#pinned.add(version.number);
     this.#leaving.delete(version);
   }
 
-  /** Drops the version as soon as it has no lease, unless it is live then. */
+  /** Ends a pin. The version is dropped as soon as it has no lease, unless it is live then. */
   unpin(number: number): void {
     const version = this.#held.get(number);
     if (!this.#pinned.delete(number) || version === undefined || number === 0) return;
@@ -98,8 +101,8 @@ export class HeldVersions {
     this.#dropLeaving(version);
   }
 
-  /** Whether a version makes room when nothing runs on it. */
-  isPassing(version: HeldVersion): boolean {
+  /** Whether a version may be dropped once it has no lease. */
+  isDroppable(version: HeldVersion): boolean {
     return version !== this.#live && version.number !== 0 && !this.#pinned.has(version.number);
   }
 
@@ -108,9 +111,9 @@ export class HeldVersions {
   }
 
   /**
-   * Takes a version in; the tensors become the worker's.
-   * @throws HoneError `ADAPTER_INVALID` when the digest is not the one of these tensors; `ADAPTER_MISMATCH` when they
-   * were made for other layers; `VERSION_NOT_SERVABLE` when other tensors are held under the number
+   * Adds a version. The tensors belong to the worker from now on.
+   * @throws HoneError `ADAPTER_INVALID` if the tensors have another digest; `ADAPTER_MISMATCH` if they were made for
+   * other layers; `VERSION_NOT_SERVABLE` if other tensors are held with this number
    */
   hold({ number, adapterDigest, adapter }: PolicyVersion): HeldVersion {
     checkAdapter(adapter);
@@ -119,7 +122,7 @@ export class HeldVersions {
     if (digest !== adapterDigest) {
       throw new HoneError(
         'ADAPTER_INVALID',
-        `version ${number} should have digest ${adapterDigest}, but has ${digest}`,
+        `version ${number} should have the digest ${adapterDigest}, but its tensors have ${digest}`,
       );
     }
     const known = this.#held.get(number);
@@ -127,7 +130,8 @@ export class HeldVersions {
     if (known !== undefined) {
       throw new HoneError(
         'VERSION_NOT_SERVABLE',
-        `version ${number} is held already, with digest ${known.adapterDigest}`,
+        `version ${number} is already held with digest ${known.adapterDigest}, so weights with digest ${digest} cannot ` +
+          'be held with the same number',
       );
     }
     const held = { number, adapterDigest: digest, adapter, feeds: this.#decoder.feedsOf(adapter) };
@@ -135,15 +139,15 @@ export class HeldVersions {
     return held;
   }
 
-  /** Makes a held version the one for requests that name none. */
+  /** Makes a held version live: requests that name no version run on it. */
   setLive(version: HeldVersion): void {
     this.#leaving.delete(version);
     this.#live = version;
   }
 
-  /** Gives a version up, unless it stays or something runs on it. */
+  /** Drops a version, unless it is live, pinned, leased or version 0. */
   drop(version: HeldVersion): void {
-    if (!this.isPassing(version) || this.#leases.has(version)) return;
+    if (!this.isDroppable(version) || this.#leases.has(version)) return;
     this.#held.delete(version.number);
     this.#leaving.delete(version);
   }
@@ -153,13 +157,16 @@ export class HeldVersions {
   }
 
   /**
-   * Keeps a version, the live one by default, from being dropped until {@link HeldVersions.release}.
+   * Keeps a version, by default the live one, until {@link HeldVersions.release}.
    * @throws HoneError `VERSION_NOT_SERVABLE`
    */
   lease(number?: number): HeldVersion {
     const version = number === undefined ? this.live : this.#held.get(number);
     if (version === undefined) {
-      throw new HoneError('VERSION_NOT_SERVABLE', `version ${number} is not held; held are ${this.numbers.join(', ')}`);
+      throw new HoneError(
+        'VERSION_NOT_SERVABLE',
+        `version ${number} is not held; these are: ${this.numbers.join(', ')}`,
+      );
     }
     this.#leases.set(version, (this.#leases.get(version) ?? 0) + 1);
     return version;

@@ -1,6 +1,6 @@
 /**
- * The thread that serves: messages in, turns until it is told to close, messages out. It may be started before it is known
- * what it serves, and gets ready as far as it can meanwhile.
+ * The thread that runs the inference. It passes messages in and out and takes turns until it is closed. The thread can
+ * be started before its package is known, and then loads its code meanwhile.
  */
 
 import { parentPort } from 'node:worker_threads';
@@ -10,9 +10,9 @@ import { type Inference, openInference } from './inference.js';
 import type { FromWorker, InferenceMessage, ToWorker, WorkerSettings } from './messages.js';
 
 const port = parentPort;
-if (port === null) throw new HoneError('INTERNAL', 'the inference worker runs in a worker thread only');
+if (port === null) throw new HoneError('INTERNAL', 'inference-worker.js must run in a worker thread');
 const send = (message: FromWorker): void => port.postMessage(message);
-/** What came before the inference was there to receive it. */
+/** Messages that arrived before the inference was open. */
 const waiting: InferenceMessage[] = [];
 let opened = false;
 let inference: Inference | undefined;

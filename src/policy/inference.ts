@@ -1,8 +1,9 @@
 /**
- * What serves: sessions, cache, scheduler and sampling, turn by turn; a message goes out per step. It runs in a thread of
- * its own (`inference-worker.ts`) and knows nothing of threads.
+ * Serves requests turn by turn, with the decoder, the versions and the scheduler, and sends a message after each step.
+ * It runs in a thread of its own (`inference-worker.ts`), but does not depend on that.
  */
 
+import { WakeUp } from '../process/wake-up.js';
 import { createDecoder, type Decoder } from './graph/decoder.js';
 import { HeldVersions } from './held-versions.js';
 import type { FromWorker, InferenceMessage, WorkerSettings } from './messages.js';
@@ -23,9 +24,9 @@ export class Inference {
   readonly #versions: HeldVersions;
   readonly #swapper: Swapper;
   #closing = false;
-  #wake: (() => void) | null = null;
+  readonly #wakeUp = new WakeUp();
 
-  /** Part of {@link openInference}. */
+  /** Use {@link openInference}. */
   constructor(send: (message: FromWorker) => void, parts: InferenceParts) {
     this.#send = send;
     this.#decoder = parts.decoder;
@@ -34,12 +35,12 @@ export class Inference {
     this.#swapper = parts.swapper;
   }
 
-  /** Whether it was told to close and nothing is left to do. */
+  /** Whether it is closing and all requests and swaps have ended. */
   get done(): boolean {
     return this.#closing && this.#scheduler.idle && !this.#swapper.waiting;
   }
 
-  /** Messages arrive during steps; whatever changes state waits for the step's end. */
+  /** Takes a message, which may arrive during a step. Orders take effect after the step. */
   receive(message: InferenceMessage): void {
     switch (message.type) {
       case 'submit':
@@ -78,13 +79,13 @@ export class Inference {
         this.#scheduler.cancelBackground(() => true);
         break;
     }
-    this.#wake?.();
+    this.#wakeUp.call();
   }
 
   /**
-   * The next swap, if one waits and has room, and a turn of the scheduler.
-   * @returns whether anything happened: if not, nothing will until a message arrives
-   * @throws HoneError `INTERNAL` when the model cannot be run; the state is then lost
+   * Runs the next swap, if one waits and has room, and a turn of the scheduler.
+   * @returns whether anything happened. If not, nothing will happen until a message arrives.
+   * @throws HoneError `INTERNAL` if the model cannot be run; the state is then lost
    */
   async turn(): Promise<boolean> {
     const swapMs = await this.#swapper.proceed();
@@ -92,26 +93,23 @@ export class Inference {
     return happened || swapMs !== null;
   }
 
-  /** Turns until told to close and nothing is left to do. */
+  /** Takes turns until the inference is closed and done. */
   async run(): Promise<void> {
     for (;;) {
       if (await this.turn()) continue;
       if (this.done) return;
-      // Nothing goes on before something arrives: what is left is parked, or waits for what is parked.
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-      this.#wake = null;
+      // All requests that are left are parked or wait for parked ones, so only a message can change anything.
+      await this.#wakeUp.wait(null);
     }
   }
 
-  /** Frees the model. */
+  /** Releases the model. */
   close(): Promise<void> {
     return this.#decoder.close();
   }
 }
 
-/** @throws HoneError what the package or its versions are refused with */
+/** @throws HoneError if the package or one of the versions cannot be served */
 export async function openInference(settings: WorkerSettings, send: (message: FromWorker) => void): Promise<Inference> {
   const { versions: initial, held, ...limits } = settings;
   const decoder = await createDecoder(limits);
@@ -127,8 +125,8 @@ export async function openInference(settings: WorkerSettings, send: (message: Fr
     versions,
     vocabularySize: settings.vocabularySize,
     send,
-    // What nobody waits for does not hold a version up.
-    onBlocked: () => scheduler.cancelBackground(({ version }) => version !== null && versions.isPassing(version)),
+    // Background requests must not delay a swap.
+    onBlocked: () => scheduler.cancelBackground(({ version }) => version !== null && versions.isDroppable(version)),
   });
   return new Inference(send, { decoder, scheduler, versions, swapper });
 }

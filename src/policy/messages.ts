@@ -1,4 +1,4 @@
-/** What the policy and its inference worker say to each other: plain structured-clone values, no shared memory. */
+/** The messages between the policy and its inference worker. They are structured-clone values without shared memory. */
 
 import type { SerializedError } from '../errors.js';
 import type { TokenBytes } from '../package/index.js';
@@ -8,7 +8,7 @@ import type { TurnReport } from './policy-observer.js';
 import type { PrefixCacheStatus } from './policy-status.js';
 import type { PolicyVersion, SwapReport } from './policy-version.js';
 
-/** What a worker serves, and how. */
+/** What a worker serves, with its limits. */
 export interface WorkerSettings {
   readonly modelPath: string;
   readonly contextLength: number;
@@ -18,27 +18,27 @@ export interface WorkerSettings {
   /** Intra-op threads of onnxruntime. */
   readonly threads: number;
   readonly spin: boolean;
-  /** Rows that decode at once, over all versions. */
+  /** Most rows that decode together, over all versions. */
   readonly maxSequences: number;
-  /** Tokens of prompts that are computed between two decode steps. */
+  /** Most prompt tokens that are computed between two decode steps. */
   readonly prefillChunk: number;
-  /** Of keys and values of all rows and prompts. */
+  /** Bytes for keys and values of all rows and prompts. */
   readonly kvMemoryBytes: number;
   readonly prefixCacheBytes: number;
   readonly maxLiveVersions: number;
-  /** Whether the decoder takes adapters; without, it serves the zero adapter only. */
+  /** Whether the decoder takes adapters. If false, it serves the zero adapter only. */
   readonly adapters: boolean;
-  /** Servable from the start; the last one is live. */
+  /** Versions that are servable from the start. The last one is live. */
   readonly versions: readonly PolicyVersion[];
-  /** Numbers of those that stay until they are released. */
+  /** Numbers of the versions that stay until they are released. */
   readonly held: readonly number[];
 }
 
 export type ToWorker =
-  /** The first of all, unless it is to end before. */
+  /** The first message, unless the worker is closed before it is opened. */
   { readonly type: 'open'; readonly settings: WorkerSettings } | InferenceMessage;
 
-/** What an inference that is open is told. */
+/** A message to an inference that is open. */
 export type InferenceMessage =
   | {
       readonly type: 'submit';
@@ -48,32 +48,35 @@ export type InferenceMessage =
       readonly atMs: number;
     }
   | { readonly type: 'cancel'; readonly request: number }
-  /** The reader is slow: compute nothing for the request until it is resumed. */
+  /** Computes nothing for the request until it is resumed, because its reader is slow. */
   | { readonly type: 'park'; readonly request: number }
   | { readonly type: 'resume'; readonly request: number }
   | { readonly type: 'swap'; readonly call: number; readonly version: PolicyVersion }
-  /** Keep a version servable until it is released. */
+  /** Keeps a version servable until it is released. */
   | { readonly type: 'hold'; readonly call: number; readonly version: PolicyVersion }
   | { readonly type: 'release'; readonly version: number }
   | { readonly type: 'status'; readonly call: number }
-  /** Forget the beginnings of prompts that are kept for later ones. */
+  /** Empties the prefix cache. */
   | { readonly type: 'clear_prefixes'; readonly call: number }
-  /** Finish what runs, then end. */
+  /** Lets running requests end, then ends the worker. */
   | { readonly type: 'close' };
 
-/** What one completion got; kept in columns, so that a step of many rows is one small message. */
-export interface TokenColumns {
+/** Tokens of completions, in columns so that a step of many rows is one small message. */
+interface TokenColumns {
   readonly request: number[];
   readonly completion: number[];
   readonly token: number[];
   readonly text: string[];
   readonly logprob: number[];
   readonly sampledLogprob: number[];
-  /** Empty unless some request of the step asked for alternatives. */
+  /** Empty unless a request of the step asked for alternatives. */
   readonly top: (readonly TopLogprob[])[];
 }
 
-/** Everything that happened since the last message: one for the prompts and one per step of a group. */
+/**
+ * Everything that happened since the last message. The prompts of a turn make one message, each step of a group
+ * another.
+ */
 export interface StepMessage {
   readonly type: 'step';
   readonly started: {
@@ -81,7 +84,7 @@ export interface StepMessage {
     readonly version: number;
     readonly adapterDigest: string;
     readonly cachedPromptTokens: number;
-    /** From submission to the first chunk of its prompt. */
+    /** From the submission to the first chunk of the prompt. */
     readonly queuedMs: number;
   }[];
   readonly tokens: TokenColumns;
@@ -90,14 +93,14 @@ export interface StepMessage {
     readonly completion: number;
     readonly reason: FinishReason;
     readonly endOfSequence: boolean;
-    /** Text that was held back. */
+    /** Text that was held back as the possible beginning of a stop string. */
     readonly text: string;
   }[];
-  /** Requests that end without having started. */
+  /** Requests that end without a start. */
   readonly refused: { readonly request: number; readonly error: SerializedError }[];
-  /** Runs of the model behind this message. */
+  /** Number of model runs since the last message. */
   steps: number;
-  /** With the last message of a turn. */
+  /** Set in the last message of a turn. */
   turn: TurnReport | null;
 }
 
@@ -112,7 +115,7 @@ export interface WorkerStatus {
 }
 
 export type FromWorker =
-  /** The code is there; what is to be served has to be said. */
+  /** The worker has loaded its code and waits to be opened. */
   | { readonly type: 'loaded' }
   | { readonly type: 'ready' }
   | StepMessage
@@ -121,10 +124,10 @@ export type FromWorker =
   | { readonly type: 'status'; readonly call: number; readonly status: WorkerStatus }
   | { readonly type: 'prefixes_cleared'; readonly call: number }
   | { readonly type: 'failed'; readonly call: number; readonly error: SerializedError }
-  /** The worker cannot go on; it ends after this. */
+  /** The worker cannot continue and ends after this message. */
   | { readonly type: 'crashed'; readonly error: SerializedError };
 
-/** An empty message to collect a step in. */
+/** Returns an empty message, to be filled during a step. */
 export function newStepMessage(): StepMessage {
   return {
     type: 'step',
@@ -137,7 +140,7 @@ export function newStepMessage(): StepMessage {
   };
 }
 
-/** Milliseconds since 1970 with their fractions: the same clock in every thread. */
+/** Returns milliseconds since 1970 with fractions. All threads share this clock. */
 export function sinceEpochMs(): number {
   return performance.timeOrigin + performance.now();
 }

@@ -1,4 +1,4 @@
-/** Options of the policy: raw -> checked -> complete. */
+/** Options of the policy, and their validation and defaults. */
 
 import { z } from 'zod';
 import { checkSettings } from '../check-settings.js';
@@ -8,49 +8,59 @@ import type { PolicyObserver } from './policy-observer.js';
 import type { PolicyVersion } from './policy-version.js';
 import type { WorkerHandle } from './worker-handle.js';
 
-/** How a policy is opened. */
 export interface PolicyOptions {
   readonly pkg: Package;
-  /** Live from the start; ranks and scales of later versions may differ. */
+  /** The version that is live at the start. Later versions may have other ranks and scales. */
   readonly version: PolicyVersion;
-  /** Versions that are servable from the start besides the live one; a version 0 among them is held for good. */
+  /** Other versions that are servable from the start. If version 0 is among them, it is always held. */
   readonly held?: readonly PolicyVersion[];
   /** Intra-op threads of onnxruntime. Default 1. */
   readonly threads?: number | undefined;
-  /** Whether idle threads of onnxruntime spin: faster alone, ruinous beside a busy neighbour such as the learner. Default false. */
+  /**
+   * Whether idle threads of onnxruntime spin. That is faster on an idle machine, but much slower beside a busy process
+   * such as the learner. Default false.
+   */
   readonly spin?: boolean | undefined;
-  /** Completions that are decoded at once. Default 32: a step of a small decoder costs little more for 32 rows than for 8. */
+  /**
+   * Most completions that are decoded together. Default 32: a step of a small decoder costs little more for 32 rows
+   * than for 8.
+   */
   readonly maxSequences?: number | undefined;
-  /** Requests that wait to be started; further ones are refused with `QUEUE_FULL`. Default 256. */
+  /** Most requests that wait to start. Further ones are refused with `QUEUE_FULL`. Default 256. */
   readonly maxQueue?: number | undefined;
-  /** Prompt tokens of the requests that wait; one request alone is always taken. Default 262144. */
+  /** Most prompt tokens of waiting requests. An empty queue accepts a request of any length. Default 262144. */
   readonly maxQueueTokens?: number | undefined;
   /**
-   * Memory for keys and values, in bytes. Nothing starts before the most that it can come to need is free. At least one
+   * Bytes of memory for keys and values. A completion starts only when the most that it can need is free. At least one
    * sequence of full context must fit. Default 1 GiB.
    */
   readonly kvMemoryBytes?: number | undefined;
-  /** Tokens of prompts that are computed between two decode steps of a stream. Default 128. */
+  /** Most prompt tokens that are computed between two decode steps of a stream. Default 128. */
   readonly prefillChunk?: number | undefined;
-  /** Memory for prompts and completions that later prompts may begin with; 0 keeps none. Default 64 MiB. */
+  /**
+   * Bytes of memory for earlier prompts and completions with which a later prompt may begin; 0 keeps none. Default 64
+   * MiB.
+   */
   readonly prefixCacheBytes?: number | undefined;
-  /** How long a reader may leave a full stream unread before it ends with `READER_STALLED`. Default 60 000. */
+  /** How long a full stream may stay unread before it ends with `READER_STALLED`. Default 60 000. */
   readonly maxStalledMs?: number | undefined;
-  /** Versions held at once, version 0 not counted; a further swap waits for the oldest to drain. Default 4. */
+  /**
+   * Most versions that are held at the same time, without version 0. A further swap waits for the oldest to drain.
+   * Default 4.
+   */
   readonly maxLiveVersions?: number | undefined;
-  /** Whether versions other than the zero adapter can be served. Default true; without, a step does less. */
+  /** Whether versions other than the zero adapter can be served. If false, a step computes less. Default true. */
   readonly adapters?: boolean | undefined;
-  /** A worker that was started ahead, and is the policy's from now on. Default: one is started. */
+  /** A worker that was started earlier; the policy owns it from now on. Default: the policy starts one. */
   readonly worker?: WorkerHandle | undefined;
-  /** Told what the policy does. */
   readonly observer?: PolicyObserver | undefined;
-  /** Told after the worker crashed, when another one is being started. */
+  /** Called after the worker has crashed, before it restarts. */
   readonly onRestart?: ((error: HoneError) => void) | undefined;
-  /** Told once when it crashed too often to be started again: the process should end. */
+  /** Called once when the worker has crashed too often to be restarted. The process should then end. */
   readonly onFailed?: ((error: HoneError) => void) | undefined;
 }
 
-/** How long a reader may leave a full stream unread. */
+/** How long a full stream may stay unread, in milliseconds. */
 export const defaultMaxStalledMs = 60_000;
 
 const schema = z.object({
@@ -67,7 +77,7 @@ const schema = z.object({
   maxLiveVersions: z.int().min(2).max(64).default(4),
 });
 
-/** The numbers of {@link PolicyOptions}, complete. */
+/** The validated settings of {@link PolicyOptions}, with defaults filled in. */
 export type PolicySettings = z.output<typeof schema>;
 
 /** @throws HoneError `INVALID_OPTIONS` */

@@ -1,35 +1,35 @@
 /**
- * The probe after a swap: proof that the served weights are the new ones.
+ * Proves after a swap that the new weights are the ones that are served.
  *
- * A fixed prompt goes through the serving path, and through runs that are fed fresh copies of the candidate's and of the
- * previous version's tensors. What was served must be ten times nearer to the candidate than to the previous version.
+ * A fixed prompt is run on the serving path, and with fresh copies of the tensors of the new and of the previous
+ * version. The served logits must be ten times nearer to those of the new version than to those of the previous one.
  */
 
 import type { Adapter } from '../versions/index.js';
 import type { Decoder } from './graph/decoder.js';
 import type { SwapReport } from './policy-version.js';
 
-/** How much nearer the served logits must be to the candidate's. */
+/** Factor by which the served logits must be nearer to the new version's. */
 const requiredRatio = 10;
-/** Differences below this share of the largest logit are rounding. */
+/** Differences below this share of the largest logit are rounding errors. */
 const noise = 1e-6;
 const promptLength = 8;
 
-/** The fixed prompt: tokens spread over the vocabulary. */
+/** Returns the fixed prompt, with tokens from all over the vocabulary. */
 export function probePrompt(vocabularySize: number): number[] {
   return Array.from({ length: promptLength }, (_, i) => (Math.imul(i + 1, 0x9e3779b1) >>> 0) % vocabularySize);
 }
 
-export interface ProbeInput {
+interface ProbeInput {
   readonly decoder: Decoder;
   readonly prompt: readonly number[];
-  /** Logits after the prompt as a request would get them. */
+  /** Returns the logits after the prompt, computed as for a request. */
   readonly serve: (prompt: readonly number[]) => Promise<Float32Array>;
   readonly candidate: Adapter;
   readonly previous: Adapter;
 }
 
-/** Compares what is served with what should be. */
+/** Compares the served logits with those of the new and of the previous version. */
 export async function probeServed(input: ProbeInput): Promise<SwapReport['probe']> {
   const served = await input.serve(input.prompt);
   const [expected, former] = [
@@ -45,7 +45,7 @@ export async function probeServed(input: ProbeInput): Promise<SwapReport['probe'
 function verdict(toNew: number, toPrevious: number, apart: number, floor: number): SwapReport['probe']['verdict'] {
   if (!Number.isFinite(toNew + toPrevious + apart)) return 'failed';
   if (toPrevious >= requiredRatio * toNew && toPrevious > floor) return 'proved';
-  // Versions that answer alike cannot be told apart by their answers.
+  // The two versions have the same logits, so logits cannot show which of them is served.
   return apart <= requiredRatio * floor && toNew <= requiredRatio * floor ? 'inconclusive' : 'failed';
 }
 
@@ -53,7 +53,7 @@ async function independentLogits({ decoder, prompt }: ProbeInput, adapter: Adapt
   return (await decoder.prefill(prompt, decoder.feedsOf(adapter))).logits.data;
 }
 
-/** NaN where any of the numbers is. */
+/** Returns NaN if one of the numbers is NaN. */
 function largestDifference(a: Float32Array, b: Float32Array): number {
   let largest = 0;
   for (let i = 0; i < a.length; i++) largest = Math.max(largest, Math.abs((a[i] as number) - (b[i] as number)));

@@ -1,11 +1,14 @@
-/** The requests that have not been started: bounded in number and in prompt tokens, with advice when to come back. */
+/**
+ * Counts the requests that have not started and refuses further ones beyond a number or a total of prompt tokens. A
+ * refused caller is told when to try again.
+ */
 
 import { HoneError } from '../errors.js';
 
-export interface QueueLimits {
-  /** Requests that may wait. */
+interface QueueLimits {
+  /** Most requests that may wait. */
   readonly maxQueue: number;
-  /** Their prompt tokens; one request alone is always taken. */
+  /** Most prompt tokens of waiting requests. An empty queue accepts a request of any length. */
   readonly maxQueueTokens: number;
 }
 
@@ -15,11 +18,11 @@ export class RequestQueue {
   /** Prompt tokens by request. */
   readonly #waiting = new Map<number, number>();
   #tokens = 0;
-  /** Between two starts of late. */
+  /** Moving average of the time between starts. */
   #startIntervalMs = 100;
   #lastStartAt: number | null = null;
 
-  /** @param now milliseconds of any clock that only goes forward */
+  /** @param now milliseconds of a monotonic clock */
   constructor(limits: QueueLimits, now: () => number) {
     this.#limits = limits;
     this.#now = now;
@@ -36,15 +39,15 @@ export class RequestQueue {
   /** @throws HoneError `QUEUE_FULL` */
   add(request: number, promptTokens: number): void {
     const { maxQueue, maxQueueTokens } = this.#limits;
-    if (this.requests >= maxQueue) throw this.#full(`${maxQueue} requests are waiting already`);
+    if (this.requests >= maxQueue) throw this.#full(`${maxQueue} requests are already waiting`);
     if (this.requests > 0 && this.#tokens + promptTokens > maxQueueTokens) {
-      throw this.#full(`requests with ${this.#tokens} prompt tokens are waiting already (at most ${maxQueueTokens})`);
+      throw this.#full(`requests with ${this.#tokens} prompt tokens are already waiting (at most ${maxQueueTokens})`);
     }
     this.#waiting.set(request, promptTokens);
     this.#tokens += promptTokens;
   }
 
-  /** A request was started. @returns its prompt tokens; 0 where it did not wait */
+  /** Records that a request has started. @returns its prompt tokens; 0 if it was not waiting */
   start(request: number): number {
     const tokens = this.remove(request);
     const now = this.#now();
@@ -56,7 +59,7 @@ export class RequestQueue {
     return tokens;
   }
 
-  /** A request ended, or never came to wait. @returns its prompt tokens; 0 where it did not wait */
+  /** Removes a request that has ended. @returns its prompt tokens; 0 if it was not waiting */
   remove(request: number): number {
     const tokens = this.#waiting.get(request) ?? 0;
     this.#waiting.delete(request);
@@ -65,7 +68,7 @@ export class RequestQueue {
   }
 
   #full(what: string): HoneError {
-    // By then half of those that wait have been started.
+    // After this time about half of the waiting requests have started.
     const ms = Math.min(Math.max(this.#startIntervalMs * this.requests * 0.5, 100), 30_000);
     return new HoneError('QUEUE_FULL', `${what}; try again later`, { retryAfterMs: Math.round(ms) });
   }

@@ -1,4 +1,4 @@
-/** Takes new versions in between two steps: waits for room, verifies, makes live or pins, proves by the probe. */
+/** Adds versions between two turns: waits for room, checks them, makes them live or pins them, and probes them. */
 
 import { HoneError } from '../errors.js';
 import type { Decoder } from './graph/decoder.js';
@@ -9,20 +9,20 @@ import { probePrompt, probeServed } from './probe.js';
 
 interface Pending {
   readonly call: number;
-  /** Whether the version shall be live, or be kept beside the live one. */
+  /** Whether the version becomes live or is held beside the live one. */
   readonly as: 'live' | 'held';
   readonly version: PolicyVersion;
   readonly askedAt: number;
-  /** When it was first found that no version could make room. */
+  /** When the version first had to wait for room. */
   blockedAt: number | null;
 }
 
-export interface SwapperOptions {
+interface SwapperOptions {
   readonly decoder: Decoder;
   readonly versions: HeldVersions;
   readonly vocabularySize: number;
   readonly send: (message: FromWorker) => void;
-  /** Told while a version waits for room. */
+  /** Called before each turn in which a version waits for room. */
   readonly onBlocked?: () => void;
 }
 
@@ -45,8 +45,9 @@ export class Swapper {
   }
 
   /**
-   * Between two turns: the next version, if there is room for it. One at a time, so that streams wait for one at most.
-   * @returns how long it took, in milliseconds; null where there was none
+   * Adds the next version, if there is room for it. Call it between two turns. Only one is added per call, so that
+   * streams wait for one at most.
+   * @returns how long it took, in milliseconds, or `null` if no version was added
    */
   async proceed(): Promise<number | null> {
     const next = this.#pending[0];
@@ -67,7 +68,7 @@ export class Swapper {
     return performance.now() - startedAt;
   }
 
-  /** What is refused needs none. */
+  /** A hold that will be refused needs no room. */
   #hasRoom({ as, version: { number } }: Pending): boolean {
     const { versions } = this.#options;
     return (as === 'held' && !versions.isPinnable(number)) || versions.makeRoomFor(number);
@@ -85,7 +86,7 @@ export class Swapper {
       probe = await this.#probe(version, held, previous);
       if (as === 'held' && probe.verdict !== 'failed') versions.pin(held);
     } finally {
-      // Also where the probe could not even be run.
+      // This also happens if the probe could not be run.
       if (probe === undefined || probe.verdict === 'failed') {
         versions.setLive(previous);
         versions.drop(held);
@@ -110,7 +111,7 @@ export class Swapper {
     });
   }
 
-  /** The prompt as a request would have it computed: on a lease. */
+  /** Runs the prompt as for a request, with a lease on the version. */
   async #serve(prompt: readonly number[], number: number): Promise<Float32Array> {
     const { versions, decoder } = this.#options;
     const lease = versions.lease(number);

@@ -1,6 +1,6 @@
 /**
- * One run of the inference worker: a thread that answers calls and sends steps until it is closed or dies. It begins to
- * load its code when it is made, and serves once it has been opened.
+ * Controls one inference worker: a thread that answers calls and sends steps until it is closed or dies. The thread
+ * starts to load its code when the handle is constructed, and serves once it is opened.
  */
 
 import { Worker } from 'node:worker_threads';
@@ -21,21 +21,21 @@ interface Call {
   readonly reject: (error: HoneError) => void;
 }
 
-/** The call by which a worker is opened. */
+/** Id of the call that opens a worker. */
 const opening = -1;
 
-export interface WorkerEvents {
+interface WorkerEvents {
   readonly onStep: (message: StepMessage) => void;
-  /** Once, after the worker died of itself; every call has been rejected. */
+  /** Called once, if the worker dies without being closed. Every call has been rejected by then. */
   readonly onCrash: (error: HoneError) => void;
 }
 
-/** What a handle needs of the thread behind it. */
+/** The part of `Worker` that a handle uses. */
 export interface InferenceThread {
   postMessage(message: ToWorker): void;
   on(event: 'message', listener: (message: FromWorker) => void): unknown;
   on(event: 'error', listener: (thrown: unknown) => void): unknown;
-  /** The last event. */
+  /** Always the last event. */
   on(event: 'exit', listener: (exitCode: number) => void): unknown;
 }
 
@@ -48,10 +48,10 @@ export class WorkerHandle {
   #closing = false;
   #crash: HoneError | null = null;
   #onLoaded = (): void => undefined;
-  /** Resolves when the thread has loaded its code and waits to be opened, or has died before. */
+  /** Resolves when the thread has loaded its code and waits to be opened, or has died. */
   readonly loaded: Promise<void>;
 
-  /** @param thread what runs the inference; default: a new thread of this process */
+  /** @param thread the thread that runs the inference; default: a new one */
   constructor(thread: InferenceThread = new Worker(new URL('./inference-worker.js', import.meta.url))) {
     this.#worker = thread;
     this.#exited = new Promise((resolve) => this.#worker.on('exit', () => resolve()));
@@ -64,7 +64,7 @@ export class WorkerHandle {
     this.#worker.on('exit', (exitCode) => this.#onExit(exitCode));
   }
 
-  /** Once: resolves when the worker serves. @throws HoneError what kept it from starting */
+  /** Resolves when the worker serves. Call it once. @throws HoneError the reason why the worker cannot start */
   open(settings: WorkerSettings, events: WorkerEvents): Promise<void> {
     if (this.#crash !== null) return Promise.reject(this.#crash);
     this.#events = events;
@@ -82,7 +82,7 @@ export class WorkerHandle {
     this.#post({ type: 'cancel', request });
   }
 
-  /** Nothing is computed for the request until it is resumed. */
+  /** Stops computing for a request until it is resumed. */
   park(request: number): void {
     this.#post({ type: 'park', request });
   }
@@ -91,12 +91,12 @@ export class WorkerHandle {
     this.#post({ type: 'resume', request });
   }
 
-  /** @throws HoneError what the worker found wrong, or `WORKER_CRASHED` */
+  /** @throws HoneError the worker's reason to refuse the version, or `WORKER_CRASHED` */
   swap(version: PolicyVersion): Promise<SwapReport> {
     return this.#call((call) => ({ type: 'swap', call, version }));
   }
 
-  /** @throws HoneError as a swap, or `TOO_MANY_VERSIONS` */
+  /** @throws HoneError as {@link swap} does, or `TOO_MANY_VERSIONS` */
   hold(version: PolicyVersion): Promise<HoldReport> {
     return this.#call((call) => ({ type: 'hold', call, version }));
   }
@@ -115,7 +115,7 @@ export class WorkerHandle {
     return this.#call((call) => ({ type: 'status', call }));
   }
 
-  /** Lets the worker finish what runs; resolves when its thread has ended. */
+  /** Lets running requests end. Resolves when the thread has ended. */
   async close(): Promise<void> {
     this.#closing = true;
     this.#post({ type: 'close' });
@@ -170,7 +170,7 @@ export class WorkerHandle {
     if (call !== undefined) how(call);
   }
 
-  /** The first report is the cause. */
+  /** Keeps the first report of a crash, because it is the cause of the others. */
   #noteCrash(cause: HoneError): void {
     this.#crash ??= cause;
   }
@@ -180,7 +180,7 @@ export class WorkerHandle {
     const starting = this.#calls.get(opening);
     this.#calls.delete(opening);
     const cause = this.#crash ?? new HoneError('INTERNAL', `the thread ended with exit code ${exitCode}`);
-    // What kept it from starting (a graph that cannot be served, an adapter of another model) is for who opened it.
+    // A worker that could not start (an unsupported graph, an adapter of another model) rejects `open` with the cause.
     starting?.reject(cause);
     const error = new HoneError('WORKER_CRASHED', `the inference worker crashed: ${cause.message}`, {
       cause,

@@ -1,10 +1,10 @@
 /**
- * Attention over a cache that is an input: softmax(scale * Q [past K, K]^T + bias) [past V, V].
+ * Attention over a cache that is a graph input: softmax(scale * Q [past K, K]^T + bias) [past V, V].
  *
- * Returning the whole cache would copy it at each step, so only the step's own keys and values come out. Scores against
- * the cache and against the step share one softmax; keys are never joined, which would copy the cache as well. The query
- * heads of a group are stacked along the rows, so that no key is repeated. Rotary positions are applied to the heads of
- * query and key together, after they were moved before the tokens.
+ * The graph returns only the keys and values of the step, because returning the whole cache would copy it at each step.
+ * Keys are not joined either, which would copy the cache too: scores against the cache and against the step are
+ * computed separately and share one softmax. The query heads of a group are stacked along the rows, so that no key is
+ * repeated. Query and key are rotated together, after their heads were moved in front of the tokens.
  */
 
 import { type Attributes, type Graph, microsoft, type Node } from '../../onnx/index.js';
@@ -12,10 +12,12 @@ import type { AttentionSite } from '../../package/index.js';
 import { unsplit } from './packed-linears.js';
 
 export const pastName = (layer: number, part: 'key' | 'value'): string => `past_key_values.${layer}.${part}`;
-/** [2 * layers * B, kv, S, hd]: key and value of layer 0, of layer 1 ..., each for all rows. */
+/**
+ * Name of the output [2 * layers * B, kv, S, hd]: key and value of layer 0, of layer 1 and so on, each for all rows.
+ */
 export const newKeyValues = 'new_key_values';
 
-/** How query and key are turned by their positions before they meet. */
+/** The rotary positions of query and key. */
 interface Rotation {
   readonly query: string;
   readonly key: string;
@@ -24,7 +26,9 @@ interface Rotation {
   readonly attributes: Attributes;
 }
 
-/** The rotation that an attention operator's query and key come from, where both are turned alike. */
+/**
+ * Returns the rotation of an attention operator's query and key, or undefined if they are not rotated in the same way.
+ */
 export function rotationOf(graph: Graph, site: AttentionSite): Rotation | undefined {
   const producers = graph.producers();
   const [query, key] = [producers.get(site.query), producers.get(site.key)];
@@ -39,24 +43,24 @@ export function rotationOf(graph: Graph, site: AttentionSite): Rotation | undefi
 }
 
 function isRotary(node: Node | undefined): node is Node {
-  // With part of each head turned, the operator wants to know the number of heads, which differs here.
+  // If only a part of each head is rotated, the operator needs the number of heads, which is another one here.
   return node?.op === 'RotaryEmbedding' && node.domain === microsoft && !('rotary_embedding_dim' in node.attributes);
 }
 
-/** What the layers of a graph share. */
+/** Values of a step that all layers of a graph share. */
 export interface StepShape {
-  /** Number of rows and of tokens per row, int64 [1] each. */
+  /** Number of rows and number of tokens per row, int64 [1] each. */
   readonly rows: string;
   readonly steps: string;
-  /** Columns of the cache, and tokens per row, int64 [2]: where scores are split. */
+  /** Columns of the cache and tokens per row, int64 [2]. Scores are split with them. */
   readonly lengths: string;
   /** Added to the scores [B, kv, g*S, C + S]. */
   readonly bias: string;
-  /** Whether tokens are rows of a matrix [B*S, D]; else [B, S, D]. */
+  /** Whether tokens are rows of a matrix [B*S, D]; otherwise they are [B, S, D]. */
   readonly flat: boolean;
 }
 
-/** Puts attention over the cache in the place of an attention operator. @returns the step's key and value [B, kv, S, hd] */
+/** Replaces an attention operator by attention over the cache. @returns the step's key and value [B, kv, S, hd] */
 export function fillAttention(graph: Graph, site: AttentionSite, shape: StepShape): readonly [string, string] {
   const { heads, kvHeads, headSize, layer } = site;
   const rotation = rotationOf(graph, site);
@@ -104,14 +108,14 @@ function rotated(graph: Graph, byHead: string, rotation: Rotation, { heads, kvHe
   return [...split(graph, turned, [heads, kvHeads]), value];
 }
 
-/** Parts along the heads. */
+/** Splits a value along its heads. */
 function split(graph: Graph, value: string, counts: readonly number[]): string[] {
   const outputs = counts.map(() => graph.freshName('heads'));
   graph.add('Split', [value, graph.int64(counts)], { attributes: { axis: { i: 1 } }, outputs });
   return outputs;
 }
 
-/** Heads before tokens, and back. */
+/** Swaps the axes of heads and tokens. */
 function transposed(graph: Graph, value: string): string {
   return graph.add('Transpose', [value], { attributes: { perm: { is: [0, 2, 1, 3] } } });
 }

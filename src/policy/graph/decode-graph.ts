@@ -1,15 +1,22 @@
 /**
- * The decode variant of a package's graph: the cache is an input, and only what a step adds to it is an output.
+ * The decode variant of a package's graph. The cache is an input, and the output is only what a step adds to it.
  *
- * The binding copies every output that is fetched, so a graph that returned the whole cache (as the package's own does)
- * would copy it at each step. Here the step's new keys and values come out, as one tensor, and JavaScript writes them
- * into the cache.
+ * The onnxruntime binding copies every output. The package's own graph returns the whole cache, which would be copied
+ * at each step. Here the graph returns the step's new keys and values as one tensor, and JavaScript writes them into
+ * the cache.
  *
- * Inputs: `input_ids` [B, S] int64, padded at the right with any token; `past_lens` [B] int64, how many tokens of each
- * row are in the cache; `last_index` [B, 1] int64, the step's last real token of each row; `past_key_values.<layer>.key`
- * and `.value` [B, kv, C, hd], whose columns from the row's past length on may hold any finite numbers (C may be 0);
- * the adapters of each group of linear layers (`packed-linears.ts`), of any rank.
- * Outputs: `logits` [B, V] at the last real token, and `top_probability` [B], the largest of their softmax; `new_key_values` [2 * layers * B, kv, S, hd].
+ * Inputs:
+ * - `input_ids` [B, S] int64, padded at the right with any token;
+ * - `past_lens` [B] int64, the number of each row's tokens in the cache;
+ * - `last_index` [B, 1] int64, the index of each row's last real token in the step;
+ * - `past_key_values.<layer>.key` and `.value` [B, kv, C, hd]; columns from the row's past length on may hold any
+ *   finite numbers, and C may be 0;
+ * - the adapters of each group of linear layers (`packed-linears.ts`), of any rank.
+ *
+ * Outputs:
+ * - `logits` [B, V] at the last real token;
+ * - `top_probability` [B], the largest value of their softmax;
+ * - `new_key_values` [2 * layers * B, kv, S, hd].
  */
 
 import type { Graph } from '../../onnx/index.js';
@@ -20,7 +27,7 @@ import { fuseNorms } from './fused-norms.js';
 import { type PackedLinear, packLinears } from './packed-linears.js';
 import { canFlatten, flattenTokens } from './token-rows.js';
 
-/** A graph that serves, and what feeds it. */
+/** A decode graph, with the sizes and adapter inputs that are needed to feed it. */
 export interface DecodeGraph {
   readonly graph: Graph;
   readonly layers: number;
@@ -30,10 +37,10 @@ export interface DecodeGraph {
 }
 
 /**
- * Derives the decode variant, in a copy.
- * @param contextLength positions of padding are kept below it, where the rotary tables end
- * @param adapters whether linear layers take adapters; without, the graph is the base and nothing else
- * @throws HoneError `OPERATOR_UNSUPPORTED` for a decoder whose attention is not a GroupQueryAttention operator
+ * Derives the decode variant as a new graph.
+ * @param contextLength rows of the rotary tables; positions of padding are limited to it
+ * @param adapters whether linear layers take adapters. If false, the graph computes the base model only.
+ * @throws HoneError `OPERATOR_UNSUPPORTED` if attention is not a GroupQueryAttention operator
  */
 export function toDecodeGraph(source: Graph, contextLength: number, adapters = true): DecodeGraph {
   const graph = source.clone();
@@ -59,7 +66,7 @@ export function toDecodeGraph(source: Graph, contextLength: number, adapters = t
   return { graph, layers: sites.length, kvHeads, headSize, groups };
 }
 
-/** Sizes, positions and masks of a step: the same for every layer. */
+/** Adds sizes, positions and masks of a step, which all layers share. */
 function addStepShape(
   graph: Graph,
   { contextLength, groupSize, flat }: { contextLength: number; groupSize: number; flat: boolean },
@@ -89,12 +96,12 @@ function concat(graph: Graph, axis: number, values: readonly string[]): string {
   return graph.add('Concat', values, { attributes: { axis: { i: axis } } });
 }
 
-/** A dimension's size, int64 [1]. */
+/** The size of a dimension, int64 [1]. */
 function sizeOf(graph: Graph, value: string, axis: number): string {
   return graph.add('Shape', [value], { attributes: { start: { i: axis }, end: { i: axis + 1 } } });
 }
 
-/** 0, 1 ... below a size [1]. */
+/** 0, 1, ... up to a size [1]. */
 function range(graph: Graph, size: string): string {
   return graph.add('Range', [graph.int64(0), graph.add('Squeeze', [size, graph.int64([0])]), graph.int64(1)]);
 }
@@ -109,24 +116,24 @@ function addPositions(graph: Graph, stepIndex: string, contextLength: number): v
   graph.add('Min', [positions, graph.int64(contextLength - 1)], { outputs: ['position_ids'] });
 }
 
-/** What is added to scores: 0 where visible, hugely negative elsewhere. */
+/** A bias of scores: 0 for visible tokens, a very large negative number for others. */
 function bias(graph: Graph, visible: string): string {
   return graph.add('Where', [visible, graph.float(0), graph.float(-1e30)]);
 }
 
-/** [1, 1, g*S, S]: a token of the step sees itself and those before it; the g query heads of a group are stacked. */
+/** [1, 1, g*S, S]. A token sees itself and earlier tokens of the step. The g query heads of a group are stacked. */
 function causalBias(graph: Graph, stepIndex: string, groupSize: number): string {
   const square = bias(graph, graph.add('LessOrEqual', [stepIndex, unsqueeze(graph, stepIndex, 1)]));
   const stacked = groupSize === 1 ? square : concat(graph, 0, new Array<string>(groupSize).fill(square));
   return unsqueeze(graph, stacked, 0, 1);
 }
 
-/** [B, 1, 1, C]: columns of the cache that the row has filled. */
+/** [B, 1, 1, C]. A row sees only the columns of the cache that it has filled. */
 function unfilledBias(graph: Graph, columns: string): string {
   return unsqueeze(graph, bias(graph, graph.add('Less', [columns, unsqueeze(graph, 'past_lens', 1)])), 1, 2);
 }
 
-/** The head runs at each row's last real token only. */
+/** Computes the head only for the last real token of each row. */
 function addLogits(graph: Graph, { rows, steps, flat }: StepShape): void {
   const head = findHead(graph);
   const [hidden, ...weights] = head.inputs as [string, ...string[]];
@@ -134,7 +141,7 @@ function addLogits(graph: Graph, { rows, steps, flat }: StepShape): void {
   const last = graph.add('GatherND', [byRow, 'last_index'], { attributes: { batch_dims: { i: 1 } } });
   graph.replaceNode(head, [{ ...head, inputs: [last, ...weights] }]);
   graph.outputs.set('logits', null);
-  // A softmax over the vocabulary is much faster here than in JavaScript.
+  // The softmax over the vocabulary is much faster in onnxruntime than in JavaScript.
   const probabilities = graph.add('Softmax', ['logits'], { attributes: { axis: { i: -1 } } });
   graph.add('ReduceMax', [probabilities, graph.int64([1])], {
     attributes: { keepdims: { i: 0 } },

@@ -1,4 +1,4 @@
-/** Runs the decode graph: one prompt's chunks with {@link Decoder.prefill}, one token of many rows with `step`. */
+/** Runs the decode graph: chunks of one prompt (`prefill`, `prefillMore`), or one token of many rows (`step`). */
 
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import { HoneError } from '../../errors.js';
@@ -10,27 +10,32 @@ import { newKeyValues, pastName } from './cached-attention.js';
 import { type DecodeGraph, toDecodeGraph } from './decode-graph.js';
 import { type AdapterFeeds, type PackedLinear, packAdapter } from './packed-linears.js';
 
-export interface DecoderOptions {
+interface DecoderOptions {
   /** Path of the package's `onnx/model.onnx`. */
   readonly modelPath: string;
   readonly contextLength: number;
   readonly threads: number;
   readonly spin: boolean;
-  /** Whether linear layers take adapters. Default true; without, only the base is served and a step does less. */
+  /**
+   * Whether linear layers take adapters. If false, only the base model is served and a step computes less. Default
+   * true.
+   */
   readonly adapters?: boolean;
 }
 
-/** Logits of a step and where each row's begin; they are the binding's own memory, valid as long as they are held. */
+/** Logits of a step. */
 export interface StepLogits {
+  /** [rows, vocabularySize], in memory of the binding, which stays valid as long as the array is referenced. */
   readonly data: Float32Array;
   readonly vocabularySize: number;
-  /** By row: the softmax of the likeliest token. */
+  /** By row: the probability of the likeliest token. */
   readonly topProbabilities: Float32Array;
 }
 
-/** int64 inputs that are written through their low words: token ids and lengths are small and not negative. */
+/** An int64 input that is written as 32-bit words, which is enough for token ids and lengths. */
 interface Int64Input {
   readonly tensor: Tensor;
+  /** All words; those at even indices are the low ones. */
   readonly low: Int32Array;
 }
 
@@ -39,7 +44,7 @@ function int64Input(dims: readonly number[]): Int64Input {
   return { tensor: new Tensor('int64', values, dims), low: new Int32Array(values.buffer) };
 }
 
-/** Inputs of a decode step of n rows, kept from step to step. */
+/** Inputs of a decode step, reused by all steps with the same number of rows. */
 interface StepInputs {
   readonly ids: Int64Input;
   readonly lengths: Int64Input;
@@ -59,7 +64,7 @@ export async function createDecoder(options: DecoderOptions): Promise<Decoder> {
 
 export class Decoder {
   readonly shape: CacheShape;
-  /** The layers that an adapter is attached to. */
+  /** The layers to which adapters are attached. */
   readonly targets: readonly AdapterTarget[];
   readonly #session: InferenceSession;
   readonly #pastNames: readonly string[];
@@ -67,7 +72,7 @@ export class Decoder {
   readonly #hasAdapters: boolean;
   readonly #emptyPast: Feeds;
   readonly #stepInputs = new Map<number, StepInputs>();
-  /** What steps over a cache are fed, by its views: hundreds of names that stay the same from step to step. */
+  /** By views of a cache: the feeds of its steps, which are hundreds of names that do not change between steps. */
   readonly #stepFeeds = new WeakMap<readonly Tensor[], { readonly adapter: AdapterFeeds; readonly feeds: Feeds }>();
 
   constructor(session: InferenceSession, { graph, layers, kvHeads, headSize, groups }: DecodeGraph) {
@@ -85,19 +90,22 @@ export class Decoder {
   }
 
   /**
-   * An adapter's tensors as the graph takes them, copied; what every step of a version is fed.
-   * @throws HoneError `ADAPTER_MISMATCH` where the adapter lacks a layer, or changes anything that a decoder without
-   * adapters would leave out
+   * Copies an adapter's tensors into the form that the graph takes. Every step of a version is fed with the result.
+   * @throws HoneError `ADAPTER_MISMATCH` if the adapter lacks a layer, or if the decoder was created without adapters
+   * and this one is not the zero adapter
    */
   feedsOf(adapter: Adapter): AdapterFeeds {
     if (this.#hasAdapters) return packAdapter(this.#groups, adapter);
     if ([...adapter.tensors].every(([name, { data }]) => name.endsWith('.lora_A') || data.every((b) => b === 0)))
       return {};
-    throw new HoneError('ADAPTER_MISMATCH', 'the policy was opened without adapters: it serves the zero adapter only');
+    throw new HoneError(
+      'ADAPTER_MISMATCH',
+      'the policy was opened without adapters, so it can serve only the zero adapter',
+    );
   }
 
   /**
-   * One token for every row of a cache: reads the cache, writes the new keys and values into it.
+   * Runs one token of every row of a cache. Reads the cache and writes the new keys and values into it.
    * @param tokens one per row
    */
   async step(cache: KvCache, tokens: ArrayLike<number>, adapter: AdapterFeeds): Promise<StepLogits> {
@@ -114,7 +122,7 @@ export class Decoder {
   }
 
   /**
-   * A prompt's first chunk, from nothing.
+   * Runs the first chunk of a prompt.
    * @returns the chunk's keys and values and the logits after its last token
    */
   async prefill(
@@ -126,9 +134,9 @@ export class Decoder {
     return { prefix, logits: logitsOf(outputs) };
   }
 
-  /** A further chunk of a prompt whose chunks so far are the one row of `cache`. */
+  /** Runs the next chunk of a prompt. The earlier chunks are the only row of `cache`. */
   async prefillMore(cache: KvCache, tokens: readonly number[], adapter: AdapterFeeds): Promise<StepLogits> {
-    // The smallest bucket that holds the past is read; the room for the chunk is made afterwards.
+    // Room for the chunk is reserved after the run, so that the run reads as few columns as possible.
     const outputs = await this.#runChunk(tokens, cache.lengthOf(0), this.#pastFeeds(cache.views()), adapter);
     cache.reserveColumns(tokens.length);
     cache.write(this.#keyValues(outputs), tokens.length);
@@ -176,7 +184,7 @@ export class Decoder {
     return Object.fromEntries(this.#pastNames.map((name, i) => [name, views[i] as Tensor]));
   }
 
-  /** Views of the parts that come out as one: the binding takes longer for each output than a view does. */
+  /** Splits the one output of all layers into views, because an output costs more time than a view. */
   #keyValues(outputs: Record<string, Tensor>): Float32Array[] {
     const data = (outputs[newKeyValues] as Tensor).data as Float32Array;
     const size = data.length / this.#pastNames.length;

@@ -1,10 +1,12 @@
-/** Residual sum and the norm after it as one operator, SkipSimplifiedLayerNormalization: one pass over the activations. */
+/**
+ * Fuses a residual sum with the norm after it (SkipSimplifiedLayerNormalization), to read the activations only once.
+ */
 
 import { type Graph, microsoft, numberAttribute } from '../../onnx/index.js';
 
 /**
- * Fuses every `s = a + b; norm(s)` of a graph, in place; `s` stays for its other readers. Tokens must be rows of a
- * matrix: there both summands have one shape, which the operator asks for.
+ * Fuses every `s = a + b; norm(s)` of a graph in place. Other readers of `s` still find it. Tokens must be rows of a
+ * matrix, because only then both summands have the same shape, which the operator requires.
  */
 export function fuseNorms(graph: Graph): void {
   const producers = graph.producers();
@@ -13,7 +15,7 @@ export function fuseNorms(graph: Graph): void {
     const add = producers.get(sum);
     if (add?.op !== 'Add' || !graph.nodes.includes(add) || norm.outputs.length > 1) continue;
     if (numberAttribute(norm, 'axis', -1) !== -1) continue;
-    // A constant is a bias, of another shape than the activations.
+    // A constant summand is a bias. Its shape differs from that of the activations.
     if (add.inputs.some((input) => graph.initializers.has(input) || producers.get(input)?.op === 'Constant')) continue;
     graph.removeNodes(new Set([add, norm]));
     graph.add('SkipSimplifiedLayerNormalization', [...add.inputs, weight], {

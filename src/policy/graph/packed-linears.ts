@@ -1,13 +1,15 @@
 /**
- * Linear layers that read the same value (q, k and v; gate and up) as one product, and their adapters as one pair.
+ * Joins linear layers that read the same value (q, k and v; gate and up) into one product, and their adapters into one
+ * pair.
  *
- * A decode step is bound by reading the weights, so it should do nothing else: one product of all columns in place of
- * three is fewer operators and fewer rounds of the thread pool, and two adapter tensors in place of six are fewer inputs
- * to hand over at each step (an input costs more time than a small operator). Joined weights are a Concat of constants,
- * which onnxruntime folds when it loads the graph.
+ * Reading the weights takes most of the time of a decode step, so everything else should be small. One product instead
+ * of three means fewer operators and fewer rounds of the thread pool. Two adapter tensors instead of six mean fewer
+ * inputs per step, each of which costs more time than a small operator. The joined weights are a Concat of constants,
+ * which onnxruntime computes when it loads the graph.
  *
- * The adapters of a group are A [in, m*r], the members' columns side by side, and B [m*r, out], block-diagonal and
- * multiplied by the scale, so that (x A) B is every member's own product at its own columns.
+ * The adapters of a group of m layers are A [in, m*r], with the members' columns side by side, and B [m*r, out], which
+ * is block-diagonal and multiplied by the scale. In (x A) B each member's columns are then the product of its own
+ * adapter.
  */
 
 import { Tensor } from 'onnxruntime-node';
@@ -19,7 +21,7 @@ import type { Adapter, AdapterTarget } from '../../versions/index.js';
 /** Adapter tensors by graph input name. */
 export type AdapterFeeds = Readonly<Record<string, Tensor>>;
 
-/** Linear layers that are computed as one, and the graph inputs that take their adapters. */
+/** Linear layers that are computed as one product, and the graph inputs for their adapters. */
 export interface PackedLinear {
   /** In the order of their columns. */
   readonly members: readonly AdapterTarget[];
@@ -32,7 +34,7 @@ export interface PackedLinear {
   readonly inputB: string;
 }
 
-/** A product of the packed graph: what it reads and the name that its result has. */
+/** A product of the packed graph. */
 interface Product {
   readonly packed: PackedLinear;
   readonly node: Node;
@@ -40,7 +42,7 @@ interface Product {
 }
 
 /**
- * Joins the linear layers of a graph, in place.
+ * Joins the linear layers of a graph in place.
  * @param adapters whether `+ (x A) B` is added to each product
  * @param flat whether tokens are rows of a matrix [B*S, D], so that one Gemm can multiply and add
  */
@@ -59,11 +61,11 @@ export function packLinears(
   return products.map(({ packed }) => packed);
 }
 
-/** What products must have in common to be joined. */
+/** Returns a key that is equal for products that can be joined. */
 function joinKey(graph: Graph, { module, node }: LinearSite): string {
   const weights = node.inputs.slice(1);
   const types = weights.map((name) => graph.initializers.get(name)?.type ?? '');
-  // A weight that is not a constant of the graph would be joined anew at each step.
+  // A weight that is not a constant of the graph would have to be joined again at each step.
   if (types.includes('')) return module;
   const { N: _, ...attributes } = node.attributes;
   return `${node.op} ${types.join()} ${JSON.stringify(attributes)}`;
@@ -105,10 +107,10 @@ function joinProducts(graph: Graph, members: readonly LinearSite[]): Product {
   return { packed, node, input: first.input };
 }
 
-/** y = x W  becomes  y = x W + (x A) B. */
+/** Replaces y = x W by y = x W + (x A) B. */
 function attach(graph: Graph, { packed, node, input }: Product, flat: boolean): void {
   const { inputA, inputB, inFeatures, outFeatures } = packed;
-  // Versions of different ranks are served by one graph.
+  // The rank is left open, because one graph serves versions of different ranks.
   graph.inputs.set(inputA, { type: 'float32', dims: [inFeatures, `rank of ${inputA}`] });
   graph.inputs.set(inputB, { type: 'float32', dims: [`rank of ${inputA}`, outFeatures] });
   const [output] = node.outputs as [string];
@@ -119,7 +121,7 @@ function attach(graph: Graph, { packed, node, input }: Product, flat: boolean): 
   else graph.add('Add', [base, graph.add('MatMul', [narrow, inputB])], { outputs: [output] });
 }
 
-/** Whether a value is the product of a group, split again into just these parts; if so, the product. */
+/** Returns the product of a group that is split into exactly these parts, or undefined if there is none. */
 export function unsplit(graph: Graph, parts: readonly string[]): string | undefined {
   const split = graph.producers().get(parts[0] as string);
   if (split?.op !== 'Split' || numberAttribute(split, 'axis', 0) !== -1) return undefined;
@@ -127,8 +129,8 @@ export function unsplit(graph: Graph, parts: readonly string[]): string | undefi
 }
 
 /**
- * An adapter's matrices as the packed graph takes them: copies, scale multiplied in.
- * @throws HoneError `ADAPTER_MISMATCH` where a layer has no matrices
+ * Copies an adapter's matrices into the form of the packed graph, with the scale multiplied in.
+ * @throws HoneError `ADAPTER_MISMATCH` if a layer has no matrices
  */
 export function packAdapter(groups: readonly PackedLinear[], adapter: Adapter): AdapterFeeds {
   const feeds: Record<string, Tensor> = {};

@@ -1,15 +1,15 @@
 /**
- * Tokens as rows of one matrix.
+ * Makes the tokens of all rows one matrix [B*S, D] instead of [B, S, D].
  *
- * Between the embedding and the head most operators treat each token by itself, so that the tokens of all rows can
- * stand in one matrix [B*S, D] in place of [B, S, D]: Gemm, which multiplies and adds in one go, takes nothing else.
+ * This is possible because most operators between the embedding and the head treat each token by itself. It is useful
+ * because Gemm, which multiplies and adds in one operator, accepts only matrices.
  */
 
 import { type Graph, microsoft, type Node, numberAttribute } from '../../onnx/index.js';
 import type { AttentionSite } from '../../package/index.js';
 import { rotationOf } from './cached-attention.js';
 
-/** Operators that see one token at a time, along the last axis only. */
+/** Operators that treat each token by itself, along the last axis only. */
 const tokenwise: ReadonlySet<string> = new Set([
   'Add',
   'Mul',
@@ -24,17 +24,18 @@ const tokenwise: ReadonlySet<string> = new Set([
   'MatMul',
   'MatMulNBits',
 ]);
-/** Those of them that take a constant of any shape. */
+/** Those of them that accept a constant of any shape. */
 const broadcasting: ReadonlySet<string> = new Set(['Add', 'Mul', 'Sub', 'Div']);
 const norms: ReadonlySet<string> = new Set(['SimplifiedLayerNormalization', 'LayerNormalization']);
 
-/** Whether every operator on the way from the token ids to the logits, attention apart, sees one token at a time. */
+/** Whether every operator between the token ids and the logits, except attention, treats each token by itself. */
 export function canFlatten(graph: Graph, sites: readonly AttentionSite[]): boolean {
   const attention = new Set(sites.map(({ node }) => node));
   const turned = new Set(
     sites.flatMap((site) => (rotationOf(graph, site) === undefined ? [] : [site.query, site.key])),
   );
-  // Rotations of queries and keys are moved behind the split into heads; one that is read as a value would stay.
+  // Rotations of queries and keys are moved behind the split into heads. A rotation that is read as a value cannot
+  // move.
   for (const { value } of sites) turned.delete(value);
   const consumers = graph.consumers();
   const isTokenwise = (node: Node): boolean => {
@@ -53,13 +54,13 @@ export function canFlatten(graph: Graph, sites: readonly AttentionSite[]): boole
     if (!isEmbedding(node)) return false;
     for (const output of node.outputs) values.add(output);
   }
-  // A set goes on with what is added to it.
+  // The loop also visits values that are added to the set meanwhile.
   for (const value of values) {
     for (const node of consumers.get(value) ?? []) {
       if (seen.has(node)) continue;
       if (!isTokenwise(node)) return false;
       seen.add(node);
-      // Attention hands only its result on; the cache is no token.
+      // Only the first output of attention belongs to the tokens; the others are the cache.
       for (const output of attention.has(node) ? node.outputs.slice(0, 1) : node.outputs) values.add(output);
     }
   }
@@ -68,7 +69,7 @@ export function canFlatten(graph: Graph, sites: readonly AttentionSite[]): boole
   return values.size > 0 && elementwise.every(({ inputs }) => inputs.every(fits)) && turnsOnly(consumers, seen);
 }
 
-/** Whether positions do nothing to the tokens but turn queries and keys, which have both axes by then. */
+/** Whether positions are only used to rotate queries and keys, which have both axes again at that point. */
 function turnsOnly(consumers: ReadonlyMap<string, readonly Node[]>, seen: ReadonlySet<Node>): boolean {
   const values = new Set(['position_ids']);
   for (const value of values) {
@@ -80,7 +81,7 @@ function turnsOnly(consumers: ReadonlyMap<string, readonly Node[]>, seen: Readon
   return true;
 }
 
-/** A constant that adds no axis to a matrix. */
+/** Whether a value is a constant that adds no axis to a matrix. */
 function isVector(graph: Graph, value: string): boolean {
   const constant = graph.producers().get(value)?.attributes.value;
   const tensor = graph.initializers.get(value) ?? (constant !== undefined && 't' in constant ? constant.t : undefined);
@@ -92,7 +93,7 @@ function isEmbedding(node: Node): boolean {
   return gathers && node.inputs[1] === 'input_ids' && numberAttribute(node, 'axis', 0) === 0;
 }
 
-/** Lets the embedding read the ids of all rows as one list. */
+/** Makes the embedding read the ids of all rows as one list. */
 export function flattenTokens(graph: Graph): void {
   const ids = graph.freshName('ids');
   graph.replaceUses('input_ids', ids);

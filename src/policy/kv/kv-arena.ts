@@ -1,15 +1,15 @@
 /**
- * The memory of all keys and values: one array per layer and part, taken once when the worker starts, so that nothing
- * has to be allocated while it serves. Caches hold regions of it, at the same place in every array.
+ * The memory of all keys and values: one array per layer and part, allocated once when the worker starts, so that
+ * serving allocates nothing. Caches hold regions of it, at the same offset in every array.
  *
- * The pages of an array cost nothing until they are written, and stay warm afterwards. What a region holds when it is
- * handed out is left over from others: finite, because memory starts as zeros and rows that went wrong are zeroed.
+ * The pages of an array take no memory until they are written. A new region contains what its previous owner left
+ * there. These numbers are finite, because memory starts as zeros and rows with other numbers are zeroed.
  */
 
 import { HoneError } from '../../errors.js';
 import { bytesPerColumn, type CacheShape, partsOf, smallestBucket } from './kv-layout.js';
 
-/** A run of columns; it may move when any region is allocated or grows. */
+/** A range of columns. It may move when any region is allocated or grows. */
 export interface KvRegion {
   readonly offset: number;
   readonly columns: number;
@@ -24,22 +24,22 @@ interface MutableRegion extends KvRegion {
 interface Gap {
   readonly offset: number;
   readonly columns: number;
-  /** What the region before it may want to grow by. */
+  /** Columns that the region before the gap may need in order to grow. */
   readonly room: number;
 }
 
 export class KvArena {
   readonly shape: CacheShape;
-  /** Columns that all regions may hold together. */
+  /** Number of columns. */
   readonly columns: number;
-  /** Key and value of layer 0, of layer 1 ...: each [columns, kv * hd]. */
+  /** Key and value of layer 0, of layer 1 and so on, each [columns, kv * hd]. */
   readonly parts: readonly Float32Array[];
-  /** Floats of one column in one part. */
+  /** Number of floats of one column in one part. */
   readonly columnSize: number;
-  /** By offset. */
+  /** In the order of their offsets. */
   #regions: MutableRegion[] = [];
 
-  /** @throws HoneError `INVALID_OPTIONS` when the system does not give as much */
+  /** @throws HoneError `INVALID_OPTIONS` if the system cannot allocate the memory */
   constructor(shape: CacheShape, columns: number) {
     this.shape = shape;
     this.columns = Math.floor(columns / smallestBucket) * smallestBucket;
@@ -50,7 +50,7 @@ export class KvArena {
       const bytes = this.columns * bytesPerColumn(shape);
       throw new HoneError(
         'INVALID_OPTIONS',
-        `the system does not give ${bytes} bytes for keys and values: lower kvMemoryBytes`,
+        `the system cannot allocate ${bytes} bytes for keys and values; lower kvMemoryBytes`,
         { cause },
       );
     }
@@ -61,9 +61,9 @@ export class KvArena {
   }
 
   /**
-   * A region of its own.
-   * @param grows it lies where it has room to grow; those that never do lie together at the end
-   * @throws HoneError `INTERNAL` when the columns are not there: whoever allocates has been admitted with them
+   * Allocates a region.
+   * @param grows whether the region will grow and needs room for it. Regions that do not grow lie together at the end.
+   * @throws HoneError `INTERNAL` if the columns are not free. The budget admits no request without them.
    */
   allocate(columns: number, grows: boolean): KvRegion {
     const region: MutableRegion = { offset: this.columns, columns: 0, grows };
@@ -76,7 +76,7 @@ export class KvArena {
     return region;
   }
 
-  /** Changes a region's size; it keeps what it held, from its beginning on. @throws HoneError `INTERNAL` as `allocate` */
+  /** Changes the size of a region, which keeps its content from the beginning on. @throws HoneError `INTERNAL` */
   resize(region: KvRegion, columns: number): void {
     const mutable = region as MutableRegion;
     if (columns > mutable.columns) this.#grow(mutable, columns);
@@ -105,7 +105,7 @@ export class KvArena {
   #check(more: number): void {
     const free = this.freeColumns;
     if (more <= free) return;
-    throw new HoneError('INTERNAL', `${more} columns of keys and values are wanted where ${free} are free`);
+    throw new HoneError('INTERNAL', `${more} columns of keys and values are needed, but only ${free} are free`);
   }
 
   #insert(region: MutableRegion): void {
@@ -125,8 +125,8 @@ export class KvArena {
   }
 
   /**
-   * As near the beginning as it and the region before it have room to double, so that growing costs few moves and few
-   * pages are ever touched; where there is no such room, wherever it fits.
+   * Returns the first place at which the region and the one before it have room to double, so that growing regions
+   * rarely move and few pages are used. If there is no such place, returns the first one that is large enough.
    */
   #roomy(columns: number): number | undefined {
     const gaps = this.#gaps();
@@ -135,13 +135,13 @@ export class KvArena {
     return gaps.find((gap) => gap.columns >= columns)?.offset;
   }
 
-  /** At the end of the last gap that holds it. */
+  /** Returns the place at the end of the last gap that is large enough. */
   #last(columns: number): number | undefined {
     const gap = this.#gaps().findLast((next) => next.columns >= columns);
     return gap === undefined ? undefined : gap.offset + gap.columns - columns;
   }
 
-  /** Moves the regions together, and one of them behind all others: the free columns lie behind it then. */
+  /** Moves all regions together, `last` behind the others, so that all free columns lie behind it. */
   #compact(last: MutableRegion): void {
     const size = last.columns * this.columnSize;
     const scratch = new Float32Array(size);

@@ -1,30 +1,32 @@
 /**
- * Who may use the memory of keys and values: nothing starts before it is promised the most that it can come to need.
+ * Promises the memory of keys and values to requests. Nothing starts before the most that it can need is promised to
+ * it.
  *
- * A completion's worst case is the class of its prompt with `max_tokens`, since it shares a cache with rows of up to that
- * length. A prompt whose completions wait is a further row of its own; the last completion takes that over.
+ * The most that a completion can need is the class of its prompt and `max_tokens` together, because it shares a cache
+ * with rows of up to that length. A prompt with waiting completions takes another row, which the last completion takes
+ * over.
  */
 
 import { HoneError } from '../../errors.js';
 import type { CompletionRequest } from '../completion-request.js';
 import { bucketFor, bytesPerColumn, type CacheShape, classFor, smallestBucket } from './kv-layout.js';
 
-/** Columns that a request is charged. */
+/** Columns that a request is charged for. */
 export interface RequestColumns {
-  /** Of the computed prompt, while completions wait; 0 where each of them computes it for itself. */
+  /** Columns of the computed prompt while completions wait; 0 if each completion computes the prompt itself. */
   readonly prompt: number;
-  /** Of each completion. */
+  /** Columns of each completion. */
   readonly completion: number;
 }
 
 export class KvBudget {
-  /** Columns in all. */
+  /** Number of all columns. */
   readonly columns: number;
   readonly #columnBytes: number;
   readonly #contextLength: number;
   #charged = 0;
 
-  /** @throws HoneError `INVALID_OPTIONS` when not even one sequence of full context has room */
+  /** @throws HoneError `INVALID_OPTIONS` if there is no room for one sequence of full context */
   constructor(shape: CacheShape, contextLength: number, maxBytes: number) {
     this.#columnBytes = bytesPerColumn(shape);
     this.#contextLength = contextLength;
@@ -33,7 +35,8 @@ export class KvBudget {
     if (this.columns >= longest) return;
     throw new HoneError(
       'INVALID_OPTIONS',
-      `keys and values of one sequence of ${contextLength} tokens take ${longest * this.#columnBytes} bytes, but kvMemoryBytes is ${maxBytes}: give at least as many`,
+      `keys and values of one sequence of ${contextLength} tokens take ${longest * this.#columnBytes} bytes, but ` +
+        `kvMemoryBytes is ${maxBytes}; set it to at least ${longest * this.#columnBytes}`,
     );
   }
 
@@ -53,7 +56,7 @@ export class KvBudget {
     return { completion, prompt: prompt + completion > this.columns ? 0 : prompt };
   }
 
-  /** Promises columns, if there are as many. */
+  /** Charges columns if enough are free. @returns whether they were */
   charge(columns: number): boolean {
     if (this.#charged + columns > this.columns) return false;
     this.#charged += columns;

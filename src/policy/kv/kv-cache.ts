@@ -1,10 +1,10 @@
 /**
- * Keys and values of the rows that decode together: per layer and part [n, kv, C, hd] in a region of the arena, rows
- * packed at the front so that a step reads a view of the first n rows without copying.
+ * Keys and values of the rows that decode together: per layer and part [n, kv, C, hd] in a region of the arena. The n
+ * rows lie at its front, so that a step reads a view of them without copying.
  *
- * C is a bucket (`kv-layout.ts`) that holds the longest row; when that row crosses it, the rows are spread out to the
- * next one. What lies beyond a row's length is never read (the graph masks it) but must be finite. A cache never holds
- * more columns than its rows times C.
+ * C is a bucket (`kv-layout.ts`) that holds the longest row. When that row outgrows it, all rows are moved apart to the
+ * next bucket. Numbers beyond a row's length are masked by the graph, but they must be finite. A cache never holds more
+ * columns than n times C.
  */
 
 import { Tensor } from 'onnxruntime-node';
@@ -13,15 +13,17 @@ import { bucketFor } from './kv-layout.js';
 
 export type { CacheShape } from './kv-layout.js';
 
-/** What a step adds to the cache: keys and values [B, kv, S, hd] per layer, in the order of {@link KvCache.views}. */
+/**
+ * The keys and values that a step adds to a cache: [B, kv, S, hd] per layer and part, ordered as {@link KvCache.views}.
+ */
 export type StepKeyValues = readonly Float32Array[];
 
-/** Keys and values of one row, ready to be copied into a cache: [kv, stride, hd] per layer and part. */
+/** Keys and values of one row, to be copied into a cache: [kv, stride, hd] per layer and part. */
 export interface Prefix {
   readonly parts: readonly Float32Array[];
-  /** Columns that are filled. */
+  /** Number of filled columns. */
   readonly length: number;
-  /** Columns from one head to the next. */
+  /** Number of columns from one head to the next. */
   readonly stride: number;
 }
 
@@ -34,10 +36,10 @@ export class KvCache {
   #capacity = 0;
   readonly #lengths: number[] = [];
   readonly #views = new Map<number, readonly Tensor[]>();
-  /** Where the region lay when the views were made. */
+  /** Offset of the region when the views were made. */
   #viewedOffset = 0;
 
-  /** @param grows whether rows will join and leave; a cache of one prompt or one row that rests does not */
+  /** @param grows whether rows will join. False for a cache of one prompt or of one parked row. */
   constructor(arena: KvArena, grows = true) {
     this.#arena = arena;
     this.#grows = grows;
@@ -47,27 +49,27 @@ export class KvCache {
     return this.#lengths.length;
   }
 
-  /** Columns per row: the current bucket, 0 before the first row. */
+  /** Columns per row: the present bucket, or 0 before the first row. */
   get capacity(): number {
     return this.#capacity;
   }
 
-  /** Columns of the arena that the cache holds. */
+  /** Number of columns that the cache holds in the arena. */
   get columns(): number {
     return this.#region?.columns ?? 0;
   }
 
-  /** Filled columns of a row. */
+  /** Number of filled columns of a row. */
   lengthOf(row: number): number {
     return this.#lengths[row] as number;
   }
 
-  /** Columns that a further row with a prefix of this length would take from the arena. */
+  /** Number of columns that another row with a prefix of this length would take from the arena. */
   growthFor(length: number): number {
     return (this.rows + 1) * Math.max(this.#capacity, bucketFor(length + 1)) - this.columns;
   }
 
-  /** Appends a row that holds a prefix from outside the arena and has room for one more column. @returns its index */
+  /** Appends a row with a prefix from outside the arena and room for one more column. @returns its index */
   append(prefix: Prefix): number {
     this.#reserve(this.rows + 1, bucketFor(prefix.length + 1));
     this.#fill(this.rows, prefix);
@@ -83,8 +85,9 @@ export class KvCache {
   }
 
   /**
-   * Moves a row of another cache over here. Where the arena has no room for both, it goes by way of ordinary memory.
-   * @returns the former index of the row that is now at `row` of the other cache, as {@link KvCache.remove}
+   * Moves a row of another cache to this one. If the arena has no room for both copies, the row is copied through
+   * ordinary memory.
+   * @returns the former index of the row that is now at `row` of the other cache, as {@link KvCache.remove} returns it
    */
   take(from: KvCache, row: number): number {
     if (this.#arena.freeColumns >= this.growthFor(from.lengthOf(row))) {
@@ -101,7 +104,7 @@ export class KvCache {
   /** Appends a copy of a row of another cache. */
   copyFrom(from: KvCache, row: number): void {
     const length = from.lengthOf(row);
-    // Making room may move the other cache's region: its content is looked up afterwards.
+    // Making room may move the region of the other cache, so its content is looked up afterwards.
     this.#reserve(this.rows + 1, bucketFor(length + 1));
     this.#fill(this.rows, from.prefixOf(row));
     this.#lengths.push(length);
@@ -122,8 +125,8 @@ export class KvCache {
   }
 
   /**
-   * Takes a row out; the last row moves into its place.
-   * @returns the former index of the row that is now at `row` (equal to `row` when none moved)
+   * Removes a row. The last row moves into its place.
+   * @returns the former index of the row that is now at `row` (equal to `row` if none moved)
    */
   remove(row: number): number {
     const last = this.rows - 1;
@@ -132,13 +135,14 @@ export class KvCache {
       this.#lengths[row] = this.lengthOf(last);
     }
     this.#lengths.pop();
-    // An empty cache starts over small: the next rows need not pay for the columns of the last.
+    // An empty cache starts again with a small bucket, so that the next rows do not take as many columns as the last
+    // one.
     if (last === 0) this.clear();
     else this.#arena.resize(this.#region as KvRegion, last * this.#capacity);
     return last;
   }
 
-  /** Takes all rows out. */
+  /** Removes all rows. */
   clear(): void {
     this.#lengths.length = 0;
     if (this.#region !== null) this.#arena.free(this.#region);
@@ -147,7 +151,7 @@ export class KvCache {
     this.#views.clear();
   }
 
-  /** Zeroes a row: its keys and values are not finite, and whoever gets the memory next must not meet them. */
+  /** Zeroes a row whose keys and values are not finite, because the next owner of the memory needs finite numbers. */
   zero(row: number): void {
     const { parts, columnSize } = this.#arena;
     const size = this.#capacity * columnSize;
@@ -155,7 +159,7 @@ export class KvCache {
     for (const part of parts) part.fill(0, start, start + size);
   }
 
-  /** A row's content; valid until this cache changes or any cache grows. */
+  /** Returns the content of a row. Valid until this cache changes or any cache grows. */
   prefixOf(row: number): Prefix {
     const { parts, columnSize } = this.#arena;
     const size = this.#capacity * columnSize;
@@ -174,7 +178,7 @@ export class KvCache {
     if (longest + more > this.#capacity) this.#reserve(this.rows, bucketFor(longest + more));
   }
 
-  /** Tensors [rows, kv, C, hd] over the arena itself: key and value of layer 0, of layer 1 ... */
+  /** Returns tensors [rows, kv, C, hd] over the memory of the arena: key and value of layer 0, of layer 1 and so on. */
   views(): readonly Tensor[] {
     if (this.#viewedOffset !== this.#offset) {
       this.#views.clear();
@@ -191,7 +195,7 @@ export class KvCache {
     return views;
   }
 
-  /** Writes what a step of S columns brought for every row; room for them was reserved. */
+  /** Appends the keys and values of a step to every row. Room for its columns must have been reserved. */
   write(added: StepKeyValues, steps: number): void {
     const { shape, parts, columnSize } = this.#arena;
     const { kvHeads, headSize } = shape;
@@ -206,7 +210,7 @@ export class KvCache {
         const length = this.#lengths[(head / kvHeads) | 0] as number;
         const to = start + head * headStride + length * headSize;
         const from = head * size;
-        // A loop beats a subarray per row and head at the sizes of one decoded token.
+        // For the few numbers of one decoded token, a loop is faster than a subarray per row and head.
         if (size <= 256) for (let i = 0; i < size; i++) part[to + i] = source[from + i] as number;
         else part.set(source.subarray(from, from + size), to);
       }
@@ -229,7 +233,9 @@ export class KvCache {
     if (capacity !== this.#capacity) this.#spread(capacity);
   }
 
-  /** Lays the rows out anew for a larger C, in place: from the last head to the first, none is overwritten unread. */
+  /**
+   * Moves the rows apart for a larger C, in place. It starts with the last head, so that no head is overwritten unread.
+   */
   #spread(capacity: number): void {
     const { shape, parts, columnSize } = this.#arena;
     const { kvHeads, headSize } = shape;

@@ -1,18 +1,18 @@
-/** How keys and values are counted: in columns, the keys and values of one token in every layer. */
+/** Sizes of caches. They are counted in columns, which are the keys and values of one token in every layer. */
 
-/** Shape of a cache: the same for keys and values of every layer. */
+/** Shape of a cache, which is the same for keys and values of every layer. */
 export interface CacheShape {
   readonly layers: number;
   readonly kvHeads: number;
   readonly headSize: number;
 }
 
-/** Columns of the smallest cache; every region of memory is a multiple of it. */
+/** Columns of the smallest cache. Every region of memory is a multiple of it. */
 export const smallestBucket = 64;
-/** Longest row of the first class; each further class is four times as long. */
+/** Longest row of the first class. Rows of each next class are up to four times as long. */
 const firstClassLength = 128;
 
-/** Key and value per layer. */
+/** Returns the number of parts: key and value of each layer. */
 export function partsOf({ layers }: CacheShape): number {
   return 2 * layers;
 }
@@ -21,12 +21,12 @@ export function bytesPerColumn(shape: CacheShape): number {
   return 4 * partsOf(shape) * shape.kvHeads * shape.headSize;
 }
 
-/** Buckets between a power of two and the next, where they are not smaller than the smallest. */
+/** Number of buckets between a power of two and the next, unless they would be closer than the smallest bucket. */
 const bucketsPerOctave = 4;
 
 /**
- * The smallest bucket of columns (64, 128, 192 ... 512, 640, 768 ...) that holds a length: a step computes over what is
- * not filled too, so that a bucket should be no more than a quarter empty.
+ * Returns the smallest bucket of columns (64, 128, 192 ... 512, 640, 768 ...) that holds a length. Buckets are close,
+ * because a step also computes over columns that are not filled.
  */
 export function bucketFor(length: number): number {
   let octave = smallestBucket;
@@ -35,7 +35,7 @@ export function bucketFor(length: number): number {
   return Math.max(smallestBucket, Math.ceil(length / step) * step);
 }
 
-/** The longest row of the class that a length belongs to: rows of one class decode together. */
+/** Returns the longest row of a length's class. Rows of one class decode together. */
 export function classFor(length: number, contextLength: number): number {
   let longest = firstClassLength;
   while (longest < length) longest *= 4;

@@ -1,10 +1,10 @@
 /**
- * Keys and values of token sequences that were computed before, in blocks of 32 tokens, least recently used first to go:
- * a prompt that begins like an earlier prompt or completion computes only what is new.
+ * Keeps keys and values of earlier token sequences, in blocks of 32 tokens. A prompt that begins like an earlier prompt
+ * or completion then computes only the rest. The least recently used blocks make room for others.
  *
- * A block belongs to the adapter whose weights computed it (by digest), to its tokens and to the block before it, and
- * all three are compared exactly when it is found: keys and values of one version, or of another text, are never used.
- * Blocks live in memory that is taken once.
+ * A block is identified by the digest of the adapter that computed it, by its tokens and by the block before it. All
+ * three are compared exactly, so that keys and values of another version or another text are never used. All blocks
+ * share memory that is allocated once.
  */
 
 import { LRUCache } from 'lru-cache';
@@ -12,18 +12,18 @@ import type { PrefixCacheStatus } from '../policy-status.js';
 import type { Prefix, StepKeyValues } from './kv-cache.js';
 import { bytesPerColumn, type CacheShape, partsOf } from './kv-layout.js';
 
-/** Tokens of a block. */
+/** Number of tokens of a block. */
 export const blockLength = 32;
 
-/** What a block's place in the table follows from: the hash of the block before it, and its tokens. */
-export type BlockHash = (parent: number, tokens: readonly number[], from: number) => number;
+/** Returns the hash of a block from the hash of the block before it and its tokens. */
+type BlockHash = (parent: number, tokens: readonly number[], from: number) => number;
 
 interface Block {
   readonly hash: number;
   readonly adapterDigest: string;
-  /** Tells blocks apart that ever were; 0 is no block. */
+  /** Unique among all blocks that ever existed; at least 1. */
   readonly serial: number;
-  /** The block before it, 0 for the first. */
+  /** Serial of the block before it; 0 for the first block. */
   readonly parent: number;
   readonly tokens: Int32Array;
   readonly slot: number;
@@ -43,8 +43,8 @@ export class PrefixCache {
   readonly #counts = { hitTokens: 0, lookedUpTokens: 0, evictedBlocks: 0 };
 
   /**
-   * @param maxBytes memory for keys and values; less than a block's keeps nothing
-   * @param hash replaced in tests only
+   * @param maxBytes memory for keys and values. If a block does not fit, nothing is kept.
+   * @param hash tests pass another one
    */
   constructor(shape: CacheShape, maxBytes: number, hash: BlockHash = blockHash) {
     this.#shape = shape;
@@ -60,7 +60,7 @@ export class PrefixCache {
     });
   }
 
-  /** Forgets every block, and overwrites what was in them. */
+  /** Removes all blocks and overwrites their memory. */
   clear(): void {
     this.#blocks.clear();
     this.#memory.fill(0);
@@ -75,9 +75,9 @@ export class PrefixCache {
   }
 
   /**
-   * The longest known beginning of a prompt, without its last token, whose logits have to be computed.
-   * @param from tokens that are there already, a multiple of the block's length
-   * @returns keys and values [1, kv, 32, hd] of each block from there on
+   * Finds the longest known beginning of a prompt. It never covers the last token, because its logits must be computed.
+   * @param from number of tokens that are computed already, a multiple of the block length
+   * @returns keys and values [1, kv, 32, hd] of each block after these tokens
    */
   find(adapterDigest: string, promptTokens: readonly number[], from = 0): StepKeyValues[] {
     const chain = this.#chain(adapterDigest, promptTokens, promptTokens.length - 1);
@@ -87,13 +87,13 @@ export class PrefixCache {
     return found;
   }
 
-  /** Notes that a prompt was looked up for the first time. */
+  /** Counts a prompt that was looked up for the first time. */
   countLookup(promptTokens: number): void {
     this.#counts.lookedUpTokens += promptTokens;
   }
 
   /**
-   * Keeps copies of the whole blocks of a sequence.
+   * Stores copies of the complete blocks of a sequence.
    * @param tokens at least as many as the prefix has columns
    */
   store(adapterDigest: string, tokens: readonly number[], prefix: Prefix): void {
@@ -118,7 +118,7 @@ export class PrefixCache {
     this.#touch(chain);
   }
 
-  /** The known blocks of a sequence from its beginning, within `length` tokens. */
+  /** Returns the known blocks at the beginning of a sequence, within its first `length` tokens. */
   #chain(adapterDigest: string, tokens: readonly number[], length: number): Block[] {
     const chain: Block[] = [];
     let [hash, parent] = [rootHash(adapterDigest), 0];
@@ -132,7 +132,7 @@ export class PrefixCache {
     return chain;
   }
 
-  /** From the last to the first: a block is always used more recently than those that go on from it. */
+  /** Marks blocks as used, from the last to the first, so that a block is removed only after those that continue it. */
   #touch(chain: readonly Block[]): void {
     for (let index = chain.length - 1; index >= 0; index--) this.#blocks.get((chain[index] as Block).hash);
   }
@@ -182,7 +182,7 @@ function rootHash(adapterDigest: string): number {
   return hash >>> 0;
 }
 
-/** Two multiplicative hashes of 32 and 20 bits in one number that a double holds exactly. */
+/** Two multiplicative hashes of 32 and 20 bits, joined in one number that a double represents exactly. */
 function blockHash(parent: number, tokens: readonly number[], from: number): number {
   let low = (parent >>> 0) ^ 0x9e3779b9;
   let high = Math.floor(parent / 0x100000000) ^ 0x85ebca6b;

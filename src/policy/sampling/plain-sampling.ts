@@ -1,8 +1,8 @@
-/** Sampling from the policy as it is. */
+/** Settings that draw from the policy's own distribution. */
 
 import type { SamplingSettings } from '../completion-request.js';
 
-/** Temperature 1 and nothing else: what is drawn follows pi itself. */
+/** Returns settings with temperature 1 and everything else off, so that completions are drawn from pi itself. */
 export function plainSampling(maxTokens: number): SamplingSettings {
   return {
     temperature: 1,

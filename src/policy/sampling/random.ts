@@ -1,4 +1,4 @@
-/** A seeded generator of uniform numbers: the same tokens for the same seed, on every machine. */
+/** A seeded generator of uniform random numbers. The same seed gives the same numbers on every machine. */
 
 /** sfc32 (Chris Doty-Humphrey's small fast counter), seeded through its own warm-up. */
 export class Random {
@@ -11,7 +11,7 @@ export class Random {
   constructor(seed: number) {
     this.#b = seed | 0;
     this.#a = Math.imul(seed, 0x85ebca6b) | 0;
-    // The author's advice: neighbouring seeds have nothing in common after a dozen rounds.
+    // The author of sfc32 advises a dozen rounds, after which similar seeds give unrelated numbers.
     for (let round = 0; round < 15; round++) this.#next();
   }
 
@@ -25,7 +25,7 @@ export class Random {
     return sum >>> 0;
   }
 
-  /** Uniform in [0, 1), 53 bits. */
+  /** Returns a number in [0, 1) with 53 random bits. */
   uniform(): number {
     const high = this.#next() >>> 5;
     const low = this.#next() >>> 6;

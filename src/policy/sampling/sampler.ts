@@ -1,13 +1,20 @@
 /**
  * Draws tokens from logits.
  *
- * Order: logit bias; repetition penalty (tokens of prompt and completion: a positive logit is divided by it, a negative
- * one multiplied); presence and frequency penalty (tokens of the completion); temperature; top-k; top-p (the smallest
- * set of the most probable tokens whose probability reaches p); min-p (at least so much of the largest probability).
- * What is left is renormalised. Temperature 0 takes the largest penalised logit.
+ * The settings are applied in this order:
+ * - logit bias;
+ * - repetition penalty, for tokens of prompt and completion: a positive logit is divided by it, a negative one
+ *   multiplied;
+ * - presence and frequency penalty, for tokens of the completion;
+ * - temperature; temperature 0 takes the largest logit of the result so far;
+ * - top-k;
+ * - top-p: keeps the smallest set of the most probable tokens whose total probability reaches p;
+ * - min-p: keeps tokens with at least this share of the largest probability.
  *
- * Two numbers come with each token: its log-softmax at temperature 1 over the raw logits, which is what the learner
- * computes too, and its log-probability under the distribution that it was drawn from.
+ * The remaining probabilities are renormalised.
+ *
+ * Each token is reported with two numbers: its log-softmax at temperature 1 over the raw logits, which the learner
+ * computes too, and its log-probability in the distribution from which it was drawn.
  */
 
 import { HoneError } from '../../errors.js';
@@ -17,12 +24,12 @@ import { expBelow0 } from './exponential.js';
 import { Random } from './random.js';
 import { TopSelection } from './top-selection.js';
 
-/** What {@link Sampler.sample} found; one object per sampler, overwritten by each call. */
+/** The result of {@link Sampler.sample}. Each sampler has one such object and overwrites it in each call. */
 export interface Sampled {
   token: number;
   logprob: number;
   sampledLogprob: number;
-  /** The most probable tokens over the raw logits; empty unless asked for. */
+  /** The most probable tokens according to the raw logits; empty unless the request asks for them. */
   top: readonly TopLogprob[];
 }
 
@@ -36,23 +43,23 @@ export class SamplingScratch {
   }
 }
 
-/** How many of the most probable tokens a search for top-p starts with. */
+/** Number of most probable tokens with which the search for top-p starts. */
 const firstNucleus = 64;
 
-/** One completion's sampler: its generator and the tokens that its penalties count. */
+/** The sampler of one completion, with its random generator and the tokens that its penalties count. */
 export class Sampler {
   readonly #settings: SamplingSettings;
   readonly #scratch: SamplingScratch;
   readonly #size: number;
   readonly #random: Random;
   readonly #bias: readonly (readonly [number, number])[];
-  /** Tokens that the repetition penalty is on; null when it is off. */
+  /** Tokens to which the repetition penalty applies; `null` if it is off. */
   readonly #seen: Set<number> | null;
-  /** Completion tokens with their counts; null when both penalties are off. */
+  /** Counts of completion tokens; `null` if presence and frequency penalty are off. */
   readonly #counts: Map<number, number> | null;
-  /** Whether raw logits over all tokens are what is sampled, up to temperature. */
+  /** Whether there is neither bias nor penalty. */
   readonly #plain: boolean;
-  /** Whether it is these over all tokens, at temperature 1. */
+  /** Whether weights for drawing are those of the raw logits: plain, at temperature 1 and without top-k. */
   readonly #drawsRaw: boolean;
   readonly #result: Sampled = { token: 0, logprob: 0, sampledLogprob: 0, top: [] };
 
@@ -71,13 +78,13 @@ export class Sampler {
   }
 
   /**
-   * Draws from the logits `data[offset .. offset + vocabulary size)`.
-   * @param topProbability softmax of the largest logit; computed where it is not given
-   * @throws HoneError `INTERNAL` when they are not finite
+   * Draws a token from the logits `data[offset .. offset + vocabulary size)`.
+   * @param topProbability softmax of the largest logit; computed if absent
+   * @throws HoneError `INTERNAL` if the logits are not finite
    */
   sample(data: Float32Array, offset: number, topProbability?: number): Sampled {
     const maximum = largest(data, offset, this.#size);
-    // Where the weights of the raw logits are those to draw from, one pass serves both numbers.
+    // If the token is drawn from the raw logits, one pass gives the weights for both numbers.
     const total =
       topProbability === undefined || this.#drawsRaw ? this.#weigh(data, offset, maximum, 1) : 1 / topProbability;
     checkFinite(total);
@@ -90,9 +97,9 @@ export class Sampler {
   }
 
   /**
-   * Takes a token instead of drawing one; both of its log-probabilities are the raw one.
-   * @param topProbability as of {@link Sampler.sample}
-   * @throws HoneError `INTERNAL` when the logits are not finite
+   * Takes a token instead of drawing one. Both of its log-probabilities are that of the raw logits.
+   * @param topProbability as in {@link Sampler.sample}
+   * @throws HoneError `INTERNAL` if the logits are not finite
    */
   take(token: number, data: Float32Array, offset: number, topProbability?: number): Sampled {
     const maximum = largest(data, offset, this.#size);
@@ -104,16 +111,16 @@ export class Sampler {
     return this.#result;
   }
 
-  /** What the raw logits say of the token that was chosen. */
+  /** Sets the results that depend on the raw logits: the token's log-probability and the most probable tokens. */
   #note(data: Float32Array, offset: number, maximum: number, total: number): void {
     const { topLogprobs } = this.#settings;
-    // Kept apart from the maximum: beside a huge one it would be lost.
+    // Not added to the maximum first, because a very large maximum would absorb it.
     const logTotal = Math.log(total);
     this.#result.logprob = (data[offset + this.#result.token] as number) - maximum - logTotal;
     this.#result.top = topLogprobs === 0 ? [] : this.#topLogprobs(data, offset, topLogprobs, logTotal);
   }
 
-  /** exp((x - maximum) / temperature) into the scratch. @returns their sum */
+  /** Writes the weights exp((x - maximum) / temperature) into the scratch. @returns their sum */
   #weigh(values: ArrayLike<number>, offset: number, maximum: number, temperature: number): number {
     const { scores } = this.#scratch;
     const inverse = inverseOf(temperature);
@@ -126,7 +133,7 @@ export class Sampler {
     return total;
   }
 
-  /** @param weights sum of the weights of the raw logits; where they are drawn from, they lie in the scratch */
+  /** @param weights sum of the weights of the raw logits. If the token is drawn from them, they are in the scratch. */
   #choose(data: Float32Array, offset: number, maximum: number, weights: number): void {
     const { temperature, topK, topP, minP } = this.#settings;
     let [values, from, largestValue]: [ArrayLike<number>, number, number] = [data, offset, maximum];
@@ -160,7 +167,7 @@ export class Sampler {
     }
   }
 
-  /** Zeroes weights below a share of the largest. @returns the sum of the others */
+  /** Zeroes weights below minP, the largest weight being 1. @returns the sum of the others */
   #dropBelow(minP: number): number {
     const { scores } = this.#scratch;
     let total = 0;
@@ -172,7 +179,7 @@ export class Sampler {
     return total;
   }
 
-  /** Inverse distribution function over all tokens, in the order of their ids. */
+  /** Draws among all tokens, by inverting the cumulative distribution in the order of their ids. */
   #drawFrom(total: number): void {
     const { scores } = this.#scratch;
     let rest = this.#random.uniform() * total;
@@ -188,7 +195,7 @@ export class Sampler {
     this.#result.sampledLogprob = Math.log((scores[token] as number) / total);
   }
 
-  /** The same over the k largest values: only theirs are weighed. */
+  /** Draws among the k largest values. Only these are weighed. */
   #drawTop(values: ArrayLike<number>, offset: number, maximum: number): void {
     const { topK, topP, temperature } = this.#settings;
     const { selection } = this.#scratch;
@@ -200,12 +207,12 @@ export class Sampler {
       selection.scores[i] = weight;
       total += weight;
     }
-    // top-p is a share of what top-k left.
+    // top-p is a share of the total that is left after top-k.
     const kept = this.#nucleus(topP * total);
     this.#drawKept(kept.count, kept.total);
   }
 
-  /** The same over the nucleus, which is searched in growing selections. */
+  /** Draws among the tokens that top-p keeps, which are searched in growing selections. */
   #drawNucleus(total: number): void {
     const { scores, selection } = this.#scratch;
     const wanted = this.#settings.topP * total;
@@ -218,7 +225,10 @@ export class Sampler {
     }
   }
 
-  /** The fewest selected weights, the largest first, that sum up to `wanted`, or all of them. */
+  /**
+   * Returns how many of the selected weights, the largest first, are needed for a sum of `wanted`; all if it is not
+   * reached.
+   */
   #nucleus(wanted: number): { readonly count: number; readonly total: number } {
     const { selection } = this.#scratch;
     let count = 0;
@@ -227,7 +237,7 @@ export class Sampler {
     return { count, total };
   }
 
-  /** Drops what min-p drops of the first selected weights, and draws among the others. */
+  /** Applies min-p to the first `count` selected weights and draws among the rest. */
   #drawKept(count: number, total: number): void {
     const { selection } = this.#scratch;
     const threshold = this.#settings.minP * (selection.scores[0] as number);
@@ -260,15 +270,15 @@ export class Sampler {
 /** @param total sum of the weights of raw logits */
 function checkFinite(total: number): void {
   if (Number.isFinite(total)) return;
-  throw new HoneError('INTERNAL', 'the model gave logits that are not finite; its weights are damaged');
+  throw new HoneError('INTERNAL', 'the model computed logits that are not finite; its weights are damaged');
 }
 
-/** Finite for the smallest temperature, too: the likeliest token's 0 times infinity would be no number. */
+/** Returns 1 / temperature, but never infinity, because 0 * infinity would be NaN for the likeliest token. */
 function inverseOf(temperature: number): number {
   return Math.min(1 / temperature, Number.MAX_VALUE);
 }
 
-/** Where a value comes first. */
+/** Returns the first index of a value. */
 function indexOf(values: ArrayLike<number>, offset: number, wanted: number): number {
   let index = 0;
   while (values[offset + index] !== wanted) index += 1;

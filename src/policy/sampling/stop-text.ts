@@ -1,4 +1,4 @@
-/** Text on its way out: held back while it may be the beginning of a stop string, cut where one is complete. */
+/** Holds text back while it may be the beginning of a stop string, and cuts it before the first complete one. */
 
 export class StopText {
   readonly #stops: readonly string[];
@@ -6,16 +6,16 @@ export class StopText {
   #stopped = false;
 
   constructor(stops: readonly string[]) {
-    // Half a character never stands in text: it would only be found inside a whole one, and cut it.
+    // A stop string with half a surrogate pair could only match inside a character, and would cut it.
     this.#stops = stops.filter((stop) => !/\p{Surrogate}/u.test(stop));
   }
 
-  /** Whether a stop string has appeared; nothing leaves after it. */
+  /** Whether a stop string has appeared. No text is returned after it. */
   get stopped(): boolean {
     return this.#stopped;
   }
 
-  /** Adds text. @returns what may leave: it holds no stop string and cannot turn into one */
+  /** Adds text. @returns the text that can be sent: it contains no stop string and cannot become part of one */
   push(text: string): string {
     if (this.#stopped || text === '') return '';
     if (this.#stops.length === 0) return text;
@@ -31,7 +31,7 @@ export class StopText {
     return all.slice(0, all.length - keep);
   }
 
-  /** What was held back, when no more text comes. */
+  /** Returns the text that was held back. Call it when no more text comes. */
   flush(): string {
     const rest = this.#held;
     this.#held = '';
@@ -47,7 +47,7 @@ export class StopText {
     return earliest;
   }
 
-  /** Length of the longest end of the text that is the beginning of a stop string. */
+  /** Returns the length of the longest end of the text with which a stop string begins. */
   #longestBeginning(text: string): number {
     let longest = 0;
     for (const stop of this.#stops) {

@@ -1,6 +1,8 @@
-/** The k largest of many numbers without sorting them: one pass with a heap of k. */
+/** Selects the k largest of many numbers in one pass with a heap of size k, without sorting all of them. */
 
-/** Indices and their scores, largest first; equal scores in the order of their indices. Buffers grow and are reused. */
+/**
+ * Indices and their scores, the largest first. Equal scores are in the order of their indices. The buffers are reused.
+ */
 export class TopSelection {
   indices = new Int32Array(64);
   scores = new Float64Array(64);
@@ -12,7 +14,8 @@ export class TopSelection {
     this.#reserve(size);
     for (let i = 0; i < size; i++) this.#put(i, i, values[offset + i] as number);
     for (let i = (size >> 1) - 1; i >= 0; i--) this.#sink(i, size);
-    // The root is the smallest that is kept; a later index must exceed it, so ties go to the lower index.
+    // The root is the smallest score that is kept. A later score must exceed it, so of two equal scores the one with
+    // the lower index is kept.
     for (let i = size; i < count; i++) {
       const value = values[offset + i] as number;
       if (value > (this.scores[0] as number)) {
@@ -45,7 +48,7 @@ export class TopSelection {
     this.#put(b, index, score);
   }
 
-  /** Whether a belongs above b in the heap: smaller score, or the later index of equals. */
+  /** Whether a belongs above b in the heap: it has the smaller score, or the later index of equal scores. */
   #above(a: number, b: number): boolean {
     const difference = (this.scores[a] as number) - (this.scores[b] as number);
     return difference < 0 || (difference === 0 && (this.indices[a] as number) > (this.indices[b] as number));

@@ -1,4 +1,7 @@
-/** A file of measurements that hold for one key: one JSON object, replaced as a whole. Whatever is wrong with it, it is as if it were not there. */
+/**
+ * Keeps the measurements for one key in a JSON file, which is replaced as a whole. A file that cannot be used is
+ * treated as absent.
+ */
 
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { isDeepStrictEqual } from 'node:util';
@@ -19,7 +22,7 @@ const schema = z.object({
   ),
 });
 
-/** What was kept under exactly this key. */
+/** Returns the measurements that were kept with exactly this key. */
 export function readChoice(path: string, key: Readonly<Record<string, unknown>>): ThreadMeasurement[] | undefined {
   try {
     const kept = schema.parse(JSON.parse(readFileSync(path, 'utf8')));
@@ -29,7 +32,7 @@ export function readChoice(path: string, key: Readonly<Record<string, unknown>>)
   }
 }
 
-/** Not forced to the disk: what is lost is measured again. */
+/** Writes the file without forcing it to the disk, because lost measurements can be repeated. */
 export function writeChoice(
   path: string,
   key: Readonly<Record<string, unknown>>,
@@ -39,6 +42,6 @@ export function writeChoice(
     writeFileSync(`${path}.new`, `${JSON.stringify({ format: 1, key, measured })}\n`, { mode: 0o600 });
     renameSync(`${path}.new`, path);
   } catch {
-    // A full disk is said elsewhere, where it matters.
+    // The next start measures again. Other parts report a disk that is full.
   }
 }

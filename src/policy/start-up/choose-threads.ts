@@ -1,10 +1,11 @@
 /**
- * Chooses how many threads decode, and whether idle ones spin, from a short measurement at start.
+ * Chooses the number of threads that decode, and whether idle ones spin, by a short measurement at start.
  *
- * Neither can be known beforehand: small models are faster on one thread than on two that wait for each other, and beside
- * a busy learner spinning threads of a pool may take three times as long, or not. So the beginning of the package's own
- * decoder is timed on this machine, with a neighbour as busy as the learner where there will be one. It takes place in a
- * child process, about a second long. What was chosen is kept in a file and holds as long as nothing that matters changes.
+ * Neither can be known beforehand. Small models are faster on one thread than on two that wait for each other, and
+ * spinning threads beside a busy learner may take three times as long. Therefore the first layers of the package's own
+ * decoder are timed on this machine. If a learner will run, a process as busy as it runs beside the measurement. A
+ * child process measures for about a second. The result is kept in a file and reused as long as the model, the machine
+ * and the wishes stay the same.
  */
 
 import { fork } from 'node:child_process';
@@ -17,30 +18,30 @@ import type { MeasuringOrder } from './measuring-process.js';
 
 export interface ChooseThreadsOptions extends ThreadWishes {
   readonly pkg: Pick<Package, 'digest' | 'modelPath' | 'config'>;
-  /** Cores that the process may use. */
+  /** Number of cores that the process may use. */
   readonly cores: number;
-  /** Threads of the learner that will run beside; 0: none. */
+  /** Number of threads of the learner that will run beside; 0 without a learner. */
   readonly neighbourThreads: number;
-  /** Where the choice is kept. */
+  /** File in which the measurements are kept. */
   readonly path: string;
-  /** Resolves when this process computes nothing that a measurement would feel; asked only where one follows. */
+  /** Called before a measurement. Resolves when this process computes nothing that would disturb it. */
   readonly calm?: () => Promise<unknown>;
-  /** A measurement that takes longer is given up, and one thread it is. Default 15 000. */
+  /** A longer measurement is aborted, and one thread is chosen. Default 15 000. */
   readonly maxMs?: number;
-  /** Gives the measurement up as if it had taken too long. */
+  /** Aborts the measurement as if it had taken too long. */
   readonly signal?: AbortSignal;
 }
 
 export interface ThreadChoice extends ThreadSetting {
-  /** `given`: nothing was left to choose; `kept`: measured at an earlier start; `default`: the measurement failed. */
+  /** `given`: there was no choice; `kept`: measured at an earlier start; `default`: the measurement failed. */
   readonly source: 'given' | 'measured' | 'kept' | 'default';
-  /** What was measured, now or then. */
+  /** The measurements of this or of the earlier start. */
   readonly measured: readonly ThreadMeasurement[];
-  /** Duration of the measurement, milliseconds; 0 where there was none. */
+  /** Duration of the measurement in milliseconds; 0 without one. */
   readonly tookMs: number;
 }
 
-/** After so long no further number of threads is tried. */
+/** After this time no further number of threads is tried. */
 const enoughMs = 1000;
 
 /** Never rejects: a server that cannot measure serves on one thread. */
@@ -65,7 +66,7 @@ export async function chooseThreads(options: ChooseThreadsOptions): Promise<Thre
   return { ...best, source: 'measured', measured, tookMs };
 }
 
-/** Everything that the figures depend on. */
+/** Returns everything on which the measurements depend. */
 function keyOf({
   pkg,
   cores,

@@ -1,6 +1,6 @@
 /**
- * The beginning of a package's decoder, as a stand-in for all of it: the same operators and weights, but few enough that
- * a session is made in a fraction of the time.
+ * Cuts the first layers out of a package's decoder. A measurement uses them instead of the whole decoder: they have the
+ * same operators and weights, but a session for them is created in a fraction of the time.
  */
 
 import type { Graph, Node } from '../../onnx/index.js';
@@ -8,9 +8,9 @@ import { newKeyValues } from '../graph/cached-attention.js';
 import type { DecodeGraph } from '../graph/decode-graph.js';
 
 /**
- * As many layers as hold `minBytes` of weights, the embedding not counted; the whole decoder where that is all of it.
- * Decoding reads every weight once per step, so a model that does not fit the processor's caches wants a beginning that
- * does not either.
+ * Returns as many layers as have `minBytes` of weights without the embedding, or the whole decoder if it has no more.
+ * Decoding reads every weight once per step. If the model does not fit into the processor's caches, the layers must not
+ * fit either.
  */
 export function firstLayers({ graph, layers }: DecodeGraph, minBytes: number): Graph {
   if (layers < 3) return graph;
@@ -20,7 +20,7 @@ export function firstLayers({ graph, layers }: DecodeGraph, minBytes: number): G
   return count >= layers ? graph : cutAfter(graph, count);
 }
 
-/** `count` whole layers and the key of the next, which needs what they compute. */
+/** Returns `count` whole layers and the key of the next one, which keeps the output of the last layer in use. */
 function cutAfter(source: Graph, count: number): Graph {
   const graph = source.clone();
   const { inputs: added } = graph.producers().get(newKeyValues) as Node;

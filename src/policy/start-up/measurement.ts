@@ -1,53 +1,53 @@
 /**
- * Which numbers of threads are tried, and which of them is taken: the measurement itself is handed in.
+ * Decides which numbers of threads are tried and which one is taken. The caller passes the function that measures.
  *
- * The figure of merit is the geometric mean of a step of one row and a step of eight: one person's wait and a crowd's
- * throughput count alike. The doors count, which need a core to be heard on. The learner counts too: threads that spin
- * hardly notice a neighbour of the lowest priority, but leave it nothing, and a server that is always busy would never
+ * The cost of a setting is the geometric mean of the times of a step of one row and of eight rows, so that latency for
+ * one user and throughput for many have equal weight. Two more things count. The gRPC and HTTP code needs a core too.
+ * And spinning threads leave almost no time to a learner of the lowest priority, so that a busy server would never
  * learn.
  */
 
-/** A way to run the decoder. */
 export interface ThreadSetting {
   readonly threads: number;
-  /** Whether idle threads spin. One thread has nobody to spin for: false. */
+  /** Whether idle threads spin. Always false for one thread, which never waits for others. */
   readonly spin: boolean;
 }
 
-/** What a step took, milliseconds. */
-export interface StepTimes {
+/** Milliseconds per step. */
+interface StepTimes {
   readonly oneRowMs: number;
   readonly eightRowsMs: number;
 }
 
-/** What was measured with a setting. */
+/** The measurement of one setting. */
 export interface ThreadMeasurement extends ThreadSetting, StepTimes {
-  /** Work that the neighbour got done meanwhile, as a share of what it did beside the first setting; 1 without one. */
+  /** Work of the neighbour meanwhile, relative to its work beside the first setting; 1 without a neighbour. */
   readonly neighbourShare: number;
 }
 
-/** What is left to choose: `undefined` is open. */
+/** The user's wishes. `undefined` leaves the choice to the measurement. */
 export interface ThreadWishes {
   readonly threads: number | undefined;
   readonly spin: boolean | undefined;
 }
 
-/** A further thread must bring this much, or the core is better left to others. */
+/** Minimum speedup of a setting with more threads. With less, the core is left to other processes. */
 const worthwhile = 1.05;
 /**
- * Spinning on every core must bring this much: the doors work on one of them. Through gRPC, a quarter more in bare steps
- * (the default policy, two cores) became a quarter less; half more (135M) remained a fifth more.
+ * Minimum speedup of spinning on every core, which takes time from the gRPC and HTTP code. On two cores, the default
+ * policy had 25 % more steps but 25 % less throughput through gRPC. A model of 135M parameters had 50 % more steps and
+ * 20 % more throughput.
  */
 const worthTheLastCore = 1.4;
-/** A setting that leaves the neighbour less than this is not taken. */
+/** Minimum `neighbourShare` of a setting that is taken. */
 const leastShare = 0.5;
-/** Counts above this that are tried: neighbours in a row differ too little to tell apart. */
+/** Numbers of threads that are tried. Other numbers differ too little from these. */
 const tried = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128];
 
-/** What there is to try, by number of threads, fewest first; spinning comes after not spinning. */
+/** Returns the settings to try for each number of threads, fewest first. Spinning comes last. */
 export function settingsToTry(cores: number, { threads, spin }: ThreadWishes): ThreadSetting[][] {
   const counts = threads === undefined ? tried.filter((count) => count <= cores) : [threads];
-  // All cores are always tried: that is what people expect.
+  // All cores are always tried, because users expect it.
   if (threads === undefined && counts.at(-1) !== cores && cores <= 128) counts.push(cores);
   return counts.map((count) => {
     if (count === 1) return [{ threads: 1, spin: false }];
@@ -56,9 +56,9 @@ export function settingsToTry(cores: number, { threads, spin }: ThreadWishes): T
 }
 
 /**
- * Measures setting after setting, fewest threads first, until two numbers of threads in a row bring nothing or the time
- * is over; two are always measured.
- * @param measure of the settings of one number of threads
+ * Measures settings, fewest threads first, until two numbers of threads in a row are not faster or the time is over.
+ * Two numbers of threads are always measured.
+ * @param measure measures the settings of one number of threads
  */
 export async function climb<Measured extends StepTimes>(
   settings: readonly (readonly ThreadSetting[])[],
@@ -80,8 +80,8 @@ export async function climb<Measured extends StepTimes>(
 }
 
 /**
- * The first (so with the fewest threads) that is nearly as fast as the fastest, of those that leave the neighbour its
- * share; the first of all does by definition.
+ * Returns the first setting, which has the fewest threads, that is nearly as fast as the fastest. Only settings that
+ * leave the neighbour its share are considered; the very first setting always does.
  */
 export function choose(measured: readonly ThreadMeasurement[], cores: number): ThreadSetting | undefined {
   const fair = measured.filter(({ neighbourShare }) => neighbourShare >= leastShare);

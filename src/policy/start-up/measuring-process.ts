@@ -1,6 +1,6 @@
 /**
- * The process that measures: a child of the server that makes sessions, times them and ends, and leaves neither memory nor
- * threads behind. It ends with its parent.
+ * The process that measures. It is a child of the server, so that its memory and threads are gone when it ends. It also
+ * ends with its parent.
  */
 
 import { readDecoder } from '../../package/index.js';
@@ -10,20 +10,20 @@ import { climb, type ThreadMeasurement, type ThreadSetting } from './measurement
 import { type Interval, type Neighbour, startNeighbour } from './neighbour.js';
 import { createStepTimer, type StepTimer } from './step-timer.js';
 
-/** What is measured. */
+/** What the process has to measure. */
 export interface MeasuringOrder {
   readonly modelPath: string;
   readonly contextLength: number;
   readonly settings: readonly (readonly ThreadSetting[])[];
-  /** Busy threads beside; 0: none. */
+  /** Number of busy threads beside the measurement. */
   readonly neighbourThreads: number;
-  /** After so long no further number of threads is tried, but always two. */
+  /** After this time no further number of threads is tried. Two are always tried. */
   readonly enoughMs: number;
 }
 
-/** More than the caches of common processors hold. */
-const surrogateBytes = 64 * 1024 * 1024;
-/** Each figure is the best of so many stretches, so that what else the machine did for a moment does not count. */
+/** Bytes of weights that exceed the caches of common processors. */
+const beyondCachesBytes = 64 * 1024 * 1024;
+/** Each figure is the best of this many stretches, so that a short disturbance does not count. */
 const stretches = 3;
 const stretchMs = 30;
 
@@ -31,7 +31,7 @@ process.once('disconnect', () => process.exit(0));
 process.once('message', (order: MeasuringOrder) => {
   measure(order).then(
     (measured) => process.send?.(measured, undefined, undefined, () => process.exit(0)),
-    // Whoever serves the model afterwards says what is wrong with it.
+    // The policy will report what is wrong with the model when it is opened.
     () => process.exit(1),
   );
 });
@@ -39,7 +39,7 @@ process.once('message', (order: MeasuringOrder) => {
 async function measure({ modelPath, contextLength, settings, neighbourThreads, enoughMs }: MeasuringOrder) {
   const starting = neighbourThreads > 0 ? startNeighbour(neighbourThreads) : null;
   const decode = toDecodeGraph(await readDecoder(modelPath), contextLength);
-  const graph = firstLayers(decode, surrogateBytes);
+  const graph = firstLayers(decode, beyondCachesBytes);
   const neighbour = await starting;
   const timed = async (ofOneCount: readonly ThreadSetting[]): Promise<Timed[]> => {
     const timers = await Promise.all(ofOneCount.map((setting) => createStepTimer(graph, setting)));
@@ -56,7 +56,7 @@ async function measure({ modelPath, contextLength, settings, neighbourThreads, e
 
 type Timed = Omit<ThreadMeasurement, 'neighbourShare'> & { readonly intervals: readonly Interval[] };
 
-/** The best stretch of each timer, measured in turns. */
+/** Measures with all timers in turns and returns the best stretch of each. */
 async function alternate(timers: readonly StepTimer[]): Promise<Omit<Timed, keyof ThreadSetting>[]> {
   const all = timers.map(() => ({ one: [] as number[], eight: [] as number[], intervals: [] as Interval[] }));
   for (let stretch = 0; stretch < stretches; stretch++) {
@@ -73,7 +73,7 @@ async function alternate(timers: readonly StepTimer[]): Promise<Omit<Timed, keyo
   });
 }
 
-/** What the neighbour got done beside each, beside the first being all that it can get. */
+/** Adds the neighbour's share of each setting, relative to the first one, beside which it gets the most. */
 async function withShares(measured: readonly Timed[], neighbour: Neighbour | null): Promise<ThreadMeasurement[]> {
   const shares: number[] = [];
   for (const { intervals } of measured) shares.push((await neighbour?.pace(intervals)) ?? 0);

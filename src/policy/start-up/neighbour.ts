@@ -1,22 +1,22 @@
-/** Keeps a busy neighbour while something is measured, and knows when it got something done. */
+/** Runs a busy process beside a measurement and records when it made progress. */
 
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 
-/** A stretch of time, milliseconds since 1970. */
+/** A span of time, in milliseconds since 1970. */
 export interface Interval {
   readonly from: number;
   readonly to: number;
 }
 
 export interface Neighbour {
-  /** Pieces of work that it did within so many stretches, per millisecond; waits until it has told of all of them. */
+  /** Returns how many pieces of work it did per millisecond of these intervals, once all of them are reported. */
   pace(intervals: readonly Interval[]): Promise<number>;
-  /** Resolves when it is gone. */
+  /** Ends the process. Resolves when it has ended. */
   end(): Promise<void>;
 }
 
-/** Resolves when all its threads are busy. */
+/** Starts the process. Resolves when all its threads are busy. */
 export async function startNeighbour(threads: number): Promise<Neighbour> {
   const file = new URL('./neighbour-process.js', import.meta.url);
   const child = fork(file, [String(threads)], { stdio: 'ignore', execArgv: [] });
@@ -28,7 +28,7 @@ export async function startNeighbour(threads: number): Promise<Neighbour> {
   const done: number[] = [];
   child.on('message', (atMs: number) => done.push(atMs));
   const message = (): Promise<unknown> => Promise.race([once(child, 'message').catch(() => undefined), exited]);
-  // One that cannot be started disturbs nobody, and the measurement is the one of a quiet machine.
+  // If the process cannot start, the measurement goes on without it.
   await message();
   return {
     async pace(intervals) {

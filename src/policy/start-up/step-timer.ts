@@ -1,16 +1,19 @@
-/** Times decode steps of a graph in a session with so many threads. */
+/** Times decode steps of a graph in a session with a given number of threads. */
 
 import { Tensor } from 'onnxruntime-node';
 import { createSession, type Graph, type ValueInfo } from '../../onnx/index.js';
 
-/** Columns of the cache: a conversation's length, not a full context. */
+/** Columns of the cache: the length of a short conversation, not a full context. */
 const cacheColumns = 128;
 const adapterRank = 8;
-/** Steps before the clock runs: buffers are allocated, the threads' caches are filled, others' spinning has ended. */
+/**
+ * Steps that are not timed. They allocate buffers and fill caches, and threads of other sessions stop spinning
+ * meanwhile.
+ */
 const warmUpSteps = 2;
 
 export interface StepTimer {
-  /** Mean time of a step of so many rows, milliseconds, over at least `forMs` and two steps. */
+  /** Returns the mean milliseconds of a step of `rows` rows, measured for at least `forMs` and two steps. */
   time(rows: number, forMs: number): Promise<number>;
   close(): Promise<void>;
 }
@@ -37,7 +40,7 @@ export async function createStepTimer(
   };
 }
 
-/** Zeros of the shape that a step of one token per row has. */
+/** Returns zeros in the shape of an input of a step with one token per row. */
 function input({ type, dims }: ValueInfo, rows: number): Tensor {
   const sizes = dims.map((dim) => {
     if (typeof dim === 'number') return dim;
