@@ -1,14 +1,14 @@
 /**
- * Completions that give way to traffic: each is asked for in the background, and again where it had to go. What comes
- * again has the same seed, so that giving way never favours short answers.
+ * Draws completions that give way to traffic: each is requested in the background, and requested again if traffic ended it.
+ * The repetition has the same seed, so that giving way does not favour short answers.
  */
 
 import { setTimeout as pause } from 'node:timers/promises';
 import { HoneError } from '../errors.js';
 import type { CompletionRequest, FinishReason, Policy } from '../policy/index.js';
 
-/** A whole completion. */
-export interface Drawn {
+/** A completion that was drawn to its end. */
+export interface DrawnCompletion {
   readonly tokens: readonly number[];
   readonly text: string;
   /** ln pi of the completion, at temperature 1. */
@@ -17,18 +17,18 @@ export interface Drawn {
   readonly reason: FinishReason;
 }
 
-/** How long to wait where a queue is full and does not say. */
+/** Wait after `QUEUE_FULL` if the error gives no time, milliseconds. */
 const defaultRetryMs = 1000;
 
 /**
  * Runs a request to its end, however often it has to give way.
- * @throws HoneError the signal's reason or `CANCELLED` when aborted; what the policy throws, but `QUEUE_FULL`
+ * @throws HoneError the signal's reason or `CANCELLED` if aborted; every error of the policy but `QUEUE_FULL`
  */
 export async function completeInBackground(
   policy: Pick<Policy, 'complete'>,
   request: CompletionRequest,
   signal: AbortSignal,
-): Promise<Drawn[]> {
+): Promise<DrawnCompletion[]> {
   for (;;) {
     stopIfAborted(signal);
     try {
@@ -37,7 +37,7 @@ export async function completeInBackground(
     } catch (thrown) {
       const error = HoneError.from(thrown);
       if (signal.aborted || error.code !== 'QUEUE_FULL') throw error;
-      // Aborted meanwhile: seen at the top.
+      // If the signal aborts the pause, the top of the loop throws.
       await pause(error.retryAfterMs ?? defaultRetryMs, undefined, { signal }).catch(() => undefined);
     }
   }
@@ -47,7 +47,7 @@ async function complete(
   policy: Pick<Policy, 'complete'>,
   request: CompletionRequest,
   signal: AbortSignal,
-): Promise<Drawn[]> {
+): Promise<DrawnCompletion[]> {
   const drawn = request.completions.map(() => ({
     tokens: [] as number[],
     text: '',
@@ -71,8 +71,8 @@ async function complete(
 }
 
 /**
- * Works on items, at most `limit` at once; results in the order of the items. When one fails or the signal is aborted
- * the others are stopped, and it rejects only when all of them have ended.
+ * Works on items, at most `limit` at once, and returns the results in the order of the items. If one fails or the signal
+ * aborts, the others are stopped, and the promise rejects when all of them have ended.
  */
 export async function mapConcurrently<Item, Result>(
   items: readonly Item[],
@@ -106,7 +106,7 @@ export function stopIfAborted(signal: AbortSignal): void {
 
 function abortReason(signal: AbortSignal): HoneError {
   if (signal.reason instanceof HoneError) return signal.reason;
-  return new HoneError('CANCELLED', 'the gate was stopped before it had looked at everything', {
+  return new HoneError('CANCELLED', 'the gate was stopped before it had measured everything', {
     cause: signal.reason,
   });
 }

@@ -1,16 +1,16 @@
 /**
- * Measures a candidate beside the version that serves: completions drawn in the background from both and from the
- * reference, and logged completions under both. What comes out are numbers; `verdict.ts` judges them.
+ * Measures a candidate beside the live version: it draws completions of both and of the reference in the background, and
+ * computes logged completions under both. The results are numbers, which `verdict.ts` judges.
  *
- * All versions draw with the same seeds, so that what they have in common cancels. Work goes version by version: a step
- * of the policy runs one version, and its rows share it.
+ * All versions draw with the same seeds, so that common noise cancels. The work goes version by version, because a step of
+ * the policy runs one version, and its rows share the step.
  */
 
 import type { Package } from '../package/index.js';
 import type { Policy, PolicyVersion } from '../policy/index.js';
 import type { ReplayReader, ReplayStore } from '../replay/index.js';
 import type { RewardModel, RewardSettings } from '../reward/index.js';
-import { type Drawn, stopIfAborted } from './background.js';
+import { type DrawnCompletion, stopIfAborted } from './background.js';
 import { findNotFinite } from './finite.js';
 import { weighLogged } from './importance.js';
 import { choosePrompts, type GatePrompt } from './prompts.js';
@@ -23,43 +23,45 @@ import type { Evidence, PromptEvidence, SampleFigures } from './types.js';
 export interface EvidenceOptions {
   readonly policy: Pick<Policy, 'complete' | 'hold' | 'release'>;
   readonly replay: Pick<ReplayStore, 'recentPrompts' | 'readGenerations' | 'readScores'>;
-  /** Of the same store; its calls block, and are kept short. */
+  /** Reads the same store. Its calls block, so each is short. */
   readonly reader: Pick<ReplayReader, 'readSince' | 'lastSequence'>;
   readonly pkg: Package;
   readonly candidate: PolicyVersion;
-  /** What the learner reports of the candidate; all figures must be finite. */
+  /** The learner's figures on the candidate; all must be finite. */
   readonly metrics: Readonly<Record<string, number>>;
-  /** Number of the version that serves. */
+  /** Number of the live version. */
   readonly live: number;
   /** Number of the version that KL is measured against; the policy must hold it. */
   readonly reference: number;
   readonly rewardModel: RewardModel | null;
-  /** How scores of logged completions fold. */
+  /** Settings by which the scores of logged completions fold into rewards. */
   readonly rewards: RewardSettings;
-  /** Of the learner's settings: on prompts that train, a candidate looks better than it is. */
+  /** From the learner's settings. On prompts that train, a candidate looks better than it is. */
   readonly holdoutShare: number;
   readonly settings: GateSettings;
   readonly signal: AbortSignal;
-  /** Of the gate's draws, 32-bit unsigned. Default: the candidate's number. */
+  /** Seed of the gate's draws, 32-bit unsigned. Default: the candidate's number. */
   readonly seed?: number;
   /** Milliseconds since 1970. Default `Date.now`. */
   readonly now?: () => number;
 }
 
 /**
- * Gathers the evidence for a verdict. Nothing runs any more when it resolves or rejects, and the candidate is held no
- * longer than it takes.
- * @throws HoneError the signal's reason or `CANCELLED` when aborted; `VERSION_NOT_SERVABLE`, `TOO_MANY_VERSIONS`,
- * `ADAPTER_INVALID`, `ADAPTER_MISMATCH`, `WORKER_CRASHED`, `DRAINING` of the policy; whatever the reward model throws
+ * Gathers the evidence for a verdict. When it resolves or rejects, all of its requests have ended and the candidate is
+ * released.
+ * @throws HoneError the signal's reason or `CANCELLED` if aborted; `VERSION_NOT_SERVABLE`, `TOO_MANY_VERSIONS`,
+ * `ADAPTER_INVALID`, `ADAPTER_MISMATCH`, `WORKER_CRASHED`, `DRAINING` of the policy; every error of the reward model
  */
 export async function gatherEvidence(options: EvidenceOptions): Promise<Evidence> {
   const { policy, candidate, signal } = options;
   const notFinite = findNotFinite(candidate.adapter, options.metrics);
-  if (notFinite !== null) return nothingBut(notFinite);
+  if (notFinite !== null) return onlyNotFinite(notFinite);
   stopIfAborted(signal);
   const { probe } = await policy.hold(candidate);
   if (probe.verdict === 'failed') {
-    return nothingBut(`the probe of its logits failed: ${probe.toNew} from its weights, ${probe.toPrevious} from live`);
+    return onlyNotFinite(
+      `the probe of its logits failed: their distance is ${probe.toNew} to its own weights and ${probe.toPrevious} to the live version`,
+    );
   }
   try {
     return await measure(options);
@@ -68,8 +70,8 @@ export async function gatherEvidence(options: EvidenceOptions): Promise<Evidence
   }
 }
 
-/** What has numbers that are none is not measured further. */
-function nothingBut(notFinite: string): Evidence {
+/** The evidence of a candidate with a number that is not finite: nothing else is measured. */
+function onlyNotFinite(notFinite: string): Evidence {
   return { notFinite, prompts: [], logged: [], rater: null };
 }
 
@@ -81,11 +83,12 @@ async function measure(options: EvidenceOptions): Promise<Evidence> {
   const compared = health.enabled || rewardModel !== null;
   const prompts =
     compared || kl.enabled ? await choosePrompts(options.replay, pkg, holdoutShare, settings.prompts) : [];
-  const draw = (version: number): Promise<Drawn[][]> => drawSamples(source, version, prompts, { ...settings, seed });
+  const draw = (version: number): Promise<DrawnCompletion[][]> =>
+    drawSamples(source, version, prompts, { ...settings, seed });
 
   const candidate = await draw(options.candidate.number);
   const failed = candidate.flat().filter(({ reason }) => reason === 'error').length;
-  if (failed > 0) return nothingBut(`${failed} of its completions ended on logits that are not finite`);
+  if (failed > 0) return onlyNotFinite(`${failed} of its completions ended with logits that are not finite`);
   let live = compared ? await draw(options.live) : [];
   const moved = options.reference !== options.live;
   const reference = health.enabled ? (moved ? await draw(options.reference) : live) : [];
@@ -93,15 +96,15 @@ async function measure(options: EvidenceOptions): Promise<Evidence> {
   const underReference = kl.enabled ? await logprobsUnder(source, options.reference, prompts, tokens) : [];
   let liveUnderReference: number[][] = [];
   if (moved && klOf(candidate, underReference) > kl.maxNats) {
-    // Whether it is on the way back is asked only of those that are far out.
+    // Only for a candidate that is far out does it matter whether it is on its way back.
     if (!compared) live = await draw(options.live);
     const tokensOfLive = live.map((samples) => samples.map((drawn) => drawn.tokens));
     liveUnderReference = await logprobsUnder(source, options.reference, prompts, tokensOfLive);
   }
   const rewards = rewardModel === null ? [] : await reward(signal, rewardModel, prompts, [candidate, live]);
   const { replay, reader, rewards: fold } = options;
-  const where = { ...source, replay, reader, holdoutShare, rewards: fold, nowMs: now(), count: off_policy.completions };
-  const logged = off_policy.enabled ? await weighLogged(where, options.candidate.number, options.live) : [];
+  const log = { ...source, replay, reader, holdoutShare, rewards: fold, nowMs: now(), count: off_policy.completions };
+  const logged = off_policy.enabled ? await weighLogged(log, options.candidate.number, options.live) : [];
 
   const figures = figuresBy(health.ngram);
   return {
@@ -119,20 +122,20 @@ async function measure(options: EvidenceOptions): Promise<Evidence> {
   };
 }
 
-/** Mean of ln pi - ln pi_ref over all samples; 0 where none was measured. */
-function klOf(drawn: readonly (readonly Drawn[])[], underReference: readonly (readonly number[])[]): number {
+/** Mean of ln pi - ln pi_ref over all samples; 0 if none was measured. */
+function klOf(drawn: readonly (readonly DrawnCompletion[])[], underReference: readonly (readonly number[])[]): number {
   const ratios = underReference.flatMap((row, p) => row.map((logprob, i) => (drawn[p]?.[i]?.logprob ?? 0) - logprob));
   return ratios.length === 0 ? 0 : mean(ratios);
 }
 
 type Reward = number | null;
 
-/** Rewards of the samples of each version, by prompt. */
+/** Returns the rewards of the samples of each version, by prompt. */
 async function reward(
   signal: AbortSignal,
   model: RewardModel,
   prompts: readonly GatePrompt[],
-  versions: readonly (readonly Drawn[][])[],
+  versions: readonly (readonly DrawnCompletion[][])[],
 ): Promise<Reward[][][]> {
   const result: Reward[][][] = [];
   for (const drawn of versions) {
@@ -152,11 +155,11 @@ function finiteOrNull(score: Reward | undefined): Reward {
   return typeof score === 'number' && Number.isFinite(score) ? score : null;
 }
 
-/** Figures of samples; equal completions get equal numbers throughout. */
+/** Returns a function that computes the figures of samples; equal completions get the same `answer` in all its calls. */
 function figuresBy(ngram: number) {
   const answers = new Map<string, number>();
   return (
-    drawn: readonly Drawn[] = [],
+    drawn: readonly DrawnCompletion[] = [],
     rewards: readonly Reward[] = [],
     underReference: readonly number[] = [],
   ): SampleFigures[] =>

@@ -1,8 +1,8 @@
-/** Looks for what is not a finite number, before anything is computed with it. */
+/** Looks for numbers that are not finite, before anything is computed with them. */
 
 import type { Adapter } from '../versions/index.js';
 
-/** The first weight or figure of the learner's that is not finite, in words; `null` where all are. */
+/** Describes the first weight or figure of the learner that is not finite; `null` if all are. */
 export function findNotFinite(adapter: Adapter, metrics: Readonly<Record<string, number>>): string | null {
   for (const [name, { data }] of adapter.tensors) {
     const index = data.findIndex((value) => !Number.isFinite(value));

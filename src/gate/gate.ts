@@ -1,24 +1,24 @@
-/** Evidence and verdict in one: what whoever moves the head asks of a candidate. */
+/** The gate: gathers the evidence on a candidate and judges it. */
 
 import type { Adapter } from '../versions/index.js';
 import { type EvidenceOptions, gatherEvidence } from './evidence.js';
 import type { Verdict } from './types.js';
 import { judge } from './verdict.js';
 
-/** What does not change from candidate to candidate. */
+/** Options that are the same for every candidate. */
 export type GateOptions = Omit<EvidenceOptions, 'candidate' | 'metrics' | 'live' | 'signal' | 'seed'>;
 
-/** A candidate beside what serves now. */
+/** A candidate, and the version that serves now. */
 export interface GateCandidate {
   readonly version: { readonly number: number; readonly adapterDigest: string };
   readonly adapter: Adapter;
-  /** What its maker reports, finite or not. */
+  /** Figures that its maker reports; they may not be finite. */
   readonly metrics: Readonly<Record<string, number>>;
   /** Number of the live version. */
   readonly live: number;
 }
 
-/** A gate. It throws what {@link gatherEvidence} throws. */
+/** @returns a function that judges a candidate and throws as {@link gatherEvidence} */
 export function createGate(options: GateOptions): (candidate: GateCandidate, signal: AbortSignal) => Promise<Verdict> {
   return async ({ version, adapter, metrics, live }, signal) => {
     const { number, adapterDigest } = version;

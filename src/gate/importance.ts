@@ -1,4 +1,4 @@
-/** Logged completions under the candidate and under the live version, for the importance estimate. */
+/** Computes logged completions under the candidate and under the live version, for the importance estimate. */
 
 import { stopIfAborted } from './background.js';
 import { findLogged, type LoggedCompletion, type LoggedOptions } from './logged.js';
@@ -7,7 +7,7 @@ import type { LoggedEvidence } from './types.js';
 
 type Groups = readonly (readonly LoggedCompletion[])[];
 
-/** @throws HoneError when aborted, and what the policy and the store throw */
+/** @throws HoneError if aborted, and every error of the policy and the store */
 export async function weighLogged(
   options: LoggedOptions & SampleSource,
   candidate: number,
@@ -38,7 +38,7 @@ function byPrompt(completions: readonly LoggedCompletion[]): Groups {
   return [...groups.values()];
 }
 
-/** ln pi − ln mu, by group; what the version wrote itself has the ratio 1 and needs no run. */
+/** ln pi − ln mu, by group. A completion that the version wrote itself has the ratio 1 and needs no run. */
 async function logRatios(source: SampleSource, version: number, groups: Groups): Promise<number[][]> {
   const foreign = ({ generation }: LoggedCompletion): boolean => generation.version !== version;
   const asked = groups.map((group) => group.filter(foreign)).filter((group) => group.length > 0);

@@ -1,4 +1,4 @@
-/** Completions of real traffic that can witness for or against a candidate: scored, held out, sampled without truncation. */
+/** Finds logged completions on which a candidate can be estimated: scored, held out, sampled without truncation. */
 
 import { setImmediate as breathe } from 'node:timers/promises';
 import { z } from 'zod';
@@ -12,29 +12,29 @@ export interface LoggedCompletion {
   readonly generation: Generation;
   /** 0 to 1. */
   readonly reward: number;
-  /** ln mu of the completion: of the version that wrote it, in nats. */
+  /** ln mu of the completion, mu being the version that wrote it, in nats. */
   readonly logprob: number;
 }
 
 export interface LoggedOptions {
   readonly replay: Pick<ReplayStore, 'readGenerations' | 'readScores'>;
-  /** Reads of it block the caller: they are kept short. */
+  /** Its reads block the caller, so each is short. */
   readonly reader: Pick<ReplayReader, 'readSince' | 'lastSequence'>;
   readonly pkg: Package;
   readonly holdoutShare: number;
   readonly rewards: RewardSettings;
   readonly nowMs: number;
-  /** Most completions. */
+  /** Largest number of completions. */
   readonly count: number;
   readonly signal: AbortSignal;
 }
 
-/** Changes looked through, newest of all; read in parts that take about a millisecond. */
+/** Only the newest changes are searched, in reads of about a millisecond. */
 const maxChanges = 32_768;
 const changesPerRead = 512;
 const generationsPerRead = 128;
 
-/** The newest of them, at most `count`. Stops early, with what it has, when aborted. */
+/** Returns the newest such completions, at most `count`. If aborted, it returns those that it has found. */
 export async function findLogged(options: LoggedOptions): Promise<LoggedCompletion[]> {
   const { replay, pkg, holdoutShare, count, signal } = options;
   if (holdoutShare <= 0) return [];
@@ -57,7 +57,7 @@ export async function findLogged(options: LoggedOptions): Promise<LoggedCompleti
   return found;
 }
 
-/** Ids of scored generations, last scored first, each once. */
+/** Returns the ids of scored generations, the last scored first, each once. */
 async function newestScored({ reader, signal }: LoggedOptions): Promise<string[]> {
   const last = reader.lastSequence();
   const ids = new Set<string>();
@@ -67,7 +67,7 @@ async function newestScored({ reader, signal }: LoggedOptions): Promise<string[]
     for (const change of changes) {
       sequence = change.sequence;
       if (change.type !== 'score') continue;
-      // Again at the end: in the order of the last score.
+      // An id that is set again moves to the end, because the order is that of the last score.
       ids.delete(change.generationId);
       ids.add(change.generationId);
     }
@@ -88,7 +88,7 @@ const untruncated = z.object({
   logitBias: z.strictObject({}),
 });
 
-/** Whether the log-probabilities of a completion are those of the distribution that it was drawn from. */
+/** Whether the log-probabilities of a completion belong to the distribution from which it was drawn. */
 export function wasSampledPlainly(generation: Generation): boolean {
   const { state, origin, tokens, logprobs, samplingJson } = generation;
   if (state !== 'finished' || origin === 'edit' || tokens.length === 0 || logprobs.length !== tokens.length)

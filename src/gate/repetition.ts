@@ -1,8 +1,8 @@
-/** How much of a completion repeats itself. */
+/** Measures how much of a completion repeats itself. */
 
 /**
- * Share of the n-grams of a completion that occur in it before, 0 (none) to near 1 (one phrase over and over). Counted
- * over tokens, so that it is the same for every language. 0 for what is shorter than two n-grams.
+ * Returns the share of a completion's n-grams that occurred in it before, from 0 (none) to nearly 1 (one phrase all the
+ * time). It counts tokens, so that the measure suits every language. A completion with fewer than two n-grams has 0.
  */
 export function repeatedShare(tokens: readonly number[], n: number): number {
   const count = tokens.length - n + 1;

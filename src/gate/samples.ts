@@ -1,19 +1,18 @@
-/** Completions of a version for the gate, and the log-probabilities of given completions under a version. */
+/** Draws completions of a version for the gate, and computes log-probabilities of given completions under a version. */
 
 import type { Package } from '../package/index.js';
 import { type Policy, plainSampling } from '../policy/index.js';
-import { completeInBackground, type Drawn, mapConcurrently } from './background.js';
+import { completeInBackground, type DrawnCompletion, mapConcurrently } from './background.js';
 
-/** Where completions come from. */
+/** The policy that draws the completions. */
 export interface SampleSource {
   readonly policy: Pick<Policy, 'complete'>;
   readonly pkg: Package;
   readonly signal: AbortSignal;
-  /** Requests that run at once; the policy lets them have half of its slots at most. */
+  /** Requests that run at once. The policy gives background requests at most half of its slots. */
   readonly concurrency: number;
 }
 
-/** Something with a prompt. */
 export interface Prompted {
   readonly promptTokens: Iterable<number>;
 }
@@ -26,7 +25,7 @@ export interface SampleCounts {
 }
 
 /**
- * Draws completions at temperature 1, by prompt; the same seeds for every version.
+ * Draws completions at temperature 1, by prompt, with the same seeds for every version.
  * @throws HoneError as {@link completeInBackground}
  */
 export function drawSamples(
@@ -34,7 +33,7 @@ export function drawSamples(
   version: number,
   prompts: readonly Prompted[],
   { samplesPerPrompt, maxTokens, seed }: SampleCounts,
-): Promise<Drawn[][]> {
+): Promise<DrawnCompletion[][]> {
   return mapConcurrently(prompts, concurrency, signal, (prompt, p, either) => {
     const promptTokens = [...prompt.promptTokens];
     const request = {
@@ -51,8 +50,8 @@ export function drawSamples(
 }
 
 /**
- * ln pi of completions under a version, in nats, by prompt.
- * @param completions tokens by prompt
+ * Returns ln pi of completions under a version, in nats, by prompt.
+ * @param completions tokens of the completions, by prompt
  * @throws HoneError as {@link completeInBackground}
  */
 export function logprobsUnder(
@@ -73,7 +72,7 @@ export function logprobsUnder(
   });
 }
 
-/** Distinct seeds from one. */
+/** Derives distinct seeds from one. */
 function seedOf(seed: number, index: number): number {
   return (seed + Math.imul(index + 1, 0x9e3779b1)) >>> 0;
 }

@@ -1,31 +1,33 @@
 /**
- * Is the candidate worse than the live version? A sequential test on rewards in [0, 1] that may be looked at after every
- * single one: its error rates hold at all times together, however often one looks and whenever one stops.
+ * A sequential test of whether the candidate is worse than the live version, on rewards in [0, 1]. It may be evaluated
+ * after every reward: its error rates hold at all times together, however often it is evaluated and whenever it stops.
  *
- * Rewards of the two arms are paired as they come. The arm that has more of them waits with their mean until the other
- * one has a reward: with a share of 10 %, each reward of the candidate meets the mean of about nine of the live version.
- * Pairs are neighbours in time, so a day that is harder for both moves neither. Of a pair, D in [-1, 1] is the
- * difference, candidate minus live; its mean is that of the arms, whatever the sizes of the means.
+ * The test pairs the rewards of the two arms as they come. The arm with more rewards waits with their mean until the
+ * other arm has a reward. With a share of 10 %, each reward of the candidate is paired with the mean of about nine
+ * rewards of the live version. The two of a pair are close in time, so a day that is harder for both affects neither. D
+ * in [-1, 1] is the difference within a pair, candidate minus live. The mean of D is the difference of the arms' means,
+ * however many rewards each mean has.
  *
- * Two hypotheses are bet against, each with capital 1 at the start (Waudby-Smith and Ramdas, "Estimating means of bounded
+ * The test bets against two hypotheses, each with capital 1 at the start (Waudby-Smith and Ramdas, "Estimating means of bounded
  * random variables by betting", JRSS B 86(1), 2024):
  *
- *   E[D] >= 0        capital  prod(1 - lambda D)              grows where the candidate is worse
- *   E[D] <= -margin  capital  prod(1 + lambda (D + margin))   grows where it is not worse by more than the margin
+ *   E[D] >= 0        capital  prod(1 - lambda D)              grows if the candidate is worse
+ *   E[D] <= -margin  capital  prod(1 + lambda (D + margin))   grows if it is not worse by more than the margin
  *
- * Under its hypothesis, no bet makes money on average: the capital is a non-negative supermartingale, and by Ville's
- * inequality it ever reaches 1/alpha with probability at most alpha. The mean of several such capitals is one too, so the
- * stakes lambda need not be chosen: all of a fixed row are played at once, and the best one soon leads the mean.
+ * If its hypothesis is true, no bet makes money on average: the capital is a non-negative supermartingale, and by Ville's
+ * inequality it reaches 1/alpha at any time with probability at most alpha. The mean of several such capitals is a
+ * supermartingale too. So no stake lambda has to be chosen: the test plays a fixed list of stakes at once, and the best
+ * one soon dominates the mean.
  */
 
 export type Arm = 'live' | 'candidate';
 
 export interface SequentialSettings {
-  /** Bound of each of the two error probabilities: rolling back what is not worse, promoting what is worse by the margin. */
+  /** Bound of each error probability: to roll back a version that is not worse, to promote one worse by the margin. */
   readonly alpha: number;
-  /** By how much the candidate's mean reward may be below the live version's, above 0. */
+  /** Accepted loss of mean reward against the live version, above 0. */
   readonly margin: number;
-  /** Fewest rewards of the candidate before it is found not worse. Bad ones are found at any number. */
+  /** Fewest rewards of the candidate for the decision `not_worse`. The decision `worse` needs no minimum. */
   readonly minimum: number;
 }
 
@@ -33,25 +35,25 @@ export interface SequentialSettings {
 export interface ArmState {
   readonly count: number;
   readonly sum: number;
-  /** Of them, those that wait for a partner. */
+  /** Rewards that wait for a partner; they are part of `count`. */
   readonly waiting: number;
   readonly waitingSum: number;
 }
 
-/** All that the test knows; plain JSON. */
+/** The complete state of the test, as plain JSON. */
 export interface SequentialState {
   readonly live: ArmState;
   readonly candidate: ArmState;
   readonly pairs: number;
-  /** ln of the capital by stake, against "not worse" and against "worse by the margin or more". */
+  /** ln of the capital for each stake: `worse` bets against "not worse", `notWorse` against "worse by the margin". */
   readonly worse: readonly number[];
   readonly notWorse: readonly number[];
 }
 
-/** `worse`: roll back; `not_worse`: promote; `null`: go on. */
+/** `worse`: roll back. `not_worse`: promote. `null`: continue. */
 export type SequentialDecision = 'worse' | 'not_worse' | null;
 
-/** Stakes: halving from 0.9, since D may be 1 and a stake of 1 could lose everything. */
+/** The stakes halve from 0.9 on. D may be 1, so a stake of 1 could lose the whole capital. */
 const stakes: readonly number[] = Array.from({ length: 8 }, (_, i) => 0.9 / 2 ** i);
 
 const noRewards: ArmState = { count: 0, sum: 0, waiting: 0, waitingSum: 0 };
@@ -66,8 +68,8 @@ export const nothingObserved: SequentialState = {
 };
 
 /**
- * The test with one more reward.
- * @param reward in [0, 1]; what lies outside is clamped, for the bounds are what makes the test valid
+ * Returns the test with one more reward.
+ * @param reward is clamped to [0, 1], because the test is valid for bounded rewards only
  */
 export function observe(
   state: SequentialState,
@@ -88,7 +90,7 @@ export function observe(
   };
 }
 
-/** What the evidence so far allows to say. */
+/** Returns the decision that the rewards so far allow. */
 export function decide(state: SequentialState, { alpha, minimum }: SequentialSettings): SequentialDecision {
   const enough = -Math.log(alpha);
   const { worse, notWorse } = evidence(state);
@@ -96,12 +98,12 @@ export function decide(state: SequentialState, { alpha, minimum }: SequentialSet
   return notWorse >= enough && state.candidate.count >= minimum ? 'not_worse' : null;
 }
 
-/** ln of the two capitals; each decides at -ln(alpha). */
+/** Returns ln of the two capitals. Each decides when it reaches -ln(alpha). */
 export function evidence(state: SequentialState): { readonly worse: number; readonly notWorse: number } {
   return { worse: logMeanExp(state.worse), notWorse: logMeanExp(state.notWorse) };
 }
 
-/** Whether a value that was read from somewhere is a state of this test. */
+/** Whether a value, such as one that was read from a file, is a state of this test. */
 export function isSequentialState(value: unknown): value is SequentialState {
   const { live, candidate, pairs, worse, notWorse } = Object(value) as Partial<SequentialState>;
   const arms = [live, candidate].flatMap((arm) => {
@@ -123,7 +125,7 @@ function paired(arm: ArmState): ArmState {
   return { ...arm, waiting: 0, waitingSum: 0 };
 }
 
-/** Each stake's capital times (1 + stake * gain). */
+/** Multiplies the capital of each stake by (1 + stake * gain). */
 function bet(capitals: readonly number[], gain: number): number[] {
   return capitals.map((capital, i) => capital + Math.log1p((stakes[i] as number) * gain));
 }

@@ -1,4 +1,4 @@
-/** The gate's settings: defaults, ranges, and what may not be combined. `docs/gate.md` argues each default. */
+/** The gate's settings with their defaults and ranges. `docs/gate.md` gives the reason for each default. */
 
 import { z } from 'zod';
 import { checkSettings } from '../check-settings.js';
@@ -6,26 +6,26 @@ import { checkSettings } from '../check-settings.js';
 const enabled = z.boolean().default(true);
 const count = z.int().min(1).max(100_000);
 const share = z.number().min(0).max(1);
-/** A factor above 1: by how much something may grow, and shrink to one part of. */
+/** A factor of at least 1 by which a quantity may grow, or shrink. */
 const factor = z.number().min(1).max(1e6);
 
 const schema = z.strictObject({
-  /** Prompts to draw completions for, at most. */
+  /** Largest number of prompts for which completions are drawn. */
   prompts: count.default(48),
   /** Completions per prompt and version. */
   samplesPerPrompt: z.int().min(1).max(64).default(2),
-  /** Tokens at which the gate's own completions are cut. */
+  /** Length at which the gate cuts its own completions, tokens. */
   maxTokens: count.default(128),
-  /** Requests of the gate that run at once. */
+  /** Number of the gate's requests that run at once. */
   concurrency: z.int().min(1).max(256).default(4),
-  /** Differences within so many standard errors are chance. */
+  /** A difference within this many standard errors counts as chance. */
   standardErrors: z.number().min(0).max(100).default(3),
   finite: z.strictObject({ enabled }).prefault({}),
   kl: z
     .strictObject({
       enabled,
       minPrompts: count.default(8),
-      /** Mean KL to the reference, nats per completion. */
+      /** Largest mean KL to the reference, nats per completion. */
       maxNats: z.number().positive().default(10),
     })
     .prefault({}),
@@ -33,19 +33,19 @@ const schema = z.strictObject({
     .strictObject({
       enabled,
       minPrompts: count.default(8),
-      /** Mean length against the live version's, and its inverse. */
+      /** Largest ratio of mean lengths, candidate to live version; its inverse is the smallest. */
       maxLengthFactor: factor.default(1.3),
-      /** Share of repeated n-grams above the live version's. */
+      /** Largest rise of the share of repeated n-grams above the live version's. */
       maxRepeatedRise: share.default(0.05),
-      /** Share of completions without an end above the live version's. */
+      /** Largest rise of the share of completions without an end above the live version's. */
       maxUnendedRise: share.default(0.05),
-      /** Share of empty completions above the live version's. */
+      /** Largest rise of the share of empty completions above the live version's. */
       maxEmptyRise: share.default(0.05),
-      /** Share of completions that answer another prompt too, above the live version's. */
+      /** Largest rise of the share of completions that also answer another prompt above the live version's. */
       maxSameRise: share.default(0.1),
-      /** How many times as far from the reference as from the live version. */
+      /** Factor by which the bounds are wider against the reference than against the live version. */
       referenceSlack: factor.default(1.5),
-      /** Tokens of the n-grams whose repetition is counted. */
+      /** Length of the n-grams whose repetition is counted, tokens. */
       ngram: z.int().min(1).max(64).default(4),
     })
     .prefault({}),
@@ -53,18 +53,18 @@ const schema = z.strictObject({
     .strictObject({
       enabled,
       minPrompts: count.default(16),
-      /** Loss of mean reward that is let pass, in the model's units. */
+      /** Largest accepted loss of mean reward, in the units of the model. */
       maxLoss: z.number().min(0).default(0),
     })
     .prefault({}),
   off_policy: z
     .strictObject({
       enabled,
-      /** Logged completions to look at, at most. */
+      /** Largest number of logged completions to use. */
       completions: count.default(128),
-      /** Effective sample size from which on the estimate decides. */
+      /** Smallest effective sample size for a decision. */
       minEffective: z.number().min(2).default(32),
-      /** Loss of estimated reward that is let pass; rewards go from 0 to 1. */
+      /** Largest accepted loss of estimated reward; rewards go from 0 to 1. */
       maxLoss: z.number().min(0).default(0.02),
     })
     .prefault({}),
@@ -73,12 +73,12 @@ const schema = z.strictObject({
 /** Complete, checked settings. */
 export type GateSettings = z.output<typeof schema>;
 
-/** Settings as a user gives them: what is absent takes its default. */
+/** Settings as a user gives them; absent ones take their defaults. */
 export type GateSettingsInput = z.input<typeof schema>;
 
 /**
- * Completes settings.
- * @throws HoneError `INVALID_OPTIONS` with a violation per setting at fault
+ * Checks settings and fills in the defaults.
+ * @throws HoneError `INVALID_OPTIONS` with a violation for each setting at fault
  */
 export function checkGateSettings(input: unknown = {}): GateSettings {
   return checkSettings('gate', schema, input);

@@ -1,14 +1,14 @@
-/** Means with their standard errors, and the one rule by which the gate calls something worse. */
+/** Means with their standard errors, and the rule by which the gate decides that a difference is not chance. */
 
-/** A mean over independent units and how far it may be off by chance. */
+/** A mean over independent values, with its standard error. */
 export interface Estimate {
   readonly mean: number;
-  /** Infinite with fewer than two values: then everything may be chance. */
+  /** Infinite with fewer than two values, because then every difference may be chance. */
   readonly standardError: number;
   readonly count: number;
 }
 
-/** Mean and standard error of independent values; the mean of none is NaN. */
+/** Mean and standard error of independent values. The mean of no values is NaN. */
 export function estimate(values: readonly number[]): Estimate {
   const count = values.length;
   const mean = sum(values) / count;
@@ -17,13 +17,13 @@ export function estimate(values: readonly number[]): Estimate {
   return { mean, standardError: Math.sqrt(squares / (count - 1) / count), count };
 }
 
-/** Whether a difference lies above zero by more than so many of its standard errors. */
+/** Whether a difference is above zero by more than `standardErrors` of its standard errors. */
 export function beyondChance({ mean, standardError }: Estimate, standardErrors: number): boolean {
   return mean > 0 && mean > standardErrors * standardError;
 }
 
 /**
- * The sum, whatever the order of the values: they are added from the smallest on. In another order the last digits would
+ * Adds the values from the smallest on, so that the sum does not depend on their order. Otherwise the last digits could
  * differ, and a threshold that is just met could be missed.
  */
 export function sum(values: Iterable<number>): number {
@@ -32,12 +32,12 @@ export function sum(values: Iterable<number>): number {
     .reduce((total, value) => total + value, 0);
 }
 
-/** The mean of none is NaN. */
+/** The mean of no values is NaN. */
 export function mean(values: readonly number[]): number {
   return sum(values) / values.length;
 }
 
-/** Figures without those that are not finite: a record of them must survive JSON. */
+/** Leaves out figures that are not finite, because JSON cannot hold them. */
 export function finiteFigures(figures: Readonly<Record<string, number>>): Record<string, number> {
   return Object.fromEntries(Object.entries(figures).filter(([, value]) => Number.isFinite(value)));
 }

@@ -1,43 +1,43 @@
-/** The gate's words: what is measured of a candidate, what a check says of it, and the verdict. */
+/** The types of the gate: the evidence on a candidate, the result of each check, and the verdict. */
 
-/** What the gate looks at, in the order in which it says so. */
+/** The checks of the gate, in the order of a verdict. */
 export type CheckName = 'finite' | 'kl' | 'health' | 'reward_model' | 'off_policy';
 
-/** What one check found; `skipped` where there was too little to go by, or where it is switched off. */
+/** The result of one check. It is `skipped` if there is too little evidence, or if the check is switched off. */
 export interface CheckResult {
   readonly check: CheckName;
   readonly outcome: 'passed' | 'failed' | 'skipped';
-  /** In words, for people; no text of prompts or completions. */
+  /** For people; it holds no text of prompts or completions. */
   readonly detail: string;
   /** Figures by name, units in the names. */
   readonly numbers: Readonly<Record<string, number>>;
 }
 
-/** Whether a candidate may serve: no check failed. */
+/** The verdict on a candidate. It passes if no check failed. */
 export interface Verdict {
   readonly passed: boolean;
   /** One per check, in the order of {@link CheckName}. */
   readonly checks: readonly CheckResult[];
 }
 
-/** One completion that was drawn for the gate, in figures. */
+/** The figures of one completion that was drawn for the gate. */
 export interface SampleFigures {
-  /** Its length, with the end-of-sequence token where one was drawn. */
+  /** Its length, with the end-of-sequence token if one was drawn. */
   readonly tokens: number;
   readonly endOfSequence: boolean;
-  /** Nothing but white space. */
+  /** Whether it is white space only. */
   readonly empty: boolean;
-  /** Share of its n-grams that occur in it before, 0 to 1. */
+  /** Share of its n-grams that occurred in it before, 0 to 1. */
   readonly repeated: number;
-  /** The same number for the same tokens, whichever version drew them for whichever prompt. */
+  /** A number that stands for the tokens: equal for equal tokens, for all versions and prompts. */
   readonly answer: number;
-  /** ln pi − ln pi_ref of the whole completion, in nats; of the candidate's only. */
+  /** ln pi − ln pi_ref of the whole completion, in nats; null if it was not measured. */
   readonly logRatio: number | null;
-  /** What the reward model says of it, in its units. */
+  /** The reward model's score, in its units; null without one. */
   readonly reward: number | null;
 }
 
-/** What the versions made of one prompt. Empty lists where nothing was drawn. */
+/** The samples of the versions for one prompt. A list is empty if that version drew none. */
 export interface PromptEvidence {
   /** Whether the prompt never trains. */
   readonly heldOut: boolean;
@@ -50,20 +50,20 @@ export interface PromptEvidence {
 export interface LoggedEvidence {
   /** The same number for completions of the same prompt. */
   readonly prompt: number;
-  /** What its scores fold into, 0 to 1. */
+  /** The reward into which its scores fold, 0 to 1. */
   readonly reward: number;
-  /** ln pi of the candidate − ln pi of the version that wrote it, of the whole completion, in nats. */
+  /** ln pi under the candidate − ln pi under the version that wrote it, of the whole completion, in nats. */
   readonly candidate: number;
-  /** The same of the live version. */
+  /** The same for the live version. */
   readonly live: number;
 }
 
-/** Everything that the checks look at: numbers, no text. */
+/** Everything that the checks use: numbers, and no text of prompts or completions. */
 export interface Evidence {
-  /** What of the candidate is not a finite number, in words; `null` where all is. */
+  /** Which weight, figure or logit of the candidate is not finite; `null` if all are. */
   readonly notFinite: string | null;
   readonly prompts: readonly PromptEvidence[];
   readonly logged: readonly LoggedEvidence[];
-  /** Who gave the rewards of the samples; `null` without a reward model. */
+  /** The name of the reward model that rewarded the samples; `null` without one. */
   readonly rater: string | null;
 }

@@ -1,4 +1,4 @@
-/** The verdict on a candidate: a pure function of numbers. */
+/** Judges a candidate: a pure function of the evidence. */
 
 import { checkFinite } from './checks/finite.js';
 import { checkHealth } from './checks/health.js';
@@ -21,7 +21,10 @@ const checks: Readonly<Record<CheckName, Check>> = {
 /** The checks, in the order in which a verdict lists them. */
 export const checkNames = Object.keys(checks) as readonly CheckName[];
 
-/** Judges what was measured. A candidate passes when no check fails; what could not be measured is said, not held against it. */
+/**
+ * Judges the evidence. A candidate passes if no check fails. A check without enough evidence is reported as skipped, and
+ * does not count against the candidate.
+ */
 export function judge(evidence: Evidence, settings: GateSettings): Verdict {
   const results = checkNames.map((check): CheckResult => {
     if (settings[check].enabled) return checks[check](evidence, settings);
@@ -30,7 +33,7 @@ export function judge(evidence: Evidence, settings: GateSettings): Verdict {
   return { passed: results.every(({ outcome }) => outcome !== 'failed'), checks: results };
 }
 
-/** A verdict in a sentence: why not, or how much is known of what passed. */
+/** Describes a verdict in a sentence: why it failed, or which checks passed and which could not be made. */
 export function describeVerdict({ passed, checks: results }: Verdict): string {
   const list = (outcome: CheckResult['outcome']): string[] =>
     results
@@ -39,7 +42,7 @@ export function describeVerdict({ passed, checks: results }: Verdict): string {
   if (!passed) return list('failed').join('; ');
   const [held, unknown] = [list('passed'), list('skipped')];
   if (unknown.length === 0) return `passed ${held.join(', ')}`;
-  // A weight that is a number says nothing of what it makes the version write.
+  // Finite weights alone say nothing about the completions of the version.
   const little = held.every((check) => check === 'finite') ? 'little is known: ' : '';
   return `${little}passed ${held.join(', ') || 'nothing'}; not measured: ${unknown.join('; ')}`;
 }

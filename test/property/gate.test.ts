@@ -1,4 +1,4 @@
-/** The verdict as a function of numbers: what it must not depend on, which way it may move, and how often chance refuses. */
+/** Properties of the verdict: what it does not depend on, in which direction it moves, and how often chance decides it. */
 
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -50,7 +50,7 @@ const outcomes = (of: Evidence, used = settings) =>
   Object.fromEntries(judge(of, used).checks.map(({ check, outcome }) => [check, outcome]));
 
 describe('the verdict', () => {
-  it('lists every check once, in order, and passes when none failed', () => {
+  it('lists every check once, in order, and passes if none fails', () => {
     fc.assert(
       fc.property(evidence, (given) => {
         const { passed, checks } = judge(given, settings);
@@ -61,7 +61,7 @@ describe('the verdict', () => {
     );
   });
 
-  it('does not depend on the order of what was measured', () => {
+  it('does not depend on the order of the evidence', () => {
     fc.assert(
       fc.property(evidence, (given) => {
         const turned = { ...given, prompts: given.prompts.toReversed(), logged: given.logged.toReversed() };
@@ -70,7 +70,7 @@ describe('the verdict', () => {
     );
   });
 
-  it('never fails a candidate that writes exactly what the live version writes, however that is', () => {
+  it('never fails a candidate that writes exactly the same as the live version', () => {
     fc.assert(
       fc.property(evidence, (given) => {
         const same: Evidence = {
@@ -87,7 +87,7 @@ describe('the verdict', () => {
     );
   });
 
-  it('switching a check off changes what that check says and nothing else', () => {
+  it('changes only in one check if that check is switched off', () => {
     fc.assert(
       fc.property(evidence, fc.constantFrom<CheckName>(...checkNames), (given, check) => {
         const blind = { ...settings, [check]: { ...settings[check], enabled: false } };
@@ -96,7 +96,7 @@ describe('the verdict', () => {
     );
   });
 
-  it('neither passes nor fails by a check that had too little to go by', () => {
+  it('skips a check that has too little evidence', () => {
     fc.assert(
       fc.property(evidence, (given) => {
         const few = { ...given, notFinite: null, prompts: given.prompts.slice(0, 7), logged: given.logged.slice(0, 7) };
@@ -108,8 +108,8 @@ describe('the verdict', () => {
   });
 });
 
-describe('a check', () => {
-  it('of KL that fails, fails further away too', () => {
+describe('a check of the gate', () => {
+  it('of KL that fails also fails at a larger distance', () => {
     fc.assert(
       fc.property(evidence, number(0, 50), (given, further) => {
         const away = (sampled: SampleFigures) => ({
@@ -123,7 +123,7 @@ describe('a check', () => {
     );
   });
 
-  it("by a reward model does not depend on the model's units where no loss is let pass", () => {
+  it("by a reward model does not depend on the model's units if no loss is accepted", () => {
     fc.assert(
       fc.property(evidence, fc.integer({ min: -8, max: 8 }), (given, exponent) => {
         const scaled = (sampled: SampleFigures) => ({
@@ -140,7 +140,7 @@ describe('a check', () => {
     );
   });
 
-  it('by importance depends on no constant that all log-probabilities have in common', () => {
+  it('by importance does not depend on a constant that all log-probabilities share', () => {
     fc.assert(
       fc.property(evidence, fc.integer({ min: -200, max: 200 }), (given, constant) => {
         const moved = given.logged.map((item) => ({ ...item, candidate: item.candidate + constant }));
@@ -153,18 +153,18 @@ describe('a check', () => {
   });
 });
 
-describe('chance', () => {
-  it('refuses fewer than 1 in 100 candidates that are as good as the live version', () => {
+describe('chance in the verdict', () => {
+  it('fails fewer than 1 in 100 candidates that are as good as the live version', () => {
     const runs = 1000;
     let refused = 0;
     for (let seed = 1; seed <= runs; seed++) {
       if (!judge(healthyEvidence(seed), checkGateSettings()).passed) refused += 1;
     }
-    // At three standard errors each of the two tests without a margin refuses about 0.2 %.
+    // At three standard errors each of the two tests without a margin fails about 0.2 %.
     expect(refused / runs).toBeLessThan(0.01);
   });
 
-  it('lets fewer than 1 in 100 candidates pass that lose a standard deviation of reward', () => {
+  it('passes fewer than 1 in 100 candidates that lose a standard deviation of reward', () => {
     const runs = 300;
     let passed = 0;
     for (let seed = 1; seed <= runs; seed++) {

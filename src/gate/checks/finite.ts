@@ -1,8 +1,8 @@
-/** Nothing of the candidate may be something else than a finite number. */
+/** Checks that every number of the candidate is finite. */
 
 import type { CheckResult, Evidence } from '../types.js';
 
-/** Refuses weights, figures of the learner and logits that are not finite. Never short of evidence. */
+/** Fails if a weight, a figure of the learner or a logit is not finite. It always has enough evidence. */
 export function checkFinite({ notFinite }: Evidence): CheckResult {
   return {
     check: 'finite',

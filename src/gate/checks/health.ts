@@ -1,9 +1,9 @@
 /**
- * Whether what the candidate writes still looks like answers: length, repetition, ends, emptiness, sameness, each against
- * what the live version and the reference write for the same prompts.
+ * Checks that the candidate's completions still look like answers. It compares five habits (length, repetition, missing
+ * ends, emptiness, sameness) with those of the live version and of the reference on the same prompts.
  *
- * A habit is refused when it is beyond its bound and the difference beyond chance. Against the reference the bounds are
- * wider, so that many small steps cannot add up unseen; there a candidate that is no worse than the live version passes.
+ * A habit fails if it exceeds its bound and the difference exceeds chance. The comparison with the reference keeps many
+ * small changes from adding up. Its bounds are wider, and a candidate that is no worse than the live version passes.
  */
 
 import type { GateSettings } from '../settings.js';
@@ -13,17 +13,17 @@ import { promptCounts, tooFewPrompts } from './prompts.js';
 
 type Side = 'candidate' | 'live' | 'reference';
 
-/** One habit of a version: per prompt a number of which more is worse. */
+/** A habit of a version: one number per prompt. */
 interface Habit {
   readonly name: string;
   readonly of: (prompt: PromptEvidence, side: Side) => number;
-  /** Whether `candidate` is beyond what the settings allow over `baseline`, so many times as far for the reference. */
+  /** Whether the candidate exceeds the allowed change from `baseline`; `slack` widens the bound for the reference. */
   readonly beyond: (candidate: number, baseline: number, slack: number) => boolean;
-  /** What was found, in words. */
+  /** Describes the difference for people. */
   readonly say: (candidate: number, baseline: number) => string;
 }
 
-/** Refuses a candidate with any habit that is worse. */
+/** Fails if any habit of the candidate is worse. */
 export function checkHealth({ prompts }: Evidence, settings: GateSettings): CheckResult {
   const { health } = settings;
   const measured = prompts.filter(({ candidate, live }) => candidate.length > 0 && live.length > 0);
@@ -45,7 +45,7 @@ export function checkHealth({ prompts }: Evidence, settings: GateSettings): Chec
     detail:
       found.length > 0
         ? found.join('; ')
-        : `length, repetition, ends, emptiness and sameness are like the live version's on ${measured.length} prompts`,
+        : `on ${measured.length} prompts length, repetition, ends, emptiness and sameness are within bounds of the live version's`,
     numbers: finiteFigures({ ...figures, ...promptCounts(measured) }),
   };
 }
@@ -65,7 +65,7 @@ function compare(
   return `${habit.say(candidate, other)} of the ${baseline === 'live' ? 'live version' : 'reference'}`;
 }
 
-/** The candidate is as near to the reference as the live version: it does not lead further away. */
+/** Whether the candidate is at least as near to the reference as the live version. */
 function noWorse(habit: Habit, prompts: readonly PromptEvidence[]): boolean {
   const reference = overall(habit, prompts, 'reference');
   const distance = (side: Side): number => Math.abs(overall(habit, prompts, side) - reference);
@@ -91,16 +91,16 @@ function habitsOf(prompts: readonly PromptEvidence[], health: GateSettings['heal
       say: (candidate, baseline) =>
         `${candidate.toFixed(1)} tokens per completion against ${baseline.toFixed(1)} (${(candidate / baseline).toFixed(2)} times)`,
     },
-    rise('repeated_share', 'of the n-grams repeated', maxRepeatedRise, (prompt, side) =>
+    rise('repeated_share', 'of the n-grams are repeated', maxRepeatedRise, (prompt, side) =>
       mean(prompt[side].map(({ repeated }) => repeated)),
     ),
-    rise('unended_share', 'of the completions without an end', maxUnendedRise, (prompt, side) =>
+    rise('unended_share', 'of the completions have no end', maxUnendedRise, (prompt, side) =>
       mean(prompt[side].map(({ endOfSequence }) => (endOfSequence ? 0 : 1))),
     ),
-    rise('empty_share', 'of the completions empty', maxEmptyRise, (prompt, side) =>
+    rise('empty_share', 'of the completions are empty', maxEmptyRise, (prompt, side) =>
       mean(prompt[side].map(({ empty }) => (empty ? 1 : 0))),
     ),
-    rise('same_share', 'of the completions given to other prompts too', maxSameRise, (prompt, side) =>
+    rise('same_share', 'of the completions are also given to other prompts', maxSameRise, (prompt, side) =>
       mean(prompt[side].map(({ answer }) => (answers[side].has(answer) ? 1 : 0))),
     ),
   ];
@@ -117,7 +117,7 @@ function rise(name: string, what: string, bound: number, of: Habit['of']): Habit
   };
 }
 
-/** Answers that a version gives to more than one prompt. */
+/** Returns the answers that a version gives to more than one prompt. */
 function sharedAnswers(prompts: readonly PromptEvidence[], side: Side): Set<number> {
   const seen = new Set<number>();
   const shared = new Set<number>();

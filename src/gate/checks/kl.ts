@@ -1,6 +1,6 @@
 /**
- * How far the candidate has moved from the reference: the mean of ln pi(y|x) − ln pi_ref(y|x) over completions y that it
- * drew itself, an unbiased estimate of KL(pi || pi_ref) per prompt.
+ * Checks how far the candidate is from the reference. The measure is the mean of ln pi(y|x) − ln pi_ref(y|x) over
+ * completions y of the candidate itself, an unbiased estimate of KL(pi || pi_ref) per prompt.
  */
 
 import type { GateSettings } from '../settings.js';
@@ -9,8 +9,8 @@ import type { CheckResult, Evidence, SampleFigures } from '../types.js';
 import { promptCounts, tooFewPrompts } from './prompts.js';
 
 /**
- * Refuses a candidate whose mean lies above the bound; chance is not allowed for, since the bound is far from health. One
- * that is no farther out than the version that serves passes, so that there is a way back.
+ * Fails if the mean is above the bound. It makes no allowance for chance, because healthy candidates are far below the
+ * bound. A candidate that is no farther out than the live version passes, so that the loop can move back.
  */
 export function checkKl({ prompts }: Evidence, { kl }: GateSettings): CheckResult {
   const measured = prompts.filter(({ candidate }) => candidate.some(({ logRatio }) => logRatio !== null));
@@ -26,8 +26,8 @@ export function checkKl({ prompts }: Evidence, { kl }: GateSettings): CheckResul
   const failed = !(nats <= kl.maxNats) && !isBack;
   const bound =
     isBack && nats > kl.maxNats
-      ? `the live version is at ${liveNats.toFixed(2)}`
-      : `${failed ? 'more than' : 'at most'} ${kl.maxNats} may be`;
+      ? `not farther than the live version at ${liveNats.toFixed(2)}`
+      : `${failed ? 'above' : 'within'} the bound of ${kl.maxNats}`;
   return {
     check: 'kl',
     outcome: failed ? 'failed' : 'passed',
@@ -42,7 +42,7 @@ export function checkKl({ prompts }: Evidence, { kl }: GateSettings): CheckResul
   };
 }
 
-/** Mean over prompts; `null` where nothing was measured. */
+/** Mean over prompts; `null` if nothing was measured. */
 function natsOf(prompts: readonly (readonly SampleFigures[])[]): number | null {
   const means = prompts.flatMap((samples) => {
     const ratios = samples.flatMap(({ logRatio }) => (logRatio === null ? [] : [logRatio]));

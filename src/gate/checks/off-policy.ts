@@ -1,19 +1,20 @@
 /**
- * What scores that people gave already say of the candidate: the self-normalised importance estimate of its reward from
- * logged completions on prompts that never train, against the same estimate for the live version.
+ * Checks the candidate against the scores that people gave to logged completions. It compares the self-normalised
+ * importance estimate of the candidate's reward, on prompts that never train, with the same estimate for the live
+ * version.
  *
  *     V(pi) = sum_i w_i R_i / sum_i w_i,    w_i = pi(y_i|x_i) / mu(y_i|x_i),    mu: the version that wrote y_i
  *     effective sample size = (sum_i w_i)^2 / sum_i w_i^2
  *
- * The standard error of the difference is that of its linearisation, summed within prompts: completions of one prompt
- * are not independent. With few effective samples both are worth nothing, and the check says so instead of deciding.
+ * The standard error of the difference is that of its linearisation, summed within prompts, because completions of one
+ * prompt are not independent. With few effective samples neither estimate is reliable, and the check is skipped.
  */
 
 import type { GateSettings } from '../settings.js';
 import { beyondChance, finiteFigures, sum } from '../statistics.js';
 import type { CheckResult, Evidence, LoggedEvidence } from '../types.js';
 
-/** Refuses an estimated loss that is larger than is let pass and beyond chance, where enough samples are effective. */
+/** Fails if enough samples are effective and the estimated loss exceeds both the accepted loss and chance. */
 export function checkOffPolicy({ logged }: Evidence, settings: GateSettings): CheckResult {
   const { off_policy: limits, standardErrors } = settings;
   const check = 'off_policy';
@@ -34,9 +35,9 @@ export function checkOffPolicy({ logged }: Evidence, settings: GateSettings): Ch
     live_effective_samples: live.effective,
     completions: logged.length,
   });
-  // Not a number where no weight is left at all.
+  // It is NaN if all weights vanish, so the comparison is negated.
   if (!(effective >= limits.minEffective)) {
-    const detail = `${logged.length} logged completions are worth ${effective.toFixed(1)}, at least ${limits.minEffective} are needed`;
+    const detail = `${logged.length} logged completions are worth ${effective.toFixed(1)} effective samples, at least ${limits.minEffective} are needed`;
     return { check, outcome: 'skipped', detail, numbers };
   }
   const failed = loss.mean > limits.maxLoss && beyondChance({ ...loss, count: logged.length }, standardErrors);
@@ -46,14 +47,14 @@ export function checkOffPolicy({ logged }: Evidence, settings: GateSettings): Ch
 }
 
 interface Weighed {
-  /** Sum to 1. */
+  /** The weights add up to 1. */
   readonly weights: readonly number[];
   readonly value: number;
   readonly effective: number;
 }
 
 function weigh(logged: readonly LoggedEvidence[], logRatio: (item: LoggedEvidence) => number): Weighed {
-  // Relative to the largest: the estimate does not change, and no weight overflows.
+  // Weights relative to the largest give the same estimate, and none overflows.
   const largest = logged.reduce((most, item) => Math.max(most, logRatio(item)), Number.NEGATIVE_INFINITY);
   const raw = logged.map((item) => Math.exp(logRatio(item) - largest));
   const total = sum(raw);

@@ -1,14 +1,14 @@
-/** What the checks that look at drawn completions share: how many prompts there are, and whether they are enough. */
+/** Shared by the checks on drawn completions: counts their prompts and decides whether they are enough. */
 
 import type { CheckName, CheckResult, PromptEvidence } from '../types.js';
 
-/** Prompts by kind, for a check's figures. */
+/** Returns the number of prompts of each kind, for the figures of a check. */
 export function promptCounts(prompts: readonly PromptEvidence[]): Record<string, number> {
   const heldOut = prompts.filter((prompt) => prompt.heldOut).length;
   return { held_out_prompts: heldOut, other_prompts: prompts.length - heldOut };
 }
 
-/** The check's result where the prompts are too few for it; `null` where they are enough. */
+/** Returns the result `skipped` if there are too few prompts for a check, otherwise `null`. */
 export function tooFewPrompts(
   check: CheckName,
   prompts: readonly PromptEvidence[],

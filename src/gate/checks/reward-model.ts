@@ -1,11 +1,11 @@
-/** Whether a reward model likes the candidate's completions less than the live version's, prompt by prompt. */
+/** Checks that a reward model does not score the candidate's completions lower than the live version's. */
 
 import type { GateSettings } from '../settings.js';
 import { beyondChance, estimate, finiteFigures, mean } from '../statistics.js';
 import type { CheckResult, Evidence, SampleFigures } from '../types.js';
 import { promptCounts, tooFewPrompts } from './prompts.js';
 
-/** Refuses a loss of mean reward that is larger than is let pass and beyond chance: a paired test over prompts. */
+/** Fails if the loss of mean reward exceeds both the accepted loss and chance: a paired test over prompts. */
 export function checkRewardModel({ prompts, rater }: Evidence, settings: GateSettings): CheckResult {
   const { reward_model: limits, standardErrors } = settings;
   const check = 'reward_model';

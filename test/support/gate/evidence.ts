@@ -1,17 +1,17 @@
-/** Evidence as a healthy candidate gives it, to be spoiled by the tests. */
+/** Evidence of a healthy candidate, which tests then change. */
 
 import { checkGateSettings, type Evidence, type PromptEvidence, type SampleFigures } from '../../../src/gate/index.js';
 import { Random } from '../../../src/policy/sampling/random.js';
 
 export const settings = checkGateSettings({ prompts: 40 });
 
-/** Normal numbers, the same for the same seed. */
+/** Normally distributed numbers; equal seeds give equal numbers. */
 export function createNormal(seed: number): () => number {
   const random = new Random(seed);
   return () => Math.sqrt(-2 * Math.log(1 - random.uniform())) * Math.cos(2 * Math.PI * random.uniform());
 }
 
-/** A candidate that writes as the live version does, on 40 prompts and 120 logged completions; all differences are chance. */
+/** A candidate as good as the live version, on 40 prompts and 120 logged completions. All differences are chance. */
 export function healthyEvidence(seed = 1, prompts = 40): Evidence {
   const normal = createNormal(seed);
   let answer = 0;
@@ -43,7 +43,7 @@ export function healthyEvidence(seed = 1, prompts = 40): Evidence {
   };
 }
 
-/** The same evidence with other samples of the candidate's. */
+/** Returns the evidence with changed samples of the candidate. */
 export function withCandidate(
   evidence: Evidence,
   change: (sample: SampleFigures, prompt: number, index: number) => Partial<SampleFigures>,

@@ -1,4 +1,4 @@
-/** A real store with traffic of the tiny package, and evidence gathered from it by a real policy. */
+/** A real store with traffic of the tiny package, and evidence that a real policy gathers from it. */
 
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
@@ -30,7 +30,7 @@ export interface Traffic {
   readonly reader: ReplayReader;
 }
 
-/** Opens an empty store; closed with the test. */
+/** Opens an empty store, which is closed at the end of the test. */
 export async function openTraffic(): Promise<Traffic> {
   const path = join(temporaryFolder(), 'replay.sqlite');
   const replay = await openReplayStore({ path });
@@ -44,7 +44,7 @@ export async function openTraffic(): Promise<Traffic> {
 
 export const sampling = { ...plainSampling, ignoreEos: false, maxTokens: 10 };
 
-/** Completions that the policy's version writes for as many prompts, with the reward of each where it has one. */
+/** Lets a version of the policy complete prompts, and writes the completions and their scores to the store. */
 export async function addTraffic(
   { replay }: Traffic,
   pkg: Package,
@@ -92,7 +92,7 @@ export async function addTraffic(
 
 export const smallGate: GateSettingsInput = { prompts: 12, samplesPerPrompt: 2, maxTokens: 10 };
 
-/** Gathers evidence on a candidate against version 0, every prompt held out, unless told otherwise. */
+/** Gathers evidence on a candidate against version 0. By default every prompt is held out. */
 export function gather(
   { replay, reader }: Traffic,
   pkg: Package,

@@ -1,4 +1,4 @@
-/** Adapters as a judge makes them: CoPG steps on what the policy samples, without the process around them. */
+/** Trains adapters for a judge: CoPG steps on samples of the policy, in the test's own process. */
 
 import { AdamW, createOnnxEngine, differentiateCopg, type Parameters, warmUp } from '../../../src/learner/index.js';
 import { initialParameters, toAdapter, toParameters } from '../../../src/learner/initialization.js';
@@ -14,9 +14,9 @@ const prompts = 8;
 const samples = 8;
 
 /**
- * Trains an adapter to please a judge.
- * @param judge of a completion's tokens, 0 to 1
- * @param number of the version that comes out; those on the way take the numbers after it
+ * Trains an adapter for a judge.
+ * @param judge scores the tokens of a completion, 0 to 1
+ * @param number of the resulting version; the versions in between take the numbers after it
  */
 export async function trainFor(
   judge: (tokens: readonly number[]) => number,

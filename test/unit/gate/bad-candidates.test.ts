@@ -1,4 +1,4 @@
-/** Candidates that were trained for the wrong thing, against the gate: what a judge likes is not always what is better. */
+/** Candidates that were trained for the wrong goal, against the gate. */
 
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { type CheckName, type CheckResult, checkGateSettings, judge } from '../../../src/gate/index.js';
@@ -23,7 +23,7 @@ async function open(): Promise<Policy> {
   return policy;
 }
 
-/** A reward model that thinks of tokens as a judge does. */
+/** A reward model that scores tokens with a judge. */
 function asModel(score: (tokens: readonly number[]) => number): RewardModel {
   return { rater: 'judge', score: async (items) => items.map(({ tokens }) => score(tokens)) };
 }
@@ -34,8 +34,8 @@ const results = (checks: readonly CheckResult[]): Partial<Record<CheckName, stri
 const settings = checkGateSettings({ prompts: 32, maxTokens: 24, kl: { maxNats: 1e6 } });
 
 describe('the gate', () => {
-  it('stops a rambler whose judge likes it: health sees what the reward hides', async () => {
-    // The judge pays for one word, as often as possible.
+  it('fails a candidate that rambles for reward, by its health', async () => {
+    // The judge rewards every occurrence of one word.
     const pays = (tokens: readonly number[]): number => tokens.filter((token) => token === 101).length / 24;
     const policy = await open();
     const traffic = await openTraffic();
@@ -50,8 +50,8 @@ describe('the gate', () => {
     expect(passed).toBe(false);
   });
 
-  it('stops a candidate that was trained on inverted scores, by a reward model that has them right', async () => {
-    // Small tokens are liked; the candidate learned the contrary.
+  it('fails a candidate that was trained on inverted scores, by a correct reward model', async () => {
+    // The reward model prefers small tokens, and the candidate learned the opposite.
     const liked = (tokens: readonly number[]): number =>
       1 - tokens.reduce((sum, token) => sum + token, 0) / tokens.length / 260;
     const policy = await open();

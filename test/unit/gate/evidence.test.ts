@@ -1,4 +1,4 @@
-/** Evidence from a real policy and a real store; the numbers against an independent forward pass. */
+/** Gathers evidence from a real policy and a real store, and compares the numbers with an independent forward pass. */
 
 import { beforeAll, describe, expect, it, onTestFinished } from 'vitest';
 import { checkGateSettings, judge } from '../../../src/gate/index.js';
@@ -37,14 +37,14 @@ async function open(options: Partial<PolicyOptions> = {}): Promise<Policy> {
   return policy;
 }
 
-/** A policy with traffic of version 0. */
+/** Opens a policy with traffic of version 0. */
 async function setUp(prompts = 12): Promise<{ policy: Policy; traffic: Traffic }> {
   const [policy, traffic] = [await open(), await openTraffic()];
   await addTraffic(traffic, pkg, policy, { prompts });
   return { policy, traffic };
 }
 
-/** The policy, and every request that is made of it with its whole completions. */
+/** Wraps a policy and records every request with its complete completions. */
 function recording(policy: Policy) {
   const requests: { request: CompletionRequest; tokens: number[][] }[] = [];
   const recorder: Pick<Policy, 'complete' | 'hold' | 'release'> = {
@@ -63,7 +63,7 @@ function recording(policy: Policy) {
 }
 
 describe('evidence', () => {
-  it('of weights that are those of the live version shows no difference at all', async () => {
+  it('shows no difference between equal weights', async () => {
     const { policy, traffic } = await setUp();
     const evidence = await gather(traffic, pkg, policy, twin);
     expect(evidence.prompts).toHaveLength(12);
@@ -75,7 +75,7 @@ describe('evidence', () => {
     expect(judge(evidence, checkGateSettings(smallGate)).passed).toBe(true);
   });
 
-  it('has ln pi − ln pi_ref of the completions that the candidate drew', async () => {
+  it('holds ln pi − ln pi_ref of the completions that the candidate drew', async () => {
     const { policy, traffic } = await setUp(4);
     const { recorder, requests } = recording(policy);
     const evidence = await gather(traffic, pkg, policy, near, { policy: recorder });
@@ -97,7 +97,7 @@ describe('evidence', () => {
     for (const [i, value] of sorted(expected).entries()) expect(sorted(measured)[i]).toBeCloseTo(value, 3);
   });
 
-  it('is asked for in the background, every request of it', async () => {
+  it('is gathered with background requests only', async () => {
     const { policy, traffic } = await setUp(4);
     const { recorder, requests } = recording(policy);
     await gather(traffic, pkg, policy, near, { policy: recorder });
@@ -105,14 +105,14 @@ describe('evidence', () => {
     expect(requests.every(({ request: { background } }) => background === true)).toBe(true);
   });
 
-  it('refuses a random adapter, and says why', async () => {
+  it('fails a random adapter, with a reason', async () => {
     const { policy, traffic } = await setUp();
     const { passed, checks } = judge(await gather(traffic, pkg, policy, wild), checkGateSettings(smallGate));
     expect(passed).toBe(false);
     expect(checks.find(({ check }) => check === 'kl')).toMatchObject({ outcome: 'failed' });
   });
 
-  it('does not touch the policy for weights or figures that are not finite', async () => {
+  it('needs no policy for weights or figures that are not finite', async () => {
     const { policy, traffic } = await setUp(1);
     const broken = await makeVersion(pkg, 4, 7);
     const [name, tensor] = [...broken.adapter.tensors][3] ?? [];
@@ -126,7 +126,7 @@ describe('evidence', () => {
     for (const one of [evidence, figure]) expect(judge(one, checkGateSettings()).passed).toBe(false);
   });
 
-  it('refuses finite weights whose logits overflow', async () => {
+  it('fails finite weights whose logits overflow', async () => {
     const { policy, traffic } = await setUp(4);
     const huge = await makeVersion(pkg, 5, 7, 1e18);
     const evidence = await gather(traffic, pkg, policy, huge);
@@ -134,7 +134,7 @@ describe('evidence', () => {
     expect((await policy.status()).heldVersions).toEqual([0]);
   });
 
-  it('asks nothing of the policy for checks that are off', async () => {
+  it('makes no requests for checks that are switched off', async () => {
     const { policy, traffic } = await setUp(4);
     const { recorder, requests } = recording(policy);
     const off = { enabled: false };
@@ -144,8 +144,8 @@ describe('evidence', () => {
   });
 });
 
-describe('prompts', () => {
-  it('are those that never train, filled up with the newest others', async () => {
+describe('the prompts of the gate', () => {
+  it('are held-out prompts, filled up with the newest others', async () => {
     const { policy, traffic } = await setUp(24);
     const share = 0.2;
     const recent = await traffic.replay.recentPrompts(100);
@@ -159,14 +159,14 @@ describe('prompts', () => {
     expect(checks[1]?.numbers).toMatchObject({ held_out_prompts: heldOut, other_prompts: 12 - heldOut });
   });
 
-  it('of another package are left out', async () => {
+  it('are not taken from another package', async () => {
     const [policy, traffic] = [await open(), await openTraffic()];
     await addTraffic(traffic, pkg, policy, { prompts: 3, over: { packageDigest: 'another' } });
     await addTraffic(traffic, pkg, policy, { prompts: 2, firstSeed: 50 });
     expect((await gather(traffic, pkg, policy, twin)).prompts).toHaveLength(2);
   });
 
-  it('of a fresh server are none: what is finite passes, and little is known', async () => {
+  it('are none on a fresh server, so that a finite candidate passes with little known', async () => {
     const [policy, traffic] = [await open(), await openTraffic()];
     const verdict = judge(await gather(traffic, pkg, policy, wild), checkGateSettings());
     expect(verdict.passed).toBe(true);
@@ -180,8 +180,8 @@ describe('prompts', () => {
   });
 });
 
-describe('a reward model', () => {
-  /** By a real property of the text: the share of its characters that are letters. */
+describe('a reward model of the gate', () => {
+  /** Scores a real property of the text: the share of letters among its characters. */
   const letters = (calls: RewardedCompletion[][] = []): RewardModel => ({
     rater: 'letters',
     async score(items) {
@@ -190,7 +190,7 @@ describe('a reward model', () => {
     },
   });
 
-  it('is asked once per version for all completions, and its scores stay with theirs', async () => {
+  it('scores all completions of a version in one call, and each score stays with its completion', async () => {
     const { policy, traffic } = await setUp(6);
     const calls: RewardedCompletion[][] = [];
     const { prompts, rater } = await gather(traffic, pkg, policy, near, { rewardModel: letters(calls) });
@@ -202,7 +202,7 @@ describe('a reward model', () => {
     expect(calls[0]?.map(({ tokens }) => pkg.tokenizer.decode(tokens))).toEqual(calls[0]?.map(({ text }) => text));
   });
 
-  it('that gives something else than finite numbers has said nothing', async () => {
+  it('gives no score if it returns a number that is not finite', async () => {
     const { policy, traffic } = await setUp(3);
     const odd: RewardModel = {
       rater: 'odd',
@@ -216,7 +216,7 @@ describe('a reward model', () => {
 describe('logged completions', () => {
   const byFirstToken = (tokens: readonly number[]): number => (tokens[0] ?? 0) / 300;
 
-  it('are weighed by candidate and live version against whoever wrote them', async () => {
+  it('are weighed by candidate and live version against the version that wrote them', async () => {
     const [policy, traffic] = [await open(), await openTraffic()];
     await policy.hold(near);
     await addTraffic(traffic, pkg, policy, { prompts: 3, reward: byFirstToken });
@@ -234,11 +234,11 @@ describe('logged completions', () => {
       expect(found?.live).toBe(0);
     }
     await model.close();
-    // What the candidate wrote itself has the ratio 1 to it.
+    // A completion that the candidate wrote itself has the ratio 1.
     expect(logged.filter(({ candidate }) => candidate === 0)).toHaveLength(6);
   });
 
-  it('with truncated sampling, without a score, or on prompts that train are left out', async () => {
+  it('are left out if sampling was truncated, the score is missing or the prompt trains', async () => {
     const [policy, traffic] = [await open(), await openTraffic()];
     const truncated = JSON.stringify({ temperature: 1, topP: 0.9, topK: 0, minP: 0 });
     await addTraffic(traffic, pkg, policy, { prompts: 2, reward: byFirstToken, over: { samplingJson: truncated } });
@@ -254,8 +254,8 @@ describe('logged completions', () => {
   });
 });
 
-describe('gathering', () => {
-  it('ends at once when it is aborted, and leaves nothing behind', async () => {
+describe('gathering evidence', () => {
+  it('ends at once if it is aborted, and leaves nothing behind', async () => {
     const { policy, traffic } = await setUp();
     const stop = new AbortController();
     const { recorder, requests } = recording(policy);
@@ -277,7 +277,7 @@ describe('gathering', () => {
     });
   });
 
-  it('gives way to traffic, and comes to the same completions', async () => {
+  it('gives way to traffic and still draws the same completions', async () => {
     const { policy, steps } = await openStepped({ pkg, version: base, maxSequences: 2 });
     const traffic = await openTraffic();
     await steps.settle(addTraffic(traffic, pkg, policy, { prompts: 8 }));
@@ -290,11 +290,11 @@ describe('gathering', () => {
     });
     let answered = 0;
     while (!done) {
-      // Two at once take both slots: whatever the gate runs has to go.
+      // Two requests take both slots, so that every request of the gate has to give way.
       const prompts = [randomTokens(5, answered), randomTokens(5, answered + 1)];
       await steps.settle(Promise.all(prompts.map((prompt) => collect(policy.complete(request(prompt))))));
       answered += 2;
-      // Between two callers the policy has some turns to itself: mostly too few for what the gate asks for.
+      // Between two callers the policy has some free turns, mostly too few for a request of the gate.
       for (let turn = 0; turn < (answered % 6 === 0 ? 30 : 4); turn++) await steps.turn();
     }
     const answers = (evidence: typeof alone) =>
@@ -303,11 +303,11 @@ describe('gathering', () => {
       );
     expect(answers(await gathering)).toEqual(answers(alone));
     expect(answered).toBeGreaterThan(0);
-    // 8 prompts: drawn twice, weighed once. What came more often had given way.
+    // Each of 8 prompts is drawn twice and weighed once. Further requests are repetitions after giving way.
     expect(requests.length).toBeGreaterThan(24);
   });
 
-  it('passes on that the live version is not served any more', async () => {
+  it('throws the error of the policy if it no longer holds the live version', async () => {
     const { policy, traffic } = await setUp(2);
     await expect(gather(traffic, pkg, policy, near, { live: 9 })).rejects.toMatchObject({
       code: 'VERSION_NOT_SERVABLE',

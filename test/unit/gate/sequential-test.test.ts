@@ -1,4 +1,4 @@
-/** The error rates are the reason for the test: they are measured, by playing canaries whose truth is known. */
+/** Measures the error rates of the sequential test, on simulated canaries whose truth is known. */
 
 import { describe, expect, it, test } from 'vitest';
 import {
@@ -24,7 +24,7 @@ const uniform =
   (mean: number): Draw =>
   (random) =>
     mean + (random() - 0.5) * 0.6;
-/** Mean `mean`: most rewards are small, few are large. */
+/** Rewards with this mean, of which most are small and few are large. */
 const skewed =
   (mean: number): Draw =>
   (random) =>
@@ -35,7 +35,7 @@ interface Played {
   readonly rewards: number;
 }
 
-/** One canary, looked at after every reward. */
+/** Simulates one canary, evaluated after every reward. */
 function play(seed: number, live: Draw, candidate: Draw, share: number, most: number, over = settings): Played {
   const random = createRandom(seed);
   let state = nothingObserved;
@@ -61,11 +61,11 @@ const shapes = [
   { rewards: 'skewed', shape: skewed, mean: 0.2 },
 ] as const;
 
-/** Three standard errors above alpha: 300 runs at a rate of exactly 0.05 stay below it. */
+/** Three standard errors above alpha: 300 runs with an error rate of exactly 0.05 stay below it. */
 const runs = 300;
 const bound = 0.05 + 3 * Math.sqrt((0.05 * 0.95) / runs);
 
-describe.each([0.1, 0.5, 0.9])('with a share of %f for the candidate, looked at after every reward', (share) => {
+describe.each([0.1, 0.5, 0.9])('with a share of %f for the candidate, evaluated after every reward', (share) => {
   test.each(shapes)(
     'a candidate that is as good is rolled back in one of twenty canaries at most: rewards $rewards',
     ({ shape, mean }) => {
@@ -79,7 +79,7 @@ describe.each([0.1, 0.5, 0.9])('with a share of %f for the candidate, looked at 
   test.each(shapes)(
     'one that is worse by the margin is promoted in one of twenty at most: rewards $rewards',
     ({ shape, mean }) => {
-      // Without the minimum, which would hide errors.
+      // The minimum is off here, because it would hide errors.
       const only: SequentialSettings = { ...settings, minimum: 1 };
       const worse = shape(mean - settings.margin);
       expect(rateOf('not_worse', runs, (seed) => play(seed, shape(mean), worse, share, 1200, only))).toBeLessThan(
@@ -89,7 +89,7 @@ describe.each([0.1, 0.5, 0.9])('with a share of %f for the candidate, looked at 
   );
 });
 
-it('is needed: a t-test that is repeated after every reward rolls back a fifth of the candidates that are as good', () => {
+it('a t-test that is repeated after every reward rolls back a fifth of equally good candidates', () => {
   const repeated = (seed: number): Played => {
     const random = createRandom(seed);
     const arms = { live: { n: 0, sum: 0, squares: 0 }, candidate: { n: 0, sum: 0, squares: 0 } };
@@ -113,18 +113,18 @@ it('is needed: a t-test that is repeated after every reward rolls back a fifth o
   expect(rateOf('worse', runs, repeated)).toBeGreaterThan(0.2);
 });
 
-describe('its power', () => {
+describe('the power of the sequential test', () => {
   const median = (values: readonly number[]) => [...values].sort((a, b) => a - b)[values.length >> 1] as number;
   const played = (live: number, candidate: number, most: number) =>
     Array.from({ length: 100 }, (_, seed) => play(seed + 1, bernoulli(live), bernoulli(candidate), 0.1, most));
 
-  it('rolls a bad candidate back within some hundred rewards, a tenth of which were its own', () => {
+  it('rolls back a bad candidate within some hundred rewards, a tenth of them its own', () => {
     const canaries = played(0.6, 0.1, 4000);
     expect(canaries.filter(({ decision }) => decision === 'worse').length).toBeGreaterThanOrEqual(99);
     expect(median(canaries.map(({ rewards }) => rewards))).toBeLessThan(250);
   });
 
-  it('promotes one that is better by a tenth, and nearly always one that is as good, given time', () => {
+  it('promotes a candidate that is better by a tenth, and nearly always an equally good one, given time', () => {
     const better = played(0.5, 0.6, 20_000);
     expect(better.filter(({ decision }) => decision === 'not_worse').length).toBeGreaterThanOrEqual(98);
     expect(median(better.map(({ rewards }) => rewards))).toBeLessThan(4000);
@@ -133,14 +133,14 @@ describe('its power', () => {
   });
 });
 
-it('does not mind a day that gets harder for both, or a flood of one arm', () => {
+it('keeps its error rate on a day that gets harder for both arms, and with a flood of one arm', () => {
   let wrong = 0;
   for (let seed = 1; seed <= 200; seed++) {
     const random = createRandom(seed);
     let state = nothingObserved;
     for (let n = 0; n < 2000; n++) {
       const mean = 0.9 - (0.8 * n) / 2000;
-      // The candidate's share falls while rewards fall: a comparison of the two means alone would favour the candidate.
+      // The candidate's share falls while rewards fall, so a comparison of the two means would favour the candidate.
       const arm: Arm = random() < 0.5 - (0.45 * n) / 2000 ? 'candidate' : 'live';
       state = observe(state, arm, bernoulli(arm === 'live' ? mean : mean - settings.margin)(random), settings);
       if (decide(state, settings) === 'not_worse') {
@@ -152,7 +152,7 @@ it('does not mind a day that gets harder for both, or a flood of one arm', () =>
   expect(wrong / 200).toBeLessThan(0.05 + 3 * Math.sqrt((0.05 * 0.95) / 200));
 });
 
-it('waits for the minimum of rewards before it promotes, and not before it rolls back', () => {
+it('waits for the minimum of rewards before it promotes, but not before it rolls back', () => {
   const strict = { ...settings, minimum: 50 };
   let good = nothingObserved;
   let bad = nothingObserved;
@@ -166,7 +166,7 @@ it('waits for the minimum of rewards before it promotes, and not before it rolls
   expect(decide(bad, strict)).toBe('worse');
 });
 
-it('goes on from its JSON as if nothing had happened, and knows what is no state of it', () => {
+it('continues from its JSON without a difference, and recognises JSON that is not its state', () => {
   const random = createRandom(3);
   let state = nothingObserved;
   for (let n = 0; n < 100; n++) state = observe(state, random() < 0.3 ? 'candidate' : 'live', random(), settings);
@@ -178,7 +178,7 @@ it('goes on from its JSON as if nothing had happened, and knows what is no state
   }
 });
 
-it('clamps rewards outside of [0, 1], on which its bounds rest', () => {
+it('clamps rewards to [0, 1], which its error bounds require', () => {
   const one = observe(observe(nothingObserved, 'live', 0.5, settings), 'candidate', 50, settings);
   expect(one).toEqual(observe(observe(nothingObserved, 'live', 0.5, settings), 'candidate', 1, settings));
 });

@@ -1,12 +1,12 @@
 import { expect, it } from 'vitest';
 import { checkGateSettings } from '../../../src/gate/index.js';
 
-it('every check is on by default', () => {
+it('every check of the gate is on by default', () => {
   const { finite, kl, health, reward_model, off_policy } = checkGateSettings();
   expect([finite, kl, health, reward_model, off_policy].map(({ enabled }) => enabled)).toEqual(Array(5).fill(true));
 });
 
-it('one setting of a check leaves the others at their defaults', () => {
+it('setting one value of a check leaves its others at their defaults', () => {
   const { kl } = checkGateSettings({ kl: { maxNats: 3 } });
   expect(kl).toEqual({ ...checkGateSettings().kl, maxNats: 3 });
 });
@@ -20,7 +20,7 @@ it.each([
   [{ prompts: 0 }, 'gate.prompts'],
   [{ strictness: 11 }, 'gate'],
   [{ kl: { strictness: 11 } }, 'gate.kl'],
-])('%j is refused, naming %s', (input, field) => {
+])('gate settings %j are refused with the path %s', (input, field) => {
   expect(() => checkGateSettings(input)).toThrow(
     expect.objectContaining({ code: 'INVALID_OPTIONS', violations: [expect.objectContaining({ field })] }),
   );

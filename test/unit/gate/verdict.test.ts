@@ -13,7 +13,7 @@ import { healthyEvidence, settings, withCandidate } from '../../support/gate/evi
 
 const healthy = healthyEvidence();
 
-/** For each check, evidence that it refuses and that all others let pass. */
+/** For each check, evidence that fails this check and passes all others. */
 const spoiled: Record<CheckName, Evidence> = {
   finite: { ...healthy, notFinite: 'weight 7 of model.layers.0.mlp.up_proj.lora_A is NaN' },
   kl: withCandidate(healthy, ({ logRatio }) => ({ logRatio: (logRatio ?? 0) + 20 })),
@@ -34,7 +34,7 @@ function resultOf(check: CheckName, evidence: Evidence, used: GateSettings = set
 }
 
 describe('the verdict', () => {
-  it('lets a healthy candidate pass, with every check measured', () => {
+  it('passes a healthy candidate, with every check made', () => {
     const verdict = judge(healthy, settings);
     expect(verdict.checks.map(({ check, outcome }) => [check, outcome])).toEqual(
       checkNames.map((check) => [check, 'passed']),
@@ -43,12 +43,12 @@ describe('the verdict', () => {
     expect(describeVerdict(verdict)).toBe('passed finite, kl, health, reward_model, off_policy');
   });
 
-  it.each(checkNames)('no check but %s stops what it is there for', (check) => {
+  it.each(checkNames)('fails only the check %s on the evidence made for it', (check) => {
     const verdict = judge(spoiled[check], settings);
     expect(verdict.checks.filter(({ outcome }) => outcome === 'failed').map((result) => result.check)).toEqual([check]);
     expect(verdict.passed).toBe(false);
     expect(describeVerdict(verdict)).toContain(`${check}: `);
-    // What the check alone refuses gets through where it is switched off.
+    // If the check is switched off, the candidate passes.
     const blind = judge(spoiled[check], without(check));
     expect(blind.passed).toBe(true);
     expect(blind.checks.find((result) => result.check === check)).toMatchObject({
@@ -57,7 +57,7 @@ describe('the verdict', () => {
     });
   });
 
-  it('of a server without prompts passes what is finite, and says that little is known', () => {
+  it('passes a finite candidate of a server without prompts, and adds that little is known', () => {
     const verdict = judge({ notFinite: null, prompts: [], logged: [], rater: null }, settings);
     expect(verdict.passed).toBe(true);
     expect(verdict.checks.map(({ outcome }) => outcome)).toEqual([
@@ -72,7 +72,7 @@ describe('the verdict', () => {
     );
   });
 
-  it('holds figures that survive JSON, whatever was measured', () => {
+  it('holds figures that survive JSON, even if a measurement is infinite', () => {
     const wild = withCandidate(healthy, () => ({ logRatio: Number.POSITIVE_INFINITY }));
     const none = { ...wild, logged: wild.logged.map((item) => ({ ...item, candidate: Number.NEGATIVE_INFINITY })) };
     const verdict = judge(none, settings);
@@ -83,7 +83,7 @@ describe('the verdict', () => {
 });
 
 describe('the check of KL', () => {
-  it('says how far the candidate is, in nats per completion and per token, and on which prompts', () => {
+  it('reports nats per completion and per token, and the number of prompts of each kind', () => {
     const evidence = withCandidate(healthy, () => ({ logRatio: 5.2, tokens: 26 }));
     const mixed = { ...evidence, prompts: evidence.prompts.map((prompt, i) => ({ ...prompt, heldOut: i < 10 })) };
     const { numbers, detail } = resultOf('kl', mixed);
@@ -93,7 +93,7 @@ describe('the check of KL', () => {
     expect(detail).toContain('5.20 nats');
   });
 
-  it('refuses from just above the bound', () => {
+  it('passes at the bound and fails just above it', () => {
     const at = (nats: number) =>
       resultOf(
         'kl',
@@ -108,15 +108,15 @@ describe('the check of health', () => {
   it.each<[string, RegExp, (prompt: number, index: number) => object]>([
     ['much longer', /\d tokens per completion against/, () => ({ tokens: 50 })],
     ['much shorter', /\d tokens per completion against/, () => ({ tokens: 9 })],
-    ['that repeat themselves', /n-grams repeated against/, () => ({ repeated: 0.3 })],
-    ['without an end', /without an end against/, (prompt) => ({ endOfSequence: prompt % 2 === 0 })],
-    ['that are empty', /% of the completions empty against/, (prompt) => ({ empty: prompt % 4 === 0 })],
+    ['with repeated n-grams', /n-grams are repeated against/, () => ({ repeated: 0.3 })],
+    ['without an end', /have no end against/, (prompt) => ({ endOfSequence: prompt % 2 === 0 })],
+    ['that are empty', /% of the completions are empty against/, (prompt) => ({ empty: prompt % 4 === 0 })],
     [
       'that are the same for every prompt',
-      /given to other prompts too against/,
+      /also given to other prompts against/,
       (prompt) => ({ answer: -(prompt % 3) - 1 }),
     ],
-  ])('refuses completions %s', (_, detail, change) => {
+  ])('fails on completions %s', (_, detail, change) => {
     const result = resultOf(
       'health',
       withCandidate(healthy, (_sample, prompt, index) => change(prompt, index)),
@@ -125,7 +125,7 @@ describe('the check of health', () => {
     expect(result.detail).not.toContain(';');
   });
 
-  it('lets the same answer pass where the live version gives it as often', () => {
+  it('passes repeated answers if the live version repeats them as often', () => {
     const same = withCandidate(healthy, (_, prompt) => ({ answer: -(prompt % 2) - 1 }));
     const classifier = {
       ...same,
@@ -139,7 +139,7 @@ describe('the check of health', () => {
     expect(resultOf('health', classifier).outcome).toBe('passed');
   });
 
-  it('stops what drifts away from the reference in steps that are small against the live version', () => {
+  it('fails a drift away from the reference in steps that are small against the live version', () => {
     const step = 1.2;
     const grown = (times: number) => {
       const longer = withCandidate(healthy, (sample) => ({ tokens: 26 * step ** times, repeated: sample.repeated }));
@@ -161,7 +161,7 @@ describe('the check of health', () => {
     expect(resultOf('health', grown(4)).detail).toContain('of the reference');
   });
 
-  it('lets a candidate pass that leads back from a live version far away', () => {
+  it('passes a candidate that is nearer to the reference than a distant live version', () => {
     const back = {
       ...healthy,
       prompts: healthy.prompts.map((prompt) => ({
@@ -173,7 +173,7 @@ describe('the check of health', () => {
     expect(resultOf('health', back).outcome).toBe('passed');
   });
 
-  it('does not take one odd completion for a habit', () => {
+  it('passes a candidate with one odd completion', () => {
     const odd = withCandidate(healthy, ({ tokens }, prompt, index) => ({
       tokens: prompt + index === 0 ? 3000 : tokens,
     }));
@@ -184,7 +184,7 @@ describe('the check of health', () => {
 });
 
 describe('the check by a reward model', () => {
-  it('leaves out what the model has nothing to say of', () => {
+  it('leaves out prompts whose completions the model does not score', () => {
     const silent = withCandidate(healthy, ({ reward }, prompt) => ({ reward: prompt < 30 ? null : reward }));
     expect(resultOf('reward_model', silent)).toMatchObject({
       outcome: 'skipped',
@@ -192,11 +192,11 @@ describe('the check by a reward model', () => {
     });
   });
 
-  it('is skipped where there is no model', () => {
+  it('is skipped without a model', () => {
     expect(resultOf('reward_model', { ...healthy, rater: null }).outcome).toBe('skipped');
   });
 
-  it('finds a small loss that is the same for every prompt', () => {
+  it('fails on a small loss that is the same for every prompt', () => {
     const shifted = {
       ...healthy,
       prompts: healthy.prompts.map((prompt) => ({
@@ -211,16 +211,16 @@ describe('the check by a reward model', () => {
 });
 
 describe('the importance estimate', () => {
-  it('decides nothing with few effective samples', () => {
+  it('is skipped with few effective samples', () => {
     const logged = spoiled.off_policy.logged.map((item, i) => ({ ...item, candidate: i === 0 ? 30 : item.candidate }));
     const result = resultOf('off_policy', { ...healthy, logged });
     expect(result.outcome).toBe('skipped');
     expect(result.numbers.effective_samples).toBeCloseTo(1);
-    expect(result.detail).toMatch(/120 logged completions are worth 1\.0, at least 32 are needed/);
+    expect(result.detail).toMatch(/120 logged completions are worth 1\.0 effective samples, at least 32 are needed/);
   });
 
-  it('is the value of the candidate where that is known', () => {
-    // One prompt, two completions with rewards 1 and 0: drawn half and half, by the candidate with 0.8 and 0.2.
+  it('equals the true value of the candidate in a case with a known one', () => {
+    // The logging version draws the two completions, with rewards 1 and 0, half and half; the candidate with 0.8 and 0.2.
     const logged = Array.from({ length: 1000 }, (_, i) => ({
       prompt: i,
       reward: i % 2,
@@ -235,7 +235,7 @@ describe('the importance estimate', () => {
     expect(numbers.live_effective_samples).toBeCloseTo(1000);
   });
 
-  it('counts completions of one prompt as one witness', () => {
+  it('treats completions of one prompt as dependent', () => {
     const repeated = (prompts: number) => ({
       ...healthy,
       logged: spoiled.off_policy.logged.map((item, i) => ({ ...item, prompt: i % prompts })),

@@ -33,7 +33,7 @@ describe('the log at a terminal', () => {
   it('says in few words what was turned down, rolled back, or is in trouble', () => {
     const { log, lines } = humanLog();
     log.warn(
-      { version: 3, detail: 'kl: 12.30 nats per completion from the reference, more than 10 may be' },
+      { version: 3, detail: 'kl: 12.30 nats per completion from the reference, above the bound of 10' },
       'version_rejected',
     );
     log.warn({ detail: 'the adapter of the learner is not a version: ADAPTER_INVALID: torn' }, 'version_failed');
@@ -50,7 +50,7 @@ describe('the log at a terminal', () => {
     log.info({ why: 'SIGTERM' }, 'stopping');
     log.info('stopped');
     expect(lines).toEqual([
-      'version 3 was turned down: kl: 12.30 nats per completion from the reference, more than 10 may be',
+      'version 3 was turned down: kl: 12.30 nats per completion from the reference, above the bound of 10',
       'the adapter of the learner is not a version: ADAPTER_INVALID: torn',
       'version 3: its rejection was not recorded',
       'rolled back: version 4 is live, serves the weights of version 1',
