@@ -1,6 +1,6 @@
 /**
- * Operators of Hone's own (domain `hone`) that stand for several plain ones: the reverse pass sees one step with a short
- * exact rule, and {@link expandComposites} turns them into plain ONNX before anything runs.
+ * Operators of Hone's own (domain `hone`), each in place of several plain ones: the reverse pass sees one node with a
+ * short exact rule. {@link expandComposites} turns them into plain ONNX before anything runs.
  */
 
 import { Graph, type Node } from '../onnx/index.js';
@@ -10,7 +10,7 @@ const honeDomain = 'hone';
 export const tokenLogProbability = `${honeDomain}.TokenLogProbability`;
 /** (g, u of equal shapes) -> g * sigmoid(g) * u */
 export const swiGlu = `${honeDomain}.SwiGlu`;
-/** x -> x, through which no gradient flows. */
+/** x -> x; no gradient flows through it. */
 export const detach = `${honeDomain}.Detach`;
 
 /** Adds a {@link tokenLogProbability} node; returns the name of the [N] output. */
@@ -21,15 +21,16 @@ export function addTokenLogProbability(graph: Graph, logits: string, targets: st
   });
 }
 
-/** Adds a {@link detach} node. */
+/** Adds a {@link detach} node; returns the name of its output. */
 export function addDetach(graph: Graph, value: string): string {
   return graph.add('Detach', [value], { domain: honeDomain });
 }
 
 /**
- * Makes one {@link swiGlu} of each `(g * Sigmoid(g)) * u` whose parts nobody else reads: its gradient needs g and u alone,
- * so that two values of the layer's width need not be kept for it.
- * @param widths sizes of the last axis of the values that g and u may be; a pair of other widths would be broadcast
+ * Replaces each `(g * Sigmoid(g)) * u` by one {@link swiGlu} if no other node reads its parts. The gradient then needs
+ * g and u only, so two values of the layer's width need not be kept.
+ * @param widths the values that g and u may be, with the size of their last axis; both must have the same, because the
+ * rule does not broadcast
  */
 export function fuseSwiGlu(graph: Graph, widths: ReadonlyMap<string, number>): void {
   const producers = graph.producers();
@@ -61,7 +62,7 @@ export function fuseSwiGlu(graph: Graph, widths: ReadonlyMap<string, number>): v
   }
 }
 
-/** A copy of the graph in which every composite is plain ONNX; names of values stay. */
+/** A copy of the graph with plain ONNX in place of every composite; the names of values stay. */
 export function expandComposites(graph: Graph): Graph {
   const expanded = graph.clone();
   for (const node of graph.nodes) {

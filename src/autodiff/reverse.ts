@@ -1,6 +1,6 @@
 /**
  * The reverse pass: walks a graph backwards from a scalar and appends, rule by rule, plain ONNX nodes that compute the
- * gradient with respect to chosen inputs. What comes out is run by the same runtime as the forward pass.
+ * gradient with respect to chosen values. The same runtime runs both passes as one graph.
  */
 
 import { HoneError } from '../errors.js';
@@ -12,9 +12,9 @@ type Dims = readonly (number | null)[];
 
 /**
  * Appends the gradient of `loss` (a scalar float32) with respect to each value of `wrt` to the graph.
- * @param shapes Shapes of every value of the graph (`probeShapes`).
- * @returns The name of each gradient, in the shape of its value.
- * @throws HoneError `OPERATOR_NOT_DIFFERENTIABLE` names an operator between `wrt` and `loss` that has no rule.
+ * @param shapes shapes of every value of the graph (`probeShapes`)
+ * @returns the name of the gradient of each value, which has the shape of the value
+ * @throws HoneError `OPERATOR_NOT_DIFFERENTIABLE` with the name of an operator between `wrt` and `loss` without a rule
  */
 export function appendGradients(
   graph: Graph,
@@ -28,7 +28,7 @@ export function appendGradients(
   const sum = (value: string): string | undefined => {
     const parts = pending.get(value);
     if (parts === undefined) return undefined;
-    // A chain of Adds: onnxruntime's Sum takes half as long again, and an Add may write into one of its inputs.
+    // A chain of Adds, because onnxruntime's Sum takes 1.5 times as long, and an Add may write into one of its inputs.
     const total = parts.reduce((left, right) => graph.add('Add', [left, right]));
     pending.set(value, [total]);
     return total;
@@ -62,12 +62,12 @@ export function appendGradients(
 }
 
 /**
- * Whether {@link appendGradients} would find a rule for every node between `wrt` and `loss`, told from the graph alone.
+ * Checks from the graph alone that {@link appendGradients} would find a rule for every node between `wrt` and `loss`.
  * @throws HoneError `OPERATOR_NOT_DIFFERENTIABLE`
  */
 export function checkGradients(graph: Graph, loss: string, wrt: readonly string[]): void {
   const order = topologicalOrder(graph, loss);
-  // Types are not known here: what a rule makes of floats is taken for floats, but for a Cast to something else.
+  // Types are not known here: the output of a node that reads floats counts as floats, unless it casts to another type.
   const carries = carriers(graph, order, wrt, (_, node) => node.op !== 'Cast' || floatTypes.has(castTo(node)));
   const reaching = new Set([loss]);
   for (const node of order.reverse()) {
@@ -88,16 +88,16 @@ const castTo = (node: Node): number => numberAttribute(node, 'to', 1);
 function nothingFlows(value: string): HoneError {
   return new HoneError(
     'OPERATOR_NOT_DIFFERENTIABLE',
-    `no gradient flows from the loss to ${value}, so that it would never be trained; serve the model with --learner off`,
+    `no gradient flows from the loss to ${value}, so it would never be trained; serve the model with --learner off`,
   );
 }
 
-/** A gradient may come from the outputs, and go to the inputs, that the rule covers. */
+/** Refuses a node if a gradient comes from an output, or goes to an input, that its rule does not cover. */
 function checkLimits(
   node: Node,
   { limits }: Exclude<GradientRule, { kind: 'no-gradient' }>,
   carries: ReadonlySet<string>,
-  /** Values from which the loss is reached. */
+  /** Values that the loss depends on. */
   reaching: { has(value: string): boolean },
 ): void {
   const { inputs = Number.POSITIVE_INFINITY, outputs = 1 } = limits;
@@ -107,7 +107,7 @@ function checkLimits(
   if (output >= 0) throw notDifferentiable(node, `its output ${output} has no gradient rule`);
 }
 
-/** Nodes that the loss needs, inputs before readers. */
+/** The nodes that the loss needs, each before its readers. */
 function topologicalOrder(graph: Graph, loss: string): Node[] {
   const view = graph.clone();
   view.outputs.clear();
@@ -116,7 +116,7 @@ function topologicalOrder(graph: Graph, loss: string): Node[] {
   return view.nodes;
 }
 
-/** Values that depend on `wrt` through floats: gradients flow through these alone. */
+/** The values that depend on `wrt` through floats: gradients flow through these only. */
 function carriers(
   graph: Graph,
   order: readonly Node[],
@@ -160,7 +160,7 @@ function createContext(
   };
 }
 
-/** Sums over axes that `to` lacks or holds as 1. A dimension unknown on both sides is taken to be the same one. */
+/** Sums over the axes that `to` lacks or has as 1. A dimension that is unknown on both sides counts as the same. */
 function reduce(graph: Graph, gradient: string, from: Dims, to: Dims): string {
   const extra = from.length - to.length;
   const leading = Array.from({ length: extra }, (_, axis) => axis);

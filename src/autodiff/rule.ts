@@ -1,44 +1,44 @@
-/** What a gradient rule is given, what it returns, and the three declarations that an operator can have. */
+/** What a gradient rule gets and returns, and the three ways in which an operator can be declared. */
 
 import type { AddOptions, Graph, Node } from '../onnx/index.js';
 
-/** One node on the way back from the loss. */
+/** One node on the way back from the loss, as its rule sees it. */
 export interface RuleContext {
   readonly graph: Graph;
   readonly node: Node;
-  /** Gradient of the loss with respect to each output; undefined where nothing flows. At least one is defined. */
+  /** Gradient of the loss with respect to each output; undefined if none flows. At least one is defined. */
   readonly outputGradients: readonly (string | undefined)[];
-  /** Whether somebody needs the gradient of this input. */
+  /** Whether the gradient of this input is needed. */
   needs(input: number): boolean;
   /** Shape of a value of the forward graph. */
   shape(value: string): readonly (number | null)[];
-  /** Shape of a value as an int64 tensor: a constant (with at most one -1) where possible, `Shape` at run time else. */
+  /** Shape of a value as an int64 tensor: a constant (with at most one -1) if possible, else a `Shape` at run time. */
   shapeTensor(value: string): string;
-  /** Sums a gradient of the first shape down to that of `value`, which was broadcast to it. */
+  /** Sums a gradient of the shape `from` over the axes along which `value` was broadcast to that shape. */
   reduceTo(gradient: string, from: readonly (number | null)[], value: string): string;
 }
 
-/** Gradient with respect to each input, as names of values; undefined where none flows. */
+/** The gradient with respect to each input, as names of values; undefined if none flows. */
 export type Gradients = readonly (string | undefined)[];
 
-/** What a rule covers of its operator. Whatever goes beyond it has no gradient, and is refused before training starts. */
+/** The uses of its operator that a rule covers. Any other use is refused before training starts. */
 export interface RuleLimits {
-  /** Attributes that the rule takes into account, or that do not change the gradient. Default none. */
+  /** Attributes that the rule reads, or that do not change the gradient. Default: none. */
   readonly attributes?: readonly string[];
-  /** How many inputs, from the first on, have a gradient. Default all. */
+  /** Number of inputs, from the first on, that have a gradient. Default: all. */
   readonly inputs?: number;
-  /** How many outputs a gradient may come from. Default the first alone. */
+  /** Number of outputs, from the first on, that a gradient may come from. Default: 1. */
   readonly outputs?: number;
-  /** Why this node in particular is not covered; undefined if it is. It must not need shapes. */
+  /** The reason why this node is not covered; undefined if it is. It must not need shapes. */
   readonly refuses?: (node: Node, graph: Graph) => string | undefined;
 }
 
 export type GradientRule =
   /** The general case: gradients in the shapes of the inputs. */
   | { readonly kind: 'rule'; readonly apply: (context: RuleContext) => Gradients; readonly limits: RuleLimits }
-  /** Elementwise with broadcasting: gradients in the shape of the output; the engine sums them down. */
+  /** Elementwise with broadcasting: gradients in the shape of the output; the reverse pass sums them down. */
   | { readonly kind: 'elementwise'; readonly apply: (context: RuleContext) => Gradients; readonly limits: RuleLimits }
-  /** Constant almost everywhere, or made of integers: nothing flows back. */
+  /** The output is constant almost everywhere, or an integer: no gradient flows back. */
   | { readonly kind: 'no-gradient' };
 
 export type RuleTable = Readonly<Record<string, GradientRule>>;
@@ -55,17 +55,17 @@ export const elementwise = (apply: (context: RuleContext) => Gradients, limits: 
 });
 export const noGradient: GradientRule = { kind: 'no-gradient' };
 
-/** The only output's gradient. */
+/** The gradient of the only output. */
 export function outputGradient(context: RuleContext): string {
   return context.outputGradients[0] as string;
 }
 
-/** Input and output names that a rule reads. */
+/** Names of the first input and output, and of all inputs. */
 export function values(node: Node): { x: string; y: string; inputs: readonly string[] } {
   return { x: node.inputs[0] as string, y: node.outputs[0] as string, inputs: node.inputs };
 }
 
-/** Adds a node of ai.onnx; shorthand that keeps rules in one line per formula. */
+/** Adds a node of ai.onnx: a shorthand that lets a rule stand in one line per formula. */
 export function emit(
   context: RuleContext,
   op: string,

@@ -1,19 +1,23 @@
 /**
- * AdamW (arXiv 1711.05101) in a plain loop over Float32Array: 4 ns per parameter, half of what the same update costs as
- * ONNX operators. A gradient that is not finite drops the whole step and changes nothing.
+ * AdamW (arXiv 1711.05101) in a plain loop over Float32Array. It takes 4 ns per parameter, half of what the same update
+ * costs as ONNX operators. If a gradient is not finite, the whole step is dropped and nothing changes.
+ *
+ *     g = clip * gradient            clip = min(1, clipNorm / global norm)
+ *     m = beta1 m + (1 - beta1) g    v = beta2 v + (1 - beta2) g^2
+ *     x = x - rate * (m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + epsilon) + weightDecay x)
  */
 
 import type { Parameters } from './types.js';
 
 interface AdamWSettings {
-  /** Learning rate at a step (0 is the first). */
+  /** Learning rate at a step; the first step is 0. */
   readonly learningRate: (step: number) => number;
   readonly beta1: number;
   readonly beta2: number;
   readonly epsilon?: number;
-  /** Decoupled decay, applied to parameters of two or more dimensions. Default 0. */
+  /** Decoupled decay of parameters with two or more dimensions. Default 0. */
   readonly weightDecay?: number;
-  /** Gradients are scaled down to this global norm. */
+  /** Largest global norm of the gradients: larger ones are scaled down to it. */
   readonly clipNorm: number;
 }
 
@@ -27,7 +31,7 @@ export interface AdamWState {
 interface StepOutcome {
   /** Global norm of the gradients before clipping. */
   readonly norm: number;
-  /** False when a gradient was not finite: the step was dropped. */
+  /** False if a gradient was not finite: the step was dropped. */
   readonly applied: boolean;
 }
 
@@ -44,17 +48,17 @@ export class AdamW {
     return this.#state.step;
   }
 
-  /** The live state, for a checkpoint; do not modify. */
+  /** The state itself, for a checkpoint; do not modify it. */
   state(): Readonly<AdamWState> {
     return this.#state;
   }
 
-  /** Goes on from a checkpoint. */
+  /** Continues from a checkpoint. */
   restore(state: AdamWState): void {
     this.#state = state;
   }
 
-  /** Updates the parameters in place. Parameters without a gradient stay as they are. */
+  /** Updates the parameters in place. A parameter without a gradient stays as it is. */
   step(parameters: Parameters, gradients: ReadonlyMap<string, Float32Array>): StepOutcome {
     const norm = globalNorm(gradients.values());
     if (!Number.isFinite(norm)) return { norm, applied: false };

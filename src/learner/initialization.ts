@@ -1,4 +1,4 @@
-/** Trainable parameters: where they start, and their way into and out of adapters. */
+/** Trainable parameters: their first values, and their conversion from and to adapters. */
 
 import { HoneError } from '../errors.js';
 import { type Adapter, type AdapterTarget, zeroAdapter } from '../versions/index.js';
@@ -6,8 +6,8 @@ import { createRandom } from './random.js';
 import type { LearnerSettings, Parameters } from './types.js';
 
 /**
- * A ~ U(-1/sqrt(in), 1/sqrt(in)) as in PEFT (Kaiming with a = sqrt 5), B = 0: the policy is still the reference, and the
- * gradient of B is not zero. With A = 0 too nothing would ever move.
+ * A ~ U(-1/sqrt(in), 1/sqrt(in)) as in PEFT (Kaiming with a = sqrt 5), and B = 0: the policy still is the reference,
+ * and the gradient of B is not zero. If A were 0 too, both gradients would be zero for ever.
  */
 export function initialParameters(targets: readonly AdapterTarget[], rank: number, seed: number): Parameters {
   const random = createRandom(seed);
@@ -21,9 +21,9 @@ export function initialParameters(targets: readonly AdapterTarget[], rank: numbe
 }
 
 /**
- * Parameters that compute what an adapter computes, at another rank and scale: the scale is multiplied into B, and what the
- * adapter lacks - further ranks, layers that it leaves alone - begins as in {@link initialParameters}.
- * @throws HoneError `ADAPTER_MISMATCH` where the adapter's rank is larger
+ * Parameters that compute what an adapter computes, at another rank and scale. The ratio of the scales is multiplied
+ * into B. Ranks and layers that the adapter lacks begin as in {@link initialParameters}.
+ * @throws HoneError `ADAPTER_MISMATCH` if the adapter's rank is larger
  */
 export function parametersFrom(
   adapter: Adapter,
@@ -47,7 +47,7 @@ export function parametersFrom(
     for (let k = 0; k < adapter.rank; k++) {
       const row = b.subarray(k * outFeatures, (k + 1) * outFeatures);
       const column = Float32Array.from({ length: inFeatures }, (_, i) => a[i * adapter.rank + k] as number);
-      // Where both are zero nothing would ever move.
+      // If both were zero, their gradients would be zero for ever: keep the random start.
       if (row.every(isZero) && column.every(isZero)) continue;
       for (let i = 0; i < inFeatures; i++) newA[i * rank + k] = column[i] as number;
       for (let j = 0; j < outFeatures; j++) newB[k * outFeatures + j] = factor * (row[j] as number);
@@ -60,7 +60,7 @@ function isZero(value: number): boolean {
   return value === 0;
 }
 
-/** Copies of an adapter's matrices, to be trained. */
+/** Copies of an adapter's matrices, ready to be trained. */
 export function toParameters(adapter: Adapter): Parameters {
   return new Map([...adapter.tensors].map(([name, { dims, data }]) => [name, { dims, data: data.slice() }]));
 }

@@ -10,17 +10,19 @@
  *     (6)  update   = ascent along  mean over P prompts of the mean over K members of  w_i grad ln pi(y_i|x)
  *     (7)  loss     = 1/(2 beta) mean over P prompts of the mean over K(K-1)/2 pairs of (R_beta,i - R_beta,j)^2
  *
- * (3), (5) and (6) are the paper's pair loss summed over all pairs of a group, in K passes and not in K(K-1)/2. The mean
- * over members and prompts keeps a prompt with many completions from outweighing the others.
+ * (3), (5) and (6) are the paper's pair loss summed over all pairs of a group, in K passes and not in K(K-1)/2. The
+ * mean over members and prompts keeps a prompt with many completions from outweighing the others.
  *
- * The weights are affine in h, so one pass of an engine computes h, the weights and the gradient (`linear-form.ts`). h is
- * the CURRENT policy's, and no gradient flows through the weights.
+ * The weights are affine in h, so one pass of an engine computes h, the weights and the gradient (`linear-form.ts`). h
+ * is the CURRENT policy's, and no gradient flows through the weights.
  */
 
 import type { LinearForm } from './linear-form.js';
 import type { Parameters, TrainingEngine, TrainingRow } from './types.js';
 
-/** Completions in groups by prompt, flat: rows of one prompt share a group number; group numbers need not be adjacent. */
+/**
+ * Completions in groups by prompt, flat: rows of one prompt share a group number; group numbers need not be adjacent.
+ */
 export interface CopgBatch {
   readonly rows: readonly TrainingRow[];
   /** Per row. */

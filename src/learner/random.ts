@@ -1,4 +1,4 @@
-/** Seeded randomness of the learner: a run can be repeated, and one that resumes draws what it would have drawn. */
+/** Seeded randomness: a run can be repeated, and a resumed run draws what it would have drawn without the break. */
 
 export type Random = () => number;
 
@@ -14,10 +14,10 @@ export function createRandom(seed: number): Random {
   };
 }
 
-/** Puts keyed items into an order. */
+/** Sorts keyed items. */
 export type Order = <Item>(items: Iterable<readonly [string, Item]>) => (readonly [string, Item])[];
 
-/** Draws a random order of everything that has a key: it depends on the keys, not on the order in which items come. */
+/** Draws a random order of keyed items. It depends on the keys, not on the order in which the items come. */
 export function drawOrder(random: Random): Order {
   const salt = Math.floor(random() * 2 ** 32);
   return (items) =>
@@ -26,7 +26,7 @@ export function drawOrder(random: Random): Order {
       .map(({ item }) => item);
 }
 
-/** A 32-bit hash of a text: FNV-1a, then the finish of MurmurHash3, without which like keys stay neighbours. */
+/** A 32-bit hash of a text: FNV-1a, then the last step of MurmurHash3, without which similar keys stay neighbours. */
 function mixed(text: string, salt: number): number {
   let hash = (0x811c9dc5 ^ salt) >>> 0;
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);

@@ -1,4 +1,4 @@
-/** What changes with the number of optimizer steps: the learning rate and beta. Both are functions of that number alone. */
+/** The learning rate and beta as functions of the number of optimizer steps, and of nothing else. */
 
 import type { LearnerSettings } from './types.js';
 
@@ -7,15 +7,17 @@ type ScheduleSettings = Pick<
   'learningRate' | 'warmupSteps' | 'learningRateSchedule' | 'decaySteps' | 'beta' | 'betaInitial' | 'betaSteps'
 >;
 
-/** Where a decaying learning rate ends, as a share of the full one: an online learner never stops, so never 0. */
+/**
+ * The end of a decaying learning rate, as a share of the full one. It is not 0, because an online learner never stops.
+ */
 const learningRateFloor = 0.1;
 
-/** Rises linearly to `rate` over the first `steps` steps and stays there. */
+/** A learning rate that rises linearly to `rate` over the first `steps` steps and stays there. */
 export function warmUp(rate: number, steps: number): (step: number) => number {
   return (step) => rate * Math.min(1, (step + 1) / Math.max(1, steps));
 }
 
-/** The learning rate at a step (0 is the first): the warm-up, then the schedule over `decaySteps` down to a tenth. */
+/** The learning rate at a step (the first is 0): the warm-up, then the schedule over `decaySteps` down to a tenth. */
 export function learningRates(settings: ScheduleSettings): (step: number) => number {
   const { learningRate, warmupSteps, learningRateSchedule, decaySteps } = settings;
   const rising = warmUp(learningRate, warmupSteps);
@@ -25,14 +27,16 @@ export function learningRates(settings: ScheduleSettings): (step: number) => num
   };
 }
 
-/** What is left of the way to the floor, from 1 to 0. */
+/** The remaining share of the way to the floor, from 1 to 0. */
 const shares: Readonly<Record<LearnerSettings['learningRateSchedule'], (progress: number) => number>> = {
   constant: () => 1,
   linear: (progress) => 1 - progress,
   cosine: (progress) => (1 + Math.cos(Math.PI * progress)) / 2,
 };
 
-/** beta at a step: geometric from `betaInitial` to `beta` over `betaSteps` steps, so that each halving takes as long. */
+/**
+ * beta at a step: geometric from `betaInitial` to `beta` over `betaSteps` steps, so each halving takes equally long.
+ */
 export function betaAt({ beta, betaInitial, betaSteps }: ScheduleSettings, step: number): number {
   if (step >= betaSteps) return beta;
   return betaInitial * (beta / betaInitial) ** (step / betaSteps);

@@ -1,4 +1,4 @@
-/** The learner's settings: defaults, ranges, and what may not be combined. */
+/** The learner's settings: defaults and ranges. */
 
 import { z } from 'zod';
 import { checkSettings } from '../check-settings.js';

@@ -1,16 +1,16 @@
-/** What the parts of the learner hand each other, and its settings. */
+/** The types that the parts of the learner share: rows, parameters, the training engine, and the settings. */
 
 import type { AdapterTarget } from '../versions/index.js';
 import type { Device, EngineName } from './engine/names.js';
 import type { LinearForm } from './linear-form.js';
 
-/** A completion to learn from: prompt and completion tokens (an end-of-sequence token included where it was sampled). */
+/** A completion to learn from: prompt and completion tokens, with the end-of-sequence token if it was sampled. */
 export interface TrainingRow {
   readonly promptTokens: ArrayLike<number>;
   readonly completionTokens: ArrayLike<number>;
 }
 
-/** Trainable parameters by graph input name, updated in place by the optimizer. */
+/** Trainable parameters by the name of their graph input; the optimizer updates them in place. */
 export type Parameters = Map<string, { readonly dims: readonly number[]; readonly data: Float32Array }>;
 
 /** The policy that h and KL are measured against. */
@@ -20,7 +20,7 @@ export interface Reference {
   readonly parameters: Parameters;
 }
 
-/** What a pass that gives gradients gives. */
+/** The result of a pass forward and back. */
 export interface Differentiated {
   /** ln pi(y_i|x_i) of each row, in the same pass. */
   readonly logprobs: Float32Array;
@@ -29,8 +29,8 @@ export interface Differentiated {
 }
 
 /**
- * A decoder whose adapters can be trained: log-probabilities and their gradients. An engine knows no objective; the onnx
- * and the tfjs engine are each other's oracle.
+ * A decoder whose adapters can be trained: log-probabilities and their gradients. An engine knows no objective; the
+ * onnx and the tfjs engine are each other's oracle.
  */
 export interface TrainingEngine {
   readonly name: string;
@@ -39,9 +39,9 @@ export interface TrainingEngine {
   /** ln pi(y|x) of each row: over its completion tokens the sum, or the mean if the engine was opened for it. */
   logProbabilities(rows: readonly TrainingRow[], parameters: Parameters): Promise<Float32Array>;
   /**
-   * What V(x) reads of each prompt: the mean of its last hidden states (normalised, as the head reads them), then the one
-   * at its last token; 2 D numbers.
-   * @param parameters of the base model: features must not move with the policy
+   * Features of each prompt for V(x), [2 D]: the mean of its last hidden states (normalised, as the head reads them),
+   * then the hidden state at its last token.
+   * @param parameters of the base model, because features must not move with the policy
    */
   promptFeatures(prompts: readonly ArrayLike<number>[], parameters: Parameters): Promise<Float32Array[]>;
   /**
@@ -62,49 +62,51 @@ export interface LearnerSettings {
   readonly adamBeta1: number;
   readonly adamBeta2: number;
   readonly warmupSteps: number;
-  /** How the learning rate goes down after the warm-up, to a tenth. */
+  /** How the learning rate falls after the warm-up, to a tenth. */
   readonly learningRateSchedule: 'constant' | 'cosine' | 'linear';
   /** Optimizer steps from the end of the warm-up to that tenth. */
   readonly decaySteps: number;
   readonly clipNorm: number;
   readonly beta: number;
-  /** beta of the first step; it goes geometrically to `beta`. */
+  /** beta of the first step; it moves geometrically to `beta`. */
   readonly betaInitial: number;
   /** Optimizer steps that this takes. */
   readonly betaSteps: number;
-  /** Whether a completion's log-probability is the sum over its tokens, the paper's, or their mean. */
+  /** Whether a completion's log-probability is the sum over its tokens, as in the paper, or their mean. */
   readonly logProbability: 'sum' | 'mean';
-  /** Versions after which the live one becomes the reference; 0: version 0 stays it. */
+  /** Number of versions after which the live one becomes the reference; 0: version 0 stays the reference. */
   readonly referenceEvery: number;
-  /** What stands in for the siblings of a completion that has none: V(x) by prompt, a running mean of R_beta, nothing. */
+  /** V(x) of a completion without siblings: by prompt, a running mean of R_beta, or 0. */
   readonly baseline: 'prompt' | 'mean' | 'none';
   readonly groupsPerStep: number;
   /** Largest number of members of one group in a step. */
   readonly groupSize: number;
-  /** Times each scored completion is used, at most. */
+  /** Largest number of times that each scored completion is used. */
   readonly replayRatio: number;
   /** Share of each batch from the newest groups. */
   readonly newestShare: number;
-  /** Completions generated more than so many versions ago are left out. */
+  /** Largest age in versions: older completions do not train. */
   readonly maxStaleness: number;
   /** New scored completions that start a training round. */
   readonly scoresPerRound: number;
   /** Share of prompts (by hash) that never train. */
   readonly holdoutShare: number;
-  /** Bound of the KL of the live version to the reference, and of the weights in training to the live version, in nats. */
+  /**
+   * Bound of two KLs in nats: of the live version to the reference, and of the weights in training to the live version.
+   */
   readonly guardMaxKl: number;
-  /** Bound of what one round takes from completions of the live version, nats per completion. */
+  /** Bound of the log-probability that one round takes from completions of the live version, in nats per completion. */
   readonly guardMaxMove: number;
-  /** Bound of the mean h of completions that are pushed down, in units of 1 / beta nats. */
+  /** Bound of the mean h of completions with negative weights, in units of 1 / beta nats. */
   readonly guardMaxPushDown: number;
-  /** Dropped steps in a row that end a round. */
+  /** Number of dropped steps in a row that ends a round. */
   readonly guardMaxDropped: number;
-  /** Rounds in a row that may go out of bounds before the learner stops itself. */
+  /** Number of rounds in a row that may go out of bounds before the learner stops itself. */
   readonly guardMaxSetbacks: number;
   readonly threads: number;
   readonly engine: EngineName;
   readonly device: Device;
-  /** Largest memory of the learner process, mapped weights counted once; null: no bound. */
+  /** Largest memory of the learner process in bytes, mapped weights counted once; null: no bound. */
   readonly memoryBytes: number | null;
   readonly seed: number;
 }

@@ -1,4 +1,4 @@
-/** Reads and writes ONNX files. What a decoder does not use (subgraphs, functions, sparse tensors) is refused by name. */
+/** Reads and writes ONNX files. It refuses by name what no decoder uses: subgraphs, functions, sparse tensors. */
 
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
@@ -59,7 +59,7 @@ interface ModelProto {
   functions?: Uint8Array[];
 }
 
-/** `AttributeProto.AttributeType` of what is not read. */
+/** The kinds of attributes that are not read, by their `AttributeProto.AttributeType`. */
 const attributeKinds: Readonly<Record<number, string>> = {
   5: 'a subgraph',
   10: 'a list of subgraphs',
@@ -69,7 +69,7 @@ const attributeKinds: Readonly<Record<number, string>> = {
 
 const integer = (value: Integer): number => (typeof value === 'number' ? value : value.toNumber());
 
-/** Reads a model file; external data stays where it is, referred to. @throws HoneError `MODEL_INVALID` */
+/** Reads a model file; the graph refers to external data, which is not read. @throws HoneError `MODEL_INVALID` */
 export async function readModel(path: string): Promise<Graph> {
   let bytes: Uint8Array;
   try {
@@ -94,7 +94,7 @@ export function decodeModel(bytes: Uint8Array, where = 'the model'): Graph {
   if (model.functions?.length) {
     throw new HoneError(
       'OPERATOR_UNSUPPORTED',
-      `${where} has functions of its own, which Hone does not read; inline them with onnx.inliner.inline_local_functions`,
+      `${where} defines functions, which Hone does not read; inline them with onnx.inliner.inline_local_functions`,
     );
   }
   const graph = new Graph();
@@ -106,7 +106,7 @@ export function decodeModel(bytes: Uint8Array, where = 'the model'): Graph {
   }
   for (const tensor of model.graph.initializer ?? []) graph.initializers.set(tensor.name ?? '', decodeTensor(tensor));
   for (const input of model.graph.input ?? []) {
-    // Before IR 4, initializers are listed as inputs too.
+    // Files older than IR 4 list initializers as inputs, too.
     if (!graph.initializers.has(input.name)) graph.inputs.set(input.name, decodeValueInfo(input));
   }
   for (const output of model.graph.output ?? []) graph.outputs.set(output.name, decodeValueInfo(output));
@@ -210,7 +210,7 @@ function decodeValueInfo(proto: ValueInfoProto): ValueInfo {
 /** The bytes of a model file. Nodes must be sorted (`Graph.prune` sorts them). */
 export function encodeModel(graph: Graph): Uint8Array {
   const model: ModelProto = {
-    // IR 10 is what opset 21 asks for and every onnxruntime since 1.18 reads.
+    // Opset 21 needs IR 10, which every onnxruntime since 1.18 reads.
     irVersion: 10,
     producerName: graph.producer,
     opsetImport: [...graph.opsets].map(([domain, version]) => ({ domain, version })),

@@ -1,14 +1,14 @@
 /**
  * A decoder file as a graph that code can read and edit.
  *
- * Values are names, as in ONNX: an input, an initializer or a node's output. A graph is in static single assignment;
- * node order need not be topological until it is written (`sortNodes`). Subgraphs (If, Loop) are refused by the codec.
+ * Values are names, as in ONNX: an input, an initializer or the output of a node. Each name is assigned once. Nodes may
+ * stand in any order until the graph is written or run; `prune` sorts them. The codec refuses subgraphs (If, Loop).
  */
 
 import { HoneError } from '../errors.js';
 import { type ElementType, float32Tensor, int64Tensor, int64Values, type Tensor } from './tensor.js';
 
-/** An attribute in ONNX's kinds: f float, i int, s string, t tensor, and the plural forms. */
+/** An attribute of one of ONNX's kinds: f float, i int, s string, t tensor, and lists of the first three. */
 export type Attribute =
   | { readonly f: number }
   | { readonly i: number }
@@ -25,7 +25,7 @@ export interface Node {
   readonly op: string;
   /** `''` is ai.onnx. */
   readonly domain: string;
-  /** `''` stands for an optional input that is left out. */
+  /** Names of values; `''` is an optional input that is left out. */
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly attributes: Attributes;
@@ -40,7 +40,7 @@ export interface ValueInfo {
 export interface AddOptions {
   readonly domain?: string;
   readonly attributes?: Attributes;
-  /** Names of the outputs; one fresh name by default. */
+  /** Names of the outputs. Default: one fresh name. */
   readonly outputs?: readonly string[];
   readonly name?: string;
 }
@@ -49,7 +49,7 @@ export const microsoft = 'com.microsoft';
 
 export class Graph {
   readonly inputs = new Map<string, ValueInfo>();
-  /** Declared outputs; `null` leaves type and shape for onnxruntime to infer. */
+  /** Declared outputs; with `null`, onnxruntime infers type and shape. */
   readonly outputs = new Map<string, ValueInfo | null>();
   readonly initializers = new Map<string, Tensor>();
   nodes: Node[] = [];
@@ -58,9 +58,9 @@ export class Graph {
     [microsoft, 1],
   ]);
   name = 'hone';
-  /** Where external data lies: the folder of the file that the graph was read from. */
+  /** The folder of external data: that of the file from which the graph was read. */
   directory: string | null = null;
-  /** The program that wrote the file, by its own word. */
+  /** The program that wrote the file, as the file states. */
   producer = 'hone';
   #fresh = 0;
   readonly #constants = new Map<string, string>();
@@ -80,13 +80,13 @@ export class Graph {
     return outputs[0] as string;
   }
 
-  /** A value name that is not in use; `hint` makes graphs readable. */
+  /** A value name that is not in use; `hint` makes it readable. */
   freshName(hint: string): string {
     this.#fresh += 1;
     return `~${hint}.${this.#fresh}`;
   }
 
-  /** Keeps {@link freshName} clear of the names that a graph read from a file brings along. */
+  /** Makes {@link freshName} avoid the names of a graph that was read from a file. */
   reserveNames(): void {
     const names = [...this.initializers.keys(), ...this.nodes.flatMap((node) => node.outputs)];
     for (const name of names) {
@@ -95,13 +95,13 @@ export class Graph {
     }
   }
 
-  /** An int64 initializer with these values (shared by equal content); a scalar when `values` is a number. */
+  /** The name of an int64 initializer with these values, shared by equal content; a scalar if `values` is a number. */
   int64(values: number | readonly number[]): string {
     const key = `i:${typeof values === 'number' ? values : `[${values.join()}]`}`;
     return this.#constant(key, () => (typeof values === 'number' ? int64Tensor([values], []) : int64Tensor(values)));
   }
 
-  /** A float32 scalar initializer (shared by equal content). */
+  /** The name of a float32 scalar initializer, shared by equal content. */
   float(value: number): string {
     return this.#constant(`f:${value}`, () => float32Tensor(Float32Array.of(value), []));
   }
@@ -115,7 +115,7 @@ export class Graph {
     return name;
   }
 
-  /** The values of an int64 initializer or Constant node, or undefined when the value is not constant. */
+  /** The values of an int64 initializer or Constant node; undefined if the value is not constant. */
   constantInts(name: string): number[] | undefined {
     const tensor = this.initializers.get(name) ?? this.#constantNode(name);
     return tensor?.type === 'int64' ? int64Values(tensor) : undefined;
@@ -127,14 +127,14 @@ export class Graph {
     return value !== undefined && 't' in value ? value.t : undefined;
   }
 
-  /** Node by the name of each of its outputs; made anew by each call. */
+  /** Nodes by the name of each of their outputs; each call computes the map again. */
   producers(): Map<string, Node> {
     const producers = new Map<string, Node>();
     for (const node of this.nodes) for (const output of node.outputs) if (output !== '') producers.set(output, node);
     return producers;
   }
 
-  /** Nodes by the name of each value that they read; made anew by each call. */
+  /** Nodes by the name of each value that they read; each call computes the map again. */
   consumers(): Map<string, Node[]> {
     const consumers = new Map<string, Node[]>();
     for (const node of this.nodes) {
@@ -147,7 +147,7 @@ export class Graph {
     return consumers;
   }
 
-  /** Makes every reader of `from` (nodes and graph outputs keep their own names) read `to` instead. */
+  /** Makes every node that reads `from` read `to` instead. The outputs of the graph keep their names. */
   replaceUses(from: string, to: string, except: (node: Node) => boolean = () => false): void {
     this.nodes = this.nodes.map((node) =>
       node.inputs.includes(from) && !except(node)
@@ -156,7 +156,7 @@ export class Graph {
     );
   }
 
-  /** Replaces one node by others that together give its outputs. */
+  /** Replaces one node by others, which together compute its outputs. */
   replaceNode(node: Node, replacement: readonly Node[]): void {
     const index = this.nodes.indexOf(node);
     this.nodes.splice(index, 1, ...replacement);
@@ -166,7 +166,7 @@ export class Graph {
     this.nodes = this.nodes.filter((node) => !doomed.has(node));
   }
 
-  /** Drops nodes and initializers that no output needs, and sorts the rest topologically. Inputs stay. */
+  /** Removes nodes and initializers that no output needs, and sorts the rest topologically. Inputs stay. */
   prune(): void {
     this.nodes = this.#reachable();
     const used = new Set(this.nodes.flatMap((node) => node.inputs));
@@ -175,7 +175,10 @@ export class Graph {
     }
   }
 
-  /** Nodes that the outputs need, in topological order. @throws HoneError `MODEL_INVALID` on an unknown value or a cycle */
+  /**
+   * The nodes that the outputs need, in topological order. @throws HoneError `MODEL_INVALID` for an unknown value or a
+   * cycle
+   */
   #reachable(): Node[] {
     const producers = this.producers();
     const sorted: Node[] = [];
@@ -184,7 +187,11 @@ export class Graph {
     const enter = (value: string, reader: string): void => {
       if (value === '' || this.inputs.has(value) || this.initializers.has(value)) return;
       const node = producers.get(value);
-      if (!node) throw new HoneError('MODEL_INVALID', `${reader} reads "${value}", which nothing in the graph gives`);
+      if (!node)
+        throw new HoneError(
+          'MODEL_INVALID',
+          `${reader} reads "${value}", which is no input, initializer or output of a node`,
+        );
       const seen = state.get(node);
       if (seen === 'open') throw new HoneError('MODEL_INVALID', `the graph has a cycle through ${node.name}`);
       if (seen === undefined) {
@@ -210,7 +217,7 @@ export class Graph {
     return sorted;
   }
 
-  /** A copy whose lists and maps can be edited without touching this graph; tensor bytes are shared. */
+  /** A copy whose lists and maps can be edited without changing this graph; the bytes of tensors are shared. */
   clone(): Graph {
     const copy = new Graph();
     for (const [name, value] of this.inputs) copy.inputs.set(name, value);
@@ -228,7 +235,7 @@ export class Graph {
   }
 }
 
-/** An attribute's number (int or float), or the default. */
+/** The number (int or float) of an attribute, or `fallback` if the node lacks it. */
 export function numberAttribute(node: Node, name: string, fallback: number): number {
   const value = node.attributes[name];
   if (value === undefined) return fallback;
@@ -237,7 +244,7 @@ export function numberAttribute(node: Node, name: string, fallback: number): num
   throw new HoneError('MODEL_INVALID', `${node.op} ${node.name}: attribute ${name} is not a number`);
 }
 
-/** An attribute's list of ints, or undefined. */
+/** The list of ints of an attribute; undefined if the node lacks it. */
 export function intsAttribute(node: Node, name: string): readonly number[] | undefined {
   const value = node.attributes[name];
   return value !== undefined && 'is' in value ? value.is : undefined;

@@ -1,8 +1,8 @@
 /**
  * The parts of ONNX's protobuf schema (IR version 13, onnx/onnx.proto) that a decoder file uses, for protobufjs.
  *
- * Fields that are not listed (training info, sparse tensors, device configurations, function bodies) are refused or
- * dropped by the codec; the `onnx-proto` package on npm stops at ONNX 1.10 and loses newer fields.
+ * The codec refuses or drops fields that are not listed here (training info, sparse tensors, device configurations,
+ * function bodies). The `onnx-proto` package on npm stops at ONNX 1.10 and loses newer fields.
  */
 
 import protobuf from 'protobufjs/light.js';

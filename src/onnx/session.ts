@@ -1,8 +1,8 @@
 /**
- * Runs a graph with onnxruntime.
+ * Opens a graph or a model file in onnxruntime.
  *
- * Inline weights travel as bytes. Weights in external files are mapped by onnxruntime from a path, so such a graph is
- * written into a folder of its own with links to the data files (onnxruntime refuses data outside the model's folder).
+ * A graph with inline weights is passed as bytes. onnxruntime maps weights in external files from a path and refuses
+ * data outside the model's folder, so such a graph is written into a folder of its own, with links to the data files.
  */
 
 import { copyFile, link, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
@@ -17,17 +17,17 @@ import { isExternal } from './tensor.js';
 interface SessionOptions {
   /** Intra-op threads of the session's pool. */
   readonly threads: number;
-  /** Whether idle pool threads spin; faster alone, ruinous beside a busy neighbour. Default false. */
+  /** Whether idle pool threads spin: faster on an idle machine, very slow beside a busy process. Default false. */
   readonly spin?: boolean;
-  /** Whether weights are repacked at load: faster products, a private copy. Default true. */
+  /** Whether weights are repacked at load: products are faster, but the weights are copied. Default true. */
   readonly prepack?: boolean;
-  /** Whether buffers are planned ahead per input shape; costs memory in large graphs. Default false. */
+  /** Whether buffers are planned ahead for each input shape, which costs memory in large graphs. Default false. */
   readonly memoryPattern?: boolean;
-  /** Execution providers, the most wanted first; cpu takes what they leave. Default cpu alone. */
+  /** Execution providers in order of preference; the cpu computes the nodes that they lack. Default: the cpu only. */
   readonly providers?: readonly InferenceSession.ExecutionProviderConfig[];
 }
 
-/** Creates a session for a graph whose nodes are sorted. @throws HoneError `MODEL_INVALID` with onnxruntime's message */
+/** Opens a session for a graph whose nodes are sorted. @throws HoneError `MODEL_INVALID` with onnxruntime's message */
 export async function createSession(graph: Graph, options: SessionOptions): Promise<InferenceSession> {
   const sessionOptions = toSessionOptions(options);
   const locations = new Set<string>();
@@ -41,7 +41,9 @@ export async function createSession(graph: Graph, options: SessionOptions): Prom
   }
 }
 
-/** A session for the model file at `path` as it is. @throws HoneError `MODEL_INVALID` with onnxruntime's message */
+/**
+ * Opens a session for the model file at `path`, unchanged. @throws HoneError `MODEL_INVALID` with onnxruntime's message
+ */
 export async function openSession(path: string, options: SessionOptions): Promise<InferenceSession> {
   try {
     return await InferenceSession.create(path, toSessionOptions(options));
@@ -51,8 +53,8 @@ export async function openSession(path: string, options: SessionOptions): Promis
 }
 
 /**
- * Starts onnxruntime itself, for which the first session of a process waits; later ones, in whichever thread, find it
- * started. Never rejects: where it cannot be started, sessions say so.
+ * Starts onnxruntime itself, which otherwise delays the first session of a process; later sessions of any thread find
+ * it started. It never rejects: if onnxruntime cannot start, the next session reports that.
  */
 export async function startRuntime(): Promise<void> {
   const graph = new Graph();
@@ -62,7 +64,7 @@ export async function startRuntime(): Promise<void> {
   try {
     await (await createSession(graph, { threads: 1 })).release();
   } catch {
-    // Said by the session that somebody waits for.
+    // The next session reports the error.
   }
 }
 
@@ -97,16 +99,16 @@ async function createFromFolder(
   const folder = await mkdtemp(join(tmpdir(), 'hone-graph-'));
   try {
     for (const location of locations) {
-      // A download cache holds links, which a hard link would copy as such.
+      // Resolve symbolic links first, as in a download cache: a hard link would point at the link.
       const source = await realpath(join(graph.directory, location));
-      // A hard link shares the page cache with the server; another file system needs a copy.
+      // A hard link shares the page cache with the server. On another file system only a copy works.
       await link(source, join(folder, location)).catch(() => copyFile(source, join(folder, location)));
     }
     const path = join(folder, 'model.onnx');
     await writeFile(path, bytes);
     return await InferenceSession.create(path, options);
   } finally {
-    // The mapping outlives the names.
+    // onnxruntime has mapped the files, and a mapping stays valid after its file is removed.
     await rm(folder, { recursive: true, force: true });
   }
 }

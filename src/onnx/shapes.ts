@@ -1,7 +1,8 @@
 /**
- * Shapes by execution: run the graph on two different input sizes with every value an output. A dimension that is
- * equal in both runs is constant; the others are known at run time only. No table of shape rules to keep in step with
- * onnxruntime's operators. Weights are replaced by zeros of their shape, so that probing a large model stays small.
+ * Shapes by execution: runs the graph on two different input sizes with every value as an output. A dimension that is
+ * equal in both runs is constant; the others are known at run time only. So no table of shape rules has to follow
+ * onnxruntime's operators. Zeros of the same shape replace the weights, so that probing a large model needs little
+ * memory.
  */
 
 import { Tensor as OrtTensor } from 'onnxruntime-node';
@@ -10,13 +11,13 @@ import type { Graph } from './graph.js';
 import { createSession } from './session.js';
 import { type ElementType, elementCount } from './tensor.js';
 
-/** `null` is a dimension that differs between the probes. */
+/** Type and dimensions of a value; `null` is a dimension that differs between the probes. */
 export interface ValueShape {
   readonly type: string;
   readonly dims: readonly (number | null)[];
 }
 
-/** Sizes for the symbolic dimensions of the graph's inputs, by name; the two probes must differ in each. */
+/** Sizes of the symbolic dimensions of the graph's inputs in the two probes, by name; the two must differ. */
 type ProbeSizes = Readonly<Record<string, readonly [number, number]>>;
 
 const largestInlineProbe = 4096;
@@ -28,8 +29,8 @@ interface ProbedValue {
 }
 
 /**
- * Shapes of every value in the graph.
- * @param feeds Values for inputs that cannot be zeros (e.g. indices that must stay in range are fine as zeros).
+ * The shapes of every value in the graph.
+ * @param feeds values of the inputs that cannot be zeros
  */
 export async function probeShapes(
   graph: Graph,
@@ -47,7 +48,7 @@ export async function probeShapes(
   return shapes;
 }
 
-/** What each node of the graph gives in the two probes. Parameters as in {@link probeShapes}. */
+/** Type and dimensions of every output of a node in the two probes. Parameters as in {@link probeShapes}. */
 export async function probeValues(
   graph: Graph,
   sizes: ProbeSizes,
@@ -107,10 +108,7 @@ function zeroFeeds(graph: Graph, sizes: ProbeSizes, probe: 0 | 1): Record<string
         if (typeof dim === 'number') return dim;
         const size = sizes[dim];
         if (!size)
-          throw new HoneError(
-            'MODEL_INVALID',
-            `input ${name} has the dimension "${dim}", for which no probe size is given`,
-          );
+          throw new HoneError('MODEL_INVALID', `input ${name} has the dimension "${dim}", which has no probe size`);
         return size[probe];
       });
       return [name, zeros(info.type, dims)];
@@ -118,7 +116,7 @@ function zeroFeeds(graph: Graph, sizes: ProbeSizes, probe: 0 | 1): Record<string
   );
 }
 
-/** A tensor of zeros to feed. */
+/** A tensor of zeros, to feed an input. */
 export function zeros(type: ElementType, dims: readonly number[]): OrtTensor {
   const count = elementCount(dims);
   switch (type) {

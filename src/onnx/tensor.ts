@@ -1,4 +1,4 @@
-/** Constant tensors of a graph: element types, and bytes that lie in the file or beside it. */
+/** Constant tensors of a graph: their element types, and their bytes in the model file or beside it. */
 
 import { HoneError } from '../errors.js';
 
@@ -31,7 +31,7 @@ interface ExternalData {
   readonly length: number;
 }
 
-/** A constant: little-endian bytes in row-major order, here or in an external file. */
+/** A constant: little-endian bytes in row-major order, in memory or in an external file. */
 export interface Tensor {
   readonly type: ElementType;
   readonly dims: readonly number[];
@@ -58,7 +58,7 @@ function inlineBytes(tensor: Tensor, type: ElementType): ArrayBuffer {
   if (tensor.type !== type || isExternal(tensor.data)) {
     throw new HoneError('MODEL_INVALID', `expected ${type} values inside the model, found ${tensor.type}`);
   }
-  // Copied: bytes that were read from a file need not be aligned, and a Buffer's slice() would not copy.
+  // Copy: bytes from a file need not be aligned, and slice() of a Buffer would not copy.
   return new Uint8Array(tensor.data).buffer;
 }
 

@@ -1,4 +1,4 @@
-/** Elementwise arithmetic. Gradients have the output's shape; the engine sums them over broadcast axes. */
+/** Elementwise arithmetic. Gradients have the output's shape; the reverse pass sums them over broadcast axes. */
 
 import {
   elementwise,
@@ -71,12 +71,12 @@ export const arithmeticRules: RuleTable = {
     const bell = emit(c, 'Exp', [emit(c, 'Neg', [emit(c, 'Mul', [x, x])])]);
     return emit(c, 'Mul', [emit(c, 'Mul', [dy, bell]), c.graph.float(2 / Math.sqrt(Math.PI))]);
   }),
-  // dx = dy where x > 0, else 0
+  // dx = dy if x > 0, else 0
   Relu: unary((c, dy) => {
     const positive = emit(c, 'Greater', [values(c.node).x, c.graph.float(0)]);
     return emit(c, 'Where', [positive, dy, c.graph.float(0)]);
   }),
-  // da = dy where the condition holds, db = dy where it does not
+  // da = dy if the condition holds, else 0;  db = 0 if the condition holds, else dy
   Where: elementwise((c) => {
     const dy = outputGradient(c);
     const condition = c.node.inputs[0] as string;
@@ -87,8 +87,9 @@ export const arithmeticRules: RuleTable = {
       c.needs(2) ? emit(c, 'Where', [condition, zero, dy]) : undefined,
     ];
   }),
+  // dx = dy
   Identity: unary((_, dy) => dy),
-  // Only casts between float types reach this: integers carry no gradient.
+  // dx = dy, as float32; only casts between float types reach this rule, because integers carry no gradient
   Cast: unary((c, dy) => emit(c, 'Cast', [dy], { to: { i: 1 } }), { attributes: ['to', 'saturate'] }),
 
   Less: noGradient,

@@ -8,7 +8,7 @@ import { emit, noGradient, outputGradient, type RuleContext, type RuleTable, rul
  * y = x * s * w with s = 1 / sqrt(mean(x^2) + eps).
  * dx = s * (dy w) - x * s^2 * mean(dy y);   dw = sum over rows of dy * x * s
  *
- * s is computed anew: the operator's own second output is unusable on WebGPU.
+ * The rule computes s itself, because the operator's own second output is unusable on WebGPU.
  */
 function rmsNormGradients(c: RuleContext): (string | undefined)[] {
   const dy = outputGradient(c);
@@ -31,8 +31,9 @@ function rmsNormGradients(c: RuleContext): (string | undefined)[] {
 /**
  * y = a * u with a = g * s, s = sigmoid(g):   du = dy * a;   dg = dy * u * (s + a * (1 - s))
  *
- * s and a are computed anew rather than kept from the forward pass: they are as wide as the layer and cheap. Their input
- * takes its shape from dy, so that they cannot be computed before dy is there, nor be taken for those of the forward pass.
+ * The rule computes s and a again instead of keeping them from the forward pass, because they are as wide as the layer
+ * and cheap. Their input takes its shape from dy, so onnxruntime can neither compute them before dy nor merge them with
+ * those of the forward pass.
  */
 function swiGluGradients(c: RuleContext): (string | undefined)[] {
   const dy = outputGradient(c);
@@ -47,7 +48,7 @@ function swiGluGradients(c: RuleContext): (string | undefined)[] {
   ];
 }
 
-/** A rotation is undone by the opposite angle: dx = the same rotation of dy with -sin. */
+/** y = rotate(x, cos, sin):   dx = rotate(dy, cos, -sin), the rotation by the opposite angle. */
 function rotaryGradients(c: RuleContext): (string | undefined)[] {
   const [, positions, cos, sin] = c.node.inputs as [string, string, string, string];
   const opposite = emit(c, 'Neg', [sin]);
@@ -59,7 +60,7 @@ function rotaryGradients(c: RuleContext): (string | undefined)[] {
   ];
 }
 
-/** dlogits = dy * (onehot(target) - softmax(logits)) */
+/** y = log_softmax(logits)[target]:   dlogits = dy * (onehot(target) - softmax(logits)) */
 function tokenLogProbabilityGradients(c: RuleContext): (string | undefined)[] {
   const targets = c.node.inputs[1] as string;
   const logSoftmax = c.node.outputs[1] as string;

@@ -1,4 +1,4 @@
-/** Every operator that the reverse pass knows: ai.onnx by name, other domains as `domain.Name`. */
+/** The rules of every operator that the reverse pass knows: ai.onnx by name, other domains as `domain.Name`. */
 
 import { HoneError } from '../../errors.js';
 import type { Graph, Node } from '../../onnx/index.js';
@@ -20,8 +20,8 @@ export const gradientRules: RuleTable = {
 };
 
 /**
- * The rule of a node that a gradient may have to pass.
- * @throws HoneError `OPERATOR_NOT_DIFFERENTIABLE` if there is none, or if the node goes beyond what it covers
+ * The rule of a node.
+ * @throws HoneError `OPERATOR_NOT_DIFFERENTIABLE` if the operator has no rule, or if the rule does not cover this node
  */
 export function findRule(node: Node, graph: Graph): GradientRule {
   const key = node.domain === '' ? node.op : `${node.domain}.${node.op}`;
@@ -39,6 +39,6 @@ export function notDifferentiable({ op, domain, name }: Node, reason: string): H
   const operator = domain === '' ? op : `${domain}.${op}`;
   return new HoneError(
     'OPERATOR_NOT_DIFFERENTIABLE',
-    `${operator} ${name}: ${reason}, so that nothing can be learned through it; serve the model with --learner off`,
+    `${operator} ${name}: ${reason}, so nothing can be learned through it; serve the model with --learner off`,
   );
 }

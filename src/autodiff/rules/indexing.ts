@@ -1,4 +1,4 @@
-/** Reads by index; their gradients add into zeros of the source's shape. */
+/** Reads by index; their gradients are added into zeros of the source's shape. */
 
 import { numberAttribute } from '../../onnx/index.js';
 import { emit, outputGradient, type RuleContext, type RuleTable, rule } from '../rule.js';
@@ -8,7 +8,7 @@ const add = { reduction: { s: 'add' } } as const;
 const zerosLike = (c: RuleContext, value: string): string => emit(c, 'ConstantOfShape', [emit(c, 'Shape', [value])]);
 
 export const indexingRules: RuleTable = {
-  // dx[index] += dy, rows of the first axis
+  // dx[index] += dy, for rows of the first axis
   Gather: rule(
     (c) => {
       const [x, indices] = c.node.inputs as [string, string];
@@ -29,7 +29,7 @@ export const indexingRules: RuleTable = {
     },
     { attributes: ['axis'] },
   ),
-  // dx[index] += dy
+  // dx[index tuple] += dy
   GatherND: rule(
     (c) => {
       const [x, indices] = c.node.inputs as [string, string];

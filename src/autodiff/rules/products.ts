@@ -1,6 +1,6 @@
 /**
- * Matrix products. FusedMatMul (com.microsoft) computes alpha * op(A) op(B) with transposition on the fly, so that no
- * transposed copy of a weight is ever made (an explicit Transpose of a constant would be folded into one).
+ * Matrix products. FusedMatMul (com.microsoft) computes alpha * op(A) op(B) with transposition on the fly, so no
+ * transposed copy of a weight is ever made (onnxruntime would fold an explicit Transpose of a constant into one).
  */
 
 import { HoneError } from '../../errors.js';
@@ -18,7 +18,7 @@ function fusedMatMul(c: RuleContext, a: string, b: string, { transA, transB, alp
   return c.graph.add('FusedMatMul', [a, b], { domain: microsoft, attributes });
 }
 
-/** [..., n] as [rows, n]; n must be a constant. */
+/** Reshapes [..., n] to [rows, n]; n must be a constant. */
 function flatten(c: RuleContext, value: string, like: string): string {
   const shape = c.shape(like);
   if (shape.length === 2) return value;
@@ -32,7 +32,7 @@ function flatten(c: RuleContext, value: string, like: string): string {
   return emit(c, 'Reshape', [value, c.graph.int64([-1, columns])]);
 }
 
-/** Gradients of Y = alpha * op(A) op(B), both operands with the same batch axes, or B a plain matrix. */
+/** Gradients of Y = alpha * op(A) op(B), with batch axes that may be broadcast, or with a plain matrix B. */
 function productGradients(c: RuleContext, product: Product): (string | undefined)[] {
   const dy = outputGradient(c);
   const [a, b] = c.node.inputs as [string, string];
@@ -42,7 +42,7 @@ function productGradients(c: RuleContext, product: Product): (string | undefined
   const y = c.node.outputs[0] as string;
   let da: string | undefined;
   if (c.needs(0)) {
-    // dA = alpha * dY op(B)^T; transposed where A was
+    // dA = alpha * dY op(B)^T, transposed if A is
     da = transA
       ? fusedMatMul(c, b, dy, { transA: transB, transB: true, alpha })
       : fusedMatMul(c, dy, b, { transA: false, transB: !transB, alpha });
@@ -52,13 +52,14 @@ function productGradients(c: RuleContext, product: Product): (string | undefined
   if (c.needs(1)) {
     const plainMatrix = shapeB.length === 2 && shapeA.length > 2 && !transA;
     if (plainMatrix) {
-      // dB = alpha * A^T dY over all rows at once; transposed where B was
+      // dB = alpha * A^T dY over all rows at once, transposed if B is
       const rowsA = flatten(c, a, a);
       const rowsY = flatten(c, dy, y);
       db = transB
         ? fusedMatMul(c, rowsY, rowsA, { transA: true, transB: false, alpha })
         : fusedMatMul(c, rowsA, rowsY, { transA: true, transB: false, alpha });
     } else {
+      // dB = alpha * op(A)^T dY, transposed if B is
       db = transB
         ? fusedMatMul(c, dy, a, { transA: true, transB: transA, alpha })
         : fusedMatMul(c, a, dy, { transA: !transA, transB: false, alpha });
@@ -74,14 +75,16 @@ function productGradients(c: RuleContext, product: Product): (string | undefined
 const sameBatch = (a: readonly (number | null)[], b: readonly (number | null)[]): boolean =>
   a.length === b.length && a.slice(0, -2).every((dim, axis) => dim === b[axis]);
 
-/** The output's batch axes with the operand's own matrix axes. */
+/** The batch axes of the output, then the matrix axes of the operand. */
 const batchOf = (y: readonly (number | null)[], operand: readonly (number | null)[]): (number | null)[] => [
   ...y.slice(0, -2),
   ...operand.slice(-2),
 ];
 
 export const productRules: RuleTable = {
+  // Y = A B;   dA = dY B^T, dB = A^T dY
   MatMul: rule((c) => productGradients(c, { transA: false, transB: false, alpha: 1 })),
+  // Y = alpha * op(A) op(B);   dA = alpha * dY op(B)^T, dB = alpha * op(A)^T dY, each transposed if its operand is
   [`${microsoft}.FusedMatMul`]: rule(
     (c) =>
       productGradients(c, {
@@ -97,7 +100,7 @@ export const productRules: RuleTable = {
       },
     },
   ),
-  // Y = alpha * op(A) op(B) + beta * C; dC = beta * dY
+  // Y = alpha * op(A) op(B) + beta * C;   dA and dB as of FusedMatMul, dC = beta * dY
   Gemm: rule(
     (c) => {
       const [da, db] = productGradients(c, {

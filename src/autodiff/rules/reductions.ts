@@ -26,7 +26,7 @@ const reduction: RuleLimits = {
 };
 const alongAxis: RuleLimits = { attributes: ['axis'] };
 
-/** Axes of a reduction, non-negative; all of them when none are named. */
+/** Axes of a reduction, counted from 0; all axes if the node names none. */
 function reducedAxes(c: RuleContext): number[] {
   const rank = c.shape(values(c.node).x).length;
   const named = namedAxes(c.node, c.graph);
@@ -34,7 +34,7 @@ function reducedAxes(c: RuleContext): number[] {
   return axes.map((axis) => (axis + rank) % rank);
 }
 
-/** dy with the reduced axes put back as 1, then repeated to the shape of x. */
+/** Puts the reduced axes of dy back as 1, then repeats it to the shape of x. */
 function spread(c: RuleContext, gradient: string): string {
   const { x } = values(c.node);
   const keepsAxes = numberAttribute(c.node, 'keepdims', 1) !== 0;
@@ -42,7 +42,7 @@ function spread(c: RuleContext, gradient: string): string {
   return emit(c, 'Expand', [kept, emit(c, 'Shape', [x])]);
 }
 
-/** Number of elements that each output of a reduction averages, as a float32 scalar. */
+/** Number of elements that each output of a mean averages, as a float32 scalar. */
 function reducedCount(c: RuleContext): string {
   const { x, y } = values(c.node);
   const shape = c.shape(x);

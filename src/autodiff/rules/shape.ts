@@ -1,14 +1,14 @@
-/** Operators that move values without changing them. */
+/** Operators that move values and do not change them. */
 
 import { HoneError } from '../../errors.js';
 import { type Graph, intsAttribute, type Node, numberAttribute } from '../../onnx/index.js';
 import { emit, noGradient, outputGradient, type RuleTable, rule, values } from '../rule.js';
 
-/** dx = dy in the shape of x. */
+/** dx = dy, in the shape of x */
 const reshapeBack = (...attributes: string[]) =>
   rule((c) => [emit(c, 'Reshape', [outputGradient(c), c.shapeTensor(values(c.node).x)])], { attributes });
 
-/** Starts, axes and steps of a Slice; undefined if any of them is computed. */
+/** Starts, axes and steps of a Slice; undefined if one of them is computed. */
 function sliceBounds(node: Node, graph: Graph): { starts: number[]; axes: number[]; steps: number[] } | undefined {
   const given = (input: number): number[] | undefined => graph.constantInts(node.inputs[input] ?? '');
   const starts = given(1);
@@ -28,7 +28,7 @@ export const shapeRules: RuleTable = {
   Squeeze: reshapeBack('axes'),
   Unsqueeze: reshapeBack('axes'),
   Flatten: reshapeBack('axis'),
-  // dx = dy with the axes moved back
+  // dx = dy, with the axes moved back
   Transpose: rule(
     (c) => {
       const rank = c.shape(values(c.node).x).length;
@@ -38,12 +38,12 @@ export const shapeRules: RuleTable = {
     },
     { attributes: ['perm'] },
   ),
-  // dx = sum of dy over the expanded axes
+  // dx = sum of dy over the repeated axes
   Expand: rule((c) => {
     const { x, y } = values(c.node);
     return [c.reduceTo(outputGradient(c), c.shape(y), x)];
   }),
-  // dx_i = the slice of dy that x_i filled
+  // dx_i = the part of dy that comes from x_i
   Concat: rule(
     (c) => {
       const rank = c.shape(values(c.node).y).length;
@@ -65,7 +65,7 @@ export const shapeRules: RuleTable = {
     },
     { attributes: ['axis'] },
   ),
-  // dx = the pieces of dy side by side, zeros where no gradient came
+  // dx = concat(dy_0, dy_1, ..), with zeros for an output that has no gradient
   Split: rule(
     (c) => {
       const pieces = c.node.outputs.map(
@@ -75,7 +75,7 @@ export const shapeRules: RuleTable = {
     },
     { attributes: ['axis', 'num_outputs'], outputs: Number.POSITIVE_INFINITY },
   ),
-  // dx = dy between zeros; steps of 1 only
+  // dx = dy, padded with zeros to the shape of x; steps of 1 only
   Slice: rule(
     (c) => {
       const { x, y } = values(c.node);
@@ -88,7 +88,7 @@ export const shapeRules: RuleTable = {
         if (start < 0 && (dim === null || dim === undefined)) {
           throw new HoneError(
             'OPERATOR_NOT_DIFFERENTIABLE',
-            `Slice ${c.node.name}: it starts at ${start} of a size that is known only at run time, which has no gradient rule`,
+            `Slice ${c.node.name}: it starts at ${start} of an axis whose size is known at run time only, which has no gradient rule`,
           );
         }
         begin[axis] = start < 0 ? start + (dim as number) : start;

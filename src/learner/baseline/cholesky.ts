@@ -1,6 +1,6 @@
-/** Small symmetric systems: A = L L^T, row-major in Float64Array. */
+/** Solves small symmetric systems by A = L L^T, with matrices row by row in Float64Array. */
 
-/** Replaces the lower triangle of A [n, n], which must be positive definite, by L. */
+/** Replaces the lower triangle of A [n, n] by L; A must be positive definite. */
 export function factorize(a: Float64Array, n: number): Float64Array {
   for (let j = 0; j < n; j++) {
     for (let i = j; i < n; i++) {
@@ -12,7 +12,7 @@ export function factorize(a: Float64Array, n: number): Float64Array {
   return a;
 }
 
-/** z with L z = b. */
+/** Returns z with L z = b. */
 export function forwardSolve(l: Float64Array, n: number, b: ArrayLike<number>): Float64Array {
   const z = new Float64Array(n);
   for (let i = 0; i < n; i++) {
@@ -23,7 +23,7 @@ export function forwardSolve(l: Float64Array, n: number, b: ArrayLike<number>): 
   return z;
 }
 
-/** x with L L^T x = b. */
+/** Returns x with L L^T x = b. */
 export function solve(l: Float64Array, n: number, b: ArrayLike<number>): Float64Array {
   const x = forwardSolve(l, n, b);
   for (let i = n - 1; i >= 0; i--) {

@@ -1,4 +1,4 @@
-/** The baseline that the settings name. */
+/** Creates the baseline that the settings name. */
 
 import type { LearnerSettings } from '../types.js';
 import { NoBaseline } from './none.js';

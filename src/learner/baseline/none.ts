@@ -1,4 +1,4 @@
-/** No baseline: V(x) = 0. Every completion with a positive regularised reward is pushed up. */
+/** No baseline: V(x) = 0, so every completion with a positive regularised reward gets a positive weight. */
 
 import type { Member } from '../experience/members.js';
 import type { BaselineState, ValueBaseline } from './types.js';

@@ -1,14 +1,15 @@
 /**
- * V(x) by prompt: a level that follows the policy, and a regression of what prompts add to it.
+ * V(x) by prompt: a level that follows the policy, plus an effect that a regression predicts from the prompt.
  *
  *     V(x) = level + effect(x)
  *
- * The effect is a ridge regression on frozen features of the prompt (prompt-sketch.ts) over the last thousand
- * completions, of R - beta h with h as each was last seen. Which columns and how much shrinkage is chosen anew whenever
- * a quarter of them is new, by leave-one-out error; "none" is a choice, and then V is the running mean. The level is the
- * running mean of what the effect leaves, so that it follows the policy as fast as a mean does.
+ * The effect is a ridge regression of R - beta h on fixed features of the prompt (prompt-sketch.ts). It is fitted on
+ * the last thousand completions, with h as each was last seen. Whenever a quarter of them is new, the columns and the
+ * shrinkage with the least leave-one-out error are chosen again; one choice is no column, and then V is the running
+ * mean. The level is the running mean of R - beta h - effect, so it follows the policy as fast as a mean does.
  *
- * A completion that is used again is in the regression: its V is the one that the others alone give.
+ * A completion that is used again is part of the regression. Its V is predicted from the others alone, because its own
+ * reward must not be subtracted from itself.
  */
 
 import type { Member } from '../experience/members.js';
@@ -21,9 +22,9 @@ import { packWindow, unpackWindow } from './window-state.js';
 /** Features of prompts, [2 D] each: `TrainingEngine.promptFeatures` under the base model. */
 export type DescribePrompts = (prompts: readonly ArrayLike<number>[]) => Promise<Float32Array[]>;
 
-/** Completions in the regression, at most. */
+/** Largest number of completions in the regression. */
 const windowSize = 1024;
-/** Fewer say nothing about prompts. */
+/** Fewest completions for a regression. */
 const fewest = 16;
 
 export class PromptBaseline implements ValueBaseline {
@@ -37,7 +38,7 @@ export class PromptBaseline implements ValueBaseline {
   #fitted = 0;
   #choice: RidgeChoice = meanAlone;
   #ridge: PromptRidge | undefined;
-  /** Where each generation of the regression is in it. */
+  /** The row of each generation in the regression. */
   readonly #rowOf = new Map<string, number>();
   #beta = 0;
 
@@ -46,7 +47,7 @@ export class PromptBaseline implements ValueBaseline {
   }
 
   async values(members: readonly Member[]): Promise<Float32Array> {
-    // Siblings need no V, and their prompts no forward pass.
+    // Only a completion alone in its group needs V: without one, no prompt needs a forward pass.
     if (members.some(({ group }) => members.filter((other) => other.group === group).length === 1)) {
       await this.#meet(members);
     }
@@ -58,7 +59,7 @@ export class PromptBaseline implements ValueBaseline {
     const errors: number[] = [];
     for (const [i, member] of members.entries()) {
       const { group, reward } = member;
-      // The rewards of a pair say how the two differ, not how good they are.
+      // The rewards of a preference pair state how the two differ, not how good they are.
       if (group.kind === 'preference') continue;
       const error = reward - beta * (h[i] as number) - this.#effect(member);
       if (Number.isFinite(error)) errors.push(error);
@@ -132,7 +133,10 @@ export class PromptBaseline implements ValueBaseline {
     else Object.assign(before, { reward, h });
   }
 
-  /** The generation that a member was observed by, or else the first one: not by the order in which they were read. */
+  /**
+   * The generation id under which a member was observed; the first id if it was not. The order of reading plays no
+   * part.
+   */
   #idOf({ rewards }: Member): string {
     const ids = [...rewards.keys()].sort();
     return ids.find((id) => this.#window.has(id)) ?? ids[0] ?? '';
@@ -156,7 +160,7 @@ export class PromptBaseline implements ValueBaseline {
     this.#fit(observed.length);
   }
 
-  /** The regression that the choice names, on the first so many of the window. */
+  /** Fits the chosen regression on the first `rows` completions of the window. */
   #fit(rows: number): void {
     this.#fitted = rows;
     this.#rowOf.clear();

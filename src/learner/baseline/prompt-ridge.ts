@@ -1,15 +1,17 @@
 /**
- * Ridge regression of a target on what is known of prompts, and the choice of how much of it to believe.
+ * Ridge regression of a target y on the sketches x of prompts, and the choice of its columns and shrinkage l.
  *
- * minimise  sum_i (y_i - mean - w x_i)^2 + n l |w|^2;  every block of the sketch has variance 1 in all, every word 1.
- * The leave-one-out error needs no second fit: e_i = (y_i - fit_i) / (1 - leverage_i).
+ *     minimise  sum_i (y_i - mean - w x_i)^2 + n l |w|^2
+ *
+ * Columns are scaled: the variances of each block of the sketch add up to 1, and the variance of each word is 1. The
+ * leave-one-out error needs no second fit: e_i = (y_i - fit_i) / (1 - leverage_i).
  */
 
 import { factorize, forwardSolve, solve } from './cholesky.js';
 import { type PromptSketch, sketchBlocks } from './prompt-sketch.js';
 import { screenWords } from './word-screen.js';
 
-/** Which columns are regressed on, and the shrinkage l. No columns at all: the mean alone. */
+/** The columns of a regression, and the shrinkage l. Without columns, the prediction is the mean. */
 export interface RidgeChoice {
   readonly sketch: boolean;
   readonly words: readonly number[];
@@ -20,7 +22,7 @@ export const meanAlone: RidgeChoice = { sketch: false, words: [], shrinkage: 1 }
 
 const shrinkages = [0.3, 0.1, 0.03, 0.01, 0.003] as const;
 
-/** Centred and scaled columns of some prompts. */
+/** The centred and scaled columns of prompts. */
 class Design {
   readonly width: number;
   readonly rows: readonly Float64Array[];
@@ -55,7 +57,7 @@ class Design {
     return this.#scaled(this.#columns(prompt));
   }
 
-  /** sum_i x_i x_i^T, the lower triangle. */
+  /** The lower triangle of sum_i x_i x_i^T. */
   gram(): Float64Array {
     const { width } = this;
     const gram = new Float64Array(width * width);
@@ -78,11 +80,11 @@ class Design {
   }
 }
 
-/** A regression whose prompts stay while its targets move. */
+/** A regression on fixed prompts, whose targets may change. */
 export class PromptRidge {
   readonly #design: Design;
   readonly #factor: Float64Array;
-  /** Of each prompt, without the mean's share 1/n. */
+  /** The leverage of each prompt, without the share 1/n of the mean. */
   readonly #leverages: Float64Array;
   #weights: Float64Array;
   #targets: Float64Array = new Float64Array();
@@ -137,8 +139,9 @@ export class PromptRidge {
 }
 
 /**
- * Columns and shrinkage with the least leave-one-out error, the mean alone among them. Words were picked by the targets,
- * so they pay for that: a factor 1 + 2 k ln T / n for k of T (the risk inflation criterion, Foster and George 1994).
+ * Chooses the columns and shrinkage with the least leave-one-out error; the mean alone is one choice. Because the words
+ * were selected by the targets, their error is multiplied by 1 + 2 k ln T / n for k words out of T tried (the risk
+ * inflation criterion, Foster and George 1994).
  */
 export function chooseRidge(prompts: readonly PromptSketch[], targets: Float64Array): RidgeChoice {
   const { words, tried } = screenWords(

@@ -1,11 +1,12 @@
 /**
- * What V(x) knows of a prompt, in a fixed number of numbers whatever the model's width: a random projection of its pooled
- * hidden states, and a hashed bag of its tokens; and the tokens themselves, for single words to stand out.
+ * The sketch of a prompt that V(x) is predicted from: a random projection of its pooled hidden states and a hashed bag
+ * of its tokens, whose size does not depend on the model's width; and the tokens themselves, so that a single word can
+ * count.
  */
 
 import { createRandom } from '../random.js';
 
-/** Numbers for the mean of the hidden states, the last hidden state, and the bag of tokens. */
+/** Sizes of the three blocks: the mean of the hidden states, the last hidden state, the bag of tokens. */
 export const sketchBlocks = [48, 16, 64] as const;
 export const sketchSize = sketchBlocks.reduce((sum, size) => sum + size, 0);
 

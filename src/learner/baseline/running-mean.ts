@@ -1,28 +1,31 @@
 /**
- * A running mean of R_beta over batches: one number for all prompts. Where prompts differ in how well one can do on them,
- * that is little better than no baseline.
+ * A running mean of R_beta over batches: one number for all prompts. If some prompts allow higher rewards than others,
+ * it is little better than no baseline.
  */
 
 import type { Member } from '../experience/members.js';
 import type { BaselineState, ValueBaseline } from './types.js';
 
-/** An exponential mean that undoes its start from zero, as Adam's bias correction does. */
+/** An exponential mean, corrected for its start from zero as Adam's moments are. */
 export class RunningMean {
   readonly #decay: number;
   #sum = 0;
   #weight = 0;
 
-  /** @param decay share of the old mean that a batch leaves, in [0, 1). Default 0.8: a little faster than the policy moves. */
+  /**
+   * @param decay share of the old mean that stays after a batch, in [0, 1). Default 0.8: a little faster than the
+   * policy.
+   */
   constructor(decay = 0.8) {
     this.#decay = decay;
   }
 
-  /** 0 before the first number. */
+  /** The mean; 0 before the first batch. */
   get value(): number {
     return this.#weight === 0 ? 0 : this.#sum / this.#weight;
   }
 
-  /** Takes the mean of a batch; an empty batch and numbers that are not finite change nothing. */
+  /** Adds the mean of a batch. An empty batch, or one with a number that is not finite, changes nothing. */
   addMeanOf(batch: readonly number[]): void {
     const mean = batch.reduce((sum, value) => sum + value, 0) / batch.length;
     if (!Number.isFinite(mean)) return;
@@ -49,7 +52,7 @@ export class RunningMeanBaseline implements ValueBaseline {
 
   observe(members: readonly Member[], h: ArrayLike<number>, beta: number): void {
     this.#mean.addMeanOf(
-      // The rewards of a pair say how the two differ, not how good they are.
+      // The rewards of a preference pair state how the two differ, not how good they are.
       members.flatMap(({ group, reward }, i) => (group.kind === 'scores' ? [reward - beta * (h[i] as number)] : [])),
     );
   }

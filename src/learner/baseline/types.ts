@@ -1,15 +1,15 @@
 /**
- * What stands in for the mean of the siblings where a completion has none: V(x).
+ * V(x): the value that a completion without siblings is compared with.
  *
- * V must track the REGULARISED reward R_beta = R - beta h of the current policy; a mean of raw rewards has another fixed
- * point (docs/learning.md). Its parameters share nothing with the policy.
+ * V must track the REGULARISED reward R_beta = R - beta h of the current policy, because with a mean of raw rewards the
+ * policy comes to rest elsewhere (docs/learning.md). V shares no parameters with the policy.
  */
 
 import type { Member } from '../experience/members.js';
 import type { RidgeChoice } from './prompt-ridge.js';
 import type { PromptSketch } from './prompt-sketch.js';
 
-/** A completion as it was last seen. */
+/** A completion with the reward and h that were last seen. */
 export interface Observation {
   readonly groupKey: string;
   readonly prompt: PromptSketch;
@@ -17,10 +17,10 @@ export interface Observation {
   h: number;
 }
 
-/** Completions that V(x) was fitted on; plain JSON, beside its tensors. */
+/** The window of completions that V(x) is fitted on, as plain JSON; its tensors lie beside it. */
 export interface ObservedWindow {
   readonly beta: number;
-  /** The first so many are in the fit. */
+  /** Number of completions in the fit, from the first on. */
   readonly fitted: number;
   readonly choice: RidgeChoice;
   /** Group key and number of distinct tokens of each prompt. */
@@ -36,19 +36,19 @@ export interface BaselineState {
 }
 
 export interface ValueBaseline {
-  /** V(x) for each of these completions, before a step; used for those that are alone in their group. */
+  /** V(x) of each completion, before a step. The objective uses it for those that are alone in their group. */
   values(members: readonly Member[]): Promise<Float32Array>;
   /**
-   * Learns from a step's completions, whole groups too.
+   * Learns from the completions of a step, those with siblings too.
    * @param h of each, under the policy before the step
    * @param beta of the step
    */
   observe(members: readonly Member[], h: ArrayLike<number>, beta: number): void;
-  /** Generations that it remembers one by one. */
+  /** Ids of the generations that it remembers. */
   generationIds(): readonly string[];
-  /** Forgets the others: they are gone from the store. */
+  /** Forgets all generations but these: the store has no others. */
   retain(existing: ReadonlySet<string>): void;
-  /** What {@link restore} continues from. */
+  /** The state that {@link restore} continues from. */
   state(): BaselineState;
   restore(state: BaselineState): void;
 }

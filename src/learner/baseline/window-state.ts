@@ -1,4 +1,4 @@
-/** The window of V(x) in a checkpoint: each prompt once; what is long goes into tensors. */
+/** Packs the window of V(x) for a checkpoint: each prompt once, sketches and tokens as tensors. */
 
 import { type PromptSketch, sketchSize } from './prompt-sketch.js';
 import type { BaselineState, Observation, ObservedWindow } from './types.js';
@@ -13,7 +13,7 @@ export function packWindow(
   }
   const sketches = new Float32Array(prompts.size * sketchSize);
   for (const { index, prompt } of prompts.values()) sketches.set(prompt.numbers, index * sketchSize);
-  // Token ids are far below 2^24, where float32 ends to be exact.
+  // Token ids are far below 2^24, up to which float32 is exact.
   const tokens = Float32Array.from([...prompts.values()].flatMap(({ prompt }) => [...prompt.tokens]));
   return {
     window: {
@@ -30,7 +30,7 @@ export function packWindow(
   };
 }
 
-/** What was packed; nothing where the state has none, or sketches of another size. */
+/** The packed window; empty if the state has none, or has sketches of another size. */
 export function unpackWindow({ window, tensors }: BaselineState): Map<string, Observation> {
   const observations = new Map<string, Observation>();
   const sketches = tensors?.get('sketches')?.data;

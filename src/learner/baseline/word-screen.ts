@@ -1,21 +1,21 @@
 /**
- * Tokens whose presence in a prompt shifts the target beyond chance, found one by one: ridge over all tokens spreads such
- * a shift so thin that hundreds of prompts do not show it.
+ * Finds, one by one, the tokens whose presence in a prompt shifts the target beyond chance. A ridge over all tokens
+ * cannot find them: it spreads such a shift so thinly over all tokens that hundreds of prompts do not show it.
  *
- * A token enters when t^2 > 2 ln T for T tokens tried: the universal threshold (Donoho and Johnstone 1994), which noise
- * alone passes in about one search of four; the price of words in prompt-ridge.ts is there for those. t is computed without taking the tokens chosen before out of the column,
- * which errs on the side of leaving a token out.
+ * A token is selected if t^2 > 2 ln T for T tokens tried: the universal threshold (Donoho and Johnstone 1994). Noise
+ * alone passes it in about one search of four; the factor for words in prompt-ridge.ts accounts for that. The column of
+ * t is not made orthogonal to the tokens selected before it, so a token is rather left out than selected wrongly.
  */
 
 import { factorize, solve } from './cholesky.js';
 
 const maxWords = 8;
-/** Prompts that must have a token, and that must lack it. */
+/** Fewest prompts that have a token, and fewest that lack it. */
 const minCount = 4;
 
 interface ScreenedWords {
   readonly words: readonly number[];
-  /** Tokens tried: what the choice among them must pay for. */
+  /** Number of tokens tried, which the choice of the regression accounts for. */
   readonly tried: number;
 }
 
@@ -43,7 +43,7 @@ export function screenWords(tokens: readonly Uint32Array[], targets: ArrayLike<n
   return { words, tried };
 }
 
-/** The token whose presence explains most of the residual, and how much of its sum of squares. */
+/** The token whose presence explains most of the residual, and the sum of squares that it explains. */
 function bestToken(
   tokens: readonly Uint32Array[],
   residual: Float64Array,
@@ -64,7 +64,10 @@ function bestToken(
   return best;
 }
 
-/** What a mean and the presence of these words leave of the targets (least squares; a grain of ridge for twins). */
+/**
+ * The residual of the targets after a fit of their mean and the presence of these words (least squares, with a small
+ * ridge term in case two words always occur together).
+ */
 function residualOf(
   tokens: readonly Uint32Array[],
   targets: ArrayLike<number>,

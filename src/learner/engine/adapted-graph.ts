@@ -1,6 +1,6 @@
 /**
- * The training variant of a package's graph with adapters: what the engine derives its graphs from, and whether it can. It
- * is looked at when a server starts, so it brings no more of the engine than that takes.
+ * The training variant of a package's graph with adapters, from which the onnx engine derives its graphs; and the check
+ * that it can. A server checks at start, so this file imports no session and no engine.
  */
 
 import { checkGradients, fuseSwiGlu } from '../../autodiff/index.js';
@@ -12,12 +12,12 @@ import { addLinearForm, surrogate } from './losses.js';
 import { toTrainingGraph } from './training-graph.js';
 
 /**
- * Whether the engine's graphs can be derived, told from the graph alone: nothing is decoded, probed or run.
+ * Checks from the graph alone that the engine's graphs can be derived: no weight is decoded and nothing is run.
  * @param source the package's graph, quantised products included
  * @throws HoneError `MODEL_NOT_TRAINABLE`, `OPERATOR_NOT_DIFFERENTIABLE`, `OPERATOR_UNSUPPORTED`
  */
 export function checkDerivable(source: Graph): void {
-  // In the package's own graph, so that a refusal names weights as the file does.
+  // Search the package's own graph, so that an error names weights as the file does.
   const trained = new Set(findTrainableLinears(source).map(({ module }) => module));
   const plain = withUndecodedWeights(source);
   const linears = findLinears(plain).filter(({ module }) => trained.has(module));
@@ -26,7 +26,7 @@ export function checkDerivable(source: Graph): void {
   checkGradients(graph, surrogate, matricesOf(linears));
 }
 
-/** The training variant of a package's graph, whose linear layers take adapters. */
+/** The training variant of a package's graph, with adapters on the given linear layers. */
 export function adapt(
   source: Graph,
   linears: readonly LinearSite[],
@@ -38,7 +38,7 @@ export function adapt(
   return graph;
 }
 
-/** The adapter matrices: what gradients are made of. */
+/** The names of the adapter matrices: the values that get gradients. */
 export function matricesOf(linears: readonly LinearSite[]): string[] {
   return linears.flatMap(({ module }) => [adapterInputA(module), adapterInputB(module)]);
 }

@@ -1,4 +1,4 @@
-/** Whether a package can be learned from, told before the learner starts: a walk over its graph, without a session. */
+/** Checks before the learner starts that a package can be trained: a walk over its graph, without a session. */
 
 import { HoneError } from '../../errors.js';
 import type { Graph } from '../../onnx/index.js';
@@ -6,9 +6,9 @@ import type { LearnerSettings } from '../types.js';
 import { checkDerivable } from './adapted-graph.js';
 
 /**
- * @param decoder the package's graph, as `readDecoder` gives it
+ * @param decoder the package's graph, as `readDecoder` returns it
  * @param modelPath names the file in errors
- * @throws HoneError `MODEL_NOT_TRAINABLE` if linear layers have no names or the graph no training variant,
+ * @throws HoneError `MODEL_NOT_TRAINABLE` if linear layers have no names or the graph has no training variant,
  * `OPERATOR_NOT_DIFFERENTIABLE` or `OPERATOR_UNSUPPORTED` for an operator that the engine cannot differentiate
  */
 export async function checkTrainable(

@@ -1,6 +1,7 @@
 /**
- * Which provider the learner computes on. A provider that was named is tried and used, or refused; `auto` times those that
- * this machine has. Nothing is kept: a card, a driver or a neighbour may be another one at the next start.
+ * Chooses the execution provider that the learner computes on. A provider that the user named is tried, then used or
+ * refused; `auto` times the providers of this machine. The result is not stored, because the card, the driver and the
+ * load of the machine may have changed by the next start.
  */
 
 import { HoneError } from '../../errors.js';
@@ -9,21 +10,23 @@ import { checkOffered, offeredProviders } from './device.js';
 import { type DeviceFigures, tryDevice } from './device-trial.js';
 import type { Provider } from './names.js';
 
-/** How long a trial may take: of a provider that was asked for, and of each that `auto` looks at. */
+/** Longest trial of a provider: that the user named, and that `auto` measures. */
 const limitsMs = { named: 300_000, auto: 60_000 } as const;
 
-/** The cpu wins within this share: it needs no driver and no memory of a card that others may use. */
+/**
+ * Another provider must take less than this share of the cpu's time: the cpu needs no driver and no memory of a card.
+ */
 const worthwhile = 0.8;
 
 interface DeviceChoice {
   readonly provider: Provider;
-  /** Why, in words. */
+  /** The reason, as a sentence for the log. */
   readonly detail: string;
-  /** By provider, where it was timed. */
+  /** Milliseconds of a step on each provider that was timed. */
   readonly stepMs: Readonly<Partial<Record<Provider, number>>>;
 }
 
-/** What came of the trial of one provider. */
+/** The outcome of the trial of one provider. */
 type TriedDevice =
   | { readonly provider: Provider; readonly stepMs: number }
   | { readonly provider: Provider; readonly failure: string };
@@ -35,7 +38,7 @@ interface DeviceChoiceOptions {
   readonly offered?: readonly Provider[];
 }
 
-/** @throws HoneError `DEVICE_UNAVAILABLE` where a provider was named that cannot be used */
+/** @throws HoneError `DEVICE_UNAVAILABLE` if the user named a provider that cannot be used */
 export async function chooseDevice(options: DeviceChoiceOptions): Promise<DeviceChoice> {
   const { packageDirectory, settings, offered = offeredProviders() } = options;
   const { device } = settings;
@@ -54,12 +57,12 @@ export async function chooseDevice(options: DeviceChoiceOptions): Promise<Device
     );
   const tried: TriedDevice[] = [];
   for (const provider of offered) if (provider !== 'cpu') tried.push(await measure(provider));
-  // Without another provider there is nothing to compare the cpu with.
+  // If no other provider works, the cpu needs no measurement.
   if (tried.some((one) => 'stepMs' in one)) tried.unshift(await measure('cpu'));
   return fastest(tried);
 }
 
-/** The fastest provider whose trial went well; the cpu where none did, or none is fast enough to be worth it. */
+/** The fastest provider whose trial succeeded; the cpu if none did, or if none is fast enough to be worth it. */
 export function fastest(tried: readonly TriedDevice[]): DeviceChoice {
   const timed = tried.flatMap((one) => ('stepMs' in one ? [one] : []));
   const stepMs = Object.fromEntries(timed.map((one) => [one.provider, one.stepMs]));

@@ -1,6 +1,6 @@
 /**
- * Entry of a device trial: a child of the learner process that opens the training engine on a provider, holds its
- * gradients against the cpu's and times a step. A provider that ends the process takes nothing else with it.
+ * Entry point of a device trial: a child of the learner process that opens the training engine on a provider, compares
+ * its gradients with the cpu's and times a step. If the provider crashes, only this process ends.
  */
 
 import { HoneError } from '../../errors.js';
@@ -13,7 +13,7 @@ import { openOnProvider } from './device.js';
 import { type DeviceFigures, type DeviceTrial, type TrialReply, worstDifference } from './device-trial.js';
 import { createOnnxEngine, type OnnxEngine } from './onnx-engine.js';
 
-/** Steps that are timed, after one that is not: it compiles shaders and fills caches. The fastest counts. */
+/** Number of timed steps; the fastest counts. One more step runs before them, to compile shaders and fill caches. */
 const timedSteps = 3;
 
 process.once('disconnect', () => process.exit(1));
@@ -29,7 +29,7 @@ function answer(reply: TrialReply): void {
 }
 
 async function run({ packageDirectory, settings, provider, measure }: DeviceTrial): Promise<DeviceFigures> {
-  // Opens in milliseconds or fails, where deriving a backward pass first would take a second.
+  // A tiny graph opens in milliseconds or fails; deriving the backward pass first would take a second.
   await (await openOnProvider(smallestGraph(), provider, 1)).release();
   const { vocabularySize, contextLength } = (await loadPackage(packageDirectory)).config;
   const numbers = createRandom(settings.seed);
@@ -52,7 +52,7 @@ async function run({ packageDirectory, settings, provider, measure }: DeviceTria
   return { difference: worstDifference(actual, expected), stepMs };
 }
 
-/** Gradients of the objective and of given weights, and the log-probabilities of both graphs, by name. */
+/** Gradients of the objective, and the log-probabilities of both graphs, by name. */
 async function everything(
   engine: TrainingEngine,
   batch: CopgBatch,
@@ -83,7 +83,7 @@ function smallestGraph(): Graph {
 interface BatchSize {
   readonly prompts: number;
   readonly members: number;
-  /** Of a prompt, and of a completion at most. */
+  /** Tokens of a prompt; completions have as many at most. */
   readonly length: number;
   readonly vocabularySize: number;
 }
@@ -96,7 +96,7 @@ function createBatch(next: () => number, { prompts, members, length, vocabularyS
   const rows = groups.map(
     (group, i): TrainingRow => ({
       promptTokens: promptTokens[group] as number[],
-      // Completions of unlike lengths leave padding.
+      // Completions of different lengths leave padding.
       completionTokens: tokens(members === 1 ? length : length - (i % 4)),
     }),
   );
@@ -110,7 +110,7 @@ function createBatch(next: () => number, { prompts, members, length, vocabularyS
   };
 }
 
-/** Both matrices of each adapter filled, so that each has a gradient. */
+/** Random values in both matrices of each adapter, so that each has a gradient. */
 function createParameters(next: () => number, { targets }: OnnxEngine, rank: number): Parameters {
   const matrix = (dims: readonly [number, number]) => ({
     dims,

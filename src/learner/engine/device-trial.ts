@@ -1,6 +1,7 @@
 /**
- * Tries a provider before the learner trusts it, in a child process: experimental providers end the process where others
- * throw. What counts is gradients; a provider was seen to give a right loss and wrong gradients.
+ * Tries a provider before the learner trusts it, in a child process, because an experimental provider may end the
+ * process instead of throwing. The trial compares gradients: a provider has been seen with a right loss and wrong
+ * gradients.
  */
 
 import { type ChildProcess, fork } from 'node:child_process';
@@ -13,33 +14,35 @@ export interface DeviceTrial {
   readonly packageDirectory: string;
   readonly settings: LearnerSettings;
   readonly provider: Provider;
-  /** Whether a step is timed, too. */
+  /** Whether to time a step, too. */
   readonly measure: boolean;
 }
 
 export interface DeviceFigures {
-  /** Worst of {@link worstDifference} to the cpu's gradients and log-probabilities; 0 for the cpu itself. */
+  /** {@link worstDifference} to the cpu's gradients and log-probabilities; 0 for the cpu itself. */
   readonly difference: number;
-  /** Fastest step of 8 completions of 64 tokens after prompts of 64; `null` where none was timed. */
+  /** Fastest step of 8 completions of 64 tokens after prompts of 64; `null` if no step was timed. */
   readonly stepMs: number | null;
 }
 
-/** What the child sends back. */
+/** The message that the child sends back. */
 export type TrialReply = { readonly figures: DeviceFigures } | { readonly failure: SerializedError };
 
 /**
- * Differences from which a provider is not used. Sums in another order differ by 1e-6 to 1e-5; products in a shorter
- * format than float32 (TF32, float16) by 1e-4 to 1e-3, as garbage does by far more.
+ * A provider with a larger difference is not used. Sums in another order differ by 1e-6 to 1e-5; products in a shorter
+ * format than float32 (TF32, float16) by 1e-4 to 1e-3; wrong results by far more.
  */
 export const largestDifference = 1e-4;
 
-/** What is kept of the beginning of the child's standard error: drivers explain themselves there, before any stack. */
+/**
+ * Characters kept of the child's standard error, from its beginning: drivers explain an error before any stack trace.
+ */
 const stderrKept = 500;
 
 /**
- * @param limitMs how long it may take; then the child is killed
- * @throws HoneError `DEVICE_UNAVAILABLE` where the provider does not open, ends the process, takes too long or computes
- * something else than the cpu; other codes where the package cannot be learned from at all
+ * @param limitMs longest time of the trial; then the child is killed
+ * @throws HoneError `DEVICE_UNAVAILABLE` if the provider does not open, ends the process, takes too long or computes
+ * something else than the cpu; other codes if the package cannot be trained on any device
  */
 export async function tryDevice(trial: DeviceTrial, limitMs: number): Promise<DeviceFigures> {
   const { provider } = trial;
@@ -56,7 +59,10 @@ export async function tryDevice(trial: DeviceTrial, limitMs: number): Promise<De
   );
 }
 
-/** The reply of a trial's child, or why there is none. The child ends by itself after its reply. */
+/**
+ * The reply of a trial's child; the child ends by itself after it.
+ * @throws HoneError `DEVICE_UNAVAILABLE` if no reply comes; the child's own error if the trial failed
+ */
 export function outcomeOf(child: ChildProcess, provider: Provider, limitMs: number): Promise<DeviceFigures> {
   return new Promise((resolve, reject) => {
     let stderr = '';
@@ -73,7 +79,8 @@ export function outcomeOf(child: ChildProcess, provider: Provider, limitMs: numb
       else reject(HoneError.fromJSON(reply.failure));
     });
     child.once('error', (cause) => reject(unavailable(provider, cause.message, cause)));
-    // Comes after the last message; where there was one, this is too late to matter.
+    // `close` comes after the last message: if there was a reply, the promise is settled and this rejection does
+    // nothing.
     child.once('close', (code, signal) => {
       clearTimeout(timer);
       const said = stderr.trim() === '' ? '' : `: ${stderr.trim()}`;
@@ -83,7 +90,7 @@ export function outcomeOf(child: ChildProcess, provider: Provider, limitMs: numb
   });
 }
 
-/** |a - b| / |b|, the largest over all names; infinite where something is missing or not finite. */
+/** The largest |a - b| / |b| over all names; infinite if a vector is missing, too short or not finite. */
 export function worstDifference(
   actual: ReadonlyMap<string, Float32Array>,
   expected: ReadonlyMap<string, Float32Array>,

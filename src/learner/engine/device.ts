@@ -1,4 +1,7 @@
-/** Execution providers of this machine: which there are, how sessions open on them, and what to do where one is not there. */
+/**
+ * Execution providers of onnxruntime on this machine: which there are, how a session opens, what to do if one is
+ * missing.
+ */
 
 import { type InferenceSession, listSupportedBackends } from 'onnxruntime-node';
 import { HoneError } from '../../errors.js';
@@ -6,7 +9,7 @@ import { createSession, type Graph } from '../../onnx/index.js';
 import { type Device, type Provider, providers } from './names.js';
 import { fitToProvider } from './provider-graph.js';
 
-/** What each provider needs; ends the message of every failure to open it. */
+/** What each provider needs: the end of every error message about it. */
 const needs: Readonly<Record<Provider, string>> = {
   cpu: 'onnxruntime-node has it on every platform',
   webgpu:
@@ -21,18 +24,20 @@ const configurations: Readonly<Record<Provider, InferenceSession.ExecutionProvid
   cpu: 'cpu',
   webgpu: { name: 'webgpu' },
   cuda: { name: 'cuda', deviceId: 0 },
-  // COREML_FLAG_CREATE_MLPROGRAM: the older format has hardly an operator of a decoder.
+  // COREML_FLAG_CREATE_MLPROGRAM: the older format has hardly any operator of a decoder.
   coreml: { name: 'coreml', coreMlFlags: 0x010 },
   dml: { name: 'dml', deviceId: 0 },
 };
 
-/** Providers that this build of onnxruntime knows, in the order of {@link providers}; whether they open is not said. */
+/**
+ * Providers that this build of onnxruntime contains, in the order of {@link providers}. They may still fail to open.
+ */
 export function offeredProviders(): Provider[] {
   const known = new Set(listSupportedBackends().map(({ name }) => name));
   return providers.filter((provider) => known.has(provider));
 }
 
-/** @throws HoneError `DEVICE_UNAVAILABLE` where this build of onnxruntime has no such provider */
+/** @throws HoneError `DEVICE_UNAVAILABLE` if this build of onnxruntime has no such provider */
 export function checkOffered(device: Device): void {
   const offered = offeredProviders();
   if (device === 'auto' || offered.includes(device)) return;
@@ -40,8 +45,8 @@ export function checkOffered(device: Device): void {
 }
 
 /**
- * A session of a training graph on the provider.
- * @throws HoneError `DEVICE_UNAVAILABLE` where the provider does not open; `MODEL_INVALID` on the cpu
+ * Opens a session of a training graph on the provider.
+ * @throws HoneError `DEVICE_UNAVAILABLE` if the provider does not open; `MODEL_INVALID` on the cpu
  */
 export async function openOnProvider(graph: Graph, provider: Provider, threads: number): Promise<InferenceSession> {
   const options = { threads, prepack: false, providers: [configurations[provider]] };
@@ -53,13 +58,13 @@ export async function openOnProvider(graph: Graph, provider: Provider, threads: 
   });
 }
 
-/** What onnxruntime says, without the place in its source and the condition that did not hold. */
+/** The message of onnxruntime without the place in its source and the condition that failed. */
 function reasonOf(thrown: unknown): string {
   const message = thrown instanceof Error ? thrown.message : String(thrown);
   return (message.split(' was false. ').at(-1) as string).replace(/^onnxruntime refuses the graph: /, '').trim();
 }
 
-/** Why the provider is not used, and what to do. */
+/** The error for a provider that cannot be used: the reason, and what to do. */
 export function unavailable(provider: Provider, reason: string, cause?: unknown): HoneError {
   return new HoneError(
     'DEVICE_UNAVAILABLE',

@@ -1,6 +1,6 @@
 /**
- * The scalars that training differentiates, as nodes on top of the training graph: the linear form of the learner, and the
- * cross-entropy that makes a policy from nothing.
+ * The scalars that training differentiates, as nodes on top of the training graph: the linear form of the learner, and
+ * the cross-entropy that makes a policy from nothing.
  */
 
 import { Tensor } from 'onnxruntime-node';
@@ -17,8 +17,8 @@ export const surrogate = 'surrogate';
 export const crossEntropy = 'cross_entropy';
 
 /**
- * Adds {@link rowLogprobs}: the sum (or mean) of each row's token log-probabilities. Reads the input `row_of_token` [R, N],
- * which `packRows` makes.
+ * Adds {@link rowLogprobs}: the sum (or mean) of each row's token log-probabilities. Reads the
+ * input `row_of_token` [R, N] of `packRows`.
  */
 export function addRowLogprobs(graph: Graph): void {
   graph.inputs.set('row_of_token', { type: 'float32', dims: ['R', 'N'] });
@@ -44,7 +44,9 @@ export function addLinearForm(graph: Graph): void {
   graph.add('Neg', [total], { outputs: [surrogate] });
 }
 
-/** The inputs of {@link addLinearForm}: `weight_constants` b [R], `weight_slopes` S [R, R], `reference_logprobs` [R]. */
+/**
+ * The inputs of {@link addLinearForm}: `weight_constants` b [R], `weight_slopes` S [R, R], `reference_logprobs` [R].
+ */
 export function linearFormFeeds({ constants, dependence }: LinearForm): Record<string, Tensor> {
   const rows = constants.length;
   const vector = (of: ArrayLike<number>): Tensor => new Tensor('float32', Float32Array.from(of), [rows]);

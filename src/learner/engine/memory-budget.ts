@@ -1,33 +1,33 @@
-/** Turns a memory budget of the learner process into passes that keep to it. */
+/** Keeps the learner process within a memory budget: batches that are too large run as micro-batches. */
 
 import { HoneError } from '../../errors.js';
 import type { TrainingEngine } from '../types.js';
 import { MicroBatchEngine } from './micro-batches.js';
 import type { PassMemory, PassShape } from './pass-memory.js';
 
-/** What an engine takes, as far as it depends on the batch and as far as it does not. */
+/** The memory that an engine takes: the part that depends on the batch, and the part that does not. */
 export interface EngineMemory {
-  /** Of a pass that gives gradients. */
+  /** Of a pass with gradients. */
   readonly backward: PassMemory;
-  /** Of a pass that gives log-probabilities. */
+  /** Of a pass with log-probabilities only. */
   readonly forward: PassMemory;
-  /** Weights in mapped files, read in as passes touch them; shared with the server. */
+  /** Bytes of weights in mapped files; passes read them in, and the server shares them. */
   readonly mappedBytes: number;
   /** Longest sequence that the engine packs, in tokens. */
   readonly maxLength: number;
 }
 
-/** The shortest batch that there is. */
+/** The smallest possible batch. */
 const least: PassShape = { sequences: 1, length: 2, targets: 1, rows: 1 };
 
-/** Copies of the adapter's size beside those of a pass: weights, reference, two moments, the sum of gradients, an upload. */
+/** Copies of the adapter beside those of a pass: weights, reference, two moments, the sum of gradients, the feeds. */
 const adapterCopies = 6;
 
 /**
- * The engine, in micro-batches where a batch would take the process past its budget.
- * @param memoryBytes largest memory of the process, mapped weights counted once; null leaves it unbounded
- * @param residentBytes what the process holds now, before the first pass
- * @throws HoneError `INVALID_OPTIONS` where the model leaves nothing of the budget for a batch
+ * The engine, which splits a batch into micro-batches if it would take the process over its budget.
+ * @param memoryBytes largest memory of the process, mapped weights counted once
+ * @param residentBytes memory of the process now, before the first pass
+ * @throws HoneError `INVALID_OPTIONS` if the model leaves nothing of the budget for a batch
  */
 export function keepToBudget(
   engine: TrainingEngine,
@@ -43,7 +43,7 @@ export function keepToBudget(
     throw new HoneError(
       'INVALID_OPTIONS',
       `the learner may use ${megabytes(memoryBytes)} MB, and the model takes ${megabytes(needs(least))} MB before any ` +
-        'batch: raise --learner-memory, or leave it away',
+        'batch: raise --learner-memory, or leave it out',
     );
   }
   return new MicroBatchEngine(engine, {

@@ -1,16 +1,16 @@
 /**
- * A training engine that keeps to a memory budget: a batch that is too large for one pass is done in two, micro-batch by
- * micro-batch.
+ * A training engine that keeps to a memory budget: it splits a batch that is too large for one pass into micro-batches.
  *
- *     1. forward only, over all rows:  ln pi(y_i), so h_i, so the weights w_i = c_i A_i of the whole batch
+ *     1. forward only, over all rows:  ln pi(y_i), so h_i, so the weights w = b + S h of the whole batch
  *     2. per micro-batch M:            the gradient of -sum over M of w_i ln pi(y_i);  the gradients add up
  *
- * A weight is detached, so it does not matter when it was computed: the sum is the gradient of one pass over everything,
- * but for the order in which floats are added. Siblings need not meet in a micro-batch. The price is the second forward.
+ * No gradient flows through a weight, so it does not matter when it is computed: the sum is the gradient of one pass
+ * over everything, up to the order in which floats are added. Siblings need not share a micro-batch. The price is the
+ * pass forward of step 1, about a third more time; a form whose weights are constants needs none.
  *
- * Micro-batches are made of whole packed sequences, so a prompt is still computed once for its completions; only a
- * sequence that is too large by itself is cut, between completions. One completion is the least that a pass can hold:
- * where even that is over the budget, it runs all the same.
+ * A micro-batch consists of whole packed sequences, so a prompt is still computed once for its completions. A sequence
+ * that is too large by itself is cut between completions. A completion is never cut: if one alone is over the budget,
+ * it runs all the same.
  */
 
 import type { AdapterTarget } from '../../versions/index.js';
@@ -20,7 +20,7 @@ import { sequencesOf } from './packing.js';
 import type { PassShape } from './pass-memory.js';
 
 interface MicroBatchOptions {
-  /** Whether a pass over a batch of this shape keeps to the budget. */
+  /** Whether a pass over a batch of this shape stays within the budget. */
   readonly fits: (shape: PassShape) => boolean;
   /** Longest sequence that the engine packs, in tokens. Default: no limit. */
   readonly maxLength?: number;
@@ -32,7 +32,7 @@ export class MicroBatchEngine implements TrainingEngine {
   readonly #engine: TrainingEngine;
   readonly #options: MicroBatchOptions;
 
-  /** @param engine is closed with this one */
+  /** @param engine computes the micro-batches; it is closed with this one */
   constructor(engine: TrainingEngine, options: MicroBatchOptions) {
     this.name = engine.name;
     this.targets = engine.targets;
@@ -75,8 +75,8 @@ export class MicroBatchEngine implements TrainingEngine {
 }
 
 /**
- * Rows of each micro-batch. Long sequences come first, so that those of a micro-batch have about the same length: what is
- * shorter is padded.
+ * The row numbers of each micro-batch. Long sequences come first, so that the sequences of a micro-batch have about the
+ * same length: the shorter ones are padded.
  */
 export function planMicroBatches(rows: readonly TrainingRow[], options: MicroBatchOptions): number[][] {
   const { fits, maxLength = Number.POSITIVE_INFINITY } = options;
@@ -125,7 +125,7 @@ interface Piece {
   readonly targets: number;
 }
 
-/** A sequence that does not fit, as sequences of fewer completions of its prompt. */
+/** Cuts a sequence that does not fit into sequences with fewer completions of its prompt. */
 function cut(
   members: readonly number[],
   pieceOf: (rows: readonly number[]) => Piece,

@@ -1,4 +1,6 @@
-/** The default training engine: the package's graph, its backward pass made by `src/autodiff`, run by onnxruntime. */
+/**
+ * The default training engine: `src/autodiff` derives the backward pass of the package's graph, onnxruntime runs both.
+ */
 
 import { join } from 'node:path';
 import { type InferenceSession, Tensor } from 'onnxruntime-node';
@@ -27,9 +29,9 @@ interface OnnxEngineOptions {
   readonly scale: number;
   /** Intra-op threads. */
   readonly threads: number;
-  /** What a completion's token log-probabilities become, in `h` and in the gradient. Default `sum`. */
+  /** How a completion's token log-probabilities become one number, in h and in the gradient. Default `sum`. */
   readonly logProbability?: 'sum' | 'mean';
-  /** Where the graphs run. Default cpu. */
+  /** The execution provider that runs the graphs. Default cpu. */
   readonly provider?: Provider;
 }
 
@@ -50,8 +52,8 @@ export async function createOnnxEngine(options: OnnxEngineOptions): Promise<Onnx
 
 /**
  * The engine within a memory budget.
- * @param memoryBytes largest memory of the process, mapped weights counted once; null leaves it unbounded
- * @throws HoneError as {@link createOnnxEngine}; `INVALID_OPTIONS` where the budget leaves nothing for a batch
+ * @param memoryBytes largest memory of the process, mapped weights counted once; null: no bound
+ * @throws HoneError as {@link createOnnxEngine}; `INVALID_OPTIONS` if the budget leaves nothing for a batch
  */
 export async function createBoundedOnnxEngine(
   options: OnnxEngineOptions,
@@ -71,7 +73,7 @@ export async function createBoundedOnnxEngine(
   }
 }
 
-/** What the engine's passes take: some seconds of probing for a large model. */
+/** The memory that the engine's passes take. Probing a large model takes some seconds. */
 async function readMemory(options: OnnxEngineOptions): Promise<EngineMemory> {
   const source = await readDecoder(join(options.packageDirectory, 'onnx', 'model.onnx'));
   await using _decoded = await decodeQuantizedProducts(source);
@@ -87,7 +89,9 @@ async function readMemory(options: OnnxEngineOptions): Promise<EngineMemory> {
   };
 }
 
-/** The decoder's table of rotary positions bounds a sequence as a whole, however its positions are numbered. */
+/**
+ * The longest sequence in tokens: the decoder's table of rotary positions bounds it, however positions are numbered.
+ */
 export function longestSequence(graph: Graph): number {
   const lengths = graph.nodes
     .filter(({ op }) => op === 'RotaryEmbedding')
@@ -169,7 +173,7 @@ export class OnnxEngine implements TrainingEngine {
   async promptFeatures(prompts: readonly ArrayLike<number>[], parameters: Parameters): Promise<Float32Array[]> {
     const adapter = feedParameters(parameters);
     const features: Float32Array[] = [];
-    // One by one, so that what is known of a prompt does not depend on the others.
+    // One pass per prompt, so that its features do not depend on the other prompts, not even in the last bit.
     for (const promptTokens of prompts) {
       const feeds = this.#pack([{ promptTokens, completionTokens: [0] }]);
       const outputs = await this.#forward.run({ ...feeds, ...adapter }, [hiddenStates]);

@@ -1,4 +1,4 @@
-/** Opens the training engine that the settings name. The learner process asks here and nowhere else. */
+/** Opens the training engine that the settings name. The learner process opens its engine here and nowhere else. */
 
 import { HoneError } from '../../errors.js';
 import type { EngineReport } from '../process/messages.js';
@@ -16,9 +16,10 @@ interface OpenEngineOptions {
 }
 
 /**
- * Opens the engine on the device; what was asked for and is not there is refused, never replaced by something else.
+ * Opens the engine on the device. An engine or device that is missing is an error; nothing else takes its place.
  * @throws HoneError `ENGINE_UNAVAILABLE`, `DEVICE_UNAVAILABLE`, `MODEL_INVALID`, `OPERATOR_UNSUPPORTED`,
- * `OPERATOR_NOT_DIFFERENTIABLE`; `INVALID_OPTIONS` where a memory budget leaves nothing for a batch, or the engine knows none
+ * `OPERATOR_NOT_DIFFERENTIABLE`; `INVALID_OPTIONS` if the memory budget leaves nothing for a batch, or if the engine
+ * cannot keep to a budget
  */
 export async function openEngine(options: OpenEngineOptions): Promise<TrainingEngine> {
   const { engine } = options.settings;
@@ -46,7 +47,7 @@ async function openTfjsEngine({ packageDirectory, settings, onOpened }: OpenEngi
   if (memoryBytes !== null) {
     throw new HoneError(
       'INVALID_OPTIONS',
-      'the tfjs engine cannot keep to a memory budget: leave --learner-memory away, or use --learner-engine onnx',
+      'the tfjs engine cannot keep to a memory budget: leave --learner-memory out, or use --learner-engine onnx',
     );
   }
   const engine = await createTfjsEngine({ packageDirectory, rank, scale, logProbability, threads, device });

@@ -1,4 +1,4 @@
-/** Packs completions into the training graph's inputs: completions of one prompt share its tokens. */
+/** Packs rows into the inputs of the training graph: the completions of one prompt share its tokens. */
 
 import { Tensor } from 'onnxruntime-node';
 import { HoneError } from '../../errors.js';
@@ -11,12 +11,12 @@ export interface PackedRows {
   readonly rowOfToken: Int32Array;
 }
 
-/** Completions of one prompt beside each other. */
+/** One prompt, followed by completions of it. */
 interface PackedSequence {
   readonly prompt: ArrayLike<number>;
-  /** Numbers of the rows that it holds. */
+  /** Row numbers of its completions. */
   readonly rows: readonly number[];
-  /** In tokens, the prompt once. */
+  /** In tokens; the prompt counts once. */
   readonly length: number;
 }
 
@@ -26,16 +26,16 @@ interface OpenSequence extends PackedSequence {
 }
 
 export interface PackOptions {
-  /** What `row_of_token` makes of a row's token log-probabilities. Default `sum`. */
+  /** Whether `row_of_token` sums or averages a row's token log-probabilities. Default `sum`. */
   readonly logProbability?: 'sum' | 'mean';
   /**
-   * Longest sequence in tokens: where the completions of a prompt do not fit beside each other, the prompt is repeated.
-   * A row that is longer by itself stays whole. Default: no limit.
+   * Longest sequence in tokens: if the completions of a prompt do not fit into one, the prompt is repeated. A row that
+   * is longer by itself stays whole. Default: no limit.
    */
   readonly maxLength?: number;
 }
 
-/** @throws HoneError `INTERNAL` for a row without prompt or completion: the caller filters those. */
+/** @throws HoneError `INTERNAL` for a row without prompt or completion tokens: the caller filters those out. */
 export function packRows(rows: readonly TrainingRow[], options: PackOptions = {}): PackedRows {
   const sequences = sequencesOf(rows, options);
   const batch = sequences.length;
@@ -60,7 +60,7 @@ export function packRows(rows: readonly TrainingRow[], options: PackOptions = {}
     for (const [k, r] of sequence.rows.entries()) {
       const completion = (rows[r] as TrainingRow).completionTokens;
       for (let i = 0; i < completion.length; i++, cursor++) {
-        // The first token of a completion is predicted by the prompt's last position.
+        // The prompt's last position predicts the first token of a completion.
         targetPositions[target] = BigInt(i === 0 ? b * length + promptLength - 1 : cursor - 1);
         targetIds[target] = BigInt(completion[i] as number);
         rowOfToken[target] = r;
@@ -85,11 +85,11 @@ export function packRows(rows: readonly TrainingRow[], options: PackOptions = {}
   };
 }
 
-/** The sequences that rows are packed into. @throws HoneError `INTERNAL` as {@link packRows} */
+/** The sequences that hold the rows. @throws HoneError `INTERNAL` as {@link packRows} */
 export function sequencesOf(rows: readonly TrainingRow[], options: PackOptions = {}): readonly PackedSequence[] {
   const { maxLength = Number.POSITIVE_INFINITY } = options;
   const sequences: OpenSequence[] = [];
-  /** The sequence of each prompt that takes further completions. */
+  /** The sequence of each prompt that further completions are added to. */
   const open = new Map<string, OpenSequence>();
   for (const [r, { promptTokens, completionTokens }] of rows.entries()) {
     if (promptTokens.length === 0 || completionTokens.length === 0) {

@@ -1,17 +1,18 @@
 /**
- * How much memory a pass over the training graph takes, told from the graph before it runs.
+ * Estimates from the graph how much memory a pass over it takes, before it runs.
  *
- * Two tiny probes give the dimensions of every value; each value's size is a constant times a product of the batch's
- * dimensions (B sequences, T positions, N targets, R rows), which the ratio of the two probes identifies. Walking the
- * nodes in order, a value occupies memory from the node that makes it to its last reader: the largest sum is the peak.
+ * Two tiny probes give the dimensions of every value. Each value's size is a constant times a product of the batch's
+ * dimensions (B sequences, T positions, N targets, R rows); the ratio of the two probes identifies the product. A value
+ * occupies memory from the node that computes it to its last reader. A walk over the nodes gives the sum at each of
+ * them, and the largest sum is the peak.
  *
  * Not modelled: buffers that onnxruntime reuses in place, which makes the estimate a little high, and fragments of its
- * arena, which make it a little low. `npm run bench -- learn` compares the budget with the peak that was measured.
+ * arena, which make it a little low. `npm run bench -- learn` compares the budget with the measured peak.
  */
 
 import { elementCount, type Graph, probeValues } from '../../onnx/index.js';
 
-/** What decides how much memory a pass takes. */
+/** The sizes of a batch that decide how much memory a pass takes. */
 export interface PassShape {
   /** B */
   readonly sequences: number;
@@ -23,7 +24,7 @@ export interface PassShape {
   readonly rows: number;
 }
 
-/** Peak bytes of all values of a pass, weights and inputs left out. */
+/** Peak bytes of all values of a pass, without weights and inputs. */
 export type PassMemory = (shape: PassShape) => number;
 
 const probes: readonly [PassShape, PassShape] = [
@@ -31,7 +32,7 @@ const probes: readonly [PassShape, PassShape] = [
   { sequences: 3, length: 7, targets: 11, rows: 6 },
 ];
 
-/** Products that the sizes of a training graph's values are made of; the probes tell all of them apart. */
+/** The products that occur in the sizes of a training graph's values; the probes give a different ratio for each. */
 const products: readonly ((shape: PassShape) => number)[] = [
   () => 1,
   ({ sequences, length }) => sequences * length,
@@ -44,7 +45,7 @@ const products: readonly ((shape: PassShape) => number)[] = [
   ({ rows, targets }) => rows * targets,
   ({ sequences }) => sequences,
 ];
-/** What no product fits is taken to grow with the fastest of them. */
+/** A size that fits no product is assumed to grow as the fastest of them. */
 const fastest = 2;
 
 const bytesPerElement: Readonly<Record<string, number>> = {
@@ -56,10 +57,10 @@ const bytesPerElement: Readonly<Record<string, number>> = {
   float16: 2,
 };
 
-/** Operators whose output is their input under another shape. */
+/** Operators whose output is their input with another shape. */
 const views = new Set(['Reshape', 'Squeeze', 'Unsqueeze', 'Flatten', 'Identity']);
 
-/** One buffer: bytes per unit of its product, the nodes between which it lives. */
+/** One buffer: bytes per unit of its product, and the nodes between which it lives. */
 interface Buffer {
   readonly bytes: number;
   readonly product: number;
@@ -69,7 +70,7 @@ interface Buffer {
 
 /**
  * The memory model of a graph whose inputs have the dimensions B, T, N and R.
- * @throws HoneError `MODEL_INVALID` when onnxruntime refuses the graph
+ * @throws HoneError `MODEL_INVALID` if onnxruntime refuses the graph
  */
 export async function createPassMemory(graph: Graph): Promise<PassMemory> {
   const [first, second] = probes;

@@ -1,7 +1,10 @@
-/** Features of a prompt from its hidden states: their mean, and the last one, which has seen the whole prompt. */
+/**
+ * The features of a prompt that V(x) reads: the mean of its hidden states, and the last one, which depends on all
+ * tokens.
+ */
 
 /**
- * @param states [T, width], of the prompt and perhaps of what follows it
+ * @param states [T, width], of the prompt, and of tokens after it if there are any
  * @param length of the prompt, in tokens
  * @returns [2 width]
  */

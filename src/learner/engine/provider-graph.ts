@@ -1,9 +1,9 @@
 /**
- * Rewrites a training graph for a provider that lacks some of its operators: a node that falls back to the cpu costs two
- * copies and a wait per step. The cpu's own graph stays as it is, for FusedMatMul is what makes it fast.
+ * Rewrites a training graph for a provider that lacks some of its operators, because a node that falls back to the cpu
+ * costs two copies and a wait per step. The graph for the cpu stays as it is, because FusedMatMul makes it fast.
  *
  * webgpu (onnxruntime 1.30) has no kernel for FusedMatMul, LogSoftmax, Sum and ConstantOfShape. Integer work on
- * positions and shapes stays on the cpu there: it is small and waits for nothing.
+ * positions and shapes stays on the cpu: it is small and waits for nothing.
  */
 
 import { type Graph, type Node, numberAttribute, probeShapes, type ValueShape } from '../../onnx/index.js';
@@ -13,7 +13,9 @@ import { trainingProbeSizes } from './training-graph.js';
 type Shapes = ReadonlyMap<string, ValueShape>;
 type Rewrite = (graph: Graph, node: Node, shapes: Shapes) => void;
 
-/** The same function in operators that the provider has, in a copy; `graph` itself where it has all of them. */
+/**
+ * A copy that computes the same with operators that the provider has; `graph` itself if the provider has all of them.
+ */
 export async function fitToProvider(graph: Graph, provider: Provider): Promise<Graph> {
   if (provider !== 'webgpu') return graph;
   const shapes = await probeShapes(graph, trainingProbeSizes);
@@ -44,7 +46,7 @@ const rewrites: Readonly<Record<string, Rewrite>> = {
     graph.add('Add', [before, node.inputs[last] as string], { outputs: node.outputs });
   },
   ConstantOfShape(graph, node, shapes) {
-    // Other values and types than the float32 zeros of the reverse pass are kept.
+    // The reverse pass adds float32 zeros. A node with another value or type is kept.
     const zeros = node.attributes.value === undefined && shapes.get(node.outputs[0] as string)?.type === 'float32';
     if (zeros) graph.add('Expand', [graph.float(0), node.inputs[0] as string], { outputs: node.outputs });
     else graph.nodes.push(node);
@@ -52,8 +54,8 @@ const rewrites: Readonly<Record<string, Rewrite>> = {
 };
 
 /**
- * Y = alpha * op(A) op(B). By a plain matrix: Gemm, which reads B as it lies. Of batches: Transpose and MatMul, with alpha
- * on A, which is the smaller of A and Y in attention.
+ * Y = alpha * op(A) op(B). If B is a plain matrix: Gemm, which needs no transposed copy of B. If both are batches:
+ * Transpose and MatMul, with alpha on A, which is smaller than Y in attention.
  */
 function rewriteProduct(graph: Graph, node: Node, shapes: Shapes): void {
   const [a, b] = node.inputs as [string, string];
@@ -80,7 +82,7 @@ function rewriteProduct(graph: Graph, node: Node, shapes: Shapes): void {
   }
 }
 
-/** The last two axes swapped. */
+/** Swaps the last two axes. */
 function transposed(graph: Graph, value: string, rank: number): string {
   const perm = Array.from({ length: rank }, (_, axis) => axis);
   perm.push(...perm.splice(rank - 2).reverse());

@@ -1,9 +1,10 @@
 /**
- * The training variant of a package's graph: no cache, log-probabilities at completion positions only.
+ * The training variant of a package's graph: it has no cache and computes log-probabilities at completion positions
+ * only.
  *
- * Completions of one prompt are packed into one sequence `[prompt, y1, y2, ..]`: each token attends to the prompt and to
- * its own completion, and positions restart after the prompt, so the prompt is computed once for the whole group and
- * every logit is the one that the completion would have alone (COPG.md's groups cost one prompt, not K).
+ * The completions of one prompt are packed into one sequence `[prompt, y1, y2, ..]`. Each token attends to the prompt
+ * and to its own completion, and positions restart after the prompt. So the prompt is computed once for the whole
+ * group, and every logit is the one that the completion would have alone.
  *
  * Inputs [B, T] int64: `input_ids`; `position_ids`; `segment_ids` (0 for the prompt, k for the k-th completion; padding
  * at the right end may hold anything). `target_positions` [N]: which of the B*T positions predicts; `target_ids` [N]:
@@ -15,15 +16,15 @@ import { HoneError } from '../../errors.js';
 import { type Graph, microsoft, type Node } from '../../onnx/index.js';
 import { type AttentionSite, findAttention, transposedInitializer } from '../../package/lowering.js';
 
-/** Dimensions of the training graph's inputs in the two probes that tell constant shapes from run-time ones. */
+/** Dimensions of the training graph's inputs in the two probes that separate constant from run-time dimensions. */
 export const trainingProbeSizes = { B: [2, 3], T: [5, 7], N: [4, 6], R: [2, 3] } as const;
 
-/** The value [N] that {@link toTrainingGraph} adds: ln pi(target | what precedes it). */
+/** The value [N] that {@link toTrainingGraph} adds: ln pi(target | the tokens before it). */
 export const tokenLogprobs = 'token_logprobs';
 /** The value [B, T, D] that the head reads: the last hidden states, normalised. */
 export const hiddenStates = 'hidden_states';
 
-/** Turns a package's graph into the training variant, in a copy; {@link tokenLogprobs} is its one output. */
+/** A copy of a package's graph as the training variant; {@link tokenLogprobs} is its only output. */
 export function toTrainingGraph(source: Graph): Graph {
   const graph = source.clone();
   const sites = findAttention(graph);
@@ -44,7 +45,7 @@ export function toTrainingGraph(source: Graph): Graph {
   return graph;
 }
 
-/** What is added to scores: 0 where a key is visible to a query, hugely negative elsewhere; [B, 1, g*T, T]. */
+/** The attention bias [B, 1, g*T, T]: 0 if the query sees the key, hugely negative if not. */
 function addVisibility(graph: Graph, groupSize: number): string {
   const length = graph.add('Squeeze', [
     graph.add('Shape', ['segment_ids'], { attributes: { start: { i: 1 }, end: { i: 2 } } }),
@@ -63,7 +64,9 @@ function addVisibility(graph: Graph, groupSize: number): string {
   return graph.add('Concat', new Array<string>(groupSize).fill(perHead), { attributes: { axis: { i: 2 } } });
 }
 
-/** softmax(scale * Q K^T + bias) V, with the query heads of a group stacked along the rows: no key is repeated. */
+/**
+ * softmax(scale * Q K^T + bias) V, with the query heads of a group stacked along the rows, so that no key is repeated.
+ */
 function fillAttention(graph: Graph, site: AttentionSite, bias: string): void {
   const { heads, kvHeads, headSize } = site;
   graph.removeNodes(new Set([site.node]));
@@ -83,7 +86,7 @@ function fillAttention(graph: Graph, site: AttentionSite, bias: string): void {
   graph.add('Reshape', [byToken, graph.int64([0, 0, heads * headSize])], { outputs: [site.output] });
 }
 
-/** The head runs at the positions that predict a target, nowhere else. */
+/** Adds {@link tokenLogprobs}. The head runs only at the positions that predict a target. */
 function addTargetLogprobs(graph: Graph): void {
   const producers = graph.producers();
   const head = producers.get('logits');
@@ -96,7 +99,7 @@ function addTargetLogprobs(graph: Graph): void {
   graph.add('Identity', [hidden], { outputs: [hiddenStates] });
   const rows = graph.add('Reshape', [hiddenStates, graph.int64([-1, width])]);
   const chosen = graph.add('Gather', [rows, 'target_positions']);
-  // Used as it lies: a transposed constant would be folded into a copy.
+  // FusedMatMul reads the embedding as it lies; onnxruntime would fold a Transpose of it into a copy.
   const tied = transposedInitializer(graph, producers.get(weight));
   const logits =
     tied === undefined

@@ -1,4 +1,6 @@
-/** One step of learning: sample groups, complete them with the reference, CoPG, AdamW. */
+/**
+ * One step of learning: draw groups, look up the reference's log-probabilities, differentiate CoPG, update by AdamW.
+ */
 
 import type { AdamW } from '../adamw.js';
 import type { ValueBaseline } from '../baseline/types.js';
@@ -21,32 +23,35 @@ export interface StepOptions {
   readonly settings: LearnerSettings;
 }
 
-/** What one step did. */
+/** The figures of one step. */
 export interface StepReport {
   /** Completions in the batch. */
   readonly rows: number;
-  /** False when loss or gradient were not finite and nothing moved. */
+  /** False if the loss or a gradient was not finite: no parameter changed. */
   readonly applied: boolean;
   readonly loss: number;
-  /** Of scored completions; null when there were only pairs. */
+  /** Over scored completions; null if the batch has preference pairs only. */
   readonly meanReward: number | null;
-  /** KL to the reference of the newest version in the batch, nats per completion; null when people wrote them all. */
+  /**
+   * KL of the newest version in the batch to the reference, in nats per completion; null if people wrote all
+   * completions.
+   */
   readonly kl: number | null;
-  /** Mean h of the completions that were pushed down; null when there was none. */
+  /** Mean h of the completions with negative weights; null if there is none. */
   readonly belowMeanH: number | null;
   readonly gradientNorm: number;
-  /** What it learned from. */
+  /** The completions of the batch. */
   readonly members: readonly Member[];
-  /** ln pi of each before the step. */
+  /** ln pi of each completion before the step. */
   readonly logprobs: ArrayLike<number>;
-  /** Weight of each. */
+  /** The weight of each completion. */
   readonly weights: ArrayLike<number>;
 }
 
 /**
  * Runs one step.
- * @param number of the step: its random draws follow from it and the seed
- * @returns null when every completion is used up
+ * @param number of the step, which decides its random draws together with the seed
+ * @returns null if every completion is used up
  */
 export async function learnStep(options: StepOptions, number: number): Promise<StepReport | null> {
   const { engine, optimizer, buffer, baseline, parameters, settings } = options;
@@ -88,7 +93,7 @@ export async function learnStep(options: StepOptions, number: number): Promise<S
     loss: result.loss,
     meanReward: average(members.flatMap(({ group, reward }) => (group.kind === 'scores' ? [reward] : []))),
     kl: klOfNewest(members, settings),
-    belowMeanH: pushedDown(h, result),
+    belowMeanH: meanOfPushedDown(h, result),
     gradientNorm: norm,
     members,
     logprobs: result.logprobs,
@@ -96,7 +101,7 @@ export async function learnStep(options: StepOptions, number: number): Promise<S
   };
 }
 
-/** Each completion is evaluated under a reference once. */
+/** Adds ln pi_ref to the members that lack it: each completion is evaluated under a reference once. */
 async function addReference(
   engine: TrainingEngine,
   members: readonly Member[],
@@ -109,8 +114,9 @@ async function addReference(
 }
 
 /**
- * E_pi[ln pi - ln pi_ref] over completions that pi itself wrote: those of the newest version, with the log-probabilities
- * recorded when they were sampled. Over what older versions wrote, the mean of h would be no divergence at all.
+ * E_pi[ln pi - ln pi_ref] over completions that pi itself wrote: those of the newest version, with the
+ * log-probabilities recorded when they were sampled. Over completions of older versions, the mean of h would not
+ * be a divergence.
  */
 function klOfNewest(
   members: readonly Member[],
@@ -127,7 +133,7 @@ function klOfNewest(
   );
 }
 
-/** ln pi(y|x) of each under weights. */
+/** ln pi(y|x) of each completion under the parameters. */
 export function evaluate(
   engine: TrainingEngine,
   members: readonly Member[],
@@ -140,7 +146,7 @@ function toRow({ group, completionTokens }: Member): TrainingRow {
   return { promptTokens: group.promptTokens, completionTokens };
 }
 
-function pushedDown(h: readonly number[], { weights }: CopgResult): number | null {
+function meanOfPushedDown(h: readonly number[], { weights }: CopgResult): number | null {
   const below = h.filter((_, i) => (weights[i] ?? 0) < 0);
   return average(below);
 }

@@ -1,6 +1,6 @@
 /**
- * Entry of the trial of a new addon, a child of `hone tfjs-setup`: loads the package whose folder it is given, multiplies
- * two matrices and prints a line of JSON, {@link AddonTrial}.
+ * Entry point of the trial of a new addon, a child process of `hone tfjs-setup`: loads the package in the given folder,
+ * multiplies two matrices and prints a line of JSON, {@link AddonTrial}.
  */
 
 import { createRequire } from 'node:module';
@@ -14,7 +14,7 @@ export interface AddonTrial {
   readonly gpu: boolean;
 }
 
-/** The package's backend; the addon says which TensorFlow it found. */
+/** The package's backend; its addon reports the version of TensorFlow. */
 interface NativeBackend {
   readonly binding: { readonly TF_Version: string };
   readonly isUsingGpuDevice?: boolean;

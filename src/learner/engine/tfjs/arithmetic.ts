@@ -1,4 +1,4 @@
-/** Elementwise operators, comparisons, reductions and the softmax family in TF.js. */
+/** Elementwise operators, comparisons, reductions and the softmax family, in TF.js. */
 
 import { intsAttribute, type Node, numberAttribute } from '../../../onnx/index.js';
 import {
@@ -17,7 +17,7 @@ type Unary = (x: Tensor) => Tensor;
 type Binary = (a: Tensor, b: Tensor) => Tensor;
 type Reduction = (x: Tensor, axes: number[] | undefined, keep: boolean) => Tensor;
 
-// The function is picked when the operator runs: only then is the library known.
+// The function is looked up when the operator runs, because the library is known only then.
 const unary =
   (pick: (tf: TensorFlow) => Unary): Operator =>
   (tf, _, inputs) =>
@@ -33,7 +33,7 @@ const variadic =
   (tf, _, inputs) =>
     inputs.map((_, i) => operand(inputs, i)).reduce((a, b) => pick(tf)(a, b));
 
-/** Axes by input (opset 13 and 18) or attribute; all where none are named. */
+/** Axes from the input (opset 13 and 18) or the attribute; all axes if neither names any. */
 function reducedAxes(node: Node, inputs: Operands): number[] | undefined {
   const named = inputs[1] ? ints(inputs[1]) : intsAttribute(node, 'axes');
   if (named && named.length > 0) return [...named];

@@ -1,15 +1,15 @@
 /**
- * Finds and loads TF.js, which is not part of Hone: the first of these that the user has installed.
+ * Finds and loads TF.js, which is not part of Hone: the first of these backends that the user has installed.
  *
  * | backend    | packages                                                | computes with                                    |
  * | ---------- | ------------------------------------------------------- | ------------------------------------------------ |
  * | `node-gpu` | `@tensorflow/tfjs-node-gpu`                             | TensorFlow, on an NVIDIA GPU                     |
- * | `node`     | `@tensorflow/tfjs-node`                                 | TensorFlow: CPU, or what its library was made for |
+ * | `node`     | `@tensorflow/tfjs-node`                                 | TensorFlow: CPU, or what its library was built for |
  * | `wasm`     | `@tensorflow/tfjs` and `@tensorflow/tfjs-backend-wasm`  | WebAssembly, one thread                          |
  * | `cpu`      | `@tensorflow/tfjs`                                      | plain JavaScript                                 |
  *
- * TF.js has one engine and one active backend per process, whatever is loaded: a process stays with the one that it
- * opened first.
+ * TF.js has one engine and one active backend per process, so a process must stay with the backend that it opened
+ * first.
  */
 
 import { createRequire } from 'node:module';
@@ -30,7 +30,9 @@ const packages = {
   cpu: ['@tensorflow/tfjs'],
 } as const satisfies Record<TfjsBackend, readonly string[]>;
 
-/** What is tried for a device, in order. The native packages run on either; which one, {@link prepareTensorFlow} says. */
+/**
+ * The backends that are tried for a device, in order. {@link prepareTensorFlow} tells the native packages the device.
+ */
 const byDevice: Partial<Record<Device, readonly TfjsBackend[]>> = {
   auto: tfjsBackends,
   cuda: ['node-gpu', 'node'],
@@ -43,13 +45,13 @@ export interface TfjsBackendOptions {
   /** One backend. Default: the first that is installed of those that run on the device. */
   readonly backend?: TfjsBackend;
   /**
-   * `cpu` hides every GPU from TensorFlow, `cuda` refuses to run without one. Default auto: a GPU where TensorFlow has
+   * `cpu` hides every GPU from TensorFlow, `cuda` refuses to run without one. Default `auto`: a GPU if TensorFlow finds
    * one, in the order of {@link tfjsBackends}.
    */
   readonly device?: Device;
   /** A folder whose node_modules holds the packages. Default: beside Hone, then the working directory. */
   readonly folder?: string;
-  /** Threads of TensorFlow's kernels, where the process has not loaded it yet. */
+  /** Threads of TensorFlow's kernels; ignored if the process has loaded TensorFlow already. */
   readonly threads: number;
 }
 
@@ -59,8 +61,8 @@ export interface OpenedTfjs {
 }
 
 /**
- * @throws HoneError `ENGINE_UNAVAILABLE` when none is installed or the one that is does not load, `DEVICE_UNAVAILABLE`
- * for a device that TF.js does not run on in Node or that TensorFlow does not find
+ * @throws HoneError `ENGINE_UNAVAILABLE` if no backend is installed or the installed one does not load,
+ * `DEVICE_UNAVAILABLE` for a device that TF.js does not run on in Node or that TensorFlow does not find
  */
 export async function openTfjs(options: TfjsBackendOptions): Promise<OpenedTfjs> {
   const { device = 'auto' } = options;
@@ -78,7 +80,7 @@ export async function openTfjs(options: TfjsBackendOptions): Promise<OpenedTfjs>
     if (device === 'cuda' && !usesGpu(tf)) {
       throw new HoneError(
         'DEVICE_UNAVAILABLE',
-        `TensorFlow under ${packages[backend][0]} finds no CUDA device or was made for the CPU: docs/tfjs.md`,
+        `TensorFlow under ${packages[backend][0]} finds no CUDA device or was built for the CPU: docs/tfjs.md`,
       );
     }
     return { backend, tf };
@@ -92,20 +94,20 @@ export async function openTfjs(options: TfjsBackendOptions): Promise<OpenedTfjs>
   );
 }
 
-/** Where a package would be loaded from, or undefined. */
+/** The path that a package would be loaded from, or undefined. */
 export function findModule(name: string, folder?: string): string | undefined {
   const places = folder === undefined ? [import.meta.url, join(process.cwd(), '_')] : [join(resolve(folder), '_')];
   for (const place of places) {
     try {
       return createRequire(place).resolve(name);
     } catch {
-      // Not there: the next place.
+      // The package is not there: try the next place.
     }
   }
   return undefined;
 }
 
-/** What the backend of the native packages says of itself. */
+/** Whether the backend of the native packages reports a GPU. */
 function usesGpu(tf: TensorFlow): boolean {
   return (tf.backend() as { readonly isUsingGpuDevice?: boolean }).isUsingGpuDevice === true;
 }
@@ -125,10 +127,11 @@ async function load(
   try {
     const require = createRequire(import.meta.url);
     const [tf] = paths.map((path) => require(path)) as [TensorFlow];
-    // No advertising of the native package, and no search for NaN after each operator: the learner does that once.
+    // Turns off the hint to install the native package, and the search for NaN after each operator: the learner does
+    // that once per step.
     tf.enableProdMode();
     if (!(await tf.setBackend(registeredNames[backend]))) throw new Error('TF.js refuses the backend');
-    // A package that Node has left behind may load all the same and fail at each operator: found here, not in a round.
+    // A package that is too old for this Node may load and then fail at each operator: find out here, not in a round.
     step = 'compute';
     tf.tidy(() => tf.matMul([[1, 2]], [[3], [4]]).dataSync());
     return tf;
@@ -144,17 +147,17 @@ async function load(
   }
 }
 
-/** What helps where a package fails; loading is difficult for the native ones alone. */
+/** What the user can do if a package fails to load or to compute. Only the native packages have trouble loading. */
 const remedies = {
   load: (name: string): string =>
     `If its addon is missing because npm kept its install script from running (npm 12 asks first), run \`npm install-scripts approve ${name}\` and \`npm rebuild ${name}\`; \`hone tfjs-setup\` builds the addon against a TensorFlow of yours: docs/tfjs.md`,
   compute: (): string =>
-    'Use a Node that docs/tfjs.md names, or --learner-engine onnx; an addon of your own is built anew with `hone tfjs-setup`',
+    'Use a Node that docs/tfjs.md names, or --learner-engine onnx; `hone tfjs-setup` builds an addon of your own again',
 } as const;
 
-/** TensorFlow takes these from the environment and from nowhere else, when it is loaded. What the user has set stays. */
+/** Sets what TensorFlow reads from the environment when it is loaded, and from nowhere else. The user's values stay. */
 function prepareTensorFlow(device: Device, threads: number): void {
-  // biome-ignore lint/style/noProcessEnv: the library has no other way to be told
+  // biome-ignore lint/style/noProcessEnv: the library reads these from nowhere else
   const environment = process.env;
   if (device === 'cpu') environment.CUDA_VISIBLE_DEVICES = '-1';
   environment.TF_NUM_INTRAOP_THREADS ??= String(threads);

@@ -19,7 +19,7 @@ export function constant(tf: TensorFlow, tensor: OnnxTensor): Tensor {
     case 'int32':
       return tf.tensor(new Int32Array(bytesOf(tensor).buffer), dims, 'int32');
     case 'uint8':
-      // Codes of quantised weights.
+      // The codes of quantised weights are uint8.
       return tf.tensor(Int32Array.from(bytesOf(tensor)), dims, 'int32');
     case 'bool':
       return tf.tensor(bytesOf(tensor), dims, 'bool');
@@ -28,7 +28,7 @@ export function constant(tf: TensorFlow, tensor: OnnxTensor): Tensor {
   }
 }
 
-/** A copy, aligned to its elements. */
+/** A copy of the bytes, aligned to their elements. */
 function bytesOf({ data }: OnnxTensor): Uint8Array<ArrayBuffer> {
   return isExternal(data) ? unsupported('constants outside the model') : new Uint8Array(data);
 }

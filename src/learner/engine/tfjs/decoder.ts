@@ -1,4 +1,4 @@
-/** What only decoders have: rotary positions, quantised embeddings, and Hone's composites for log-probabilities. In TF.js. */
+/** Operators of decoders, in TF.js: rotary positions, quantised embeddings, Hone's composites for log-probabilities. */
 
 import type { Tensor1D, Tensor2D } from '@tensorflow/tfjs';
 import { microsoft, type Node, numberAttribute } from '../../../onnx/index.js';
@@ -12,18 +12,18 @@ import {
   unsupported,
 } from './values.js';
 
-/** Shape of x by head. */
+/** The shape of x split into heads. */
 interface Heads {
   readonly batch: number;
   readonly length: number;
   readonly headSize: number;
-  /** Half of the part of a head that is turned. */
+  /** Half the size of the part of a head that is rotated. */
   readonly half: number;
 }
 
 /**
- * Rotary positions. x is [B, S, heads * hd] or [B, heads, S, hd]; the tables are [positions, hd/2], read at position_ids
- * [B, S], or already [B, S, hd/2].
+ * Rotary positions. x is [B, S, heads * hd] or [B, heads, S, hd]; the tables are [positions, hd/2], and are read at
+ * position_ids [B, S], or are [B, S, hd/2] already.
  */
 function rotate(
   tf: TensorFlow,
@@ -50,7 +50,7 @@ function rotate(
   return packed ? tf.reshape(whole, x.shape) : tf.transpose(whole, [0, 2, 1, 3]);
 }
 
-/** The table's rows for each token, [B or 1, S, 1, hd/2]. */
+/** The rows of the table for each token, [B or 1, S, 1, hd/2]. */
 function angles(tf: TensorFlow, table: Tensor, positions: Tensor | undefined, heads: Heads): Tensor {
   const { batch, length, half } = heads;
   if (positions === undefined) return tf.reshape(table, [batch, length, 1, half]);
@@ -77,8 +77,8 @@ function turn(tf: TensorFlow, a: Tensor, b: Tensor, cos: Tensor, sin: Tensor): [
 }
 
 /**
- * ln softmax(logits [N, V]) at the targets [N]. The gradient is written out, (onehot - softmax) dy: recorded operator by
- * operator it would keep half a dozen arrays of the size of the logits.
+ * ln softmax(logits [N, V]) at the targets [N]. The gradient is written out here, (onehot - softmax) dy, because
+ * recording it operator by operator would keep half a dozen arrays of the size of the logits.
  */
 function tokenLogProbability(tf: TensorFlow, logits: Tensor, targets: Tensor): Tensor {
   const [rows, vocabulary] = logits.shape as [number, number];
@@ -100,7 +100,7 @@ function tokenLogProbability(tf: TensorFlow, logits: Tensor, targets: Tensor): T
   return logprob(logits);
 }
 
-/** Rows of a table [V, D] of 8-bit codes that have a scale per block: `(code - 128) * scale`. No gradient. */
+/** Rows of a table [V, D] of 8-bit codes with a scale per block: `(code - 128) * scale`. It has no gradient. */
 const gatherQuantized: Operator = (tf, node, inputs) => {
   const [bits, blockSize] = [numberAttribute(node, 'bits', 4), numberAttribute(node, 'block_size', 128)];
   const axes = [numberAttribute(node, 'gather_axis', 0), numberAttribute(node, 'quantize_axis', 1)];
@@ -113,7 +113,7 @@ const gatherQuantized: Operator = (tf, node, inputs) => {
   return tf.reshape(rows, [...indices.shape, codes.shape[1] as number]);
 };
 
-/** The value without a path for gradients. */
+/** The value, through which no gradient flows. */
 function detach(tf: TensorFlow, value: Tensor): Tensor {
   return tf.customGrad((x) => ({ value: tf.clone(x as Tensor), gradFunc: (dy: Tensor) => tf.zerosLike(dy) }))(value);
 }
@@ -125,6 +125,6 @@ export const decoder: OperatorTable = {
     rotate(tf, node, operand(inputs, 0), inputs[3], operand(inputs, 1), operand(inputs, 2)),
   [`${microsoft}.GatherBlockQuantized`]: gatherQuantized,
   'hone.Detach': (tf, _, inputs) => detach(tf, operand(inputs, 0)),
-  // Its second output, the whole log-softmax, is for backward graphs: nothing that TF.js differentiates reads it.
+  // The second output, the whole log-softmax, is read by backward graphs only, and TF.js derives its own.
   'hone.TokenLogProbability': (tf, _, inputs) => tokenLogProbability(tf, operand(inputs, 0), operand(inputs, 1)),
 };

@@ -1,9 +1,10 @@
 /**
- * Runs an ONNX graph operator by operator with TF.js, so that TF.js's autodiff gives gradients. It shares no code with
- * `src/autodiff`: each is the other's oracle.
+ * Runs an ONNX graph operator by operator with TF.js, so that TF.js's autodiff computes gradients. It shares no code
+ * with `src/autodiff`: each is the other's oracle.
  *
- * Operators are those of lowered decoders (plain ai.onnx, RotaryEmbedding, SimplifiedLayerNormalization, FusedMatMul, and
- * Hone's composites). int64 becomes int32. An operator that is not known is refused by name before anything runs.
+ * It knows the operators of lowered decoders (plain ai.onnx, RotaryEmbedding, SimplifiedLayerNormalization,
+ * FusedMatMul, and Hone's composites). int64 becomes int32. An unknown operator is refused by name before anything
+ * runs.
  */
 
 import { HoneError } from '../../../errors.js';
@@ -18,7 +19,7 @@ import { type Operator, type Tensor, type TensorFlow, unsupported } from './valu
 
 const operators = new Map<string, Operator>(Object.entries({ ...arithmetic, ...shapes, ...products, ...decoder }));
 
-/** Nodes in order, each with the values that nothing reads after it. */
+/** Nodes in order, each with the values that no later node reads. */
 type Plan = readonly { readonly node: Node; readonly operator: Operator; readonly free: readonly string[] }[];
 
 /**
@@ -44,7 +45,7 @@ export async function createInterpreter(tf: TensorFlow, graph: Graph): Promise<I
   return new Interpreter(tf, graph, constants);
 }
 
-/** @throws HoneError `OPERATOR_UNSUPPORTED` that names the first operator which is not known; needs no TF.js */
+/** Needs no TF.js. @throws HoneError `OPERATOR_UNSUPPORTED` that names the first unknown operator */
 export function checkOperators(graph: Graph): void {
   for (const node of graph.nodes) operatorOf(node);
 }
@@ -67,8 +68,8 @@ export class Interpreter {
   }
 
   /**
-   * Values of the graph by name, computed from the feeds; what they do not need is left out. Feeds may stand in for
-   * constants too. The caller disposes of the results.
+   * Computes values of the graph from the feeds, and only the nodes that they need. A feed may replace a constant. The
+   * caller disposes of the results.
    */
   run(feeds: ReadonlyMap<string, Tensor>, names: readonly string[]): Tensor[] {
     const plan = this.#planOf(names);
@@ -76,7 +77,8 @@ export class Interpreter {
       const values = new Map([...this.#constants, ...feeds]);
       for (const { node, operator, free } of plan) {
         this.#compute(node, operator, values);
-        // Early, not at the end of the scope: without gradients nothing else holds them. Autodiff keeps what it needs.
+        // Free values before the scope ends: without gradients nothing else holds them, and autodiff keeps what it
+        // needs.
         for (const name of free) {
           values.get(name)?.dispose();
           values.delete(name);
@@ -86,12 +88,14 @@ export class Interpreter {
     });
   }
 
-  /** A scalar of the graph, and its gradients with respect to feeds or constants. The caller disposes of the results. */
+  /**
+   * A scalar of the graph, and its gradients with respect to feeds or constants. The caller disposes of the results.
+   */
   gradients(
     feeds: ReadonlyMap<string, Tensor>,
     loss: string,
     wrt: readonly string[],
-    /** Further values, computed in the same pass. */
+    /** Further values to compute in the same pass. */
     also: readonly string[] = [],
   ): { readonly loss: Tensor; readonly gradients: readonly Tensor[]; readonly also: readonly Tensor[] } {
     const tf = this.#tf;
@@ -113,7 +117,7 @@ export class Interpreter {
     }
   }
 
-  /** Gives the constants back. */
+  /** Frees the constants. */
   dispose(): void {
     this.#tf.dispose([...this.#constants.values()]);
   }
@@ -125,7 +129,7 @@ export class Interpreter {
     try {
       outputs = tf.tidy(() => {
         const results = operator(tf, node, inputs);
-        // A tensor of its own for each value, so that each can be disposed of by itself.
+        // Each value gets a tensor of its own, so that each can be disposed of alone.
         const seen = new Set(inputs);
         return ('shape' in results ? [results as Tensor] : [...results]).map((result) => {
           if (seen.has(result)) return tf.clone(result);

@@ -1,10 +1,10 @@
 /**
- * Builds the native addon of tfjs-node against a TensorFlow that the user has.
+ * Builds the native addon of tfjs-node against the user's TensorFlow.
  *
- * The packages on npm fetch TensorFlow 2.9 of 2022, made for CUDA 11.2, when they are installed. The addon itself is two
- * C++ files over TensorFlow's C API, which is stable; a wheel of Python's `tensorflow` carries the API's headers
- * (`include/`) and the library that implements it (`libtensorflow_cc.so.2`). So one call of the compiler gives tfjs-node
- * a TensorFlow of today, with the CUDA of that wheel.
+ * The packages on npm download TensorFlow 2.9 of 2022, built for CUDA 11.2, when they are installed. The addon itself
+ * is two C++ files over TensorFlow's C API, which is stable. A wheel of Python's `tensorflow` contains the API's
+ * headers (`include/`) and the library that implements it (`libtensorflow_cc.so.2`). So one call of the compiler lets
+ * tfjs-node use a current TensorFlow, with the CUDA of that wheel.
  */
 
 import { spawn } from 'node:child_process';
@@ -30,11 +30,11 @@ export interface AddonReport {
   /** `@tensorflow/tfjs-node` or `@tensorflow/tfjs-node-gpu`, and its version. */
   readonly package: string;
   readonly version: string;
-  /** The file that was written. */
+  /** The path of the addon. */
   readonly addon: string;
-  /** The folder that the addon loads TensorFlow from, from now on. */
+  /** The folder that the addon loads TensorFlow from. */
   readonly tensorflow: string;
-  /** What TensorFlow says that it is. */
+  /** The version that TensorFlow reports. */
   readonly tensorflowVersion: string;
   /** Whether TensorFlow found a GPU. */
   readonly gpu: boolean;
@@ -53,10 +53,10 @@ interface TfjsNode {
 }
 
 /**
- * Compiles the addon into the package's folder and multiplies two matrices with it in a process of its own. An addon
- * that was there before is put back if that fails.
- * @throws HoneError `INVALID_OPTIONS` for a folder that is not TensorFlow's, `ENGINE_UNAVAILABLE` for what is missing or
- * does not work
+ * Compiles the addon into the package's folder and multiplies two matrices with it in a child process. If that fails,
+ * the addon that was there before is put back.
+ * @throws HoneError `INVALID_OPTIONS` for a folder that is not TensorFlow's, `ENGINE_UNAVAILABLE` if a part is missing
+ * or does not work
  */
 export async function buildTfjsAddon(request: AddonRequest): Promise<AddonReport> {
   if (process.platform !== 'linux') {
@@ -134,7 +134,7 @@ function findTfjsNode(folder: string | undefined): TfjsNode {
   return { directory: dirname(found), name, version, napiVersion: Math.max(...known) };
 }
 
-/** The folder with node_api.h: beside Node, of the system, or of the package that carries just these. */
+/** The folder with node_api.h: beside Node, of the system, or of the package that contains these headers only. */
 function findNodeHeaders(folder: string | undefined): string {
   const prefixes = [dirname(dirname(process.execPath)), '/usr', '/usr/local'];
   const carried = findModule('node-api-headers/package.json', folder);
@@ -154,7 +154,7 @@ async function compile(compiler: string, args: readonly string[]): Promise<void>
   throw new HoneError('ENGINE_UNAVAILABLE', `${compiler} could not build the addon:\n${output.slice(-4000).trim()}`);
 }
 
-/** Tries the addon in a process of its own, since one that does not fit may end it. */
+/** Tries the addon in a child process, because an addon that does not fit may end its process. */
 async function check(directory: string): Promise<Pick<AddonReport, 'tensorflowVersion' | 'gpu'>> {
   const { code, output } = await run(process.execPath, [trialProcess, directory]);
   const line = output.split('\n').find((text) => text.startsWith('{"values":'));
@@ -174,7 +174,7 @@ async function check(directory: string): Promise<Pick<AddonReport, 'tensorflowVe
   return report;
 }
 
-/** A program's exit code and everything that it printed. @throws HoneError `ENGINE_UNAVAILABLE` if it cannot be run */
+/** Runs a program; returns its exit code and output. @throws HoneError `ENGINE_UNAVAILABLE` if it cannot be run */
 function run(program: string, args: readonly string[]): Promise<{ code: number | null; output: string }> {
   return new Promise((done, fail) => {
     const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'pipe'] });

@@ -1,4 +1,4 @@
-/** Products of matrices and norms, in TF.js. */
+/** Matrix products and norms, in TF.js. */
 
 import { elementCount, microsoft, type Node, numberAttribute } from '../../../onnx/index.js';
 import {
@@ -14,8 +14,8 @@ import {
 const truthy = (node: Node, name: string): boolean => numberAttribute(node, name, 0) !== 0;
 
 /**
- * A product with broadcast batch axes. TF.js does not sum the gradient of a broadcast operand, so batches are made
- * equal first; a plain matrix on the right takes all rows at once.
+ * A product with broadcast batch axes. TF.js does not sum the gradient of a broadcast operand, so the batch axes are
+ * made equal first; a plain matrix on the right multiplies all rows at once.
  */
 function product(tf: TensorFlow, a: Tensor, b: Tensor, transposeA = false, transposeB = false): Tensor {
   if (a.rank === 1) return tf.squeeze(product(tf, tf.expandDims(a, 0), b, false, transposeB), [-2]);

@@ -1,11 +1,11 @@
 /**
- * Gives Node's `util` back what the native packages still call and Node has taken out.
+ * Restores functions of `node:util` that Node has removed and the native packages still call.
  *
  * `@tensorflow/tfjs-node` and `@tensorflow/tfjs-node-gpu` 4.22, the newest, call `util.isNullOrUndefined` and
- * `util.isArray` at nearly every operator. Node 23 removed the first; the second is deprecated. Both are asked for anew
- * at each call, on what `require('util')` gives: put back on that object they are found, whenever the package was
- * loaded. (An ES module's named imports would not find them.) What a Node still has is left alone. Nothing else that the
- * packages take from `util` is gone in Node 26, and their dependencies call nothing that is.
+ * `util.isArray` at nearly every operator. Node 23 removed the first; the second is deprecated. The packages look both
+ * up at each call, on the object that `require('util')` returns, so they find a function that is put back there, even
+ * after they were loaded. (The named imports of an ES module would not find it.) Functions that this Node has are left
+ * alone. Node 26 lacks nothing else that the packages or their dependencies take from `util`.
  */
 
 import util from 'node:util';
@@ -15,7 +15,7 @@ const removed = {
   isNullOrUndefined: (value: unknown): boolean => value === null || value === undefined,
 } as const;
 
-/** For a process that is about to use a native package; once or many times. */
+/** Call before using a native package; more than one call does no harm. */
 export function restoreRemovedUtil(): void {
   const target = util as Record<string, unknown>;
   for (const [name, restored] of Object.entries(removed)) target[name] ??= restored;

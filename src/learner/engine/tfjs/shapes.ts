@@ -1,4 +1,4 @@
-/** Operators that move, pick and make values, in TF.js. */
+/** Operators that move, select and create values, in TF.js. */
 
 import type { Tensor1D } from '@tensorflow/tfjs';
 import { elementCount, intsAttribute, numberAttribute } from '../../../onnx/index.js';
@@ -16,7 +16,7 @@ import {
   unsupported,
 } from './values.js';
 
-/** Indices without negative ones, flat. */
+/** The indices as a flat list, with negative ones counted from the end. */
 function flatIndices(tf: TensorFlow, indices: Tensor, dim: number): Tensor1D {
   return tf.tensor1d(
     ints(indices).map((i) => (i < 0 ? i + dim : i)),
@@ -30,7 +30,9 @@ function gatherAxis(tf: TensorFlow, x: Tensor, indices: Tensor, axis: number): T
   return tf.reshape(picked, [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)]);
 }
 
-/** dX = dY added up at the rows that were picked. TF.js's own gradient needs a kernel that its wasm backend lacks. */
+/**
+ * Selects rows. dX = dY added up at the selected rows; TF.js's own gradient needs a kernel that its wasm backend lacks.
+ */
 function gatherRows(tf: TensorFlow, x: Tensor, indices: Tensor1D): Tensor {
   const rows = tf.customGrad((values, save) => {
     (save as (tensors: Tensor[]) => void)([indices]);
@@ -118,7 +120,7 @@ const split: Operator = (tf, node, inputs) => {
   const x = operand(inputs, 0);
   const axis = normalAxis(numberAttribute(node, 'axis', 0), x.rank);
   if (inputs[1]) return tf.split(x, ints(inputs[1]), axis);
-  // Equal pieces; the last is smaller where the size does not divide.
+  // Equal pieces; the last one is smaller if the size does not divide.
   const count = node.outputs.length;
   const size = x.shape[axis] as number;
   const piece = Math.ceil(size / count);

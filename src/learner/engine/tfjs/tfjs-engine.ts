@@ -1,8 +1,8 @@
 /**
- * The second training engine: the same lowered forward graph, run and differentiated by TF.js.
+ * The second training engine: TF.js runs and differentiates the same lowered forward graph.
  *
- * What it is for: devices that TensorFlow knows and onnxruntime-node does not, and a check of the `onnx` engine by code
- * that shares nothing with `src/autodiff`. It is slower on a CPU: docs/tfjs.md has the figures.
+ * It serves devices that TensorFlow supports and onnxruntime-node does not, and checks the onnx engine by code that
+ * shares nothing with `src/autodiff`. It is slower on a CPU: docs/tfjs.md has the figures.
  */
 
 import { join } from 'node:path';
@@ -36,7 +36,7 @@ interface TfjsEngineOptions extends TfjsBackendOptions {
   readonly rank: number;
   /** lora_alpha / r. */
   readonly scale: number;
-  /** What a completion's token log-probabilities become, in `h` and in the gradient. Default `sum`. */
+  /** How a completion's token log-probabilities become one number, in h and in the gradient. Default `sum`. */
   readonly logProbability?: 'sum' | 'mean';
 }
 
@@ -58,12 +58,12 @@ export async function createTfjsEngine(options: TfjsEngineOptions): Promise<Tfjs
 }
 
 /**
- * Whether {@link createTfjsEngine} would find every operator, told from the graph alone and without TF.js.
+ * Checks from the graph alone, without TF.js, that {@link createTfjsEngine} would find every operator.
  * @param source the package's graph, quantised products included
  * @throws HoneError `MODEL_NOT_TRAINABLE`, `OPERATOR_UNSUPPORTED`
  */
 export function checkInterpretable(source: Graph): void {
-  // In the package's own graph, so that a refusal names weights as the file does.
+  // Search the package's own graph, so that an error names weights as the file does.
   const trained = new Set(findTrainableLinears(source).map(({ module }) => module));
   const plain = withUndecodedWeights(source);
   const linears = findLinears(plain).filter(({ module }) => trained.has(module));
@@ -128,7 +128,7 @@ export class TfjsEngine implements TrainingEngine {
   }
 
   async promptFeatures(prompts: readonly ArrayLike<number>[], parameters: Parameters): Promise<Float32Array[]> {
-    // One by one, so that what is known of a prompt does not depend on the others.
+    // One pass per prompt, so that its features do not depend on the other prompts, not even in the last bit.
     return prompts.map((promptTokens) =>
       this.#scoped(() => {
         const feeds = this.#feeds([{ promptTokens, completionTokens: [0] }], parameters);
@@ -144,7 +144,7 @@ export class TfjsEngine implements TrainingEngine {
     this.#interpreter.dispose();
   }
 
-  /** Disposes of every tensor that the work has made, also when it throws. */
+  /** Disposes of every tensor that `work` creates, also if it throws. */
   #scoped<T>(work: () => T): T {
     const engine = this.#tf.engine();
     engine.startScope('hone');
@@ -159,7 +159,7 @@ export class TfjsEngine implements TrainingEngine {
     const tf = this.#tf;
     const packed = packRows(rows, this.#packing).feeds;
     const feeds = new Map(Object.entries(packed).map(([name, tensor]) => [name, fromOrt(tf, tensor)]));
-    // Copied: TF.js reads its tensors when it likes, and the optimizer writes into the parameters.
+    // Copy the parameters: TF.js may read its tensors later, and the optimizer writes into the parameters.
     for (const [name, { dims, data }] of parameters) feeds.set(name, tf.tensor(data.slice(), [...dims], 'float32'));
     return feeds;
   }
@@ -171,7 +171,7 @@ function fromOrt(tf: TensorFlow, { data, dims }: OrtTensor): Tensor {
     : tf.tensor(data as Float32Array, [...dims], 'float32');
 }
 
-/** A copy: TF.js may reuse what it hands out. */
+/** A copy of the values, because TF.js may reuse the array that it returns. */
 function floats(tensor: Tensor | undefined): Float32Array {
   return Float32Array.from((tensor as Tensor).dataSync());
 }

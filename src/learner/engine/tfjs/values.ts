@@ -1,20 +1,21 @@
 /**
- * What the operators of the TF.js engine share: their form, operands, integer operands, element types.
+ * Shared by the operators of the TF.js engine: their type, access to operands, element types.
  *
- * TF.js is a peer that the user installs, so nothing here imports it: the library comes with each call. int64 becomes
- * int32.
+ * The user installs TF.js, so no file of the engine imports it: each call passes the library. int64 becomes int32.
  */
 
 import type * as tfjs from '@tensorflow/tfjs';
 import { HoneError } from '../../../errors.js';
 import type { Node } from '../../../onnx/index.js';
 
-/** The library, of whichever package the user has installed. */
+/** The library, from any of the packages that the user may have installed. */
 export type TensorFlow = typeof tfjs;
 export type Tensor = tfjs.Tensor;
 export type Operands = readonly (Tensor | undefined)[];
 
-/** One operator: the node and its operands (undefined where an optional one is left out) to its outputs. */
+/**
+ * One operator: computes the outputs of a node from its operands; an optional operand that is left out is undefined.
+ */
 export type Operator = (tf: TensorFlow, node: Node, inputs: Operands) => Tensor | readonly Tensor[];
 /** By name; operators outside ai.onnx as `domain.Name`. */
 export type OperatorTable = Readonly<Record<string, Operator>>;
@@ -27,14 +28,14 @@ export function unsupported(what: string): never {
   );
 }
 
-/** The operand at an index that the operator cannot do without. */
+/** The operand at an index. @throws HoneError `MODEL_INVALID` if it is left out */
 export function operand(inputs: Operands, index: number): Tensor {
   const value = inputs[index];
   if (value === undefined) throw new HoneError('MODEL_INVALID', `operand ${index} is missing`);
   return value;
 }
 
-/** An operand that says something about shapes: its values. */
+/** The values of an integer operand, such as a shape or axes. */
 export function ints(value: Tensor): number[] {
   return Array.from(value.dataSync());
 }
