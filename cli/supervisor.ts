@@ -5,7 +5,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
-import { configurationExitCode, type ServerReady } from '../server/messages.js';
+import { configurationExitCode, type ServerReady } from '../server/parent-process.js';
 
 /** What to run and whom to tell. */
 export interface SupervisorOptions {

@@ -1,8 +1,8 @@
 /**
  * The contract in the form that runs: services and messages of `proto/`, for the doors and for the client alike.
  *
- * They are compiled in (`scripts/build.mjs` makes `generated/contract.ts` of the `.proto` files), so that a program that
- * was bundled into one file needs no other file when it runs.
+ * They are compiled in (`scripts/build.mjs` makes `generated/contract.ts` of the `.proto` files), so that a program
+ * that was bundled into one file needs no other file when it runs.
  */
 
 import type { MethodDefinition, ServiceDefinition } from '@grpc/proto-loader';

@@ -1,10 +1,10 @@
 /**
- * Short names of the contract's enum values: `EVENT_TYPE_SERVER_STARTED` is `server_started` in TypeScript, in JSON and on
- * the command line. One table per enum, made from the contract itself, so that a new value has its name at once.
+ * Short names of the contract's enum values: `EVENT_TYPE_SERVER_STARTED` is `server_started` in TypeScript, in JSON and
+ * on the command line. One table per enum, made from the contract itself, so that a new value has its name at once.
  *
- * Protobuf's enums are open: a program of another release may send a value that this contract does not have; it arrives as
- * a number. Neither such a value nor the unspecified one has a name. The server refuses a request with a value that has no
- * name; the client passes it on as `unknown` (`plain-message.ts`).
+ * Protobuf's enums are open: a program of another release may send a value that this contract does not have; it arrives
+ * as a number. Neither such a value nor the unspecified one has a name. The server refuses a request with a value that
+ * has no name; the client passes it on as `unknown` (`plain-message.ts`).
  */
 
 import { enumValues } from './contract.js';

@@ -1,9 +1,9 @@
 /**
  * A message that was read, as plain data: enum values become their short names, and what is absent is left out.
  *
- * An enum value without a name - the unspecified one, or one of a later release - becomes `unknown`. The loader's marks of
- * optional fields (`_version: 'version'`) and the nulls of absent messages do not appear. The types are derived from the
- * generated ones, and the fields from the contract, so that text which looks like an enum value stays as it is.
+ * An enum value without a name - the unspecified one, or one of a later release - becomes `unknown`. The loader's marks
+ * of optional fields (`_version: 'version'`) and the nulls of absent messages do not appear. The types are derived from
+ * the generated ones, and the fields from the contract, so that text which looks like an enum value stays as it is.
  */
 
 import protobuf from 'protobufjs/light.js';

@@ -1,10 +1,10 @@
-/** From Hone's errors to gRPC statuses: the one place where a kind becomes a status, with `google.rpc` details. */
+/** Turns Hone's errors into gRPC statuses with `google.rpc` details. No other file maps a kind to a status. */
 
 import { Metadata, type StatusObject, status } from '@grpc/grpc-js';
 import { encodeMessage } from '../proto/contract.js';
 import { type ErrorKind, HoneError } from '../src/errors.js';
 
-/** The gRPC status of each kind; never UNKNOWN. */
+/** The gRPC status of a kind. It is never UNKNOWN. */
 export function toCode(kind: ErrorKind): status {
   switch (kind) {
     case 'invalid_argument':
@@ -45,16 +45,17 @@ export interface RpcStatus {
   readonly details: { type_url: string; value: Buffer }[];
 }
 
-/** Most fields at fault that one status names, and the longest texts in it, characters. */
+/** Most fields at fault in one status, and the longest texts in it, in characters. */
 const maxViolations = 10;
 const maxMessage = 1000;
 const maxField = 100;
 const maxDescription = 200;
 
 /**
- * Code, message and details: ErrorInfo always, BadRequest where fields are at fault, RetryInfo where a retry helps.
- * They travel in HTTP/2 trailers: over-long ones are never sent and the call would hang, so texts are cut to keep them
- * below the 8 KiB that every client takes.
+ * Code, message and details: always ErrorInfo, BadRequest if fields are at fault, RetryInfo if a retry helps.
+ *
+ * A status travels in HTTP/2 trailers. Trailers that are too long are never sent and the call hangs, so texts are cut
+ * to keep them below the 8 KiB that every client accepts.
  */
 export function toRpcStatus(error: HoneError): RpcStatus {
   const details = [detail('google.rpc.ErrorInfo', { reason: error.code, domain: 'hone' })];
@@ -73,7 +74,7 @@ export function toRpcStatus(error: HoneError): RpcStatus {
   return { code: toCode(error.kind), message: cut(error.message, maxMessage), details };
 }
 
-/** What a failed call ends with; whatever was thrown that is not a HoneError is INTERNAL. */
+/** The status of a failed call. Anything that is no HoneError becomes INTERNAL. */
 export function toStatus(thrown: unknown): StatusObject {
   const rpcStatus = toRpcStatus(HoneError.from(thrown));
   const metadata = new Metadata();
@@ -81,7 +82,9 @@ export function toStatus(thrown: unknown): StatusObject {
   return { code: rpcStatus.code, details: rpcStatus.message, metadata };
 }
 
-/** Shortened where needed, and without half characters: a status that holds one cannot be sent, and the call hangs. */
+/**
+ * Shortens a text if needed and replaces half surrogate pairs: a status with one cannot be sent, and the call hangs.
+ */
 function cut(text: string, maxLength: number): string {
   const short = text.length <= maxLength ? text : `${text.slice(0, maxLength - 1)}…`;
   return short.replace(/\p{Surrogate}/gu, '\uFFFD');

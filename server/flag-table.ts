@@ -1,30 +1,29 @@
 /**
- * The flags of the server process: one table that the server parses by and that `hone serve` passes on by.
- *
- * It stands in the contract because it is one: the command knows nothing of the server but what is written in `proto`.
+ * The table of the server's flags. The server parses its arguments with it, and `hone serve` uses it for its help and
+ * to pass the flags on.
  */
 
-/** What a flag's value may be. */
+/** The kind of a flag's value. */
 export type FlagKind = 'switch' | 'text' | 'choice' | 'count' | 'number' | 'size' | 'duration';
 
 export interface ServerFlag {
-  /** Without the dashes. */
+  /** The name without dashes. */
   readonly name: string;
   readonly kind: FlagKind;
-  /** What stands for the value in help texts; a switch has none. For a choice: the words, separated by bars. */
+  /** The value in help texts; a switch has none. For a choice: the words, separated by bars. */
   readonly value?: string;
   /** Smallest count. Default 0. */
   readonly min?: number;
   /** Largest count. Default 2147483647. */
   readonly max?: number;
-  /** A word that may stand in a count's place. */
+  /** A word that may be given instead of a count. */
   readonly word?: string;
-  /** In the help. */
+  /** The default as the help shows it. */
   readonly default?: string;
   readonly meaning: string;
 }
 
-/** In the order of the help. */
+/** The flags in the order of the help. */
 export const serverFlags = [
   {
     name: 'package',
@@ -38,14 +37,14 @@ export const serverFlags = [
     kind: 'text',
     value: 'folder',
     default: 'data',
-    meaning: 'where generations, scores and versions are kept; made when missing',
+    meaning: 'folder for generations, scores and versions; created if missing',
   },
   {
     name: 'host',
     kind: 'text',
     value: 'address',
     default: '127.0.0.1',
-    meaning: 'address to listen on; others than loopback need a token',
+    meaning: 'address to listen on; one that other machines can reach needs a token',
   },
   {
     name: 'port',
@@ -79,7 +78,7 @@ export const serverFlags = [
     kind: 'choice',
     value: 'on|off',
     default: 'measured with --threads auto',
-    meaning: 'whether idle threads of the policy spin: faster alone, slow beside a busy neighbour',
+    meaning: 'whether idle threads of the policy spin: faster on a machine of its own, slow beside a busy program',
   },
   {
     name: 'learner-threads',
@@ -95,21 +94,22 @@ export const serverFlags = [
     kind: 'choice',
     value: 'onnx|tfjs',
     default: 'onnx',
-    meaning: 'what computes gradients: docs/learning.md',
+    meaning: 'engine that computes gradients: docs/learning.md',
   },
   {
     name: 'learner-device',
     kind: 'choice',
     value: 'auto|cpu|webgpu|cuda|coreml|dml',
     default: 'cpu',
-    meaning: 'where the learner computes; auto measures: docs/devices.md',
+    meaning: 'device on which the learner computes; auto measures: docs/devices.md',
   },
   {
     name: 'learner-memory',
     kind: 'size',
     value: 'size',
     default: 'no bound',
-    meaning: 'largest memory of the learner, mapped weights counted once, e.g. 1GiB; batches are split to keep to it',
+    meaning:
+      'largest memory of the learner, e.g. 1GiB, with mapped weights counted once; batches are split to stay below it',
   },
   {
     name: 'kv-memory',
@@ -124,7 +124,7 @@ export const serverFlags = [
     value: 'count',
     min: 1,
     default: '32',
-    meaning: 'completions that run at once',
+    meaning: 'completions that run at the same time',
   },
   {
     name: 'max-queue',
@@ -155,7 +155,7 @@ export const serverFlags = [
     kind: 'size',
     value: 'size',
     default: '64MiB',
-    meaning: 'memory for the beginnings of prompts that may come again; 0 keeps none',
+    meaning: 'memory for beginnings of prompts that later prompts may share; 0 turns it off',
   },
   {
     name: 'max-stalled-ms',
@@ -163,7 +163,7 @@ export const serverFlags = [
     value: 'count',
     min: 1,
     default: '60000',
-    meaning: 'how long a caller may leave its completion unread before it is ended',
+    meaning: 'how long a caller may leave its stream unread before the request ends',
   },
   {
     name: 'max-live-versions',
@@ -172,28 +172,28 @@ export const serverFlags = [
     min: 2,
     max: 64,
     default: '4',
-    meaning: 'versions that may serve at once while old requests end',
+    meaning: 'versions that may be in memory at the same time',
   },
   {
     name: 'max-replay-bytes',
     kind: 'size',
     value: 'size',
     default: '4GiB',
-    meaning: 'size of the store from which old generations make room; 0: none',
+    meaning: 'size of the store at which old generations are removed; 0: no limit',
   },
   {
     name: 'max-replay-age',
     kind: 'duration',
     value: 'days|duration',
     default: 'any age',
-    meaning: 'age from which generations go: days such as 30, or a duration such as 12h, 90m, 45s',
+    meaning: 'age at which generations are removed: days such as 30, or a duration such as 12h, 90m, 45s',
   },
   {
     name: 'adapters',
     kind: 'choice',
     value: 'auto|on',
     default: 'auto: where a learner runs or a version has one',
-    meaning: 'whether steps make room for adapters; on: versions can be imported without a learner',
+    meaning: 'whether decode steps have room for adapters; on: versions can be imported without a learner',
   },
   {
     name: 'keep-versions',
@@ -201,14 +201,14 @@ export const serverFlags = [
     value: 'count',
     min: 1,
     default: '64',
-    meaning: 'retired versions, and rejected ones, whose adapters are kept',
+    meaning: 'retired versions, and rejected ones, that keep their adapters',
   },
   {
     name: 'metrics-host',
     kind: 'text',
     value: 'address',
     default: '127.0.0.1',
-    meaning: 'address of /metrics for Prometheus; others than loopback need a token',
+    meaning: 'address of /metrics for Prometheus; one that other machines can reach needs a token',
   },
   {
     name: 'metrics-port',
@@ -225,7 +225,7 @@ export const serverFlags = [
     value: 'count',
     min: 1,
     default: '1024',
-    meaning: 'requests that may run or wait at once',
+    meaning: 'requests that may run or wait at the same time',
   },
   {
     name: 'drain-grace-ms',
@@ -240,21 +240,21 @@ export const serverFlags = [
     kind: 'choice',
     value: 'trace|debug|info|warn|error|silent',
     default: 'info',
-    meaning: 'what is logged, to standard error',
+    meaning: 'least severe level that is logged to standard error',
   },
   {
     name: 'log-format',
     kind: 'choice',
     value: 'text|json',
     default: 'text on a terminal, json elsewhere',
-    meaning: 'text: a line for what matters to a person; json: every record, for programs',
+    meaning: 'text: lines for a person, about what matters; json: every record, for programs',
   },
   {
     name: 'mode',
     kind: 'choice',
     value: 'apprentice|shadow|canary|auto',
     default: 'the one set last, auto at first',
-    meaning: 'what becomes of candidates that pass the gate; kept, like one set by hone mode',
+    meaning: 'what to do with candidates that pass the gate; survives restarts, like a mode set by hone mode',
   },
   {
     name: 'canary-share',
@@ -267,7 +267,7 @@ export const serverFlags = [
     name: 'canary-settings',
     kind: 'text',
     value: 'json',
-    meaning: 'trials: any of their settings, e.g. {"margin":0.02}',
+    meaning: 'any settings of trials, e.g. {"margin":0.02}',
   },
   { name: 'beta', kind: 'number', value: 'number', meaning: 'learner: strength of the pull towards the first version' },
   { name: 'learning-rate', kind: 'number', value: 'number', meaning: 'learner: step size' },
@@ -282,20 +282,21 @@ export const serverFlags = [
     name: 'max-staleness',
     kind: 'count',
     value: 'count',
-    meaning: 'learner: leave out generations so many versions old',
+    meaning: 'learner: largest staleness, in versions, of generations that train',
   },
   {
     name: 'learner-settings',
     kind: 'text',
     value: 'json',
-    meaning: 'learner: any of its settings, e.g. {"groupSize":8}',
+    meaning: 'any settings of the learner, e.g. {"groupSize":8}',
   },
   {
     name: 'explore',
     kind: 'number',
     value: 'share',
     default: '0',
-    meaning: 'share of single requests whose prompts get further completions, unseen, while the server is idle',
+    meaning:
+      'share of requests for one completion whose prompts get more completions while the server is idle; no caller sees them',
   },
   {
     name: 'explore-completions',
@@ -304,26 +305,26 @@ export const serverFlags = [
     min: 1,
     max: 64,
     default: '3',
-    meaning: 'completions that such a prompt gets',
+    meaning: 'completions that are drawn for such a prompt',
   },
   {
     name: 'reward-settings',
     kind: 'text',
     value: 'file',
     default: 'all metrics and raters alike, scores from 0 to 1',
-    meaning: 'JSON file that says how scores become rewards: docs/feedback.md',
+    meaning: 'JSON file with the settings of rewards: docs/feedback.md',
   },
   {
     name: 'reward-model',
     kind: 'text',
     value: 'folder',
-    meaning: 'reward model (sequence classification with one label, onnx/model.onnx) that scores what is written',
+    meaning: 'reward model (sequence classification with one label, onnx/model.onnx) that scores completions',
   },
   {
     name: 'reward-function',
     kind: 'text',
     value: 'module',
-    meaning: 'JavaScript module whose default export scores what is written: docs/reward-models.md',
+    meaning: 'JavaScript module whose default export scores completions: docs/reward-models.md',
   },
   {
     name: 'reward-timeout-ms',
@@ -331,7 +332,7 @@ export const serverFlags = [
     value: 'count',
     min: 1,
     default: '30000',
-    meaning: 'how long a reward model or function may take for a batch before it is killed and started again',
+    meaning: 'how long a reward model or function may take for a batch before its process is killed and restarted',
   },
   {
     name: 'gate',
@@ -344,7 +345,7 @@ export const serverFlags = [
     name: 'gate-settings',
     kind: 'text',
     value: 'json',
-    meaning: 'gate: any of its settings, e.g. {"kl":{"maxNats":5}}: docs/gate.md',
+    meaning: 'any settings of the gate, e.g. {"kl":{"maxNats":5}}: docs/gate.md',
   },
 ] as const satisfies readonly ServerFlag[];
 
@@ -352,17 +353,17 @@ export type ServerFlagName = (typeof serverFlags)[number]['name'];
 
 const largestCount = 2 ** 31 - 1;
 
-/** The text of a flag in help texts: `--port <number>`. */
+/** A flag with its value as help texts show it: `--port <number>`. */
 export function flagSyntax({ name, value }: ServerFlag): string {
   return value === undefined ? `--${name}` : `--${name} <${value}>`;
 }
 
-/** The help of a flag. */
+/** A flag's meaning and default. */
 export function flagHelp({ meaning, default: shown }: ServerFlag): string {
   return shown === undefined ? meaning : `${meaning} (default: ${shown})`;
 }
 
-/** What a flag's value must be, in words, where `text` is not that. */
+/** What the value of a flag must be, if `text` is not a valid one. */
 export function wrongValue(flag: ServerFlag, text: string): string | undefined {
   switch (flag.kind) {
     case 'switch':
@@ -408,7 +409,9 @@ const units: Readonly<Record<string, number>> = {
   tib: 2 ** 40,
 };
 
-/** Bytes of a size such as `512MB` (powers of 1000), `1.5GiB` (powers of 1024) or `65536`; undefined where it is none. */
+/**
+ * Bytes of a size such as `512MB` (powers of 1000), `1.5GiB` (powers of 1024) or `65536`; undefined if it is no size.
+ */
 export function parseSize(text: string): number | undefined {
   const [, digits, unit = ''] = /^(\d+(?:\.\d+)?) ?([a-z]*)$/i.exec(text.trim()) ?? [];
   const factor = units[unit.toLowerCase()];
@@ -419,7 +422,10 @@ export function parseSize(text: string): number | undefined {
 
 const durations: Readonly<Record<string, number>> = { '': 86_400_000, d: 86_400_000, h: 3_600_000, m: 60_000, s: 1000 };
 
-/** Milliseconds of a duration such as `30` or `30d` (days), `12h`, `90m`, `45s`; undefined where it is none, or zero. */
+/**
+ * Milliseconds of a duration such as `30` or `30d` (days), `12h`, `90m`, `45s`; undefined if it is no duration, or
+ * zero.
+ */
 export function parseDuration(text: string): number | undefined {
   const [, digits, unit = ''] = /^(\d+(?:\.\d+)?)([dhms]?)$/.exec(text.trim()) ?? [];
   const milliseconds = Math.round(Number(digits) * (durations[unit] ?? Number.NaN));

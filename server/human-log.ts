@@ -1,12 +1,12 @@
 /**
- * The log as lines for a person at a terminal: a calm line for each thing that matters - a version goes live or is turned
- * down, something is in trouble, the server stops - and nothing for the rest. As in the log for programs, no line holds a
- * word of a prompt or a completion.
+ * The log as lines for a person at a terminal. It has a line for each event that matters - a version goes live or is
+ * rejected, something fails, the server stops - and none for the rest. As in the log for programs, no line contains
+ * text of a prompt or a completion.
  */
 
 import { printable } from '../src/printable.js';
 
-/** What of a record is looked at. */
+/** The fields of a log record that become part of a line. */
 interface LogRecord {
   readonly level: number;
   /** Milliseconds since 1970. */
@@ -21,18 +21,18 @@ interface LogRecord {
   readonly err?: { readonly message?: string; readonly code?: string };
 }
 
-/** Levels of pino. */
+/** Numbers of pino's levels. */
 const levels = { debug: 20, warn: 40, error: 50 } as const;
-/** Longest reason in a line. */
+/** Longest reason in a line, in characters. */
 const longest = 200;
-/** Versions whose figures are remembered until they go live. */
+/** Most versions whose figures are kept until they go live. */
 const versionsRemembered = 64;
 
-/** Makes lines of records. */
+/** Turns log records into lines. */
 export class HumanLog {
   readonly #made = new Map<number, string>();
 
-  /** The line of a record of pino's; `null` where it says nothing to a person. */
+  /** The line for a record of pino; `null` if a person does not need it. */
   line(json: string): string | null {
     const record = JSON.parse(json) as LogRecord;
     const words = this.#describe(record);
@@ -99,7 +99,7 @@ export class HumanLog {
   }
 }
 
-/** What the learner says of a version, in few words. */
+/** The learner's figures of a version, in a few words. */
 function describeMaking({ mean_reward: reward, kl, scores_seen: scores }: Readonly<Record<string, number>>): string {
   return [
     scores === undefined ? '' : `${scores} scores so far`,
@@ -110,7 +110,7 @@ function describeMaking({ mean_reward: reward, kl, scores_seen: scores }: Readon
     .join(', ');
 }
 
-/** Trouble in its own words; what only explains is left to the log for programs, unless it was asked for. */
+/** The line of a warning or an error. Other records have a line only at the levels `debug` and `trace`. */
 function describeOther(record: LogRecord): string | null {
   const { level, time: _, msg = '', err, code = err?.code, ...rest } = record;
   if (level >= levels.warn) {
@@ -122,7 +122,9 @@ function describeOther(record: LogRecord): string | null {
     : null;
 }
 
-/** Of `function:length: threw: ...` all but what the user's own code says, which may hold words of completions. */
+/**
+ * `function:length: threw` of `function:length: threw: ...`: the user's own message may contain text of completions.
+ */
 function raterAndHow(detail: string): string {
   return detail.split(': ').slice(0, 2).join(': ');
 }
@@ -140,7 +142,7 @@ function seconds(ms: number): string {
   return `${(ms / 1000).toFixed(1)} s`;
 }
 
-/** Local time of day. */
+/** The local time of day. */
 function clock(ms: number): string {
   const date = new Date(ms);
   return [date.getHours(), date.getMinutes(), date.getSeconds()].map((part) => String(part).padStart(2, '0')).join(':');

@@ -1,4 +1,4 @@
-/** The server's log, on standard error: lines of JSON for programs, or lines for a person. */
+/** Opens the server's log on standard error, as lines of JSON for programs or as lines for a person. */
 
 import pino, { type Logger } from 'pino';
 import { HumanLog } from './human-log.js';
@@ -7,7 +7,7 @@ export const logFormats = ['json', 'text'] as const;
 
 export type LogFormat = (typeof logFormats)[number];
 
-/** Opens the log; each line has left the process when the call that wrote it returns. */
+/** Opens the log. When a call that logs returns, its line has left the process. */
 export function openLog({ level, format }: { readonly level: string; readonly format: LogFormat }): Logger {
   const out = pino.destination({ dest: 2, sync: true });
   const options = { level, base: { pid: process.pid } };

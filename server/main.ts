@@ -1,23 +1,24 @@
 /**
- * The server as a process: flags and environment in, exit code out. A parent that starts it with a channel hears when
- * it is ready, and its end ends the server; a person at a terminal reads the summary.
+ * The server as a process: it reads flags and environment, runs until it is stopped, and ends with an exit code. A
+ * parent process that opens a channel gets a message when the server is ready, and the server stops when the parent
+ * ends. Without a channel the server prints a summary for a person.
  *
- * Exit codes: 0 stopped, 1 failed (starting it again may help), 78 cannot run as it was asked to.
+ * Exit codes: 0 stopped, 1 failed (a restart may help), 78 cannot run with these settings.
  */
 
 import { commandName } from '../src/command-name.js';
 import { HoneError } from '../src/errors.js';
 import { installationFault } from '../src/installation.js';
 import { printable } from '../src/printable.js';
-import { usage } from './flags.js';
 import { openLog } from './log.js';
-import { configurationExitCode, type ServerReady } from './messages.js';
 import { readOptions, type ServerOptions } from './options.js';
+import { configurationExitCode, type ServerReady } from './parent-process.js';
+import { usage } from './read-flags.js';
 import type { RunningServer } from './start.js';
 
 const failureExitCode = 1;
 
-/** Codes whose cause will still be there after a restart. */
+/** Codes of errors that a restart does not fix. */
 const lasting = new Set([
   'DATA_DIRECTORY_LOCKED',
   'INVALID_OPTIONS',
@@ -37,7 +38,7 @@ async function main(): Promise<void> {
     process.stdout.write(usage());
     return;
   }
-  // Whatever this process and the learner write is for their user alone.
+  // Only this user may read the files that this process and the learner write.
   process.umask(0o077);
   const format = options.logFormat ?? (process.stderr.isTTY ? 'text' : 'json');
   const log = openLog({ level: options.logLevel, format });
@@ -47,13 +48,13 @@ async function main(): Promise<void> {
     log.fatal({ code: error.code }, error.message);
     stop(error.code, failureExitCode);
   };
-  // Help and wrong flags need nothing of it.
+  // Loaded here, because --help and wrong flags do not need it.
   const starting = import('./start.js').then(({ startServer }) => startServer(options, log, onFatal, stopping.signal));
   stop = (why, exitCode) => {
     if (stopping.signal.aborted) return;
     log.info({ why }, 'stopping');
     stopping.abort();
-    // One that is stopped on its way, or fails there, has ended what it had opened.
+    // If the start was stopped or failed, it has closed what it had opened.
     const ended = starting.then(
       (server) => server.close(),
       () => undefined,
@@ -69,7 +70,7 @@ async function main(): Promise<void> {
   try {
     server = await starting;
   } catch (error) {
-    // Whoever stops it ends the process.
+    // `stop` ends the process.
     if (stopping.signal.aborted) return;
     throw error;
   }
@@ -100,9 +101,9 @@ function announce(server: RunningServer, options: ServerOptions): void {
     `  learner  ${options.learner ? 'on' : 'off'}`,
     `  threads  ${server.threads}${server.spin ? ', spinning' : ''}`,
     ...(metrics === null ? [] : [`  metrics  ${metrics}`]),
-    ...(options.insecure ? ['  warning  anybody who reaches this address can use it: --insecure'] : []),
+    ...(options.insecure ? ['  warning  everyone who can reach this address can use the server: --insecure'] : []),
     '',
-    'Try, in another terminal:',
+    'Try in another terminal:',
     `  ${commandName()} generate --address ${address} "Write a haiku about spring."`,
     `  ${commandName()} status --address ${address}`,
   ];

@@ -1,4 +1,4 @@
-/** The server's settings: flags and environment -> checked -> complete. The environment is read here and nowhere else. */
+/** Turns flags and environment into complete, checked options. No other file of the server reads the environment. */
 
 import { readFileSync } from 'node:fs';
 import { isIP } from 'node:net';
@@ -9,11 +9,11 @@ import { type Mode, modes } from '../src/agent/rollout/modes.js';
 import { checkGateSettings, type GateSettings } from '../src/gate/settings.js';
 import type { PolicyOptions } from '../src/policy/index.js';
 import type { RetentionSettings } from '../src/replay/index.js';
-import { type GivenFlags, invalidOption, readFlags } from './flags.js';
+import { installationFolder } from './installation-folder.js';
 import { type LogFormat, logFormats } from './log.js';
-import { packageFolder } from './package-folder.js';
+import { type GivenFlags, invalidOption, readFlags } from './read-flags.js';
 
-/** Flags that are settings of the learner, and what those are called there. */
+/** Flags that set one setting of the learner, with the setting's name. */
 const learnerFlags = {
   beta: 'beta',
   'learning-rate': 'learningRate',
@@ -25,10 +25,10 @@ const learnerFlags = {
   'learner-device': 'device',
 } as const;
 
-/** Port of the metrics unless another is asked for: where OpenTelemetry's exporters listen. */
+/** Default port of the metrics: the one of OpenTelemetry's exporters. */
 export const defaultMetricsPort = 9464;
 
-/** What of the policy's options is left to the user; what is absent takes the policy's default. */
+/** The policy's options that a user can set; an absent one has the policy's default. */
 export type PolicyLimits = Pick<
   PolicyOptions,
   | 'maxSequences'
@@ -41,77 +41,77 @@ export type PolicyLimits = Pick<
   | 'maxStalledMs'
 >;
 
-/** Where metrics are served. */
+/** Address of the metrics. */
 export interface MetricsOptions {
   readonly host: string;
-  /** 0 takes any free one. */
+  /** 0 takes any free port. */
   readonly port: number;
-  /** Whether the port was asked for: a default that is taken is gone without. */
+  /** Whether the user chose the port. If the default port is taken, the server starts without metrics. */
   readonly required: boolean;
-  /** What a caller must send; `undefined`: nothing. */
+  /** The token that a caller must send; `undefined`: none. */
   readonly authToken: string | undefined;
 }
 
 /** A reward model, a user's function, both or none. */
 export interface RaterSources {
-  /** Folder. */
+  /** Folder of the reward model. */
   readonly model: string | undefined;
-  /** Path of an ES module. */
+  /** Path of the ES module with the function. */
   readonly module: string | undefined;
-  /** For a batch; `undefined`: the default. */
+  /** Time limit of a batch; `undefined`: the default. */
   readonly timeoutMs: number | undefined;
 }
 
-/** Complete, contradictions refused. */
+/** Complete options without contradictions. */
 export interface ServerOptions {
   readonly dataDirectory: string;
   readonly packageDirectory: string;
   readonly host: string;
   readonly port: number;
   readonly authToken: string | undefined;
-  /** Callers without a token may reach it from elsewhere. */
+  /** Whether callers on other machines need no token. */
   readonly insecure: boolean;
   readonly learner: boolean;
   readonly reflection: boolean;
   /** `null`: no metrics. */
   readonly metrics: MetricsOptions | null;
-  /** What differs from the learner's own defaults; checked by it. */
+  /** The settings that differ from the learner's defaults. The learner checks them. */
   readonly learnerSettings: Readonly<Record<string, unknown>>;
   readonly exploration: ExplorationSettings;
-  /** What differs from the defaults of the rewards; checked by them. */
+  /** The content of the file with the reward settings, unchecked. */
   readonly rewardSettings: unknown;
-  /** Who rates without a person. */
+  /** The automatic raters. */
   readonly raters: RaterSources;
-  /** In which mode candidates come to serve; `undefined`: as the data directory says. */
+  /** The mode in which candidates come to serve; `undefined`: the one in the data directory. */
   readonly mode: Mode | undefined;
-  /** What differs from the defaults of trials; checked where they are. */
+  /** The settings that differ from the defaults of trials, unchecked. */
   readonly canarySettings: Readonly<Record<string, unknown>>;
   /** `null`: candidates are not judged. */
   readonly gate: GateSettings | null;
-  /** Of the inference worker; `undefined`: measured. */
+  /** Threads of the inference worker; `undefined`: measure them. */
   readonly threads: number | undefined;
-  /** Whether its idle threads spin; `undefined`: measured. */
+  /** Whether its idle threads spin; `undefined`: measure it. */
   readonly spin: boolean | undefined;
   readonly policy: PolicyLimits;
-  /** Steps make room for adapters though nothing needs it yet. */
+  /** Whether decode steps have room for adapters even if no version needs one yet. */
   readonly adapters: boolean;
-  /** Retired, and rejected, versions that keep their adapters; `undefined`: the default. */
+  /** Number of retired versions, and of rejected ones, that keep their adapters; `undefined`: the default. */
   readonly keepVersions: number | undefined;
-  /** What the store keeps at most. */
+  /** Limits of the store. */
   readonly retention: RetentionSettings;
   readonly maxOpenRequests: number;
   readonly drainGraceMs: number;
   readonly logLevel: string;
-  /** `undefined`: by where the log goes. */
+  /** `undefined`: text on a terminal, JSON elsewhere. */
   readonly logFormat: LogFormat | undefined;
-  /** Whether the gRPC library may write lines of its own to standard error: where its own variable asks for them. */
+  /** Whether the gRPC library may write to standard error: if its own environment variable is set. */
   readonly libraryLog: boolean;
 }
 
 const settings = z.record(z.string(), z.unknown());
 
 /**
- * Reads the flags; `undefined` where help is asked for.
+ * Reads the options; `undefined` if --help was given.
  * @throws HoneError `INVALID_OPTIONS`
  */
 export function readOptions(args: readonly string[], environment: NodeJS.ProcessEnv): ServerOptions | undefined {
@@ -123,7 +123,7 @@ export function readOptions(args: readonly string[], environment: NodeJS.Process
   const spin = flags.text('spin');
   return {
     dataDirectory: resolve(flags.text('data') ?? 'data'),
-    packageDirectory: resolve(flags.text('package') ?? join(packageFolder, 'models/tldr')),
+    packageDirectory: resolve(flags.text('package') ?? join(installationFolder, 'models/tldr')),
     host,
     port: flags.number('port') ?? 50_051,
     authToken,
@@ -176,13 +176,13 @@ function readRaters(flags: GivenFlags): RaterSources {
   };
   if (sources.timeoutMs !== undefined && sources.model === undefined && sources.module === undefined) {
     throw invalidOption(
-      '--reward-timeout-ms says nothing without --reward-model or --reward-function: give one of them',
+      '--reward-timeout-ms needs --reward-model or --reward-function: give one of them, or leave it out',
     );
   }
   return sources;
 }
 
-/** Bytes of the store unless told otherwise. */
+/** Default limit of the store in bytes. */
 const defaultReplayBytes = 4 * 2 ** 30;
 
 function readRetention(flags: GivenFlags): RetentionSettings {
@@ -192,7 +192,9 @@ function readRetention(flags: GivenFlags): RetentionSettings {
 
 function checkReach(flags: GivenFlags, flag: string, host: string, authToken: string | undefined): void {
   if (isLoopback(host) || authToken !== undefined || flags.has('insecure')) return;
-  throw invalidOption(`${flag} ${host} can be reached by others: give --auth-token, or --insecure to allow everybody`);
+  throw invalidOption(
+    `other machines can reach ${flag} ${host}: give --auth-token, or --insecure to allow callers without a token`,
+  );
 }
 
 function isLoopback(host: string): boolean {
@@ -204,9 +206,7 @@ function readMetrics(flags: GivenFlags, authToken: string | undefined): MetricsO
   const asked = flags.text('metrics-host');
   if (flags.has('no-metrics')) {
     if (port === undefined && asked === undefined) return null;
-    throw invalidOption(
-      '--no-metrics leaves nothing for --metrics-host and --metrics-port to say: give one or the other',
-    );
+    throw invalidOption('--no-metrics contradicts --metrics-host and --metrics-port: leave one or the other out');
   }
   const host = asked ?? '127.0.0.1';
   checkReach(flags, '--metrics-host', host, authToken);
@@ -214,7 +214,7 @@ function readMetrics(flags: GivenFlags, authToken: string | undefined): MetricsO
     host,
     port: port ?? defaultMetricsPort,
     required: port !== undefined,
-    // Figures hold nobody's words: whoever is on this machine may read them.
+    // Metrics contain no text of users, so every user of this machine may read them.
     authToken: isLoopback(host) ? undefined : authToken,
   };
 }
@@ -223,7 +223,7 @@ function readToken(flags: GivenFlags, environment: NodeJS.ProcessEnv): string | 
   const file = flags.text('auth-token-file');
   const token = flags.text('auth-token') ?? (file === undefined ? environment.HONE_AUTH_TOKEN : readTokenFile(file));
   if (token === undefined) return undefined;
-  // What a header cannot carry could never be sent back.
+  // A header cannot carry other characters, so no caller could send such a token.
   if (!/^[\x21-\x7e]{8,256}$/.test(token)) throw invalidOption('the token must be 8 to 256 printable ASCII characters');
   return token;
 }
@@ -236,7 +236,7 @@ function readTokenFile(path: string): string {
   }
 }
 
-/** What the file that a flag names holds; an empty object where the flag is not given. */
+/** The content of the JSON file that a flag names; an empty object if the flag is not given. */
 function readJsonFile(flags: GivenFlags, flag: 'reward-settings'): unknown {
   const path = flags.text(flag);
   if (path === undefined) return {};
@@ -261,10 +261,10 @@ function readCanarySettings(flags: GivenFlags): Record<string, unknown> {
 function readGate(flags: GivenFlags): GateSettings | null {
   if (flags.text('gate') !== 'off') return checkGateSettings(readObject(flags, 'gate-settings'));
   if (flags.text('gate-settings') === undefined) return null;
-  throw invalidOption('--gate off leaves nothing for --gate-settings to say: give one or the other');
+  throw invalidOption('--gate off contradicts --gate-settings: leave one or the other out');
 }
 
-/** A flag that holds a JSON object; an empty one where it is not given. */
+/** The JSON object that a flag holds; an empty object if the flag is not given. */
 function readObject(
   flags: GivenFlags,
   name: 'learner-settings' | 'canary-settings' | 'gate-settings',

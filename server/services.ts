@@ -1,6 +1,6 @@
 /**
- * What calls meet: metrics, raters, gate, agent and doors, over what `start.ts` has opened. A module of its own because most
- * of the server's code comes with it, which is loaded while the inference worker gets ready.
+ * Opens the services: metrics, raters, gate, agent and doors, on the parts that `start.ts` has opened. It is a file of
+ * its own because it imports most of the server's code, which is loaded while the inference worker starts.
  */
 
 import { readFileSync } from 'node:fs';
@@ -21,20 +21,20 @@ import { defaultMaxStalledMs, type Policy, type ThreadChoice } from '../src/poli
 import type { ReplayStore } from '../src/replay/index.js';
 import type { RewardSettings } from '../src/reward/index.js';
 import type { VersionLog } from '../src/versions/index.js';
-import type { Endings } from './endings.js';
+import type { CleanupStack } from './cleanup-stack.js';
 import { type Door, openDoor } from './grpc/door.js';
 import type { FinishedCall } from './grpc/interceptor.js';
+import { installationFolder } from './installation-folder.js';
 import { createServerMetrics, type MetricsListener } from './metrics/index.js';
 import type { ServerOptions } from './options.js';
-import { packageFolder } from './package-folder.js';
 import type { DataDirectory } from './parts/data-directory.js';
 import { logEvents } from './parts/event-lines.js';
 import { openGate } from './parts/gate.js';
 import type { Counting } from './parts/policy.js';
 import { openRaters } from './parts/raters.js';
 
-/** What the services stand on; whoever opened it closes it after them. */
-export interface Ground {
+/** The parts that the services need. `start.ts` opens them and closes them after the services. */
+export interface OpenedParts {
   readonly options: ServerOptions;
   readonly log: Logger;
   readonly data: DataDirectory;
@@ -45,7 +45,7 @@ export interface Ground {
   readonly versions: VersionLog;
   readonly replay: ReplayStore;
   readonly policy: Policy;
-  /** `null`: none; it need not run yet. */
+  /** `null`: there is none. Its process may not be running yet. */
   readonly learner: LearnerSupervisor | null;
   readonly settings: LearnerSettings;
   readonly reward: RewardSettings;
@@ -59,21 +59,20 @@ export interface Ground {
 export interface Services {
   readonly agent: Agent;
   readonly door: Door;
-  /** Where the metrics are; `null`: nowhere. */
+  /** URL of the metrics; `null`: there are none. */
   readonly metricsUrl: string | null;
 }
 
 /**
- * Opens them, the doors last.
- * @param endings what ends each of them is added as soon as there is something to end; the last of them is to be called first
- * @throws HoneError what raters, gate, metrics and doors say when they open
+ * Opens the services, the doors last.
+ * @param cleanup gets a step for each service as soon as the service is open
+ * @throws HoneError the errors of raters, gate, metrics and doors when they open
  */
-export async function openServices(ground: Ground, endings: Endings, signal: AbortSignal): Promise<Services> {
-  const { options, log, data, events, modes, pkg, choice, versions, replay, policy, learner, settings, reward } =
-    ground;
+export async function openServices(parts: OpenedParts, cleanup: CleanupStack, signal: AbortSignal): Promise<Services> {
+  const { options, log, data, events, modes, pkg, choice, versions, replay, policy, learner, settings, reward } = parts;
   const metrics = options.metrics === null ? null : createServerMetrics(options.metrics);
-  ground.counting.metrics = metrics;
-  const rated = await endings.open(openRaters(options.raters, reward, data, signal), (raters) => raters.close());
+  parts.counting.metrics = metrics;
+  const rated = await cleanup.open(openRaters(options.raters, reward, data, signal), (raters) => raters.close());
   const { holdoutShare } = settings;
   const store = { replay, replayPath: data.replayPath };
   const gate =
@@ -89,7 +88,7 @@ export async function openServices(ground: Ground, endings: Endings, signal: Abo
           rewardModel: rated.rewardModel,
           holdoutShare,
         });
-  endings.add(() => gate?.close());
+  cleanup.add(() => gate?.close());
   const agent = createAgent({
     pkg,
     policy,
@@ -100,10 +99,10 @@ export async function openServices(ground: Ground, endings: Endings, signal: Abo
     raters: rated.raters,
     training: settings,
     events,
-    servesAdapters: ground.servesAdapters,
+    servesAdapters: parts.servesAdapters,
     exploration: options.exploration,
     modes,
-    canary: ground.canary,
+    canary: parts.canary,
     trials: trialFile(data.trialPath),
     ...(gate === null ? {} : { judge: gate.judge }),
     ...(options.learner ? { maxImportRank: settings.rank } : {}),
@@ -111,10 +110,10 @@ export async function openServices(ground: Ground, endings: Endings, signal: Abo
     maxOpenRequests: options.maxOpenRequests,
     drainGraceMs: options.drainGraceMs,
   });
-  // Whoever watches sees the server stop.
+  // The page closes after the agent, so that a metrics scraper can see the server stop.
   let page: MetricsListener | null = null;
-  endings.add(() => page?.close());
-  endings.add(() => agent.close());
+  cleanup.add(() => page?.close());
+  cleanup.add(() => agent.close());
   logEvents(agent, log);
   if (metrics !== null) {
     const threads = { policy: choice.threads, learner: options.learner ? settings.threads : 0 };
@@ -132,13 +131,14 @@ export async function openServices(ground: Ground, endings: Endings, signal: Abo
     onCall: logCalls(log),
     report: (path, err) => log.error({ path, code: err.code, err }, 'call failed'),
   });
-  // No new calls from now on; the agent ends those that run, and the door then has only their last answers to send.
-  endings.add(() => door.close(agent.close()));
-  endings.add(() => door.announceStop());
+  // The door takes no new calls while it closes. The agent ends the running ones, and the door sends their last
+  // answers.
+  cleanup.add(() => door.close(agent.close()));
+  cleanup.add(() => door.announceStop());
   return { agent, door, metricsUrl: page?.url ?? null };
 }
 
-/** A line for every call at `debug`; at `info` one for the first that was answered with a completion. */
+/** Logs every call at `debug`, and at `info` the first call that was answered with a completion. */
 function logCalls(log: Logger): (call: FinishedCall) => void {
   let waits = true;
   return (call) => {
@@ -150,5 +150,5 @@ function logCalls(log: Logger): (call: FinishedCall) => void {
 }
 
 function readServerVersion(): string {
-  return (JSON.parse(readFileSync(join(packageFolder, 'package.json'), 'utf8')) as { version: string }).version;
+  return (JSON.parse(readFileSync(join(installationFolder, 'package.json'), 'utf8')) as { version: string }).version;
 }

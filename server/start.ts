@@ -1,10 +1,10 @@
 /**
- * The composition root: builds everything in order and ends it in reverse. `parts/` opens one part each; nothing else in
- * the project knows how they are put together.
+ * The composition root: opens all parts of the server in order and closes them in reverse. Each file of `parts/` opens
+ * one part, and only this file knows how the parts fit together.
  *
- * Slow work that is not this thread's begins first: the store's worker reads and checks its file and the inference worker
- * loads its code while this thread reads the package. Code that only calls need (`services.ts`) is loaded while the
- * inference worker makes its session. The learner's process starts when the server serves.
+ * Slow work of other threads begins first: the store's worker reads and checks its file, and the inference worker loads
+ * its code, while this thread reads the package. The code that only calls need (`services.ts`) is loaded while the
+ * inference worker creates its session. The learner's process starts when the server takes calls.
  */
 
 import { availableParallelism } from 'node:os';
@@ -20,7 +20,7 @@ import { WorkerHandle } from '../src/policy/index.js';
 import type { ErasureReport } from '../src/replay/index.js';
 import { checkRewardSettings } from '../src/reward/settings.js';
 import { descendants, type VersionLog } from '../src/versions/index.js';
-import { Endings } from './endings.js';
+import { CleanupStack } from './cleanup-stack.js';
 import type { Door } from './grpc/door.js';
 import type { ServerOptions } from './options.js';
 import { openDataDirectory, type ServerRecord } from './parts/data-directory.js';
@@ -42,17 +42,17 @@ export interface RunningServer {
   readonly threads: number;
   readonly spin: boolean;
   /**
-   * Ends everything, in order: health reports it, running requests finish, the learner writes its checkpoint. No process
-   * that the server has started is left when it resolves. Idempotent.
+   * Stops the server: health reports it, running requests finish, the learner writes its checkpoint, and all parts
+   * close. When it resolves, no process that the server started is left. Idempotent.
    */
   close(): Promise<void>;
 }
 
 /**
- * Builds the server; if a part fails, those before it are ended again.
- * @param signal stops it on the way: what is open by then is ended
- * @throws HoneError `DATA_DIRECTORY_LOCKED`, `PACKAGE_INVALID`, `STORE_CORRUPT`, `INVALID_OPTIONS` and what else the
- * parts throw when they open; `CANCELLED` if it was stopped
+ * Starts the server. If a part fails to open, the parts that are open are closed.
+ * @param signal stops the start; the parts that are open are closed
+ * @throws HoneError `DATA_DIRECTORY_LOCKED`, `PACKAGE_INVALID`, `STORE_CORRUPT`, `INVALID_OPTIONS` and other errors of
+ * parts when they open; `CANCELLED` if the signal aborted
  */
 export async function startServer(
   options: ServerOptions,
@@ -60,11 +60,11 @@ export async function startServer(
   onFatal: OnFatal,
   signal: AbortSignal,
 ): Promise<RunningServer> {
-  const endings = new Endings(signal);
+  const cleanup = new CleanupStack(signal);
   try {
-    return await build(options, log, onFatal, endings, signal);
+    return await build(options, log, onFatal, cleanup, signal);
   } catch (error) {
-    await endings.run();
+    await cleanup.run();
     throw error;
   }
 }
@@ -73,65 +73,66 @@ async function build(
   options: ServerOptions,
   log: Logger,
   onFatal: OnFatal,
-  endings: Endings,
+  cleanup: CleanupStack,
   signal: AbortSignal,
 ): Promise<RunningServer> {
   const cores = availableParallelism();
-  // The learner's threads follow from the policy's, which are chosen below; the rest is checked before anything is opened.
+  // Settings are checked before anything is opened. The learner's threads depend on the policy's, which are chosen
+  // below.
   const asked = checkLearnerSettings(options.learnerSettings);
   await checkDevice(options, asked);
   const reward = checkRewardSettings(options.rewardSettings);
   const canary = checkCanarySettings(options.canarySettings);
 
   const data = openDataDirectory(options.dataDirectory);
-  endings.add(() => data.close());
+  cleanup.add(() => data.close());
   const journal = openEventJournal(data.eventsPath, eventsKept, (err) => log.warn({ err }, 'event not written'));
   const events = new EventLog({ capacity: eventsKept, journal, now: Date.now });
   const worker = new WorkerHandle();
-  endings.add(() => worker.close());
+  cleanup.add(() => worker.close());
   const store = beginStore(options, data, events, onFatal);
-  endings.add(() => store.close());
+  cleanup.add(() => store.close());
   const modes = await openModeFile(data.modePath, options.mode);
-  const { pkg, linears } = await endings.open(readPackage(options, asked));
+  const { pkg, linears } = await cleanup.open(readPackage(options, asked));
 
-  // The measurement should see the machine as it is when serving: nothing else of this process may compute meanwhile.
+  // Nothing else of this process may compute during the measurement, because nothing else does while the server serves.
   const calm = () => Promise.allSettled([store.opening, worker.loaded]);
-  const choice = await endings.open(chooseServingThreads(pkg, data.threadsPath, cores, options, log, calm, signal));
+  const choice = await cleanup.open(chooseServingThreads(pkg, data.threadsPath, cores, options, log, calm, signal));
   const settings = checkLearnerSettings({ threads: Math.max(1, cores - choice.threads), ...options.learnerSettings });
   const opening = openVersions(pkg, linears, settings, options, data, events);
-  const versions = await endings.open(opening, (one) => one.close());
+  const versions = await cleanup.open(opening, (one) => one.close());
   if (options.learner) checkAdapterRank(await versions.readAdapter(versions.live().number), settings, options);
-  const replay = await endings.open(store.opening);
+  const replay = await cleanup.open(store.opening);
   reportOpening(store.erasures, versions, events, log);
 
   const counting: Counting = { metrics: null };
   const [{ openServices }, policy] = await Promise.all([
     import('./services.js'),
-    endings.open(openLivePolicy({ pkg, versions, options, choice, events, onFatal, counting, worker }), (one) =>
+    cleanup.open(openLivePolicy({ pkg, versions, options, choice, events, onFatal, counting, worker }), (one) =>
       one.close(),
     ),
   ]);
   const learner = options.learner ? createLearnerFor(pkg, versions, data, settings, reward) : null;
-  endings.add(() => learner?.close());
+  cleanup.add(() => learner?.close());
   const opened = { options, log, data, events, modes, pkg, choice, versions, replay, policy, learner, counting };
   const servesAdapters = needsAdapters(options, versions);
   const { agent, door, metricsUrl } = await openServices(
     { ...opened, settings, reward, canary, servesAdapters },
-    endings,
+    cleanup,
     signal,
   );
   const record = recordOf(options, door, metricsUrl);
   data.writeRecord(record);
-  // Callers that wait for the server hear of it first.
+  // The process that waits for this server gets its message first.
   setImmediate(() => {
     learner?.start();
     void counting.metrics?.load();
   });
   const { threads, spin } = choice;
-  return { record, agent, packageName: pkg.name, threads, spin, close: () => endings.run() };
+  return { record, agent, packageName: pkg.name, threads, spin, close: () => cleanup.run() };
 }
 
-/** Publishes what opening the store and the version log brought to light. */
+/** Publishes what the store and the version log found when they were opened. */
 function reportOpening(erasures: readonly ErasureReport[], versions: VersionLog, events: EventLog, log: Logger): void {
   for (const report of erasures) {
     publishErasure(events, report, descendants(versions.list(), report.versions).length);

@@ -1,10 +1,10 @@
-/** The bearer token, as every door asks for it. */
+/** Checks the bearer token of a call. */
 
 import { createHash, timingSafeEqual } from 'node:crypto';
 
 /**
- * Tells whether an `authorization` header carries the token; without a token every caller may come. Digests are
- * compared: their length is always the same, and so is the time.
+ * Returns a function that reports whether an `authorization` header carries the token. Without a token every caller is
+ * accepted. It compares digests, so that the time does not depend on the header.
  */
 export function tokenCheck(token: string | undefined): (header: string | undefined) => boolean {
   if (token === undefined) return () => true;

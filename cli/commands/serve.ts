@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { flagHelp, flagSyntax, type ServerFlag, serverFlags, wrongValue } from '../../server/flag-table.js';
-import type { ServerReady } from '../../server/messages.js';
+import type { ServerReady } from '../../server/parent-process.js';
 import { commandName } from '../../src/command-name.js';
 import { UsageError } from '../failure.js';
 import { readText } from '../flags.js';

@@ -1,7 +1,7 @@
 /** Starts the real server with its supervisor, as `hone serve` does. */
 
 import { fileURLToPath } from 'node:url';
-import type { ServerReady } from '../../server/messages.js';
+import type { ServerReady } from '../../server/parent-process.js';
 import { remark } from '../output.js';
 import { Supervisor } from '../supervisor.js';
 

@@ -1,4 +1,4 @@
-/** AdminService: what changes weights, the mode, the learner or what is kept. */
+/** AdminService: the calls that change weights, the mode, the learner or stored data. */
 
 import type { AdminServiceHandlers } from '../../proto/generated/hone/v1/AdminService.js';
 import type { EraseSubjectRequest__Output } from '../../proto/generated/hone/v1/EraseSubjectRequest.js';
@@ -20,11 +20,11 @@ import { toProtoErasure, toProtoExport, toProtoImport } from './replay.js';
 import { fromProtoMode, toRolloutStatus } from './rollout.js';
 import { toProtoVersion } from './versions.js';
 
-/** How long an import may wait for its next piece: others wait for it. */
+/** How long an import may wait for its next piece, because other imports have to wait meanwhile. */
 const importStalledMs = 30_000;
 
 export function adminHandlers(agent: Agent, report: ReportError): AdminServiceHandlers {
-  // What an import holds in memory is bounded, and so is how many there are.
+  // Each import holds a bounded amount of memory, so only one may run at a time.
   let importing = false;
   return {
     Rollback: unary(report, async ({ number }: RollbackRequest__Output) => ({

@@ -1,4 +1,4 @@
-/** Handlers of gRPC calls around plain functions: cancellation as a signal, errors as statuses, writes that wait. */
+/** Turns plain functions into handlers of gRPC calls: with an abort signal, errors as statuses, and back-pressure. */
 
 import { type EventEmitter, once } from 'node:events';
 import type {
@@ -11,10 +11,10 @@ import { HoneError } from '../../src/errors.js';
 import { readerStalled } from '../../src/policy/index.js';
 import { toStatus } from '../errors.js';
 
-/** Told of errors that are the server's own fault. */
+/** Called with errors that are the server's own fault. */
 export type ReportError = (path: string, error: HoneError) => void;
 
-/** What every kind of call has. */
+/** The part that every kind of call has. */
 interface AnyCall {
   readonly cancelled: boolean;
   getDeadline(): Date | number;
@@ -26,7 +26,7 @@ interface ResponseStream<Response> extends EventEmitter {
   write(response: Response): boolean;
 }
 
-/** Aborts when the caller goes away or its deadline passes; the reason says which. */
+/** A signal that aborts when the caller cancels or its deadline passes; the reason tells which. */
 export function callSignal(call: AnyCall): AbortSignal {
   const controller = new AbortController();
   const onCancelled = () => {
@@ -42,7 +42,7 @@ export function callSignal(call: AnyCall): AbortSignal {
   return controller.signal;
 }
 
-/** A unary method. */
+/** Handles a unary method. */
 export function unary<Request, Response>(
   report: ReportError,
   handle: (request: Request, signal: AbortSignal) => Promise<Response> | Response,
@@ -57,8 +57,8 @@ export function unary<Request, Response>(
 }
 
 /**
- * A method that streams its answer, no faster than the caller reads it.
- * @param maxStalledMs how long a caller may read nothing; for ever by default
+ * Handles a method that streams its answer, no faster than the caller reads it.
+ * @param maxStalledMs how long a caller may read nothing; default: without limit
  */
 export function serverStream<Request, Response>(
   report: ReportError,
@@ -83,18 +83,18 @@ export function serverStream<Request, Response>(
   };
 }
 
-/** What takes in the messages of one call. */
+/** Receives the messages of one call. */
 export interface Intake<Request, Response> {
-  /** Throws where a message is refused: that ends the call at once. Where it takes time, the next message waits. */
+  /** Takes a message. If it throws, the call ends at once; if it returns a promise, the next message waits for it. */
   take(request: Request): void | Promise<void>;
-  /** All messages have come. Not called where the call was cut. */
+  /** Called when all messages have arrived, unless the call ended before. Resolves with the answer. */
   finish(): Promise<Response>;
-  /** The call has ended, one way or another. */
+  /** Called when the call has ended, however it ended. */
   close(): void;
 }
 
 /**
- * A method that takes a stream and answers once.
+ * Handles a method that receives a stream and answers once.
  * @param open called when the call begins
  * @param maxStalledMs how long a caller may send nothing
  */
@@ -111,7 +111,7 @@ export function clientStream<Request, Response>(
   };
 }
 
-/** Messages are taken as events: an iterator would destroy the call when its error is sent. */
+/** Receives messages as events, because an iterator would destroy the call before its error is sent. */
 async function receive<Request, Response>(
   call: EventEmitter & { pause(): unknown; resume(): unknown },
   signal: AbortSignal,
@@ -124,7 +124,9 @@ async function receive<Request, Response>(
     let taken = Promise.resolve();
     await new Promise<void>((resolve, reject) => {
       stall = setTimeout(() => {
-        reject(new HoneError('DEADLINE_EXCEEDED', `nothing was sent for ${maxStalledMs / 1000} s; begin anew`));
+        reject(
+          new HoneError('DEADLINE_EXCEEDED', `no message arrived for ${maxStalledMs / 1000} s; start the call again`),
+        );
       }, maxStalledMs);
       call.on('data', (request: Request) => {
         stall?.refresh();
@@ -153,7 +155,7 @@ async function receive<Request, Response>(
 }
 
 /**
- * Writes a message and, where the pipe is full, waits until it has drained.
+ * Writes a message and, if the pipe is full, waits until it has drained.
  * @throws the signal's reason when it aborts; HoneError `READER_STALLED` when it has not drained after `maxStalledMs`
  */
 export async function write<Response>(
@@ -172,7 +174,7 @@ export async function write<Response>(
   });
 }
 
-/** The status of whatever a handler threw; what is nobody's request's fault is reported. */
+/** The status of an error that a handler threw. Errors that are the server's own fault are reported. */
 export function failure(report: ReportError, path: string, thrown: unknown) {
   const error = HoneError.from(thrown);
   if (error.kind === 'internal' || error.kind === 'data_loss') report(path, error);
@@ -181,14 +183,14 @@ export function failure(report: ReportError, path: string, thrown: unknown) {
 }
 
 /**
- * Groups what is ready together: each batch holds all values that arrive before the event loop turns, at most
- * `maxBatch`. One message per batch costs a gRPC peer far less than one per value.
+ * Groups values that are ready at the same time: a batch holds all values that arrive in one turn of the event loop, at
+ * most `maxBatch`. One message per batch costs a gRPC peer far less than one message per value.
  */
 export async function* batched<Value>(source: AsyncIterable<Value>, maxBatch = 256): AsyncGenerator<Value[]> {
   const iterator = source[Symbol.asyncIterator]();
   const read = () => {
     const result = iterator.next();
-    // It may fail while the batch before it is being written; it is awaited, and thrown, after that.
+    // It may fail while the previous batch is being written. The loop awaits it after that and throws its error.
     result.catch(() => undefined);
     return result;
   };
@@ -202,7 +204,7 @@ export async function* batched<Value>(source: AsyncIterable<Value>, maxBatch = 2
       const turned = new Promise<'turned'>((resolve) => setImmediate(resolve, 'turned'));
       while (batch.length < maxBatch) {
         const next = await Promise.race([pending.catch(() => 'turned' as const), turned]);
-        // The end, or an error, is left for the next round: what came before it is sent first.
+        // The end or an error is left for the next iteration, so that the values before it are sent first.
         if (next === 'turned' || next.done === true) break;
         batch.push(next.value);
         pending = read();

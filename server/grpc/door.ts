@@ -1,4 +1,4 @@
-/** The gRPC door: services, health and reflection on one address, opened and closed as one. */
+/** The gRPC door: services, health and reflection on one address. */
 
 import { isIP } from 'node:net';
 import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js';
@@ -13,9 +13,9 @@ import { generationHandlers } from './generation.js';
 import { Health } from './health.js';
 import { createInterceptor, type FinishedCall } from './interceptor.js';
 import { learnerHandlers } from './learner.js';
-import { readable } from './readable.js';
 import { addReflection } from './reflection.js';
 import { statusHandlers } from './status.js';
+import { withUndecodableRequests } from './undecodable-requests.js';
 import { versionHandlers } from './versions.js';
 
 export interface DoorOptions {
@@ -24,45 +24,45 @@ export interface DoorOptions {
   /** 0 takes any free port. */
   readonly port: number;
   readonly authToken: string | undefined;
-  /** How long a caller may leave the stream of a completion unread. */
+  /** How long a caller may leave the stream of a request unread. */
   readonly maxStalledMs: number;
   /** Whether reflection is served. */
   readonly reflection: boolean;
   readonly serverVersion: string;
-  /** Whether the gRPC library may write lines of its own to standard error. */
+  /** Whether the gRPC library may write to standard error. */
   readonly libraryLog: boolean;
   readonly onCall: (call: FinishedCall) => void;
   readonly report: ReportError;
 }
 
-/** Largest message taken from a client, bytes. */
+/** Largest message from a client, in bytes. */
 export const maxReceiveBytes = 4 * 1024 * 1024;
 
-/** How long a caller has to take its last answer when the server stops. */
+/** How long a caller may take to read its last answer when the server stops. */
 const lastAnswersMs = 1000;
 
 export interface Door {
   readonly port: number;
-  /** Tells health watchers that the server stops; calls are still taken. */
+  /** Reports to health watchers that the server stops. The door still takes calls. */
   announceStop(): void;
-  /** Takes no new calls; once `served` resolves, cuts off the calls that have not ended within a second. */
+  /** Takes no new calls. When `served` resolves, calls have one more second before they are cut. */
   close(served: Promise<void>): Promise<void>;
 }
 
-/** Made when a tool first asks. */
+/** The descriptors for reflection, made when a tool first asks. */
 const describe = async () => (await import('../../proto/description.js')).description;
 
-/** Opens the door. @throws HoneError `INVALID_OPTIONS` where the address cannot be listened on */
+/** Opens the door. @throws HoneError `INVALID_OPTIONS` if the server cannot listen on the address */
 export async function openDoor(options: DoorOptions): Promise<Door> {
   const { agent, report } = options;
-  // What matters of its lines is in the errors that it gives.
+  // The library's errors contain what matters of its log.
   if (!options.libraryLog) setLogVerbosity(logVerbosity.NONE);
   const server = new Server({
     interceptors: [
       createInterceptor({ identity: () => agent.identity(), authToken: options.authToken, onCall: options.onCall }),
     ],
     'grpc.max_receive_message_length': maxReceiveBytes,
-    // A peer that vanished without a word is noticed within these; its completions are cancelled then.
+    // A peer that vanished is noticed within these times. Its requests are cancelled then.
     'grpc.keepalive_time_ms': 60_000,
     'grpc.keepalive_timeout_ms': 20_000,
   });
@@ -75,7 +75,7 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
     StatusService: statusHandlers(agent, options.serverVersion, report),
     AdminService: adminHandlers(agent, report),
   };
-  for (const name of serviceNames) server.addService(readable(serviceDefinition(name)), handlers[name]);
+  for (const name of serviceNames) server.addService(withUndecodableRequests(serviceDefinition(name)), handlers[name]);
   const names = serviceNames.map(fullName);
   const health = new Health(names);
   health.addTo(server);
@@ -101,13 +101,13 @@ function bind(server: Server, host: string, port: number): Promise<number> {
 
 function describeBindFailure(address: string, message: string): string {
   if (!message.includes('EADDRINUSE')) return `cannot listen on ${address}: ${message}`;
-  return `cannot listen on ${address}: another program does; stop it or choose another port with --port (0 takes a free one)`;
+  return `cannot listen on ${address}: another program uses the port; stop it or choose another port with --port (0 takes a free one)`;
 }
 
 async function shutDown(server: Server, served: Promise<void>): Promise<void> {
   const ended = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
   await served;
-  // Readers of health never leave by themselves, and a slow reader may never take its last answer.
+  // Watchers of health never end their calls, and a slow reader may never read its last answer.
   const cut = setTimeout(() => server.forceShutdown(), lastAnswersMs);
   await ended;
   clearTimeout(cut);

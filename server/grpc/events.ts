@@ -1,4 +1,4 @@
-/** EventService: what happens in the loop, from any place that is still kept. */
+/** EventService: streams the events of the learning loop, from any event that is still kept. */
 
 import { Metadata } from '@grpc/grpc-js';
 import { enumNames } from '../../proto/enum-names.js';
@@ -16,7 +16,7 @@ export function eventHandlers(agent: Agent, report: ReportError): EventServiceHa
       report,
       async function* ({ afterSequence, types }: WatchEventsRequest__Output, signal, call) {
         const watched = agent.watchEvents({ afterSequence, types: types.map(toEventType) }, signal);
-        // The first event may be long in coming; the metadata tells the caller that it is being served.
+        // The first event may take long. The metadata shows the caller at once that the call was accepted.
         call.sendMetadata(new Metadata());
         for await (const events of watched) yield { events: events.map(toProtoEvent) };
       },

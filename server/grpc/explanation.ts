@@ -1,4 +1,4 @@
-/** What a generation is worth, and why, in the contract's words. */
+/** Turns the explanation of a generation's reward into a message of the contract. */
 
 import { enumNames } from '../../proto/enum-names.js';
 import type { ExplainedMetric } from '../../proto/generated/hone/v1/ExplainedMetric.js';

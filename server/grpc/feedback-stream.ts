@@ -1,10 +1,10 @@
 /**
- * One stream of feedback: items are taken as they come, acknowledged after their commit and in their order.
+ * One stream of feedback: it stores items as they arrive and acknowledges each after its commit, in order.
  *
- * Messages wait for their commits together, so that many share one; acknowledgements that are ready in the same turn of
- * the event loop leave in one message. What waits is bounded in items: beyond it nothing more is read, and the stream's
- * own back-pressure tells the caller. Messages are taken as events: an iterator would destroy the call when its error is
- * sent.
+ * Messages wait for their commits at the same time, so that many share one commit. Acknowledgements that are ready in
+ * the same turn of the event loop leave in one message. The number of waiting items is bounded: at the bound the server
+ * reads no more, and the stream's back-pressure stops the caller. Messages are received as events, because an iterator
+ * would destroy the call before its error is sent.
  */
 
 import { setTimeout as delay } from 'node:timers/promises';
@@ -15,28 +15,28 @@ import type { StreamFeedbackResponse } from '../../proto/generated/hone/v1/Strea
 import { HoneError } from '../../src/errors.js';
 import { write } from './calls.js';
 
-/** Items of one stream that may wait for their commit: once there are so many, nothing more is read. */
+/** Items of one stream that may wait for their commit before the server stops reading. */
 const maxItemsInFlight = 1024;
 
-/** Acknowledgements that one message holds, about: a message of the caller is never answered in parts. */
+/** Approximate number of acknowledgements in one message. A message of the caller is never answered in parts. */
 const maxItemsPerAnswer = 1024;
 
 export type FeedbackCall = ServerDuplexStream<StreamFeedbackRequest__Output, StreamFeedbackResponse>;
 
-/** Writes the items of one message; `from` is the position of the first in the stream. */
+/** Stores the items of one message. `from` is the stream position of the first item. */
 export type TakeItems = (items: StreamFeedbackRequest__Output['items'], from: number) => Promise<FeedbackOutcome[]>;
 
 interface Message {
   readonly items: StreamFeedbackRequest__Output['items'];
   readonly from: number;
-  /** Absent while the commit is awaited. */
+  /** Absent until the commit. */
   result?: { readonly outcomes: readonly FeedbackOutcome[] } | { readonly thrown: unknown };
 }
 
 /**
- * Takes what arrives until the caller has said all and everything is answered. What fails ends it once everything before
- * is answered, though the caller may have nothing more to say.
- * @throws the signal's reason when it aborts, else what `take` threw; a full store (`QUEUE_FULL`) is waited for
+ * Receives items until the caller has ended its side and every item is answered. An error of `take` ends the stream
+ * after everything before it is answered.
+ * @throws the signal's reason if it aborts, or the error of `take`; if the store's queue is full (`QUEUE_FULL`), it waits
  */
 export function acknowledge(call: FeedbackCall, take: TakeItems, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -55,9 +55,12 @@ class AcknowledgedStream {
   readonly #signal: AbortSignal;
   readonly #resolve: () => void;
   readonly #reject: (thrown: unknown) => void;
-  /** Not answered yet, oldest first. */
+  /** Messages that are not answered yet, oldest first. */
   readonly #messages: Message[] = [];
-  /** Those of them that are taken one after another, oldest first; what comes later waits behind, to keep its order. */
+  /**
+   * Those of them that must be taken one after another, oldest first. Later messages wait behind them to keep the
+   * order.
+   */
   readonly #held: Message[] = [];
   #position = 0;
   #itemsInFlight = 0;
@@ -90,7 +93,7 @@ class AcknowledgedStream {
     if (this.#itemsInFlight >= maxItemsInFlight) this.#call.pause();
   }
 
-  /** The caller has said all. */
+  /** Called when the caller has ended its side. */
   end(): void {
     this.#ended = true;
     this.#planAnswer();
@@ -107,7 +110,7 @@ class AcknowledgedStream {
     if (full !== undefined) this.#hold(message, full);
   }
 
-  /** An edit is prepared before it is written, and what a full store refused is tried again: neither may be overtaken. */
+  /** Holds later messages back: an edit takes time to prepare, and a refused message of a full queue is tried again. */
   #hold(message: Message, full?: HoneError): void {
     this.#held.push(message);
     if (this.#held.length > 1) return;
@@ -119,7 +122,7 @@ class AcknowledgedStream {
     let error = full;
     for (let [message] = this.#held; message !== undefined && !this.#failed; [message] = this.#held) {
       if (error !== undefined) {
-        // The signal fails the stream by itself.
+        // If the signal aborts, the stream fails without help from here.
         await delay(error.retryAfterMs ?? 100, undefined, { signal: this.#signal }).catch(() => undefined);
       }
       if (this.#failed) return;
@@ -129,7 +132,10 @@ class AcknowledgedStream {
     this.#readOn();
   }
 
-  /** Takes a message and keeps what became of it. Resolves with the error of a full store, which decides nothing. */
+  /**
+   * Takes a message and stores its result. Resolves with the error if the queue was full, so that it can be tried
+   * again.
+   */
   async #try(message: Message): Promise<HoneError | undefined> {
     try {
       message.result = { outcomes: await this.#take(message.items, message.from) };
@@ -160,7 +166,7 @@ class AcknowledgedStream {
     if (this.#ended && this.#messages.length === 0) this.#resolve();
   }
 
-  /** The outcomes that are next in order and there, about as many as make one message. */
+  /** The next outcomes in order that are ready, enough for one message. */
   #nextOutcomes(): FeedbackOutcome[] {
     const outcomes: FeedbackOutcome[] = [];
     while (outcomes.length < maxItemsPerAnswer) {

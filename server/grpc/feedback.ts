@@ -1,4 +1,4 @@
-/** FeedbackService: every item is acknowledged after its commit, in order, and a refused one disturbs no other. */
+/** FeedbackService: each item is acknowledged after its commit, in order. A refused item does not affect the others. */
 
 import { enumNames } from '../../proto/enum-names.js';
 import type { FeedbackItem__Output } from '../../proto/generated/hone/v1/FeedbackItem.js';

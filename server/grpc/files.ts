@@ -1,24 +1,24 @@
-/** Files out of a stream of pieces: what arrives is held in memory, bounded, until all of it is there. */
+/** Collects files from a stream of pieces. It holds them in memory, up to a limit, until they are complete. */
 
 import type { FileChunk__Output } from '../../proto/generated/hone/v1/FileChunk.js';
 import { HoneError } from '../../src/errors.js';
 
-/** Files that one stream may hold. */
+/** Most files of one stream. */
 const maxFiles = 8;
 
-/** Puts files together from their pieces. */
+/** Assembles files from their pieces. */
 export class FileCollector {
   readonly #maxBytes: number;
   readonly #files = new Map<string, Buffer>();
   #announced = 0;
   #current: { readonly name: string; readonly bytes: Buffer; filled: number } | undefined;
 
-  /** @param maxBytes of all files together */
+  /** @param maxBytes most bytes of all files together */
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
   }
 
-  /** @throws HoneError `INVALID_REQUEST` for a piece that belongs to no file, or makes the files too many or too large */
+  /** @throws HoneError `INVALID_REQUEST` if the piece belongs to no file, or there are too many files or bytes */
   add(chunk: FileChunk__Output | null): void {
     if (chunk === null) throw refused('chunk', 'is missing');
     const { name, size, data } = chunk;
@@ -32,7 +32,7 @@ export class FileCollector {
     current.filled += data.length;
   }
 
-  /** The files. @throws HoneError `INVALID_REQUEST` where one has not arrived whole */
+  /** Returns the files. @throws HoneError `INVALID_REQUEST` if one of them is not complete */
   finish(): Readonly<Record<string, Uint8Array>> {
     this.#end();
     return Object.fromEntries(this.#files);

@@ -1,4 +1,4 @@
-/** GenerationService: translates between the contract and the agent. */
+/** GenerationService: translates between the contract's messages and the agent. */
 
 import { enumNames } from '../../proto/enum-names.js';
 import type { CompletionChunk } from '../../proto/generated/hone/v1/CompletionChunk.js';
@@ -51,7 +51,7 @@ function toInput(request: GenerateRequest__Output): GenerateInput {
   };
 }
 
-/** One message of what was ready together: at most one chunk per completion. */
+/** One message with events that were ready at the same time: at most one chunk per completion. */
 export function toStreamResponse(events: readonly AgentEvent[]): StreamGenerateResponse {
   const response: StreamGenerateResponse = {};
   const chunks = new Map<number, MutableChunk>();
@@ -104,7 +104,7 @@ function toUsage({ promptTokens, completionTokens, cachedPromptTokens }: EndedEv
   return { promptTokens, completionTokens, totalTokens: promptTokens + completionTokens, cachedPromptTokens };
 }
 
-/** A whole answer, put together from the events of a request. */
+/** Assembles a whole answer from the events of a request. */
 class Collected {
   readonly response: GenerateResponse = {};
   readonly #chunks: MutableChunk[] = [];

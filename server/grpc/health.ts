@@ -1,6 +1,6 @@
 /**
- * The standard health service, `grpc.health.v1`. All services of a server are of the same health: they take calls from the
- * moment the door is open, and from the moment it begins to stop they do not.
+ * The standard health service, `grpc.health.v1`. All services of a server have the same health: SERVING while the door
+ * is open, NOT_SERVING from the moment it begins to stop.
  */
 
 import {
@@ -11,7 +11,7 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { healthService } from '../../proto/contract.js';
-import { readable } from './readable.js';
+import { withUndecodableRequests } from './undecodable-requests.js';
 
 type ServingStatus = 'SERVING' | 'NOT_SERVING' | 'SERVICE_UNKNOWN';
 
@@ -25,26 +25,30 @@ interface Answer {
 
 type Watcher = ServerWritableStream<Asked, Answer>;
 
-/** What the services say of themselves, and to whom it is told when it changes. */
+/** The health of the services, with the watchers that get its changes. */
 export class Health {
   readonly #services: ReadonlySet<string>;
   #status: ServingStatus = 'SERVING';
   readonly #watchers = new Set<Watcher>();
 
-  /** @param services full names; the empty one, which stands for the whole server, is among them by itself */
+  /** @param services full names; the empty name of the whole server is added */
   constructor(services: readonly string[]) {
     this.#services = new Set(['', ...services]);
   }
 
   addTo(server: Server): void {
-    server.addService(readable(healthService), {
+    server.addService(withUndecodableRequests(healthService), {
       Check: ({ request }: ServerUnaryCall<Asked, Answer>, answer: sendUnaryData<Answer>) => {
         if (this.#services.has(request.service)) answer(null, { status: this.#status });
-        else answer({ code: status.NOT_FOUND, details: 'there is no such service; an empty name is the whole server' });
+        else
+          answer({
+            code: status.NOT_FOUND,
+            details: 'there is no such service; use an empty name for the whole server',
+          });
       },
       Watch: (call: Watcher) => {
         if (!this.#services.has(call.request.service)) {
-          // It may become known to a server that is started later: the watcher decides how long to wait.
+          // A later server may have this service, so the call stays open and the watcher decides how long it waits.
           call.write({ status: 'SERVICE_UNKNOWN' });
           return;
         }
@@ -59,7 +63,7 @@ export class Health {
     });
   }
 
-  /** From now on the services take no new calls. */
+  /** Reports that the services take no new calls from now on. */
   stop(): void {
     this.#status = 'NOT_SERVING';
     for (const watcher of this.#watchers) watcher.write({ status: this.#status });

@@ -1,6 +1,6 @@
 /**
- * What every call has in common, health included: who may call, what is served (as initial metadata), and one line in
- * the log - method, status and duration, never a word of a request.
+ * Does what every call needs, health included: checks the token, sends the live version as initial metadata, and
+ * reports method, status and duration for the log, without any text of the request.
  */
 
 import {
@@ -15,11 +15,11 @@ import type { ServedIdentity } from '../../src/agent/index.js';
 import { HoneError } from '../../src/errors.js';
 import { toStatus } from '../errors.js';
 import { tokenCheck } from '../token.js';
-import { UnreadableRequest, unreadableRequest } from './readable.js';
+import { UndecodableRequest, undecodableRequest } from './undecodable-requests.js';
 
 export interface InterceptorOptions {
   readonly identity: () => ServedIdentity;
-  /** Asked of every call but health; `undefined`: nobody is asked. */
+  /** The token that every call except health must carry; `undefined`: none. */
   readonly authToken: string | undefined;
   readonly onCall: (call: FinishedCall) => void;
 }
@@ -66,7 +66,7 @@ export function createInterceptor(options: InterceptorOptions): ServerIntercepto
             }
           })
           .withOnReceiveMessage((message, pass) => {
-            if (message instanceof UnreadableRequest) call.sendStatus(toStatus(unreadableRequest()));
+            if (message instanceof UndecodableRequest) call.sendStatus(toStatus(undecodableRequest()));
             else pass(message);
           })
           .build();
@@ -74,7 +74,7 @@ export function createInterceptor(options: InterceptorOptions): ServerIntercepto
       })
       .withSendMetadata((metadata, next) => next(describe(metadata)))
       .withSendStatus((status, next) => {
-        // A call that fails before its first message tells what is served, too.
+        // A call that fails before its first message gets the initial metadata as well.
         if (!metadataSent) nextCall.sendMetadata(describe(new GrpcMetadata()));
         next(status);
         const durationMs = performance.now() - startedAt;

@@ -1,4 +1,4 @@
-/** LearnerService, and the learner in the contract's words. */
+/** LearnerService, and the learner's status as a message of the contract. */
 
 import { enumNames } from '../../proto/enum-names.js';
 import type { LearnerServiceHandlers } from '../../proto/generated/hone/v1/LearnerService.js';

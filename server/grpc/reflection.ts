@@ -1,6 +1,6 @@
 /**
  * Reflection (`grpc.reflection.v1` and `v1alpha`): the description of the services for tools. It is made when the first
- * tool asks: making it takes longer than any other part of the doors, and most servers are never asked.
+ * tool asks, because it takes longer than any other part of the doors and most servers are never asked.
  */
 
 import { EventEmitter } from 'node:events';
@@ -22,13 +22,13 @@ const pathOf = (version: (typeof versions)[number]): string => `/grpc.reflection
 
 type Bytes = ServerDuplexStream<Buffer, Buffer>;
 
-/** A method of the library, and how it reads and writes. */
+/** A method of the reflection library, with the functions that read and write its messages. */
 interface Answerer {
   readonly definition: MethodDefinition<object, object>;
   readonly handle: (stream: Messages) => void;
 }
 
-/** As much of a call's stream as the library uses. */
+/** The part of a call's stream that the library uses. */
 interface Messages extends EventEmitter {
   write(message: object): void;
   end(): void;
@@ -36,7 +36,7 @@ interface Messages extends EventEmitter {
 
 /**
  * Adds both versions to a server.
- * @param describe gives what is described; called once, at the first call
+ * @param describe returns the descriptors; called once, at the first call
  * @param services names of the services that are listed
  */
 export function addReflection(
@@ -59,7 +59,7 @@ export function addReflection(
   }
 }
 
-/** A method whose messages are left as they are. */
+/** A method whose messages stay bytes. */
 function passBytes(path: string): MethodDefinition<Buffer, Buffer> {
   const same = (bytes: Buffer): Buffer => bytes;
   return {
@@ -79,7 +79,7 @@ async function load(
 ): Promise<ReadonlyMap<string, Answerer>> {
   const { ReflectionService } = await import('@grpc/reflection');
   const answerers = new Map<string, Answerer>();
-  // It adds itself to whatever services can be added to.
+  // The library adds its services to anything with `addService`.
   const collector: Pick<Server, 'addService'> = {
     addService(service: ServiceDefinition, implementation: UntypedServiceImplementation) {
       for (const [name, definition] of Object.entries(service)) {
@@ -100,7 +100,7 @@ function answer(stream: Bytes, answerer: Answerer | undefined, fail: (thrown: un
     end: () => void stream.end(),
   });
   handle(messages);
-  // Not with `for await`: leaving its loop destroys the stream, and with it the way to say why.
+  // No `for await` here: leaving its loop destroys the stream before the error is sent.
   stream.on('data', (bytes: Buffer) => {
     try {
       messages.emit('data', read(definition, bytes));

@@ -1,4 +1,4 @@
-/** Erasure, export and import of the store in the contract's words. */
+/** Turns the results of erasure, export and import into messages of the contract. */
 
 import type { EraseSubjectResponse } from '../../proto/generated/hone/v1/EraseSubjectResponse.js';
 import type { ExportReplayRequest__Output } from '../../proto/generated/hone/v1/ExportReplayRequest.js';
@@ -17,7 +17,7 @@ export function toProtoErasure({ versions, live, removedWeights, ...erased }: Er
   };
 }
 
-/** Largest piece: well below what peers take in one message. A single record may be larger. */
+/** Largest piece in bytes, far below the message limit of clients. */
 const pieceBytes = 256 * 1024;
 
 export async function* toProtoExport(

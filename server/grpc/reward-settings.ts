@@ -1,4 +1,4 @@
-/** The settings of rewards in the contract's words. */
+/** Turns the reward settings into a message of the contract. */
 
 import { enumNames } from '../../proto/enum-names.js';
 import type { MetricSettings as ProtoMetric } from '../../proto/generated/hone/v1/MetricSettings.js';

@@ -1,4 +1,4 @@
-/** Modes and trials in the contract's words. */
+/** Modes and trials as messages of the contract. */
 
 import { enumNames } from '../../proto/enum-names.js';
 import type { Mode__Output } from '../../proto/generated/hone/v1/Mode.js';
@@ -7,7 +7,7 @@ import type { TrialStatus as ProtoTrialStatus } from '../../proto/generated/hone
 import type { Mode, RolloutStatus, TrialStatus } from '../../src/agent/index.js';
 import { HoneError } from '../../src/errors.js';
 
-/** @throws HoneError `INVALID_REQUEST` for none of the modes */
+/** @throws HoneError `INVALID_REQUEST` if it is not one of the modes */
 export function fromProtoMode(value: Mode__Output): Mode {
   const mode = enumNames.Mode.toName(value);
   if (mode !== undefined) return mode;

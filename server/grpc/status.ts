@@ -1,4 +1,4 @@
-/** StatusService: one snapshot of everything. */
+/** StatusService: a snapshot of everything. */
 
 import { enumNames } from '../../proto/enum-names.js';
 import type { RaterStatus as ProtoRaterStatus } from '../../proto/generated/hone/v1/RaterStatus.js';

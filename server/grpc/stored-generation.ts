@@ -1,4 +1,4 @@
-/** A stored generation in the contract's words. */
+/** Turns a stored generation into a message of the contract. */
 
 import { enumNames } from '../../proto/enum-names.js';
 import type { ChatMessage } from '../../proto/generated/hone/v1/ChatMessage.js';

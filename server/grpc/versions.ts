@@ -1,4 +1,4 @@
-/** VersionService, and a version in the contract's words. */
+/** VersionService, and a version as a message of the contract. */
 
 import { enumNames } from '../../proto/enum-names.js';
 import { toChunks } from '../../proto/file-chunks.js';

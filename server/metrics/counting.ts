@@ -1,4 +1,4 @@
-/** What the loop and the policy tell as it happens, as counters and histograms. */
+/** Turns reports of the agent and the policy into counters and histograms. */
 
 import type { LoopEvent, Meter } from '../../src/agent/index.js';
 import type { LearnerProgress } from '../../src/learner/index.js';
@@ -9,12 +9,12 @@ import { knownLabels } from './table.js';
 
 const secondsOf = (ms: number): number => ms / 1000;
 
-/** Requests, tokens, feedback and learning. */
+/** Counts requests, tokens, feedback and learning. */
 export function createMeter(metrics: Metrics): Meter {
   const ages = new ScoreAges((ms) => metrics.observe('hone_score_to_served_seconds', secondsOf(ms)));
   let rounds: number | undefined;
   function countStaleness(progress: LearnerProgress): void {
-    // What the first report says was counted by an earlier run.
+    // An earlier run of the server has counted the rounds of the first report.
     if (rounds !== undefined && progress.rounds > rounds) {
       for (const [staleness, count] of progress.roundStaleness.entries()) {
         for (let i = 0; i < count; i++) metrics.observe('hone_learner_staleness_versions', staleness);
@@ -63,7 +63,7 @@ export function createMeter(metrics: Metrics): Meter {
   };
 }
 
-/** Prompts, turns and swaps. */
+/** Counts prompts, turns and swaps. */
 export function createPolicyObserver(metrics: Metrics): PolicyObserver {
   return {
     onStarted({ queuedMs, promptTokens, cachedPromptTokens }) {
@@ -90,7 +90,7 @@ export function createPolicyObserver(metrics: Metrics): PolicyObserver {
   };
 }
 
-/** The outcomes among what happens to versions. */
+/** Outcomes of versions by event type. */
 const outcomes = {
   version_created: 'created',
   version_promoted: 'promoted',
@@ -102,7 +102,7 @@ const outcomes = {
 /** Events that {@link countEvents} counts. */
 export const countedEvents = [...(Object.keys(outcomes) as (keyof typeof outcomes)[]), 'store_failed'] as const;
 
-/** Counts what happened in the loop. */
+/** Counts events of the learning loop. */
 export function countEvents(metrics: Metrics, events: readonly LoopEvent[]): void {
   for (const { type, numbers = {} } of events) {
     if (type === 'store_failed') metrics.add('hone_store_failures_total', 1);

@@ -1,4 +1,6 @@
-/** Metrics as the composition root uses them: what counts goes into the parts, the page is opened once they are there. */
+/**
+ * The metrics of a server: objects that count for the other parts, and the page, which opens when the parts are open.
+ */
 
 import type { Logger } from 'pino';
 import type { Agent, Meter } from '../../src/agent/index.js';
@@ -6,28 +8,28 @@ import { HoneError } from '../../src/errors.js';
 import type { PolicyObserver } from '../../src/policy/index.js';
 import type { MetricsOptions } from '../options.js';
 import { countEvents, countedEvents, createMeter, createPolicyObserver } from './counting.js';
-import { type FigureSources, Figures } from './figures.js';
+import { type GaugeSources, Gauges } from './gauges.js';
 import { type MetricsListener, openMetricsListener } from './listener.js';
 import { contentType, Metrics } from './registry.js';
 
 export type { MetricsListener } from './listener.js';
 
-/** What counts. */
+/** The counting side, for the parts that report. */
 export interface ServerMetrics {
   readonly meter: Meter;
   readonly observer: PolicyObserver;
-  /** Loads what keeps the figures; until then they wait for it. To be called once the server serves. */
+  /** Loads the metrics library; values that come before wait for it. Call it when the server takes calls. */
   load(): Promise<unknown>;
-  /** The inference worker crashed. */
+  /** Counts a crash of the inference worker. */
   workerRestarted(): void;
   /**
-   * Serves the page. `null`, with a warning, where the port that nobody asked for is taken.
-   * @throws HoneError `INVALID_OPTIONS` where the address cannot be listened on
+   * Serves the page. Resolves with `null` and logs a warning if the default port is taken.
+   * @throws HoneError `INVALID_OPTIONS` if the server cannot listen on the address
    */
   open(sources: MetricsSources): Promise<MetricsListener | null>;
 }
 
-export interface MetricsSources extends FigureSources {
+export interface MetricsSources extends GaugeSources {
   readonly agent: Agent;
   readonly log: Pick<Logger, 'warn' | 'error'>;
 }
@@ -42,9 +44,9 @@ export function createServerMetrics(options: MetricsOptions): ServerMetrics {
     async open(sources) {
       const { agent, log } = sources;
       const report = (err: HoneError): void => log.error({ err }, 'metrics failed');
-      const figures = new Figures(metrics, sources);
+      const gauges = new Gauges(metrics, sources);
       const page = async () => {
-        await figures.refresh();
+        await gauges.refresh();
         return metrics.text();
       };
       try {

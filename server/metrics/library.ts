@@ -1,4 +1,6 @@
-/** The metrics of the table in a registry of prom-client's, with the process's own; nothing global. `registry.ts` loads it. */
+/**
+ * Keeps the metrics of the table, and the process's own, in a registry of prom-client. `registry.ts` loads this file.
+ */
 
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { knownLabels, type LabelsOf, type MetricDefinition, metricTable, type NameOf } from './table.js';
@@ -17,9 +19,9 @@ export class LibraryMetrics {
     collectDefaultMetrics({ register: this.#registry });
   }
 
-  /** Everything in Prometheus's text format. */
+  /** All metrics in Prometheus's text format. */
   async text(): Promise<string> {
-    // A mean of nothing is spelled otherwise by prom-client than by the format.
+    // prom-client writes `Nan`, the format requires `NaN`.
     return (await this.#registry.metrics()).replaceAll(/ Nan$/gm, ' NaN');
   }
 
@@ -32,14 +34,14 @@ export class LibraryMetrics {
     this.#histograms.get(name)?.observe({ ...labels }, value);
   }
 
-  /** `null` takes the sample away. */
+  /** `null` removes the sample. */
   set<Name extends NameOf<'gauge'>>(name: Name, value: number | null, ...[labels]: LabelsOf<Name>): void {
     const gauge = this.#gauges.get(name);
     if (value === null) gauge?.remove({ ...labels });
     else gauge?.set({ ...labels }, value);
   }
 
-  /** Takes all samples of a gauge away, before those that still hold are set. */
+  /** Removes all samples of a gauge, so that only the current ones are set again. */
   clear(name: NameOf<'gauge'>): void {
     this.#gauges.get(name)?.reset();
   }

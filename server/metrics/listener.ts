@@ -1,4 +1,4 @@
-/** The HTTP listener of the metrics: one page for Prometheus. */
+/** The HTTP listener with the metrics page for Prometheus. */
 
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
@@ -8,33 +8,33 @@ import { tokenCheck } from '../token.js';
 
 export interface MetricsListenerOptions {
   readonly host: string;
-  /** 0 takes any free one. */
+  /** 0 takes any free port. */
   readonly port: number;
-  /** What a caller must send; `undefined`: nothing. */
+  /** The token that a caller must send; `undefined`: none. */
   readonly authToken: string | undefined;
   readonly contentType: string;
-  /** The page. */
+  /** Makes the page. */
   readonly page: () => Promise<string>;
-  /** Told of pages that could not be made. */
+  /** Called if a page cannot be made. */
   readonly report: (error: HoneError) => void;
 }
 
 export interface MetricsListener {
-  /** Of the page. */
+  /** URL of the page. */
   readonly url: string;
-  /** Answers what was asked, then closes every connection. Idempotent. */
+  /** Answers the open requests, then closes every connection. Idempotent. */
   close(): Promise<void>;
 }
 
 const path = '/metrics';
 
-/** @throws HoneError `INVALID_OPTIONS` where the address cannot be listened on; its cause has the system's code */
+/** @throws HoneError `INVALID_OPTIONS` if the server cannot listen on the address; the cause has the system's code */
 export async function openMetricsListener(options: MetricsListenerOptions): Promise<MetricsListener> {
   const isAllowed = tokenCheck(options.authToken);
   const server = createServer((request, response) => {
     answer(options, isAllowed, () => server.listening, request, response).catch((thrown: unknown) => {
       options.report(HoneError.from(thrown));
-      end(response, 500, 'the metrics could not be read; the log says why\n');
+      end(response, 500, 'the metrics could not be read; see the log for the reason\n');
     });
   });
   const { host, port } = options;
@@ -52,7 +52,7 @@ export async function openMetricsListener(options: MetricsListenerOptions): Prom
     close() {
       closing ??= new Promise((resolve) => {
         server.close(() => resolve());
-        // A scraper keeps its connection for the next time.
+        // A scraper keeps its connection open for its next request.
         server.closeIdleConnections();
       });
       return closing;
@@ -67,7 +67,7 @@ async function answer(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  if ((request.url ?? '').split('?')[0] !== path) return end(response, 404, `look at ${path}\n`);
+  if ((request.url ?? '').split('?')[0] !== path) return end(response, 404, `the metrics are at ${path}\n`);
   if (request.method !== 'GET' && request.method !== 'HEAD') {
     response.setHeader('Allow', 'GET, HEAD');
     return end(response, 405, 'only GET and HEAD\n');
@@ -77,7 +77,7 @@ async function answer(
     return end(response, 401, 'send "Authorization: Bearer <token>"\n');
   }
   const page = await options.page();
-  // A connection that was kept for later would hold the end of the server up.
+  // A connection that stays open would delay the end of the server.
   if (!isOpen()) response.setHeader('Connection', 'close');
   response.setHeader('Content-Type', options.contentType);
   end(response, 200, page);

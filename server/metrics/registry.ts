@@ -1,12 +1,12 @@
 /**
- * What is counted, observed and set, by the names of the table. The library that keeps it (`library.ts`) is large, and
- * loaded when the server serves; what comes before waits for it, in order.
+ * The metrics, by the names of the table. The library that keeps them (`library.ts`) is large and is loaded when the
+ * server takes calls; values that come before wait for it, in order.
  */
 
 import type { LibraryMetrics } from './library.js';
 import type { LabelsOf, NameOf } from './table.js';
 
-/** Of Prometheus's text format. */
+/** Content type of Prometheus's text format. */
 export const contentType = 'text/plain; version=0.0.4; charset=utf-8';
 
 export class Metrics {
@@ -14,7 +14,7 @@ export class Metrics {
   #loading: Promise<LibraryMetrics> | undefined;
   readonly #waiting: ((library: LibraryMetrics) => void)[] = [];
 
-  /** Loads the library. Idempotent; {@link Metrics.text} asks for it too. */
+  /** Loads the library. Idempotent. {@link Metrics.text} calls it too. */
   load(): Promise<LibraryMetrics> {
     this.#loading ??= import('./library.js').then(({ LibraryMetrics }) => {
       const library = new LibraryMetrics();
@@ -25,7 +25,7 @@ export class Metrics {
     return this.#loading;
   }
 
-  /** Everything in Prometheus's text format. */
+  /** All metrics in Prometheus's text format. */
   async text(): Promise<string> {
     return (await this.load()).text();
   }
@@ -41,13 +41,13 @@ export class Metrics {
     else this.#waiting.push((library) => library.observe(name, value, ...labels));
   }
 
-  /** `null` takes the sample away. */
+  /** `null` removes the sample. */
   set<Name extends NameOf<'gauge'>>(name: Name, value: number | null, ...labels: LabelsOf<Name>): void {
     if (this.#library !== undefined) this.#library.set(name, value, ...labels);
     else this.#waiting.push((library) => library.set(name, value, ...labels));
   }
 
-  /** Takes all samples of a gauge away, before those that still hold are set. */
+  /** Removes all samples of a gauge, so that only the current ones are set again. */
   clear(name: NameOf<'gauge'>): void {
     if (this.#library !== undefined) this.#library.clear(name);
     else this.#waiting.push((library) => library.clear(name));

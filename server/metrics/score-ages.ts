@@ -1,27 +1,27 @@
 /**
- * How long scores take from their acknowledgement to a version that can have learned from them.
+ * Measures how long scores take from their acknowledgement to a live version that can have learned from them.
  *
- * What is known: the number that the store gave each score, the last number that the learner had read when a round
- * began, and the version that the round made. A score counts as learned from by the first round that began after it was
- * read; whether the round drew its completion is the sampler's secret, so this is a lower bound for a single score. Scores
- * of an earlier run of the server are not timed.
+ * Three things are known: the store's sequence number of each score, the last number that the learner had read when a
+ * round began, and the version that the round made. A score counts as learned in the first round that began after the
+ * learner read it. The sampler may not have drawn its completion in that round, so the time of a single score is a
+ * lower bound. Scores of an earlier run of the server are not measured.
  */
 
 import type { LearnerProgress } from '../../src/learner/index.js';
 
-/** Scores that are timed at once; beyond it the oldest are given up. */
+/** Most scores that are measured at the same time; when there are more, the oldest are dropped. */
 const maxWaiting = 65_536;
-/** Candidates that may still become the head: the learner offers on while the gate is busy with one. */
+/** Candidates that may still go live: the learner offers more while the gate judges one. */
 const maxCandidates = 256;
 
 export class ScoreAges {
   readonly #observe: (ms: number) => void;
-  /** In the order of their numbers. */
+  /** In the order of their sequence numbers. */
   #waiting: { readonly sequence: number; readonly atMs: number }[] = [];
   #training = false;
-  /** What the round in hand has read. */
+  /** Last sequence number that the current round has read. */
   #read = 0;
-  /** By digest: what the candidate's round had read. */
+  /** Last sequence number that the candidate's round had read, by digest. */
   readonly #candidates = new Map<string, number>();
 
   constructor(observe: (ms: number) => void) {
@@ -35,7 +35,7 @@ export class ScoreAges {
 
   progress({ state, lastSequence }: Pick<LearnerProgress, 'state' | 'lastSequence'>): void {
     const training = state === 'training';
-    // Later reports of the round tell of scores that came too late for it.
+    // Later reports of the same round include scores that came too late for it.
     if (training && !this.#training) this.#read = lastSequence;
     this.#training = training;
   }
@@ -47,7 +47,7 @@ export class ScoreAges {
     if (oldest !== undefined) this.#candidates.delete(oldest);
   }
 
-  /** A version went live; of a rollback nothing is learned. */
+  /** Called when a version goes live. A rollback measures nothing. */
   live(adapterDigest: string, atMs: number): void {
     const read = this.#candidates.get(adapterDigest);
     if (read === undefined) return;

@@ -1,8 +1,9 @@
 /**
- * Every metric of Hone's own: name, type, labels, meaning. `docs/metrics.md` is the same list for people; a test compares.
+ * Every metric of Hone: name, type, labels, meaning. `docs/metrics.md` is the same list for people; a test compares
+ * them.
  *
- * Labels hold words of closed sets (codes, reasons, states) or version numbers of the few versions that are held, never
- * anything of a request. Times are seconds, sizes bytes.
+ * Labels contain words of closed sets (codes, reasons, states) or numbers of the few versions in memory, never data of
+ * a request. Times are in seconds, sizes in bytes.
  */
 
 export type MetricType = 'counter' | 'gauge' | 'histogram';
@@ -11,7 +12,7 @@ export interface MetricDefinition {
   readonly type: MetricType;
   readonly labels?: readonly string[];
   readonly help: string;
-  /** Upper bounds; of histograms. */
+  /** Upper bounds of a histogram's buckets. */
   readonly buckets?: readonly number[];
 }
 
@@ -23,7 +24,7 @@ export const metricTable = {
   hone_requests_total: {
     type: 'counter',
     labels: ['code'],
-    help: 'Completion requests that have ended, by OK or the code of their error (docs/errors.md); refused ones too.',
+    help: 'Generation requests that have ended, including refused ones, by OK or the code of their error (docs/errors.md).',
   },
   hone_completions_total: {
     type: 'counter',
@@ -36,13 +37,13 @@ export const metricTable = {
   },
   hone_cached_prompt_tokens_total: {
     type: 'counter',
-    help: 'Of the prompt tokens, those that the prefix cache saved computing.',
+    help: 'Prompt tokens that the prefix cache held, so that they were not computed.',
   },
-  hone_generated_tokens_total: { type: 'counter', help: 'Tokens sampled, over all completions.' },
+  hone_generated_tokens_total: { type: 'counter', help: 'Sampled tokens of all completions.' },
   hone_time_to_first_token_seconds: {
     type: 'histogram',
     buckets: toMinutes,
-    help: 'From the call to the first token, queueing and prefill included.',
+    help: 'From the call to the first token, including queueing and prefill.',
   },
   hone_time_per_output_token_seconds: {
     type: 'histogram',
@@ -63,59 +64,62 @@ export const metricTable = {
   hone_prefill_seconds: {
     type: 'histogram',
     buckets: fromHalfMillisecond,
-    help: 'Time that a turn of the inference worker spent on prompts; turns without are left out.',
+    help: 'Time that a turn of the inference worker spent on prompts; turns without prompts do not count.',
   },
   hone_prefill_tokens: {
     type: 'histogram',
     buckets: [1, 8, 16, 32, 64, 128, 256, 512, 1024],
-    help: 'Prompt tokens that a turn computed; turns without are left out.',
+    help: 'Prompt tokens that a turn computed; turns without prompts do not count.',
   },
   hone_decode_seconds: {
     type: 'histogram',
     buckets: fromHalfMillisecond,
-    help: 'Time that a turn of the inference worker spent on decode steps; turns without are left out.',
+    help: 'Time that a turn of the inference worker spent on decode steps; turns without steps do not count.',
   },
   hone_decode_rows: {
     type: 'histogram',
     buckets: [1, 2, 4, 8, 12, 16, 24, 32, 48, 64, 128],
-    help: 'Completions that a turn decoded a token for; turns without are left out.',
+    help: 'Completions for which a turn decoded a token; turns without steps do not count.',
   },
   hone_decode_groups: {
     type: 'histogram',
     buckets: [1, 2, 3, 4, 6, 8, 16],
-    help: 'Groups of rows (by version and length) that a turn decoded, one step each; turns without are left out.',
+    help: 'Groups of rows (by version and length) that a turn decoded, one step each; turns without steps do not count.',
   },
   hone_running_sequences: { type: 'gauge', help: 'Completions that are being decoded.' },
   hone_queued_requests: { type: 'gauge', help: 'Requests that wait for a slot.' },
-  hone_queued_tokens: { type: 'gauge', help: 'Prompt tokens of the requests that wait.' },
+  hone_queued_tokens: { type: 'gauge', help: 'Prompt tokens of the requests in the queue.' },
   hone_parked_requests: {
     type: 'gauge',
-    help: 'Requests that nothing is computed for because their readers are slow.',
+    help: 'Requests that are parked because their readers are slow.',
   },
   hone_background_requests: {
     type: 'gauge',
-    help: 'Requests that nobody waits for (exploration, the gate, shadows) and that have not come to their end.',
+    help: 'Requests of exploration, the gate and shadows that have not ended.',
   },
   hone_explored_completions_total: {
     type: 'counter',
-    help: 'Completions that were drawn while the server was idle, and kept; nobody was shown them.',
+    help: 'Completions that exploration drew and stored.',
   },
-  hone_explored_tokens_total: { type: 'counter', help: 'Tokens sampled for them, for those that were not kept too.' },
+  hone_explored_tokens_total: {
+    type: 'counter',
+    help: 'Sampled tokens of exploration, including completions that were not stored.',
+  },
   hone_explorations_total: {
     type: 'counter',
     labels: ['outcome'],
-    help: 'Drawings for a prompt that have ended: kept (all of them), gave_way (to a request; the rest comes later), dropped or failed.',
+    help: 'Explorations of a prompt that have ended: kept (all completions), gave_way (to a request; the rest comes later), dropped or failed.',
   },
   hone_kv_bytes: { type: 'gauge', help: 'Memory for keys and values that is promised to requests.' },
-  hone_kv_budget_bytes: { type: 'gauge', help: 'Memory for keys and values that there is.' },
+  hone_kv_budget_bytes: { type: 'gauge', help: 'Memory for keys and values in total.' },
   hone_prefix_cache_bytes: { type: 'gauge', help: 'Memory that the prefix cache holds.' },
   hone_prefix_cache_budget_bytes: { type: 'gauge', help: 'Memory that the prefix cache may hold.' },
   hone_threads: { type: 'gauge', labels: ['of'], help: 'Threads of the policy and of the learner (0: off).' },
-  hone_inference_worker_restarts_total: { type: 'counter', help: 'Times the inference worker crashed.' },
+  hone_inference_worker_restarts_total: { type: 'counter', help: 'Crashes of the inference worker.' },
   hone_feedback_total: {
     type: 'counter',
     labels: ['kind', 'status'],
-    help: 'Items of feedback by kind (score, preference or edit) and by what became of them: stored, replaced, retracted, duplicate or refused.',
+    help: 'Items of feedback by kind (score, preference or edit) and result: stored, replaced, retracted, duplicate or refused.',
   },
   hone_feedback_refused_total: {
     type: 'counter',
@@ -132,25 +136,25 @@ export const metricTable = {
   },
   hone_store_failures_total: {
     type: 'counter',
-    help: 'Times that the store began to refuse writes: until it takes them again, requests are served but not kept.',
+    help: 'Times that writes to the store began to fail: until they succeed again, requests are served but not stored.',
   },
   hone_replay_generations: {
     type: 'gauge',
     labels: ['state'],
     help: 'Generations in the store, by state: running, finished, cancelled or aborted.',
   },
-  hone_replay_scores: { type: 'gauge', help: 'Scores that stand.' },
+  hone_replay_scores: { type: 'gauge', help: 'Scores that were not retracted.' },
   hone_replay_scored_generations: { type: 'gauge', help: 'Generations with at least one score.' },
   hone_replay_bytes: { type: 'gauge', help: 'Size of the store.' },
-  hone_replay_used_bytes: { type: 'gauge', help: 'Of the size of the store, in use.' },
+  hone_replay_used_bytes: { type: 'gauge', help: 'Size of the part of the store that is in use.' },
   hone_replay_max_bytes: {
     type: 'gauge',
-    help: 'Bytes in use from which old generations make room; absent: no bound.',
+    help: 'Bytes in use at which old generations are removed; absent: no limit.',
   },
   hone_replay_evicted_total: {
     type: 'counter',
     labels: ['reason'],
-    help: 'Generations that made room, by reason: by_age, unfinished, unscored or oldest.',
+    help: 'Generations that were removed to make room, by reason: by_age, unfinished, unscored or oldest.',
   },
   hone_replay_erased_total: { type: 'counter', help: 'Generations erased by subject.' },
   hone_replay_oldest_age_seconds: { type: 'gauge', help: 'Age of the oldest generation in the store.' },
@@ -159,30 +163,33 @@ export const metricTable = {
     labels: ['state'],
     help: '1 for the state that the learner is in, 0 for the others.',
   },
-  hone_learner_restarts_total: { type: 'counter', help: 'Times the learner process died and was started again.' },
+  hone_learner_restarts_total: { type: 'counter', help: 'Restarts of the learner process after crashes.' },
   hone_learner_steps: { type: 'gauge', help: 'Training steps taken; goes back to the checkpoint after a crash.' },
-  hone_learner_dropped_steps: { type: 'gauge', help: 'Of these, dropped because a figure was not finite.' },
-  hone_learner_rounds: { type: 'gauge', help: 'Rounds finished.' },
-  hone_learner_setbacks: { type: 'gauge', help: 'Of these, out of bounds: they made no candidate.' },
+  hone_learner_dropped_steps: {
+    type: 'gauge',
+    help: 'Training steps that were dropped because a figure was not finite.',
+  },
+  hone_learner_rounds: { type: 'gauge', help: 'Finished rounds.' },
+  hone_learner_setbacks: { type: 'gauge', help: 'Rounds that went out of bounds and made no candidate.' },
   hone_learner_scores_seen: { type: 'gauge', help: 'Scores that the learner has read.' },
   hone_learner_trainable_completions: {
     type: 'gauge',
-    help: 'Completions that the learner holds and may train on, in groups and pairs.',
+    help: 'Completions in groups and pairs that the learner can train on.',
   },
-  hone_learner_preference_pairs: { type: 'gauge', help: 'Pairs among them that were compared.' },
+  hone_learner_preference_pairs: { type: 'gauge', help: 'Pairs of them that a preference compares.' },
   hone_learner_pending_rewards: { type: 'gauge', help: 'Generations whose reward waits for a window to close.' },
   hone_learner_oldest_age_seconds: {
     type: 'gauge',
-    help: 'Age of the oldest completion that the learner may train on.',
+    help: 'Age of the oldest completion that the learner can train on.',
   },
   hone_learner_uses_per_completion: {
     type: 'gauge',
-    help: 'Mean times that each of them was used: the replay ratio in effect.',
+    help: 'Mean number of times that a completion was used: the effective replay ratio.',
   },
   hone_learner_staleness_versions: {
     type: 'histogram',
     buckets: [0, 1, 2, 3, 5, 8, 12, 16, 32],
-    help: 'Staleness of the completions used, in versions behind the live one, counted when a round ends.',
+    help: 'Staleness of the completions of a round, in versions behind the live one, counted when the round ends.',
   },
   hone_learner_loss: { type: 'gauge', help: 'Loss of the last step.' },
   hone_learner_mean_reward: { type: 'gauge', help: 'Mean reward of the completions of the last round.' },
@@ -195,7 +202,7 @@ export const metricTable = {
   hone_learner_step_seconds: { type: 'gauge', help: 'Time of a training step.' },
   hone_learner_processor_share: {
     type: 'gauge',
-    help: 'Cores that training got over its last 20 seconds; well below 1: it starves.',
+    help: 'Cores that training used over its last 20 seconds; well below 1: it gets too little processor time.',
   },
   hone_score_to_served_seconds: {
     type: 'histogram',
@@ -208,21 +215,21 @@ export const metricTable = {
     help: '1 for the version that serves new requests.',
   },
   hone_live_version: { type: 'gauge', help: 'Number of the version that serves new requests.' },
-  hone_held_versions: { type: 'gauge', help: 'Versions whose weights are held.' },
+  hone_held_versions: { type: 'gauge', help: 'Versions whose weights are in memory.' },
   hone_version_mean_reward: {
     type: 'gauge',
     labels: ['version'],
-    help: 'Mean reward of the completions that a version was trained on, for the versions that are held.',
+    help: 'Mean reward of the completions that a version was trained on, for the versions in memory.',
   },
   hone_versions_total: {
     type: 'counter',
     labels: ['outcome'],
-    help: 'What became of versions: created, promoted, rejected, rolled_back (to an older one) or failed (a step of it failed).',
+    help: 'Versions by outcome: created, promoted, rejected, rolled_back (to an older one) or failed (a step of it failed).',
   },
   hone_gate_verdicts_total: {
     type: 'counter',
     labels: ['check', 'outcome'],
-    help: 'What the checks of the gate said of candidates: passed, failed or skipped.',
+    help: 'Results of the checks of the gate: passed, failed or skipped.',
   },
   hone_mode: {
     type: 'gauge',
@@ -232,29 +239,29 @@ export const metricTable = {
   hone_trial_version: {
     type: 'gauge',
     labels: ['state'],
-    help: 'Number of the version on trial, as canary or shadow; absent where there is none.',
+    help: 'Number of the version on trial, as canary or shadow; absent if there is none.',
   },
   hone_canary_rewards: {
     type: 'gauge',
     labels: ['arm'],
     help: 'Rewards that the canary has counted, of the live version and of the candidate.',
   },
-  hone_canary_mean_reward: { type: 'gauge', labels: ['arm'], help: 'Their mean.' },
+  hone_canary_mean_reward: { type: 'gauge', labels: ['arm'], help: 'Mean of these rewards.' },
   hone_canary_log_evidence: {
     type: 'gauge',
     labels: ['of'],
     help: 'Natural logarithm of the evidence that the candidate is worse, or not worse by more than the margin.',
   },
-  hone_canary_log_evidence_needed: { type: 'gauge', help: 'Where either decides.' },
+  hone_canary_log_evidence_needed: { type: 'gauge', help: 'Value at which one of the two ends the canary.' },
   hone_swap_duration_seconds: {
     type: 'histogram',
     buckets: fromHalfMillisecond,
-    help: 'From the order to swap to the first step that may run on the new version, probe included.',
+    help: 'From the order to swap to the first step that could use the new version, including the probe.',
   },
   hone_swap_wait_seconds: {
     type: 'histogram',
     buckets: [...toMinutes, 300],
-    help: 'Of it, waiting for the oldest version to drain.',
+    help: 'Part of it that was waiting for requests on the oldest version.',
   },
   hone_swap_stall_seconds: {
     type: 'histogram',
@@ -264,7 +271,7 @@ export const metricTable = {
   hone_figures_age_seconds: {
     type: 'gauge',
     labels: ['of'],
-    help: 'Age of the gauges that the serving side and the store were asked for.',
+    help: 'Age of the answers of the policy (serving) and of the store that the gauges show.',
   },
 } as const satisfies Record<string, MetricDefinition>;
 
@@ -292,7 +299,7 @@ type Table = typeof metricTable;
 /** Names of the metrics of a type. */
 export type NameOf<Type> = { [Name in keyof Table]: Table[Name]['type'] extends Type ? Name : never }[keyof Table];
 
-/** The labels that a metric of the table takes: none, or all that it names. */
+/** The labels of a metric of the table: none, or all that it names. */
 export type LabelsOf<Name extends keyof Table> = Table[Name] extends {
   readonly labels: readonly (infer Label extends string)[];
 }

@@ -1,9 +1,9 @@
 /**
- * The folder that holds everything, and the lock that keeps it to one server.
+ * The data directory, and the lock that keeps a second server out.
  *
- * The lock is an exclusive transaction of SQLite on the file `lock`: held by the operating system for as long as the
- * process lives, so a dead server's lock is free at once and two starting servers cannot both take it. Who holds it is
- * read from `server.json`, which is there while a server listens.
+ * The lock is an exclusive transaction of SQLite on the file `lock`. The operating system holds it while the process
+ * lives, so a dead server's lock is free at once, and two servers that start together cannot both take it.
+ * `server.json`, which exists while a server listens, names the holder.
  */
 
 import {
@@ -22,14 +22,14 @@ import { dirname, join } from 'node:path';
 import { HoneError } from '../../src/errors.js';
 import { Database, isResult } from '../../src/sqlite/index.js';
 
-/** What `server.json` says of the server that listens. */
+/** The content of `server.json`. */
 export interface ServerRecord {
   readonly pid: number;
   readonly host: string;
   readonly port: number;
-  /** `host:port`, as a client takes it. */
+  /** `host:port`, as clients expect it. */
   readonly address: string;
-  /** Where Prometheus finds the metrics; `null`: nowhere. */
+  /** URL of the metrics for Prometheus; `null`: there are none. */
   readonly metrics: string | null;
   readonly startedAtMs: number;
 }
@@ -40,21 +40,21 @@ export interface DataDirectory {
   readonly versionsPath: string;
   readonly learnerPath: string;
   readonly eventsPath: string;
-  /** In which mode candidates come to serve. */
+  /** The mode in which candidates come to serve. */
   readonly modePath: string;
-  /** How far the canary is. */
+  /** The state of the canary. */
   readonly trialPath: string;
-  /** Folder of how far each background rater has come. */
+  /** A folder with the place of each background rater in the store. */
   readonly ratersPath: string;
-  /** What was measured to choose threads. */
+  /** The measurement that chose the threads. */
   readonly threadsPath: string;
-  /** Announces the server, for tools on this machine. */
+  /** Writes `server.json`, for tools on this machine. */
   writeRecord(record: ServerRecord): void;
-  /** Withdraws the announcement and frees the lock. */
+  /** Removes `server.json` and frees the lock. */
   close(): void;
 }
 
-/** What a data directory may hold, and as what. */
+/** What the entries of a data directory must be. */
 const entries = {
   lock: 'file',
   'server.json': 'file',
@@ -68,9 +68,9 @@ const entries = {
 } as const;
 
 /**
- * Makes the folder (0700) when missing and locks it.
- * @throws HoneError `DATA_DIRECTORY_LOCKED` while another server holds it; `INVALID_OPTIONS` where it cannot be made or
- * written, or something else stands in the place of what it holds
+ * Creates the folder (0700) if it is missing, and locks it.
+ * @throws HoneError `DATA_DIRECTORY_LOCKED` while another server holds it; `INVALID_OPTIONS` if it cannot be created or
+ * written, or if an entry is not what it must be
  */
 export function openDataDirectory(path: string): DataDirectory {
   const recordPath = join(path, 'server.json');
@@ -106,8 +106,8 @@ export function openDataDirectory(path: string): DataDirectory {
 }
 
 /**
- * `mkdir -p`, level by level: Node's own never returns on a file system that makes no folders and says of a new one that
- * its parent is missing, as `/proc` does.
+ * `mkdir -p`, level by level. Node's own never returns on a file system such as `/proc`, which creates no folders and
+ * reports that the parent of a new one is missing.
  */
 function makeFolder(path: string): void {
   if (isFolder(path)) return;
@@ -115,13 +115,13 @@ function makeFolder(path: string): void {
   try {
     mkdirSync(path, { mode: 0o700 });
   } catch (error) {
-    // Somebody else may have made it in the meantime.
+    // Another process may have created it meanwhile.
     if (isFolder(path)) return;
     throw existsSync(path) ? new HoneError('INVALID_OPTIONS', `${path} is no folder`) : error;
   }
 }
 
-/** False as well where a file stands in the place of one of its parents, which Node 22 and Node 24 report differently. */
+/** False as well if one of its parents is a file, which Node 22 and Node 24 report differently. */
 function isFolder(path: string): boolean {
   return existsSync(path) && statSync(path).isDirectory();
 }
@@ -143,7 +143,7 @@ function cannotBeUsed(path: string, error: unknown): HoneError {
   );
 }
 
-/** A connection that nothing refers to is closed when it is collected, and its lock would go with it. */
+/** Keeps the connections alive: one that is garbage-collected closes, which frees its lock. */
 const heldLocks = new Set<Database>();
 
 function takeLock(path: string, recordPath: string): Database {

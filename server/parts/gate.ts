@@ -1,4 +1,4 @@
-/** The gate as the server runs it: over the policy that serves and the store that is being written. */
+/** Opens the gate on the serving policy and the open store. */
 
 import type { Judge } from '../../src/agent/index.js';
 import { createGate, type GateSettings } from '../../src/gate/index.js';
@@ -18,24 +18,24 @@ export interface GateParts {
   readonly rewards: RewardSettings;
   /** `null`: there is none. */
   readonly rewardModel: RewardModel | null;
-  /** Of the learner's settings. */
+  /** Share of prompts that never train, from the learner's settings. */
   readonly holdoutShare: number;
 }
 
-/** A judge, and what ends it. */
+/** An open gate. */
 export interface ServerGate {
   readonly judge: Judge;
   close(): void;
 }
 
-/** @throws HoneError what opening the store for reading and holding the base say */
+/** @throws HoneError if the store cannot be opened for reading or the base version cannot be held */
 export async function openGate(parts: GateParts): Promise<ServerGate> {
   const { settings, pkg, policy, versions, replay, rewards, rewardModel, holdoutShare } = parts;
   const base = versions
     .list()
     .findLast(({ origin, packageDigest }) => origin === 'base' && packageDigest === pkg.digest);
   const reference = base ?? versions.live();
-  // Version 0 is held for good; the base of a further package would make room for others.
+  // The policy holds version 0 always. The base of a later package needs a hold, or it could be dropped for others.
   if (reference.number !== 0) {
     const { number, adapterDigest } = reference;
     await policy.hold({ number, adapterDigest, adapter: await versions.readAdapter(number) });

@@ -1,4 +1,4 @@
-/** How much memory keys and values may take where nobody says. */
+/** The default size of the KV cache. */
 
 import type { DecoderConfig } from '../../src/package/index.js';
 
@@ -7,8 +7,8 @@ const mostBytes = 2 ** 30;
 const elementBytes = 4;
 
 /**
- * 1 GiB, or half of what is free if that is less, but never less than what one sequence of full length needs.
- * @param freeBytes what the process may still take
+ * 1 GiB, or half of the free memory if that is less, but at least the memory of one sequence of full length.
+ * @param freeBytes the memory that the process can still allocate
  */
 export function defaultKvMemory(config: DecoderConfig, freeBytes: number): number {
   const { layers, kvHeads, headSize, contextLength } = config;

@@ -1,4 +1,4 @@
-/** The learner process, which starts when the server serves. */
+/** Creates the learner's process, which starts when the server takes calls. */
 
 import type { LearnerSettings } from '../../src/learner/index.js';
 import { createLearner, type LearnerSupervisor } from '../../src/learner/process/supervisor.js';
@@ -8,7 +8,7 @@ import { descendsFromImport, type VersionLog } from '../../src/versions/index.js
 import type { ServerOptions } from '../options.js';
 import type { DataDirectory } from './data-directory.js';
 
-/** A device that was named has to be one of this build's; loading its providers is only worth it then. */
+/** Checks that this build has the named device. Its providers are loaded only if a device is named. */
 export async function checkDevice({ learner }: ServerOptions, { engine, device }: LearnerSettings): Promise<void> {
   if (!learner || engine !== 'onnx' || device === 'auto' || device === 'cpu') return;
   const { checkOffered } = await import('../../src/learner/index.js');

@@ -1,4 +1,4 @@
-/** The model package that the server serves, read and checked. */
+/** Reads and checks the model package. */
 
 import type { LearnerSettings } from '../../src/learner/index.js';
 import type { Package } from '../../src/package/index.js';
@@ -8,8 +8,8 @@ import type { AdapterTarget } from '../../src/versions/index.js';
 import type { ServerOptions } from '../options.js';
 
 /**
- * The package and its linear layers; the decoder itself, whose weights may be in memory, is let go.
- * @throws HoneError for a package that cannot be served, or not be learned from where a learner is on
+ * Returns the package and its linear layers. The decoder is not kept, because its weights may take much memory.
+ * @throws HoneError if the package cannot be served, or cannot be trained although the learner is on
  */
 export async function readPackage(
   { packageDirectory, learner }: ServerOptions,
@@ -17,7 +17,7 @@ export async function readPackage(
 ): Promise<{ pkg: Package; linears: readonly AdapterTarget[] }> {
   const { pkg, decoder } = await openPackage(packageDirectory);
   if (learner) {
-    // A learner that could not start would crash again and again while the server serves.
+    // Without this check the learner would crash again and again while the server serves.
     const { checkTrainable } = await import('../../src/learner/engine/check-trainable.js');
     await checkTrainable(decoder, pkg.modelPath, settings);
   }

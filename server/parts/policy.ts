@@ -1,4 +1,4 @@
-/** The policy with the live version, in its worker. */
+/** Opens the policy on the live version, in its worker. */
 
 import type { EventLog } from '../../src/agent/index.js';
 import type { HoneError } from '../../src/errors.js';
@@ -16,10 +16,10 @@ import type { ServerOptions } from '../options.js';
 import { defaultKvMemory } from './kv-memory.js';
 import { needsAdapters } from './versions.js';
 
-/** Told once when the server cannot go on and its process should end, to be started again. */
+/** Called once if the server cannot continue, so that its process must end and be restarted. */
 export type OnFatal = (error: HoneError) => void;
 
-/** Who counts what the policy tells; nobody until the metrics are there, and no request runs before. */
+/** The metrics that count the policy's reports. `null` until they are created, which is before the first request. */
 export interface Counting {
   metrics: ServerMetrics | null;
 }
@@ -43,7 +43,7 @@ export async function openLivePolicy(parts: PolicyParts): Promise<Policy> {
     adapter: await versions.readAdapter(number),
   });
   const live = versions.live();
-  // The first version stays servable: what was learned is measured against it.
+  // The base version stays in memory, because the gate measures candidates against it.
   const base = versions.list().find(({ origin, packageDigest }) => origin === 'base' && packageDigest === pkg.digest);
   const held = base === undefined || base.number === live.number ? [] : [await read(base)];
   return openPolicy({

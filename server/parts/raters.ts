@@ -1,4 +1,4 @@
-/** The raters without a person as the server runs them: a process each, and a place in the store each. */
+/** Starts the automatic raters: each has a process and a place in the store. */
 
 import { mkdirSync } from 'node:fs';
 import { basename, join, parse } from 'node:path';
@@ -10,19 +10,19 @@ import { metricOfRater, type RewardSettings } from '../../src/reward/settings.js
 import type { RaterSources } from '../options.js';
 import type { DataDirectory } from './data-directory.js';
 
-/** Raters that are ready, and what ends them. */
+/** The raters, ready to score. */
 export interface ServerRaters {
   readonly raters: readonly RaterOptions[];
-  /** For the gate: the model, else the function; `null` where there is neither. */
+  /** For the gate: the reward model, or the function if there is no model; `null` if there is neither. */
   readonly rewardModel: RewardModel | null;
   close(): Promise<void>;
 }
 
 /**
  * Starts the processes, one after the other.
- * @param signal ends them while they start
- * @throws HoneError `PACKAGE_INVALID` for a folder that is no reward model, `INVALID_OPTIONS` for a module that is no
- * reward function, `WORKER_CRASHED` where the process does not come to be ready
+ * @param signal stops the start
+ * @throws HoneError `PACKAGE_INVALID` if the folder is no reward model, `INVALID_OPTIONS` if the module is no reward
+ * function, `WORKER_CRASHED` if the process does not become ready
  */
 export async function openRaters(
   { model, module, timeoutMs }: RaterSources,
@@ -69,7 +69,7 @@ export async function openRaters(
   };
 }
 
-/** A model that is out of order has nothing to say: the gate judges by its other checks. */
+/** Turns a failure of the model into missing scores, so that the gate judges by its other checks. */
 function forgiving(model: RewardModel): RewardModel {
   return {
     rater: model.rater,

@@ -1,4 +1,4 @@
-/** The replay store, opened while the server opens the rest. */
+/** Opens the replay store while the server opens other parts. */
 
 import type { EventLog } from '../../src/agent/index.js';
 import { inWords } from '../../src/errors.js';
@@ -8,10 +8,10 @@ import type { ServerOptions } from '../options.js';
 import type { DataDirectory } from './data-directory.js';
 import type { OnFatal } from './policy.js';
 
-/** The store while its worker opens it, and the erasures that a crash had cut off and that it completed. */
+/** The store while its worker opens it. */
 export interface StoreBeginning {
   readonly opening: Promise<ReplayStore>;
-  /** Complete once it is open. */
+  /** Erasures that a crash had interrupted and that the opening completed; complete when the store is open. */
   readonly erasures: readonly ErasureReport[];
   close(): Promise<void>;
 }

@@ -1,4 +1,4 @@
-/** Chooses the policy's threads as the flags leave it open, and logs what was chosen and why. */
+/** Chooses the policy's threads, unless the flags give them, and logs the choice with its reason. */
 
 import type { Logger } from 'pino';
 import { checkLearnerSettings } from '../../src/learner/settings.js';
@@ -7,10 +7,10 @@ import { chooseThreads, type ThreadChoice } from '../../src/policy/index.js';
 import type { ServerOptions } from '../options.js';
 
 /**
- * Measures beside the learner at its busiest, where there is one.
- * @param path where the choice is kept
- * @param calm resolves when this process computes nothing; waited for where it comes to a measurement
- * @param signal ends the measurement
+ * Chooses the threads. If a learner will run, the measurement runs beside a load like the learner's.
+ * @param path the file that keeps the measurement
+ * @param calm resolves when this process computes nothing; a measurement waits for it
+ * @param signal stops the measurement
  * @throws HoneError `INVALID_OPTIONS` for settings of the learner that are not valid
  */
 export async function chooseServingThreads(
@@ -27,7 +27,7 @@ export async function chooseServingThreads(
   const choice = await chooseThreads({ pkg, cores, neighbourThreads, threads, spin, path, calm, signal });
   const { source, measured, tookMs, ...setting } = choice;
   const figures = { ...setting, source, beside: neighbourThreads, tookMs: Math.round(tookMs), measured };
-  if (source === 'default') log.warn(figures, 'threads could not be measured: one it is');
+  if (source === 'default') log.warn(figures, 'the threads could not be measured; the policy uses one');
   else log.info(figures, 'threads of the policy');
   return choice;
 }

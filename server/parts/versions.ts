@@ -1,4 +1,4 @@
-/** The version log, and what the live version means for the policy and the learner. */
+/** Opens the version log, and derives from its versions what policy and learner need. */
 
 import type { EventLog } from '../../src/agent/index.js';
 import { HoneError } from '../../src/errors.js';
@@ -36,16 +36,19 @@ export async function openVersions(
   });
 }
 
-/** A learner goes on from adapters up to its own rank, whatever their scale. */
+/**
+ * @throws HoneError `INVALID_OPTIONS` if the live adapter's rank is above the learner's, which could not continue from
+ * it
+ */
 export function checkAdapterRank({ rank }: Adapter, settings: LearnerSettings, { dataDirectory }: ServerOptions): void {
   if (rank <= settings.rank) return;
   throw new HoneError(
     'INVALID_OPTIONS',
-    `the live version in ${dataDirectory} has an adapter of rank ${rank}, the learner is set to rank ${settings.rank} and could not go on from it: use --rank ${rank}, or another --data`,
+    `the live version in ${dataDirectory} has an adapter of rank ${rank}, the learner has rank ${settings.rank} and cannot continue from it: use --rank ${rank}, or another --data`,
   );
 }
 
-/** Where nothing but the zero adapter can come to serve, steps do without adapters, which is faster. */
+/** Whether the policy needs room for adapters. Steps without it are faster, and serve the zero adapter only. */
 export function needsAdapters({ learner, adapters }: ServerOptions, versions: VersionLog): boolean {
   const { packageDigest: ours } = versions.live();
   const others = versions.list().filter(({ origin, packageDigest }) => origin !== 'base' && packageDigest === ours);

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { ServerReady } from '../../server/messages.js';
+import type { ServerReady } from '../../server/parent-process.js';
 import { temporaryFolder } from '../support/folders.js';
 import { startProcess } from '../support/processes.js';
 import { projectFolder } from '../support/server.js';

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { type ConnectOptions, connect, type HoneClient } from '../../client/index.js';
-import type { ServerReady } from '../../server/messages.js';
+import type { ServerReady } from '../../server/parent-process.js';
 import { temporaryFolder } from './folders.js';
 import { endGroup, groupGone, membersOf, startProcess } from './processes.js';
 

@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, expect, it } from 'vitest';
 import { Supervisor, type SupervisorOptions } from '../../../cli/supervisor.js';
-import { configurationExitCode } from '../../../server/messages.js';
+import { configurationExitCode } from '../../../server/parent-process.js';
 import { temporaryFolder } from '../../support/folders.js';
 
 let folder: string;

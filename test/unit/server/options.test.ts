@@ -2,8 +2,8 @@ import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { serverFlags } from '../../../server/flag-table.js';
-import { usage } from '../../../server/flags.js';
 import { readOptions } from '../../../server/options.js';
+import { usage } from '../../../server/read-flags.js';
 import { checkGateSettings } from '../../../src/gate/index.js';
 import { temporaryFolder } from '../../support/folders.js';
 

@@ -1,4 +1,4 @@
-/** Reads the process's arguments by the table of flags; every value that comes out of here is of its flag's kind. */
+/** Parses the process's arguments with the table of flags, so that every value has its flag's kind. */
 
 import { parseArgs } from 'node:util';
 import { HoneError } from '../src/errors.js';
@@ -13,22 +13,22 @@ import {
   wrongValue,
 } from './flag-table.js';
 
-/** What was given; defaults are for whoever asks. */
+/** The flags that were given. The caller applies the defaults. */
 export interface GivenFlags {
   /** Whether a switch was given. */
   has(name: ServerFlagName): boolean;
   text(name: ServerFlagName): string | undefined;
-  /** The value of a count or a number; `undefined` too where a word stands in its place. */
+  /** The value of a count or a number; `undefined` as well if a word such as `auto` was given. */
   number(name: ServerFlagName): number | undefined;
-  /** Bytes of a size. */
+  /** A size in bytes. */
   bytes(name: ServerFlagName): number | undefined;
-  /** Milliseconds of a duration. */
+  /** A duration in milliseconds. */
   milliseconds(name: ServerFlagName): number | undefined;
 }
 
 /**
- * @returns `null` where help is asked for
- * @throws HoneError `INVALID_OPTIONS` for unknown flags and wrong values
+ * @returns `null` if --help was given
+ * @throws HoneError `INVALID_OPTIONS` for an unknown flag or a wrong value
  */
 export function readFlags(args: readonly string[]): GivenFlags | null {
   const values = parse(args);
@@ -54,12 +54,12 @@ export function readFlags(args: readonly string[]): GivenFlags | null {
   };
 }
 
-/** What is wrong with how the server was asked to run. */
+/** The error for flags that the server cannot run with. */
 export function invalidOption(message: string): HoneError {
   return new HoneError('INVALID_OPTIONS', message);
 }
 
-/** What `node server/main.js --help` shows. */
+/** The output of `node server/main.js --help`. */
 export function usage(): string {
   const lines = (serverFlags as readonly ServerFlag[]).map((flag) => {
     const syntax = flagSyntax(flag);
@@ -67,8 +67,8 @@ export function usage(): string {
       ? `  ${syntax.padEnd(28)}${flagHelp(flag)}`
       : `  ${syntax}\n${' '.repeat(30)}${flagHelp(flag)}`;
   });
-  const title = 'Serves a model package over gRPC, keeps what it writes and learns from the scores that come back.';
-  return `${title}\n\n${lines.join('\n')}\n  ${'--help'.padEnd(28)}this text\n`;
+  const title = 'Serves a model package over gRPC, stores the completions and learns from the scores that come back.';
+  return `${title}\n\n${lines.join('\n')}\n  ${'--help'.padEnd(28)}shows this text\n`;
 }
 
 function parse(args: readonly string[]): Record<string, string | boolean | undefined> {

@@ -1,39 +1,40 @@
 /**
- * Gauges, brought up to date when somebody looks.
+ * Gauges, which are refreshed at each scrape.
  *
- * Who is asked may be busy: the inference worker answers between two steps and not at all while it is started again, the
- * store counts its rows before it commits the next. So a scrape waits for answers only shortly, one question at a time is
- * on its way, and the store is asked so seldom that counting costs it a hundredth of its time. Until an answer comes, the
- * gauges stay as they were; `hone_figures_age_seconds` tells.
+ * The parts that are asked may be busy: the inference worker answers between two steps and not at all during a restart,
+ * and the store counts its rows before its next commit. So a scrape waits only a short time for the answers, each part
+ * has one question at a time, and the store spends at most a hundredth of its time on counting. Until an answer arrives
+ * the gauges keep their values; `hone_figures_age_seconds` shows their age.
  */
 
+import { enumNames } from '../../proto/enum-names.js';
 import type { Agent, LearnerStatus, RolloutStatus } from '../../src/agent/index.js';
 import { modes } from '../../src/agent/rollout/modes.js';
 import type { Policy, PolicyStatus } from '../../src/policy/index.js';
 import type { ReplayStatus, ReplayStore } from '../../src/replay/index.js';
 import type { Metrics } from './registry.js';
 
-/** Longest wait of a scrape for an answer. */
+/** How long a scrape waits for answers. */
 const maxWaitMs = 200;
-/** Share of its time that the store may spend on counting, as a divisor. */
+/** The store spends at most one part in this many of its time on counting. */
 const storeShare = 100;
 
-export interface FigureSources {
+export interface GaugeSources {
   readonly agent: Pick<Agent, 'identity' | 'learnerStatus' | 'getVersion' | 'rollout'>;
   readonly policy: Pick<Policy, 'status'>;
   readonly replay: Pick<ReplayStore, 'status'>;
   readonly threads: { readonly policy: number; readonly learner: number };
 }
 
-/** Keeps the gauges. */
-export class Figures {
+/** Sets the gauges. */
+export class Gauges {
   readonly #metrics: Metrics;
-  readonly #sources: FigureSources;
+  readonly #sources: GaugeSources;
   readonly #serving: Question<PolicyStatus>;
   readonly #store: Question<ReplayStatus>;
   #learnerRestarts = 0;
 
-  constructor(metrics: Metrics, sources: FigureSources) {
+  constructor(metrics: Metrics, sources: GaugeSources) {
     this.#metrics = metrics;
     this.#sources = sources;
     this.#serving = new Question(() => sources.policy.status(), 0);
@@ -42,7 +43,7 @@ export class Figures {
     metrics.set('hone_threads', sources.threads.learner, { of: 'learner' });
   }
 
-  /** Brings the gauges up to date as far as that is quick; never rejects. */
+  /** Refreshes the gauges as far as answers arrive in time; never rejects. */
   async refresh(): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<void>((resolve) => {
@@ -123,7 +124,8 @@ export class Figures {
 
   #showLearner(report: LearnerStatus): void {
     const metrics = this.#metrics;
-    for (const state of learnerStates) metrics.set('hone_learner_state', state === report.state ? 1 : 0, { state });
+    for (const state of enumNames.LearnerState.names)
+      metrics.set('hone_learner_state', state === report.state ? 1 : 0, { state });
     metrics.add('hone_learner_restarts_total', report.restarts - this.#learnerRestarts);
     this.#learnerRestarts = report.restarts;
     metrics.set('hone_learner_steps', report.steps);
@@ -147,7 +149,7 @@ export class Figures {
   }
 }
 
-/** There only while something is on trial. */
+/** Gauges that exist only while a version is on trial. */
 const trialGauges = [
   'hone_trial_version',
   'hone_canary_rewards',
@@ -159,18 +161,7 @@ function ageSeconds(sinceMs: number): number {
   return Math.max(0, Date.now() - sinceMs) / 1000;
 }
 
-const learnerStates = Object.keys({
-  off: 0,
-  starting: 0,
-  idle: 0,
-  training: 0,
-  paused: 0,
-  stopping: 0,
-  crashed: 0,
-  halted: 0,
-} satisfies Record<LearnerStatus['state'], 0>) as LearnerStatus['state'][];
-
-/** One thing that is asked again and again, with its last answer. */
+/** A question that is asked repeatedly, with its last answer. */
 class Question<Answer> {
   readonly #ask: () => Promise<Answer>;
   readonly #share: number;
@@ -179,13 +170,13 @@ class Question<Answer> {
   #tookMs = 0;
   answer: Answer | undefined;
 
-  /** @param share how many times the duration of an answer passes before it is asked again */
+  /** @param share the next question waits this many times the duration of the last answer */
   constructor(ask: () => Promise<Answer>, share: number) {
     this.#ask = ask;
     this.#share = share;
   }
 
-  /** Resolves with the answer that is on its way, or at once where the last one is still good; never rejects. */
+  /** Resolves when the answer has arrived, or at once if the last one is recent enough; never rejects. */
   ask(): Promise<void> {
     if (performance.now() - this.#answeredAt < this.#share * this.#tookMs) return Promise.resolve();
     this.#asking ??= this.#askNow().finally(() => {
@@ -205,7 +196,7 @@ class Question<Answer> {
       this.#answeredAt = performance.now();
       this.#tookMs = this.#answeredAt - startedAt;
     } catch {
-      // Who cannot answer now is asked at the next scrape; the age of the figures grows.
+      // The next scrape asks again. Until then the age of the answer grows.
     }
   }
 }

@@ -1,11 +1,11 @@
-/** What the server process and the command that starts it agree on besides flags: the first message, exit codes. */
+/** What a server process tells the process that started it: the message when it is ready, and an exit code. */
 
-/** Sent over the channel to the parent process once calls are taken. */
+/** The message to the parent process when the server takes calls. */
 export interface ServerReady {
   readonly type: 'ready';
   /** `host:port`. */
   readonly address: string;
-  /** Where Prometheus finds the metrics; `null`: nowhere. */
+  /** URL of the metrics for Prometheus; `null`: the server has none. */
   readonly metrics: string | null;
   /** The data directory. */
   readonly data: string;
@@ -16,11 +16,11 @@ export interface ServerReady {
   readonly learner: boolean;
   /** Threads of the policy. */
   readonly threads: number;
-  /** Whether its idle threads spin. */
+  /** Whether idle threads of the policy spin. */
   readonly spin: boolean;
   /** Process id of the server. */
   readonly pid: number;
 }
 
-/** Exit code of a server that cannot run as it was asked to: starting it again would not help. */
+/** Exit code of a server that cannot run with its settings, so that a restart does not help. */
 export const configurationExitCode = 78;
