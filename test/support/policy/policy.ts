@@ -43,7 +43,7 @@ export const plainSampling: SamplingSettings = {
 
 export const adapterScale = 2;
 
-/** The folder of a package like the tiny one with a longer context. */
+/** Writes a package like the tiny one with a longer context and returns its folder. */
 export async function makeLongPackage(contextLength: number): Promise<string> {
   const directory = join(temporaryFolder(), 'long');
   await cp(tinyDirectory, directory, { recursive: true });
@@ -72,7 +72,7 @@ export async function makeLongPackage(contextLength: number): Promise<string> {
   return directory;
 }
 
-/** An adapter with random matrices; seed 0 is the zero adapter. */
+/** Returns a version with random matrices; seed 0 gives the zero adapter. */
 export async function makeVersion(
   pkg: Package,
   number: number,
@@ -106,7 +106,7 @@ export class ReferenceModel {
     return new ReferenceModel(await createSession(graph, { threads: 1 }), pkg);
   }
 
-  /** Logits after each token: one Float32Array [V] per position. */
+  /** Returns the logits after each token, one Float32Array [V] per position. */
   async logits(tokens: readonly number[]): Promise<Float32Array[]> {
     const { layers, kvHeads, headSize, vocabularySize } = this.#pkg.config;
     const ints = (values: readonly number[]): Tensor =>
@@ -130,7 +130,7 @@ export class ReferenceModel {
     return tokens.map((_, i) => data.slice(i * vocabularySize, (i + 1) * vocabularySize));
   }
 
-  /** ln p of each completion token. */
+  /** Returns ln p of each completion token. */
   async logprobs(prompt: readonly number[], completion: readonly number[]): Promise<number[]> {
     const logits = await this.logits([...prompt, ...completion]);
     return completion.map((token, i) => logSoftmax(logits[prompt.length - 1 + i] as Float32Array)[token] as number);
@@ -160,7 +160,7 @@ function mergeAdapter(graph: Graph, { rank, scale, tensors }: Adapter): void {
   }
 }
 
-/** In float64, the plain way. */
+/** Computed in float64, with the formula as it is. */
 export function logSoftmax(logits: ArrayLike<number>): number[] {
   const values = Array.from(logits);
   const maximum = Math.max(...values);
@@ -174,7 +174,7 @@ export function largestDifference(a: ArrayLike<number>, b: ArrayLike<number>): n
   return largest;
 }
 
-/** Whole completions, put together from their events. */
+/** Whole completions, joined from their events. */
 export interface Collected {
   version: number;
   adapterDigest: string;

@@ -1,6 +1,6 @@
 /**
- * The policy with its inference in this thread, turn by turn as the test says: what comes before what is counted, and no
- * scheduler of an operating system has a say in it. Everything else is what serves.
+ * The policy with its inference in the test's own thread. The test decides when each turn runs, so that the order of
+ * events does not depend on the operating system. Everything else is the same as in serving.
  */
 
 import { setImmediate as nextTurn } from 'node:timers/promises';
@@ -13,7 +13,7 @@ import { type InferenceThread, WorkerHandle } from '../../../src/policy/worker-h
 
 type Listener = (value: never) => void;
 
-/** Takes the place of the thread. Messages are copied, as they are between threads, and are there at once. */
+/** Replaces the worker thread. Messages are copied, as between threads, but arrive at once. */
 class SteppedThread implements InferenceThread {
   readonly #listeners: { readonly event: string; readonly listener: Listener }[] = [];
   #inference: Inference | undefined;
@@ -28,7 +28,7 @@ class SteppedThread implements InferenceThread {
       return;
     }
     this.inference.receive(structuredClone(message));
-    // A policy that closes waits for it, and nobody is left to say when.
+    // A closing policy waits for its running requests, so the remaining turns run without the test.
     if (message.type === 'close') void this.#runToTheEnd();
   }
 
@@ -62,7 +62,7 @@ class SteppedThread implements InferenceThread {
   }
 }
 
-/** The turns of a policy. */
+/** Runs the turns of a policy. */
 export class Steps {
   readonly #policy: Policy;
   readonly #inference: Inference;
@@ -73,9 +73,9 @@ export class Steps {
     this.#inference = inference;
   }
 
-  /** One turn; afterwards readers have what came of it. @returns whether anything happened */
+  /** Runs one turn and lets readers take its results. @returns whether anything happened */
   turn(): Promise<boolean> {
-    // One after the other, whoever asks for them.
+    // Turns run one after the other, even if several callers ask for them.
     this.#last = this.#last.then(async () => {
       const happened = await this.#inference.turn();
       await nextTurn();
@@ -84,16 +84,17 @@ export class Steps {
     return this.#last;
   }
 
-  /** Turns until the condition holds. */
+  /** Runs turns until the condition holds. */
   async until(condition: (status: PolicyStatus) => boolean): Promise<PolicyStatus> {
     for (;;) {
       const status = await this.#policy.status();
       if (condition(status)) return status;
-      if (!(await this.turn())) throw new Error(`nothing more happens, and it never is that ${condition}`);
+      if (!(await this.turn()))
+        throw new Error(`nothing happens any more, and this condition never held: ${condition}`);
     }
   }
 
-  /** Turns until the promise settles; what it is settled with. */
+  /** Runs turns until the promise settles, and returns its result. */
   async settle<Value>(promise: Promise<Value>): Promise<Value> {
     let settled = false;
     const done = () => {
@@ -106,7 +107,7 @@ export class Steps {
   }
 }
 
-/** Opens such a policy; it is closed when the test has finished. */
+/** Opens a policy that runs turn by turn. It is closed when the test has finished. */
 export async function openStepped(options: PolicyOptions): Promise<{ policy: Policy; steps: Steps }> {
   const thread = new SteppedThread();
   const policy = await openPolicy({ ...options, worker: new WorkerHandle(thread) });

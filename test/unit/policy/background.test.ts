@@ -1,4 +1,4 @@
-/** Requests that nobody waits for: they get what is left over, and give it back at once. */
+/** Background requests, which no user waits for: they use what is left, and give it back as soon as others need it. */
 
 import { beforeAll, describe, expect, test } from 'vitest';
 import { loadPackage, type Package } from '../../../src/package/index.js';
@@ -37,8 +37,8 @@ const behind = (policy: Policy, maxTokens: number, options: RequestOptions = {},
   run(policy, maxTokens, { ...options, background: true }, prompt);
 const reasonsOf = ({ completions }: Collected) => completions.map(({ reason }) => reason);
 
-describe('requests in the background', () => {
-  test('start when no other request waits, and come to what they would have come to', async () => {
+describe('background requests', () => {
+  test('start after all requests that wait, and give the same tokens as others', async () => {
     const { policy, steps } = await open({ maxSequences: 1 });
     const order: string[] = [];
     const note = (name: string) => (result: Collected) => {
@@ -64,7 +64,7 @@ describe('requests in the background', () => {
     expect(results.flatMap(reasonsOf)).toEqual(Array(8).fill('length'));
   });
 
-  test('give way, the youngest first, where another finds no slot', async () => {
+  test('give way, the youngest first, if another request finds no slot', async () => {
     const { policy, steps } = await open({ maxSequences: 4 });
     const old = behind(policy, 300);
     const young = behind(policy, 300);
@@ -76,7 +76,7 @@ describe('requests in the background', () => {
     expect(reasonsOf(await steps.settle(old))).toEqual(['length']);
   });
 
-  test('give way where another finds no memory, also while their readers are slow', async () => {
+  test('give way if another request finds no memory, even while they are parked', async () => {
     const { policy, steps } = await open({ maxSequences: 8, kvMemoryBytes: 2048 * columnBytes });
     const unread = policy.complete(request([1], { background: true, sampling: { maxTokens: 900 } }));
     const events = unread[Symbol.asyncIterator]();
@@ -92,7 +92,7 @@ describe('requests in the background', () => {
     expect(await policy.status()).toMatchObject({ kvBytesUsed: 0, backgroundRequests: 0, parkedRequests: 0 });
   });
 
-  test('that wait for their turn hold nothing up: no swap, and no place in the queue', async () => {
+  test('take no place of others in the queue while they wait', async () => {
     const reports: StartReport[] = [];
     const observer = { onStarted: (report: StartReport) => void reports.push(report) };
     const { policy, steps } = await open({ maxSequences: 1, maxQueue: 2, observer });
@@ -107,7 +107,7 @@ describe('requests in the background', () => {
     expect(reports).toHaveLength(3);
   });
 
-  test('cost others one run of the model a turn at most, and go on in turns', async () => {
+  test('get one run of the model per turn while others run, and take turns with it', async () => {
     const turns: TurnReport[] = [];
     const { policy, steps } = await open({ maxSequences: 12, observer: { onTurn: (turn) => turns.push(turn) } });
     const seen = [0, 0, 0];
@@ -120,12 +120,12 @@ describe('requests in the background', () => {
         },
       ),
     );
-    // Alone, each version has its step in every turn.
+    // While nothing else runs, the group of each version has a step in every turn.
     await steps.until(() => turns.at(-1)?.groups === 3);
     const [from, before] = [turns.length, [...seen]];
     await steps.settle(run(policy, 90, {}, [9]));
     const during = turns.slice(from);
-    // In the last, the other ends with its own step, and what is left is theirs.
+    // In the last turn the other request ends with its own step, so that all three groups have a step too.
     expect(during.map(({ groups }) => groups)).toEqual([...Array(88).fill(2), 4]);
     const grown = seen.map((count, i) => count - (before[i] as number));
     expect(grown.reduce((sum, count) => sum + count, 0)).toBe(88 + 3);
@@ -134,7 +134,7 @@ describe('requests in the background', () => {
     await steps.settle(Promise.all(background));
   });
 
-  test('do not have their prompts computed before those of others', async () => {
+  test('have their prompts computed after those of others', async () => {
     let prefilled = 0;
     const onTurn = ({ prefillTokens }: TurnReport) => {
       prefilled += prefillTokens;
@@ -149,12 +149,12 @@ describe('requests in the background', () => {
       if (type === 'tokens' && needed === 0) needed = prefilled - before;
     });
     await steps.settle(read);
-    // Nine chunks of its own in a row; the tenth's turn is told of after its tokens.
+    // The other prompt needs ten chunks. The turn of the tenth is reported after its tokens.
     expect(needed).toBe(9 * 32);
     expect(reasonsOf(await steps.settle(background))).toEqual(['length']);
   });
 
-  test('end with a swap that has to wait for their version', async () => {
+  test('end if a swap has to wait for their version', async () => {
     const [, one, two, three] = versions as [PolicyVersion, PolicyVersion, PolicyVersion, PolicyVersion];
     const { policy, steps } = await open({ version: one, held: [], maxLiveVersions: 2 });
     const background = behind(policy, 990);
@@ -164,7 +164,7 @@ describe('requests in the background', () => {
     expect(reasonsOf(await steps.settle(background))).toEqual(['cancelled']);
   });
 
-  test('end as cancelled when the policy is closed, which waits for the others only', async () => {
+  test('end as cancelled when the policy closes, while other requests run to their end', async () => {
     const { policy, steps } = await open();
     const background = [behind(policy, 990), behind(policy, 990, { n: 40 })];
     const other = run(policy, 50);

@@ -1,4 +1,4 @@
-/** The real measurement, on the tests' package; that its figures are right only a quiet machine can show. */
+/** The real measurement, with the tests' package. Whether its figures are right can only be seen on an idle machine. */
 
 import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -31,13 +31,13 @@ const choosing = (wishes: Partial<ChooseThreadsOptions> = {}) =>
     threads: undefined,
     spin: undefined,
     path,
-    // Longer than it takes beside whatever runs here.
+    // Longer than the measurement takes on a busy machine.
     maxMs: 120_000,
     ...wishes,
   });
 
 describe('the measurement at start', () => {
-  it('times every way to run the decoder, beside a busy neighbour, and takes one of them', async () => {
+  it('times every setting of threads beside a busy neighbour, and chooses one of them', async () => {
     const choice = await choosing({ neighbourThreads: 1 });
     expect(choice.source).toBe('measured');
     expect(choice.measured.map(({ threads, spin }) => [threads, spin])).toEqual([
@@ -50,13 +50,13 @@ describe('the measurement at start', () => {
       expect(oneRowMs).toBeGreaterThan(0);
       expect(eightRowsMs).toBeGreaterThan(0);
     }
-    // The others are compared with the first.
+    // Other settings are compared with the first one.
     expect(choice.measured[0]?.neighbourShare).toBe(1);
     expect(choice.measured).toContainEqual(expect.objectContaining({ threads: choice.threads, spin: choice.spin }));
     expect(choice.tookMs).toBeGreaterThan(0);
   });
 
-  it('waits until nothing else computes before it measures, and for nothing where it does not', async () => {
+  it('waits until nothing else computes, but only if it really measures', async () => {
     let asked = 0;
     const calm = async () => {
       asked += 1;
@@ -70,7 +70,7 @@ describe('the measurement at start', () => {
     expect(asked).toBe(1);
   });
 
-  it('measures nothing where the flags leave nothing open', async () => {
+  it('does not run if the flags leave no choice', async () => {
     expect(await choosing({ threads: 1 })).toEqual({
       threads: 1,
       spin: false,
@@ -82,19 +82,19 @@ describe('the measurement at start', () => {
     expect(existsSync(path)).toBe(false);
   });
 
-  it('keeps what it chose for the next start, for its user alone', async () => {
+  it('is kept for the next start in a file that only the user can read', async () => {
     const first = await choosing({ threads: 2 });
     expect(await choosing({ threads: 2 })).toEqual({ ...first, source: 'kept', tookMs: 0 });
     expect(statSync(path).mode & 0o777).toBe(0o600);
   });
 
-  it('takes what was kept only for the same package, processor, runtime, neighbour and wishes', async () => {
+  it('is reused only for the same package, processor, runtime, neighbour and wishes', async () => {
     await choosing({ threads: 2 });
     const kept = JSON.parse(readFileSync(path, 'utf8')) as { key: Record<string, unknown>; measured: object[] };
     expect(Object.keys(kept.key).sort()).toEqual(
       ['cores', 'neighbourThreads', 'onnxruntime', 'packageDigest', 'processor', 'spin', 'threads'].sort(),
     );
-    // Figures that a measurement would not give, so that they are told from new ones.
+    // No measurement gives these figures, so that they can be recognised.
     const measured = [{ threads: 2, spin: true, oneRowMs: 1e-6, eightRowsMs: 1e-6, neighbourShare: 1 }];
     const marked = { ...kept, measured };
     writeFileSync(path, JSON.stringify(marked));
@@ -109,7 +109,7 @@ describe('the measurement at start', () => {
     expect(readChoice(path, kept.key)).toBeUndefined();
   });
 
-  it('gives up where it takes too long or the model cannot be read, and serves on one thread', async () => {
+  it('chooses one thread if it takes too long or the model cannot be read', async () => {
     expect(await choosing({ maxMs: 1 })).toMatchObject({ threads: 1, spin: false, source: 'default', measured: [] });
     const broken = { ...pkg, modelPath: join(folder, 'none.onnx') };
     expect(await choosing({ pkg: broken })).toMatchObject({ threads: 1, source: 'default' });
@@ -118,7 +118,7 @@ describe('the measurement at start', () => {
 });
 
 describe('the neighbour', () => {
-  it('is busy from the start, and tells of what it got done', async () => {
+  it('is busy from the start and reports its progress', async () => {
     const neighbour = await startNeighbour(1);
     const sinceItStarted = { from: 0, to: Date.now() + 1 };
     expect(await neighbour.pace([sinceItStarted])).toBeGreaterThan(0);
@@ -127,7 +127,7 @@ describe('the neighbour', () => {
 });
 
 describe('the first layers', () => {
-  it('are as many as hold so many bytes, whole, and run as a step', async () => {
+  it('have at least the given number of bytes, and run as a step', async () => {
     const source = await readModel(join(projectFolder, 'models/tldr/onnx/model.onnx'));
     const decode = toDecodeGraph(source, 512);
     const bytes = (graph: typeof source) =>

@@ -1,4 +1,4 @@
-/** What callers see when the inference worker dies. */
+/** What callers see if the inference worker dies. */
 
 import { once } from 'node:events';
 import type { Worker } from 'node:worker_threads';
@@ -12,11 +12,11 @@ import { collect, makeLongPackage, makeVersion, request } from '../../support/po
 let pkg: Package;
 
 beforeAll(async () => {
-  // With room for a completion that is not at its end when the crash comes, however late that is.
+  // The context is long enough for a completion that is still running when the worker crashes, however late that is.
   pkg = await loadPackage(await makeLongPackage(16_384));
 });
 
-/** A policy together with its thread, which Node announces to the process. */
+/** Opens a policy and returns it with its thread, which Node announces by an event of the process. */
 async function openWithThread(onRestart: (error: HoneError) => void): Promise<{ policy: Policy; thread: Worker }> {
   const announced = once(process, 'worker') as Promise<[Worker]>;
   const policy = await openPolicy({ pkg, version: await makeVersion(pkg, 0, 0), onRestart });
@@ -25,12 +25,12 @@ async function openWithThread(onRestart: (error: HoneError) => void): Promise<{ 
 }
 
 describe('a crash of the worker', () => {
-  test('ends the streams with WORKER_CRASHED, and the policy comes back on the live version', async () => {
+  test('ends the streams with WORKER_CRASHED, after which the policy serves the live version again', async () => {
     const crashes: HoneError[] = [];
     const { policy, thread } = await openWithThread((error) => crashes.push(error));
     const second = await makeVersion(pkg, 1, 1);
     await policy.swap(second);
-    // A token beyond the vocabulary makes the model's run fail; the policy itself would have refused it.
+    // A token beyond the vocabulary makes the run of the model fail. The policy itself would have refused it.
     const poison: ToWorker = { type: 'submit', request: 999, spec: request([100_000]), atMs: 0 };
     const stream = collect(policy.complete(request([1], { n: 2, sampling: { maxTokens: 16_000 } })), (event) => {
       if (event.type === 'tokens') thread.postMessage(poison);
@@ -49,7 +49,7 @@ describe('a crash of the worker', () => {
     expect((await policy.status()).heldVersions).toEqual([0, 1]);
   });
 
-  test('a package that cannot be served is refused when the policy opens', async () => {
+  test('does not happen if the package or an option is unusable: opening the policy is refused with the reason', async () => {
     const foreign = { ...pkg, modelPath: `${pkg.modelPath}.absent` };
     const version = await makeVersion(pkg, 0, 0);
     await expect(openPolicy({ pkg: foreign, version })).rejects.toMatchObject({ code: 'MODEL_INVALID' });

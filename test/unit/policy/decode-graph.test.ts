@@ -16,7 +16,7 @@ beforeAll(async () => {
 const count = (graph: Graph, op: string): number => graph.nodes.filter((node) => node.op === op).length;
 
 describe('the decode graph', () => {
-  test('reads each weight in four products per layer, q with k and v, gate with up', () => {
+  test('has four products with weights per layer, because q, k and v are joined, and gate and up', () => {
     const { graph, groups, layers } = toDecodeGraph(tiny, 128, false);
     expect(groups.map(({ members }) => members.map(({ module }) => module.split('.').at(-1))).slice(0, 4)).toEqual([
       ['q_proj', 'k_proj', 'v_proj'],
@@ -24,7 +24,7 @@ describe('the decode graph', () => {
       ['gate_proj', 'up_proj'],
       ['down_proj'],
     ]);
-    // Two more products per layer are attention's own; the head is the last.
+    // Attention has two more products per layer, and the head is the last one.
     expect(count(graph, 'MatMul')).toBe(layers * (4 + 2) + 1);
   });
 
@@ -32,21 +32,21 @@ describe('the decode graph', () => {
     expect([...toDecodeGraph(tiny, 128).graph.outputs.keys()]).toEqual(['logits', 'top_probability', 'new_key_values']);
   });
 
-  test('takes two adapter tensors per product, or none where there shall be no adapters', () => {
+  test('takes two adapter tensors per product, or none if it is made without adapters', () => {
     const inputs = (adapters: boolean) =>
       [...toDecodeGraph(tiny, 128, adapters).graph.inputs.keys()].filter((name) => name.includes('lora'));
     expect(inputs(true)).toHaveLength(2 * 4 * 2);
     expect(inputs(false)).toHaveLength(0);
   });
 
-  test('joins residual sums and the norms after them', () => {
+  test('fuses residual sums with the norms after them', () => {
     const { graph, layers } = toDecodeGraph(tiny, 128);
     expect(count(graph, 'SkipSimplifiedLayerNormalization')).toBe(2 * layers);
     expect(count(graph, 'SimplifiedLayerNormalization')).toBe(1);
   });
 
-  test('keeps tokens apart from rows where an operator on the way looks at more than one token', async () => {
-    // A mean over the tokens of a row, times zero: it changes nothing but the shapes that are possible.
+  test('does not make tokens rows of one matrix if an operator combines the tokens of a row', async () => {
+    // The mean over the tokens of a row is multiplied by zero, so that it changes no logits.
     const graph = tiny.clone();
     const norm = graph.nodes.find(({ op }) => op === 'SimplifiedLayerNormalization') as Node;
     const [hidden] = norm.inputs as [string];
@@ -72,7 +72,7 @@ describe('the decode graph', () => {
 describe('a decoder without adapters', () => {
   const open = () => createDecoder({ modelPath, contextLength: 128, threads: 1, spin: false, adapters: false });
 
-  test('gives the logits of the zero adapter', async () => {
+  test('computes the logits of the zero adapter', async () => {
     const [without, fed] = [
       await open(),
       await createDecoder({ modelPath, contextLength: 128, threads: 1, spin: false }),
@@ -87,7 +87,7 @@ describe('a decoder without adapters', () => {
     for (const [i, value] of plain.entries()) expect(value).toBeCloseTo(adapted[i] as number, 5);
   });
 
-  test('refuses an adapter that would change something', async () => {
+  test('refuses any other adapter', async () => {
     const decoder = await open();
     const adapter = zeroAdapter(decoder.targets, 4, 2);
     const [name] = [...adapter.tensors.keys()].filter((key) => key.endsWith('lora_B'));

@@ -12,7 +12,7 @@ describe('the exponential of numbers below 0', () => {
     );
   });
 
-  test('is exact at 0, fades to 0, and lets what is no number through', () => {
+  test('is 1 at 0, 0 below the smallest double, and NaN for NaN', () => {
     expect(expBelow0(0)).toBe(1);
     expect(expBelow0(-0)).toBe(1);
     expect(expBelow0(-720)).toBeCloseTo(0, 300);

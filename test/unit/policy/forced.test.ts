@@ -1,4 +1,4 @@
-/** Completions whose tokens are given: what the policy would have said of them, against an independent forward pass. */
+/** Completions with given tokens: their log-probabilities are compared with an independent forward pass. */
 
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { loadPackage, type Package } from '../../../src/package/index.js';
@@ -31,7 +31,7 @@ async function open(): Promise<Policy> {
 }
 
 describe('forced tokens', () => {
-  test('get the log-probabilities of a forward pass, under each version its own', async () => {
+  test('get the log-probabilities of a forward pass with the weights of their version', async () => {
     const policy = await open();
     const prompt = randomTokens(20, 1);
     const forced = [randomTokens(15, 2), randomTokens(1, 3), randomTokens(90, 4)];
@@ -48,7 +48,7 @@ describe('forced tokens', () => {
     }
   });
 
-  test('get the numbers that drawing the same tokens got, whatever the sampling settings', async () => {
+  test('get the same log-probabilities as drawn tokens, whatever the sampling settings', async () => {
     const policy = await open();
     const prompt = randomTokens(20, 1);
     const drawn = await collect(policy.complete(request(prompt, { sampling: { topLogprobs: 3 } })));
@@ -63,7 +63,7 @@ describe('forced tokens', () => {
     expect(differences).toBeLessThan(1e-5);
   });
 
-  test('are taken to the last, past max_tokens, stop texts and the end of the sequence', async () => {
+  test('are all taken, even beyond max_tokens, stop texts and end tokens', async () => {
     const policy = await open();
     const forced = [
       [72, 105, endToken, 72, 105],
@@ -77,7 +77,7 @@ describe('forced tokens', () => {
     ]);
   });
 
-  test('stand beside completions that draw theirs, which come out as without them', async () => {
+  test('do not change the completions beside them that draw their tokens', async () => {
     const policy = await open();
     const alone = await collect(policy.complete(request([1, 2, 3], { n: 2 })));
     const forced = [undefined, randomTokens(100, 5)];
@@ -87,7 +87,7 @@ describe('forced tokens', () => {
     expect(mixed.completions[1]?.tokens).toEqual(forced[1]);
   });
 
-  test('fill the context to its last token, and are refused beyond it', async () => {
+  test('may fill the context to its last token, and are refused beyond it', async () => {
     const policy = await open();
     const prompt = randomTokens(100, 6);
     const whole = await collect(policy.complete(request(prompt, { forced: [randomTokens(28, 7)] })));

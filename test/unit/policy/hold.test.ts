@@ -1,4 +1,4 @@
-/** Versions that are kept beside the live one until they are released. */
+/** Versions that are held beside the live one until they are released. */
 
 import { once } from 'node:events';
 import type { Worker } from 'node:worker_threads';
@@ -37,7 +37,7 @@ const ask = (policy: Policy, number: number) => collect(policy.complete(request(
 const notServable = { code: 'VERSION_NOT_SERVABLE' };
 
 describe('a held version', () => {
-  test('is proved as by a swap, and answers whoever asks for it while another is live', async () => {
+  test('is probed as in a swap, and serves requests that name it while another version is live', async () => {
     const policy = await open();
     const report = await policy.hold(version(1));
     expect(report).toMatchObject({ version: 1, adapterDigest: version(1).adapterDigest, probe: { verdict: 'proved' } });
@@ -54,7 +54,7 @@ describe('a held version', () => {
     expect(await policy.status()).toMatchObject({ liveVersion: 0, heldVersions: [0, 1] });
   });
 
-  test('stays however many versions come, and goes with its release', async () => {
+  test('stays however many versions are swapped in, and is dropped when it is released', async () => {
     const policy = await open({ maxLiveVersions: 3 });
     await policy.hold(version(1));
     for (const number of [2, 3, 4, 5, 6]) await policy.swap(version(number));
@@ -64,7 +64,7 @@ describe('a held version', () => {
     await expect(ask(policy, 1)).rejects.toMatchObject(notServable);
   });
 
-  test('goes after its release when the last request that runs on it has ended', async () => {
+  test('is dropped after its release when the last request on it has ended', async () => {
     const { policy, steps } = await openStepped({ pkg, version: version(0) });
     await steps.settle(policy.hold(version(1)));
     const running = collect(policy.complete(request([1], { version: 1, sampling: { maxTokens: 100 } })));
@@ -85,7 +85,7 @@ describe('a held version', () => {
     await policy.release(1);
   });
 
-  test('that becomes live stays live when it is released', async () => {
+  test('stays live after its release if it has become live', async () => {
     const policy = await open();
     await policy.hold(version(1));
     expect((await policy.swap(version(1))).probe.verdict).toBe('proved');
@@ -93,7 +93,7 @@ describe('a held version', () => {
     expect(await collect(policy.complete(request([5])))).toMatchObject({ version: 1 });
   });
 
-  test('stays when a swap to it fails, and 0 for good', async () => {
+  test('stays if a swap to its number fails, and version 0 stays even after its release', async () => {
     const policy = await open({ version: version(1) });
     await policy.hold(version(0));
     await policy.release(0);
@@ -103,7 +103,7 @@ describe('a held version', () => {
     expect((await ask(policy, 2)).version).toBe(2);
   });
 
-  test('is held again by the worker that takes the place of one that crashed', async () => {
+  test('is held again by the new worker after a crash', async () => {
     const announced = once(process, 'worker') as Promise<[Worker]>;
     const policy = await open({ maxLiveVersions: 3 });
     const [thread] = await announced;
@@ -111,7 +111,7 @@ describe('a held version', () => {
     await policy.swap(version(2));
     const poison: ToWorker = { type: 'submit', request: 999, spec: request([100_000]), atMs: 0 };
     thread.postMessage(poison);
-    // In flight when it crashed, so that it is not held again; or refused before.
+    // The request is in flight when the worker crashes, or it is refused after the crash.
     await expect(ask(policy, 1)).rejects.toMatchObject({ code: 'WORKER_CRASHED' });
     await policy.swap(version(2));
     for (const number of [3, 4, 5]) await policy.swap(version(number));
@@ -122,7 +122,7 @@ describe('a held version', () => {
 });
 
 describe('a hold', () => {
-  test('is refused when swaps would have no room beside it, and says what to do', async () => {
+  test('is refused if swaps would have no room beside it, with the versions that are held', async () => {
     const policy = await open({ maxLiveVersions: 4 });
     await policy.hold(version(1));
     await policy.hold(version(2));
@@ -135,7 +135,7 @@ describe('a hold', () => {
     expect((await policy.hold(version(3))).probe.verdict).toBe('proved');
   });
 
-  test('of weights with another digest, or of other weights under a number that is held, is refused', async () => {
+  test('is refused for weights with another digest, and for other weights with a number that is held', async () => {
     const policy = await open();
     const wrong = { ...version(1), adapterDigest: version(2).adapterDigest };
     await expect(policy.hold(wrong)).rejects.toMatchObject({ code: 'ADAPTER_INVALID' });
@@ -146,14 +146,14 @@ describe('a hold', () => {
     await expect(ask(policy, 1)).rejects.toMatchObject(notServable);
   });
 
-  test('of weights whose numbers overflow fails its probe and keeps nothing', async () => {
+  test('keeps nothing if the numbers of the version overflow, because its probe fails', async () => {
     const policy = await open();
     const broken = await makeVersion(pkg, 9, 5, 1e30);
     expect((await policy.hold(broken)).probe.verdict).toBe('failed');
     expect((await policy.status()).heldVersions).toEqual([0]);
   });
 
-  test('waits for room like a swap, and says how long', async () => {
+  test('waits for room as a swap does, and reports how long', async () => {
     const { policy, steps } = await openStepped({ pkg, version: version(1), maxLiveVersions: 3, maxSequences: 4 });
     const running: Promise<unknown>[] = [];
     const start = async (number: number) => {

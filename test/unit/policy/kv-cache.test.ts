@@ -8,7 +8,7 @@ import { bucketFor } from '../../../src/policy/kv/kv-layout.js';
 const shape = { layers: 2, kvHeads: 2, headSize: 3 };
 const parts = 2 * shape.layers;
 
-/** The value at a place, told apart from every other. */
+/** Returns a value that is unique to its place. */
 const valueAt = (id: number, part: number, head: number, column: number, i: number): number =>
   id * 1e6 + part * 1e5 + head * 1e4 + column * 10 + i;
 
@@ -30,7 +30,7 @@ function prefixOf(id: number, length: number, stride = length): Prefix {
   };
 }
 
-/** What a step of `steps` columns brings for these rows. */
+/** Returns the keys and values of a step of `steps` columns for these rows. */
 function stepOf(rows: readonly { id: number; length: number }[], steps: number): Float32Array[] {
   return Array.from({ length: parts }, (_, part) =>
     Float32Array.from(
@@ -75,7 +75,7 @@ function wrongPlaces(
   return wrong;
 }
 
-/** @returns 1 when another cache's rows lie elsewhere afterwards */
+/** @returns 1 if the rows of another cache have moved, otherwise 0 */
 function movesOthers(caches: readonly KvCache[], cache: KvCache, act: () => unknown): number {
   const places = () =>
     caches.map((other) =>
@@ -87,13 +87,13 @@ function movesOthers(caches: readonly KvCache[], cache: KvCache, act: () => unkn
 }
 
 describe('the cache', () => {
-  test('buckets are multiples of 64, and from 256 on of a quarter of the power of two below', () => {
+  test('has buckets that are multiples of 64, and from 256 on of a quarter of the next lower power of two', () => {
     expect([1, 64, 65, 129, 256, 257, 513, 1000, 1025].map(bucketFor)).toEqual([
       64, 64, 128, 192, 256, 320, 640, 1024, 1280,
     ]);
   });
 
-  test('keeps every row of every cache right, however they join, leave, move and grow in a crowded arena', () => {
+  test('keeps the content of every row, however rows join, leave, move and grow in a crowded arena', () => {
     const which = { cache: fc.nat(2), row: fc.nat() };
     const action = fc.oneof(
       fc.record({ do: fc.constant('append' as const), cache: fc.nat(2), length: fc.integer({ min: 1, max: 70 }) }),
@@ -140,7 +140,7 @@ describe('the cache', () => {
             const to = caches[next.to] as KvCache;
             const { length } = rows[row] as { length: number };
             if (to === cache) continue;
-            // A row that moves frees what it held before it is there, where it has to.
+            // If there is no room for two copies, a row that moves frees its old place first.
             const free = next.do === 'take' ? arena.freeColumns + cache.capacity : arena.freeColumns;
             if (to.growthFor(length) > free) continue;
             (content[next.to] as { id: number; length: number }[]).push({
@@ -158,12 +158,12 @@ describe('the cache', () => {
       }
     };
     fc.assert(fc.property(fc.array(action, { minLength: 10, maxLength: 40 }), play), { numRuns: 150, seed: 7 });
-    // The arena was crowded: rows had to make room for each other.
+    // This shows that the arena was crowded: regions were moved, and appends were refused.
     expect(compactions).toBeGreaterThan(10);
     expect(refusals).toBeGreaterThan(10);
   });
 
-  test('views are kept while nothing moves, and read the arrays themselves', () => {
+  test('returns the same views while nothing moves, and they read the memory of the arena', () => {
     const cache = new KvCache(new KvArena(shape, 8192));
     cache.append(prefixOf(1, 5));
     const view = cache.views()[0] as Tensor;
@@ -176,7 +176,7 @@ describe('the cache', () => {
     expect(cache.views()[0]?.dims).toEqual([2, 2, 128, 3]);
   });
 
-  test('a row can move to another cache', () => {
+  test('takes a row from another cache', () => {
     const [from, to] = [new KvCache(new KvArena(shape, 8192)), new KvCache(new KvArena(shape, 8192))];
     from.append(prefixOf(1, 9));
     from.append(prefixOf(2, 70));
@@ -186,7 +186,7 @@ describe('the cache', () => {
     expectContent(from, [{ id: 1, length: 9 }]);
   });
 
-  test('zeroes a row for whoever gets its memory next', () => {
+  test('zeroes a row, so that the next owner of its memory finds finite numbers', () => {
     const arena = new KvArena(shape, 1024);
     const cache = new KvCache(arena);
     cache.append(prefixOf(1, 9));
@@ -197,7 +197,7 @@ describe('the cache', () => {
     expect(arena.parts.every((part) => part.every(Number.isFinite))).toBe(true);
   });
 
-  test('starts over small when it is empty', () => {
+  test('starts again with the smallest bucket after it was empty', () => {
     const cache = new KvCache(new KvArena(shape, 8192));
     cache.append(prefixOf(1, 300));
     expect(cache.capacity).toBe(320);

@@ -1,4 +1,7 @@
-/** The decode path - prefill, chunks, steps over a cache, ragged rows - against Hugging Face transformers (test/oracles). */
+/**
+ * Compares prefill, chunks, steps over a cache and rows of different lengths with Hugging Face transformers
+ * (test/oracles).
+ */
 
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -10,7 +13,7 @@ import { largestDifference, readOracleFixture, tinyPackage } from '../../oracles
 
 const fixture = readOracleFixture();
 const vocabulary = 260;
-/** The base is the zero adapter. */
+/** The base model is the zero adapter. */
 const variants = [
   { name: 'the base', size: 0, expected: fixture.sequences.map(({ logits }) => logits) },
   { name: 'an adapter', size: 1, expected: fixture.sequences.map(({ adaptedLogits }) => adaptedLogits) },
@@ -29,7 +32,7 @@ afterAll(() => decoder.close());
 
 const tokensOf = (sequence: number): readonly number[] => fixture.sequences[sequence]?.tokens ?? [];
 
-/** Row `row` of a step's logits is what transformers gives after `position`. */
+/** Compares a row of a step's logits with those of transformers after `position`. */
 function expectLogits(actual: StepLogits, row: number, expected: Float32Array | undefined, position: number): void {
   const mine = actual.data.subarray(row * vocabulary, (row + 1) * vocabulary);
   const theirs = (expected as Float32Array).subarray(position * vocabulary, (position + 1) * vocabulary);

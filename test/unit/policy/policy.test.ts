@@ -1,4 +1,4 @@
-/** The policy with its real worker, against an independent forward pass of the package's own file. */
+/** The policy with its real worker, compared with an independent forward pass of the package's own file. */
 
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { loadPackage, type Package } from '../../../src/package/index.js';
@@ -43,7 +43,7 @@ async function expectLogprobs(model: ReferenceModel, prompt: readonly number[], 
 }
 
 describe('completions', () => {
-  test('carry the log-probabilities of a forward pass without cache, for many ragged requests at once', async () => {
+  test('have the log-probabilities of a forward pass without cache, when many requests of different lengths run', async () => {
     const policy = await open({ maxSequences: 8, prefillChunk: 16 });
     const model = await reference(pkg);
     const prompts = [1, 5, 16, 17, 40, 63, 64, 90].map((length) => randomTokens(length, length));
@@ -73,7 +73,7 @@ describe('completions', () => {
     expect(largestDifference(base, result.completions[0]?.logprobs ?? [])).toBeGreaterThan(0.01);
   });
 
-  test('start from what was computed of their prompt before, and only under the same weights', async () => {
+  test('reuse a computed beginning of their prompt, but only with the same weights', async () => {
     const version = await makeVersion(pkg, 1, 11);
     const policy = await open({ held: [version], prefillChunk: 16 });
     const prompt = randomTokens(40, 9);
@@ -86,14 +86,14 @@ describe('completions', () => {
     await expectLogprobs(await reference(pkg, version), prompt, other);
   });
 
-  test('are computed anew when nothing is kept', async () => {
+  test('reuse nothing if the prefix cache has no memory', async () => {
     const policy = await open({ prefixCacheBytes: 0 });
     const prompt = randomTokens(40, 9);
     await collect(policy.complete(request(prompt)));
     expect(await collect(policy.complete(request(prompt)))).toMatchObject({ cachedPromptTokens: 0 });
   });
 
-  test('stay right when rows outgrow buckets and steps of other lengths run beside them', async () => {
+  test('stay right when rows outgrow their buckets beside rows of other lengths', async () => {
     const long = await makeLongPackage(700);
     const longPackage = await loadPackage(long);
     const version = await makeVersion(longPackage, 0, 21);
@@ -110,7 +110,7 @@ describe('completions', () => {
     }
   });
 
-  test('end with the context when max_tokens would go beyond it', async () => {
+  test('end at the end of the context if max_tokens exceeds it', async () => {
     const policy = await open();
     const prompt = randomTokens(120, 9);
     const result = await collect(policy.complete(request(prompt, { sampling: { maxTokens: 100 } })));
@@ -119,7 +119,7 @@ describe('completions', () => {
     await expectLogprobs(await reference(pkg), prompt, result);
   });
 
-  test('come out the same for the same seed, and different for another', async () => {
+  test('are the same for the same seed and differ for another', async () => {
     const policy = await open();
     const run = async (seed: number) =>
       (await collect(policy.complete(request(randomTokens(10, 1), { seed, n: 2 })))).completions.map(
@@ -131,7 +131,7 @@ describe('completions', () => {
     expect(first[0]).not.toEqual(first[1]);
   });
 
-  test('of more completions than slots start as slots become free', async () => {
+  test('start as slots become free, if a request has more of them than there are slots', async () => {
     const policy = await open({ maxSequences: 3 });
     const prompt = randomTokens(30, 2);
     const result = await collect(policy.complete(request(prompt, { n: 8, sampling: { maxTokens: 6 } })));
@@ -140,7 +140,7 @@ describe('completions', () => {
     expect((await policy.status()).promptTokens).toBe(30);
   });
 
-  test('greedy ones take the most probable token, and report the alternatives', async () => {
+  test('take the most probable token at temperature 0, and report the alternatives', async () => {
     const policy = await open();
     const { completions } = await collect(
       policy.complete(request(randomTokens(8, 4), { sampling: { temperature: 0, topLogprobs: 3 } })),
@@ -153,7 +153,7 @@ describe('completions', () => {
     expect(completions[0]?.top).toHaveLength(12);
   });
 
-  test('end with an end-of-sequence token, which is part of the tokens and not of the text', async () => {
+  test('end with an end-of-sequence token, which is part of the tokens but not of the text', async () => {
     const policy = await open();
     const bias = { logitBias: { 256: 100 }, ignoreEos: false };
     const { completions } = await collect(policy.complete(request([65, 66], { sampling: bias })));
@@ -164,7 +164,7 @@ describe('completions', () => {
     expect(ignoring.completions[0]).toMatchObject({ tokens: [256, 256, 256], reason: 'length', endOfSequence: false });
   });
 
-  test('end before a stop string that spans tokens, without leaking any of it', async () => {
+  test('end before a stop string that spans several tokens, without sending any of it', async () => {
     const policy = await open();
     const free = await collect(policy.complete(request([72, 105], { seed: 3, sampling: { maxTokens: 30, topK: 60 } })));
     const text = free.completions[0]?.text ?? '';
@@ -184,7 +184,7 @@ describe('completions', () => {
 });
 
 describe('requests', () => {
-  test('that are aborted end as cancelled and free their slots', async () => {
+  test('end as cancelled and free their slots if they are aborted', async () => {
     const { policy, steps } = await openStepped({ pkg, version: zero, maxSequences: 2 });
     const abort = new AbortController();
     const running = collect(
@@ -196,11 +196,11 @@ describe('requests', () => {
     expect((await steps.settle(waiting)).completions[0]?.reason).toBe('length');
     const status = await policy.status();
     expect(status).toMatchObject({ runningSequences: 0, queuedRequests: 0 });
-    // Two of each completion in the turn in which it was aborted, and the other's three.
+    // Each aborted completion may draw two tokens up to the turn of its abort, and the other one draws three.
     expect(status.generatedTokens).toBeLessThanOrEqual(2 * 2 + 3);
   });
 
-  test('that are aborted while they wait end as cancelled without having started', async () => {
+  test('end as cancelled without a start if they are aborted while they wait', async () => {
     const { policy, steps } = await openStepped({ pkg, version: zero, maxSequences: 1 });
     const running = collect(policy.complete(request([1], { sampling: { maxTokens: 60 } })));
     const abort = new AbortController();
@@ -216,7 +216,7 @@ describe('requests', () => {
     expect((await steps.settle(before)).completions[0]?.reason).toBe('cancelled');
   });
 
-  test('that their reader leaves are cancelled', async () => {
+  test('are cancelled if their reader leaves the loop', async () => {
     const policy = await open();
     for await (const event of policy.complete(request([1], { sampling: { maxTokens: 120 } }))) {
       if (event.type === 'tokens') break;
@@ -226,7 +226,7 @@ describe('requests', () => {
     expect(await policy.status()).toMatchObject({ runningSequences: 0 });
   });
 
-  test('beyond the queue are refused with advice when to come back', async () => {
+  test('are refused beyond the limit of the queue, with the time after which to try again', async () => {
     const policy = await open({ maxSequences: 1, maxQueue: 2 });
     const results = await Promise.allSettled([1, 2, 3].map((token) => collect(policy.complete(request([token])))));
     expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled', 'rejected']);
@@ -236,7 +236,7 @@ describe('requests', () => {
     });
   });
 
-  test('that make no sense are refused before they reach the worker', async () => {
+  test('are refused if their prompt, number of completions, logit bias or version is unusable', async () => {
     const policy = await open();
     const refused = (promise: Promise<unknown>) => expect(promise).rejects;
     await refused(collect(policy.complete(request([])))).toMatchObject({ code: 'INVALID_REQUEST' });
@@ -251,7 +251,7 @@ describe('requests', () => {
     });
   });
 
-  test('are refused when the policy is closed, after those that ran came to their end', async () => {
+  test('are refused after the policy has closed, which lets running requests end', async () => {
     const policy = await openPolicy({ pkg, version: zero });
     const running = collect(policy.complete(request([1], { sampling: { maxTokens: 50 } })));
     const closed = policy.close();
@@ -269,7 +269,7 @@ describe('slow readers', () => {
   });
   afterAll(() => policy.close());
 
-  test('get what gathered in one chunk per completion', async () => {
+  test('get all unread tokens of a completion in one chunk', async () => {
     const events = policy.complete(request([1], { n: 2, sampling: { maxTokens: 40 } }))[Symbol.asyncIterator]();
     expect((await events.next()).value).toMatchObject({ type: 'started' });
     while ((await policy.status()).generatedTokens < 80) await new Promise((resolve) => setImmediate(resolve));

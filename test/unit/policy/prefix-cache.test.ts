@@ -1,4 +1,4 @@
-/** Blocks of keys and values that were computed before: found exactly, by weights and tokens, or not at all. */
+/** The prefix cache finds blocks only for exactly the same weights and tokens. */
 
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -11,7 +11,7 @@ const shape = { layers: 1, kvHeads: 2, headSize: 2 };
 const blockBytes = blockLength * bytesPerColumn(shape);
 const { kvHeads, headSize } = shape;
 
-/** Stands for what weights would compute: told apart by digest and by all tokens up to a column. */
+/** Returns a number that depends on the digest and on all tokens up to a column, as a computed key or value does. */
 function computedValue(digest: string, tokens: readonly number[], part: number, head: number, column: number): number {
   let value = digest.charCodeAt(0) + 7 * part + 3 * head;
   for (let i = 0; i <= column; i++) value = (value * 31 + (tokens[i] as number) + 1) % 65_521;
@@ -34,7 +34,7 @@ function computed(digest: string, tokens: readonly number[], length = tokens.len
   return { parts, length, stride };
 }
 
-/** Whether blocks hold what the weights would have computed for the tokens. */
+/** Checks that blocks contain the values of these weights and tokens. */
 function expectRight(blocks: readonly StepKeyValues[], digest: string, tokens: readonly number[]): void {
   for (const [index, parts] of blocks.entries()) {
     for (const [part, data] of parts.entries()) {
@@ -48,7 +48,7 @@ function expectRight(blocks: readonly StepKeyValues[], digest: string, tokens: r
 }
 
 describe('the prefix cache', () => {
-  test('that was cleared finds nothing, holds nothing, and takes new blocks', () => {
+  test('is empty and zeroed after it was cleared, and takes new blocks', () => {
     const cache = new PrefixCache(shape, 100 * blockBytes);
     const tokens = randomTokens(100, 1);
     cache.store('a', tokens, computed('a', tokens));
@@ -61,7 +61,7 @@ describe('the prefix cache', () => {
     expectRight(cache.find('a', [...tokens, 1]), 'a', tokens);
   });
 
-  test('finds the longest whole blocks of a sequence, and leaves the last token to be computed', () => {
+  test('finds the complete blocks at the beginning of a prompt, but never its last token', () => {
     const cache = new PrefixCache(shape, 100 * blockBytes);
     const tokens = randomTokens(100, 1);
     cache.store('a', tokens, computed('a', tokens));
@@ -77,7 +77,7 @@ describe('the prefix cache', () => {
     expectRight(cache.find('a', tokens), 'a', tokens);
   });
 
-  test('never gives keys and values of one version to another', () => {
+  test('never returns keys and values of another version', () => {
     const cache = new PrefixCache(shape, 100 * blockBytes);
     const tokens = randomTokens(70, 1);
     cache.store('a', tokens, computed('a', tokens));
@@ -87,11 +87,11 @@ describe('the prefix cache', () => {
     expectRight(cache.find('b', tokens), 'b', tokens);
   });
 
-  test('gives right blocks or none, whatever is stored in however little memory, even where all hashes collide', () => {
+  test('returns right blocks or none, whatever is stored in however little memory, even if all hashes collide', () => {
     const operation = fc.record({
       store: fc.boolean(),
       digest: fc.constantFrom('a', 'b'),
-      // Few beginnings, so that sequences share blocks.
+      // There are few different blocks, so that sequences share them.
       blocks: fc.array(fc.nat(2), { minLength: 1, maxLength: 6 }),
     });
     const collide = () => 1;
@@ -120,7 +120,7 @@ describe('the prefix cache', () => {
     expect(hits).toBeGreaterThan(50);
   });
 
-  test('lets go of ends before beginnings, and of what was not used for long before what was', () => {
+  test('evicts the end of a sequence before its beginning, and the least recently used sequence first', () => {
     const cache = new PrefixCache(shape, 6 * blockBytes);
     const [system, chat] = [randomTokens(64, 1), randomTokens(96, 2)];
     const [first, second] = [
@@ -131,7 +131,7 @@ describe('the prefix cache', () => {
     cache.store('a', second, computed('a', second));
     expect(cache.status).toMatchObject({ bytes: 5 * blockBytes, evictedBlocks: 0 });
     cache.store('a', chat, computed('a', chat));
-    // The first conversation's own blocks made room, not the beginning that both share.
+    // The blocks of the first sequence alone were evicted, not the beginning that both sequences share.
     expect(cache.status).toMatchObject({ bytes: 6 * blockBytes, evictedBlocks: 2 });
     expect(cache.find('a', [...first, 1])).toHaveLength(2);
     expect(cache.find('a', [...second, 1])).toHaveLength(3);
@@ -147,7 +147,7 @@ describe('the prefix cache', () => {
     expectRight(found, 'a', tokens);
   });
 
-  test('keeps nothing in less memory than a block takes', () => {
+  test('keeps nothing if its memory is smaller than a block', () => {
     for (const bytes of [0, blockBytes - 1]) {
       const cache = new PrefixCache(shape, bytes);
       const tokens = randomTokens(80, 1);

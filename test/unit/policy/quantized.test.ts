@@ -1,4 +1,4 @@
-/** Serving quantised weights: exact where activations stay float32, within a bound where they are quantised too. */
+/** Serving quantised weights is exact if activations stay float32, and within a bound if they are quantised too. */
 
 import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ import {
 import { type QuantizedFolders, quantizeForTest, setAccuracy } from '../../support/quantized.js';
 import { tinyDirectory } from '../../support/tiny.js';
 
-/** Makes a package one that another program has written. */
+/** Makes a package look as if another program had written it. */
 async function setProducer(directory: string): Promise<void> {
   const path = join(directory, 'onnx/model.onnx');
   const graph = await readModel(path);
@@ -27,8 +27,9 @@ async function setProducer(directory: string): Promise<void> {
 }
 
 /**
- * Largest difference of served log-probabilities from those of the decoded weights under the same adapter, nats.
- * @param edit what is changed in a copy of the quantised package first
+ * Returns the largest difference, in nats, between served log-probabilities and those of the decoded weights with the
+ * same adapter.
+ * @param edit changes a copy of the quantised package before it is served
  */
 async function servedDifference(
   { quantized, decoded }: QuantizedFolders,
@@ -64,17 +65,17 @@ describe.each([
   });
 
   it.each([0, 1])(
-    'gives at accuracy level %i the log-probabilities of the decoded weights, adapters included',
+    'has the log-probabilities of the decoded weights at accuracy level %i, with adapters',
     async (level) => {
       expect(await servedDifference(folders, (directory) => setAccuracy(directory, level))).toBeLessThan(1e-4);
     },
   );
 
-  it('computes what a file of another program says, which is no quantised activations where it says nothing', async () => {
+  it('does not quantise activations if another program wrote the file and set no accuracy level', async () => {
     expect(await servedDifference(folders, setProducer)).toBeLessThan(1e-4);
   });
 
-  it('stays within 0.1 nats of them when activations are quantised too, which is the default', async () => {
+  it('stays within 0.1 nats of the decoded weights by default, with quantised activations', async () => {
     const difference = await servedDifference(folders);
     expect(difference).toBeLessThan(0.1);
     expect(difference).toBeGreaterThan(1e-4);

@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { RequestQueue } from '../../../src/policy/request-queue.js';
 
-describe('the queue', () => {
-  test('is bounded by requests', () => {
+describe('the request queue', () => {
+  test('is bounded by the number of requests', () => {
     const queue = new RequestQueue({ maxQueue: 2, maxQueueTokens: 1000 }, () => 0);
     queue.add(1, 10);
     queue.add(2, 10);
@@ -12,7 +12,7 @@ describe('the queue', () => {
     expect([queue.requests, queue.tokens]).toEqual([2, 20]);
   });
 
-  test('is bounded by prompt tokens, but takes any request when nothing else waits', () => {
+  test('is bounded by prompt tokens, but accepts any request when it is empty', () => {
     const queue = new RequestQueue({ maxQueue: 100, maxQueueTokens: 1000 }, () => 0);
     queue.add(1, 5000);
     expect(() => queue.add(2, 1)).toThrow(expect.objectContaining({ code: 'QUEUE_FULL' }));
@@ -24,7 +24,7 @@ describe('the queue', () => {
     expect([queue.requests, queue.tokens]).toEqual([2, 1000]);
   });
 
-  test('says when to come back from how fast requests were started of late', () => {
+  test('derives the time after which to try again from how fast requests have started recently', () => {
     let now = 0;
     const queue = new RequestQueue({ maxQueue: 10, maxQueueTokens: 1e6 }, () => now);
     const retryAfterMs = (): number => {

@@ -11,7 +11,7 @@ function randomLogits(size: number, seed: number, spread = 4): Float32Array {
 }
 
 describe('the sampler', () => {
-  test('searches the nucleus of a flat distribution beyond its first selection', () => {
+  test('finds the tokens of top-p even if there are more than in its first selection', () => {
     const size = 5000;
     const logits = new Float32Array(size);
     const settings = { ...plainSampling, topP: 0.5 };
@@ -24,7 +24,7 @@ describe('the sampler', () => {
     expect(Math.max(...tokens)).toBeGreaterThan(size / 4);
   });
 
-  test('takes the first of equal logits at temperature 0, with certainty', () => {
+  test('takes the first of equal largest logits at temperature 0, with log-probability 0', () => {
     const logits = Float32Array.of(1, 3, 3, 2);
     const sampler = new Sampler({ ...plainSampling, temperature: 0 }, [], 1, new SamplingScratch(4));
     expect(sampler.sample(logits, 0)).toMatchObject({ token: 1, sampledLogprob: 0 });
@@ -32,22 +32,22 @@ describe('the sampler', () => {
 
   test.each([
     ['temperature', { temperature: Number.MIN_VALUE }],
-    ['temperature, of a selection', { temperature: Number.MIN_VALUE, topK: 3 }],
+    ['temperature with top-k', { temperature: Number.MIN_VALUE, topK: 3 }],
     ['repetition penalty', { repetitionPenalty: Number.MIN_VALUE }],
-  ] as const)('gives numbers for the smallest %s', (_, change) => {
+  ] as const)('returns finite numbers for the smallest %s', (_, change) => {
     const sampler = new Sampler({ ...plainSampling, ...change }, [2], 1, new SamplingScratch(4));
     const { token, sampledLogprob } = sampler.sample(Float32Array.of(0, 3, 2, -1), 0);
     expect(token).toBe('repetitionPenalty' in change ? 2 : 1);
     expect(sampledLogprob).toBe(0);
   });
 
-  test('reads its row of a batch', () => {
+  test('reads the logits from the given offset on', () => {
     const logits = Float32Array.of(9, 0, 0, 0, 0, 9);
     const sampler = new Sampler({ ...plainSampling, temperature: 0 }, [], 1, new SamplingScratch(3));
     expect(sampler.sample(logits, 3).token).toBe(2);
   });
 
-  test('repeats itself for the same seed', () => {
+  test('draws the same tokens for the same seed', () => {
     const logits = randomLogits(100, 1);
     const run = (seed: number): number[] => {
       const sampler = new Sampler(plainSampling, [], seed, new SamplingScratch(100));
@@ -63,7 +63,7 @@ describe('the sampler', () => {
     expect(() => sampler.sample(Float32Array.of(1, Number.POSITIVE_INFINITY), 0)).toThrowError(/not finite/);
   });
 
-  test('reports the most probable tokens of the raw logits, whatever it draws from', () => {
+  test('reports the most probable tokens of the raw logits, whatever the settings', () => {
     const logits = randomLogits(50, 9);
     const settings = { ...plainSampling, topLogprobs: 4, logitBias: { 5: 100 } };
     const { top, token } = new Sampler(settings, [], 1, new SamplingScratch(50)).sample(logits, 0);
@@ -75,7 +75,7 @@ describe('the sampler', () => {
   });
 });
 
-describe('top selection', () => {
+describe('the selection of the largest', () => {
   test('agrees with a stable sort', () => {
     const selection = new TopSelection();
     fc.assert(
@@ -95,8 +95,8 @@ describe('top selection', () => {
   });
 });
 
-describe('the generator', () => {
-  test('is uniform, and neighbouring seeds have nothing in common', () => {
+describe('the random generator', () => {
+  test('is uniform, and similar seeds give unrelated numbers', () => {
     const bins = new Array<number>(64).fill(0);
     const draws = 64_000;
     for (let seed = 0; seed < draws; seed++) {

@@ -1,4 +1,4 @@
-/** Many requests at once: nobody starves, memory is bounded, and every text is what it would be alone. */
+/** Many requests together: none starves, memory is bounded, and each gets the tokens that it would get alone. */
 
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -38,7 +38,7 @@ function open(options: Partial<PolicyOptions> = {}) {
   return openStepped({ pkg, version, held, ...options });
 }
 
-/** What requests alone come to, with nothing that was computed before. */
+/** Opens a policy without a prefix cache and returns a function that runs one request alone. */
 async function openAlone(): Promise<(asked: CompletionRequest) => Promise<Collected>> {
   const { policy, steps } = await open({ prefixCacheBytes: 0 });
   return (asked) => steps.settle(collect(policy.complete(asked)));
@@ -47,7 +47,7 @@ async function openAlone(): Promise<(asked: CompletionRequest) => Promise<Collec
 const tokensOf = ({ completions }: Collected) => completions.map(({ tokens }) => tokens);
 
 describe('a turn', () => {
-  test('holds a chunk of prompts at most and a step of every row, whatever versions and lengths run', async () => {
+  test('computes at most one chunk of prompts and one step of every row, whatever versions and lengths run', async () => {
     const turns: TurnReport[] = [];
     const { policy, steps } = await open({ prefillChunk: 32, observer: { onTurn: (turn) => turns.push(turn) } });
     let started = 0;
@@ -85,7 +85,7 @@ describe('a turn', () => {
     await steps.until(({ runningSequences }) => runningSequences === 4);
     const later = [7, 8, 9].map((token) => collect(policy.complete(request([token], { sampling: { maxTokens: 40 } }))));
     await steps.settle(Promise.all(later));
-    // The four that ran, and the one whose turn it was beside the three.
+    // These are the four that ran, and the one whose turn came beside the three later ones.
     expect(finished).toBe(5);
     expect((await steps.settle(many)).completions).toHaveLength(64);
   });
@@ -107,7 +107,7 @@ describe('a turn', () => {
 });
 
 describe('memory', () => {
-  test('of one sequence of full context is needed to open, and the message says how much that is', async () => {
+  test('must hold one sequence of full context, or opening is refused with the number of bytes', async () => {
     const needed = 1024 * columnBytes;
     await expect(open({ kvMemoryBytes: needed - 1 })).rejects.toMatchObject({
       code: 'INVALID_OPTIONS',
@@ -116,7 +116,7 @@ describe('memory', () => {
     await open({ kvMemoryBytes: needed });
   });
 
-  test('is never exceeded: what does not fit waits, however many slots there are', async () => {
+  test('is never exceeded: requests that do not fit wait, however many slots are free', async () => {
     const kvMemoryBytes = 1024 * columnBytes;
     const turns: TurnReport[] = [];
     const observer = { onTurn: (turn: TurnReport) => void turns.push(turn) };
@@ -140,7 +140,7 @@ describe('memory', () => {
     }
   });
 
-  test('for one sequence only serves requests with several completions one completion after the other', async () => {
+  test('for only one sequence serves several completions one after the other', async () => {
     const { policy, steps } = await open({ kvMemoryBytes: 1024 * columnBytes });
     const asked = request(randomTokens(600, 1), { n: 3, sampling: { ...greedy, maxTokens: 300 } });
     const result = await steps.settle(collect(policy.complete(asked)));
@@ -150,7 +150,7 @@ describe('memory', () => {
     expect((await policy.status()).kvBytesUsed).toBe(0);
   });
 
-  test('that a version filled with numbers that are not finite does no harm to the next', async () => {
+  test('with numbers that are not finite, left by one version, does not harm requests on another', async () => {
     const broken = await makeVersion(pkg, 9, 5, 1e30);
     const { policy, steps } = await open({
       held: [broken],
@@ -171,21 +171,21 @@ describe('memory', () => {
   });
 });
 
-describe('what was computed before', () => {
-  test("lets a chat's next turn compute only what is new", async () => {
+describe('reuse of computed prompts', () => {
+  test('lets the next turn of a chat compute only its new part', async () => {
     const { policy, steps } = await open();
     const prompt = randomTokens(50, 1);
     const asked = request(prompt, { sampling: { ...greedy, maxTokens: 80 } });
     const answer = tokensOf(await steps.settle(collect(policy.complete(asked))));
     const next = request([...prompt, ...(answer[0] as number[]), ...randomTokens(20, 2)], { sampling: greedy });
     const second = await steps.settle(collect(policy.complete(next)));
-    // All but the answer's last token was computed: four whole blocks of 129.
+    // The first request computed 129 of its 130 tokens, which are four whole blocks.
     expect(second.cachedPromptTokens).toBe(128);
     expect((await policy.status()).prefixCache).toMatchObject({ hitTokens: 128, lookedUpTokens: 200 });
     expect(tokensOf(second)).toEqual(tokensOf(await (await openAlone())(next)));
   });
 
-  test('is shared by requests that come together: their common beginning is computed once', async () => {
+  test('computes the common beginning of requests that arrive together only once', async () => {
     const turns: TurnReport[] = [];
     const { policy, steps } = await open({ prefillChunk: 64, observer: { onTurn: (turn) => turns.push(turn) } });
     const system = randomTokens(512, 1);
@@ -200,21 +200,21 @@ describe('what was computed before', () => {
   });
 });
 
-describe('whatever arrives, is cancelled or read slowly', () => {
+describe('whatever requests arrive, are cancelled or are read slowly', () => {
   const arrival = fc.record({
     prompt: fc.nat(11),
     n: fc.integer({ min: 1, max: 4 }),
     version: fc.nat(2),
     maxTokens: fc.integer({ min: 1, max: 120 }),
     background: fc.boolean(),
-    /** Turns between it and the one before. */
+    /** Turns after the arrival before it. */
     after: fc.nat(60),
     fate: fc.constantFrom('read', 'read', 'read', 'cancel early', 'cancel late', 'left', 'read slowly'),
   });
   const promptOf = (index: number) =>
     randomTokens([3, 31, 32, 33, 64, 90, 127, 128, 200, 333, 500, 64][index] as number, index % 4);
 
-  test('every stream ends, slots and memory return, and each text is what its request alone would give', async () => {
+  test('every stream ends, all slots and memory become free, and each request gets its own tokens', async () => {
     const alone = await openAlone();
     const known = new Map<string, number[]>();
     const expected = async (prompt: number, version: number) => {
@@ -234,7 +234,7 @@ describe('whatever arrives, is cancelled or read slowly', () => {
           maxSequences: 6,
           prefillChunk: 48,
           kvMemoryBytes: 6 * 1024 * columnBytes,
-          // Little, so that blocks come and go.
+          // The memory is small, so that blocks are evicted.
           prefixCacheBytes: 30 * 32 * columnBytes,
         });
         const fast: Promise<unknown>[] = [];
@@ -279,7 +279,7 @@ describe('whatever arrives, is cancelled or read slowly', () => {
         await steps.settle(Promise.all(fast));
         parks += (await policy.status()).parkedRequests;
         await steps.settle(Promise.all(slow.map((check) => check())));
-        // What was left behind ends with the next turn.
+        // Requests whose readers have left end with the next turn.
         await steps.until(({ kvBytesUsed }) => kvBytesUsed === 0);
         const nothing = { runningSequences: 0, parkedRequests: 0, kvBytesUsed: 0, queuedRequests: 0, queuedTokens: 0 };
         expect(await policy.status()).toMatchObject(nothing);

@@ -1,4 +1,4 @@
-/** Who starts next, and what has to be free for that. */
+/** Which request starts next, and how much memory must be free for it. */
 
 import { describe, expect, test } from 'vitest';
 import { KvBudget } from '../../../src/policy/kv/kv-budget.js';
@@ -21,7 +21,7 @@ function arrive(slots: SlotQueue, budget: KvBudget, id: number, n: number, lengt
   return active;
 }
 
-/** Gives the next request its slot, as the scheduler does. @returns its id and completion, or none */
+/** Gives the next request a slot, as the scheduler does. @returns its id and completion, or 'none' */
 function start(slots: SlotQueue, budget: KvBudget): string {
   const next = slots.next();
   if (next === undefined) return 'none';
@@ -37,8 +37,8 @@ function start(slots: SlotQueue, budget: KvBudget): string {
   return started;
 }
 
-describe('slots', () => {
-  test("go round the requests: every one's first completion before any other's second", () => {
+describe('the slot queue', () => {
+  test('starts the first completion of every request before the second one of any', () => {
     const budget = budgetOf(1e6);
     const slots = new SlotQueue(budget);
     arrive(slots, budget, 1, 4);
@@ -50,14 +50,14 @@ describe('slots', () => {
     expect(order).toEqual(['1.0', '2.0', '3.0', '1.1', '3.1', '4.0', '1.2', '4.1', '1.3', 'none']);
   });
 
-  test('are not given past a request whose memory is not free, except to those that hold their prompts already', () => {
+  test('lets only requests with a computed prompt overtake a request whose memory is not free', () => {
     const budget = budgetOf(1024 + 128);
     const slots = new SlotQueue(budget);
     arrive(slots, budget, 1, 3);
     expect(start(slots, budget)).toBe('1.0');
     arrive(slots, budget, 2, 1, 10, 1000);
     arrive(slots, budget, 3, 1);
-    // Its second completion's turn comes first; then the long one has to wait for memory, and the third behind it.
+    // The first request goes on. The second has to wait for memory, and the third waits behind it.
     expect(start(slots, budget)).toBe('1.1');
     expect(start(slots, budget)).toBe('1.2');
     expect(start(slots, budget)).toBe('none');
@@ -71,8 +71,8 @@ describe('slots', () => {
   });
 });
 
-describe('the budget', () => {
-  test('charges a completion the class of its longest, and a prompt that waits the bucket that holds it', () => {
+describe('the memory budget', () => {
+  test('charges the class of the longest completion for each, and a bucket for a prompt with several', () => {
     const budget = budgetOf(1e6);
     const columns = (prompt: number, maxTokens: number, n: number) =>
       budget.columnsFor(
@@ -87,13 +87,13 @@ describe('the budget', () => {
     expect(columns(63, 10_000, 64)).toEqual({ prompt: 64, completion: 1024 });
   });
 
-  test('is refused when one sequence of full context does not fit, with the bytes that it takes', () => {
+  test('is refused if one sequence of full context does not fit, with the number of bytes it takes', () => {
     expect(() => budgetOf(1023)).toThrow(expect.objectContaining({ code: 'INVALID_OPTIONS' }));
     expect(() => budgetOf(1023)).toThrow(String(1024 * bytesPerColumn(shape)));
     expect(budgetOf(1024).maxBytes).toBe(1024 * bytesPerColumn(shape));
   });
 
-  test('lets each completion compute its prompt anew where prompt and completion do not fit together', () => {
+  test('charges nothing for a prompt that does not fit beside its completion', () => {
     const completion = request(
       Array.from({ length: 900 }, () => 1),
       { n: 2, sampling: { maxTokens: 100 } },

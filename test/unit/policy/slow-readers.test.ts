@@ -1,4 +1,7 @@
-/** Readers who fall behind: nothing is computed for them until they catch up, and what they get is what they would have got. */
+/**
+ * If a reader falls behind, nothing is computed for its request until it catches up; its tokens are the same in the
+ * end.
+ */
 
 import { beforeAll, describe, expect, test } from 'vitest';
 import { loadPackage, type Package } from '../../../src/package/index.js';
@@ -25,7 +28,7 @@ beforeAll(async () => {
 
 const open = (options: Partial<PolicyOptions> = {}) => openStepped({ pkg, version, ...options });
 
-/** Starts a completion and reads nothing but its first event. */
+/** Starts a completion and reads only its first event. */
 async function startUnread(
   { policy, steps }: Awaited<ReturnType<typeof open>>,
   asked: CompletionRequest,
@@ -40,7 +43,7 @@ async function startUnread(
 const isParked = ({ parkedRequests }: PolicyStatus) => parkedRequests === 1;
 
 describe('a request whose reader is slow', () => {
-  test('is parked, goes on when it is read, and gives the tokens that it would have given', async () => {
+  test('is parked, goes on when it is read, and gives the same text as for a fast reader', async () => {
     const opened = await open({ maxSequences: 4 });
     const { policy, steps } = opened;
     const sampling = { maxTokens: 700, temperature: 0.9, topK: 40 };
@@ -49,9 +52,9 @@ describe('a request whose reader is slow', () => {
     const parked = await steps.until(isParked);
     expect(parked.runningSequences).toBe(0);
     expect(parked.kvBytesUsed).toBeGreaterThan(0);
-    // The step with one token more than may wait, and the one that was on its way.
+    // The step with which the stream became full, and the step that was already running, may exceed the limit.
     expect(parked.generatedTokens).toBeLessThanOrEqual(2 * (maxUnreadTokens + 2));
-    // Others are not affected: they get the slots, and nothing more is computed for the slow one.
+    // Other requests get the slots, and nothing more is computed for the slow one.
     const others = await steps.settle(
       Promise.all(
         [1, 2, 3, 4].map((seed) =>
@@ -68,7 +71,7 @@ describe('a request whose reader is slow', () => {
     expect(await policy.status()).toMatchObject({ parkedRequests: 0, kvBytesUsed: 0, runningSequences: 0 });
   });
 
-  test('is parked with the completions that have not started yet', async () => {
+  test('is parked together with its completions that have not started', async () => {
     const opened = await open({ maxSequences: 1 });
     const { policy, steps } = opened;
     const slow = await startUnread(opened, request([1, 2, 3], { n: 3, sampling: { maxTokens: 1000 } }));
@@ -79,7 +82,7 @@ describe('a request whose reader is slow', () => {
     expect(completions.map(({ tokens }) => tokens.length)).toEqual([1000, 1000, 1000]);
   });
 
-  test('ends as cancelled, and gives its memory back, when it is cancelled while it is parked', async () => {
+  test('ends as cancelled and frees its memory if it is cancelled while it is parked', async () => {
     const opened = await open();
     const { steps } = opened;
     const abort = new AbortController();
@@ -92,11 +95,11 @@ describe('a request whose reader is slow', () => {
     expect(completions.map(({ reason }) => reason)).toEqual(['cancelled', 'cancelled']);
   });
 
-  test('ends with READER_STALLED when it stays parked for too long, and frees what it held', async () => {
+  test('ends with READER_STALLED and frees its memory if it stays parked for too long', async () => {
     const opened = await open({ maxStalledMs: 30 });
     const { policy, steps } = opened;
     const slow = await startUnread(opened, request([1, 2, 3], { sampling: { maxTokens: 1500 } }));
-    // Its time runs from when it is parked.
+    // The time starts when the request is parked.
     const ended = async () => {
       while ((await policy.status()).kvBytesUsed > 0) await new Promise(setImmediate);
     };
@@ -110,7 +113,7 @@ describe('a request whose reader is slow', () => {
     expect(await policy.status()).toMatchObject({ parkedRequests: 0, runningSequences: 0 });
   });
 
-  test('does not keep a closing policy open for longer than it may stall', async () => {
+  test('does not keep a closing policy open for longer than maxStalledMs', async () => {
     const opened = await open({ maxStalledMs: 30 });
     const slow = await startUnread(opened, request([1, 2, 3], { sampling: { maxTokens: 1500 } }));
     await opened.policy.close();
@@ -118,35 +121,35 @@ describe('a request whose reader is slow', () => {
   });
 });
 
-describe('a stream', () => {
+describe('a stream of completions', () => {
   const token = { completion: 0, token: 1, text: 'a', logprob: 0, sampledLogprob: 0, top: undefined };
 
-  test('says when too much is unread, once, and when half of it has been read', async () => {
-    const said: string[] = [];
+  test('reports once when too much is unread, and again when half of it has been read', async () => {
+    const reported: string[] = [];
     const stream = new CompletionStream({
       completions: 2,
       withTop: false,
-      onFull: () => said.push('full'),
-      onDrained: () => said.push('drained'),
+      onFull: () => reported.push('full'),
+      onDrained: () => reported.push('drained'),
     });
     for (let i = 0; i < maxUnreadTokens; i++) {
       stream.add({ ...token, completion: 0 });
       stream.add({ ...token, completion: 1 });
     }
-    expect(said).toEqual([]);
+    expect(reported).toEqual([]);
     for (let i = 0; i < 3; i++) stream.add({ ...token, completion: 1 });
-    expect(said).toEqual(['full']);
+    expect(reported).toEqual(['full']);
     const events = stream.read();
     await events.next();
-    // What is left is less than it may be, but more than half of that.
-    expect(said).toEqual(['full']);
+    // The unread tokens are now below the limit, but above half of it.
+    expect(reported).toEqual(['full']);
     await events.next();
-    expect(said).toEqual(['full', 'drained']);
+    expect(reported).toEqual(['full', 'drained']);
   });
 });
 
 describe('the watch over stalled readers', () => {
-  test('tells of those who do not catch up in time, by the clock that it is given', () => {
+  test('reports the requests whose readers do not catch up in time', () => {
     const timers: { ms: number; ring: () => void; off: boolean }[] = [];
     const stalled: number[] = [];
     const watch = new StallWatch(

@@ -9,7 +9,7 @@ describe('text with stop strings', () => {
     maxLength: 3,
   });
 
-  test('ends where the first complete stop string begins; nothing of it leaves before', () => {
+  test('ends before the first complete stop string, and no part of it is sent earlier', () => {
     fc.assert(
       fc.property(pieces, stops, (parts, ends) => {
         const text = new StopText(ends);
@@ -21,7 +21,7 @@ describe('text with stop strings', () => {
           expect(text.stopped).toBe(ends.some((end) => fed.includes(end)));
           if (text.stopped) break;
           expect(fed.startsWith(out)).toBe(true);
-          // What was let go cannot be the beginning of a stop string that the held text continues.
+          // Text that was sent must not contain a stop string.
           expect(ends.some((end) => out.includes(end))).toBe(false);
         }
         out += text.flush();
@@ -31,7 +31,7 @@ describe('text with stop strings', () => {
     );
   });
 
-  test('of a byte-level decoder is never cut inside a character, nor shows a part of the stop that ends it', () => {
+  test('from a byte-level decoder is never cut inside a character, and shows no part of the stop string', () => {
     const utf8 = new TextEncoder();
     const words = fc.array(fc.constantFrom('a', 'b', 'é', '日', '👋', '👍', '\n', 'ab', '👋👋', '\u{1F1E9}\u{1F1EA}'), {
       maxLength: 14,
@@ -43,7 +43,7 @@ describe('text with stop strings', () => {
     const sizes = fc.array(fc.integer({ min: 1, max: 5 }), { minLength: 1, maxLength: 12 });
     fc.assert(
       fc.property(words, fc.array(written, { maxLength: 3 }), sizes, (parts, ends, lengths) => {
-        // A token is any few bytes: it ends inside characters, and holds ends and beginnings of stop strings.
+        // Tokens are cut at any byte, so they end inside characters and inside stop strings.
         const bytes = utf8.encode(parts.join(''));
         const tokens: Uint8Array[] = [];
         for (let at = 0, i = 0; at < bytes.length; i++) {
@@ -73,7 +73,7 @@ describe('text with stop strings', () => {
     );
   });
 
-  test('leaves at once where no stop string can begin', () => {
+  test('is sent at once if no stop string can begin in it', () => {
     const text = new StopText(['\n\n']);
     expect(text.push('abc')).toBe('abc');
     expect(text.push('d\n')).toBe('d');

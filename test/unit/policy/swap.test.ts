@@ -1,4 +1,4 @@
-/** Swaps: nothing refused, cut or mixed, and proof that the new weights answer. */
+/** Swaps refuse, cut and mix no completions, and prove that the new weights are served. */
 
 import { beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { loadPackage, type Package } from '../../../src/package/index.js';
@@ -53,7 +53,7 @@ async function expectServedBy(
   await model.close();
 }
 
-/** Reads a completion up to its first tokens and hands out the rest. */
+/** Reads a completion up to its first tokens and returns a function that reads the rest. */
 async function startReading(policy: Policy, ...args: Parameters<typeof request>) {
   const events = policy.complete(request(...args))[Symbol.asyncIterator]();
   const seen: CompletionEvent[] = [(await events.next()).value, (await events.next()).value];
@@ -82,13 +82,13 @@ describe('a swap', () => {
     expect(await policy.status()).toMatchObject({ liveVersion: 1, adapterDigest: version(1).adapterDigest });
   });
 
-  test('to weights that answer alike is inconclusive', async () => {
+  test('is inconclusive if the new weights have the same logits', async () => {
     const policy = await open();
     const same = { ...version(0), number: 7 };
     expect((await policy.swap(same)).probe.verdict).toBe('inconclusive');
   });
 
-  test('leaves running completions on their version, and gives new ones the new version', async () => {
+  test('leaves running completions on their version, while new ones run on the new version', async () => {
     const policy = await open({ version: version(1) });
     const prompt = randomTokens(12, 2);
     const old = await startReading(policy, prompt, { n: 2, sampling: { maxTokens: 100 } });
@@ -100,7 +100,7 @@ describe('a swap', () => {
     await expectServedBy(version(2), prompt, after);
   });
 
-  test('back to an older version works, and a held version can be asked for', async () => {
+  test('can go back to an older version, and held versions can still be requested', async () => {
     const policy = await open();
     await policy.swap(version(1));
     await policy.swap(version(2));
@@ -110,7 +110,7 @@ describe('a swap', () => {
     await expectServedBy(version(0), [5, 6], asked);
   });
 
-  test('waits for the oldest version to drain when too many are in use, and says how long', async () => {
+  test('waits for the oldest version to drain if too many are in use, and reports how long', async () => {
     const options = { pkg, version: version(1), maxLiveVersions: 2, maxSequences: 4 };
     const { policy, steps } = await openStepped(options);
     const long = () => collect(policy.complete(request([1, 2], { sampling: { maxTokens: 110 } })));
@@ -122,13 +122,13 @@ describe('a swap', () => {
     const report = await steps.settle(policy.swap(version(3)));
     expect(report.waitedMs).toBeGreaterThan(0);
     expect(report.durationMs).toBeGreaterThanOrEqual(report.waitedMs);
-    // The first has ended, the second goes on.
+    // The first request has ended and the second still runs.
     expect(await policy.status()).toMatchObject({ runningSequences: 1, heldVersions: [2, 3] });
     expect((await first).version).toBe(1);
     expect((await steps.settle(second)).version).toBe(2);
   });
 
-  test('to weights whose digest is another, or that were made for another model, is refused', async () => {
+  test('is refused if the weights have another digest or were made for another model', async () => {
     const policy = await open();
     const wrong = { ...version(1), adapterDigest: version(2).adapterDigest };
     await expect(policy.swap(wrong)).rejects.toMatchObject({ code: 'ADAPTER_INVALID' });
@@ -139,7 +139,7 @@ describe('a swap', () => {
     expect((await collect(policy.complete(request([1])))).version).toBe(0);
   });
 
-  test('may come again and again under load: nothing is refused, cut or mixed', async () => {
+  test('may happen again and again under load without refusing, cutting or mixing completions', async () => {
     const { policy, steps } = await openStepped({ pkg, version: version(0), maxSequences: 8 });
     const prompt = randomTokens(10, 8);
     const models = await Promise.all(versions.map(({ adapter }) => ReferenceModel.open(pkg, adapter)));
@@ -155,7 +155,7 @@ describe('a swap', () => {
       return results;
     });
     for (let i = 1; i <= 30; i++) {
-      // In the middle of the requests, and between them.
+      // Swaps happen in the middle of requests and between them.
       for (let turn = 0; turn < i % 7; turn++) await steps.turn();
       const next = { ...version(1 + (i % 6)), number: i };
       expect((await steps.settle(policy.swap(next))).probe.verdict).toBe('proved');
@@ -183,7 +183,7 @@ describe('the probe', () => {
       spin: false,
     });
 
-  test('catches that the previous tensors are fed after a swap', async () => {
+  test('fails if the tensors of another version are served after a swap', async () => {
     const decoder = await openDecoder();
     const probe = (fed: PolicyVersion) =>
       probeServed({
@@ -198,7 +198,7 @@ describe('the probe', () => {
     expect((await probe(version(3))).verdict).toBe('failed');
   });
 
-  test('does not overlook a logit that is no number, wherever it is', async () => {
+  test('fails if a single logit is NaN', async () => {
     const decoder = await openDecoder();
     const report = await probeServed({
       decoder,
@@ -211,7 +211,7 @@ describe('the probe', () => {
     expect(report.verdict).toBe('failed');
   });
 
-  test('that cannot be run leaves the previous version live', async () => {
+  test('leaves the previous version live if it cannot be run', async () => {
     const decoder = await openDecoder();
     const held = new HeldVersions(decoder, 4);
     held.setLive(held.hold(version(1)));

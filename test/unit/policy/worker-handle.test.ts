@@ -1,4 +1,4 @@
-/** The thread that is started before it is known what it serves. */
+/** A worker thread that is started before its package is known. */
 
 import { once } from 'node:events';
 import type { Worker } from 'node:worker_threads';
@@ -8,15 +8,15 @@ import { openPolicy, WorkerHandle } from '../../../src/policy/index.js';
 import { collect, makeVersion, request } from '../../support/policy/policy.js';
 import { tinyDirectory } from '../../support/tiny.js';
 
-/** A thread and its handle. */
+/** Starts a thread and returns it with its handle. */
 async function start(): Promise<{ handle: WorkerHandle; thread: Worker }> {
   const announced = once(process, 'worker') as Promise<[Worker]>;
   const handle = new WorkerHandle();
   return { handle, thread: (await announced)[0] };
 }
 
-describe('a worker that was started ahead', () => {
-  test('loads its code, and serves the policy that opens it; the policy starts no other', async () => {
+describe('a worker that was started early', () => {
+  test('loads its code and serves the policy that opens it, which starts no other worker', async () => {
     const { handle, thread } = await start();
     await handle.loaded;
     let others = 0;
@@ -35,7 +35,7 @@ describe('a worker that was started ahead', () => {
     await handle.close();
   });
 
-  test('ends where nothing is opened, loaded or not', async () => {
+  test('can be closed without being opened, before or after it has loaded its code', async () => {
     const { handle } = await start();
     await handle.close();
     const second = (await start()).handle;
@@ -43,7 +43,7 @@ describe('a worker that was started ahead', () => {
     await second.close();
   });
 
-  test('that died before is refused with its cause when it is opened', async () => {
+  test('cannot be opened after it has died', async () => {
     const { handle, thread } = await start();
     await handle.loaded;
     await thread.terminate();

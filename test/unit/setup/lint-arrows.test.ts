@@ -104,13 +104,13 @@ describe('the lint of arrows', () => {
     ['cli/commands/planted.ts', '../../client/index.js'],
     ['cli/planted.ts', '../server/flag-table.js'],
     ['client/planted.ts', '../proto/contract.js'],
-    ['test/planted.ts', '../src/policy/holds.js'],
+    ['test/planted.ts', '../src/policy/hold-counts.js'],
   ])('lets %s import %s', (path, source) => {
     expect(lintArrows(path, importing(source))).toEqual({ refused: false, output: '' });
   });
 
   it('lets a folder be entered by its index only, and by a side door where code is meant', () => {
-    const inside = lintArrows('src/agent/planted.ts', importing('../policy/holds.js'));
+    const inside = lintArrows('src/agent/planted.ts', importing('../policy/hold-counts.js'));
     expect(inside).toMatchObject({ refused: true, output: expect.stringContaining('import src/policy/index.ts') });
     expect(lintArrows('server/planted.ts', importing('../src/replay/store.js')).refused).toBe(false);
     const type = "import type { Thing } from '../src/replay/store.js';\n\nexport type Copy = Thing;\n";
