@@ -1,6 +1,6 @@
 export { type EvidenceOptions, gatherEvidence } from './evidence.js';
 export { findNotFinite } from './finite.js';
-export { createGate, type GateCandidate, type GateOptions } from './gate.js';
+export { createGate } from './gate.js';
 export {
   type Arm,
   decide,

@@ -2,7 +2,8 @@
 
 import type { Package } from '../package/index.js';
 import { type Policy, plainSampling } from '../policy/index.js';
-import { completeInBackground, type DrawnCompletion, mapConcurrently } from './background.js';
+import { completeInBackground, type DrawnCompletion } from './background.js';
+import { mapConcurrently } from './map-concurrently.js';
 
 /** The policy that draws the completions. */
 export interface SampleSource {

@@ -1,12 +1,14 @@
 /**
- * How the scores of one generation become its reward, in three steps:
+ * Folds the scores of one generation into its reward, in three steps:
  *
- * 1. Each score is put on the scale from 0 to 1 by its metric's range, and cut to it.
- * 2. Per metric: the mean over raters, weighted by trust. Where no score came within the window, the metric's default.
- * 3. Over the metrics that have a value: the mean, weighted by the metrics' weights.
+ * 1. The range of its metric maps each score to the scale from 0 to 1; scores outside the range are cut.
+ * 2. The value of a metric is the mean over its raters, weighted by trust. If no score came within the window, the value
+ *    is the metric's default.
+ * 3. The reward is the mean over the metrics that have a value, weighted by the metrics' weights.
  *
- * A metric with a default holds the reward back until it has a score or its window has closed; a metric without one
- * takes part as soon as it has a score. Pure: the same scores, times and settings give the same fold, in any order.
+ * A metric with a default holds the reward back until it has a score or its window has closed. A metric without one takes
+ * part as soon as it has a score. The function is pure: the same scores, times and settings give the same fold, whatever
+ * the order of the scores.
  */
 
 import { type MetricSettings, metricOf, type RewardSettings, trustOf } from './settings.js';
@@ -20,14 +22,14 @@ export interface FoldableScore {
   readonly createdAtMs: number;
 }
 
-/** What of the generation the fold depends on. */
+/** The facts about the generation on which the fold depends. */
 export interface FoldContext {
-  /** When it ended, milliseconds since 1970: windows begin then. `null` while it runs: no window has begun. */
+  /** When it ended, milliseconds since 1970. Windows begin then. `null` while it runs. */
   readonly finishedAtMs: number | null;
   readonly nowMs: number;
   /**
-   * Whether somebody was given it to judge. Where not (an edit, what the server drew for itself), metrics without a
-   * score take no default and are not waited for. Default true.
+   * Whether a caller saw it. If not (an edit, or a completion that the server drew for itself), a metric without a score
+   * takes no default and holds nothing back. Default true.
    */
   readonly shown?: boolean;
 }
@@ -36,7 +38,7 @@ export interface FoldContext {
 export type IgnoredBecause =
   /** Its rater has no trust. */
   | 'untrusted'
-  /** It came or changed after the metric's window. */
+  /** It was given or changed after the metric's window. */
   | 'late'
   /** Its metric has no weight. */
   | 'weightless';
@@ -56,32 +58,32 @@ export interface IgnoredScore extends FoldableScore {
 export interface MetricFold {
   readonly metric: string;
   /**
-   * `scored`: by the scores in `used`. `default`: none came in time. `pending`: none yet, and the window is open.
-   * `none`: no score counts, and there is no default.
+   * `scored`: the scores in `used` give the value. `default`: no score came in time. `pending`: there is no score yet, and
+   * the window is open. `none`: no score counts, and there is no default.
    */
   readonly state: 'scored' | 'default' | 'pending' | 'none';
-  /** From 0 to 1; `null` where pending or none. */
+  /** From 0 to 1; `null` in the states `pending` and `none`. */
   readonly value: number | null;
   readonly weight: number;
   /** When its window closes, milliseconds since 1970; `null` without a window and before the generation has ended. */
   readonly windowEndsAtMs: number | null;
-  /** By rater. */
+  /** Sorted by rater. */
   readonly used: readonly UsedScore[];
-  /** By rater. */
+  /** Sorted by rater. */
   readonly ignored: readonly IgnoredScore[];
 }
 
-/** What the scores of a generation fold into, and how. */
+/** The reward of a generation, and how it came about. */
 export interface Fold {
-  /** From 0 to 1; `null`: none yet, or nothing counts. */
+  /** From 0 to 1; `null` if a metric is pending or no score counts. */
   readonly reward: number | null;
-  /** When the last window of the pending metrics closes; fold again then. `null` where none is open. */
+  /** When the last window of the pending metrics closes; fold again then. `null` if no window is open. */
   readonly pendingUntilMs: number | null;
-  /** By name: those with scores and those that are waited for. */
+  /** Sorted by name: the metrics with scores, and those that have a default. */
   readonly metrics: readonly MetricFold[];
 }
 
-/** The reward of a generation, with the way it came about. Never throws; scores must be finite. */
+/** Folds scores into a reward. Scores must be finite; the function never throws. */
 export function foldReward(scores: readonly FoldableScore[], context: FoldContext, settings: RewardSettings): Fold {
   const byMetric = new Map<string, FoldableScore[]>();
   for (const [metric, { default: fallback }] of Object.entries(settings.metrics)) {
@@ -109,7 +111,7 @@ function foldMetric(
   const windowEndsAtMs = windowMs === null || finishedAtMs === null ? null : finishedAtMs + windowMs;
   const used: UsedScore[] = [];
   const ignored: IgnoredScore[] = [];
-  // Sorted, so that sums have the same last bit in whichever order the scores come.
+  // Sorted, so that the last bit of a sum does not depend on the order of the scores.
   for (const score of [...scores].sort((a, b) => compare(a.rater, b.rater))) {
     const trust = trustOf(settings, score.rater);
     const isLate = late === 'ignore' && windowEndsAtMs !== null && score.createdAtMs >= windowEndsAtMs;
@@ -124,7 +126,7 @@ function foldMetric(
   return { ...common, state: 'default', value: scale(range.default, range) };
 }
 
-/** Onto 0 to 1; a range that runs backwards turns the scale round. */
+/** Maps to 0 to 1. If `min` is larger than `max`, smaller scores are better. */
 function scale(value: number, { min, max }: MetricSettings): number {
   return clamp((value - min) / (max - min));
 }
@@ -139,9 +141,9 @@ function meanOver(metrics: readonly MetricFold[]): number | null {
   return parts.length === 0 ? null : weightedMean(parts);
 }
 
-/** Of values from 0 to 1, at least one, all with a weight above 0. */
+/** The mean of one or more values from 0 to 1, all with a weight above 0. */
 function weightedMean(parts: readonly (readonly [value: number, weight: number])[]): number {
-  // Relative to the largest: a product of two small numbers must not vanish.
+  // Weights relative to the largest keep the product of two small numbers from vanishing.
   const largest = Math.max(...parts.map(([, weight]) => weight));
   let sum = 0;
   let weights = 0;
@@ -163,7 +165,7 @@ function clamp(value: number): number {
   return Math.min(1, Math.max(0, value));
 }
 
-/** By UTF-16 units, the same everywhere. */
+/** Compares UTF-16 units, which gives the same order on every system. */
 function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -4,12 +4,10 @@ export {
   type FoldContext,
   foldReward,
   type IgnoredBecause,
-  type IgnoredScore,
   type MetricFold,
-  type UsedScore,
 } from './fold.js';
-export { openRewardModel, type RewardModelOptions } from './model/index.js';
-export { type FoldablePreference, foldPreferences } from './preferences.js';
+export { openRewardModel } from './model/index.js';
+export { foldPreferences } from './preferences.js';
 export { type RewardProcessOptions, startRewardProcess } from './process/index.js';
 export {
   checkRewardSettings,
@@ -17,7 +15,6 @@ export {
   type MetricSettings,
   metricOf,
   metricOfRater,
-  type RaterSettings,
   type RewardSettings,
   trustOf,
   weightOf,

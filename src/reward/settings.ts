@@ -1,45 +1,45 @@
-/** How scores become rewards, as the operator says it: ranges, weights, windows and defaults by metric, trust by rater. */
+/** The reward settings: range, weight, window and default of each metric, trust of each rater. */
 
 import { z } from 'zod';
 import { checkSettings } from '../check-settings.js';
 
 /** How the scores of one metric count. */
 export interface MetricSettings {
-  /** The score that is worth 0; larger than `max` where smaller scores are better. Default 0. */
+  /** The score that is worth 0. It is larger than `max` if smaller scores are better. Default 0. */
   readonly min: number;
   /** The score that is worth 1. Default 1. */
   readonly max: number;
-  /** How much the metric counts beside others; 0 leaves it out. Default 1. */
+  /** Weight of the metric in the reward; 0 leaves it out. Default 1. */
   readonly weight: number;
-  /** How long scores are waited for, milliseconds from the end of the generation; `null`: for ever. Default `null`. */
+  /** Time for scores after the end of the generation, milliseconds. `null`: no limit. Default `null`. */
   readonly windowMs: number | null;
-  /** The score, between `min` and `max`, when none came within the window; `null`: none. Needs a window. Default `null`. */
+  /** The score, between `min` and `max`, to use if none came within the window. Needs a window. Default `null`: none. */
   readonly default: number | null;
-  /** Whether scores that come (or change) after the window count. `ignore` needs a window. Default `use`. */
+  /** Whether scores that are given or changed after the window count. `ignore` needs a window. Default `use`. */
   readonly late: 'use' | 'ignore';
 }
 
-/** How much a rater is believed. */
+/** Settings of one rater. */
 export interface RaterSettings {
-  /** Weight of the rater's scores beside those of others on the same metric; 0: kept and shown, never counted. Default 1. */
+  /** Weight of the rater's scores among those on one metric. With 0 they are kept and shown, but never count. Default 1. */
   readonly trust: number;
-  /** Of a reward model or function of the server's: the metric that its scores are kept on. Default `score`. */
+  /** For a reward model or function of the server: the metric of its scores. Default `score`. */
   readonly metric?: string | undefined;
 }
 
-/** Complete settings of the fold; see {@link checkRewardSettings}. */
+/** Complete settings of the fold from scores to rewards. */
 export interface RewardSettings {
   readonly metrics: Readonly<Record<string, MetricSettings>>;
-  /** Of metrics that are not named. It has no default score: which metrics to wait for must be known by name. */
+  /** Settings of all other metrics. It has no default score, because the fold must know by name which metrics to expect. */
   readonly defaultMetric: MetricSettings;
   readonly raters: Readonly<Record<string, RaterSettings>>;
-  /** Of raters that are not named. Default 1. */
+  /** Trust of all other raters. Default 1. */
   readonly defaultTrust: number;
 }
 
-/** Largest weight and trust: sums of many stay far from what numbers can hold. */
+/** Largest weight and trust, small enough that sums of many never overflow. */
 const largestWeight = 1e6;
-/** Longest window: a hundred years, in milliseconds. */
+/** Longest window: a hundred years. */
 const longestWindowMs = 100 * 365 * 86_400_000;
 
 const weight = z.number().min(0).max(largestWeight);
@@ -64,8 +64,9 @@ const metricSchema = z
       refuse('default', `must lie between min and max, ${low} to ${high}`);
     }
     if (metric.windowMs !== null) return;
-    if (metric.default !== null) refuse('windowMs', 'must be given beside a default: it says how long to wait');
-    if (metric.late === 'ignore') refuse('windowMs', 'must be given where late scores are ignored');
+    if (metric.default !== null)
+      refuse('windowMs', 'must be set if there is a default, because it limits the time for a score');
+    if (metric.late === 'ignore') refuse('windowMs', 'must be set if late scores are ignored');
   });
 
 const metricName = z.string().min(1).max(64);
@@ -76,25 +77,25 @@ const schema = z.strictObject({
   metrics: z.record(metricName, metricSchema).default({}),
   defaultMetric: metricSchema.prefault({}).refine((metric) => metric.default === null, {
     path: ['default'],
-    error: 'must be null: name the metric below metrics, so that it is known what to wait for',
+    error: 'must be null; to give a metric a default, add it by name under metrics',
   }),
   raters: z.record(z.string().min(1).max(256), raterSchema).default({}),
   defaultTrust: weight.default(1),
 });
 
 /**
- * Complete, checked settings; what is absent takes its default.
+ * Checks settings and fills in the defaults.
  * @param input as parsed from JSON
- * @throws HoneError `INVALID_OPTIONS` with a violation per setting at fault, such as `reward.metrics.stars.max`
+ * @throws HoneError `INVALID_OPTIONS` with a violation for each setting at fault, such as `reward.metrics.stars.max`
  */
 export function checkRewardSettings(input: unknown = {}): RewardSettings {
   return checkSettings('reward', schema, input);
 }
 
-/** All metrics and raters alike, scores from 0 to 1, nothing waited for. */
+/** The defaults: all metrics and raters count the same, scores go from 0 to 1, and no metric has a window. */
 export const defaultRewardSettings: RewardSettings = checkRewardSettings();
 
-/** The settings of a metric, by name or the default ones. */
+/** Returns the settings of a metric: its own, or those of all other metrics. */
 export function metricOf(settings: RewardSettings, metric: string): MetricSettings {
   return own(settings.metrics, metric) ?? settings.defaultMetric;
 }
@@ -107,12 +108,12 @@ export function trustOf(settings: RewardSettings, rater: string): number {
   return own(settings.raters, rater)?.trust ?? settings.defaultTrust;
 }
 
-/** The metric that a reward model's or function's scores are kept on. */
+/** Returns the metric of the scores of a reward model or function. */
 export function metricOfRater(settings: RewardSettings, rater: string): string {
   return own(settings.raters, rater)?.metric ?? 'score';
 }
 
-/** Names are the callers' own words: `constructor` is one like any other. */
+/** Callers choose the names, so a name such as `constructor` must not find a property of every object. */
 function own<Value>(record: Readonly<Record<string, Value>>, name: string): Value | undefined {
   return Object.hasOwn(record, name) ? record[name] : undefined;
 }

@@ -1,6 +1,6 @@
-/** What a model that rewards completions by itself is to those who ask it. */
+/** Reward models, as other folders use them: they score completions without a person. */
 
-/** One completion as a reward model gets it. */
+/** A completion that a reward model scores. */
 export interface RewardedCompletion {
   readonly promptTokens: readonly number[];
   /** The request's prompt or messages as JSON: `{"prompt"}` or `{"messages"}`. */
@@ -9,29 +9,29 @@ export interface RewardedCompletion {
   readonly text: string;
 }
 
-/** Gives completions a score without a person: larger is better, in units of its own. */
+/** Scores completions without a person. A larger score is better; the unit is the model's own. */
 export interface RewardModel {
-  /** The name under which its scores are kept. */
+  /** The name under which its scores are stored. */
   readonly rater: string;
-  /** Scores in the order of the items; `null` where it has nothing to say. */
+  /** Returns the scores in the order of the items; `null` for an item that the model cannot score. */
   score(items: readonly RewardedCompletion[]): Promise<readonly (number | null)[]>;
 }
 
-/** How a reward model that runs beside the server is doing. */
+/** The status of a reward process. */
 export interface RewardStatus {
-  /** `crashed`: it waits to be started again. */
+  /** `crashed`: the process ended and waits for its restart. */
   readonly state: 'starting' | 'running' | 'crashed' | 'off';
-  /** Times that it was started again. */
+  /** Number of restarts. */
   readonly restarts: number;
-  /** What went wrong last; `null`: nothing yet. */
+  /** The last failure; `null` if there was none. */
   readonly failure: string | null;
 }
 
 /** A reward model in a process of its own. */
 export interface RewardProcess extends RewardModel {
   readonly status: RewardStatus;
-  /** Told of each failure: what hung, crashed, or answered what is no score. */
+  /** Registers a listener for failures: the process hung, crashed, or returned invalid scores. */
   onFailure(listener: (message: string) => void): void;
-  /** Ends the process; what it was asked is refused with `CANCELLED`. Idempotent. */
+  /** Ends the process; batches in flight are refused with `CANCELLED`. Idempotent. */
   close(): Promise<void>;
 }

@@ -1,4 +1,4 @@
-/** Laws of the fold from scores to a reward, over settings and scores of every kind. */
+/** Laws of the fold from scores to a reward, for random settings and scores. */
 
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
@@ -41,7 +41,7 @@ const anySettings: fc.Arbitrary<RewardSettings> = fc.record({
   defaultTrust: weight,
 });
 
-/** At most one per rater and metric, as the store keeps them. */
+/** At most one score per rater and metric, as in the store. */
 const anyScores: fc.Arbitrary<FoldableScore[]> = fc.uniqueArray(
   fc.record({
     rater: fc.constantFrom(...raterNames),
@@ -69,7 +69,7 @@ function holds(
   );
 }
 
-test('a reward lies between 0 and 1, and between the smallest and the largest value of its metrics', () => {
+test('a reward lies in [0, 1], between the smallest and the largest value of its metrics', () => {
   holds((_scores, _context, _settings, { reward, metrics }) => {
     if (reward === null) return;
     const values = metrics.flatMap(({ value }) => (value === null ? [] : [value]));
@@ -78,13 +78,13 @@ test('a reward lies between 0 and 1, and between the smallest and the largest va
   });
 });
 
-test('the order of the scores does not matter, to the last bit', () => {
+test('a reward does not depend on the order of the scores, to the last bit', () => {
   holds((scores, context, settings, fold) => {
     expect(foldReward([...scores].reverse(), context, settings)).toEqual(fold);
   });
 });
 
-test('every score is used or ignored, once, and those that are ignored change nothing else', () => {
+test('every score is used or ignored once, and ignored scores change nothing else', () => {
   holds((scores, context, settings, fold) => {
     const ignored = fold.metrics.flatMap((metric) => metric.ignored);
     const used = fold.metrics.flatMap((metric) => metric.used);
@@ -107,7 +107,7 @@ test('a better score never lowers the reward', () => {
   });
 });
 
-test('trust zero is as if the rater had said nothing', () => {
+test('a rater with trust zero has no effect on the reward', () => {
   holds((scores, context, settings) => {
     const untrusted = { ...settings, raters: { ...settings.raters, ann: { trust: 0 } } };
     const without = scores.filter(({ rater }) => rater !== 'ann');
@@ -116,7 +116,7 @@ test('trust zero is as if the rater had said nothing', () => {
   });
 });
 
-test('multiplying every weight, or every trust, by one factor changes nothing', () => {
+test('multiplying all weights, or all trusts, by one factor does not change the reward', () => {
   holds((scores, context, settings, { reward }) => {
     const by = (factor: number): RewardSettings => ({
       metrics: Object.fromEntries(
@@ -134,7 +134,7 @@ test('multiplying every weight, or every trust, by one factor changes nothing', 
   });
 });
 
-test('once nothing is pending, time alone changes nothing, and a pending fold is settled at the time it names', () => {
+test('time changes a pending reward only, and settles it at the time that the fold gives', () => {
   holds((scores, context, settings, fold) => {
     const later = (nowMs: number) => foldReward(scores, { ...context, nowMs }, settings);
     const { pendingUntilMs } = fold;

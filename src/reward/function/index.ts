@@ -1,19 +1,19 @@
 /**
  * A user's reward function: the default export of an ES module.
  *
- * `(items) => scores`: for a batch of completions, a score for each or `null` where it has nothing to say; or a promise
- * of that. A function of two parameters is asked completion by completion, `(prompt, completion) => score`: the prompt's
- * text (of a chat: its last message) and the completion's.
+ * A function `(items) => scores` gets a batch of completions and returns a score or `null` for each, or a promise of that
+ * list. A function of two parameters, `(prompt, completion) => score`, is called once for each completion, with the text
+ * of the prompt (for a chat, of its last message) and of the completion.
  */
 
 import { pathToFileURL } from 'node:url';
 import { HoneError } from '../../errors.js';
 import type { RewardedCompletion } from '../types.js';
 
-/** As a reward process asks it; what comes back is checked by whoever asked. */
+/** The function as a reward process calls it. The server checks what it returns. */
 export type RewardFunction = (items: readonly RewardedCompletion[]) => unknown;
 
-/** Imports a module. @throws HoneError `INVALID_OPTIONS` where it cannot be imported or exports no function */
+/** Imports a module. @throws HoneError `INVALID_OPTIONS` if it cannot be imported or exports no function */
 export async function loadRewardFunction(path: string): Promise<RewardFunction> {
   let exported: unknown;
   try {
@@ -26,7 +26,7 @@ export async function loadRewardFunction(path: string): Promise<RewardFunction> 
     throw new HoneError(
       'INVALID_OPTIONS',
       `the reward function ${path} has ${exported === undefined ? 'no default export' : `a default export that is a ${typeof exported}`}; ` +
-        'export default a function of completions: docs/reward-models.md',
+        'export default a function of completions (see docs/reward-models.md)',
     );
   }
   if (exported.length !== 2) return exported as RewardFunction;
@@ -34,7 +34,7 @@ export async function loadRewardFunction(path: string): Promise<RewardFunction> 
   return (items) => Promise.all(items.map((item) => each(promptText(item), item.text)));
 }
 
-/** The prompt, or the content of the last message. */
+/** Returns the prompt, or the content of the last message. */
 function promptText({ promptJson }: RewardedCompletion): string {
   const { prompt, messages } = JSON.parse(promptJson) as {
     prompt?: string;

@@ -1,14 +1,14 @@
-/** `config.json` of a reward model: a sequence classifier with a single label. */
+/** Reads `config.json` of a reward model, which is a sequence classifier with a single label. */
 
 import { z } from 'zod';
 import { invalidPackage, readJson } from '../../package/index.js';
 
-/** What is read of the configuration. */
+/** The part of the configuration that Hone uses. */
 export interface RewardModelConfig {
-  /** Longest text in tokens by the configuration; `null`: it names none. */
+  /** Length of the longest text, tokens; `null` if the configuration gives none. */
   readonly contextLength: number | null;
   readonly padTokenId: number;
-  /** Whether the logit is the score; else it is the logit of a probability. */
+  /** True: the logit is the score. False: the score is its sigmoid. */
   readonly regression: boolean;
 }
 
@@ -24,22 +24,22 @@ const schema = z.object({
   pad_token_id: z.int().nonnegative().nullish(),
 });
 
-/** As `transformers` has it where the configuration names no labels. */
+/** The default of `transformers` if the configuration names no labels. */
 const defaultLabels = 2;
 
-/** @throws HoneError `PACKAGE_INVALID` for another architecture or more labels than one */
+/** @throws HoneError `PACKAGE_INVALID` for another architecture or more than one label */
 export async function readRewardModelConfig(directory: string): Promise<RewardModelConfig> {
   const config = await readJson(directory, 'config.json', schema);
   const refuse = (problem: string) => invalidPackage(directory, 'config.json', problem);
   const architecture = config.architectures?.[0];
   if (architecture === undefined || !architecture.endsWith('ForSequenceClassification')) {
     throw refuse(
-      `says architecture ${architecture ?? 'nothing'}; a reward model is one ...ForSequenceClassification with one ` +
+      `names architecture ${architecture ?? 'none'}; a reward model must be a ...ForSequenceClassification with one ` +
         'label: export it as text-classification',
     );
   }
   const labels = config.num_labels ?? (config.id2label ? Object.keys(config.id2label).length : defaultLabels);
-  if (labels !== 1) throw refuse(`has ${labels} labels; a reward model has one, the reward`);
+  if (labels !== 1) throw refuse(`has ${labels} labels; a reward model must have one, the reward`);
   return {
     contextLength: config.max_position_embeddings ?? config.n_positions ?? null,
     padTokenId: config.pad_token_id ?? 0,

@@ -1,10 +1,10 @@
 /**
  * A reward model in ONNX: a sequence classifier with one label, in Hugging Face layout.
  *
- * `onnx/model.onnx` has the interface of an Optimum text-classification export: input_ids, attention_mask, and where
- * the graph has them position_ids and token_type_ids, all [B, T] int64, to logits [B, 1] float32. Texts are padded at
- * the right to the longest of their batch. A text that is longer than the model's context gets no score: a score of a
- * part would be taken for one of the whole.
+ * `onnx/model.onnx` has the interface of an Optimum text-classification export. Inputs, all [B, T] int64, are input_ids,
+ * attention_mask and, if the graph has them, position_ids and token_type_ids; the output is logits [B, 1] float32. Texts
+ * are padded on the right to the longest of their batch. A text that is longer than the model's context gets no score,
+ * because the score of a part would look like the score of the whole.
  */
 
 import { basename, join, resolve } from 'node:path';
@@ -19,7 +19,7 @@ import { encodeCompletion } from './texts.js';
 export interface RewardModelOptions {
   /** Intra-op threads of onnxruntime. Default 1. */
   readonly threads?: number;
-  /** Tokens of a batch, padding included; a longer text runs alone. Default 2048. */
+  /** Largest number of tokens of a batch, with padding. A longer text runs alone. Default 2048. */
   readonly batchTokens?: number;
 }
 
@@ -27,7 +27,7 @@ const modelFile = 'onnx/model.onnx';
 const readableInputs = ['input_ids', 'attention_mask', 'position_ids', 'token_type_ids'] as const;
 
 /**
- * Opens the reward model in a folder. Runs block the thread that asks.
+ * Opens the reward model in a folder. Its runs block the calling thread.
  * @throws HoneError `PACKAGE_INVALID` naming the file and what to do
  */
 export async function openRewardModel(directory: string, options: RewardModelOptions = {}): Promise<OnnxRewardModel> {
@@ -36,7 +36,11 @@ export async function openRewardModel(directory: string, options: RewardModelOpt
   const encoder = await loadTextEncoder(root);
   const lengths = [config.contextLength, encoder.maxLength].filter((length) => length !== null);
   if (lengths.length === 0) {
-    throw invalidPackage(root, 'config.json', 'names no longest text; add max_position_embeddings, in tokens');
+    throw invalidPackage(
+      root,
+      'config.json',
+      'gives no length of the longest text; add max_position_embeddings, in tokens',
+    );
   }
   const session = await openModel(root, options.threads ?? 1);
   const model = new OnnxRewardModel(session, encoder, config, {
@@ -66,7 +70,7 @@ async function openModel(root: string, threads: number): Promise<InferenceSessio
   const lacks = ['input_ids', 'attention_mask'].find((name) => !session.inputNames.includes(name));
   const problem =
     strange !== undefined
-      ? `has an input ${strange}; ${readableInputs.join(', ')} are fed`
+      ? `has an input ${strange}; supported are ${readableInputs.join(', ')}`
       : lacks !== undefined
         ? `has no input ${lacks}`
         : session.outputNames.includes('logits')
@@ -79,19 +83,19 @@ async function openModel(root: string, threads: number): Promise<InferenceSessio
 
 interface Limits {
   readonly name: string;
-  /** In tokens. */
+  /** Length of the longest text, tokens. */
   readonly maxLength: number;
   readonly batchTokens: number;
 }
 
-/** A text and its place among those asked for. */
+/** A text and its index in the request. */
 interface Placed {
   readonly index: number;
   readonly text: EncodedText;
 }
 
 export class OnnxRewardModel implements RewardModel {
-  /** `model:` and the name of its folder. */
+  /** `model:` and the name of the folder. */
   readonly rater: string;
   readonly #session: InferenceSession;
   readonly #encoder: TextEncoder;
@@ -108,9 +112,9 @@ export class OnnxRewardModel implements RewardModel {
   }
 
   /**
-   * The sigmoid of the logit, from 0 to 1, as the text-classification pipeline of `transformers` gives it for one label;
-   * the logit itself where `config.json` says `"problem_type": "regression"`. `null`: longer than the model reads, or a
-   * chat that its template refuses.
+   * Returns the sigmoid of the logit, from 0 to 1, as the text-classification pipeline of `transformers` does for one
+   * label. With `"problem_type": "regression"` in `config.json` it returns the logit itself. `null`: the text is longer
+   * than the model's context, or its template refuses the chat.
    */
   async score(items: readonly RewardedCompletion[]): Promise<(number | null)[]> {
     const logits = await this.logits(items);
@@ -118,7 +122,7 @@ export class OnnxRewardModel implements RewardModel {
     return logits.map((logit) => (logit === null ? null : 1 / (1 + Math.exp(-logit))));
   }
 
-  /** As {@link score}, always the logit: the reward of the Bradley-Terry model, up to a constant. */
+  /** Like {@link score}, but always returns the logit: the reward of the Bradley-Terry model, up to a constant. */
   async logits(items: readonly RewardedCompletion[]): Promise<(number | null)[]> {
     const logits = new Array<number | null>(items.length).fill(null);
     const placed = items.flatMap((item, index): Placed[] => {
@@ -126,7 +130,7 @@ export class OnnxRewardModel implements RewardModel {
       const readable = text !== null && text.tokens.length > 0 && text.tokens.length <= this.#limits.maxLength;
       return readable ? [{ index, text }] : [];
     });
-    // Texts of like length share a batch: little padding.
+    // Texts of similar length share a batch, so that little padding is needed.
     placed.sort((a, b) => a.text.tokens.length - b.text.tokens.length);
     for (let from = 0; from < placed.length; ) {
       let to = from + 1;
@@ -140,7 +144,7 @@ export class OnnxRewardModel implements RewardModel {
     return logits;
   }
 
-  /** Scores a sample, so that a model that cannot run is found at start. */
+  /** Scores a sample, so that opening finds a model that cannot run. */
   async try(): Promise<void> {
     const sample = (text: string): RewardedCompletion => ({
       promptTokens: [],
@@ -168,7 +172,7 @@ export class OnnxRewardModel implements RewardModel {
     if (type !== 'float32' || dims.length !== 2 || dims[0] !== texts.length || dims[1] !== 1) {
       throw new HoneError(
         'MODEL_INVALID',
-        `logits are ${type} [${dims.join(', ')}] for ${texts.length} texts; float32 [${texts.length}, 1] is expected`,
+        `logits are ${type} [${dims.join(', ')}] for ${texts.length} texts; they must be float32 [${texts.length}, 1]`,
       );
     }
     return Array.from(data as Float32Array);

@@ -1,4 +1,4 @@
-/** What a reward model reads of a completion: the prompt and the completion as one text. */
+/** Encodes a completion for a reward model: prompt and completion as one text. */
 
 import { z } from 'zod';
 import { HoneError } from '../../errors.js';
@@ -13,12 +13,12 @@ const promptSchema = z.union([
 ]);
 
 /**
- * A completion's text in tokens.
+ * Returns the tokens of a completion with its prompt.
  *
- * With a chat template: the messages (a plain prompt is the message of a user), then the completion as the message of
- * the assistant, rendered whole. Without: prompt and completion as the tokenizer's pair of texts; messages are their
- * contents, a line each.
- * @returns `null` where the template refuses the chat, or there is no prompt to read
+ * With a chat template it renders the messages, followed by the completion as the message of the assistant; a plain
+ * prompt is the message of a user. Without a template it encodes prompt and completion as a pair of texts; the messages
+ * of a chat are joined, a line each.
+ * @returns `null` if the template refuses the chat or the prompt cannot be read
  */
 export function encodeCompletion(encoder: TextEncoder, item: RewardedCompletion): EncodedText | null {
   const prompt = readPrompt(item.promptJson);

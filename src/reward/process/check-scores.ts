@@ -1,17 +1,17 @@
-/** What a reward process answered: which of it are scores. */
+/** Checks the answer of a reward process, which user code may have made. */
 
 export interface CheckedScores {
-  /** `null` where there is none. */
+  /** `null` for a completion without a valid score. */
   readonly scores: readonly (number | null)[];
-  /** What is wrong with the answer; `undefined`: nothing. */
+  /** What is wrong with the answer; `undefined` if it is valid. */
   readonly problem: string | undefined;
 }
 
-/** A list as long as the batch, of finite numbers and nulls; anything else is no score and becomes `null`. */
+/** A valid answer is a list as long as the batch, of finite numbers and nulls. Everything else becomes `null`. */
 export function checkScores(answer: unknown, count: number): CheckedScores {
   const none = new Array<null>(count).fill(null);
   if (!Array.isArray(answer)) {
-    return { scores: none, problem: `answered ${describe(answer)}; a list of ${count} scores is expected` };
+    return { scores: none, problem: `answered ${describe(answer)}; it must answer a list of ${count} scores` };
   }
   if (answer.length !== count) {
     return { scores: none, problem: `answered ${answer.length} scores for ${count} completions` };
@@ -20,7 +20,7 @@ export function checkScores(answer: unknown, count: number): CheckedScores {
   const problem =
     bad.length === 0
       ? undefined
-      : `answered ${describe(bad[0])} for ${bad.length} of ${count} completions; a finite number or null is expected`;
+      : `answered ${describe(bad[0])} for ${bad.length} of ${count} completions; each score must be a finite number or null`;
   return { scores: answer.map((value) => (isScore(value) ? value : null)), problem };
 }
 
@@ -28,7 +28,7 @@ function isScore(value: unknown): value is number {
   return typeof value === 'number' && Number.isFinite(value);
 }
 
-/** Numbers as they are, of all else only the kind: it may hold what nobody should read in a log. */
+/** Describes a number by its value and anything else by its type only, because it may hold a user's text. */
 function describe(value: unknown): string {
   if (typeof value === 'number') return String(value);
   if (Array.isArray(value)) return 'a list';

@@ -1,6 +1,6 @@
 /**
- * Entry of a reward process: a child of the server, started by `supervised.ts`, that holds one reward model or one
- * user's function. It runs at the lowest priority, so that traffic comes first, and never outlives its channel.
+ * Entry of a reward process: a child of the server that runs one reward model or one user's function. `supervised.ts`
+ * starts it. It runs at the lowest priority, so that traffic comes first, and ends when its channel closes.
  */
 
 import { HoneError } from '../../errors.js';
@@ -8,7 +8,7 @@ import { takeLowestPriority } from '../../process/priority.js';
 import { loadRewardFunction, type RewardFunction } from '../function/index.js';
 import type { RewardCommand, RewardEvent, RewardProgram } from './messages.js';
 
-// Not idle time: a batch has a time limit by the clock, which a process that gets no core at all would miss.
+// It does not run only when idle, because a batch has a time limit, which a process without any core would miss.
 takeLowestPriority();
 process.once('disconnect', () => process.exit(0));
 
@@ -26,7 +26,7 @@ process.on('message', (command: RewardCommand) => {
     return;
   }
   const { id, items } = command;
-  // Inside a promise, so that what the function throws at once is like what it throws later.
+  // Inside a promise, so that an error thrown at once is handled like a later rejection.
   Promise.resolve()
     .then(() => score?.(items))
     .then(
@@ -37,7 +37,7 @@ process.on('message', (command: RewardCommand) => {
 
 async function open(program: RewardProgram): Promise<RewardFunction> {
   if (program.type === 'function') return loadRewardFunction(program.module);
-  // Only where it is needed: onnxruntime takes a second to come.
+  // Loaded only if needed, because onnxruntime takes a second to load.
   const { openRewardModel } = await import('../model/index.js');
   const model = await openRewardModel(program.directory, { threads: program.threads });
   return (items) => model.score(items);

@@ -1,8 +1,8 @@
 /**
- * A reward process as the server holds it: batches with a time limit, restarts with back-off, answers checked.
+ * Runs a reward process for the server: batches with a time limit, restarts with growing delays, checked answers.
  *
- * A batch that fails (the process hangs, crashes, or throws) is asked again completion by completion, so that one bad
- * completion costs its neighbours nothing; one that fails alone gets no score. A process that hangs is killed.
+ * If a batch fails because the process hangs, crashes or throws, its completions are scored again one by one, so that one
+ * bad completion does not affect the others. A completion that fails alone gets no score. A process that hangs is killed.
  */
 
 import { type ChildProcess, fork } from 'node:child_process';
@@ -14,11 +14,11 @@ import type { RewardCommand, RewardEvent, RewardProgram } from './messages.js';
 export interface RewardProcessOptions {
   readonly rater: string;
   readonly program: RewardProgram;
-  /** For a batch. Default 30 000. */
+  /** Time limit of a batch. Default 30 000. */
   readonly timeoutMs?: number;
-  /** For the start. Default 120 000. */
+  /** Time limit of the start. Default 120 000. */
   readonly startTimeoutMs?: number;
-  /** Completions of a batch. Default 16. */
+  /** Largest number of completions in a batch. Default 16. */
   readonly batch?: number;
   /** Wait before the first restart; it doubles up to `maxRestartAfterMs`. Default 1000. */
   readonly restartAfterMs?: number;
@@ -28,12 +28,13 @@ export interface RewardProcessOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Characters of standard error that a failure message quotes. */
 const stderrKept = 500;
 
 /**
  * Starts the process; it is ready when this resolves.
- * @throws HoneError what the model or the function is refused with (`PACKAGE_INVALID`, `INVALID_OPTIONS`), or
- * `WORKER_CRASHED` when the process ends or takes too long, `CANCELLED` where the signal came before it
+ * @throws HoneError `PACKAGE_INVALID` or `INVALID_OPTIONS` if the model or the function is refused, `WORKER_CRASHED` if
+ * the process ends or takes too long, `CANCELLED` if the signal aborts the start
  */
 export async function startRewardProcess(options: RewardProcessOptions): Promise<RewardProcess> {
   const process = new SupervisedReward(options);
@@ -41,7 +42,7 @@ export async function startRewardProcess(options: RewardProcessOptions): Promise
   const stop = (): void => void process.close();
   signal?.addEventListener('abort', stop);
   try {
-    if (signal?.aborted) throw new HoneError('CANCELLED', `${options.rater} is not wanted any more`);
+    if (signal?.aborted) throw new HoneError('CANCELLED', `the start of ${options.rater} was aborted`);
     await process.start();
     return process;
   } catch (error) {
@@ -54,7 +55,7 @@ export async function startRewardProcess(options: RewardProcessOptions): Promise
 
 interface Running {
   readonly child: ChildProcess;
-  /** Settles when the process is gone. */
+  /** Resolves when the process has ended. */
   readonly gone: Promise<void>;
 }
 
@@ -67,7 +68,7 @@ class SupervisedReward implements RewardProcess {
   #restarts = 0;
   #failure: string | null = null;
   #failuresInARow = 0;
-  /** Batches wait for each other. */
+  /** The last batch; the next one waits for it. */
   #last: Promise<unknown> = Promise.resolve();
   #next = 0;
   readonly #closing = new AbortController();
@@ -89,7 +90,7 @@ class SupervisedReward implements RewardProcess {
   async start(): Promise<void> {
     const { program, startTimeoutMs = 120_000 } = this.#options;
     this.#state = 'starting';
-    // Not detached, as the learner: its nice value protects those in its scheduling group.
+    // Not detached, because the nice value has effect only within the scheduling group of a session, as for the learner.
     const child = fork(new URL('./process.js', import.meta.url), {
       execArgv: [],
       serialization: 'advanced',
@@ -97,7 +98,7 @@ class SupervisedReward implements RewardProcess {
     });
     const gone = new Promise<void>((resolve) => {
       child.once('close', () => resolve());
-      // One that could not be started has no end to wait for; a message that it could not be sent is its end.
+      // A process that could not be started emits no `close`. One that cannot receive a message is killed.
       child.once('error', () => {
         child.kill('SIGKILL');
         if (child.pid === undefined) resolve();
@@ -141,7 +142,7 @@ class SupervisedReward implements RewardProcess {
     return scores;
   }
 
-  /** `undefined` where the batch failed. @throws HoneError `CANCELLED` when closing, or why the process cannot start */
+  /** @returns `undefined` if the batch failed. @throws HoneError `CANCELLED` when closing, or why the process cannot start */
   async #try(items: readonly RewardedCompletion[]): Promise<readonly (number | null)[] | undefined> {
     const running = await this.#ready();
     const { timeoutMs = 30_000 } = this.#options;
@@ -162,7 +163,7 @@ class SupervisedReward implements RewardProcess {
     }
   }
 
-  /** The process, started again where it is gone. */
+  /** Returns the process, after a restart if it has ended. */
   async #ready(): Promise<Running> {
     this.#closing.signal.throwIfAborted();
     if (this.#running !== undefined) return this.#running;
@@ -180,7 +181,7 @@ class SupervisedReward implements RewardProcess {
       this.#failed(`cannot be started again: ${error.message}`);
       throw error;
     }
-    if (this.#running === undefined) throw new HoneError('WORKER_CRASHED', `${this.rater} ended as it began`);
+    if (this.#running === undefined) throw new HoneError('WORKER_CRASHED', `${this.rater} ended right after its start`);
     return this.#running;
   }
 
@@ -198,7 +199,7 @@ class SupervisedReward implements RewardProcess {
     signal.throwIfAborted();
   }
 
-  /** Sends a command and waits for what `answer` takes for its answer; a process that gives none in time is killed. */
+  /** Sends a command and waits for the event that `answer` accepts. A process that does not answer in time is killed. */
   #ask<Answer>(
     { child }: Running,
     command: RewardCommand,
@@ -220,7 +221,7 @@ class SupervisedReward implements RewardProcess {
         child.off('message', hear);
         child.off('close', ended);
         child.stderr?.off('data', hearError);
-        // What nobody reads would fill the pipe.
+        // Unread output would fill the pipe and block the process.
         child.stderr?.resume();
         end();
       };

@@ -21,12 +21,12 @@ function rewardOf(scores: readonly FoldableScore[], settings: unknown = {}, cont
   return foldReward(scores, context, checkRewardSettings(settings)).reward;
 }
 
-test('raters are averaged per metric before metrics are, so that many raters of one metric do not outweigh another', () => {
+test('raters are averaged within a metric first, so that many raters of one metric do not outweigh another metric', () => {
   const scores = [score('a', 'facts', 1), score('b', 'facts', 0.5), score('c', 'facts', 0), score('a', 'tone', 1)];
   expect(rewardOf(scores)).toBe(0.75);
 });
 
-test('scores are cut to 0 to 1 unless a metric has a range of its own, which may run backwards', () => {
+test('scores are cut to 0 to 1, or to the range of their metric, which may run backwards', () => {
   expect(rewardOf([score('a', 'facts', 7)])).toBe(1);
   expect(rewardOf([score('a', 'facts', -7), score('b', 'facts', 1)])).toBe(0.5);
   const settings = { metrics: { stars: { min: 1, max: 5 }, seconds: { min: 60, max: 0 } } };
@@ -35,7 +35,7 @@ test('scores are cut to 0 to 1 unless a metric has a range of its own, which may
   expect(rewardOf([score('a', 'seconds', 600)], settings)).toBe(0);
 });
 
-test('metrics weigh as the settings say, and weight zero leaves a metric out', () => {
+test('metrics are weighted as set, and weight zero leaves a metric out', () => {
   const settings = { metrics: { facts: { weight: 3 }, mood: { weight: 0 } } };
   expect(rewardOf([score('a', 'facts', 0.8), score('a', 'tone', 0)], settings)).toBeCloseTo(0.6, 12);
   const fold = foldReward([score('a', 'mood', 1)], ended, checkRewardSettings(settings));
@@ -45,7 +45,7 @@ test('metrics weigh as the settings say, and weight zero leaves a metric out', (
   });
 });
 
-test('raters weigh by their trust, and those without are kept but do not count', () => {
+test('raters are weighted by trust, and scores of raters without trust do not count', () => {
   const settings = { raters: { expert: { trust: 3 }, troll: { trust: 0 } } };
   const scores = [score('expert', 'score', 1), score('guest', 'score', 0), score('troll', 'score', 0)];
   expect(rewardOf(scores, settings)).toBe(0.75);
@@ -56,7 +56,7 @@ test('raters weigh by their trust, and those without are kept but do not count',
   ]);
 });
 
-test('nothing that counts is no reward, which is not a reward of zero', () => {
+test('without a score that counts there is no reward, which differs from a reward of zero', () => {
   expect(foldReward([], ended, defaultRewardSettings)).toEqual({ reward: null, pendingUntilMs: null, metrics: [] });
   expect(rewardOf([score('a', 'mood', 0)])).toBe(0);
 });
@@ -74,7 +74,7 @@ test('a metric with a default holds the reward back until it has a score or its 
   expect(at(2000, [thumbs, score('web', 'click', 1, 2000)])).toMatchObject({ reward: 1, pendingUntilMs: null });
 });
 
-test('several open windows are waited for until the last of them', () => {
+test('several open windows hold the reward back until the last of them closes', () => {
   const settings = checkRewardSettings({
     metrics: { click: { windowMs: day, default: 0 }, buy: { windowMs: 7 * day, default: 0 } },
   });
@@ -83,7 +83,7 @@ test('several open windows are waited for until the last of them', () => {
   expect(bought.pendingUntilMs).toBe(day);
 });
 
-test('a score after the window takes the place of the default where late scores are used, and is left out else', () => {
+test('a late score replaces the default, unless the metric ignores late scores', () => {
   const click = { windowMs: day, default: 0 };
   const late = score('web', 'click', 1, 1000 + day);
   const context = { finishedAtMs: 1000, nowMs: 5 * day };
@@ -96,14 +96,14 @@ test('a score after the window takes the place of the default where late scores 
   expect(foldReward([score('web', 'click', 1, 999 + day)], context, strict).reward).toBe(1);
 });
 
-test('before a generation has ended no window has begun: scores count, and metrics with a default are waited for', () => {
+test('before a generation ends scores count, and a metric with a default holds the reward back', () => {
   const settings = { metrics: { click: { windowMs: 0, default: 0, late: 'ignore' } } };
   const running = { finishedAtMs: null, nowMs: 5 * day };
   expect(rewardOf([score('web', 'click', 1, day)], settings, running)).toBe(1);
   expect(foldReward([], running, checkRewardSettings(settings))).toMatchObject({ reward: null, pendingUntilMs: null });
 });
 
-test('what nobody was shown takes no default and waits for none', () => {
+test('a completion that no caller saw takes no default and has no pending metric', () => {
   const settings = { metrics: { click: { windowMs: day, default: 0 } } };
   const unseen = { ...ended, shown: false };
   expect(rewardOf([], settings, unseen)).toBeNull();
@@ -114,6 +114,6 @@ test('what nobody was shown takes no default and waits for none', () => {
   expect(foldReward([score('web', 'click', 1)], late, untrusted)).toMatchObject({ metrics: [{ state: 'none' }] });
 });
 
-test('metrics and raters with the names of object properties are like any other', () => {
+test('metrics and raters may have the names of object properties', () => {
   expect(rewardOf([score('toString', 'constructor', 0.5), score('a', '__proto__', 0.5)])).toBe(0.5);
 });

@@ -1,4 +1,4 @@
-/** Users' reward functions in a process of their own: what they answer, and what they do instead. */
+/** Users' reward functions in a process of their own: valid answers, invalid ones, and failures. */
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -35,7 +35,7 @@ function items(...texts: readonly string[]): RewardedCompletion[] {
   return texts.map((text) => ({ promptTokens: [1, 2], promptJson, tokens: [3], text }));
 }
 
-it('scores batches in order, with what it knows of each completion', async () => {
+it('scores batches in order, from the fields of each completion', async () => {
   const [model, failures] = await start(
     'export default async (items) => items.map((item) => (item.text === "" ? null : item.text.length + item.promptTokens.length));',
     { batch: 2 },
@@ -46,13 +46,13 @@ it('scores batches in order, with what it knows of each completion', async () =>
   await model.close();
 });
 
-it('asks a function of two parameters completion by completion', async () => {
+it('calls a function of two parameters for each completion', async () => {
   const [model] = await start('export default (prompt, completion) => prompt.length * completion.length;');
   expect(await model.score(items('a', 'abc'))).toEqual([3, 9]);
   await model.close();
 });
 
-it('keeps the scores of a batch in which one completion makes it throw', async () => {
+it('keeps the other scores of a batch if the function throws for one completion', async () => {
   const [model, failures] = await start(
     'export default (items) => items.map(({ text }) => { if (text === "bad") throw new Error("no"); return 1; });',
   );
@@ -61,11 +61,11 @@ it('keeps the scores of a batch in which one completion makes it throw', async (
   await model.close();
 });
 
-it('kills what hangs and goes on with a new process', async () => {
+it('kills a process that hangs and continues with a new one', async () => {
   const [model, failures] = await start(
     'export default (items) => { while (items.some(({ text }) => text === "hang")); return items.map(() => 1); };',
   );
-  // A process of the lowest priority is given all the time that it needs, and no more than it is allowed.
+  // The clock is fake, so that a process of the lowest priority gets as much real time as it needs.
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
   onTestFinished(() => void vi.useRealTimers());
   const hanging = model.score(items('hang'));
@@ -79,7 +79,7 @@ it('kills what hangs and goes on with a new process', async () => {
   await model.close();
 });
 
-it('kills what never settles', async () => {
+it('kills a process whose promise never settles', async () => {
   const [model, failures] = await start('export default () => new Promise(() => setInterval(() => {}, 1000));', {
     timeoutMs: 100,
   });
@@ -88,7 +88,7 @@ it('kills what never settles', async () => {
   await model.close();
 });
 
-it('starts a function again that ends its process, and says how it ended', async () => {
+it('restarts the process of a function that ends it, and reports the exit code', async () => {
   const [model, failures] = await start(
     'export default (items) => { if (items.some(({ text }) => text === "die")) process.exit(7); return items.map(() => 1); };',
   );
@@ -98,20 +98,20 @@ it('starts a function again that ends its process, and says how it ended', async
   await model.close();
 });
 
-it('takes no answer for a score that is none', () => {
+it('accepts only finite numbers and null as scores', () => {
   const bad = (answer: unknown) => checkScores(answer, 2);
   expect(bad([1, null])).toEqual({ scores: [1, null], problem: undefined });
   expect(bad([Number.NaN, 0.5])).toEqual({
     scores: [null, 0.5],
-    problem: 'answered NaN for 1 of 2 completions; a finite number or null is expected',
+    problem: 'answered NaN for 1 of 2 completions; each score must be a finite number or null',
   });
   expect(bad([Number.POSITIVE_INFINITY, 'secret'])).toMatchObject({ scores: [null, null] });
   expect(bad(['secret', 1]).problem).not.toContain('secret');
   expect(bad([1])).toEqual({ scores: [null, null], problem: 'answered 1 scores for 2 completions' });
-  expect(bad(undefined).problem).toBe('answered undefined; a list of 2 scores is expected');
+  expect(bad(undefined).problem).toBe('answered undefined; it must answer a list of 2 scores');
 });
 
-it('refuses a module that is no reward function, saying why', async () => {
+it('refuses a module that is no reward function, with the reason', async () => {
   await expect(start('export const score = 1;')).rejects.toMatchObject({
     code: 'INVALID_OPTIONS',
     message: expect.stringContaining('has no default export; export default a function'),
@@ -125,7 +125,7 @@ it('refuses a module that is no reward function, saying why', async () => {
   ).rejects.toMatchObject({ code: 'WORKER_CRASHED', message: 'gave no answer within 200 ms and was killed' });
 });
 
-it('refuses what is asked of it while it is being closed, and ends its process', async () => {
+it('close refuses the batch in flight and ends the process', async () => {
   const [model] = await start('export default () => new Promise(() => setInterval(() => {}, 1000));');
   const asked = model.score(items('a'));
   const refused = expect(asked).rejects.toMatchObject({ code: 'CANCELLED' });

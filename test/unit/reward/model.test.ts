@@ -1,4 +1,4 @@
-/** Reward models in ONNX: what is refused at load, what they read, and that a batch changes no score. */
+/** Reward models in ONNX: refusals when one is opened, their inputs, and scores that do not depend on the batch. */
 
 import { cpSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -25,7 +25,7 @@ function item(prompt: string, text: string): RewardedCompletion {
 
 let packages = 0;
 
-/** A copy of the shipped package without its model, changed. */
+/** Copies the shipped package with another model and changes to its configuration. */
 function copyOf(changes: Readonly<Record<string, unknown>>, model: Graph): string {
   const path = join(folder, `package-${packages++}`);
   cpSync(shipped, path, { recursive: true, filter: (file) => !file.endsWith('.onnx') });
@@ -35,7 +35,7 @@ function copyOf(changes: Readonly<Record<string, unknown>>, model: Graph): strin
   return path;
 }
 
-/** logits [B, width] = the sum of the given input over the row. */
+/** A graph with logits [B, width] that are the sum of the given input over the row. */
 function summing(input: string, width = 1): Graph {
   const graph = new Graph();
   for (const name of new Set(['input_ids', 'attention_mask', input])) {
@@ -50,7 +50,7 @@ function summing(input: string, width = 1): Graph {
   return graph;
 }
 
-describe('the reward model that comes with Hone', () => {
+describe('the reward model of Hone', () => {
   let model: OnnxRewardModel;
   beforeAll(async () => {
     model = await openRewardModel(shipped);
@@ -74,7 +74,7 @@ describe('the reward model that comes with Hone', () => {
     expect(new Set(batch).size).toBe(all.length);
   });
 
-  it('prefers what its judge prefers, and gives scores from 0 to 1', async () => {
+  it('agrees with its judge, and gives scores from 0 to 1', async () => {
     const scores = await model.score(all);
     let right = 0;
     let pairs = 0;
@@ -94,13 +94,13 @@ describe('the reward model that comes with Hone', () => {
     for (const score of scores) expect(score as number).toSatisfy((value: number) => value > 0 && value < 1);
   });
 
-  it('says nothing of a text that is longer than it reads, and scores its neighbours', async () => {
+  it('gives no score to a text beyond its context, and scores the others of the batch', async () => {
     const [long, short] = await model.score([item('word '.repeat(2000), 'Yes.'), item('A post.', 'Yes.')]);
     expect(long).toBeNull();
     expect(short).not.toBeNull();
   });
 
-  it('takes a plain prompt for the message of a user, and no prompt for nothing', async () => {
+  it('reads a plain prompt as the message of a user, and gives no score without a prompt', async () => {
     const [plain, chat, none] = await model.logits([
       { ...item('', 'Yes.'), promptJson: JSON.stringify({ prompt: 'A post.' }) },
       item('A post.', 'Yes.'),
@@ -116,19 +116,19 @@ describe('the reward model that comes with Hone', () => {
   });
 });
 
-describe('a package that cannot be a reward model', () => {
+describe('a package that is no reward model', () => {
   it.each([
     ['a decoder', { architectures: ['LlamaForCausalLM'] }, 'LlamaForCausalLM'],
     ['two labels', { id2label: { 0: 'a', 1: 'b' } }, 'has 2 labels'],
-    ['labels left open', { id2label: null }, 'has 2 labels'],
-  ])('is refused by its configuration: %s', async (_, changes, message) => {
+    ['no labels', { id2label: null }, 'has 2 labels'],
+  ])('is refused because its configuration has %s', async (_, changes, message) => {
     await expect(openRewardModel(copyOf(changes, summing('input_ids')))).rejects.toMatchObject({
       code: 'PACKAGE_INVALID',
       message: expect.stringContaining(message),
     });
   });
 
-  it('is refused for what its graph reads and gives', async () => {
+  it('is refused if its graph has other inputs or outputs', async () => {
     const refusal = (graph: Graph) => openRewardModel(copyOf({}, graph)).then(() => '', String);
     expect(await refusal(summing('pixel_values'))).toContain('has an input pixel_values');
     expect(await refusal(summing('input_ids', 2))).toContain('logits are float32 [2, 2] for 2 texts');
@@ -141,13 +141,13 @@ describe('a package that cannot be a reward model', () => {
   });
 });
 
-describe('what a graph is fed', () => {
+describe('the inputs of a reward model', () => {
   const logits = async (graph: Graph, items: readonly RewardedCompletion[]) => {
     await using model = await openRewardModel(copyOf({ problem_type: 'regression' }, graph));
     return await model.score(items);
   };
 
-  it('marks what is padding, and numbers positions', async () => {
+  it('mask the padding and number the positions', async () => {
     const [short, long] = await logits(summing('attention_mask'), [item('A', 'b'), item('A', 'b c d e')]);
     // <|user|> A <|end|> <|assistant|> b <|end|>
     expect(short).toBe(6);

@@ -14,7 +14,7 @@ function fieldsOf(input: unknown): string[] {
   return [];
 }
 
-test('what is absent takes its default', () => {
+test('absent reward settings take their defaults', () => {
   expect(checkRewardSettings()).toEqual({ metrics: {}, defaultMetric: plain, raters: {}, defaultTrust: 1 });
   expect(checkRewardSettings({ metrics: { stars: { min: 1, max: 5 } } }).metrics.stars).toEqual({
     ...plain,
@@ -32,15 +32,19 @@ test.each([
   ['a default without a window', { metrics: { click: { default: 0 } } }, 'reward.metrics.click.windowMs'],
   ['late scores without a window', { defaultMetric: { late: 'ignore' } }, 'reward.defaultMetric.windowMs'],
   ['a default out of range', { metrics: { c: { default: 2, windowMs: 1 } } }, 'reward.metrics.c.default'],
-  ['a default of no metric', { defaultMetric: { default: 0, windowMs: 1 } }, 'reward.defaultMetric.default'],
+  [
+    'a default score for all other metrics',
+    { defaultMetric: { default: 0, windowMs: 1 } },
+    'reward.defaultMetric.default',
+  ],
   ['a range that is not finite', { metrics: { c: { max: Number.MAX_VALUE } } }, 'reward.metrics.c.max'],
   ['a metric without a name', { metrics: { '': {} } }, 'reward.metrics.'],
-  ['no object', [], 'reward'],
-])('%s is refused by its path', (_, input, field) => {
+  ['a list in place of an object', [], 'reward'],
+])('reward settings with %s are refused with the path', (_, input, field) => {
   expect(fieldsOf(input)).toEqual([field]);
 });
 
-test('every setting at fault is named at once', () => {
+test('all reward settings at fault are named at once', () => {
   const input = { metrics: { a: { weight: -1 }, b: { late: 'maybe' } }, defaultTrust: 'much' };
   expect(fieldsOf(input)).toEqual(['reward.metrics.a.weight', 'reward.metrics.b.late', 'reward.defaultTrust']);
 });
