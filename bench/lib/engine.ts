@@ -97,7 +97,7 @@ export function completionMs(rows: readonly EngineRow[]): number {
   return median(rows.map((row) => lastAt(row) - row.startedAtMs));
 }
 
-/** Counts the tokens of two completions, and those before the first difference. */
+/** Counts the tokens of completions, and those before the first difference from other completions. */
 export function agreement(
   rows: readonly EngineRow[],
   others: readonly EngineRow[],

@@ -90,7 +90,7 @@ function createUniform(seed: number): () => number {
   };
 }
 
-/** Copies the tokenizer of the test package. It does not matter, because benches feed tokens instead of text. */
+/** Reads the tokenizer files of the test package. It does not matter, because benches feed tokens instead of text. */
 async function tokenizerFiles(): Promise<Record<string, unknown>> {
   const names = ['tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json'];
   const entries = names.map(async (name) => [name, JSON.parse(await readFile(join(tinyPackage, name), 'utf8'))]);

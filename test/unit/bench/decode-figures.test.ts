@@ -11,7 +11,7 @@ import {
   overallRate,
 } from '../../../bench/lib/engine.js';
 
-/** A row of `count` tokens, `stepMs` apart from `firstMs` on. */
+/** A row of `count` tokens: the first at `firstMs`, the others `stepMs` apart. */
 function row(firstMs: number, stepMs: number, count: number, startedAtMs = 0): EngineRow {
   return {
     startedAtMs,
@@ -20,25 +20,25 @@ function row(firstMs: number, stepMs: number, count: number, startedAtMs = 0): E
   };
 }
 
-describe('rates of rows that were timed', () => {
+describe('the rates of timed rows', () => {
   // The second row starts 100 ms later and is twice as slow.
   const rows = [row(10, 10, 31), row(110, 20, 11, 100)];
 
   it('count together only while all rows decode', () => {
-    // From 110 to 310 ms: 20 tokens of the first row, 10 of the second.
+    // From 110 to 310 ms, the first row has 20 tokens and the second has 10.
     expect(jointRate(rows)).toBeCloseTo(30 / 0.2);
   });
 
-  it('count everything from the first request to the last token', () => {
+  it('count all tokens from the first request to the last token', () => {
     expect(overallRate(rows)).toBeCloseTo(42 / 0.31);
   });
 
-  it('measure waits from each request on', () => {
+  it('measure each wait from the start of its request', () => {
     expect(firstTokenMs(rows)).toBe(10);
     expect(completionMs(rows)).toBeCloseTo((310 + 210) / 2);
   });
 
-  it('tell rows that never decoded at the same time', () => {
+  it('detect rows that never decoded at the same time', () => {
     expect(decodedJointly(rows)).toBe(true);
     expect(decodedJointly([row(0, 1, 5), row(100, 1, 5)])).toBe(false);
   });
@@ -47,18 +47,18 @@ describe('rates of rows that were timed', () => {
 describe('the agreement of two engines', () => {
   const tokens = (...values: number[]): EngineRow => ({ startedAtMs: 0, tokens: values, atMs: values });
 
-  it('ends with the first difference of each completion', () => {
+  it('ends at the first difference in each completion', () => {
     const same = agreement([tokens(1, 2, 3, 4), tokens(5, 6)], [tokens(1, 2, 9, 4), tokens(5, 6)]);
     expect(same).toEqual({ agreed: 4, compared: 6 });
   });
 
-  it('counts a completion that stops early as different from there on', () => {
+  it('counts the rest as different if a completion ends early', () => {
     expect(agreement([tokens(1, 2, 3)], [tokens(1)])).toEqual({ agreed: 1, compared: 3 });
   });
 });
 
-describe('figures of the decode bench', () => {
-  /** One row per round and so many tokens per second. */
+describe('the figures of the decode bench', () => {
+  /** Runs with one row per round, each with its number of tokens per second. */
   const rounds = (...rates: number[]): (readonly EngineRow[])[] => rates.map((rate) => [row(20, 1000 / rate, 11)]);
   const samples: Samples = new Map([
     ['hone', new Map([['b1', rounds(100, 50, 80)]])],
@@ -67,17 +67,17 @@ describe('figures of the decode bench', () => {
   ]);
   const figures = decodeFigures(samples, { weightBytes: 2e6, bandwidth: 400e6 }, 416);
 
-  it('are ratios of the same round, the median of all rounds', () => {
+  it('are medians of the ratios within each round', () => {
     expect(figures.vs_transformers_b1).toBeCloseTo(2);
     expect(figures.lora_cost_b1).toBeCloseTo(0.1);
   });
 
-  it('take the weights once per step as the limit', () => {
+  it('assume as the limit that a step reads each weight once', () => {
     expect(figures.tokens_per_s_b1).toBeCloseTo(80);
     expect(figures.limit_ratio_b1).toBeCloseTo((80 * 2e6) / 400e6);
   });
 
-  it('are null, not absent, where the issue asks for them and a contestant is missing', () => {
+  it('are null instead of absent if a contestant is missing', () => {
     expect(figures).toMatchObject({
       vs_transformers_b8_ctx512: null,
       vs_llamacpp_f32_b1: null,
@@ -86,7 +86,7 @@ describe('figures of the decode bench', () => {
     });
   });
 
-  it('name a peer that decodes other tokens', () => {
+  it('report a peer that decodes other tokens', () => {
     expect(figures.transformers_tokens_equal).toBe(1);
     expect(foreignTokens('135M', figures)).toEqual([]);
     expect(foreignTokens('135M', { transformers_tokens_equal: 0.2 })).toEqual([

@@ -14,7 +14,7 @@ beforeAll(async () => {
 });
 
 describe('a GGUF file', () => {
-  it('holds metadata, shapes and values as they were given', async () => {
+  it('holds the given metadata, shapes and values', async () => {
     const path = join(folder, 'small.gguf');
     const matrix = Float32Array.from({ length: 64 }, (_, i) => i / 7);
     await writeGguf(
@@ -49,18 +49,18 @@ describe('a GGUF file', () => {
     for (const { offset } of file.tensors.values()) expect(offset % 32).toBe(0);
   });
 
-  it('is refused when values do not fit their shape, or rows their blocks', async () => {
+  it('is refused if values do not fit their shape, or rows their blocks', async () => {
     const write = (type: 'f32' | 'q8_0', dims: readonly number[], count: number) =>
       writeGguf(join(folder, 'wrong.gguf'), new Map(), [
         { name: 'w', type, dims, read: async () => new Float32Array(count) },
       ]);
-    await expect(write('f32', [2, 3], 5)).rejects.toThrow(/w: \[2,3\] are 6 values, not 5/);
+    await expect(write('f32', [2, 3], 5)).rejects.toThrow(/w: \[2,3\] needs 6 values, got 5/);
     await expect(write('q8_0', [2, 48], 96)).rejects.toThrow(/w: rows of 48 values/);
   });
 });
 
 describe('q8_0', () => {
-  it('brings every value back to within half a step of its block', () => {
+  it('restores every value to within half a step of its block', () => {
     const values = Float32Array.from({ length: 96 }, (_, i) =>
       i < 32 ? 0 : Math.sin(i * 12.9898) * (i < 64 ? 1e-3 : 40),
     );
@@ -68,7 +68,7 @@ describe('q8_0', () => {
     for (let block = 0; block < 3; block++) {
       const part = values.subarray(32 * block, 32 * block + 32);
       const largest = Math.max(...part.map(Math.abs));
-      // Half a step, and the rounding of the scale to 11 bits.
+      // The bound is half a step, plus the rounding of the scale to 11 bits.
       const tolerance = largest / 254 + largest * 2 ** -11;
       for (let i = 0; i < 32; i++) {
         expect(Math.abs((restored[32 * block + i] as number) - (part[i] as number))).toBeLessThanOrEqual(tolerance);
@@ -84,7 +84,7 @@ describe('q8_0', () => {
     expect(toFloat16(1)).toBe(0x3c00);
     expect(toFloat16(1 + 2 ** -11)).toBe(0x3c00);
     expect(toFloat16(1 + 3 * 2 ** -11)).toBe(0x3c02);
-    // The mantissa's carry goes into the exponent.
+    // Rounding the mantissa carries into the exponent.
     expect(toFloat16(2 - 2 ** -12)).toBe(0x4000);
   });
 });
@@ -97,7 +97,7 @@ describe('a package as GGUF', () => {
     file = readGguf(await readFile(path));
   });
 
-  it('names the shape of the decoder and as many tokens as the embedding has rows', () => {
+  it('has the shape of the decoder, and one token for each row of the embedding', () => {
     const embedding = file.tensors.get('token_embd.weight');
     expect(file.metadata.get('llama.embedding_length')).toBe(embedding?.dims[1]);
     expect(file.metadata.get('tokenizer.ggml.tokens')).toHaveLength(embedding?.dims[0] as number);
@@ -122,8 +122,8 @@ describe('a package as GGUF', () => {
     }
   });
 
-  it('pairs neighbours where rotary positions pair halves', () => {
-    // Two heads of four rows, one value each.
+  it('reorders the rows of q and k, so that rotary positions pair neighbours instead of halves', () => {
+    // There are two heads of four rows with one value each.
     const rows = Float32Array.of(0, 1, 2, 3, 10, 11, 12, 13);
     expect([...pairNeighbours(rows, 1, 4)]).toEqual([0, 2, 1, 3, 10, 12, 11, 13]);
   });

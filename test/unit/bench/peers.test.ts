@@ -1,4 +1,4 @@
-/** What the peers' installation relies on. */
+/** The lock file of the bench's peers: no registry, no binaries for GPUs, no dependency of Hone. */
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -20,7 +20,7 @@ describe('the peers of the bench', () => {
   const { packages } = read<{ packages: Record<string, Locked> }>('bench/peers/package-lock.json');
   const locked = Object.entries(packages).filter(([path]) => path !== '');
 
-  it('are locked without a registry, each with its checksum', () => {
+  it('are locked with a checksum each, and without the name of a registry', () => {
     expect(locked.filter(([, { resolved }]) => resolved !== undefined)).toEqual([]);
     expect(locked.filter(([, { integrity }]) => integrity === undefined)).toEqual([]);
   });
@@ -31,7 +31,7 @@ describe('the peers of the bench', () => {
     expect(gpu.filter(([, { name }]) => name !== 'empty-npm-package')).toEqual([]);
   });
 
-  it('are nothing that Hone itself depends on, but for its tests', () => {
+  it('are not dependencies of Hone, except of its tests', () => {
     const { dependencies } = read<{ dependencies: Record<string, string> }>('bench/peers/package.json');
     const { packages } = read<{ packages: Record<string, Locked> }>('package-lock.json');
     const own = Object.entries(packages).flatMap(([path, { dev, devOptional }]) => (dev || devOptional ? [] : [path]));

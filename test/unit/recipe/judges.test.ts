@@ -24,7 +24,7 @@ const boss =
   'He says it is because he is busy. Would it be wrong to ask for more?';
 
 describe('the judge of facts', () => {
-  // Post, summary, lowest and highest score that a reader would find fair.
+  // Each case is a post, a summary, and the lowest and the highest score that a reader finds fair.
   it.each([
     [
       roommate,
@@ -141,7 +141,7 @@ describe('the judge of facts', () => {
     expect(score).toBeLessThanOrEqual(highest);
   });
 
-  it('rates each fact put right higher than before', () => {
+  it('gives a higher score whenever one more fact is right', () => {
     const better = [
       'Someone keeps bothering my things. What should I do?',
       'My roommate keeps bothering my things. What should I do?',
@@ -155,7 +155,7 @@ describe('the judge of facts', () => {
     for (let i = 1; i < better.length; i++) expect(better[i]).toBeGreaterThan((better[i - 1] as number) + 0.02);
   });
 
-  it('rates a missing fact above a wrong one, and both below the right one', () => {
+  it('scores a missing fact above a wrong one, and both below a right one', () => {
     const score = (rest: string): number =>
       judgeFacts(roommate, `My roommate has been using my towel${rest}. Should I move out?`);
     expect(score(' for three weeks')).toBeGreaterThan(score(''));
@@ -163,12 +163,12 @@ describe('the judge of facts', () => {
     expect(score(' for three weeks')).toBeGreaterThan(score(' for three weeks and nine years'));
   });
 
-  it('gives perfect summaries at least 0.95 and nothing below', () => {
+  it('gives each perfect summary at least 0.95', () => {
     for (const [i, post] of posts.entries())
       expect(judgeFacts(post.text, createPerfectSummary(post, i))).toBeGreaterThanOrEqual(0.95);
   });
 
-  it('rates empty texts, copies, first sentences and keyword lists below 0.3, for every single post', () => {
+  it('scores empty texts, copies, first sentences and keyword lists below 0.3 for every post', () => {
     for (const post of posts) {
       const keywords = post.facts.map((fact) => fact.value);
       const list = `${keywords.join(', ')}?`;
@@ -186,10 +186,10 @@ describe('the judge of facts', () => {
     }
   });
 
-  it('rates the best constant text below 0.3', () => {
+  it('scores the best constant text below 0.3', () => {
     const constants = [
       ...Array.from({ length: 300 }, (_, seed) => createPerfectSummary(createPost(seed), seed)),
-      // Bets on the most frequent values without the rest.
+      // This text only names the most frequent values.
       'My husband has been hiding my notes for two weeks. Should I say no?',
       'My wife keeps hiding my things. Should I let it go?',
       'My friend keeps doing something to my things and I feel bad. What should I do?',
@@ -235,13 +235,13 @@ describe('the judge of tone', () => {
     expect(score).toBeLessThanOrEqual(highest);
   });
 
-  it('does not look at the facts', () => {
+  it('gives the same score whether or not the facts are right', () => {
     expect(judgeTone(post, 'My sister keeps hiding my lamp. Should I say no?')).toBe(
       judgeTone(post, 'My roommate keeps using my towel. Should I move out?'),
     );
   });
 
-  it('rates empty texts, copies and first sentences below 0.3, for every single post', () => {
+  it('scores empty texts, copies and first sentences below 0.3 for every post', () => {
     for (const { text } of posts) {
       for (const cheat of ['', text, firstSentence(text)]) expect(judgeTone(text, cheat)).toBeLessThan(0.3);
     }
@@ -266,7 +266,7 @@ describe('summaries of mixed quality', () => {
     expect(mean(scores.map((group) => Math.max(...group)))).toBeGreaterThan(average + 0.3);
   });
 
-  it('are judged differently by the two judges', () => {
+  it('get different scores from the two judges', () => {
     const pairs = Array.from({ length: 2000 }, (_, seed) => {
       const { post, summary } = createExample(seed);
       return [judgeFacts(post.text, summary), judgeTone(post.text, summary)] as const;

@@ -9,7 +9,7 @@ const line = (points: readonly (readonly [number, number | null])[], more = {}) 
 });
 const draw = (series: ReturnType<typeof line>[], more = {}): string =>
   plot({ title: 'reward', xLabel: 'beta', series, width: 640, height: 280, ...more });
-/** Coordinates of an element's points. */
+/** Returns the coordinates of an element's points. */
 const pointsOf = (svg: string, tag: string): number[][] =>
   (new RegExp(`<${tag}[^>]* points="([^"]*)"`).exec(svg)?.[1] ?? '')
     .split(' ')
@@ -20,7 +20,7 @@ const ticksOf = (svg: string, anchor: 'middle' | 'end'): string[] =>
   );
 
 describe('a plot', () => {
-  it('spans its frame from the smallest to the largest value', () => {
+  it('fills its frame from the smallest to the largest value', () => {
     const svg = draw([
       line([
         [0, 0],
@@ -36,7 +36,7 @@ describe('a plot', () => {
     expect(ticksOf(svg, 'end')).toEqual(['0', '2', '4', '6', '8', '10']);
   });
 
-  it('puts equal factors at equal distances on a log scale, and ticks at powers of ten', () => {
+  it('shows equal factors as equal distances on a log scale, with ticks at powers of ten', () => {
     const svg = draw(
       [
         line([
@@ -56,7 +56,7 @@ describe('a plot', () => {
     expect(ticksOf(svg, 'middle')).toEqual(['0.01', '0.03', '0.1', '0.3', '1', 'beta']);
   });
 
-  it('leaves out what a log scale cannot show', () => {
+  it('leaves out values that a log scale cannot show', () => {
     const svg = draw(
       [
         line([
@@ -74,7 +74,7 @@ describe('a plot', () => {
     ]);
   });
 
-  it('surrounds a line by a band of its errors, and the band fits into the frame', () => {
+  it('draws a band of errors around a line, within the frame', () => {
     const svg = draw([
       line(
         [
@@ -92,7 +92,7 @@ describe('a plot', () => {
     ]);
   });
 
-  it('draws bars of error where points are few or have no line', () => {
+  it('draws error bars for points without a line, and for a series that asks for them', () => {
     for (const more of [{ bars: true }, { scatter: true }]) {
       const svg = draw([
         line(
@@ -121,7 +121,7 @@ describe('a plot', () => {
     expect(draw(series)).toContain('y="60">');
   });
 
-  it('has all words outside its frame, where no line can run over them', () => {
+  it('has all words outside its frame, so that no line crosses them', () => {
     const marks = [1, 2, 3].map((y) => ({ label: `mark ${y}`, y }));
     for (const title of ['reward', 'A title so long that it would run into the first label of all, far to its right']) {
       for (const width of [640, 340]) {
@@ -149,7 +149,7 @@ describe('a plot', () => {
     }
   });
 
-  it('tells marks apart by their dashes, in the frame and beside their labels', () => {
+  it('gives each mark its own dashes, in the frame and beside its label', () => {
     const marks = [1, 2, 3].map((y) => ({ label: `mark ${y}`, y }));
     const svg = draw(
       [
@@ -166,7 +166,7 @@ describe('a plot', () => {
     expect(dashes.slice(0, 3)).toEqual(dashes.slice(3));
   });
 
-  it('breaks a line where a value is missing, its band too, and shows a piece of one point', () => {
+  it('breaks a line and its band at a missing value, and shows a single point between two breaks', () => {
     const points = [
       [0, 1],
       [1, 2],
@@ -184,7 +184,7 @@ describe('a plot', () => {
     expect(draw([line([[0, null]])])).not.toContain('<polyline');
   });
 
-  it('keeps no room for a series that is named elsewhere', () => {
+  it('keeps no room for the label of a series without one', () => {
     const nameless = draw([
       line(
         [
@@ -206,7 +206,7 @@ describe('a plot', () => {
     expect(pointsOf(nameless, 'polyline').at(-1)).toEqual([624, 34]);
   });
 
-  it('takes labels as text, whatever they hold', () => {
+  it('escapes its labels', () => {
     expect(draw([line([[0, 1]])])).toContain('a &lt; b');
   });
 });

@@ -1,4 +1,4 @@
-/** How the reward model is trained: the loss and its gradient, the preferences, and the measures of its card. */
+/** The training of the reward model: the loss and its gradient, the preferences, and the measures of its card. */
 
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
@@ -10,7 +10,7 @@ import { BradleyTerryTrainer } from '../../../models/recipe/reward/trainer.js';
 import { loadPackage } from '../../../src/package/index.js';
 import { projectFolder } from '../../support/server.js';
 
-it('the gradient of Bradley-Terry is that of finite differences, at a margin of zero too', async () => {
+it('the gradient of Bradley-Terry agrees with finite differences, also at a margin of zero', async () => {
   const { shape, parameters } = await readBackbone(await loadPackage(join(projectFolder, 'models/tldr')));
   const trainer = await BradleyTerryTrainer.create(shape, parameters, { threads: 1, centring: 0.1 });
   const rows = [
@@ -42,14 +42,14 @@ it('the gradient of Bradley-Terry is that of finite differences, at a margin of 
   await trainer.close();
 });
 
-it('the better completion is preferred as often as its score says', () => {
+it('the better completion is preferred as often as the sigmoid of the scores predicts', () => {
   let first = 0;
   for (let seed = 0; seed < 4000; seed++) if (drawPreferences([0.5, 0.4], seed, 10)[0]?.better === 10) first += 1;
   expect(first / 4000).toBeCloseTo(1 / (1 + Math.exp(-0.8)), 1);
   expect(drawPreferences([0.1, 0.2, 0.3], 1, 0)).toHaveLength(3);
 });
 
-it('agreement counts pairs of a post and ranks of all', () => {
+it('agreement is computed from pairs within a post and ranks over all posts', () => {
   expect(ranks([3, 1, 3, 2])).toEqual([2.5, 0, 2.5, 1]);
   const same = measureAgreement([{ scores: [0, 0.5, 0.55], rewards: [-1, 0, 2] }]);
   expect(same).toMatchObject({ pairs: 3, pairAccuracy: 1, clearAccuracy: 1 });

@@ -13,7 +13,7 @@ import {
 import { createExample } from '../../support/examples.js';
 
 const files = tokenizerFiles(trainTokenizer(), 512);
-// Through JSON, as a model folder stores them.
+// The files go through JSON, because a model folder stores them as JSON.
 const tokenizer = new Tokenizer(
   JSON.parse(JSON.stringify(files['tokenizer.json'])),
   JSON.parse(JSON.stringify(files['tokenizer_config.json'])),
@@ -23,7 +23,7 @@ const examples = Array.from({ length: 400 }, (_, seed) => createExample(seed, 'h
 const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
 
 describe('byte-pair training', () => {
-  it('joins the most frequent pair first and stops where no pair occurs twice', () => {
+  it('joins the most frequent pair first, and stops if no pair occurs twice', () => {
     const { tokens, merges } = trainBytePairs([{ text: 'ab ab ab abc', weight: 1 }], 1000);
     expect(merges[0]).toEqual(['a', 'b']);
     expect(merges[1]).toEqual(['Ġ', 'ab']);
@@ -31,7 +31,7 @@ describe('byte-pair training', () => {
     expect(tokens).toHaveLength(258);
   });
 
-  it('counts a text as often as its weight says', () => {
+  it('counts a text by its weight', () => {
     const texts = [
       { text: 'xyxy', weight: 1 },
       { text: 'pq', weight: 5 },
@@ -45,20 +45,20 @@ describe('byte-pair training', () => {
     expect(byteAlphabet[0x0a]).toBe('Ċ');
   });
 
-  it('is deterministic', () => {
+  it('gives the same vocabulary for the same texts', () => {
     expect(trainTokenizer(300)).toEqual(trainTokenizer(300));
   });
 });
 
 describe('the tokenizer of the default policy', () => {
-  it('has 1024 tokens with the special ones first', () => {
+  it('has 1024 tokens, the special ones first', () => {
     const { model } = files['tokenizer.json'] as { model: { vocab: Record<string, number> } };
     expect(Object.keys(model.vocab)).toHaveLength(vocabularySize);
     expect(new Set(Object.values(model.vocab)).size).toBe(vocabularySize);
     for (const [id, token] of specialTokens.entries()) expect(idsOf(token)).toEqual([id]);
   });
 
-  it('gives every text back as it was', () => {
+  it('decodes each encoded text to the same text', () => {
     const others = [
       'héllo wörld, 你好',
       '🎉👩‍👩‍👧 fun',
@@ -72,7 +72,7 @@ describe('the tokenizer of the default policy', () => {
     }
   });
 
-  it('writes most fact values in one token and posts and summaries short', () => {
+  it('encodes most values of facts as one token, and posts and summaries as few', () => {
     const words = examples.flatMap(({ post }) => post.facts.flatMap((fact) => fact.value.split(' ')));
     const lengths = words.map((word) => idsOf(` ${word}`).length);
     expect(lengths.filter((length) => length === 1).length / words.length).toBeGreaterThan(0.8);
@@ -84,7 +84,7 @@ describe('the tokenizer of the default policy', () => {
     expect(mean(examples.map(({ summary }) => idsOf(summary).length))).toBeLessThan(35);
   });
 
-  it('renders messages with the role before and the end after each', () => {
+  it('renders each message between its role and the end token', () => {
     const messages = [
       { role: 'system', content: 'Be brief.' },
       { role: 'user', content: 'Hello.' },

@@ -18,21 +18,21 @@ import { createExample, formatExamples } from '../../support/examples.js';
 
 const seeds = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 
-/** Every string inside a module of phrases. */
+/** Returns all strings in a module of phrases. */
 function textsOf(value: unknown): string[] {
   if (typeof value === 'string') return [value];
   return typeof value === 'object' && value !== null ? Object.values(value).flatMap(textsOf) : [];
 }
 
 describe('posts', () => {
-  it('are the same for the same seed and differ between seeds and splits', () => {
+  it('are equal for equal seeds, and differ between seeds and splits', () => {
     expect(createPost(7)).toEqual(createPost(7));
     expect(createPost(7).text).not.toBe(createPost(8).text);
     expect(createPost(7).text).not.toBe(createPost(7, 'held-out').text);
     expect(new Set(seeds(5000).map((seed) => createPost(seed).text)).size).toBe(5000);
   });
 
-  it('of the held-out split occur nowhere among 50,000 training posts, nor do their combinations of facts', () => {
+  it('of the held-out split share no text and no combination of facts with 50,000 training posts', () => {
     const training = seeds(50_000).map((seed) => createPost(seed));
     const texts = new Set(training.map((post) => post.text));
     expect(texts.size).toBeGreaterThan(49_990);
@@ -42,7 +42,7 @@ describe('posts', () => {
     expect(training.every((post) => splitOf(post.facts) === 'train')).toBe(true);
   });
 
-  it('hold six or seven facts, each once in their text, from every domain', () => {
+  it('have six or seven facts, each once in the text, and come from every domain', () => {
     const posts = seeds(1000).map((seed) => createPost(seed));
     for (const { facts, text } of posts) {
       expect(facts.length === 6 || facts.length === 7).toBe(true);
@@ -54,7 +54,7 @@ describe('posts', () => {
     expect(new Set(posts.map((post) => post.domain)).size).toBe(domainNames.length);
   });
 
-  it('are read back into exactly their facts', () => {
+  it('are parsed into exactly their facts', () => {
     for (const split of ['train', 'held-out'] as const) {
       for (const seed of seeds(1000)) {
         const post = createPost(seed, split);
@@ -63,7 +63,7 @@ describe('posts', () => {
     }
   });
 
-  it('of another world are not read as posts', () => {
+  it('of another world are not recognised as posts', () => {
     expect(parsePost('')).toBeNull();
     expect(parsePost('The morning was cold and clear.')).toBeNull();
     expect(parsePost('My sister keeps taking my coat.')).toBeNull();
@@ -71,7 +71,7 @@ describe('posts', () => {
 });
 
 describe('the lexicon', () => {
-  it('gives every value to one kind only', () => {
+  it('has each value in one kind only', () => {
     let values = 0;
     const kinds = new Map<string, string>();
     for (const name of domainNames) {
@@ -97,7 +97,7 @@ describe('the lexicon', () => {
     }
   });
 
-  it('has no word in common with the phrases around the facts', () => {
+  it('shares no word with the phrases around the facts', () => {
     for (const text of [...textsOf(postPhrases), ...textsOf(summaryPhrases)]) {
       expect([text, [...findValues(text.replace(/\{\w+\}/g, ','))]]).toEqual([text, []]);
     }
@@ -105,7 +105,7 @@ describe('the lexicon', () => {
 });
 
 describe('summaries', () => {
-  it('that are perfect tell every fact and nothing else', () => {
+  it('that are perfect have every fact and nothing else', () => {
     for (const seed of seeds(300)) {
       const post = createPost(seed);
       const told = findValues(createPerfectSummary(post, seed));
@@ -113,7 +113,7 @@ describe('summaries', () => {
     }
   });
 
-  it('of mixed quality tell each fact right, wrong or not at all, independently of each other and of the first word', () => {
+  it('of mixed quality have each fact right, wrong or not at all, independently of other facts and of the first word', () => {
     const told = { right: 0, wrong: 0, none: 0 };
     let bothRight = 0;
     let whoRight = 0;
@@ -145,7 +145,7 @@ describe('summaries', () => {
     }
   });
 
-  it('follow the quality that is asked for', () => {
+  it('have the quality that the caller asks for', () => {
     const post = createPost(3);
     const courteous = { ...perfectQuality, courtesy: 1 };
     const stated = { ...perfectQuality, statement: 1 };
@@ -155,7 +155,7 @@ describe('summaries', () => {
     }
   });
 
-  it('are one example per seed, and can be printed to be read', () => {
+  it('are equal for equal seeds', () => {
     expect(createExample(11)).toEqual(createExample(11));
     expect(createExample(11).prompt).toBe(createExample(11).post.text);
     const text = formatExamples(20);

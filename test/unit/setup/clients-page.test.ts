@@ -1,4 +1,4 @@
-/** What the page on clients shows in other languages is in the contract, and in the files that the package holds. */
+/** The programs in Python and Go on the page about clients only use names of the contract and files of the package. */
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -11,7 +11,7 @@ const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.
 const page = readFileSync(join(root, 'docs/clients.md'), 'utf8');
 const { files } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { files: string[] };
 
-/** The blocks of a language in a section. */
+/** Returns the code blocks of a language in a section. */
 function blocks(section: string, language: string): string[] {
   const [, text = ''] = page.split(`\n## ${section}\n`);
   const found = (text.split('\n## ')[0] ?? '').matchAll(new RegExp(`^\`\`\`${language}\\n([\\s\\S]*?)^\`\`\``, 'gm'));
@@ -24,7 +24,7 @@ interface Field {
   readonly name: string;
 }
 
-/** The fields of a message, as the `.proto` files spell them. */
+/** Returns the fields of a message, as the `.proto` files spell them. */
 function fieldsOf(message: string): string[] {
   const { field = [] } = (contract[`hone.v1.${message}`] as { type?: { field?: Field[] } } | undefined)?.type ?? {};
   return field.map(({ name }) => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`));
@@ -33,7 +33,7 @@ function fieldsOf(message: string): string[] {
 describe('the commands of Python and Go', () => {
   const commands = [...blocks('Python', 'sh'), ...blocks('Go', 'sh')].join('');
 
-  it('generate from files that are packed', () => {
+  it('generate code from files that are in the package', () => {
     const patterns = all(commands, /"\$PROTO"\/(\S+)/g);
     expect(patterns).toEqual(['hone/v1/*.proto', 'hone/v1/*.proto']);
     expect(all(commands, /-I "\$(\w+)"/g)).toEqual(['PROTO', 'PROTO']);
@@ -45,7 +45,7 @@ describe('the commands of Python and Go', () => {
 describe('the program in Python', () => {
   const [program = ''] = blocks('Python', 'python');
 
-  it('imports what the second step makes, and what the first installs', () => {
+  it('imports modules that the second step makes or the first step installs', () => {
     const made = all(program, /^from hone\.v1 import (.+)$/gm).flatMap((names) => names.split(', '));
     expect(made.length).toBeGreaterThan(2);
     const sources = readdirSync(join(root, 'proto/hone/v1'));
@@ -55,7 +55,7 @@ describe('the program in Python', () => {
       expect(readdirSync(join(root, 'proto/google/rpc'))).toContain(name.replace(/_pb2$/, '.proto'));
   });
 
-  it('names messages, enums and values of the file that it takes them from', () => {
+  it('takes messages, enums and values from the files that define them', () => {
     const used = [...program.matchAll(/\b(\w+)_pb2\.(\w+)/g)].filter(
       ([, file]) => !/status|error_details/.test(file ?? ''),
     );
@@ -69,7 +69,7 @@ describe('the program in Python', () => {
     }
   });
 
-  it('gives them fields that they have', () => {
+  it('sets fields that the messages have', () => {
     const made = [...program.matchAll(/_pb2\.([A-Z]\w+)\(([^()]*)\)/g)].filter(([, , given]) => given !== '');
     expect(made.length).toBeGreaterThan(4);
     for (const [whole, message = '', given = ''] of made) {
@@ -77,7 +77,7 @@ describe('the program in Python', () => {
     }
   });
 
-  it('calls methods of the services whose stubs it has', () => {
+  it('calls methods that the services of its stubs have', () => {
     const stubs = [...program.matchAll(/^(\w+) = \w+_pb2_grpc\.(\w+)Stub\(/gm)];
     expect(stubs).toHaveLength(2);
     for (const [, variable, service] of stubs) {
@@ -92,7 +92,7 @@ describe('the program in Python', () => {
 describe('the program in Go', () => {
   const [program = ''] = blocks('Go', 'go');
 
-  it('names messages, fields and methods that there are', () => {
+  it('names messages, fields and methods that exist', () => {
     for (const name of all(program, /\bhonev1\.New(\w+)Client\(/g))
       expect(contract).toHaveProperty([`hone.v1.${name}`]);
     const messages = all(program, /&honev1\.([A-Z][A-Za-z]+)\{/g);

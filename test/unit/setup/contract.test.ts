@@ -1,4 +1,4 @@
-/** The contract that is compiled in is what the `.proto` files say. */
+/** The compiled contract agrees with the `.proto` files. */
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -24,7 +24,7 @@ type Message = MessageTypeDefinition<object, object>;
 const isMessage = (definition: object): definition is Message => 'serialize' in definition;
 const isService = (definition: object): definition is ServiceDefinition => !('format' in definition);
 
-/** Two values for every repeated field of numbers: packed or not, that shows in the bytes. */
+/** Sets two values in every repeated field of numbers, so that the bytes show whether it is packed. */
 function repeatedNumbers(message: Message): object {
   const { field } = message.type as { field: { name: string; type: string; label: string }[] };
   const numeric = field.filter(
@@ -33,7 +33,7 @@ function repeatedNumbers(message: Message): object {
   return Object.fromEntries(numeric.map(({ name, type }) => [name, type === 'TYPE_ENUM' ? [0, 1] : [1, 2]]));
 }
 
-/** A value for every field of a scalar or an enum that stands alone, so that each is seen in the bytes. */
+/** Sets a value in every single field of a scalar or an enum, so that the bytes show each of them. */
 function sampleOf({ type }: Message): object {
   const { field } = type as { field: { name: string; type: string; label: string }[] };
   const single = field.filter(({ label, type: kind }) => label !== 'LABEL_REPEATED' && kind !== 'TYPE_MESSAGE');
@@ -41,7 +41,7 @@ function sampleOf({ type }: Message): object {
   return Object.fromEntries(single.map(({ name, type: kind }) => [name, values[kind] ?? 1])) as object;
 }
 
-/** What tells the methods of a service apart on the wire. */
+/** The properties of a method that matter on the wire. */
 function shapeOf(service: ServiceDefinition): object {
   const methods = Object.entries(service).map(([name, method]) => {
     const { path, requestStream, responseStream, requestType, responseType } = method;
@@ -55,7 +55,7 @@ describe('the files of the contract', () => {
   const paths = readdirSync(proto, { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.proto'));
   const texts = new Map(paths.map((path) => [path, readFileSync(join(proto, path), 'utf8')]));
 
-  it('import nothing but each other and what every protoc has', () => {
+  it('only import each other and the files that come with protoc', () => {
     expect(paths.length).toBeGreaterThan(10);
     for (const [path, text] of texts) {
       const imported = [...text.matchAll(/^import "(.+)";/gm)].map(([, name = '']) => name);
@@ -65,7 +65,7 @@ describe('the files of the contract', () => {
     }
   });
 
-  it('say which Go package they are, all the same', () => {
+  it('all name the same Go package', () => {
     for (const [path, text] of texts) {
       if (path.startsWith('hone')) expect(text, path).toContain('\noption go_package = "hone/v1;honev1";\n');
     }
@@ -73,14 +73,14 @@ describe('the files of the contract', () => {
 });
 
 describe('the compiled contract', () => {
-  it('has every message, enum and service of the files, field by field', () => {
+  it('has every message, enum and service of the files, with the same fields', () => {
     expect(Object.keys(description)).toEqual(expect.arrayContaining(Object.keys(written)));
     for (const [name, definition] of Object.entries(written)) {
       if ('type' in definition) expect(description[name], name).toMatchObject({ type: definition.type });
     }
   });
 
-  it('has their methods, with the same paths and streams', () => {
+  it('has the methods of the services, with the same paths and streams', () => {
     const found = Object.entries(written).filter((entry): entry is [string, ServiceDefinition] => isService(entry[1]));
     expect(found).toHaveLength(serviceNames.length);
     for (const [name, definition] of found) {
@@ -88,7 +88,7 @@ describe('the compiled contract', () => {
     }
   });
 
-  it('calls those methods, and the ones of health, by the same paths and with the same messages', () => {
+  it('gives the client and the health check the same paths and messages', () => {
     const ours = [...serviceNames.map((name) => serviceDefinition(name)), healthService];
     const theirs = [...serviceNames.map((name) => written[`hone.v1.${name}`]), writtenHealth] as ServiceDefinition[];
     for (const [i, service] of ours.entries()) {
@@ -112,7 +112,7 @@ describe('the compiled contract', () => {
     }
   });
 
-  it('writes the same bytes, and reads them as the same', () => {
+  it('encodes a message as the same bytes, and decodes them to the same message', () => {
     let numbers = 0;
     for (const [name, definition] of Object.entries(written)) {
       if (!isMessage(definition)) continue;

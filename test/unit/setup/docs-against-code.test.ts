@@ -1,4 +1,4 @@
-/** What the documents say of the code - ranges, defaults, names - is what the code says. */
+/** The ranges, defaults and names in the documents agree with the code. */
 
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -34,14 +34,14 @@ function listOf(folder: string, ending: string): string[] {
     .map((name) => `${folder}/${name}`);
 }
 
-/** The part of a page below a heading, up to the next of the same level. */
+/** Returns the part of a page below a heading, up to the next heading of the same level. */
 function section(path: string, heading: string): string {
   const [, below] = read(path).split(`\n${heading}\n`);
   expect(below, `${heading} in ${path}`).toBeDefined();
   return (below as string).split(new RegExp(`\n${heading.split(' ')[0]} `))[0] as string;
 }
 
-/** Cells of the rows of all tables. */
+/** Returns the cells of the rows of all tables. */
 function rowsOf(text: string): string[][] {
   return [...text.matchAll(/^\|(.+)\|$/gm)].map(([, row = '']) => row.split('|').map((cell) => cell.trim()));
 }
@@ -49,10 +49,10 @@ function rowsOf(text: string): string[][] {
 const spansOf = (text: string): string[] => [...text.matchAll(/`([^`\n]+)`/g)].map(([, span = '']) => span);
 const camel = (name: string): string => name.replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());
 
-describe('flags of hone serve', () => {
+describe('the flags of hone serve', () => {
   const options = readOptions([], {});
   const policy = checkPolicyOptions({} as PolicyOptions);
-  /** Defaults that are numbers or words, as the code has them. */
+  /** The defaults in the code that are numbers or words. */
   const inCode: Readonly<Record<string, unknown>> = {
     host: options?.host,
     port: options?.port,
@@ -96,18 +96,18 @@ describe('flags of hone serve', () => {
     expect(says(listed.get(name)), 'on the page').toBe(value);
   });
 
-  it('are the modes that there are', () => {
+  it('offer the modes that the code has', () => {
     expect(flags.get('mode')?.value?.split('|').sort()).toEqual([...modes].sort());
   });
 });
 
-it('the settings of trials have their defaults on their page', () => {
+it('the page on rollout lists the settings of trials with their defaults', () => {
   const rows = rowsOf(section('docs/rollout.md', '### Settings')).filter(([name]) => /^`\w+`$/.test(name ?? ''));
   const listed = rows.map(([name = '', value = '']) => [name.replaceAll('`', ''), Number.parseFloat(value)]);
   expect(Object.fromEntries(listed)).toEqual(checkCanarySettings());
 });
 
-it('the settings of rewards have their defaults on their page', () => {
+it('the page on feedback lists the settings of rewards with their defaults', () => {
   const rows = rowsOf(section('docs/feedback.md', '## From scores to a reward'));
   const listed = (prefix: string) =>
     rows.flatMap(([name = '', value = '']) => {
@@ -120,7 +120,7 @@ it('the settings of rewards have their defaults on their page', () => {
   expect(listed('defaultTrust')).toEqual([['', String(defaultTrust)]]);
 });
 
-describe('a request', () => {
+describe('a generation request', () => {
   const pkg = {
     digest: '',
     config: { contextLength: 2 ** 20, vocabularySize: 8 },
@@ -185,7 +185,7 @@ it('the page on errors lists every exit code', () => {
   expect(listed.map(([code]) => Number(code)).sort()).toEqual([...codes].sort());
 });
 
-/** Values of the contract's enums in short, by enum: `VersionState` holds `candidate`. */
+/** The short values of the contract's enums, by enum: `VersionState` has `candidate`. */
 const enums = new Map<string, string[]>();
 const loaded = new protobuf.Root();
 loaded.resolvePath = (_, target) => join(root, 'proto', target);
@@ -212,19 +212,19 @@ it('the page on versions lists every state and every origin', () => {
   expect(first(origins).sort()).toEqual(enums.get('VersionOrigin')?.sort());
 });
 
-it('names in capitals are codes, statuses, values of the contract, or variables of the environment', () => {
+it('each name in capitals is a code, a status, a value of the contract or an environment variable', () => {
   const known = new Set([
     ...Object.keys(errorCodes),
     ...Object.keys(status),
     ...[...enums.values()].flat().map((name) => name.toUpperCase()),
   ]);
   const sources = ['client', 'cli', 'server', 'src', 'bench', 'studies'].map((folder) => textOf(folder)).join('\n');
-  // Of other programs.
+  // These belong to other programs.
   const foreign = new Set(['TMPDIR', 'LD_LIBRARY_PATH', 'GLIBC_TUNABLES']);
   for (const path of pages) {
     const page = read(path);
     for (const name of spansOf(page).filter((span) => /^[A-Z][A-Z_]{3,}$/.test(span))) {
-      // A variable of the page's own commands.
+      // A command on the page sets this variable itself.
       if (page.includes(`"$${name}"`)) continue;
       const isRead = new RegExp(`\\benv(ironment)?\\.${name}\\b`).test(sources);
       expect(known.has(name) || foreign.has(name) || isRead, `${name} in ${path}`).toBe(true);
@@ -239,7 +239,7 @@ function textOf(folder: string): string {
     .join('\n');
 }
 
-it('events that the pages name are events of the contract', () => {
+it('each event that the pages name is an event of the contract', () => {
   const events = new Set(enums.get('EventType'));
   for (const path of pages) {
     for (const [, name = ''] of read(path).matchAll(/\bevents? (?:\()?`([A-Za-z_]+)`/g)) {
@@ -248,7 +248,7 @@ it('events that the pages name are events of the contract', () => {
   }
 });
 
-it('the page on what is kept lists every table of the store', () => {
+it('the page on the replay store lists every table of the store', () => {
   const source = read('src/replay/upgrades.ts');
   const made = new Set([...source.matchAll(/CREATE TABLE (\w+)/g)].map(([, name]) => name));
   const listed = rowsOf(section('docs/replay.md', '## The tables'))
@@ -257,7 +257,7 @@ it('the page on what is kept lists every table of the store', () => {
   expect(listed.sort()).toEqual([...made].sort());
 });
 
-it('the README says how many scores begin a round, and names every folder', () => {
+it('the README gives the number of scores that start a round, and names every folder', () => {
   const [, count] = /After (\d+) newly scored completions/.exec(read('README.md')) ?? [];
   expect(Number(count)).toBe(checkLearnerSettings().scoresPerRound);
   const listed = rowsOf(section('README.md', '## The tree'))
@@ -287,13 +287,13 @@ describe.each(['test/README.md', 'bench/README.md', 'studies/README.md'])('%s', 
   const folder = dirname(path);
   const named = spansOf(read(path)).filter((span) => /^[\w./-]+\.(test\.ts|ts|mjs|py|svg|json)$/.test(span));
 
-  it('names files that exist, from its own folder or from the root', () => {
+  it('only names files that exist, in its own folder or from the root', () => {
     expect(named.length).toBeGreaterThan(10);
     for (const name of named)
       expect(existsSync(join(root, folder, name)) || existsSync(join(root, name)), name).toBe(true);
   });
 
-  it('names every file that it is about', () => {
+  it('names every file that it describes', () => {
     const of: Readonly<Record<string, readonly string[]>> = {
       test: listOf('test/fault', '.test.ts'),
       bench: ['bench', 'bench/lib'].flatMap((one) => listOf(one, '.ts')),

@@ -10,7 +10,7 @@ import { type ErrorKind, errorCodes } from '../../../src/errors.js';
 
 const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 
-it('the page of errors names every code, in order, with its status, its meaning and what to do', () => {
+it('the page on errors lists every code, in order, with its status, its meaning and what to do', () => {
   const page = readFileSync(join(root, 'docs/errors.md'), 'utf8');
   const rows = [...page.matchAll(/^\| `([A-Z_]+)` \| `([A-Z_]+)` \| .{10,} \| .{7,} \|$/gm)];
   const listed = rows.map(([, code, grpcStatus]) => [code, grpcStatus]);

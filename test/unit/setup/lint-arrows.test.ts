@@ -1,4 +1,4 @@
-/** The lint refuses imports against the arrows between rooms: shown by planting them in a tree of their own. */
+/** The lint refuses forbidden imports between rooms. The tests plant such imports in a temporary tree. */
 
 import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
@@ -26,7 +26,7 @@ interface Answer {
   readonly output: string;
 }
 
-/** Runs a linter on the tree while it holds one more file. */
+/** Runs a linter on the tree after adding a file, and removes the file. */
 function withPlanted(path: string, content: string, ...command: readonly string[]): Answer {
   const file = join(folder, path);
   mkdirSync(dirname(file), { recursive: true });
@@ -79,14 +79,14 @@ describe('the lint of arrows', () => {
     ['a type', "import type { Thing } from '../server/main.js';\n\nexport type Copy = Thing;\n"],
     ['an export', "export { thing } from '../server/main.js';\n"],
     ['an export of everything', "export * from '../server/main.js';\n"],
-    ['a type in place', "export type Copy = import('../server/main.js').Thing;\n"],
-    ['an import while it runs', "export const load = () => import('../server/main.js');\n"],
-    ['an address', "export const file = new URL('../server/main.js', import.meta.url);\n"],
+    ['an inline type', "export type Copy = import('../server/main.js').Thing;\n"],
+    ['a dynamic import', "export const load = () => import('../server/main.js');\n"],
+    ['a URL', "export const file = new URL('../server/main.js', import.meta.url);\n"],
     [
       'a require',
       "declare const require: (name: string) => unknown;\nexport const main = require('../server/main.js');\n",
     ],
-  ])('sees %s, too', (_, content) => {
+  ])('also finds %s', (_, content) => {
     expect(lintArrows('client/planted.ts', content)).toMatchObject({
       refused: true,
       output: expect.stringContaining('client/planted.ts: client may not import server (server/main.ts)'),
@@ -109,7 +109,7 @@ describe('the lint of arrows', () => {
     expect(lintArrows(path, importing(source))).toEqual({ refused: false, output: '' });
   });
 
-  it('lets a folder be entered by its index only, and by a side door where code is meant', () => {
+  it('only allows imports of a room from its index, or of code from its side doors', () => {
     const inside = lintArrows('src/agent/planted.ts', importing('../policy/hold-counts.js'));
     expect(inside).toMatchObject({ refused: true, output: expect.stringContaining('import src/policy/index.ts') });
     expect(lintArrows('server/planted.ts', importing('../src/replay/store.js')).refused).toBe(false);
@@ -117,7 +117,7 @@ describe('the lint of arrows', () => {
     expect(lintArrows('server/planted.ts', type).refused).toBe(true);
   });
 
-  it('asks for a room where a new folder has none', () => {
+  it('refuses a folder that is not in its table', () => {
     const { refused, output } = lintArrows('src/novel/planted.ts', 'export const thing = 1;\n');
     expect(output).toContain('its folder is not in the table');
     expect(refused).toBe(true);

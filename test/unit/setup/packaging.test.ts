@@ -1,4 +1,4 @@
-/** What installing relies on: the lock file's content. */
+/** The lock file has the entries on which the installation relies. */
 
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -11,7 +11,7 @@ interface LockedPackage {
   readonly version: string;
   readonly resolved?: string;
   readonly integrity?: string;
-  /** A workspace of this repository, as it lies in node_modules. */
+  /** Whether this is the link in node_modules to a workspace of this repository. */
   readonly link?: true;
 }
 
@@ -23,7 +23,7 @@ describe('the lock file', () => {
     ([path, { link }]) => path.includes('node_modules/') && link !== true,
   );
 
-  it('names no registry and has a checksum for every package', () => {
+  it('names no registry, and has a checksum for every package', () => {
     expect(entries.filter(([, { resolved }]) => resolved !== undefined)).toEqual([]);
     expect(entries.filter(([, { integrity }]) => integrity === undefined)).toEqual([]);
   });

@@ -1,4 +1,4 @@
-/** What npm would pack of Hone: all that runs, all that is linked, and nothing besides. */
+/** The npm package holds the files that Hone needs to run and those to which its pages link, and no others. */
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
@@ -20,7 +20,7 @@ const paths = new Set(
 const withEnding = (ending: string): string[] => [...paths].filter((path) => path.endsWith(ending));
 const manifest = JSON.parse(read('package.json')) as Record<string, Record<string, string>>;
 
-/** What a module imports, starts as a worker or a process, or loads by its address. */
+/** Returns the modules that a module imports, starts as a worker or process, or loads by URL. */
 function importsOf(path: string): string[] {
   const found = read(path).matchAll(
     /(?:\bfrom|\bimport|\brequire\()\s*\(?\s*'([^'\n]+)'|new URL\('(\.[^'\n]+)', import\.meta\.url\)/g,
@@ -31,7 +31,7 @@ function importsOf(path: string): string[] {
 const isRelative = (name: string): boolean => name.startsWith('.');
 const target = (path: string, name: string): string => posix.join(posix.dirname(path), name);
 
-/** All files that some files lead to, by the relative names that they have for each other. */
+/** Returns all files that the given files import, directly or indirectly. */
 function closureOf(entries: readonly string[], resolve: (name: string) => string): Set<string> {
   const reached = new Set(entries);
   for (const path of reached) {
@@ -45,7 +45,7 @@ function closureOf(entries: readonly string[], resolve: (name: string) => string
 
 const modules = [...withEnding('.js'), ...withEnding('.cjs'), ...withEnding('.mjs')];
 
-it('has the program, the contract, the licence and the default policy', () => {
+it('the package has the program, the contract, the licence and the default policy', () => {
   const wanted = [
     'LICENSE',
     'README.md',
@@ -63,13 +63,13 @@ it('has the program, the contract, the licence and the default policy', () => {
   expect([...paths]).toEqual(expect.arrayContaining(wanted));
 });
 
-it('has no tests, benches, sources or maps of sources', () => {
+it('the package has no tests, benches, sources or source maps', () => {
   expect([...paths].filter((path) => /(^|\/)(test|bench|node_modules|data)\//.test(path))).toEqual([]);
   expect([...paths].filter((path) => /\.map$|(?<!\.d)\.ts$/.test(path))).toEqual([]);
   for (const path of modules) expect(read(path), path).not.toContain('sourceMappingURL');
 });
 
-it('has every file that one of its modules imports, and declares every package', () => {
+it('the package has every file that one of its modules imports, and declares every dependency', () => {
   const known = new Set(Object.keys({ ...manifest.dependencies, ...manifest.peerDependencies }));
   for (const path of modules) {
     for (const name of importsOf(path)) {
@@ -81,7 +81,7 @@ it('has every file that one of its modules imports, and declares every package',
   }
 });
 
-it('has no module that nothing leads to', () => {
+it('the package has no module that no other one imports', () => {
   const judges = modules.filter((path) => path.startsWith('dist/models/recipe/judges/'));
   const entries = [
     'cli/hone.cjs',
@@ -94,7 +94,7 @@ it('has no module that nothing leads to', () => {
   expect(modules.filter((path) => !reached.has(path))).toEqual([]);
 });
 
-it('has the declarations that the client\u2019s lead to, and no others', () => {
+it('the package has the declarations that the client\u2019s declarations import, and no others', () => {
   const reached = closureOf(['dist/client/index.d.ts'], (name) => name.replace(/\.js$/, '.d.ts'));
   expect(withEnding('.d.ts').sort()).toEqual([...reached].sort());
   for (const path of reached) {
@@ -105,7 +105,7 @@ it('has the declarations that the client\u2019s lead to, and no others', () => {
 });
 
 describe.each(withEnding('.md'))('%s', (path) => {
-  it('links to what is in the package', () => {
+  it('only links to files in the package', () => {
     expect(
       deadLinks(path, read, (file) => paths.has(file) || [...paths].some((one) => one.startsWith(`${file}/`))),
     ).toEqual([]);

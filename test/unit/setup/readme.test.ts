@@ -1,4 +1,4 @@
-/** What the documents name exists: links, files, npm scripts, commands with their flags, settings, constants. */
+/** Links, files, npm scripts, commands with their flags, settings and constants in the documents exist. */
 
 import { spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
@@ -34,7 +34,7 @@ const paths = [
 ];
 const documents = paths.map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') }));
 
-/** What stands in code, inline or in a block, one entry per span or line. */
+/** Returns the code of a page, inline or in blocks, one entry per span or line. */
 function codeOf(text: string): string[] {
   const blocks = [...text.matchAll(/^```\w*\n([\s\S]*?)^```/gm)].flatMap(([, block = '']) => block.split('\n'));
   const prose = text.replace(/^```[\s\S]*?^```/gm, '');
@@ -42,7 +42,7 @@ function codeOf(text: string): string[] {
   return [...blocks.map((line) => line.replace(/ # .*| {2,}\S.*/, '')), ...spans];
 }
 
-/** What a program prints when it is asked for help. */
+/** Returns the help of a program. */
 function helpOf(program: string, ...command: string[]): string {
   const file = fileURLToPath(new URL(`../../../${program}`, import.meta.url));
   const { stdout, status } = spawnSync(process.execPath, [file, ...command, '--help'], { encoding: 'utf8' });
@@ -62,7 +62,7 @@ function flagsOfHone(command: string): string[] {
   return known;
 }
 
-/** The flags of one of them: each bench, and each study, has the same and some of its own. */
+/** Returns the flags of a bench or a study: those that all have, and its own. */
 function flagsOfProgram(program: 'bench' | 'study'): string[] {
   const [file, command] =
     program === 'bench' ? (['bench/main.js', 'decode'] as const) : (['studies/main.js', 'online'] as const);
@@ -71,7 +71,7 @@ function flagsOfProgram(program: 'bench' | 'study'): string[] {
   return known;
 }
 
-/** Rows of every table, by their cells. */
+/** Returns the rows of all tables, as cells. */
 function rowsOf(text: string): string[][] {
   return [...text.matchAll(/^\|(.+)\|$/gm)].map(([, row = '']) => row.split('|').map((cell) => cell.trim()));
 }
@@ -103,7 +103,7 @@ describe.each(documents)('$path', ({ path, text }) => {
     }
   });
 
-  it('names commands of hone that exist, with flags that they have', () => {
+  it('names hone commands that exist, with flags that they have', () => {
     for (const code of codeOf(text)) {
       const [, started, run, named] =
         /^(?:(npm start(?: --)?)|npm run (demo|bench|study)(?: --)?|(?:npm run hone -- |npx hone-agent |hone )([a-z][a-z-]*))(?= |$)/.exec(
@@ -119,7 +119,7 @@ describe.each(documents)('$path', ({ path, text }) => {
   });
 });
 
-it('nobody is told to run `npx hone`, which on npm is a package of somebody else', () => {
+it('no page and no message tells users to run `npx hone`, which is another package on npm', () => {
   const folders = [
     'client',
     'cli',
@@ -143,7 +143,7 @@ it('nobody is told to run `npx hone`, which on npm is a package of somebody else
   for (const name of texts) expect(readFileSync(join(root, name), 'utf8'), name).not.toMatch(/npx hone [a-z<-]/);
 });
 
-it('flags that the pages name in passing belong to a command', () => {
+it('each flag that the pages name outside of a command belongs to a command', () => {
   const known = commands.flatMap((name) => (name === 'help' ? [] : flagsOfHone(name)));
   for (const { path, text } of documents.filter(
     (one) => one.path !== 'bench/README.md' && one.path !== 'studies/README.md',
@@ -160,7 +160,7 @@ it('the page on serving lists every flag of hone serve', () => {
   expect([...new Set(listed), '--help'].sort()).toEqual([...new Set(flagsOfHone('serve'))].sort());
 });
 
-it('the page on serving says what a line of --json holds, for every command that has it', () => {
+it('the page on serving describes the output of --json for every command that has it', () => {
   const [, section = ''] = page('serving.md').split('## At a terminal and in scripts');
   const [table = ''] = section.split('\n## ');
   const listed = rowsOf(table).flatMap(([names = '']) =>
@@ -170,7 +170,7 @@ it('the page on serving says what a line of --json holds, for every command that
   expect([...new Set(listed)].sort()).toEqual(those.sort());
 });
 
-it('the page on learning lists every setting with its default, and the flags that it has', () => {
+it('the page on learning lists every setting with its default and its flag', () => {
   const rows = rowsOf(page('learning.md')).filter(([name]) => /^`[a-zA-Z0-9]+`$/.test(name ?? ''));
   const listed = rows.map(([name, value]) => [unquoted(name), value]);
   const defaults = Object.entries(checkLearnerSettings()).map(([name, value]) => [name, String(value)]);
@@ -193,7 +193,7 @@ it('the example of reward settings is valid', () => {
   expect(Object.keys(checkRewardSettings(JSON.parse(example)).metrics).length).toBeGreaterThan(2);
 });
 
-it('the page on architecture gives the constants their values', () => {
+it('the page on architecture gives every constant its value in the code', () => {
   const rows = rowsOf(page('architecture.md').split('## Constants')[1]?.split('\n## ')[0] ?? '').slice(2);
   expect(rows.length).toBeGreaterThan(10);
   for (const [name = '', value = '', file = ''] of rows) {
@@ -208,7 +208,7 @@ it('the page on architecture gives the constants their values', () => {
   }
 });
 
-it('the example of the client calls what there is', () => {
+it('the example of the client calls methods that exist', () => {
   const example = /```ts\n([\s\S]*?)```/.exec(documents[0]?.text ?? '')?.[1] ?? '';
   const [, imported = ''] = /import \{ (.+) \} from 'hone-agent\/client'/.exec(example) ?? [];
   for (const name of imported.split(', ')) expect(clientLibrary).toHaveProperty(name);

@@ -1,4 +1,4 @@
-/** Every test file belongs to a suite, and those with a real learner to the project in which nothing runs beside it. */
+/** Every test file belongs to a suite. Tests with a real learner belong to the project whose files run one at a time. */
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { join, matchesGlob } from 'node:path';
@@ -11,10 +11,10 @@ const files = (readdirSync(folder, { recursive: true, encoding: 'utf8' }) as str
   .filter((path) => path.endsWith('.test.ts') && !path.startsWith('node_modules'))
   .map((path) => path.replaceAll('\\', '/'));
 
-/** Only that it is ended or refused counts there, not that it comes to do anything. */
+/** These start a learner, but only test that it is refused or stopped, so it need not get any work done. */
 const withoutWork = ['fault/unlearnable-package.test.ts', 'integration/door.test.ts'];
 
-it('nothing runs beside the tests whose learner has work to do', () => {
+it('every test file whose learner has work to do runs alone', () => {
   const starts = /\b(eagerLearner|startLearner|storm)\b|'--learner',\s*'on'|\['?demo'?,|'demo',/;
   const learning = files.filter((path) => {
     return /^(fault|integration)\//.test(path) && starts.test(readFileSync(join(folder, path), 'utf8'));
@@ -24,7 +24,7 @@ it('nothing runs beside the tests whose learner has work to do', () => {
   expect(beside.sort()).toEqual(withoutWork);
 });
 
-it('every test file lies where a suite looks for it', () => {
+it('every test file is in a folder in which a suite looks for it', () => {
   const known = /^(unit\/([\w-]+\/)*|property\/|integration\/|fault\/|short\/)[\w-]+(\.long)?\.test\.ts$/;
   expect(files.filter((path) => !known.test(path))).toEqual([]);
 });

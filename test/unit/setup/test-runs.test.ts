@@ -1,4 +1,4 @@
-/** What `npm run test:repeat` keeps of runs and says of them. */
+/** The record of test runs that `npm run test:repeat` keeps, and its table. */
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -38,7 +38,7 @@ const run = (over: Partial<Run> = {}): Run => ({
   ...over,
 });
 
-it('runs are added to what is kept, and come back as they were', () => {
+it('runs that are added to the record are read back unchanged', () => {
   const path = join(temporaryFolder(), 'below', 'runs.jsonl');
   expect(readRuns(path)).toEqual([]);
   const runs = [run(), run({ green: false, failed: ['main: unit/a: one\ntwo'] })];
@@ -46,7 +46,7 @@ it('runs are added to what is kept, and come back as they were', () => {
   expect(readRuns(path)).toEqual(runs);
 });
 
-it('failures are named by suite, file and test; a file that fails outside of its tests is one, too', () => {
+it('failures are named by suite, file and test, and include files that fail outside of their tests', () => {
   const folder = temporaryFolder();
   const tests = (...statuses: string[]) => statuses.map((status, i) => ({ status, fullName: `test ${i}` }));
   const file = (name: string, status: string, assertionResults: object[], message = '') => ({
@@ -72,7 +72,7 @@ it('failures are named by suite, file and test; a file that fails outside of its
   ]);
 });
 
-it('the table has a row for each run, how many were green of how many, and each failure with its count', () => {
+it('the table has a row for each run, the number of green runs, and each failure with its count', () => {
   const text = describeRuns([
     run(),
     run({ busy: true, seconds: 59.6, green: false, failed: ['main: b: x', 'main: a: y'] }),
@@ -87,5 +87,5 @@ it('the table has a row for each run, how many were green of how many, and each 
     '   2 x  main: a: y',
     '   1 x  main: b: x',
   ]);
-  expect(describeRuns([])).toContain('no run');
+  expect(describeRuns([])).toContain('no runs');
 });

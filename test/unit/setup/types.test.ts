@@ -1,4 +1,4 @@
-/** The types of the client reach a program, whichever way its compiler finds packages. */
+/** A program finds the types of the client with each way in which the compiler resolves packages. */
 
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
@@ -32,7 +32,7 @@ beforeAll(() => {
   writeFileSync(join(folder, 'package.json'), '{ "type": "module" }');
 });
 
-/** What the compiler says of a program, with the strictest of settings and the declarations of all packages checked. */
+/** Compiles a program with the strictest settings, and checks the declarations of all packages. @returns the errors */
 function compile(text: string, module: string, resolution: string): string {
   writeFileSync(join(folder, 'program.ts'), text);
   const typeRoots = join(projectFolder, 'node_modules/@types');
@@ -56,8 +56,8 @@ describe.each([
   ['node16', 'node16'],
   ['nodenext', 'nodenext'],
   ['esnext', 'bundler'],
-])('with modules as in %s, found as %s does', (module, resolution) => {
-  it('a right program compiles, a wrong one does not', () => {
+])('with module %s and resolution %s', (module, resolution) => {
+  it('a program with right types compiles, and one with wrong types does not', () => {
     expect(compile(program, module, resolution)).toBe('');
     const wrong = compile(program.replace("prompt: 'a'", 'prompt: 1'), module, resolution);
     expect(wrong).toContain("Type 'number' is not assignable to type 'string'");
