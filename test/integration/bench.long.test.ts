@@ -1,4 +1,4 @@
-/** Each bench runs from end to end and prints what its readers parse; how fast this machine is plays no part. */
+/** Each bench runs from end to end and prints its figures. The tests do not depend on the speed of the machine. */
 
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
@@ -42,7 +42,7 @@ describe('npm run bench', { timeout: 600_000 }, () => {
     },
   );
 
-  it('feedback --quick --json finds every acknowledged score again and prints its limits', async () => {
+  it('feedback --quick --json finds every acknowledged score in the store, and prints its limits', async () => {
     const { code, out, err } = await runBench('feedback', '--quick', '--json');
     expect(err.match(/acknowledged and found again/g)).toHaveLength(4);
     expect(code).toBe(0);

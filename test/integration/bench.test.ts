@@ -1,4 +1,4 @@
-/** Two of the benches, run from end to end; `bench.long.test.ts` runs them all. */
+/** Runs two of the benches from end to end; `bench.long.test.ts` runs all of them. */
 
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
@@ -8,7 +8,7 @@ const main = fileURLToPath(new URL('../../bench/main.js', import.meta.url));
 const runBench = (...args: string[]): Promise<Ended> => runPiped(main, args);
 
 describe('npm run bench', () => {
-  it('prints a table for people, and progress on standard error alone', async () => {
+  it('prints a table to standard output and progress to standard error', async () => {
     const { out, err } = await runBench('learn', '--quick', '--threads', '1');
     expect(out).toMatch(/^training step/);
     expect(out).toMatch(/^gemm_share +\S+$/m);
@@ -16,7 +16,7 @@ describe('npm run bench', () => {
     expect(err).toMatch(/^bench: GEMM rate/m);
   });
 
-  it('gives peers that were left out as null', async () => {
+  it('prints null for peers that were left out', async () => {
     const { out } = await runBench('decode', '--quick', '--json', '--threads', '1', '--no-peers');
     const { tiny } = JSON.parse(out);
     for (const key of ['vs_transformers_b1', 'vs_transformers_b8_ctx512', 'vs_llamacpp_f32_b1', 'int8_vs_fp32_b1']) {

@@ -1,4 +1,4 @@
-/** The client library inside programs that were bundled into one file, run where no package and no other file is. */
+/** The client library works in programs that are bundled into one file, in a folder without packages. */
 
 import { execFile } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../support/folders.js';
 import { projectFolder, startServer, type TestServer } from '../support/server.js';
 
-/** A program as a user writes it: every kind of call, and a refusal with its details. Prints what it saw. */
+/** A program of a user that makes every kind of call, gets a refusal with its details, and prints the results. */
 const program = `
 import { connect, HoneClientError } from 'hone-agent/client';
 
@@ -52,7 +52,7 @@ main();
 
 const run = promisify(execFile);
 
-// Its process would go on as long as this one.
+// The process of esbuild would run as long as this one.
 afterAll(() => stop());
 
 describe('a program bundled into one file', () => {
@@ -66,14 +66,14 @@ describe('a program bundled into one file', () => {
     await server[Symbol.asyncDispose]();
   });
 
-  /** esbuild's output in ESM has no `require`, which the gRPC library calls: the page on clients has a line for that. */
+  /** esbuild's output as ESM has no `require`, which the gRPC library calls. The page about clients gives this line for it. */
   const page = readFileSync(join(projectFolder, 'docs/clients.md'), 'utf8');
   const [, banner = ''] = /--banner:js="(.+)"/.exec(page) ?? [];
 
   it.each<[Format, string]>([
     ['esm', 'program.mjs'],
     ['cjs', 'program.cjs'],
-  ])('as %s calls a server with every kind of call', async (format, name) => {
+  ])('makes every kind of call if it is bundled as %s', async (format, name) => {
     const outfile = join(folder, format, name);
     const { warnings } = await build({
       stdin: { contents: program, resolveDir: projectFolder, sourcefile: 'program.mjs' },

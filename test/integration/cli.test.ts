@@ -1,4 +1,4 @@
-/** The `hone` command against the server that it starts itself: a first round, a crash, a stop. */
+/** The `hone` command with a server that it starts itself: first steps, a crash, a stop. */
 
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -20,7 +20,7 @@ interface Ready {
   readonly version: number;
 }
 
-/** `hone serve --json` in a process of its own; `ready()` waits for its next line. */
+/** Starts `hone serve --json`. `ready()` waits for its next line. */
 class Serve {
   readonly child: ChildProcess;
   readonly #lines: AsyncIterator<string>;
@@ -54,7 +54,7 @@ class Serve {
   }
 }
 
-describe('hone serve and its companions', () => {
+describe('the hone command', () => {
   let data: string;
   let serve: Serve;
   let ready: Ready;
@@ -66,7 +66,7 @@ describe('hone serve and its companions', () => {
     ready = await serve.ready();
   });
 
-  it('a prompt is completed, and its id takes a score that status then counts', async () => {
+  it('completes a prompt, scores the completion by its id, and shows the score in the status', async () => {
     const generated = await hone(ready.address, 'generate', 'hello', '--max-tokens', '4', '--ignore-eos', '--json');
     expect(generated.code, generated.err).toBe(0);
     const result = JSON.parse(generated.out) as GenerateResult;
@@ -87,14 +87,14 @@ describe('hone serve and its companions', () => {
     });
   });
 
-  it('the same seed gives the same text, to a person as to a script', async () => {
+  it('prints the same text for the same seed, with and without --json', async () => {
     const args = ['generate', 'hello', '--seed', '7', '--max-tokens', '8', '--raw'];
     const [first, second] = await Promise.all([hone(ready.address, ...args), hone(ready.address, ...args)]);
     expect(first).toMatchObject({ code: 0, out: second?.out });
     expect(first.err).toContain('npm run hone -- feedback');
   });
 
-  it('what the server refuses ends with code 4 and says which field', async () => {
+  it('ends with code 4 and names the field if the server refuses a request', async () => {
     const refused = await hone(ready.address, 'generate', 'hello', '--temperature', '-1');
     expect(refused).toMatchObject({ code: 4, out: '' });
     expect(refused.err).toContain('sampling.temperature');
@@ -102,7 +102,7 @@ describe('hone serve and its companions', () => {
     expect(await hone(ready.address, 'feedback', 'nonsense', '1')).toMatchObject({ code: 4 });
   });
 
-  it('a server that is killed comes back with what it had acknowledged', async () => {
+  it('restarts a server that is killed, with all the data that it had acknowledged', async () => {
     const { pid } = ready;
     process.kill(pid, 'SIGKILL');
     ready = await serve.ready();
@@ -112,14 +112,14 @@ describe('hone serve and its companions', () => {
     expect(status.replay.scores).toBe(1);
   });
 
-  it('a second server on the same data is refused, and not tried again', async () => {
+  it('refuses a second server on the same data, and does not restart it', async () => {
     const second = new Serve(data, '--port', '0');
     const [code] = (await once(second.child, 'exit')) as [number];
     expect(code).toBe(78);
     expect(second.log).toContain('is used by');
   });
 
-  it('a damaged package is refused with the file and the reason, and no stack', async () => {
+  it('refuses a damaged package with the file and the reason, and without a stack', async () => {
     const folder = temporaryFolder();
     await cp(tinyPackage, folder, { recursive: true });
     await truncate(join(folder, 'onnx/model.onnx'), 1000);
@@ -133,19 +133,19 @@ describe('hone serve and its companions', () => {
     expect(missing.log).toContain('no model in');
   });
 
-  it('SIGTERM ends the server and the command with code 0', async () => {
+  it('stops the server and ends with code 0 on SIGTERM', async () => {
     expect(await serve.end('SIGTERM')).toBe(0);
     expect(isAlive(ready.pid)).toBe(false);
   });
 
-  it('a program that collects its log gets lines of JSON', () => {
+  it('logs lines of JSON if no terminal reads them', () => {
     const log = serve.log.split('\n').filter((line) => line !== '' && !line.startsWith('hone: '));
     const said = log.map((line) => JSON.parse(line) as { msg: string });
     expect(said.map(({ msg }) => msg)).toEqual(expect.arrayContaining(['first request', 'stopping', 'stopped']));
   });
 
   it.skipIf(!hasTerminal)(
-    'a person at a terminal reads what matters, and no word of a prompt or completion',
+    'prints the important events at a terminal, and no word of a prompt or completion',
     async () => {
       const folder = temporaryFolder();
       const flags = ['--package', tinyPackage, '--data', folder, '--port', '0', '--learner', 'off', '--no-metrics'];
@@ -182,7 +182,7 @@ describe('hone serve and its companions', () => {
     },
   );
 
-  it('no server is left behind when the command itself is killed', async () => {
+  it('leaves no server behind if the command itself is killed', async () => {
     serve = new Serve(data, '--port', '0');
     ready = await serve.ready();
     await serve.end('SIGKILL');

@@ -1,4 +1,4 @@
-/** A package, or a native library in one, that cannot be loaded: said in one line, with what to do, by server and command. */
+/** If a package or its native library cannot be loaded, server and command report it in one line, with what to do. */
 
 import { copyFileSync, cpSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { temporaryFolder } from '../support/folders.js';
 import { runPiped } from '../support/processes.js';
 import { projectFolder, tinyPackage } from '../support/server.js';
 
-/** Hone with links to its packages, but for onnxruntime-node, which is a copy without its native library. */
+/** A copy of Hone with links to its packages, except onnxruntime-node, which is a copy without its native library. */
 let folder: string;
 let native: string;
 
@@ -35,14 +35,14 @@ const serve = () => hone('serve', '--data', temporaryFolder(), '--package', tiny
 it.each([
   ['is missing', () => rmSync(native, { recursive: true, force: true })],
   [
-    'is no library',
+    'is not a library',
     () => {
       mkdirSync(native, { recursive: true });
       writeFileSync(join(native, 'onnxruntime_binding.node'), 'not a library');
     },
   ],
   [
-    'lacks a library of its own',
+    'lacks a library that it needs',
     () => {
       const file = 'onnxruntime_binding.node';
       const binding = join(projectFolder, 'node_modules/onnxruntime-node/bin/napi-v6', process.platform, process.arch);
@@ -50,15 +50,18 @@ it.each([
       copyFileSync(join(binding, file), join(native, file));
     },
   ],
-])('a native library that %s is named with the remedy, and starting again is not tried', async (_, damage) => {
-  damage();
-  const { code, out, err } = await serve();
-  expect({ code, out }).toEqual({ code: 78, out: '' });
-  expect(err).toMatch(/^hone: a part of Hone cannot be loaded on this machine \(.*\): .*Delete node_modules.*\n$/);
-  expect(err).toContain('INSTALLATION_DAMAGED');
-});
+])(
+  'hone serve reports a native library that %s, with the remedy, and does not start the server again',
+  async (_, damage) => {
+    damage();
+    const { code, out, err } = await serve();
+    expect({ code, out }).toEqual({ code: 78, out: '' });
+    expect(err).toMatch(/^hone: a part of Hone cannot be loaded on this machine \(.*\): .*Delete node_modules.*\n$/);
+    expect(err).toContain('INSTALLATION_DAMAGED');
+  },
+);
 
-it('a package that is missing is named by the command that needs it', async () => {
+it('a command reports a package that it needs and that is missing', async () => {
   rmSync(join(folder, 'node_modules/@grpc'), { force: true });
   const { code, out, err } = await hone('status');
   expect({ code, out }).toEqual({ code: 1, out: '' });

@@ -1,4 +1,4 @@
-/** `hone demo` with a handful of scores: its parts fit together; what it learns in full is in the README. */
+/** `hone demo` with few scores: its parts work together. The README has the result of a full run. */
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -20,7 +20,7 @@ async function demo(data: string, ...flags: readonly string[]) {
   return { code: await exited, output, remarks };
 }
 
-it('plays the loop, prints one line of JSON and writes a page', async () => {
+it('the demo plays the loop, prints one line of JSON and writes a page', async () => {
   const data = temporaryFolder();
   const { code, output, remarks } = await demo(data, '--scores', '160');
   const result = JSON.parse(output);
@@ -28,14 +28,14 @@ it('plays the loop, prints one line of JSON and writes a page', async () => {
   expect(result.went_live, remarks).toBeGreaterThan(0);
   expect(result.best_of_4).toBeGreaterThan(result.reward_before);
   expect(result.gain).toBeCloseTo(result.reward_after - result.reward_before, 10);
-  // Whether a round of 128 shows on eight posts is chance; that the exit code says so is not.
+  // Chance decides whether one round of 128 scores has a visible effect on eight posts. The exit code must agree with it.
   expect(code).toBe(result.outcome === 'learned' ? 0 : 5);
   expect(result.outcome === 'learned').toBe(result.gain > 2 * result.gain_stderr);
   expect(result.reasons.length > 0).toBe(result.outcome !== 'learned');
   expect(readFileSync(result.page, 'utf8')).toContain('<polyline');
 });
 
-it('says that nothing was learned, why, and by its exit code, where there were too few scores', async () => {
+it('the demo reports too few scores as the reason why nothing was learned, and ends with code 5', async () => {
   const data = temporaryFolder();
   const { code, output, remarks } = await demo(data, '--scores', '20');
   expect(code).toBe(5);
@@ -47,7 +47,7 @@ it('says that nothing was learned, why, and by its exit code, where there were t
   expect(readFileSync(result.page, 'utf8')).toContain('Nothing was learned');
 });
 
-it('takes no folder with an earlier run in it, and no judge that gives no score', async () => {
+it('the demo refuses a folder with an earlier run, and a judge that returns no score', async () => {
   const data = temporaryFolder();
   writeFileSync(join(data, 'replay.sqlite'), '');
   expect(await demo(data)).toMatchObject({ code: 2, output: '', remarks: expect.stringContaining('is not empty') });

@@ -1,4 +1,4 @@
-/** What was trained is what serves: one digest, computed by the learner, from the files and in the worker, said everywhere. */
+/** The trained weights are the weights that serve: learner, files and worker compute the same digest, and every API reports it. */
 
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,7 +12,7 @@ import { Page } from '../support/prometheus.js';
 import { RawClient } from '../support/raw-client.js';
 import { startServer } from '../support/server.js';
 
-it('the digest of a learned version is the one of its files, of the served tensors, of every call, of health and of the metrics', async () => {
+it('the digest of a learned version is the same in its files, the served tensors, every call, health and the metrics', async () => {
   await using server = await startServer({ args: eagerLearner });
   const client = await server.connect();
   await playUntil(client, 1);
@@ -21,7 +21,7 @@ it('the digest of a learned version is the one of its files, of the served tenso
   const { number, adapterDigest: digest, packageDigest } = live;
   expect(digest).not.toBe((await client.version(0)).adapterDigest);
 
-  // The learner's, in the record that it wrote; ours, of the matrices on the disk; the log's; the worker's.
+  // These digests come from the learner's record, from the files on disk, from the version log and from the worker.
   const versions = join(server.ready.data, 'versions');
   const directory = join(versions, String(number).padStart(6, '0'));
   expect(JSON.parse(await readFile(join(directory, 'version.json'), 'utf8'))).toMatchObject({ adapterDigest: digest });

@@ -1,4 +1,4 @@
-/** What every call has in common: identity, authority, health, reflection, and how the server starts and stops. */
+/** The properties of all calls (version in the metadata, token, health, reflection), and start and stop of the server. */
 
 import { writeFileSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
@@ -45,7 +45,7 @@ describe('every call', () => {
     ['AdminService', 'PauseLearner', {}, status.FAILED_PRECONDITION],
   ];
 
-  it.each(calls)('of %s.%s with %j tells what is served', async (service, method, request, code) => {
+  it.each(calls)('of %s.%s with %j reports the live version and its digest', async (service, method, request, code) => {
     const headers = { authorization, 'x-request-id': 'request-1' };
     const result = await raw.call(service, method, request, { headers });
     expect(result.status.code).toBe(code);
@@ -63,7 +63,7 @@ describe('every call', () => {
     }
   });
 
-  it('to health needs no token, and tells what is served too', async () => {
+  it('to health needs no token, and also reports the live version', async () => {
     for (const service of ['', ...serviceNames.map((name) => `hone.v1.${name}`)]) {
       const result = await raw.callMethod(healthService, 'Check', { service });
       expect(result.messages).toEqual([{ status: 'SERVING' }]);
@@ -71,7 +71,7 @@ describe('every call', () => {
     }
   });
 
-  it('to health of a service that is not there says so, and to its list names those that are', async () => {
+  it('to health reports an unknown service, and lists the known ones', async () => {
     const unknown = await raw.callMethod(healthService, 'Check', { service: 'a\uD800'.repeat(9000) });
     expect(unknown.status.code).toBe(status.NOT_FOUND);
     const options = { onMessage: () => false };
@@ -92,7 +92,7 @@ describe('every call', () => {
     expect(result.status.code).toBe(status.UNIMPLEMENTED);
   });
 
-  it('with a larger message than is taken is refused', async () => {
+  it('is refused if its message is too large', async () => {
     const result = await raw.call(
       'GenerationService',
       'Generate',
@@ -116,7 +116,7 @@ describe('every call', () => {
 });
 
 describe('the server', () => {
-  it('keeps its data directory private and announces itself in it', async () => {
+  it('keeps its data directory private, and writes its address and process id into it', async () => {
     await using server = await startServer();
     const { data, address } = server.ready;
     expect((await stat(data)).mode & 0o777).toBe(0o700);
@@ -124,7 +124,7 @@ describe('the server', () => {
     expect(address).toMatch(/^127\.0\.0\.1:\d+$/);
   });
 
-  it('refuses a data directory that another one uses, and takes it when that has stopped', async () => {
+  it('refuses a data directory that another server uses, and accepts it when that server has stopped', async () => {
     await using first = await startServer();
     const { data } = first.ready;
     const refused = await runServer({ data });
@@ -145,7 +145,7 @@ describe('the server', () => {
     expect(empty.output).toContain('PACKAGE_INVALID');
   });
 
-  it('that is stopped tells health watchers, finishes what runs and exits with 0', async () => {
+  it('notifies health watchers when it is stopped, finishes running requests and exits with 0', async () => {
     await using server = await startServer();
     const client = await server.connect();
     const raw = new RawClient(server.ready.address);
@@ -165,7 +165,7 @@ describe('the server', () => {
     let stopping: Promise<number | null> | undefined;
     for await (const event of client.stream({ prompt: 'a', maxTokens: 200, ignoreEos: true, n: 32 })) {
       if (event.type === 'chunk' && stopping === undefined) {
-        // The client's own end must not cut the stream.
+        // Closing the client must not cut the stream.
         stopping = new Promise((resolve) => server.process.once('exit', resolve));
         server.process.kill('SIGTERM');
       }
@@ -178,7 +178,7 @@ describe('the server', () => {
     raw.close();
   });
 
-  it('describes its services to gRPC tools, unless it is told not to', async () => {
+  it('describes its services to gRPC tools, unless reflection is off', async () => {
     for (const [args, code] of [
       [[], status.OK],
       [['--no-reflection'], status.UNIMPLEMENTED],
@@ -193,7 +193,7 @@ describe('the server', () => {
     }
   });
 
-  it('describes messages and services by symbol in both versions of reflection, and refuses what is no request', async () => {
+  it('describes messages and services by symbol in both versions of reflection, and refuses an empty request', async () => {
     await using server = await startServer();
     const raw = new RawClient(server.ready.address);
     for (const service of [reflectionService, olderReflectionService]) {
@@ -216,9 +216,9 @@ describe('the server', () => {
     raw.close();
   });
 
-  it('that is stopped while it starts ends what it has started by then', async () => {
+  it('ends the processes that it has started if it is stopped during its start', async () => {
     const module = join(temporaryFolder(), 'never.mjs');
-    // A function that never comes to be ready.
+    // This reward function never becomes ready.
     writeFileSync(module, 'await new Promise(() => setInterval(() => {}, 1000));');
     const args = ['--learner', 'on', '--reward-function', module];
     const stopped = await runServer({
@@ -232,7 +232,7 @@ describe('the server', () => {
     expect(stopped.output).toContain('stopping');
   });
 
-  it('ends with its parent', async () => {
+  it('ends when its parent ends', async () => {
     await using server = await startServer();
     const exited = new Promise((resolve) => server.process.once('exit', resolve));
     server.process.disconnect();

@@ -1,4 +1,4 @@
-/** From scores to a reward over the wire: windows, defaults, trust, and what the explanation says of them. */
+/** How scores become a reward on the real server: windows, defaults, trust, and their explanation. */
 
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -20,7 +20,7 @@ const hour = 3_600_000;
 beforeAll(async () => {
   const settings = {
     metrics: {
-      // Closed by the time that anybody can click on a whole answer.
+      // The window closes before anybody can click on the whole answer.
       click: { windowMs: 0, default: 0, late: 'ignore' },
       survey: { min: 1, max: 5, weight: 3, windowMs: hour, default: 3 },
     },
@@ -38,7 +38,7 @@ async function generateIds(n: number): Promise<readonly string[]> {
 }
 
 describe('a reward', () => {
-  it('waits for a metric with a default, says until when, and is there once the metric has a score', async () => {
+  it('waits for a metric with a default until a time that is explained, and is set when the metric has a score', async () => {
     const [generationId = ''] = await generateIds(1);
     await client.feedback({ generationId, score: 1, metric: 'thumbs' });
     const waiting = await client.explain(generationId);
@@ -57,7 +57,7 @@ describe('a reward', () => {
     expect(settled.obstacles).toEqual(['learner_off']);
   });
 
-  it('counts raters by their trust and leaves late scores out, and the explanation says so', async () => {
+  it('weighs raters by their trust and ignores late scores, as the explanation states', async () => {
     const [generationId = ''] = await generateIds(1);
     await client.feedback([
       { generationId, score: 5, metric: 'survey', rater: 'expert' },
@@ -78,7 +78,7 @@ describe('a reward', () => {
     expect(reward).toBeCloseTo((3 * 0.75 + 0) / 4, 12);
   });
 
-  it('counts a score that came before the generation had ended, however short the window', async () => {
+  it('includes a score from before the end of the generation, even if the window is very short', async () => {
     let generationId = '';
     for await (const event of client.stream(endlessRequest)) {
       if (event.type !== 'started') continue;
@@ -91,14 +91,14 @@ describe('a reward', () => {
     expect(metrics[0]).toMatchObject({ metric: 'click', state: 'scored', value: 1 });
   });
 
-  it('of an edit waits for nothing, since nobody was shown it', async () => {
+  it('of an edit does not wait for a window, because no user saw the edit', async () => {
     const [generationId = ''] = await generateIds(1);
     const [outcome] = await client.feedback(edit(generationId, 'Worth a lot.', 1));
     const id = outcome?.status === 'stored' ? (outcome.generationId ?? '') : '';
     expect(await client.explain(id)).toMatchObject({ reward: 1, origin: 'edit', editOf: generationId });
   });
 
-  it('that is changed or taken back out of order is what the scores that stand say', async () => {
+  it('follows from the latest scores if scores are changed and retracted out of order', async () => {
     const [generationId = ''] = await generateIds(1);
     await client.feedback([
       { generationId, score: 1, metric: 'survey' },
@@ -124,7 +124,7 @@ describe('the metrics', () => {
     await until(async () => (await late()) === before + 2, 'both late scores are counted');
   });
 
-  it('count feedback by kind, duplicates and refusals too', async () => {
+  it('count feedback by kind, including duplicates and refusals', async () => {
     const before = await page();
     const [a = '', b = ''] = await generateIds(2);
     const compared = { ...prefer(a, b), idempotencyKey: `count ${a}` };
@@ -152,7 +152,7 @@ describe('the metrics', () => {
 });
 
 describe('the settings', () => {
-  it('are shown in the status, to programs and to people', async () => {
+  it('are in the status, as JSON and as text', async () => {
     const { reward } = await client.status();
     expect(reward).toMatchObject({
       metrics: {
@@ -166,7 +166,7 @@ describe('the settings', () => {
     expect(out).toMatch(/^reward +click \(window 0 s, default 0, late scores ignored\); survey \(1 to 5, weight 3/m);
   });
 
-  it('that make no sense end the server at start, with every setting at fault', async () => {
+  it('end the server at its start if they are wrong, with a list of all wrong settings', async () => {
     const path = join(folder, 'wrong.json');
     writeFileSync(path, JSON.stringify({ metrics: { click: { default: 0 }, stars: { min: 1 } } }));
     const { code, output } = await runServer({ args: ['--reward-settings', path] });
@@ -178,7 +178,7 @@ describe('the settings', () => {
 });
 
 describe('hone explain', () => {
-  it('says everything in words, and in JSON', async () => {
+  it('prints the explanation as text and as JSON', async () => {
     const [a = '', b = ''] = await generateIds(2);
     await client.feedback([
       { generationId: a, score: 5, metric: 'survey', rater: 'expert' },
@@ -202,7 +202,7 @@ describe('hone explain', () => {
     expect(JSON.parse(json.out)).toEqual(await client.explain(a));
   });
 
-  it('of what nobody scored says how to, and of what is not there that it is not', async () => {
+  it('prints how to score a generation without feedback, and reports an unknown generation', async () => {
     const other = await startServer();
     const quiet = await other.connect();
     const { completions } = await quiet.generate({ prompt: 'nobody looks', maxTokens: 2 });

@@ -1,4 +1,4 @@
-/** Exploration on the real server: what it draws while nobody asks, and that whoever asks comes first. */
+/** Exploration on the real server: it draws further completions while the server is idle, and requests come first. */
 
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
@@ -26,13 +26,13 @@ const open = async (...args: readonly string[]) => {
   return { server, client, exploration, stored };
 };
 
-it('further completions of an answered prompt are drawn, kept and counted, and nobody is shown them', async () => {
+it('an idle server draws, stores and counts further completions of an answered prompt, and no caller gets them', async () => {
   const { server, client, exploration, stored } = await open('--explore-completions', '4');
   const request = { prompt: 'What a day', maxTokens: 12, ignoreEos: true, subject: 'ann' };
   const { completions } = await client.generate(request);
   expect(completions).toHaveLength(1);
   await until(async () => (await exploration()).kept === 4, 'four completions are kept');
-  // A request with completions of its own needs none.
+  // A request for several completions needs no further ones.
   await client.generate({ ...request, n: 2 });
   await client.generate({ ...request, temperature: 0 });
   expect(await exploration()).toEqual({ share: 1, completions: 4, waiting: 0, kept: 4, gaveWay: 0 });
@@ -58,7 +58,7 @@ it('further completions of an answered prompt are drawn, kept and counted, and n
   expect(page.get('hone_generated_tokens_total')).toBe(4 * 12);
 });
 
-it('requests come first, lose nothing by it, and the server stops cleanly in the middle of drawing', async () => {
+it('requests come before exploration and are not slowed down, and the server stops cleanly during exploration', async () => {
   const { server, client, exploration, stored } = await open('--explore-completions', '64', '--max-sequences', '2');
   const ask = (seed: number) => client.generate({ prompt: 'busy', maxTokens: 100, ignoreEos: true, seed });
   const [first] = (await ask(5)).completions;

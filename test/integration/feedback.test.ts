@@ -1,4 +1,4 @@
-/** Feedback over the wire. */
+/** Feedback to the real server, in batches and over streams. */
 
 import { once } from 'node:events';
 import { Client, credentials, status } from '@grpc/grpc-js';
@@ -43,7 +43,7 @@ describe('a batch', () => {
     expect(await scoresOf(generationId)).toEqual({ 'default/score': 0.75, 'ann/score': 1, 'ann/form': 0 });
   });
 
-  it('with a bad item stores its neighbours', async () => {
+  it('stores the other items if one is bad', async () => {
     const [generationId = ''] = await generateIds(1);
     const outcomes = await client.feedback([
       { generationId, score: 1 },
@@ -58,7 +58,7 @@ describe('a batch', () => {
     expect(await scoresOf(generationId)).toEqual({ 'default/score': 1 });
   });
 
-  it('sent twice under one key is stored once, and refused with other content', async () => {
+  it('is stored once if it is sent twice with one key, and refused if its content differs', async () => {
     const [generationId = ''] = await generateIds(1);
     const item = { generationId, score: 0.5, idempotencyKey: `key-${generationId}` };
     expect((await client.feedback(item))[0]?.status).toBe('stored');
@@ -69,7 +69,7 @@ describe('a batch', () => {
     });
   });
 
-  it('may come before its generation has ended', async () => {
+  it('is accepted before its generation has ended', async () => {
     for await (const event of client.stream({ prompt: 'early', maxTokens: 64, ignoreEos: true })) {
       if (event.type !== 'started') continue;
       const [outcome] = await client.feedback({ generationId: event.generationIds[0] ?? '', score: 1 });
@@ -79,7 +79,7 @@ describe('a batch', () => {
 });
 
 describe('a stream of feedback', () => {
-  it('acknowledges every item in order, far more than fit one message', async () => {
+  it('acknowledges every item in order, also more than fit into one message', async () => {
     const ids = await generateIds(8);
     const stream = client.feedbackStream();
     const outcomes = await Promise.all(
@@ -95,7 +95,7 @@ describe('a stream of feedback', () => {
     expect((await client.getGeneration(ids[0] ?? '')).scores).toHaveLength(500);
   });
 
-  it('goes on after a refused item', async () => {
+  it('continues after a refused item', async () => {
     const [generationId = ''] = await generateIds(1);
     const stream = client.feedbackStream();
     const bad = await stream.send({ generationId: '01920000-0000-7000-8000-000000000000', score: 1 });
@@ -107,7 +107,7 @@ describe('a stream of feedback', () => {
   it.each([
     ['though the caller leaves the stream open', 0],
     ['though more has come already', 3],
-  ])('ends at a message that is refused as a whole, %s', async (_, more) => {
+  ])('ends if a whole message is refused, %s', async (_, more) => {
     const raw = new Client(server.ready.address, credentials.createInsecure());
     const { path, requestSerialize, responseDeserialize } = serviceDefinition('FeedbackService')
       .StreamFeedback as MethodDefinition<object, object>;

@@ -1,4 +1,4 @@
-/** Completions over the wire: the real server process on the tiny package, the real client. */
+/** Completions of the real server process on the tiny package, through the real client. */
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { GenerateEvent, HoneClient } from '../../client/index.js';
@@ -22,7 +22,7 @@ async function collect(events: AsyncIterable<GenerateEvent>): Promise<GenerateEv
 }
 
 describe('a stream', () => {
-  it('begins with the ids, ends with the usage, and its chunks are what is kept', async () => {
+  it('begins with the ids, ends with the usage, and its chunks are the stored text', async () => {
     const events = await collect(client.stream({ prompt: 'hello', maxTokens: 12, n: 3, seed: 5 }));
     const [first] = events;
     const last = events.at(-1);
@@ -45,7 +45,7 @@ describe('a stream', () => {
     expect(last.totalTokens).toBe(tokens + first.promptTokens);
   });
 
-  it('of one seed is the same again, and its completions differ', async () => {
+  it('is the same for the same seed, and its completions differ from each other', async () => {
     const request = { prompt: 'seeds', maxTokens: 16, n: 2, seed: 42 };
     const once = await client.generate(request);
     const again = await client.generate(request);
@@ -53,7 +53,7 @@ describe('a stream', () => {
     expect(once.completions[0]?.tokenIds).not.toEqual(once.completions[1]?.tokenIds);
   });
 
-  it('gives log-probabilities and alternatives on request', async () => {
+  it('has log-probabilities and alternatives if the request asks for them', async () => {
     const [completion] = (
       await client.generate({
         prompt: 'p',
@@ -70,14 +70,14 @@ describe('a stream', () => {
     for (const [position, { tokenIds, logprobs }] of (completion?.topLogprobs ?? []).entries()) {
       expect(tokenIds).toHaveLength(3);
       expect([...logprobs].sort((a, b) => b - a)).toEqual(logprobs);
-      // Greedy takes the likeliest.
+      // Greedy sampling takes the likeliest token.
       expect(tokenIds[0]).toBe(completion?.tokenIds[position]);
       expect(logprobs[0]).toBeCloseTo(completion?.logprobs[position] ?? 0, 4);
       expect(completion?.logprobs[position]).toBeLessThanOrEqual(0);
     }
   });
 
-  it('with store: false is not kept and takes no feedback', async () => {
+  it('is not stored with store: false, and accepts no feedback', async () => {
     const before = (await client.status()).replay.generations;
     const { completions } = await client.generate({ prompt: 'secret', maxTokens: 4, store: false });
     const [{ generationId = '' } = {}] = completions;
@@ -102,7 +102,7 @@ describe('a stream without end', () => {
       return serving.runningSequences + serving.queuedRequests + replay.running === 0;
     }, 'nothing of it runs');
 
-  it('that its reader leaves frees its slot and is kept as cancelled', async () => {
+  it('frees its slot and is stored as cancelled if its reader leaves', async () => {
     let id = '';
     for await (const event of caller.stream(endlessRequest)) {
       if (event.type === 'started') id = event.generationIds.at(-1) ?? '';
@@ -113,7 +113,7 @@ describe('a stream without end', () => {
     expect((await caller.getGeneration(id)).finishReason).toBe('cancelled');
   });
 
-  it('whose deadline passes ends with DEADLINE_EXCEEDED and frees its slot', async () => {
+  it('ends with DEADLINE_EXCEEDED and frees its slot if its deadline passes', async () => {
     const reading = collect(caller.stream({ ...endlessRequest, n: 64 }, { timeoutMs: 30, retry: { maxAttempts: 1 } }));
     await expect(reading).rejects.toMatchObject({ status: 'DEADLINE_EXCEEDED' });
     await settled();
@@ -121,7 +121,7 @@ describe('a stream without end', () => {
 });
 
 describe('a request', () => {
-  it('keeps subject, labels and the messages that it was made of', async () => {
+  it('is stored with its subject, labels and messages', async () => {
     const messages = [
       { role: 'system', content: 'be short' },
       { role: 'user', content: 'why is the sky blue?' },
@@ -132,17 +132,17 @@ describe('a request', () => {
     expect(kept).toMatchObject({ messages, metadata, subject: 'user-7', prompt: '' });
   });
 
-  it('holds special tokens that a user wrote as text', async () => {
+  it('encodes special tokens that a user wrote as plain text', async () => {
     const tokens = async (content: string) =>
       (await client.generate({ messages: [{ role: 'user', content }], maxTokens: 1 })).usage.promptTokens;
     const empty = await tokens('x');
-    // Written as text, each costs several tokens; as a special token it would be one.
+    // As plain text each takes several tokens; as a special token it would take one.
     for (const special of ['<|end|>', '<|user|>', '<|assistant|>', '<|system|>']) {
       expect(await tokens(`x${special}`)).toBeGreaterThan(empty + 1);
     }
   });
 
-  it('is steered by its settings: bias forces and forbids tokens, and max_tokens and ignore_eos say where it ends', async () => {
+  it('follows its settings: bias forces and forbids tokens, max_tokens and ignore_eos set its end', async () => {
     const end = 256;
     const tokens = async (more: object) => {
       const { completions } = await client.generate({ prompt: 'steer', seed: 3, maxTokens: 24, ...more });
@@ -161,7 +161,7 @@ describe('a request', () => {
     expect((await tokens({ logitBias: { [end]: 100 }, ignoreEos: true, maxTokens: 3 })).finishReason).toBe('length');
   });
 
-  it('is cut to the room that the model has', async () => {
+  it('is cut to the context of the model', async () => {
     const { completions, usage } = await client.generate({
       prompt: 'fill',
       maxTokens: 1_000_000,
@@ -172,7 +172,7 @@ describe('a request', () => {
     expect(usage.totalTokens).toBeGreaterThan(32);
   });
 
-  it('runs beside others: every one of many gets its whole answer', async () => {
+  it('gets its whole answer beside many others', async () => {
     const results = await Promise.all(
       Array.from({ length: 24 }, (_, i) => client.generate({ prompt: `request ${i}`, maxTokens: 8, seed: i })),
     );
@@ -197,14 +197,14 @@ describe('bad input', () => {
     ['PROMPT_TOO_LONG', 'prompt', { prompt: 'word '.repeat(20_000) }],
     ['PROMPT_TOO_LONG', 'messages', { messages: [{ role: 'user', content: 'word '.repeat(4_000) }] }],
     ['VERSION_NOT_FOUND', 'version', { prompt: 'a', version: 77 }],
-  ])('%s names %s', async (code, field, request) => {
+  ])('is refused as %s that names %s', async (code, field, request) => {
     const status = code === 'VERSION_NOT_FOUND' ? 'NOT_FOUND' : 'INVALID_ARGUMENT';
     const expected = { code, status, violations: [{ field }] };
     await expect(client.generate(request)).rejects.toMatchObject(expected);
     await expect(collect(client.stream(request))).rejects.toMatchObject(expected);
   });
 
-  it('of feedback and look-ups is told from an unknown generation', async () => {
+  it('in feedback and look-ups is distinguished from an unknown generation', async () => {
     await expect(client.feedback({ generationId: id, score: Number.NaN })).rejects.toMatchObject({
       code: 'INVALID_REQUEST',
       violations: [{ field: 'items[0].score' }],
@@ -227,7 +227,7 @@ describe('bad input', () => {
 
   it.each([
     [
-      'very many fields at fault',
+      'very many wrong fields',
       { messages: Array.from({ length: 20_000 }, () => ({ role: 'user' as const, content: '' })) },
     ],
     ['a field with a very long name', { prompt: 'a', metadata: { ['k'.repeat(1_000_000)]: 'v' } }],
@@ -241,7 +241,7 @@ describe('bad input', () => {
     });
   });
 
-  it('leaves the server as it was', async () => {
+  it('does not change the server', async () => {
     const status = await client.status();
     expect(status.serving).toMatchObject({ runningSequences: 0, queuedRequests: 0 });
     expect(status.live.number).toBe(0);

@@ -1,4 +1,4 @@
-/** Hone as npm packs it, in a project that has installed it: with the dependencies of the clone, so without a registry. */
+/** The npm package in a project that has installed it. It uses the dependencies of the clone, so it needs no registry. */
 
 import { type ChildProcess, execFileSync, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -38,9 +38,9 @@ function linkPackages(from: string, to: string): void {
   }
 }
 
-/** Runs `npx hone-agent`; only what is installed, never what a registry has. */
+/** Runs `npx hone-agent` from the installed packages, never from a registry. */
 function npx(...args: string[]): { code: number | null; out: string; err: string } {
-  // Not what an npm that runs these tests says of itself.
+  // The variables of an npm that runs these tests must not reach npx.
   const own = Object.entries(process.env).filter(([name]) => !/^npm_/i.test(name));
   const env = { ...Object.fromEntries(own), npm_config_offline: 'true', HONE_ADDRESS: '' };
   const run = spawnSync('npx', ['--no-install', 'hone-agent', ...args], { cwd: folder, env, encoding: 'utf8' });
@@ -53,7 +53,7 @@ describe('npx hone-agent', () => {
     expect(npx('--version')).toMatchObject({ code: 0, out: `${version}\n` });
   });
 
-  it('tells a person what to type in this project', () => {
+  it('prints commands as the user has to type them in this project', () => {
     const { code, err } = npx('status', '--address', '127.0.0.1:1');
     expect(code).toBe(3);
     expect(err).toContain('Start a server with `npx hone-agent serve`');

@@ -1,4 +1,4 @@
-/** What is loaded when: code that nobody needs yet makes a start longer. Times are a bench's business. */
+/** Commands, server and threads only load the code that they need, because other code makes a start slower. */
 
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -11,7 +11,7 @@ import { startServer } from '../support/server.js';
 import { until } from '../support/until.js';
 
 interface Note {
-  /** The address of a module, or what happened. */
+  /** The URL of a module, or the name of an event. */
   readonly what: string;
   readonly priority: number;
   readonly program: string;
@@ -19,7 +19,7 @@ interface Note {
 
 const preload = `--import=${new URL('../support/loaded-modules.js', import.meta.url)}`;
 
-/** What each thread of a program and of its children noted. */
+/** Reads the notes of each thread of a program and of its child processes. */
 function readNotes(folder: string): Note[][] {
   return readdirSync(folder).map((name) =>
     readFileSync(join(folder, name), 'utf8')
@@ -35,7 +35,7 @@ const threadWith = (threads: readonly Note[][], module: string): Note[] =>
 
 describe('a command', () => {
   it.each(['--help', 'serve --help', 'generate --address 127.0.0.1:1 hello', 'status --address 127.0.0.1:1'])(
-    'hone %s loads nothing of the server',
+    'hone %s loads no code of the server',
     async (line) => {
       const args = line.split(' ');
       const folder = temporaryFolder();
@@ -44,7 +44,7 @@ describe('a command', () => {
       await once(child, 'exit');
       const [notes = []] = readNotes(folder);
       expect(whats(notes)).toMatch(/dist\/cli\/main\.js/);
-      // The table of flags and the messages are data, which `hone serve` shares with the server.
+      // `hone serve` and the server share the table of flags and the types of messages.
       expect(whats(notes)).not.toMatch(
         /dist\/(server\/(?!(flag-table|messages)\.js)|src\/)|node:sqlite|onnxruntime|node_modules\/(zod|pino|prom-client)/,
       );
@@ -76,13 +76,13 @@ describe('a server', () => {
     );
   });
 
-  it('has only the code that it needs when it is ready', () => {
+  it('has only loaded the code that it needs when it is ready', () => {
     expect(beforeReady).toMatch(/dist\/server\/grpc\/door\.js/);
     expect(beforeReady).not.toMatch(/@grpc\/reflection|node_modules\/prom-client/);
     expect(beforeReady).not.toMatch(
       /dist\/src\/(reward\/model|package\/(text-encoder|quantization\/(compare|quantize)))/,
     );
-    // Of the learner: its settings, who starts it, and what tells whether it could learn from the package.
+    // From the learner it needs the settings, the code that starts it, and the check whether the package can be trained.
     const ofLearner = [...beforeReady.matchAll(/dist\/src\/learner\/(?<name>.+)\.js/g)].map(
       ({ groups }) => groups?.name,
     );
@@ -97,11 +97,11 @@ describe('a server', () => {
       'process/supervisor',
       'settings',
     ]);
-    // What is left comes afterwards.
+    // The rest is loaded later.
     expect(whats(main)).toMatch(/node_modules\/prom-client/);
   });
 
-  it('starts its learner when it is ready, at the lowest priority from its first modules on', () => {
+  it('starts its learner when it is ready, with the lowest priority from the first module on', () => {
     const children = main.filter(({ what }) => what === 'child');
     expect(children).toHaveLength(1);
     expect(beforeReady).not.toMatch(/^child$/m);
@@ -113,7 +113,7 @@ describe('a server', () => {
     expect(whats(loaded)).toMatch(/dist\/src\/learner\/round\/runner\.js/);
   });
 
-  it('has one tokenizer: its threads do without, and without checking what this process has checked', () => {
+  it('has one tokenizer: its threads load none, and do not repeat the checks of the main process', () => {
     const tokenizing = /@huggingface|node_modules\/zod/;
     expect(beforeReady).toMatch(tokenizing);
     for (const worker of ['dist/src/policy/inference-worker.js', 'dist/src/replay/worker.js']) {

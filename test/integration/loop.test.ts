@@ -1,4 +1,4 @@
-/** The loop from end to end on the tiny package: scores in, new versions out, and back again. */
+/** The loop from end to end on the tiny package: scores make new versions, and a rollback undoes them. */
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { HoneClient, HoneEvent } from '../../client/index.js';
@@ -26,7 +26,7 @@ async function eventsUntil(last: (event: HoneEvent) => boolean): Promise<HoneEve
 }
 
 describe('the loop', () => {
-  it('makes a version of scores, swaps it in, and serves what the learner trained', async () => {
+  it('makes a version from scores, swaps it in, and serves the weights that the learner trained', async () => {
     const live = await playUntil(client, 1);
     expect(live).toMatchObject({ origin: 'learned', state: 'live' });
     const events = await eventsUntil(({ type, version }) => type === 'version_promoted' && version === 1);
@@ -35,7 +35,7 @@ describe('the loop', () => {
     expect(types.indexOf('version_created')).toBeLessThan(types.indexOf('version_promoted'));
     expect(types).toContain('learner_progress');
     const promoted = events.at(-1);
-    // The served logits are the candidate's own, and not those of the version before.
+    // The served logits are those of the candidate, not of the version before.
     expect(promoted?.numbers.probe_to_new).toBeLessThan((promoted?.numbers.probe_to_previous ?? 0) / 10);
 
     const raw = new RawClient(server.ready.address);
@@ -49,7 +49,7 @@ describe('the loop', () => {
     raw.close();
   });
 
-  it('goes on: the learner counts its rounds, and each generation knows its version', async () => {
+  it('continues: the learner counts its rounds, and each generation has its version', async () => {
     const { number } = await playUntil(client, 3);
     const ids = await askAndScore(client, 'after');
     const generation = await client.getGeneration(ids[0] ?? '');
@@ -61,7 +61,7 @@ describe('the loop', () => {
     expect(learner.droppedSteps).toBe(0);
   });
 
-  it('holds still while the learner is paused, takes scores, and goes on when it is resumed', async () => {
+  it('accepts scores while the learner is paused, and makes versions again when it is resumed', async () => {
     expect((await client.pauseLearner()).state).toBe('paused');
     const { live, learner } = await client.status();
     for (let i = 0; i < 8; i++) await askAndScore(client, `paused ${i}`);
@@ -69,18 +69,18 @@ describe('the loop', () => {
     await client.resumeLearner();
     await until(
       async () => (await client.learnerStatus()).rounds > learner.rounds,
-      'a round was learned from the scores taken meanwhile',
+      'the learner has used the scores that came while it was paused',
     );
-    // The gate may turn down what came of that round.
+    // The gate may reject the version of that round.
     await playUntil(client, live.number + 1);
   });
 
-  it('rolls back to the first version as a new head, and learns on from there', async () => {
+  it('rolls back to the weights of the first version, and continues to learn from them', async () => {
     await client.pauseLearner();
     const before = (await client.status()).live.number;
     const base = await client.version(0);
     const head = await client.rollback(0);
-    // Candidates that were rejected or superseded have taken numbers meanwhile.
+    // Candidates that were rejected or superseded have numbers too.
     expect(head.number).toBeGreaterThan(before);
     expect(head).toMatchObject({
       origin: 'rollback',
@@ -95,7 +95,7 @@ describe('the loop', () => {
     expect(next.parent).toBeGreaterThanOrEqual(head.number);
   });
 
-  it('lists its versions newest first, page by page, one of them live', async () => {
+  it('lists its versions in pages, newest first, one of them live', async () => {
     const numbers: number[] = [];
     let live = 0;
     for await (const version of client.versions({ pageSize: 2 })) {
@@ -107,7 +107,7 @@ describe('the loop', () => {
     expect(live).toBe(1);
   });
 
-  it('tells watchers that ask for events it no longer has, or never had', async () => {
+  it('refuses to watch events from a number that it has dropped or not reached', async () => {
     const watch = async () => {
       for await (const _ of client.watchEvents({ afterSequence: 1_000_000 })) return;
     };

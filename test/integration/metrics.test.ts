@@ -1,4 +1,4 @@
-/** The page of metrics of a real server under load: its format, and its figures beside what the client saw. */
+/** The metrics of a real server under load: their format, and their values compared with those that the client counted. */
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,7 +15,7 @@ let server: TestServer;
 let client: HoneClient;
 let url: string;
 const pages: Page[] = [];
-/** What the client saw. */
+/** The counts of the client. */
 const seen = { requests: 0, completions: 0, tokens: 0, promptTokens: 0, cachedTokens: 0, refused: 0, cancelled: 0 };
 const secret = 'platypus';
 
@@ -30,7 +30,7 @@ async function scrape(): Promise<Page> {
   return page;
 }
 
-/** A stream to its end; counts what comes. */
+/** Reads a stream to its end and counts its events. */
 async function play(prompt: string, n: number, maxTokens: number): Promise<{ generationId: string; text: string }[]> {
   const texts = new Map<number, string>();
   let ids: readonly string[] = [];
@@ -58,7 +58,7 @@ beforeAll(async () => {
 afterAll(() => server[Symbol.asyncDispose]());
 
 describe('the page of metrics', () => {
-  it('counts under load what the client sees, and only ever upwards', async () => {
+  it('agrees with the counts of the client under load, and never decreases', async () => {
     await scrape();
     const streams = Array.from({ length: 6 }, (_, i) => play(`${secret} ${i % 4}`, 1 + (i % 3), 40 + i));
     let running = true;
@@ -78,12 +78,12 @@ describe('the page of metrics', () => {
     expect(page.get('hone_cached_prompt_tokens_total')).toBe(seen.cachedTokens);
     expect(page.get('hone_time_to_first_token_seconds_count')).toBe(seen.requests);
     expect(page.get('hone_queue_wait_seconds_count')).toBe(seen.requests);
-    // Where a busy machine brings all tokens of a completion at once, there is no time between them.
+    // If a busy machine sends all tokens of a completion at once, there is no time between them.
     expect(page.get('hone_time_per_output_token_seconds_count')).toBeLessThanOrEqual(seen.completions);
     expect(page.get('hone_request_duration_seconds_count', { outcome: 'ok' })).toBe(seen.requests);
     expect(page.get('hone_prefill_tokens_sum')).toBe(seen.promptTokens - seen.cachedTokens);
     expect(page.get('hone_running_sequences')).toBe(0);
-    // Each row of a step is a token; a completion's first comes from its prompt.
+    // Each row of a step gives a token, except the first one of a completion, which comes from the prompt.
     expect(page.get('hone_decode_rows_sum')).toBe(seen.tokens - seen.completions);
   });
 
@@ -101,7 +101,7 @@ describe('the page of metrics', () => {
     expect((await scrape()).get('hone_completions_total', { reason: 'cancelled' })).toBe(1);
   });
 
-  it('follows feedback, the learner and the swaps that come of it', async () => {
+  it('counts feedback, the steps of the learner and the swaps', async () => {
     const before = await scrape();
     const completions = await play('scored', 4, 12);
     const items = completions.map(({ generationId, text }) => ({ generationId, score: judge(text) }));
@@ -121,7 +121,7 @@ describe('the page of metrics', () => {
     await playUntil(client, 2);
     await client.pauseLearner();
     await client.rollback(0);
-    // The gate holds a version while it looks at it.
+    // The gate holds a version while it measures it.
     await until(async () => (await client.mode()).judging === undefined, 'the gate is done');
     const { live, serving, learner } = await client.status();
     const page = await scrape();
@@ -146,7 +146,7 @@ describe('the page of metrics', () => {
     expect(page.get('hone_score_to_served_seconds_sum')).toBeGreaterThan(0);
   });
 
-  it('is in the strict format, with the metrics of the table and of the process and no others', () => {
+  it('follows the format strictly, and has exactly the metrics of the table and of the process', () => {
     for (const page of pages) {
       const names = [...page.families.keys()];
       const own = names.filter((name) => name.startsWith('hone_'));
@@ -155,7 +155,7 @@ describe('the page of metrics', () => {
     }
   });
 
-  it('never lets a counter fall, and its histograms add up', () => {
+  it('has counters that never decrease, and histograms that add up', () => {
     let last: ReadonlyMap<string, number> = new Map();
     expect(pages.length).toBeGreaterThan(5);
     for (const page of pages) {
@@ -173,7 +173,7 @@ describe('the page of metrics', () => {
     }
   });
 
-  it('has few samples, whatever was asked of the server', () => {
+  it('has few samples, even after many kinds of requests', () => {
     const [first, last] = [pages[0], pages.at(-1)].map(
       (page) => [...(page?.families.values() ?? [])].flatMap(({ samples }) => samples).length,
     );
@@ -181,7 +181,7 @@ describe('the page of metrics', () => {
     expect(last).toBeLessThan(800);
   });
 
-  it('is the only thing that its listener has', async () => {
+  it('is the only page of its listener', async () => {
     expect((await fetch(url.replace('/metrics', '/'))).status).toBe(404);
     expect((await fetch(`${url}/more`)).status).toBe(404);
     const post = await fetch(url, { method: 'POST', body: 'x' });
@@ -193,20 +193,20 @@ describe('the page of metrics', () => {
 });
 
 describe('the address of the metrics', () => {
-  it('is written down for tools on this machine', () => {
+  it('is written into the data directory for tools on this machine', () => {
     const record = JSON.parse(readFileSync(join(server.ready.data, 'server.json'), 'utf8')) as { metrics: string };
     expect(record.metrics).toBe(url);
     expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+\/metrics$/);
   });
 
-  it('is an error when its port was asked for and is taken', async () => {
+  it('is an error if the user chose its port and the port is taken', async () => {
     const port = new URL(url).port;
     const { code, output } = await runServer({ args: ['--metrics-port', port] });
     expect(code).toBe(78);
     expect(output).toContain(`metrics cannot be served at 127.0.0.1:${port}`);
   });
 
-  it('is nowhere with --no-metrics', async () => {
+  it('does not exist with --no-metrics', async () => {
     await using silent = await startServer({ args: ['--no-metrics'] });
     expect(silent.ready.metrics).toBeNull();
   });

@@ -1,4 +1,4 @@
-/** Preferences and edits over the wire: what is stored, what is refused, and that a bad item disturbs no other. */
+/** Preferences and edits on the real server: which are stored and which are refused, and that a bad item affects no other. */
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { edit, type FeedbackItem, type FeedbackOutcome, type HoneClient, prefer } from '../../client/index.js';
@@ -27,12 +27,12 @@ async function pair(): Promise<[string, string]> {
 
 const statuses = (outcomes: readonly FeedbackOutcome[]) => outcomes.map(({ status }) => status);
 
-/** Fields at fault of the refused items, by their place. */
+/** Returns the wrong fields of the refused items, by position. */
 const fields = (outcomes: readonly FeedbackOutcome[]) =>
   outcomes.flatMap((outcome) => (outcome.status === 'refused' ? outcome.error.violations.map((one) => one.field) : []));
 
 describe('a preference', () => {
-  it('is one for a pair and a rater, whichever of the two is named first', async () => {
+  it('is one per pair and rater, in whatever order the pair is named', async () => {
     const [a, b] = await pair();
     expect(statuses(await client.feedback(prefer(a, b)))).toEqual(['stored']);
     expect(statuses(await client.feedback(prefer(b, a)))).toEqual(['replaced']);
@@ -56,7 +56,7 @@ describe('a preference', () => {
     expect(await said(b)).toEqual([['tie', 'ann', a]]);
   });
 
-  it('is refused with itself, with another prompt and with what is not there; its neighbours are stored', async () => {
+  it('is refused with the same generation, with another prompt and with an unknown generation; its neighbours are stored', async () => {
     const [a, b] = await pair();
     const [stranger = ''] = await generateIds(1, 'another prompt');
     const outcomes = await client.feedback([
@@ -79,7 +79,7 @@ describe('a preference', () => {
 });
 
 describe('an edit', () => {
-  it('is a generation of the same prompt with a score of its own, and the same text again is the same one', async () => {
+  it('is a generation of the same prompt with its own score, and the same text again is the same generation', async () => {
     const [original = ''] = await generateIds(1);
     const [first] = await client.feedback(edit(original, 'What I meant.', 0.9, { rater: 'ann' }));
     const [again] = await client.feedback(edit(original, 'What I meant.', 1, { rater: 'ann' }));
@@ -92,7 +92,7 @@ describe('an edit', () => {
     const stored = await client.getGeneration(idOf(first) ?? '');
     expect(stored).toMatchObject({ origin: 'edit', editOf: original, text: 'What I meant.', state: 'finished' });
     expect(stored.prompt).toBe('compare us');
-    // Its bytes, since the tiny package has one token each, and the end of sequence.
+    // The tiny package has one token per byte; the last one is the end of sequence.
     expect(stored.tokenIds).toHaveLength('What I meant.'.length + 1);
     expect(stored.tokenIds.at(-1)).toBe(256);
     expect(stored.scores).toMatchObject([{ rater: 'ann', value: 1 }]);
@@ -103,7 +103,7 @@ describe('an edit', () => {
     ]);
   });
 
-  it('is withdrawn by retracting its score', async () => {
+  it('is retracted with its score', async () => {
     const [original = ''] = await generateIds(1);
     const [outcome] = await client.feedback(edit(original, 'No, wait.', 1));
     const id = outcome?.status === 'stored' ? (outcome.generationId ?? '') : '';
@@ -111,7 +111,7 @@ describe('an edit', () => {
     expect((await client.explain(id)).obstacles).toContain('no_feedback');
   });
 
-  it('is refused when empty, without a number, too long or of nothing; its neighbours are stored', async () => {
+  it('is refused if it is empty, too long, without a score or of an unknown generation; its neighbours are stored', async () => {
     const [original = ''] = await generateIds(1);
     const outcomes = await client.feedback([
       edit(original, '', 1),
@@ -142,7 +142,7 @@ describe('feedback of every kind', () => {
     ['a retraction', (a: string) => ({ generationId: a, score: null })],
     ['a preference', (a: string, b: string) => prefer(a, b)],
     ['an edit', (a: string) => edit(a, 'the same text', 1)],
-  ])('%s sent twice under one key is stored once, and refused with other content', async (_, make) => {
+  ])('is stored once if %s is sent twice with one key, and refused if its content differs', async (_, make) => {
     const [a, b] = await pair();
     const item: FeedbackItem = { ...make(a, b), idempotencyKey: `once ${a}` };
     const [first] = await client.feedback(item);
@@ -153,7 +153,7 @@ describe('feedback of every kind', () => {
     await expect(client.feedback({ ...item, rater: 'somebody else' })).rejects.toMatchObject(conflict);
   });
 
-  it('may come before its generation has ended', async () => {
+  it('is accepted before its generation has ended', async () => {
     for await (const event of client.stream({ prompt: 'early', n: 2, maxTokens: 64, ignoreEos: true })) {
       if (event.type !== 'started') continue;
       const [a = '', b = ''] = event.generationIds;
@@ -162,7 +162,7 @@ describe('feedback of every kind', () => {
     }
   });
 
-  it('is acknowledged in order on a stream, in which a refused item disturbs no other', async () => {
+  it('is acknowledged in order on a stream, in which a refused item affects no other', async () => {
     const [a, b] = await pair();
     const stream = client.feedbackStream();
     const items = [prefer(a, b), prefer(a, a), edit(a, 'By stream.', 1), edit(a, '', 1), { generationId: b, score: 1 }];
@@ -183,7 +183,7 @@ describe('feedback of every kind', () => {
 });
 
 describe('the command', () => {
-  it('prefers, ties and takes back', async () => {
+  it('stores preferences and ties, and retracts them', async () => {
     const [a, b] = await pair();
     const { address } = server.ready;
     expect(await hone(address, 'prefer', a, b)).toMatchObject({ code: 0, out: 'stored, on disk\n' });
@@ -194,7 +194,7 @@ describe('the command', () => {
     expect(await hone(address, 'prefer', a, b, '--tie', '--retract')).toMatchObject({ code: 2 });
   });
 
-  it('edits from an argument and from standard input, and says how to take it back', async () => {
+  it('stores an edit from an argument and from standard input, and prints how to retract it', async () => {
     const [original = ''] = await generateIds(1);
     const { address } = server.ready;
     const edited = await hone(address, 'edit', original, 'By hand.', '--score', '1', '--rater', 'ann');
@@ -211,7 +211,7 @@ describe('the command', () => {
     expect(await hone(address, 'edit', original, 'No score.')).toMatchObject({ code: 2 });
   });
 
-  it('takes all kinds from standard input', async () => {
+  it('reads all kinds of feedback from standard input', async () => {
     const [a, b] = await pair();
     const items = [
       { generationId: a, score: 1 },

@@ -1,4 +1,4 @@
-/** `hone quantize` as a process of its own, and the real server on what it wrote: serving, scores, a round, a swap. */
+/** `hone quantize` as a process, and the real server on the packages that it wrote: serving, scores, a round, a swap. */
 
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ beforeAll(() => {
 });
 
 describe('hone quantize', () => {
-  it('writes a package and says for a person what it lost and won', async () => {
+  it('writes a package and prints how size, loss and logits changed', async () => {
     const output = join(folder, 'person');
     const { code, out, err } = await hone('', 'quantize', tinyPackage, '--output', output);
     expect(code, err).toBe(0);
@@ -25,7 +25,7 @@ describe('hone quantize', () => {
     expect(readdirSync(output)).toEqual(expect.arrayContaining(written));
   });
 
-  it('says the same to a script in one line, measured on the text that it is given', async () => {
+  it('prints the same as one line of JSON, measured on the texts of the user', async () => {
     const text = join(folder, 'text.jsonl');
     const documents = [{ text: 'one two three' }, { prompt: 'who?', completion: 'me' }];
     writeFileSync(text, documents.map((one) => `${JSON.stringify(one)}\n`).join('\n'));
@@ -35,7 +35,7 @@ describe('hone quantize', () => {
     expect(code, err).toBe(0);
     const report = JSON.parse(out) as Record<string, object> & { source: { bytes: number }; output: { bytes: number } };
     expect(report).toMatchObject({ bits: 4, blockSize: 16, head: false, weights: 14 });
-    // 12 predictions of the document, two of the answer and one of its end.
+    // The document has 12 predictions, the answer has two, and its end has one.
     expect(report.comparison).toMatchObject({ tokens: 15 });
     expect(report.text).toContain(text);
     expect(report.output.bytes).toBeLessThan(report.source.bytes);
@@ -70,7 +70,7 @@ describe('hone quantize', () => {
     expect(JSON.parse(err)).toMatchObject({ error: { code: 'PACKAGE_INVALID' } });
   });
 
-  it('has no second opinion on its own folder: --force replaces it', async () => {
+  it('replaces a folder that it wrote earlier with --force', async () => {
     const output = join(folder, 'person');
     const { code, out, err } = await hone('', 'quantize', tinyPackage, '--output', output, '--bits', '4', '--force');
     expect(code, err).toBe(0);
@@ -79,7 +79,7 @@ describe('hone quantize', () => {
 });
 
 describe.each([8, 4])('the server on the default policy at %i bits', (bits) => {
-  it('serves it, takes scores, learns a round through its weights and swaps the version in, proved by the probe', async () => {
+  it('serves, accepts scores, learns a round, and swaps in the version, as the probe proves', async () => {
     const output = join(folder, `tldr-${bits}`);
     const source = join(projectFolder, 'models/tldr');
     const quantized = await hone('', 'quantize', source, '--output', output, '--bits', String(bits), '--json');
@@ -87,7 +87,7 @@ describe.each([8, 4])('the server on the default policy at %i bits', (bits) => {
     const { comparison } = JSON.parse(quantized.out) as { comparison: { loss: { before: number; after: number } } };
     expect(Math.abs(comparison.loss.after - comparison.loss.before)).toBeLessThan(bits === 8 ? 0.001 : 0.01);
 
-    // What the gate thinks of a few random steps is not the question here.
+    // The gate is off, because its verdict on a few random steps does not matter here.
     await using server = await startServer({ args: ['--package', output, ...eagerLearner, '--gate', 'off'] });
     const client = await server.connect();
     const live = await playUntil(client, 1);

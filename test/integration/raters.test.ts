@@ -1,4 +1,4 @@
-/** Reward models and functions beside the real server: who scores, on what, what is learned, and what a kill leaves. */
+/** Reward models and functions that score for the real server, also after a kill. */
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -37,7 +37,7 @@ async function eventOf(client: HoneClient, wanted: HoneEvent['type']): Promise<H
   throw new Error('the events ended');
 }
 
-it('a function alone teaches: no client says a word, and versions come', async () => {
+it('the learner makes versions from the scores of a reward function, without feedback of clients', async () => {
   const module = writeModule(
     'letters.mjs',
     `export default (items) => items.map(({ promptJson, text }) =>
@@ -45,7 +45,7 @@ it('a function alone teaches: no client says a word, and versions come', async (
   );
   await using server = await startServer({ args: [...eagerLearner, '--reward-function', module] });
   const client = await server.connect();
-  // Enough for a round and no more: on one core, a stream of requests would leave the learner no time.
+  // The requests are just enough for a round, because on one core more of them would leave the learner no time.
   for (let i = 0; i < 8; i++) await generate(client, `prompt ${i}`);
   await until(async () => (await client.status()).live.number >= 1, 'a version comes of the function alone');
   expect((await client.version(1)).origin).toBe('learned');
@@ -58,7 +58,7 @@ it('a function alone teaches: no client says a word, and versions come', async (
   expect(await raterOf(client)).toMatchObject({ metric: 'score', state: 'running', restarts: 0, unscored: 1 });
 });
 
-it('scores what a killed server had not scored, once', async () => {
+it('a restarted server scores each generation that the killed one had not scored, once', async () => {
   const gate = join(folder, 'open');
   const module = writeModule(
     'waiting.mjs',
@@ -91,7 +91,7 @@ it('scores what a killed server had not scored, once', async () => {
   expect(await raterOf(again)).toMatchObject({ scored: 0, unscored: 0 });
 });
 
-it('a reward model scores what is written, on the metric that the settings name', async () => {
+it('a reward model scores completions on the metric that the settings name', async () => {
   const settings = writeModule('rewards.json', '{"raters":{"model:tldr-reward":{"trust":2,"metric":"quality"}}}');
   const args = ['--reward-model', join(projectFolder, 'models/tldr-reward'), '--reward-settings', settings];
   await using server = await startServer({ args });
@@ -105,7 +105,7 @@ it('a reward model scores what is written, on the metric that the settings name'
   expect(JSON.stringify(explained)).toContain('model:tldr-reward');
 });
 
-it('a server is refused its start where the folder is no reward model', async () => {
+it('a server refuses to start with a folder that is not a reward model', async () => {
   const decoder = await runServer({ args: ['--reward-model', tinyPackage] });
   expect(decoder).toMatchObject({ code: expect.toSatisfy((code) => code !== 0) });
   expect(decoder.output).toContain('a reward model is one ...ForSequenceClassification');

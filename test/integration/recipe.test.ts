@@ -42,7 +42,7 @@ describe('npm run model:build -- --smoke', () => {
     expect(existsSync(`${out}.building`)).toBe(false);
   });
 
-  it('goes on from its checkpoint after an interruption and makes the same weights', async () => {
+  it('continues from its checkpoint after an interruption, and makes the same weights', async () => {
     const folder = temporaryFolder();
     const [whole, halves] = [join(folder, 'whole'), join(folder, 'halves')];
     expect(await ended(build(whole))).toBe(0);
@@ -81,7 +81,7 @@ describe('the default policy', () => {
     expect(bytes).toBeLessThanOrEqual(12e6);
   });
 
-  it('reads a post as the recipe wrote it for training', async () => {
+  it('encodes a post to the same tokens as in training', async () => {
     const { tokenizer } = await loadPackage(defaultPolicy);
     const json = (name: string) => JSON.parse(readFileSync(join(defaultPolicy, name), 'utf8'));
     const encode = createEncoder({
@@ -93,7 +93,7 @@ describe('the default policy', () => {
     expect(tokenizer.encodeChat([{ role: 'user', content: post }])).toEqual(encodePrompt(encode, post));
   });
 
-  it('leaves both judges room: its summaries are neither bad nor good', async () => {
+  it('writes summaries that are neither bad nor good for both judges, so that there is something to learn', async () => {
     await using server = await startServer({ args: ['--package', defaultPolicy, '--learner', 'off'] });
     const client = await server.connect();
     const facts: number[] = [];

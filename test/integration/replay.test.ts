@@ -14,7 +14,7 @@ async function exported(client: HoneClient, filter = {}): Promise<string> {
   return Buffer.concat(pieces).toString('utf8');
 }
 
-/** Two prompts of two subjects, scores, a preference, an edit. */
+/** Adds two prompts of two subjects, scores, a preference and an edit. */
 async function fill(client: HoneClient): Promise<readonly string[]> {
   const { completions } = await client.generate({
     prompt: 'one',
@@ -42,7 +42,7 @@ async function fill(client: HoneClient): Promise<readonly string[]> {
 }
 
 describe('export and import', () => {
-  it('are exact: what was imported into an empty server is exported alike', async () => {
+  it('are exact: data that is imported into an empty server is exported the same', async () => {
     await using first = await startServer();
     const client = await first.connect();
     await fill(client);
@@ -50,7 +50,7 @@ describe('export and import', () => {
     expect(lines.trim().split('\n')).toHaveLength(67 + 1 + 4 + 1);
     await using second = await startServer();
     const other = await second.connect();
-    // In pieces that cut lines and characters.
+    // The pieces cut lines and characters.
     const bytes = Buffer.from(lines);
     const pieces = Array.from({ length: Math.ceil(bytes.length / 997) }, (_, i) =>
       bytes.subarray(i * 997, (i + 1) * 997),
@@ -69,7 +69,7 @@ describe('export and import', () => {
     expect(await other.importReplay([bytes])).toEqual({ imported: 0, skipped: 73, refused: 0, refusals: [] });
   });
 
-  it('leave out what was not asked for', async () => {
+  it('only include the subject, the time and the scored generations that the caller selects', async () => {
     await using server = await startServer();
     const client = await server.connect();
     await fill(client);
@@ -87,7 +87,7 @@ describe('export and import', () => {
     expect(await types({ sinceMs: Date.now() + 1000 })).toEqual({});
   });
 
-  it('refuse record by record, whole, and say which and why', async () => {
+  it('refuse each bad record as a whole, and report its line and the reason', async () => {
     await using server = await startServer();
     const client = await server.connect();
     await fill(client);
@@ -142,7 +142,7 @@ describe('export and import', () => {
     });
   });
 
-  it('read the example of the documents', async () => {
+  it('accept the example in the documents', async () => {
     const page = readFileSync(join(projectFolder, 'docs/replay.md'), 'utf8');
     const example = /```jsonl\n([\s\S]*?)```/.exec(page)?.[1] ?? '';
     await using server = await startServer();
@@ -153,7 +153,7 @@ describe('export and import', () => {
 });
 
 describe('the bounds of the store', () => {
-  it('are in the status, and an event tells of what made room', async () => {
+  it('are in the status, and an event reports data that was removed to make room', async () => {
     await using server = await startServer({ args: ['--max-replay-bytes', '300kB', '--max-replay-age', '36h'] });
     const client = await server.connect();
     const { replay } = await client.status();

@@ -1,4 +1,4 @@
-/** How a version comes to serve, with the real server and scores by what its answers really say. */
+/** How a version comes to serve on the real server, with scores that depend on its answers. */
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,9 +13,9 @@ import { until } from '../support/until.js';
 
 const canary = ['--mode', 'canary', '--canary-share', '0.5', '--canary-settings', '{"margin":0.2,"minimum":10}'];
 
-/** Ruins every answer: other tokens come. */
+/** Size of an adapter that ruins every answer. */
 const bad = 4;
-/** Changes nothing to speak of. */
+/** Size of an adapter that changes almost nothing. */
 const harmless = 1e-3;
 
 async function open(options: StartOptions): Promise<{ server: TestServer; client: HoneClient }> {
@@ -26,7 +26,7 @@ async function open(options: StartOptions): Promise<{ server: TestServer; client
 
 const sampling = { maxTokens: 12, ignoreEos: true, logprobs: true, temperature: 0.2 };
 
-/** An app that likes what it is used to: the tokens of what version 0 says to some other prompts. */
+/** The tokens that the app likes: those of version 0's answers to some other prompts. */
 async function likes(client: HoneClient): Promise<Set<number>> {
   const prompts = Array.from({ length: 16 }, (_, n) => `before ${n}`);
   const answers = await Promise.all(
@@ -36,8 +36,8 @@ async function likes(client: HoneClient): Promise<Set<number>> {
 }
 
 /**
- * Asks with a subject of its own, and scores what comes back by the share of tokens that are liked. Side, answer and
- * score are the same each time that the tests run.
+ * Sends a request with its own subject, and scores the answer by its share of liked tokens. Side, answer and score are
+ * the same in each run of the tests.
  */
 async function askAndScore(client: HoneClient, liked: ReadonlySet<number>, n: number): Promise<number> {
   const { completions, version } = await client.generate({
@@ -52,18 +52,18 @@ async function askAndScore(client: HoneClient, liked: ReadonlySet<number>, n: nu
   return version;
 }
 
-/** Plays an app until the canary has ended. */
+/** Sends requests and scores until the canary has ended. */
 async function playUntilTheEnd(client: HoneClient, liked: ReadonlySet<number>, from = 0): Promise<HoneEvent> {
   for (let n = from; n < from + 2000 && (await client.mode()).trial !== undefined; n++) {
     await askAndScore(client, liked, n);
   }
   const ended = await eventOf(client, 'canary_ended');
-  // What becomes of its version is recorded, and told, after the trial has ended.
+  // The end of its version is recorded and reported after the trial has ended.
   await eventOf(client, ended.detail.startsWith('promoted') ? 'version_promoted' : 'version_rejected', ended.version);
   return ended;
 }
 
-/** The first event of a type, and of a version if one is given, of all that are kept. */
+/** Returns the first event of a type, and of a version if one is given. */
 async function eventOf(client: HoneClient, type: HoneEventType, version?: number): Promise<HoneEvent> {
   for await (const event of client.watchEvents({ afterSequence: 0, types: [type] })) {
     if (version === undefined || event.version === version) return event;
@@ -74,7 +74,7 @@ async function eventOf(client: HoneClient, type: HoneEventType, version?: number
 const onTrial = (client: HoneClient) => until(async () => (await client.mode()).trial !== undefined, 'it is on trial');
 
 describe('a canary', () => {
-  it('rolls a planted bad candidate back by the scores of its answers', async () => {
+  it('rolls back a bad candidate because of the scores of its answers', async () => {
     const data = temporaryFolder();
     await plantCandidate(data, bad);
     const { server, client } = await open({ data, args: canary });
@@ -83,7 +83,7 @@ describe('a canary', () => {
     expect(rollout).toMatchObject({ mode: 'canary', trial: { version: 1, share: 0.5, canary: { margin: 0.2 } } });
     const { state, verdict } = await client.version(1);
     expect(state).toBe('canary');
-    // There was no traffic to judge it by.
+    // The gate had no traffic to measure it on.
     expect(verdict.map(({ check, outcome }) => `${check} ${outcome}`)).toEqual([
       'finite passed',
       'kl skipped',
@@ -106,7 +106,7 @@ describe('a canary', () => {
     expect(page.get('hone_trial_version', { state: 'canary' })).toBeUndefined();
   });
 
-  it('promotes one that does no harm, over a kill of the server, with each subject on its side', async () => {
+  it('promotes a harmless candidate even after a kill of the server, and keeps each subject on its side', async () => {
     const data = temporaryFolder();
     await plantCandidate(data, harmless);
     const first = await open({ data, args: canary });
@@ -127,7 +127,7 @@ describe('a canary', () => {
     }, 'the rewards are saved');
     await first.server.kill();
 
-    // The mode is remembered, the settings are flags.
+    // The server remembers the mode; the settings are flags.
     const { client } = await open({ data, args: canary.slice(2) });
     await onTrial(client);
     const { trial } = await client.mode();
@@ -146,7 +146,7 @@ describe('a canary', () => {
 });
 
 describe('the mode', () => {
-  it('is switched at run time: a shadow answers unseen, a person decides, and a restart remembers', async () => {
+  it('can change at run time: a shadow answers in the background, the user decides, and a restart remembers the mode', async () => {
     const data = temporaryFolder();
     await plantCandidate(data, harmless);
     const { server, client } = await open({ data, args: ['--mode', 'apprentice', '--canary-share', '0.999'] });
@@ -174,7 +174,7 @@ describe('the mode', () => {
     expect(await again.client.mode()).toEqual({ mode: 'shadow' });
   });
 
-  it('shadow lets a candidate answer what the live version has answered, and shows it to nobody', async () => {
+  it('"shadow" lets a candidate answer the requests that the live version answers, and no caller sees it', async () => {
     const data = temporaryFolder();
     await plantCandidate(data, bad);
     const { client } = await open({ data, args: ['--mode', 'shadow', '--canary-share', '0.999'] });

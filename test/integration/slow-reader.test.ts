@@ -1,4 +1,4 @@
-/** A caller that stops reading its stream: nothing is computed for it, others go on, and it is let go in the end. */
+/** If a caller stops reading its stream, the server computes nothing for it, others continue, and the stream ends after a time. */
 
 import { once } from 'node:events';
 import { Client, type ClientReadableStream, credentials, status } from '@grpc/grpc-js';
@@ -14,11 +14,11 @@ type Message = { started?: { generationIds: string[] } };
 interface Unread {
   readonly call: ClientReadableStream<Message>;
   readonly generationId: string;
-  /** The error that ends it, which may come at any time from the start on. */
+  /** The error that ends the stream. It may come at any time from the start on. */
   readonly ended: Promise<Error>;
 }
 
-/** A stream whose caller has read its first message and no more. */
+/** Starts a stream whose caller only reads the first message. */
 async function openUnread(address: string): Promise<Unread> {
   const raw = new Client(address, credentials.createInsecure());
   onTestFinished(() => raw.close());
@@ -43,23 +43,23 @@ async function openUnread(address: string): Promise<Unread> {
   return { call, generationId: first.started?.generationIds[0] ?? '', ended };
 }
 
-it('a stream that is not read stops computing and gives its place up', async () => {
+it('a stream that is not read stops computing and frees its slot', async () => {
   await using server = await startServer({ args: await endlessArgs() });
   const client = await server.connect();
   const { call, generationId } = await openUnread(server.ready.address);
   await until(async () => (await client.status()).serving.runningSequences === 0, 'nothing is computed');
-  // Parked, not over: its tokens wait.
+  // The stream is parked, and its tokens wait.
   expect((await client.getGeneration(generationId)).state).toBe('running');
   const { completions } = await client.generate({ prompt: 'b', maxTokens: 3 });
   expect(completions).toHaveLength(1);
   call.cancel();
 });
 
-it('a stream that is not read for too long ends with READER_STALLED', async () => {
+it('a stream that is not read for a long time ends with READER_STALLED', async () => {
   await using server = await startServer({ args: [...(await endlessArgs()), '--max-stalled-ms', '300'] });
   const client = await server.connect();
   const { call, generationId, ended } = await openUnread(server.ready.address);
-  // Still unread, it is over for the server.
+  // The server has ended the stream, although its reader has not noticed.
   await until(async () => (await client.getGeneration(generationId)).state !== 'running', 'the server has ended it');
   call.resume();
   expect(await ended).toMatchObject({ code: status.RESOURCE_EXHAUSTED, details: expect.stringContaining('not read') });

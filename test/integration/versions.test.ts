@@ -1,4 +1,4 @@
-/** Adapters out of a real server and into another: by the client, by the command, and by hand where streams go wrong. */
+/** Export and import of adapters on real servers, by the client and the command, and by bare calls for broken streams. */
 
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -23,7 +23,7 @@ import { until } from '../support/until.js';
 
 const peft = readPeftFixture('named').files;
 
-/** The version, once it is no candidate any more. */
+/** Returns the version when it is no longer a candidate. */
 async function decided(client: HoneClient, number: number): Promise<Version> {
   await until(async () => (await client.version(number)).state !== 'candidate', `version ${number} was judged`);
   return client.version(number);
@@ -56,7 +56,7 @@ describe('adapters', () => {
   };
   const filesOnDisk = async (): Promise<string[]> => (await readdir(join(server.ready.data, 'versions'))).sort();
 
-  /** ImportVersion by hand: pieces as they are given, then `end`. */
+  /** Calls ImportVersion with these pieces, then ends as `end` does. */
   function importByHand(pieces: readonly object[], end: 'end' | 'wait') {
     const method = serviceDefinition('AdminService').ImportVersion as MethodDefinition<object, object>;
     let call: ClientWritableStream<object> | undefined;
@@ -74,7 +74,7 @@ describe('adapters', () => {
     return { answer, cancel: () => call?.cancel() };
   }
 
-  it('of PEFT are imported, go live as learned ones do, and answer differently from the base', async () => {
+  it('of PEFT are imported, go live like learned ones, and answer differently from the base', async () => {
     const prompt = { prompt: 'hello', temperature: 0, maxTokens: 24, ignoreEos: true };
     const before = await client.generate(prompt);
     const imported = await client.importVersion(peft);
@@ -90,7 +90,7 @@ describe('adapters', () => {
     expect(after.completions[0]?.tokenIds).not.toEqual(before.completions[0]?.tokenIds);
   });
 
-  it('leave by the command and come back under the same digest; folders are never overwritten', async () => {
+  it('are exported and imported by the command with the same digest, and no folder is overwritten', async () => {
     const { address } = server.ready;
     const folder = join(temporaryFolder(), 'adapter');
     const exported = await hone(address, 'versions', 'export', '1', folder, '--json');
@@ -119,7 +119,7 @@ describe('adapters', () => {
     expect(await hone(address, 'versions', 'import', folder)).toMatchObject({ code: 2 });
   });
 
-  it('are exported as the client gives them back: the base is the zero adapter', async () => {
+  it('are exported by the client; that of the base is the zero adapter', async () => {
     const files = await client.exportVersion(0);
     expect(JSON.parse(Buffer.from(files['version.json'] ?? []).toString())).toMatchObject({
       adapterDigest: (await client.version(0)).adapterDigest,
@@ -128,7 +128,7 @@ describe('adapters', () => {
     await expect(client.exportVersion(99)).rejects.toMatchObject({ code: 'VERSION_NOT_FOUND' });
   });
 
-  describe('whose stream goes wrong leave nothing behind:', () => {
+  describe('of a broken stream leave nothing behind:', () => {
     const weights = peft['adapter_model.safetensors'] as Uint8Array;
     const config = peft['adapter_config.json'] as Uint8Array;
     const whole = { name: 'adapter_config.json', size: config.length, data: config };
@@ -154,7 +154,7 @@ describe('adapters', () => {
       expect([await newest(), await filesOnDisk()]).toEqual(before);
     });
 
-    it('a second one while the first still comes, which frees the place when its caller goes away', async () => {
+    it('a second import during the first one, which makes room when its caller leaves', async () => {
       const before = [await newest(), await filesOnDisk()];
       const first = importByHand([whole, half], 'wait');
       const second = async () => (await importByHand([whole, half], 'end').answer).code;
@@ -166,8 +166,8 @@ describe('adapters', () => {
     });
   });
 
-  it('that are old make room; an event and the list say so, and they cannot serve again', async () => {
-    // Version 1 is the oldest that has files.
+  it('of old versions are removed, as an event and the list report, and these versions cannot serve again', async () => {
+    // Version 1 is the oldest version with files.
     for (let i = 0; i < 4; i++) await decided(client, (await client.importVersion(peft)).number);
     const event = await firstEvent(client, 'adapters_removed');
     expect(event).toMatchObject({ detail: expect.stringContaining('1'), numbers: { versions: 1 } });
@@ -190,7 +190,7 @@ describe('adapters', () => {
   });
 });
 
-it('a learner goes on from an imported adapter of another rank and scale, and a larger one is refused', async () => {
+it('a learner continues from an imported adapter of another rank and scale, and a larger one is refused', async () => {
   await using server = await startServer({ args: [...eagerLearner, '--rank', '8'] });
   const client = await server.connect();
   const { number } = await client.importVersion(peft);
@@ -226,7 +226,7 @@ it('a version of one server serves in another with the same weights', async () =
   );
 });
 
-it('a server whose steps have no room for adapters refuses an import with the flag that helps, and writes nothing', async () => {
+it('a server without room for adapters in its steps refuses an import, names the flag that helps, and writes nothing', async () => {
   await using server = await startServer();
   const client = await server.connect();
   await expect(client.importVersion(peft)).rejects.toMatchObject({

@@ -1,6 +1,6 @@
 /**
- * The whole way once, for the Nodes that the other tests do not run on: serve, score, learn, swap, start again, and the
- * `hone` command. All of it runs on the Node of these tests, and nothing of it is experimental to that Node.
+ * The whole loop once (serve, score, learn, swap, restart) and the `hone` command, for the versions of Node on which the
+ * other tests do not run. All processes run on the Node of these tests, without warnings of experimental features.
  */
 
 import { once } from 'node:events';
@@ -16,7 +16,7 @@ import { startServer, tinyPackage } from '../support/server.js';
 
 const experimental = 'ExperimentalWarning';
 
-/** The program that a process runs, where the system tells. */
+/** Returns the program of a process, on systems with /proc. */
 function programOf(pid: number): string {
   if (process.platform !== 'linux') return process.execPath;
   return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0')[0] ?? '';
@@ -52,7 +52,7 @@ it('scores become a version that serves, and a server that starts again on the s
   expect(again.log()).not.toContain(experimental);
 });
 
-it('the command serves, asks, scores, exports and erases', async () => {
+it('the hone command serves, generates, scores, exports and erases', async () => {
   const flags = ['--package', tinyPackage, '--data', temporaryFolder(), '--learner', 'off', '--port', '0'];
   const serving = startPiped(honeCommand, ['serve', ...flags, '--no-metrics', '--threads', '1', '--json']);
   let log = '';

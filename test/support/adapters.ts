@@ -10,7 +10,7 @@ export const targets: readonly AdapterTarget[] = [
 
 export const zero = zeroAdapter(targets, 2, 1.7);
 
-/** An adapter of the shapes of {@link zero}, or of another, with values from a seed. */
+/** Makes an adapter with the shapes of {@link zero}, or of another one, and values from a seed. */
 export function someAdapter(seed: number, like: Adapter = zero): Adapter {
   let state = seed >>> 0;
   const tensors = new Map<string, AdapterTensor>();

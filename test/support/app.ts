@@ -1,11 +1,11 @@
-/** Plays an app: asks, and scores what comes back. */
+/** Simulates an app that asks for completions and scores them. */
 
 import type { HoneClient, Version } from '../../client/index.js';
 import { until } from './until.js';
 
 const scoresPerRound = 16;
 
-/** A learner that makes a version of every few scores, and learns from all of them. */
+/** Settings of a learner that makes a version from every few scores, and learns from all of them. */
 export const eagerLearner = [
   '--learner',
   'on',
@@ -13,26 +13,26 @@ export const eagerLearner = [
   JSON.stringify({ scoresPerRound, holdoutShare: 0 }),
 ];
 
-/** Some reward that a random model can be moved by: the share of letters in the first half of the alphabet. */
+/** A reward that a random model can improve: the share of letters in the first half of the alphabet. */
 export function judge(text: string): number {
   return (text.match(/[a-m]/gi)?.length ?? 0) / Math.max(1, text.length);
 }
 
-/** Asks for `n` completions of one prompt and scores them all; resolves once the scores are acknowledged. */
+/** Asks for `n` completions of one prompt and scores them all. Resolves when the scores are acknowledged. */
 export async function askAndScore(client: HoneClient, prompt: string, n = 4): Promise<readonly string[]> {
   const { completions } = await client.generate({ prompt, n, maxTokens: 16 });
   await client.feedback(completions.map(({ generationId, text }) => ({ generationId, score: judge(text) })));
   return completions.map(({ generationId }) => generationId);
 }
 
-/** As many scores as begin a round of an eager learner. */
+/** The number of scores with which an eager learner starts a round. */
 export async function scoreForARound(client: HoneClient, prompt: string): Promise<void> {
   for (let part = 0; part < scoresPerRound / 4; part++) await askAndScore(client, `${prompt}, part ${part}`);
 }
 
 /**
- * Scores for a round and lets it come to its end, and what it made to its own. Nothing is asked meanwhile: the learner
- * gets what is left of the machine, and on a busy one that would be nothing.
+ * Sends the scores for a round, and waits for the end of the round and for the verdict on its version. It sends no
+ * requests while it waits: the learner has the lowest priority, and on a busy machine it would get no processor time.
  */
 export async function playRound(client: HoneClient, prompt: string): Promise<void> {
   const [before, newest] = [await client.learnerStatus(), await newestVersion(client)];
@@ -56,5 +56,5 @@ export async function playUntil(client: HoneClient, number: number): Promise<Ver
 
 async function newestVersion(client: HoneClient): Promise<Version> {
   for await (const version of client.versions({ pageSize: 1 })) return version;
-  throw new Error('there is no version');
+  throw new Error('the server has no version');
 }

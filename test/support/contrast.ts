@@ -1,19 +1,19 @@
-/** Contrast of a page's words in its light and its dark theme, computed from its style sheets (WCAG 2, 1.4.3). */
+/** Computes the contrast of a page's words in its light and its dark theme from its style sheets (WCAG 2, 1.4.3). */
 
 type Theme = 'light' | 'dark';
 
-/** A colour of words, where it comes from, and how far it stands from the page behind it. */
+/** A colour of words, with its origin and its contrast to the page. */
 export interface WordColor {
   readonly theme: Theme;
-  /** The selector, or the element with a colour of its own. */
+  /** The selector, or the element that sets its colour. */
   readonly of: string;
   readonly color: string;
   readonly contrast: number;
 }
 
 /**
- * Every colour in which a page writes words, in both themes: `color` and `fill` of its rules, and of its `text` elements
- * by themselves. The page must name the colours of its `body`; every colour must be hexadecimal, so that it can be computed.
+ * Returns each colour in which a page writes words, in both themes: `color` and `fill` of its rules and of its `text`
+ * elements. The page must set the colours of its `body`, and each colour must be hexadecimal.
  */
 export function wordColors(html: string): WordColor[] {
   const css = [...html.matchAll(/<style>([\s\S]*?)<\/style>/g)].map(([, text = '']) => text).join('\n');
@@ -26,7 +26,7 @@ export function wordColors(html: string): WordColor[] {
   const own = [...html.matchAll(/<text[^>]*(?:fill[=:] ?"?|color: ?)(#[0-9a-fA-F]+)[^>]*>/g)];
   return [...rules].flatMap(([theme, selectors]) => {
     const page = selectors.get('body')?.get('background');
-    if (page === undefined) throw new Error('the page names no background');
+    if (page === undefined) throw new Error('the page does not set its background');
     const inRules = [...selectors].flatMap(([of, properties]) =>
       ['color', 'fill'].flatMap((name) => {
         const color = properties.get(name);
@@ -38,7 +38,7 @@ export function wordColors(html: string): WordColor[] {
   });
 }
 
-/** Properties by selector; later ones win. */
+/** Returns the properties by selector. Later ones win. */
 function rulesOf(css: string): Map<string, Map<string, string>> {
   const rules = new Map<string, Map<string, string>>();
   for (const [, selectors = '', body = ''] of css.matchAll(/([^{}]+)\{([^{}]*)\}/g)) {
@@ -52,7 +52,7 @@ function rulesOf(css: string): Map<string, Map<string, string>> {
   return rules;
 }
 
-/** From 1 to 21. */
+/** Returns the contrast of two colours, from 1 to 21. */
 export function contrast(one: string, other: string): number {
   const [darker = 0, lighter = 0] = [luminance(one), luminance(other)].sort((a, b) => a - b);
   return (lighter + 0.05) / (darker + 0.05);

@@ -1,11 +1,11 @@
-/** Results of demos that never ran. */
+/** Makes results of demos for the tests of the report. */
 
 import { Evaluation } from '../../cli/demo/evaluation.js';
 import { type Course, outcomeOf } from '../../cli/demo/outcome.js';
 import { type DemoResult, klOf } from '../../cli/demo/report.js';
 import type { CheckResult, LearnerStatus, Version } from '../../client/types/index.js';
 
-/** A version on posts whose samples score these. */
+/** Makes the evaluation of a version whose samples have these scores, by post. */
 export function evaluation(version: number, scores: readonly (readonly number[])[]): Evaluation {
   return new Evaluation(
     version,
@@ -18,7 +18,7 @@ export function evaluation(version: number, scores: readonly (readonly number[])
   );
 }
 
-/** Posts with 16 samples around 0.5, a bit better or worse. */
+/** Makes the evaluation of a version with 16 samples per post around 0.5, shifted by `better`. */
 export function middling(version: number, shift = 0, posts = 16): Evaluation {
   return evaluation(
     version,
@@ -69,7 +69,7 @@ export const klCheck = (nats: number, over: Partial<CheckResult> = {}): CheckRes
   ...over,
 });
 
-/** One version after the first, which serves. */
+/** Makes a course in which one learned version went live and serves. */
 export function course(over: Partial<Course> = {}): Course {
   const live = version(1, { state: 'live' });
   return {
@@ -84,7 +84,7 @@ export function course(over: Partial<Course> = {}): Course {
   };
 }
 
-/** What the page and the table are made of. */
+/** Makes a result for the page and the table. */
 export function result(happened: Course, before: Evaluation, after?: Evaluation): DemoResult {
   const comparison = { before, ...(after === undefined ? {} : { after }) };
   return {

@@ -1,7 +1,7 @@
 /**
- * A program for tests of what starts programs. It prints its process id, its Node and its arguments as one line of JSON,
- * then does what the first argument says: `end` ends with the code in the second, `wait` waits until it is stopped and
- * ends with 7 on SIGTERM, `die` ends by SIGKILL, `read` prints what it reads from standard input.
+ * A program to start in tests. It prints its process id, its Node and its arguments as one line of JSON. Then its first
+ * argument decides: `end` ends with the code in the second argument, `wait` waits and ends with 7 on SIGTERM, `die` ends
+ * by SIGKILL, `read` prints its standard input.
  */
 
 const [, , task, ...rest] = process.argv;

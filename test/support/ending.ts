@@ -1,4 +1,4 @@
-/** What is done when all tests of a file have ended: its processes end, and only then do its folders go. */
+/** Cleans up after the tests of a file: first its processes end, then its folders are removed. */
 
 import { afterAll } from 'vitest';
 
@@ -8,12 +8,12 @@ const endings: Record<(typeof order)[number], () => unknown> = {
   folders: () => undefined,
 };
 
-// What is registered first is called last: after the hooks of the file's own.
+// Hooks run in reverse order, so this one runs after those of the test file.
 afterAll(async () => {
   for (const what of order) await endings[what]();
 });
 
-/** Says how the processes, or the folders, of a file end. */
+/** Registers how to end the processes, or to remove the folders, of a file. */
 export function atTheEnd(what: (typeof order)[number], end: () => unknown): void {
   endings[what] = end;
 }

@@ -1,6 +1,6 @@
 /**
- * File systems for one server alone: mounted in a name space of its own, which ends with the process. That takes a Linux
- * that lets users make name spaces, or root; where neither is, `canMount` is false and the tests say that they skip.
+ * Mounts file systems for a single server, in a name space that ends with its process. This needs a Linux on which users
+ * can make name spaces, or root. Otherwise `canMount` is false, and the tests are skipped.
  */
 
 import { spawnSync } from 'node:child_process';
@@ -15,12 +15,12 @@ export const canMount =
   spawnSync(enter[0] ?? '', [...enter.slice(1), 'mount -t tmpfs tmpfs "$0"', tmpdir()], { stdio: 'ignore' }).status ===
   0;
 
-/** What to run a server within so that `folder` is an empty disk of this size. */
+/** Returns the command prefix that runs a server with `folder` as an empty disk of this size. */
 export function onSmallDisk(folder: string, bytes: number): string[] {
   return [...enter, `mount -t tmpfs -o mode=700,size=${bytes} tmpfs "$0" && exec "$@"`, folder];
 }
 
-/** What to run a server within so that `folder` can be read but not written. */
+/** Returns the command prefix that runs a server with `folder` as a read-only disk. */
 export function onReadOnlyDisk(folder: string): string[] {
   const script = `
     copy=$(mktemp -d) && cp -R "$0/." "$copy" &&
@@ -28,19 +28,19 @@ export function onReadOnlyDisk(folder: string): string[] {
   return [...enter, script, folder];
 }
 
-/** What to run a server within so that no file of it grows beyond so many bytes: works everywhere, for everybody. */
+/** Returns the command prefix that limits the size of each file of a server. It works on every system. */
 export function withFileLimit(bytes: number): string[] {
   return ['sh', '-c', `ulimit -f ${Math.floor(bytes / 512)} && exec "$0" "$@"`];
 }
 
-/** How a path that a server sees looks from outside its name space. */
+/** Returns the path from outside the name space for a path that a server sees. */
 export function seenFrom(pid: number, path: string): string {
   return join('/proc', String(pid), 'root', path);
 }
 
 const filler = 'filler';
 
-/** Fills a disk to its last block. */
+/** Fills a disk completely. */
 export function fillDisk(folder: string): void {
   const file = openSync(join(folder, filler), 'a');
   const blocks = [Buffer.alloc(65_536), Buffer.alloc(4096)];
@@ -51,7 +51,7 @@ export function fillDisk(folder: string): void {
   }
 }
 
-/** Makes room again. */
+/** Removes the file that fills the disk. */
 export function clearDisk(folder: string): void {
   if (readdirSync(folder).includes(filler)) rmSync(join(folder, filler));
 }

@@ -1,6 +1,6 @@
 /**
- * Folders of a test file. They go when all of its tests have ended, after the processes that may write to them: a folder
- * that cannot be removed then is one that somebody still writes to, and that is a fault.
+ * Makes the folders of a test file. They are removed when all of its tests and then all of its processes have ended. If a
+ * folder cannot be removed, some process still writes to it, and the test fails.
  */
 
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -14,7 +14,7 @@ atTheEnd('folders', () => {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
 
-/** A new, empty folder. */
+/** Makes a new, empty folder. */
 export function temporaryFolder(): string {
   const folder = mkdtempSync(join(tmpdir(), 'hone-test-'));
   folders.push(folder);

@@ -1,4 +1,4 @@
-/** Reads a GGUF file as its specification says, sharing nothing with the writer that it checks. */
+/** Reads a GGUF file by its specification. It shares no code with the writer that it checks. */
 
 export interface GgufFile {
   readonly metadata: ReadonlyMap<string, unknown>;
@@ -6,9 +6,9 @@ export interface GgufFile {
 }
 
 export interface GgufTensorRead {
-  /** Slowest first. */
+  /** Dimensions, the slowest first. */
   readonly dims: readonly number[];
-  /** From the start of the tensors' bytes. */
+  /** Offset from the start of the tensors' bytes. */
   readonly offset: number;
   readonly values: Float32Array;
 }
@@ -39,7 +39,7 @@ export function readGguf(bytes: Buffer): GgufFile {
         return Array.from({ length: u64() }, () => value(item));
       }
       default:
-        throw new Error(`value type ${type}`);
+        throw new Error(`unknown value type ${type}`);
     }
   };
   if (take(4).toString() !== 'GGUF' || u32() !== 3) throw new Error('not GGUF version 3');
@@ -64,7 +64,7 @@ export function readGguf(bytes: Buffer): GgufFile {
   return { metadata, tensors };
 }
 
-/** Blocks of a float16 scale and 32 signed bytes. */
+/** Decodes blocks of a float16 scale and 32 signed bytes. */
 export function dequantizeQ8(bytes: Uint8Array): Float32Array {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   return Float32Array.from({ length: (bytes.byteLength / 34) * 32 }, (_, i) => {
@@ -73,7 +73,7 @@ export function dequantizeQ8(bytes: Uint8Array): Float32Array {
   });
 }
 
-/** The value of a float16 that is not negative and finite. */
+/** Returns the value of a float16, which must be finite and at least 0. */
 export function fromFloat16(bits: number): number {
   const [exponent, mantissa] = [bits >> 10, bits & 0x3ff];
   return exponent === 0 ? mantissa * 2 ** -24 : (1 + mantissa / 1024) * 2 ** (exponent - 15);

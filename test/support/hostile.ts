@@ -1,14 +1,14 @@
-/** Messages of the contract whose every text is hostile: for whoever shows texts of others to people. */
+/** Makes messages of the contract in which every text is hostile, for tests of the code that prints them. */
 
 import { join } from 'node:path';
 import protobuf from 'protobufjs';
 import { projectFolder } from './server.js';
 
-/** Clears the screen, sets the title, turns the direction of writing, and passes for lines of its own. */
+/** A text that clears the screen, sets the title, reverses the direction of writing and fakes further lines. */
 export const hostile =
   'evil\u001b[2J\u001b]0;title\u0007\u009b31m\u202egnirts\u2066\u0000\nversion 9 is live\r\u2028end\u007f';
 
-/** What a terminal would obey, or what would not be seen there. */
+/** Matches characters that a terminal would obey or would not show. */
 export const unprintable = /(?!\u200c|\u200d|\n|\t)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u;
 
 const root = new protobuf.Root();
@@ -27,7 +27,7 @@ const files = [
 ];
 root.loadSync(files.map((name) => `hone/v1/${name}.proto`)).resolveAll();
 
-/** An answer of a method, such as `StatusService`, `GetServerStatus`, with every field set: texts hostile, figures 1. */
+/** Makes an answer of a method with all fields set: texts are hostile, numbers are 1. */
 export function hostileAnswer(service: string, method: string): object {
   const { resolvedResponseType } = root.lookupService(`hone.v1.${service}`).methods[method] as protobuf.Method;
   return hostileMessage(resolvedResponseType as protobuf.Type);
@@ -37,7 +37,7 @@ function hostileMessage(type: protobuf.Type, depth = 0): object {
   const taken = new Set<string>();
   return Object.fromEntries(
     type.fieldsArray.flatMap((field) => {
-      // Of a oneof, the first.
+      // In a oneof, only the first field is set.
       const choice = field.partOf !== null && !field.partOf.isProto3Optional ? field.partOf.name : undefined;
       if (depth > 6 || (choice !== undefined && taken.has(choice))) return [];
       if (choice !== undefined) taken.add(choice);

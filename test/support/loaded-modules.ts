@@ -1,7 +1,7 @@
 /**
- * Loaded ahead of a program (`--import`, also by `NODE_OPTIONS`, so that its threads and children have it too): notes in
- * the folder that HONE_TEST_NOTES names what each thread loads, in order, and between that where the server
- * says that it is `ready` and where a `child` is started.
+ * Records the modules that a program loads. It is preloaded with `--import`, by `NODE_OPTIONS`, so that threads and child
+ * processes have it too. In the folder that HONE_TEST_NOTES names, each thread notes in order the modules that it loads,
+ * `ready` when the server is ready, and `child` when it starts a child process.
  */
 
 import diagnostics from 'node:diagnostics_channel';

@@ -1,8 +1,8 @@
-/** Links and headings of documents. */
+/** Finds links and headings of documents. */
 
 import { posix } from 'node:path';
 
-/** The anchor that a heading gets: lower case, dashes for spaces, punctuation gone. */
+/** Returns the anchor of a heading: in lower case, with dashes for spaces and without punctuation. */
 export function anchorsOf(text: string): string[] {
   const headings = [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => heading);
   return headings.map((heading) =>
@@ -13,7 +13,7 @@ export function anchorsOf(text: string): string[] {
   );
 }
 
-/** What a document links to or shows, but for what lies on the web. */
+/** Returns the targets of a document's links and images, except web addresses. */
 function targetsOf(text: string): string[] {
   const inline = [...text.matchAll(/\]\(\s*([^)\s]+)[^)]*\)/g)];
   const references = [...text.matchAll(/^ {0,3}\[[^\]]+\]:\s+(\S+)/gm)];
@@ -23,8 +23,8 @@ function targetsOf(text: string): string[] {
 }
 
 /**
- * The links of a document that lead nowhere: to a file or a folder that does not exist, or to a heading that the file has not.
- * @param path of the document, from the root, like all that `read` and `exists` are asked for
+ * Returns the broken links of a document: to a file or folder that does not exist, or to a heading that the file lacks.
+ * @param path path of the document from the root; `read` and `exists` also get paths from the root
  */
 export function deadLinks(path: string, read: (path: string) => string, exists: (path: string) => boolean): string[] {
   return targetsOf(read(path)).filter((target) => {

@@ -1,6 +1,6 @@
 /**
- * A package in the place of `@tensorflow/tfjs-node`, whose addon needs a TensorFlow: the kernels are those of plain
- * TF.js, and before each it calls what the real package calls of Node's `util`, in the words of the real one's compiler.
+ * A stand-in for the package `@tensorflow/tfjs-node`, whose addon needs a TensorFlow. Its kernels are those of plain
+ * TF.js. Before each kernel it calls the same functions of Node's `util` as the real package, in the same compiled form.
  */
 
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -29,7 +29,7 @@ tf.setBackend('tensorflow');
 module.exports = tf;
 `;
 
-/** Puts the package into a folder's node_modules. */
+/** Writes the package into a folder's node_modules. */
 export function placeNativeTfjs(folder: string): void {
   const directory = join(folder, 'node_modules/@tensorflow/tfjs-node');
   mkdirSync(directory, { recursive: true });

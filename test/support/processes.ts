@@ -1,6 +1,6 @@
 /**
- * Processes of a test, with everything that they start: each has a process group of its own, so that it and its children
- * are found, ended and waited for together, also where the first of them was killed and the others are nobody's.
+ * Starts the processes of a test. Each has its own process group, so that it and all its descendants can be found, ended
+ * and waited for together, even if the first one was killed.
  */
 
 import {
@@ -16,25 +16,25 @@ import { text } from 'node:stream/consumers';
 import { atTheEnd } from './ending.js';
 import { until } from './until.js';
 
-/** What the system says of a process that lives. */
+/** The parent and the group of a running process, from /proc. */
 interface Entry {
   readonly pid: number;
   readonly parent: number;
   readonly group: number;
 }
 
-/** Groups that were started here and may still have members. */
+/** The groups that were started here and may still have members. */
 const groups = new Set<number>();
 
-/** Starts a program as the first of a group; it ends with the tests of the file at the latest. */
+/** Starts a program as the leader of a new group. It ends at the latest when the tests of the file have ended. */
 export function startProcess(command: string, args: readonly string[], options: SpawnOptions = {}): ChildProcess {
-  // Detached is what makes the group. Whoever ends the tests from a terminal ends the channel, and with it a server.
+  // `detached` makes a new group. If the tests are stopped from a terminal, the channel closes, and a server ends with it.
   const child = spawn(command, args, { ...options, detached: true });
   if (child.pid !== undefined) groups.add(child.pid);
   return child;
 }
 
-/** The same for a file of JavaScript, with a channel. */
+/** Starts a JavaScript file as the leader of a new group, with an IPC channel. */
 export function startScript(file: string, args: readonly string[], options: SpawnOptions = {}): ChildProcess {
   return startProcess(process.execPath, [file, ...args], {
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
@@ -42,7 +42,7 @@ export function startScript(file: string, args: readonly string[], options: Spaw
   });
 }
 
-/** The same, with a pipe in place of the channel for each of its streams: they must be read. */
+/** Starts a JavaScript file as the leader of a new group, with a pipe for each of its streams. The caller reads them. */
 export function startPiped(
   file: string,
   args: readonly string[],
@@ -51,14 +51,14 @@ export function startPiped(
   return startProcess(process.execPath, [file, ...args], { env, stdio: 'pipe' }) as ChildProcessWithoutNullStreams;
 }
 
-/** What a process has said, and how it ended. */
+/** The output and the exit code of a process. */
 export interface Ended {
   readonly code: number | null;
   readonly out: string;
   readonly err: string;
 }
 
-/** Runs a file of JavaScript to its end, with something on standard input. */
+/** Runs a JavaScript file to its end, with a text on standard input. */
 export async function runPiped(
   file: string,
   args: readonly string[],
@@ -71,33 +71,33 @@ export async function runPiped(
   return { code: code as number | null, out, err };
 }
 
-/** Whether a process lives. One that has ended and that nobody has asked for does not. */
+/** Whether a process is running. A zombie is not. */
 export function isAlive(pid: number): boolean {
   return living().some((entry) => entry.pid === pid);
 }
 
-/** Process ids of a process's children. */
+/** Returns the process ids of a process's children. */
 export function childrenOf(pid: number): number[] {
   return living().flatMap((entry) => (entry.parent === pid ? [entry.pid] : []));
 }
 
-/** Members of the group that a process was started as the first of. */
+/** Returns the running members of the group with this leader. */
 export function membersOf(group: number): number[] {
   return living().flatMap((entry) => (entry.group === group ? [entry.pid] : []));
 }
 
-/** Resolves when a process, that need not be a child of ours, has ended. */
+/** Resolves when a process has ended. It need not be a child of this one. */
 export function gone(pid: number): Promise<void> {
   return until(() => !isAlive(pid), `process ${pid} has ended`);
 }
 
-/** Resolves when nothing of the group is left. */
+/** Resolves when all members of the group have ended. */
 export async function groupGone(group: number): Promise<void> {
   await until(() => membersOf(group).length === 0, `nothing of what process ${group} started is left`);
   groups.delete(group);
 }
 
-/** Ends a process and everything that it has started at once; resolves when all of it is gone. */
+/** Kills a process and all that it has started. Resolves when all have ended. */
 export async function endGroup(group: number): Promise<void> {
   try {
     process.kill(-group, 'SIGKILL');
@@ -107,7 +107,7 @@ export async function endGroup(group: number): Promise<void> {
   await groupGone(group);
 }
 
-// What a test has left is ended. What was started in other ways must end by itself.
+// When the tests of a file have ended, all groups that are left are killed.
 atTheEnd('processes', async () => {
   await Promise.all([...groups].map(endGroup));
   await until(() => childrenOf(process.pid).length === 0, 'the processes that the tests have started are gone');
@@ -124,7 +124,7 @@ function livingOnLinux(): Entry[] {
     try {
       line = readFileSync(`/proc/${name}/stat`, 'latin1');
     } catch {
-      // It has ended since.
+      // The process has ended in the meantime.
       return [];
     }
     // The name in the second field may hold spaces and brackets.

@@ -1,6 +1,6 @@
-/** Prometheus's text format, read strictly: whatever a scraper might forgive is an error here. */
+/** A strict parser of Prometheus's text format. It also throws for errors that a scraper might tolerate. */
 
-/** One sample of a page. */
+/** A sample of a page. */
 export interface Sample {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
@@ -18,7 +18,7 @@ export interface Family {
 export class Page {
   readonly families = new Map<string, Family>();
 
-  /** @throws Error naming the line that is not in the format */
+  /** @throws Error that names the wrong line */
   constructor(text: string) {
     if (!text.endsWith('\n')) throw new Error('the page does not end with a line feed');
     let help: { name: string; text: string } | undefined;
@@ -29,8 +29,8 @@ export class Page {
       if (keyword === 'HELP') {
         help = { name, text: rest };
       } else if (keyword === 'TYPE') {
-        if (help?.name !== name) throw new Error(`no help right before: ${line}`);
-        if (this.families.has(name)) throw new Error(`a second time: ${line}`);
+        if (help?.name !== name) throw new Error(`the help does not come right before: ${line}`);
+        if (this.families.has(name)) throw new Error(`the metric occurs twice: ${line}`);
         if (!/^(counter|gauge|histogram|summary)$/.test(rest)) throw new Error(`unknown type: ${line}`);
         family = { name, type: rest, help: help.text, samples: [] };
         this.families.set(name, family);
@@ -39,16 +39,16 @@ export class Page {
         const suffix = family === undefined ? undefined : sample.name.slice(family.name.length);
         const suffixes = family?.type === 'histogram' ? ['_bucket', '_sum', '_count'] : [''];
         if (!family || !sample.name.startsWith(family.name) || !suffixes.includes(suffix ?? '-')) {
-          throw new Error(`a sample outside its metric: ${line}`);
+          throw new Error(`the sample is outside its metric: ${line}`);
         }
         const twin = family.samples.find((one) => key(one) === key(sample));
-        if (twin !== undefined) throw new Error(`the same sample twice: ${line}`);
+        if (twin !== undefined) throw new Error(`the sample occurs twice: ${line}`);
         family.samples.push(sample);
       }
     }
   }
 
-  /** The value of the one sample with this name and these labels; `undefined` where there is none. */
+  /** Returns the value of the sample with this name and these labels, or `undefined` if there is none. */
   get(name: string, labels: Readonly<Record<string, string>> = {}): number | undefined {
     for (const { samples } of this.families.values()) {
       const found = samples.find((sample) => key(sample) === key({ name, labels }));
@@ -57,13 +57,13 @@ export class Page {
     return undefined;
   }
 
-  /** All samples of counters and of histograms: what may only grow. */
+  /** Returns all samples of counters and histograms, which may only grow. */
   monotonic(): ReadonlyMap<string, number> {
     const growing = [...this.families.values()].filter(({ type }) => type === 'counter' || type === 'histogram');
     return new Map(growing.flatMap(({ samples }) => samples.map((sample) => [key(sample), sample.value] as const)));
   }
 
-  /** The histograms, one entry per combination of labels: cumulative counts by upper bound, and the totals. */
+  /** Returns the histograms, one for each combination of labels: cumulative counts by upper bound, and the totals. */
   histograms(): { name: string; bounds: number[]; counts: number[]; sum: number; count: number }[] {
     return [...this.families.values()].flatMap(({ name, type, samples }) => {
       if (type !== 'histogram') return [];

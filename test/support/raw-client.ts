@@ -1,4 +1,4 @@
-/** Calls by hand, for what the client library hides: initial metadata, trailers, statuses, reflection. */
+/** Makes bare calls, to test what the client library hides: initial metadata, trailers, statuses, reflection. */
 
 import {
   Client,
@@ -11,7 +11,7 @@ import {
 import type { MethodDefinition, ServiceDefinition } from '@grpc/proto-loader';
 import { type ServiceName, serviceDefinition } from '../../proto/contract.js';
 
-/** How a call ended, and what came with it. */
+/** The messages, the metadata and the status of a call. */
 export interface RawResult {
   readonly messages: Record<string, unknown>[];
   readonly metadata: Metadata;
@@ -21,7 +21,7 @@ export interface RawResult {
 export interface RawCall {
   readonly headers?: Record<string, string>;
   readonly deadlineMs?: number;
-  /** Called with every message of a stream; returning false cancels the call. */
+  /** Called with each message of a stream. If it returns false, the call is cancelled. */
   readonly onMessage?: (message: Record<string, unknown>) => boolean;
 }
 
@@ -37,13 +37,13 @@ export class RawClient {
     return this.callMethod(serviceDefinition(service), method, request, options);
   }
 
-  /** The same for any service definition, of whichever loader. */
+  /** Calls a method of any service definition. */
   callMethod(service: object, name: string, request: object, options: RawCall = {}): Promise<RawResult> {
     const method = (service as ServiceDefinition)[name] as MethodDefinition<object, object>;
     const metadata = new Metadata();
     for (const [key, value] of Object.entries(options.headers ?? {})) metadata.set(key, value);
     const deadline = options.deadlineMs === undefined ? {} : { deadline: Date.now() + options.deadlineMs };
-    // A unary method answers with one message: to the wire it is a stream like any other.
+    // On the wire, a unary answer is a stream with one message.
     const call = this.#client.makeServerStreamRequest(
       method.path,
       method.requestSerialize,
@@ -74,7 +74,7 @@ function finish(
       messages.push(message);
       if (onMessage?.(message) === false) call.cancel();
     });
-    // The status says the same and more.
+    // The status event has the same information and more.
     call.on('error', (_: ServiceError) => undefined);
     call.on('status', (status) => resolve({ messages, metadata: initial, status }));
   });

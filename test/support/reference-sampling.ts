@@ -1,11 +1,11 @@
 /**
- * Sampling written straight from the definitions: whole lists, sorts and cumulative sums in float64, nothing of the
- * sampler's own code. Slow, and meant to be read beside docs/serving.md.
+ * Sampling written straight from the definitions in docs/serving.md: whole lists, sorts and cumulative sums in float64.
+ * It is slow and shares no code with the sampler.
  */
 
 import type { SamplingSettings } from '../../src/policy/completion-request.js';
 
-/** In float64, the plain way. */
+/** Computes the softmax in float64. */
 export function softmax(logits: readonly number[]): number[] {
   const maximum = Math.max(...logits);
   const weights = logits.map((logit) => Math.exp(logit - maximum));
@@ -13,7 +13,7 @@ export function softmax(logits: readonly number[]): number[] {
   return weights.map((weight) => weight / total);
 }
 
-/** The probability of each token to be drawn after this prompt and completion. */
+/** Returns the probability with which each token is drawn after this prompt and completion. */
 export function referenceDistribution(
   logits: ArrayLike<number>,
   settings: SamplingSettings,
@@ -56,7 +56,7 @@ export function referenceDistribution(
   return probabilities;
 }
 
-/** How many of the ranked probabilities it takes to reach `p`. */
+/** Returns the number of ranked probabilities whose sum reaches `p`. */
 function nucleusSize(ranked: readonly number[], p: number): number {
   let cumulative = 0;
   for (const [i, probability] of ranked.entries()) {
@@ -71,8 +71,8 @@ function sum(values: readonly number[]): number {
 }
 
 /**
- * How far counts are from what probabilities predict: Pearson's chi-square as a standard normal deviate (Wilson and
- * Hilferty). Tokens expected fewer than five times are counted as one.
+ * Returns the distance of counts from the counts that probabilities predict: Pearson's chi-square as a standard normal
+ * deviate (Wilson and Hilferty). Tokens that are expected fewer than five times count as one token.
  */
 export function chiSquareDeviate(counts: readonly number[], probabilities: readonly number[]): number {
   const draws = sum(counts);

@@ -1,4 +1,4 @@
-/** The reflection service as a client calls it, from the same files that the server serves it from. */
+/** The definition of the reflection service for a client, from the same files as the server's. */
 
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -13,5 +13,5 @@ const serviceOf = (version: string): ServiceDefinition =>
 
 export const reflectionService = serviceOf('v1');
 
-/** What tools ask that are older than its first version. */
+/** The older definition that some tools still use. */
 export const olderReflectionService = serviceOf('v1alpha');

@@ -1,4 +1,4 @@
-/** A real gRPC server that speaks the contract and answers as a test says: for what the real one does only by misfortune. */
+/** A real gRPC server with the contract, whose answers a test scripts. It can fail in ways in which the real one rarely does. */
 
 import { Metadata, Server, ServerCredentials, type ServiceError, status, type UntypedHandleCall } from '@grpc/grpc-js';
 import { type ConnectOptions, connect, type HoneClient } from '../../client/index.js';
@@ -6,7 +6,7 @@ import { encodeMessage, services } from '../../proto/contract.js';
 
 const serialize = (name: string, value: object): Buffer => encodeMessage(`google.rpc.${name}`, value);
 
-/** What {@link richError} packs into the details. */
+/** The details of {@link richError}. */
 export interface RichError {
   readonly code: keyof typeof status;
   readonly message: string;
@@ -15,7 +15,7 @@ export interface RichError {
   readonly retryAfterMs?: number;
 }
 
-/** A `google.rpc.Status` with details. */
+/** Makes a `google.rpc.Status` with details. */
 export function richStatus({ code, message, reason, violations, retryAfterMs }: RichError): object {
   const pack = (name: string, value: object): object => ({
     type_url: `type.googleapis.com/google.rpc.${name}`,
@@ -38,7 +38,7 @@ export function richStatus({ code, message, reason, violations, retryAfterMs }: 
   };
 }
 
-/** What a handler ends a call with to fail like the real server. */
+/** Makes an error with which a handler ends a call as the real server does. */
 export function richError(error: RichError): ServiceError {
   const metadata = new Metadata();
   metadata.set('grpc-status-details-bin', serialize('Status', richStatus(error)));
@@ -51,7 +51,7 @@ export interface ScriptedServer {
   close(): void;
 }
 
-/** Handlers by service and method; methods without one are UNIMPLEMENTED. */
+/** Handlers by service and method. Methods without a handler answer UNIMPLEMENTED. */
 export type Script = { readonly [Name in keyof typeof services]?: Record<string, unknown> };
 
 /** Starts the server on a free port of the loopback address. */

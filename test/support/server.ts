@@ -1,4 +1,4 @@
-/** Starts the real server process on a free port with a data directory of its own, and the real client to it. */
+/** Starts the real server process on a free port with its own data directory, and connects the real client to it. */
 
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
@@ -20,13 +20,13 @@ const mainFile = new URL('../../server/main.js', import.meta.url).pathname;
 export interface TestServer extends AsyncDisposable {
   readonly ready: ServerReady;
   readonly process: ChildProcess;
-  /** Everything the process wrote to standard error. */
+  /** Returns everything that the process wrote to standard error. */
   log(): string;
-  /** A new client; closed with the server. */
+  /** Connects another client, which is closed with the server. */
   connect(options?: ConnectOptions): Promise<HoneClient>;
-  /** SIGKILL, of the server alone; resolves when what it had started has ended, too. */
+  /** Sends SIGKILL to the server. Resolves when the processes that it had started have ended too. */
   kill(): Promise<void>;
-  /** SIGTERM; resolves to the exit code. Fails where the server leaves a process behind. */
+  /** Sends SIGTERM and resolves to the exit code. Throws if the server leaves a process behind. */
   stop(): Promise<number | null>;
 }
 
@@ -35,13 +35,13 @@ export interface StartOptions {
   readonly data?: string;
   readonly args?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
-  /** A command that becomes the server: see `file-systems.ts`. */
+  /** A command prefix that runs the server, see `file-systems.ts`. */
   readonly within?: readonly string[];
-  /** Told of the process before it is ready. */
+  /** Called with the process before it is ready. */
   readonly onSpawn?: (child: ChildProcess) => void;
 }
 
-/** Runs the server until it ends by itself: for what it refuses at start. */
+/** Runs a server that refuses to start until it ends by itself. */
 export async function runServer(options: StartOptions = {}): Promise<{ code: number | null; output: string }> {
   const { child, output } = spawnServer(options.data ?? temporaryFolder(), options);
   const [code] = (await once(child, 'close')) as [number | null];
@@ -49,7 +49,7 @@ export async function runServer(options: StartOptions = {}): Promise<{ code: num
   return { code, output: output() };
 }
 
-/** Starts a server on the tiny package, without a learner unless `args` say otherwise, and waits until it is ready. */
+/** Starts a server on the tiny package, without a learner unless `args` turn it on, and waits until it is ready. */
 export async function startServer(options: StartOptions = {}): Promise<TestServer> {
   const { child, output } = spawnServer(options.data ?? temporaryFolder(), options);
   const ready = await new Promise<ServerReady>((resolve, reject) => {
@@ -94,7 +94,7 @@ export async function startServer(options: StartOptions = {}): Promise<TestServe
   };
 }
 
-/** A server that has ended by itself has waited for what it had started. */
+/** Checks that a server which ended by itself has waited for the processes that it had started. */
 function expectNoneLeft({ pid, signalCode }: ChildProcess): void {
   const left = signalCode === null ? membersOf(pid as number) : [];
   if (left.length > 0) throw new Error(`the server ended before its processes ${left.join(', ')}`);

@@ -1,6 +1,6 @@
 /**
- * Preloaded into a server (`NODE_OPTIONS=--import`): its clock is off by as many milliseconds as stand in the file that
- * HONE_TEST_CLOCK names. Timers and `performance.now` go on as they do when somebody sets the clock of a machine.
+ * Shifts the clock of a server into which it is preloaded (`NODE_OPTIONS=--import`), by the number of milliseconds in the
+ * file that HONE_TEST_CLOCK names. Timers and `performance.now` do not change, as when the clock of a machine is set.
  */
 
 import { readFileSync } from 'node:fs';

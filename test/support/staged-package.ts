@@ -1,10 +1,10 @@
-/** What npm packs of Hone, as files in a folder. */
+/** Puts the files of the npm package into a folder. */
 
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { projectFolder } from './server.js';
 
-/** Copies into an empty folder all that the package holds. */
+/** Copies all files of the package into an empty folder. */
 export const { stagePackage } = (await import(pathToFileURL(join(projectFolder, 'scripts/package.mjs')).href)) as {
   readonly stagePackage: (folder: string) => void;
 };

@@ -1,6 +1,6 @@
 /**
- * TF.js for tests: the plain JavaScript backend of the development dependency. `HONE_TFJS_BACKEND` and
- * `HONE_TFJS_FOLDER` (a folder whose node_modules holds the packages) run the same tests on another one.
+ * The TF.js of the tests: the plain JavaScript backend of the development dependency. `HONE_TFJS_BACKEND` and
+ * `HONE_TFJS_FOLDER` (a folder whose node_modules holds the packages) choose another backend for the same tests.
  */
 
 import {

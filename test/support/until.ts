@@ -1,11 +1,11 @@
-/** How tests wait: for a condition, never for a time. */
+/** Waits for a condition, an event or a random moment. Tests never wait for a fixed time. */
 
-/** Longer than anything takes on a busy machine; shorter than what a test may take. */
+/** Longest wait: longer than anything takes on a busy machine, and shorter than the time limit of a test. */
 const longestMs = 150_000;
 
 /**
- * Resolves when `condition` holds; polls, for what lies in another process and sends no event.
- * @param what completes "waited in vain until ..."
+ * Resolves when `condition` holds. It polls, for changes in another process that sends no event.
+ * @param what a clause that completes "waited in vain until ..."
  */
 export async function until(
   condition: () => boolean | Promise<boolean>,
@@ -21,18 +21,18 @@ export async function until(
   }
 }
 
-/** For what comes at some moment or other, and nothing is said of when: a kill in the middle, a caller who thinks. */
+/** Waits until a moment that does not matter exactly, such as that of a kill, or a pause of a caller. */
 export function later(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** The same with a callback. @returns what calls it off */
+/** Calls back at such a moment. @returns a function that cancels it */
 export function after(ms: number, callback: () => void): () => void {
   const timer = setTimeout(callback, ms);
   return () => clearTimeout(timer);
 }
 
-/** Something that a test waits for and that is told in a callback. */
+/** A promise that a callback resolves. */
 export interface Signal {
   readonly given: Promise<void>;
   give(): void;

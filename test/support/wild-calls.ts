@@ -1,4 +1,4 @@
-/** Calls as nobody sane would make them: arbitrary requests, and readers that leave, stall or never read. */
+/** Makes hostile calls: arbitrary requests, and readers that leave, stall or never read. */
 
 import { Client, credentials, Metadata, type ServiceError, type StatusObject } from '@grpc/grpc-js';
 import type { MethodDefinition } from '@grpc/proto-loader';
@@ -6,16 +6,16 @@ import fc from 'fast-check';
 import { type ServiceName, serviceDefinition } from '../../proto/contract.js';
 import { after } from './until.js';
 
-/** How the caller behaves. */
+/** The behaviour of the caller. */
 export interface Conduct {
-  /** Leaves so long after the start, milliseconds; never when null. */
+  /** Milliseconds after the start when the caller leaves; null if it stays. */
   readonly cancelAfterMs: number | null;
   readonly deadlineMs: number | null;
-  /** Stops reading after so many messages, for so long. */
+  /** The pause of the reader: after how many messages, and for how long. */
   readonly stall: { readonly messages: number; readonly ms: number } | null;
 }
 
-/** One call: its messages as bytes, more than one only where the client streams. */
+/** A call with its messages as bytes. Only a client stream has more than one. */
 export interface WildCall {
   readonly service: ServiceName;
   readonly method: string;
@@ -35,7 +35,7 @@ const specialNumber = fc.constantFrom(
   -0,
   -1,
 );
-/** Mostly what is allowed, so that requests get through the checks, and sometimes anything. */
+/** Mostly allowed values, so that requests pass the checks, and sometimes any value. */
 const real = (min: number, max: number) =>
   fc.oneof({ weight: 12, arbitrary: fc.double({ min, max, noNaN: true }) }, specialNumber, fc.double());
 const whole = (min: number, max: number) =>
@@ -86,7 +86,7 @@ const generate = fc.oneof(
   fc.record({ prompt: text, messages, ...options }, { requiredKeys: [] }),
 );
 
-/** Ids as they are given, and others; the test puts ids of real generations in their place. */
+/** Ids of real generations, which the test fills in, and other texts. */
 const id = fc.oneof(
   fc.uuid({ version: 7 }),
   fc.constantFrom('', 'x', '00000000-0000-0000-0000-000000000000'),
@@ -107,14 +107,14 @@ const items = fc.record({ items: fc.array(item, { maxLength: 6 }) });
 const number = fc.record({ number: whole(0, 9) });
 const nothing = fc.constant({});
 
-/** Bytes put behind a message: fields of a later contract, or no fields at all. */
+/** Appends bytes to a message: fields of a later contract, or bytes that are no fields. */
 const tail = fc.oneof(
   { weight: 8, arbitrary: fc.constant([]) },
   fc.constant([0xa0, 0x1f, 0x07]),
   fc.constant([0xa2, 0x1f, 0x02, 0xff, 0xfe]),
   fc.array(fc.integer({ min: 0, max: 255 }), { minLength: 1, maxLength: 12 }),
 );
-/** Bytes changed inside: now and then no message any more, or texts that are no UTF-8. */
+/** Changes bytes of a message, so that it may be no message any more, or have texts that are not UTF-8. */
 const flips = fc.oneof(
   { weight: 6, arbitrary: fc.constant([]) },
   fc.array(fc.tuple(fc.double({ min: 0, max: 0.999, noNaN: true }), fc.integer({ min: 0, max: 255 })), {
@@ -142,7 +142,7 @@ function calls(service: ServiceName, method: string, request: fc.Arbitrary<objec
   return fc.record({ service: fc.constant(service), method: fc.constant(method), messages: sent, conduct });
 }
 
-/** Any call of any method; those that watch for ever leave. */
+/** Makes any call of any method. Calls that would watch for ever leave after a time. */
 export const wildCall: fc.Arbitrary<WildCall> = fc.oneof(
   { weight: 8, arbitrary: calls('GenerationService', 'StreamGenerate', generate) },
   { weight: 6, arbitrary: calls('GenerationService', 'Generate', generate) },
@@ -169,10 +169,10 @@ export const wildCall: fc.Arbitrary<WildCall> = fc.oneof(
   calls('AdminService', 'ImportReplay', fc.record({ data: fc.uint8Array({ maxLength: 200 }) })),
 );
 
-/** A call that lasts longer never ends. */
+/** Longest duration of a call. A longer one counts as endless. */
 const longestCallMs = 120_000;
 
-/** Makes such calls. */
+/** A client for such calls. */
 export class WildClient {
   readonly #client: Client;
 
@@ -180,14 +180,14 @@ export class WildClient {
     this.#client = new Client(address, credentials.createInsecure());
   }
 
-  /** @returns how the call ended */
+  /** Makes the call. @returns its status */
   make({ service, method, messages, conduct: { cancelAfterMs, deadlineMs, stall } }: WildCall): Promise<StatusObject> {
     const { path, responseDeserialize } = definition(service, method);
     const asIs = (bytes: Uint8Array): Buffer => Buffer.from(bytes);
     const deadline = deadlineMs === null ? {} : { deadline: Date.now() + deadlineMs };
     const call = this.#client.makeBidiStreamRequest(path, asIs, responseDeserialize, new Metadata(), deadline);
     return new Promise((resolve, reject) => {
-      const timers = [after(longestCallMs, () => reject(new Error(`${path} does not end`)))];
+      const timers = [after(longestCallMs, () => reject(new Error(`the call of ${path} does not end`)))];
       let received = 0;
       call.on('data', () => {
         received += 1;

@@ -34,13 +34,13 @@ const pkg = {
   tokenizer: { encodeText: encode, encodeCompletion: encode, eosTokenId: 0 },
 } as unknown as Package;
 
-/** Remembers what it was told. */
+/** A learner that records the calls that it receives. */
 export class RecordingLearner implements Learner {
   readonly told: string[] = [];
   emit: (event: LearnerEvent) => void = () => undefined;
 
   status(): LearnerStatus {
-    throw new Error('not asked for here');
+    throw new Error('no test calls this method');
   }
   live({ version, adapterPath, rolledBack }: LiveVersionChange): void {
     this.told.push(`live ${version} ${adapterPath === null ? 'zero' : 'adapter'}${rolledBack ? ' rolled back' : ''}`);
@@ -69,9 +69,9 @@ export class RecordingLearner implements Learner {
 }
 
 export interface LoopOptions {
-  /** What differs from the agent's defaults. */
+  /** Options that differ from the agent's defaults. */
   readonly agent?: Partial<AgentOptions>;
-  /** A folder that an earlier loop left; default: a new one. */
+  /** The folder of an earlier loop. Default: a new one. */
   readonly folder?: string;
 }
 
@@ -84,7 +84,7 @@ export interface Loop extends AsyncDisposable {
   readonly folder: string;
   /** Trains nothing: writes an adapter with this weight everywhere and announces it; `parent` is the head by default. */
   offerCandidate(weight: number, metrics?: Record<string, number>, parent?: number): Promise<void>;
-  /** The next event of this type after what was already seen by this method. */
+  /** Returns the next event of this type after the last one that this method returned. */
   nextEvent(type: LoopEvent['type']): Promise<LoopEvent>;
 }
 
@@ -128,7 +128,7 @@ export async function openLoop(
         seen = event.sequence;
         return event;
       }
-      throw new Error('the events ended');
+      throw new Error('the events ended before one of this type came');
     },
     async [Symbol.asyncDispose]() {
       await agent.close();

@@ -1,4 +1,4 @@
-/** A policy whose completions are written in the test: for orders of events and failures that a model cannot be asked for. */
+/** A policy whose completions a test scripts, to produce orders of events and failures that a real model does not. */
 
 import type { CompletionEvent } from '../../../src/policy/completion-events.js';
 import type { CompletionRequest } from '../../../src/policy/completion-request.js';
@@ -6,16 +6,16 @@ import type { Policy } from '../../../src/policy/policy.js';
 import type { PolicyStatus } from '../../../src/policy/policy-status.js';
 import type { PolicyVersion, SwapReport } from '../../../src/policy/policy-version.js';
 
-/** What a completion does; aborting is its own business. */
+/** The script of a completion. It has to handle an abort itself. */
 export type Script = (request: CompletionRequest, signal: AbortSignal) => AsyncIterable<CompletionEvent>;
 
 export class ScriptedPolicy implements Policy {
   readonly swaps: number[] = [];
   readonly holds: string[] = [];
-  /** What the probe of the next hold says. */
+  /** The result of the probe of the next hold. */
   holdVerdict: 'proved' | 'failed' = 'proved';
   script: Script;
-  /** What the next swap answers instead of what it should. */
+  /** A wrong answer for the next swap. */
   wrongDigest: string | undefined;
 
   constructor(script: Script) {
@@ -72,7 +72,7 @@ export class ScriptedPolicy implements Policy {
 
 export const started: CompletionEvent = { type: 'started', version: 0, adapterDigest: 'a', cachedPromptTokens: 0 };
 
-/** One token of one completion. */
+/** Makes the event of one token of one completion. */
 export function token(completion: number, id: number, text = String.fromCharCode(id)): CompletionEvent {
   return { type: 'tokens', completion, tokens: [id], text, logprobs: [-1], sampledLogprobs: [-0.5] };
 }
@@ -81,7 +81,7 @@ export function finished(completion: number, reason: 'stop' | 'length' | 'cancel
   return { type: 'finished', completion, reason, endOfSequence: reason === 'stop' };
 }
 
-/** Endless tokens of one completion until it is aborted. */
+/** Yields tokens of one completion until it is aborted. */
 export async function* untilAborted(_: CompletionRequest, signal: AbortSignal): AsyncGenerator<CompletionEvent> {
   yield started;
   while (!signal.aborted) {

@@ -1,12 +1,12 @@
-/** The load of the storm: completions and scores at once over streams, until the server is gone. */
+/** The load of a storm of kills: completions and scores at once, over streams, until the server ends. */
 
 import type { HoneClient } from '../../../client/index.js';
 import { later } from '../until.js';
 import type { StormModel } from './storm-model.js';
 
 /**
- * Runs until every call is cut; the model knows what was acknowledged.
- * @param pauseMs between two requests and between two scores of a lane; 0: as fast as they are answered
+ * Runs until the kill has ended all calls. The model records what was acknowledged.
+ * @param pauseMs time between two requests and between two scores of a lane; 0 sends them as fast as they are answered
  */
 export async function load(
   client: HoneClient,
@@ -46,7 +46,7 @@ async function score(client: HoneClient, model: StormModel, random: () => number
   const stream = client.feedbackStream({ maxUnanswered: 32 });
   for (;;) {
     await stream.ready();
-    // Mostly of the newest: some of them still run.
+    // Score mostly the newest generations, some of which are still running.
     const { ids } = model;
     const id = ids[Math.max(0, ids.length - 1 - Math.floor(random() ** 3 * ids.length))];
     const value = random() < 0.1 ? null : Math.round(random() * 1000) / 1000;
@@ -56,7 +56,7 @@ async function score(client: HoneClient, model: StormModel, random: () => number
   }
 }
 
-/** A kill cuts calls; whatever else ends them is a fault. */
+/** Throws unless a kill has ended the call. */
 export function expectCut(error: unknown): void {
   if ((error as { status?: string }).status !== 'UNAVAILABLE') throw error;
 }

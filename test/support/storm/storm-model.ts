@@ -1,9 +1,9 @@
 /**
- * What a server has acknowledged, kept by the one who asked: after each kill the store must hold exactly this.
+ * The client's record of what a server has acknowledged. After each kill the store must hold exactly this.
  *
- * A score whose answer was lost is sent again with its key, so in the end the fate of each is known and the whole table
- * can be compared. A score of one key (generation, rater) is sent only when the one before it has been answered: their
- * order is then known too.
+ * A score whose answer was lost is sent again with its key, so that in the end the fate of each score is known and the
+ * whole table can be compared. A score of a key (generation, rater) is only sent when the one before it has been
+ * answered, so their order is known too.
  */
 
 import { expect } from 'vitest';
@@ -19,14 +19,14 @@ interface Op {
 
 interface Begun {
   readonly version: number;
-  /** What was streamed, once the final message has come. */
+  /** The streamed text; set when the final message has come. */
   text: string | null;
 }
 
 export class StormModel {
   readonly #generations = new Map<string, Begun>();
   readonly #ids: string[] = [];
-  /** Acknowledged, in order, by score key. */
+  /** The acknowledged scores in order, by score key. */
   readonly #acknowledged = new Map<string, Op[]>();
   readonly #unanswered = new Map<string, Op>();
   #keys = 0;
@@ -44,7 +44,7 @@ export class StormModel {
     return { generations: this.#ids.length, finished, scores };
   }
 
-  /** Calls back once, when so many more scores and whole requests have been answered. */
+  /** Calls back once, when this number of further scores and whole requests have been answered. */
   onAnswers(more: number, reached: () => void): void {
     this.#wanted = { answers: this.#answers + more, reached };
   }
@@ -66,7 +66,7 @@ export class StormModel {
     this.#countAnswer();
   }
 
-  /** A new score to send, or null while this key waits for an answer. */
+  /** Returns a new score to send, or null while this key waits for an answer. */
   propose(generationId: string, rater: string, score: number | null): Op | null {
     if (this.#unanswered.has(`${generationId} ${rater}`)) return null;
     const op = { idempotencyKey: `op-${this.#keys++}`, generationId, rater, score };
@@ -82,7 +82,7 @@ export class StormModel {
     this.#countAnswer();
   }
 
-  /** Sends again what got no answer. */
+  /** Sends the scores without an answer again. */
   async settle(client: HoneClient): Promise<void> {
     const ops = [...this.#unanswered.values()];
     for (let from = 0; from < ops.length; from += 500) {
@@ -92,7 +92,10 @@ export class StormModel {
     }
   }
 
-  /** Every generation begun since the last check is there: whole where its end was acknowledged, and none still runs. */
+  /**
+   * Checks that the store has every generation that has begun since the last check, that it is whole if its end was
+   * acknowledged, and that none is still running.
+   */
   checkGenerations(path: string): void {
     const ids = this.#ids.slice(this.#checked);
     this.#checked = this.#ids.length;
@@ -109,7 +112,7 @@ export class StormModel {
     }
   }
 
-  /** The store's scores and the changes that led to them are those acknowledged, each once, in order; nothing else is there. */
+  /** Checks that the store has exactly the acknowledged scores and changes, each once and in order. */
   checkScores(path: string): void {
     const reader = openReplayReader(path);
     const changes = reader.readSince(0, 10_000_000);

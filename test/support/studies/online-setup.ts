@@ -1,11 +1,11 @@
-/** The online bench on the tiny package, for its tests. */
+/** Sets up the online study on the tiny package, for its tests. */
 
 import { runOnline } from '../../../studies/online/online-loop.js';
 import type { OnlineResult, OnlineTask } from '../../../studies/online/online-task.js';
 import type { World } from '../../../studies/online/online-world.js';
 import { tinyDirectory } from '../tiny.js';
 
-/** Posts are numbers; what is written is the better the more of it is plain ASCII. */
+/** Posts are numbers. A completion scores higher if a larger share of it is plain ASCII. */
 export const world: World = {
   trainingPost: (seed, n) => `${seed} ${n}`,
   heldOutPost: (n) => `held out ${n}`,

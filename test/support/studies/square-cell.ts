@@ -1,4 +1,4 @@
-/** Cells for the tests of cells: they note in a log that they were computed. */
+/** Cells for the tests of cells. Each computes a square, and notes in a log that it was computed. */
 
 import { appendFileSync, existsSync } from 'node:fs';
 import { until } from '../until.js';
@@ -6,7 +6,7 @@ import { until } from '../until.js';
 export interface SquareInput {
   readonly value: number;
   readonly log: string;
-  /** Never comes to an end while no file lies here. */
+  /** If set, the cell does not end before this file exists. */
   readonly gate?: string;
 }
 
@@ -16,6 +16,6 @@ export async function runCell({ value, log, gate }: SquareInput): Promise<number
     process.stderr.write('waiting at the gate\n');
     await until(() => existsSync(gate), 'the gate is open');
   }
-  if (value < 0) throw new Error(`${value} is below 0`);
+  if (value < 0) throw new Error(`${value} is negative`);
   return value ** 2;
 }

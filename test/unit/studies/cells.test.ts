@@ -76,7 +76,7 @@ describe('cells of a bench', () => {
     const results = await compute(cells);
     expect(results.outcomes.map(({ result }) => result)).toEqual([4]);
     expect(results.missing).toEqual(['square/-1']);
-    expect(results.failures).toEqual([expect.stringContaining('square/-1 failed: Error: -1 is below 0')]);
+    expect(results.failures).toEqual([expect.stringContaining('square/-1 failed: Error: -1 is negative')]);
     computed();
     await compute(cells);
     expect(computed()).toEqual([-1]);
