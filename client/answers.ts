@@ -1,6 +1,6 @@
 /**
- * Answers in the client's types. The contract's messages are read as plain data (`proto/plain-message.ts`); what is left to
- * do here is to require the parts that every answer has.
+ * Answers in the client's types. The contract's messages are read as plain data (`proto/plain-message.ts`); what is
+ * left to do here is to require the parts that every answer has.
  */
 
 import { enumNames } from '../proto/enum-names.js';

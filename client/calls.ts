@@ -1,4 +1,6 @@
-/** gRPC calls as promises and async iterables: deadlines, cancellation, credentials, retries, typed errors. */
+/**
+ * Makes gRPC calls as promises and async iterables, with deadlines, cancellation, credentials, retries, typed errors.
+ */
 
 import { randomUUID } from 'node:crypto';
 import { type Client, type ClientDuplexStream, Metadata } from '@grpc/grpc-js';
@@ -6,33 +8,33 @@ import type { MethodDefinition } from '@grpc/proto-loader';
 import { HoneClientError } from './errors.js';
 import { cancelled, Retries, type RetryOptions, type RetryRule } from './retry.js';
 
-/** What every method of the client takes besides its request. */
+/** Options of every method of the client. */
 export interface CallOptions {
-  /** The call, with its retries, ends with DEADLINE_EXCEEDED after so many milliseconds. Default: the client's. */
+  /** Milliseconds after which the call, with its retries, ends with DEADLINE_EXCEEDED. Default: the client's. */
   readonly timeoutMs?: number;
-  /** Ends the call; the server stops its work at once. */
+  /** Cancels the call when it aborts. The server stops its work at once. */
   readonly signal?: AbortSignal;
-  /** Sent as `x-request-id`, found again in the server's log. Default: a random UUID. */
+  /** Sent as `x-request-id`. The server's log contains it. Default: a random UUID. */
   readonly requestId?: string;
   /** Default: the client's. */
   readonly retry?: RetryOptions;
 }
 
-/** What is the same for all calls of a client. */
+/** Defaults of all calls of a client. */
 export interface CallDefaults {
   readonly token: string | undefined;
-  /** For unary calls; streams have no deadline unless one is given. */
+  /** Deadline of unary calls. A stream has no deadline unless its call gives one. */
   readonly timeoutMs: number;
   readonly retry: RetryOptions;
 }
 
-/** A method of the contract, as the loader describes it: what goes in, what comes out. */
+/** A method of the contract with its request and response. */
 export type Method<In, Out> = Pick<
   MethodDefinition<In, unknown, unknown, Out>,
   'path' | 'requestSerialize' | 'responseDeserialize'
 >;
 
-/** All calls over one connection. */
+/** Makes calls over one connection. */
 export class Calls {
   readonly #connection: Client;
   readonly #defaults: CallDefaults;
@@ -89,8 +91,8 @@ export class Calls {
   }
 
   /**
-   * Reads a server stream, no faster than it is consumed. Leaving the loop cancels the call. Tried again only while
-   * nothing has arrived.
+   * Reads a server stream, no faster than the caller consumes it. Leaving the loop cancels the call. The call is
+   * retried only if nothing has arrived.
    * @throws HoneClientError
    */
   async *serverStream<In, Out>(
@@ -101,7 +103,7 @@ export class Calls {
   ): AsyncGenerator<Out, void, undefined> {
     const { signal } = options;
     const { path, requestSerialize, responseDeserialize } = method;
-    // One deadline for all tries.
+    // All attempts share one deadline.
     const callOptions = this.#streamOptions(options);
     const metadata = this.#metadata(options);
     const retries = this.retries(options);
@@ -116,7 +118,7 @@ export class Calls {
         metadata,
         callOptions,
       );
-      // An error after the loop was left has nobody to tell.
+      // After the loop was left, no caller is there to get an error.
       call.on('error', () => undefined);
       const onAbort = (): void => call.cancel();
       signal?.addEventListener('abort', onAbort, { once: true });
@@ -132,14 +134,14 @@ export class Calls {
         await retries.waitOrThrow(error, begun ? 'never' : rule, callOptions.deadline, signal);
       } finally {
         signal?.removeEventListener('abort', onAbort);
-        // The loop was left early, or it ended and this does nothing.
+        // This ends the call if the loop was left early; if the call has ended, it does nothing.
         call.cancel();
       }
     }
   }
 
   /**
-   * Sends a stream, no faster than it is taken, and waits for the answer. Never tried again by itself.
+   * Sends a stream, no faster than the server reads it, and waits for the answer. It is never retried.
    * @throws HoneClientError
    */
   clientStream<In, Out>(
@@ -174,7 +176,7 @@ export class Calls {
       signal?.addEventListener('abort', onAbort, { once: true });
       const send = async (): Promise<void> => {
         for await (const request of requests) {
-          // A server that refuses answers before all was sent; a call that failed never drains.
+          // A server that refuses answers before everything was sent, and a failed call never drains.
           if (answered) return;
           if (!call.write(request)) {
             await new Promise<void>((drained) => {
@@ -209,12 +211,12 @@ export class Calls {
     return call;
   }
 
-  /** The counter of tries of one call. */
+  /** Counts the attempts of one call. */
   retries(options: CallOptions): Retries {
     return new Retries({ ...this.#defaults.retry, ...options.retry });
   }
 
-  /** Cuts what runs and closes the connection. */
+  /** Closes the connection. Running calls fail. */
   close(): void {
     this.#closed = true;
     this.#connection.close();

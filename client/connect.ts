@@ -1,4 +1,4 @@
-/** From an address to a client: options checked, credentials made, the connection opened. */
+/** Connects to a server and returns a client. */
 
 import { type ChannelCredentials, Client, credentials } from '@grpc/grpc-js';
 import { Calls } from './calls.js';
@@ -6,7 +6,7 @@ import { HoneClient } from './client.js';
 import { HoneClientError } from './errors.js';
 import type { RetryOptions } from './retry.js';
 
-/** TLS: `true` trusts the system's authorities; PEM buffers name an authority, and a client certificate with its key. */
+/** TLS: `true` trusts the system's authorities; PEM buffers give an authority and a client certificate with its key. */
 export type TlsOptions =
   | boolean
   | { readonly rootCertificates?: Buffer; readonly certificateChain?: Buffer; readonly privateKey?: Buffer };
@@ -19,24 +19,24 @@ export interface ConnectOptions {
   readonly token?: string;
   /** Default: no TLS. */
   readonly tls?: TlsOptions;
-  /** How long to wait for the connection, milliseconds. Default 5000. */
+  /** Milliseconds to wait for the connection. Default 5000. */
   readonly connectTimeoutMs?: number;
-  /** Deadline of unary calls, milliseconds. Default 60000. */
+  /** Deadline of unary calls in milliseconds. Default 60000. */
   readonly timeoutMs?: number;
   readonly retry?: RetryOptions;
 }
 
-/** Where `hone serve` listens unless told otherwise. */
+/** The default address of `hone serve`. */
 export const defaultAddress = '127.0.0.1:50051';
 
 /**
- * Opens a connection. Close the client when done (`await using` does).
+ * Opens a connection. Close the client after use; `await using` does it.
  * @throws HoneClientError `UNAVAILABLE` if no server answers within `connectTimeoutMs`
  */
 export async function connect(options: ConnectOptions = {}): Promise<HoneClient> {
   const address = options.address ?? defaultAddress;
   const connection = new Client(address, createCredentials(options.tls ?? false), {
-    // An answer with n completions and all their log-probabilities may pass the library's 4 MiB.
+    // An answer with n completions and all log-probabilities may exceed the library's default of 4 MiB.
     'grpc.max_receive_message_length': 64 * 1024 * 1024,
   });
   await new Promise<void>((resolve, reject) => {

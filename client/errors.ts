@@ -1,4 +1,4 @@
-/** The one error type of the client, decoded from what a gRPC call ended with. */
+/** The error type of the client, decoded from the status of a failed call. */
 
 import { type Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { decodeMessage } from '../proto/contract.js';
@@ -10,13 +10,13 @@ import type { Status__Output } from '../proto/generated/google/rpc/Status.js';
 /** The name of a gRPC status code. */
 export type GrpcStatus = keyof typeof status;
 
-/** One field of a request that was refused: a path such as `messages[1].role`, and why. */
+/** A field at fault in a refused request: a path such as `messages[1].role`, and the reason. */
 export interface FieldViolation {
   readonly field: string;
   readonly description: string;
 }
 
-/** What a {@link HoneClientError} is made of. */
+/** The parts of a {@link HoneClientError}. */
 export interface HoneClientErrorInit {
   readonly code: string;
   readonly status: GrpcStatus;
@@ -25,16 +25,16 @@ export interface HoneClientErrorInit {
   readonly cause?: unknown;
 }
 
-/** Every failure of a call, and every refused item of feedback. */
+/** A failed call, or a refused item of feedback. */
 export class HoneClientError extends Error {
   override readonly name = 'HoneClientError';
-  /** Hone's own code where the server gave one (`docs/errors.md` lists them), else the name of the gRPC status. */
+  /** Hone's code if the server sent one (`docs/errors.md` lists them), otherwise the name of the gRPC status. */
   readonly code: string;
   /** The gRPC status. */
   readonly status: GrpcStatus;
-  /** The fields at fault; empty where none are. */
+  /** The fields at fault; empty if there are none. */
   readonly violations: readonly FieldViolation[];
-  /** When trying again makes sense, in milliseconds, where the server said so. */
+  /** Milliseconds after which a retry makes sense, if the server sent them. */
   readonly retryAfterMs: number | undefined;
 
   constructor(message: string, init: HoneClientErrorInit) {
@@ -56,7 +56,7 @@ export class HoneClientError extends Error {
     };
   }
 
-  /** The error itself, or one made from whatever a call ended with. */
+  /** The error itself, or a new one made from the error of a call. */
   static from(thrown: unknown): HoneClientError {
     if (thrown instanceof HoneClientError) return thrown;
     if (isServiceError(thrown)) {
@@ -67,7 +67,7 @@ export class HoneClientError extends Error {
     return new HoneClientError(message, { code: 'UNKNOWN', status: 'UNKNOWN', cause: thrown });
   }
 
-  /** The error that a `google.rpc.Status` inside a message stands for. */
+  /** The error for a `google.rpc.Status` inside a message. */
   static fromStatus(value: Status__Output): HoneClientError {
     return create(value.code, value.message, value, undefined);
   }
@@ -98,12 +98,12 @@ function readDetails(metadata: Metadata): Status__Output | undefined {
   try {
     return decodeMessage<Status__Output>('google.rpc.Status', bytes);
   } catch {
-    // Details of another make are no reason to lose the status itself.
+    // The status stays useful even if its details cannot be decoded.
     return undefined;
   }
 }
 
-/** Words for what did not come from a Hone server; the gRPC library’s own stay in the cause. */
+/** The message of an error that did not come from a Hone server. The gRPC library's own message stays in the cause. */
 function describe({ code, details, message }: ServiceError): string {
   if (code === status.DEADLINE_EXCEEDED) return 'the answer did not come in time: the deadline has passed';
   return details || message;

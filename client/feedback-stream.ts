@@ -1,7 +1,7 @@
 /**
- * Feedback over one long call. Items that are sent in the same turn of the event loop travel in one message, also where
- * `ready()` was awaited between them; each is acknowledged after it is on disk. At most `maxUnanswered` items are under
- * way: `ready()` waits for room.
+ * Feedback over one long call. Items that are sent in the same turn of the event loop travel in one message, even if
+ * `ready()` was awaited between them. Each item is acknowledged when it is on disk. At most `maxUnanswered` items are
+ * unacknowledged, because `ready()` waits for room.
  */
 
 import type { ClientDuplexStream } from '@grpc/grpc-js';
@@ -13,7 +13,7 @@ import { HoneClientError } from './errors.js';
 import { toFeedbackMessage } from './requests.js';
 import type { FeedbackItem, FeedbackOutcome } from './types/index.js';
 
-/** What the server takes in one message. */
+/** Most items that the server accepts in one message. */
 const mostItemsPerMessage = 1000;
 
 interface Pending {
@@ -23,9 +23,9 @@ interface Pending {
 
 /** Settings of a {@link FeedbackStream}. */
 export interface FeedbackStreamOptions {
-  /** Items sent and not yet acknowledged, at most, before `ready()` waits. Default 1000. */
+  /** Most unacknowledged items before `ready()` waits. Default 1000. */
   readonly maxUnanswered?: number;
-  /** Items in one message, at most; fewer cost more per item. Default 1000, which is the most that the server takes. */
+  /** Most items in one message; with fewer, each item costs more. Default 1000, which is the server's limit. */
   readonly maxItemsPerMessage?: number;
 }
 
@@ -33,11 +33,11 @@ export class FeedbackStream {
   readonly #call: ClientDuplexStream<StreamFeedbackRequest, StreamFeedbackResponse__Output>;
   readonly #maxUnanswered: number;
   readonly #maxItemsPerMessage: number;
-  /** Not written yet. */
+  /** Items that are not written yet. */
   #outbox: FeedbackItemMessage[] = [];
-  /** Sent or to be sent, oldest first: outcomes come in this order. */
+  /** Items without an outcome, oldest first. Outcomes arrive in this order. */
   readonly #pending: Pending[] = [];
-  /** half-closed: all is written, answers are awaited. */
+  /** half-closed: everything is written, and the stream waits for the answers. */
   #state: 'open' | 'closing' | 'half-closed' | 'closed' = 'open';
   #blocked = false;
   #flushPlanned = false;
@@ -70,14 +70,14 @@ export class FeedbackStream {
     });
   }
 
-  /** Items sent and not yet acknowledged. */
+  /** Number of items that are sent and not acknowledged. */
   get unanswered(): number {
     return this.#pending.length;
   }
 
   /**
-   * Sends an item. The promise resolves once the item is on disk or refused, and rejects if the call fails first: then
-   * it is unknown whether it is stored, and sending it again with the same `idempotencyKey` is safe.
+   * Sends an item. The promise resolves when the item is on disk or refused. It rejects if the call fails before; then
+   * the item may or may not be stored, and it is safe to send it again with the same `idempotencyKey`.
    */
   send(item: FeedbackItem): Promise<FeedbackOutcome> {
     const outcome = new Promise<FeedbackOutcome>((resolve, reject) => {
@@ -89,12 +89,12 @@ export class FeedbackStream {
       this.#outbox.push(toFeedbackMessage(item));
       this.#planFlush();
     });
-    // Whoever does not look at single outcomes hears of a failed call from `ready` and `close`.
+    // A caller that ignores single outcomes learns of a failed call from `ready` and `close`.
     outcome.catch(() => undefined);
     return outcome;
   }
 
-  /** Resolves once there is room for another item. @throws HoneClientError if the call has failed */
+  /** Resolves when there is room for another item. @throws HoneClientError if the call has failed */
   async ready(): Promise<void> {
     while (this.#failure === undefined && (this.#blocked || this.#pending.length >= this.#maxUnanswered)) {
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
@@ -102,7 +102,7 @@ export class FeedbackStream {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  /** Sends what is left, waits until everything is acknowledged and ends the call. @throws HoneClientError */
+  /** Sends the remaining items, waits until all are acknowledged, and ends the call. @throws HoneClientError */
   async close(): Promise<void> {
     if (this.#state === 'open') {
       this.#state = 'closing';
@@ -112,7 +112,7 @@ export class FeedbackStream {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  /** Gives the call up: items without an acknowledgement may or may not be stored. */
+  /** Cancels the call. Unacknowledged items may or may not be stored. */
   cancel(): void {
     this.#call.cancel();
   }
@@ -148,7 +148,7 @@ export class FeedbackStream {
   }
 
   #end(error: HoneClientError | undefined): void {
-    // A failed call ends as well.
+    // A failed call emits `end` as well.
     if (this.#state === 'closed') return;
     this.#state = 'closed';
     const unanswered = this.#pending.splice(0);

@@ -1,10 +1,10 @@
-/** Files out of a stream of pieces. */
+/** Assembles files from a stream of pieces. */
 
 import type { FileChunk__Output } from '../proto/generated/hone/v1/FileChunk.js';
 import { HoneClientError } from './errors.js';
 import type { AdapterFiles } from './types/index.js';
 
-/** Puts files together from their pieces. @throws HoneClientError `DATA_LOSS` where they do not make whole files */
+/** Assembles files from their pieces. @throws HoneClientError `DATA_LOSS` if a file is not complete */
 export async function fromChunks(
   chunks: AsyncIterable<{ readonly chunk: FileChunk__Output | null }>,
 ): Promise<AdapterFiles> {

@@ -6,13 +6,13 @@ import type { Method } from './calls.js';
 /** Whether a service takes calls. */
 export type Health = 'serving' | 'not_serving' | 'unknown';
 
-/** The method that asks a server (empty name), or one of its services, for its health. */
+/** The method that returns the health of a server (empty name) or of one of its services. */
 export const healthCheck = healthService.Check as unknown as Method<
   { readonly service: string },
   { readonly status: string }
 >;
 
-/** The answer in the client's words. */
+/** Turns the answer into the client's type. */
 export function toHealth(status: string): Health {
   if (status === 'SERVING') return 'serving';
   return status === 'NOT_SERVING' ? 'not_serving' : 'unknown';

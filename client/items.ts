@@ -1,9 +1,9 @@
-/** Feedback in the fewest words: `client.feedback(prefer(a, b))`. */
+/** Short forms for items of feedback: `client.feedback(prefer(a, b))`. */
 
 import type { EditItem, FeedbackBy, PreferenceItem } from './types/index.js';
 
 /**
- * Says that one generation is better than another one of the same prompt.
+ * A preference: one generation is better than another one of the same prompt.
  * @param by rater, metric and key; `tie`: neither is better
  */
 export function prefer(
@@ -14,7 +14,7 @@ export function prefer(
   return { ...by, generationId: better, otherGenerationId: other, preference: tie ? 'tie' : 'better' };
 }
 
-/** Puts a person's own text, with its score, in a generation's place. */
+/** An edit: a person's own text with its score in place of a generation. */
 export function edit(generationId: string, text: string, score: number, by: FeedbackBy = {}): EditItem {
   return { ...by, generationId, edit: text, score };
 }

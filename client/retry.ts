@@ -1,35 +1,35 @@
-/** When a call is tried again, and how long to wait before: exponential back-off with full jitter, bounded. */
+/** Decides whether a call is retried and after which wait: bounded exponential back-off with full jitter. */
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { HoneClientError } from './errors.js';
 
 /** Settings of retries. */
 export interface RetryOptions {
-  /** Tries in all, the first included; 1 turns retries off. Default 4. */
+  /** Number of attempts, including the first; 1 turns retries off. Default 4. */
   readonly maxAttempts?: number;
-  /** Upper bound of the first wait, doubled with each further one. Default 100. */
+  /** Upper bound of the first wait; it doubles with each further wait. Default 100. */
   readonly baseDelayMs?: number;
-  /** Upper bound of any wait, and the longest `retryAfterMs` that is waited for. Default 5000. */
+  /** Upper bound of every wait. If the server's `retryAfterMs` is longer, the call is not retried. Default 5000. */
   readonly maxDelayMs?: number;
 }
 
 /**
- * What may be repeated. `idempotent`: whatever failed in passing. `unstarted`: only what the server refused before it
- * began, because repeating the call otherwise would do its work twice. `never`: nothing.
+ * Which failures of a call are retried. `idempotent`: every temporary failure. `unstarted`: only if the server refused
+ * the call before it began, because a retry could do the work twice otherwise. `never`: none.
  */
 export type RetryRule = 'idempotent' | 'unstarted' | 'never';
 
 const refusedAtTheDoor = new Set(['QUEUE_FULL', 'DRAINING']);
 
-/** True if this error of a call with this rule is worth another try. */
+/** Whether to retry a call with this rule after this error. */
 export function isRetryable(error: HoneClientError, rule: RetryRule): boolean {
   if (rule === 'never') return false;
   if (rule === 'unstarted') return refusedAtTheDoor.has(error.code);
-  // STORE_FULL is RESOURCE_EXHAUSTED too, but names no time to wait: it does not pass by itself.
+  // STORE_FULL is RESOURCE_EXHAUSTED too. It has no time to wait, because it does not end by itself.
   return error.status === 'UNAVAILABLE' || (error.status === 'RESOURCE_EXHAUSTED' && error.retryAfterMs !== undefined);
 }
 
-/** Counts the tries of one call. */
+/** Counts the attempts of one call. */
 export class Retries {
   readonly #maxAttempts: number;
   readonly #baseDelayMs: number;
@@ -44,12 +44,12 @@ export class Retries {
     this.#random = random;
   }
 
-  /** The count starts again: something came through. */
+  /** Starts the count again, because an answer arrived. */
   reset(): void {
     this.#attempts = 0;
   }
 
-  /** How long to wait after this failure before the next try; `undefined`: give up. */
+  /** Milliseconds to wait before the next attempt; `undefined`: no further attempt. */
   nextDelayMs(error: HoneClientError, rule: RetryRule): number | undefined {
     this.#attempts += 1;
     if (this.#attempts >= this.#maxAttempts || !isRetryable(error, rule)) return undefined;
@@ -60,8 +60,8 @@ export class Retries {
   }
 
   /**
-   * Waits before the next try.
-   * @throws the error itself when there is to be none, or the deadline (milliseconds since 1970) would pass meanwhile
+   * Waits before the next attempt.
+   * @throws the error itself if there is no further attempt, or if the deadline (milliseconds since 1970) would pass before
    */
   async waitOrThrow(
     error: HoneClientError,
@@ -77,7 +77,7 @@ export class Retries {
   }
 }
 
-/** What a call ends with whose signal was aborted. */
+/** The error of a call whose signal was aborted. */
 export function cancelled(signal: AbortSignal | undefined): HoneClientError {
   return new HoneClientError('the call was cancelled by its caller', {
     code: 'CANCELLED',

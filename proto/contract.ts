@@ -16,7 +16,7 @@ import type { LearnerServiceDefinition } from './generated/hone/v1/LearnerServic
 import type { StatusServiceDefinition } from './generated/hone/v1/StatusService.js';
 import type { VersionServiceDefinition } from './generated/hone/v1/VersionService.js';
 
-/** How messages become objects: the options that scripts/build.mjs makes the types with. */
+/** How messages become objects. `scripts/build.mjs` generates the types with the same options. */
 export const conversion = { longs: Number, enums: String, defaults: true, oneofs: true } as const;
 
 const root = protobuf.Root.fromJSON(descriptor);
@@ -35,7 +35,7 @@ export const serviceNames = [
 
 export type ServiceName = (typeof serviceNames)[number];
 
-/** Full name of a service, as health and reflection know it. */
+/** The full name of a service, as health and reflection use it. */
 export function fullName(name: ServiceName): string {
   return `hone.v1.${name}`;
 }
@@ -47,7 +47,7 @@ export function serviceDefinition(name: ServiceName): ServiceDefinition {
 
 const typed = <Definition>(name: ServiceName): Definition => serviceDefinition(name) as Definition;
 
-/** The services with the types of their methods. */
+/** The services, typed by their methods. */
 export const services = {
   admin: typed<AdminServiceDefinition>('AdminService'),
   events: typed<EventServiceDefinition>('EventService'),
@@ -71,12 +71,12 @@ export function messageType(name: string): protobuf.Type {
   return root.lookupType(name);
 }
 
-/** The bytes of one message of the contract. */
+/** Encodes a message of the contract. */
 export function encodeMessage(typeName: string, value: object): Buffer {
   return serialize(root.lookupType(typeName), value);
 }
 
-/** Reads one message of the contract from its bytes. */
+/** Decodes a message of the contract. */
 export function decodeMessage<T>(typeName: string, bytes: Buffer): T {
   return deserialize(root.lookupType(typeName), bytes) as T;
 }
@@ -86,7 +86,7 @@ function defineService(name: string): ServiceDefinition {
   return Object.fromEntries(methods) as ServiceDefinition;
 }
 
-/** What a call needs of a method; descriptors of its messages are in `description.ts`. */
+/** The parts of a method that a call needs. `description.ts` has the descriptors of its messages. */
 type CallableMethod = Omit<MethodDefinition<object, object>, 'requestType' | 'responseType' | 'options'>;
 
 function defineMethod(service: string, method: protobuf.Method): CallableMethod {
@@ -106,7 +106,7 @@ function defineMethod(service: string, method: protobuf.Method): CallableMethod 
 }
 
 function serialize(type: protobuf.Type, value: object): Buffer {
-  // A Buffer wherever there are Buffers.
+  // protobufjs returns a Buffer in Node.
   return type.encode(type.fromObject(value)).finish() as Buffer;
 }
 

@@ -1,6 +1,6 @@
 /**
- * The contract as the loader describes it, with a descriptor of every message: for reflection, which tells tools. What
- * serializes needs none of it (`contract.ts`), and making it takes several times as long.
+ * The contract with a descriptor of every message, for reflection. Calls do not need it (`contract.ts`), and it takes
+ * several times as long to make.
  */
 
 import { fromJSON } from '@grpc/proto-loader';

@@ -1,11 +1,11 @@
-/** Files as the contract streams them: in pieces, one file after another. */
+/** Cuts files into the pieces in which the contract streams them. */
 
 import type { FileChunk } from './generated/hone/v1/FileChunk.js';
 
-/** Bytes of a piece. */
+/** Size of a piece in bytes. */
 const chunkBytes = 256 * 1024;
 
-/** The pieces of some files, one file after another; the first of each names it. */
+/** The pieces of the files, one file after another. The first piece of each file has its name. */
 export function* toChunks(files: Readonly<Record<string, Uint8Array>>): Generator<FileChunk> {
   for (const [name, bytes] of Object.entries(files)) {
     yield { name, size: bytes.length, data: bytes.subarray(0, chunkBytes) };

@@ -1,8 +1,8 @@
-/** What happens on the server. */
+/** Events of the server. */
 
 import type { OrUnknown } from './or-unknown.js';
 
-/** What happened. */
+/** The kind of an event. */
 export type HoneEventType =
   | 'server_started'
   | 'server_draining'
@@ -30,24 +30,24 @@ export type HoneEventType =
   | 'learner_engine_opened'
   | 'rater_failed';
 
-/** One thing that happened. */
+/** One event. */
 export interface HoneEvent {
-  /** Grows by one per event, over restarts of the server too. */
+  /** Grows by one per event and continues over restarts of the server. */
   readonly sequence: number;
   readonly atMs: number;
   readonly type: OrUnknown<HoneEventType>;
   readonly version?: number;
   readonly adapterDigest: string;
-  /** In words, for people. */
+  /** A description for people. */
   readonly detail: string;
   /** Figures by name. */
   readonly numbers: Readonly<Record<string, number>>;
 }
 
-/** From where to watch. */
+/** Where to begin, and which events to receive. */
 export interface WatchOptions {
-  /** The last event already seen; 0 asks for all that are kept. Absent: only what happens from now on. */
+  /** The last event that the caller has seen; 0 asks for all events that the server keeps. Absent: new events only. */
   readonly afterSequence?: number;
-  /** Only these; absent: all. */
+  /** Only events of these types; absent: all. */
   readonly types?: readonly HoneEventType[];
 }

@@ -1,80 +1,80 @@
-/** Feedback and what comes of it, in the words of TypeScript. */
+/** Feedback, and the explanation of a reward. */
 
 import type { HoneClientError } from '../errors.js';
 import type { Generation, GenerationOrigin } from './generation.js';
 import type { OrUnknown } from './or-unknown.js';
 import type { Version } from './versions.js';
 
-/** What every piece of feedback says beside its content. */
+/** Fields of every item of feedback. */
 export interface FeedbackBy {
-  /** Who says so. Default `default`. */
+  /** Who gives the feedback. Default `default`. */
   readonly rater?: string | undefined;
   /** What is measured. Default `score`. */
   readonly metric?: string | undefined;
-  /** Default: a random one, so that a repeated call never counts twice. */
+  /** Default: a new key per item, so that a retried call never counts twice. */
   readonly idempotencyKey?: string | undefined;
 }
 
-/** A score, or one taken back. A second score of the same rater and metric replaces the first. */
+/** A score, or its retraction. A second score of the same rater and metric replaces the first. */
 export interface ScoreItem extends FeedbackBy {
   readonly generationId: string;
-  /** Finite, larger is better; `null` takes the score back. */
+  /** Finite, larger is better; `null` retracts the score. */
   readonly score: number | null;
 }
 
 /**
- * How a generation compares with another one of the same prompt. A second preference of the same pair, rater and metric
- * replaces the first, whichever of the two is named first. See {@link prefer}.
+ * A comparison of a generation with another one of the same prompt. A second preference of the same pair, rater and
+ * metric replaces the first; the order of the pair does not matter. See {@link prefer}.
  */
 export interface PreferenceItem extends FeedbackBy {
   readonly generationId: string;
   readonly otherGenerationId: string;
-  /** `generationId` is better, worse, or neither; `null` takes the preference back. */
+  /** Whether `generationId` is better or worse, or neither; `null` retracts the preference. */
   readonly preference: 'better' | 'worse' | 'tie' | null;
 }
 
-/** A person's own text in a generation's place; it becomes a generation of its own. See {@link edit}. */
+/** A person's own text in place of a generation. It becomes a generation of its own. See {@link edit}. */
 export interface EditItem extends FeedbackBy {
   readonly generationId: string;
-  /** The text as it should have been; not empty. */
+  /** The text, not empty. */
   readonly edit: string;
-  /** Its score. To withdraw the edit, take this score back: of the generation that the outcome names. */
+  /** Its score. To withdraw the edit, retract the score of the generation that the outcome names. */
   readonly score: number;
 }
 
-/** One piece of feedback. */
+/** One item of feedback. */
 export type FeedbackItem = ScoreItem | PreferenceItem | EditItem;
 
-/** What became of an item: on disk, unless it was refused. */
+/** The result of an item. The item is on disk unless it was refused. */
 export type FeedbackOutcome =
   | {
       readonly position: number;
       readonly status: OrUnknown<'stored' | 'replaced' | 'retracted' | 'duplicate'>;
       /** Sequence number of the change in the store. */
       readonly sequence?: number;
-      /** Of an edit: the generation that it became. */
+      /** For an edit: the id of its own generation. */
       readonly generationId?: string;
     }
   | { readonly position: number; readonly status: 'refused'; readonly error: HoneClientError };
 
-/** A score and how it counts. */
+/** A score and its part in the reward. */
 export interface ExplainedScore {
   readonly rater: string;
   readonly value: number;
-  /** When it was given or last changed. */
+  /** Time when it was given or last changed. */
   readonly createdAtMs: number;
-  /** Why it does not count; absent where it does. */
+  /** The reason why it does not count; absent if it counts. */
   readonly ignoredBecause?: OrUnknown<'untrusted' | 'late' | 'weightless'>;
-  /** How much its rater is believed. */
+  /** The rater's trust. */
   readonly trust?: number;
-  /** On the scale from 0 to 1. */
+  /** The score on the scale from 0 to 1. */
   readonly scaled?: number;
 }
 
-/** One metric's part in a reward. */
+/** The part of one metric in a reward. */
 export interface ExplainedMetric {
   readonly metric: string;
-  /** By its scores, by its default, still waited for, or without a part. */
+  /** Its value comes from its scores or its default, is still pending, or does not exist. */
   readonly state: OrUnknown<'scored' | 'default' | 'pending' | 'none'>;
   /** From 0 to 1. */
   readonly value?: number;
@@ -83,7 +83,7 @@ export interface ExplainedMetric {
   readonly scores: readonly ExplainedScore[];
 }
 
-/** A preference that a generation took part in, from its side. */
+/** A preference that includes a generation, seen from the generation's side. */
 export interface ExplainedPreference {
   readonly otherGenerationId: string;
   /** A preference that was taken back does not stand, so none is `retracted`. */
@@ -95,7 +95,7 @@ export interface ExplainedPreference {
   readonly createdAtMs: number;
 }
 
-/** Why a generation does not train now. */
+/** A reason why a generation cannot train now. */
 export type TrainingObstacle =
   | 'running'
   | 'cancelled'
@@ -108,23 +108,23 @@ export type TrainingObstacle =
   | 'no_feedback'
   | 'learner_off';
 
-/** From scores to a reward to versions. */
+/** How the scores became a reward, and which versions learned from it. */
 export interface Explanation {
   readonly generationId: string;
   readonly state: Generation['state'];
   readonly origin: OrUnknown<GenerationOrigin>;
-  /** Of an edit: the generation in whose place it stands; empty for others. */
+  /** For an edit: the id of the edited generation; empty for others. */
   readonly editOf: string;
   readonly version: number;
   readonly createdAtMs: number;
   readonly finishedAtMs?: number;
-  /** From 0 to 1; absent where nothing counts, or something is waited for. */
+  /** From 0 to 1; absent if no score counts or a metric is still pending. */
   readonly reward?: number;
   readonly pendingUntilMs?: number;
   readonly metrics: readonly ExplainedMetric[];
   readonly preferences: readonly ExplainedPreference[];
   readonly edits: readonly { readonly generationId: string; readonly reward?: number }[];
-  /** Empty where it may train. */
+  /** Empty if it can train. */
   readonly obstacles: readonly OrUnknown<TrainingObstacle>[];
   /** The versions that learned from it, oldest first. */
   readonly lessons: readonly { readonly version: number; readonly state?: Version['state'] }[];

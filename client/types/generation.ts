@@ -1,4 +1,4 @@
-/** Prompts, completions and what is kept of them. */
+/** Prompts, completions and stored generations. */
 
 import type { OrUnknown } from './or-unknown.js';
 
@@ -8,13 +8,13 @@ export interface ChatMessage {
   readonly content: string;
 }
 
-/** A prompt and how to complete it. What is absent takes the server's default. */
+/** A prompt and how to complete it. Absent fields have the server's defaults. */
 export interface GenerateRequest {
-  /** A chat, rendered with the model's template; exactly one of `messages` and `prompt` is given. */
+  /** A chat, which the server renders with the model's template. Give either `messages` or `prompt`. */
   readonly messages?: readonly ChatMessage[] | undefined;
-  /** Text to continue as it stands. */
+  /** Text to continue as it is. */
   readonly prompt?: string | undefined;
-  /** Longest completion in tokens. Default 128. */
+  /** Maximum length of a completion in tokens. Default 128. */
   readonly maxTokens?: number | undefined;
   /** 0 is greedy. Default 1. */
   readonly temperature?: number | undefined;
@@ -24,7 +24,7 @@ export interface GenerateRequest {
   readonly topK?: number | undefined;
   /** In [0, 1). Default 0 (off). */
   readonly minP?: number | undefined;
-  /** Texts that end the completion and are left out of it. */
+  /** Texts that end the completion. They do not appear in it. */
   readonly stop?: readonly string[] | undefined;
   /** In [-2, 2]. Default 0 (off). */
   readonly presencePenalty?: number | undefined;
@@ -32,25 +32,25 @@ export interface GenerateRequest {
   readonly frequencyPenalty?: number | undefined;
   /** In (0, 10]. Default 1 (off). */
   readonly repetitionPenalty?: number | undefined;
-  /** Added to the logits, by token id. */
+  /** Values to add to the logits, by token id. */
   readonly logitBias?: Readonly<Record<number, number>> | undefined;
-  /** Do not end at the end-of-sequence token. Default false. */
+  /** Whether to go on after the end-of-sequence token. Default false. */
   readonly ignoreEos?: boolean | undefined;
-  /** Completions, 1 to 64. Default 1. */
+  /** Number of completions, 1 to 64. Default 1. */
   readonly n?: number | undefined;
   /** 32-bit unsigned. Default: random. */
   readonly seed?: number | undefined;
-  /** Give each token's log-probability. Default false. */
+  /** Whether to return each token's log-probability. Default false. */
   readonly logprobs?: boolean | undefined;
-  /** Alternatives per token, 0 to 20; needs `logprobs`. Default 0. */
+  /** Number of alternatives per token, 0 to 20; needs `logprobs`. Default 0. */
   readonly topLogprobs?: number | undefined;
-  /** False: neither kept nor learned from. Default true. */
+  /** False: the completions are neither stored nor learned from. Default true. */
   readonly store?: boolean | undefined;
-  /** Whose data it is: an opaque id of the app's. */
+  /** Whose data it is: an opaque id of the app. */
   readonly subject?: string | undefined;
-  /** Run on this version instead of the live one. */
+  /** Use this version instead of the live one. */
   readonly version?: number | undefined;
-  /** Labels of the app's, kept with the generation. */
+  /** Labels of the app, stored with the generation. */
   readonly metadata?: Readonly<Record<string, string>> | undefined;
 }
 
@@ -60,21 +60,21 @@ export type FinishReason = 'stop' | 'length' | 'cancelled' | 'error';
 /** The likeliest alternatives at one position, likeliest first. */
 export interface TopLogprobs {
   readonly tokenIds: readonly number[];
-  /** Log-softmax at temperature 1, nats. */
+  /** Log-softmax at temperature 1, in nats. */
   readonly logprobs: readonly number[];
 }
 
-/** Tokens and, where asked for, their log-probabilities (nats; empty where not asked for). */
+/** Tokens and their log-probabilities in nats, which are empty unless requested. */
 export interface TokenDetails {
   readonly tokenIds: readonly number[];
   /** Log-softmax at temperature 1. */
   readonly logprobs: readonly number[];
-  /** Under the distribution that was sampled from. */
+  /** Under the distribution from which the tokens were sampled. */
   readonly sampledLogprobs: readonly number[];
   readonly topLogprobs: readonly TopLogprobs[];
 }
 
-/** Which weights answered. */
+/** The weights that generated an answer. */
 export interface Identity {
   readonly version: number;
   /** SHA-256, hexadecimal. */
@@ -83,7 +83,7 @@ export interface Identity {
   readonly packageDigest: string;
 }
 
-/** What a request cost, in tokens. */
+/** The tokens of a request. */
 export interface Usage {
   readonly promptTokens: number;
   readonly completionTokens: number;
@@ -94,7 +94,7 @@ export interface Usage {
 /** One whole completion. */
 export interface Completion extends TokenDetails {
   readonly index: number;
-  /** By which it is scored. */
+  /** The id for feedback. */
   readonly generationId: string;
   readonly text: string;
   readonly finishReason: OrUnknown<FinishReason>;
@@ -106,11 +106,11 @@ export interface GenerateResult extends Identity {
   readonly usage: Usage;
 }
 
-/** What a stream brings: `started` first, `usage` last. */
+/** An event of a stream: `started` comes first, `usage` last. */
 export type GenerateEvent =
   | (Identity & {
       readonly type: 'started';
-      /** One per completion, by index; feedback may be given from now on. */
+      /** One per completion, in the order of their indices. Feedback may be sent from now on. */
       readonly generationIds: readonly string[];
       readonly promptTokens: number;
       readonly cachedPromptTokens: number;
@@ -119,7 +119,7 @@ export type GenerateEvent =
   | { readonly type: 'finished'; readonly index: number; readonly reason: OrUnknown<FinishReason> }
   | ({ readonly type: 'usage' } & Usage);
 
-/** A score that stands. */
+/** A score that was not retracted. */
 export interface Score {
   readonly rater: string;
   readonly metric: string;
@@ -127,7 +127,7 @@ export interface Score {
   readonly createdAtMs: number;
 }
 
-/** Where a completion comes from; explored and shadow ones were shown to nobody. */
+/** The origin of a generation. No caller has seen `explored` and `shadow` ones. */
 export type GenerationOrigin = 'sampled' | 'edit' | 'explored' | 'shadow';
 
 /** A message of a chat as it was stored. */
@@ -136,12 +136,12 @@ export interface StoredMessage {
   readonly content: string;
 }
 
-/** What is kept of one generation. */
+/** A stored generation. */
 export interface Generation extends Identity {
   readonly generationId: string;
   readonly state: OrUnknown<'running' | 'finished' | 'cancelled' | 'aborted'>;
   readonly origin: OrUnknown<GenerationOrigin>;
-  /** Of an edit: the generation in whose place it stands; empty for others. */
+  /** For an edit: the id of the edited generation; empty for others. */
   readonly editOf: string;
   readonly messages: readonly StoredMessage[];
   readonly prompt: string;

@@ -1,4 +1,4 @@
-/** What the client's methods take and give: the contract in the words of TypeScript. */
+/** The types of the client's arguments and results. */
 
 export type * from './events.js';
 export type * from './feedback.js';

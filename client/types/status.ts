@@ -1,17 +1,17 @@
-/** The server at a glance. */
+/** The status of a server. */
 
 import type { OrUnknown } from './or-unknown.js';
 import type { RolloutStatus, Version } from './versions.js';
 
-/** Figures of the learner; absent ones are not known yet. */
+/** State and figures of the learner. A figure that is not known yet is absent. */
 export interface LearnerStatus {
   readonly state: OrUnknown<'off' | 'starting' | 'idle' | 'training' | 'crashed' | 'stopping' | 'paused' | 'halted'>;
   readonly steps: number;
   readonly droppedSteps: number;
   readonly rounds: number;
-  /** Of these, rounds that went out of bounds. */
+  /** Rounds that went out of bounds. */
   readonly setbacks: number;
-  /** Why it has stopped itself, where it has. */
+  /** Why it stopped itself; absent if it did not. */
   readonly haltedBecause?: string;
   readonly scoresSeen: number;
   readonly lastSequence: number;
@@ -22,12 +22,12 @@ export interface LearnerStatus {
   readonly belowMeanH?: number;
   readonly gradientNorm?: number;
   readonly stepMs?: number;
-  /** Cores that training got over its last 20 seconds; about 1 or more where nothing holds it up. */
+  /** Cores that training used over its last 20 seconds; about 1 or more if nothing slows it down. */
   readonly processorShare?: number;
   readonly restarts: number;
-  /** Engine and device that compute gradients, as `onnx on cpu`; empty until the process has opened them. */
+  /** Engine and device that compute gradients, such as `onnx on cpu`; empty until the process has opened them. */
   readonly engine: string;
-  /** What it may train on. */
+  /** What it can train on. */
   readonly buffer: {
     readonly completions: number;
     readonly groups: number;
@@ -35,61 +35,61 @@ export interface LearnerStatus {
     /** Generations whose reward waits for a window to close. */
     readonly pending: number;
     readonly oldestAtMs?: number;
-    /** The replay ratio in effect. */
+    /** The effective replay ratio. */
     readonly usesPerCompletion?: number;
-    /** Completions by staleness in versions, from 0. */
+    /** Number of completions by staleness in versions, from 0. */
     readonly staleness: readonly number[];
   };
-  /** Completions used in the last finished round, by staleness from 0. */
+  /** Number of completions in the last finished round by staleness, from 0. */
   readonly roundStaleness: readonly number[];
 }
 
 /** How the scores of one metric count. */
 export interface MetricSettings {
-  /** The score that is worth 0; larger than `max` where smaller scores are better. */
+  /** The score that maps to 0; larger than `max` if smaller scores are better. */
   readonly min: number;
-  /** The score that is worth 1. */
+  /** The score that maps to 1. */
   readonly max: number;
   /** 0 leaves the metric out. */
   readonly weight: number;
-  /** From the end of the generation; absent: for ever. */
+  /** How long the reward waits for scores, from the end of the generation; absent: without limit. */
   readonly windowMs?: number;
-  /** The score when none came within the window. */
+  /** The score that counts if none came within the window. */
   readonly defaultScore?: number;
-  /** Whether scores count that come, or change, after the window. */
+  /** Whether scores count that come or change after the window. */
   readonly late: OrUnknown<'use' | 'ignore'>;
 }
 
 /** How the server folds scores into rewards. */
 export interface RewardSettings {
   readonly metrics: Readonly<Record<string, MetricSettings>>;
-  /** Of metrics that are not named. */
+  /** For metrics that are not listed. */
   readonly defaultMetric: MetricSettings;
-  /** By rater; 0: does not count. */
+  /** Trust by rater; the scores of a rater with trust 0 do not count. */
   readonly trust: Readonly<Record<string, number>>;
-  /** Of raters that are not named. */
+  /** Trust of raters that are not listed. */
   readonly defaultTrust: number;
 }
 
-/** A reward model or function that rates in the background. */
+/** The status of a reward model or function that scores in the background. */
 export interface RaterStatus {
-  /** The name under which its scores are kept, such as `model:tldr-reward`. */
+  /** The rater's name in its scores, such as `model:tldr-reward`. */
   readonly rater: string;
   readonly metric: string;
   readonly state: OrUnknown<'starting' | 'running' | 'crashed' | 'off'>;
-  /** Completions since the server started. */
+  /** Completions that it has scored since the server started. */
   readonly scored: number;
-  /** It had nothing to say, or what it said was no score. */
+  /** Completions without a score, because it returned none or something that is no score. */
   readonly unscored: number;
-  /** Changes of the store that it has not looked at yet. */
+  /** Changes of the store that it has not read yet. */
   readonly behind: number;
-  /** Of its process. */
+  /** Restarts of its process. */
   readonly restarts: number;
-  /** What went wrong last; empty: nothing since the server started. */
+  /** Its last failure since the server started; empty if there was none. */
   readonly failure: string;
 }
 
-/** The server at a glance. */
+/** A snapshot of a server. */
 export interface ServerStatus {
   readonly serverVersion: string;
   readonly packageName: string;
@@ -114,11 +114,11 @@ export interface ServerStatus {
     readonly lastSequence: number;
     readonly oldestGenerationAtMs?: number;
     readonly fileBytes: number;
-    /** Of these, in use. */
+    /** Bytes of the file that are in use. */
     readonly usedBytes: number;
-    /** Bytes in use from which old generations make room; absent: no bound. */
+    /** Bytes in use at which the store removes old generations; absent: no limit. */
     readonly maxBytes?: number;
-    /** Age from which generations go; absent: no bound. */
+    /** Age at which the store removes generations; absent: no limit. */
     readonly maxAgeMs?: number;
     readonly preferences: number;
     readonly edits: number;
@@ -126,19 +126,19 @@ export interface ServerStatus {
   readonly learner: LearnerStatus;
   /** How scores become rewards. */
   readonly reward: RewardSettings;
-  /** Reward models and functions that rate in the background. */
+  /** Reward models and functions that score in the background. */
   readonly raters: readonly RaterStatus[];
-  /** Further completions of prompts that were answered, drawn while the server is idle and shown to nobody. */
+  /** Exploration: while it is idle, the server draws more completions of answered prompts. No caller sees them. */
   readonly exploration: {
-    /** Of the single requests; 0 is off. */
+    /** Share of the requests with n = 1 whose prompts are explored; 0 is off. */
     readonly share: number;
-    /** Per prompt. */
+    /** Number of completions per prompt. */
     readonly completions: number;
-    /** Prompts that wait until no request runs. */
+    /** Prompts that wait until the server is idle. */
     readonly waiting: number;
-    /** Completions drawn and kept since the start. */
+    /** Completions that were drawn and stored since the start. */
     readonly kept: number;
-    /** Times that drawing ended because a request came. */
+    /** Number of times that a request interrupted the drawing. */
     readonly gaveWay: number;
   };
   /** Absent before the first swap since the start. */

@@ -1,17 +1,17 @@
-/** What leaves the store and comes into it: erasure, export, import. */
+/** Results of erasure, export and import. */
 
 import type { HoneClientError } from '../errors.js';
 import type { Version } from './versions.js';
 
-/** What was erased, and what became of the versions. */
+/** The result of an erasure. */
 export interface ErasureResult {
   readonly generations: number;
   readonly scores: number;
   readonly preferences: number;
   readonly prompts: number;
-  /** False where another program kept on reading an old state of the store: its log is cleared later. */
+  /** False if another program was still reading an old state of the store; then the log is cleared later. */
   readonly logCleared: boolean;
-  /** Versions that learned from the data, or descend from such. */
+  /** Versions that learned from the data or descend from one that did. */
   readonly versions: readonly number[];
   /** With `retrain`: the version that serves now; absent if the live version had not learned from erased data. */
   readonly live?: Version;
@@ -19,11 +19,11 @@ export interface ErasureResult {
   readonly removedWeights: readonly number[];
 }
 
-/** Which generations to export, with what hangs on them. */
+/** Which generations to export, with their feedback. */
 export interface ExportFilter {
   /** Only those of this subject. */
   readonly subject?: string | undefined;
-  /** Only those that were generated then or later, milliseconds since 1970. */
+  /** Only those that were admitted at this time or later, milliseconds since 1970. */
   readonly sinceMs?: number | undefined;
   /** Only those with a score. */
   readonly scored?: boolean | undefined;
@@ -31,18 +31,18 @@ export interface ExportFilter {
 
 /** A piece of an export. */
 export interface ExportPiece {
-  /** Bytes of a file of JSON lines. */
+  /** The next bytes of a file of JSON lines. */
   readonly lines: Uint8Array;
-  /** Records so far. */
+  /** Number of records so far. */
   readonly records: number;
 }
 
-/** What became of the records of an import. */
+/** The result of an import. */
 export interface ImportResult {
   readonly imported: number;
-  /** There already, with the same content. */
+  /** Records that were stored before with the same content. */
   readonly skipped: number;
   readonly refused: number;
-  /** The first 100 of these. */
+  /** The reasons for the first 100 refused records. */
   readonly refusals: readonly { readonly line: number; readonly error: HoneClientError }[];
 }

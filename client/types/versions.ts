@@ -16,71 +16,71 @@ export interface Version {
   readonly parent?: number;
   readonly createdAtMs: number;
   readonly metrics: Readonly<Record<string, number>>;
-  /** What the gate found; empty until it was judged, and for versions that the gate never saw. */
+  /** The gate's findings; empty before the judgement and for versions that the gate does not judge. */
   readonly verdict: readonly CheckResult[];
-  /** Why it was rejected; empty where it was not. */
+  /** The reason of its rejection; empty if it was not rejected. */
   readonly rejectedBecause: string;
-  /** Whether its adapter is still there, or made room for newer ones. */
+  /** Whether its adapter is still stored or was removed to make room. */
   readonly weights: OrUnknown<'kept' | 'removed'>;
 }
 
-/** What one check of the gate found. */
+/** The result of one check of the gate. */
 export interface CheckResult {
   /** `finite`, `kl`, `health`, `reward_model` or `off_policy`. */
   readonly check: string;
-  /** `skipped`: there was too little to go by, or the check is switched off. */
+  /** `skipped`: there was too little data, or the check is switched off. */
   readonly outcome: OrUnknown<'passed' | 'failed' | 'skipped'>;
-  /** In words, for people. */
+  /** A description for people. */
   readonly detail: string;
-  /** Figures by name, units in the names. */
+  /** Figures by name; the names include the units. */
   readonly numbers: Readonly<Record<string, number>>;
 }
 
 /**
- * What becomes of a candidate that has passed the gate. apprentice: it waits for a person; shadow: it answers in the
- * background and waits for a person; canary: it serves a share of traffic until its rewards decide; auto: it goes live.
+ * What to do with a candidate that has passed the gate. apprentice: it waits for a person. shadow: it answers in the
+ * background and waits for a person. canary: it serves a share of traffic until its rewards decide. auto: it goes live.
  */
 export type Mode = 'apprentice' | 'shadow' | 'canary' | 'auto';
 
-/** Rewards of one side of a canary. */
+/** The rewards of one side of a canary. */
 export interface CanaryArm {
-  /** Generations that were counted, each once. */
+  /** Number of generations that were counted, each once. */
   readonly rewards: number;
-  /** Absent before the first. */
+  /** Absent before the first reward. */
   readonly meanReward?: number;
 }
 
-/** How a canary stands. */
+/** The status of a canary. */
 export interface CanaryStatus {
   readonly live: CanaryArm;
   readonly candidate: CanaryArm;
   /** Natural logarithm of the evidence that the candidate is worse. */
   readonly logEvidenceWorse: number;
-  /** The same that it is not worse by more than `margin`. */
+  /** Natural logarithm of the evidence that it is not worse by more than `margin`. */
   readonly logEvidenceNotWorse: number;
-  /** Either decides when it reaches this. */
+  /** The canary ends when one of the two reaches this value. */
   readonly logEvidenceNeeded: number;
   readonly margin: number;
-  /** Fewest rewards of the candidate before it is promoted. */
+  /** Number of rewards of the candidate before it can be promoted. */
   readonly minimumRewards: number;
   readonly endsAtMs: number;
 }
 
-/** Which way candidates go, and what is on it. */
+/** The mode, and the candidates on their way. */
 export interface RolloutStatus {
   readonly mode: OrUnknown<Mode>;
-  /** The version on trial; absent where there is none. */
+  /** The version on trial; absent if there is none. */
   readonly trial?: {
     readonly version: number;
     readonly startedAtMs: number;
-    /** Of requests, 0 to 1. */
+    /** Share of requests that it answers, 0 to 1. */
     readonly share: number;
-    /** Answers it has begun. */
+    /** Answers that it has begun since the server started. */
     readonly answers: number;
     /** Absent for a shadow. */
     readonly canary?: CanaryStatus;
   };
-  /** The candidate that is being judged. */
+  /** The candidate that the gate judges now. */
   readonly judging?: number;
   /** The candidate that waits for the judgement or the trial to end. */
   readonly waiting?: number;
