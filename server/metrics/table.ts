@@ -202,7 +202,7 @@ export const metricTable = {
   hone_learner_step_seconds: { type: 'gauge', help: 'Time of a training step.' },
   hone_learner_processor_share: {
     type: 'gauge',
-    help: 'Cores that training used over its last 20 seconds; well below 1: it gets too little processor time.',
+    help: 'Cores that training used over its last 20 seconds; well below 1: it gets too little of the processor.',
   },
   hone_score_to_served_seconds: {
     type: 'histogram',
