@@ -75,7 +75,7 @@ function checkCache(name: string, { type, dims }: ValueInfo, config: DecoderConf
   const fits = dims.length === 4 && sameSize(dims[1], kvHeads) && sameSize(dims[3], headSize);
   if (fits) return;
   throw refuse(
-    `${name} is [${dims.join(', ')}], but config.json says ${kvHeads} key-value heads of size ${headSize}; ${sameModel}`,
+    `${name} is [${dims.join(', ')}], but config.json has ${kvHeads} key-value heads of size ${headSize}; ${sameModel}`,
   );
 }
 
@@ -95,13 +95,13 @@ export function checkWeights(graph: Graph, config: DecoderConfig, refuse: Refuse
   const table = graph.initializers.get(embedding?.inputs[0] ?? '');
   if (table !== undefined && (table.dims.length !== 2 || table.dims[1] !== hiddenSize)) {
     throw refuse(
-      `embeds tokens as [${table.dims.join(', ')}], but config.json says hidden_size ${hiddenSize}; ${sameModel}`,
+      `embeds tokens as [${table.dims.join(', ')}], but config.json has hidden_size ${hiddenSize}; ${sameModel}`,
     );
   }
   const widths = [table?.dims[0], graph.outputs.get('logits')?.dims.at(-1)];
   const strange = widths.find((width) => !sameSize(width, vocabularySize));
   if (strange !== undefined) {
-    throw refuse(`has ${strange} tokens, but config.json says vocab_size ${vocabularySize}; ${sameModel}`);
+    throw refuse(`has ${strange} tokens, but config.json has vocab_size ${vocabularySize}; ${sameModel}`);
   }
 }
 
@@ -112,7 +112,7 @@ export function checkAttention(sites: readonly AttentionSite[], config: DecoderC
   if (strange !== undefined) {
     throw refuse(
       `${strange.node.name} has ${strange.heads} heads and ${strange.kvHeads} key-value heads of size ` +
-        `${strange.headSize}, but config.json says ${heads}, ${kvHeads} and ${headSize}; ${sameModel}`,
+        `${strange.headSize}, but config.json has ${heads}, ${kvHeads} and ${headSize}; ${sameModel}`,
     );
   }
   if (sites.length !== layers || sites.some(({ layer }, i) => layer !== i)) {
@@ -125,13 +125,13 @@ export function checkFlow(flow: TokenFlow, config: DecoderConfig, refuse: Refuse
   const { contextLength, vocabularySize } = config;
   if (flow.vocabularySize !== vocabularySize) {
     throw refuse(
-      `gives logits for ${flow.vocabularySize} tokens, but config.json says vocab_size ${vocabularySize}; ${sameModel}`,
+      `gives logits for ${flow.vocabularySize} tokens, but config.json has vocab_size ${vocabularySize}; ${sameModel}`,
     );
   }
   const short = flow.positionTables.find(({ rows }) => rows < contextLength);
   if (short === undefined) return;
   throw refuse(
-    `${short.node.name} has a table of ${short.rows} positions, but config.json says max_position_embeddings ${contextLength}; ` +
+    `${short.node.name} has a table of ${short.rows} positions, but config.json has max_position_embeddings ${contextLength}; ` +
       'lower it there, or export the model for that context',
   );
 }

@@ -72,7 +72,7 @@ function checkVocabulary(root: string, config: DecoderConfig, tokenizer: Package
     throw invalidPackage(
       root,
       'tokenizer.json',
-      `has ${tokenizer.vocabularySize} tokens, but config.json says vocab_size ${config.vocabularySize}; ` +
+      `has ${tokenizer.vocabularySize} tokens, but config.json has vocab_size ${config.vocabularySize}; ` +
         'take both files from the same model',
     );
   }

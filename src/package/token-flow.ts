@@ -9,9 +9,10 @@
 import { type Graph, intsAttribute, type Node, numberAttribute } from '../onnx/index.js';
 import type { AttentionSite } from './lowering.js';
 import { type Dim, dimOf, inBrackets, sameDims, sizeOf } from './operators/dims.js';
+import { FlowSite } from './operators/flow-site.js';
 import { refuseNode } from './operators/form.js';
 import { operatorOf, randomOperators } from './operators/table.js';
-import { constantIntsOf, FlowSite, type Value } from './operators/value.js';
+import { constantIntsOf, type Value } from './operators/value.js';
 
 /** What following the tokens found. */
 export interface TokenFlow {

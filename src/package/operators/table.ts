@@ -6,34 +6,14 @@
  */
 
 import { microsoft, type Node } from '../../onnx/index.js';
-import {
-  alongAxis,
-  biased,
-  cast,
-  concat,
-  elementwise,
-  type Flow,
-  flatten,
-  gather,
-  gatherQuantized,
-  gemm,
-  norm,
-  onnxRotary,
-  product,
-  quantizedProduct,
-  reduce,
-  reshape,
-  rotary,
-  shape,
-  skipNorm,
-  slice,
-  split,
-  squeeze,
-  tokenwise,
-  transpose,
-  unsqueeze,
-} from './flows.js';
+import { biased, cast, elementwise, tokenwise } from './arithmetic-flows.js';
+import type { Flow } from './flow-site.js';
 import { float, int, ints, type OperatorForm, type Refusal, text } from './form.js';
+import { gather, gatherQuantized } from './lookup-flows.js';
+import { alongAxis, norm, reduce, skipNorm } from './norm-flows.js';
+import { gemm, product, quantizedProduct } from './product-flows.js';
+import { onnxRotary, rotary } from './rotary-flows.js';
+import { concat, flatten, reshape, shape, slice, split, squeeze, transpose, unsqueeze } from './shape-flows.js';
 
 export interface Operator extends OperatorForm {
   /** Absent for attention, in which tokens may meet. */
