@@ -6,11 +6,12 @@
  * it already keep a version that exists. Changes of the head happen one after another.
  */
 
-import { HoneError } from '../../errors.js';
+import { HoneError, inWords } from '../../errors.js';
 import type { Policy, SwapReport } from '../../policy/index.js';
 import { SerialQueue } from '../../process/serial-queue.js';
 import { descendsFromImport, type Version, type VersionLog } from '../../versions/index.js';
 import type { EventLog } from '../events/event-log.js';
+import { publishVersionFailure } from '../events/version-failure.js';
 import type { Learner } from '../learner.js';
 
 /** Which weights answer now: what every door sends along with each call. */
@@ -74,8 +75,7 @@ export class LiveVersion {
     return this.#queue.run(async () => {
       const candidate = this.#versions.get(number);
       if (candidate === undefined) throw new HoneError('VERSION_NOT_FOUND', `there is no version ${number}`);
-      await this.#swap(candidate);
-      const version = await this.#record(candidate);
+      const version = await this.#serve(candidate);
       this.#publish('version_promoted', version, detail);
       this.#tellLearner(version, false);
       return version;
@@ -86,13 +86,10 @@ export class LiveVersion {
   rollback(number: number): Promise<Version> {
     return this.#queue.run(async () => {
       const candidate = await this.#versions.rollback(number);
-      try {
-        await this.#swap(candidate);
-      } catch (error) {
-        await this.#versions.reject(candidate.number, HoneError.from(error).message);
-        throw error;
-      }
-      const version = await this.#record(candidate);
+      const version = await this.#serve(candidate).catch(async (thrown) => {
+        await this.#giveUp(candidate, `version ${number} could not be served again: ${inWords(thrown)}`);
+        throw thrown;
+      });
       this.#rolledBackAt = version.number;
       this.#publish('version_rolled_back', version, `serves the weights of version ${number}`);
       this.#tellLearner(version, true);
@@ -116,9 +113,10 @@ export class LiveVersion {
     });
   }
 
-  /** Records what serves already as the head; where that fails, the head serves again. */
-  async #record(version: Version): Promise<Version> {
+  /** Swaps a version in and records it as the live one. If that fails, the version before it serves again. */
+  async #serve(version: Version): Promise<Version> {
     const previous = this.#versions.live();
+    await this.#swap(version);
     try {
       const live = await this.#versions.promote(version.number);
       this.#onLive(live);
@@ -126,6 +124,17 @@ export class LiveVersion {
     } catch (error) {
       await this.#swap(previous);
       throw error;
+    }
+  }
+
+  /** Rejects the new version of a rollback that failed. */
+  async #giveUp(version: Version, reason: string): Promise<void> {
+    const { number, adapterDigest } = version;
+    try {
+      await this.#versions.reject(number, reason);
+      this.#events.publish({ type: 'version_rejected', version: number, adapterDigest, detail: reason });
+    } catch (thrown) {
+      publishVersionFailure(this.#events, `${reason}; its rejection could not be recorded`, thrown, version);
     }
   }
 

@@ -14,6 +14,7 @@ import type { ReadRewards } from '../feedback/read-rewards.js';
 import type { CheckedRequest } from '../generation/check-request.js';
 import { Canary, type CanaryStatus } from './canary.js';
 import type { CanarySettings } from './canary-settings.js';
+import type { OnTheWay } from './on-the-way.js';
 import { Shadow, type ShadowAnswer } from './shadow.js';
 import type { SavedTrial, TrialStore } from './trial-file.js';
 
@@ -63,21 +64,21 @@ interface Running {
 export class Trials {
   readonly #options: TrialsOptions;
   readonly #onDecision: (version: number, decision: SequentialDecision) => void;
+  readonly #way: OnTheWay;
   #running: Running | null = null;
 
-  /** @param onDecision told once per canary; the trial goes on until it is ended */
-  constructor(options: TrialsOptions, onDecision: (version: number, decision: SequentialDecision) => void) {
+  /**
+   * @param way where the version on trial has its place
+   * @param onDecision called once per canary; the trial goes on until it is ended
+   */
+  constructor(
+    options: TrialsOptions,
+    way: OnTheWay,
+    onDecision: (version: number, decision: SequentialDecision) => void,
+  ) {
     this.#options = options;
+    this.#way = way;
     this.#onDecision = onDecision;
-  }
-
-  /** The version on trial. */
-  get version(): Version | null {
-    return this.#running?.version ?? null;
-  }
-
-  get isCanary(): boolean {
-    return this.#running?.work instanceof Canary;
   }
 
   /**
@@ -129,6 +130,7 @@ export class Trials {
     const running = this.#running;
     if (running === null) return;
     this.#running = null;
+    this.#way.endTrial();
     const { version, work } = running;
     await work.close();
     const numbers = work instanceof Canary ? statusNumbers(work.status()) : {};
@@ -195,6 +197,7 @@ export class Trials {
   #run(version: Version, { startedAtMs, state }: Pick<SavedTrial, 'startedAtMs' | 'state'>): void {
     const { settings, readRewards, defaults, answer, store, now, draw, versions } = this.#options;
     const { number } = version;
+    this.#way.beginTrial(version, version.state as TrialState);
     const live = versions.live().number;
     const { margin } = settings;
     const work =

@@ -224,7 +224,7 @@ describe('in mode shadow', () => {
     await ask(loop, '', { store: false });
     await until(async () => (await loop.replay.status()).finished === 4);
     const shadowed = requests.filter(({ version }) => version === 1);
-    expect(shadowed).toMatchObject([{ background: true, candidates: [{}] }]);
+    expect(shadowed).toMatchObject([{ background: true, completions: [{}] }]);
     const [kept] = await loop.replay.readGenerations([shadowed[0]?.completions[0]?.id ?? '']);
     expect(kept).toMatchObject({ origin: 'shadow', version: 1, subject: 'someone', state: 'finished' });
     expect(loop.agent.rollout().trial).toMatchObject({ version: 1, state: 'shadow', answers: 1, canary: null });
