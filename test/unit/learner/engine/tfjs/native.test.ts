@@ -14,7 +14,7 @@ import { temporaryFolder } from '../../../../support/folders.js';
 import { placeNativeTfjs } from '../../../../support/native-tfjs.js';
 
 const { HONE_TFJS_BACKEND: backend, HONE_TFJS_FOLDER: realFolder } = process.env;
-const module = (name: string): string => new URL(`../../../src/learner/engine/tfjs/${name}.js`, import.meta.url).href;
+const module = (name: string): string => new URL(`../../../../../src/learner/engine/tfjs/${name}.js`, import.meta.url).href;
 
 /** Runs in a child whose `util` lacks what a Node of tomorrow may lack. Prints what was computed. */
 const script = (folder: string): string => `
