@@ -1,3 +1,3 @@
-/** What a provider does to its process when its driver fails. */
+/** A child process that ends as with a provider whose driver fails. */
 
 process.stderr.write('the driver is gone', () => process.abort());

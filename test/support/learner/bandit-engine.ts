@@ -1,6 +1,6 @@
 /**
- * The smallest policy that CoPG can train, with exact gradients: three arms, logits = scale * A B from a LoRA pair of one
- * linear layer with one input. A completion is one token, the arm; the prompt does not matter.
+ * The smallest policy that CoPG can train, with exact gradients: three arms, logits = scale * A B from a LoRA pair of
+ * one linear layer with one input. A completion is one token, the arm; the prompt does not matter.
  */
 
 import { type LinearForm, weightsOf } from '../../../src/learner/linear-form.js';
@@ -11,13 +11,13 @@ export class BanditEngine implements TrainingEngine {
   readonly name = 'bandit';
   readonly targets: readonly AdapterTarget[] = [{ module: 'bandit', inFeatures: 1, outFeatures: 3 }];
   readonly #scale: number;
-  /** What was differentiated so far, for the tests to look at. */
+  /** The arguments of every pass with gradients, for tests to inspect. */
   readonly passes: { readonly rows: readonly TrainingRow[]; readonly form: LinearForm }[] = [];
-  /** Set to make the next gradients useless. */
+  /** If true, gradients contain a NaN. */
   poisoned = false;
-  /** Rows whose log-probabilities were asked for. */
+  /** Number of rows passed to `logProbabilities`. */
   evaluatedRows = 0;
-  /** Prompts whose features were asked for. */
+  /** Number of prompts passed to `promptFeatures`. */
   describedPrompts = 0;
 
   constructor(scale: number) {
@@ -45,7 +45,7 @@ export class BanditEngine implements TrainingEngine {
     return this.#logprobs(rows, parameters);
   }
 
-  /** A constant and the first token: all that there is to tell prompts apart. */
+  /** Features [2]: a constant and the first token. */
   async promptFeatures(prompts: readonly ArrayLike<number>[]): Promise<Float32Array[]> {
     this.describedPrompts += prompts.length;
     return prompts.map((tokens) => Float32Array.of(1, tokens[0] as number));

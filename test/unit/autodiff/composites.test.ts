@@ -21,14 +21,14 @@ describe('a gated layer', () => {
     ['u', 4],
   ]);
 
-  it('becomes one operator of gate and value', () => {
+  it('becomes one SwiGlu of its gate and value', () => {
     const graph = gated(['y']);
     fuseSwiGlu(graph, widths);
     expect(graph.nodes.map(({ op }) => op)).toEqual(['Exp', 'Neg', 'SwiGlu']);
     expect(graph.nodes[2]).toMatchObject({ inputs: ['g', 'u'], outputs: ['y'] });
   });
 
-  it.each(['s', 'a'])('stays as it is where somebody else reads its part %s', (part) => {
+  it.each(['s', 'a'])('stays as it is if another node reads its part %s', (part) => {
     const graph = gated(['y', part]);
     fuseSwiGlu(graph, widths);
     expect(graph.nodes).toHaveLength(5);
@@ -40,7 +40,7 @@ describe('a gated layer', () => {
     expect(graph.nodes).toHaveLength(5);
   });
 
-  it('stays as it is where its operands are not those that were named', () => {
+  it('stays as it is if its operands are not among the named values', () => {
     const graph = gated(['y']);
     fuseSwiGlu(graph, new Map([['g', 4]]));
     expect(graph.nodes).toHaveLength(5);

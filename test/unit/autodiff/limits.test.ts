@@ -1,4 +1,4 @@
-/** What a gradient rule does not cover is refused, before and in the reverse pass, and never left out of a gradient. */
+/** A node that its gradient rule does not cover is refused, before and in the reverse pass; no gradient ignores it. */
 
 import { describe, expect, test } from 'vitest';
 import { appendGradients, checkGradients } from '../../../src/autodiff/index.js';
@@ -6,7 +6,7 @@ import { Graph, type Node, probeShapes } from '../../../src/onnx/index.js';
 
 interface Case {
   readonly name: string;
-  /** From `x` [2, 4] (and `w` [2, 4]) to a value of floats; every one of `wrt` is differentiated. */
+  /** Adds nodes from `x` [2, 4] (and `w` [2, 4]) to a float value; the test differentiates it with respect to `wrt`. */
   readonly build: (graph: Graph) => string;
   readonly wrt?: readonly string[];
   readonly says: RegExp;
@@ -68,14 +68,14 @@ const refusal = (says: RegExp) =>
 describe.each(cases)('$name', (test_) => {
   const { wrt = ['x'], says } = test_;
 
-  test('is refused from the graph alone', () => {
+  test('is refused by the check of the graph', () => {
     expect(() => checkGradients(graphOf(test_), 'loss', wrt)).toThrowError(refusal(says));
   });
 
   test('is refused by the reverse pass', async () => {
     const graph = graphOf(test_);
     graph.prune();
-    // An attribute of the future is one that this onnxruntime does not run: the shapes are those of the plain operator.
+    // This onnxruntime does not run a node with an unknown attribute, so take the shapes of the node without it.
     const plain = graph.clone();
     plain.nodes = plain.nodes.map((node): Node => (node.op === 'Identity' ? { ...node, attributes: {} } : node));
     const shapes = await probeShapes(plain, {});

@@ -263,7 +263,7 @@ const withoutGradientTest = new Set(
     .map(([name]) => name),
 );
 
-/** Numbers in an interval, the same each time. */
+/** A generator of numbers in an interval, the same in each run. */
 function createNumbers(seed: number): (low: number, high: number) => number {
   let state = seed;
   return (low, high) => {
@@ -272,9 +272,9 @@ function createNumbers(seed: number): (low: number, high: number) => number {
   };
 }
 
-/** Steps of the differences: their error is of the fourth order, so a large step leaves little rounding. */
+/** Step of the differences. Their error is of the fourth order, so the step can be large and rounding small. */
 const step = 1 / 64;
-/** Of differences in float32, relative to the largest element of the gradient. */
+/** Largest error of an element, relative to the largest element of the gradient; the differences are in float32. */
 const tolerance = 2e-4;
 
 /** loss = sum over the outputs that are read of weights * output; its gradient by the rule and by differences. */
@@ -304,7 +304,7 @@ async function gradientsOf(test: Case): Promise<{ analytic: Float32Array; numeri
   graph.outputs.set('loss', null);
   graph.prune();
 
-  // Integer constants fix some sizes, so both probes use the size of the test; other tests vary it.
+  // Integer constants fix some sizes; then both probes use the size of the test. Otherwise they differ.
   const sizes = {
     N: [
       runtimeSize,

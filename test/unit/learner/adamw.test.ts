@@ -29,7 +29,7 @@ describe('AdamW', () => {
     expect(y).toBeCloseTo(2, 2);
   });
 
-  it('decays matrices and leaves vectors alone', () => {
+  it('decays matrices and does not decay vectors', () => {
     const parameters: Parameters = new Map([
       ['matrix', { dims: [1, 1], data: Float32Array.of(1) }],
       ['vector', { dims: [1], data: Float32Array.of(1) }],
@@ -40,7 +40,7 @@ describe('AdamW', () => {
     expect(parameters.get('vector')?.data[0]).toBe(1);
   });
 
-  it('reports the norm before clipping, and clips', () => {
+  it('reports the gradient norm before clipping, and updates by the clipped gradients', () => {
     const clipped = parametersOf(0, 0);
     const scaled = parametersOf(0, 0);
     const one = new AdamW({ ...settings, clipNorm: 5 });
@@ -53,7 +53,7 @@ describe('AdamW', () => {
     expect(clipped.get('w')?.data[0]).toBeCloseTo(scaled.get('w')?.data[0] as number, 6);
   });
 
-  it('drops a step whose gradient is not finite and changes nothing', () => {
+  it('drops a step with a gradient that is not finite, and changes no parameter', () => {
     const parameters = parametersOf(1, 2);
     const optimizer = new AdamW(settings);
     expect(optimizer.step(parameters, gradientsOf(Number.NaN, 1)).applied).toBe(false);
@@ -62,7 +62,7 @@ describe('AdamW', () => {
     expect(optimizer.steps).toBe(0);
   });
 
-  it('goes on from a restored state as if it had never stopped', () => {
+  it('continues from a restored state as if it had never stopped', () => {
     const whole = parametersOf(1, 2);
     const halves = parametersOf(1, 2);
     const first = new AdamW(settings);
@@ -75,7 +75,7 @@ describe('AdamW', () => {
     expect(halves).toEqual(whole);
   });
 
-  it('warms up linearly', () => {
+  it('raises the learning rate linearly during the warm-up', () => {
     const rate = warmUp(8, 4);
     expect([0, 1, 2, 3, 4, 100].map(rate)).toEqual([2, 4, 6, 8, 8, 8]);
   });

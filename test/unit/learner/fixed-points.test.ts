@@ -1,7 +1,7 @@
 /**
- * Where the objective comes to rest off-policy, by what stands in for the siblings of a single completion: only a value
- * of the REGULARISED reward, per prompt, leads to the optimum. Exact gradients; the regrets are those of COPG's bandit
- * (arXiv 2406.19185, section 4) with completions drawn by the mean of its two data policies.
+ * Where the objective comes to rest off-policy, for each baseline that a completion alone may be compared with: only a
+ * value of the REGULARISED reward, per prompt, leads to the optimum. Gradients are exact. The bandit is the paper's
+ * (arXiv 2406.19185, section 4), with completions drawn from the mean of its two data policies.
  */
 
 import { expect, it } from 'vitest';
@@ -11,12 +11,12 @@ import { copgForm } from '../../../src/learner/objective.js';
 const beta = 0.5;
 /** ln of the uniform reference over three arms. */
 const uniform = -Math.log(3);
-/** Times that each arm was drawn: (0.075, 0.125, 0.8). */
+/** Number of draws of each arm: (0.075, 0.125, 0.8) of all. */
 const draws = [3, 5, 32];
 
 /** R of each arm, by prompt. */
 type Rewards = readonly (readonly number[])[];
-/** What the baseline may be made of, for one completion's prompt. */
+/** What a baseline may depend on, for the prompt of one completion. */
 interface Known {
   readonly prompt: number;
   readonly pi: Rewards;
@@ -48,7 +48,7 @@ function optimum(rewards: readonly number[]): number {
   return beta * Math.log(mean(rewards.map((reward) => Math.exp(reward / beta))));
 }
 
-/** E over prompts of J(pi*) - J(pi) where the gradient over all draws has vanished; a free logit per prompt and arm. */
+/** The mean over prompts of J(pi*) - J(pi) after descent over all draws; each prompt and arm has a free logit. */
 function restingRegret(rewards: Rewards, baseline: Baseline | 'siblings', steps = 4000, rate = 1): number {
   const logits = rewards.map(() => [0, 0, 0]);
   const cells = rewards.flatMap((_, prompt) =>
@@ -94,14 +94,14 @@ it.each<readonly [string, Baseline | 'siblings', number]>([
   ['the mean of R over the data, as in GRPO', ({ prompt, rewards }) => dot(mu, rewards[prompt] as number[]), 0.133],
   ['a value that is too low by a half', () => best - 0.5, 0.045],
   ['a value that is too high by a half', () => best + 0.5, 0.045],
-  ['nothing', () => 0, 0.638],
-])('against %s', (_, baseline, regret) => {
+  ['zero', () => 0, 0.638],
+])('compared with %s, the policy comes to rest at the regret of that baseline', (_, baseline, regret) => {
   expect(best - objective(softmax([0, 0, 0]), [2.5, 2, 1])).toBeCloseTo(0.292, 3);
   expect(restingRegret(arms, baseline)).toBeCloseTo(regret, 3);
 });
 
 it('over prompts that differ, only siblings and a value per prompt lead to the optimum', () => {
-  // Offsets of a prompt that no completion can do anything about.
+  // Each prompt adds an offset to the rewards, whatever the completion.
   const prompts: Rewards = [0, 1.5, 3, 4.5].map((offset) => [2.5 + offset, 2 + offset, 1 + offset]);
   const at = (baseline: Baseline | 'siblings'): number => restingRegret(prompts, baseline, 1500);
   expect(at('siblings')).toBeCloseTo(0, 4);

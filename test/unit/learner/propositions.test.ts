@@ -1,4 +1,4 @@
-/** What the paper proves of the objective (arXiv 2406.19185, sections 3 and 4), through the objective that trains. */
+/** The propositions of the paper (arXiv 2406.19185, sections 3 and 4), checked on the objective that trains. */
 
 import { expect, it } from 'vitest';
 import { weightsOf } from '../../../src/learner/linear-form.js';
@@ -15,7 +15,7 @@ const parameters: Parameters = new Map([
   ['bandit.lora_A', { dims: [1, 2], data: Float32Array.of(0.7, -0.4) }],
   ['bandit.lora_B', { dims: [2, 3], data: Float32Array.of(0.3, -0.2, 0.1, -0.5, 0.4, 0.2) }],
 ]);
-/** Not uniform, so that h is not the log-probability alone. */
+/** The reference is not uniform, so h is not the log-probability up to a constant. */
 const referenceLogprobs = [0.5, 0.2, 0.3].map(Math.log);
 
 function batchOf(chosen: readonly number[], groups: readonly number[], scores = rewards): CopgBatch {
@@ -29,7 +29,7 @@ function batchOf(chosen: readonly number[], groups: readonly number[], scores = 
   };
 }
 
-/** A group of its own for each list of arms. */
+/** The gradient of a batch with one group for each list of arms. */
 async function gradientOf(groups: readonly (readonly number[])[], scores = rewards): Promise<number[]> {
   const batch = batchOf(
     groups.flat(),
@@ -74,19 +74,20 @@ it('on-policy, the expected gradient over pairs is the policy gradient of E[R] -
   const pi = engine.probabilities(parameters);
   const expected = new Array<number>(9).fill(0);
   for (const [first, second] of pairs) {
-    // A pair with itself teaches nothing: its two residuals are equal.
+    // A pair of the same arm has no gradient, because its two residuals are equal.
     const gradient = first === second ? expected.map(() => 0) : await gradientOf([[first, second]]);
     for (const [i, value] of gradient.entries()) {
       expected[i] = (expected[i] as number) + (pi[first] as number) * (pi[second] as number) * value;
     }
   }
-  // Descent on the surrogate is ascent on the objective. The sum over a pair would be twice this: its mean is taken.
+  // Descent on the surrogate is ascent on the objective. The update is the mean over a pair; the sum would be twice
+  // this.
   const objective = (at: Parameters): number =>
     sum(engine.probabilities(at).map((p, k) => p * ((rewards[k] as number) - beta * (h(at)[k] as number))));
   expectClose(expected, scaled(slope(objective), -1));
 });
 
-it('weighs the two of a pair as RLOO does, and each of a larger group against the mean of the others', async () => {
+it('weighs a pair as RLOO does, and each completion of a larger group against the mean of the others', async () => {
   const residuals = h(parameters).map((value, k) => (rewards[k] as number) - beta * value);
   const { weights: two } = await differentiateCopg(engine, batchOf([0, 2], [0, 0]), parameters);
   expect(two[0]).toBeCloseTo((residuals[0] as number) - (residuals[2] as number), 5);
@@ -99,7 +100,7 @@ it('weighs the two of a pair as RLOO does, and each of a larger group against th
 });
 
 it('with rewards of +1/4 and -1/4 has the gradient of the IPO loss, in both of its forms', async () => {
-  // Of the mean over the pair: the paper's sum over it is twice this.
+  // The update is the mean over the pair; the paper's sum over it is twice this.
   const gradient = scaled(await gradientOf([[0, 1]], [1 / 4, -1 / 4, 0]), 2);
   const difference = (at: Parameters): number => (h(at)[0] as number) - (h(at)[1] as number);
   const papers = slope((at) => (1 / 2 - beta * difference(at)) ** 2);
@@ -108,7 +109,7 @@ it('with rewards of +1/4 and -1/4 has the gradient of the IPO loss, in both of i
   expectClose(gradient, scaled(usual, beta / 2));
 });
 
-it('makes of a group of K what all its K(K-1)/2 pairs make, in K passes', async () => {
+it('gives a group of K the loss and gradient of all its K(K-1)/2 pairs, with K completions', async () => {
   const all = [
     [0, 1],
     [0, 2],
@@ -123,7 +124,7 @@ it('makes of a group of K what all its K(K-1)/2 pairs make, in K passes', async 
   expect(group.loss).toBeCloseTo(sum(squares) / 3 / (2 * beta), 5);
 });
 
-it('takes prompts alike, however many completions they have', async () => {
+it('gives prompts the same weight, however many completions they have', async () => {
   const [many, two] = [await gradientOf([[0, 1, 2]]), await gradientOf([[0, 2]])];
   const both = await gradientOf([
     [0, 1, 2],
@@ -142,7 +143,7 @@ it('hands the engine each weight divided by the members of its group and the num
   for (const [i, members] of [3, 3, 3, 2, 2, 1].entries()) {
     expect(shares[i]).toBeCloseTo((weights[i] as number) / members / 3, 6);
   }
-  // The one alone is compared with V(x), which the others never see.
+  // The completion alone is compared with V(x), which the others do not use.
   const residual = (rewards[1] as number) - beta * (h(parameters)[1] as number);
   expect(weights[5]).toBeCloseTo(residual - 0.4, 5);
 });

@@ -12,7 +12,7 @@ test('a decaying learning rate falls from the end of the warm-up to a tenth and 
   expect(rates('constant')).toEqual(close([0.25, 1, 1, 1, 1, 1]));
   expect(rates('linear')).toEqual(close([0.25, 1, 1, 0.55, 0.1, 0.1]));
   expect(rates('cosine')).toEqual(close([0.25, 1, 1, 0.55, 0.1, 0.1]));
-  // Half-way they agree; before that the cosine is slower.
+  // Both agree half-way; before that the cosine falls more slowly.
   const [cosine, linear] = (['cosine', 'linear'] as const).map((learningRateSchedule) =>
     learningRates(settings({ ...over, learningRateSchedule }))(6),
   );
@@ -26,7 +26,7 @@ test('beta goes from its initial value to the final one by the same factor at ea
   );
 });
 
-test('beta is constant unless annealing is asked for', () => {
+test('beta is constant unless the settings ask for annealing', () => {
   expect(settings({ beta: 0.3 }).betaInitial).toBe(0.3);
   expect(betaAt(settings({ beta: 0.3 }), 0)).toBe(0.3);
 });

@@ -1,4 +1,4 @@
-/** Whether a package can be learned from is known from its graph, and the answer is what the engines themselves give. */
+/** The check of a package's graph refuses what the engines themselves refuse, for the same reason. */
 
 import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -43,7 +43,7 @@ describe.each(unlearnableDecoders)('a decoder with $name', ({ apply, mentions, c
     await expect(loadPackage(directory)).resolves.toMatchObject({ name: 'tiny' });
   });
 
-  test('is refused where a learner would start', async () => {
+  test('is refused by the check before a learner starts', async () => {
     await write(apply);
     const error = await check().then(
       () => undefined,
@@ -61,7 +61,7 @@ describe.each(unlearnableDecoders)('a decoder with $name', ({ apply, mentions, c
 });
 
 describe('a decoder that can be trained', () => {
-  test('passes, in float32 and quantised, for both engines', async () => {
+  test('passes the check in float32 and quantised, for both engines', async () => {
     await write(() => undefined);
     await check('onnx');
     await check('tfjs');
@@ -70,7 +70,7 @@ describe('a decoder that can be trained', () => {
     await check('tfjs');
   });
 
-  test('keeps its quantised weights where they are: nothing is decoded to find out', async () => {
+  test('is not changed by the check, which decodes no quantised weight', async () => {
     const decoder = await readDecoder(join(quantized.quantized, 'onnx/model.onnx'));
     const [before, nodes] = [[...decoder.initializers.keys()], decoder.nodes.map(({ op }) => op)];
     await checkTrainable(decoder, modelPath, { engine: 'onnx' });
@@ -79,7 +79,7 @@ describe('a decoder that can be trained', () => {
   });
 });
 
-test('quantised products whose scales are computed are refused with what to do', async () => {
+test('quantised products with computed scales are refused, with what to do', async () => {
   await write((graph) => {
     const node = graph.nodes.find(({ op, inputs }) => op === 'MatMulNBits' && inputs[1]?.includes('.layers.'));
     if (node === undefined) throw new Error('the package has no quantised layer');
@@ -92,7 +92,7 @@ test('quantised products whose scales are computed are refused with what to do',
   });
 });
 
-test('the tfjs engine is asked for its own operators', async () => {
+test('for the tfjs engine, the check looks for the operators of that engine', async () => {
   await write(unlearnableDecoders.find(({ name }) => name === 'Gelu')?.apply ?? (() => undefined));
   await expect(check('tfjs')).rejects.toMatchObject({
     code: 'OPERATOR_UNSUPPORTED',

@@ -1,6 +1,6 @@
 /**
- * Gradients on other devices than the cpu. WebGPU needs a Vulkan driver, be it one in software: where there is none, its
- * tests are skipped and say so. Providers are opened in child processes: some end the process where others throw.
+ * Gradients on other devices than the cpu. WebGPU needs a Vulkan driver, which may be one in software; without one, its
+ * tests are skipped with that reason. Providers are opened in child processes, because some crash instead of throwing.
  */
 
 import { createRequire } from 'node:module';
@@ -35,11 +35,11 @@ describe('WebGPU', { timeout: 240_000 }, () => {
     async (folder, { skip }) => {
       const outcome = await attempt(join(root, folder), 'webgpu');
       if (outcome instanceof Error) {
-        // Whatever else fails where a driver is there is a defect.
+        // With a driver, any other failure is a defect.
         skip(/adapter|this build of onnxruntime has/.test(outcome.message), `no WebGPU here: ${outcome.message}`);
         throw outcome;
       }
-      // Exactly the cpu's would mean that the cpu computed them.
+      // A difference of exactly 0 would mean that the cpu computed them.
       expect(outcome.difference).toBeGreaterThan(0);
       expect(outcome.difference).toBeLessThanOrEqual(1e-5);
     },
@@ -49,18 +49,15 @@ describe('WebGPU', { timeout: 240_000 }, () => {
 describe('a device that cannot be used', () => {
   const others = providers.filter((provider) => provider !== 'cpu');
 
-  it.each(others)(
-    '%s is refused with what to do where this build of onnxruntime does not have it',
-    async (provider) => {
-      if (offeredProviders().includes(provider)) return checkOffered(provider);
-      await expect(openEngine({ packageDirectory: tiny, settings: settingsOf(provider) })).rejects.toMatchObject({
-        code: 'DEVICE_UNAVAILABLE',
-        message: expect.stringMatching(/this build of onnxruntime has cpu.*docs\/devices\.md.*--learner-device cpu/),
-      });
-    },
-  );
+  it.each(others)('%s is refused with what to do if this build of onnxruntime does not have it', async (provider) => {
+    if (offeredProviders().includes(provider)) return checkOffered(provider);
+    await expect(openEngine({ packageDirectory: tiny, settings: settingsOf(provider) })).rejects.toMatchObject({
+      code: 'DEVICE_UNAVAILABLE',
+      message: expect.stringMatching(/this build of onnxruntime has cpu.*docs\/devices\.md.*--learner-device cpu/),
+    });
+  });
 
-  it('is refused with what to do where it does not open', { timeout: 240_000 }, async ({ skip }) => {
+  it('is refused with what to do if it does not open', { timeout: 240_000 }, async ({ skip }) => {
     const outcome = offeredProviders().includes('cuda') ? await attempt(tiny, 'cuda') : undefined;
     skip(!(outcome instanceof Error), 'CUDA opens here, or this build does not have it');
     expect(outcome).toMatchObject({
@@ -69,7 +66,7 @@ describe('a device that cannot be used', () => {
     });
   });
 
-  it('is reported where it ends the process, with what the process said', async () => {
+  it('is reported with what its process printed if it ends the process', async () => {
     const file = fileURLToPath(new URL('../../../support/learner/aborting-process.js', import.meta.url));
     const child = startScript(file, [], { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
     await expect(outcomeOf(child, 'webgpu', 30_000)).rejects.toMatchObject({
@@ -78,7 +75,7 @@ describe('a device that cannot be used', () => {
     });
   });
 
-  it('is reported where it takes too long, and its process is killed', async () => {
+  it('is reported if it takes too long, and its process is killed', async () => {
     const trial = { packageDirectory: tiny, settings: settingsOf('cpu'), provider: 'cpu', measure: true } as const;
     await expect(tryDevice(trial, 1)).rejects.toMatchObject({
       code: 'DEVICE_UNAVAILABLE',
@@ -86,7 +83,7 @@ describe('a device that cannot be used', () => {
     });
   });
 
-  it('leaves a package that cannot be learned from with its own error', async () => {
+  it('does not hide the error of a package that cannot be loaded', async () => {
     const trial = { packageDirectory: root, settings: settingsOf('cpu'), provider: 'cpu', measure: true } as const;
     await expect(tryDevice(trial, 30_000)).rejects.toMatchObject({ code: 'PACKAGE_INVALID' });
   });
@@ -100,13 +97,13 @@ describe('auto', () => {
       { provider: 'cuda', failure: 'no driver' },
     ]).provider;
 
-  it('takes the fastest device, and the cpu where another saves less than a fifth', () => {
+  it('takes the fastest device, but the cpu if another saves less than a fifth', () => {
     expect(choose(100, 50)).toBe('webgpu');
     expect(choose(100, 90)).toBe('cpu');
     expect(choose(100, 500)).toBe('cpu');
   });
 
-  it('takes the cpu where no other device can be used, and says why', () => {
+  it('takes the cpu if no other device can be used, and reports why', () => {
     const choice = fastest([{ provider: 'webgpu', failure: 'its gradients differ' }]);
     expect(choice).toEqual({
       provider: 'cpu',
@@ -123,8 +120,8 @@ describe('auto', () => {
     expect(fastest(tried).provider).toBe('cpu');
   });
 
-  it('chooses from what this machine has, and says what came of each', async () => {
-    // WebGPU has been tried above; where its driver is software, timing it takes a minute.
+  it('chooses from the devices of this machine, and reports the outcome of each', async () => {
+    // WebGPU is tried above; with a driver in software, timing it would take a minute.
     const offered = offeredProviders().filter((provider) => provider !== 'webgpu');
     const choice = await chooseDevice({ packageDirectory: tiny, settings: settingsOf('auto'), offered });
     for (const provider of offered) expect(choice.detail).toContain(provider);
@@ -132,7 +129,7 @@ describe('auto', () => {
   }, 240_000);
 });
 
-it('an engine that is open reports what it computes on', async () => {
+it('an engine reports the device that it computes on when it is open', async () => {
   const reports: EngineReport[] = [];
   const onOpened = (report: EngineReport) => reports.push(report);
   const engine = await openEngine({ packageDirectory: tiny, settings: settingsOf('cpu'), onOpened });
@@ -143,13 +140,13 @@ it('an engine that is open reports what it computes on', async () => {
 describe('the difference of gradients', () => {
   const of = (values: number[]) => new Map([['a', Float32Array.from(values)]]);
 
-  it('is relative to the norm, the worst of all matrices', () => {
+  it('is relative to the norm, and the largest over all matrices', () => {
     expect(worstDifference(of([3, 4.5]), of([3, 4]))).toBeCloseTo(0.1, 6);
     const expected = new Map([...of([1]), ['b', Float32Array.of(10)]]);
     expect(worstDifference(new Map([...of([1]), ['b', Float32Array.of(12)]]), expected)).toBeCloseTo(0.2, 6);
   });
 
-  it('is infinite for what is missing or not finite', () => {
+  it('is infinite if a matrix is missing, has another size or is not finite', () => {
     expect(worstDifference(new Map(), of([1]))).toBe(Number.POSITIVE_INFINITY);
     expect(worstDifference(of([1]), of([1, 2]))).toBe(Number.POSITIVE_INFINITY);
     expect(worstDifference(of([Number.NaN]), of([1]))).toBe(Number.POSITIVE_INFINITY);

@@ -1,4 +1,4 @@
-/** Micro-batches against one pass over the same batch. */
+/** Compares micro-batches with one pass over the same batch. */
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { keepToBudget } from '../../../../src/learner/engine/memory-budget.js';
@@ -98,7 +98,7 @@ describe('micro-batches', () => {
 });
 
 describe('the memory of a pass', () => {
-  it('is what is alive at once, by the sizes of the batch', async () => {
+  it('is the largest sum of values alive at once, for the sizes of a batch', async () => {
     const graph = new Graph();
     graph.inputs.set('x', { type: 'float32', dims: ['B', 'T', 8] });
     const squared = graph.add('Mul', ['x', 'x']);
@@ -111,7 +111,7 @@ describe('the memory of a pass', () => {
     expect(memory({ sequences: 10, length: 100, targets: 1, rows: 1 })).toBe(4 * (10 * 100 * 8 + 10));
   });
 
-  it('splits a batch that the budget does not hold, and no other', async () => {
+  it('decides that a batch over the budget is split, and no other', async () => {
     const memory = {
       backward: (shape: PassShape) => 1000 * positions(shape),
       forward: () => 0,
@@ -128,7 +128,7 @@ describe('the memory of a pass', () => {
     expect(await passesWithin(100_000)).toBeGreaterThan(1);
   });
 
-  it('refuses a budget that the model alone exceeds, with the budget that would do', async () => {
+  it('decides that a budget below the size of the model is refused, with the smallest budget that works', async () => {
     await expect(createBoundedOnnxEngine(options, 1e6)).rejects.toMatchObject({
       code: 'INVALID_OPTIONS',
       message: expect.stringMatching(/may use 1 MB, and the model takes \d+ MB/),

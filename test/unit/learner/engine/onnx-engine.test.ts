@@ -27,7 +27,7 @@ function createNumbers(seed: number): () => number {
   };
 }
 
-describe('onnx engine', () => {
+describe('the onnx engine', () => {
   let engine: OnnxEngine;
   let parameters: Parameters;
   let zero: Parameters;
@@ -130,7 +130,7 @@ describe('onnx engine', () => {
     await session.release();
   });
 
-  it('takes the mean over the tokens where it is opened for that, in values and in gradients', async () => {
+  it('takes the mean over the tokens if it is opened for that, in values and in gradients', async () => {
     const mean = await createOnnxEngine({ packageDirectory, rank, scale, threads: 1, logProbability: 'mean' });
     onTestFinished(() => mean.close());
     const rows = [
@@ -148,12 +148,12 @@ describe('onnx engine', () => {
     }
   });
 
-  it('describes a prompt by its hidden states alone, whatever other prompts are asked about', async () => {
+  it('gives a prompt features that depend on its own hidden states only', async () => {
     const [a, b] = await engine.promptFeatures([promptA, promptB], zero);
     const [alone] = await engine.promptFeatures([promptB], zero);
     expect(a).toHaveLength(2 * 32);
     expect(b).toEqual(alone);
-    // The last hidden state gives the logits of what follows: the head's product has the engine's log-probability.
+    // The last hidden state gives the logits of the next token: their log-softmax is the engine's log-probability.
     const { initializers } = await readModel(join(packageDirectory, 'onnx/model.onnx'));
     const embeddings = float32Values(initializers.get('model.embed_tokens.weight') as OnnxTensor);
     const last = (a as Float32Array).subarray(32);
@@ -163,7 +163,7 @@ describe('onnx engine', () => {
     const normalizer = Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit), 0));
     const [logprob] = await engine.logProbabilities([{ promptTokens: promptA, completionTokens: [77] }], zero);
     expect((logits[77] as number) - normalizer).toBeCloseTo(logprob as number, 4);
-    // The mean of a prompt of one token is its last state.
+    // For a prompt of one token, the mean is the last state.
     const [single] = await engine.promptFeatures([promptA.slice(0, 1)], zero);
     expect(single?.subarray(0, 32)).toEqual(single?.subarray(32));
   });
@@ -233,7 +233,7 @@ describe('onnx engine', () => {
       const gradient = gradients.get(name) as Float32Array;
       const norm = Math.hypot(...gradient);
       const center = data.slice();
-      // A step along the gradient itself: the slope there is its norm, as it is for no other vector of that size.
+      // A step along the gradient itself: the slope is its norm, as for no other vector of that norm.
       const at = (step: number): Promise<number> => {
         for (const [k, g] of gradient.entries()) data[k] = (center[k] as number) + (step * g) / norm;
         return surrogate();

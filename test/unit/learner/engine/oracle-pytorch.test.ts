@@ -1,4 +1,4 @@
-/** The training variant against Hugging Face transformers and PyTorch on the same weights (test/oracles). */
+/** Compares the training variant with Hugging Face transformers and PyTorch on the same weights (test/oracles). */
 
 import { join } from 'node:path';
 import { Tensor } from 'onnxruntime-node';
@@ -39,7 +39,7 @@ async function trainingLogits(tokens: readonly number[], parameters: Parameters)
   const session = await createSession(runnable, { threads: 1 });
   const { feeds } = packRows([{ promptTokens: tokens, completionTokens: [0] }]);
   const positions = BigInt64Array.from(tokens, (_, i) => BigInt(i));
-  // The sequence alone: packRows appends the completion's token, which no position before it sees.
+  // packRows appends the token of the completion, which no position before it attends to.
   const available: Record<string, Tensor> = {
     ...feeds,
     target_positions: new Tensor('int64', positions, [tokens.length]),
@@ -62,7 +62,7 @@ describe('the training variant and Hugging Face transformers', () => {
   it('give the same logits at every position under an adapter on all seven linears', async () => {
     for (const { tokens, logits, adaptedLogits } of fixture.sequences) {
       expect(largestDifference(await trainingLogits(tokens, fixture.parameters), adaptedLogits)).toBeLessThan(1e-4);
-      // The adapter matters: a comparison that cannot tell it from the base proves nothing.
+      // The adapter changes the logits; otherwise the comparison above would prove nothing.
       expect(largestDifference(logits, adaptedLogits)).toBeGreaterThan(0.1);
     }
   });
@@ -91,7 +91,7 @@ describe('CoPG and PyTorch', () => {
     }
   });
 
-  it('agree on that gradient from a pass of its own, once the weights are known', async () => {
+  it('agree on that gradient from a pass with the same weights as constants', async () => {
     const { logprobs, gradients } = await differentiateCopg(engine, fixture.batch, fixture.parameters);
     const constants = weightsOf(copgForm(fixture.batch), logprobs);
     const again = await engine.differentiate(fixture.batch.rows, { constants }, fixture.parameters);

@@ -1,4 +1,4 @@
-/** Whole-model gradients of `src/autodiff` against TF.js's autodiff of the same forward graph. */
+/** Compares whole-model gradients of `src/autodiff` with TF.js's autodiff of the same forward graph. */
 
 import { join } from 'node:path';
 import type { Tensor as TfjsTensor } from '@tensorflow/tfjs';

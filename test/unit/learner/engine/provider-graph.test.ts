@@ -1,4 +1,6 @@
-/** The graphs for providers without some operators are the same functions: run here on the cpu, which has all of them. */
+/**
+ * The graph for a provider without some operators computes the same; it runs here on the cpu, which has all operators.
+ */
 
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -15,7 +17,7 @@ const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.
 /** Operators of these graphs that onnxruntime 1.30 has no WebGPU kernel for. */
 const missing = ['FusedMatMul', 'LogSoftmax', 'ConstantOfShape'];
 
-it('webgpu gets the same gradients from a graph without operators that it lacks, the cpu keeps its own', async () => {
+it('webgpu gets a graph with the same gradients and without the operators that it lacks; the cpu keeps its own graph', async () => {
   const source = await readDecoder(join(root, 'test/fixtures/tiny/onnx/model.onnx'));
   const { backward } = await deriveGraphs(source, { rank: 4, scale: 2 });
   expect(await fitToProvider(backward, 'cpu')).toBe(backward);

@@ -1,4 +1,4 @@
-/** Learning through quantised weights: the gradients of the function that the codes stand for, not of another one. */
+/** Learning through quantised weights: gradients are those of the decoded weights. */
 
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { OnnxEngine } from '../../../../src/learner/engine/onnx-engine.js';
@@ -34,7 +34,7 @@ const batch = {
   beta: 0.05,
 };
 
-// 32 and 48 wide layers: blocks of 64 are never full, and blocks of 32 leave half a block of the 48.
+// The layers are 32 and 48 wide: blocks of 64 are never full, and blocks of 32 leave half a block of the 48.
 describe.each([
   { bits: 8, blockSize: 32 },
   { bits: 8, blockSize: 64 },
@@ -54,12 +54,12 @@ describe.each([
     await decoded?.close();
   });
 
-  it('adapters sit on the same layers as without quantisation', () => {
+  it('adapters are on the same layers as without quantisation', () => {
     expect(quantized.targets).toEqual(decoded.targets);
     expect(quantized.targets).toHaveLength(14);
   });
 
-  it('gradients and log-probabilities are those of the float32 weights that the codes stand for', async () => {
+  it('gradients and log-probabilities are those of the decoded float32 weights', async () => {
     const parameters = randomParameters(quantized);
     const [through, plain] = [
       await differentiateCopg(quantized, batch, parameters),

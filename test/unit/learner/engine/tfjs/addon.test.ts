@@ -1,4 +1,4 @@
-/** `hone tfjs-setup` where something is missing. What it builds with a real TensorFlow is written in docs/tfjs.md. */
+/** `hone tfjs-setup` with a part missing. docs/tfjs.md states what it builds with a real TensorFlow. */
 
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -31,7 +31,7 @@ describe.skipIf(process.platform !== 'linux')('building the addon of tfjs-node',
     write(join(tfjsNode(), 'package.json'), JSON.stringify(manifest));
     write(join(tfjsNode(), 'index.js'), '');
   };
-  /** Writes a file that is no addon where it is told to. */
+  /** A compiler that writes a file which is not an addon to its `-o`. */
   const placeCompiler = (): string => {
     const compiler = join(folder, 'compiler');
     const script = '#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done\necho "the new one" > "$2"\n';
@@ -39,7 +39,7 @@ describe.skipIf(process.platform !== 'linux')('building the addon of tfjs-node',
     return compiler;
   };
 
-  it('refuses a folder without the libraries and says how to find the right one', async () => {
+  it('refuses a folder without the libraries, with how to find the right one', async () => {
     await expect(buildTfjsAddon({ tensorflow: folder, folder })).rejects.toMatchObject({
       code: 'INVALID_OPTIONS',
       message: expect.stringMatching(/libtensorflow_cc\.so\.2.*tensorflow\.__path__/),
@@ -54,17 +54,17 @@ describe.skipIf(process.platform !== 'linux')('building the addon of tfjs-node',
     });
   });
 
-  it('says how to install tfjs-node where it is not', async () => {
+  it('states how to install tfjs-node if it is missing', async () => {
     placeLibraries();
     placeHeaders();
-    // The folder that holds the package is as good as the package.
+    // Both the package's folder and the folder that holds it are accepted.
     await expect(buildTfjsAddon({ tensorflow: folder, folder })).rejects.toMatchObject({
       code: 'ENGINE_UNAVAILABLE',
       message: expect.stringContaining('npm install --ignore-scripts @tensorflow/tfjs-node'),
     });
   });
 
-  it('says what to install where there is no compiler', async () => {
+  it('states what to install if there is no compiler', async () => {
     placeLibraries();
     placeHeaders();
     placeTfjsNode();
@@ -74,7 +74,7 @@ describe.skipIf(process.platform !== 'linux')('building the addon of tfjs-node',
     });
   });
 
-  it('shows what the compiler said', async () => {
+  it('shows the error of the compiler', async () => {
     placeLibraries();
     placeHeaders();
     placeTfjsNode();
@@ -86,7 +86,7 @@ describe.skipIf(process.platform !== 'linux')('building the addon of tfjs-node',
     });
   });
 
-  it('tries what it built in a process of its own and reports what TensorFlow says', async () => {
+  it('tries the addon in a child process, and reports the version of TensorFlow', async () => {
     placeLibraries();
     placeHeaders();
     placeNativeTfjs(folder);
@@ -100,7 +100,7 @@ describe.skipIf(process.platform !== 'linux')('building the addon of tfjs-node',
     expect(readFileSync(join(tfjsNode(), 'lib/napi-v8/tfjs_binding.node'), 'utf8')).toBe('the new one\n');
   });
 
-  it('keeps the addon that was there when the new one does not load', async () => {
+  it('keeps the old addon if the new one does not load', async () => {
     placeLibraries();
     placeHeaders();
     placeTfjsNode();

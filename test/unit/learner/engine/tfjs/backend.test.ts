@@ -1,4 +1,4 @@
-/** Which TF.js is taken, and what is said where there is none. */
+/** Which TF.js is loaded, and the errors if none is. */
 
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -14,7 +14,7 @@ beforeAll(() => {
 });
 
 describe('opening TF.js', () => {
-  it('says what to install where nothing is', async () => {
+  it('states what to install if no package is installed', async () => {
     await expect(openTfjs({ folder, threads: 1 })).rejects.toMatchObject({
       code: 'ENGINE_UNAVAILABLE',
       message: expect.stringContaining('npm install @tensorflow/tfjs-node-gpu'),
@@ -28,7 +28,7 @@ describe('opening TF.js', () => {
     });
   });
 
-  it('does not pass over a native package that does not load, and says how to build its addon', async () => {
+  it('refuses a native package that does not load, with how to build its addon', async () => {
     const broken = join(folder, 'node_modules/@tensorflow/tfjs-node');
     mkdirSync(broken, { recursive: true });
     writeFileSync(join(broken, 'index.js'), "throw new Error('the addon is not there');\n");
@@ -40,7 +40,7 @@ describe('opening TF.js', () => {
     });
   });
 
-  it('finds a native package that loads but cannot compute before the learner relies on it', async () => {
+  it('refuses a native package that loads but cannot compute', async () => {
     const broken = join(folder, 'left-behind');
     const index = join(broken, 'node_modules/@tensorflow/tfjs-node/index.js');
     mkdirSync(dirname(index), { recursive: true });
@@ -58,13 +58,13 @@ describe('opening TF.js', () => {
     await expect(openTfjs({ device: 'coreml', threads: 1 })).rejects.toMatchObject({ code: 'DEVICE_UNAVAILABLE' });
   });
 
-  it('refuses cuda where only the CPU can be had', async () => {
+  it('refuses cuda if only the CPU is available', async () => {
     await expect(openTfjs({ backend: 'cpu', device: 'cuda', threads: 1 })).rejects.toMatchObject({
       code: 'DEVICE_UNAVAILABLE',
     });
   });
 
-  it('is what the learner does where its settings name tfjs', async () => {
+  it('happens when the settings of the learner name tfjs', async () => {
     const settings = checkLearnerSettings({ engine: 'tfjs', device: 'webgpu' });
     await expect(openEngine({ packageDirectory: folder, settings })).rejects.toMatchObject({
       code: 'DEVICE_UNAVAILABLE',
@@ -72,7 +72,7 @@ describe('opening TF.js', () => {
     });
   });
 
-  it('finds what is installed beside Hone', async () => {
+  it('finds the packages that are installed beside Hone', async () => {
     const { tf, backend } = await openTfjs({ backend: 'cpu', threads: 1 });
     expect(backend).toBe('cpu');
     expect(tf.getBackend()).toBe('cpu');

@@ -21,6 +21,7 @@ type Operand =
   | readonly number[]
   | { readonly ints: readonly number[]; readonly dims?: readonly number[] }
   | { readonly bools: readonly number[] }
+  | { readonly floats: readonly number[] }
   | null;
 
 interface Case {
@@ -38,7 +39,7 @@ const ints = (...values: number[]): Operand => ({ ints: values });
 const scalar = (value: number): Operand => ({ ints: [value], dims: [] });
 const axis = (i: number): Attributes => ({ axis: { i } });
 
-const floatUnary = ['Neg', 'Abs', 'Exp', 'Sigmoid', 'Tanh', 'Erf', 'Relu', 'Cos', 'Sin', 'Floor', 'IsNaN', 'Identity'];
+const floatUnary = ['Neg', 'Abs', 'Exp', 'Sigmoid', 'Tanh', 'Erf', 'Relu', 'Cos', 'Sin', 'Floor', 'Identity'];
 const comparisons = ['Less', 'LessOrEqual', 'Greater', 'GreaterOrEqual', 'Equal'];
 
 const cases: readonly Case[] = [
@@ -61,6 +62,7 @@ const cases: readonly Case[] = [
   ...comparisons.map((op) => ({ op, operands: [ints(1, 2, 3), ints(2, 2, 2)] })),
   ...['And', 'Or'].map((op) => ({ op, operands: [{ bools: [1, 0, 1] }, { bools: [1, 1, 0] }] })),
   { op: 'Not', operands: [{ bools: [1, 0] }] },
+  { op: 'IsNaN', operands: [{ floats: [1, Number.NaN, Number.POSITIVE_INFINITY] }] },
   ...['ReduceSum', 'ReduceMean', 'ReduceMax', 'ReduceMin'].flatMap((op) => [
     { op, title: `${op} of one axis`, operands: [[2, 3, 4], ints(-1)], attributes: { keepdims: { i: 0 } } },
     { op, title: `${op} of everything`, operands: [[2, 3, 4]] },
@@ -203,8 +205,13 @@ function build(test: Case): { graph: Graph; ort: Record<string, Tensor>; tfjs: M
       ort[name] = new Tensor('float32', data, dims);
       tfjs.set(name, tf.tensor(data, dims, 'float32'));
     } else if ('ints' in operand) {
-      // Constants, as shapes and indices are in a decoder.
+      // Integers are constants, as shapes and indices are in a decoder.
       graph.initializers.set(name, int64Tensor(operand.ints, operand.dims ?? [operand.ints.length]));
+    } else if ('floats' in operand) {
+      const dims = [operand.floats.length];
+      graph.inputs.set(name, { type: 'float32', dims });
+      ort[name] = new Tensor('float32', Float32Array.from(operand.floats), dims);
+      tfjs.set(name, tf.tensor(Float32Array.from(operand.floats), dims, 'float32'));
     } else if ('bools' in operand) {
       const dims = [operand.bools.length];
       graph.inputs.set(name, { type: 'bool', dims });
@@ -274,7 +281,7 @@ describe('the TF.js interpreter', () => {
     expect(await gradientsOf(graph, new Map([['a', tf.scalar(3)]]), ['a'])).toEqual([[3]]);
   });
 
-  it('refuses an operator that it does not know by name', async () => {
+  it('refuses an unknown operator by name', async () => {
     const graph = new Graph();
     graph.inputs.set('a', { type: 'float32', dims: [] });
     graph.add('Mystery', ['a'], { domain: 'elsewhere', outputs: ['y'] });

@@ -1,6 +1,6 @@
 /**
- * The native packages of TF.js on a Node that has removed functions which they call. A package in its place shows it
- * everywhere; with `HONE_TFJS_BACKEND=node` and `HONE_TFJS_FOLDER` the real one does.
+ * The native packages of TF.js on a Node that has removed functions which they call. A stand-in package shows it on
+ * every machine; with `HONE_TFJS_BACKEND=node` and `HONE_TFJS_FOLDER` the test uses the real one.
  */
 
 import { execFileSync } from 'node:child_process';
@@ -14,9 +14,10 @@ import { temporaryFolder } from '../../../../support/folders.js';
 import { placeNativeTfjs } from '../../../../support/native-tfjs.js';
 
 const { HONE_TFJS_BACKEND: backend, HONE_TFJS_FOLDER: realFolder } = process.env;
-const module = (name: string): string => new URL(`../../../../../src/learner/engine/tfjs/${name}.js`, import.meta.url).href;
+const module = (name: string): string =>
+  new URL(`../../../../../src/learner/engine/tfjs/${name}.js`, import.meta.url).href;
 
-/** Runs in a child whose `util` lacks what a Node of tomorrow may lack. Prints what was computed. */
+/** A script for a child whose `util` lacks what a later Node may lack. It prints the results. */
 const script = (folder: string): string => `
 import util from 'node:util';
 delete util.isNullOrUndefined;
@@ -45,15 +46,18 @@ describe('a native package of TF.js', () => {
   const installed = ['@tensorflow/tfjs-node', '@tensorflow/tfjs-node-gpu'].flatMap(
     (name) => findModule(`${name}/package.json`, realFolder) ?? [],
   );
-  it.skipIf(installed.length === 0)('asks util for nothing that is missing (skipped where none is installed)', () => {
-    restoreRemovedUtil();
-    const asked = new Set(installed.flatMap((path) => namesAskedOfUtil(join(dirname(path), 'dist'))));
-    expect([...asked]).toContain('isNullOrUndefined');
-    expect([...asked].filter((name) => !(name in util))).toEqual([]);
-  });
+  it.skipIf(installed.length === 0)(
+    'calls nothing of util that is missing (skipped if no package is installed)',
+    () => {
+      restoreRemovedUtil();
+      const asked = new Set(installed.flatMap((path) => namesAskedOfUtil(join(dirname(path), 'dist'))));
+      expect([...asked]).toContain('isNullOrUndefined');
+      expect([...asked].filter((name) => !(name in util))).toEqual([]);
+    },
+  );
 });
 
-/** Of all that a package's compiled code names as a member of its import of `util`. */
+/** The members of `util` that a package's compiled code names. */
 function namesAskedOfUtil(directory: string): string[] {
   const files = readdirSync(directory, { recursive: true, encoding: 'utf8' });
   return files
