@@ -1,8 +1,8 @@
 /**
- * A training step (CoPG, LoRA on every linear layer, AdamW) of 8 sequences of 128 tokens: as a share of the machine's GEMM
- * rate, against TF.js, and against PyTorch with peft; its memory, and how well it keeps to a budget.
+ * Measures a training step (CoPG, LoRA on every linear layer, AdamW) of 8 sequences of 128 tokens: as a share of the
+ * machine's GEMM rate, beside TF.js, and beside PyTorch with peft; its memory, and how well it keeps to a budget.
  *
- * Engines take turns, one step each; ratios are those of one round, and medians of the rounds count.
+ * Engines take turns, one step each. Ratios are those within a round, and the medians over rounds are reported.
  */
 
 import { trainingFlops } from './lib/flops.js';
@@ -20,7 +20,7 @@ import type { TrainingTask } from './lib/training-batch.js';
 
 const rank = 8;
 const ours = 'hone';
-/** Budget that the learner of the large model is held to, in one measurement. */
+/** Memory budget of the learner of the large model, in one measurement. */
 const budgetBytes = 1.5 * 2 ** 30;
 
 export async function benchLearn(models: readonly BenchModel[], options: BenchOptions): Promise<BenchReport> {
@@ -93,7 +93,7 @@ export async function benchLearn(models: readonly BenchModel[], options: BenchOp
   };
 }
 
-/** Who takes part on a model. A peer that does not start is left out, with its reason. */
+/** Opens the learners of a model. A peer that does not start is left out, with its reason. */
 async function contestantsOf(
   model: BenchModel,
   task: TrainingTask,
@@ -120,12 +120,12 @@ async function contestantsOf(
   return contestants;
 }
 
-/** Theirs over ours, in time. */
+/** The peer's time over Hone's. */
 function ratio(rounds: readonly LearnRound[], peer: string): number {
   return median(rounds.map(({ ms }) => (ms.get(peer) ?? Number.NaN) / (ms.get(ours) ?? Number.NaN)));
 }
 
-/** Of the peers whose names begin so, the one with the shortest median step. */
+/** The peer with the shortest median step among those whose names begin with `prefix`. */
 function fastestPeer(rounds: readonly LearnRound[], prefix: string): string | undefined {
   const time = (peer: string): number => median(rounds.map(({ ms }) => ms.get(peer) ?? Number.POSITIVE_INFINITY));
   const peers = [...(rounds[0]?.ms.keys() ?? [])].filter((name) => name.startsWith(prefix));

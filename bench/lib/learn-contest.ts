@@ -1,30 +1,31 @@
-/** Learners take turns on the same batch, one step each, with the machine's GEMM rate measured in every round. */
+/** Lets learners take turns on the same batch, one step each, and measures the machine's GEMM rate in every round. */
 
 import { say } from './progress.js';
 import type { Learner, TrainingStep } from './train-in-child.js';
 
 export interface LearnRound {
-  /** Milliseconds of each one's step. */
+  /** Milliseconds of the step of each learner. */
   readonly ms: ReadonlyMap<string, number>;
   readonly gemm: { readonly flopsPerSecond: number; readonly shape: string };
 }
 
 interface LearnContest {
   readonly rounds: readonly LearnRound[];
-  /** Of each one's process, after the last round. */
+  /** Memory of each learner's process after the last round. */
   readonly memory: ReadonlyMap<string, TrainingStep>;
-  /** Of the first. */
+  /** Time until the first learner was open. */
   readonly prepareMs: number;
-  /** Where one computes something else than the first, as sentences. */
+  /** A sentence for each learner that computes something else than the first. */
   readonly problems: readonly string[];
 }
 
-/** Losses and gradient norms in float32, over sums in different orders. */
+/** Relative tolerance of losses and gradient norms, which are float32 sums in different orders. */
 const tolerance = 1e-3;
 
 /**
- * Runs and closes them. The check and a step that is not counted warm up; one that fails there is left out, with a message.
- * @param learners the first is what the others are compared with
+ * Runs the learners and closes them. A check and one uncounted step warm each up; a learner that fails there is left
+ * out, with a message.
+ * @param learners the others are compared with the first
  */
 export async function runLearnContest(
   learners: Map<string, Learner>,
@@ -46,7 +47,9 @@ export async function runLearnContest(
           ['gradient norm', norm, expected.norm],
         ] as const) {
           if (Math.abs(theirs - our) > tolerance * Math.abs(our)) {
-            problems.push(`the ${what} of ${learner.about} is ${theirs} and not ${our}: it does another step`);
+            problems.push(
+              `the ${what} of ${learner.about} is ${theirs}, not ${our}: it does not compute the same step`,
+            );
           }
         }
         await learner.step();

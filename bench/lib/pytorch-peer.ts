@@ -1,4 +1,4 @@
-/** PyTorch as a peer of the learner: an environment of its own, made when it is first asked for, and a process in it. */
+/** PyTorch as a peer of the learner: a virtual environment, installed at the first use, and a process in it. */
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -15,10 +15,10 @@ import { batchOf, type TrainingTask } from './training-batch.js';
 
 const folder = join(tmpdir(), 'hone-bench', 'pytorch');
 const python = process.platform === 'win32' ? join(folder, 'Scripts', 'python.exe') : join(folder, 'bin', 'python');
-/** Written last. */
+/** This file is written after everything else is installed. */
 const ready = join(folder, 'ready');
 
-/** Makes the environment unless it is there. False, with a message, where that fails. */
+/** Installs the environment unless it exists. Returns false, with a message, if that fails. */
 export async function installPyTorch(): Promise<boolean> {
   if (existsSync(ready)) return true;
   say('installing PyTorch, transformers and peft into a throw-away environment (once; some 1.2 GB) ...');
@@ -27,7 +27,7 @@ export async function installPyTorch(): Promise<boolean> {
     (await succeeds('python3', ['-m', 'venv', folder])) &&
     (await succeeds(python, ['-m', 'pip', 'install', '--quiet', 'torch', 'transformers', 'peft']));
   if (made) await writeFile(ready, '');
-  else say('PyTorch could not be installed: the reason stands above. It is left out.');
+  else say('PyTorch could not be installed, for the reason above. It is left out.');
   return made;
 }
 
@@ -38,9 +38,9 @@ async function succeeds(command: string, args: readonly string[]): Promise<boole
 }
 
 /**
- * Starts PyTorch on the task, which must leave every row alone with its prompt.
- * @param compile whether the forward and backward pass are compiled by `torch.compile`
- * @throws Error if it cannot run, with its reason
+ * Starts PyTorch on the task, in which no two rows may share a prompt.
+ * @param compile whether `torch.compile` compiles the forward and backward pass
+ * @throws Error with the reason if PyTorch cannot run
  */
 export async function openPyTorch(task: TrainingTask, compile: boolean): Promise<Learner> {
   const child = spawn(python, [join(projectRoot, 'bench/peers/pytorch_learn.py')], {
@@ -75,7 +75,7 @@ export async function openPyTorch(task: TrainingTask, compile: boolean): Promise
   }
 }
 
-/** Name, dimensions, and where the bytes lie, of each weight. */
+/** Name, dimensions, file, offset and length of each weight. */
 async function weightsOf(directory: string): Promise<(string | number | readonly number[])[][]> {
   const graph = await readModel(join(directory, 'onnx/model.onnx'));
   return [...graph.initializers].flatMap(([name, { dims, data }]) => {

@@ -1,4 +1,4 @@
-/** Learners in processes of their own: ours, and PyTorch's. */
+/** Runs a learner in a child process; the interface that it shares with the PyTorch peer. */
 
 import { fileURLToPath } from 'node:url';
 import { startChild } from './child-process.js';
@@ -6,21 +6,23 @@ import { median } from './statistics.js';
 import type { TrainingTask } from './training-batch.js';
 
 export interface TrainingStep {
-  /** Loss, gradients and AdamW. */
+  /** Time of loss, gradients and AdamW. */
   readonly ms: number;
-  /** Resident peak of the process so far. */
+  /** Largest resident set of the process so far. */
   readonly peakRssMb: number;
-  /** Private memory after the step, where the system tells (Linux): mapped weights are shared with the server. */
+  /** Private memory after the step, if the system reports it (Linux): mapped weights are shared with the server. */
   readonly privateRssMb?: number | null;
-  /** Proportional set size after the step, where the system tells (Linux): weights count once, however often they are mapped. */
+  /**
+   * Proportional set size after the step, if the system reports it (Linux): weights count once, however often mapped.
+   */
   readonly pssMb?: number | null;
 }
 
 export interface Learner {
   readonly about: string;
-  /** Reading the model and deriving its backward pass. */
+  /** Time to read the model and derive its backward pass. */
   readonly prepareMs: number;
-  /** The paper's loss and the norm of all gradients, before any update. */
+  /** The loss (equation 7 of src/learner/README.md) and the norm of all gradients, before any update. */
   check(): Promise<{ readonly loss: number; readonly norm: number }>;
   step(): Promise<TrainingStep>;
   close(): Promise<void>;
@@ -46,7 +48,7 @@ export async function openLearner(task: TrainingTask): Promise<Learner> {
 
 interface TrainingFigures {
   readonly prepareMs: number;
-  /** Median of the steps, the first left out. */
+  /** Median of the steps without the first. */
   readonly stepMs: number;
   readonly peakRssMb: number;
   readonly privateRssMb: number | null;

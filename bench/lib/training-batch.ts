@@ -1,4 +1,4 @@
-/** What a training step of a bench works on; every engine and peer gets the same. */
+/** The batch of a training step in a bench; every engine and peer gets the same. */
 
 import type { CopgBatch, Device, TrainingRow } from '../../src/learner/index.js';
 
@@ -15,7 +15,7 @@ export interface TrainingTask {
   readonly steps: number;
   /** The tfjs engine on packages of TF.js in a folder. Default: the onnx engine. */
   readonly tfjs?: { readonly backend: 'wasm' | 'node' | 'node-gpu'; readonly folder: string };
-  /** Where the onnx engine computes. Default cpu. */
+  /** Device of the onnx engine. Default cpu. */
   readonly device?: Device;
   /** Memory budget of the learner. Default: none. */
   readonly memoryBytes?: number;

@@ -1,5 +1,5 @@
 /**
- * A learner in a process of its own, so that memory figures are the learner's alone. It answers one message at a time:
+ * A learner in a child process, so that memory figures are the learner's only. It answers one message at a time:
  *
  *     {type: 'open', task}  -> {type: 'opened', prepareMs}
  *     {type: 'check'}       -> {type: 'checked', loss, norm}                      before any update
@@ -74,7 +74,7 @@ class Learner {
   }
 }
 
-/** The adapter that both sides of a comparison start from: `peers/pytorch_learn.py` makes the same numbers. */
+/** The values of the adapter at the start: `peers/pytorch_learn.py` computes the same. */
 function matrix(rows: number, columns: number, scale: number): { dims: [number, number]; data: Float32Array } {
   const data = Float32Array.from({ length: rows * columns }, (_, i) => scale * Math.sin(i * 12.9898 + rows));
   return { dims: [rows, columns], data };

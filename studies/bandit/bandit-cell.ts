@@ -1,7 +1,7 @@
 /**
- * One run of the bandit of section 4 of the paper (arXiv 2406.19185): pairs that were drawn once from two fixed
- * distributions far from the policy, and one method that learns from them. The policy is an ONNX file; objective,
- * batches and optimizer are the learner's.
+ * One cell of the bandit study (section 4 of the paper, arXiv 2406.19185): one method learns from pairs that are drawn
+ * once from two fixed distributions far from the policy. The policy is an ONNX file; engine, objective and optimizer
+ * are the learner's.
  */
 
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -24,10 +24,10 @@ const pairsPerPass = 64;
 
 export interface BanditInput {
   readonly method: Method;
-  /** Of the pairs, of the preferences, and of the order of the batches. */
+  /** Seed of the pairs, the preferences and the order of the batches. */
   readonly seed: number;
   readonly pairs: number;
-  /** Pairs of a batch; the last batch of an epoch may be smaller. */
+  /** Number of pairs of a batch; the last batch of an epoch may be smaller. */
   readonly batch: number;
   readonly learningRate: number;
   readonly epochs: number;
@@ -36,7 +36,7 @@ export interface BanditInput {
 export interface BanditResult {
   /** J(pi*) - J(pi) after the last epoch, with J(pi) = E_pi[R] - beta KL(pi || uniform). */
   readonly regret: number;
-  /** After each epoch; the first is before the first step. */
+  /** The regret before the first step and after each epoch. */
   readonly curve: readonly number[];
   readonly probabilities: readonly number[];
 }
@@ -74,7 +74,7 @@ async function learn(engine: TrainingEngine, input: BanditInput): Promise<Bandit
     for (let start = 0; start < shuffled.length; start += input.batch) {
       const value = expectedReward(method === 'pg_value' ? await policyOf(engine, parameters) : probabilities);
       const gradient = await gradientOf(method, engine, shuffled.slice(start, start + input.batch), value, parameters);
-      // A stays: the logits are the parameters.
+      // The matrix A stays as it is, so the parameters are the logits.
       optimizer.step(parameters, new Map([[logitsParameter, gradient]]));
     }
     probabilities = await policyOf(engine, parameters);
@@ -83,7 +83,7 @@ async function learn(engine: TrainingEngine, input: BanditInput): Promise<Bandit
   return { regret: curve.at(-1) as number, curve, probabilities };
 }
 
-/** In parts of a batch, as a step costs the square of its rows; their mean is the batch's gradient. */
+/** The gradient of a batch as the mean over its parts, because the cost of a pass grows with the square of its rows. */
 async function gradientOf(
   method: Method,
   engine: TrainingEngine,
@@ -130,7 +130,8 @@ function drawArm(probabilities: readonly number[], random: Random): number {
 function toBatch(pairs: readonly Pair[], value: number): PairBatch {
   const chosen = pairs.flatMap(({ first, second }) => [first, second]);
   return {
-    // The prompt tells nothing; its digits keep each pair in a short sequence of its own.
+    // The policy ignores the prompt. Its digits differ by pair, so each pair is packed into a short sequence of its
+    // own.
     rows: chosen.map((arm, i) => ({ promptTokens: digits(i >> 1), completionTokens: [arm] })),
     rewards: chosen.map((arm) => bandit.rewards[arm] as number),
     firstPreferred: pairs.map(({ firstPreferred }) => firstPreferred),
@@ -140,12 +141,12 @@ function toBatch(pairs: readonly Pair[], value: number): PairBatch {
   };
 }
 
-/** A number in base 3, the tokens of the bandit, in four digits. */
+/** Four digits of a number in base 3: the bandit has three tokens. */
 function digits(number: number): number[] {
   return Array.from({ length: 4 }, (_, i) => Math.floor(number / arms ** i) % arms);
 }
 
-/** What the ONNX policy gives each arm; the sum, 1 up to a float's rounding, is put right. */
+/** The policy's probability of each arm, normalised, because their sum is 1 only up to rounding. */
 async function policyOf(engine: TrainingEngine, parameters: Parameters): Promise<number[]> {
   const rows = Array.from({ length: arms }, (_, arm) => ({ promptTokens: [0], completionTokens: [arm] }));
   const weights = Array.from(await engine.logProbabilities(rows, parameters), Math.exp);

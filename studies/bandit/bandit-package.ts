@@ -1,7 +1,8 @@
 /**
- * The bandit of the paper as a decoder with the interface of every package: three tokens, the arms, whose logits do not
- * depend on the prompt. All embeddings are ones, so that what attention mixes is ones; one linear layer of zeros takes
- * them to three numbers, which are the logits. With its adapter's A held at 1/width the three logits ARE B.
+ * The bandit of the paper as a decoder with the interface of every package: its three tokens are the arms, and their
+ * logits do not depend on the prompt. All embeddings are ones, so the output of attention is ones; one linear layer
+ * with weights of zero maps them to three numbers, the logits. With the A of its adapter fixed at 1/width, the three
+ * logits ARE B.
  */
 
 import { mkdir, writeFile } from 'node:fs/promises';
@@ -14,16 +15,16 @@ const width = 8;
 const module = 'model.layers.0.arms';
 /** The parameter that holds the logits. */
 export const logitsParameter = `${module}.lora_B`;
-/** Rank and scale under which the parameters are the logits. */
+/** The rank and scale with which the parameters are the logits. */
 export const banditAdapter = { rank: 1, scale: 1 } as const;
 
-/** Writes `onnx/model.onnx`, which is all that an engine reads. */
+/** Writes `onnx/model.onnx`, the only file that an engine reads. */
 export async function writeBanditPackage(directory: string): Promise<void> {
   await mkdir(join(directory, 'onnx'), { recursive: true });
   await writeFile(join(directory, 'onnx/model.onnx'), encodeModel(banditGraph()));
 }
 
-/** A fixed at 1/width, logits at 0: the uniform policy. */
+/** The uniform policy: A is 1/width, and the logits are 0. */
 export function uniformLogits(): Parameters {
   return new Map([
     [`${module}.lora_A`, { dims: [width, 1], data: new Float32Array(width).fill(1 / width) }],

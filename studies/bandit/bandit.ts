@@ -1,7 +1,7 @@
 /**
- * The bandit of section 4 of the paper (arXiv 2406.19185): who finds the regularised optimum from data that others drew?
- * CoPG, IPO on preferences that follow Bradley-Terry, and policy gradients that take the data for their own, without
- * a baseline and with the policy's expected reward for one.
+ * The bandit of section 4 of the paper (arXiv 2406.19185): which method finds the regularised optimum from data of
+ * other policies? It compares CoPG, IPO on preferences that follow Bradley-Terry, and policy gradients that treat the
+ * data as their own samples, without a baseline and with the policy's expected reward as the baseline.
  */
 
 import { estimate } from '../../bench/lib/statistics.js';
@@ -23,17 +23,17 @@ const names: Readonly<Record<(typeof methods)[number], string>> = {
 };
 const seeds = [0, 1, 2, 3, 4];
 
-/** The rate at which all have settled, and the paper's, at which CoPG has not after as many epochs. */
+/** A learning rate at which all methods have converged; and the paper's, at which CoPG has not after as many epochs. */
 const settled = { learningRate: 1e-2, epochs: 100 } as const;
 const literal = { learningRate: 1e-3, epochs: 100 } as const;
-/** What `--full` adds: the paper's rate until it has settled, too. */
+/** `--full` adds the paper's rate for as many epochs as it needs to converge. */
 const patient = { learningRate: 1e-3, epochs: 400 } as const;
 
 type Setting = Pick<BanditInput, 'learningRate' | 'epochs'>;
 
 export const banditStudy: Study = {
   name: 'bandit',
-  description: "the paper's bandit: regret of CoPG, IPO and policy gradients on data that others drew",
+  description: "the paper's bandit: regret of CoPG, IPO and policy gradients on data of other policies",
   run,
 };
 

@@ -1,14 +1,14 @@
 /**
- * CoPG and what the paper compares it with, as gradients of one batch of pairs on the learner's engine. The loss of each
- * is scaled to the size of CoPG's, 1/(2 beta) and the mean over the members of a pair included: Adam does not see the
- * scale, the bound on the gradient's norm does.
+ * CoPG and the methods that the paper compares it with, as gradients of one batch of pairs on the learner's engine.
+ * Each loss is scaled to the size of CoPG's, with the factor 1/(2 beta) and the mean over the members of a pair: Adam
+ * does not depend on the scale, but the bound on the gradient's norm does.
  *
- * With h = ln pi - ln pi_ref and dh = h(preferred) - h(other), what ln pi(preferred) is weighed by, times two:
+ * With h = ln pi - ln pi_ref and dh = h(preferred) - h(other), the weight of ln pi(preferred), times two, is:
  *
  *     copg       R - R' - beta dh           minimise 1/(2 beta) (R_beta - R_beta')^2         arXiv 2406.19185
  *     ipo        1/2 - beta dh              minimise 1/(2 beta) (1/2 - beta dh)^2            arXiv 2310.12036
  *     dpo        sigmoid(-beta dh)          minimise -1/beta ln sigmoid(beta dh)             arXiv 2305.18290
- *     pg         R_beta                     policy gradient on whatever was sampled, no baseline
+ *     pg         R_beta                     policy gradient on the data as if the policy had sampled it, no baseline
  *     pg_value   R_beta - V                 the same with a value V
  */
 
@@ -28,7 +28,7 @@ export interface PairBatch {
   readonly rows: readonly TrainingRow[];
   /** Per row. */
   readonly rewards: readonly number[];
-  /** Per pair: whether the first of the two is the preferred one. Read by `ipo` and `dpo`, which see no reward. */
+  /** Per pair: whether the first of the two is preferred. Only `ipo` and `dpo` read it; they read no rewards. */
   readonly firstPreferred: readonly boolean[];
   /** Per row: ln pi_ref. */
   readonly referenceLogprobs: readonly number[];
@@ -43,7 +43,10 @@ interface MethodStep {
   readonly logprobs: Float32Array;
 }
 
-/** Gradients of a method on a batch, by the learner's own objective wherever that is one of its cases. */
+/**
+ * Gradients of a method on a batch. CoPG and IPO use the learner's objective; the others need h first for their
+ * weights.
+ */
 export async function methodStep(
   method: Method,
   engine: TrainingEngine,
@@ -56,7 +59,7 @@ export async function methodStep(
   return engine.differentiate(batch.rows, { constants: methodWeights(method, batch, h) }, parameters);
 }
 
-/** IPO is CoPG on the rewards +1/4 and -1/4. */
+/** The batch for CoPG; IPO is CoPG on the rewards +1/4 and -1/4. */
 function asCopgBatch(method: 'copg' | 'ipo', batch: PairBatch): CopgBatch {
   const { rows, firstPreferred, referenceLogprobs, beta } = batch;
   const rewards =
@@ -64,7 +67,7 @@ function asCopgBatch(method: 'copg' | 'ipo', batch: PairBatch): CopgBatch {
   return { rows, groups: rows.map((_, i) => i >> 1), rewards, referenceLogprobs, values: rows.map(() => 0), beta };
 }
 
-/** Per row: the weight w of the gradient of -sum w ln pi, for a given h. */
+/** Per row: the weight w in the gradient of -sum w ln pi, for a given h. */
 export function methodWeights(method: Method, batch: PairBatch, h: readonly number[]): number[] {
   const { beta, rewards, firstPreferred, value = 0 } = batch;
   const rows = h.length;
@@ -80,7 +83,7 @@ export function methodWeights(method: Method, batch: PairBatch, h: readonly numb
       pg: () => regularised[i] as number,
       pg_value: () => (regularised[i] as number) - value,
     };
-    // A mean over all rows: over pairs, and over the two of each.
+    // The mean over all rows: over pairs, and over the two rows of each.
     return weights[method]() / rows;
   });
 }

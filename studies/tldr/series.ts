@@ -1,4 +1,4 @@
-/** How methods look in plots: the same everywhere, told apart without red and green. */
+/** The colours of the methods in all plots; no two differ by red and green only. */
 
 import type { Method } from './methods.js';
 

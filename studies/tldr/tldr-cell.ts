@@ -1,6 +1,7 @@
 /**
- * One method learns offline from the pairs of a seed, and is judged by what it writes on held-out posts. Everything but
- * the objective is the same for all methods: adapters, their start, optimizer, batches, number of steps.
+ * One cell of the summarisation study: one method learns offline from the pairs of a seed, and the completions that it
+ * writes on held-out posts are scored. All methods share everything but the objective: adapters and their first values,
+ * optimizer, batches, number of steps.
  */
 
 import { readFile } from 'node:fs/promises';
@@ -29,19 +30,19 @@ import { heldOutPosts, openPolicyWithReward, type PolicyWithReward } from './tld
 export interface OfflineInput {
   readonly method: Method;
   readonly beta: number;
-  /** Of data, adapters and order. */
+  /** Seed of the data, the adapters and the order of the pairs. */
   readonly seed: number;
   readonly passes: number;
-  /** Pairs of a step. */
+  /** Number of pairs of a step. */
   readonly batch: number;
   readonly heldOutPosts: number;
-  /** Of the pairs, so that others make another cell. */
+  /** Digest of the pairs: other pairs make another cell. */
   readonly pairsDigest: string;
-  /** Their file, in the work folder. */
+  /** The file of the pairs, in the work folder. */
   readonly pairsFile: string;
 }
 
-/** What the policy writes on the held-out posts. */
+/** Means over the completions that the policy writes on the held-out posts. */
 export interface OfflinePoint {
   readonly step: number;
   readonly reward: number;
@@ -53,14 +54,15 @@ export interface OfflinePoint {
 export interface OfflineResult {
   /** Before the first step and after each pass. */
   readonly points: readonly OfflinePoint[];
-  /** The method's h = ln pi - ln pi_ref over the last pass: mean of preferred and of other completions. */
+  /** Mean h = ln pi - ln pi_ref over the last pass, of preferred and of other completions. */
   readonly preferredH: number;
   readonly otherH: number;
 }
 
 export async function runCell(input: OfflineInput): Promise<OfflineResult> {
   const pairs = JSON.parse(await readFile(join(workFolder, input.pairsFile), 'utf8')) as readonly OfflinePair[];
-  if (fingerprintOf(pairs) !== input.pairsDigest) throw new Error(`${input.pairsFile} holds other pairs`);
+  if (fingerprintOf(pairs) !== input.pairsDigest)
+    throw new Error(`${input.pairsFile} holds other pairs than the cell was planned with; run the study again`);
   const settings = checkLearnerSettings({ seed: input.seed + 1 });
   const { rank, scale } = settings;
   const engine = await createOnnxEngine({ packageDirectory: defaultPackage, rank, scale, threads: 1 });
@@ -147,7 +149,10 @@ class OfflineRun {
     }
   }
 
-  /** Per pair, of its two completions; in parts, as a pass costs the square of its rows. */
+  /**
+   * ln pi_ref of the two completions of each pair; in parts, because the cost of a pass grows with the square of its
+   * rows.
+   */
   async #referenceLogprobs(): Promise<number[][]> {
     const all: number[][] = [];
     for (let start = 0; start < this.#pairs.length; start += 16) {

@@ -1,4 +1,7 @@
-/** Draws the data of a seed: two completions of the supervised policy for each post, their rewards, and who was preferred. */
+/**
+ * Draws the data of a seed: two completions of the supervised policy for each post, their rewards, and which is
+ * preferred.
+ */
 
 import { createRandom } from '../../models/recipe/world/index.js';
 import { openPolicyWithReward, trainingPosts } from './tldr-parts.js';

@@ -1,4 +1,7 @@
-/** What the cells of `tldr` are made of: posts, the default policy on one thread, and the reward model, taken for the truth. */
+/**
+ * The parts of the `tldr` cells: posts, the default policy on one thread, and the reward model, which counts as the
+ * truth.
+ */
 
 import { join } from 'node:path';
 import { defaultPackage, projectRoot } from '../../bench/lib/project.js';
@@ -8,22 +11,22 @@ import { openRewardModel } from '../../src/reward/index.js';
 import { type Adapter, digestAdapter, zeroAdapter } from '../../src/versions/index.js';
 import { type Completion, OnlineSampler } from '../online/online-sampler.js';
 
-/** Of a completion; what the policy writes ends long before. */
+/** Longest completion; the policy's completions end long before. */
 const maxTokens = 96;
-/** Posts of no recipe: the policy's and the reward model's training used smaller numbers. */
+/** First numbers of the posts: the policy and the reward model were trained on posts with smaller numbers. */
 const firstTrainingPost = 3_000_000;
 const firstHeldOutPost = 3_000_000;
 
 type OfflinePost = { readonly text: string; readonly promptTokens: readonly number[] };
 
-/** Posts of a seed that nothing else uses. */
+/** The training posts of a seed; no other seed uses them. */
 export function trainingPosts(pkg: Package, seed: number, count: number): OfflinePost[] {
   return Array.from({ length: count }, (_, i) =>
     toPost(pkg, createPost(firstTrainingPost + seed * 100_000 + i, 'train').text),
   );
 }
 
-/** The same for all methods, betas and seeds. */
+/** The held-out posts: the same for all methods, betas and seeds. */
 export function heldOutPosts(pkg: Package, count: number): OfflinePost[] {
   return Array.from({ length: count }, (_, i) => toPost(pkg, createPost(firstHeldOutPost + i, 'held-out').text));
 }
@@ -34,14 +37,14 @@ function toPost(pkg: Package, text: string): OfflinePost {
 
 export interface PolicyWithReward extends AsyncDisposable {
   readonly pkg: Package;
-  /** `perPost` completions of each post at temperature 1, drawn with seeds that follow from `salt`, each with its reward. */
+  /** Samples `perPost` completions of each post at temperature 1, with seeds derived from `salt`, and scores each. */
   sample(posts: readonly OfflinePost[], perPost: number, salt: string): Promise<Rewarded[][]>;
-  /** Serves these weights from now on. */
+  /** Makes the policy serve these weights. */
   swap(adapter: Adapter): Promise<void>;
 }
 
 interface Rewarded extends Completion {
-  /** The reward model's logit: on the posts and completions that it was made from, mean 0 and standard deviation 0.95. */
+  /** The reward model's logit: on its training data it has mean 0 and standard deviation 0.95. */
   readonly reward: number;
 }
 
@@ -70,7 +73,8 @@ export async function openPolicyWithReward(rank: number, scale: number): Promise
       return written.map((completions, n) =>
         completions.map((completion, k) => {
           const reward = rewards[n * perPost + k];
-          if (typeof reward !== 'number') throw new Error(`the reward model cannot read: ${completion.text}`);
+          if (typeof reward !== 'number')
+            throw new Error(`the reward model cannot score this completion: ${completion.text}`);
           return { ...completion, reward };
         }),
       );

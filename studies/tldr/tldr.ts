@@ -1,7 +1,8 @@
 /**
- * The paper's summarisation experiment (arXiv 2406.19185, section 5) at the size of the default policy: CoPG, IPO and DPO
- * learn offline from pairs that the supervised policy wrote, with a reward model for the truth. Each method has the same
- * sweep of beta, the same data, the same number of steps; reward and KL are those of what it writes on held-out posts.
+ * The paper's summarisation experiment (arXiv 2406.19185, section 5) at the size of the default policy: CoPG, IPO and
+ * DPO learn offline from pairs of completions of the supervised policy; a reward model counts as the truth. Each method
+ * has the same sweep of beta, data and number of steps; reward and KL are those of the completions that it writes on
+ * held-out posts.
  */
 
 import { writeFile } from 'node:fs/promises';
@@ -152,7 +153,7 @@ function frontierPlot(plan: Plan, find: Find): string {
   });
 }
 
-/** The beta of a method's highest mean reward; undefined while no cell is there. */
+/** The beta with a method's highest mean reward; undefined if no cell is computed yet. */
 function bestBeta(method: Compared, plan: Plan, find: Find): number | undefined {
   const there = plan.betas.filter((beta) => find(method, beta).length > 0);
   return there.sort((a, b) => rewardOf(find(method, b)).mean - rewardOf(find(method, a)).mean)[0];
