@@ -64,7 +64,7 @@ function checkOneProducer(graph: Graph): void {
     for (const output of outputs) {
       if (output === '') continue;
       if (seen.has(output))
-        throw new HoneError('MODEL_INVALID', `${output} is given more than once, at last by ${name}`);
+        throw new HoneError('MODEL_INVALID', `more than one node has the output ${output}, the last one is ${name}`);
       seen.add(output);
     }
   }

@@ -82,7 +82,7 @@ const models: Damage[] = [
   {
     name: 'a model that lacks a weight',
     apply: editGraph((graph) => graph.initializers.delete('model.norm.weight')),
-    mentions: [model, 'model.norm.weight', 'nothing in the graph gives'],
+    mentions: [model, 'model.norm.weight', 'no input, initializer or output of a node'],
   },
   {
     name: 'a cyclic graph',
@@ -128,7 +128,7 @@ const models: Damage[] = [
   {
     name: 'two nodes with the same output',
     apply: editGraph((graph) => graph.nodes.push({ ...(graph.nodes[0] as Graph['nodes'][0]), name: 'again' })),
-    mentions: [model, 'more than once'],
+    mentions: [model, 'more than one node has the output'],
   },
 ];
 
