@@ -26,7 +26,7 @@ export const withLearner = [
 const mutationTests = {
   gate: ['unit/gate/{finite,sequential-test,settings,statistics,verdict}', 'property/gate'],
   reward: ['unit/reward/{fold,preferences,settings}', 'property/reward-fold'],
-  guard: ['unit/learner/round/guard'],
+  guard: ['unit/learner/round/guard{,-figures}'],
   autodiff: ['unit/autodiff/*'],
   objective: ['unit/learner/engine/{micro-batches,onnx-engine,oracle-pytorch}', 'unit/learner/fixed-points'],
 };
