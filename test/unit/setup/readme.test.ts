@@ -30,6 +30,7 @@ const paths = [
   'test/README.md',
   'test/oracles/README.md',
   'examples/README.md',
+  'src/learner/README.md',
   'src/policy/README.md',
 ];
 const documents = paths.map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') }));
