@@ -67,6 +67,7 @@ describe('the lint of arrows', () => {
     ['cli/planted.ts', '../bench/lib/report.js'],
     ['bench/planted.ts', '../studies/main.js'],
     ['studies/planted.ts', '../server/start.js'],
+    ['examples/planted.ts', '../src/policy/index.js'],
     ['proto/planted.ts', '../client/index.js'],
     ['proto/planted.ts', '../server/main.js'],
   ])('refuses that %s imports %s', (path, source) => {
