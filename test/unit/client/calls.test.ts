@@ -22,7 +22,7 @@ async function start(script: Script): Promise<ScriptedServer> {
 
 type Unary = (call: ServerUnaryCall<Record<string, unknown>, object>, done: sendUnaryData<object>) => void;
 
-/** Fails so many times, then answers; counts the calls. */
+/** Fails a number of times, then answers; counts the calls. */
 function failing(error: RichError, times: number, answer: object): Unary & { calls: number } {
   const handler = ((_call, done) => {
     handler.calls += 1;
@@ -70,12 +70,12 @@ describe('a failed call', () => {
     expect(error.violations).toEqual([{ field: 'n', description: 'must be 1 to 64' }]);
   });
 
-  it('without details has the status for a code', async () => {
+  it('has the status as its code if there are no details', async () => {
     const client = await (await start({ generation: {} })).connect();
     expect(await failure(client.generate({ prompt: 'x' }))).toMatchObject({ code: 'UNIMPLEMENTED' });
   });
 
-  it('after closing says that the client is closed', async () => {
+  it('reports a closed client', async () => {
     const { address } = await start({});
     const hone = await connect({ address });
     hone.close();
@@ -85,28 +85,28 @@ describe('a failed call', () => {
     }
   });
 
-  it('tells that nobody answers', async () => {
+  it('reports that no server answers', async () => {
     const error = await failure(connect({ address: '127.0.0.1:1', connectTimeoutMs: 50 }));
     expect(error).toMatchObject({ code: 'UNAVAILABLE', message: 'no Hone server answers at 127.0.0.1:1' });
   });
 });
 
-describe('retries', () => {
-  it('repeat a reading call until it succeeds', async () => {
+describe('a retry', () => {
+  it('repeats a reading call until it succeeds', async () => {
     const GetVersion = failing(down, 3, { version });
     const client = await (await start({ versions: { GetVersion } })).connect();
     expect(await client.version(3)).toMatchObject({ number: 3, state: 'live', origin: 'rollback', parent: 1 });
     expect(GetVersion.calls).toBe(4);
   });
 
-  it('give up after the fourth try with the last error', async () => {
+  it('gives up after the fourth attempt with the last error', async () => {
     const GetVersion = failing(down, 100, {});
     const client = await (await start({ versions: { GetVersion } })).connect();
     expect(await failure(client.version(3))).toMatchObject({ code: 'WORKER_CRASHED' });
     expect(GetVersion.calls).toBe(4);
   });
 
-  it('repeat a generation that the server refused at the door, and no other', async () => {
+  it('repeats a generation only if the server refused it before it began', async () => {
     const Generate = failing(busy, 2, { completions: [], version: 1, usage: {} });
     const first = await (await start({ generation: { Generate } })).connect();
     expect(await first.generate({ prompt: 'x' })).toMatchObject({ version: 1 });
@@ -119,22 +119,22 @@ describe('retries', () => {
     expect(crashing.calls).toBe(1);
   });
 
-  it('never repeat a rollback', async () => {
+  it('never repeats a rollback', async () => {
     const Rollback = failing(down, 1, { version });
     const client = await (await start({ admin: { Rollback } })).connect();
     expect(await failure(client.rollback(1))).toMatchObject({ status: 'UNAVAILABLE' });
     expect(Rollback.calls).toBe(1);
   });
 
-  it('do not wait past the deadline', async () => {
+  it('does not wait past the deadline', async () => {
     const GetVersion = failing({ ...busy, retryAfterMs: 4000 }, 100, {});
     const client = await (await start({ versions: { GetVersion } })).connect();
-    // After a wait, its time would be over.
+    // The deadline would pass during the wait.
     expect(await failure(client.version(1, { timeoutMs: 3000 }))).toMatchObject({ code: 'QUEUE_FULL' });
     expect(GetVersion.calls).toBe(1);
   });
 
-  it('send the same idempotency keys each time, and one key per item', async () => {
+  it('sends the same idempotency keys again, one key per item', async () => {
     const seen: string[][] = [];
     const SubmitFeedback: Unary = (call, done) => {
       seen.push((call.request.items as { idempotencyKey: string }[]).map((item) => item.idempotencyKey));
@@ -149,17 +149,17 @@ describe('retries', () => {
   });
 });
 
-describe('deadlines, cancellation and credentials', () => {
+describe('a call', () => {
   const never: Unary = () => undefined;
 
-  it('end a call in time', async () => {
+  it('ends at its deadline', async () => {
     const client = await (await start({ generation: { Generate: never } })).connect();
     expect(await failure(client.generate({ prompt: 'x' }, { timeoutMs: 50 }))).toMatchObject({
       code: 'DEADLINE_EXCEEDED',
     });
   });
 
-  it('end a call on the server when its signal aborts', async () => {
+  it('ends on the server when its signal aborts', async () => {
     const client = new AbortController();
     const cancelled = new Promise<void>((resolve) => {
       const Generate: Unary = (call) => {
@@ -176,7 +176,7 @@ describe('deadlines, cancellation and credentials', () => {
     await cancelled;
   });
 
-  it('send the token and the request id', async () => {
+  it('carries the token and the request id', async () => {
     const GetVersion: Unary = (call, done) => {
       expect(call.metadata.get('authorization')).toEqual(['Bearer secret']);
       expect(call.metadata.get('x-request-id')).toEqual(['r-1']);
@@ -187,7 +187,7 @@ describe('deadlines, cancellation and credentials', () => {
   });
 });
 
-describe('a stream', () => {
+describe('a stream of a generation', () => {
   type Streaming = (call: ServerWritableStream<object, object>) => void;
   const parts = [
     { started: { generationIds: ['a', 'b'], version: 2, adapterDigest: 'd', packageDigest: 'p', promptTokens: 4 } },
@@ -202,7 +202,7 @@ describe('a stream', () => {
     { usage: { promptTokens: 4, completionTokens: 3, totalTokens: 7 } },
   ];
 
-  it('is a series of events in the order of the server', async () => {
+  it('yields the events in the order of the server', async () => {
     const StreamGenerate: Streaming = (call) => {
       for (const part of parts) call.write(part);
       call.end();
@@ -231,12 +231,12 @@ describe('a stream', () => {
     await gone;
   });
 
-  it('is opened again if refused at the door, and not once something has come', async () => {
+  it('is retried if the server refused it before it began, and not after something has arrived', async () => {
     let calls = 0;
     const StreamGenerate: Streaming = (call) => {
       calls += 1;
       if (calls > 1) call.write(parts[0] ?? {});
-      // The message must be out before the error, or gRPC drops it.
+      // gRPC drops the message if the error follows at once.
       setImmediate(() => fail(call, busy));
     };
     const client = await (await start({ generation: { StreamGenerate } })).connect();
@@ -251,7 +251,7 @@ describe('a stream', () => {
 });
 
 describe('watching events', () => {
-  it('goes on after the last event seen when the connection is lost', async () => {
+  it('continues after the last event when the connection is lost', async () => {
     const asked: unknown[] = [];
     const WatchEvents = (call: ServerWritableStream<Record<string, unknown>, object>): void => {
       asked.push(call.request.afterSequence);

@@ -21,7 +21,7 @@ async function open(StreamFeedback: (call: Call) => void, maxUnanswered = 1000):
 
 const item = (score: number): { generationId: string; score: number } => ({ generationId: 'g', score });
 
-/** Acknowledges every item, with its score as sequence number; refuses those below zero. */
+/** Acknowledges every item, with its score as sequence number, and refuses scores below zero. */
 function acknowledge(call: Call): void {
   let position = 0;
   call.on('data', ({ items }: Request) => {
@@ -40,7 +40,7 @@ function acknowledge(call: Call): void {
 }
 
 describe('a feedback stream', () => {
-  it('answers each item in its own promise, refused ones among the others', async () => {
+  it('resolves a promise per item, for refused items too', async () => {
     const stream = await open(acknowledge);
     const outcomes = Promise.all([item(5), item(-1), item(7)].map((one) => stream.send(one)));
     await stream.close();
@@ -51,7 +51,7 @@ describe('a feedback stream', () => {
     ]);
   });
 
-  it('puts what is sent in one turn into one message, at most a thousand items', async () => {
+  it('sends the items of one turn of the event loop in one message, at most a thousand', async () => {
     const sizes: number[] = [];
     const stream = await open((call) => {
       call.on('data', ({ items }: Request) => sizes.push(items.length));
@@ -62,7 +62,7 @@ describe('a feedback stream', () => {
     expect(sizes).toEqual([1000, 1000, 500]);
   });
 
-  it('puts items into one message although room was asked for before each, and as few as was wished', async () => {
+  it('sends items in one message even if ready() was awaited before each, up to the given number', async () => {
     const sizes: number[] = [];
     const countSizes = (call: Call): void => {
       call.on('data', ({ items }: Request) => sizes.push(items.length));
@@ -81,7 +81,7 @@ describe('a feedback stream', () => {
     expect(sizes).toEqual([5, 2, 2, 1]);
   });
 
-  it('lets ready() wait until the server has answered', async () => {
+  it('makes ready() wait until the server has answered', async () => {
     const [message, mayAnswer] = [signal(), signal()];
     const stream = await open((call) => {
       call.on('data', async ({ items }: Request) => {
@@ -107,7 +107,7 @@ describe('a feedback stream', () => {
     expect(stream.unanswered).toBe(0);
   });
 
-  it('retracts with a message of its own and keeps a given key', async () => {
+  it('sends a retraction as such and keeps a given key', async () => {
     const seen: unknown[] = [];
     const stream = await open((call) => {
       call.on('data', ({ items }: Request) => seen.push(...items));
@@ -118,7 +118,7 @@ describe('a feedback stream', () => {
     expect(seen).toMatchObject([{ change: 'retraction', rater: 'ann', metric: 'tone', idempotencyKey: 'k' }]);
   });
 
-  it('rejects what is unanswered when the call fails, and all that comes after', async () => {
+  it('rejects unanswered and later items when the call fails', async () => {
     const stream = await open((call) => {
       call.once('data', () =>
         call.emit('error', richError({ code: 'RESOURCE_EXHAUSTED', message: 'full', reason: 'STORE_FULL' })),
@@ -130,7 +130,7 @@ describe('a feedback stream', () => {
     await expect(stream.close()).rejects.toMatchObject({ code: 'STORE_FULL' });
   });
 
-  it('does not take an end without answers for success', async () => {
+  it('rejects unanswered items if the server ends the call without an error', async () => {
     const stream = await open((call) => {
       call.once('data', () => call.end());
     });

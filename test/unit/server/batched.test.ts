@@ -3,7 +3,7 @@ import { batched } from '../../../server/grpc/calls.js';
 
 const turn = () => new Promise(setImmediate);
 
-it('values that are ready together share a batch, later ones do not', async () => {
+it('batches values that are ready in the same turn of the event loop, and not later ones', async () => {
   async function* source() {
     yield 1;
     yield 2;
@@ -16,7 +16,7 @@ it('values that are ready together share a batch, later ones do not', async () =
   expect(batches).toEqual([[1, 2], [3]]);
 });
 
-it('what came before an error is given out before it is thrown', async () => {
+it('yields the values before an error, then throws the error', async () => {
   async function* source() {
     yield 1;
     yield 2;
@@ -30,7 +30,7 @@ it('what came before an error is given out before it is thrown', async () => {
   expect(seen).toEqual([1, 2]);
 });
 
-it('an endless source is cut into batches of the largest size, and told when its reader leaves', async () => {
+it('cuts an endless source into batches of the largest size, and closes it when the reader leaves', async () => {
   let left = false;
   async function* source() {
     try {

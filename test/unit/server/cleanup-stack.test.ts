@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { CleanupStack } from '../../../server/cleanup-stack.js';
 
-it('what was opened is ended the last first, and waited for', async () => {
+it('runs the steps in reverse order and waits for each', async () => {
   const ended: string[] = [];
   const cleanup = new CleanupStack(new AbortController().signal);
   cleanup.add(() => ended.push('first'));
@@ -10,13 +10,13 @@ it('what was opened is ended the last first, and waited for', async () => {
     ended.push('second');
   });
   const once = cleanup.run();
-  // Whoever asks again waits for the same.
+  // The second call waits for the first.
   await cleanup.run();
   expect(ended).toEqual(['second', 'first']);
   await once;
 });
 
-it('an end that fails keeps no other from being ended, and is told in the end', async () => {
+it('runs all steps even if one fails, then rejects with the first error', async () => {
   const ended: string[] = [];
   const cleanup = new CleanupStack(new AbortController().signal);
   cleanup.add(() => ended.push('first'));
@@ -29,7 +29,7 @@ it('an end that fails keeps no other from being ended, and is told in the end', 
   await expect(cleanup.run()).rejects.toThrow('third');
 });
 
-it('what is added while something is being ended is ended, too', async () => {
+it('runs a step that is added while the steps run', async () => {
   const ended: string[] = [];
   const cleanup = new CleanupStack(new AbortController().signal);
   cleanup.add(() => cleanup.add(() => ended.push('late')));
@@ -37,7 +37,7 @@ it('what is added while something is being ended is ended, too', async () => {
   expect(ended).toEqual(['late']);
 });
 
-it('a part that opens while the start is called off is ended, and nothing is opened after it', async () => {
+it('closes a part that opens after the start was stopped, and refuses to continue the start', async () => {
   const stopping = new AbortController();
   const ended: string[] = [];
   const cleanup = new CleanupStack(stopping.signal);

@@ -20,27 +20,27 @@ function detailsOf(thrown: unknown): Map<string, Record<string, unknown>> {
   );
 }
 
-describe('errors at the door', () => {
-  it.each(Object.entries(errorCodes))('%s has a status that is neither OK nor UNKNOWN', (code, kind) => {
+describe('the gRPC status of an error', () => {
+  it.each(Object.entries(errorCodes))('is neither OK nor UNKNOWN for %s', (code, kind) => {
     expect([status.OK, status.UNKNOWN]).not.toContain(toCode(kind));
     const details = detailsOf(new HoneError(code as ErrorCode, 'why'));
     expect(details.get('google.rpc.ErrorInfo')).toMatchObject({ reason: code, domain: 'hone' });
   });
 
-  it('carry the fields at fault and when to try again', () => {
+  it('has details with the fields at fault and the time until a retry', () => {
     const violations = [{ field: 'sampling.top_p', description: 'must be above 0' }];
     const details = detailsOf(new HoneError('QUEUE_FULL', 'why', { violations, retryAfterMs: 1500 }));
     expect(details.get('google.rpc.BadRequest')).toMatchObject({ fieldViolations: violations });
     expect(details.get('google.rpc.RetryInfo')).toMatchObject({ retryDelay: { seconds: 1, nanos: 500_000_000 } });
   });
 
-  it('are INTERNAL where something unforeseen was thrown', () => {
+  it('is INTERNAL for an error that is no HoneError', () => {
     expect(toStatus(new TypeError('x is not a function')).code).toBe(status.INTERNAL);
     expect(detailsOf('text').get('google.rpc.ErrorInfo')).toMatchObject({ reason: 'INTERNAL' });
   });
 });
 
-it('a status stays small, whatever was wrong', () => {
+it('stays below the limit of trailers, however long the message is', () => {
   const violations = Array.from({ length: 5000 }, () => ({ field: 'f'.repeat(5000), description: 'd'.repeat(5000) }));
   const { details, metadata } = toStatus(new HoneError('INVALID_REQUEST', 'w'.repeat(100_000), { violations }));
   const [binary] = metadata.get('grpc-status-details-bin') as [Buffer];

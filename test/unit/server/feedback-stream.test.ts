@@ -1,4 +1,4 @@
-/** A stream of feedback against a real gRPC server: what is answered together, in which order, and when reading stops. */
+/** A stream of feedback against a real gRPC server: how answers are grouped and ordered, and when reading stops. */
 
 import { once } from 'node:events';
 import { Client, type ClientDuplexStream, credentials, Server, ServerCredentials, status } from '@grpc/grpc-js';
@@ -43,7 +43,7 @@ const send = (call: Call, ...numbers: number[]) => call.write({ items: numbers.m
 const stored = (items: readonly FeedbackInput[]): FeedbackResult[] =>
   items.map((item) => ({ status: 'stored', sequence: item.score ?? 0 }));
 
-/** Sequence numbers by message, once the call has ended. */
+/** Sequence numbers by message, when the call has ended. */
 async function answersOf(call: Call): Promise<number[][]> {
   const answers: number[][] = [];
   call.on('data', ({ outcomes }) => answers.push(outcomes.map(({ sequence = -1 }) => sequence)));
@@ -51,7 +51,7 @@ async function answersOf(call: Call): Promise<number[][]> {
   return answers;
 }
 
-/** A store whose commits are let go by hand. */
+/** A store whose commits the test finishes by hand. */
 class HeldStore {
   readonly commits: { readonly items: readonly FeedbackInput[]; readonly done: () => void }[] = [];
   #arrived: (() => void) | undefined;
@@ -71,7 +71,7 @@ class HeldStore {
   }
 }
 
-it('what one commit holds is answered in one message, in the order of the stream', async () => {
+it('answers the items of one commit in one message, in the order of the stream', async () => {
   const store = new HeldStore();
   const call = await open(store.take);
   const answers = answersOf(call);
@@ -84,7 +84,7 @@ it('what one commit holds is answered in one message, in the order of the stream
   expect(await answers).toEqual([[1, 2, 3, 4]]);
 });
 
-it('a message that is not committed yet holds back the answers of later ones', async () => {
+it('holds back the answers of later messages until an earlier one is committed', async () => {
   const store = new HeldStore();
   const call = await open(store.take);
   const answers = answersOf(call);
@@ -100,14 +100,14 @@ it('a message that is not committed yet holds back the answers of later ones', a
   expect((await answers).flat()).toEqual([1, 2, 3]);
 });
 
-it('no more is read while a thousand items wait for their commit, and all of it afterwards', async () => {
+it('stops reading while a thousand items wait for their commit, and reads the rest afterwards', async () => {
   const store = new HeldStore();
   const call = await open(store.take);
   const answers = answersOf(call);
   for (let from = 0; from < 4000; from += 100) send(call, ...Array.from({ length: 100 }, (_, i) => from + i));
   call.end();
   await store.waitFor(11);
-  // Whatever else the network holds is handled before an answer that is asked for now.
+  // An answer to a call that is made now arrives after everything that the network holds.
   for (let turn = 0; turn < 50; turn++) await new Promise((resolve) => setImmediate(resolve));
   expect(store.commits).toHaveLength(11);
   for (let next = 0; next < 40; next++) {
@@ -117,7 +117,7 @@ it('no more is read while a thousand items wait for their commit, and all of it 
   expect((await answers).flat()).toEqual(Array.from({ length: 4000 }, (_, i) => i));
 });
 
-it('what a full store refused is written before what came later', async () => {
+it('writes a message that a full queue refused before later messages', async () => {
   const written: number[] = [];
   let refusals = 3;
   const call = await open(async (items) => {
@@ -133,7 +133,7 @@ it('what a full store refused is written before what came later', async () => {
   expect(written).toEqual(order);
 });
 
-it('an edit, which is prepared before it is written, is not overtaken', async () => {
+it('writes an edit, which takes time to prepare, before later messages', async () => {
   const store = new HeldStore();
   const call = await open(store.take);
   const answers = answersOf(call);
@@ -149,7 +149,7 @@ it('an edit, which is prepared before it is written, is not overtaken', async ()
   expect((await answers).flat()).toEqual([0, 2]);
 });
 
-it('what came before a message that fails is answered before the call ends', async () => {
+it('answers the messages before a failing one, then ends the call', async () => {
   const call = await open(async (items) => {
     if (items[0]?.score === 3) throw new HoneError('STORE_FULL', 'full');
     return stored(items);

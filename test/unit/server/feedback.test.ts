@@ -6,7 +6,7 @@ import { feedbackHandlers } from '../../../server/grpc/feedback.js';
 import type { Agent } from '../../../src/agent/index.js';
 import { HoneError } from '../../../src/errors.js';
 
-it('a stream that is cancelled while it waits for a full store is no failure of the server', async () => {
+it('reports no failure of the server if a feedback stream is cancelled while the queue is full', async () => {
   const reported: HoneError[] = [];
   let asked = (): void => undefined;
   const waiting = new Promise<void>((resolve) => {

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { HumanLog } from '../../../server/human-log.js';
 import { hostile, unprintable } from '../../support/hostile.js';
 
-/** A log of pino's, and the lines that it becomes, without their time of day. */
+/** A log of pino and the lines that HumanLog makes of it, without the time of day. */
 function humanLog(level = 'info') {
   const human = new HumanLog();
   const lines: string[] = [];
@@ -17,7 +17,7 @@ function humanLog(level = 'info') {
 }
 
 describe('the log at a terminal', () => {
-  it('has a line for a version that goes live, with what the learner said of it, and none for its making', () => {
+  it('has a line with the learner\u2019s figures when a version goes live, and none when it is created', () => {
     const { log, lines } = humanLog();
     const numbers = { steps: 6, scores_seen: 24, mean_reward: 0.375, kl: -0.000001 };
     log.info({ version: 1, numbers }, 'version_created');
@@ -30,7 +30,7 @@ describe('the log at a terminal', () => {
     ]);
   });
 
-  it('says in few words what was turned down, rolled back, or is in trouble', () => {
+  it('has a short line for rejections, rollbacks and failures', () => {
     const { log, lines } = humanLog();
     log.warn(
       { version: 3, detail: 'kl: 12.30 nats per completion from the reference, above the bound of 10' },
@@ -67,13 +67,13 @@ describe('the log at a terminal', () => {
     ]);
   });
 
-  it('keeps to itself what a user\u2019s own function says, which may quote completions', () => {
+  it('does not print the message of a user\u2019s own function, which may quote completions', () => {
     const { log, lines } = humanLog();
     log.warn({ detail: 'function:length: threw: cannot score "My nephew keeps losing my coat"' }, 'rater_failed');
     expect(lines).toEqual(['a rater failed: function:length: threw (the status says more)']);
   });
 
-  it('shows other trouble in its own words, and nothing that only explains', () => {
+  it('prints other warnings and errors, and no records of the level info', () => {
     const { log, lines } = humanLog();
     log.info({ threads: 1, figures: [1, 2, 3] }, 'threads of the policy');
     log.info({ detail: 'onnx on cpu' }, 'learner_engine_opened');
@@ -90,7 +90,7 @@ describe('the log at a terminal', () => {
     expect(asked.lines).toEqual(['call {"pid":1,"path":"/x","durationMs":3,"code":0}']);
   });
 
-  it('lets nothing of anybody\u2019s reach the terminal raw, or pass for a line', () => {
+  it('writes out control characters and line feeds in texts of others', () => {
     const types =
       'version_promoted version_rejected version_rolled_back version_failed canary_started canary_ended shadow_started shadow_ended mode_changed worker_restarted learner_setback learner_starved store_failed eviction_failed rater_failed stopping something_else';
     const { log, lines } = humanLog();
@@ -100,7 +100,7 @@ describe('the log at a terminal', () => {
     for (const line of lines) expect(line).not.toMatch(unprintable);
   });
 
-  it('remembers the figures of the newest versions only', () => {
+  it('keeps the figures of the newest versions only', () => {
     const { log, lines } = humanLog();
     for (let version = 1; version <= 100; version++)
       log.info({ version, numbers: { scores_seen: 1 } }, 'version_created');

@@ -10,7 +10,7 @@ const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.
 const page = readFileSync(join(root, 'docs/metrics.md'), 'utf8');
 const definitions = Object.entries<MetricDefinition>(metricTable);
 
-it('the page of metrics has a row for each, with type, labels and meaning', () => {
+it('the page on metrics has a row for each metric, with type, labels and meaning', () => {
   const rows = [...page.matchAll(/^\| `(hone_\w+)` \| (\w+) \| (.*) \| (.+) \|$/gm)];
   const listed = rows.map(([, name, type, labels, help]) => [name, type, labels?.trim(), help]);
   const expected = definitions.map(([name, { type, labels = [], help }]) => {
@@ -19,14 +19,14 @@ it('the page of metrics has a row for each, with type, labels and meaning', () =
   expect([...listed].sort()).toEqual([...expected].sort());
 });
 
-it('alerts and texts of the page name metrics that exist', () => {
+it('the alerts and texts of the page on metrics name metrics that exist', () => {
   const known = new Set(definitions.map(([name]) => name));
   const named = page.match(/\bhone_\w+/g) ?? [];
   expect(named.length).toBeGreaterThan(definitions.length);
   for (const name of named) expect(known, name).toContain(name.replace(/_bucket$/, ''));
 });
 
-it('names carry their units: counters end in _total, times in _seconds, sizes in _bytes', () => {
+it('the names of metrics have units: counters end in _total, times in _seconds, sizes in _bytes', () => {
   for (const [name, { type, help, buckets }] of definitions) {
     expect(name.endsWith('_total'), name).toBe(type === 'counter');
     if (/\b(time|pause|age|waiting)\b/i.test(help) && type !== 'counter')

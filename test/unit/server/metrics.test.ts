@@ -1,4 +1,4 @@
-/** The page of metrics beside parts that are busy, gone or guarded. */
+/** The metrics page, also if the parts that it asks are busy or fail. */
 
 import { once } from 'node:events';
 import { createServer } from 'node:net';
@@ -72,7 +72,7 @@ const rollout: RolloutStatus = {
   waiting: null,
 };
 
-/** Parts that answer as the test says. */
+/** Parts with the answers of the test. */
 function sources(
   ask: { policy?: () => Promise<PolicyStatus>; replay?: () => Promise<typeof stored> } = {},
 ): MetricsSources {
@@ -98,8 +98,8 @@ async function open(options: MetricsOptions, parts: MetricsSources): Promise<str
 
 const read = async (url: string) => new Page(await (await fetch(url)).text());
 
-describe('the page', () => {
-  it('holds what was counted before its library was loaded, in order', async () => {
+describe('the metrics page', () => {
+  it('has the values that were counted before its library was loaded, in order', async () => {
     const metrics = createServerMetrics(loopback);
     for (const queuedMs of [1, 2, 3]) {
       metrics.observer.onStarted?.({ queuedMs, promptTokens: 5, cachedPromptTokens: 2 });
@@ -115,7 +115,7 @@ describe('the page', () => {
     expect(page.get('hone_running_sequences')).toBe(5);
   });
 
-  it('shows what the parts say', async () => {
+  it('shows the answers of the parts', async () => {
     const page = await read(await open(loopback, sources()));
     const figures = {
       hone_running_sequences: 5,
@@ -147,7 +147,7 @@ describe('the page', () => {
     expect(page.get('hone_gate_verdicts_total', { check: 'kl', outcome: 'failed' })).toBe(0);
   });
 
-  it('is there though the inference worker never answers, with figures of before and their age', async () => {
+  it('answers even if the inference worker does not, with the earlier values and their age', async () => {
     let asked = 0;
     const policy = () => (asked++ === 0 ? Promise.resolve(stats) : new Promise<PolicyStatus>(() => undefined));
     const url = await open(loopback, sources({ policy }));
@@ -156,18 +156,18 @@ describe('the page', () => {
     expect(page.get('hone_running_sequences')).toBe(5);
     expect(page.get('hone_figures_age_seconds', { of: 'serving' })).toBeGreaterThan(0.1);
     await read(url);
-    // One question is on its way, however often the page is asked for.
+    // There is one open question, however often the page is requested.
     expect(asked).toBe(2);
   });
 
-  it('is there though the parts fail', async () => {
+  it('answers even if the parts fail', async () => {
     const fail = () => Promise.reject(new Error('gone'));
     const page = await read(await open(loopback, sources({ policy: fail, replay: fail })));
     expect(page.get('hone_live_version')).toBe(3);
     expect(page.get('hone_figures_age_seconds', { of: 'store' })).toBeUndefined();
   });
 
-  it('asks a store that counts slowly seldom', async () => {
+  it('seldom asks a store that counts slowly', async () => {
     vi.useFakeTimers({ toFake: ['performance'] });
     onTestFinished(() => void vi.useRealTimers());
     let asked = 0;
@@ -179,7 +179,7 @@ describe('the page', () => {
     const url = await open(loopback, sources({ replay }));
     for (let i = 0; i < 5; i++) await read(url);
     expect(asked).toBe(1);
-    // A hundred times as long as it took.
+    // The next question comes after a hundred times the duration of the answer.
     vi.advanceTimersByTime(1999);
     await read(url);
     expect(asked).toBe(1);
@@ -189,15 +189,15 @@ describe('the page', () => {
   });
 });
 
-describe('the listener', () => {
-  it('asks for the token where it was told to', async () => {
+describe('the metrics listener', () => {
+  it('requires the token if there is one', async () => {
     const url = await open({ ...loopback, authToken: 'long-enough' }, sources());
     expect((await fetch(url)).status).toBe(401);
     expect((await fetch(url, { headers: { authorization: 'Bearer long-enougH' } })).status).toBe(401);
     expect((await fetch(url, { headers: { authorization: 'Bearer long-enough' } })).status).toBe(200);
   });
 
-  it('goes without a port that nobody asked for and another program has', async () => {
+  it('opens no page if another program uses the default port', async () => {
     const other = createServer().listen(0, '127.0.0.1');
     await once(other, 'listening');
     const { port } = other.address() as { port: number };
@@ -207,7 +207,7 @@ describe('the listener', () => {
     other.close();
   });
 
-  it('answers what was asked before it closes, though connections are kept alive', async () => {
+  it('answers open requests before it closes, although connections are kept alive', async () => {
     let answer = (_: PolicyStatus): void => undefined;
     let asked = (): void => undefined;
     const isAsked = new Promise<void>((resolve) => {
@@ -226,7 +226,7 @@ describe('the listener', () => {
     answer(stats);
     const { status, headers } = await response;
     expect(status).toBe(200);
-    // Kept for later, it would hold the end up for seconds.
+    // A connection that stays open would delay the end by seconds.
     expect(headers.get('connection')).toBe('close');
     await closed;
     await expect(fetch(url)).rejects.toThrow();

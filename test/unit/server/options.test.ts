@@ -7,7 +7,7 @@ import { usage } from '../../../server/read-flags.js';
 import { checkGateSettings } from '../../../src/gate/index.js';
 import { temporaryFolder } from '../../support/folders.js';
 
-it('without flags the server listens on loopback, learns, and serves the package that ships', () => {
+it('without flags the server listens on loopback, learns, and serves Hone\u2019s own package', () => {
   const options = readOptions([], {});
   expect(options).toMatchObject({ host: '127.0.0.1', port: 50051, learner: true, insecure: false });
   expect(options?.packageDirectory).toMatch(/models\/tldr$/);
@@ -15,7 +15,7 @@ it('without flags the server listens on loopback, learns, and serves the package
 });
 
 it.each([['0.0.0.0'], ['::'], ['192.168.1.4'], ['example.org:443']])(
-  'another address than loopback (%s) needs a token or --insecure',
+  'an address that other machines can reach (%s) needs a token or --insecure',
   (host) => {
     expect(() => readOptions(['--host', host], {})).toThrow(/--auth-token.*--insecure/);
     expect(readOptions(['--host', host, '--insecure'], {})).toMatchObject({ insecure: true });
@@ -66,16 +66,16 @@ it.each([
   expect(() => readOptions(args, {})).toThrow(expect.objectContaining({ code: 'INVALID_OPTIONS' }));
 });
 
-it('--help asks for nothing else', () => {
+it('reads no options if --help is given', () => {
   expect(readOptions(['--help'], {})).toBeUndefined();
 });
 
-it("the learner's flags and its JSON settings add up", () => {
+it("combines the learner's flags with its JSON settings", () => {
   const args = ['--beta', '0.05', '--scores-per-round', '16', '--learner-settings', '{"groupSize":8,"beta":1}'];
   expect(readOptions(args, {})?.learnerSettings).toEqual({ beta: 0.05, scoresPerRound: 16, groupSize: 8 });
 });
 
-it('the settings of rewards come from the file that is named, and a file that cannot be read is refused', () => {
+it('reads the settings of rewards from the named file, and refuses a file that it cannot read', () => {
   const folder = temporaryFolder();
   const path = join(folder, 'rewards.json');
   const read = () => readOptions(['--reward-settings', path], {})?.rewardSettings;
@@ -91,7 +91,7 @@ it('the settings of rewards come from the file that is named, and a file that ca
   }
 });
 
-it('candidates are judged unless the gate is off, by the settings given', () => {
+it('has the given settings of the gate, or none if the gate is off', () => {
   expect(readOptions([], {})?.gate).toEqual(checkGateSettings());
   expect(readOptions(['--gate', 'off'], {})?.gate).toBeNull();
   const { gate } = readOptions(['--gate-settings', '{"prompts":8,"kl":{"maxNats":5}}'], {}) ?? {};
@@ -105,32 +105,32 @@ it.each([
   ['1GiB', 1_073_741_824],
   ['1.5KiB', 1536],
   ['0', 0],
-])('a size may be written as %s', (text, bytes) => {
+])('reads %s as a size', (text, bytes) => {
   const { policy } = readOptions(['--kv-memory', text, '--prefix-cache', text], {}) ?? {};
   expect(policy).toMatchObject({ kvMemoryBytes: bytes, prefixCacheBytes: bytes });
 });
 
-it('threads and spinning are left to the measurement unless they are given', () => {
+it('leaves threads and spinning to the measurement unless they are given', () => {
   expect(readOptions([], {})).toMatchObject({ threads: undefined, spin: undefined });
   expect(readOptions(['--threads', 'auto'], {})?.threads).toBeUndefined();
   expect(readOptions(['--threads', '3', '--spin', 'off'], {})).toMatchObject({ threads: 3, spin: false });
   expect(readOptions(['--spin', 'on'], {})).toMatchObject({ threads: undefined, spin: true });
 });
 
-it('metrics are on loopback, on a port that may be missed only where nobody asked for it', () => {
+it('serves metrics on loopback, and requires the port only if it was given', () => {
   expect(readOptions([], {})?.metrics).toMatchObject({ host: '127.0.0.1', port: 9464, required: false });
   expect(readOptions(['--metrics-port', '9464'], {})?.metrics).toMatchObject({ port: 9464, required: true });
   expect(readOptions(['--no-metrics'], {})?.metrics).toBeNull();
 });
 
-it('metrics ask for the token where others can reach them, and only there', () => {
+it('requires the token for metrics only if other machines can reach them', () => {
   const token = { HONE_AUTH_TOKEN: 'long-enough' };
   expect(readOptions([], token)?.metrics?.authToken).toBeUndefined();
   expect(readOptions(['--metrics-host', '10.0.0.1'], token)?.metrics?.authToken).toBe('long-enough');
   expect(readOptions(['--metrics-host', '10.0.0.1', '--insecure'], {})?.metrics?.authToken).toBeUndefined();
 });
 
-it('the help names every flag once, with its default', () => {
+it('lists every flag once in the help, with its default', () => {
   const lines = usage().split('\n');
   expect(lines.filter((line) => /^ {2}--/.test(line)).map((line) => line.trim().split(' ')[0])).toEqual([
     ...serverFlags.map(({ name }) => `--${name}`),
@@ -143,10 +143,10 @@ it.each([
   [[], { maxBytes: 4 * 2 ** 30, maxAgeMs: null }],
   [['--max-replay-bytes', '0', '--max-replay-age', '30'], { maxBytes: null, maxAgeMs: 30 * 86_400_000 }],
   [['--max-replay-bytes', '1.5GB', '--max-replay-age', '1.5h'], { maxBytes: 1.5e9, maxAgeMs: 5_400_000 }],
-])('what the store keeps at most: %j', (args, retention) => {
+])('reads the limits of the store from %j', (args, retention) => {
   expect(readOptions(args, {})?.retention).toEqual(retention);
 });
 
-it.each(['0', '-1', '3 weeks', '1w', ''])('an age of %j is refused', (age) => {
+it.each(['0', '-1', '3 weeks', '1w', ''])('refuses an age of %j', (age) => {
   expect(() => readOptions([`--max-replay-age=${age}`], {})).toThrow(/--max-replay-age must be days such as 30/);
 });

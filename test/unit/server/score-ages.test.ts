@@ -8,7 +8,7 @@ beforeEach(() => {
   ages = new ScoreAges((ms) => observed.push(ms));
 });
 
-/** A round that has read scores up to this number. */
+/** A round that has read scores up to this sequence number. */
 function round(lastSequence: number, digest: string): void {
   ages.progress({ state: 'training', lastSequence });
   ages.progress({ state: 'training', lastSequence: lastSequence + 100 });
@@ -27,7 +27,7 @@ describe('the time from a score to a version', () => {
     expect(observed).toEqual([90, 80, 170, 160]);
   });
 
-  it('goes on where a candidate is rejected, until a later one is live', () => {
+  it('continues after a rejected candidate until a later one is live', () => {
     ages.acknowledged(1, 0);
     round(1, 'rejected');
     round(1, 'b');
@@ -35,7 +35,7 @@ describe('the time from a score to a version', () => {
     expect(observed).toEqual([50]);
   });
 
-  it('is measured once, and not at all by a rollback', () => {
+  it('is measured once, and a rollback measures nothing', () => {
     ages.acknowledged(1, 0);
     round(1, 'a');
     ages.live('of an old version', 10);
@@ -45,7 +45,7 @@ describe('the time from a score to a version', () => {
     expect(observed).toEqual([20]);
   });
 
-  it('belongs to the round that made the candidate, though the next round has begun', () => {
+  it('belongs to the round that made the candidate, even if the next round has begun', () => {
     ages.acknowledged(1, 0);
     ages.acknowledged(2, 0);
     round(1, 'a');
@@ -54,7 +54,7 @@ describe('the time from a score to a version', () => {
     expect(observed).toEqual([10]);
   });
 
-  it('is kept for the newest scores only when far too many wait', () => {
+  it('is measured for the newest scores only if too many wait', () => {
     for (let sequence = 0; sequence < 200_000; sequence++) ages.acknowledged(sequence, 0);
     round(200_000, 'a');
     ages.live('a', 1);

@@ -13,13 +13,13 @@ beforeEach(() => {
   folder = temporaryFolder();
 });
 
-/** A process of its own that takes the lock, says so, and waits to be killed. */
+/** A process that takes the lock, reports it, and waits to be killed. */
 async function holder(path: string) {
   const script = `
     const { openDataDirectory } = await import(${JSON.stringify(module)});
     const record = { pid: process.pid, host: '127.0.0.1', port: 1, address: '127.0.0.1:1', startedAtMs: 0 };
     openDataDirectory(${JSON.stringify(path)}).writeRecord(record);
-    // The lock does not depend on who still refers to it.
+    // The lock survives a garbage collection.
     setTimeout(() => {
       gc();
       process.send('locked');
@@ -33,13 +33,13 @@ async function holder(path: string) {
 }
 
 describe('the data directory', () => {
-  it('is private to its owner', async () => {
+  it('is readable only by its owner', async () => {
     const path = join(folder, 'new');
     openDataDirectory(path).close();
     expect((await stat(path)).mode & 0o777).toBe(0o700);
   });
 
-  it('is refused to a second server, by name of the first, and free at once when that is killed', async () => {
+  it('is refused to a second server with the process id of the first, and free at once when that one is killed', async () => {
     const first = await holder(folder);
     expect(() => openDataDirectory(folder)).toThrow(
       expect.objectContaining({ code: 'DATA_DIRECTORY_LOCKED', message: expect.stringContaining(String(first.pid)) }),
@@ -51,13 +51,13 @@ describe('the data directory', () => {
     openDataDirectory(folder).close();
   });
 
-  it('is refused within one process too', () => {
+  it('is refused a second time within one process', () => {
     const first = openDataDirectory(folder);
     expect(() => openDataDirectory(folder)).toThrow(expect.objectContaining({ code: 'DATA_DIRECTORY_LOCKED' }));
     first.close();
   });
 
-  it('that cannot be made is refused in words', async () => {
+  it('is refused with INVALID_OPTIONS if it cannot be created', async () => {
     await writeFile(join(folder, 'file'), '');
     expect(() => openDataDirectory(join(folder, 'file', 'below'))).toThrow(
       expect.objectContaining({ code: 'INVALID_OPTIONS' }),
@@ -68,14 +68,14 @@ describe('the data directory', () => {
     ['lock', 'no file'],
     ['replay.sqlite', 'no file'],
     ['events.jsonl', 'no file'],
-  ])('in which a folder stands in the place of %s is refused in words', async (name, why) => {
+  ])('is refused with the reason if a folder takes the place of %s', async (name, why) => {
     await mkdir(join(folder, name));
     expect(() => openDataDirectory(folder)).toThrow(
       expect.objectContaining({ code: 'INVALID_OPTIONS', message: expect.stringMatching(`${name} is ${why}.*--data`) }),
     );
   });
 
-  it('in which the lock is no lock is refused in words', async () => {
+  it('is refused with the remedy if the lock file is something else', async () => {
     await writeFile(join(folder, 'lock'), 'something else, of some length'.repeat(100));
     expect(() => openDataDirectory(folder)).toThrow(
       expect.objectContaining({ code: 'INVALID_OPTIONS', message: expect.stringContaining('--data') }),

@@ -9,8 +9,8 @@ const oneSequence = 4 * 2 ** 20;
 
 it.each([
   ['at most 1 GiB', 64 * gib, gib],
-  ['half of what is free', gib, gib / 2],
-  ['never less than one sequence of full length', 1000, oneSequence],
-])('keys and values get %s', (_, freeBytes, expected) => {
+  ['half of the free memory', gib, gib / 2],
+  ['at least one sequence of full length', 1000, oneSequence],
+])('the default KV cache is %s', (_, freeBytes, expected) => {
   expect(defaultKvMemory(config, freeBytes)).toBe(expected);
 });
