@@ -1,5 +1,5 @@
 /**
- * Score streams and settings made to blow training up, against the real server: nothing broken is ever served, with and
+ * Scores and settings that make training explode, against the real server: it never serves a broken version, with or
  * without a gate.
  */
 
@@ -19,7 +19,7 @@ async function open(settings: object, ...args: string[]): Promise<HoneClient> {
   return server.connect();
 }
 
-/** Eight prompts with four completions each, scored: a round of scores. */
+/** Requests and scores eight prompts with four completions each, which is a round of scores. */
 async function askAndScore(client: HoneClient, round: number, judge: Judge): Promise<void> {
   await Promise.all(
     Array.from({ length: 8 }, async (_, p) => {
@@ -31,7 +31,7 @@ async function askAndScore(client: HoneClient, round: number, judge: Judge): Pro
   );
 }
 
-/** Plays rounds until the learner is as wanted; every round is waited for. */
+/** Plays rounds until the learner's status satisfies `done`; it waits for the end of every round. */
 async function play(
   client: HoneClient,
   judge: Judge,
@@ -61,7 +61,7 @@ async function eventsOf(client: HoneClient, type: HoneEventType, count: number):
 const letters: Judge = (text) => (text.match(/[a-m]/gi)?.length ?? 0) / Math.max(1, text.length);
 
 describe.each([['on'], ['off']])('with the gate %s', (gate) => {
-  it('a learner that explodes stops itself, says why, and goes on only when it is told to', async () => {
+  it('a learner whose training explodes halts, reports why, and continues only when it is resumed', async () => {
     const client = await open({ learningRate: 1, warmupSteps: 0 }, '--gate', gate);
     const { haltedBecause, setbacks } = await play(client, letters, ({ state }) => state === 'halted');
     expect(haltedBecause).toMatch(/bound|finite/);
@@ -69,16 +69,16 @@ describe.each([['on'], ['off']])('with the gate %s', (gate) => {
     const [first] = await eventsOf(client, 'learner_setback', 3);
     expect(first?.detail).toContain('--learning-rate');
     expect(first?.numbers).toMatchObject({ in_a_row: 1 });
-    // Whatever happened on the way, what serves now is a version that the figures are in order of.
+    // The version that serves in the end has healthy figures.
     const live = (await client.status()).live;
     expect(live.number === 0 || live.origin === 'rollback').toBe(true);
     expect((await client.resumeLearner()).state).toMatch(/halted|idle/);
-    await until(async () => (await client.learnerStatus()).state === 'idle', 'it goes on');
+    await until(async () => (await client.learnerStatus()).state === 'idle', 'the learner is idle');
   });
 });
 
-describe('what is not a score, or says nothing', () => {
-  it('is refused at the door, or leaves the policy where it was', async () => {
+describe('a score that is not finite, out of range or without information', () => {
+  it('is refused, or does not move the policy', async () => {
     const client = await open({ learningRate: 0.05 }, '--gate', 'off');
     const { completions } = await client.generate({ prompt: 'a', maxTokens: 4 });
     const generationId = completions[0]?.generationId ?? '';
@@ -86,7 +86,7 @@ describe('what is not a score, or says nothing', () => {
       await expect(client.feedback({ generationId, score })).rejects.toMatchObject({ code: 'INVALID_REQUEST' });
     }
     expect((await client.status()).replay.scores).toBe(0);
-    // As large as a number gets: beyond the metric's range, it counts as the best.
+    // Scores of 1e308 are beyond the metric's range and are cut to it.
     await play(
       client,
       (_text, _tokens, i) => (i % 2 === 0 ? 1e308 : -1e308),
@@ -102,8 +102,8 @@ describe('what is not a score, or says nothing', () => {
   });
 });
 
-describe('a rater who means harm', () => {
-  it('among honest ones, or for one degenerate answer, moves the policy within bounds at most, without a gate', async () => {
+describe('a malicious rater', () => {
+  it('moves the policy within bounds at most, among honest raters or alone, without a gate', async () => {
     const client = await open({ learningRate: 0.05 }, '--gate', 'off');
     const degenerate: Judge = (_text, tokens) => 1 - new Set(tokens).size / Math.max(1, tokens.length);
     const mixed: Judge = (text, tokens, i) => (i === 0 ? 1 - letters(text, tokens, i) : letters(text, tokens, i));
@@ -113,7 +113,7 @@ describe('a rater who means harm', () => {
       const { learner, live } = await client.status();
       return learner.state === 'halted' || live.origin === 'rollback' || (learner.kl ?? 0) < 12;
     };
-    // A round's completions are few: further ones show whether the version that serves is too far away, and then it goes.
+    // A round has few completions. Further rounds show whether the live version is too far away, and the guard rolls it back.
     for (let more = 0; more < 10 && !(await inBounds()); more++) {
       const { rounds } = await client.learnerStatus();
       await play(client, degenerate, (learner) => learner.rounds > rounds || learner.state === 'halted');

@@ -10,7 +10,7 @@ import { startServer } from '../support/server.js';
 
 const hourMs = 3_600_000;
 
-/** The environment of a server whose clock can be set. */
+/** Returns the environment of a server whose clock the test can set. */
 function settableClock(): { env: NodeJS.ProcessEnv; setBy(ms: number): void } {
   const folder = temporaryFolder();
   const file = join(folder, 'clock');
@@ -32,7 +32,7 @@ async function eventsUntil(client: HoneClient, done: (events: readonly HoneEvent
   return events;
 }
 
-it('a clock set back breaks no id, no order and no learning: sequence numbers decide', async () => {
+it('a clock that is set back breaks no id, no order and no learning, because sequence numbers decide', async () => {
   const data = temporaryFolder();
   const { env, setBy } = settableClock();
   const args = eagerLearner;
@@ -48,10 +48,10 @@ it('a clock set back breaks no id, no order and no learning: sequence numbers de
   ids.push(...(await askAndScore(client, 'after', 8)));
   await client.feedback([{ generationId: id, score: 0.75, rater: 'ann' }]);
   const late = (await client.getGeneration(id)).scores.find(({ rater }) => rater === 'ann');
-  // The clock went back in the server, and the later score stands all the same.
+  // The later score counts, although its time is earlier.
   expect(late?.createdAtMs).toBeLessThan((early?.createdAtMs ?? 0) - hourMs / 2);
   expect(late?.value).toBe(0.75);
-  // What was begun before and ends after is whole, and takes scores.
+  // Generations that ran while the clock changed are complete and take scores.
   const live = await playUntil(client, number + 1);
   expect(new Set(ids).size).toBe(ids.length);
   const { replay } = await client.status();
@@ -64,11 +64,11 @@ it('a clock set back breaks no id, no order and no learning: sequence numbers de
     (seen) => backwards(seen) > 0 && seen.at(-1)?.type === 'version_promoted' && seen.at(-1)?.version === live.number,
   );
   expect(events.map(({ sequence }) => sequence)).toEqual(events.map((_, i) => i + 1));
-  // The learner's figures are reported on.
+  // The learner still reports its figures.
   expect(events.slice(backwards(events)).map(({ type }) => type)).toContain('learner_progress');
   await server.stop();
 
-  // Started by the older clock, what is known goes on.
+  // A server that starts with the earlier clock continues from the same state.
   await using again = await startServer({ data, args, env });
   expect(again.ready.version).toBeGreaterThanOrEqual(live.number);
   const client2 = await again.connect();

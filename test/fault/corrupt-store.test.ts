@@ -1,4 +1,4 @@
-/** Damaged stores: refused at start and left as they are; met while serving, serving goes on and nothing more is written. */
+/** A damaged store is refused at start and stays as it is. If the damage is met while serving, nothing more is written. */
 
 import { createHash } from 'node:crypto';
 import { closeSync, cpSync, openSync, readdirSync, readFileSync, statSync, writeFileSync, writeSync } from 'node:fs';
@@ -12,7 +12,7 @@ import { runServer, startServer } from '../support/server.js';
 
 const pageBytes = 4096;
 
-/** A data directory as a real server leaves it: killed, with its last commits in the log. */
+/** Makes a data directory as a killed server leaves it, with its last commits in the log. */
 async function usedDirectory(): Promise<string> {
   const data = temporaryFolder();
   await using server = await startServer();
@@ -26,10 +26,10 @@ async function usedDirectory(): Promise<string> {
   return data;
 }
 
-describe('a damaged file at start', () => {
-  it('is refused with the remedy and left as it is, byte for byte, whatever is damaged', async () => {
+describe('a damaged file of the data directory at start', () => {
+  it('is refused with the remedy, and every file stays as it is', async () => {
     const killed = await usedDirectory();
-    // The log moved into the file, as after a graceful stop.
+    // Closing moves the log into the file, as a graceful stop does.
     const stopped = temporaryFolder();
     cpSync(killed, stopped, { recursive: true });
     await (await openReplayStore({ path: join(stopped, 'replay.sqlite') })).close();
@@ -58,7 +58,7 @@ describe('a damaged file at start', () => {
   });
 });
 
-/** Digests of what is kept, by name; what the lock, a server that listens and SQLite leave beside it is no data. */
+/** Digests of the data files, by name. Files of the lock, of a listening server and of SQLite's shared memory are no data. */
 function contents(data: string): Map<string, string> {
   const names = readdirSync(data, { recursive: true }) as string[];
   const files = names.filter((name) => {
@@ -73,12 +73,12 @@ function digest(bytes: Buffer): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-describe('damage that is met while serving', () => {
-  it('is DATA_LOSS to those who ask for it; completions go on unkept, nothing more is written, an event says so', async () => {
+describe('damage of the store that is met while serving', () => {
+  it('ends calls that need the store with DATA_LOSS, serves completions without storing them, and sends an event', async () => {
     const data = temporaryFolder();
     const path = join(data, 'replay.sqlite');
     const ids = Array.from({ length: 300 }, (_, i) => `00000000-0000-7000-8000-${String(i).padStart(12, '0')}`);
-    // Larger than what SQLite keeps in memory.
+    // The store is larger than SQLite's page cache.
     const store = await openReplayStore({ path });
     await store.admit(
       ids.map((id) => admission(id, { groupKey: id, promptJson: JSON.stringify({ prompt: id.repeat(3000) }) })),
@@ -109,7 +109,7 @@ async function readAll(client: HoneClient, ids: readonly string[]): Promise<void
   for (const id of ids) await client.getGeneration(id);
 }
 
-/** Overwrites the head of every page but the first. */
+/** Overwrites the header of every page but the first. */
 function damagePages(path: string): void {
   const file = openSync(path, 'r+');
   for (let at = pageBytes; at < statSync(path).size; at += pageBytes)

@@ -1,4 +1,4 @@
-/** What is erased is in no file any more; a crash in the middle of an erasure changes nothing of that. */
+/** Erased data is in no file, also if a crash interrupts the erasure. */
 
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -17,7 +17,7 @@ import { until } from '../support/until.js';
 
 const eraser = fileURLToPath(new URL('../support/processes/eraser-process.js', import.meta.url));
 
-/** Candidates of the learner come and go. */
+/** Reads a file, or nothing if it was removed meanwhile, as the learner's candidates are. */
 function readIfThere(path: string): Buffer {
   try {
     return readFileSync(path);
@@ -26,7 +26,7 @@ function readIfThere(path: string): Buffer {
   }
 }
 
-/** Files below a folder that hold any of these, with what they hold. */
+/** Lists which of these byte strings are in which files below a folder. */
 function findings(folder: string, needles: ReadonlyMap<string, Buffer>): string[] {
   const files = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
   return files.flatMap(({ parentPath, name }) => {
@@ -35,7 +35,7 @@ function findings(folder: string, needles: ReadonlyMap<string, Buffer>): string[
   });
 }
 
-/** What the store holds of these generations, byte by byte. */
+/** The bytes that the store holds of these generations. */
 function storedBytes(data: string, ids: readonly string[]): Map<string, Buffer> {
   const database = new Database(join(data, 'replay.sqlite'), { access: 'read', busyTimeoutMs: 5000 });
   const read = database.prepare<
@@ -57,7 +57,7 @@ function storedBytes(data: string, ids: readonly string[]): Map<string, Buffer> 
   return found;
 }
 
-it('an erased subject is in no file of a running server, nor of one that was stopped; what learned from it makes way', async () => {
+it('an erased subject is in no file of a running or stopped server, and versions that learned from it are removed', async () => {
   const data = temporaryFolder();
   await using server = await startServer({ data, args: [...eagerLearner, ...(await endlessArgs())] });
   const client = await server.connect();
@@ -82,7 +82,7 @@ it('an erased subject is in no file of a running server, nor of one that was sto
   const edited = outcomes.flatMap((outcome) =>
     'generationId' in outcome && outcome.generationId ? [outcome.generationId] : [],
   );
-  // A version learns from it.
+  // A version learns from the subject's data.
   const before = (await client.status()).live.number;
   await playUntil(client, before + 2);
   const words = ['subject-zq81', 'prompt-zq82', 'label-zq83', 'rater-zq84', 'metric-zq85', 'edit-zq86'];
@@ -100,10 +100,10 @@ it('an erased subject is in no file of a running server, nor of one that was sto
   await expect(async () => {
     for await (const _ of running);
   }).rejects.toMatchObject({ code: 'CANCELLED' });
-  // The learner hears of it, forgets the ids and writes its checkpoint anew.
+  // The learner forgets the ids and writes a new checkpoint.
   await until(
     () => findings(data, needles).length === 0,
-    () => `nothing is found: ${findings(data, needles)}`,
+    () => `no file holds erased data: ${findings(data, needles)}`,
   );
   for (const word of words) expect(server.log()).not.toContain(word);
 
@@ -118,17 +118,17 @@ it('an erased subject is in no file of a running server, nor of one that was sto
   for (const number of erased.removedWeights) {
     await expect(client.rollback(number)).rejects.toMatchObject({ code: 'VERSION_NOT_SERVABLE' });
   }
-  // The loop goes on without it.
+  // The loop continues without the subject's data.
   await playUntil(client, live.number + 1);
 
   await server.stop();
   expect(findings(data, needles)).toEqual([]);
 });
 
-it('an erasure that is killed is done again at the next opening, or had not begun: never half', async () => {
+it('an erasure that is killed is completed at the next opening, unless it had not begun', async () => {
   const counts = { untouched: 0, completed: 0, done: 0 };
   const needles = new Map(['subject-to-erase'].map((w) => [w, Buffer.from(w)]));
-  // Killed when so many generations are left: 800 before it has begun, 80 when nothing is left to do.
+  // The process is killed when so many generations are left: at 800 the erasure has not begun, at 80 it is complete.
   for (const left of [800, 799, 600, 300, 81, 80]) {
     const path = join(temporaryFolder(), 'replay.sqlite');
     const child = startScript(eraser, [path, '800', String(left)]);

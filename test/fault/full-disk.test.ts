@@ -1,4 +1,4 @@
-/** A disk that fills under a running server, on a small disk of its own and with a limit on the size of files. */
+/** The disk fills while the server runs: on a small disk, and with a limit on the size of files. */
 
 import { expect, it } from 'vitest';
 import type { HoneClient } from '../../client/index.js';
@@ -10,8 +10,8 @@ import { startServer } from '../support/server.js';
 import { until } from '../support/until.js';
 
 /**
- * Scores until the store refuses, as it does once its log cannot grow, then one by one until no single score has room
- * either; gives back what was acknowledged.
+ * Sends scores until the store refuses them because its log cannot grow, then single scores until one of them is refused
+ * too. Returns the acknowledged scores.
  */
 async function scoreUntilRefused(client: HoneClient, ids: readonly string[]): Promise<Map<string, number>> {
   const acknowledged = new Map<string, number>();
@@ -41,19 +41,19 @@ async function expectKept(client: HoneClient, ids: readonly string[], acknowledg
   for (const [key, score] of acknowledged) expect(kept.get(key), key).toBe(score);
 }
 
-/** Collects what is told of the store's failures. */
+/** Collects the details of the store's failure events. */
 function watchFailures(client: HoneClient): string[] {
   const details: string[] = [];
   const watch = async () => {
     for await (const { detail } of client.watchEvents({ types: ['store_failed'] })) details.push(detail);
   };
-  // Ends with the server.
+  // The stream ends with the server.
   watch().catch(() => undefined);
   return details;
 }
 
 it.skipIf(!canMount)(
-  'a full disk refuses feedback, serves on, loses nothing acknowledged, and all goes on when there is room',
+  'a server on a full disk refuses feedback, serves, loses nothing acknowledged, and continues when there is room',
   async () => {
     const data = temporaryFolder();
     const args = [...eagerLearner, '--gate', 'off', ...(await endlessArgs())];
@@ -63,42 +63,48 @@ it.skipIf(!canMount)(
     const failures = watchFailures(client);
     await playUntil(client, 1);
     const ids = await askAndScore(client, 'to be scored', 8);
-    // What it writes and removes would make room now and then.
+    // The learner writes and removes files, which would make room now and then.
     await client.pauseLearner();
 
-    // Begun while there is room; it waits to be read, and comes to its end when there is none.
+    // This request begins while there is room, waits for its reader, and ends when there is no room.
     const running = client.stream(endlessRequest);
     const first = (await running.next()).value;
     const unended = first?.type === 'started' ? first.generationIds : [];
     fillDisk(disk);
-    // Its log still has room within the file that it is: until scores have taken that, the request's completions would
-    // find some.
+    // The log still has room inside its file. Scores fill that first, because the completions of the request would
+    // otherwise use it.
     const acknowledged = await scoreUntilRefused(client, ids);
     const rest = (async () => {
       for await (const _ of running);
     })();
     await expect(rest).rejects.toMatchObject({ status: 'RESOURCE_EXHAUSTED', code: 'STORE_FULL' });
     const notKept: string[] = [];
-    let told = 0;
+    let reported = 0;
     for (let i = 0; i < 5; i++) {
       const { completions, usage } = await client.generate({ prompt: `full ${i}`, n: 2, maxTokens: 8 });
       expect(usage.completionTokens).toBeGreaterThan(0);
       notKept.push(...completions.map(({ generationId }) => generationId));
-      if (i === 0) told = failures.length;
+      if (i === 0) reported = failures.length;
     }
     await expectKept(client, ids, acknowledged);
     expect((await client.status()).replay.running).toBe(unended.length);
-    // Told when writes began to be refused, and not again for each.
-    expect(told).toBeGreaterThan(0);
-    expect(failures).toEqual(new Array(told).fill(expect.stringContaining('STORE_FULL')));
-    // A learner that cannot write its checkpoint harms nobody.
+    // The event comes when the store begins to refuse writes, and not again for each write.
+    expect(reported).toBeGreaterThan(0);
+    expect(failures).toEqual(new Array(reported).fill(expect.stringContaining('STORE_FULL')));
+    // A learner that cannot write its checkpoint does not disturb serving.
     await client.resumeLearner();
-    await until(async () => (await client.learnerStatus()).state === 'crashed', 'the learner finds no room');
+    await until(
+      async () => (await client.learnerStatus()).state === 'crashed',
+      'the learner has crashed for lack of room',
+    );
     await client.generate({ prompt: 'still full', maxTokens: 8 });
 
     clearDisk(disk);
     const after = await askAndScore(client, 'room again', 4);
-    await until(async () => (await client.status()).replay.running === 0, 'what could not be ended is aborted');
+    await until(
+      async () => (await client.status()).replay.running === 0,
+      'the generations whose end was not written are aborted',
+    );
     for (const id of unended) expect((await client.getGeneration(id)).state).toBe('aborted');
     for (const id of notKept)
       await expect(client.getGeneration(id)).rejects.toMatchObject({ code: 'GENERATION_NOT_FOUND' });
@@ -108,7 +114,7 @@ it.skipIf(!canMount)(
   },
 );
 
-it('a limit on the size of files refuses feedback, serves on and loses nothing acknowledged', async () => {
+it('a server at its limit on the size of files refuses feedback, serves, and loses nothing acknowledged', async () => {
   const data = temporaryFolder();
   await using limited = await startServer({ data, within: withFileLimit(2 * 2 ** 20) });
   const client = await limited.connect({ retry: { maxAttempts: 1 } });

@@ -1,4 +1,4 @@
-/** kill -9 of the learner while the server serves; both and the server alone are in `kill-storm.test.ts`. */
+/** `kill -9` of the learner while the server serves. `kill-storm.test.ts` kills the server, and both together. */
 
 import { describe, expect, it } from 'vitest';
 import { askAndScore, eagerLearner, playRound, playUntil, scoreForARound } from '../support/app.js';
@@ -7,7 +7,7 @@ import { startServer } from '../support/server.js';
 import { until } from '../support/until.js';
 
 describe('kill -9 of the learner', () => {
-  it('amid a step disturbs no request; it resumes from its checkpoint and the loop goes on', async () => {
+  it('in the middle of a step disturbs no request, and the learner resumes from its checkpoint', async () => {
     await using server = await startServer({ args: eagerLearner });
     const client = await server.connect({ retry: { maxAttempts: 1 } });
     await playUntil(client, 2);

@@ -1,6 +1,7 @@
 /**
- * The server process on packages that are wrong: it says why and ends with the code that nobody should start it again.
- * `unit/package/load.test.ts` goes through the whole table of damages; one of each kind stands here: a file, its bytes, its graph, its data, its texts.
+ * The server process refuses a damaged package, prints the reason and exits with the code after which the supervisor does
+ * not restart it. `unit/package/load.test.ts` goes through all damages; this file has one of each kind: a file, its bytes,
+ * its graph, its data, its texts.
  */
 
 import { cp } from 'node:fs/promises';
@@ -19,7 +20,7 @@ const kinds = new Set([
 ]);
 const rows = damages.filter(({ name }) => kinds.has(name));
 
-/** One data directory for all: what a refused start leaves must not be in the way of the next. */
+/** All tests share a data directory, because a refused start must not leave anything that hinders the next one. */
 let data: string;
 let root: string;
 
@@ -29,22 +30,25 @@ beforeAll(() => {
 });
 
 describe('a server', () => {
-  it('has a damage of each kind to look at', () => {
+  it('has a test case for each kind of damage', () => {
     expect(rows).toHaveLength(kinds.size);
   });
 
-  it.each(rows)('on a package with $name says so and exits with 78', async ({ name, apply, mentions, code }) => {
-    const directory = join(root, name.replaceAll(' ', '-'));
-    await cp(tinyPackage, directory, { recursive: true });
-    await apply(directory);
-    const ended = await runServer({ data, args: ['--package', directory] });
-    expect(ended.code).toBe(78);
-    for (const words of mentions) expect(ended.output).toContain(words);
-    expect(ended.output).toContain(code ?? 'PACKAGE_INVALID');
-    expect(ended.output).not.toMatch(/\n\s+at /);
-  });
+  it.each(rows)(
+    'on a package with $name prints the reason and exits with 78',
+    async ({ name, apply, mentions, code }) => {
+      const directory = join(root, name.replaceAll(' ', '-'));
+      await cp(tinyPackage, directory, { recursive: true });
+      await apply(directory);
+      const ended = await runServer({ data, args: ['--package', directory] });
+      expect(ended.code).toBe(78);
+      for (const words of mentions) expect(ended.output).toContain(words);
+      expect(ended.output).toContain(code ?? 'PACKAGE_INVALID');
+      expect(ended.output).not.toMatch(/\n\s+at /);
+    },
+  );
 
-  it('starts on the same data directory with a good package, at its first version', async () => {
+  it('starts on the same data directory with a good package, with version 0', async () => {
     await using server = await startServer({ data });
     expect(server.ready.version).toBe(0);
     const client = await server.connect();

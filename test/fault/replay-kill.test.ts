@@ -9,7 +9,7 @@ import { admission } from '../support/replay/records.js';
 
 const writer = fileURLToPath(new URL('../support/processes/replay-writer-process.js', import.meta.url));
 
-test('a writer killed at any moment loses nothing that it acknowledged, and its half-done generations are aborted', async () => {
+test('a killed writer loses nothing that it acknowledged, and its unfinished generations are aborted', async () => {
   const path = join(temporaryFolder(), 'replay.sqlite');
   const admitted: string[] = [];
   const scored: string[] = [];
@@ -42,7 +42,7 @@ test('a writer killed at any moment loses nothing that it acknowledged, and its 
   for (const id of scored) expect(changes.filter((c) => c.type === 'score' && c.generationId === id)).toHaveLength(1);
 });
 
-test('when the worker dies every waiting call is told and the store says so from then on', async () => {
+test('if the worker of the store dies, all waiting and all later calls throw WORKER_CRASHED', async () => {
   const path = join(temporaryFolder(), 'replay.sqlite');
   const crashes: string[] = [];
   const store = await openReplayStore({ path, maxWorkerHeapMb: 16, onCrash: (error) => crashes.push(error.code) });

@@ -1,4 +1,4 @@
-/** kill -9 again and again, at random moments under load, while starting, and between a candidate and its promotion. */
+/** Kills a server many times: at random moments under load, while it starts, and between a candidate and its promotion. */
 
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,59 +13,61 @@ import { expectCut, load } from '../support/storm/storm-load.js';
 import { StormModel } from '../support/storm/storm-model.js';
 import { later, signal, until } from '../support/until.js';
 
-/** Lives of one data directory, one after another. */
+/** A series of lives of a server on one data directory. A life is the time from a start to a kill. */
 interface Lane {
   readonly kills: number;
-  /** Whether a learner runs; then a life ends on the way of a version of it: see {@link stations}. */
+  /** Whether a learner runs. Then the kill meets one of its versions at one of the {@link stations}. */
   readonly learns: boolean;
-  /** Every so many-th life may end before the server is ready. */
+  /** Of this many lives, one may end before the server is ready. */
   readonly earlyEvery: number;
-  /** Of the load: what comes in without pauses leaves a learner at the lowest priority no time. */
+  /** Pauses of the load: without them, a learner at the lowest priority gets no time. */
   readonly pauseMs: number;
 }
 
-/** Where on its way to the head a kill meets a version. */
+/** The event at which the kill meets a version on its way to go live. */
 const stations = ['version_created', 'version_judged', 'version_promoted'] as const;
-/** Of the load, before a life without a learner ends: one to so many. */
+/** A life without a learner ends after at most this many answers. */
 const longestLife = 120;
-/** A life that ends early does so after so long. */
+/** A life that ends early lasts at most this long. */
 const longestStartMs = 1500;
 
 /**
- * Kills the server so many times, one time in six with a learner.
- * @param seed repeats the plan of another storm; its timing is the machine's
+ * Kills the server `kills` times, one time in six with a learner.
+ * @param seed repeats the plan of another storm, but not its timing
  */
 export async function storm(kills: number, seed: number): Promise<void> {
   console.log(`seed of the storm: ${seed}`);
   const learning = Math.ceil(kills / 6);
-  await weather({ kills: kills - learning, learns: false, earlyEvery: 6, pauseMs: 0 }, createRandom(seed));
-  await weather({ kills: learning, learns: true, earlyEvery: 8, pauseMs: 100 }, createRandom(seed + 1));
+  await runLives({ kills: kills - learning, learns: false, earlyEvery: 6, pauseMs: 0 }, createRandom(seed));
+  await runLives({ kills: learning, learns: true, earlyEvery: 8, pauseMs: 100 }, createRandom(seed + 1));
 }
 
-async function weather(lane: Lane, random: () => number): Promise<void> {
+async function runLives(lane: Lane, random: () => number): Promise<void> {
   const data = temporaryFolder();
   const model = new StormModel();
-  const witness = new Witness();
+  const observer = new Observer();
   const hasSeenAll = (): boolean => {
     const { finished, scores } = model.size;
     const worked = finished > lane.kills && scores > 10 * lane.kills;
-    // Some of the kills came between a candidate and its promotion.
-    return worked && (!lane.learns || (witness.live > 0 && witness.candidatesLeft > 0));
+    // With a learner, some of the kills must come between a candidate and its promotion.
+    return worked && (!lane.learns || (observer.live > 0 && observer.candidatesLeft > 0));
   };
-  // Chance may take some more lives until what the storm is about has been met.
+  // It may take some more lives until chance has produced all of these cases.
   for (let life = 1; life <= lane.kills || (life <= lane.kills + 20 && !hasSeenAll()); life++) {
     if (life % lane.earlyEvery === 0) await dieEarly(data, random() * longestStartMs);
-    else await live(data, model, witness, { ...lane, station: stations[life % 3] ?? '' }, random);
-    witness.look(data);
+    else await live(data, model, observer, { ...lane, station: stations[life % 3] ?? '' }, random);
+    observer.look(data);
   }
-  expect(hasSeenAll(), JSON.stringify({ ...model.size, live: witness.live, left: witness.candidatesLeft })).toBe(true);
+  expect(hasSeenAll(), JSON.stringify({ ...model.size, live: observer.live, left: observer.candidatesLeft })).toBe(
+    true,
+  );
   await using last = await startServer({ data });
-  await check(await last.connect(), data, model, witness);
+  await check(await last.connect(), data, model, observer);
   model.checkScores(join(data, 'replay.sqlite'));
 }
 
-/** What the lives of one data directory have shown so far. */
-class Witness {
+/** What the test has seen of the versions and events of one data directory so far. */
+class Observer {
   #versions: readonly Version[] = [];
   #live = 0;
   #lastEvent = 0;
@@ -75,12 +77,12 @@ class Witness {
     return this.#live;
   }
 
-  /** Candidates that a kill has kept from going live. */
+  /** The number of candidates that a kill kept from going live. */
   get candidatesLeft(): number {
     return this.#left.size;
   }
 
-  /** Before a start: whether the one before died between a candidate and its promotion. */
+  /** Called before a start: notes whether the server before died between a candidate and its promotion. */
   look(data: string): void {
     const path = join(data, 'versions', 'log.jsonl');
     const lines = existsSync(path) ? readFileSync(path, 'utf8').trim().split('\n') : [];
@@ -93,12 +95,12 @@ class Witness {
   }
 
   /**
-   * Numbers go on without gaps, what a number stands for never changes, and the live one answers. A learner may make
-   * the next one live meanwhile.
+   * Checks that version numbers have no gaps, that no version has changed, and that the live version answers. A learner may
+   * make the next version live meanwhile.
    */
   async checkVersions(client: HoneClient): Promise<void> {
     const { live } = await client.status();
-    const answer = await client.generate({ prompt: 'who serves?', maxTokens: 1, store: false });
+    const answer = await client.generate({ prompt: 'which version serves?', maxTokens: 1, store: false });
     const versions: Version[] = [];
     for await (const version of client.versions()) versions.unshift(version);
     expect(versions.map(({ number }) => number)).toEqual(versions.map((_, i) => i));
@@ -114,7 +116,7 @@ class Witness {
     this.#live = live.number;
   }
 
-  /** Follows the events, which are numbered on from the last one that was seen; calls back at the first of a type. */
+  /** Follows the events, whose numbers must continue from the last one seen. Calls `then` at events of this type. */
   async watch(client: HoneClient, type: string, then: () => void): Promise<void> {
     for await (const event of client.watchEvents({ afterSequence: this.#lastEvent })) {
       expect(event.sequence).toBe(this.#lastEvent + 1);
@@ -125,46 +127,46 @@ class Witness {
   }
 }
 
-/** From one start to the kill. */
+/** Runs one life, from a start to the kill. */
 async function live(
   data: string,
   model: StormModel,
-  witness: Witness,
+  observer: Observer,
   { learns, pauseMs, station }: Lane & { readonly station: string },
   random: () => number,
 ): Promise<void> {
   const server = await startServer({ data, args: learns ? eagerLearner : [] });
   try {
-    // It starts when the server is ready.
+    // The learner starts only when the server is ready.
     if (learns) await until(() => childrenOf(server.ready.pid).length === 1, 'the learner runs');
     const children = learns ? childrenOf(server.ready.pid) : [];
     const client = await server.connect({ retry: { maxAttempts: 1 } });
-    await check(client, data, model, witness);
+    await check(client, data, model, observer);
     const met = signal();
     if (!learns) model.onAnswers(1 + Math.floor(random() * longestLife), met.give);
     const cut = Promise.all([
-      witness.watch(client, learns ? station : '', met.give).catch(expectCut),
+      observer.watch(client, learns ? station : '', met.give).catch(expectCut),
       load(client, model, random, pauseMs),
     ]);
     await Promise.race([met.given, cut]);
-    // Half of the time the learner dies with it, and not because of it.
+    // Half of the time the learner is killed too, instead of ending because the server has ended.
     if (learns && random() < 0.5) process.kill(children[0] as number, 'SIGKILL');
     process.kill(server.ready.pid, 'SIGKILL');
     await cut;
   } finally {
-    // The learner ends by itself, without its server.
+    // A learner ends by itself when its server has ended.
     await server.kill();
   }
 }
 
-async function check(client: HoneClient, data: string, model: StormModel, witness: Witness): Promise<void> {
+async function check(client: HoneClient, data: string, model: StormModel, observer: Observer): Promise<void> {
   expect((await client.status()).replay.running).toBe(0);
   model.checkGenerations(join(data, 'replay.sqlite'));
-  await witness.checkVersions(client);
+  await observer.checkVersions(client);
   await model.settle(client);
 }
 
-/** Kills a server that is still starting, or just has. */
+/** Kills a server while it starts, or just after. */
 async function dieEarly(data: string, afterMs: number): Promise<void> {
   let pid = 0;
   const starting = startServer({ data, onSpawn: (child) => (pid = child.pid ?? 0) }).catch(() => null);

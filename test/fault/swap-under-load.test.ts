@@ -1,4 +1,4 @@
-/** Versions change while requests run: none is refused, none is cut, none mixes versions. */
+/** Versions change while requests run: no request is refused or cut, and none mixes versions. */
 
 import { expect, it } from 'vitest';
 import type { HoneClient } from '../../client/index.js';
@@ -9,7 +9,7 @@ import { until } from '../support/until.js';
 const streams = 3;
 const versionsWanted = 6;
 
-it('requests that run through swaps are whole, each on one version, and the same when that version runs them again', async () => {
+it('requests during swaps are complete, run on one version, and give the same result when they are repeated on it', async () => {
   await using server = await startServer({ args: ['--adapters', 'on', '--gate', 'off'] });
   const client = await server.connect({ retry: { maxAttempts: 1 } });
   const served = new Set<number>();
@@ -24,7 +24,7 @@ it('requests that run through swaps are whole, each on one version, and the same
       served.add(version);
       requests += 1;
       const again = await readWhole(client, { ...request, version, store: false }).catch((error) => {
-        // By now the version may have been let go; that is no fault.
+        // The policy may have released the version by now, which is no fault.
         expect(error).toMatchObject({ code: 'VERSION_NOT_SERVABLE' });
         return undefined;
       });

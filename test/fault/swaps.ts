@@ -1,4 +1,4 @@
-/** Swap after swap while streams run: nothing refused, cut or mixed, memory flat, and what it cost the streams. */
+/** Makes many swaps while streams run, and checks that no request is refused, cut or mixed and that memory stays flat. */
 
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
@@ -15,11 +15,11 @@ const weights = 5;
 const sampling = { temperature: 0, maxTokens: 30 };
 
 export interface SwapPlan {
-  /** Until the allocators of the thread have all that they will hold on to. */
+  /** Swaps until the allocators of the thread have reached their final size. */
   readonly warmUpSwaps: number;
-  /** After those. */
+  /** Swaps after the warm-up. */
   readonly swaps: number;
-  /** Of the adapters: 3.8 kB each. So large that versions which are never let go of show. */
+  /** Rank of the adapters. It is large enough that versions which are never released are visible in the memory. */
   readonly rank: number;
 }
 
@@ -27,7 +27,7 @@ export async function swapUnderLoad(plan: SwapPlan): Promise<void> {
   const { warmUpSwaps, rank } = plan;
   const swaps = warmUpSwaps + plan.swaps;
   setFlagsFromString('--expose-gc');
-  // Of threads that are made from now on: what V8 takes for young objects would hide what is left behind.
+  // For threads that start from now on: the space that V8 takes for young objects would hide leaks.
   setFlagsFromString('--max-semi-space-size=4');
   setFlagsFromString('--min-semi-space-size=4');
   const collectGarbage = runInNewContext('gc') as () => void;
@@ -68,7 +68,7 @@ export async function swapUnderLoad(plan: SwapPlan): Promise<void> {
     await until(() => served >= number / 2, 'requests have come between two swaps', { everyMs: 1 });
     expect((await policy.swap(versionOf(number))).probe.verdict).toBe('proved');
     if (number % 10 !== 0) continue;
-    // Version 0 stays for good.
+    // Version 0 is held forever.
     expect((await policy.status()).heldVersions.length).toBeLessThanOrEqual(maxLiveVersions + 1);
     collectGarbage();
     residentMb.push(process.memoryUsage().rss / 1e6);
@@ -86,7 +86,7 @@ export async function swapUnderLoad(plan: SwapPlan): Promise<void> {
   expect(Math.max(...turns.map(({ groups }) => groups))).toBeLessThanOrEqual(2 * (maxLiveVersions + 1));
   expect(await policy.status()).toMatchObject({ runningSequences: 0, kvBytesUsed: 0, liveVersion: swaps });
 
-  /** What each version alone answers to each client. */
+  /** The answer of each version to each client, from a policy that holds this version alone. */
   async function expectedTokens(): Promise<(readonly number[] | undefined)[][]> {
     const answers: (readonly number[] | undefined)[][] = [];
     for (const version of adapters) {

@@ -1,4 +1,4 @@
-/** An acknowledged score is on the disk: shown by the calls that force it there, as the system sees them. */
+/** An acknowledged score is on the disk: strace shows the calls that force it there. */
 
 import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
@@ -13,21 +13,21 @@ const canTrace = spawnSync('strace', ['-o', '/dev/null', 'true'], { stdio: 'igno
 const program = fileURLToPath(new URL('../support/processes/sync-process.js', import.meta.url));
 const count = 60;
 
-/** Names of the files that a program forced to the disk, in order. */
+/** Runs a program and returns the names of the files that it forced to the disk, in order. */
 async function syncsOf(args: readonly string[]): Promise<string[]> {
   const log = join(temporaryFolder(), 'log');
   const watched = ['-f', '-y', '-o', log, '-e', 'trace=fsync,fdatasync', process.execPath, ...args];
   const child = startProcess('strace', watched, { stdio: 'inherit' });
   expect(await once(child, 'exit')).toEqual([0, null]);
-  // 4711 fsync(21</tmp/folder/file>) = 0, where -y adds the name; a call that is interrupted is told of in two lines.
+  // A line is `4711 fsync(21</tmp/folder/file>) = 0`; -y adds the name. An interrupted call takes two lines.
   const calls = readFileSync(log, 'utf8').matchAll(/^\d+ +(?:fsync|fdatasync)\(\d+<(.*?)>/gm);
   return [...calls].map(([, path = '']) => basename(path));
 }
 
-it('each score is forced to the disk before it is acknowledged, and scores that come together share that', async ({
+it('each score is forced to the disk before it is acknowledged, and scores that come together share a commit', async ({
   skip,
 }) => {
-  skip(!canTrace, 'strace is not there, or may not trace');
+  skip(!canTrace, 'strace is missing or may not trace');
   const folder = temporaryFolder();
   const syncs = await syncsOf([program, folder, String(count)]);
   const logged = (from: string, to: string) =>

@@ -1,4 +1,4 @@
-/** Adapter files that are damaged or exchanged while a server is down, and under one that runs. */
+/** Adapter files that are damaged or exchanged while the server is down, and while it runs. */
 
 import { cp, rm, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import { temporaryFolder } from '../support/folders.js';
 import { startServer, tinyPackage } from '../support/server.js';
 import { until } from '../support/until.js';
 
-it('serves the version before a torn adapter, as a new head, and an event says so', async () => {
+it('a server whose live adapter is torn serves the version before it, as a rollback, and sends an event', async () => {
   const data = temporaryFolder();
   const pkg = await loadPackage(tinyPackage);
   const zero = zeroAdapter(findLinears(await readModel(pkg.modelPath)), 8, 2);
@@ -36,7 +36,7 @@ it('serves the version before a torn adapter, as a new head, and an event says s
   await events.return?.();
 });
 
-it('files that are torn or exchanged under a running server change nothing that serves, and never come to serve', async () => {
+it('adapter files that are torn or exchanged while a server runs do not change its answers, and are never served', async () => {
   const data = temporaryFolder();
   const first = await startServer({ data, args: ['--adapters', 'on'] });
   const client = await first.connect();
@@ -54,7 +54,7 @@ it('files that are torn or exchanged under a running server change nothing that 
   const { live } = await client.status();
   expect(live.number).toBe(3);
 
-  // Version 1 is torn; 2 and 3 become each other, whole and with their own records.
+  // Version 1 is torn. Versions 2 and 3 exchange their files, which are complete and have valid records.
   const folder = (number: number) => join(data, 'versions', `00000${number}`);
   await truncate(join(folder(1), 'adapter_model.safetensors'), 1000);
   const aside = join(data, 'aside');
@@ -77,8 +77,8 @@ it('files that are torn or exchanged under a running server change nothing that 
   await rm(aside, { recursive: true });
   await using second = await startServer({ data });
   const again = await second.connect();
-  const head = (await again.status()).live;
-  expect(head).toMatchObject({ number: 4, origin: 'rollback', parent: 0, adapterDigest: base.adapterDigest });
+  const liveAgain = (await again.status()).live;
+  expect(liveAgain).toMatchObject({ number: 4, origin: 'rollback', parent: 0, adapterDigest: base.adapterDigest });
   expect(await again.generate(prompt)).toMatchObject({ version: 4, adapterDigest: base.adapterDigest });
   let refused = 0;
   for await (const { type, detail } of again.watchEvents({ afterSequence: 0 })) {

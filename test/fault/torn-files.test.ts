@@ -1,4 +1,4 @@
-/** What a power loss leaves of the files that are not the store: a torn checkpoint, half a line of events, of versions. */
+/** Files beside the store after a power loss: a torn checkpoint, and half a line in the logs of events and versions. */
 
 import { appendFileSync, existsSync, readFileSync, statSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
@@ -7,7 +7,7 @@ import { eagerLearner, playUntil } from '../support/app.js';
 import { temporaryFolder } from '../support/folders.js';
 import { startServer } from '../support/server.js';
 
-it('torn last writes cost nothing that was acknowledged, and the loop goes on', async () => {
+it('torn last writes lose nothing that was acknowledged, and the loop continues', async () => {
   const data = temporaryFolder();
   const file = (...names: string[]) => join(data, ...names);
   await using first = await startServer({ data, args: eagerLearner });
@@ -23,16 +23,16 @@ it('torn last writes cost nothing that was acknowledged, and the loop goes on', 
   expect(second.ready.version).toBeGreaterThanOrEqual(before.number);
   const client = await second.connect();
   const sequences: number[] = [];
-  let told = '';
+  let restartDetail = '';
   for await (const { sequence, type, detail } of client.watchEvents({ afterSequence: 0 })) {
     sequences.push(sequence);
-    if (type === 'worker_restarted') told = detail;
-    if (told !== '') break;
+    if (type === 'worker_restarted') restartDetail = detail;
+    if (restartDetail !== '') break;
   }
-  // The torn event was never seen by anybody: its number goes to the next.
+  // No client has seen the torn event, so the next event gets its number.
   expect(sequences).toEqual(sequences.map((_, i) => i + 1));
   expect(sequences.length).toBeGreaterThan(lastSequence);
-  expect(told).toMatch(/learner: ADAPTER_INVALID.*put aside/);
+  expect(restartDetail).toMatch(/learner: ADAPTER_INVALID.*put aside/);
   expect(existsSync(`${checkpoint}.damaged`)).toBe(true);
   const { live } = await client.status();
   await playUntil(client, live.number + 1);

@@ -1,7 +1,7 @@
 /**
- * The server process on decoders that serve and cannot be learned from: with a learner it says why and ends, instead of
- * serving beside a learner that trains nothing or crashes again and again. `unit/learner/check-trainable.test.ts` goes
- * through the whole table; one of each code stands here.
+ * Decoders that can serve but cannot be learned from. With a learner the server process prints the reason and ends,
+ * because the learner would train nothing or crash again and again. `unit/learner/check-trainable.test.ts` goes through
+ * all such decoders; this file has one for each error code.
  */
 
 import { cp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -37,7 +37,7 @@ describe.each(rows)('a package with $name', ({ name, apply, mentions, code }) =>
     await writeFile(path, encodeModel(graph));
   });
 
-  it('is refused with a learner, with 78 and the remedy', async () => {
+  it('is refused with exit code 78 and the remedy if a learner is on', async () => {
     const ended = await runServer({ args: ['--package', directory(), '--learner', 'on'] });
     expect(ended.code).toBe(78);
     expect(ended.output).toContain(code);
@@ -45,7 +45,7 @@ describe.each(rows)('a package with $name', ({ name, apply, mentions, code }) =>
     expect(ended.output).not.toMatch(/\n\s+at /);
   });
 
-  it('serves without one', async () => {
+  it('serves if the learner is off', async () => {
     await using server = await startServer({ args: ['--package', directory(), '--learner', 'off'] });
     const client = await server.connect();
     expect((await client.generate({ prompt: 'a', maxTokens: 2, ignoreEos: true })).usage.completionTokens).toBe(2);

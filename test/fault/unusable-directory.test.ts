@@ -1,4 +1,4 @@
-/** Data directories that cannot be written, made, or had: refused with the remedy and the exit code that says "do not retry". */
+/** Data directories that cannot be written, made or locked are refused with the remedy and the exit code for "do not retry". */
 
 import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -14,7 +14,7 @@ async function expectRefused(options: StartOptions, why: RegExp): Promise<void> 
   expect(code).toBe(78);
 }
 
-it.skipIf(!canMount)('a data directory on a read-only disk is refused, new or used', async () => {
+it.skipIf(!canMount)('a data directory on a read-only disk is refused, whether it is new or used', async () => {
   const fresh = temporaryFolder();
   await expectRefused({ data: fresh, within: onReadOnlyDisk(fresh) }, /cannot be used: EROFS.*--data/);
   const used = temporaryFolder();
@@ -27,22 +27,25 @@ it.skipIf(!canMount)('a data directory on a read-only disk is refused, new or us
   await expectRefused({ data: copy, within: onReadOnlyDisk(copy) }, /cannot be used: EROFS.*--data/);
 });
 
-it('a path at which no folder can be made is refused, and the server does not try for ever', async () => {
+it('a data directory that cannot be created is refused, and the server ends', async () => {
   const below = join(temporaryFolder(), 'a file');
   writeFileSync(below, '');
   await expectRefused({ data: join(below, 'data') }, /cannot be used: .*a file is no folder.*--data/);
   if (process.platform === 'linux') await expectRefused({ data: '/proc/hone' }, /cannot be used: ENOENT.*--data/);
 });
 
-it.each(['file', 'folder'])('a %s in the place of what a server keeps is refused by its name', async (kind) => {
-  const data = temporaryFolder();
-  const [name, path] = kind === 'file' ? ['versions', 'versions'] : ['replay\\.sqlite', 'replay.sqlite'];
-  if (kind === 'file') writeFileSync(join(data, path), 'something');
-  else mkdirSync(join(data, path));
-  await expectRefused({ data }, new RegExp(`${name} is no .*move it away.*--data`));
-});
+it.each(['file', 'folder'])(
+  'a %s with the name of something else in the data directory is refused, with its name',
+  async (kind) => {
+    const data = temporaryFolder();
+    const [name, path] = kind === 'file' ? ['versions', 'versions'] : ['replay\\.sqlite', 'replay.sqlite'];
+    if (kind === 'file') writeFileSync(join(data, path), 'something');
+    else mkdirSync(join(data, path));
+    await expectRefused({ data }, new RegExp(`${name} is no .*move it away.*--data`));
+  },
+);
 
-it('a second server on one data directory is refused by name of the first, which serves on', async () => {
+it('a second server on one data directory is refused with the address of the first, which continues to serve', async () => {
   const data = temporaryFolder();
   await using first = await startServer({ data });
   await expectRefused(
@@ -57,7 +60,7 @@ it('a second server on one data directory is refused by name of the first, which
   expect(next.ready.pid).not.toBe(first.ready.pid);
 });
 
-it('of many servers that start at once on one data directory one serves', async () => {
+it('of several servers that start at once on one data directory exactly one serves', async () => {
   const data = temporaryFolder();
   const starting = await Promise.allSettled([startServer({ data }), startServer({ data }), startServer({ data })]);
   const serving = starting.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));

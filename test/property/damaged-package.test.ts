@@ -1,4 +1,4 @@
-/** Bytes of a package changed at random: it loads, or it is refused with a code; nothing else, and soon. */
+/** Changes random bytes of a package: it must load, or be refused with a code, within a short time. */
 
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -19,18 +19,18 @@ beforeAll(async () => {
   await cp(tinyPackage, directory, { recursive: true });
 });
 
-/** Where (a share of the file's length) and what is written there. */
+/** The place of a change, as a share of the file's length, and the bytes written there. */
 const change = fc.tuple(
   fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }),
   fc.integer({ min: 0, max: 255 }),
 );
 const damage = fc.record({
   changes: fc.array(change, { minLength: 1, maxLength: 4 }),
-  /** The share of the file that is left. */
+  /** The share of the file that remains. */
   left: fc.oneof({ weight: 9, arbitrary: fc.constant(1) }, fc.double({ min: 0, max: 1, noNaN: true })),
 });
 
-/** Most of a model's bytes are weights, which may be any: its nodes, names and attributes stand from here on. */
+/** Nodes, names and attributes of the model begin here. Most bytes before are weights, for which any value is valid. */
 const structure = 0.78;
 
 test.each([
@@ -39,7 +39,7 @@ test.each([
   ['tokenizer.json', 0, 100],
   ['tokenizer_config.json', 0, 100],
   ['config.json', 0, 100],
-])('%s with bytes changed from %d of its length on', async (file, from, numRuns) => {
+])('%s with changed bytes from %d of its length on loads or is refused with a code', async (file, from, numRuns) => {
   const bytes = await readFile(join(tinyPackage, file));
   await fc.assert(
     fc.asyncProperty(damage, async ({ changes, left }) => {

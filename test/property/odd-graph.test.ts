@@ -1,4 +1,4 @@
-/** One thing of a decoder's graph changed at random: it computes what onnxruntime makes of the file, or it is refused. */
+/** Changes one part of a decoder's graph at random: Hone must compute the same as onnxruntime, or refuse the file. */
 
 import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -17,7 +17,7 @@ import { tinyPackage } from '../support/server.js';
 const tokens = randomTokens(9, 3);
 let directory: string;
 let original: Buffer;
-/** Trials whose package loaded, and how many of these were compared. */
+/** Number of trials whose package loaded, and of those that were compared. */
 const seen = { loaded: 0, compared: 0 };
 
 beforeAll(async () => {
@@ -32,7 +32,7 @@ const attributes = [
   ...['local_window_size', 'smooth_softmax', 'causal', 'do_rotary', 'rotary_interleaved', 'qk_output', 'num_heads'],
   ...['interleaved', 'rotary_embedding_dim', 'is_packed_batching', 'sliding_window_cache', 'kv_num_heads'],
 ];
-/** Attributes that attention really has, in their own kinds: most of what a model can say differently is there. */
+/** The real attributes of attention, each with its own type, because most models differ in these. */
 const ofAttention: readonly (readonly [string, Attribute])[] = [
   ...[-1, 0, 1, 2].flatMap((i) =>
     ['smooth_softmax', 'local_window_size', 'causal', 'do_rotary'].map((name) => [name, { i }] as const),
@@ -47,7 +47,7 @@ const between = [
   ...['Neg', 'Abs', 'Relu', 'Identity', 'Tanh', 'Gelu', 'Softplus', 'Round', 'Cos', 'Erf', 'HardSwish', 'CumSum'],
   ...['Softmax', 'ReduceMax', 'ReduceMean', 'LpNormalization', 'Trilu', 'Flatten'],
 ];
-/** A share of a list, as its element. */
+/** Maps a number from 0 to 1 to an element of a list. */
 const pick = <T>(list: readonly T[], share: number): T => list[Math.floor(share * list.length)] as T;
 const share = fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true });
 
@@ -103,14 +103,14 @@ async function load(): Promise<Package | undefined> {
   }
 }
 
-test('a decoder in which one thing was changed is refused, or serves what its file computes', async () => {
+test('a decoder with one change in its graph is refused, or serves what its file computes', async () => {
   await fc.assert(
     fc.asyncProperty(share, change, async (at, what) => {
       const graph = decodeModel(original);
       try {
         apply(graph, at, what);
       } catch {
-        // A cycle: no file holds one.
+        // The change made a cycle, which no file can hold.
         return;
       }
       await writeFile(join(directory, 'onnx/model.onnx'), encodeModel(graph));
@@ -118,7 +118,7 @@ test('a decoder in which one thing was changed is refused, or serves what its fi
       if (pkg === undefined) return;
       seen.loaded += 1;
       const own = await ownLogits(pkg, tokens).catch(() => undefined);
-      // What onnxruntime cannot run, or makes no numbers of, says nothing.
+      // There is no reference if onnxruntime cannot run the file or its results are not finite.
       if (own === undefined || !own.every((logits) => logits.every(Number.isFinite))) return;
       const zero = zeroAdapter(findLinears(await readDecoder(pkg.modelPath)), 2, 1);
       const decoded = await decodeLogits(pkg, tokens, zero);
@@ -129,7 +129,7 @@ test('a decoder in which one thing was changed is refused, or serves what its fi
     }),
     { numRuns: 200 },
   );
-  // Some changes are harmless: without any that loads, nothing would have been shown.
+  // Some changes are harmless. If no package had loaded, the test would have compared nothing.
   expect(seen.compared).toBeGreaterThan(5);
   expect(seen.loaded).toBeGreaterThanOrEqual(seen.compared);
 });

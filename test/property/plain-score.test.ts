@@ -1,4 +1,4 @@
-/** The short way through the check of feedback takes nothing that the full check refuses, and makes the same of the rest. */
+/** The fast check of feedback accepts nothing that the full check refuses, and gives the same result otherwise. */
 
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
@@ -37,7 +37,7 @@ function inFull(input: FeedbackInput) {
   }
 }
 
-it('the short way and the full check agree on every score and retraction', () => {
+it('the fast check and the full check of feedback agree on every score and retraction', () => {
   let taken = 0;
   fc.assert(
     fc.property(inputs, (input) => {
@@ -50,7 +50,7 @@ it('the short way and the full check agree on every score and retraction', () =>
   expect(taken).toBeGreaterThan(100);
 });
 
-it('preferences and edits take the long way', () => {
+it('preferences and edits take the full check', () => {
   const generationId = '01920000-0000-7000-8000-000000000000';
   expect(plainScore({ generationId, score: 1 }, 5)).toBeDefined();
   expect(plainScore({ generationId, score: 1, edit: { text: 'x' } }, 5)).toBeUndefined();

@@ -1,4 +1,4 @@
-/** Block-wise quantisation of arbitrary weights, against the plain reading of the format. */
+/** Block-wise quantisation of arbitrary weights, compared with a plain decoder of the format. */
 
 import fc from 'fast-check';
 import { expect, it } from 'vitest';
@@ -19,7 +19,7 @@ function randomWeight(count: number, seed: number, size: number): Float32Array {
     state ^= state << 13;
     state ^= state >>> 17;
     state ^= state << 5;
-    // Every eighth value is zero, and every so many stand out.
+    // Every eighth value is zero, and some values are outliers.
     return state % 8 === 0 ? 0 : size * (state / 2 ** 31) * (state % 29 === 0 ? 20 : 1);
   });
 }
@@ -38,7 +38,7 @@ function quantized(format: BlockFormat, weight: Float32Array, outFeatures: numbe
   return quantizer.result;
 }
 
-it('every value comes back within half a step of its block at 8 bits, within the search\u2019s bound at 4', () => {
+it('every quantised value decodes within half a step of its block at 8 bits, and within the bound of the search at 4', () => {
   fc.assert(
     fc.property(formats, weights, (format, { outFeatures, inFeatures, seed, size }) => {
       const weight = randomWeight(outFeatures * inFeatures, seed, size);
@@ -54,7 +54,7 @@ it('every value comes back within half a step of its block at 8 bits, within the
           if (format.bits === 8) {
             expect(Math.max(...errors.map(Math.abs))).toBeLessThanOrEqual(largest * (0.5 / 127) * (1 + 1e-5));
           } else {
-            // No worse than plain rounding with the outermost code for the largest value; scales are float32.
+            // It is no worse than plain rounding with the outermost code for the largest value. Scales are float32.
             const rounding = block.length * (largest * 2 ** -22) ** 2;
             expect(squared(errors)).toBeLessThanOrEqual(plainRounding(block, largest) * (1 + 1e-4) + rounding);
           }
@@ -68,7 +68,7 @@ function squared(values: Float32Array): number {
   return values.reduce((sum, value) => sum + value ** 2, 0);
 }
 
-/** Squared error of a 4-bit block whose scale is given by its largest value, the better of both signs. */
+/** Squared error of a 4-bit block whose largest value determines the scale, with the better of both signs. */
 function plainRounding(block: Float32Array, largest: number): number {
   const errors = [-1, 1].map((sign) => {
     const scale = (sign * largest) / 8;
@@ -80,7 +80,7 @@ function plainRounding(block: Float32Array, largest: number): number {
   return Math.min(...errors);
 }
 
-it('a weight that ends within a block decodes to zeros beyond its end', () => {
+it('a quantised weight that ends inside a block decodes to zeros beyond its end', () => {
   fc.assert(
     fc.property(formats, weights, (format, { outFeatures, inFeatures, seed, size }) => {
       const weight = randomWeight(outFeatures * inFeatures, seed, size);
@@ -94,7 +94,7 @@ it('a weight that ends within a block decodes to zeros beyond its end', () => {
   );
 });
 
-it('values that a code stands for come back as they are, so quantising again changes nothing', () => {
+it('quantising decoded values again does not change them', () => {
   fc.assert(
     fc.property(weights, ({ outFeatures, inFeatures, seed, size }) => {
       const format = { bits: 8, blockSize: 32 } as const;

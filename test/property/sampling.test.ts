@@ -1,8 +1,8 @@
 /**
- * The sampler against a plain reference, two ways. Exactly: whatever is drawn has the reference's probability to 1e-9;
- * as that holds the sum over what is kept, it proves the set of tokens, too. Statistically: draws come as often as the
- * reference says. Seeds are fixed there, so that a test that passes once passes always; for a correct sampler the
- * chance that one of its seeds fails is below 1e-5.
+ * Compares the sampler with a plain reference in two ways. Exactly: the probability of a drawn token equals the
+ * reference's to 1e-9. A probability depends on the sum over all kept tokens, so this also proves the set of kept tokens.
+ * Statistically: tokens are drawn as often as the reference predicts. The statistical tests have fixed seeds, so that
+ * their results do not vary. For a correct sampler the probability that one of the seeds fails is below 1e-5.
  */
 
 import fc from 'fast-check';
@@ -15,11 +15,14 @@ import { chiSquareDeviate, referenceDistribution, softmax } from '../support/ref
 
 const vocabulary = 24;
 
-/** Off half of the time, so that every combination comes. */
+/** Off in half of the cases, so that every combination occurs. */
 const maybe = (off: number, on: fc.Arbitrary<number>) => fc.oneof(fc.constant(off), on);
 const between = (min: number, max: number) => fc.double({ min, max, noNaN: true, noDefaultInfinity: true });
 
-/** In steps of 1/64: equal or clearly not. What differs in the last bit only is equally likely, and may be ranked either way. */
+/**
+ * Logits in steps of 1/64, so that two are equal or clearly different. Logits that differ only in the last bit have equal
+ * probability and could be ranked either way.
+ */
 const steps = (min: number, max: number) => fc.integer({ min: min * 64, max: max * 64 }).map((value) => value / 64);
 
 const settings: fc.Arbitrary<SamplingSettings> = fc
@@ -41,9 +44,9 @@ const logitsOf = (value: fc.Arbitrary<number>) =>
   fc.array(value, { minLength: vocabulary, maxLength: vocabulary }).map((values) => Float32Array.from(values));
 const logits = fc.oneof(
   logitsOf(steps(-4, 4)),
-  // Ties.
+  // Equal logits.
   logitsOf(fc.integer({ min: -1, max: 1 })),
-  // Extremes: one that takes all, masked ones, huge ones.
+  // Extreme logits: one far above all others, masked ones, huge ones.
   logitsOf(steps(-1e4, 1e4)),
   logitsOf(fc.oneof(steps(-2, 2), fc.constantFrom(Number.NEGATIVE_INFINITY, 3e38, -3e38))).filter((values) =>
     values.some((value) => value > -1e30),
@@ -51,7 +54,7 @@ const logits = fc.oneof(
 );
 const token = fc.integer({ min: 0, max: vocabulary - 1 });
 
-/** A sum that ends on top-p itself is cut here or there by the last bit: the definitions say nothing of that. */
+/** If a sum equals top-p up to the last bit, rounding decides where it is cut, so such cases are skipped. */
 function onTheEdge(values: Float32Array, asked: SamplingSettings, prompt: readonly number[], completion: number[]) {
   const before = referenceDistribution(values, { ...asked, topP: 1, minP: 0 }, prompt, completion);
   const ranked = [...before].sort((a, b) => b - a);
@@ -61,8 +64,8 @@ function onTheEdge(values: Float32Array, asked: SamplingSettings, prompt: readon
   return (asked.topP < 1 && nearTopP) || (asked.minP > 0 && nearMinP);
 }
 
-describe('exactly', () => {
-  test('every token drawn has the probability that the definitions give it, whatever the settings', () => {
+describe('the sampler compared exactly', () => {
+  test('every drawn token has the probability of the reference, for all settings', () => {
     const scratch = new SamplingScratch(vocabulary);
     fc.assert(
       fc.property(logits, settings, fc.array(token, { maxLength: 4 }), fc.nat(), (values, asked, prompt, seed) => {
@@ -79,7 +82,7 @@ describe('exactly', () => {
           expect(probability).toBeGreaterThan(0);
           expect(Math.abs(drawn.sampledLogprob - Math.log(probability))).toBeLessThan(1e-9);
           const logprob = Math.log(raw[drawn.token] as number);
-          // Below, probabilities have fewer digits than their logarithm.
+          // Smaller probabilities have fewer digits than their logarithms.
           if (logprob > -690) expect(Math.abs(drawn.logprob - logprob)).toBeLessThan(1e-9);
         }
       }),
@@ -104,14 +107,14 @@ describe('exactly', () => {
   });
 });
 
-describe('statistically', () => {
+describe('the sampler compared statistically', () => {
   const draws = 3000;
   const cases = fc.sample(fc.tuple(logitsOf(steps(-2.5, 2.5)), settings, fc.array(token, { maxLength: 4 })), {
     seed: 20,
     numRuns: 60,
   });
 
-  test('draws come as often as the definitions say, for sixty settings', () => {
+  test('tokens are drawn as often as the reference predicts, for sixty settings', () => {
     const scratch = new SamplingScratch(vocabulary);
     const deviates: number[] = [];
     for (const [i, [values, asked, prompt]] of cases.entries()) {
@@ -122,9 +125,9 @@ describe('statistically', () => {
       }
       deviates.push(chiSquareDeviate(counts, referenceDistribution(values, asked, prompt, [])));
     }
-    // 60 one-sided tests at 5.2 standard deviations: 6e-6 together.
+    // 60 one-sided tests at 5.2 standard deviations fail by chance with probability 6e-6.
     expect(Math.max(...deviates)).toBeLessThan(5.2);
-    // Small errors that no single case shows would move them all.
+    // Small errors that no single case shows would shift the mean of all.
     const mean = deviates.reduce((sum, deviate) => sum + deviate, 0) / deviates.length;
     expect(Math.abs(mean)).toBeLessThan(5 / Math.sqrt(deviates.length));
   });

@@ -1,6 +1,6 @@
 /**
- * Whatever is sent to a running server, many at once, every call ends with a status that says whose fault it was, no
- * slot is lost, and the server answers afterwards as it did before. A failure prints the seed that made its calls.
+ * Sends random calls to a running server, many at once. Every call must end with a status that blames the caller, no slot
+ * may be lost, and afterwards the server must answer as before. A failure prints the seed of its calls.
  */
 
 import { status } from '@grpc/grpc-js';
@@ -11,12 +11,12 @@ import { startServer, type TestServer } from '../support/server.js';
 import { until } from '../support/until.js';
 import { type WildCall, WildClient, wildCall } from '../support/wild-calls.js';
 
-/** Long enough for a few hundred calls, short enough for every run of the tests. */
+/** Time for a few hundred calls, short enough for every run of the tests. */
 const timeLimitMs = 25_000;
 
 const plain = { prompt: 'once upon', maxTokens: 12, temperature: 0, ignoreEos: true } as const;
 
-/** What a caller's own doing may end with: neither UNKNOWN nor INTERNAL, nor UNAVAILABLE (the worker crashed). */
+/** Statuses that a caller can cause. UNKNOWN, INTERNAL and UNAVAILABLE (the worker crashed) are not among them. */
 const allowed = new Set([
   status.OK,
   status.CANCELLED,
@@ -52,7 +52,7 @@ async function answer(): Promise<readonly number[]> {
 const shown = ({ service, method, messages, conduct }: WildCall): string =>
   `${service}/${method} ${JSON.stringify(conduct)} ${messages.map((m) => Buffer.from(m).toString('base64').slice(0, 400))}`;
 
-test('a server outlives whatever it is sent', async () => {
+test('a server survives random calls and still answers as before', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(wildCall, { minLength: 1, maxLength: 24 }), async (calls) => {
       const ends = await Promise.all(calls.map((call) => wild.make(call)));
@@ -67,7 +67,7 @@ test('a server outlives whatever it is sent', async () => {
       expect(await answer()).toEqual(expected);
       expect(server.process.exitCode).toBeNull();
     }),
-    // Shrinking would ask a server that is broken already.
+    // Shrinking would call a server that is already broken.
     { numRuns: 60, endOnFailure: true, interruptAfterTimeLimit: timeLimitMs },
   );
   expect(server.log()).not.toMatch(/worker_restarted|call failed/);
