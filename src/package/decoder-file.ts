@@ -64,7 +64,10 @@ function checkOneProducer(graph: Graph): void {
     for (const output of outputs) {
       if (output === '') continue;
       if (seen.has(output))
-        throw new HoneError('MODEL_INVALID', `more than one node has the output ${output}, the last one is ${name}`);
+        throw new HoneError(
+          'MODEL_INVALID',
+          `the value ${output} has more than one source, of which the last one is ${name}`,
+        );
       seen.add(output);
     }
   }

@@ -23,7 +23,7 @@ export async function loadPackage(directory: string): Promise<Package> {
 }
 
 /** A package and its decoder's graph. The graph holds the weights that lie inside the model file. */
-export interface OpenedPackage {
+interface OpenedPackage {
   readonly pkg: Package;
   /** In normal form, as `readDecoder` returns it. */
   readonly decoder: Graph;

@@ -25,7 +25,7 @@ export interface SamplingSettings {
   readonly topLogprobs: number;
 }
 
-export interface RequestedCompletion {
+interface RequestedCompletion {
   /** The generation id, which is assigned before the request starts. */
   readonly id: string;
   /** 32-bit unsigned. The same seed, version and request give the same tokens, if no other request runs beside it. */

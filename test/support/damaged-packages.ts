@@ -128,7 +128,7 @@ const models: Damage[] = [
   {
     name: 'two nodes with the same output',
     apply: editGraph((graph) => graph.nodes.push({ ...(graph.nodes[0] as Graph['nodes'][0]), name: 'again' })),
-    mentions: [model, 'more than one node has the output'],
+    mentions: [model, 'more than one source'],
   },
 ];
 

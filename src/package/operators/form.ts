@@ -18,7 +18,7 @@ export interface Refusal {
 }
 
 /** An attribute: its kind in ONNX and the values that Hone understands (all values if the list is absent). */
-export interface AttributeForm {
+interface AttributeForm {
   readonly kind: 'i' | 'f' | 's' | 'is' | 't' | 'constant';
   readonly values?: readonly (number | string)[];
 }

@@ -28,7 +28,7 @@ export interface Comparison {
   readonly agreement: number;
 }
 
-export interface CompareOptions {
+interface CompareOptions {
   readonly threads: number;
   readonly signal?: AbortSignal;
   readonly onProgress?: (doneTexts: number, texts: number) => void;

@@ -13,7 +13,7 @@ import { readDecoder } from '../normalize.js';
 import { findTargets } from './quantized-graph.js';
 import { type ModelOptions, writeQuantizedModel } from './write-model.js';
 
-export interface QuantizeOptions extends ModelOptions {
+interface QuantizeOptions extends ModelOptions {
   /** Whether the head and the embedding are quantised too. */
   readonly head: boolean;
   /** Whether a folder that an earlier quantisation wrote may be replaced. Default false. */
@@ -21,7 +21,7 @@ export interface QuantizeOptions extends ModelOptions {
 }
 
 /** The content of `hone_quantization.json` in a quantised package. */
-export interface QuantizationNote {
+interface QuantizationNote {
   readonly formatVersion: 1;
   readonly bits: 4 | 8;
   readonly blockSize: number;
