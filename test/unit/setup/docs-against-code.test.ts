@@ -23,7 +23,7 @@ const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
 const pages = [
   ...['README.md', 'CONTRIBUTING.md', 'SECURITY.md'],
-  ...['test', 'bench', 'studies', 'examples', 'src/policy'].map((folder) => `${folder}/README.md`),
+  ...['test', 'bench', 'studies', 'examples', 'src/policy', 'src/learner'].map((folder) => `${folder}/README.md`),
   ...listOf('docs', '.md'),
   ...listOf('docs/decisions', '.md'),
 ];
@@ -304,4 +304,15 @@ describe.each(['test/README.md', 'bench/README.md', 'studies/README.md'])('%s', 
     const missing = about.map((name) => name.slice(folder.length + 1)).filter((name) => !named.includes(name));
     expect(missing).toEqual([]);
   });
+});
+
+it.each(['src/policy', 'src/learner', 'examples'])('the README of %s names files that lie in it', (folder) => {
+  const files = (readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' }) as string[]).map(
+    (path) => `/${path.replaceAll('\\', '/')}`,
+  );
+  const named = spansOf(read(`${folder}/README.md`)).filter((span) => /^[\w./-]+\.ts$/.test(span));
+  expect(named.length).toBeGreaterThan(4);
+  for (const name of named) {
+    expect(existsSync(join(root, name)) || files.some((path) => path.endsWith(`/${name}`)), name).toBe(true);
+  }
 });

@@ -32,6 +32,7 @@ const paths = [
   'examples/README.md',
   'src/learner/README.md',
   'src/policy/README.md',
+  'src/learner/README.md',
 ];
 const documents = paths.map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') }));
 
