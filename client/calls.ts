@@ -21,7 +21,7 @@ export interface CallOptions {
 }
 
 /** Defaults of all calls of a client. */
-export interface CallDefaults {
+interface CallDefaults {
   readonly token: string | undefined;
   /** Deadline of unary calls. A stream has no deadline unless its call gives one. */
   readonly timeoutMs: number;

@@ -17,7 +17,7 @@ export interface FieldViolation {
 }
 
 /** The parts of a {@link HoneClientError}. */
-export interface HoneClientErrorInit {
+interface HoneClientErrorInit {
   readonly code: string;
   readonly status: GrpcStatus;
   readonly violations?: readonly FieldViolation[];

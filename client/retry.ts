@@ -22,7 +22,7 @@ export type RetryRule = 'idempotent' | 'unstarted' | 'never';
 const refusedAtTheDoor = new Set(['QUEUE_FULL', 'DRAINING']);
 
 /** Whether to retry a call with this rule after this error. */
-export function isRetryable(error: HoneClientError, rule: RetryRule): boolean {
+function isRetryable(error: HoneClientError, rule: RetryRule): boolean {
   if (rule === 'never') return false;
   if (rule === 'unstarted') return refusedAtTheDoor.has(error.code);
   // STORE_FULL is RESOURCE_EXHAUSTED too. It has no time to wait, because it does not end by itself.

@@ -39,7 +39,7 @@ export function toCode(kind: ErrorKind): status {
 }
 
 /** A `google.rpc.Status` as the contract's loader takes it. */
-export interface RpcStatus {
+interface RpcStatus {
   readonly code: number;
   readonly message: string;
   readonly details: { type_url: string; value: Buffer }[];

@@ -4,7 +4,7 @@
  */
 
 /** The kind of a flag's value. */
-export type FlagKind = 'switch' | 'text' | 'choice' | 'count' | 'number' | 'size' | 'duration';
+type FlagKind = 'switch' | 'text' | 'choice' | 'count' | 'number' | 'size' | 'duration';
 
 export interface ServerFlag {
   /** The name without dashes. */

@@ -29,7 +29,7 @@ const learnerFlags = {
 export const defaultMetricsPort = 9464;
 
 /** The policy's options that a user can set; an absent one has the policy's default. */
-export type PolicyLimits = Pick<
+type PolicyLimits = Pick<
   PolicyOptions,
   | 'maxSequences'
   | 'maxQueue'

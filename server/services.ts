@@ -34,7 +34,7 @@ import type { Counting } from './parts/policy.js';
 import { openRaters } from './parts/raters.js';
 
 /** The parts that the services need. `start.ts` opens them and closes them after the services. */
-export interface OpenedParts {
+interface OpenedParts {
   readonly options: ServerOptions;
   readonly log: Logger;
   readonly data: DataDirectory;
@@ -56,7 +56,7 @@ export interface OpenedParts {
 }
 
 /** Services that take calls. */
-export interface Services {
+interface Services {
   readonly agent: Agent;
   readonly door: Door;
   /** URL of the metrics; `null`: there are none. */

@@ -84,7 +84,7 @@ export function serverStream<Request, Response>(
 }
 
 /** Receives the messages of one call. */
-export interface Intake<Request, Response> {
+interface Intake<Request, Response> {
   /** Takes a message. If it throws, the call ends at once; if it returns a promise, the next message waits for it. */
   take(request: Request): void | Promise<void>;
   /** Called when all messages have arrived, unless the call ended before. Resolves with the answer. */

@@ -18,7 +18,7 @@ import { statusHandlers } from './status.js';
 import { withUndecodableRequests } from './undecodable-requests.js';
 import { versionHandlers } from './versions.js';
 
-export interface DoorOptions {
+interface DoorOptions {
   readonly agent: Agent;
   readonly host: string;
   /** 0 takes any free port. */
@@ -36,7 +36,7 @@ export interface DoorOptions {
 }
 
 /** Largest message from a client, in bytes. */
-export const maxReceiveBytes = 4 * 1024 * 1024;
+const maxReceiveBytes = 4 * 1024 * 1024;
 
 /** How long a caller may take to read its last answer when the server stops. */
 const lastAnswersMs = 1000;

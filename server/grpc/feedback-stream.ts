@@ -24,7 +24,7 @@ const maxItemsPerAnswer = 1024;
 export type FeedbackCall = ServerDuplexStream<StreamFeedbackRequest__Output, StreamFeedbackResponse>;
 
 /** Stores the items of one message. `from` is the stream position of the first item. */
-export type TakeItems = (items: StreamFeedbackRequest__Output['items'], from: number) => Promise<FeedbackOutcome[]>;
+type TakeItems = (items: StreamFeedbackRequest__Output['items'], from: number) => Promise<FeedbackOutcome[]>;
 
 interface Message {
   readonly items: StreamFeedbackRequest__Output['items'];

@@ -52,7 +52,7 @@ function toInput(request: GenerateRequest__Output): GenerateInput {
 }
 
 /** One message with events that were ready at the same time: at most one chunk per completion. */
-export function toStreamResponse(events: readonly AgentEvent[]): StreamGenerateResponse {
+function toStreamResponse(events: readonly AgentEvent[]): StreamGenerateResponse {
   const response: StreamGenerateResponse = {};
   const chunks = new Map<number, MutableChunk>();
   for (const event of events) {

@@ -17,7 +17,7 @@ import { toStatus } from '../errors.js';
 import { tokenCheck } from '../token.js';
 import { UndecodableRequest, undecodableRequest } from './undecodable-requests.js';
 
-export interface InterceptorOptions {
+interface InterceptorOptions {
   readonly identity: () => ServedIdentity;
   /** The token that every call except health must carry; `undefined`: none. */
   readonly authToken: string | undefined;

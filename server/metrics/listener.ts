@@ -6,7 +6,7 @@ import { type AddressInfo, isIP } from 'node:net';
 import { HoneError } from '../../src/errors.js';
 import { tokenCheck } from '../token.js';
 
-export interface MetricsListenerOptions {
+interface MetricsListenerOptions {
   readonly host: string;
   /** 0 takes any free port. */
   readonly port: number;

@@ -6,7 +6,7 @@
  * a request. Times are in seconds, sizes in bytes.
  */
 
-export type MetricType = 'counter' | 'gauge' | 'histogram';
+type MetricType = 'counter' | 'gauge' | 'histogram';
 
 export interface MetricDefinition {
   readonly type: MetricType;

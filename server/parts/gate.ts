@@ -8,7 +8,7 @@ import { openReplayReader, type ReplayStore } from '../../src/replay/index.js';
 import type { RewardModel, RewardSettings } from '../../src/reward/index.js';
 import type { VersionLog } from '../../src/versions/index.js';
 
-export interface GateParts {
+interface GateParts {
   readonly settings: GateSettings;
   readonly pkg: Package;
   readonly policy: Policy;
@@ -23,7 +23,7 @@ export interface GateParts {
 }
 
 /** An open gate. */
-export interface ServerGate {
+interface ServerGate {
   readonly judge: Judge;
   close(): void;
 }

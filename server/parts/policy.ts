@@ -24,7 +24,7 @@ export interface Counting {
   metrics: ServerMetrics | null;
 }
 
-export interface PolicyParts {
+interface PolicyParts {
   readonly pkg: Package;
   readonly versions: VersionLog;
   readonly options: ServerOptions;

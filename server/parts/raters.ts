@@ -11,7 +11,7 @@ import type { RaterSources } from '../options.js';
 import type { DataDirectory } from './data-directory.js';
 
 /** The raters, ready to score. */
-export interface ServerRaters {
+interface ServerRaters {
   readonly raters: readonly RaterOptions[];
   /** For the gate: the reward model, or the function if there is no model; `null` if there is neither. */
   readonly rewardModel: RewardModel | null;

@@ -9,7 +9,7 @@ import type { DataDirectory } from './data-directory.js';
 import type { OnFatal } from './policy.js';
 
 /** The store while its worker opens it. */
-export interface StoreBeginning {
+interface StoreBeginning {
   readonly opening: Promise<ReplayStore>;
   /** Erasures that a crash had interrupted and that the opening completed; complete when the store is open. */
   readonly erasures: readonly ErasureReport[];
