@@ -29,7 +29,9 @@ export function checkInterface(graph: Graph, config: DecoderConfig, refuse: Refu
   const missing = missingValues(graph, config);
   const constant = missing.find((name) => graph.initializers.has(name));
   if (constant !== undefined) {
-    throw refuse(`holds a constant for its input ${constant}, which Hone feeds; export the model without that value`);
+    throw refuse(
+      `contains a constant for its input ${constant}, which Hone feeds; export the model without that constant`,
+    );
   }
   if (missing.length > 0) {
     const names = missing.slice(0, 4).join(', ');
@@ -51,7 +53,8 @@ export function checkInterface(graph: Graph, config: DecoderConfig, refuse: Refu
     }
   }
   const logits = graph.outputs.get('logits');
-  if (logits && logits.type !== 'float32') throw refuse(`gives logits in ${logits.type}; export the model in float32`);
+  if (logits && logits.type !== 'float32')
+    throw refuse(`computes logits in ${logits.type}; export the model in float32`);
 }
 
 /**
@@ -125,7 +128,7 @@ export function checkFlow(flow: TokenFlow, config: DecoderConfig, refuse: Refuse
   const { contextLength, vocabularySize } = config;
   if (flow.vocabularySize !== vocabularySize) {
     throw refuse(
-      `gives logits for ${flow.vocabularySize} tokens, but config.json has vocab_size ${vocabularySize}; ${sameModel}`,
+      `computes logits for ${flow.vocabularySize} tokens, but config.json has vocab_size ${vocabularySize}; ${sameModel}`,
     );
   }
   const short = flow.positionTables.find(({ rows }) => rows < contextLength);

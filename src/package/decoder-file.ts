@@ -30,16 +30,16 @@ export async function readDecoderFile(root: string, config: DecoderConfig): Prom
   const refuse = (problem: string): HoneError => invalidPackage(root, modelFile, problem);
   // This comes first, because a decoder without this attention has other cache names too, which would be reported
   // instead.
-  await naming(root, () => checkHasAttention(source));
-  const graph = await naming(root, () => normalizeDecoder(source));
+  await withFileNamed(root, () => checkHasAttention(source));
+  const graph = await withFileNamed(root, () => normalizeDecoder(source));
   checkInterface(graph, config, refuse);
   checkWeights(graph, config, refuse);
-  const sites = await naming(root, () => findAttention(graph));
+  const sites = await withFileNamed(root, () => findAttention(graph));
   checkAttention(sites, config, refuse);
-  await naming(root, () => findHead(graph));
+  await withFileNamed(root, () => findHead(graph));
   await checkRunnable(root, graph);
-  checkFlow(await naming(root, () => followTokens(graph, sites)), config, refuse);
-  await naming(root, () => checkLengths(graph, sites));
+  checkFlow(await withFileNamed(root, () => followTokens(graph, sites)), config, refuse);
+  await withFileNamed(root, () => checkLengths(graph, sites));
   return graph;
 }
 
@@ -52,7 +52,7 @@ async function decode(root: string): Promise<Graph> {
     return graph;
   } catch (cause) {
     const { code, message } = HoneError.from(cause);
-    if (code === 'OPERATOR_UNSUPPORTED') throw named(root, cause);
+    if (code === 'OPERATOR_UNSUPPORTED') throw errorWithFile(root, cause);
     throw invalidPackage(root, modelFile, await explain(root, message), cause);
   }
 }
@@ -91,15 +91,15 @@ async function firstBytes(path: string): Promise<string | null> {
 }
 
 /** Adds the file to errors about the graph. */
-async function naming<Result>(root: string, look: () => Result | Promise<Result>): Promise<Result> {
+async function withFileNamed<Result>(root: string, look: () => Result | Promise<Result>): Promise<Result> {
   try {
     return await look();
   } catch (cause) {
-    throw named(root, cause);
+    throw errorWithFile(root, cause);
   }
 }
 
-function named(root: string, cause: unknown): HoneError {
+function errorWithFile(root: string, cause: unknown): HoneError {
   const { code, message } = HoneError.from(cause);
   return new HoneError(code, `${join(root, modelFile)}: ${message}`, { cause });
 }

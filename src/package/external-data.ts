@@ -31,7 +31,7 @@ export async function checkExternalData(root: string, graph: Graph): Promise<voi
       throw invalidPackage(
         root,
         'onnx/model.onnx',
-        `tensor ${name} lies in "${location}", which is not a file beside the model; save it with one data file`,
+        `tensor ${name} is stored in "${location}", which is not a file beside the model; save the model with one data file`,
       );
     }
     const file = posix.join(folder, location);
@@ -65,12 +65,17 @@ async function sizeOf(root: string, file: string, tensor: string): Promise<numbe
     const found = await stat(join(root, file));
     if (found.isFile()) return found.size;
   } catch (cause) {
-    throw invalidPackage(root, file, `is missing, but tensor ${tensor} lies in it; copy it beside model.onnx`, cause);
+    throw invalidPackage(
+      root,
+      file,
+      `is missing, but tensor ${tensor} is stored in it; copy it beside model.onnx`,
+      cause,
+    );
   }
   throw invalidPackage(
     root,
     file,
-    `is not a file, but tensor ${tensor} lies in it; copy the data file beside model.onnx`,
+    `is not a file, but tensor ${tensor} is stored in it; copy the data file beside model.onnx`,
   );
 }
 
@@ -97,7 +102,7 @@ async function checkRange(
   throw invalidPackage(
     root,
     file,
-    `has ${size} bytes, but tensor ${name} ends at ${offset + length}; it is cut off or of another model: ` +
+    `has ${size} bytes, but tensor ${name} ends at ${offset + length}; it is cut off or belongs to another model: ` +
       'download or export it again',
   );
 }

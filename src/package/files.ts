@@ -37,14 +37,14 @@ export async function readText(directory: string, file: string): Promise<string>
 
 /**
  * Reads a JSON file of the package and checks it with a schema.
- * @param instead returns the remedy for a file that does not fit, given its content
+ * @param remedy returns the remedy for a file that does not fit, given its content
  * @throws HoneError `PACKAGE_INVALID` with the path of each bad field
  */
 export async function readJson<Schema extends z.ZodType>(
   directory: string,
   file: string,
   schema: Schema,
-  instead: (value: unknown) => string = () => 'correct it, or download or export the file again',
+  remedy: (value: unknown) => string = () => 'correct it, or download or export the file again',
 ): Promise<z.output<Schema>> {
   const text = await readText(directory, file);
   let value: unknown;
@@ -57,7 +57,7 @@ export async function readJson<Schema extends z.ZodType>(
   const checked = schema.safeParse(value);
   if (checked.success) return checked.data;
   const problems = checked.error.issues.slice(0, 3).map(({ path, message }) => `${path.join('.') || 'it'}: ${message}`);
-  throw invalidPackage(directory, file, `does not fit (${problems.join('; ')}); ${instead(value)}`);
+  throw invalidPackage(directory, file, `does not fit (${problems.join('; ')}); ${remedy(value)}`);
 }
 
 export async function fileExists(directory: string, file: string): Promise<boolean> {

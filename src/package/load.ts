@@ -9,8 +9,8 @@ import { digestFiles, fileExists, invalidPackage, readJson } from './files.js';
 import { loadTokenizer, templateFile } from './tokenizer.js';
 import type { DecoderConfig, Package, PackageTokenizer } from './types.js';
 
-const likeLlama = (): string =>
-  'Hone reads the names that Llama-like decoders have there: correct a field that is wrong, or serve a model whose ' +
+const llamaRemedy = (): string =>
+  'Hone expects the fields of Llama-like decoders: correct a field that is wrong, or serve a model whose ' +
   'config.json has all of them';
 
 /**
@@ -34,7 +34,7 @@ export async function openPackage(directory: string): Promise<OpenedPackage> {
   const root = resolve(directory);
   const generationFile = (await fileExists(root, 'generation_config.json')) ? 'generation_config.json' : null;
   const stated = decoderConfig(
-    await readJson(root, 'config.json', configSchema, likeLlama),
+    await readJson(root, 'config.json', configSchema, llamaRemedy),
     generationFile === null ? {} : await readJson(root, generationFile, generationConfigSchema),
   );
   const tokenizer = await loadTokenizer(root);

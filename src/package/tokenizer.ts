@@ -62,22 +62,22 @@ export type TokenizerConfig = z.output<typeof tokenizerConfigSchema>;
 /** The file in which newer packages keep the chat template. */
 export const templateFile = 'chat_template.jinja';
 
-const anotherTokenizer = 'serve a model with a byte-level BPE tokenizer, as Llama 3, Qwen and SmolLM have';
-const againTokenizer = 'download the file again';
+const useAnotherTokenizer = 'serve a model with a byte-level BPE tokenizer, as Llama 3, Qwen and SmolLM have';
+const downloadAgain = 'download the file again';
 
 /**
  * Returns the remedy for a file that does not fit: a sound tokenizer of another kind does not get better by a download.
  */
-function insteadOf(value: unknown): string {
+function remedyFor(value: unknown): string {
   const type = kindSchema.safeParse(value).data?.model.type ?? 'BPE';
-  return type === 'BPE' ? againTokenizer : `Hone reads byte-level BPE only: ${anotherTokenizer}`;
+  return type === 'BPE' ? downloadAgain : `Hone reads byte-level BPE only: ${useAnotherTokenizer}`;
 }
 
 const kindSchema = z.object({ model: z.object({ type: z.string() }) });
 
 /** Reads tokenizer and chat template of a package. @throws HoneError `PACKAGE_INVALID` */
 export async function loadTokenizer(directory: string): Promise<PackageTokenizer> {
-  const json = await readJson(directory, 'tokenizer.json', tokenizerSchema, insteadOf);
+  const json = await readJson(directory, 'tokenizer.json', tokenizerSchema, remedyFor);
   const config = await readJson(directory, 'tokenizer_config.json', tokenizerConfigSchema);
   const template = await loadTemplate(directory, config);
   try {
@@ -89,15 +89,15 @@ export async function loadTokenizer(directory: string): Promise<PackageTokenizer
     throw invalidPackage(
       directory,
       'tokenizer.json',
-      `the tokenizer library cannot use it: ${because(cause)}; ${againTokenizer}, or ${anotherTokenizer}`,
+      `the tokenizer library cannot use it: ${reasonOf(cause)}; ${downloadAgain}, or ${useAnotherTokenizer}`,
       cause,
     );
   }
 }
 
 /** Returns an error with problem and remedy. {@link loadTokenizer} adds the file. */
-function unusable(problem: string, instead: string): HoneError {
-  return new HoneError('PACKAGE_INVALID', `${problem}; ${instead}`);
+function unusable(problem: string, remedy: string): HoneError {
+  return new HoneError('PACKAGE_INVALID', `${problem}; ${remedy}`);
 }
 
 /** Returns the chat template of a package, or `null` if it has none. @throws HoneError `PACKAGE_INVALID` */
@@ -112,13 +112,13 @@ export async function loadTemplate(directory: string, config: TokenizerConfig): 
     throw invalidPackage(
       directory,
       source.file,
-      `the chat template does not parse: ${because(cause)}; correct it, or remove it and send prompts`,
+      `the chat template does not parse: ${reasonOf(cause)}; correct it, or remove it and send prompts`,
       cause,
     );
   }
 }
 
-function because(cause: unknown): string {
+function reasonOf(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
 }
 
@@ -129,7 +129,7 @@ function checkEncoding(tokenizer: PackageTokenizer): void {
   const strange = tokens.find((token) => !Number.isInteger(token) || token < 0 || token >= tokenizer.vocabularySize);
   if (tokens.length === 0 || strange !== undefined) {
     const given = tokens.length === 0 ? 'no token' : `the token ${strange}, which its vocabulary does not have`;
-    throw unusable(`encoding a sample text gives ${given}`, againTokenizer);
+    throw unusable(`encoding a sample text gives ${given}`, downloadAgain);
   }
   tokenizer.decode(tokens);
 }
@@ -230,10 +230,10 @@ function tokenBytes({ model, added_tokens }: TokenizerJson): TokenBytes {
     if (!isByteLevel(token)) {
       throw unusable(
         `token ${id} (${JSON.stringify(token)}) is not byte-level, and Hone reads byte-level BPE only`,
-        anotherTokenizer,
+        useAnotherTokenizer,
       );
     }
-    if (tokens[id] !== undefined) throw unusable(`two tokens have the id ${id}`, againTokenizer);
+    if (tokens[id] !== undefined) throw unusable(`two tokens have the id ${id}`, downloadAgain);
     tokens[id] = token;
   }
   const utf8 = new TextEncoder();

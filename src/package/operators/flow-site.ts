@@ -14,7 +14,7 @@ import type { TokenValue, Value } from './value.js';
 /** Returns the values of a node's first outputs. Further outputs may not be read. Throws `OPERATOR_UNSUPPORTED`. */
 export type Flow = (site: FlowSite) => readonly Value[];
 
-const onlyTokenwise =
+const exportTokenwise =
   'Hone needs every operator but GroupQueryAttention to work on one token at a time, so export the model in this form, ' +
   'or serve another model';
 
@@ -104,9 +104,9 @@ export class FlowSite {
     return { kind: 'tokens', dims, dependsOnIds };
   }
 
-  /** @param instead the remedy, if it is not the default one */
-  refuse(what: string, instead = onlyTokenwise): HoneError {
-    return refuseNode(this.node, what, instead);
+  /** @param remedy what the user can do, if the default remedy does not help */
+  refuse(what: string, remedy = exportTokenwise): HoneError {
+    return refuseNode(this.node, what, remedy);
   }
 
   /** Returns the error about shapes that do not fit or that let tokens see each other. */

@@ -9,12 +9,12 @@
 import { HoneError } from '../../errors.js';
 import type { Attribute, Node } from '../../onnx/index.js';
 
-/** The reason for refusing a feature of an operator, and the remedy. */
+/** The reason for refusing a feature of an operator, and what the user can do. */
 export interface Refusal {
   /** The feature's effect, as the object of "means". */
   readonly means: string;
-  /** The remedy: an imperative without a full stop. */
-  readonly instead: string;
+  /** An imperative without a full stop. */
+  readonly remedy: string;
 }
 
 /** An attribute: its kind in ONNX and the values that Hone understands (all values if the list is absent). */
@@ -41,8 +41,8 @@ export const text = (...values: string[]): AttributeForm => ({ kind: 's', values
 export const ints: AttributeForm = { kind: 'is' };
 
 /** Returns an `OPERATOR_UNSUPPORTED` error that names the node, the problem and the remedy. */
-export function refuseNode(node: Node, what: string, instead: string): HoneError {
-  return new HoneError('OPERATOR_UNSUPPORTED', `${describeNode(node)}: ${what}; ${instead}`);
+export function refuseNode(node: Node, what: string, remedy: string): HoneError {
+  return new HoneError('OPERATOR_UNSUPPORTED', `${describeNode(node)}: ${what}; ${remedy}`);
 }
 
 export function describeNode({ op, domain, name }: Node): string {
@@ -51,7 +51,7 @@ export function describeNode({ op, domain, name }: Node): string {
 
 const unknown: Refusal = {
   means: 'something that Hone does not know',
-  instead: 'export the model without it, or serve another model',
+  remedy: 'export the model without it, or serve another model',
 };
 
 /**
@@ -64,17 +64,17 @@ export function checkForm(node: Node, form: OperatorForm, isRead: (value: string
   for (const [name, value] of Object.entries(node.attributes)) {
     const known = Object.hasOwn(form.attributes, name) ? form.attributes[name] : undefined;
     if (known !== undefined && accepts(known, value)) continue;
-    const { means, instead } = refusalOf(name);
-    throw refuseNode(node, `the attribute ${name}${inWords(value)} means ${means}`, instead);
+    const { means, remedy } = refusalOf(name);
+    throw refuseNode(node, `the attribute ${name}${inWords(value)} means ${means}`, remedy);
   }
   for (const [index, input] of node.inputs.entries()) {
     if (input === '' || nameAt(form.inputs, index) !== null) continue;
-    const { means, instead } = refusalOf(`input ${index}`);
-    throw refuseNode(node, `input ${index} (${input}) means ${means}`, instead);
+    const { means, remedy } = refusalOf(`input ${index}`);
+    throw refuseNode(node, `input ${index} (${input}) means ${means}`, remedy);
   }
   for (const [index, output] of node.outputs.entries()) {
     if (output === '' || nameAt(form.outputs, index) !== null || !isRead(output)) continue;
-    throw refuseNode(node, `its output ${index} (${output}) is read, but Hone does not compute it`, unknown.instead);
+    throw refuseNode(node, `its output ${index} (${output}) is read, but Hone does not compute it`, unknown.remedy);
   }
 }
 

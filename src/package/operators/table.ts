@@ -22,19 +22,19 @@ export interface Operator extends OperatorForm {
 
 const windowed: Refusal = {
   means: 'a sliding window, which Hone does not compute',
-  instead: 'serve a model whose attention sees the whole context',
+  remedy: 'serve a model whose attention sees the whole context',
 };
 const quantizedCache: Refusal = {
   means: 'keys and values in a quantised cache, which Hone does not compute',
-  instead: 'export the model with a float32 cache',
+  remedy: 'export the model with a float32 cache',
 };
 const normedHeads: Refusal = {
   means: 'norms of query and key inside the operator, which Hone does not compute',
-  instead: 'export the model for the CPU, where these norms are operators of their own',
+  remedy: 'export the model for the CPU, where these norms are operators of their own',
 };
 const anotherSoftmax: Refusal = {
   means: 'a softmax with an additional term in its sum, which Hone does not compute',
-  instead: 'serve a model without it',
+  remedy: 'serve a model without it',
 };
 
 const attention: Operator = {
@@ -70,18 +70,18 @@ const attention: Operator = {
     qk_norm_epsilon: float(),
   },
   refusals: {
-    causal: { means: 'attention to later tokens, which Hone does not compute', instead: 'serve a causal decoder' },
+    causal: { means: 'attention to later tokens, which Hone does not compute', remedy: 'serve a causal decoder' },
     local_window_size: windowed,
     sliding_window_cache: windowed,
-    softcap: { means: 'soft-capped scores, which Hone does not compute', instead: 'serve a model without them' },
+    softcap: { means: 'soft-capped scores, which Hone does not compute', remedy: 'serve a model without them' },
     smooth_softmax: anotherSoftmax,
-    qk_output: { means: 'an output of the scores', instead: 'export the model without it' },
+    qk_output: { means: 'an output of the scores', remedy: 'export the model without it' },
     kv_cache_bit_width: quantizedCache,
     k_quant_type: quantizedCache,
     v_quant_type: quantizedCache,
     'input 10': {
       means: 'something that is added to the scores (attention_bias), which Hone does not compute',
-      instead: 'serve a model whose attention has only the causal mask',
+      remedy: 'serve a model whose attention has only the causal mask',
     },
     'input 11': { ...anotherSoftmax, means: `${anotherSoftmax.means} (head_sink)` },
     'input 12': quantizedCache,
@@ -106,7 +106,7 @@ const reduction: Operator = {
   flow: reduce,
 };
 const normAttributes = { axis: int(), epsilon: float(), stash_type: int(1) };
-const precision: Refusal = { means: 'statistics in another type than float32', instead: 'export the model in float32' };
+const precision: Refusal = { means: 'statistics in another type than float32', remedy: 'export the model in float32' };
 
 const arithmetic: Readonly<Record<string, Operator>> = {
   Add: binary,
@@ -176,15 +176,15 @@ const products: Readonly<Record<string, Operator>> = {
     refusals: {
       'input 4': {
         means: 'an order of the input features (g_idx), which Hone does not compute',
-        instead: 'quantise the float32 model with hone quantize',
+        remedy: 'quantise the float32 model with hone quantize',
       },
       bits: {
         means: 'codes of a width that Hone does not read',
-        instead: 'quantise the float32 model with hone quantize, to 8 or 4 bits',
+        remedy: 'quantise the float32 model with hone quantize, to 8 or 4 bits',
       },
       weight_prepacked: {
         means: 'weights in the layout of one device',
-        instead: 'export the model without prepacking, or for the CPU',
+        remedy: 'export the model without prepacking, or for the CPU',
       },
     },
   },
@@ -257,7 +257,7 @@ const lookups: Readonly<Record<string, Operator>> = {
     refusals: {
       bits: {
         means: 'codes of a width that Hone does not read',
-        instead: 'quantise the float32 model with hone quantize, to 8 or 4 bits',
+        remedy: 'quantise the float32 model with hone quantize, to 8 or 4 bits',
       },
     },
   },
@@ -278,11 +278,11 @@ const positions: Readonly<Record<string, Operator>> = {
     refusals: {
       scale: {
         means: 'rotated values that are multiplied, which Hone does not compute',
-        instead: 'export the model with the factor in the tables or in the scale of attention',
+        remedy: 'export the model with the factor in the tables or in the scale of attention',
       },
       is_packed_batching: {
         means: 'rows of different lengths without padding, which Hone does not compute',
-        instead: 'export the model for padded rows',
+        remedy: 'export the model for padded rows',
       },
     },
   },
