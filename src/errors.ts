@@ -6,7 +6,7 @@
  * every code.
  */
 
-/** What a caller can do about an error. Every door maps each kind to one status of its transport. */
+/** Errors by what a caller can do about them. Every door maps each kind to one status of its transport. */
 export type ErrorKind =
   | 'invalid_argument'
   | 'not_found'

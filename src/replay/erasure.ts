@@ -10,7 +10,7 @@ import { type Database, type WholeText, whole, wholeText } from '../sqlite/index
 import { nothingRemoved, type Removed, type Remover } from './removal.js';
 import type { Lesson } from './types.js';
 
-/** What an erasure removed. */
+/** The result of an erasure. */
 export interface ErasureReport extends Removed {
   /** Versions that learned from the subject's generations, ascending. Their descendants are not included. */
   readonly versions: readonly number[];

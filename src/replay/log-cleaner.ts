@@ -22,7 +22,7 @@ const attemptEveryMs = 25;
 export class LogCleaner {
   readonly #options: LogCleanerOptions;
   readonly #scrubber: Scrubber;
-  /** Whoever waits for the log to be cleared, by the timer of the next attempt. */
+  /** The callbacks that wait for the log to be cleared, by the timer of the next attempt. */
   readonly #waiting = new Map<NodeJS.Timeout, (cleared: boolean) => void>();
 
   constructor(options: LogCleanerOptions) {

@@ -1,4 +1,4 @@
-/** What each request to the store's worker runs, inside the transaction that `group-commit.ts` opens for it. */
+/** Runs each request to the store's worker, inside the transaction that `group-commit.ts` opens for it. */
 
 import type { Database } from '../sqlite/index.js';
 import { Exporter } from './exporter.js';

@@ -18,7 +18,7 @@ export interface RetentionSettings {
   readonly maxAgeMs: number | null;
 }
 
-/** What a sweep removed. */
+/** The result of a sweep. */
 export interface EvictionReport extends Removed {
   /** Generations by the reason for their removal; the four add up to `generations`. */
   readonly byAge: number;

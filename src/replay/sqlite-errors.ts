@@ -26,7 +26,7 @@ const meanings: readonly (readonly [result: ResultCode, code: HoneError['code'],
   ['SQLITE_CANTOPEN', 'STORE_LOCKED', 'Make the file and its directory readable and writable for this user.'],
 ];
 
-/** What the user can do about a damaged store. Hone itself never discards or replaces one. */
+/** The remedy for a damaged store. Hone itself never discards or replaces one. */
 export function remedyForCorruption(): string {
   return (
     'Nothing was changed. Copy the file and its -wal aside, then restore a backup, ' +

@@ -5,7 +5,7 @@ import { HoneError } from '../errors.js';
 import type { ErasureReport } from './erasure.js';
 import type { ExportPage, ExportQuery } from './exporter.js';
 import type { ImportOutcome } from './importer.js';
-import type { OperationName, Operations, WorkerReply, WorkerRequest, WorkerSettings } from './messages.js';
+import type { WorkerReply, WorkerSettings } from './messages.js';
 import type { ReplayRecord } from './record.js';
 import type { EvictionReport } from './retention.js';
 import type {
@@ -20,16 +20,17 @@ import type {
   Score,
   StoredPrompt,
 } from './types.js';
+import { WorkerChannel, workerCrash } from './worker-channel.js';
 
 /**
  * The only writer of the file, in a worker thread. The doc of each write says what is on disk when its promise resolves.
  */
 export interface ReplayStore {
-  /** On disk (FULL commit) when it resolves; only then may a first token leave. */
+  /** Stores generations before their first token leaves; on disk (a FULL commit) when it resolves. */
   admit(generations: readonly GenerationAdmission[]): Promise<void>;
-  /** On disk when it resolves; only then may the final message leave. */
+  /** Stores completions before their final message leaves; on disk when it resolves. */
   complete(generations: readonly GenerationCompletion[]): Promise<void>;
-  /** On disk when it resolves: outcomes in the order of the items. @throws HoneError `STORE_FULL` */
+  /** Writes feedback; on disk when it resolves, with the outcomes in the order of the items. @throws HoneError `STORE_FULL` */
   write(items: readonly FeedbackWrite[]): Promise<FeedbackOutcome[]>;
   /** Records which generations a version learned from; on disk when it resolves. It skips those that were removed. */
   recordLessons(lessons: readonly Lesson[]): Promise<void>;
@@ -49,7 +50,7 @@ export interface ReplayStore {
   eraseSubject(subject: string): Promise<ErasureReport>;
   /** Reads the next page of an export in one short transaction. */
   exportPage(query: ExportQuery): Promise<ExportPage>;
-  /** Writes records of an export; on disk when it resolves: outcomes in the order of the records. @throws HoneError `STORE_FULL` */
+  /** Writes records of an export; on disk when it resolves, with an outcome for each. @throws HoneError `STORE_FULL` */
   importRecords(records: readonly ReplayRecord[]): Promise<ImportOutcome[]>;
   /** Waits for the writes in flight, checkpoints the log and closes the file. */
   close(): Promise<void>;
@@ -73,7 +74,7 @@ export interface ReplayStoreOptions {
   readonly maxAgeMs?: number | null;
   /** Called after a sweep that removed something. */
   readonly onEvicted?: (report: EvictionReport) => void;
-  /** Called when a sweep fails; the store goes on serving and tries again. Repeated only when the error changes. */
+  /** Called when a sweep fails; the store continues to serve and tries again. Repeated only if the error changes. */
   readonly onSweepFailed?: (error: HoneError) => void;
   /** Called before the store serves, for each erasure that a crash had interrupted and that is complete now. */
   readonly onErased?: (report: ErasureReport) => void;
@@ -81,12 +82,6 @@ export interface ReplayStoreOptions {
   readonly maxWorkerHeapMb?: number;
   /** Called once when the worker has died; every later call throws `WORKER_CRASHED`. */
   readonly onCrash?: (error: HoneError) => void;
-}
-
-interface Pending {
-  readonly items: number;
-  readonly resolve: (result: never) => void;
-  readonly reject: (error: HoneError) => void;
 }
 
 /**
@@ -111,8 +106,8 @@ export async function openReplayStore(options: ReplayStoreOptions): Promise<Repl
       : { resourceLimits: { maxOldGenerationSizeMb: options.maxWorkerHeapMb } }),
   });
   await new Promise<void>((resolve, reject) => {
-    worker.once('error', (error) => reject(crashed(error)));
-    worker.once('exit', () => reject(crashed(undefined)));
+    worker.once('error', (error) => reject(workerCrash(error)));
+    worker.once('exit', () => reject(workerCrash(undefined)));
     worker.once('message', ([reply]: readonly WorkerReply[]) => {
       if (reply?.type === 'opened') {
         for (const report of reply.erasures) options.onErased?.(report);
@@ -120,166 +115,86 @@ export async function openReplayStore(options: ReplayStoreOptions): Promise<Repl
       } else if (reply?.type === 'refused') reject(HoneError.fromJSON(reply.error));
     });
   });
-  return new WorkerReplayStore(worker, options);
+  const { maxQueuedItems = 16384, onCrash, onEvicted, onSweepFailed } = options;
+  const channel = new WorkerChannel(worker, {
+    maxQueuedItems,
+    onCrash,
+    onNotice(notice) {
+      if (notice.type === 'evicted') onEvicted?.(notice.report);
+      else onSweepFailed?.(HoneError.fromJSON(notice.error));
+    },
+  });
+  return new WorkerReplayStore(channel);
 }
 
 class WorkerReplayStore implements ReplayStore {
-  readonly #worker: Worker;
-  readonly #maxQueuedItems: number;
-  readonly #pending = new Map<number, Pending>();
-  /** Requests that are not posted to the worker yet. */
-  readonly #outbox: WorkerRequest[] = [];
-  readonly #exited: Promise<void>;
-  #queuedItems = 0;
-  #nextId = 1;
-  #crash: HoneError | undefined;
-  #closing: Promise<void> | undefined;
+  readonly #channel: WorkerChannel;
 
-  constructor(worker: Worker, { maxQueuedItems = 16384, onCrash, onEvicted, onSweepFailed }: ReplayStoreOptions) {
-    this.#worker = worker;
-    this.#maxQueuedItems = maxQueuedItems;
-    worker.removeAllListeners('error');
-    worker.removeAllListeners('exit');
-    worker.on('message', (replies: readonly WorkerReply[]) => {
-      for (const reply of replies) {
-        if (reply.type === 'evicted') onEvicted?.(reply.report);
-        else if (reply.type === 'sweep_failed') onSweepFailed?.(HoneError.fromJSON(reply.error));
-        else this.#settle(reply);
-      }
-    });
-    worker.on('error', (error) => {
-      this.#crash = crashed(error);
-    });
-    this.#exited = new Promise((resolve) => {
-      worker.once('exit', () => {
-        const expected = this.#closing !== undefined && this.#pending.size === 0;
-        if (!expected) {
-          this.#crash ??= crashed(undefined);
-          for (const waiting of this.#pending.values()) waiting.reject(this.#crash);
-          this.#pending.clear();
-          this.#queuedItems = 0;
-          onCrash?.(this.#crash);
-        }
-        resolve();
-      });
-    });
+  constructor(channel: WorkerChannel) {
+    this.#channel = channel;
   }
 
   async admit(generations: readonly GenerationAdmission[]): Promise<void> {
-    await this.#request('admit', generations);
+    await this.#channel.request('admit', generations);
   }
 
   async complete(generations: readonly GenerationCompletion[]): Promise<void> {
-    await this.#request('complete', generations);
+    await this.#channel.request('complete', generations);
   }
 
   write(items: readonly FeedbackWrite[]): Promise<FeedbackOutcome[]> {
-    return this.#request('write', items);
+    return this.#channel.request('write', items);
   }
 
   async recordLessons(lessons: readonly Lesson[]): Promise<void> {
-    await this.#request('recordLessons', lessons);
+    await this.#channel.request('recordLessons', lessons);
   }
 
   readGenerations(ids: readonly string[]): Promise<Generation[]> {
-    return this.#request('readGenerations', ids);
+    return this.#channel.request('readGenerations', ids);
   }
 
   readScores(generationIds: readonly string[]): Promise<Score[]> {
-    return this.#request('readScores', generationIds);
+    return this.#channel.request('readScores', generationIds);
   }
 
   readPreferences(generationIds: readonly string[]): Promise<Preference[]> {
-    return this.#request('readPreferences', generationIds);
+    return this.#channel.request('readPreferences', generationIds);
   }
 
   readLessons(generationIds: readonly string[]): Promise<Lesson[]> {
-    return this.#request('readLessons', generationIds);
+    return this.#channel.request('readLessons', generationIds);
   }
 
   readEdits(generationIds: readonly string[]): Promise<string[]> {
-    return this.#request('readEdits', generationIds);
+    return this.#channel.request('readEdits', generationIds);
   }
 
   recentPrompts(limit: number): Promise<StoredPrompt[]> {
-    return this.#request('recentPrompts', [limit]);
+    return this.#channel.request('recentPrompts', [limit]);
   }
 
   status(): Promise<ReplayStatus> {
-    return this.#request('status', []);
+    return this.#channel.request('status', []);
   }
 
   exportPage(query: ExportQuery): Promise<ExportPage> {
-    return this.#request('exportPage', [query]);
+    return this.#channel.request('exportPage', [query]);
   }
 
   importRecords(records: readonly ReplayRecord[]): Promise<ImportOutcome[]> {
-    return this.#request('importRecords', records);
+    return this.#channel.request('importRecords', records);
   }
 
   eraseSubject(subject: string): Promise<ErasureReport> {
-    return this.#request('erase', [subject]);
+    return this.#channel.request('erase', [subject]);
   }
 
   close(): Promise<void> {
-    this.#closing ??= this.#close();
-    return this.#closing;
+    return this.#channel.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
-
-  async #close(): Promise<void> {
-    // The worker reads its queue in order, so requests that came earlier are committed before it closes.
-    if (this.#crash === undefined) {
-      await this.#send({ id: this.#nextId++, type: 'close' }, 0).catch(() => undefined);
-    }
-    await this.#exited;
-  }
-
-  async #request<Name extends OperationName>(
-    type: Name,
-    items: Operations[Name]['in'],
-  ): Promise<Operations[Name]['out']> {
-    if (this.#crash !== undefined) throw this.#crash;
-    if (this.#closing !== undefined)
-      throw new HoneError('DRAINING', 'the replay store is closed and takes no further requests');
-    const weight = Math.max(1, items.length);
-    // A request that is larger than the whole queue passes when it is alone, because otherwise it never could.
-    // Completions always pass: each belongs to an admitted generation, and a refused one would be lost.
-    if (type !== 'complete' && this.#queuedItems > 0 && this.#queuedItems + weight > this.#maxQueuedItems) {
-      throw new HoneError(
-        'QUEUE_FULL',
-        `${this.#queuedItems} items wait for the replay store, the limit is ${this.#maxQueuedItems}; try again later`,
-        { retryAfterMs: 100 },
-      );
-    }
-    return this.#send({ id: this.#nextId++, type, items } as WorkerRequest, weight);
-  }
-
-  #send<Result>(request: WorkerRequest, items: number): Promise<Result> {
-    return new Promise<Result>((resolve, reject) => {
-      this.#pending.set(request.id, { items, resolve: resolve as Pending['resolve'], reject });
-      this.#queuedItems += items;
-      // Requests of one turn of the event loop travel together, because a message costs more than a small request.
-      if (this.#outbox.length === 0) setImmediate(() => this.#worker.postMessage(this.#outbox.splice(0)));
-      this.#outbox.push(request);
-    });
-  }
-
-  #settle(reply: WorkerReply): void {
-    if (reply.type !== 'done' && reply.type !== 'failed') return;
-    const waiting = this.#pending.get(reply.id);
-    if (waiting === undefined) return;
-    this.#pending.delete(reply.id);
-    this.#queuedItems -= waiting.items;
-    if (reply.type === 'done') waiting.resolve(reply.result as never);
-    else waiting.reject(HoneError.fromJSON(reply.error));
-  }
-}
-
-function crashed(error: unknown): HoneError {
-  const reason = error instanceof Error ? `: ${error.message}` : '';
-  return new HoneError('WORKER_CRASHED', `the replay store's worker ended unexpectedly${reason}`, { cause: error });
 }

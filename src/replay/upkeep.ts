@@ -139,7 +139,7 @@ export class Upkeep {
     this.#plan();
   }
 
-  /** Reports the failure; the store goes on serving, and a later look tries again. */
+  /** Reports the failure. The store continues to serve, and a later look tries again. */
   #sweepFailed(thrown: unknown): void {
     this.#rest();
     const error = fromSqlite(thrown, this.#options.path);

@@ -13,7 +13,7 @@ import { pathToFileURL } from 'node:url';
 import { DatabaseSync } from './driver.js';
 
 /**
- * What a connection may do with its file.
+ * The access of a connection to its file.
  * - `read`: read a file that exists.
  * - `write`: read and write a file that exists. A missing one is an error, never a new and empty one.
  * - `create`: read and write a file, and make it if it is missing.

@@ -1,4 +1,4 @@
-/** What the parts of a version log share while it is open, and the version that the next entry adds. */
+/** An open version log, as its parts share it, and the new versions that they append. */
 
 import { finiteMetrics } from './adapter-files.js';
 import type { VersionLogFile } from './log-file.js';

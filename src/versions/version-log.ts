@@ -47,7 +47,7 @@ export async function openVersionLog(options: VersionLogOptions): Promise<Versio
 }
 
 export class VersionLog {
-  /** What opening found wrong and worked around: an error for each version that was passed over as damaged. */
+  /** Problems that opening worked around: an error for each version that it passed over because its files are damaged. */
   readonly warnings: readonly HoneError[];
   readonly #log: OpenLog;
   readonly #weights: VersionWeights;

@@ -66,7 +66,7 @@ async function runLives(lane: Lane, random: () => number): Promise<void> {
   model.checkScores(join(data, 'replay.sqlite'));
 }
 
-/** What the test has seen of the versions and events of one data directory so far. */
+/** Remembers the versions and events of one data directory, and compares each life with those before it. */
 class Observer {
   #versions: readonly Version[] = [];
   #live = 0;

@@ -172,7 +172,7 @@ test('one removed change takes the place of all changes of evicted generations',
   reader.close();
 });
 
-test('a store whose sweep fails reports the failure, serves on, and sweeps when it can', async () => {
+test('a store whose sweep fails reports the failure, continues to serve, and sweeps when it can', async () => {
   const path = join(temporaryFolder(), 'replay.sqlite');
   const first = await openReplayStore({ path });
   await fill(first, 'old', 3, Date.now() - 3 * day);
