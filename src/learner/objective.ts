@@ -8,7 +8,8 @@
  *     (4)  A_i      = R_beta,i - V(x)                 for a completion alone (Direct Reward Optimisation, 2405.19107)
  *     (5)  w_i      = A_i K/(K-1)                     leave-one-out;  A_i if alone
  *     (6)  update   = ascent along  mean over P prompts of the mean over K members of  w_i grad ln pi(y_i|x)
- *     (7)  loss     = 1/(2 beta) mean over P prompts of the mean over K(K-1)/2 pairs of (R_beta,i - R_beta,j)^2
+ *     (7)  loss     = 1/(2 beta) mean over P prompts of the mean over K(K-1)/2 pairs of (R_beta,i - R_beta,j)^2,
+ *                     or of A_i^2 for a completion alone
  *
  * (3), (5) and (6) are the paper's pair loss summed over all pairs of a group, in K passes and not in K(K-1)/2. The
  * mean over members and prompts keeps a prompt with many completions from outweighing the others.
@@ -25,7 +26,7 @@ import type { Parameters, TrainingEngine, TrainingRow } from './types.js';
  */
 export interface CopgBatch {
   readonly rows: readonly TrainingRow[];
-  /** Per row. */
+  /** Group number, per row. */
   readonly groups: ArrayLike<number>;
   /** R, per row: the score of the sequence, in [0, 1] by default. */
   readonly rewards: ArrayLike<number>;
@@ -48,7 +49,7 @@ interface CopgFigures {
 export interface CopgResult extends CopgFigures {
   /** ln pi(y|x), per row. */
   readonly logprobs: Float32Array;
-  /** Of the surrogate, by parameter: descend along them. */
+  /** The gradients of the surrogate, by parameter: descend along them. */
   readonly gradients: Map<string, Float32Array>;
 }
 

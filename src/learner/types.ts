@@ -24,7 +24,7 @@ export interface Reference {
 export interface Differentiated {
   /** ln pi(y_i|x_i) of each row, in the same pass. */
   readonly logprobs: Float32Array;
-  /** By parameter, in its shape. */
+  /** The gradient of each parameter, in its shape. */
   readonly gradients: Map<string, Float32Array>;
 }
 

@@ -7,9 +7,9 @@ import type { PassMemory, PassShape } from './pass-memory.js';
 
 /** The memory that an engine takes: the part that depends on the batch, and the part that does not. */
 export interface EngineMemory {
-  /** Of a pass with gradients. */
+  /** Memory of a pass with gradients. */
   readonly backward: PassMemory;
-  /** Of a pass with log-probabilities only. */
+  /** Memory of a pass with log-probabilities only. */
   readonly forward: PassMemory;
   /** Bytes of weights in mapped files; passes read them in, and the server shares them. */
   readonly mappedBytes: number;
