@@ -1,8 +1,8 @@
 /**
- * The contract in the form that runs: services and messages of `proto/`, for the doors and for the client alike.
+ * The services and messages of `proto/` at run time, for the server and for the client.
  *
- * They are compiled in (`scripts/build.mjs` makes `generated/contract.ts` of the `.proto` files), so that a program
- * that was bundled into one file needs no other file when it runs.
+ * `scripts/build.mjs` compiles the `.proto` files into `generated/contract.ts`, so that a program that was bundled into
+ * one file needs no other file when it runs.
  */
 
 import type { MethodDefinition, ServiceDefinition } from '@grpc/proto-loader';

@@ -1,9 +1,9 @@
 /**
- * A message that was read, as plain data: enum values become their short names, and what is absent is left out.
+ * Turns a decoded message into plain data: enum values become their short names, and absent fields are left out.
  *
  * An enum value without a name - the unspecified one, or one of a later release - becomes `unknown`. The loader's marks
  * of optional fields (`_version: 'version'`) and the nulls of absent messages do not appear. The types are derived from
- * the generated ones, and the fields from the contract, so that text which looks like an enum value stays as it is.
+ * the generated ones. The fields come from the contract, so that text that looks like an enum value stays as it is.
  */
 
 import protobuf from 'protobufjs/light.js';
@@ -20,7 +20,7 @@ import type { RolloutStatus__Output } from './generated/hone/v1/RolloutStatus.js
 import type { StreamGenerateResponse__Output } from './generated/hone/v1/StreamGenerateResponse.js';
 import type { Version__Output } from './generated/hone/v1/Version.js';
 
-/** The messages that are read as plain data, as the loader gives them. */
+/** The messages that the client reads as plain data, with the types that the decoder returns. */
 interface Messages {
   readonly EraseSubjectResponse: EraseSubjectResponse__Output;
   readonly Event: Event__Output;
@@ -56,7 +56,7 @@ export type Plain<Value> = Value extends number | boolean | Uint8Array
       ? readonly Plain<Item>[]
       : PlainFields<Value>;
 
-/** Reads a message of `hone.v1` as plain data. */
+/** Turns a message of `hone.v1` into plain data. */
 export function plainMessage<Name extends keyof Messages>(name: Name, message: Messages[Name]): Plain<Messages[Name]> {
   return toPlain(messageType(`hone.v1.${name}`), message) as Plain<Messages[Name]>;
 }

@@ -30,7 +30,7 @@ import type { ServerOptions } from './options.js';
 import type { DataDirectory } from './parts/data-directory.js';
 import { logEvents } from './parts/event-lines.js';
 import { openGate } from './parts/gate.js';
-import type { Counting } from './parts/policy.js';
+import type { MetricsSlot } from './parts/policy.js';
 import { openRaters } from './parts/raters.js';
 
 /** The parts that the services need. `start.ts` opens them and closes them after the services. */
@@ -50,7 +50,7 @@ interface OpenedParts {
   readonly settings: LearnerSettings;
   readonly reward: RewardSettings;
   readonly canary: CanarySettings;
-  readonly counting: Counting;
+  readonly metricsSlot: MetricsSlot;
   /** Whether the policy has room for adapters. */
   readonly servesAdapters: boolean;
 }
@@ -71,7 +71,7 @@ interface Services {
 export async function openServices(parts: OpenedParts, cleanup: CleanupStack, signal: AbortSignal): Promise<Services> {
   const { options, log, data, events, modes, pkg, choice, versions, replay, policy, learner, settings, reward } = parts;
   const metrics = options.metrics === null ? null : createServerMetrics(options.metrics);
-  parts.counting.metrics = metrics;
+  parts.metricsSlot.metrics = metrics;
   const rated = await cleanup.open(openRaters(options.raters, reward, data, signal), (raters) => raters.close());
   const { holdoutShare } = settings;
   const store = { replay, replayPath: data.replayPath };

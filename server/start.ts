@@ -24,10 +24,10 @@ import { CleanupStack } from './cleanup-stack.js';
 import type { Door } from './grpc/door.js';
 import type { ServerOptions } from './options.js';
 import { openDataDirectory, type ServerRecord } from './parts/data-directory.js';
-import { checkDevice, createLearnerFor } from './parts/learner.js';
+import { checkDevice, createLearnerProcess } from './parts/learner.js';
 import { readPackage } from './parts/package.js';
-import { type Counting, type OnFatal, openLivePolicy } from './parts/policy.js';
-import { beginStore } from './parts/store.js';
+import { type MetricsSlot, type OnFatal, openLivePolicy } from './parts/policy.js';
+import { openStoreInBackground } from './parts/store.js';
 import { chooseServingThreads } from './parts/threads.js';
 import { checkAdapterRank, needsAdapters, openVersions } from './parts/versions.js';
 
@@ -90,7 +90,7 @@ async function build(
   const events = new EventLog({ capacity: eventsKept, journal, now: Date.now });
   const worker = new WorkerHandle();
   cleanup.add(() => worker.close());
-  const store = beginStore(options, data, events, onFatal);
+  const store = openStoreInBackground(options, data, events, onFatal);
   cleanup.add(() => store.close());
   const modes = await openModeFile(data.modePath, options.mode);
   const { pkg, linears } = await cleanup.open(readPackage(options, asked));
@@ -105,16 +105,16 @@ async function build(
   const replay = await cleanup.open(store.opening);
   reportOpening(store.erasures, versions, events, log);
 
-  const counting: Counting = { metrics: null };
+  const metricsSlot: MetricsSlot = { metrics: null };
   const [{ openServices }, policy] = await Promise.all([
     import('./services.js'),
-    cleanup.open(openLivePolicy({ pkg, versions, options, choice, events, onFatal, counting, worker }), (one) =>
+    cleanup.open(openLivePolicy({ pkg, versions, options, choice, events, onFatal, metricsSlot, worker }), (one) =>
       one.close(),
     ),
   ]);
-  const learner = options.learner ? createLearnerFor(pkg, versions, data, settings, reward) : null;
+  const learner = options.learner ? createLearnerProcess(pkg, versions, data, settings, reward) : null;
   cleanup.add(() => learner?.close());
-  const opened = { options, log, data, events, modes, pkg, choice, versions, replay, policy, learner, counting };
+  const opened = { options, log, data, events, modes, pkg, choice, versions, replay, policy, learner, metricsSlot };
   const servesAdapters = needsAdapters(options, versions);
   const { agent, door, metricsUrl } = await openServices(
     { ...opened, settings, reward, canary, servesAdapters },
@@ -126,7 +126,7 @@ async function build(
   // The process that waits for this server gets its message first.
   setImmediate(() => {
     learner?.start();
-    void counting.metrics?.load();
+    void metricsSlot.metrics?.load();
   });
   const { threads, spin } = choice;
   return { record, agent, packageName: pkg.name, threads, spin, close: () => cleanup.run() };

@@ -15,7 +15,7 @@ import { createInterceptor, type FinishedCall } from './interceptor.js';
 import { learnerHandlers } from './learner.js';
 import { addReflection } from './reflection.js';
 import { statusHandlers } from './status.js';
-import { withUndecodableRequests } from './undecodable-requests.js';
+import { markUndecodableRequests } from './undecodable-requests.js';
 import { versionHandlers } from './versions.js';
 
 interface DoorOptions {
@@ -75,7 +75,7 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
     StatusService: statusHandlers(agent, options.serverVersion, report),
     AdminService: adminHandlers(agent, report),
   };
-  for (const name of serviceNames) server.addService(withUndecodableRequests(serviceDefinition(name)), handlers[name]);
+  for (const name of serviceNames) server.addService(markUndecodableRequests(serviceDefinition(name)), handlers[name]);
   const names = serviceNames.map(fullName);
   const health = new Health(names);
   health.addTo(server);

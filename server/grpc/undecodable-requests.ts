@@ -10,7 +10,7 @@ import { HoneError } from '../../src/errors.js';
 export class UndecodableRequest {}
 
 /** The same service, with an {@link UndecodableRequest} for each request that cannot be decoded. */
-export function withUndecodableRequests<Definition extends ServiceDefinition<UntypedServiceImplementation>>(
+export function markUndecodableRequests<Definition extends ServiceDefinition<UntypedServiceImplementation>>(
   service: Definition,
 ): Definition {
   const methods = Object.entries(service).map(([name, method]) => [

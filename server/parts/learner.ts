@@ -15,7 +15,7 @@ export async function checkDevice({ learner }: ServerOptions, { engine, device }
   checkOffered(device);
 }
 
-export function createLearnerFor(
+export function createLearnerProcess(
   pkg: Package,
   versions: VersionLog,
   data: DataDirectory,

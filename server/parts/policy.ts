@@ -20,7 +20,7 @@ import { needsAdapters } from './versions.js';
 export type OnFatal = (error: HoneError) => void;
 
 /** The metrics that count the policy's reports. `null` until they are created, which is before the first request. */
-export interface Counting {
+export interface MetricsSlot {
   metrics: ServerMetrics | null;
 }
 
@@ -31,12 +31,12 @@ interface PolicyParts {
   readonly choice: ThreadChoice;
   readonly events: EventLog;
   readonly onFatal: OnFatal;
-  readonly counting: Counting;
+  readonly metricsSlot: MetricsSlot;
   readonly worker: WorkerHandle;
 }
 
 export async function openLivePolicy(parts: PolicyParts): Promise<Policy> {
-  const { pkg, versions, options, choice, events, onFatal, counting, worker } = parts;
+  const { pkg, versions, options, choice, events, onFatal, metricsSlot, worker } = parts;
   const read = async ({ number, adapterDigest }: Version): Promise<PolicyVersion> => ({
     number,
     adapterDigest,
@@ -58,12 +58,12 @@ export async function openLivePolicy(parts: PolicyParts): Promise<Policy> {
     worker,
     onFailed: onFatal,
     observer: {
-      onStarted: (report) => counting.metrics?.observer.onStarted?.(report),
-      onTurn: (report) => counting.metrics?.observer.onTurn?.(report),
-      onSwap: (report) => counting.metrics?.observer.onSwap?.(report),
+      onStarted: (report) => metricsSlot.metrics?.observer.onStarted?.(report),
+      onTurn: (report) => metricsSlot.metrics?.observer.onTurn?.(report),
+      onSwap: (report) => metricsSlot.metrics?.observer.onSwap?.(report),
     },
     onRestart: (error) => {
-      counting.metrics?.workerRestarted();
+      metricsSlot.metrics?.workerRestarted();
       events.publish({ type: 'worker_restarted', detail: `inference worker: ${error.message}` });
     },
   });

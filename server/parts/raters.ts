@@ -61,7 +61,7 @@ export async function openRaters(
       reader,
       placePath: join(data.ratersPath, encodeURIComponent(process.rater)),
     })),
-    rewardModel: processes[0] === undefined ? null : forgiving(processes[0]),
+    rewardModel: processes[0] === undefined ? null : withMissingScores(processes[0]),
     async close() {
       await closeProcesses();
       reader.close();
@@ -70,7 +70,7 @@ export async function openRaters(
 }
 
 /** Turns a failure of the model into missing scores, so that the gate judges by its other checks. */
-function forgiving(model: RewardModel): RewardModel {
+function withMissingScores(model: RewardModel): RewardModel {
   return {
     rater: model.rater,
     score: (items: readonly RewardedCompletion[]) => model.score(items).catch(() => items.map(() => null)),

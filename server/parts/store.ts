@@ -9,19 +9,19 @@ import type { DataDirectory } from './data-directory.js';
 import type { OnFatal } from './policy.js';
 
 /** The store while its worker opens it. */
-interface StoreBeginning {
+interface OpeningStore {
   readonly opening: Promise<ReplayStore>;
   /** Erasures that a crash had interrupted and that the opening completed; complete when the store is open. */
   readonly erasures: readonly ErasureReport[];
   close(): Promise<void>;
 }
 
-export function beginStore(
+export function openStoreInBackground(
   { retention }: ServerOptions,
   { replayPath }: DataDirectory,
   events: EventLog,
   onCrash: OnFatal,
-): StoreBeginning {
+): OpeningStore {
   const erasures: ErasureReport[] = [];
   const opening = openReplayStore({
     path: replayPath,
