@@ -1,12 +1,12 @@
 import { defineConfig } from 'vitest/config';
 
-// Tests run on the compiler's output, so that workers and child processes are the files that ship.
+// Runs the tests on the compiler's output, so that workers and child processes are the files of the package.
 const shared = {
   dir: 'dist',
   testTimeout: 180_000,
   hookTimeout: 180_000,
   pool: 'forks',
-  // Node keeps what it has compiled: hundreds of processes are started, and load the same files.
+  // Node caches compiled code, because the tests start hundreds of processes that load the same files.
   env: { NODE_COMPILE_CACHE: '.build/compile-cache' },
 };
 
@@ -14,8 +14,8 @@ const files = (...places) => places.map((place) => `**/test/${place}.test.js`);
 const long = '**/*.long.test.js';
 
 /**
- * Tests with a real learner, which computes at the lowest priority: beside other busy tests it would not get its share of
- * a small machine. `unit/setup/suites.test.ts` knows which those are.
+ * Tests with a real learner. It has the lowest priority, so beside other tests it would get no processor time on a small
+ * machine. `unit/setup/suites.test.ts` checks that the list is complete.
  */
 export const withLearner = [
   'fault/{blow-up,clock,erasure,full-disk,kill,kill-storm,learner-process,learner-resume,torn-files}',
@@ -37,9 +37,9 @@ const mutationSuites = Object.fromEntries(
   ]),
 );
 
-/** What is run together, by the value of HONE_SUITE: see `scripts/test.mjs`. */
+/** The suites by name. The environment variable HONE_SUITE chooses one, see `scripts/test.mjs`. */
 const suites = {
-  /** What every change must pass. */
+  /** The tests that every change must pass. */
   main: [
     {
       name: 'parts',
@@ -56,19 +56,19 @@ const suites = {
       sequence: { groupOrder: 1 },
     },
   ],
-  /** The whole way once, on other Nodes than the tests' own. */
+  /** The whole loop once, on other versions of Node. */
   short: [{ name: 'short', include: files('short/*'), maxWorkers: 1 }],
-  /** The same, and what touches Node's SQLite: on the oldest Node. */
+  /** The same and the tests of Node's SQLite, on the oldest version of Node. */
   oldest: [{ name: 'oldest', include: files('short/*', 'unit/sqlite/*', 'unit/replay/*'), maxWorkers: 1 }],
   ...mutationSuites,
-  /** What takes too long for every change: the same promises as in `main`, for longer. */
+  /** Tests that take too long for every change. They test the same promises as `main`, for a longer time. */
   long: [{ name: 'long', include: [long], maxWorkers: 1 }],
 };
 
 const suite = process.env.HONE_SUITE ?? 'main';
-if (!(suite in suites)) throw new Error(`HONE_SUITE is one of ${Object.keys(suites).join(', ')}, not ${suite}`);
+if (!(suite in suites)) throw new Error(`HONE_SUITE must be one of ${Object.keys(suites).join(', ')}, not ${suite}`);
 
-// Only what runs in the test's own thread is counted: worker threads and child processes are not.
+// Coverage only counts code that runs in the thread of a test, not in worker threads and child processes.
 const coverage = {
   provider: 'v8',
   include: ['dist/{cli,client,proto,server,src}/**/*.js'],

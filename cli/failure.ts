@@ -55,7 +55,7 @@ const nextSteps: Partial<Record<string, string>> = {
 };
 
 /** The end of a command that failed. */
-export interface Failure {
+interface Failure {
   readonly exitCode: number;
   /** The error for programs, printed with `--json`. */
   readonly error: Record<string, unknown> & { readonly message: string };

@@ -27,7 +27,7 @@ export interface Contestant {
   readonly tasks: readonly string[] | undefined;
 }
 
-export interface RoundLimits {
+interface RoundLimits {
   readonly leastRounds: number;
   readonly mostRounds: number;
   /** After the least rounds, no round begins when a task has taken this long. */

@@ -10,7 +10,7 @@ import { openPeer } from './peer-process.js';
 import { openOwnEngine } from './policy.js';
 import { say } from './progress.js';
 
-export interface ContestantOptions {
+interface ContestantOptions {
   /** The settings to try. Each engine uses the one that is fastest for it at batch 1. */
   readonly threads: readonly number[];
   readonly spin: boolean;

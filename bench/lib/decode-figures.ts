@@ -9,7 +9,7 @@ import { median, spread } from './statistics.js';
 /** Hone's own figures have no prefix; those of others have the name of the contestant. */
 const prefix = (name: ContestantName): string => (name === 'hone' ? '' : `${name.replace('hone_', '')}_`);
 
-export interface DecodeLimit {
+interface DecodeLimit {
   /** Bytes of weights that a decode step reads. */
   readonly weightBytes: number;
   /** Read bandwidth, in bytes per second. */

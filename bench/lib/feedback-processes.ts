@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { type Child, startChild } from './child-process.js';
 import type { FeedbackLoad, FeedbackTask, LoadResult } from './feedback-load.js';
 
-export interface FeedbackClient {
+interface FeedbackClient {
   /** Sends the scores through the project's client. Resolves when all are acknowledged. */
   score(address: string, load: FeedbackLoad): Promise<LoadResult>;
   /** Sends the same messages through the gRPC library alone. */

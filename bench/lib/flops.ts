@@ -2,7 +2,7 @@
 
 import type { BenchModel } from './models.js';
 
-export interface StepShape {
+interface StepShape {
   readonly sequences: number;
   /** Number of positions of each sequence. */
   readonly length: number;

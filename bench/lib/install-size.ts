@@ -5,7 +5,7 @@ import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { projectRoot } from './project.js';
 
-export interface InstallSize {
+interface InstallSize {
   readonly totalMb: number;
   readonly ownMb: number;
   readonly dependencies: number;

@@ -13,7 +13,7 @@ import { projectRoot } from './project.js';
 export const peersFolder = join(projectRoot, 'bench/peers');
 
 /** The options of a peer. Each script reads the fields that it needs. */
-export type PeerOptions =
+type PeerOptions =
   | { readonly script: 'transformers.mjs'; readonly directory: string; readonly threads: number }
   | {
       readonly script: 'llamacpp.mjs';

@@ -8,7 +8,7 @@ import { type Engine, runWhenDue } from './engine.js';
 const rank = 8;
 const scale = 2;
 
-export interface PolicyTask {
+interface PolicyTask {
   readonly threads: number;
   /** Whether idle threads of onnxruntime spin. */
   readonly spin: boolean;
@@ -16,7 +16,7 @@ export interface PolicyTask {
   readonly adapters: boolean;
 }
 
-export async function openBenchPolicy(packageDirectory: string, task: PolicyTask): Promise<Policy> {
+async function openBenchPolicy(packageDirectory: string, task: PolicyTask): Promise<Policy> {
   const pkg = await loadPackage(packageDirectory);
   const adapter = zeroAdapter(findLinears(await readDecoder(pkg.modelPath)), rank, scale);
   const version = { number: 0, adapterDigest: digestAdapter(adapter), adapter };

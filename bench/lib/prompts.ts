@@ -9,7 +9,7 @@ const words =
 const vocabulary = words.split(' ');
 
 /** Returns a text that starts with its seed, followed by random words. */
-export function promptText(seed: number, length: number): string {
+function promptText(seed: number, length: number): string {
   let state = (seed * 2_654_435_761 + 97) >>> 0;
   const next = (): string => {
     state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;

@@ -55,7 +55,7 @@ function addShowCommand(versions: Command): void {
 }
 
 /** Describes one version: its facts, its figures, and the gate's verdict as a table. */
-export function describeVersion(version: Version): string[] {
+function describeVersion(version: Version): string[] {
   const { number, state, origin, parent, verdict, metrics } = version;
   const facts: [string, string][] = [
     ['version', `${number}, ${state}`],
@@ -90,7 +90,7 @@ const columns = [
 ] as const;
 
 /** Formats a table of versions, with figures of the round that made each. */
-export function describeVersions(versions: readonly Version[]): string[] {
+function describeVersions(versions: readonly Version[]): string[] {
   const rows = versions.map((version) => [
     String(version.number),
     version.state,

@@ -9,7 +9,7 @@ import type { FeedbackStream, HoneClient } from '../../client/index.js';
 import { noAnswer, type Traffic } from './traffic.js';
 import { type Judge, trainingPost } from './world.js';
 
-export interface AppOptions {
+interface AppOptions {
   readonly client: HoneClient;
   readonly judge: Judge;
   /** Total number of scores to give. */

@@ -6,7 +6,7 @@ import type { Traffic } from './traffic.js';
 import type { Judge, Post } from './world.js';
 
 /** The completions of one post by one version. */
-export interface Answers {
+interface Answers {
   readonly post: string;
   readonly texts: readonly string[];
   /** The judge's score of each text. */
@@ -44,7 +44,7 @@ export class Evaluation {
   }
 }
 
-export interface EvaluationOptions {
+interface EvaluationOptions {
   readonly client: HoneClient;
   readonly judge: Judge;
   readonly posts: readonly Post[];

@@ -177,7 +177,7 @@ async function learnerIdle(client: HoneClient, app: App): Promise<void> {
         ? `the learner is ${learner.state}, version ${live.number} serves`
         : `version ${judging} is at the gate, version ${live.number} serves`,
     );
-    // A learner that has stopped itself stays stopped: nobody resumes it in a demo.
+    // A learner that has stopped itself stays stopped, because the demo does not resume it.
     if (learner.state === 'halted' && judging === undefined) break;
     if (learner.state !== 'idle' || learner.scoresSeen < app.figures.scores || judging !== undefined) idleSince = 0;
     else if (idleSince === 0) idleSince = Date.now();

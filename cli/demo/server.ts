@@ -5,7 +5,7 @@ import type { ServerReady } from '../../server/parent-process.js';
 import { remark } from '../output.js';
 import { Supervisor } from '../supervisor.js';
 
-export interface DemoServer {
+interface DemoServer {
   /** `host:port`. */
   readonly address: string;
   /** Stops the server. Running requests finish first. */

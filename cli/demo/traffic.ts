@@ -7,7 +7,7 @@
 import type { GenerateRequest, HoneClient } from '../../client/index.js';
 
 /** The part of a request's answer that has arrived. */
-export interface Answer {
+interface Answer {
   ids: readonly string[];
   version: number;
   readonly texts: string[];
@@ -17,7 +17,7 @@ export interface Answer {
 }
 
 /** Counts between two calls of {@link Traffic.take}. */
-export interface Interval {
+interface Interval {
   /** Milliseconds with at least one request in flight. */
   readonly busyMs: number;
   readonly tokens: number;

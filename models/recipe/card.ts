@@ -12,7 +12,7 @@ import { createProgress } from './progress.js';
 import { openBasePolicy, sampleTexts } from './sampling.js';
 import { createPost, type Post } from './world/index.js';
 
-export interface CardOptions {
+interface CardOptions {
   readonly shape: DecoderShape;
   readonly parameters: number;
   readonly curve: readonly CurvePoint[];

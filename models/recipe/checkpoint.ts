@@ -6,7 +6,7 @@ import type { AdamWState, Parameters } from '../../src/learner/index.js';
 import { decodeSafeTensors, encodeSafeTensors, type SafeTensor, writeFileDurably } from '../../src/versions/index.js';
 import type { CurvePoint } from './curve.js';
 
-export interface Checkpoint<Point = CurvePoint> {
+interface Checkpoint<Point = CurvePoint> {
   readonly parameters: Parameters;
   readonly optimizer: AdamWState;
   readonly curve: Point[];

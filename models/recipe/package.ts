@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { encodeModel, type Tensor } from '../../src/onnx/index.js';
 import { type DecoderShape, decoderGraph } from './decoder.js';
 
-export interface PackageContents {
+interface PackageContents {
   readonly shape: DecoderShape;
   readonly weights: ReadonlyMap<string, Tensor>;
   /** Tokenizer files by name: `tokenizer.json`, `tokenizer_config.json`, `special_tokens_map.json`. */

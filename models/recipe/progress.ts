@@ -41,7 +41,7 @@ export function createProgress(title: string, total: number, stream: NodeJS.Writ
 }
 
 /** Formats as `45 s` or `3 min 05 s`. */
-export function formatDuration(ms: number): string {
+function formatDuration(ms: number): string {
   const seconds = Math.round(ms / 1000);
   return seconds < 60 ? `${seconds} s` : `${Math.floor(seconds / 60)} min ${String(seconds % 60).padStart(2, '0')} s`;
 }

@@ -50,7 +50,7 @@ export function toWeights(parameters: Parameters): Map<string, Weight> {
   return new Map([...parameters].map(([name, { dims, data }]) => [name, float32Tensor(data, dims)]));
 }
 
-export interface SupervisedStep {
+interface SupervisedStep {
   /** Mean cross-entropy per completion token, in nats. */
   readonly loss: number;
   readonly gradients: Map<string, Float32Array>;

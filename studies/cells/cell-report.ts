@@ -69,9 +69,6 @@ function show(figure: CellFigure | undefined): string {
     : `${significant(mean, 3)} ± ${significant(standardError, 2)}`;
 }
 
-export function mapValues<From, To>(
-  record: Readonly<Record<string, From>>,
-  change: (value: From) => To,
-): Record<string, To> {
+function mapValues<From, To>(record: Readonly<Record<string, From>>, change: (value: From) => To): Record<string, To> {
   return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, change(value)]));
 }

@@ -6,7 +6,7 @@ import { cpus, totalmem } from 'node:os';
 import { join } from 'node:path';
 import type { CellReport } from './cell-report.js';
 
-export interface RecordOptions {
+interface RecordOptions {
   readonly study: string;
   readonly mode: string;
   /** The command that made the results. */

@@ -3,7 +3,7 @@
 type Theme = 'light' | 'dark';
 
 /** A colour of words, with its origin and its contrast to the page. */
-export interface WordColor {
+interface WordColor {
   readonly theme: Theme;
   /** The selector, or the element that sets its colour. */
   readonly of: string;

@@ -18,7 +18,7 @@ import {
   write,
 } from './package-edits.js';
 
-export interface Damage {
+interface Damage {
   /** The object of "refuses a package with". */
   readonly name: string;
   /** Damages a copy of the tiny package. */

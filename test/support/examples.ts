@@ -2,7 +2,7 @@
 import { createPost, createRandom, createSummary, type Post, type Split } from '../../models/recipe/world/index.js';
 
 /** One example of supervised training. */
-export interface Example {
+interface Example {
   readonly post: Post;
   /** The content of the user's message: the post's text. */
   readonly prompt: string;

@@ -2,7 +2,7 @@
 
 import { float32Tensor, float32Values, type Graph, microsoft, type Node, type Tensor } from '../../src/onnx/index.js';
 
-export interface ExportForm {
+interface ExportForm {
   readonly name: string;
   readonly apply: (graph: Graph) => void;
   /** Whether the linear layers are those of the tiny package. Default true. */

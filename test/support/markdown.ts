@@ -3,7 +3,7 @@
 import { posix } from 'node:path';
 
 /** Returns the anchor of a heading: in lower case, with dashes for spaces and without punctuation. */
-export function anchorsOf(text: string): string[] {
+function anchorsOf(text: string): string[] {
   const headings = [...text.matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => heading);
   return headings.map((heading) =>
     heading

@@ -1,14 +1,14 @@
 /** A strict parser of Prometheus's text format. It also throws for errors that a scraper might tolerate. */
 
 /** A sample of a page. */
-export interface Sample {
+interface Sample {
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
 }
 
 /** A metric of a page with all its samples. */
-export interface Family {
+interface Family {
   readonly name: string;
   readonly type: string;
   readonly help: string;

@@ -12,13 +12,13 @@ import type { MethodDefinition, ServiceDefinition } from '@grpc/proto-loader';
 import { type ServiceName, serviceDefinition } from '../../proto/contract.js';
 
 /** The messages, the metadata and the status of a call. */
-export interface RawResult {
+interface RawResult {
   readonly messages: Record<string, unknown>[];
   readonly metadata: Metadata;
   readonly status: StatusObject;
 }
 
-export interface RawCall {
+interface RawCall {
   readonly headers?: Record<string, string>;
   readonly deadlineMs?: number;
   /** Called with each message of a stream. If it returns false, the call is cancelled. */

@@ -33,7 +33,7 @@ export function after(ms: number, callback: () => void): () => void {
 }
 
 /** A promise that a callback resolves. */
-export interface Signal {
+interface Signal {
   readonly given: Promise<void>;
   give(): void;
 }

@@ -17,7 +17,7 @@ export interface RewardCurvePoint {
   readonly heldOutAccuracy: number;
 }
 
-export interface RewardCardOptions {
+interface RewardCardOptions {
   readonly parameters: number;
   /** What it was trained on. */
   readonly posts: number;

@@ -8,17 +8,12 @@
  */
 
 import { type Graph, int64Tensor, type Tensor } from '../../../src/onnx/index.js';
-import { type DecoderShape, decoderGraph, weightShapes } from '../decoder.js';
+import { type DecoderShape, decoderGraph } from '../decoder.js';
 
 /** The head's weight [D, 1], named as in the Hugging Face checkpoint. */
 export const headWeight = 'score.weight';
 
-/** Returns names and shapes of the trainable weights: those of the decoder, then the head's. */
-export function classifierWeightShapes(shape: DecoderShape): Map<string, readonly number[]> {
-  return new Map([...weightShapes(shape), [headWeight, [shape.hiddenSize, 1]]]);
-}
-
-/** Builds the graph with the given weights, one tensor per name of {@link classifierWeightShapes}. */
+/** Builds the graph with the given weights: those of the decoder, and the head's [D, 1]. */
 export function classifierGraph(shape: DecoderShape, weights: ReadonlyMap<string, Tensor>): Graph {
   const graph = decoderGraph(shape, weights);
   graph.name = 'classifier';

@@ -13,7 +13,7 @@ import { classifierGraph } from './classifier.js';
  */
 const padToken = '<|system|>';
 
-export interface RewardPackageContents {
+interface RewardPackageContents {
   readonly shape: DecoderShape;
   readonly weights: ReadonlyMap<string, Tensor>;
   /** Folder of the policy from which the tokenizer's files are copied. */

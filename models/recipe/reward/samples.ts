@@ -17,7 +17,7 @@ export interface SampledPost {
   readonly texts: readonly string[];
 }
 
-export interface SampleOptions {
+interface SampleOptions {
   readonly pkg: Package;
   readonly split: Split;
   readonly firstSeed: number;

@@ -24,7 +24,7 @@ export interface Preference {
   readonly worse: number;
 }
 
-export interface BradleyTerryStep {
+interface BradleyTerryStep {
   /** Mean of -ln P over the pairs plus the centring term, in nats. */
   readonly loss: number;
   readonly gradients: Map<string, Float32Array>;

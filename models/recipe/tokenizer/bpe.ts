@@ -5,7 +5,7 @@
  */
 
 /** GPT-2's pattern. `ByteLevel` pre-tokenizers with `use_regex` apply it. */
-export const wordPattern = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu;
+const wordPattern = /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu;
 
 /** A trained vocabulary. */
 export interface BytePairs {

@@ -4,7 +4,7 @@ import { type BytePairs, trainBytePairs, type WeightedText } from './bpe.js';
 import { specialTokens } from './files.js';
 import { generalEnglish } from './general-english.js';
 
-export { type BytePairs, byteAlphabet, trainBytePairs, type WeightedText, wordPattern } from './bpe.js';
+export { byteAlphabet, trainBytePairs } from './bpe.js';
 export { chatTemplate, specialTokens, type TokenizerFiles, tokenizerFiles } from './files.js';
 
 /** Size of the default policy's vocabulary, including special tokens. */

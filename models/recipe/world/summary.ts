@@ -11,7 +11,7 @@ import * as phrases from './summary-phrases.js';
 import type { FactKind, Post } from './types.js';
 
 /** The probabilities of a summary's parts. */
-export interface SummaryQuality {
+interface SummaryQuality {
   /** A fact is there and right. A fact is left out with the rest of probability: 1 - `right` - `wrong` - `vague`. */
   readonly right: number;
   /** A fact has another value of its kind. */
