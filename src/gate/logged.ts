@@ -89,7 +89,7 @@ const untruncated = z.object({
 });
 
 /** Whether the log-probabilities of a completion belong to the distribution from which it was drawn. */
-export function wasSampledPlainly(generation: Generation): boolean {
+function wasSampledPlainly(generation: Generation): boolean {
   const { state, origin, tokens, logprobs, samplingJson } = generation;
   if (state !== 'finished' || origin === 'edit' || tokens.length === 0 || logprobs.length !== tokens.length)
     return false;

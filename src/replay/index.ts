@@ -18,7 +18,6 @@ export type {
   GenerationAdmission,
   GenerationCompletion,
   GenerationOrigin,
-  GenerationState,
   Preference,
   PreferenceOutcome,
   PreferenceWrite,

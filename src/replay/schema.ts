@@ -12,7 +12,7 @@ import { upgrades } from './upgrades.js';
 export const applicationId = 0x486f6e65;
 
 /** The version of the format that this build writes. */
-export const schemaVersion = upgrades.length;
+const schemaVersion = upgrades.length;
 
 /**
  * Upgrades a file to {@link schemaVersion}, in one transaction.

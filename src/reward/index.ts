@@ -13,10 +13,7 @@ export {
   checkRewardSettings,
   defaultRewardSettings,
   type MetricSettings,
-  metricOf,
   metricOfRater,
   type RewardSettings,
-  trustOf,
-  weightOf,
 } from './settings.js';
 export type { RewardedCompletion, RewardModel, RewardProcess, RewardStatus } from './types.js';

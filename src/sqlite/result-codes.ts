@@ -1,6 +1,6 @@
 /** Result codes of SQLite: https://sqlite.org/rescode.html. An extended code holds its primary code in the lowest byte. */
 
-export const resultCodes = {
+const resultCodes = {
   SQLITE_PERM: 3,
   SQLITE_BUSY: 5,
   SQLITE_LOCKED: 6,

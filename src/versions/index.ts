@@ -20,7 +20,6 @@ export type {
   AdapterTensor,
   TrialState,
   Version,
-  VersionCheck,
   VersionState,
 } from './types.js';
 export { openVersionLog, type VersionLog } from './version-log.js';
