@@ -65,29 +65,32 @@ const shapes = [
 const runs = 300;
 const bound = 0.05 + 3 * Math.sqrt((0.05 * 0.95) / runs);
 
-describe.each([0.1, 0.5, 0.9])('with a share of %f for the candidate, evaluated after every reward', (share) => {
-  test.each(shapes)(
-    'a candidate that is as good is rolled back in one of twenty canaries at most: rewards $rewards',
-    ({ shape, mean }) => {
-      const only: SequentialSettings = { ...settings, minimum: Number.POSITIVE_INFINITY };
-      expect(rateOf('worse', runs, (seed) => play(seed, shape(mean), shape(mean), share, 1200, only))).toBeLessThan(
-        bound,
-      );
-    },
-  );
+describe.each([0.1, 0.5, 0.9])(
+  'the sequential test with a share of %f for the candidate, evaluated after every reward',
+  (share) => {
+    test.each(shapes)(
+      'rolls back an equally good candidate in at most one of twenty canaries: rewards $rewards',
+      ({ shape, mean }) => {
+        const only: SequentialSettings = { ...settings, minimum: Number.POSITIVE_INFINITY };
+        expect(rateOf('worse', runs, (seed) => play(seed, shape(mean), shape(mean), share, 1200, only))).toBeLessThan(
+          bound,
+        );
+      },
+    );
 
-  test.each(shapes)(
-    'one that is worse by the margin is promoted in one of twenty at most: rewards $rewards',
-    ({ shape, mean }) => {
-      // The minimum is off here, because it would hide errors.
-      const only: SequentialSettings = { ...settings, minimum: 1 };
-      const worse = shape(mean - settings.margin);
-      expect(rateOf('not_worse', runs, (seed) => play(seed, shape(mean), worse, share, 1200, only))).toBeLessThan(
-        bound,
-      );
-    },
-  );
-});
+    test.each(shapes)(
+      'promotes a candidate that is worse by the margin in at most one of twenty canaries: rewards $rewards',
+      ({ shape, mean }) => {
+        // The minimum is off here, because it would hide errors.
+        const only: SequentialSettings = { ...settings, minimum: 1 };
+        const worse = shape(mean - settings.margin);
+        expect(rateOf('not_worse', runs, (seed) => play(seed, shape(mean), worse, share, 1200, only))).toBeLessThan(
+          bound,
+        );
+      },
+    );
+  },
+);
 
 it('a t-test that is repeated after every reward rolls back a fifth of equally good candidates', () => {
   const repeated = (seed: number): Played => {
@@ -133,7 +136,7 @@ describe('the power of the sequential test', () => {
   });
 });
 
-it('keeps its error rate on a day that gets harder for both arms, and with a flood of one arm', () => {
+it('the sequential test keeps its error rate on a day that gets harder for both arms, and with a flood of one arm', () => {
   let wrong = 0;
   for (let seed = 1; seed <= 200; seed++) {
     const random = createRandom(seed);
@@ -152,7 +155,7 @@ it('keeps its error rate on a day that gets harder for both arms, and with a flo
   expect(wrong / 200).toBeLessThan(0.05 + 3 * Math.sqrt((0.05 * 0.95) / 200));
 });
 
-it('waits for the minimum of rewards before it promotes, but not before it rolls back', () => {
+it('the sequential test waits for the minimum of rewards before it promotes, but not before it rolls back', () => {
   const strict = { ...settings, minimum: 50 };
   let good = nothingObserved;
   let bad = nothingObserved;
@@ -166,7 +169,7 @@ it('waits for the minimum of rewards before it promotes, but not before it rolls
   expect(decide(bad, strict)).toBe('worse');
 });
 
-it('continues from its JSON without a difference, and recognises JSON that is not its state', () => {
+it('the sequential test continues from its JSON without a difference, and recognises JSON that is not its state', () => {
   const random = createRandom(3);
   let state = nothingObserved;
   for (let n = 0; n < 100; n++) state = observe(state, random() < 0.3 ? 'candidate' : 'live', random(), settings);
@@ -178,7 +181,7 @@ it('continues from its JSON without a difference, and recognises JSON that is no
   }
 });
 
-it('clamps rewards to [0, 1], which its error bounds require', () => {
+it('the sequential test clamps rewards to [0, 1], which its error bounds require', () => {
   const one = observe(observe(nothingObserved, 'live', 0.5, settings), 'candidate', 50, settings);
   expect(one).toEqual(observe(observe(nothingObserved, 'live', 0.5, settings), 'candidate', 1, settings));
 });
