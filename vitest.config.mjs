@@ -24,7 +24,7 @@ export const withLearner = [
 
 /** The tests that `scripts/mutation.mjs` runs for each area. They call the code of the area in the thread of the test. */
 const mutationTests = {
-  gate: ['unit/gate/{finite,sequential-test,settings,statistics,verdict}', 'property/gate'],
+  gate: ['unit/gate/{sequential-test,settings,statistics,verdict}', 'property/gate'],
   reward: ['unit/reward/{fold,preferences,settings}', 'property/reward-fold'],
   guard: ['unit/learner/round/guard{,-figures}'],
   autodiff: ['unit/autodiff/*'],
