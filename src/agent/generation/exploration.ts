@@ -11,7 +11,7 @@ import { z } from 'zod';
 import { checkSettings } from '../../check-settings.js';
 import type { BackgroundDraw, ExplorationOutcome, Meter } from '../meter.js';
 import type { CheckedRequest } from './check-request.js';
-import type { GenerationRequest } from './run-generation.js';
+import type { GenerationRequest } from './generation-context.js';
 
 const schema = z.strictObject({
   share: z.number().min(0).max(1).default(0),

@@ -6,7 +6,7 @@
 
 import type { CheckedRequest } from '../generation/check-request.js';
 import { drawInBackground } from '../generation/draw-in-background.js';
-import type { GenerationContext } from '../generation/run-generation.js';
+import type { GenerationContext } from '../generation/generation-context.js';
 
 /**
  * Answers a request on a version, keeps the answer where it is still wanted then; never rejects, and ends early when the

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { CheckedRequest } from '../../../../src/agent/generation/check-request.js';
 import { checkExploration, Exploration, maxWaitingPrompts } from '../../../../src/agent/generation/exploration.js';
-import type { GenerationRequest } from '../../../../src/agent/generation/run-generation.js';
+import type { GenerationRequest } from '../../../../src/agent/generation/generation-context.js';
 import type { AgentEvent, StartedEvent } from '../../../../src/agent/generation/types.js';
 import type { BackgroundDraw, ExplorationOutcome } from '../../../../src/agent/meter.js';
 import { HoneError } from '../../../../src/errors.js';
