@@ -13,12 +13,13 @@ import type { RewardModel, RewardSettings } from '../reward/index.js';
 import { type DrawnCompletion, stopIfAborted } from './background.js';
 import { findNotFinite } from './finite.js';
 import { weighLogged } from './importance.js';
-import { choosePrompts, type GatePrompt } from './prompts.js';
-import { repeatedShare } from './repetition.js';
+import { choosePrompts } from './prompts.js';
+import { figuresBy } from './sample-figures.js';
+import { rewardSamples } from './sample-rewards.js';
 import { drawSamples, logprobsUnder } from './samples.js';
 import type { GateSettings } from './settings.js';
 import { mean } from './statistics.js';
-import type { Evidence, PromptEvidence, SampleFigures } from './types.js';
+import type { Evidence, PromptEvidence } from './types.js';
 
 export interface EvidenceOptions {
   readonly policy: Pick<Policy, 'complete' | 'hold' | 'release'>;
@@ -86,10 +87,12 @@ async function measure(options: EvidenceOptions): Promise<Evidence> {
   const draw = (version: number): Promise<DrawnCompletion[][]> =>
     drawSamples(source, version, prompts, { ...settings, seed });
 
+  // The samples of the candidate come first, because with a failed one nothing else is needed.
   const candidate = await draw(options.candidate.number);
   const failed = candidate.flat().filter(({ reason }) => reason === 'error').length;
   if (failed > 0) return onlyNotFinite(`${failed} of its completions ended with logits that are not finite`);
   let live = compared ? await draw(options.live) : [];
+  // While the reference is the live version, one set of samples serves both.
   const moved = options.reference !== options.live;
   const reference = health.enabled ? (moved ? await draw(options.reference) : live) : [];
   const tokens = candidate.map((samples) => samples.map((drawn) => drawn.tokens));
@@ -101,7 +104,7 @@ async function measure(options: EvidenceOptions): Promise<Evidence> {
     const tokensOfLive = live.map((samples) => samples.map((drawn) => drawn.tokens));
     liveUnderReference = await logprobsUnder(source, options.reference, prompts, tokensOfLive);
   }
-  const rewards = rewardModel === null ? [] : await reward(signal, rewardModel, prompts, [candidate, live]);
+  const rewards = rewardModel === null ? [] : await rewardSamples(signal, rewardModel, prompts, [candidate, live]);
   const { replay, reader, rewards: fold } = options;
   const log = { ...source, replay, reader, holdoutShare, rewards: fold, nowMs: now(), count: off_policy.completions };
   const logged = off_policy.enabled ? await weighLogged(log, options.candidate.number, options.live) : [];
@@ -126,56 +129,4 @@ async function measure(options: EvidenceOptions): Promise<Evidence> {
 function klOf(drawn: readonly (readonly DrawnCompletion[])[], underReference: readonly (readonly number[])[]): number {
   const ratios = underReference.flatMap((row, p) => row.map((logprob, i) => (drawn[p]?.[i]?.logprob ?? 0) - logprob));
   return ratios.length === 0 ? 0 : mean(ratios);
-}
-
-type Reward = number | null;
-
-/** Returns the rewards of the samples of each version, by prompt. */
-async function reward(
-  signal: AbortSignal,
-  model: RewardModel,
-  prompts: readonly GatePrompt[],
-  versions: readonly (readonly DrawnCompletion[][])[],
-): Promise<Reward[][][]> {
-  const result: Reward[][][] = [];
-  for (const drawn of versions) {
-    stopIfAborted(signal);
-    const items = drawn.flatMap((samples, p) => {
-      const { promptTokens, promptJson } = prompts[p] as GatePrompt;
-      return samples.map(({ tokens, text }) => ({ promptTokens: [...promptTokens], promptJson, tokens, text }));
-    });
-    const scores = items.length === 0 ? [] : await model.score(items);
-    let next = 0;
-    result.push(drawn.map((samples) => samples.map(() => finiteOrNull(scores[next++]))));
-  }
-  return result;
-}
-
-function finiteOrNull(score: Reward | undefined): Reward {
-  return typeof score === 'number' && Number.isFinite(score) ? score : null;
-}
-
-/** Returns a function that computes the figures of samples; equal completions get the same `answer` in all its calls. */
-function figuresBy(ngram: number) {
-  const answers = new Map<string, number>();
-  return (
-    drawn: readonly DrawnCompletion[] = [],
-    rewards: readonly Reward[] = [],
-    underReference: readonly number[] = [],
-  ): SampleFigures[] =>
-    drawn.map(({ tokens, text, endOfSequence, logprob }, i) => {
-      const key = tokens.join();
-      const answer = answers.get(key) ?? answers.size;
-      answers.set(key, answer);
-      const referenceLogprob = underReference[i];
-      return {
-        tokens: tokens.length,
-        endOfSequence,
-        empty: text.trim() === '',
-        repeated: repeatedShare(tokens, ngram),
-        answer,
-        logRatio: referenceLogprob === undefined ? null : logprob - referenceLogprob,
-        reward: rewards[i] ?? null,
-      };
-    });
 }
