@@ -120,7 +120,7 @@ export type FromWorker =
   | { readonly type: 'ready' }
   | StepMessage
   /** The answer to a swap or a hold. */
-  | { readonly type: 'taken'; readonly call: number; readonly report: SwapReport }
+  | { readonly type: 'version_added'; readonly call: number; readonly report: SwapReport }
   | { readonly type: 'status'; readonly call: number; readonly status: WorkerStatus }
   | { readonly type: 'prefixes_cleared'; readonly call: number }
   | { readonly type: 'failed'; readonly call: number; readonly error: SerializedError }

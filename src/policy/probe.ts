@@ -25,7 +25,7 @@ interface ProbeInput {
   readonly prompt: readonly number[];
   /** Returns the logits after the prompt, computed as for a request. */
   readonly serve: (prompt: readonly number[]) => Promise<Float32Array>;
-  readonly candidate: Adapter;
+  readonly added: Adapter;
   readonly previous: Adapter;
 }
 
@@ -33,7 +33,7 @@ interface ProbeInput {
 export async function probeServed(input: ProbeInput): Promise<SwapReport['probe']> {
   const served = await input.serve(input.prompt);
   const [expected, former] = [
-    await independentLogits(input, input.candidate),
+    await independentLogits(input, input.added),
     await independentLogits(input, input.previous),
   ];
   const toNew = largestDifference(served, expected);

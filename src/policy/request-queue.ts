@@ -20,7 +20,7 @@ export class RequestQueue {
   #tokens = 0;
   /** Moving average of the time between starts. */
   #startIntervalMs = 100;
-  #lastStartAt: number | null = null;
+  #lastStartAtMs: number | null = null;
 
   /** @param now milliseconds of a monotonic clock */
   constructor(limits: QueueLimits, now: () => number) {
@@ -51,11 +51,11 @@ export class RequestQueue {
   start(request: number): number {
     const tokens = this.remove(request);
     const now = this.#now();
-    if (this.#lastStartAt !== null) {
-      const intervalMs = Math.min(now - this.#lastStartAt, 10_000);
+    if (this.#lastStartAtMs !== null) {
+      const intervalMs = Math.min(now - this.#lastStartAtMs, 10_000);
       this.#startIntervalMs += 0.1 * (intervalMs - this.#startIntervalMs);
     }
-    this.#lastStartAt = now;
+    this.#lastStartAtMs = now;
     return tokens;
   }
 

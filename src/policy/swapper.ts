@@ -7,14 +7,14 @@ import type { FromWorker } from './messages.js';
 import type { PolicyVersion, SwapReport } from './policy-version.js';
 import { probePrompt, probeServed } from './probe.js';
 
-interface Pending {
+interface PendingVersion {
   readonly call: number;
   /** Whether the version becomes live or is held beside the live one. */
   readonly as: 'live' | 'held';
   readonly version: PolicyVersion;
-  readonly askedAt: number;
+  readonly askedAtMs: number;
   /** When the version first had to wait for room. */
-  blockedAt: number | null;
+  blockedAtMs: number | null;
 }
 
 interface SwapperOptions {
@@ -28,7 +28,7 @@ interface SwapperOptions {
 
 export class Swapper {
   readonly #options: SwapperOptions;
-  readonly #pending: Pending[] = [];
+  readonly #pending: PendingVersion[] = [];
   readonly #prompt: readonly number[];
 
   constructor(options: SwapperOptions) {
@@ -41,7 +41,7 @@ export class Swapper {
   }
 
   request(call: number, as: 'live' | 'held', version: PolicyVersion): void {
-    this.#pending.push({ call, as, version, askedAt: performance.now(), blockedAt: null });
+    this.#pending.push({ call, as, version, askedAtMs: performance.now(), blockedAtMs: null });
   }
 
   /**
@@ -52,32 +52,32 @@ export class Swapper {
   async proceed(): Promise<number | null> {
     const next = this.#pending[0];
     if (next === undefined) return null;
-    const startedAt = performance.now();
+    const startedAtMs = performance.now();
     if (!this.#hasRoom(next)) {
-      next.blockedAt ??= startedAt;
+      next.blockedAtMs ??= startedAtMs;
       this.#options.onBlocked?.();
       return null;
     }
     this.#pending.shift();
     const { call } = next;
     try {
-      this.#options.send({ type: 'taken', call, report: await this.#take(next) });
+      this.#options.send({ type: 'version_added', call, report: await this.#add(next) });
     } catch (thrown) {
       this.#options.send({ type: 'failed', call, error: HoneError.from(thrown).toJSON() });
     }
-    return performance.now() - startedAt;
+    return performance.now() - startedAtMs;
   }
 
   /** A hold that will be refused needs no room. */
-  #hasRoom({ as, version: { number } }: Pending): boolean {
+  #hasRoom({ as, version: { number } }: PendingVersion): boolean {
     const { versions } = this.#options;
     return (as === 'held' && !versions.isPinnable(number)) || versions.makeRoomFor(number);
   }
 
-  async #take({ as, version, askedAt, blockedAt }: Pending): Promise<SwapReport> {
+  async #add({ as, version, askedAtMs, blockedAtMs }: PendingVersion): Promise<SwapReport> {
     const { versions } = this.#options;
     if (as === 'held') versions.checkPinnable(version.number);
-    const waitedMs = blockedAt === null ? 0 : performance.now() - blockedAt;
+    const waitedMs = blockedAtMs === null ? 0 : performance.now() - blockedAtMs;
     const previous = versions.live;
     const held = versions.hold(version);
     if (as === 'live') versions.setLive(held);
@@ -96,7 +96,7 @@ export class Swapper {
       version: version.number,
       adapterDigest: held.adapterDigest,
       probe,
-      durationMs: performance.now() - askedAt,
+      durationMs: performance.now() - askedAtMs,
       waitedMs,
     };
   }
@@ -106,7 +106,7 @@ export class Swapper {
       decoder: this.#options.decoder,
       prompt: this.#prompt,
       serve: (prompt) => this.#serve(prompt, number),
-      candidate: version.adapter,
+      added: version.adapter,
       previous: previous.adapter,
     });
   }

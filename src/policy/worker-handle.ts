@@ -146,7 +146,7 @@ export class WorkerHandle {
       case 'ready':
         this.#settle(opening, (call) => call.resolve(undefined as never));
         return;
-      case 'taken':
+      case 'version_added':
         this.#settle(message.call, (call) => call.resolve(message.report as never));
         return;
       case 'status':

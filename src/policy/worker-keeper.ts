@@ -8,8 +8,10 @@ import { WorkerHandle } from './worker-handle.js';
 const restartPausesMs = [0, 100, 1000, 5000, 15_000];
 
 interface WorkerKeeperOptions {
-  /** The first worker. */
-  readonly worker: WorkerHandle;
+  /** The first worker. Default: a new one. */
+  readonly worker?: WorkerHandle | undefined;
+  /** Starts another worker. Default: a thread of this process. */
+  readonly newWorker?: () => WorkerHandle;
   /** Returns the settings of a worker that is about to open. */
   readonly settings: () => WorkerSettings;
   readonly onStep: (message: StepMessage) => void;
@@ -21,6 +23,7 @@ interface WorkerKeeperOptions {
 
 export class WorkerKeeper {
   readonly #options: WorkerKeeperOptions;
+  readonly #newWorker: () => WorkerHandle;
   #worker: WorkerHandle;
   #state: 'serving' | 'restarting' | 'failed' | 'closing' = 'serving';
   /** Restarts since the last step. */
@@ -29,7 +32,8 @@ export class WorkerKeeper {
 
   constructor(options: WorkerKeeperOptions) {
     this.#options = options;
-    this.#worker = options.worker;
+    this.#newWorker = options.newWorker ?? (() => new WorkerHandle());
+    this.#worker = options.worker ?? this.#newWorker();
   }
 
   /** The present worker, which may be dead or starting. */
@@ -95,7 +99,7 @@ export class WorkerKeeper {
       }
       if (pause > 0) await new Promise((resolve) => setTimeout(resolve, pause));
       if (this.#state !== 'restarting') return;
-      this.#worker = new WorkerHandle();
+      this.#worker = this.#newWorker();
       try {
         await this.#openWorker();
         if (this.#state === 'restarting') this.#state = 'serving';

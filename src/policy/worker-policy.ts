@@ -16,7 +16,7 @@ import type { PolicyStatus } from './policy-status.js';
 import type { HoldReport, PolicyVersion, SwapReport } from './policy-version.js';
 import { RequestQueue } from './request-queue.js';
 import { StallWatch } from './stall-watch.js';
-import { WorkerHandle } from './worker-handle.js';
+import type { WorkerHandle } from './worker-handle.js';
 import { WorkerKeeper } from './worker-keeper.js';
 
 /** A request that has not ended. */
@@ -63,7 +63,7 @@ class WorkerPolicy implements Policy {
     this.#backgroundQueue = new RequestQueue(settings, () => performance.now());
     this.#stalls = new StallWatch(settings.maxStalledMs, (request) => this.#endStalled(request));
     this.#keeper = new WorkerKeeper({
-      worker: options.worker ?? new WorkerHandle(),
+      worker: options.worker,
       settings: () => this.#workerSettings(),
       onStep: (message) => this.#onStep(message),
       onCrash: (error) => this.#onCrash(error),

@@ -35,7 +35,7 @@ export class Parking {
   }
 
   /** Call when the prompt of a parked request has been computed. The request then needs a slot when it is resumed. */
-  holdBack(request: ActiveRequest): void {
+  promptReady(request: ActiveRequest): void {
     const parked = this.#parked.get(request);
     if (parked !== undefined) parked.needsSlot = true;
   }

@@ -99,7 +99,7 @@ export class RowGroups {
   }
 
   /** Detaches the sequences for which `which` returns true, with their keys and values. */
-  takeWhere(which: (sequence: Sequence) => boolean): DetachedRow[] {
+  detachWhere(which: (sequence: Sequence) => boolean): DetachedRow[] {
     const taken: DetachedRow[] = [];
     for (const group of this.#groups) {
       for (let row = group.sequences.length - 1; row >= 0; row--) {
@@ -115,7 +115,7 @@ export class RowGroups {
   }
 
   /** Moves rows that are too long for their group and returns all groups. Valid until rows are added or removed. */
-  settled(): readonly RowGroup[] {
+  regroup(): readonly RowGroup[] {
     // Groups that are added during the loop contain only rows that have just moved.
     for (let index = 0, count = this.#groups.length; index < count; index++) {
       this.#moveOutgrown(this.#groups[index] as RowGroup);

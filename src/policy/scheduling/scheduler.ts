@@ -167,13 +167,13 @@ export class Scheduler {
     const { ready, tokens: prefillTokens } = await this.#prefill.run(this.#outbox.message);
     const prefillMs = prefillTokens === 0 ? 0 : performance.now() - startedAt;
     for (const request of ready) {
-      if (request.parked) this.#parking.holdBack(request);
+      if (request.parked) this.#parking.promptReady(request);
       else this.#runner.start(request);
     }
     this.#fillSlots();
     const decodedAt = performance.now();
     let [groups, decodedRows] = [0, 0];
-    for (const group of this.#inOrder(this.#groups.settled())) {
+    for (const group of this.#inOrder(this.#groups.regroup())) {
       if (this.#isBackground(group) && !this.#background.spend(this.#foregroundActivity())) continue;
       happened = this.#outbox.flush(emit) || happened;
       groups += 1;
@@ -228,7 +228,7 @@ export class Scheduler {
 
   #park(request: ActiveRequest): void {
     if (request.parked) return;
-    const rows = this.#groups.takeWhere((sequence) => sequence.request === request);
+    const rows = this.#groups.detachWhere((sequence) => sequence.request === request);
     this.#parking.park(request, rows, this.#slots.remove(request));
   }
 

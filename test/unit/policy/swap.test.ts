@@ -190,7 +190,7 @@ describe('the probe', () => {
         decoder,
         prompt: probePrompt(pkg.config.vocabularySize),
         serve: async (prompt) => (await decoder.prefill(prompt, decoder.feedsOf(fed.adapter))).logits.data,
-        candidate: version(2).adapter,
+        added: version(2).adapter,
         previous: version(1).adapter,
       });
     expect((await probe(version(2))).verdict).toBe('proved');
@@ -205,7 +205,7 @@ describe('the probe', () => {
       prompt: probePrompt(pkg.config.vocabularySize),
       serve: async (prompt) =>
         (await decoder.prefill(prompt, decoder.feedsOf(version(2).adapter))).logits.data.with(3, Number.NaN),
-      candidate: version(2).adapter,
+      added: version(2).adapter,
       previous: version(1).adapter,
     });
     expect(report.verdict).toBe('failed');
