@@ -6,6 +6,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { configurationExitCode, type ServerReady } from '../server/parent-process.js';
+import { Restarts } from '../src/process/restarts.js';
 
 /** What to run and whom to tell. */
 export interface SupervisorOptions {
@@ -41,7 +42,8 @@ export class Supervisor {
    */
   async run(): Promise<number> {
     const { baseDelayMs, maxDelayMs, stableMs, onRestart } = this.#options;
-    for (let failures = 0; ; ) {
+    const restarts = new Restarts({ firstMs: baseDelayMs, longestMs: maxDelayMs, stableMs });
+    for (;;) {
       const started = Date.now();
       const { code, signal } = await this.#runOnce();
       if (code === 0) return 0;
@@ -49,8 +51,7 @@ export class Supervisor {
       if (code === configurationExitCode) return code;
       // What never worked is not repaired by trying again; it has said why.
       if (!this.#wasReady) return 1;
-      failures = Date.now() - started >= stableMs ? 1 : failures + 1;
-      const waitMs = Math.min(maxDelayMs, baseDelayMs * 2 ** (failures - 1));
+      const waitMs = restarts.delayAfter(Date.now() - started);
       onRestart(signal === null ? `ended with code ${code}` : `was ended by ${signal}`, waitMs);
       await delay(waitMs, undefined, { signal: this.#stop.signal }).catch(() => undefined);
       if (this.#stop.signal.aborted) return 0;

@@ -7,6 +7,7 @@
 
 import { type ChildProcess, fork } from 'node:child_process';
 import { HoneError } from '../../errors.js';
+import { Restarts } from '../../process/restarts.js';
 import type { RewardedCompletion, RewardProcess, RewardStatus } from '../types.js';
 import { checkScores } from './check-scores.js';
 import type { RewardCommand, RewardEvent, RewardProgram } from './messages.js';
@@ -20,10 +21,8 @@ export interface RewardProcessOptions {
   readonly startTimeoutMs?: number;
   /** Largest number of completions in a batch. Default 16. */
   readonly batch?: number;
-  /** Wait before the first restart; it doubles up to `maxRestartAfterMs`. Default 1000. */
+  /** Delay before the first restart; it doubles with each that follows, up to a minute. Default 1000. */
   readonly restartAfterMs?: number;
-  /** Default 60 000. */
-  readonly maxRestartAfterMs?: number;
   /** Ends the process while it starts. */
   readonly signal?: AbortSignal;
 }
@@ -65,9 +64,9 @@ class SupervisedReward implements RewardProcess {
   readonly #listeners: ((message: string) => void)[] = [];
   #running: Running | undefined;
   #state: RewardStatus['state'] = 'starting';
-  #restarts = 0;
+  #restarted = 0;
+  readonly #restarts: Restarts;
   #failure: string | null = null;
-  #failuresInARow = 0;
   /** The last batch; the next one waits for it. */
   #last: Promise<unknown> = Promise.resolve();
   #next = 0;
@@ -76,10 +75,11 @@ class SupervisedReward implements RewardProcess {
   constructor(options: RewardProcessOptions) {
     this.#options = options;
     this.rater = options.rater;
+    this.#restarts = new Restarts({ firstMs: options.restartAfterMs ?? 1000, longestMs: 60_000 });
   }
 
   get status(): RewardStatus {
-    return { state: this.#state, restarts: this.#restarts, failure: this.#failure };
+    return { state: this.#state, restarts: this.#restarted, failure: this.#failure };
   }
 
   onFailure(listener: (message: string) => void): void {
@@ -154,7 +154,7 @@ class SupervisedReward implements RewardProcess {
       });
       const { scores, problem } = checkScores(answer.scores, items.length);
       if (problem !== undefined) this.#failed(problem);
-      else this.#failuresInARow = 0;
+      else this.#restarts.succeeded();
       return scores;
     } catch (thrown) {
       this.#closing.signal.throwIfAborted();
@@ -167,11 +167,9 @@ class SupervisedReward implements RewardProcess {
   async #ready(): Promise<Running> {
     this.#closing.signal.throwIfAborted();
     if (this.#running !== undefined) return this.#running;
-    const { restartAfterMs = 1000, maxRestartAfterMs = 60_000 } = this.#options;
-    this.#failuresInARow += 1;
     this.#state = 'crashed';
-    await this.#pause(Math.min(maxRestartAfterMs, restartAfterMs * 2 ** (this.#failuresInARow - 1)));
-    this.#restarts += 1;
+    await this.#pause(this.#restarts.delayAfter());
+    this.#restarted += 1;
     try {
       await this.start();
     } catch (thrown) {
