@@ -12,7 +12,7 @@ import type { LearnerSettings } from '../../src/learner/types.js';
 import { readAdapter } from '../../src/versions/index.js';
 import { temporaryFolder } from '../support/folders.js';
 import { openExperience, type Sample, settings } from '../support/learner/experience.js';
-import { gone, isAlive, startScript } from '../support/processes.js';
+import { childrenOf, gone, isAlive, startScript } from '../support/processes.js';
 
 const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 const packageDirectory = join(root, 'test', 'fixtures', 'tiny');
@@ -83,7 +83,7 @@ test('a real learner process turns scores into a candidate, at the lowest priori
   const learner = startLearner(optionsFor(directory, experience.path));
   const { until } = watch(learner);
   const { pid } = await until('ready');
-  expect(pid).toBe(learner.pid);
+  expect(childrenOf(process.pid)).toEqual([pid]);
   expect(getPriority(pid)).toBe(19);
   await experience.add(samples('a', 16));
   learner.changed();
@@ -104,19 +104,19 @@ test('a learner that was created has no process before it is started, and none w
   const experience = await openExperience(directory);
   const learner = createLearner(optionsFor(directory, experience.path));
   const { until } = watch(learner);
-  expect(learner.pid).toBeUndefined();
+  expect(childrenOf(process.pid)).toEqual([]);
   expect(learner.status().state).toBe('starting');
   await learner.pause();
   learner.start();
-  expect(learner.pid).toBeUndefined();
+  expect(childrenOf(process.pid)).toEqual([]);
   expect(learner.status().state).toBe('paused');
   await learner.resume();
   const { pid } = await until('ready');
   learner.start();
-  expect(learner.pid).toBe(pid);
+  expect(childrenOf(process.pid)).toEqual([pid]);
   await learner.close();
   learner.start();
-  expect(learner.pid).toBeUndefined();
+  expect(childrenOf(process.pid)).toEqual([]);
 });
 
 test('a learner killed in the middle of a round starts again and finishes it', async () => {
@@ -169,10 +169,10 @@ test('two learners never share a directory: the second is told who holds it', as
   const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const first = startLearner(optionsFor(directory, experience.path));
-  await watch(first).until('ready');
+  const { pid } = await watch(first).until('ready');
   const second = startLearner(optionsFor(directory, experience.path));
   const refused = await watch(second).until('failed');
-  expect(refused).toMatchObject({ code: 'DATA_DIRECTORY_LOCKED', message: expect.stringContaining(`${first.pid}`) });
+  expect(refused).toMatchObject({ code: 'DATA_DIRECTORY_LOCKED', message: expect.stringContaining(`${pid}`) });
   await second.close();
 });
 

@@ -78,10 +78,16 @@ test('a learner killed at any step goes on with the same losses, to the same wei
   await experience.store.write([preferenceWrite('a-4', 'a-5', 'better'), preferenceWrite('a-13', 'a-12', 'worse')]);
   const [alone, killed] = [start(join(directory, 'alone'), experience), start(join(directory, 'killed'), experience)];
   let kills = 0;
-  const crash = (pid: number | undefined): void => {
-    if (pid === undefined) return;
+  /** Of the process that is to be killed, from the moment at which it is ready. */
+  let pid: number | null = null;
+  killed.onEvent((event) => {
+    if (event.type === 'ready') pid = event.pid;
+  });
+  const crash = (): void => {
+    if (pid === null) return;
     kills += 1;
     process.kill(pid, 'SIGKILL');
+    pid = null;
   };
   let last = 0;
   const [whole, parts] = await Promise.all([
@@ -90,7 +96,7 @@ test('a learner killed at any step goes on with the same losses, to the same wei
       // Not near its end: what was on disk but not said yet would be said with the next round only.
       if (kills >= 3 || steps < last + 20 || steps > 200) return;
       last = steps;
-      crash(killed.pid);
+      crash();
     }),
   ]);
   expect(kills).toBeGreaterThan(1);
@@ -108,10 +114,10 @@ test('a learner killed at any step goes on with the same losses, to the same wei
     candidateOf(alone),
     candidateOf(killed, (steps) => {
       const done = steps - (losses?.length ?? 0);
-      if (kills === before + 1 && done >= 30 && done < 250) crash(killed.pid);
+      if (kills === before + 1 && done >= 30 && done < 250) crash();
     }),
   ]);
-  crash(killed.pid);
+  crash();
   alone.changed();
   const [second, secondParts] = await next;
   expect(kills).toBe(before + 2);

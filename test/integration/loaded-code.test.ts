@@ -93,8 +93,11 @@ describe('a server', () => {
       'engine/training-graph',
       'experience/eligibility',
       'objective',
+      'process/change-notice',
+      'process/learner-child',
       'process/status',
       'process/supervisor',
+      'process/supervisor-life',
       'settings',
     ]);
     // The rest is loaded later.

@@ -64,13 +64,12 @@ export class Setbacks {
     this.#inARow = 0;
   }
 
-  /** A round went out of bounds. Returns whether the learner is to stop. */
-  add({ message }: Breach): boolean {
+  /** Counts a round that went out of bounds. */
+  add({ message }: Breach): void {
     this.reset();
     this.#total += 1;
     this.#inARow += 1;
     if (this.#inARow >= this.#settings.guardMaxSetbacks) this.#haltedBecause = message;
-    return this.#haltedBecause !== null;
   }
 
   /** What comes after the last of them, in words. */

@@ -3,6 +3,8 @@
 import { startLearner } from '../../../src/learner/process/supervisor.js';
 
 const learner = startLearner(JSON.parse(process.argv[2] ?? '{}'));
+let pid = 0;
 learner.onEvent((event) => {
-  if (event.type === 'progress' && event.progress.state === 'training') process.send?.(learner.pid);
+  if (event.type === 'ready') pid = event.pid;
+  if (event.type === 'progress' && event.progress.state === 'training') process.send?.(pid);
 });
