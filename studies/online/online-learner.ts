@@ -1,118 +1,133 @@
-/** The learner of an online loop: the parts of the learner process, without the process. */
+/**
+ * The product's own learner, run in the process of the study.
+ *
+ * The study waits for the learner's events where a server would react to them, so the same seed does the same again.
+ */
 
-import { mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
 import {
-  ExperienceBuffer,
+  type LearnerEvent,
+  type LearnerProgress,
+  LearnerRunner,
   type LearnerSettings,
-  learnStep,
+  type LearnerStart,
   openEngine,
-  RoundMeter,
   type TrainingEngine,
-  TrainingState,
 } from '../../src/learner/index.js';
+import { nothingLearned } from '../../src/learner/process/status.js';
 import type { Package } from '../../src/package/index.js';
 import type { ReplayReader } from '../../src/replay/index.js';
-import { type Adapter, readAdapter, writeAdapter } from '../../src/versions/index.js';
 
-/** What a round leaves. */
-export interface Trained {
-  readonly adapter: Adapter;
+export type Candidate = Extract<LearnerEvent, { readonly type: 'candidate' }>;
+
+export interface OnlineLearnerOptions {
+  readonly settings: LearnerSettings;
+  readonly reader: ReplayReader;
+  /** The learner keeps its checkpoint and its candidates here. */
+  readonly directory: string;
+  /** Digest of the zero adapter, which is live at first. */
   readonly adapterDigest: string;
 }
 
 export class OnlineLearner {
-  readonly #pkg: Package;
   readonly #engine: TrainingEngine;
-  readonly #settings: LearnerSettings;
   readonly #reader: ReplayReader;
-  readonly #directory: string;
-  readonly #trainee: TrainingState;
-  readonly #buffer: ExperienceBuffer;
-  readonly #meter = new RoundMeter();
-  #steps = 0;
-  #liveVersion = 0;
+  readonly #scoresPerRound: number;
+  readonly #runner: LearnerRunner;
+  readonly #finished: Promise<void>;
+  #progress: LearnerProgress = { ...nothingLearned, state: 'starting' };
+  /** Offered and not asked for yet. */
+  #candidate: Candidate | null = null;
+  #heard: () => void = () => undefined;
 
-  private constructor(
-    pkg: Package,
-    engine: TrainingEngine,
-    options: { readonly settings: LearnerSettings; readonly reader: ReplayReader; readonly directory: string },
-  ) {
-    const { settings, reader, directory } = options;
-    this.#pkg = pkg;
+  private constructor(pkg: Package, engine: TrainingEngine, options: OnlineLearnerOptions) {
+    const { settings, reader, directory, adapterDigest } = options;
     this.#engine = engine;
-    this.#settings = settings;
     this.#reader = reader;
-    this.#directory = directory;
-    this.#trainee = new TrainingState(engine, settings);
-    this.#buffer = new ExperienceBuffer({ packageDigest: pkg.digest, ...settings });
+    this.#scoresPerRound = settings.scoresPerRound;
+    const start: LearnerStart = {
+      type: 'start',
+      packageDirectory: pkg.directory,
+      packageDigest: pkg.digest,
+      replayPath: '',
+      directory,
+      settings,
+      liveVersion: 0,
+      adapterPath: null,
+      adapterDigest,
+      reportEveryMs: 0,
+    };
+    this.#runner = new LearnerRunner({ start, engine, reader, send: (event) => this.#hear(event) });
+    this.#finished = this.#runner.run();
+    // The next wait reports a failure.
+    this.#finished.catch(() => undefined);
   }
 
-  /** @param directory where candidates are written, as the learner process does */
-  static async open(
-    pkg: Package,
-    options: { readonly settings: LearnerSettings; readonly reader: ReplayReader; readonly directory: string },
-  ): Promise<OnlineLearner> {
+  static async open(pkg: Package, options: OnlineLearnerOptions): Promise<OnlineLearner> {
     const engine = await openEngine({ packageDirectory: pkg.directory, settings: options.settings });
-    const learner = new OnlineLearner(pkg, engine, options);
-    await learner.#trainee.follow(0, null, '', false);
-    return learner;
+    return new OnlineLearner(pkg, engine, options);
   }
 
   get steps(): number {
-    return this.#steps;
+    return this.#progress.steps;
+  }
+
+  /** Rounds that the guard ended. */
+  get setbacks(): number {
+    return this.#progress.setbacks;
   }
 
   /** KL to version 0 in the last round, nats per completion; null before the first. */
   get kl(): number | null {
-    return this.#meter.figures().kl;
+    return this.#progress.kl;
   }
 
-  /** Reads what is new in the store. Returns how many completions are missing for a round; 0: a round is due. */
-  missing(): number {
-    this.#buffer.sync(this.#reader, this.#liveVersion);
-    return Math.max(0, this.#settings.scoresPerRound - this.#buffer.ledger.fresh);
+  /** Completions that the next round is short of. */
+  get missing(): number {
+    return Math.max(0, this.#scoresPerRound - this.#progress.buffer.fresh);
   }
 
-  /** Learns for a round and goes on from what it learned, as if it had passed the gate. Null: no step moved anything. */
-  async learn(): Promise<Trained | null> {
-    let owed = this.#buffer.beginRound() * this.#settings.replayRatio;
-    while (owed > 0) {
-      const startedMs = performance.now();
-      const { optimizer, baseline, parameters, reference } = this.#trainee;
-      const parts = { engine: this.#engine, optimizer, baseline, parameters, reference };
-      const report = await learnStep({ ...parts, buffer: this.#buffer, settings: this.#settings }, this.#steps);
-      if (report === null) break;
-      this.#steps += 1;
-      owed -= report.rows;
-      this.#meter.add(report, performance.now() - startedMs);
+  /**
+   * Lets the learner read the store, and waits for the end of a round if one begins.
+   * @returns what the round offers; null if there was none, or if it moved nothing or went out of bounds
+   * @throws HoneError what ended the learner
+   */
+  async learn(): Promise<Candidate | null> {
+    const sequence = this.#reader.lastSequence();
+    this.#runner.handle({ type: 'changed' });
+    while (!this.#isWaiting(sequence)) {
+      const heard = new Promise<void>((resolve) => {
+        this.#heard = resolve;
+      });
+      await Promise.race([heard, this.#finished]);
     }
-    const moved = this.#meter.appliedSteps > 0;
-    this.#meter.finishRound(this.#liveVersion);
-    return moved ? this.#offer() : null;
+    const candidate = this.#candidate;
+    this.#candidate = null;
+    return candidate;
+  }
+
+  /** Makes a candidate the live version. */
+  promote({ directory: adapterPath, adapterDigest }: Candidate, version: number): void {
+    this.#runner.handle({ type: 'live', version, adapterPath, adapterDigest, rolledBack: false });
   }
 
   async close(): Promise<void> {
-    await this.#engine.close();
+    this.#runner.handle({ type: 'stop' });
+    try {
+      await this.#finished;
+    } finally {
+      await this.#engine.close();
+    }
   }
 
-  async #offer(): Promise<Trained> {
-    const parent = this.#liveVersion;
-    const directory = join(this.#directory, `${parent + 1}`);
-    await mkdir(this.#directory, { recursive: true });
-    const adapterDigest = await writeAdapter(directory, this.#trainee.adapter(), {
-      packageDigest: this.#pkg.digest,
-      baseModel: this.#pkg.name,
-      parent,
-      createdAtMs: 0,
-      metrics: {},
-    });
-    this.#trainee.offered(adapterDigest);
-    this.#liveVersion += 1;
-    await this.#trainee.follow(this.#liveVersion, directory, adapterDigest, false);
-    this.#buffer.forgetStale(this.#liveVersion);
-    const { adapter } = await readAdapter(directory);
-    await rm(directory, { recursive: true });
-    return { adapter, adapterDigest };
+  #hear(event: LearnerEvent): void {
+    if (event.type === 'progress') this.#progress = event.progress;
+    if (event.type === 'candidate') this.#candidate = event;
+    this.#heard();
+  }
+
+  /** Whether the learner has read the store up to there and no round is open. A candidate follows that report at once. */
+  #isWaiting(sequence: number): boolean {
+    const { state, lastSequence } = this.#progress;
+    return (state === 'idle' || state === 'halted') && lastSequence >= sequence;
   }
 }

@@ -1,7 +1,7 @@
 /**
  * Hone's loop in one process, deterministic by seed: the policy writes, raters score, the store keeps, the learner
- * learns, the policy swaps. Policy, store, objective, batches and rounds are those of the server; what is left out are
- * doors, processes and the gate: every candidate goes live.
+ * learns, the policy swaps. Policy, store and learner are those of the server. Doors, processes and the gate are left out:
+ * every candidate goes live.
  */
 
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -13,7 +13,7 @@ import { hashText } from '../../models/recipe/world/index.js';
 import { checkLearnerSettings } from '../../src/learner/index.js';
 import { findLinears, loadPackage, type Package, readDecoder } from '../../src/package/index.js';
 import { groupKey, openReplayReader, openReplayStore, type ReplayStore } from '../../src/replay/index.js';
-import { digestAdapter, zeroAdapter } from '../../src/versions/index.js';
+import { digestAdapter, readAdapter, zeroAdapter } from '../../src/versions/index.js';
 import { type Feedback, Raters, type Shown } from './online-feedback.js';
 import { OnlineLearner } from './online-learner.js';
 import { type Completion, OnlineSampler } from './online-sampler.js';
@@ -72,28 +72,34 @@ class OnlineLoop implements AsyncDisposable {
     const settings = checkLearnerSettings({ seed: options.seed, ...shape.settings, ...options.settings });
     const pkg = await loadPackage(options.packageDirectory);
     const zero = zeroAdapter(findLinears(await readDecoder(pkg.modelPath)), settings.rank, settings.scale);
-    const sampler = await OnlineSampler.open(pkg, zero, digestAdapter(zero), options.maxTokens);
+    const adapterDigest = digestAdapter(zero);
+    const sampler = await OnlineSampler.open(pkg, zero, adapterDigest, options.maxTokens);
     resources.add(() => sampler.close());
     const path = join(directory, 'replay.sqlite');
     const store = await openReplayStore({ path });
     resources.add(() => store.close());
     const reader = openReplayReader(path);
     resources.add(async () => reader.close());
-    const learner = await OnlineLearner.open(pkg, { settings, reader, directory: join(directory, 'candidates') });
+    const learner = await OnlineLearner.open(pkg, {
+      settings,
+      reader,
+      directory: join(directory, 'learner'),
+      adapterDigest,
+    });
     resources.add(() => learner.close());
     return new OnlineLoop(options, { pkg, sampler, learner, store }, resources);
   }
 
-  /** Goes on until so many scores and preferences have been given in all; a round that became due with the last is done. */
+  /** Goes on until `budget` scores and preferences have been given in all. A round that the last of them starts is done. */
   async spend(budget: number): Promise<void> {
-    const { learner, store } = this.#parts;
+    const { store } = this.#parts;
     while (this.#given < budget) {
       if (this.#due.length === 0) await this.#timed('generating', () => this.#serve(budget));
       const due = this.#due.slice(0, budget - this.#given);
       this.#waiting = this.#waiting.filter((feedback) => !due.includes(feedback));
       await store.write(due.map(({ write }) => write));
       this.#given += due.length;
-      if (learner.missing() === 0) await this.#timed('learning', () => this.#learn());
+      await this.#timed('learning', () => this.#learn());
     }
   }
 
@@ -115,6 +121,7 @@ class OnlineLoop implements AsyncDisposable {
       version: sampler.live.version,
       steps: learner.steps,
       kl: learner.kl,
+      setbacks: learner.setbacks,
     };
   }
 
@@ -133,7 +140,7 @@ class OnlineLoop implements AsyncDisposable {
     const { world, seed } = this.#options;
     const { completions, feedback } = shapes[this.#options.shape];
     const left = Math.ceil((budget - this.#given) / (feedback === 'preference' ? 1 : completions));
-    const count = Math.max(1, Math.min(left, Math.ceil(learner.missing() / completions)));
+    const count = Math.max(1, Math.min(left, Math.ceil(learner.missing / completions)));
     const posts = Array.from({ length: count }, () => {
       const post = world.trainingPost(seed, this.#posts);
       const seeds = Array.from({ length: completions }, (_, k) => hashText(`${seed} ${this.#posts} ${k}`));
@@ -147,8 +154,12 @@ class OnlineLoop implements AsyncDisposable {
   }
 
   async #learn(): Promise<void> {
-    const trained = await this.#parts.learner.learn();
-    if (trained !== null) await this.#parts.sampler.swap(trained.adapter, trained.adapterDigest);
+    const { learner, sampler } = this.#parts;
+    const candidate = await learner.learn();
+    if (candidate === null) return;
+    const { adapter } = await readAdapter(candidate.directory);
+    await sampler.swap(adapter, candidate.adapterDigest);
+    learner.promote(candidate, sampler.live.version);
   }
 
   /** Into the store, as the server writes them. */

@@ -64,6 +64,8 @@ export interface OnlinePoint {
   readonly steps: number;
   /** KL to version 0 in the last round, nats per completion, as the learner reports it; null before the first. */
   readonly kl: number | null;
+  /** Rounds so far that went out of bounds. Cells that were computed before the loop had a guard do not know it. */
+  readonly setbacks?: number;
 }
 
 export interface OnlineResult {

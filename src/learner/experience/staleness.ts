@@ -24,6 +24,7 @@ function bufferStatus(buffer: ExperienceBuffer, liveVersion: number): BufferStat
     completions: members.length,
     groups: groups.length - pairs,
     pairs,
+    fresh: buffer.ledger.fresh,
     pending: buffer.pending.size,
     oldestAtMs: members.length === 0 ? null : members.reduce((oldest, m) => Math.min(oldest, m.createdAtMs), Infinity),
     usesPerCompletion: members.length === 0 ? null : uses / members.length,

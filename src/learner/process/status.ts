@@ -9,6 +9,8 @@ export interface BufferStatus {
   readonly completions: number;
   readonly groups: number;
   readonly pairs: number;
+  /** Completions judged since the last round began: `scoresPerRound` of them start the next. */
+  readonly fresh: number;
   /** Generations whose reward waits for a window to close. */
   readonly pending: number;
   /** When the oldest completion was admitted, milliseconds since 1970. */
@@ -63,6 +65,7 @@ const emptyBuffer: BufferStatus = {
   completions: 0,
   groups: 0,
   pairs: 0,
+  fresh: 0,
   pending: 0,
   oldestAtMs: null,
   usesPerCompletion: null,
