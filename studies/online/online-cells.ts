@@ -1,4 +1,4 @@
-/** Cells of the online loop: where each seed starts, and what was learned from there. */
+/** Cells of the online loop: the reward that each seed starts with, and what was learned from there. */
 
 import type { CellContext } from '../cells/cell-command.js';
 import type { CellReport } from '../cells/cell-report.js';
@@ -8,7 +8,7 @@ import type { JudgeName, OnlineResult, OnlineTask } from './online-task.js';
 
 const cellModule = new URL('./online-cell.js', import.meta.url);
 
-/** Version 0 on the held-out posts, a cell per seed: every run of that seed starts there. */
+/** Version 0 on the held-out posts, one cell per seed: every run of that seed starts there. */
 export function startCells(of: {
   readonly judge: JudgeName;
   readonly seeds: readonly number[];
@@ -23,11 +23,11 @@ export function startCells(of: {
 
 export interface OnlineCells extends Pick<CellReport, 'cells' | 'missing' | 'failures'> {
   readonly starts: Starts;
-  /** Those of `cells` that are there, with what they were asked. */
+  /** The cells of `cells` that were computed, with their tasks. */
   readonly outcomes: readonly OnlineOutcome[];
 }
 
-/** Computes the starts and what was learned from them; what was computed before is taken as it is. */
+/** Computes the starts and what was learned from them; cells that were computed before are not computed again. */
 export async function computeOnline(
   context: CellContext,
   starts: readonly Cell<OnlineTask>[],

@@ -1,4 +1,4 @@
-/** The raters of an online loop: what they say of completions, how wrong they are, and how late they say it. */
+/** The raters of an online loop: how they judge completions, how often they are wrong, and how late they are. */
 
 import { createRandom, type Random } from '../../models/recipe/world/index.js';
 import type { FeedbackWrite } from '../../src/replay/index.js';
@@ -35,7 +35,7 @@ export class Raters {
     this.#random = createRandom(task.seed, 'raters');
   }
 
-  /** What comes for the completions of one post that a version wrote. */
+  /** The feedback on the completions of one post that a version wrote. */
   judge(completions: readonly Shown[], version: number): Feedback[] {
     const writes =
       this.#shape.feedback === 'preference'
@@ -57,7 +57,7 @@ export class Raters {
     return { type: 'preference', generationId: first.generationId, otherId: second.generationId, outcome, ...said };
   }
 
-  /** The judge's score; where prompts shift it, half of it and half of the prompt's, so that it stays in [0, 1]. */
+  /** The judge's score. If prompts shift it, half of it and half of the prompt's shift, so it stays in [0, 1]. */
   #worth(post: string, text: string): number {
     const worth = this.#world.judge(post, text);
     return this.#condition === 'shifted' ? (worth + this.#world.shift(post)) / 2 : worth;

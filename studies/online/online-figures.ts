@@ -1,4 +1,4 @@
-/** What the cells of `study online` say together: gains with their standard errors, and a plot per condition. */
+/** Figures of the cells of `study online`: gains with their standard errors, and a plot per condition. */
 
 import { type Estimate, estimate } from '../../bench/lib/statistics.js';
 import { escapeHtml, plot } from '../../models/recipe/plot.js';
@@ -13,14 +13,14 @@ import {
   shapeNames,
 } from './online-task.js';
 
-/** A cell that is there: what it was and what came out. */
+/** A computed cell: its task and its result. */
 export interface OnlineOutcome {
   readonly key: string;
   readonly task: Pick<OnlineTask, 'seed' | 'shape' | 'condition'>;
   readonly result: OnlineResult;
 }
 
-/** Where each seed began, by seed. */
+/** Reward of version 0, by seed. */
 export type Starts = ReadonlyMap<number, number>;
 
 /** The gain in held-out reward over the start, per seed, at one budget. */
@@ -32,7 +32,7 @@ export function gainsAt(outcomes: readonly OnlineOutcome[], scores: number, star
   });
 }
 
-/** Seeds that a verdict takes. */
+/** Least number of seeds for a verdict. */
 const seedsForVerdict = 5;
 
 /** Whether the mean gain of five seeds or more is above two of its standard errors; null while there are fewer. */

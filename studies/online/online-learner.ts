@@ -1,7 +1,7 @@
 /**
  * The product's own learner, run in the process of the study.
  *
- * The study waits for the learner's events where a server would react to them, so the same seed does the same again.
+ * A server reacts to the learner's events as they come. The study waits for them, so the same seed gives the same run.
  */
 
 import {

@@ -103,7 +103,7 @@ class OnlineLoop implements AsyncDisposable {
     }
   }
 
-  /** What serves, judged on the held-out posts: one completion each, drawn with the same seeds at every budget. */
+  /** Judges the live version on the held-out posts: one completion each, drawn with the same seeds at every budget. */
   async evaluate(): Promise<OnlinePoint> {
     const { sampler, learner } = this.#parts;
     const { world, heldOutPosts, seed } = this.#options;
@@ -134,7 +134,7 @@ class OnlineLoop implements AsyncDisposable {
     return this.#waiting.filter(({ dueVersion }) => dueVersion <= this.#parts.sampler.live.version);
   }
 
-  /** Completions for as many new posts as the next round is short of, if each score came at once. */
+  /** Asks for completions of new posts: as many as the next round is short of, if each score comes at once. */
   async #serve(budget: number): Promise<void> {
     const { sampler, learner } = this.#parts;
     const { world, seed } = this.#options;
@@ -162,7 +162,7 @@ class OnlineLoop implements AsyncDisposable {
     learner.promote(candidate, sampler.live.version);
   }
 
-  /** Into the store, as the server writes them. */
+  /** Writes completions into the store as the server does. */
   async #keep(
     posts: readonly { readonly post: string; readonly promptTokens: readonly number[] }[],
     written: readonly (readonly Completion[])[],

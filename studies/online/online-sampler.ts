@@ -35,17 +35,17 @@ export class OnlineSampler {
   /** Serves version 0, the zero adapter, on one thread. */
   static async open(pkg: Package, adapter: Adapter, adapterDigest: string, maxTokens: number): Promise<OnlineSampler> {
     const version = { number: 0, adapterDigest, adapter };
-    // A long share of prompts per turn: nobody watches the tokens come.
+    // Long turns for prompts: the study does not read tokens as they come.
     const policy = await openPolicy({ pkg, version, threads: 1, prefillChunk: 512, maxQueue: 4096 });
     return new OnlineSampler(policy, adapterDigest, maxTokens);
   }
 
-  /** What serves. */
+  /** The live version. */
   get live(): { readonly version: number; readonly adapterDigest: string } {
     return { version: this.#version, adapterDigest: this.#adapterDigest };
   }
 
-  /** All completions of all posts, asked for at once, in the order of the posts and seeds. */
+  /** Asks for all completions at once. Returns them in the order of the posts and seeds. */
   complete(posts: readonly Asked[]): Promise<Completion[][]> {
     return Promise.all(posts.map((post) => this.#completeOne(post)));
   }

@@ -1,4 +1,4 @@
-/** What a cell of `study online` is: which feedback comes, for which completions, and how much of it. */
+/** The task of a cell of `study online`: which feedback comes, for which completions, and how much of it. */
 
 import type { LearnerSettingsInput } from '../../src/learner/index.js';
 
@@ -11,9 +11,9 @@ export interface Shape {
 }
 
 /**
- * What one prompt brings. groups: so many completions, each with a score; preferences: two completions and which of
- * them is better; singles: one completion with a score. The singles differ in what the learner has in the place of
- * siblings: V(x) of the prompt, the mean of all prompts, nothing.
+ * What one prompt brings. groups: 4 or 2 completions, each with a score; preferences: two completions and which of them is
+ * better; singles: one completion with a score. The singles differ in what the learner compares a completion with: V(x) of
+ * the prompt, the mean of all prompts, nothing.
  */
 export const shapes = {
   groups4: { completions: 4, feedback: 'scores' },
@@ -41,7 +41,7 @@ export type JudgeName = (typeof judgeNames)[number];
 /** Plain JSON: a cell's input. */
 export interface OnlineTask {
   readonly judge: JudgeName;
-  /** Of the posts, of what is sampled for them, of noise and delay, and of the learner. */
+  /** Seed of the posts, of their completions, of noise and delay, and of the learner. */
   readonly seed: number;
   readonly shape: ShapeName;
   readonly condition: Condition;
@@ -52,7 +52,7 @@ export interface OnlineTask {
   readonly settings: LearnerSettingsInput;
 }
 
-/** The serving version on held-out posts, and what it took to get there. */
+/** The live version on held-out posts, and what it took to get there. */
 export interface OnlinePoint {
   /** Scores and preferences that had been given. */
   readonly scores: number;
@@ -70,6 +70,6 @@ export interface OnlinePoint {
 
 export interface OnlineResult {
   readonly points: readonly OnlinePoint[];
-  /** Where the time went, seconds. */
+  /** Seconds that each part took. */
   readonly seconds: { readonly generating: number; readonly learning: number; readonly evaluating: number };
 }

@@ -12,13 +12,13 @@ export interface World {
   heldOutPost(n: number): string;
   /** What a completion is worth, 0 to 1. */
   judge(post: string, completion: string): number;
-  /** What a word of the post adds where prompts shift the score, 0 or 1. */
+  /** What a word of the post adds if prompts shift the score, 0 or 1. */
   shift(post: string): number;
 }
 
-/** Behind the posts that made the default policy. */
+/** After the seeds of the posts that made the default policy. */
 const firstTrainingSeed = 1_000_000;
-/** Not those of the model card, of the training curve and of the demo. */
+/** The model card, the training curve and the demo use other seeds. */
 const firstHeldOutSeed = 700_000;
 
 /** The recipe's posts under one of its judges. */

@@ -1,8 +1,8 @@
-/** Which generations may train, and why others may not: the rule that the learner follows and the server explains. */
+/** The rule that decides which generations may train. The learner follows it, and the server explains it. */
 
 import { type Generation, isHeldOut } from '../../replay/index.js';
 
-/** Why a generation does not train, whatever its scores are. */
+/** Why a generation may not train, whatever its scores are. */
 export type TrainingObstacle =
   | 'running'
   | 'cancelled'
@@ -13,11 +13,11 @@ export type TrainingObstacle =
   | 'other_package'
   /** The version that wrote it is too old. */
   | 'stale'
-  /** Its prompt is kept to compare versions on. */
+  /** Its prompt is kept for comparing versions. */
   | 'held_out';
 
 export interface TrainingRules {
-  /** Of the package that is trained. */
+  /** Digest of the package that is trained. */
   readonly packageDigest: string;
   /** In versions. */
   readonly maxStaleness: number;
@@ -25,7 +25,7 @@ export interface TrainingRules {
   readonly holdoutShare: number;
 }
 
-/** All that stands in the way; empty where the generation may train. */
+/** Every obstacle; empty if the generation may train. */
 export function trainingObstacles(
   { state, packageDigest, promptTokens, tokens, version, groupKey }: Generation,
   rules: TrainingRules,
@@ -40,7 +40,7 @@ export function trainingObstacles(
   return obstacles;
 }
 
-/** Whether what a version wrote is too old to train. */
+/** Whether a completion of this version is too old to train. */
 export function isStale(version: number, liveVersion: number, { maxStaleness }: TrainingRules): boolean {
   return liveVersion - version > maxStaleness;
 }

@@ -1,4 +1,7 @@
-/** Names of the buffer's entries: a generation among the completions of its prompt, or one side of a comparison of two. */
+/**
+ * Ids of the buffer's entries. An entry is a generation among the completions of its prompt, or one side of a compared
+ * pair.
+ */
 
 /** Both ids, in the order in which the store keeps them. */
 export function pairKey(first: string, second: string): string {

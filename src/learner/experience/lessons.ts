@@ -1,13 +1,14 @@
 /**
- * Which generations the weights in training were learned from, on top of the version that serves: what a candidate
- * must tell, so that one can say what every version learned from.
+ * The lessons of the weights in training: the generations that they have learned from since the live version.
+ *
+ * Every candidate carries its lessons, so `hone explain` can show what each version has learned from.
  */
 
-/** What was used up to a candidate; `null` for what has been used since the last one. */
+/** The lessons up to a candidate; `candidate` is null for those since the last one. */
 export interface LessonsSegment {
   readonly candidate: string | null;
   readonly generationIds: readonly string[];
-  /** Whether some of them are gone from the store, and so from here. */
+  /** Whether some of them were removed from the store, and therefore from this list. */
   readonly incomplete?: boolean;
 }
 
@@ -17,11 +18,14 @@ interface Segment {
   incomplete: boolean;
 }
 
-/** Candidates that may still become the head - the learner offers on while the gate is busy with one -, and the open one. */
+/**
+ * Segments kept: those of 256 candidates that may still become the live version, because the learner goes on while the
+ * gate is busy, and the open one.
+ */
 const maxSegments = 257;
 
 export class Lessons {
-  /** By candidate on its way to the head, oldest first; the last one is open. */
+  /** One for each candidate that may become the live version, oldest first; the last segment is open. */
   #segments: Segment[] = [newSegment()];
 
   use(generationIds: Iterable<string>): void {
@@ -34,35 +38,35 @@ export class Lessons {
     this.#open().candidate = digest;
     this.#segments.push(newSegment());
     if (this.#segments.length <= maxSegments) return;
-    // The oldest will hardly become the head any more, but what was learned on the way to it stays learned.
+    // The oldest candidate will hardly become live any more. The weights keep what was learned on the way to it.
     const [oldest, next] = this.#segments.splice(0, 2);
     if (oldest === undefined || next === undefined) return;
     const ids = new Set([...oldest.ids, ...next.ids]);
     this.#segments.unshift({ ...next, ids, incomplete: oldest.incomplete || next.incomplete });
   }
 
-  /** The head is what was offered under this digest: what went into it is no longer on top of it. */
+  /** The candidate with this digest is live now: its lessons belong to the live version. */
   followed(digest: string): void {
     const at = this.#segments.findIndex(({ candidate }) => candidate === digest);
     this.#segments = this.#segments.slice(at + 1);
   }
 
-  /** The weights are others now. */
+  /** Other weights are in training now. */
   reset(): void {
     this.#segments = [newSegment()];
   }
 
-  /** Every generation on top of the version that serves, each once. */
+  /** Every generation that was learned from since the live version, each once. */
   all(): string[] {
     return [...new Set(this.#segments.flatMap(({ ids }) => [...ids]))];
   }
 
-  /** Whether the weights were learned from something that is gone from the store. */
+  /** Whether the weights have learned from a generation that was removed from the store. */
   get incomplete(): boolean {
     return this.#segments.some((segment) => segment.incomplete);
   }
 
-  /** Forgets generations that are gone. */
+  /** Forgets all generations but these, because they were removed from the store. */
   retain(existing: ReadonlySet<string>): void {
     for (const segment of this.#segments) {
       for (const id of segment.ids) {

@@ -1,6 +1,6 @@
 /**
- * What a step can learn from: completions by prompt, each with its reward, and pairs of completions that somebody
- * compared. A pair is a group of two of its own; its rewards say only how the two differ.
+ * What a step can learn from: completions by prompt, each with its reward, and pairs of completions that were compared.
+ * A pair is a group of its own; its two rewards only mean how the two differ.
  */
 
 import type { Generation } from '../../replay/index.js';
@@ -11,19 +11,19 @@ export interface Member {
   readonly completionTokens: Uint32Array;
   /** Reward by entry. */
   readonly rewards: Map<string, number>;
-  /** Mean of them. */
+  /** Mean of `rewards`. */
   reward: number;
   /** The newest version that generated it. */
   version: number;
-  /** Digest of that version's adapter: numbers of another server's versions mean nothing here. */
+  /** Digest of that version's adapter. Unlike its number, it means the same on every server. */
   adapterDigest: string;
-  /** ln pi(y|x) of that version, at temperature 1, as it was recorded when it was generated; null for a person's text. */
+  /** ln pi(y|x) of that version at temperature 1, recorded when it wrote the completion; null for a person's text. */
   behaviourLogprob: number | null;
   /** When the oldest of its generations was admitted, milliseconds since 1970. */
   createdAtMs: number;
-  /** Times it was part of a step. */
+  /** Number of steps that used it. */
   uses: number;
-  /** ln pi_ref(y|x), computed when it is first needed, and of which reference it is. */
+  /** ln pi_ref(y|x) and the digest of the reference; computed when it is first needed. */
   reference: { readonly digest: string; readonly logprob: number } | undefined;
 }
 
@@ -32,7 +32,7 @@ export interface Group {
   readonly key: string;
   readonly kind: 'scores' | 'preference';
   readonly promptTokens: Uint32Array;
-  /** By tokens. */
+  /** By their tokens. */
   readonly members: Map<string, Member>;
   /** Sequence number of the newest feedback in it. */
   sequence: number;
@@ -40,7 +40,7 @@ export interface Group {
 
 /** One generation's part in a group. */
 export interface Entry {
-  /** Of the entry, not of the generation: a generation may be in a group of scores and in pairs. */
+  /** Id of the entry. A generation may have several entries: one in a group of scores, and one in each of its pairs. */
   readonly id: string;
   readonly groupKey: string;
   readonly kind: Group['kind'];
@@ -54,21 +54,22 @@ export interface Entry {
   readonly sequence: number;
 }
 
-/** What a checkpoint says of entries, by their ids. */
+/** What a checkpoint holds of entries, by their ids. */
 export interface RestoredEntries {
-  /** Times each was used. */
+  /** How often each was used. */
   readonly uses: ReadonlyMap<string, number>;
-  /** ln pi_ref(y|x) of each, and of which reference. */
+  /** The reference of `references`. */
   readonly referenceDigest: string;
+  /** ln pi_ref(y|x) of each. */
   readonly references: ReadonlyMap<string, number>;
-  /** Last change of the store that it knew: feedback that came later is news, whatever uses it had. */
+  /** The last change of the store that it covers. Later feedback makes its completion unused. */
   readonly upTo: number;
 }
 
 /** Groups and their members, by the entries that they are made of. */
 export class Members {
   readonly #groups = new Map<string, Group>();
-  /** Where each entry is; in the order of its last feedback. */
+  /** The member of each entry, in the order of the last feedback. */
   readonly #memberOf = new Map<string, Member>();
   readonly #restored: RestoredEntries & {
     readonly uses: Map<string, number>;
@@ -96,7 +97,7 @@ export class Members {
     return this.#memberOf;
   }
 
-  /** Puts an entry in, or anew. Returns whether that is news: feedback that came or changed. */
+  /** Puts an entry in, or replaces it. Returns whether its feedback is new or has changed. */
   put(entry: Entry): boolean {
     const before = this.#memberOf.get(entry.id);
     if (before?.rewards.get(entry.id) === entry.reward) return false;
@@ -109,11 +110,11 @@ export class Members {
       member.adapterDigest = entry.adapterDigest;
       member.behaviourLogprob = entry.behaviourLogprob;
     }
-    // Feedback that changed is news: the completion may be used anew.
+    // The feedback has changed, so the completion may be used as often as a new one.
     if (before !== undefined) member.uses = 0;
     else this.#restore(entry, member);
     member.group.sequence = Math.max(member.group.sequence, entry.sequence);
-    // Deleted first, so that it moves to the end of the order.
+    // Deleting it first moves it to the end of the order.
     this.#memberOf.delete(entry.id);
     this.#memberOf.set(entry.id, member);
     return true;
@@ -194,7 +195,7 @@ export function completionOf({
   return { promptTokens, completionTokens: tokens, version, adapterDigest, behaviourLogprob, createdAtMs };
 }
 
-/** Summed in the order of ids, so that it does not depend on the order in which entries were read. */
+/** Summed in the order of ids, so the mean does not depend on the order in which entries were read. */
 function meanReward(rewards: ReadonlyMap<string, number>): number {
   const ids = [...rewards.keys()].sort();
   return ids.reduce((sum, id) => sum + (rewards.get(id) ?? 0), 0) / ids.length;

@@ -1,9 +1,10 @@
 /**
- * Which completions a step learns from: whole groups (and pairs), a share of them from the newest round, the rest older.
+ * Draws the completions that a step learns from: whole groups and pairs, a share of them from the newest round and the
+ * rest from older ones.
  *
- * Within a pool the least used groups come first, in random order among equals, so that everything is seen once before
- * anything is seen twice. No completion is used more often than the replay ratio. The order follows from keys and tokens
- * alone, never from the order in which the store was read: a learner that was started anew draws the same.
+ * Among the newest and among the older groups the least used come first, in random order among equals. So every group is
+ * used once before any is used twice. No completion is used more often than the replay ratio. The order follows from keys
+ * and tokens alone, and not from the order in which the store was read: a restarted learner draws the same.
  */
 
 import { drawOrder, type Random } from '../random.js';
@@ -27,7 +28,7 @@ export function sampleGroups(buffer: ExperienceBuffer, settings: SamplerSettings
     if (group.sequence > buffer.ledger.cutoff) newest.push(found);
     else older.push(found);
   }
-  // Sorting is stable: equals stay in their random order.
+  // Sorting is stable, so equals stay in their random order.
   newest.sort((a, b) => a.uses - b.uses);
   older.sort((a, b) => a.uses - b.uses);
   const wanted = settings.groupsPerStep;
@@ -47,20 +48,20 @@ export function sampleGroups(buffer: ExperienceBuffer, settings: SamplerSettings
 /** A group that may be drawn. */
 interface Usable {
   readonly group: Group;
-  /** Those that may still be used, by their tokens. */
+  /** Members that may still be used, by their tokens. */
   readonly members: readonly (readonly [string, Member])[];
-  /** Mean uses of those that would be drawn: the least used ones where there are too many. */
+  /** Mean uses of the members that would be drawn: the least used ones if there are too many. */
   readonly uses: number;
 }
 
-/** Members of a step at most: a pair is never halved. */
+/** Most members of a group in one step: a pair is never halved. */
 function mostOf({ kind }: Group, { groupSize }: SamplerSettings): number {
   return kind === 'preference' ? Math.max(2, groupSize) : groupSize;
 }
 
 function usable(group: Group, settings: SamplerSettings): Usable | null {
   const members = [...group.members].filter(([, { uses }]) => uses < settings.replayRatio);
-  // Half a comparison says nothing.
+  // One side of a comparison means nothing alone.
   if (members.length === 0 || (group.kind === 'preference' && members.length < 2)) return null;
   const uses = members.map(([, member]) => member.uses);
   const most = mostOf(group, settings);

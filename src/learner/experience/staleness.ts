@@ -1,9 +1,9 @@
-/** How old, in versions, the completions are that the learner holds and uses. */
+/** Staleness: how many versions old the completions are that the learner holds and uses. */
 
 import type { BufferStatus } from '../process/status.js';
 import type { ExperienceBuffer } from './buffer.js';
 
-/** How many there are of each staleness, from 0. */
+/** Counts completions by staleness: the number at index s is s versions old. */
 export function countByStaleness(versions: Iterable<number>, liveVersion: number): number[] {
   const counts: number[] = [];
   for (const version of versions) {
@@ -14,7 +14,6 @@ export function countByStaleness(versions: Iterable<number>, liveVersion: number
   return counts;
 }
 
-/** The figures of a buffer beside a live version. */
 function bufferStatus(buffer: ExperienceBuffer, liveVersion: number): BufferStatus {
   const groups = [...buffer.groups.values()];
   const members = groups.flatMap((group) => [...group.members.values()]);
@@ -35,19 +34,19 @@ function bufferStatus(buffer: ExperienceBuffer, liveVersion: number): BufferStat
   };
 }
 
-/** Counting a large buffer costs milliseconds. */
+/** Counting a large buffer takes milliseconds. */
 const countEveryMs = 1000;
 
-/** The figures of a buffer, counted at most once a second unless asked anew. */
+/** Counts a buffer at most once a second, unless the caller wants a new count. */
 export class BufferCensus {
-  #figures: BufferStatus | undefined;
+  #status: BufferStatus | undefined;
   #countedAtMs = 0;
 
-  of(buffer: ExperienceBuffer, liveVersion: number, anew: boolean): BufferStatus {
+  of(buffer: ExperienceBuffer, liveVersion: number, countNow: boolean): BufferStatus {
     const now = performance.now();
-    if (this.#figures !== undefined && !anew && now - this.#countedAtMs < countEveryMs) return this.#figures;
-    this.#figures = bufferStatus(buffer, liveVersion);
+    if (this.#status !== undefined && !countNow && now - this.#countedAtMs < countEveryMs) return this.#status;
+    this.#status = bufferStatus(buffer, liveVersion);
     this.#countedAtMs = now;
-    return this.#figures;
+    return this.#status;
   }
 }

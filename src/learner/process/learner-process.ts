@@ -1,6 +1,6 @@
 /**
- * Entry of the learner process: a child of the server, started by `supervisor.ts`, that speaks {@link LearnerCommand} and
- * {@link LearnerEvent} over its channel. It runs at the lowest priority and never outlives the channel.
+ * Entry of the learner process, a child of the server that `supervisor.ts` starts. It takes a {@link LearnerCommand} and
+ * sends a {@link LearnerEvent} over its channel, runs at the lowest priority, and ends when the channel closes.
  */
 
 import { HoneError } from '../../errors.js';
@@ -11,10 +11,10 @@ import type { LearnerCommand, LearnerEvent, LearnerStart, RunnerCommand } from '
 runOnlyWhenIdle();
 // biome-ignore lint/style/noProcessEnv: this process's root; CUDA would compute products in TF32, far from the cpu's float32
 process.env.NVIDIA_TF32_OVERRIDE ??= '0';
-// Without its server it has no purpose; what it learned is in the checkpoint.
+// The server is gone. What the learner has learned is in the checkpoint.
 process.once('disconnect', () => process.exit(0));
 
-/** Commands that came before the runner was ready. */
+/** Commands that arrived before the runner existed. */
 const waiting: RunnerCommand[] = [];
 let runner: LearnerRunner | undefined;
 let started = false;
@@ -39,7 +39,7 @@ process.on('message', (command: LearnerCommand) => {
 });
 
 async function work(start: LearnerStart): Promise<void> {
-  // Loaded only now: at the priority that the process has by now, so that its start takes nothing from serving either.
+  // This loads most of the code. The process has its low priority by now, so loading takes nothing from serving.
   const { runLearner } = await import('./run-learner.js');
   await runLearner(start, send, (ready) => {
     runner = ready;

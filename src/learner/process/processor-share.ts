@@ -1,21 +1,23 @@
 /**
- * How much of the processor training gets. The learner runs in the time that others leave: beside a saturated policy, or
- * another program, its steps take as long as that takes, and nothing of what it learns says so.
+ * Measures how much of the processor training gets.
+ *
+ * The learner runs in the time that others leave. Beside a busy policy or another program its steps become slow, and no
+ * other figure shows why.
  */
 
 import type { LearnerEvent } from './messages.js';
 import type { LearnerProgress } from './status.js';
 
 export interface ProcessorClock {
-  /** Milliseconds from any beginning. */
+  /** Milliseconds since some fixed moment. */
   readonly now: () => number;
-  /** Processor time of all threads of this process so far, in milliseconds. */
+  /** Processor time of all threads of this process, in milliseconds. */
   readonly processorMs: () => number;
 }
 
-/** Training over which the share is taken, at least. */
+/** The share is a mean over at least this much time spent on training. */
 const windowMs = 20_000;
-/** Cores. A step that nothing holds up takes one at least, with few threads as with many. */
+/** In cores. A step that has the processor to itself takes at least one core, with any number of threads. */
 const starvedBelow = 0.25;
 const recoveredFrom = 0.5;
 
@@ -27,10 +29,10 @@ const thisProcess: ProcessorClock = {
   },
 };
 
-/** Sees what the learner reports, and adds to it. */
+/** Adds the share to the reports of the learner. */
 export class ProcessorShare {
   readonly #clock: ProcessorClock;
-  /** Of training, oldest first. */
+  /** Spans of training, oldest first. */
   #spans: { readonly ms: number; readonly processorMs: number }[] = [];
   #last: { readonly atMs: number; readonly processorMs: number } | null = null;
   #starved = false;
@@ -40,8 +42,8 @@ export class ProcessorShare {
   }
 
   /**
-   * Counts the time since the last report where that was spent on training.
-   * @returns the report with the share, once it is known; and, where it has just fallen too low, an event that says so
+   * Counts the time since the last report if it was spent on training.
+   * @returns the report, with the share once it is known; and a `starved` event if the share has just fallen too low
    */
   see(progress: LearnerProgress): LearnerEvent[] {
     const [atMs, processorMs] = [this.#clock.now(), this.#clock.processorMs()];
@@ -81,7 +83,7 @@ function starvation(share: number, stepMs: number | null): LearnerEvent {
   const step = stepMs === null ? '' : `, a step takes ${(stepMs / 1000).toFixed(1)} s`;
   return {
     type: 'starved',
-    message: `training gets ${Math.round(share * 100)} % of a core${step}: serving, or another program, takes the rest; leave the learner a core (--threads), or slow the traffic`,
+    message: `training gets ${Math.round(share * 100)} % of a core${step}: serving or another program takes the rest; leave the learner a core (--threads), or send fewer requests`,
     numbers: { processor_share: share, ...(stepMs === null ? {} : { step_ms: stepMs }) },
   };
 }

@@ -1,4 +1,4 @@
-/** What the learner process does, from its lock to its end. */
+/** Runs the learner in its process, from the lock on its directory to the last checkpoint. */
 
 import { join } from 'node:path';
 import { acquireLockFile } from '../../process/lock-file.js';
@@ -9,8 +9,8 @@ import type { LearnerEvent, LearnerStart } from './messages.js';
 import { ProcessorShare } from './processor-share.js';
 
 /**
- * Runs until the runner is told to stop.
- * @param onReady given the runner, which takes commands from then on
+ * Resolves when the runner was told to stop and has stopped.
+ * @param onReady called with the runner, which takes commands from then on
  * @throws HoneError what keeps the learner from starting, or ends it
  */
 export async function runLearner(
@@ -20,7 +20,7 @@ export async function runLearner(
 ): Promise<void> {
   const lock = acquireLockFile(join(start.directory, 'learner.lock'));
   try {
-    // Where another device computes, the processor has little to do.
+    // If another device computes, the processor has little to do, and its share means nothing.
     let computesHere = start.settings.device === 'cpu';
     const engine = await openEngine({
       packageDirectory: start.packageDirectory,
@@ -41,11 +41,11 @@ export async function runLearner(
   }
 }
 
-/** Reports get the share of the processor added. */
-function withShare(tell: (event: LearnerEvent) => void): (event: LearnerEvent) => void {
+/** Adds the share of the processor to progress events. */
+function withShare(send: (event: LearnerEvent) => void): (event: LearnerEvent) => void {
   const share = new ProcessorShare();
   return (event) => {
-    if (event.type !== 'progress') tell(event);
-    else for (const one of share.see(event.progress)) tell(one);
+    if (event.type !== 'progress') send(event);
+    else for (const one of share.see(event.progress)) send(one);
   };
 }

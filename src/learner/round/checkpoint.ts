@@ -1,6 +1,7 @@
 /**
- * What the learner needs to go on after it was killed: weights, moments, counters, and how often each completion was
- * used. One safetensors file, replaced whole (temporary file, fsync, rename), with a digest over everything in it.
+ * The learner's checkpoint: what it needs to go on after it was killed, which is weights, moments, counters, and how often
+ * each completion was used. It is one safetensors file with a digest over everything in it, and it is replaced as a whole
+ * (temporary file, fsync, rename).
  */
 
 import { createHash } from 'node:crypto';
@@ -14,46 +15,47 @@ import type { Parameters } from '../types.js';
 import type { MeterState } from './round-meter.js';
 import type { SetbacksState } from './setbacks.js';
 
-/** Everything but the tensors; plain JSON. */
+/** All but the tensors; plain JSON. Optional fields are absent in checkpoints of earlier builds. */
 export interface CheckpointState {
   readonly packageDigest: string;
   readonly rank: number;
   readonly scale: number;
-  /** The version that was live when it was written. */
+  /** The version that was live when the checkpoint was written. */
   readonly liveVersion: number;
   readonly liveDigest: string;
-  /** Digests of candidates that were offered and had not become live, oldest first. */
+  /** Digests of the offered candidates that had not become live, oldest first. */
   readonly candidateDigests: readonly string[];
-  /** Last change of the store that earlier rounds have seen. */
+  /** Sequence number of the last change of the store that earlier rounds have seen. */
   readonly sequence: number;
-  /** Last change of the store that this learner had read; absent in checkpoints of earlier builds, as is what follows. */
+  /** Sequence number of the last change of the store that the learner had read. */
   readonly readSequence?: number;
-  /** Groups with feedback after this one are the newest of the round in flight. */
+  /** Groups with feedback after this sequence number are the newest of the open round. */
   readonly cutoff?: number;
-  /** Steps of the round in flight and of the one before. */
+  /** Steps of the open round and of the one before. */
   readonly meter?: MeterState;
   readonly setbacks?: SetbacksState;
   /** Entries that may not be given back again. */
   readonly givenBack?: readonly string[];
-  /** ln pi_ref(y|x) by entry of the buffer, computed as `referencesOf` says: anew, they could differ in their last digits. */
+  /** ln pi_ref(y|x) by entry of the buffer, kept because computing it again could change its last digits. */
   readonly references?: readonly (readonly [string, number])[];
+  /** Engine, device and kind of log-probability that computed `references`. */
   readonly referencesOf?: string;
-  /** Completions that the round in flight still has to use; 0 between rounds. */
+  /** Completions that the open round still has to use; 0 between rounds. */
   readonly owedRows: number;
   readonly steps: number;
   readonly droppedSteps: number;
   readonly rounds: number;
   readonly optimizerStep: number;
   readonly baseline: readonly number[];
-  /** Where the reference has moved: the number of its version, and the digest. */
+  /** The version that is the reference. */
   readonly reference?: { readonly version: number; readonly digest: string };
-  /** What V(x) was fitted on; absent with other baselines, and in checkpoints of earlier builds. */
+  /** What V(x) was fitted on; absent with other baselines. */
   readonly baselineWindow?: ObservedWindow;
-  /** Entry of the buffer and number of uses. */
+  /** Entries of the buffer with their number of uses. */
   readonly uses: readonly (readonly [string, number])[];
   /** Generations whose reward waited for a window to close. */
   readonly pending?: readonly string[];
-  /** What the weights were learned from on top of the live version; absent in checkpoints of earlier builds. */
+  /** What the weights have learned from since the live version. */
   readonly lessons?: readonly LessonsSegment[];
 }
 
@@ -61,15 +63,15 @@ export interface Checkpoint {
   readonly state: CheckpointState;
   readonly parameters: Parameters;
   readonly moments: AdamWState['moments'];
-  /** Of the reference; empty where it is the zero adapter. */
+  /** Weights of the reference; empty if it is the zero adapter. */
   readonly reference: Parameters;
-  /** Of the baseline, beside its window. */
+  /** Tensors of the baseline, besides its window. */
   readonly baselineTensors?: BaselineState['tensors'] | undefined;
 }
 
 const format = 'hone-learner-1';
 
-/** Replaces the checkpoint; on disk when it resolves. */
+/** Replaces the checkpoint; it is on disk when this resolves. */
 export async function writeCheckpoint(
   path: string,
   { state, parameters, moments, reference, baselineTensors }: Checkpoint,
@@ -87,8 +89,8 @@ export async function writeCheckpoint(
 }
 
 /**
- * The checkpoint, or null when there is none.
- * @throws HoneError `ADAPTER_INVALID` when the file is torn, altered, or of another format
+ * The checkpoint, or null if there is none.
+ * @throws HoneError `ADAPTER_INVALID` if the file is torn, altered, or of another format
  */
 export async function readCheckpoint(path: string): Promise<Checkpoint | null> {
   const bytes = await readFile(path).catch((error: NodeJS.ErrnoException) => {

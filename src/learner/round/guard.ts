@@ -1,14 +1,14 @@
 /**
- * Whether training has gone out of bounds: a pure decision from the figures of the steps of late.
+ * Decides whether training has gone out of bounds: a pure function of the most recent steps.
  *
- * Two divergences can be measured on what the live version mu wrote, without drawing anything: KL(mu || reference), the
- * mean of ln mu - ln pi_ref, and KL(mu || pi) to the weights in training, the mean of ln mu - ln pi. The second explodes
- * before the first: weights that a round has ruined give nothing to what the policy used to say, and are found out before
- * they are offered. What it cannot see is weight put on completions that nobody has seen; that shows in the first
- * once the version serves.
+ * Two divergences can be measured on completions that the live version mu wrote, without sampling: KL(mu || reference),
+ * the mean of ln mu - ln pi_ref, and KL(mu || pi) to the weights in training, the mean of ln mu - ln pi. The second grows
+ * before the first: weights that a round has ruined give no probability to what the policy used to write, so the guard
+ * finds them before they are offered. It cannot see probability on completions that were never written; that shows in the
+ * first divergence once the version serves.
  *
- * A mean counts as beyond a bound where it is so by two of its standard errors. The figures rest on the last completions,
- * since the weights move.
+ * A mean is beyond a bound if it exceeds it by two of its standard errors. The figures rest on the most recent
+ * completions only, because the weights move.
  */
 
 import type { Member } from '../experience/members.js';
@@ -23,7 +23,7 @@ export type GuardBounds = Pick<
   'guardMaxKl' | 'guardMaxMove' | 'guardMaxPushDown' | 'guardMaxDropped' | 'beta'
 >;
 
-/** Of some values: how many, their mean, and the sum of squared deviations from it. */
+/** Count and mean of some values, and the sum of their squared deviations from it. */
 export interface Spread {
   readonly count: number;
   readonly mean: number;
@@ -32,35 +32,36 @@ export interface Spread {
 
 /** What the guard keeps of a step. */
 export interface StepFigures {
-  /** Whether it was the first of its round: its log-probabilities are those of the weights that the round began with. */
+  /** Whether it is the first of its round: its log-probabilities are those of the weights that the round began with. */
   readonly first: boolean;
   readonly applied: boolean;
-  /** Whether every weight is a finite number after it. */
+  /** Whether every weight is a finite number after the step. */
   readonly finite: boolean;
   /** ln mu - ln pi_ref of completions that the live version mu wrote, nats. */
   readonly kl: Spread | null;
-  /** ln mu - ln pi of the same, pi the weights before the step. */
+  /** ln mu - ln pi of the same completions; pi are the weights before the step. */
   readonly moved: Spread | null;
-  /** h of the completions that the step pushed down, in the unit of the objective: sums or means over tokens. */
+  /** h of the completions that the step pushed down: a sum or a mean over tokens, as the objective has it. */
   readonly pushedDown: Spread | null;
 }
 
-/** What is out of bounds. */
+/** A figure that is out of bounds. */
 export interface Breach {
   readonly check: GuardCheck;
-  /** In words: what, with which figures, and what to do. */
+  /** What is out of bounds, with its figures, and what to do. */
   readonly message: string;
   readonly numbers: Readonly<Record<string, number>>;
 }
 
-/** Completions that a figure rests on: the last so many, and no fewer than the second number. */
+/** A figure rests on about this many of the most recent completions. */
 const enough = 64;
+/** With fewer completions there is no figure. */
 const atLeast = 16;
-/** Of the one step that a round begins with. */
+/** The same for the one step that a round begins with. */
 const atLeastOfStep = 4;
 const standardErrors = 2;
 
-/** @param steps of late, oldest first, all since the weights in training were last given up */
+/** @param steps the most recent ones, oldest first, none from before the weights were last given up */
 export function judgeSteps(steps: readonly StepFigures[], bounds: GuardBounds): Breach | null {
   return (
     judgeWeights(steps) ??
@@ -82,11 +83,11 @@ function judgeWeights(steps: readonly StepFigures[]): Breach | null {
 function judgeDropped(steps: readonly StepFigures[], { guardMaxDropped }: GuardBounds): Breach | null {
   const dropped = steps.length - 1 - steps.findLastIndex(({ applied }) => applied);
   if (dropped < guardMaxDropped) return null;
-  const message = `${dropped} steps in a row were dropped, for a loss or gradient was not a finite number: ${calmer}`;
+  const message = `${dropped} steps in a row were dropped, because a loss or gradient was not a finite number: ${calmer}`;
   return { check: 'dropped', message, numbers: { dropped_steps: dropped } };
 }
 
-/** How far the round has moved the weights. */
+/** Judges how far the round has moved the weights. */
 function judgeMove(steps: readonly StepFigures[], { guardMaxMove }: GuardBounds): Breach | null {
   const from = steps.findLastIndex(({ first }) => first);
   const began = steps[from]?.moved ?? null;
@@ -102,7 +103,7 @@ function judgeMove(steps: readonly StepFigures[], { guardMaxMove }: GuardBounds)
   };
 }
 
-/** How far they are from what serves, over all rounds since. */
+/** Judges how far the weights are from the live version, over all rounds since. */
 function judgeFar(steps: readonly StepFigures[], { guardMaxKl }: GuardBounds): Breach | null {
   const moved = recent(steps.map((step) => step.moved));
   if (moved === null || !isBeyond(moved, guardMaxKl)) return null;
@@ -135,7 +136,7 @@ function judgeLive(steps: readonly StepFigures[], { guardMaxKl }: GuardBounds): 
   };
 }
 
-/** The last values together; null where they are too few. */
+/** The most recent values together; null if there are too few. */
 function recent(spreads: readonly (Spread | null)[]): Spread | null {
   let sum: Spread = { count: 0, mean: 0, squares: 0 };
   for (let i = spreads.length - 1; i >= 0 && sum.count < enough; i--) sum = joined(sum, spreads[i] ?? null);
@@ -169,7 +170,7 @@ function nats(value: number): string {
   return `${Number(value.toPrecision(3))} nats per completion`;
 }
 
-/** Spread of values; what is not finite is left out, for the step was dropped then. */
+/** Leaves out values that are not finite, because their step was dropped. */
 export function spreadOf(values: readonly number[]): Spread | null {
   const finite = values.filter(Number.isFinite);
   if (finite.length === 0) return null;
@@ -177,7 +178,7 @@ export function spreadOf(values: readonly number[]): Spread | null {
   return { count: finite.length, mean, squares: finite.reduce((sum, value) => sum + (value - mean) ** 2, 0) };
 }
 
-/** The figures of a step; `first`: see {@link StepFigures}. */
+/** @param first see {@link StepFigures} */
 export function figuresOf(
   { members, logprobs, weights, applied }: Pick<StepReport, 'members' | 'logprobs' | 'weights' | 'applied'>,
   liveDigest: string,
@@ -185,7 +186,7 @@ export function figuresOf(
   first: boolean,
   { logProbability }: Pick<LearnerSettings, 'logProbability'>,
 ): StepFigures {
-  // Nats per completion, also where the objective takes means over tokens.
+  // In nats per completion, also if the objective takes means over tokens.
   const tokensOf = ({ completionTokens }: Member): number => (logProbability === 'mean' ? completionTokens.length : 1);
   const referenceOf = (member: Member): number => (member.reference?.logprob ?? Number.NaN) * tokensOf(member);
   const current = members.map((member, i) => (logprobs[i] ?? Number.NaN) * tokensOf(member));
@@ -208,7 +209,7 @@ export function figuresOf(
   };
 }
 
-/** A sum is not finite where one of its terms is not. */
+/** Sums absolute values: the sum is not finite if one of them is not. */
 function allFinite(parameters: Parameters): boolean {
   let sum = 0;
   for (const { data } of parameters.values()) for (let i = 0; i < data.length; i++) sum += Math.abs(data[i] as number);

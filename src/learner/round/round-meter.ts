@@ -1,4 +1,4 @@
-/** The numbers of the last step and round: what status, events and candidates report. */
+/** Keeps the figures of the last step and round, which status, events and candidates show. */
 
 import { countByStaleness } from '../experience/staleness.js';
 import type { LearnerProgress } from '../process/status.js';
@@ -9,7 +9,7 @@ type Figures = Pick<
   'loss' | 'meanReward' | 'kl' | 'belowMeanH' | 'gradientNorm' | 'stepMs' | 'roundStaleness'
 >;
 
-/** What is kept of a step; plain JSON, in which a number that is not finite becomes null. */
+/** What the meter keeps of a step; plain JSON, which turns a number that is not finite into null. */
 interface StepSummary {
   readonly rows: number;
   readonly applied: boolean;
@@ -18,11 +18,11 @@ interface StepSummary {
   readonly kl: number | null;
   readonly belowMeanH: number | null;
   readonly gradientNorm: number | null;
-  /** Of the completions used. */
+  /** Versions that wrote the completions used. */
   readonly versions: readonly number[];
 }
 
-/** What a checkpoint keeps: a round that was cut in two ends with the figures of a whole one. */
+/** What a checkpoint keeps, so that a round that was interrupted ends with the figures of a whole one. */
 export interface MeterState {
   readonly round: readonly StepSummary[];
   readonly finished: readonly StepSummary[];
@@ -35,7 +35,7 @@ export class RoundMeter {
   #stepMs: number | null = null;
   #roundStaleness: readonly number[] = [];
 
-  /** Counts a step into the round. */
+  /** Adds a step to the open round. */
   add(report: StepReport, stepMs: number): void {
     const { rows, applied, loss, meanReward, kl, belowMeanH, gradientNorm, members } = report;
     const versions = members.map(({ version }) => version);
@@ -44,7 +44,7 @@ export class RoundMeter {
     this.#stepMs = stepMs;
   }
 
-  /** Steps of the round in flight. */
+  /** Steps of the open round. */
   get steps(): number {
     return this.#reports.length;
   }
@@ -59,17 +59,17 @@ export class RoundMeter {
     this.#last = round.at(-1) ?? finished.at(-1) ?? null;
   }
 
-  /** Steps of the round in flight that moved the weights. */
+  /** Steps of the open round that moved the weights. */
   get appliedSteps(): number {
     return this.#reports.filter((report) => report.applied).length;
   }
 
-  /** Whether the last step of the round in flight moved the weights. */
+  /** Whether the last step of the open round moved the weights. */
   get lastApplied(): boolean {
     return this.#reports.at(-1)?.applied ?? false;
   }
 
-  /** Ends the round; its means are reported until the next one has a step. */
+  /** Ends the round. Its means are shown until the next round has a step. */
   finishRound(liveVersion: number): void {
     this.#finished = this.#reports;
     const versions = this.#reports.flatMap((report) => report.versions);
@@ -77,7 +77,7 @@ export class RoundMeter {
     this.#reports = [];
   }
 
-  /** Forgets everything: the weights are others now. */
+  /** Forgets everything, because other weights are in training now. */
   reset(): void {
     this.#reports = [];
     this.#finished = [];
@@ -85,7 +85,7 @@ export class RoundMeter {
     this.#stepMs = null;
   }
 
-  /** What a candidate says of its round. */
+  /** The metrics of a candidate. */
   metrics(): Record<string, number | null> {
     const { loss, meanReward, kl, belowMeanH } = this.figures();
     return { loss, mean_reward: meanReward, kl, below_mean_h: belowMeanH };

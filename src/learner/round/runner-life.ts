@@ -29,7 +29,7 @@ export const runnerMoves: Moves<RunnerState> = {
   stopped: [],
 };
 
-/** What the server is told of each state. */
+/** The state that each of them is reported as. */
 const reported: Readonly<Record<RunnerState, LearnerState>> = {
   opening: 'starting',
   catching_up: 'starting',

@@ -1,12 +1,12 @@
 /**
- * What the guard remembers: the figures of late, how often training went out of bounds, and whether the learner has stopped
- * itself for it. Rounds that end well in between start the count anew; a person who says go on does, too.
+ * What the guard remembers: the figures of the most recent steps, how many rounds went out of bounds, and whether the
+ * learner is halted for that. A round that ends in bounds resets the count of setbacks in a row, and so does `go_on`.
  */
 
 import type { LearnerSettings } from '../types.js';
 import { type Breach, judgeSteps, type StepFigures } from './guard.js';
 
-/** What a checkpoint keeps of it; plain JSON. */
+/** What a checkpoint keeps; plain JSON. */
 export interface SetbacksState {
   readonly total: number;
   readonly inARow: number;
@@ -14,7 +14,7 @@ export interface SetbacksState {
   readonly steps: readonly StepFigures[];
 }
 
-/** Steps that are kept: more than any figure rests on, but for steps of a single completion. */
+/** Steps that are kept. No figure rests on more, unless steps have a single completion each. */
 const stepsKept = 128;
 
 export class Setbacks {
@@ -38,28 +38,28 @@ export class Setbacks {
     return this.#total;
   }
 
-  /** Those since the last round that ended well. */
+  /** Rounds that went out of bounds since the last one that did not. */
   get inARow(): number {
     return this.#inARow;
   }
 
-  /** Why nothing more is learned until somebody says go on; null where it is. */
+  /** Why the learner is halted; null if it is not. */
   get haltedBecause(): string | null {
     return this.#haltedBecause;
   }
 
-  /** Looks at a step. Returns what is out of bounds with it. */
+  /** Takes a step in. Returns what is out of bounds after it. */
   see(step: StepFigures): Breach | null {
     this.#steps = [...this.#steps.slice(1 - stepsKept), step];
     return judgeSteps(this.#steps, this.#settings);
   }
 
-  /** The weights are others now. */
+  /** Forgets the steps, because other weights are in training now. */
   reset(): void {
     this.#steps = [];
   }
 
-  /** A round ended in bounds. */
+  /** Counts a round that ended in bounds. */
   roundEnded(): void {
     this.#inARow = 0;
   }
@@ -72,14 +72,14 @@ export class Setbacks {
     if (this.#inARow >= this.#settings.guardMaxSetbacks) this.#haltedBecause = message;
   }
 
-  /** What comes after the last of them, in words. */
+  /** What follows the last setback, in words. */
   get outlook(): string {
     return this.#haltedBecause !== null
       ? 'nothing more is learned until the learner is resumed or the server is started again'
       : `the learner stops after ${this.#settings.guardMaxSetbacks} such rounds in a row, this was number ${this.#inARow}`;
   }
 
-  /** Somebody said go on. */
+  /** A person lets the learner go on. */
   goOn(): void {
     this.#inARow = 0;
     this.#haltedBecause = null;

@@ -1,6 +1,6 @@
 /**
- * The weights in training with everything that belongs to them: optimizer, baseline, the head that they come from, and
- * the candidates made of them that have not become the head yet.
+ * The weights in training with everything that belongs to them: optimizer, baseline, reference, the live version that
+ * they come from, and the candidates made of them that have not become live.
  */
 
 import { HoneError } from '../../errors.js';
@@ -22,7 +22,7 @@ import { learningRates } from '../schedules.js';
 import type { LearnerSettings, Parameters, Reference, TrainingEngine } from '../types.js';
 import type { Checkpoint } from './checkpoint.js';
 
-/** Candidates that may still become the head: the gate may be busy with one while many are offered. */
+/** Candidates that may still become live: while the gate is busy with one, the learner may offer many. */
 const maxCandidates = 256;
 
 export class TrainingState {
@@ -33,7 +33,7 @@ export class TrainingState {
   readonly #base: Reference;
   #reference: Reference;
   #referenceVersion = 0;
-  /** What the weights were learned from. */
+  /** What the weights have learned from since the live version. */
   readonly lessons = new Lessons();
   #parameters: Parameters;
   #optimizer: AdamW;
@@ -42,7 +42,7 @@ export class TrainingState {
   #liveDigest = '';
   #candidates: string[] = [];
 
-  /** @param engine what the weights are of; it describes prompts to the baseline */
+  /** @param engine computes with these weights, and the features of prompts for the baseline */
   constructor(
     engine: Pick<TrainingEngine, 'promptFeatures'> & { readonly targets: readonly AdapterTarget[] },
     settings: LearnerSettings,
@@ -59,7 +59,7 @@ export class TrainingState {
     this.#baseline = this.#newBaseline();
   }
 
-  /** The zero adapter, or the live version that it was moved to last. */
+  /** The policy that KL is measured against: the zero adapter, or the live version that it last moved to. */
   get reference(): Reference {
     return this.#reference;
   }
@@ -77,7 +77,7 @@ export class TrainingState {
     return this.#baseline;
   }
 
-  /** A copy of the weights as they are. */
+  /** A copy of the weights. */
   adapter(): Adapter {
     return toAdapter(this.#parameters, this.#settings.rank, this.#settings.scale);
   }
@@ -89,15 +89,15 @@ export class TrainingState {
   }
 
   /**
-   * Follows the head. One that was made of these weights changes nothing: they may be ahead of it by now. Any other
-   * replaces them; so does a later version with the weights of an older one, for that is a rollback.
-   * @param version its number
-   * @param adapterPath directory of the head's adapter; null is the zero adapter
+   * Follows the live version. If that was a candidate of these weights, they stay: they may be ahead of it by now. Any
+   * other version replaces them, and so does a rollback, even to a former candidate.
+   * @param version number of the live version
+   * @param adapterPath folder of its adapter; null is the zero adapter
    * @param recorded digest of that adapter
-   * @param rolledBack whether that version is a rollback: nothing that was offered continues it
-   * @param fromCheckpoint continue with this where the head is the one that it was written under
-   * @returns whether the weights are still the ones from before (or from the checkpoint)
-   * @throws HoneError `ADAPTER_INVALID` (also where the files hold other weights than recorded), `ADAPTER_MISMATCH`
+   * @param rolledBack whether it is a rollback
+   * @param fromCheckpoint weights to continue with, if the live version allows that
+   * @returns whether the weights are still those from before, or from the checkpoint
+   * @throws HoneError `ADAPTER_INVALID` (also if the files hold other weights than recorded), `ADAPTER_MISMATCH`
    */
   async follow(
     version: number,
@@ -117,7 +117,7 @@ export class TrainingState {
     if (!continues) {
       this.#reset(adapterPath === null ? null : adapter);
     } else {
-      // What was offered before the new head is no longer on its way.
+      // Candidates that were offered before this one will not become live any more.
       this.#candidates = this.#candidates.slice(offer + 1);
       this.lessons.followed(digest);
     }
@@ -128,9 +128,9 @@ export class TrainingState {
   }
 
   /**
-   * Gives the weights up for the head's where they come from an offered version that was rejected.
-   * @param adapterPath directory of the head's adapter; null is the zero adapter
-   * @returns whether they were given up
+   * Goes back to the live version if the weights come from this rejected candidate.
+   * @param adapterPath folder of the live version's adapter; null is the zero adapter
+   * @returns whether it went back
    * @throws HoneError `ADAPTER_INVALID`, `ADAPTER_MISMATCH`
    */
   async rejected(digest: string, adapterPath: string | null): Promise<boolean> {
@@ -140,41 +140,41 @@ export class TrainingState {
   }
 
   /**
-   * Gives the weights up for the head's where they were learned from something that was erased.
-   * @param adapterPath as above
-   * @returns whether they were given up
+   * Goes back to the live version if the weights have learned from a generation that was erased.
+   * @param adapterPath folder of the live version's adapter; null is the zero adapter
+   * @returns whether it went back
    * @throws HoneError `ADAPTER_INVALID`, `ADAPTER_MISMATCH`
    */
   async erased(adapterPath: string | null): Promise<boolean> {
     if (!this.lessons.incomplete) return false;
-    // It may have learned from what was erased, too.
+    // The reference is a former live version, which may have learned from the erased data, too.
     this.#reference = this.#base;
     this.#referenceVersion = this.#liveVersion;
     await this.goBack(adapterPath);
     return true;
   }
 
-  /** Generations that are remembered one by one, for what they taught or as what V(x) was fitted on. */
+  /** Ids of all generations that are kept here: lessons, and completions that V(x) was fitted on. */
   remembered(): string[] {
     return [...new Set([...this.lessons.all(), ...this.#baseline.generationIds()])];
   }
 
-  /** Forgets the others: they are gone from the store. */
+  /** Forgets all generations but these, because they were removed from the store. */
   retain(existing: ReadonlySet<string>): void {
     this.lessons.retain(existing);
     this.#baseline.retain(existing);
   }
 
   /**
-   * Gives the weights up for the head's.
-   * @param adapterPath directory of the head's adapter; null is the zero adapter
+   * Replaces the weights by those of the live version.
+   * @param adapterPath folder of the live version's adapter; null is the zero adapter
    * @throws HoneError `ADAPTER_INVALID`, `ADAPTER_MISMATCH`
    */
   async goBack(adapterPath: string | null): Promise<void> {
     this.#reset(adapterPath === null ? null : (await readRecorded(adapterPath, this.#liveDigest)).adapter);
   }
 
-  /** What a checkpoint must hold of this. */
+  /** What a checkpoint keeps. */
   state() {
     const { step, moments } = this.#optimizer.state();
     const baseline = this.#baseline.state();
@@ -212,7 +212,7 @@ export class TrainingState {
     this.lessons.reset();
   }
 
-  /** Where it is time, or where the head went back, the live version becomes the reference. */
+  /** Makes the live version the reference, every `referenceEvery` versions and after a rollback. */
   #moveReference(adapter: Adapter, digest: string, wentBack: boolean): void {
     const { referenceEvery } = this.#settings;
     if (referenceEvery === 0) return;
@@ -220,7 +220,7 @@ export class TrainingState {
     this.#referenceVersion = this.#liveVersion;
     if (digest === this.#reference.digest) return;
     this.#reference = { digest, parameters: parametersFrom(adapter, this.#targets, this.#settings) };
-    // What was observed of R_beta was measured against another reference.
+    // The baseline has observed R_beta, which was measured against the reference from before.
     this.#baseline = this.#newBaseline();
   }
 
@@ -266,13 +266,13 @@ export class TrainingState {
   }
 }
 
-/** Files that hold a whole adapter may still hold another one than the version's. */
+/** Reads an adapter, and refuses files that hold a whole adapter but not the one that was recorded. */
 async function readRecorded(path: string, recorded: string): Promise<StoredAdapter> {
   const stored = await readAdapter(path);
   if (stored.digest === recorded) return stored;
   throw new HoneError(
     'ADAPTER_INVALID',
     `the adapter in ${path} has digest ${stored.digest}, the live version was recorded with ${recorded}: its files were ` +
-      'exchanged; put them back, or roll back to another version',
+      'replaced; put them back, or roll back to another version',
   );
 }

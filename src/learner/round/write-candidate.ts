@@ -1,4 +1,4 @@
-/** Weights on their way to be a version: an adapter's files, and what is said of them. */
+/** Writes the weights in training as a candidate: an adapter's files with their metrics. */
 
 import { readdir, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -9,18 +9,18 @@ import type { TrainingState } from './training-state.js';
 export interface CandidateOptions {
   readonly start: Pick<LearnerStart, 'packageDigest' | 'packageDirectory'>;
   readonly training: TrainingState;
-  /** The version that is live. */
+  /** Number of the live version. */
   readonly parent: number;
-  /** Those that are not finite, or not known, are left out. */
+  /** Null and numbers that are not finite are left out. */
   readonly metrics: Readonly<Record<string, number | null>>;
 }
 
-/** Name of a candidate's directory: candidates of later rounds come later. */
+/** Name of a candidate's folder. */
 export function candidateName(rounds: number, steps: number): string {
   return `${rounds}-${steps}`;
 }
 
-/** Removes candidates of earlier processes, but for the last one: the server may hold it until somebody is free to judge it. */
+/** Removes the candidates of earlier processes but the last one: the server may not have judged that one yet. */
 export async function keepNewest(folder: string): Promise<void> {
   const names = await readdir(folder).catch(() => []);
   const place = (name: string): number[] => name.split('-').map(Number);
@@ -31,13 +31,13 @@ export async function keepNewest(folder: string): Promise<void> {
   for (const name of names.slice(0, -1)) await rm(join(folder, name), { recursive: true, force: true });
 }
 
-/** Writes the weights as they are into a directory, in the place of what is there; on disk when it resolves. */
+/** Writes the weights into a folder and replaces what is there; they are on disk when this resolves. */
 export async function writeCandidate(
   directory: string,
   { start, training, parent, metrics: figures }: CandidateOptions,
 ): Promise<Extract<LearnerEvent, { readonly type: 'candidate' }>> {
   const metrics = finiteMetrics(figures);
-  // From a process that was killed before the checkpoint said so.
+  // A process that was killed before its checkpoint was written may have left this folder.
   await rm(directory, { recursive: true, force: true });
   const adapterDigest = await writeAdapter(directory, training.adapter(), {
     packageDigest: start.packageDigest,
