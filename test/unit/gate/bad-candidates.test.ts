@@ -46,7 +46,7 @@ describe('the gate', () => {
     const liked = checks.find(({ check }) => check === 'reward_model')?.numbers ?? {};
     expect(liked.reward).toBeGreaterThan(2 * (liked.live_reward as number));
     expect(results(checks)).toMatchObject({ reward_model: 'passed', health: 'failed' });
-    expect(checks.find(({ check }) => check === 'health')?.detail).toContain('n-grams repeated');
+    expect(checks.find(({ check }) => check === 'health')?.detail).toContain('n-grams are repeated');
     expect(passed).toBe(false);
   });
 
