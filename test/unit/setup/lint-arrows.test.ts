@@ -4,12 +4,14 @@ import { spawnSync } from 'node:child_process';
 import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { beforeAll, describe, expect, it } from 'vitest';
 import { temporaryFolder } from '../../support/folders.js';
 
 const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 const biome = join(root, 'node_modules/@biomejs/biome/bin/biome');
 const arrows = join(root, 'scripts/arrows.mjs');
+const { lintArrows } = (await import(pathToFileURL(arrows).href)) as { lintArrows: (folder: string) => string[] };
 
 let folder: string;
 beforeAll(() => {
@@ -26,18 +28,26 @@ interface Answer {
   readonly output: string;
 }
 
-/** Runs a linter on the tree after adding a file, and removes the file. */
-function withPlanted(path: string, content: string, ...command: readonly string[]): Answer {
+/** Adds a file to the tree, runs a linter, and removes the file. */
+function withPlanted<T>(path: string, content: string, linter: () => T): T {
   const file = join(folder, path);
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, content);
+  try {
+    return linter();
+  } finally {
+    rmSync(file);
+  }
+}
+
+function run(...command: readonly string[]): Answer {
   const result = spawnSync(process.execPath, command, { cwd: folder, encoding: 'utf8' });
-  rmSync(file);
   return { refused: result.status !== 0, output: result.stdout + result.stderr };
 }
 
-const lintArrows = (path: string, content: string) => withPlanted(path, content, arrows, folder);
-const lint = (path: string, content: string) => withPlanted(path, content, biome, 'lint', path);
+const lint = (path: string, content: string) => withPlanted(path, content, () => run(biome, 'lint', path));
+/** Runs the lint of arrows in this process. The last test of its group runs it as a command. */
+const complaints = (path: string, content: string) => withPlanted(path, content, () => lintArrows(folder).join('\n'));
 
 const importing = (source: string): string => `import { thing } from '${source}';\n\nexport const copy = thing;\n`;
 
@@ -71,9 +81,7 @@ describe('the lint of arrows', () => {
     ['proto/planted.ts', '../client/index.js'],
     ['proto/planted.ts', '../server/main.js'],
   ])('refuses that %s imports %s', (path, source) => {
-    const { refused, output } = lintArrows(path, importing(source));
-    expect(output).toContain(path);
-    expect(refused).toBe(true);
+    expect(complaints(path, importing(source))).toContain(path);
   });
 
   it.each([
@@ -88,10 +96,9 @@ describe('the lint of arrows', () => {
       "declare const require: (name: string) => unknown;\nexport const main = require('../server/main.js');\n",
     ],
   ])('also finds %s', (_, content) => {
-    expect(lintArrows('client/planted.ts', content)).toMatchObject({
-      refused: true,
-      output: expect.stringContaining('client/planted.ts: client may not import server (server/main.ts)'),
-    });
+    expect(complaints('client/planted.ts', content)).toContain(
+      'client/planted.ts: client may not import server (server/main.ts)',
+    );
   });
 
   it.each([
@@ -107,21 +114,27 @@ describe('the lint of arrows', () => {
     ['client/planted.ts', '../proto/contract.js'],
     ['test/planted.ts', '../src/policy/hold-counts.js'],
   ])('lets %s import %s', (path, source) => {
-    expect(lintArrows(path, importing(source))).toEqual({ refused: false, output: '' });
+    expect(complaints(path, importing(source))).toBe('');
   });
 
   it('only allows imports of a room from its index, or of code from its side doors', () => {
-    const inside = lintArrows('src/agent/planted.ts', importing('../policy/hold-counts.js'));
-    expect(inside).toMatchObject({ refused: true, output: expect.stringContaining('import src/policy/index.ts') });
-    expect(lintArrows('server/planted.ts', importing('../src/replay/store.js')).refused).toBe(false);
+    const inside = complaints('src/agent/planted.ts', importing('../policy/hold-counts.js'));
+    expect(inside).toContain('import src/policy/index.ts');
+    expect(complaints('server/planted.ts', importing('../src/replay/store.js'))).toBe('');
     const type = "import type { Thing } from '../src/replay/store.js';\n\nexport type Copy = Thing;\n";
-    expect(lintArrows('server/planted.ts', type).refused).toBe(true);
+    expect(complaints('server/planted.ts', type)).toContain('server/planted.ts');
   });
 
   it('refuses a folder that is not in its table', () => {
-    const { refused, output } = lintArrows('src/novel/planted.ts', 'export const thing = 1;\n');
-    expect(output).toContain('its folder is not in the table');
-    expect(refused).toBe(true);
+    const unknown = complaints('src/novel/planted.ts', 'export const thing = 1;\n');
+    expect(unknown).toContain('its folder is not in the table');
+  });
+
+  it('fails as a command if an import breaks a rule, and is silent otherwise', () => {
+    const path = 'client/planted.ts';
+    const refused = withPlanted(path, importing('../server/main.js'), () => run(arrows, folder));
+    expect(refused).toMatchObject({ refused: true, output: expect.stringContaining(path) });
+    expect(run(arrows, folder)).toEqual({ refused: false, output: '' });
   });
 });
 

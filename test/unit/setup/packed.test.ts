@@ -23,7 +23,7 @@ const manifest = JSON.parse(read('package.json')) as Record<string, Record<strin
 /** Returns the modules that a module imports, starts as a worker or process, or loads by URL. */
 function importsOf(path: string): string[] {
   const found = read(path).matchAll(
-    /(?:\bfrom|\bimport|\brequire\()\s*\(?\s*'([^'\n]+)'|new URL\('(\.[^'\n]+)', import\.meta\.url\)/g,
+    /(?:\bfrom|\bimport|(?<![#.])\brequire\()\s*\(?\s*'([^'\n]+)'|new URL\('(\.[^'\n]+)', import\.meta\.url\)/g,
   );
   return [...found].map(([, name, address]) => name ?? address ?? '');
 }
