@@ -11,7 +11,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { connect, defaultAddress } from 'hone-agent/client';
 
-const turns = Number(process.argv[2] ?? 100);
+const turns = Number(process.argv[2] ?? 200);
 const people = ['nephew', 'sister', 'boss', 'neighbor', 'cousin', 'friend', 'uncle', 'landlord'];
 
 const hone = await connect({ address: process.env.HONE_ADDRESS ?? defaultAddress });
@@ -38,5 +38,7 @@ for (let turn = 1; turn <= turns; turn++) {
   const scores = await Promise.all(completions.map(({ generationId }) => scoreOf(generationId)));
   const mean = scores.reduce((sum, score) => sum + score, 0) / scores.length;
   console.log(`turn ${turn}: version ${version} scored ${mean.toFixed(2)} on average`);
+  // An app that is never idle would leave the learner no time.
+  await pause(200);
 }
 hone.close();
