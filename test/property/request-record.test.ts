@@ -122,6 +122,8 @@ class Request {
 
   async *#script(_: CompletionRequest, signal: AbortSignal): AsyncGenerator<CompletionEvent> {
     const { moments, startsAt, diesWhenStopped } = this.plan;
+    const inFlight: CompletionEvent[] = [];
+    if (!diesWhenStopped) signal.addEventListener('abort', () => inFlight.push(...this.#lastTokens()), { once: true });
     for (const [at, one] of moments.entries()) {
       if (at === startsAt) yield started;
       if (signal.aborted) break;
@@ -132,8 +134,20 @@ class Request {
     }
     if (moments.length <= startsAt && !signal.aborted) yield started;
     if (signal.aborted && diesWhenStopped) this.#die();
-    const reason = signal.aborted ? 'cancelled' : 'stop';
-    for (const completion of this.reported.keys()) yield* this.#report(true, { completion, reason });
+    for (const completion of this.reported.keys()) {
+      yield* inFlight.splice(0);
+      yield* this.#report(true, { completion, reason: signal.aborted ? 'cancelled' : 'stop' });
+    }
+  }
+
+  /** What the policy has computed when it is stopped, and still reports. */
+  #lastTokens(): CompletionEvent[] {
+    if (this.died || this.events.length === 0) return [];
+    return this.reported.flatMap(({ tokens, reason }, completion) => {
+      if (reason !== null) return [];
+      tokens.push(98);
+      return [token(completion, 98)];
+    });
   }
 
   *#report(
