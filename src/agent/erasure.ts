@@ -1,9 +1,9 @@
 /**
- * Erasing a person's data, and what was learned from it.
+ * Erases a person's data, and on request what was learned from it.
  *
- * Which versions learned from what is in the store's lessons; what descends from such a version learned from it, too. With
- * `retrain` the newest weights that did not are served again as a new version, the adapters of all others are removed, and
- * the learner learns from everything that is left as if for the first time.
+ * The store's lessons hold which version learned from which generation. A version that descends from such a version
+ * learned from the data, too. With `retrain` the newest weights that did not learn from it serve again as a new version,
+ * the adapters of all versions that did are removed, and the learner learns from what is left as if for the first time.
  */
 
 import { HoneError } from '../errors.js';
@@ -12,10 +12,11 @@ import type { ErasureReport, ReplayStore } from '../replay/index.js';
 import { descendants, type Version, type VersionLog } from '../versions/index.js';
 import type { EventLog } from './events/event-log.js';
 import type { Learner } from './learner.js';
+import type { Rollout } from './rollout/rollout.js';
 
-/** What was erased and what became of the versions. */
+/** What was erased, and what happened to the versions. */
 export interface ErasureResult extends Omit<ErasureReport, 'versionsOfAll'> {
-  /** Versions that learned from the erased data, or descend from such, ascending. */
+  /** Versions that learned from the erased data or descend from such versions, ascending. */
   readonly versions: readonly number[];
   /** With `retrain`: the version that serves now; null if the live version had not learned from erased data. */
   readonly live: Version | null;
@@ -29,11 +30,10 @@ export interface ErasureParts {
   readonly versions: VersionLog;
   readonly learner: Learner | null;
   readonly events: EventLog;
-  readonly rollback: (number: number) => Promise<Version>;
-  readonly reject: (number: number, reason: string) => Promise<Version>;
+  readonly rollout: Pick<Rollout, 'rollback' | 'reject'>;
 }
 
-/** @throws HoneError `STORE_FULL`, and with `retrain` what a rollback throws: the data is erased then all the same */
+/** @throws HoneError `STORE_FULL`; with `retrain` also what a rollback throws, and then the data is erased all the same */
 export async function eraseSubject(parts: ErasureParts, subject: string, retrain: boolean): Promise<ErasureResult> {
   const { replay, policy, versions, learner } = parts;
   const { versionsOfAll, ...report } = await replay.eraseSubject(subject);
@@ -46,7 +46,7 @@ export async function eraseSubject(parts: ErasureParts, subject: string, retrain
   return { ...result, ...(await unlearn(parts, versionsOfAll)) };
 }
 
-/** Figures only: whose data it was is nobody's business any more. */
+/** Publishes figures only. An event that named the subject would keep what was erased. */
 export function publishErasure(events: EventLog, report: Omit<ErasureReport, 'versionsOfAll'>, versions: number): void {
   const { generations, scores, preferences, prompts, logCleared } = report;
   events.publish({
@@ -54,23 +54,23 @@ export function publishErasure(events: EventLog, report: Omit<ErasureReport, 've
     numbers: { generations, scores, preferences, prompts, versions, log_cleared: logCleared ? 1 : 0 },
     ...(logCleared
       ? {}
-      : { detail: 'the log of the store still holds data: another program reads an old state of it' }),
+      : { detail: 'the log of the store still holds data, because another program reads an old state of the store' }),
   });
 }
 
 /** @param roots versions that learned from erased data themselves */
 async function unlearn(
-  { versions, learner, rollback, reject }: ErasureParts,
+  { versions, learner, rollout }: ErasureParts,
   roots: readonly number[],
 ): Promise<Pick<ErasureResult, 'live' | 'removedWeights'>> {
   if (roots.length === 0) return { live: null, removedWeights: [] };
   let live: Version | null = null;
-  // Again and again: while one version is turned down another may come, or go live.
+  // While one version is rejected another may come, or go live, so look again until none is left.
   for (;;) {
     const tainted = new Set(descendants(versions.list(), roots));
     const waiting = versions.list().filter(({ number, state }) => tainted.has(number) && undecided.has(state));
-    for (const { number } of waiting) await rejectIfUndecided(reject, number);
-    if (tainted.has(versions.live().number)) live = await rollback(newestClean(versions, tainted).number);
+    for (const { number } of waiting) await rejectIfUndecided(rollout, number);
+    if (tainted.has(versions.live().number)) live = await rollout.rollback(newestClean(versions, tainted).number);
     else if (waiting.length === 0) break;
   }
   const removedWeights = await versions.removeWeights(descendants(versions.list(), roots));
@@ -80,12 +80,12 @@ async function unlearn(
 
 const undecided: ReadonlySet<Version['state']> = new Set(['candidate', 'shadow', 'canary']);
 
-async function rejectIfUndecided(reject: ErasureParts['reject'], number: number): Promise<void> {
+async function rejectIfUndecided(rollout: ErasureParts['rollout'], number: number): Promise<void> {
   try {
-    await reject(number, 'it learned from data that was erased');
+    await rollout.reject(number, 'it learned from data that was erased');
   } catch (thrown) {
     const error = HoneError.from(thrown);
-    // It went live meanwhile, or was turned down.
+    // It went live or was rejected meanwhile.
     if (error.code !== 'VERSION_NOT_SERVABLE') throw error;
   }
 }

@@ -1,4 +1,4 @@
-/** The agent's words: what the doors may ask of the loop and what it answers. No transport is known here. */
+/** The agent as the doors see it: what they may ask of the loop, and what it answers. No transport is known here. */
 
 import type { LearnerStatus } from '../learner/index.js';
 import type { PolicyStatus, SwapReport } from '../policy/index.js';
@@ -33,7 +33,7 @@ export interface AgentStatus {
   readonly raters: readonly RaterStatus[];
   /** The last swap since the start; `null` before the first. */
   readonly lastSwap: SwapReport | null;
-  /** Which way candidates go, and what is on trial. */
+  /** The mode, and the candidates on their way. */
   readonly rollout: RolloutStatus;
 }
 
@@ -44,35 +44,43 @@ export interface VersionPage {
   readonly nextPageToken: string;
 }
 
-/** A generation and the scores that stand. */
+/** A generation and the scores that count for it. */
 export interface StoredGeneration {
   readonly generation: Generation;
   readonly scores: readonly Score[];
 }
 
-/** The loop: admit, generate, record, score, learn, swap. */
-export interface Agent {
+/** Answers requests. */
+export interface Answering {
   /**
-   * Runs a request. The first event is `started`, the last `ended`; leaving early, or aborting the signal, frees the
-   * slots within a step and records the generations as cancelled.
+   * Runs a request. The first event is `started`, the last `ended`. If the caller leaves early or the signal aborts, the
+   * slots are free within a step, and the generations are stored as cancelled.
    * @throws HoneError `INVALID_REQUEST`, `PROMPT_TOO_LONG`, `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE`, `QUEUE_FULL`,
-   * `WORKER_CRASHED`, `STORE_FULL`, `DRAINING`, and after an abort its reason where that is a HoneError, else `CANCELLED`
+   * `WORKER_CRASHED`, `STORE_FULL`, `DRAINING`; after an abort its reason if that is a HoneError, else `CANCELLED`
    */
   generate(input: GenerateInput, signal?: AbortSignal): AsyncIterable<AgentEvent>;
+}
+
+/** Takes feedback on generations, and shows what is stored of them. */
+export interface Generations {
   /** Outcomes in the order of the items, on disk. @throws HoneError `INVALID_REQUEST`, `STORE_FULL`, `QUEUE_FULL`, `DRAINING` */
   feedback(items: readonly FeedbackInput[]): Promise<FeedbackResult[]>;
   /** @throws HoneError `GENERATION_NOT_FOUND`, `INVALID_REQUEST` */
   getGeneration(id: string): Promise<StoredGeneration>;
-  /** Why it is worth what it is, and what came of it. @throws HoneError `GENERATION_NOT_FOUND`, `INVALID_REQUEST` */
+  /** Explains a generation's reward and what was learned from it. @throws HoneError `GENERATION_NOT_FOUND`, `INVALID_REQUEST` */
   explainGeneration(id: string): Promise<Explanation>;
+}
+
+/** Lists versions, and decides which of them serve. */
+export interface VersionControl {
   listVersions(pageSize: number, pageToken: string): VersionPage;
   /** @throws HoneError `VERSION_NOT_FOUND` */
   getVersion(number: number): Version;
-  /** Serves the weights of an older version as a new head. @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE` */
+  /** Serves the weights of an older version as a new version. @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE` */
   rollback(number: number): Promise<Version>;
-  /** Which way candidates go, and what is on trial. */
+  /** The mode, and the candidates on their way. */
   rollout(): RolloutStatus;
-  /** Sets the mode for candidates from now on, and for the version on trial; on disk when it resolves. @throws HoneError `STORE_FULL`, `DRAINING` */
+  /** Sets the mode for later candidates and for the version on trial; on disk when it resolves. @throws HoneError `STORE_FULL`, `DRAINING` */
   setMode(mode: Mode): Promise<RolloutStatus>;
   /**
    * Makes a candidate, or the version on trial, live.
@@ -80,8 +88,8 @@ export interface Agent {
    */
   promoteVersion(number: number): Promise<Version>;
   /**
-   * Turns a candidate, or the version on trial, down for good.
-   * @param reason kept with the version
+   * Rejects a candidate, or the version on trial, for good.
+   * @param reason stored with the version
    * @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE`, `INVALID_REQUEST`
    */
   rejectVersion(number: number, reason: string): Promise<Version>;
@@ -94,33 +102,43 @@ export interface Agent {
   /** Bytes of the largest adapter, all files together, that can be imported. */
   readonly maxImportBytes: number;
   /**
-   * Makes an adapter from elsewhere a candidate, on disk when it resolves; then it goes the way of a trained one, of
-   * which events tell.
+   * Makes an adapter from elsewhere a candidate, on disk when it resolves. Then it goes the way of a trained one, and
+   * events report what becomes of it.
    * @throws HoneError `ADAPTER_REFUSED`, `ADAPTER_MISMATCH`, `VERSION_NOT_SERVABLE` (the policy serves no adapters),
    * `STORE_FULL`, `DRAINING`
    */
   importVersion(files: AdapterFiles): Promise<Version>;
+}
+
+/** Erases data, and moves it in and out. */
+export interface DataControl {
   /**
-   * Erases whatever is kept of a subject; on disk when it resolves. Requests of that subject that run are ended with
-   * `CANCELLED`; what runs in the background for it ends by itself and is kept nowhere.
-   * @param retrain whether versions that learned from erased data make way for what is learned without it
+   * Erases all data of a subject; on disk when it resolves. Running requests of that subject end with `CANCELLED`.
+   * Background draws for it end by themselves and are not stored.
+   * @param retrain whether versions that learned from erased data are replaced by what is learned without it
    * @throws HoneError `INVALID_REQUEST`, `STORE_FULL`, `DRAINING`
    */
   eraseSubject(subject: string, retrain: boolean): Promise<ErasureResult>;
-  /** What is stored, as lines of JSON (`docs/replay.md`), no faster than they are read. @throws HoneError `DRAINING` */
+  /** Stored records as lines of JSON (`docs/replay.md`), no faster than the caller reads them. @throws HoneError `DRAINING` */
   exportReplay(filter: ExportFilter): AsyncIterable<ExportedLines>;
   /** Takes such lines in. @throws HoneError `DRAINING` */
   importReplay(): ReplayImport;
+}
+
+export interface LearnerControl {
   learnerStatus(): LearnerStatus;
   /** @throws HoneError `LEARNER_OFF` */
   pauseLearner(): Promise<LearnerStatus>;
   /** @throws HoneError `LEARNER_OFF` */
   resumeLearner(): Promise<LearnerStatus>;
+}
+
+/** The loop: answers requests, takes feedback, learns, swaps. */
+export interface Agent extends Answering, Generations, VersionControl, DataControl, LearnerControl, AsyncDisposable {
   /** Batches in order, until the signal aborts. @throws HoneError `EVENTS_NOT_FOUND`, `DRAINING` when the agent closes */
   watchEvents(options: WatchOptions, signal?: AbortSignal): AsyncIterable<readonly LoopEvent[]>;
   identity(): ServedIdentity;
   status(): Promise<AgentStatus>;
-  /** Refuses new requests, waits for the running ones up to the grace, then cuts them off. Idempotent. */
+  /** Refuses new requests, waits up to the grace for the running ones, then ends them. Idempotent. */
   close(): Promise<void>;
-  [Symbol.asyncDispose](): Promise<void>;
 }

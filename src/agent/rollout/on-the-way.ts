@@ -86,8 +86,7 @@ export class OnTheWay {
 
   /** The offer has become a version, or cannot become one. */
   endAdopting(): void {
-    this.#require('adopting');
-    this.#leave('adopting');
+    this.#depart('adopting');
   }
 
   /** Lets a version wait for the gate. The one that waited before has to leave first. */
@@ -97,8 +96,7 @@ export class OnTheWay {
 
   /** Takes the version that waits for the gate off the way. */
   stopWaiting(): void {
-    this.#require('waiting');
-    this.#leave('waiting');
+    this.#depart('waiting');
   }
 
   /** Moves the waiting version to `judging` and returns it, or returns `null` if none waits or the gate is not free. */
@@ -112,8 +110,7 @@ export class OnTheWay {
 
   /** The gate has judged the version, or cannot judge it. */
   endJudging(): void {
-    this.#require('judging');
-    this.#leave('judging');
+    this.#depart('judging');
   }
 
   /** Puts a version on trial. The one before has to leave first. */
@@ -122,8 +119,7 @@ export class OnTheWay {
   }
 
   endTrial(): void {
-    this.#require('trial');
-    this.#leave('trial');
+    this.#depart('trial');
   }
 
   get #isCanaryRunning(): boolean {
@@ -147,9 +143,9 @@ export class OnTheWay {
     return place;
   }
 
-  #require(stage: Stage): void {
-    if (!this.#places.has(stage)) {
-      throw new HoneError('INTERNAL', `no candidate can leave the place "${stage}": none is there`);
-    }
+  /** Leaves a place that must not be empty. */
+  #depart(stage: Stage): void {
+    if (this.#leave(stage) !== null) return;
+    throw new HoneError('INTERNAL', `no candidate can leave the place "${stage}": none is there`);
   }
 }

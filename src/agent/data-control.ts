@@ -1,0 +1,40 @@
+/** Erases a subject's data, and moves stored records in and out. */
+
+import { z } from 'zod';
+import { HoneError } from '../errors.js';
+import type { Loop } from './connect-loop.js';
+import { eraseSubject } from './erasure.js';
+import type { DataControl } from './interface.js';
+import { check, textUpTo } from './request-errors.js';
+import { exportReplay, ReplayImport } from './transfer.js';
+
+const erasure = z.object({ subject: textUpTo(256).min(1, { error: 'must name the subject' }) });
+
+export function dataControl(loop: Loop): DataControl {
+  const { closing, requests, exploration, rollout, replay, learner, rateNew } = loop;
+  return {
+    async eraseSubject(asked, retrain) {
+      closing.refuse();
+      const { subject } = check(erasure, { subject: asked });
+      // What runs for the subject would otherwise be stored after its data was erased.
+      requests.end(
+        new HoneError('CANCELLED', 'the data of the subject of this request was erased while it ran'),
+        subject,
+      );
+      exploration.forget(subject);
+      rollout.trials.forget(subject);
+      return eraseSubject(loop, subject, retrain);
+    },
+    exportReplay(filter) {
+      closing.refuse();
+      return exportReplay(replay, filter);
+    },
+    importReplay() {
+      closing.refuse();
+      return new ReplayImport(replay, () => {
+        learner?.changed();
+        rateNew();
+      });
+    },
+  };
+}
