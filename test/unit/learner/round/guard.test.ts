@@ -94,13 +94,16 @@ test('the figures of many steps are those of all their values together', () => {
   );
 });
 
-test('a good round in between starts the count of setbacks anew, and so does a person', () => {
+test('a round that ends in bounds resets the count of setbacks in a row, and so does a person who lets the learner go on', () => {
   const setbacks = new Setbacks(settings({ guardMaxSetbacks: 2 }));
   const breach = { check: 'moved', message: 'too far', numbers: {} } as const;
-  expect(setbacks.add(breach)).toBe(false);
+  setbacks.add(breach);
+  expect(setbacks.haltedBecause).toBeNull();
   setbacks.roundEnded();
-  expect(setbacks.add(breach)).toBe(false);
-  expect(setbacks.add(breach)).toBe(true);
+  setbacks.add(breach);
+  expect(setbacks.haltedBecause).toBeNull();
+  setbacks.add(breach);
+  expect(setbacks.haltedBecause).toBe('too far');
   const restored = new Setbacks(settings({ guardMaxSetbacks: 2 }), setbacks.state());
   expect(restored.haltedBecause).toBe('too far');
   restored.goOn();
