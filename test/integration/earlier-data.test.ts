@@ -41,7 +41,7 @@ let client: HoneClient;
 
 beforeAll(async () => {
   const data = join(temporaryFolder(), 'data');
-  cpSync(join(fixture, 'data'), data, { recursive: true });
+  cpSync(join(fixture, 'stored'), data, { recursive: true });
   // Otherwise the canary would have lasted too long by now.
   const trialPath = join(data, 'trial.json');
   writeFileSync(trialPath, JSON.stringify({ ...(readJson(trialPath) as object), startedAtMs: Date.now() }));
@@ -89,7 +89,7 @@ describe('a data directory of an earlier commit', () => {
   });
 
   it('is opened with its events', async () => {
-    const stored = readFileSync(join(fixture, 'data/events.jsonl'), 'utf8')
+    const stored = readFileSync(join(fixture, 'stored/events.jsonl'), 'utf8')
       .trim()
       .split('\n')
       .map((line) => JSON.parse(line) as HoneEvent);
