@@ -3,6 +3,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { status } from '@grpc/grpc-js';
 import protobuf from 'protobufjs';
 import { describe, expect, it } from 'vitest';
@@ -315,4 +316,20 @@ it.each(['src/policy', 'src/learner', 'examples'])('the README of %s names files
   for (const name of named) {
     expect(existsSync(join(root, name)) || files.some((path) => path.endsWith(`/${name}`)), name).toBe(true);
   }
+});
+
+it('the page on architecture draws the arrows that the lint allows', async () => {
+  const { arrows } = (await import(pathToFileURL(join(root, 'scripts/arrows.mjs')).href)) as {
+    readonly arrows: Readonly<Record<string, readonly string[]>>;
+  };
+  const rows = rowsOf(section('docs/architecture.md', '## Folders and arrows')).slice(2);
+  const drawn = rows.flatMap(([folders = '', imports = '']) =>
+    spansOf(folders).map((folder) => [folder, imports === 'all of the above' ? ['src'] : spansOf(imports)] as const),
+  );
+  // The page writes rooms of src without the folder, and the files beside them, which all may import, not at all.
+  const inShort = (to: string): string[] => (to === 'src' ? [] : [to.replace('src/*', 'src').replace('src/', '')]);
+  const { src: _, test: __, ...rooms } = arrows;
+  const allowed = Object.entries(rooms).map(([from, to]) => [from, to.flatMap(inShort).sort()]);
+  const found = drawn.map(([from, to]) => [from, [...to].sort()]);
+  expect(Object.fromEntries(found)).toEqual(Object.fromEntries(allowed));
 });
