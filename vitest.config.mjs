@@ -24,8 +24,9 @@ export const withLearner = [
 
 /** The tests that `scripts/mutation.mjs` runs for each area. They call the code of the area in the thread of the test. */
 const mutationTests = {
-  gate: ['unit/gate/{sequential-test,settings,statistics,verdict}', 'property/gate'],
-  reward: ['unit/reward/{fold,preferences,settings}', 'property/reward-fold'],
+  gate: ['unit/gate/{check-figures,settings,statistics,verdict}'],
+  canary: ['unit/gate/sequential-test'],
+  reward: ['unit/reward/{fold,preferences,settings}'],
   guard: ['unit/learner/round/guard{,-figures}'],
   autodiff: ['unit/autodiff/*'],
   objective: ['unit/learner/engine/{micro-batches,onnx-engine,oracle-pytorch}', 'unit/learner/fixed-points'],
