@@ -108,5 +108,5 @@ it('a reward model scores completions on the metric that the settings name', asy
 it('a server refuses to start with a folder that is not a reward model', async () => {
   const decoder = await runServer({ args: ['--reward-model', tinyPackage] });
   expect(decoder).toMatchObject({ code: expect.toSatisfy((code) => code !== 0) });
-  expect(decoder.output).toContain('a reward model is one ...ForSequenceClassification');
+  expect(decoder.output).toContain('a reward model must be a ...ForSequenceClassification');
 });
