@@ -1,7 +1,9 @@
 /**
- * Keeps the newest events in a file of JSON lines. A line has reached the operating system before anybody sees its
- * event, so that no number is given twice after a kill; lines are not synced, so a power loss may take the last ones. A
- * torn last line is left out. Events are few and short: writing them costs less than a turn through the thread pool.
+ * Keeps the newest events in a file of JSON lines.
+ *
+ * A line reaches the operating system before any watcher sees its event, so that no number is given twice after a kill.
+ * Lines are not synced, so a power loss may take the last ones. A torn last line is left out. Writes are synchronous:
+ * events are few and short, and writing one costs less than a turn through the thread pool.
  */
 
 import { closeSync, openSync, readFileSync, renameSync, writeFileSync, writeSync } from 'node:fs';
@@ -11,9 +13,9 @@ import type { LoopEvent } from './types.js';
 
 /**
  * Opens (or creates) the journal, 0600.
- * @param capacity events kept; the file holds at most four times as many
- * @param onError told when a line could not be written; the loop goes on without it
- * @throws HoneError `INTERNAL` where the file cannot be read or written
+ * @param capacity number of events that are kept; the file holds at most four times as many
+ * @param onError called when a line could not be written; the loop goes on without it
+ * @throws HoneError `INTERNAL` if the file cannot be read or written
  */
 export function openEventJournal(path: string, capacity: number, onError: (error: HoneError) => void): EventJournal {
   const restored = readEvents(path).slice(-capacity);
@@ -34,7 +36,7 @@ export function openEventJournal(path: string, capacity: number, onError: (error
         }
         kept = kept.slice(-capacity);
         const next = rewrite(path, kept);
-        // Closed last: where rewriting failed, the number of a closed file would soon be that of another.
+        // The old file is closed last. If rewriting failed, its descriptor would soon belong to another file.
         closeSync(file);
         file = next;
         lines = kept.length;
@@ -62,7 +64,7 @@ function readEvents(path: string): LoopEvent[] {
   for (const line of readIfThere(path).split('\n')) {
     const event = parseLine(line);
     if (event === undefined) continue;
-    // The ring is numbered without gaps: after one, only the newer part can be resumed from.
+    // The ring is numbered without gaps, so only the events after a gap can be resumed from.
     if (events.length > 0 && event.sequence !== (events.at(-1)?.sequence ?? 0) + 1) events.length = 0;
     events.push(event);
   }

@@ -1,12 +1,14 @@
 /**
- * The events of the loop: a ring in memory that watchers read at their own pace. A watcher keeps a place in the ring
- * and no queue of its own, so that a slow one costs nothing; one that falls out of the ring is told so.
+ * Publishes the events of the loop and keeps the newest in a ring in memory, which watchers read at their own pace.
+ *
+ * A watcher keeps a place in the ring and has no queue of its own, so a slow one costs nothing. A watcher whose place has
+ * left the ring gets an error.
  */
 
 import { HoneError } from '../../errors.js';
 import type { LoopEvent, WatchOptions } from './types.js';
 
-/** Where events go beside memory, so that numbering and the newest events outlive the process. */
+/** Keeps events outside memory, so that the numbering and the newest events outlive the process. */
 export interface EventJournal {
   /** Events of earlier runs, oldest first. */
   readonly restored: readonly LoopEvent[];
@@ -16,14 +18,13 @@ export interface EventJournal {
 }
 
 export interface EventLogOptions {
-  /** Events kept. Default 1000. */
+  /** Number of events that are kept. Default 1000. */
   readonly capacity?: number;
   readonly journal?: EventJournal;
   /** Milliseconds since 1970. */
   readonly now: () => number;
 }
 
-/** Publishes and replays the events of the loop. */
 export class EventLog {
   readonly #capacity: number;
   readonly #journal: EventJournal | undefined;
@@ -49,17 +50,17 @@ export class EventLog {
   publish(event: Omit<LoopEvent, 'sequence' | 'atMs'>): void {
     this.#lastSequence += 1;
     const numbered: LoopEvent = { sequence: this.#lastSequence, atMs: this.#now(), ...event };
-    // What happens while the parts are being closed is numbered, but no longer kept over a restart.
+    // Events from while the parts are being closed get a number, but are not kept over a restart.
     if (!this.#closed) this.#journal?.append(numbered);
     this.#events.push(numbered);
-    // Cut in blocks: a shift per event would move the whole ring each time.
+    // The ring is cut in blocks, because a shift per event would move all of it each time.
     if (this.#events.length >= this.#capacity * 2) this.#events = this.#events.slice(-this.#capacity);
     this.#wakeAll();
   }
 
   /**
    * Batches of events in order, until the signal aborts.
-   * @throws HoneError `EVENTS_NOT_FOUND` where the place asked for is not kept; `DRAINING` once the log is closed
+   * @throws HoneError `EVENTS_NOT_FOUND` if the events after that number are not kept; `DRAINING` once the log is closed
    */
   async *watch(options: WatchOptions, signal?: AbortSignal): AsyncGenerator<readonly LoopEvent[]> {
     const types = new Set(options.types ?? []);
@@ -76,7 +77,7 @@ export class EventLog {
     }
   }
 
-  /** Ends every watcher after what was published, and closes the journal. Idempotent. */
+  /** Ends every watcher after the last event, and closes the journal. Idempotent. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

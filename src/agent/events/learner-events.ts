@@ -1,11 +1,10 @@
-/** Turns what the learner process says into events of the loop, and its chatter into at most one report a second. */
+/** Publishes what the learner process reports as events of the loop, and its progress at most once a second. */
 
 import type { LearnerEvent, LearnerProgress, LearnerState } from '../../learner/index.js';
 import type { EventLog } from './event-log.js';
 
 const progressEveryMs = 1000;
 
-/** Watches one learner. */
 export class LearnerEventPublisher {
   readonly #events: EventLog;
   readonly #now: () => number;
@@ -40,7 +39,7 @@ export class LearnerEventPublisher {
       this.#state = progress.state;
       this.#events.publish({ type: 'learner_state_changed', detail: progress.state });
     }
-    // A clock that was set back must not silence the reports.
+    // The difference is absolute, so that a clock that was set back does not silence the reports.
     const due = Math.abs(this.#now() - this.#reportedAtMs) >= progressEveryMs;
     if (!due && progress.rounds === this.#rounds) return;
     this.#rounds = progress.rounds;

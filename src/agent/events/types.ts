@@ -1,6 +1,6 @@
-/** What happens in the loop, as those who watch it see it. */
+/** The events of the loop, as watchers see them. */
 
-/** What happens in the loop; the same words as the contract's `EventType`. */
+/** The same words as the contract's `EventType`. */
 export type LoopEventType =
   | 'server_started'
   | 'server_draining'
@@ -28,23 +28,23 @@ export type LoopEventType =
   | 'learner_engine_opened'
   | 'rater_failed';
 
-/** One thing that happened. No text of prompts or completions. */
+/** One thing that happened. It holds no text of prompts or completions. */
 export interface LoopEvent {
-  /** Grows by one per event, over restarts too. */
+  /** Grows by one per event, also over restarts. */
   readonly sequence: number;
   readonly atMs: number;
   readonly type: LoopEventType;
   readonly version?: number;
   readonly adapterDigest?: string;
-  /** In words, for people. */
+  /** Words for people. */
   readonly detail?: string;
   /** Figures by name, units in the names. */
   readonly numbers?: Readonly<Record<string, number>>;
 }
 
-/** From where to watch: after a sequence number (0: everything kept), or from now on when absent. */
+/** Where to begin: after a sequence number (0 for all events that are kept), or with the next event if it is absent. */
 export interface WatchOptions {
   readonly afterSequence?: number | undefined;
-  /** Only these; all when empty. */
+  /** Only events of these types; all if it is empty. */
   readonly types?: readonly LoopEventType[] | undefined;
 }

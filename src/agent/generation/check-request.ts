@@ -1,6 +1,8 @@
 /**
- * Requests for completions: raw -> checked -> complete, with the defaults beside the schema. A `max_tokens` that the
- * model's context cannot hold after the prompt is cut to what it can; a prompt that leaves room for no token is refused.
+ * Checks a request for completions and fills in its defaults, which lie beside the schema.
+ *
+ * `max_tokens` is lowered to what the model's context can hold after the prompt. A prompt that leaves no room for a token
+ * is refused.
  */
 
 import { z } from 'zod';
@@ -14,7 +16,7 @@ import type { GenerateInput } from './types.js';
 /** Most completions of one request. */
 export const maxCompletions = 64;
 
-/** A text longer than so many characters per token of context is refused before it is tokenised. */
+/** Characters per token of context. A longer text is refused before it is tokenised. */
 export const maxCharactersPerToken = 128;
 
 const sampling = z.object({
@@ -59,7 +61,7 @@ const generate = z.object({
 /** A request that can run. */
 export interface CheckedRequest {
   readonly promptTokens: readonly number[];
-  /** Completions of one prompt under one package share it. */
+  /** Key that completions of one prompt under one package share. */
   readonly groupKey: string;
   readonly sampling: SamplingSettings;
   readonly n: number;
@@ -70,7 +72,7 @@ export interface CheckedRequest {
   readonly store: boolean;
   readonly subject: string;
   readonly version: number | undefined;
-  /** What the caller sent as prompt, for the store: `{"prompt"}` or `{"messages"}`. */
+  /** The prompt as the caller sent it, for the store: `{"prompt"}` or `{"messages"}`. */
   readonly promptJson: string;
   /** The labels of the app, for the store. */
   readonly metadataJson: string;
@@ -78,7 +80,7 @@ export interface CheckedRequest {
 
 /**
  * Checks a request against the contract and the package.
- * @param randomSeed drawn where the request names none
+ * @param randomSeed draws a seed for a request that names none
  * @throws HoneError `INVALID_REQUEST`, `PROMPT_TOO_LONG`
  */
 export function checkGenerate(input: GenerateInput, pkg: Package, randomSeed: () => number): CheckedRequest {
@@ -152,7 +154,7 @@ export function completionSeed(seed: number, completion: number): number {
   return (seed + Math.imul(completion, 0x9e3779b1)) >>> 0;
 }
 
-/** Absent and undefined are the same to a caller. */
+/** Drops fields that are undefined, so that they get their defaults as absent fields do. */
 function withoutUndefined(input: GenerateInput): unknown {
   const defined = (value: object) => Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined));
   return { ...defined(input), ...(input.sampling === undefined ? {} : { sampling: defined(input.sampling) }) };

@@ -1,17 +1,17 @@
-/** The requests that run or wait: how many may, whose they are, and how they are ended. */
+/** Keeps track of the requests that run or wait: limits their number, and ends those of a subject, or all. */
 
 import { HoneError } from '../../errors.js';
 
-/** One of them; leaving its block closes it. */
+/** A request that runs or waits. Leaving the block of its `using` closes it. */
 export interface OpenRequest {
-  /** Ends it. */
+  /** Ends the request when it is fired. */
   readonly abort: AbortController;
   [Symbol.dispose](): void;
 }
 
 export class OpenRequests {
   readonly #limit: number;
-  /** By subject. */
+  /** The subject of each open request. */
   readonly #open = new Map<AbortController, string>();
   #idle: (() => void) | undefined;
 
@@ -26,7 +26,7 @@ export class OpenRequests {
     throw new HoneError('QUEUE_FULL', message, { retryAfterMs: 1000 });
   }
 
-  /** @param signal ends it, too */
+  /** @param signal ends the request as well */
   open(subject: string, signal?: AbortSignal): OpenRequest {
     const abort = new AbortController();
     const onAbort = (): void => abort.abort(signal?.reason);
@@ -42,12 +42,12 @@ export class OpenRequests {
     };
   }
 
-  /** Ends those of a subject, or all. */
+  /** Ends the requests of a subject, or all. */
   end(reason: HoneError, subject?: string): void {
     for (const [abort, owner] of this.#open) if (subject === undefined || owner === subject) abort.abort(reason);
   }
 
-  /** Waits for those that are open, and ends them after the grace. */
+  /** Waits until no request is open. After the grace it ends those that still are. */
   async drain(graceMs: number): Promise<void> {
     if (this.#open.size === 0) return;
     const idle = new Promise<void>((resolve) => {

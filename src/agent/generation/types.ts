@@ -1,8 +1,8 @@
-/** A request for completions as a caller makes it, and what comes back. */
+/** A request for completions as a caller makes it, and the events that answer it. */
 
 import type { FinishReason, TopLogprob } from '../../policy/index.js';
 
-/** Sampling settings as a caller gives them; what is absent takes its default (see `check-request.ts`). */
+/** Sampling settings as a caller gives them. An absent one takes its default (see `check-request.ts`). */
 export interface SamplingInput {
   readonly maxTokens?: number | undefined;
   readonly temperature?: number | undefined;
@@ -17,7 +17,7 @@ export interface SamplingInput {
   readonly logitBias?: Readonly<Record<string, number>> | undefined;
 }
 
-/** A prompt and how to complete it, unchecked. Exactly one of `messages` and `prompt` is given. */
+/** A prompt and how to complete it, unchecked. Exactly one of `messages` and `prompt` has to be given. */
 export interface GenerateInput {
   readonly messages?: readonly { readonly role: string; readonly content: string }[] | undefined;
   readonly prompt?: string | undefined;

@@ -1,10 +1,9 @@
 /**
- * A canary: who gets the candidate, and what their rewards say.
+ * A canary: sends a share of requests to the candidate, and compares the rewards of both sides.
  *
- * A subject stays on one side for the whole canary; requests without a subject are drawn. Every stored generation of a
- * request that named no version takes part and counts once, with the reward that its scores fold into when it first has
- * one. What was generated before the canary, or before a restart of the server, takes no part. Who is late with a score is
- * waited for as long as the canary lasts.
+ * A subject stays on one side for the whole canary. Requests without a subject are drawn. Every stored generation of a
+ * request that named no version takes part. It counts once, with the first reward that its scores fold into. Generations
+ * from before the canary, or from before a restart of the server, take no part. Late scores count until the canary ends.
  */
 
 import { createHash } from 'node:crypto';
@@ -21,50 +20,50 @@ import type { ReadReward, ReadRewards } from '../feedback/read-rewards.js';
 import type { CanarySettings } from './canary-settings.js';
 
 export interface CanaryOptions {
-  /** On trial. */
+  /** Number of the version on trial. */
   readonly version: number;
   readonly settings: CanarySettings;
   readonly startedAtMs: number;
-  /** Where it begins: at nothing, or where it stood before a restart. */
+  /** State to begin with: nothing observed, or the state before a restart. */
   readonly state: SequentialState;
   readonly readRewards: ReadRewards;
   /** Whether a generation may have a reward without a score. */
   readonly defaults: boolean;
-  /** Keeps the state; called at most once at a time and once a second. */
+  /** Stores the state. Called at most once a second, and never while a call is in flight. */
   readonly save: (state: SequentialState) => Promise<void>;
-  /** Called once: the rewards decide, or the time is over (`null`). */
+  /** Called once, when the rewards decide or the time is over (`null`). */
   readonly onEnd: (decision: SequentialDecision) => void;
   readonly now: () => number;
   /** From [0, 1). */
   readonly draw: () => number;
 }
 
-/** How a canary stands. */
+/** What a canary has counted so far. */
 export interface CanaryStatus {
   readonly live: { readonly rewards: number; readonly meanReward: number | null };
   readonly candidate: { readonly rewards: number; readonly meanReward: number | null };
-  /** ln of the evidence that the candidate is worse, and that it is not worse by more than the margin. */
+  /** ln of the evidence that the candidate is worse; `notWorse`: that it is not worse by more than the margin. */
   readonly worse: number;
   readonly notWorse: number;
-  /** Either decides here. */
+  /** The canary ends when either reaches this value. */
   readonly needed: number;
   readonly margin: number;
   readonly minimum: number;
   readonly endsAtMs: number;
 }
 
-/** A generation whose reward is waited for. */
+/** A generation that has no reward yet. */
 interface AwaitedGeneration {
   readonly arm: Arm;
   /** `null` while it runs. */
   finishedAtMs: number | null;
-  /** Whether a score came. */
+  /** Whether it has a score. */
   scored: boolean;
 }
 
-/** Generations whose reward is waited for; the oldest are given up beyond it. */
+/** Most generations that may be without a reward. Beyond it the oldest are dropped. */
 const maxAwaited = 100_000;
-/** Generations whose scores are read at once. */
+/** Most generations whose scores are read at once. */
 const readAtOnce = 256;
 const saveEveryMs = 1000;
 /** Longest delay that a timer takes. */
@@ -75,9 +74,9 @@ export class Canary {
   readonly settings: CanarySettings;
   readonly startedAtMs: number;
   readonly #options: CanaryOptions;
-  /** The generations that have not counted yet, oldest first. */
+  /** Generations that have not counted yet, oldest first. */
   readonly #awaited = new Map<string, AwaitedGeneration>();
-  /** Of them, those to look at. */
+  /** Those of them whose reward has to be read. */
   readonly #scored = new Set<string>();
   readonly #ended = new AbortController();
   #state: SequentialState;
@@ -94,18 +93,18 @@ export class Canary {
     void this.#waitForTheEnd();
   }
 
-  /** Answers that the candidate has begun. */
+  /** Number of answers that the candidate has begun. */
   get answers(): number {
     return this.#answers;
   }
 
-  /** Which side a new request goes to. */
+  /** The side that answers a new request. */
   route(subject: string): Arm {
     const place = subject === '' ? this.#options.draw() : placeOf(subject, this.version);
     return place < this.settings.share ? 'candidate' : 'live';
   }
 
-  /** Generations have begun on a side and are on disk. */
+  /** Call when generations of a side have begun and are on disk. */
   admitted(ids: readonly string[], arm: Arm): void {
     if (arm === 'candidate') this.#answers += ids.length;
     for (const id of ids) this.#awaited.set(id, { arm, finishedAtMs: null, scored: false });
@@ -115,7 +114,7 @@ export class Canary {
     }
   }
 
-  /** Generations are on disk, whole: their windows begin. */
+  /** Call when generations have ended and are on disk. The windows of their metrics begin. */
   recorded(ids: readonly string[]): void {
     const { defaults, now } = this.#options;
     for (const id of ids) {
@@ -127,7 +126,7 @@ export class Canary {
     this.#startCounting();
   }
 
-  /** Generations have a new score. Those that still run count when they have ended. */
+  /** Call when generations have a new score. Those that still run count when they have ended. */
   scored(ids: readonly string[]): void {
     for (const id of ids) {
       const one = this.#awaited.get(id);
@@ -155,7 +154,7 @@ export class Canary {
     };
   }
 
-  /** Counts no more; resolves when nothing is on its way, with the state saved where it goes on after a restart. */
+  /** Stops counting. When it resolves, nothing is in flight and the state is stored for a restart. */
   async close(): Promise<void> {
     this.#ended.abort();
     await this.#counting;
@@ -167,7 +166,7 @@ export class Canary {
     if (this.#scored.size === 0 || this.#ended.signal.aborted) return;
     this.#counting ??= this.#count().finally(() => {
       this.#counting = undefined;
-      // What came while the last batch was being counted.
+      // Scores may have come while the last batch was being counted.
       this.#startCounting();
     });
   }
@@ -180,7 +179,7 @@ export class Canary {
       try {
         for (const reward of await this.#options.readRewards(asked)) this.#take(reward);
       } catch {
-        // A store that cannot be read now says so to whoever gives scores; what was to be counted waits for its next one.
+        // The store cannot be read now, which callers who give scores see. These generations count at their next score.
       }
       this.#save();
     }
@@ -207,7 +206,7 @@ export class Canary {
     if (await this.#sleepUntil(this.startedAtMs + this.settings.maxDurationMs)) this.#end(null);
   }
 
-  /** False where the canary ended before. */
+  /** Resolves with false if the canary ends before. */
   async #sleepUntil(atMs: number): Promise<boolean> {
     const { signal } = this.#ended;
     try {
@@ -233,14 +232,14 @@ export class Canary {
     });
   }
 
-  /** A state that cannot be written costs a restart the rewards since the last one that could. */
+  /** If a state cannot be written, a restart loses the rewards since the last state that was. */
   async #saveNow(): Promise<void> {
     await delay(saveEveryMs, undefined, { signal: this.#ended.signal, ref: false }).catch(() => undefined);
     if (!this.#ended.signal.aborted) await this.#options.save(this.#state).catch(() => undefined);
   }
 }
 
-/** A subject's place in [0, 1): the same for the whole canary, another one in the next. */
+/** A subject's place in [0, 1). It is the same for the whole canary, and another one in the next. */
 export function placeOf(subject: string, version: number): number {
   const digest = createHash('sha256').update(`${version} ${subject}`).digest();
   return digest.readUIntBE(0, 6) / 2 ** 48;

@@ -1,22 +1,21 @@
-/** How candidates are judged before they may serve. */
+/** Judges a candidate before it may serve. */
 
 import { type CheckResult, findNotFinite, type Verdict } from '../../gate/index.js';
 import type { Adapter, Version } from '../../versions/index.js';
 
-/** A candidate as the gate sees it. */
 export interface JudgedCandidate {
   readonly version: Version;
   readonly adapter: Adapter;
-  /** What its maker reports, finite or not. */
+  /** Figures of the training, which may be infinite or NaN. */
   readonly metrics: Readonly<Record<string, number>>;
   /** Number of the live version. */
   readonly live: number;
 }
 
-/** @param signal aborts when the server stops: what it throws then is not looked at */
+/** @param signal aborts when the server stops. An error that is thrown then is ignored */
 export type Judge = (candidate: JudgedCandidate, signal: AbortSignal) => Promise<Verdict>;
 
-/** Asks for nothing but finite numbers: a gate that is off. */
+/** The judge when the gate is off: it checks only that all numbers are finite. */
 export const judgeFinite: Judge = async ({ adapter, metrics }) => {
   const wrong = findNotFinite(adapter, metrics);
   const check: CheckResult = {
@@ -28,7 +27,7 @@ export const judgeFinite: Judge = async ({ adapter, metrics }) => {
   return { passed: wrong === null, checks: [check] };
 };
 
-/** The figures of all checks under one roof. */
+/** The figures of all checks, each with the name of its check before it, and `passed` (1 or 0). */
 export function verdictNumbers({ passed, checks }: Verdict): Record<string, number> {
   const figures = checks.flatMap(({ check, numbers }) =>
     Object.entries(numbers).map(([name, value]) => [`${check}_${name}`, value] as const),

@@ -1,9 +1,9 @@
 /**
- * What serves, and how that changes: swapped, then recorded as the head.
+ * Knows which version is live, and changes it: first the policy swaps the weights, then the log records the new version.
  *
- * A promotion makes a candidate the head; a rollback goes the same way with a new candidate that points at older weights.
- * A crash before the record serves the previous head again; the candidate's number stays taken, so generations that ran on
- * it already keep a version that exists. Changes of the head happen one after another.
+ * A promotion makes a candidate live. A rollback does the same with a new candidate that points at older weights. After a
+ * crash before the record, the next start serves the version before. The candidate's number stays taken, so generations
+ * that ran on it keep a version that exists. Changes happen one after another.
  */
 
 import { HoneError, inWords } from '../../errors.js';
@@ -14,7 +14,7 @@ import type { EventLog } from '../events/event-log.js';
 import { publishVersionFailure } from '../events/version-failure.js';
 import type { Learner } from '../learner.js';
 
-/** Which weights answer now: what every door sends along with each call. */
+/** Which weights answer now. Every door sends this along with each call. */
 export interface ServedIdentity {
   readonly version: number;
   readonly adapterDigest: string;
@@ -26,11 +26,10 @@ export interface LiveVersionOptions {
   readonly versions: VersionLog;
   readonly learner: Learner | null;
   readonly events: EventLog;
-  /** Told after a version has gone live. */
+  /** Called after a version has gone live. */
   readonly onLive?: (version: Version) => void;
 }
 
-/** Holds what serves now and moves it. */
 export class LiveVersion {
   readonly #policy: Policy;
   readonly #versions: VersionLog;
@@ -42,7 +41,7 @@ export class LiveVersion {
   #lastSwap: SwapReport | null = null;
   readonly #queue = new SerialQueue('the server is stopping; the live version stays');
 
-  /** The policy must already serve the log's head. */
+  /** The policy must already serve the live version of the log. */
   constructor(options: LiveVersionOptions) {
     this.#policy = options.policy;
     this.#versions = options.versions;
@@ -57,7 +56,7 @@ export class LiveVersion {
     return this.#identity;
   }
 
-  /** Number of the last rollback; what was trained from before it carries the weights that were rolled back. */
+  /** Number of the version that the last rollback made. What was trained from an older version carries the weights that were rolled back. */
   get rolledBackAt(): number {
     return this.#rolledBackAt;
   }
@@ -67,8 +66,8 @@ export class LiveVersion {
   }
 
   /**
-   * Makes a candidate, or a version on trial, live. Where that fails, the head stays.
-   * @param detail why, for the event
+   * Makes a candidate, or a version on trial, live. If that fails, the live version stays.
+   * @param detail the reason, for the event
    * @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE`, `ADAPTER_INVALID`, `WORKER_CRASHED`, `STORE_FULL`
    */
   promote(number: number, detail?: string): Promise<Version> {
@@ -82,7 +81,10 @@ export class LiveVersion {
     });
   }
 
-  /** @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE`, `ADAPTER_INVALID`, `WORKER_CRASHED`, `STORE_FULL` */
+  /**
+   * Serves the weights of an older version as a new version. If that fails, the live version stays.
+   * @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE`, `ADAPTER_INVALID`, `WORKER_CRASHED`, `STORE_FULL`
+   */
   rollback(number: number): Promise<Version> {
     return this.#queue.run(async () => {
       const candidate = await this.#versions.rollback(number);
@@ -97,7 +99,7 @@ export class LiveVersion {
     });
   }
 
-  /** Waits for the change in flight; later ones are refused. */
+  /** Waits for the changes in flight and refuses later ones. */
   close(): Promise<void> {
     return this.#queue.close();
   }

@@ -1,27 +1,26 @@
-/** What becomes of a candidate that has passed the gate, and the file in the data directory that remembers it. */
+/** The mode decides what happens to a candidate that has passed the gate. A file in the data directory keeps the mode. */
 
 import { readFile } from 'node:fs/promises';
 import { HoneError } from '../../errors.js';
 import { writeFileDurably } from '../../versions/index.js';
 
 /**
- * apprentice: it waits for a person; shadow: it answers in the background and waits for a person; canary: it serves a
- * share of traffic until its rewards decide; auto: it goes live at once.
+ * apprentice: the candidate waits for a person; shadow: it answers in the background and waits for a person; canary: it
+ * serves a share of traffic until its rewards decide; auto: it goes live at once.
  */
 export const modes = ['apprentice', 'shadow', 'canary', 'auto'] as const;
 export type Mode = (typeof modes)[number];
 
-/** The mode of a server that was never told one. */
+/** The mode of a server that was never given one. */
 export const defaultMode: Mode = 'auto';
 
-/** Remembers the mode. */
 export interface ModeKeeper {
   readonly mode: Mode;
-  /** On disk when it resolves, where there is a disk. @throws HoneError `STORE_FULL`, `INTERNAL` */
+  /** On disk when it resolves, if there is a data directory. @throws HoneError `STORE_FULL`, `INTERNAL` */
   set(mode: Mode): Promise<void>;
 }
 
-/** Forgets the mode with the process: for agents without a data directory. */
+/** Keeps the mode in memory, for agents without a data directory. */
 export function keepMode(mode: Mode = defaultMode): ModeKeeper {
   let current = mode;
   return {
@@ -35,7 +34,7 @@ export function keepMode(mode: Mode = defaultMode): ModeKeeper {
 }
 
 /**
- * Reads the mode of a data directory; a mode that is given replaces it for good.
+ * Reads the mode of a data directory. If a mode is given, it replaces the stored one for good.
  * @throws HoneError `STORE_CORRUPT` when the file is damaged, with the remedy
  */
 export async function openModeFile(path: string, given?: Mode): Promise<ModeKeeper> {
@@ -58,7 +57,7 @@ export async function openModeFile(path: string, given?: Mode): Promise<ModeKeep
   };
 }
 
-/** @param replaced whether what is there will be overwritten in any case */
+/** @param replaced whether the stored mode will be overwritten in any case */
 async function readMode(path: string, replaced: boolean): Promise<Mode | undefined> {
   try {
     const { format, mode } = Object(JSON.parse(await readFile(path, 'utf8')));
@@ -70,6 +69,6 @@ async function readMode(path: string, replaced: boolean): Promise<Mode | undefin
   if (replaced) return undefined;
   throw new HoneError(
     'STORE_CORRUPT',
-    `${path} does not say in which mode candidates come to serve; start the server with --mode ${modes.join('|')} to set it anew`,
+    `${path} is damaged and does not hold the mode of candidates; start the server with --mode ${modes.join('|')} to set the mode`,
   );
 }

@@ -1,11 +1,11 @@
-/** Which versions a person may still decide on. */
+/** Refuses a person's decision on a version that was decided already. */
 
 import { HoneError } from '../../errors.js';
 import type { Version, VersionLog } from '../../versions/index.js';
 
 /**
- * A version that has never been live: a candidate, or one on trial.
- * @param what would be done with it, as in `cannot be promoted`
+ * The version, if it is a candidate or on trial.
+ * @param what the decision, as in `cannot be promoted`
  * @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE`
  */
 export function requireCandidate(versions: Pick<VersionLog, 'get'>, number: number, what: string): Version {

@@ -1,7 +1,8 @@
 /**
- * What becomes of a version that serves and turns out to be beyond the learner's bounds: the version that it was trained on
- * from serves again, as a new head. A gate sees such versions before they serve; this is what is left without one. What a
- * person put there - an import, or anything in the mode `apprentice` - stays until a person says otherwise.
+ * Rolls the live version back when the learner finds it out of bounds: the weights that it was trained from serve again.
+ *
+ * With a gate such a version is found before it serves. Without one, this is the last protection. A version that a person
+ * put there, by an import or in the mode `apprentice`, stays until a person decides otherwise.
  */
 
 import { HoneError } from '../../errors.js';
@@ -10,10 +11,10 @@ import type { VersionLog } from '../../versions/index.js';
 import type { EventLog } from '../events/event-log.js';
 import type { Rollout } from './rollout.js';
 
-/** A round that went out of bounds, as the learner tells of it. */
+/** The learner's report of a round that went out of bounds. */
 export type Setback = Extract<LearnerEvent, { readonly type: 'setback' }>;
 
-/** Rolls back where it is the live version that is out of bounds; never rejects: events tell what became of it. */
+/** Rolls back if the live version itself is out of bounds. Never rejects: an event reports a rollback that fails. */
 export async function rollBackSetback(
   { check, liveVersion }: Setback,
   {

@@ -1,7 +1,9 @@
 /**
- * A shadow: the version on trial answers a share of the single requests that the live version has answered, in the
- * background, with the same prompt and settings. Its answers are kept like others, shown to nobody, and never trained
- * from unless somebody scores them. What the machine has no time for is left out, and what gave way is not kept.
+ * A shadow: the version on trial answers again, in the background, a share of the single requests that the live version
+ * has answered, with the same prompt and settings.
+ *
+ * No user sees its answers. They are stored like others, and the learner uses one only if it gets a score. A request is
+ * left out if the machine has no time for it, and an answer that gave way to a request is not stored.
  */
 
 import type { CheckedRequest } from '../generation/check-request.js';
@@ -9,8 +11,8 @@ import { drawInBackground } from '../generation/draw-in-background.js';
 import type { GenerationContext } from '../generation/generation-context.js';
 
 /**
- * Answers a request on a version, keeps the answer where it is still wanted then; never rejects, and ends early when the
- * signal aborts.
+ * Answers a request on a version, and stores the answer if `wanted` returns true at its end. Never rejects. Ends early when
+ * the signal aborts.
  */
 export type ShadowAnswer = (
   request: CheckedRequest,
@@ -21,14 +23,14 @@ export type ShadowAnswer = (
 
 export interface ShadowOptions {
   readonly version: number;
-  /** Of the requests that can be shadowed. */
+  /** Share of the requests that can be shadowed. */
   readonly share: number;
   readonly answer: ShadowAnswer;
   /** From [0, 1). */
   readonly draw: () => number;
 }
 
-/** Answers that may be on their way at once: what comes beyond them is left out. */
+/** Most answers that may run at once. Further requests are left out. */
 const maxRunning = 4;
 
 export class Shadow {
@@ -43,12 +45,12 @@ export class Shadow {
     this.version = options.version;
   }
 
-  /** Answers that were begun. */
+  /** Number of answers that were begun. */
   get answers(): number {
     return this.#answers;
   }
 
-  /** Takes a request that the live version has answered, or leaves it. */
+  /** Answers a request that the live version has answered, or leaves it out. */
   offer(request: CheckedRequest): void {
     const { share, answer, draw } = this.#options;
     if (request.n !== 1 || this.#ended.signal.aborted || this.#running.size >= maxRunning || draw() >= share) return;
@@ -59,19 +61,19 @@ export class Shadow {
     void running.finally(() => this.#running.delete(running));
   }
 
-  /** Whose data this is shall be gone: nothing that is on its way is kept. To be called before the store erases. */
+  /** Forgets a subject: running answers for it are not stored. Call before the store erases. */
   forget(subject: string): void {
     for (const state of this.#running.values()) if (state.subject === subject) state.forgotten = true;
   }
 
-  /** Ends what is on its way; resolves when it is recorded. */
+  /** Ends the running answers; resolves when what is stored of them is on disk. */
   async close(): Promise<void> {
     this.#ended.abort();
     await Promise.all(this.#running.keys());
   }
 }
 
-/** Draws answers that nobody is told of; one that gave way, or that the store has no room for, leaves nothing behind. */
+/** Draws answers in the background. An answer that gave way, or that the store has no room for, leaves nothing behind. */
 export function answerInBackground(context: GenerationContext, randomSeed: () => number): ShadowAnswer {
   return async (request, version, signal, wanted) => {
     const shadowed = { ...request, seed: randomSeed(), version, origin: 'shadow' } as const;

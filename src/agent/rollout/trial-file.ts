@@ -1,25 +1,24 @@
-/** `trial.json` in the data directory: how far the canary is, so that a restart goes on where it was. */
+/** Keeps the state of the trial in `trial.json` in the data directory, so that a restart goes on from there. */
 
 import { readFile } from 'node:fs/promises';
 import { HoneError } from '../../errors.js';
 import { isSequentialState, type SequentialState } from '../../gate/index.js';
 import { writeFileDurably } from '../../versions/index.js';
 
-/** What a restart needs of a trial. */
 export interface SavedTrial {
-  /** On trial. */
+  /** Number of the version on trial. */
   readonly version: number;
-  /** Live meanwhile. */
+  /** Number of the version that is live meanwhile. */
   readonly live: number;
   readonly startedAtMs: number;
-  /** `null`: a shadow has none. */
+  /** `null` for a shadow, which has no state. */
   readonly state: SequentialState | null;
   /** The margin that `state` was computed with. */
   readonly margin: number;
 }
 
 export interface TrialStore {
-  /** The trial that was saved last; `null` where there is none that can be read. */
+  /** The trial that was saved last; `null` if there is none, or none that can be read. */
   read(): Promise<SavedTrial | null>;
   /** On disk when it resolves. */
   write(trial: SavedTrial): Promise<void>;
@@ -28,7 +27,7 @@ export interface TrialStore {
 /** For agents without a data directory. */
 export const noTrialStore: TrialStore = { read: async () => null, write: async () => undefined };
 
-/** The trial in a file. What is damaged counts as absent: the trial then begins anew, which costs time and no safety. */
+/** Keeps the trial in a file. A damaged file counts as absent: the trial begins again, which costs time and no safety. */
 export function trialFile(path: string): TrialStore {
   return {
     async read() {

@@ -1,8 +1,8 @@
 /**
- * The version on trial, one at a time: held beside the live one, put to work, recorded, resumed after a restart.
+ * Runs the trial of a version, one at a time: the policy holds it beside the live version, and it works as a canary that
+ * counts rewards, or as a shadow that answers in the background. The log records the trial, and a restart resumes it.
  *
- * Who decides what becomes of it is the rollout; this keeps the trial itself: a canary that counts rewards, or a shadow
- * that answers in the background.
+ * The rollout decides when a trial starts and what follows from its end.
  */
 
 import { HoneError } from '../../errors.js';
@@ -34,24 +34,23 @@ export interface TrialsOptions {
   readonly draw: () => number;
 }
 
-/** Where a request goes while a canary runs. */
+/** Which side answers a request while a canary runs. */
 export interface Route {
   readonly arm: Arm;
-  /** The version that answers; `undefined`: the live one. */
+  /** Number of the version that answers; `undefined` for the live one. */
   readonly version: number | undefined;
-  /** To be told of its generations. */
+  /** Call with the ids of its generations when they are on disk. */
   readonly admitted: (ids: readonly string[]) => void;
 }
 
-/** How the trial stands. */
 export interface TrialStatus {
   readonly version: number;
   readonly state: TrialState;
   readonly startedAtMs: number;
   readonly share: number;
-  /** Answers begun since the trial, or the server, started. */
+  /** Number of answers that were begun since the trial, or the server, started. */
   readonly answers: number;
-  /** `null`: a shadow. */
+  /** `null` for a shadow. */
   readonly canary: CanaryStatus | null;
 }
 
@@ -83,7 +82,7 @@ export class Trials {
 
   /**
    * Puts a candidate on trial: held and recorded when it resolves.
-   * @throws HoneError what holding and recording say; nothing is held then
+   * @throws HoneError what the policy and the log throw; nothing is held then
    */
   async start(candidate: Version, state: TrialState): Promise<void> {
     await this.#hold(candidate);
@@ -97,7 +96,7 @@ export class Trials {
         state: null,
         margin: settings.margin,
       };
-      // Before the log says so: a restart must not find the figures of an earlier trial of this version.
+      // This is written before the log, so that a restart never finds the figures of an earlier trial of this version.
       await store.write(begun);
       this.#run(await versions.startTrial(number, state), begun);
     } catch (error) {
@@ -109,7 +108,7 @@ export class Trials {
 
   /**
    * Goes on with a trial that a restart found in the log.
-   * @throws HoneError what holding says
+   * @throws HoneError what the policy throws
    */
   async resume(version: Version): Promise<void> {
     const saved = await this.#options.store.read();
@@ -117,7 +116,7 @@ export class Trials {
     const live = this.#options.versions.live().number;
     const fits = saved !== null && saved.version === version.number && saved.live === live;
     const { startedAtMs, state } = fits ? saved : { startedAtMs: this.#options.now(), state: null };
-    // Evidence for another margin is no evidence for this one.
+    // Evidence that was gathered with another margin does not count.
     const usable = fits && saved.margin === this.#options.settings.margin ? state : null;
     this.#run(version, { startedAtMs, state: usable });
     const counted = usable === null ? 0 : usable.live.count + usable.candidate.count;
@@ -125,7 +124,7 @@ export class Trials {
     this.#publishStart(version, kind, kind === 'canary' ? `resumed with ${counted} rewards` : 'resumed');
   }
 
-  /** Ends the trial and says why; the version stays held until {@link Trials.release}. Does nothing without a trial. */
+  /** Ends the trial; the policy holds the version until {@link Trials.release}. Does nothing without a trial. */
   async end(detail: string): Promise<void> {
     const running = this.#running;
     if (running === null) return;
@@ -139,13 +138,13 @@ export class Trials {
     this.#options.events.publish({ type, version: number, adapterDigest, detail, numbers });
   }
 
-  /** Gives the hold of a trial up. */
+  /** Lets the policy drop the version of a trial. */
   async release(number: number): Promise<void> {
-    // A worker that has just died holds nothing.
+    // A worker that has just died holds no version.
     await this.#options.policy.release(number).catch(() => undefined);
   }
 
-  /** Where a request of this subject goes; `null` where there is no canary. */
+  /** The side that answers a request of this subject; `null` if no canary runs. */
   route(subject: string): Route | null {
     const work = this.#running?.work;
     if (!(work instanceof Canary)) return null;
@@ -154,25 +153,25 @@ export class Trials {
     return { arm, version, admitted: (ids) => work.admitted(ids, arm) };
   }
 
-  /** A request was answered by the live version and kept: a shadow may answer it too. */
+  /** Call when the live version has answered a request that is stored. A shadow may answer it, too. */
   answered(request: CheckedRequest): void {
     const work = this.#running?.work;
     if (work instanceof Shadow) work.offer(request);
   }
 
-  /** Whose data this is shall be gone: what a shadow is drawing of it is not kept. To be called before the store erases. */
+  /** Forgets a subject: what a shadow is drawing for it is not stored. Call before the store erases. */
   forget(subject: string): void {
     const work = this.#running?.work;
     if (work instanceof Shadow) work.forget(subject);
   }
 
-  /** Generations have a new score. */
+  /** Call when generations have a new score. */
   scored(ids: readonly string[]): void {
     const work = this.#running?.work;
     if (work instanceof Canary) work.scored(ids);
   }
 
-  /** Generations are on disk, whole. */
+  /** Call when generations have ended and are on disk. */
   recorded(ids: readonly string[]): void {
     const work = this.#running?.work;
     if (work instanceof Canary) work.recorded(ids);
