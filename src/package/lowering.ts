@@ -86,8 +86,8 @@ export function checkHasAttention(graph: Graph): void {
   if (graph.nodes.some(({ op, domain }) => op === 'GroupQueryAttention' && domain === microsoft)) return;
   throw new HoneError(
     'OPERATOR_UNSUPPORTED',
-    'the decoder has no GroupQueryAttention operator, and Hone reads attention in that form only; take or make such an ' +
-      'export: the model builder of ONNX Runtime GenAI writes one for Llama, Qwen2 and Qwen3 (-p fp32 -e cpu), to be put ' +
+    'the decoder has no GroupQueryAttention operator, but Hone reads attention in that form only; take or make such an ' +
+      'export: the model builder of ONNX Runtime GenAI writes one for Llama, Qwen2 and Qwen3 (-p fp32 -e cpu). Put it ' +
       "into onnx/ beside the model's config.json and tokenizer",
   );
 }
@@ -102,7 +102,7 @@ export function headSizeOf(graph: Graph, node: Node): number {
   if (past === undefined || !/^past_key_values\.\d+\.key$/.test(pastKey)) {
     throw refuseNode(
       node,
-      `its past keys are "${pastKey}", and not an input past_key_values.<layer>.key`,
+      `its past keys are "${pastKey}", not an input past_key_values.<layer>.key`,
       'export the model as text-generation-with-past',
     );
   }
@@ -110,8 +110,8 @@ export function headSizeOf(graph: Graph, node: Node): number {
   if (typeof size === 'number') return size;
   throw refuseNode(
     node,
-    `the head size is left open in ${pastKey} (${size ?? 'no fourth dimension'})`,
-    'write the number into the shapes of the inputs past_key_values.* (dim_value in the place of dim_param)',
+    `the shape of ${pastKey} leaves the head size open (${size ?? 'no fourth dimension'})`,
+    'write the number into the shapes of the inputs past_key_values.* (dim_value instead of dim_param)',
   );
 }
 
@@ -125,7 +125,7 @@ export function findHead(graph: Graph): Node {
     return head;
   throw new HoneError(
     'OPERATOR_UNSUPPORTED',
-    `the logits come from ${head === undefined ? 'no node' : describeNode(head)}, and Hone reads decoders that end with ` +
+    `the logits come from ${head === undefined ? 'no node' : describeNode(head)}, but Hone reads only decoders that end with ` +
       "the product by the head's weight (MatMul or MatMulNBits); serve a model that does not scale, cap or shift its logits",
   );
 }

@@ -56,7 +56,7 @@ function checkForms(graph: Graph): void {
   if (opset < oldestOpset) {
     throw new HoneError(
       'OPERATOR_UNSUPPORTED',
-      `the operators are those of ai.onnx ${opset}, and Hone reads ${oldestOpset} and later; export the model with ` +
+      `the operators are those of ai.onnx ${opset}, but Hone reads ${oldestOpset} and later only; export the model with ` +
         `opset ${oldestOpset} or later`,
     );
   }
@@ -94,7 +94,7 @@ function unfuseAttention(graph: Graph, node: Node): void {
   if (unread !== undefined && numberAttribute(node, 'do_rotary', 0) === 0) {
     throw refuseNode(
       node,
-      `input ${unread} (${given(unread)}) belongs to rotary positions, and do_rotary is not set`,
+      `input ${unread} (${given(unread)}) is for rotary positions, but do_rotary is not set`,
       'export the model again',
     );
   }
@@ -120,15 +120,15 @@ function rotation(graph: Graph, node: Node, cos: string, sin: string, given: str
   if (widths.some((width) => width === undefined)) {
     throw refuseNode(
       node,
-      'its rotary tables are computed, and Hone reads constant tables only',
+      'its rotary tables are computed, but Hone reads constant tables only',
       'export the model with constant tables, or for a context that needs one table only',
     );
   }
   if (widths.some((width) => width !== headSize / 2)) {
     throw refuseNode(
       node,
-      `its rotary tables have the width ${widths.join(' and ')}, and turn a part of each head of size ${headSize} only`,
-      'serve a model whose rotary positions turn whole heads',
+      `its rotary tables have the width ${widths.join(' and ')}, so they rotate only a part of each head of size ${headSize}`,
+      'serve a model whose rotary positions rotate whole heads',
     );
   }
   const positions = given === '' ? 'position_ids' : given;

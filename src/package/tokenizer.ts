@@ -229,7 +229,7 @@ function tokenBytes({ model, added_tokens }: TokenizerJson): TokenBytes {
     if (added.has(id)) continue;
     if (!isByteLevel(token)) {
       throw unusable(
-        `token ${id} (${JSON.stringify(token)}) is not byte-level, and Hone reads byte-level BPE only`,
+        `token ${id} (${JSON.stringify(token)}) is not byte-level, but Hone reads byte-level BPE only`,
         useAnotherTokenizer,
       );
     }

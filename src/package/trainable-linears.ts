@@ -22,8 +22,8 @@ export function findTrainableLinears(graph: Graph): LinearSite[] {
   const listed = examples.length === 0 ? '' : ` (${examples.join(', ')}${unnamed.length > 3 ? ', ...' : ''})`;
   throw new HoneError(
     'MODEL_NOT_TRAINABLE',
-    `${unnamed.length} of the ${products.length} linear layers have no module name that Hone can read${listed}, so that ` +
-      'adapters would be left out there; serve the model with --learner off, or take an export that names its weights ' +
+    `${unnamed.length} of the ${products.length} linear layers have no module name that Hone can read${listed}, so they ` +
+      'would get no adapters; serve the model with --learner off, or take an export that names its weights ' +
       '(model.layers.0.mlp.up_proj.weight) or its nodes (/model/layers.0/mlp/up_proj/MatMul) after the modules',
   );
 }
