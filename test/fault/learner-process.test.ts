@@ -99,7 +99,7 @@ test('a real learner process turns scores into a candidate, at the lowest priori
   expect(existsSync(join(directory, 'learner', 'learner.lock'))).toBe(false);
 });
 
-test('a learner that was created has no process before it is started, and none where it was paused or closed by then', async () => {
+test('a created learner has no process before it is started, and none if it was paused or closed before', async () => {
   const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const learner = createLearner(optionsFor(directory, experience.path));
@@ -136,7 +136,7 @@ test('a learner killed in the middle of a round starts again and finishes it', a
   expect(learner.status().restarts).toBe(1);
 });
 
-test('a paused learner has no process and goes on where it was when it is resumed', async () => {
+test('a paused learner has no process, and a resumed one goes on where it was', async () => {
   const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const learner = startLearner(optionsFor(directory, experience.path));
@@ -152,7 +152,7 @@ test('a paused learner has no process and goes on where it was when it is resume
   expect(learner.status().restarts).toBe(0);
 });
 
-test('a learner that is resumed while it is still pausing is one process, and no crash', async () => {
+test('a learner that is resumed while it is pausing becomes one process, without a crash', async () => {
   const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const learner = startLearner(optionsFor(directory, experience.path));
@@ -165,7 +165,7 @@ test('a learner that is resumed while it is still pausing is one process, and no
   expect(learner.status().restarts).toBe(0);
 });
 
-test('two learners never share a directory: the second is told who holds it', async () => {
+test('a second learner on the same directory is refused, with the process that holds it', async () => {
   const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const first = startLearner(optionsFor(directory, experience.path));
@@ -176,10 +176,10 @@ test('two learners never share a directory: the second is told who holds it', as
   await second.close();
 });
 
-test('a learner whose server is killed exits by itself, in the middle of a round too', async () => {
+test('a learner whose server is killed exits by itself, even in the middle of a round', async () => {
   const directory = temporaryFolder();
   const experience = await openExperience(directory);
-  // A round of minutes, so that it cannot have come to its end.
+  // The round takes minutes, so it cannot have ended.
   await experience.add(samples('a', 400));
   const server = startScript(fileURLToPath(new URL('../support/processes/learner-parent.js', import.meta.url)), [
     JSON.stringify(optionsFor(directory, experience.path, { replayRatio: 200 })),
@@ -189,7 +189,7 @@ test('a learner whose server is killed exits by itself, in the middle of a round
   server.kill('SIGKILL');
   await once(server, 'exit');
   await gone(pid);
-  // Its lock is taken over by the next one.
+  // The next learner takes the lock over.
   const next = startLearner(optionsFor(directory, experience.path));
   await watch(next).until('ready');
 });

@@ -1,4 +1,4 @@
-/** A learner that is killed again and again learns what one learns that is left alone, step by step. */
+/** Compares a learner that is killed again and again with one that is left alone, step by step. */
 
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -26,14 +26,14 @@ function start(directory: string, { path }: Experience): LearnerSupervisor {
     adapterDigest: '',
     restartAfterMs: 10,
     checkpointEveryMs: 30,
-    // However fast the machine: a kill is decided at a step.
+    // The test decides on kills at each step.
     reportEveryMs: 0,
   });
   onTestFinished(() => learner.close());
   return learner;
 }
 
-/** The next candidate; `onTraining` is told of the steps of a learner at work. */
+/** Resolves to the next candidate; `onTraining` is called with the number of steps while the learner trains. */
 function candidateOf(learner: LearnerSupervisor, onTraining: (steps: number) => void = () => undefined) {
   return new Promise<Candidate>((resolve) => {
     learner.onEvent((event) => {
@@ -54,7 +54,7 @@ function goBack(learner: LearnerSupervisor, adapterDigest: string): Promise<void
   return back;
 }
 
-/** Groups of four, some of them with the same tokens twice, and singles. */
+/** Groups of four, some of which have the same tokens twice, and singles. */
 function samples(round: string): Sample[] {
   return Array.from({ length: 60 }, (_, i) => {
     const group = i < 48 ? Math.floor(i / 4) : i;
@@ -69,16 +69,17 @@ async function lossesOf(directory: string) {
   return state?.meter?.finished.map(({ loss, kl, gradientNorm }) => ({ loss, kl, gradientNorm }));
 }
 
-test('a learner killed at any step goes on with the same losses, to the same weights, over rounds', async () => {
+test('a learner that is killed at any step comes to the same losses and weights as one that is left alone', async () => {
   const directory = temporaryFolder();
   const experience = await openExperience(directory);
   await experience.add(samples('a'));
-  // Scored anew, in another order than at first, and compared: a reader from the beginning meets all of it elsewhere.
+  // Later scores and comparisons, in another order: a process that reads the store from the beginning meets them at
+  // other places than one that followed it.
   await experience.store.write(['a-20', 'a-9', 'a-2'].map((id, i) => scoreWrite(id, i / 3)));
   await experience.store.write([preferenceWrite('a-4', 'a-5', 'better'), preferenceWrite('a-13', 'a-12', 'worse')]);
   const [alone, killed] = [start(join(directory, 'alone'), experience), start(join(directory, 'killed'), experience)];
   let kills = 0;
-  /** Of the process that is to be killed, from the moment at which it is ready. */
+  /** The process to kill, once it is ready. */
   let pid: number | null = null;
   killed.onEvent((event) => {
     if (event.type === 'ready') pid = event.pid;
@@ -93,7 +94,7 @@ test('a learner killed at any step goes on with the same losses, to the same wei
   const [whole, parts] = await Promise.all([
     candidateOf(alone),
     candidateOf(killed, (steps) => {
-      // Not near its end: what was on disk but not said yet would be said with the next round only.
+      // Not near the end of the round: a candidate that is on disk but was not sent yet would come with the next round.
       if (kills >= 3 || steps < last + 20 || steps > 200) return;
       last = steps;
       crash();
@@ -105,8 +106,8 @@ test('a learner killed at any step goes on with the same losses, to the same wei
   expect(await lossesOf(join(directory, 'killed'))).toEqual(losses);
   expect(parts).toMatchObject({ adapterDigest: whole.adapterDigest, metrics: whole.metrics });
 
-  // A rejected candidate lets the first round's data be used again. So half of the second is older: killed before it and
-  // in it.
+  // After the rejection the first round's completions may be used again, so half of the second round is older. The
+  // learner is killed before that round and in it.
   await Promise.all([alone, killed].map((learner) => goBack(learner, whole.adapterDigest)));
   await experience.add(samples('b'));
   const before = kills;

@@ -1,4 +1,4 @@
-/** A learner that gets commands and scores in random orders, on the bandit in the place of a decoder. */
+/** Sends commands and scores to a learner in random orders; the learner trains the bandit instead of a decoder. */
 
 import { existsSync, readFileSync } from 'node:fs';
 import { cp } from 'node:fs/promises';

@@ -1,4 +1,4 @@
-/** A small checkpoint with something of everything that earlier builds wrote, too. */
+/** A small checkpoint with a value for each field that earlier builds wrote, too. */
 
 import type { Checkpoint } from '../../../src/learner/round/checkpoint.js';
 

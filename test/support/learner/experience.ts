@@ -12,13 +12,13 @@ export interface Sample {
   readonly id: string;
   readonly group?: string;
   readonly tokens?: readonly number[];
-  /** Absent: not scored. */
+  /** Absent for a completion without a score. */
   readonly reward?: number;
   readonly version?: number;
   readonly packageDigest?: string;
   readonly promptTokens?: readonly number[];
   readonly state?: 'finished' | 'cancelled' | 'aborted';
-  /** Default: long ago. */
+  /** Default: a time long ago. */
   readonly finishedAtMs?: number;
 }
 
@@ -68,7 +68,7 @@ export async function openExperience(directory = temporaryFolder()): Promise<Exp
   };
 }
 
-/** The default settings but for these; nothing held out, and no bounds on divergence: nobody sampled these completions. */
+/** The default settings with changes. No prompt is held out. Divergences have no bounds: no policy sampled the completions. */
 export function settings(over: LearnerSettingsInput = {}): LearnerSettings {
   return checkLearnerSettings({ holdoutShare: 0, guardMaxKl: 1e6, guardMaxMove: 1e6, ...over });
 }

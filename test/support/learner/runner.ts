@@ -1,4 +1,4 @@
-/** A learner that runs in the test's own process, on the bandit in the place of a decoder. */
+/** Runs a learner in the test's own process, on the bandit instead of a decoder. */
 
 import { expect, onTestFinished } from 'vitest';
 import type { LearnerEvent, LearnerStart } from '../../../src/learner/process/messages.js';

@@ -1,4 +1,4 @@
-/** A process that owns a learner and tells its id once it trains, to be killed. */
+/** A process that owns a learner. It sends the learner's process id while that trains, and waits to be killed. */
 
 import { startLearner } from '../../../src/learner/process/supervisor.js';
 

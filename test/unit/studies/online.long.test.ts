@@ -5,7 +5,7 @@ import { temporaryFolder } from '../../support/folders.js';
 import { run, task } from '../../support/studies/online-setup.js';
 
 describe('the online loop', () => {
-  it('does the same again with the same seed, and something else with another', async () => {
+  it('gives the same run with the same seed, and another run with another seed', async () => {
     const late = { condition: 'late', budgets: [24], shape: 'preferences' } as const;
     const [first, again, other] = [await run(late), await run(late), await run({ ...late, seed: 4 })];
     expect(first[0]?.version).toBeGreaterThan(0);

@@ -28,7 +28,7 @@ describe('raters', () => {
   const many = <Value>(draw: () => Value): Value[] => Array.from({ length: 2000 }, draw);
   const share = (values: readonly boolean[]): number => values.filter(Boolean).length / values.length;
 
-  it('say what the judge says, at once', () => {
+  it("give the judge's score, at once", () => {
     const raters = new Raters(world, { shape: 'groups2', condition: 'clean', seed: 1 });
     expect(raters.judge([good, bad], 4)).toMatchObject([
       { write: { generationId: 'good', value: 1 }, dueVersion: 4 },
@@ -36,7 +36,7 @@ describe('raters', () => {
     ]);
   });
 
-  it('turn one score in five round where they are noisy, and prefer the worse as often', () => {
+  it('turn one score in five round if they are noisy, and prefer the worse completion as often', () => {
     const singles = new Raters(world, { shape: 'singles-mean', condition: 'noisy', seed: 1 });
     const scores = many(() => singles.judge([good], 0)[0]?.write).map(
       (write) => write?.type === 'score' && write.value,
@@ -48,14 +48,14 @@ describe('raters', () => {
     expect(share(said.map((write) => write?.type === 'preference' && write.outcome === 'better'))).toBeCloseTo(0.2, 1);
   });
 
-  it('send half of it two versions later where they are late', () => {
+  it('send half of their feedback two versions later if they are late', () => {
     const raters = new Raters(world, { shape: 'singles-mean', condition: 'late', seed: 1 });
     const due = many(() => raters.judge([good], 7)[0]?.dueVersion);
     expect(new Set(due)).toEqual(new Set([7, 9]));
     expect(share(due.map((version) => version === 9))).toBeCloseTo(0.5, 1);
   });
 
-  it('score by the prompt as much as by the completion where prompts shift the score', () => {
+  it('score by the prompt as much as by the completion if prompts shift the score', () => {
     const raters = new Raters(world, { shape: 'groups2', condition: 'shifted', seed: 1 });
     const values = (post: string) =>
       raters
@@ -90,7 +90,7 @@ describe('figures of the online bench', () => {
     expect(gains.map((gain) => gain.toFixed(3))).toEqual(['0.100', '0.200']);
   });
 
-  it('call a gain a help only above two standard errors of five seeds', () => {
+  it('call a gain a help only if it is above two standard errors of five seeds', () => {
     // Mean 0.2, standard error 0.071.
     const clear = gainFigures(gaining([0, 0.1, 0.2, 0.3, 0.4]), [100], starts);
     expect(clear).toMatchObject({ seeds_100: 5, helps_100: 'yes', kl_100: 0.5, tokens_100: 30 });

@@ -55,7 +55,7 @@ test('replaced, retracted and late scores are followed', async () => {
   expect(buffer.groups.size).toBe(0);
 });
 
-test('a score that came before its generation had finished counts once it has', async () => {
+test('a score that came before its generation had finished counts once the generation has finished', async () => {
   const { store, reader } = await openExperience();
   const { admission, completion } = await import('../../../support/replay/records.js');
   const buffer = newBuffer();
@@ -83,7 +83,7 @@ test('identical completions of a prompt are one member with their mean reward', 
   expect(contents(buffer)).toEqual(['g 7,8 0.5', 'g 78 0']);
 });
 
-test('what was generated too many versions ago is left out and forgotten', async () => {
+test('completions of versions that are too old are left out and forgotten', async () => {
   const { add, reader } = await openExperience();
   const buffer = newBuffer();
   await add([0, 1, 2, 3].map((version) => ({ id: `${version}`, tokens: [version], reward: 1, version })));
@@ -120,7 +120,7 @@ test('the store is read in bounded pages and the least recently scored go first 
   expect([...buffer.groups.keys()]).toEqual(Array.from({ length: 100 }, (_, i) => `p${600 + i}`));
 });
 
-test('a rebuilt buffer knows what earlier rounds have used and seen', async () => {
+test('a rebuilt buffer knows what earlier rounds have used and read', async () => {
   const { add, reader, store } = await openExperience();
   const first = newBuffer();
   await add([
@@ -141,7 +141,7 @@ test('a rebuilt buffer knows what earlier rounds have used and seen', async () =
   expect(again.ledger.fresh).toBe(2);
 });
 
-test('what waits for a metric is left out until its window has closed, and then takes the default', async () => {
+test('a completion that waits for a metric is left out until the window has closed, and then takes the default', async () => {
   const { add, store, reader } = await openExperience();
   await add([
     { id: '1', tokens: [1], reward: 1 },
@@ -158,7 +158,7 @@ test('what waits for a metric is left out until its window has closed, and then 
   expect(contents(due)).toEqual(['g 1 0.5', 'g 2 0']);
 });
 
-test('what a round that went out of bounds has used is given back once, over restarts too', async () => {
+test('a round that went out of bounds gives its completions back once, also after a restart', async () => {
   const { add, reader } = await openExperience();
   await add([{ id: '1', tokens: [1], reward: 1 }]);
   const buffer = newBuffer();
@@ -177,7 +177,7 @@ test('what a round that went out of bounds has used is given back once, over res
   expect([...again.uses()]).toEqual([['1', 3]]);
 });
 
-test('a window that closed while no learner ran is news to the next', async () => {
+test('a window that closed while no learner ran makes its completion fresh for the next learner', async () => {
   const { add, reader } = await openExperience();
   const reward = checkRewardSettings({ metrics: { click: { windowMs: 1000, default: 0 } } });
   await add([{ id: '1', tokens: [1], finishedAtMs: 5000 }]);
@@ -194,7 +194,7 @@ test('a window that closed while no learner ran is news to the next', async () =
   expect(known.ledger.fresh).toBe(0);
 });
 
-test('a comparison makes nothing of the scores of its completions new', async () => {
+test('a comparison does not make the scores of its completions fresh', async () => {
   const { add, store, reader } = await openExperience();
   await add([
     { id: 'a', tokens: [1], reward: 1 },

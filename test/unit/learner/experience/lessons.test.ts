@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { Lessons } from '../../../../src/learner/experience/lessons.js';
 
-test('a candidate tells of everything between it and the version that serves', () => {
+test('the lessons of a candidate are everything that was learned since the live version', () => {
   const lessons = new Lessons();
   lessons.use(['a', 'b']);
   lessons.offered('first');
@@ -19,7 +19,7 @@ test('a candidate tells of everything between it and the version that serves', (
   expect(lessons.all()).toEqual([]);
 });
 
-test('they outlive the process, and what is gone is forgotten', () => {
+test('lessons outlive the process, and removed generations are forgotten', () => {
   const before = new Lessons();
   before.use(['a', 'b']);
   before.offered('first');
@@ -35,7 +35,7 @@ test('they outlive the process, and what is gone is forgotten', () => {
   expect(after.all()).toEqual(['d']);
 });
 
-test('however many candidates are offered in vain, nothing that was learned is left out', () => {
+test('no lesson is left out, however many candidates do not become live', () => {
   const lessons = new Lessons();
   for (let i = 0; i < 600; i++) {
     lessons.use([`g${i}`]);

@@ -27,7 +27,7 @@ const two = [
   { id: 'b', tokens: [2] },
 ];
 
-test('a preference is a pair whose rewards differ by a half, whichever way it was told', async () => {
+test('a preference is a pair whose rewards differ by a half, in whichever order its completions are named', async () => {
   const { add, store, reader } = await openExperience();
   const buffer = newBuffer();
   await add(two);
@@ -43,7 +43,7 @@ test('a preference is a pair whose rewards differ by a half, whichever way it wa
   expect(buffer.size).toBe(0);
 });
 
-test('raters of one pair are one pair, weighed by trust', async () => {
+test('the preferences of several raters on one pair are one pair, weighed by trust', async () => {
   const { add, store, reader } = await openExperience();
   const reward = checkRewardSettings({ raters: { expert: { trust: 3 }, troll: { trust: 0 } } });
   const buffer = newBuffer({ reward });
@@ -54,11 +54,11 @@ test('raters of one pair are one pair, weighed by trust', async () => {
     preferenceWrite('a', 'b', 'worse', { rater: 'troll' }),
   ]);
   buffer.sync(reader, 0);
-  // (3 - 1) / 4 of the full difference.
+  // The difference is (3 - 1) / 4 of the full one.
   expect(pairs(buffer)).toEqual([{ 1: 0.125, 2: -0.125 }]);
 });
 
-test('a pair waits for both completions, and two that are the same are none', async () => {
+test('a pair waits for both completions, and two equal completions are no pair', async () => {
   const { add, store, reader } = await openExperience();
   const { admission, completion } = await import('../../../support/replay/records.js');
   const buffer = newBuffer();
@@ -91,7 +91,7 @@ test('a pair is used whole and no more often than the replay ratio, beside the s
   const drawn = [1, 2, 3].map((seed) => sampleGroups(buffer, settings, createRandom(seed)).map((g) => g.length));
   expect(drawn).toEqual([[2, 2], [2, 2], []]);
   expect([...buffer.uses().keys()].flatMap(generationsOf).sort()).toEqual(['a', 'a', 'a', 'b', 'b', 'b']);
-  // Groups of scores may be cut to single completions; a comparison is of two.
+  // A group of scores may be cut to single completions. A pair may not.
   const whole = newBuffer();
   whole.sync(reader, 0);
   const sizes = sampleGroups(whole, { ...settings, groupSize: 1 }, createRandom(5)).map((group) => group.length);
@@ -101,7 +101,7 @@ test('a pair is used whole and no more often than the replay ratio, beside the s
   expect(sampleGroups(again, settings, createRandom(4))).toEqual([]);
 });
 
-test('an edit trains with its score; nobody sampled it, so its log-probability is unknown', async () => {
+test('an edit trains with its score, and without a log-probability, because no version sampled it', async () => {
   const { add, store, reader } = await openExperience();
   const buffer = newBuffer();
   await add([{ id: 'a', tokens: [1], reward: 0 }]);
@@ -114,7 +114,7 @@ test('an edit trains with its score; nobody sampled it, so its log-probability i
   ]);
 });
 
-test('a default is looked at when its window closes, without a change in the store', async () => {
+test('a default reward is read when its window closes, without a change in the store', async () => {
   const { add, store, reader } = await openExperience();
   await add([{ id: 'a', tokens: [1] }]);
   const end = (await store.readGenerations(['a']))[0]?.finishedAtMs ?? 0;
@@ -129,7 +129,7 @@ test('a default is looked at when its window closes, without a change in the sto
   expect([buffer.size, buffer.pending.size, buffer.pending.nextDueAtMs, buffer.ledger.fresh]).toEqual([1, 0, null, 1]);
 });
 
-test('what was removed from the store is forgotten, with the pairs that it was in', async () => {
+test('a generation that was removed from the store is forgotten, with the pairs that it was in', async () => {
   const { add, store, reader, path } = await openExperience();
   const buffer = newBuffer();
   await add([...two, { id: 'c', tokens: [3], reward: 1 }]);

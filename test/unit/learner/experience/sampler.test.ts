@@ -38,7 +38,7 @@ test('a batch takes its share from the newest round and the rest from older ones
   expect(new Set(chosen).size).toBe(8);
 });
 
-test('where one of the two has too few, the other fills the batch', async () => {
+test('the older groups fill a batch if the newest are too few, and the other way round', async () => {
   const onlyNew = await bufferOf([prompts('old', 1), prompts('new', 20)]);
   expect(keys(sampleGroups(onlyNew, settings, createRandom(1))).filter((key) => key.startsWith('new'))).toHaveLength(7);
   const onlyOld = await bufferOf([prompts('old', 20), prompts('new', 1)]);

@@ -4,13 +4,13 @@ import { ProcessorShare } from '../../../../src/learner/process/processor-share.
 import type { LearnerState } from '../../../../src/learner/process/status.js';
 import { nothingLearned } from '../../../../src/learner/process/status.js';
 
-/** Time passes by hand; what is said of it is collected. */
+/** A share on a clock that the test moves. */
 function scripted() {
   let [now, processorMs] = [0, 0];
   const share = new ProcessorShare({ now: () => now, processorMs: () => processorMs });
   const report = (state: LearnerState): LearnerEvent[] => share.see({ ...nothingLearned, state, stepMs: 2000 });
   report('training');
-  /** So many seconds in a state, on so many cores. */
+  /** Lets time pass in a state, on a number of cores. */
   const pass = (seconds: number, cores: number, state: LearnerState = 'training'): LearnerEvent[] => {
     now += seconds * 1000;
     processorMs += seconds * 1000 * cores;
@@ -23,7 +23,7 @@ const shareIn = (events: readonly LearnerEvent[]): number | undefined =>
   events.flatMap((event) => (event.type === 'progress' ? [event.progress.processorShare] : []))[0];
 const starvationIn = (events: readonly LearnerEvent[]) => events.filter(({ type }) => type === 'starved');
 
-it('says how many cores training got, once it has trained for long enough', () => {
+it('reports how many cores training got, once it has trained for long enough', () => {
   const { pass } = scripted();
   expect(shareIn(pass(19, 1.5))).toBeUndefined();
   expect(shareIn(pass(1, 1.5))).toBeCloseTo(1.5);
@@ -38,7 +38,7 @@ it('does not count the time between rounds, when there is nothing to do', () => 
   expect(shareIn(pass(10, 1))).toBeCloseTo(1);
 });
 
-it('says once that training starves, with what to do, and again only after it had enough', () => {
+it('reports once that training starves, with what to do, and again only after it had enough', () => {
   const { pass } = scripted();
   expect(starvationIn(pass(15, 0.1))).toEqual([]);
   const [starved] = starvationIn(pass(15, 0.1));
@@ -53,7 +53,7 @@ it('says once that training starves, with what to do, and again only after it ha
   expect(starvationIn(pass(100, 0.1))).toHaveLength(1);
 });
 
-it('a step that nothing holds up is no starvation, on one thread as on many', () => {
+it('does not report starvation for steps that have the processor to themselves, on any number of threads', () => {
   const { pass } = scripted();
   for (const cores of [0.9, 1, 8]) expect(starvationIn(pass(60, cores))).toEqual([]);
 });

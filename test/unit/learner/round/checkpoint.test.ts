@@ -14,7 +14,7 @@ test('a checkpoint comes back whole and leaves no other file', async () => {
   expect(readdirSync(join(path, '..'))).toEqual(['checkpoint.safetensors']);
 });
 
-test('a checkpoint that was cut short or altered anywhere is refused', async () => {
+test('a checkpoint that was cut short or altered at any byte is refused', async () => {
   const path = join(temporaryFolder(), 'checkpoint.safetensors');
   await writeCheckpoint(path, checkpoint);
   const whole = readFileSync(path);

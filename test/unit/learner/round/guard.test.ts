@@ -19,7 +19,7 @@ const bounds: GuardBounds = {
   beta: 0.05,
 };
 
-/** Values around a mean, as far apart as those of real completions: by about the mean itself, and by one nat at least. */
+/** Values around a mean, spread like those of real completions: by about the mean, and by at least one nat. */
 function around(mean: number, count = 32): number[] {
   const width = Math.max(1, Math.abs(mean));
   return Array.from({ length: count }, (_, i) => mean + width * Math.sin(i * 2.399));
@@ -36,11 +36,11 @@ const check = (steps: readonly StepFigures[]) => judgeSteps(steps, bounds)?.chec
 
 test('a healthy round and one that is merely fast are in bounds', () => {
   expect(check([first({ kl: 0.6 }), step({ kl: 0.6, moved: 0.1, pushedDown: -0.4 })])).toBeNull();
-  // Measured at ten times the usual learning rate: rewards still rose.
+  // These figures were measured at ten times the usual learning rate, with rewards still rising.
   expect(check([first({ kl: 3.3 }), step({ kl: 3.3, moved: 3.3 }), step({ kl: 3.3, moved: 2.7 })])).toBeNull();
 });
 
-test('a round that takes everything from what the policy used to say is out of bounds', () => {
+test('a round that takes the probability from what the policy used to write is out of bounds', () => {
   expect(check([first(), step({ moved: 0.6 }), step({ moved: 7.2 }), step({ moved: 6.6 })])).toBe('moved');
 });
 
@@ -49,19 +49,19 @@ test('weights that were ahead of the live version when the round began are judge
   expect(check([first({ moved: 40 }), step({ moved: 40 }), step({ moved: 41 })])).toBe('far');
 });
 
-test('a live version that is itself beyond the bound is said to be so', () => {
+test('the guard reports a live version that is itself beyond the bound', () => {
   const breach = judgeSteps([first({ kl: 186 }), step({ kl: 186, moved: 0.1 })], bounds);
   expect(breach).toMatchObject({ check: 'live', numbers: { bound: 10, completions: 64 } });
   expect(breach?.message).toContain('hone rollback');
 });
 
-test('completions that are pushed down past any optimum are out of bounds, wherever beta puts it', () => {
+test('completions that are pushed down past any optimum are out of bounds, for every beta', () => {
   const steps = [first(), step({ pushedDown: -30 }), step({ pushedDown: -30 })];
   expect(check(steps)).toBe('pushed_down');
   expect(judgeSteps(steps, { ...bounds, beta: 0.01 })).toBeNull();
 });
 
-test('five steps dropped in a row end a round, four do not, and one that is applied starts the count anew', () => {
+test('five dropped steps in a row end a round, four do not, and an applied step resets the count', () => {
   const dropped = step({}, { applied: false });
   expect(check([dropped, dropped, dropped, dropped])).toBeNull();
   expect(check([dropped, dropped, dropped, dropped, first(), dropped])).toBeNull();
@@ -72,7 +72,7 @@ test('weights that are not finite numbers are out of bounds at once', () => {
   expect(check([step({}, { finite: false })])).toBe('weights');
 });
 
-test('a few completions decide nothing, nor does what chance may do', () => {
+test('the guard decides nothing on a few completions, or on a difference that may be chance', () => {
   const few = { ...step({}), kl: spreadOf(around(500, 8)) };
   expect(check([few])).toBeNull();
   const wild = { ...step({}), kl: spreadOf([...around(0, 63), 1000]) };
@@ -126,7 +126,7 @@ test('completions that are pushed down are measured in the unit of the objective
   expect(figures('mean')).toMatchObject({ pushedDown: { count: 1, mean: -1 }, kl: { count: 1, mean: 0 } });
 });
 
-/** Two completions of four tokens with ln mu = -8 and ln pi_ref = -2 (of all tokens, or the mean of them); one by the live version. */
+/** Two completions of four tokens, one by the live version; ln mu is -8, and ln pi_ref -2, as a sum or a mean over tokens. */
 function buildMembers(): Members {
   const members = new Members();
   for (const [i, adapterDigest] of ['live', 'of another server'].entries()) {

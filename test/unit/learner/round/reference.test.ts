@@ -40,7 +40,7 @@ test('version 0 stays the reference unless it is told to move', async () => {
   expect(referenceB(learner)).toBe(0);
 });
 
-test('the live version becomes the reference every so many versions, and stays it over a restart', async () => {
+test('the live version becomes the reference every `referenceEvery` versions, and stays it after a restart', async () => {
   const learner = trainee(3);
   await learner.follow(0, null, zeroDigest, false);
   const before = learner.reference.digest;

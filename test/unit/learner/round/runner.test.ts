@@ -53,7 +53,7 @@ test('too few scores start nothing, however often the store changes', async () =
   expect(engine.passes).toEqual([]);
 });
 
-test('what an idle learner has read shows, though no round begins', async () => {
+test('an idle learner reports what it has read, though no round begins', async () => {
   const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const { runner, until } = startRunner(directory, experience);
@@ -64,7 +64,7 @@ test('what an idle learner has read shows, though no round begins', async () => 
   expect(read).toMatchObject({ progress: { state: 'idle', rounds: 0, buffer: { completions: 11, groups: 4 } } });
 });
 
-test('the version log takes the candidate over, and the learner goes on from its own weights', async () => {
+test('the learner goes on from its own weights when its candidate becomes a version', async () => {
   const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const { runner, engine, until, events } = startRunner(join(directory, 'learner'), experience);
@@ -122,11 +122,11 @@ test('a candidate that is rejected takes the learner back to the live weights, o
   runner.handle({ type: 'rejected', adapterDigest: second.adapterDigest });
   await until(isIdle, back);
   const third = await nextRound(3);
-  // From the zero adapter again: one round in place of three, with the steps counted on.
+  // It learned from the zero adapter again: one round instead of three. The steps are counted on.
   expect(await bestOf(second)).toBeGreaterThan(await bestOf(first));
   expect(await bestOf(third)).toBeLessThan(await bestOf(second));
   expect(third.metrics).toMatchObject({ rounds: 3, steps: 24 });
-  // It has gone back already: what it offered before is not on its way any more.
+  // It has gone back already, so its former candidates do not matter any more.
   runner.handle({ type: 'rejected', adapterDigest: second.adapterDigest });
   expect(await bestOf(await nextRound(4))).toBeGreaterThan(await bestOf(third));
 });
@@ -158,7 +158,7 @@ test('a learner that is stopped in the middle of a round goes on in the middle o
   expect([...uses.values()].reduce((sum, n) => sum + n, 0)).toBe(120 * 4);
 });
 
-test('a head that is not made of the checkpoint replaces its weights', async () => {
+test('a live version that was not made of the checkpoint replaces its weights', async () => {
   const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const first = startRunner(join(directory, 'learner'), experience);
@@ -174,7 +174,7 @@ test('a head that is not made of the checkpoint replaces its weights', async () 
   await versions.promote((await versions.adopt(candidate)).number);
   await first.stop();
 
-  // It never heard that its candidate became version 1, nor that somebody rolled back to version 0.
+  // This process was not told that the candidate became version 1, or that version 2 is a rollback to version 0.
   const second = startRunner(join(directory, 'learner'), experience, { liveVersion: 2, adapterPath: null });
   await second.until((event) => event.type === 'ready');
   await experience.add(round(2));
@@ -186,7 +186,7 @@ test('a head that is not made of the checkpoint replaces its weights', async () 
   expect(best).toBeCloseTo(alone, 1);
 });
 
-test('a damaged checkpoint is put aside, said, and training begins from the live version', async () => {
+test('a damaged checkpoint is renamed and reported, and training begins from the live version', async () => {
   const directory = temporaryFolder();
   const experience = await openExperience(directory);
   writeFileSync(join(directory, 'checkpoint.safetensors'), 'half a file');
@@ -196,7 +196,7 @@ test('a damaged checkpoint is put aside, said, and training begins from the live
   expect(readdirSync(directory)).toContain('checkpoint.safetensors.damaged');
 });
 
-test('gradients that are not finite end the round, and after some such rounds the learner stops itself', async () => {
+test('gradients that are not finite end the round, and after three such rounds the learner halts', async () => {
   const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const { runner, engine, until, events, stop } = startRunner(directory, experience);
@@ -221,7 +221,7 @@ test('gradients that are not finite end the round, and after some such rounds th
   });
   expect(events.some(isCandidate)).toBe(false);
 
-  // Neither scores nor a crash make it go on: its process is started anew without anybody's word.
+  // Neither scores nor a restart make it go on.
   engine.poisoned = false;
   const batches = engine.passes.length;
   await experience.add(round(4));
@@ -235,7 +235,7 @@ test('gradients that are not finite end the round, and after some such rounds th
   expect(candidate.metrics).toMatchObject({ rounds: 4 });
 });
 
-test('weights other than those recorded for the live version are refused, however whole their files are', async () => {
+test('weights other than those recorded for the live version are refused, even if their files are whole', async () => {
   const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const first = startRunner(join(directory, 'learner'), experience);
@@ -251,7 +251,7 @@ test('weights other than those recorded for the live version are refused, howeve
   });
 });
 
-test('a rollback that a learner did not live to see gives up what it had offered beyond it', async () => {
+test('a learner that starts after a rollback gives up what it had offered beyond that version', async () => {
   const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const first = startRunner(join(directory, 'learner'), experience);
@@ -265,7 +265,7 @@ test('a rollback that a learner did not live to see gives up what it had offered
   await first.until(isCandidate, from);
   await first.stop();
 
-  // Both candidates became versions, then somebody rolled back to the first of them.
+  // Both candidates became versions, and version 3 is a rollback to the first.
   const { directory: adapterPath0, adapterDigest } = candidate;
   const head = { liveVersion: 3, adapterPath: adapterPath0, adapterDigest, rolledBack: true };
   await cp(join(directory, 'learner', 'candidates'), join(directory, 'kept'), { recursive: true });
@@ -277,7 +277,7 @@ test('a rollback that a learner did not live to see gives up what it had offered
     (await readCheckpoint(join(directory, 'learner', 'checkpoint.safetensors')))?.parameters;
   expect(await parameters()).toEqual(new Map(adapter.tensors));
 
-  // Under the same head, what was learned since goes on.
+  // Under the same live version, the weights that were learned since go on.
   const third = startRunner(join(directory, 'learner'), experience, { ...head, adapterPath });
   await experience.add(round(3));
   third.runner.handle({ type: 'changed' });
@@ -290,7 +290,7 @@ test('a rollback that a learner did not live to see gives up what it had offered
   expect(await parameters()).toEqual(learned);
 });
 
-test('a candidate tells what it was learned from on top of the version that serves, over restarts too', async () => {
+test('a candidate lists what it has learned from since the live version, also after a restart', async () => {
   const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const first = startRunner(directory, experience);
@@ -308,7 +308,7 @@ test('a candidate tells what it was learned from on top of the version that serv
   const two = await second.until(isCandidate);
   expect(new Set(two.lessons)).toEqual(new Set([...ids(1), ...ids(2)]));
 
-  // It serves now: what comes next stands on it.
+  // The candidate is live now, so the next lessons begin after it.
   const heard = second.events.length;
   second.runner.handle({
     type: 'live',
@@ -325,7 +325,7 @@ test('a candidate tells what it was learned from on top of the version that serv
   expect(three.parent).toBe(1);
 });
 
-test('what was removed from the store stands in no file of the learner', async () => {
+test('generations that were removed from the store are in no file of the learner', async () => {
   const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const { runner, until, events, stop } = startRunner(directory, experience);
@@ -348,7 +348,7 @@ test('what was removed from the store stands in no file of the learner', async (
   expect(readFileSync(join(directory, 'checkpoint.safetensors')).includes('"1-0"')).toBe(false);
 });
 
-test('told to relearn, it learns from everything that is left once more', async () => {
+test('a learner that is told to relearn learns once more from everything that is left', async () => {
   const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const { runner, engine, until, events } = startRunner(directory, experience);
@@ -365,7 +365,7 @@ test('told to relearn, it learns from everything that is left once more', async 
   expect(new Set(again.lessons).size).toBe(12);
 });
 
-test('a preference alone teaches what to prefer, and the run goes on where it was stopped', async () => {
+test('preferences alone teach what to prefer, and a stopped round goes on where it was', async () => {
   const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const prompts = Array.from({ length: 60 }, (_, i) => `p${i}`);
@@ -388,7 +388,7 @@ test('a preference alone teaches what to prefer, and the run goes on where it wa
   expect(resumed.adapterDigest).toBe(candidate.adapterDigest);
 });
 
-test('a default reward is learned from when its window closes, though nothing else happens', async () => {
+test('a default reward is learned from when its window closes, without any other event', async () => {
   const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const reward = checkRewardSettings({ metrics: { click: { windowMs: 50, default: 0 } } });
@@ -400,14 +400,14 @@ test('a default reward is learned from when its window closes, though nothing el
   expect(candidate.metrics.mean_reward).toBeCloseTo(0.5, 1);
 });
 
-test('where erased data was learned from, the weights go back to those that serve, and the rest is learned anew', async () => {
+test('after an erasure of lessons the weights go back to the live version, and the rest may teach again', async () => {
   const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const { runner, until, events, stop } = startRunner(directory, experience);
   await experience.add(round(1));
   runner.handle({ type: 'changed' });
   await until(isCandidate);
-  // Nobody of those that it learned from: it goes on.
+  // The erased data taught nothing, so the learner goes on.
   runner.handle({ type: 'erased' });
   await experience.add([{ id: 'other', group: 'other', tokens: [0], reward: 1 }]);
   const database = new Database(experience.path, { access: 'write', busyTimeoutMs: 5000 });
@@ -433,21 +433,21 @@ test('where erased data was learned from, the weights go back to those that serv
   expect([...b].every((value) => value === 0)).toBe(true);
 });
 
-/** Lets a learner make a candidate of one round and stops it, after a last word. */
+/** Lets a learner make a candidate of one round, sends it a last command, and stops it. */
 async function learnRound(
   { runner, until, stop }: ReturnType<typeof startRunner>,
   experience: Experience,
-  lastWord?: RunnerCommand,
+  lastCommand?: RunnerCommand,
 ): Promise<Candidate> {
   await experience.add(round(1));
   runner.handle({ type: 'changed' });
   const candidate = await until(isCandidate);
-  if (lastWord !== undefined) runner.handle(lastWord);
+  if (lastCommand !== undefined) runner.handle(lastCommand);
   await stop();
   return candidate;
 }
 
-test('what was learned from erased data is given up by the next process, where nobody lived to tell this one', async () => {
+test('the next process gives up what was learned from data that was erased while no learner ran', async () => {
   const directory = temporaryFolder();
   const experience = await openExperience(directory);
   const { directory: offered } = await learnRound(startRunner(directory, experience), experience);
@@ -456,7 +456,7 @@ test('what was learned from erased data is given up by the next process, where n
 
   const second = startRunner(directory, experience);
   await second.until((event) => event.type === 'ready');
-  // Killed now, nothing would be lost; and what the server may still hold of the first is there.
+  // A kill at this moment would lose nothing, and the candidate that the server may still hold is there.
   expect((await state())?.uses).toHaveLength(12);
   expect(readdirSync(offered)).not.toEqual([]);
   await second.stop();
@@ -476,7 +476,7 @@ test('what was learned from erased data is given up by the next process, where n
   expect(existsSync(offered)).toBe(false);
 });
 
-test('what taught weights that were given up while no learner ran may teach again', async () => {
+test('lessons of weights that were given up while no learner ran may teach again', async () => {
   const directory = temporaryFolder();
   const experience = await openExperience(directory);
   await learnRound(startRunner(directory, experience), experience);
@@ -486,7 +486,7 @@ test('what taught weights that were given up while no learner ran may teach agai
   expect((await readCheckpoint(join(directory, 'checkpoint.safetensors')))?.state.uses).toEqual([]);
 });
 
-test('a word to relearn that comes with the end is kept', async () => {
+test('a command to relearn that comes just before the stop is carried out', async () => {
   const directory = temporaryFolder();
   const experience = await openExperience(directory);
   await learnRound(startRunner(directory, experience), experience, { type: 'relearn' });

@@ -9,7 +9,7 @@ import { zeroAdapter } from '../../../../src/versions/index.js';
 import { BanditEngine } from '../../../support/learner/bandit-engine.js';
 import { openExperience, type Sample, settings } from '../../../support/learner/experience.js';
 
-/** Section 4 of the paper with rewards scaled into [0, 1]: only R/beta matters. */
+/** The bandit of section 4 of the paper, with rewards scaled into [0, 1]: only R/beta matters. */
 const armRewards = [1, 0.8, 0.4];
 const optimum = [0.7054, 0.2595, 0.0351];
 
@@ -65,7 +65,7 @@ test('single completions lead there too, with V(x) in place of the siblings', as
     expect(p).toBeCloseTo(optimum[arm] ?? 0, 1);
 });
 
-test('the reference is asked once per completion, and a step reports its figures', async () => {
+test('each completion is evaluated under the reference once, and a step reports its figures', async () => {
   const { engine, options } = await bandit([
     { id: '1', group: 'x', tokens: [0], reward: 1 },
     { id: '2', group: 'x', tokens: [2], reward: 0 },
@@ -73,7 +73,7 @@ test('the reference is asked once per completion, and a step reports its figures
   ]);
   const report = await learnStep(options, 0);
   expect(report).toMatchObject({ rows: 3, applied: true, meanReward: 0.5 });
-  // Recorded as certain when they were sampled; the reference gives each arm a third.
+  // The samples were recorded with probability 1. The reference gives each arm a third.
   expect(report?.kl).toBeCloseTo(Math.log(3), 6);
   expect(report?.gradientNorm).toBeGreaterThan(0);
   await learnStep(options, 1);
@@ -86,7 +86,7 @@ test('the reference is asked once per completion, and a step reports its figures
   expect(slope(0, 1)).toBe(0);
 });
 
-test('a reference that has moved is asked anew', async () => {
+test('log-probabilities are computed again under a reference that has moved', async () => {
   const { engine, options } = await bandit([
     { id: '1', group: 'x', tokens: [0], reward: 1 },
     { id: '2', group: 'x', tokens: [2], reward: 0 },
@@ -101,7 +101,7 @@ test('a reference that has moved is asked anew', async () => {
   expect(after).not.toEqual(before);
 });
 
-test('a step whose gradients are not finite moves nothing and says so', async () => {
+test('a step whose gradients are not finite moves nothing and reports that', async () => {
   const { engine, options } = await bandit(draws(4, 3));
   const before = options.parameters.get('bandit.lora_A')?.data.slice();
   engine.poisoned = true;
@@ -109,13 +109,13 @@ test('a step whose gradients are not finite moves nothing and says so', async ()
   expect(options.parameters.get('bandit.lora_A')?.data).toEqual(before);
 });
 
-test('when everything is used up there is no step', async () => {
+test('there is no step when every completion is used up', async () => {
   const { options } = await bandit(draws(2, 2), { replayRatio: 1 });
   expect(await learnStep(options, 0)).not.toBeNull();
   expect(await learnStep(options, 1)).toBeNull();
 });
 
-test('without a baseline a single completion is compared with nothing, and the policy leaves for a wrong place', async () => {
+test('without a baseline a single completion is compared with nothing, and the policy moves to a wrong optimum', async () => {
   const { engine, options } = await bandit(draws(200, 1), { groupsPerStep: 64, baseline: 'none' });
   for (let step = 0; step < 800; step++) await learnStep(options, step);
   for (const { rows, form } of engine.passes.slice(0, 9)) {
