@@ -39,7 +39,7 @@ describe('the outcome of a demo', () => {
       const outcome = outcomeOf(course(), { before, after: noisy(sign) });
       expect(outcome).toMatchObject({ kind: 'no_gain', headline: expect.stringContaining('within the noise') });
       expect(outcome.gapClosed).toBeUndefined();
-      expect(what(outcome)).toContain('300 scores made one version');
+      expect(what(outcome)).toContain('300 scores led to one version');
     }
   });
 
