@@ -6,13 +6,14 @@
  * A graph for which this cannot be shown is refused.
  */
 
-import { type Graph, intsAttribute, type Node, numberAttribute } from '../onnx/index.js';
+import { type Graph, type Node, numberAttribute } from '../onnx/index.js';
 import type { AttentionSite } from './lowering.js';
+import { constantDims, constantIntsOf, sizesOf } from './operators/constants.js';
 import { type Dim, dimOf, inBrackets, sameDims, sizeOf } from './operators/dims.js';
 import { FlowSite } from './operators/flow-site.js';
 import { refuseNode } from './operators/form.js';
 import { operatorOf, randomOperators } from './operators/table.js';
-import { constantIntsOf, type Value } from './operators/value.js';
+import type { Value } from './operators/value.js';
 
 /** What following the tokens found. */
 export interface TokenFlow {
@@ -137,82 +138,6 @@ function outputsOf(
     'Hone does not know this operator, which the logits need',
     'export the model without it, or serve another model',
   );
-}
-
-/** Follows entries of shapes that are moved but not changed, which is enough for a Reshape to [rows, tokens, -1]. */
-function sizesOf(
-  { op, domain, inputs: names }: Node,
-  inputs: readonly (Value | undefined)[],
-  ints: (name: string) => number[] | undefined,
-): Value | undefined {
-  const part = (i: number): Extract<Value, { kind: 'sizes' }> | undefined => {
-    const value = inputs[i];
-    if (value?.kind === 'sizes') return value;
-    const constant = ints(names[i] ?? '');
-    return constant === undefined ? undefined : { kind: 'sizes', sizes: constant, scalar: false };
-  };
-  const first = part(0);
-  if (domain !== '' || first === undefined) return undefined;
-  if (op === 'Cast' || op === 'Identity') return first;
-  if (op === 'Unsqueeze') return { ...first, scalar: false };
-  if (op === 'Squeeze') return { ...first, scalar: true };
-  if (op === 'Concat') {
-    const parts = inputs.map((_, i) => part(i));
-    if (parts.some((one) => one === undefined || one.scalar)) return undefined;
-    return { ...first, sizes: parts.flatMap((one) => one?.sizes ?? []) };
-  }
-  const places = ints(names[1] ?? '');
-  if (op !== 'Gather' || places === undefined) return undefined;
-  const picked = places.map((at) => first.sizes.at(at));
-  if (picked.includes(undefined)) return undefined;
-  const index = inputs[1];
-  const scalar = index?.kind === 'constant' && index.dims?.length === 0;
-  return { kind: 'sizes', sizes: picked as (number | Dim)[], scalar };
-}
-
-/**
- * Returns the shape of a computed constant, or undefined if it is not known. An operator that needs it is then refused.
- */
-function constantDims(
-  node: Node,
-  inputs: readonly (Value | undefined)[],
-  ints: (name: string) => number[] | undefined,
-): readonly number[] | undefined {
-  const first = inputs[0]?.kind === 'constant' ? inputs[0].dims : undefined;
-  switch (node.op) {
-    case 'Constant':
-      return dimsOfConstant(node);
-    case 'Cast':
-    case 'Identity':
-    case 'Neg':
-      return first;
-    case 'DequantizeLinear':
-      return first;
-    case 'Transpose':
-      return (intsAttribute(node, 'perm') ?? [...(first ?? []).keys()].reverse()).map((axis) => first?.[axis] ?? 0);
-    case 'Reshape': {
-      const shape = ints(node.inputs[1] ?? '');
-      return shape?.every((size) => size > 0) ? shape : undefined;
-    }
-    case 'Unsqueeze': {
-      const axes = ints(node.inputs[1] ?? '');
-      if (first === undefined || axes === undefined) return undefined;
-      const rank = first.length + axes.length;
-      const added = new Set(axes.map((axis) => (axis + rank) % rank));
-      const rest = [...first];
-      return Array.from({ length: rank }, (_, axis) => (added.has(axis) ? 1 : (rest.shift() as number)));
-    }
-    default:
-      return undefined;
-  }
-}
-
-function dimsOfConstant({ attributes }: Node): readonly number[] | undefined {
-  const { value, value_float: float, value_int: int, value_floats: floats, value_ints: ints } = attributes;
-  if (value !== undefined && 't' in value) return value.t.dims;
-  if (float !== undefined || int !== undefined) return [];
-  if (floats !== undefined && 'fs' in floats) return [floats.fs.length];
-  return ints !== undefined && 'is' in ints ? [ints.is.length] : undefined;
 }
 
 function note(

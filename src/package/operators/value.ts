@@ -1,6 +1,5 @@
 /** What is known of a value in the graph without running it: whether it belongs to tokens, and its shape. */
 
-import { type Graph, int64Values, isExternal, type Node, type Tensor } from '../../onnx/index.js';
 import type { Dim, Target } from './dims.js';
 
 export type Value =
@@ -21,19 +20,3 @@ export type Value =
   | { readonly kind: 'cache' };
 
 export type TokenValue = Extract<Value, { kind: 'tokens' }>;
-
-/** Reads constant integers from an initializer, or from a Constant in any of its forms. */
-export function constantIntsOf(graph: Graph, producers: ReadonlyMap<string, Node>, name: string): number[] | undefined {
-  const tensor = graph.initializers.get(name);
-  if (tensor !== undefined) return intsIn(tensor);
-  const node = producers.get(name);
-  if (node?.op !== 'Constant') return undefined;
-  const { value, value_int: one, value_ints: many } = node.attributes;
-  if (value !== undefined && 't' in value) return intsIn(value.t);
-  if (one !== undefined && 'i' in one) return [one.i];
-  return many !== undefined && 'is' in many ? [...many.is] : undefined;
-}
-
-function intsIn(tensor: Tensor): number[] | undefined {
-  return tensor.type === 'int64' && !isExternal(tensor.data) ? int64Values(tensor) : undefined;
-}
