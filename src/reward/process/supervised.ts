@@ -5,12 +5,12 @@
  * bad completion does not affect the others. A completion that fails alone gets no score. A process that hangs is killed.
  */
 
-import { type ChildProcess, fork } from 'node:child_process';
 import { HoneError } from '../../errors.js';
 import { Restarts } from '../../process/restarts.js';
 import type { RewardedCompletion, RewardProcess, RewardStatus } from '../types.js';
 import { checkScores } from './check-scores.js';
-import type { RewardCommand, RewardEvent, RewardProgram } from './messages.js';
+import type { RewardProgram } from './messages.js';
+import { RewardChild } from './reward-child.js';
 
 export interface RewardProcessOptions {
   readonly rater: string;
@@ -26,9 +26,6 @@ export interface RewardProcessOptions {
   /** Ends the process while it starts. */
   readonly signal?: AbortSignal;
 }
-
-/** Characters of standard error that a failure message quotes. */
-const stderrKept = 500;
 
 /**
  * Starts the process; it is ready when this resolves.
@@ -52,24 +49,18 @@ export async function startRewardProcess(options: RewardProcessOptions): Promise
   }
 }
 
-interface Running {
-  readonly child: ChildProcess;
-  /** Resolves when the process has ended. */
-  readonly gone: Promise<void>;
-}
-
 class SupervisedReward implements RewardProcess {
   readonly rater: string;
   readonly #options: RewardProcessOptions;
   readonly #listeners: ((message: string) => void)[] = [];
-  #running: Running | undefined;
+  #child: RewardChild | undefined;
   #state: RewardStatus['state'] = 'starting';
   #restarted = 0;
   readonly #restarts: Restarts;
   #failure: string | null = null;
   /** The last batch; the next one waits for it. */
   #last: Promise<unknown> = Promise.resolve();
-  #next = 0;
+  #nextId = 0;
   readonly #closing = new AbortController();
 
   constructor(options: RewardProcessOptions) {
@@ -90,26 +81,12 @@ class SupervisedReward implements RewardProcess {
   async start(): Promise<void> {
     const { program, startTimeoutMs = 120_000 } = this.#options;
     this.#state = 'starting';
-    // Not detached, because the nice value has effect only within the scheduling group of a session, as for the learner.
-    const child = fork(new URL('./process.js', import.meta.url), {
-      execArgv: [],
-      serialization: 'advanced',
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    const child = new RewardChild();
+    this.#child = child;
+    void child.ended.then(() => {
+      if (this.#child === child) this.#child = undefined;
     });
-    const gone = new Promise<void>((resolve) => {
-      child.once('close', () => resolve());
-      // A process that could not be started emits no `close`. One that cannot receive a message is killed.
-      child.once('error', () => {
-        child.kill('SIGKILL');
-        if (child.pid === undefined) resolve();
-      });
-    });
-    const running = { child, gone };
-    this.#running = running;
-    void gone.then(() => {
-      if (this.#running === running) this.#running = undefined;
-    });
-    await this.#ask(running, { type: 'start', program }, startTimeoutMs, (event) => {
+    await child.ask({ type: 'start', program }, startTimeoutMs, (event) => {
       if (event.type === 'refused') throw HoneError.fromJSON(event.error);
       return event.type === 'ready' ? true : undefined;
     });
@@ -125,8 +102,8 @@ class SupervisedReward implements RewardProcess {
   async close(): Promise<void> {
     this.#closing.abort(new HoneError('CANCELLED', `${this.rater} is being closed`));
     this.#state = 'off';
-    this.#running?.child.kill('SIGKILL');
-    await this.#running?.gone;
+    this.#child?.kill();
+    await this.#child?.ended;
   }
 
   async #scoreAll(items: readonly RewardedCompletion[]): Promise<(number | null)[]> {
@@ -144,11 +121,11 @@ class SupervisedReward implements RewardProcess {
 
   /** @returns `undefined` if the batch failed. @throws HoneError `CANCELLED` when closing, or why the process cannot start */
   async #try(items: readonly RewardedCompletion[]): Promise<readonly (number | null)[] | undefined> {
-    const running = await this.#ready();
+    const child = await this.#ready();
     const { timeoutMs = 30_000 } = this.#options;
-    const id = this.#next++;
+    const id = this.#nextId++;
     try {
-      const answer = await this.#ask(running, { type: 'score', id, items }, timeoutMs, (event) => {
+      const answer = await child.ask({ type: 'score', id, items }, timeoutMs, (event) => {
         if (event.type === 'failed' && event.id === id) throw new HoneError('INTERNAL', `threw: ${event.message}`);
         return event.type === 'scores' && event.id === id ? { scores: event.scores } : undefined;
       });
@@ -164,9 +141,9 @@ class SupervisedReward implements RewardProcess {
   }
 
   /** Returns the process, after a restart if it has ended. */
-  async #ready(): Promise<Running> {
+  async #ready(): Promise<RewardChild> {
     this.#closing.signal.throwIfAborted();
-    if (this.#running !== undefined) return this.#running;
+    if (this.#child !== undefined) return this.#child;
     this.#state = 'crashed';
     await this.#pause(this.#restarts.delayAfter());
     this.#restarted += 1;
@@ -179,8 +156,8 @@ class SupervisedReward implements RewardProcess {
       this.#failed(`cannot be started again: ${error.message}`);
       throw error;
     }
-    if (this.#running === undefined) throw new HoneError('WORKER_CRASHED', `${this.rater} ended right after its start`);
-    return this.#running;
+    if (this.#child === undefined) throw new HoneError('WORKER_CRASHED', `${this.rater} ended right after its start`);
+    return this.#child;
   }
 
   async #pause(ms: number): Promise<void> {
@@ -195,54 +172,6 @@ class SupervisedReward implements RewardProcess {
       signal.addEventListener('abort', done);
     });
     signal.throwIfAborted();
-  }
-
-  /** Sends a command and waits for the event that `answer` accepts. A process that does not answer in time is killed. */
-  #ask<Answer>(
-    { child }: Running,
-    command: RewardCommand,
-    timeoutMs: number,
-    answer: (event: RewardEvent) => Answer | undefined,
-  ): Promise<Answer> {
-    return new Promise<Answer>((resolve, reject) => {
-      let stderr = '';
-      let late = false;
-      const hearError = (text: Buffer): void => {
-        stderr = (stderr + text.toString('utf8')).slice(-stderrKept);
-      };
-      const timer = setTimeout(() => {
-        late = true;
-        child.kill('SIGKILL');
-      }, timeoutMs);
-      const settle = (end: () => void): void => {
-        clearTimeout(timer);
-        child.off('message', hear);
-        child.off('close', ended);
-        child.stderr?.off('data', hearError);
-        // Unread output would fill the pipe and block the process.
-        child.stderr?.resume();
-        end();
-      };
-      const hear = (event: RewardEvent): void => {
-        try {
-          const value = answer(event);
-          if (value !== undefined) settle(() => resolve(value));
-        } catch (error) {
-          settle(() => reject(error));
-        }
-      };
-      const ended = (): void =>
-        settle(() => {
-          const how = child.signalCode === null ? `exit code ${child.exitCode}` : `signal ${child.signalCode}`;
-          const said = stderr.trim() === '' ? '' : `: ${stderr.trim()}`;
-          const message = late ? `gave no answer within ${timeoutMs} ms and was killed` : `ended (${how})${said}`;
-          reject(new HoneError('WORKER_CRASHED', message));
-        });
-      child.on('message', hear);
-      child.once('close', ended);
-      child.stderr?.on('data', hearError);
-      child.send(command, () => undefined);
-    });
   }
 
   #failed(problem: string): void {
