@@ -1,6 +1,6 @@
 /**
- * What the learner's defaults for few scores rest on: the same loop with one setting or two changed at a time. Judge
- * facts, seeds 0 to 4; what came out on top is measured by `online.ts` with another judge and seeds.
+ * Chooses the learner's defaults for few scores: the same loop with one or two settings changed at a time, under the judge
+ * of facts with seeds 0 to 4. `online.ts` measures the best of them with another judge and other seeds.
  */
 
 import type { CellContext, CellMode, Study } from '../cells/cell-command.js';
@@ -13,7 +13,7 @@ import type { OnlineTask } from './online-task.js';
 const judge = 'facts';
 const heldOutPosts = 256;
 const budgets = [100, 300];
-/** What the settings have to be good for. */
+/** The tasks that the settings have to suit. */
 const tasks: readonly Pick<OnlineTask, 'condition' | 'shape'>[] = [
   { condition: 'clean', shape: 'groups4' },
   { condition: 'clean', shape: 'singles-mean' },
@@ -22,7 +22,7 @@ const tasks: readonly Pick<OnlineTask, 'condition' | 'shape'>[] = [
 ];
 const seedsOf: Readonly<Record<CellMode, readonly number[]>> = { quick: [0, 1], full: [0, 1, 2, 3, 4] };
 
-/** By name. The settings in question are all named, so that no cell changes with a default. */
+/** Settings by the name of the variant. Each names all settings in question, so no cell changes with a default. */
 const variants: Readonly<Record<string, OnlineTask['settings']>> = {
   'rounds of 64': { scoresPerRound: 64, replayRatio: 3, learningRate: 1e-3, beta: 0.05 },
   'rounds of 16': { scoresPerRound: 16, replayRatio: 3, learningRate: 1e-3, beta: 0.05 },
@@ -35,10 +35,10 @@ const variants: Readonly<Record<string, OnlineTask['settings']>> = {
 export const onlineSettingsStudy: Study = {
   name: 'online-settings',
   description: 'held-out reward after few scores, for settings of the learner',
-  run: runOnlineSettingsBench,
+  run: runStudy,
 };
 
-async function runOnlineSettingsBench(context: CellContext): Promise<CellReport> {
+async function runStudy(context: CellContext): Promise<CellReport> {
   const seeds = seedsOf[context.mode];
   const cells = seeds.flatMap((seed) =>
     tasks.flatMap(({ condition, shape }) =>

@@ -1,7 +1,7 @@
 /**
  * Does little feedback teach? Held-out reward against the number of scores: groups, preferences and single completions;
- * clean, noisy, late and shifted feedback. The judge is one that no default was chosen on (tone, seeds 5 to 9); what
- * defaults were chosen on is `online-settings.ts` (facts, seeds 0 to 4).
+ * clean, noisy, late and shifted feedback. No default was chosen on its judge and seeds (tone, 5 to 9). Defaults were chosen
+ * by `online-settings.ts` (facts, 0 to 4).
  */
 
 import type { CellContext, CellMode, Study } from '../cells/cell-command.js';
@@ -14,10 +14,10 @@ import { conditions, type OnlineTask, shapeNames } from './online-task.js';
 const judge = 'tone';
 const seeds = [5, 6, 7, 8, 9];
 const heldOutPosts = 256;
-/** What `online-settings.ts` found best for few scores. */
+/** The settings that `online-settings.ts` found best for few scores. */
 const settings: OnlineTask['settings'] = { scoresPerRound: 16, replayRatio: 6, beta: 0.1 };
 
-/** Cells that share a run of the loop: the second goes through the scores of the first again, so that either may be left out. */
+/** Budgets of one run of the loop each. The second run repeats the scores of the first, so either may be left out. */
 const stretches: Readonly<Record<CellMode, readonly (readonly number[])[]>> = {
   quick: [[100, 300]],
   full: [[100, 300], [1000]],
@@ -26,7 +26,7 @@ const stretches: Readonly<Record<CellMode, readonly (readonly number[])[]>> = {
 export const onlineStudy: Study = {
   name: 'online',
   description: 'held-out reward against the number of scores, for each shape of feedback',
-  run: runOnlineBench,
+  run: runStudy,
 };
 
 function cellsOf(mode: CellMode): Cell<OnlineTask>[] {
@@ -44,7 +44,7 @@ function cellsOf(mode: CellMode): Cell<OnlineTask>[] {
   );
 }
 
-async function runOnlineBench(context: CellContext): Promise<CellReport> {
+async function runStudy(context: CellContext): Promise<CellReport> {
   const { outcomes, starts, ...rest } = await computeOnline(
     context,
     startCells({ judge, seeds, heldOutPosts }),

@@ -14,7 +14,7 @@ describe('the online loop', () => {
   });
 });
 
-describe('cells of the online bench', () => {
+describe('cells of the online study', () => {
   it('go on where they stopped', async () => {
     const settings = { scoresPerRound: 8, holdoutShare: 0 };
     const cells = (['groups2', 'singles-none'] as const).map((shape) => ({

@@ -72,7 +72,7 @@ describe('raters', () => {
   });
 });
 
-describe('figures of the online bench', () => {
+describe('figures of the online study', () => {
   const outcome = (seed: number, reward: number) => ({
     key: `${seed}`,
     task: { ...task, seed },
