@@ -1,4 +1,4 @@
-/** What an agent is made of. */
+/** The parts and settings that an agent is made of. */
 
 import type { TrainingRules } from '../learner/index.js';
 import type { Package } from '../package/index.js';
@@ -18,43 +18,43 @@ import type { TrialStore } from './rollout/trial-file.js';
 
 export interface AgentOptions {
   readonly pkg: Package;
-  /** Serves the head of `versions` already. */
+  /** Already serves the live version of `versions`. */
   readonly policy: Policy;
   readonly replay: ReplayStore;
   readonly versions: VersionLog;
-  /** `null`: the learner is off. */
+  /** `null` if the learner is off. */
   readonly learner: Learner | null;
-  /** How scores become rewards. Default: all metrics and raters alike, scores from 0 to 1. */
+  /** How scores become rewards. Default: all metrics and raters count the same, and scores go from 0 to 1. */
   readonly reward?: RewardSettings;
-  /** What of the learner's settings decides what may train. Default: the learner's own defaults. */
+  /** The settings of the learner that decide what it may train on. Default: the learner's own defaults. */
   readonly training?: Pick<TrainingRules, 'maxStaleness' | 'holdoutShare'>;
-  /** Who rates without a person. Default: nobody. */
+  /** Automatic raters. Default: none. */
   readonly raters?: readonly RaterOptions[];
   readonly events: EventLog;
-  /** Requests that may run or wait at once; beyond it `QUEUE_FULL`. Default 1024. */
+  /** Most requests that may run or wait at once. Further ones get `QUEUE_FULL`. Default 1024. */
   readonly maxOpenRequests?: number;
-  /** How long closing waits for running requests before it cuts them off. Default 10 000. */
+  /** Milliseconds that closing waits for running requests before it ends them. Default 10 000. */
   readonly drainGraceMs?: number;
   /** Whether the policy can serve other weights than the zero adapter. Default true. */
   readonly servesAdapters?: boolean;
-  /** Rank of the learner: larger adapters are not imported. Default: any rank that can be served. */
+  /** Rank of the learner; adapters of a larger rank are not imported. Default: any rank that can be served. */
   readonly maxImportRank?: number;
-  /** Of prompts that were answered. Default: none are explored. */
+  /** Exploration of prompts that were answered. Default: off. */
   readonly exploration?: ExplorationSettings;
-  /** Told what happens, in figures. Default: nobody counts. */
+  /** Gets figures of what happens. Default: none are reported. */
   readonly meter?: Meter;
-  /** How candidates are judged. Default: nothing but finite numbers are asked for. */
+  /** Judges candidates. Default: checks only that all numbers are finite. */
   readonly judge?: Judge;
-  /** Which way candidates go. Default: at once live, and forgotten with the process. */
+  /** Keeps the mode. Default: `auto`, kept in memory only. */
   readonly modes?: ModeKeeper;
-  /** Of trials. Default: see `canary-settings.ts`. */
+  /** Settings of trials. Default: see `canary-settings.ts`. */
   readonly canary?: CanarySettings;
-  /** Where trials are kept over restarts. Default: nowhere. */
+  /** Keeps the state of trials over restarts. Default: it is not kept. */
   readonly trials?: TrialStore;
-  /** Draws from [0, 1) who takes part in a trial. Default `Math.random`. */
+  /** Draws a number from [0, 1) to decide which requests take part in a trial. Default `Math.random`. */
   readonly draw?: () => number;
   /** Milliseconds since 1970. Default `Date.now`. */
   readonly now?: () => number;
-  /** Where a request names no seed: 32-bit unsigned. Default: random. */
+  /** The seed of a request that names none, 32-bit unsigned. Default: random. */
   readonly randomSeed?: () => number;
 }

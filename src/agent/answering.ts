@@ -1,4 +1,6 @@
-/** Answers requests: checked, sent to the live version or the canary, counted, and offered to shadow and exploration. */
+/**
+ * Answers requests: checked, sent to the live version or the canary, counted, and offered to shadow and exploration.
+ */
 
 import { HoneError } from '../errors.js';
 import type { Loop } from './connect-loop.js';

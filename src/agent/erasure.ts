@@ -33,7 +33,10 @@ export interface ErasureParts {
   readonly rollout: Pick<Rollout, 'rollback' | 'reject'>;
 }
 
-/** @throws HoneError `STORE_FULL`; with `retrain` also what a rollback throws, and then the data is erased all the same */
+/**
+ * @throws HoneError `STORE_FULL`; with `retrain` also what a rollback throws, and then the data is erased all the
+ * same
+ */
 export async function eraseSubject(parts: ErasureParts, subject: string, retrain: boolean): Promise<ErasureResult> {
   const { replay, policy, versions, learner } = parts;
   const { versionsOfAll, ...report } = await replay.eraseSubject(subject);

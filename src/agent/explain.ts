@@ -1,4 +1,4 @@
-/** Why a generation is worth what it is, and what came of it. Reads the store; folds as the learner does. */
+/** Explains the reward of a generation, and what was learned from it. Folds the stored scores as the learner does. */
 
 import { HoneError } from '../errors.js';
 import { type TrainingObstacle, type TrainingRules, trainingObstacles } from '../learner/experience/eligibility.js';
@@ -7,14 +7,14 @@ import { type Fold, foldReward } from '../reward/fold.js';
 import { type RewardSettings, trustOf, weightOf } from '../reward/settings.js';
 import type { Version } from '../versions/index.js';
 
-/** Why a generation does not train now. */
+/** A reason why the learner does not train on a generation now. */
 export type Obstacle =
   | TrainingObstacle
-  /** A metric is still waited for. */
+  /** The window of a metric is still open. */
   | 'pending'
-  /** Nothing that counts was said of it. */
+  /** It has no score and no preference that counts. */
   | 'no_feedback'
-  /** Nobody learns here. */
+  /** The server runs without a learner. */
   | 'learner_off';
 
 /** A preference from the side of the generation that is explained. */
@@ -23,23 +23,22 @@ export interface ExplainedPreference {
   readonly outcome: PreferenceOutcome;
   readonly rater: string;
   readonly metric: string;
-  /** Of its rater. */
+  /** Trust in its rater. */
   readonly trust: number;
-  /** Of its metric. */
+  /** Weight of its metric. */
   readonly weight: number;
   readonly createdAtMs: number;
 }
 
-/** Everything that is known of a generation's worth. */
 export interface Explanation {
   readonly generation: Generation;
   readonly fold: Fold;
   readonly preferences: readonly ExplainedPreference[];
-  /** Its edits, and what each is worth. */
+  /** Its edits, and the reward of each. */
   readonly edits: readonly { readonly generationId: string; readonly reward: number | null }[];
-  /** Empty where it may train. */
+  /** Empty if the learner may train on it. */
   readonly obstacles: readonly Obstacle[];
-  /** Versions that learned from it, in order; `state` is absent for one that the log does not know. */
+  /** Versions that learned from it, in order; `state` is absent for a version that the log does not have. */
   readonly lessons: readonly { readonly version: number; readonly state: Version['state'] | undefined }[];
 }
 
@@ -83,7 +82,7 @@ export async function explainGeneration(id: string, sources: ExplainSources): Pr
   };
 }
 
-/** No generation with this id is kept. */
+/** The error for an id that no stored generation has. */
 export function generationNotFound(id: string): HoneError {
   const description = `no generation ${id} is stored`;
   return new HoneError('GENERATION_NOT_FOUND', description, { violations: [{ field: 'generation_id', description }] });

@@ -63,11 +63,17 @@ export interface Answering {
 
 /** Takes feedback on generations, and shows what is stored of them. */
 export interface Generations {
-  /** Outcomes in the order of the items, on disk. @throws HoneError `INVALID_REQUEST`, `STORE_FULL`, `QUEUE_FULL`, `DRAINING` */
+  /**
+   * Outcomes in the order of the items, on disk.
+   * @throws HoneError `INVALID_REQUEST`, `STORE_FULL`, `QUEUE_FULL`, `DRAINING`
+   */
   feedback(items: readonly FeedbackInput[]): Promise<FeedbackResult[]>;
   /** @throws HoneError `GENERATION_NOT_FOUND`, `INVALID_REQUEST` */
   getGeneration(id: string): Promise<StoredGeneration>;
-  /** Explains a generation's reward and what was learned from it. @throws HoneError `GENERATION_NOT_FOUND`, `INVALID_REQUEST` */
+  /**
+   * Explains a generation's reward and what was learned from it.
+   * @throws HoneError `GENERATION_NOT_FOUND`, `INVALID_REQUEST`
+   */
   explainGeneration(id: string): Promise<Explanation>;
 }
 
@@ -76,11 +82,17 @@ export interface VersionControl {
   listVersions(pageSize: number, pageToken: string): VersionPage;
   /** @throws HoneError `VERSION_NOT_FOUND` */
   getVersion(number: number): Version;
-  /** Serves the weights of an older version as a new version. @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE` */
+  /**
+   * Serves the weights of an older version as a new version.
+   * @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE`
+   */
   rollback(number: number): Promise<Version>;
   /** The mode, and the candidates on their way. */
   rollout(): RolloutStatus;
-  /** Sets the mode for later candidates and for the version on trial; on disk when it resolves. @throws HoneError `STORE_FULL`, `DRAINING` */
+  /**
+   * Sets the mode for later candidates and for the version on trial; on disk when it resolves.
+   * @throws HoneError `STORE_FULL`, `DRAINING`
+   */
   setMode(mode: Mode): Promise<RolloutStatus>;
   /**
    * Makes a candidate, or the version on trial, live.
@@ -119,7 +131,10 @@ export interface DataControl {
    * @throws HoneError `INVALID_REQUEST`, `STORE_FULL`, `DRAINING`
    */
   eraseSubject(subject: string, retrain: boolean): Promise<ErasureResult>;
-  /** Stored records as lines of JSON (`docs/replay.md`), no faster than the caller reads them. @throws HoneError `DRAINING` */
+  /**
+   * Stored records as lines of JSON (`docs/replay.md`), no faster than the caller reads them.
+   * @throws HoneError `DRAINING`
+   */
   exportReplay(filter: ExportFilter): AsyncIterable<ExportedLines>;
   /** Takes such lines in. @throws HoneError `DRAINING` */
   importReplay(): ReplayImport;
@@ -135,7 +150,10 @@ export interface LearnerControl {
 
 /** The loop: answers requests, takes feedback, learns, swaps. */
 export interface Agent extends Answering, Generations, VersionControl, DataControl, LearnerControl, AsyncDisposable {
-  /** Batches in order, until the signal aborts. @throws HoneError `EVENTS_NOT_FOUND`, `DRAINING` when the agent closes */
+  /**
+   * Batches in order, until the signal aborts.
+   * @throws HoneError `EVENTS_NOT_FOUND`, `DRAINING` when the agent closes
+   */
   watchEvents(options: WatchOptions, signal?: AbortSignal): AsyncIterable<readonly LoopEvent[]>;
   identity(): ServedIdentity;
   status(): Promise<AgentStatus>;

@@ -1,4 +1,4 @@
-/** What the loop tells whoever counts: figures as they arise, never a word of a request. */
+/** The figures that the loop reports as they arise, for metrics. They hold no text of a request. */
 
 import type { ErrorCode } from '../errors.js';
 import type { Verdict } from '../gate/index.js';
@@ -11,7 +11,7 @@ import type { FeedbackKind, FeedbackResult } from './feedback/types.js';
 export interface RequestEnd {
   /** `OK`, or the code of the error that the caller got; a caller that left early got `CANCELLED`. */
   readonly code: 'OK' | ErrorCode;
-  /** From the call to its last event, milliseconds. */
+  /** Milliseconds from the call to its last event. */
   readonly durationMs: number;
 }
 
@@ -20,31 +20,31 @@ export interface CompletionEnd {
   readonly reason: FinishReason;
   readonly tokens: number;
   /**
-   * Mean time between its tokens after those that came first, milliseconds; `null` where all came at once. Tokens are
-   * timed as they leave the policy for the caller, so a slow reader shows in it.
+   * Mean milliseconds between its tokens after the first ones; `null` if all came at once. Tokens are timed when they
+   * leave the policy for the caller, so a slow reader makes it longer.
    */
   readonly msPerToken: number | null;
 }
 
-/** What came of drawing completions that nobody is shown. */
+/** The result of drawing completions in the background. */
 export interface BackgroundDraw {
-  /** Completions that are on disk. */
+  /** Number of completions that are on disk. */
   readonly kept: number;
-  /** Completions that ended early, for a request. */
+  /** Number of completions that ended early because a request came. */
   readonly cancelled: number;
-  /** Tokens sampled, for those that were not kept too. */
+  /** Number of tokens sampled, including those of completions that were not stored. */
   readonly tokens: number;
 }
 
 /**
- * How drawing for a prompt ended: all came to their end; a request came, and the rest is drawn later; given up, because
- * too many prompts wait or the data shall be gone; or an error.
+ * How drawing for a prompt ended. kept: all completions came to their end; gave_way: a request came, and the rest is
+ * drawn later; dropped: too many prompts wait, or the subject's data is erased; failed: an error.
  */
 export type ExplorationOutcome = 'kept' | 'gave_way' | 'dropped' | 'failed';
 
-/** Told on the event loop as things happen; must not throw. What nobody counts is left out. */
+/** Called on the event loop as things happen; must not throw. Methods are optional: implement what you count. */
 export interface Meter {
-  /** The first token of a request, of whichever completion, came so many milliseconds after the call. */
+  /** The first token of a request came, of any completion. @param ms milliseconds after the call */
   firstToken?(ms: number): void;
   /** Tokens came. */
   tokens?(count: number): void;
@@ -52,13 +52,13 @@ export interface Meter {
   requestEnded?(end: RequestEnd): void;
   /**
    * Feedback was answered; what was not refused is on disk.
-   * @param early how many of the items came while their generation was still running
+   * @param early number of items that came while their generation was still running
    */
   feedback?(items: readonly { readonly kind: FeedbackKind; readonly result: FeedbackResult }[], early: number): void;
-  /** So many scores came after the window of their metric. */
+  /** Scores came after the window of their metric. */
   late?(count: number): void;
   learner?(event: LearnerEvent): void;
-  /** Drawing further completions of a prompt that was answered ended. */
+  /** Exploration has drawn further completions of a prompt, or ended early. */
   explored?(outcome: ExplorationOutcome, drawn: BackgroundDraw): void;
   /** A candidate was judged. */
   judged?(verdict: Verdict): void;
@@ -66,11 +66,11 @@ export interface Meter {
   live?(version: Version): void;
 }
 
-/** Times the tokens of one request. */
+/** Times the tokens of one request and reports them. */
 export class RequestMeter {
   readonly #meter: Meter;
   readonly #startedAt = performance.now();
-  /** By completion. */
+  /** The tokens of each completion so far, by its index. */
   readonly #completions = new Map<number, { first: number; firstAt: number; tokens: number; lastAt: number }>();
   #ended = false;
 
@@ -99,7 +99,7 @@ export class RequestMeter {
     this.#meter.completionEnded?.({ reason, tokens, msPerToken: later === 0 ? null : (lastAt - firstAt) / later });
   }
 
-  /** The first call counts. */
+  /** Only the first call counts. */
   ended(code: RequestEnd['code']): void {
     if (this.#ended) return;
     this.#ended = true;

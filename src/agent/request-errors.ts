@@ -1,9 +1,12 @@
-/** From zod's issues to field violations named as in the contract: `sampling.max_tokens`, `messages[1].role`. */
+/**
+ * Checks requests with zod and turns its issues into field violations, named as in the contract:
+ * `sampling.max_tokens`, `messages[1].role`.
+ */
 
 import { z } from 'zod';
 import { type FieldViolation, HoneError } from '../errors.js';
 
-/** Maps whose keys are the caller's own words and are quoted instead of renamed. */
+/** Maps whose keys are the caller's own words. They are quoted and not renamed. */
 const maps = new Set(['metadata', 'logitBias']);
 
 /** A path of camelCase keys in the contract's spelling. */
@@ -38,18 +41,18 @@ export function check<Schema extends z.ZodType>(schema: Schema, input: unknown):
   );
 }
 
-/** The error for fields at fault; its message names them all. */
+/** The error for fields at fault. Its message names all of them. */
 export function invalidRequest(violations: readonly FieldViolation[]): HoneError {
   const list = violations.map(({ field, description }) => `${field}: ${description}`).join('; ');
   return new HoneError('INVALID_REQUEST', `the request is invalid: ${list}`, { violations });
 }
 
-/** Numbers are repeated to the caller; texts are not, for they are somebody's words and errors are logged. */
+/** Repeats a number in the description. Texts are not repeated, because errors are logged and a text may be private. */
 function describe(message: string, input: unknown): string {
   return typeof input === 'number' ? `${message}, got ${input}` : message;
 }
 
-/** A number within bounds; the description names them. */
+/** A number within bounds, which the description names. */
 export function numberBetween(min: number, max: number, words = `must be a number from ${min} to ${max}`) {
   return z.number({ error: words }).min(min, { error: words }).max(max, { error: words });
 }
@@ -60,7 +63,6 @@ export function wholeBetween(min: number, max: number) {
   return z.number({ error: words }).int({ error: words }).min(min, { error: words }).max(max, { error: words });
 }
 
-/** A text of at most so many characters. */
 export function textUpTo(maxCharacters: number) {
   const words = `must be a text of at most ${maxCharacters} characters`;
   return z.string({ error: words }).max(maxCharacters, { error: words });

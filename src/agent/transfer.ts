@@ -1,4 +1,4 @@
-/** Export and import of the store as lines of JSON, a piece at a time: neither holds more than a few records in memory. */
+/** Exports and imports stored records as lines of JSON, a piece at a time, with only a few records in memory. */
 
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
 import { HoneError } from '../errors.js';
@@ -13,16 +13,16 @@ import {
 
 /** Some lines of an export. */
 export interface ExportedLines {
-  /** Each with its end. */
+  /** Each line ends with a newline. */
   readonly lines: string;
-  /** Records so far. */
+  /** Number of records so far. */
   readonly records: number;
 }
 
-/** Text that is written or read before others get their turn: some milliseconds' worth. */
+/** Characters that are written or read before other work on the event loop gets a turn: a few milliseconds. */
 const charactersPerTurn = 64 * 1024;
 
-/** Exports what is stored when it begins, in the order in which it was written. */
+/** Exports the records that are stored when the export begins, in the order in which they were written. */
 export async function* exportReplay(replay: ReplayStore, filter: ExportFilter): AsyncGenerator<ExportedLines> {
   let after: number | null = 0;
   let last: number | undefined;
@@ -44,23 +44,22 @@ export async function* exportReplay(replay: ReplayStore, filter: ExportFilter): 
   }
 }
 
-/** What became of the records of an import. */
+/** How many records of an import were taken, skipped and refused. */
 export interface ImportResult {
   readonly imported: number;
   readonly skipped: number;
   readonly refused: number;
-  /** The first of them. */
+  /** The first refusals, by line. */
   readonly refusals: readonly { readonly line: number; readonly error: HoneError }[];
 }
 
-/** Longest line. */
 const maxLineBytes = 16 * 1024 * 1024;
 const recordsPerWrite = 256;
 const charactersPerWrite = 1024 * 1024;
-const refusalsTold = 100;
+const refusalsReported = 100;
 const newline = 0x0a;
 
-/** Takes a file of records in, piece by piece, in commits of some hundred; all are on disk when `finish` resolves. */
+/** Takes a file of records in, piece by piece, in commits of a few hundred. All are on disk when `finish` resolves. */
 export class ReplayImport {
   readonly #replay: ReplayStore;
   readonly #onChanged: () => void;
@@ -73,13 +72,13 @@ export class ReplayImport {
   readonly #result = { imported: 0, skipped: 0, refused: 0 };
   readonly #refusals: { line: number; error: HoneError }[] = [];
 
-  /** @param onChanged told after each commit */
+  /** @param onChanged called after each commit */
   constructor(replay: ReplayStore, onChanged: () => void) {
     this.#replay = replay;
     this.#onChanged = onChanged;
   }
 
-  /** @throws HoneError `INVALID_REQUEST` for a line without an end, `STORE_FULL`, `DRAINING` */
+  /** @throws HoneError `INVALID_REQUEST` for a line that is too long, `STORE_FULL`, `DRAINING` */
   async add(bytes: Buffer): Promise<void> {
     let from = 0;
     for (let end = bytes.indexOf(newline); end >= 0; end = bytes.indexOf(newline, from)) {
@@ -94,7 +93,7 @@ export class ReplayImport {
     }
   }
 
-  /** The last line may lack its end. */
+  /** Takes the last line, with or without a newline, and resolves when everything is on disk. */
   async finish(): Promise<ImportResult> {
     await this.#endLine();
     await this.#write();
@@ -137,11 +136,11 @@ export class ReplayImport {
 
   #refuse(line: number, error: HoneError): void {
     this.#result.refused += 1;
-    if (this.#refusals.length < refusalsTold) this.#refusals.push({ line, error });
+    if (this.#refusals.length < refusalsReported) this.#refusals.push({ line, error });
   }
 }
 
-/** A full queue is waited for: whoever sends or reads is held up meanwhile. */
+/** Tries again while the queue of the store is full, which holds the sender or the reader up. */
 async function whenPossible<Result>(work: () => Promise<Result>): Promise<Result> {
   for (;;) {
     try {

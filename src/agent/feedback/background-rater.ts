@@ -1,7 +1,8 @@
 /**
- * A rater without a person: whatever is finished and kept gets a score from a reward model or a user's function, in the
- * background. It follows the store by sequence number from where it stood before the last restart, and its scores are
- * feedback like any other. The computing is another process's, at the lowest priority.
+ * An automatic rater: scores every finished, stored completion with a reward model or a user's function.
+ *
+ * It follows the store by sequence number and keeps its place over restarts. Its scores are feedback like any other. The
+ * computing is done by another process, at the lowest priority.
  */
 
 import { readFile } from 'node:fs/promises';
@@ -12,26 +13,25 @@ import { writeFileDurably } from '../../versions/index.js';
 import type { EventLog } from '../events/event-log.js';
 import type { FeedbackInput, FeedbackResult } from './types.js';
 
-/** Who rates, and where it keeps its place. */
+/** The model or function that rates, and the file that keeps its place. */
 export interface RaterOptions {
   readonly model: RewardProcess;
-  /** Its scores are kept on this metric. */
+  /** Metric of its scores. */
   readonly metric: string;
-  /** Of the store; its calls block, and are kept short. */
+  /** Reads the store. Its calls block the event loop, so each reads little. */
   readonly reader: Pick<ReplayReader, 'readSince' | 'lastSequence'>;
-  /** File that holds how far it has come. */
+  /** File that keeps the last sequence number that was rated. */
   readonly placePath: string;
 }
 
-/** How a rater is doing. */
 export interface RaterStatus extends RewardStatus {
   readonly rater: string;
   readonly metric: string;
-  /** Completions that it scored since the server started. */
+  /** Number of completions that it scored since the server started. */
   readonly scored: number;
-  /** Completions that got none: it had nothing to say, or what it said was no score. */
+  /** Number of completions without a score: it gave none, or its answer was not a score. */
   readonly unscored: number;
-  /** Changes of the store that it has not looked at yet. */
+  /** Number of changes of the store that it has not read yet. */
   readonly behind: number;
 }
 
@@ -42,13 +42,13 @@ interface RaterParts {
   readonly now: () => number;
 }
 
-/** Changes that are read at once. */
+/** Most changes that are read at once. */
 const changesPerRead = 256;
-/** Completions that are scored, and whose scores are written, at once. */
+/** Most completions that are scored, and whose scores are written, at once. */
 const completionsPerWrite = 32;
-/** Wait after the model could not be started or the store took no scores. */
+/** Wait after the model could not be started or the store refused scores. */
 const retryMs = 5000;
-/** The same trouble is told of again after this long. */
+/** Minimum time between two events about the same failure. */
 const repeatEventMs = 60_000;
 
 /** Rates until it is closed; one per model. */
@@ -61,13 +61,13 @@ export class BackgroundRater {
   #unscored = 0;
   #asleep = false;
   #wake: (() => void) | undefined;
-  #told: { readonly problem: string; readonly atMs: number } | undefined;
+  #reported: { readonly problem: string; readonly atMs: number } | undefined;
   readonly #ended: Promise<void>;
 
   constructor(options: RaterOptions, parts: RaterParts) {
     this.#options = options;
     this.#parts = parts;
-    options.model.onFailure((problem) => this.#tell(problem));
+    options.model.onFailure((problem) => this.#report(problem));
     this.#ended = this.#run();
   }
 
@@ -83,13 +83,13 @@ export class BackgroundRater {
     };
   }
 
-  /** There are new generations in the store. */
+  /** Call when there are new generations in the store. */
   changed(): void {
     this.#asleep = false;
     this.#wake?.();
   }
 
-  /** Ends after the write in flight; what is not scored yet is scored after the next start. Idempotent. */
+  /** Ends after the write in flight. The next start scores what is not scored yet. Idempotent. */
   async close(): Promise<void> {
     this.#closing.abort(new HoneError('CANCELLED', 'the server is stopping'));
     this.changed();
@@ -118,7 +118,7 @@ export class BackgroundRater {
         if (ids.length > 0) await this.#keepPlace();
       } catch (thrown) {
         if (signal.aborted) return;
-        this.#tell(HoneError.from(thrown).message);
+        this.#report(HoneError.from(thrown).message);
         await this.#pause(retryMs);
       }
     }
@@ -141,7 +141,7 @@ export class BackgroundRater {
       const score = scores[i];
       return typeof score === 'number' ? [{ generationId: id, score, rater: model.rater, metric }] : [];
     });
-    // Those that were erased meanwhile are refused.
+    // Items whose generation was erased meanwhile are refused.
     const results = items.length === 0 ? [] : await take(items);
     this.#scored += results.filter(({ status }) => status !== 'refused').length;
     this.#unscored += open.length - items.length;
@@ -161,7 +161,7 @@ export class BackgroundRater {
     const { placePath, reader } = this.#options;
     const text = await readFile(placePath, 'utf8').catch(() => '0');
     const place = Number(text);
-    // A place beyond the end is another store's.
+    // A place beyond the end belongs to another store.
     return Number.isSafeInteger(place) && place >= 0 && place <= reader.lastSequence() ? place : 0;
   }
 
@@ -174,13 +174,13 @@ export class BackgroundRater {
     await this.#pause(null);
   }
 
-  /** Until there is something new, or so many milliseconds have passed. */
+  /** Resolves when there is something new, or after `ms` milliseconds. */
   async #pause(ms: number | null): Promise<void> {
     if (this.#closing.signal.aborted) return;
     await new Promise<void>((resolve) => {
       const timer = ms === null ? undefined : setTimeout(resolve, ms);
       this.#wake = () => {
-        // After trouble, only the end of the server cuts the wait short.
+        // After a failure, only the end of the server makes the wait shorter.
         if (ms !== null && !this.#closing.signal.aborted) return;
         clearTimeout(timer);
         resolve();
@@ -189,16 +189,18 @@ export class BackgroundRater {
     this.#wake = undefined;
   }
 
-  #tell(problem: string): void {
+  #report(problem: string): void {
     const { events, now } = this.#parts;
     const atMs = now();
-    if (this.#told?.problem === problem && Math.abs(atMs - this.#told.atMs) < repeatEventMs) return;
-    this.#told = { problem, atMs };
+    if (this.#reported?.problem === problem && Math.abs(atMs - this.#reported.atMs) < repeatEventMs) return;
+    this.#reported = { problem, atMs };
     events.publish({ type: 'rater_failed', detail: `${this.#options.model.rater}: ${problem}` });
   }
 }
 
-/** Answers and drawings that came to their own end; what a person wrote has that person's score. */
+/**
+ * Completions that came to their own end. An edit is not rated, because it has the score of the person who wrote it.
+ */
 function isRated({ state, origin }: Generation): boolean {
   return state === 'finished' && origin !== 'edit';
 }

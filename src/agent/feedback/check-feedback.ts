@@ -1,4 +1,4 @@
-/** Feedback: each item is checked by itself, so that a bad one never rejects its neighbours. */
+/** Checks feedback, each item by itself, so that a bad one never makes its neighbours fail. */
 
 import { z } from 'zod';
 import { HoneError } from '../../errors.js';
@@ -33,15 +33,15 @@ const item = z.object({
   idempotencyKey: textUpTo(128).default(''),
 });
 
-/** An edit whose text has no tokens yet, nor an id. */
+/** An edit that has no tokens and no id yet. */
 export type EditDraft = Omit<EditWrite, 'id' | 'tokens'>;
 
-/** A checked item, or why it is refused. */
+/** A checked item, or the error for which it is refused. */
 export type CheckedFeedback = ScoreWrite | PreferenceWrite | EditDraft | { readonly error: HoneError };
 
 /**
  * Checks one batch; item i fails with field paths such as `items[i].score`.
- * @throws HoneError `INVALID_REQUEST` where the batch is empty or too large
+ * @throws HoneError `INVALID_REQUEST` if the batch is empty or too large
  */
 export function checkFeedback(items: readonly FeedbackInput[], nowMs: number): CheckedFeedback[] {
   if (items.length === 0 || items.length > maxItemsPerBatch) {
@@ -57,7 +57,7 @@ export function checkFeedback(items: readonly FeedbackInput[], nowMs: number): C
   });
 }
 
-/** What kind of feedback an item is, wrong or right. */
+/** The kind of an item, valid or not. */
 export function kindOf({ preference, edit }: FeedbackInput): FeedbackKind {
   return edit !== undefined ? 'edit' : preference !== undefined ? 'preference' : 'score';
 }
@@ -84,7 +84,7 @@ export function checkItem(input: FeedbackInput, nowMs: number): ScoreWrite | Pre
   return { ...common, type: 'preference', otherId, outcome: outcome === 'retracted' ? null : outcome };
 }
 
-/** The same error with its fields named as those of the item at `index`. */
+/** The same error, with its fields named as fields of the item at `index`. */
 export function atItem(error: HoneError, index: number): HoneError {
   const violations = error.violations.map(({ field, description }) => ({
     field: `items[${index}].${field}`,
@@ -94,7 +94,7 @@ export function atItem(error: HoneError, index: number): HoneError {
   return code === 'INVALID_REQUEST' ? invalidRequest(violations) : new HoneError(code, message, { violations });
 }
 
-/** What the caller hears of the item at `index`, which reached the store. */
+/** The result, for the caller, of the item at `index`, which reached the store. */
 export function toResult(outcome: FeedbackOutcome, kind: FeedbackKind, index: number): FeedbackResult {
   if (outcome.status !== 'refused') return outcome;
   const { code, message } = outcome;
@@ -102,7 +102,7 @@ export function toResult(outcome: FeedbackOutcome, kind: FeedbackKind, index: nu
   return { status: 'refused', error: atItem(new HoneError(code, message, { violations }), index) };
 }
 
-/** The field that a refusal of the store is about. */
+/** The field for which the store refused an item. */
 function refusedField(
   { code, other = false }: Extract<FeedbackOutcome, { readonly status: 'refused' }>,
   kind: FeedbackKind,

@@ -1,4 +1,4 @@
-/** Edits: a person's own text as tokens that the policy could have sampled after the prompt. */
+/** Encodes edits: a person's own text becomes tokens that the policy could have sampled after the prompt. */
 
 import { v7 as uuidv7 } from 'uuid';
 import { HoneError } from '../../errors.js';
@@ -10,8 +10,8 @@ import { invalidRequest } from '../request-errors.js';
 import type { EditDraft } from './check-feedback.js';
 
 /**
- * Gives edits their tokens and ids, in order; one that cannot be an edit of its generation is an error in its place.
- * @throws HoneError `QUEUE_FULL`, `WORKER_CRASHED` where the store cannot be read
+ * Gives edits their tokens and ids, in order. An edit that does not fit its generation becomes an error at its place.
+ * @throws HoneError `QUEUE_FULL`, `WORKER_CRASHED` if the store cannot be read
  */
 export async function encodeEdits(
   drafts: readonly EditDraft[],
@@ -43,7 +43,7 @@ function encodeEdit(text: string, { promptTokens, packageDigest }: Generation, p
   return Uint32Array.from(tokens);
 }
 
-/** The token that ends a completion; where the package names several, the one that is the tokenizer's own. */
+/** The token that ends a completion. If the package names several, it is the tokenizer's own, or else the first. */
 function endOfSequence({ config, tokenizer }: Package): number[] {
   const { eosTokenIds } = config;
   const own = eosTokenIds.find((token) => token === tokenizer.eosTokenId);

@@ -1,6 +1,6 @@
 /**
- * Feedback on its way to the store: checked item by item, edits given their tokens, written in one go, answered in
- * order; and who hears of it. What may not be written yet is nothing here: a generation is on disk before its id is known.
+ * Takes feedback: checks each item, encodes edits, writes the batch in one commit, answers in order, and reports what
+ * changed. Feedback never has to wait for its generation: an id is only handed out once the generation is on disk.
  */
 
 import { HoneError } from '../../errors.js';
@@ -17,25 +17,24 @@ import type { FeedbackInput, FeedbackResult } from './types.js';
 export interface FeedbackIntakeOptions {
   readonly pkg: Package;
   readonly replay: ReplayStore;
-  /** Told whether the store takes writes. */
+  /** Hears whether the store takes writes. */
   readonly storeOutage: Pick<StoreOutage, 'writeSucceeded' | 'writeFailed'>;
   readonly reward: RewardSettings;
   readonly meter: Meter;
   readonly now: () => number;
-  /** There is something new to learn from: what is said of these generations changed. */
+  /** Called when the feedback on these generations has changed, so that there is something new to learn from. */
   readonly onChanged: (generationIds: readonly string[]) => void;
 }
 
-/** What the store can be given, or why it is not. */
+/** An item for the store, or the error for which it is refused. */
 type Writable = FeedbackWrite | { readonly error: HoneError };
 
-/** Takes feedback; one per agent. */
 export class FeedbackIntake {
   readonly #options: FeedbackIntakeOptions;
   readonly #late: LateScores;
-  /** Generations that run, and whether feedback has come for them already. */
+  /** Running generations, and whether they have feedback already. */
   readonly #running = new Map<string, boolean>();
-  /** Settles once the edits that came last are on their way to the store. */
+  /** Settles when the last edits were handed to the store. */
   #encoding: Promise<void> | undefined;
 
   constructor(options: FeedbackIntakeOptions) {
@@ -83,12 +82,12 @@ export class FeedbackIntake {
     return results;
   }
 
-  /** Generations run from now on, and may take feedback. */
+  /** Call when generations begin to run and may take feedback. */
   admitted(ids: readonly string[]): void {
     for (const id of ids) this.#running.set(id, false);
   }
 
-  /** Generations are on disk, whole. One that got feedback while it ran may train only now. */
+  /** Call when generations have ended and are on disk. One that got feedback while it ran may train only now. */
   recorded(ids: readonly string[]): void {
     const early = ids.filter((id) => this.#running.get(id) === true);
     for (const id of ids) this.#running.delete(id);
@@ -103,8 +102,8 @@ export class FeedbackIntake {
   }
 
   /**
-   * Hands a batch to the store, never before one that came earlier: edits are read about before they are written, and
-   * what comes meanwhile waits, or the older of two scores could be written last.
+   * Hands a batch to the store, never before an earlier batch. The generations of edits have to be read before the edits
+   * are written. Batches that come meanwhile wait, because otherwise the older of two scores could be written last.
    */
   async #store(checked: readonly CheckedFeedback[]): Promise<[readonly Writable[], readonly FeedbackOutcome[]]> {
     const drafts = checked.filter((item): item is EditDraft => 'type' in item && item.type === 'edit');
@@ -116,7 +115,7 @@ export class FeedbackIntake {
     const handOver = async () => {
       await before;
       const writes = await this.#withTokens(checked, drafts);
-      // In an object: the next batch waits until this one is on its way, not until it is on disk.
+      // The promise is wrapped in an object, so that the next batch waits only until this one is handed over.
       return { writes, written: this.#write(writes) };
     };
     const handed = handOver();

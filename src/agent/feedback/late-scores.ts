@@ -1,6 +1,6 @@
 /**
- * Counts scores that come after their metric's window: for those who watch, since the fold looks for itself. Nobody
- * waits for it. A generation's id tells when it was admitted, so that only those that can be late are looked up.
+ * Counts scores that come after their metric's window, in the background and for the metrics only: the fold of rewards
+ * checks by itself. A generation's id holds the time of its admission, so only generations that can be late are read.
  */
 
 import type { ReplayStore, ScoreWrite } from '../../replay/index.js';
@@ -20,7 +20,7 @@ export class LateScores {
     this.#options = options;
   }
 
-  /** Of scores that were written. */
+  /** Counts the late ones of scores that were written. */
   count(scores: readonly ScoreWrite[]): void {
     const { meter, replay } = this.#options;
     const suspects = scores.filter((score) => this.#isLate(score, admittedAtMs(score.generationId)));
@@ -32,7 +32,7 @@ export class LateScores {
         const late = suspects.filter((score) => this.#isLate(score, ends.get(score.generationId)));
         if (late.length > 0) meter.late?.(late.length);
       },
-      // A store that is busy or closing answers for itself; a figure is not worth more.
+      // The store is busy or closing. The figure is not worth an error.
       () => undefined,
     );
   }

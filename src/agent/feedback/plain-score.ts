@@ -1,18 +1,15 @@
-/** The short way through the check of feedback: a score or a retraction with nothing at fault. */
+/** The fast path of the check of feedback: a valid score or retraction. */
 
 import type { ScoreWrite } from '../../replay/index.js';
 import type { FeedbackInput } from './types.js';
 
-/** A UUID as the full check takes it, but for the nil and the max UUID, which go the long way. */
+/** A UUID as the full check takes it, without the nil and the max UUID, which the full check handles. */
 const uuid = /^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/i;
 
 const isTextUpTo = (value: unknown, most: number): value is string | undefined =>
   value === undefined || (typeof value === 'string' && value.length <= most);
 
-/**
- * The write of an item that is plainly right. Undefined says nothing of the item: the full check then finds what
- * it is or what is wrong with it.
- */
+/** The write for an item that is plainly valid. If it returns undefined, the full check has to decide. */
 export function plainScore(input: FeedbackInput, nowMs: number): ScoreWrite | undefined {
   const { generationId, score, retraction = false, preference, edit, rater, metric, idempotencyKey = '' } = input;
   if (preference !== undefined || edit !== undefined) return undefined;

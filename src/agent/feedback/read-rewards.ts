@@ -1,15 +1,15 @@
-/** What generations are worth now: their scores from the store, folded. */
+/** Reads the rewards of generations: folds their scores from the store. */
 
 import type { ReplayStore, Score } from '../../replay/index.js';
 import { foldReward } from '../../reward/fold.js';
 import type { RewardSettings } from '../../reward/index.js';
 
-/** A generation's reward as of now. */
+/** The present reward of a generation. */
 export interface ReadReward {
   readonly id: string;
-  /** From 0 to 1; `null`: none yet, or nothing counts. */
+  /** From 0 to 1; `null` if there is none yet, or no score counts. */
   readonly reward: number | null;
-  /** When to look again, milliseconds since 1970; `null`: when a score comes. */
+  /** Time to read again, milliseconds since 1970; `null` if only a new score can change the reward. */
   readonly pendingUntilMs: number | null;
 }
 
@@ -18,7 +18,7 @@ export type ReadRewards = (
   generations: readonly { readonly id: string; readonly finishedAtMs: number | null }[],
 ) => Promise<ReadReward[]>;
 
-/** Reads rewards from the store. @param now milliseconds since 1970 */
+/** @param now milliseconds since 1970 */
 export function rewardsOf(
   replay: Pick<ReplayStore, 'readScores'>,
   settings: RewardSettings,
@@ -37,7 +37,7 @@ export function rewardsOf(
   };
 }
 
-/** Whether a generation that nobody scores may have a reward all the same. */
+/** Whether a generation without a score may have a reward, by the default of a metric. */
 export function hasDefaults(settings: RewardSettings): boolean {
   return Object.values(settings.metrics).some((metric) => metric.default !== null);
 }

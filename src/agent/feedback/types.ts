@@ -1,8 +1,11 @@
-/** Feedback as a caller gives it, and what became of it. */
+/** Feedback as a caller gives it, and its result. */
 
 import type { HoneError } from '../../errors.js';
 
-/** One piece of feedback as a caller gives it, unchecked; exactly one of score, retraction, preference and edit. */
+/**
+ * One piece of feedback as a caller gives it, unchecked. Exactly one of score, retraction, preference and edit has to
+ * be given.
+ */
 export interface FeedbackInput {
   readonly generationId: string;
   readonly score?: number | undefined;
@@ -10,7 +13,7 @@ export interface FeedbackInput {
   readonly retraction?: boolean | undefined;
   /** How the generation compares with another one of the same prompt. */
   readonly preference?: { readonly otherGenerationId: string; readonly outcome: string } | undefined;
-  /** A person's own text in its place. */
+  /** A person's own text in place of the completion. */
   readonly edit?: { readonly text: string; readonly score?: number | undefined } | undefined;
   /** Default `default`. */
   readonly rater?: string | undefined;
@@ -21,12 +24,12 @@ export interface FeedbackInput {
 
 export type FeedbackKind = 'score' | 'preference' | 'edit';
 
-/** What became of one item; it is on disk unless it was refused. */
+/** The result of one item, which is on disk unless it was refused. */
 export type FeedbackResult =
   | {
       readonly status: 'stored' | 'replaced' | 'retracted' | 'duplicate';
       readonly sequence: number;
-      /** Of an edit: the generation that it became. */
+      /** The generation that an edit became. */
       readonly generationId?: string;
     }
   | { readonly status: 'refused'; readonly error: HoneError };

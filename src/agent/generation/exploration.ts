@@ -1,10 +1,10 @@
 /**
- * Exploration: further completions of prompts that were answered once, drawn while the server has nothing else to do.
+ * Exploration: draws further completions of prompts that were answered once, while the server has nothing else to do.
  *
- * A prompt with one completion has nothing to be compared with; with a few more, a reward model or a person can tell
- * better from worse. So a share of the single requests is remembered when they have been answered, and when no request
- * runs, completions of their prompts are drawn on the live version. A request that comes ends the drawing at once; what
- * is left of it is drawn later. Nobody is shown what comes of it.
+ * One completion of a prompt cannot be compared with another one. With a few more, a reward model or a person can tell
+ * which is better. So exploration remembers a share of the single requests that were answered, and draws completions of
+ * their prompts on the live version when no request runs. A new request ends the draw at once, and the rest is drawn
+ * later. No user sees the completions.
  */
 
 import { z } from 'zod';
@@ -18,11 +18,10 @@ const schema = z.strictObject({
   completions: z.int().min(1).max(64).default(3),
 });
 
-/** Whose prompts are explored, and how far. */
 export interface ExplorationSettings {
-  /** Of the single requests that were answered and kept; 0 is off. */
+  /** Share of the answered and stored single requests that are explored; 0 is off. */
   readonly share: number;
-  /** Drawn per prompt. */
+  /** Number of completions that are drawn per prompt. */
   readonly completions: number;
 }
 
@@ -31,35 +30,34 @@ export function checkExploration(settings: Partial<Record<keyof ExplorationSetti
   return checkSettings('exploration', schema, settings);
 }
 
-/** What exploration has come to since the start. */
 export interface ExplorationStatus extends ExplorationSettings {
-  /** Prompts that wait until no request runs. */
+  /** Number of prompts that wait until no request runs. */
   readonly waiting: number;
-  /** Completions that were drawn and kept. */
+  /** Number of completions that were drawn and stored since the start. */
   readonly kept: number;
-  /** Times that a drawing ended because a request came. */
+  /** Number of draws that ended because a request came. */
   readonly gaveWay: number;
 }
 
 export interface ExplorationOptions {
   readonly settings: ExplorationSettings;
-  /** Draws the completions of a request and keeps what is `wanted` when it is asked. */
+  /** Draws the completions of a request, and stores them if `wanted` returns true at their end. */
   readonly draw: (request: GenerationRequest, signal: AbortSignal, wanted: () => boolean) => Promise<BackgroundDraw>;
   readonly meter: Pick<Meter, 'explored'>;
   /** 32-bit unsigned. */
   readonly randomSeed: () => number;
-  /** From [0, 1): whether a prompt belongs to the share. Default `Math.random`. */
+  /** Draws a number from [0, 1) to decide whether a prompt belongs to the share. Default `Math.random`. */
   readonly random?: () => number;
 }
 
-/** Prompts that may wait: the oldest makes room. */
+/** Most prompts that may wait. The oldest one makes room. */
 export const maxWaitingPrompts = 64;
 
 interface Task {
   readonly request: CheckedRequest;
-  /** Completions that are yet to be drawn. */
+  /** Number of completions that are still to be drawn. */
   left: number;
-  /** Nothing of it is wanted any more. */
+  /** Whether the subject's data is erased, so that nothing may be stored. */
   forgotten: boolean;
 }
 
@@ -73,7 +71,7 @@ export class Exploration {
   readonly #options: ExplorationOptions;
   #waiting: Task[] = [];
   #drawing: Drawing | null = null;
-  /** Requests that run or wait. */
+  /** Number of requests that run or wait. */
   #open = 0;
   #closed = false;
   readonly #counts = { kept: 0, gaveWay: 0 };
@@ -86,19 +84,19 @@ export class Exploration {
     return { ...this.#options.settings, ...this.#counts, waiting: this.#waiting.length };
   }
 
-  /** A request has come. */
+  /** Call when a request comes. */
   requestStarted(): void {
     this.#open += 1;
     this.#drawing?.abort.abort();
   }
 
-  /** It has ended, however. */
+  /** Call when a request has ended, in whichever way. */
   requestEnded(): void {
     this.#open -= 1;
     this.#proceed();
   }
 
-  /** A request was answered to its end; takes its prompt, or leaves it. */
+  /** Call when a request was answered to its end. Remembers its prompt if it belongs to the share. */
   answered(request: CheckedRequest): void {
     const { settings, random = Math.random, meter } = this.#options;
     const single = request.store && request.n === 1 && request.sampling.temperature > 0;
@@ -110,7 +108,10 @@ export class Exploration {
     this.#waiting.push({ request, left: settings.completions, forgotten: false });
   }
 
-  /** Whose data this is shall be gone: nothing more is drawn or kept of it. To be called before the store erases. */
+  /**
+   * Forgets a subject: its queued prompts are dropped, and nothing being drawn for it is stored. Call before the
+   * store erases.
+   */
   forget(subject: string): void {
     this.#waiting = this.#waiting.filter(({ request }) => request.subject !== subject);
     const drawing = this.#drawing;
@@ -119,7 +120,7 @@ export class Exploration {
     drawing.abort.abort();
   }
 
-  /** Ends what is drawn; resolves when nothing of it is left to write. Idempotent. */
+  /** Ends the draw in progress; resolves when nothing of it is left to write. Idempotent. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#waiting = [];
@@ -147,7 +148,7 @@ export class Exploration {
       sampling: { ...task.request.sampling, topLogprobs: 0 },
       n: task.left,
       seed: randomSeed(),
-      // What is live when it is drawn.
+      // The version that is live when the completions are drawn.
       version: undefined,
       origin: 'explored',
     };
@@ -155,7 +156,7 @@ export class Exploration {
     try {
       drawn = await draw(request, abort.signal, () => !task.forgotten);
     } catch {
-      // A worker that died, or a store that has no room, concerns those who serve; here a prompt is left out.
+      // The worker died or the store has no room, which events report elsewhere. Exploration only leaves this prompt out.
     }
     this.#counts.kept += drawn.kept;
     task.left = drawn.cancelled;
@@ -166,7 +167,7 @@ export class Exploration {
     if (task.forgotten) return 'dropped';
     if (task.left === 0) return whole ? 'kept' : 'failed';
     this.#counts.gaveWay += 1;
-    // It has waited longest: where too many wait, it is the one to go.
+    // The prompt has waited longest, so it is the one that is dropped if too many wait.
     if (!this.#closed && this.#waiting.length < maxWaitingPrompts) this.#waiting.unshift(task);
     return 'gave_way';
   }

@@ -44,7 +44,7 @@ export interface StartedEvent {
   readonly cachedPromptTokens: number;
 }
 
-/** What a step brought for one completion; the log-probabilities are there only where they were asked for. */
+/** The tokens of a step for one completion. Log-probabilities are present only if the request asked for them. */
 export interface ChunkEvent {
   readonly type: 'chunk';
   readonly completion: number;

@@ -8,7 +8,10 @@ const day = 86_400_000;
 const schema = z.strictObject({
   /** Share of requests that a canary serves and that a shadow answers, above 0 and below 1. */
   share: z.number().gt(0).lt(1).default(0.1),
-  /** Bound of the probability of each error: to roll back a candidate that is not worse, to promote one that is worse by the margin. */
+  /**
+   * Bound of the probability of each error: to roll back a candidate that is not worse, to promote one that is worse
+   * by the margin.
+   */
   alpha: z.number().gt(0).max(0.5).default(0.05),
   /** By how much a candidate's mean reward may be below the live version's; rewards go from 0 to 1. */
   margin: z.number().gt(0).lt(1).default(0.05),

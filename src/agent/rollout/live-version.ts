@@ -56,7 +56,10 @@ export class LiveVersion {
     return this.#identity;
   }
 
-  /** Number of the version that the last rollback made. What was trained from an older version carries the weights that were rolled back. */
+  /**
+   * Number of the version that the last rollback made. What was trained from an older version carries the weights
+   * that were rolled back.
+   */
   get rolledBackAt(): number {
     return this.#rolledBackAt;
   }

@@ -1,4 +1,6 @@
-/** The mode decides what happens to a candidate that has passed the gate. A file in the data directory keeps the mode. */
+/**
+ * The mode decides what happens to a candidate that has passed the gate. A file in the data directory keeps the mode.
+ */
 
 import { readFile } from 'node:fs/promises';
 import { HoneError } from '../../errors.js';

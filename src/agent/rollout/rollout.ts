@@ -83,7 +83,7 @@ export class Rollout {
 
   /**
    * Takes an offer of the learner. The learner goes on while the gate or a canary is busy: of what it offers meanwhile,
-   * the last becomes a version once they are free. Never rejects: events report what became of the offer.
+   * the last becomes a version once they are free. Never rejects: events report what happens to the offer.
    */
   async consider(offer: PendingOffer): Promise<void> {
     const replaced = this.#way.offer(offer);
@@ -105,7 +105,7 @@ export class Rollout {
   }
 
   /**
-   * Makes a candidate, or the version on trial, live because a person says so.
+   * Makes a candidate, or the version on trial, live on a person's decision.
    * @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE`, and what the swap throws
    */
   promote(number: number): Promise<Version> {
@@ -130,7 +130,7 @@ export class Rollout {
   }
 
   /**
-   * Rejects a candidate, or the version on trial, because a person says so.
+   * Rejects a candidate, or the version on trial, on a person's decision.
    * @throws HoneError `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE`
    */
   reject(number: number, reason: string): Promise<Version> {
@@ -142,7 +142,10 @@ export class Rollout {
     });
   }
 
-  /** Serves the weights of an older version as a new version. The version on trial, and a learned one that waits, are rejected. */
+  /**
+   * Serves the weights of an older version as a new version. The version on trial, and a learned one that waits, are
+   * rejected.
+   */
   rollback(number: number): Promise<Version> {
     return this.#inTurn(async () => {
       const version = await this.#liveVersion.rollback(number);
@@ -240,7 +243,7 @@ export class Rollout {
     this.#way.wait(candidate);
   }
 
-  /** Asks the gate about a candidate and does what the verdict says. Never rejects. */
+  /** Asks the gate about a candidate and acts on the verdict. Never rejects. */
   async #judge(candidate: UnjudgedCandidate): Promise<void> {
     const verdict = await this.#askGate(candidate);
     // The next start finds the candidate unjudged.

@@ -73,7 +73,9 @@ export class Shadow {
   }
 }
 
-/** Draws answers in the background. An answer that gave way, or that the store has no room for, leaves nothing behind. */
+/**
+ * Draws answers in the background. An answer that gave way, or that the store has no room for, leaves nothing behind.
+ */
 export function answerInBackground(context: GenerationContext, randomSeed: () => number): ShadowAnswer {
   return async (request, version, signal, wanted) => {
     const shadowed = { ...request, seed: randomSeed(), version, origin: 'shadow' } as const;

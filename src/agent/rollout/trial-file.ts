@@ -27,7 +27,9 @@ export interface TrialStore {
 /** For agents without a data directory. */
 export const noTrialStore: TrialStore = { read: async () => null, write: async () => undefined };
 
-/** Keeps the trial in a file. A damaged file counts as absent: the trial begins again, which costs time and no safety. */
+/**
+ * Keeps the trial in a file. A damaged file counts as absent: the trial begins again, which costs time and no safety.
+ */
 export function trialFile(path: string): TrialStore {
   return {
     async read() {
