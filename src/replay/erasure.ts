@@ -47,7 +47,7 @@ export class Erasures {
   readonly #allVersions;
   readonly #versionsOfErasure;
   readonly #setVersions;
-  /** The erasure of each erased generation. The learner may still hold one, and a version learn from it. */
+  /** The erasure of each erased generation. The learner may still hold the generation and make a version that learned from it. */
   readonly #erasureOf = new Map<string, number>();
 
   constructor(database: Database, remover: Remover) {

@@ -1,4 +1,4 @@
-/** Decides when two items of feedback are the same: when all but their times and the ids that they were given agree. */
+/** Decides whether two items of feedback are the same: they may differ only in their times and in generated ids. */
 
 import { createHash } from 'node:crypto';
 import type { FeedbackWrite } from './types.js';

@@ -68,7 +68,7 @@ export class LogCleaner {
     }
   }
 
-  /** Makes a last attempt for all who wait. */
+  /** Makes a last attempt and calls everything that waits. */
   close(): void {
     for (const [timer, settled] of this.#waiting) {
       clearTimeout(timer);

@@ -6,7 +6,7 @@ import type { Reads } from './reads.js';
 import type { RetentionSettings } from './retention.js';
 import type { ReplayStatus } from './types.js';
 
-/** @param counts of the writer, so that nothing has to be counted */
+/** @param counts the writer's, so that the status needs no counting */
 export function statusOf(
   database: Database,
   counts: Counts,

@@ -4,7 +4,7 @@ export type GenerationState = 'running' | 'finished' | 'cancelled' | 'aborted';
 
 /**
  * Where a completion comes from. `sampled`: the policy answered a request. `edit`: a person wrote it. `explored`: the
- * server drew it while idle and shows it to no caller. `shadow`: a candidate version answered real traffic, unseen too.
+ * server drew it while idle and shows it to no caller. `shadow`: a candidate version answered real traffic; no caller sees it.
  */
 export type GenerationOrigin = 'sampled' | 'edit' | 'explored' | 'shadow';
 
