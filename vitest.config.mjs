@@ -25,7 +25,7 @@ export const withLearner = [
 /** The tests that `scripts/mutation.mjs` runs for each area. They call the code of the area in the thread of the test. */
 const mutationTests = {
   gate: ['unit/gate/{check-figures,settings,statistics,verdict}'],
-  canary: ['unit/gate/sequential-test'],
+  canary: ['unit/gate/sequential-figures'],
   reward: ['unit/reward/{fold,preferences,settings}'],
   guard: ['unit/learner/round/guard{,-figures}'],
   autodiff: ['unit/autodiff/*'],

@@ -5,6 +5,7 @@ import {
   type CheckName,
   type CheckResult,
   checkGateSettings,
+  describeVerdict,
   type Evidence,
   type GateSettingsInput,
   judge,
@@ -149,6 +150,8 @@ describe('the importance estimate', () => {
   });
 
   it('needs the least effective sample size for both versions', () => {
+    const plain = logged(-1);
+    expect(result('off_policy', { logged: plain }, { off_policy: { minEffective: 4 } }).outcome).toBe('passed');
     expect(check(1, 2, { minEffective: 3.5 }).outcome).toBe('failed');
     expect(check(1, 2, { minEffective: 3.6 }).outcome).toBe('skipped');
     const swapped = logged(1).map(({ candidate, live, ...item }) => ({ ...item, candidate: live, live: candidate }));
@@ -250,9 +253,25 @@ describe('the check of health', () => {
   it('compares with the reference only on enough prompts with its samples', () => {
     const prompts = [
       prompt([{ repeated: 0.48 }], [{ repeated: 0.45 }], [{ repeated: 0.4 }]),
+      prompt([{ repeated: 0.48 }], [{ repeated: 0.45 }], [{ repeated: 0.4 }]),
       prompt([{ repeated: 0.48 }], [{ repeated: 0.45 }]),
     ];
-    expect(result('health', { prompts }, settings).outcome).toBe('passed');
+    expect(result('health', { prompts }, { health: { minPrompts: 3 } })).toMatchObject({
+      outcome: 'passed',
+      detail: expect.stringContaining('are within bounds'),
+    });
+    expect(result('health', { prompts }, settings).outcome).toBe('failed');
+  });
+
+  it('fails a drift towards shorter completions that is small against the live version', () => {
+    expect(twice({ tokens: 20 }, { tokens: 24 }, [{ tokens: 40 }]).outcome).toBe('failed');
+    expect(twice({ tokens: 24 }, { tokens: 20 }, [{ tokens: 40 }]).outcome).toBe('passed');
+  });
+
+  it('passes a rise that chance explains', () => {
+    const prompts = [prompt([{ repeated: 0 }], [{ repeated: 0.3 }]), prompt([{ repeated: 0.6 }], [{ repeated: 0.1 }])];
+    expect(result('health', { prompts }, { ...settings, standardErrors: 1 }).outcome).toBe('passed');
+    expect(result('health', { prompts }, { ...settings, standardErrors: 0.1 }).outcome).toBe('failed');
   });
 
   it('counts an answer as shared only if another prompt has it too', () => {
@@ -267,4 +286,20 @@ describe('the check of health', () => {
         '100.0 % of the completions are empty against 0.0 % of the live version',
     );
   });
+});
+
+it('the check of finite numbers reports the number that is not finite', () => {
+  expect(result('finite', { notFinite: 'weight 7 of up_proj is NaN' }, {})).toMatchObject({
+    outcome: 'failed',
+    detail: 'weight 7 of up_proj is NaN',
+  });
+  expect(result('finite', {}, {})).toMatchObject({ outcome: 'passed', detail: expect.stringContaining('are finite') });
+});
+
+it('a verdict on a few checks adds that little is known only if nothing but finite numbers was checked', () => {
+  const prompts = [prompt([{ logRatio: 1 }], [{ logRatio: 1 }])];
+  const evidence: Evidence = { notFinite: null, prompts, logged: [], rater: null };
+  const few = judge(evidence, checkGateSettings({ kl: { minPrompts: 1 } }));
+  expect(describeVerdict(few)).toMatch(/^passed finite, kl; not measured: health: /);
+  expect(describeVerdict(judge(evidence, checkGateSettings({})))).toMatch(/^little is known: passed finite; /);
 });

@@ -18,6 +18,12 @@ it.each([
   [{ health: { maxEmptyRise: 2 } }, 'gate.health.maxEmptyRise'],
   [{ off_policy: { minEffective: Number.NaN } }, 'gate.off_policy.minEffective'],
   [{ prompts: 0 }, 'gate.prompts'],
+  [{ samplesPerPrompt: 0 }, 'gate.samplesPerPrompt'],
+  [{ samplesPerPrompt: 65 }, 'gate.samplesPerPrompt'],
+  [{ concurrency: 0 }, 'gate.concurrency'],
+  [{ concurrency: 257 }, 'gate.concurrency'],
+  [{ health: { ngram: 0 } }, 'gate.health.ngram'],
+  [{ health: { ngram: 65 } }, 'gate.health.ngram'],
   [{ strictness: 11 }, 'gate'],
   [{ kl: { strictness: 11 } }, 'gate.kl'],
 ])('gate settings %j are refused with the path %s', (input, field) => {

@@ -28,7 +28,7 @@ describe('a difference is beyond chance', () => {
   });
 
   it('never if it is zero or below', () => {
-    expect(beyondChance(difference(0, 0), -1)).toBe(false);
+    expect(beyondChance(difference(0, 1), -1)).toBe(false);
     expect(beyondChance(difference(-1, 1), -2)).toBe(false);
   });
 });
