@@ -107,7 +107,7 @@ export const serverFlags = [
     name: 'learner-memory',
     kind: 'size',
     value: 'size',
-    default: 'no bound',
+    default: 'no limit',
     meaning:
       'largest memory of the learner, e.g. 1GiB, with mapped weights counted once; batches are split to stay below it',
   },
@@ -192,7 +192,7 @@ export const serverFlags = [
     name: 'adapters',
     kind: 'choice',
     value: 'auto|on',
-    default: 'auto: where a learner runs or a version has one',
+    default: 'auto: if a learner runs or a version has one',
     meaning: 'whether decode steps have room for adapters; on: versions can be imported without a learner',
   },
   {
@@ -215,7 +215,7 @@ export const serverFlags = [
     kind: 'count',
     value: 'number',
     max: 65_535,
-    default: '9464; where that is taken, none',
+    default: '9464; if it is taken, none',
     meaning: 'port of /metrics; 0 takes a free one',
   },
   { name: 'no-metrics', kind: 'switch', meaning: 'serve no metrics' },

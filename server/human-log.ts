@@ -52,7 +52,7 @@ export class HumanLog {
       case 'version_rolled_back':
         return `rolled back: version ${version} is live${because.replace(':', ',')}`;
       case 'version_rejected':
-        return `version ${version} was turned down${because}`;
+        return `version ${version} was rejected${because}`;
       case 'version_failed':
         return `${version === undefined ? '' : `version ${version}: `}${why}`;
       case 'canary_started':
@@ -60,26 +60,26 @@ export class HumanLog {
       case 'canary_ended':
         return `the trial of version ${version} has ended${because}`;
       case 'shadow_started':
-        return `version ${version} answers ${percent(numbers.share)} of the requests in the background, shown to nobody`;
+        return `version ${version} answers ${percent(numbers.share)} of the requests in the background; no caller sees it`;
       case 'shadow_ended':
-        return `version ${version} answers no longer in the background${because}`;
+        return `version ${version} no longer answers in the background${because}`;
       case 'mode_changed':
         return `the mode of new versions is ${why}`;
       case 'worker_restarted':
-        return `crashed, and is started again: ${why}`;
+        return `crashed and restarts: ${why}`;
       case 'learner_setback':
       case 'learner_starved':
         return `learner: ${why}`;
       case 'store_failed':
-        return `the store takes no writes${because}; requests are served but not kept`;
+        return `the store cannot write${because}; requests are served but not stored`;
       case 'eviction_failed':
         return `the store could not remove old generations${because}; it tries again`;
       case 'rater_failed':
-        return `a rater failed: ${raterAndHow(detail)} (the status says more)`;
+        return `a rater failed: ${raterAndHow(detail)} (hone status shows more)`;
       case 'first request':
         return `the first request was answered${record.durationMs === undefined ? '' : `, in ${seconds(record.durationMs)}`}`;
       case 'stopping':
-        return `stopping (${record.why}): no new requests are taken, those that run may end`;
+        return `stopping (${record.why}): no new requests, running ones may finish`;
       case 'stopped':
         return 'stopped';
       default:

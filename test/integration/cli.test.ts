@@ -173,7 +173,7 @@ describe('the hone command', () => {
       expect(lines.map((line) => line.replace(/^\d\d:\d\d:\d\d {2}/, ''))).toEqual([
         expect.stringMatching(/^the first request was answered, in [\d.]+ s$/),
         'the mode of new versions is apprentice',
-        'stopping (SIGTERM): no new requests are taken, those that run may end',
+        'stopping (SIGTERM): no new requests, running ones may finish',
         'stopped',
       ]);
       expect(shown).not.toContain('{"level"');

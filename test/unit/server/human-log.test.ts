@@ -50,19 +50,19 @@ describe('the log at a terminal', () => {
     log.info({ why: 'SIGTERM' }, 'stopping');
     log.info('stopped');
     expect(lines).toEqual([
-      'version 3 was turned down: kl: 12.30 nats per completion from the reference, above the bound of 10',
+      'version 3 was rejected: kl: 12.30 nats per completion from the reference, above the bound of 10',
       'the adapter of the learner is not a version: ADAPTER_INVALID: torn',
       'version 3: its rejection was not recorded',
       'rolled back: version 4 is live, serves the weights of version 1',
-      'crashed, and is started again: learner: WORKER_CRASHED: the learner ended',
+      'crashed and restarts: learner: WORKER_CRASHED: the learner ended',
       'learner: a round went out of bounds',
       'learner: training gets 6 % of a core',
-      'the store takes no writes: STORE_FULL: the disk is full; requests are served but not kept',
+      'the store cannot write: STORE_FULL: the disk is full; requests are served but not stored',
       'version 5 is on trial: it answers 10 % of the requests',
       'the trial of version 5 has ended: promoted: its rewards are not worse',
       'the mode of new versions is apprentice',
       'the first request was answered, in 0.4 s',
-      'stopping (SIGTERM): no new requests are taken, those that run may end',
+      'stopping (SIGTERM): no new requests, running ones may finish',
       'stopped',
     ]);
   });
@@ -70,7 +70,7 @@ describe('the log at a terminal', () => {
   it('does not print the message of a user\u2019s own function, which may quote completions', () => {
     const { log, lines } = humanLog();
     log.warn({ detail: 'function:length: threw: cannot score "My nephew keeps losing my coat"' }, 'rater_failed');
-    expect(lines).toEqual(['a rater failed: function:length: threw (the status says more)']);
+    expect(lines).toEqual(['a rater failed: function:length: threw (hone status shows more)']);
   });
 
   it('prints other warnings and errors, and no records of the level info', () => {
