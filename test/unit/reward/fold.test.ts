@@ -117,3 +117,30 @@ test('a completion that no caller saw takes no default and has no pending metric
 test('metrics and raters may have the names of object properties', () => {
   expect(rewardOf([score('toString', 'constructor', 0.5), score('a', '__proto__', 0.5)])).toBe(0.5);
 });
+
+test('the smaller weight and the smaller trust count less, whichever value they have', () => {
+  const settings = { metrics: { facts: { weight: 3 } }, raters: { expert: { trust: 3 } } };
+  expect(rewardOf([score('a', 'facts', 0), score('a', 'tone', 1)], settings)).toBe(0.25);
+  expect(rewardOf([score('expert', 'tone', 0), score('guest', 'tone', 1)], settings)).toBe(0.25);
+});
+
+test('the fold lists metrics by name, and their used and ignored scores by rater', () => {
+  const settings = checkRewardSettings({ raters: { y: { trust: 0 }, x: { trust: 0 } } });
+  const scores = ['y', 'b', 'x', 'a', 'c'].flatMap((rater) => [score(rater, 'tone', 1), score(rater, 'facts', 1)]);
+  const { metrics } = foldReward(scores, ended, settings);
+  expect(metrics.map(({ metric }) => metric)).toEqual(['facts', 'tone']);
+  for (const { used, ignored, windowEndsAtMs } of metrics) {
+    expect(used.map(({ rater }) => rater)).toEqual(['a', 'b', 'c']);
+    expect(ignored.map(({ rater }) => rater)).toEqual(['x', 'y']);
+    expect(windowEndsAtMs).toBeNull();
+  }
+});
+
+test('a metric without a score has no part in the reward if it has no default, no weight, or was not shown', () => {
+  const fold = (metrics: object, scores: readonly FoldableScore[], shown = true) =>
+    foldReward(scores, { finishedAtMs: 0, nowMs: 5, shown }, checkRewardSettings({ metrics })).metrics;
+  const late = { windowMs: 1, late: 'ignore' };
+  expect(fold({ click: late }, [score('web', 'click', 1, 2)])).toMatchObject([{ state: 'none', value: null }]);
+  expect(fold({ click: { windowMs: 9, default: 0, weight: 0 } }, [])).toMatchObject([{ state: 'none' }]);
+  expect(fold({ click: { windowMs: 9, default: 0 } }, [], false)).toEqual([]);
+});

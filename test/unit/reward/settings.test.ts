@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { HoneError } from '../../../src/errors.js';
-import { checkRewardSettings } from '../../../src/reward/index.js';
+import { checkRewardSettings, metricOfRater } from '../../../src/reward/index.js';
 
 const plain = { min: 0, max: 1, weight: 1, windowMs: null, default: null, late: 'use' };
 
@@ -32,6 +32,7 @@ test.each([
   ['a default without a window', { metrics: { click: { default: 0 } } }, 'reward.metrics.click.windowMs'],
   ['late scores without a window', { defaultMetric: { late: 'ignore' } }, 'reward.defaultMetric.windowMs'],
   ['a default out of range', { metrics: { c: { default: 2, windowMs: 1 } } }, 'reward.metrics.c.default'],
+  ['a default below the range', { metrics: { c: { default: -1, windowMs: 1 } } }, 'reward.metrics.c.default'],
   [
     'a default score for all other metrics',
     { defaultMetric: { default: 0, windowMs: 1 } },
@@ -47,4 +48,13 @@ test.each([
 test('all reward settings at fault are named at once', () => {
   const input = { metrics: { a: { weight: -1 }, b: { late: 'maybe' } }, defaultTrust: 'much' };
   expect(fieldsOf(input)).toEqual(['reward.metrics.a.weight', 'reward.metrics.b.late', 'reward.defaultTrust']);
+});
+
+test('a default may lie at either end of the range', () => {
+  for (const value of [0, 1]) expect(fieldsOf({ metrics: { c: { default: value, windowMs: 1 } } })).toEqual([]);
+});
+
+test('a rater without a metric of its own scores the metric "score"', () => {
+  const settings = checkRewardSettings({ raters: { judge: { metric: 'facts' }, ann: {} } });
+  expect(['judge', 'ann', 'guest'].map((rater) => metricOfRater(settings, rater))).toEqual(['facts', 'score', 'score']);
 });
