@@ -1,6 +1,6 @@
 /**
- * Keeps a server process running: starts it again with growing waits when it dies, passes a request to stop on, and is
- * itself the parent whose end the server notices. It holds no state of the server's.
+ * Keeps a server process running. It starts the server again, after growing delays, when it dies, and stops it on
+ * request. The server ends when the process of the supervisor ends.
  */
 
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -8,21 +8,21 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { configurationExitCode, type ServerReady } from '../server/parent-process.js';
 import { Restarts } from '../src/process/restarts.js';
 
-/** What to run and whom to tell. */
+/** The program to run, the callbacks, and the delays. */
 export interface SupervisorOptions {
   /** The server's JavaScript file. */
   readonly file: string;
   readonly args: readonly string[];
   readonly env: NodeJS.ProcessEnv;
-  /** Called each time the server takes calls. */
+  /** Called each time the server is ready. */
   readonly onReady: (ready: ServerReady) => void;
   /** Called before the server is started again. */
   readonly onRestart: (reason: string, waitMs: number) => void;
-  /** First wait before a restart. Default 500. */
+  /** First delay before a restart. Default 500. */
   readonly baseDelayMs?: number;
-  /** Longest wait. Default 30000. */
+  /** Longest delay before a restart. Default 30000. */
   readonly maxDelayMs?: number;
-  /** A server that ran this long starts with the first wait again. Default 60000. */
+  /** After a run of at least this time, the delays start again from the first one. Default 60000. */
   readonly stableMs?: number;
 }
 
@@ -37,8 +37,8 @@ export class Supervisor {
   }
 
   /**
-   * Runs the server until it ends by itself, was stopped, or could not even start the first time; resolves to the exit
-   * code for the command.
+   * Runs the server until it ends with code 0, is stopped, has a wrong configuration, or ends before it was ever ready.
+   * @returns the exit code for the command
    */
   async run(): Promise<number> {
     const { baseDelayMs, maxDelayMs, stableMs, onRestart } = this.#options;
@@ -49,7 +49,7 @@ export class Supervisor {
       if (code === 0) return 0;
       if (this.#stop.signal.aborted) return code ?? 1;
       if (code === configurationExitCode) return code;
-      // What never worked is not repaired by trying again; it has said why.
+      // A server that was never ready would fail again. It has printed the reason.
       if (!this.#wasReady) return 1;
       const waitMs = restarts.delayAfter(Date.now() - started);
       onRestart(signal === null ? `ended with code ${code}` : `was ended by ${signal}`, waitMs);
@@ -58,7 +58,7 @@ export class Supervisor {
     }
   }
 
-  /** Asks the server to end its requests and exit; asked a second time, ends it at once. */
+  /** Asks the server to finish its requests and exit. The second call kills it. */
   stop(): void {
     this.#child?.kill(this.#stop.signal.aborted ? 'SIGKILL' : 'SIGTERM');
     this.#stop.abort();
