@@ -82,7 +82,7 @@ export interface Loop extends AsyncDisposable {
   readonly versions: VersionLog;
   readonly learner: RecordingLearner;
   readonly folder: string;
-  /** Trains nothing: writes an adapter with this weight everywhere and announces it; `parent` is the head by default. */
+  /** Offers an adapter with this weight everywhere, as if the learner had trained it. Default of `parent`: the live version. */
   offerCandidate(weight: number, metrics?: Record<string, number>, parent?: number): Promise<void>;
   /** Returns the next event of this type after the last one that this method returned. */
   nextEvent(type: LoopEvent['type']): Promise<LoopEvent>;

@@ -1,4 +1,4 @@
-/** What becomes of the versions when a subject is erased. */
+/** What happens to the versions when a subject is erased. */
 
 import { expect, it } from 'vitest';
 import type { Version } from '../../../src/versions/index.js';
@@ -7,7 +7,7 @@ import { openLoop } from '../../support/agent/loop.js';
 import { untilAborted } from '../../support/agent/scripted-policy.js';
 import { admission } from '../../support/replay/records.js';
 
-it('what was trained from a version, or serves it again, descends from it', () => {
+it('counts versions that were trained from a version, or serve it again, as its descendants', () => {
   const parents = [null, 0, 1, 0, 2, 3, 5];
   const versions = parents.map((parent, number) => ({ number, parent }) as Version);
   expect(descendants(versions, [])).toEqual([]);
@@ -15,7 +15,7 @@ it('what was trained from a version, or serves it again, descends from it', () =
   expect(descendants(versions, [5, 2])).toEqual([2, 4, 5, 6]);
 });
 
-/** Versions 1 to 3, each trained from the one before; the second learned from `subject`. */
+/** Versions 1 to 3, each trained from the one before. The second one learned from the subject `ann`. */
 async function openTaught() {
   const loop = await openLoop(untilAborted);
   for (const number of [1, 2, 3]) {
@@ -30,7 +30,7 @@ async function openTaught() {
   return loop;
 }
 
-it('without retraining the versions are named, and serve on', async () => {
+it('names the versions that learned from erased data, and lets them serve, without retraining', async () => {
   await using loop = await openTaught();
   expect(await loop.agent.eraseSubject('ann', false)).toMatchObject({
     generations: 1,
@@ -45,7 +45,7 @@ it('without retraining the versions are named, and serve on', async () => {
   expect(detail).toBeUndefined();
 });
 
-it('with retraining the newest clean weights serve, the others are gone, and the learner begins anew', async () => {
+it('serves the newest clean weights with retraining, removes the others, and lets the learner begin again', async () => {
   await using loop = await openTaught();
   const { versions, live, removedWeights } = await loop.agent.eraseSubject('ann', true);
   expect(versions).toEqual([2, 3]);
@@ -55,7 +55,7 @@ it('with retraining the newest clean weights serve, the others are gone, and the
   expect(loop.learner.told.slice(-3)).toEqual(['erased', 'live 4 adapter rolled back', 'relearn']);
 });
 
-it('retraining later takes in what was erased before', async () => {
+it('retrains also for data that was erased earlier without retraining', async () => {
   await using loop = await openTaught();
   await loop.agent.eraseSubject('ann', false);
   expect(await loop.agent.eraseSubject('nobody', true)).toMatchObject({
@@ -65,7 +65,7 @@ it('retraining later takes in what was erased before', async () => {
   });
 });
 
-it('a request of the subject that runs is ended, those of others go on', async () => {
+it('ends the running requests of an erased subject, but not those of others', async () => {
   await using loop = await openTaught();
   const input = (subject: string) => ({ prompt: 'hello', subject, sampling: { maxTokens: 1000 } });
   const hers = loop.agent.generate(input('ann'))[Symbol.asyncIterator]();
@@ -82,7 +82,7 @@ it('a request of the subject that runs is ended, those of others go on', async (
   expect(await loop.replay.status()).toMatchObject({ generations: 2, running: 1 });
 });
 
-it('the empty subject is refused', async () => {
+it('refuses to erase the empty subject', async () => {
   await using loop = await openTaught();
   await expect(loop.agent.eraseSubject('', false)).rejects.toMatchObject({ code: 'INVALID_REQUEST' });
 });

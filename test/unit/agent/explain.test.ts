@@ -1,4 +1,4 @@
-/** What is explained of a generation, from a real store: lessons, obstacles, other sides of preferences. */
+/** How a generation is explained, from a real store: its lessons, obstacles and preferences. */
 
 import { expect, it, onTestFinished } from 'vitest';
 import { type ExplainSources, explainGeneration } from '../../../src/agent/explain.js';
@@ -32,7 +32,7 @@ async function addGeneration(store: ReplayStore, id: string, state: 'finished' |
   await store.complete([completion(id, { state })]);
 }
 
-it('the versions that learned from a generation are named with what became of them', async () => {
+it('names the versions that learned from a generation, with their states', async () => {
   const store = await openStore();
   await addGeneration(store, 'a');
   await store.write([scoreWrite('a', 1)]);
@@ -48,7 +48,7 @@ it('the versions that learned from a generation are named with what became of th
   expect([obstacles, fold.reward]).toEqual([[], 1]);
 });
 
-it('every obstacle to training is named', async () => {
+it('names every reason why the learner does not train on a generation', async () => {
   const store = await openStore();
   await addGeneration(store, 'a');
   await addGeneration(store, 'b', 'cancelled');
@@ -68,7 +68,7 @@ it('every obstacle to training is named', async () => {
   expect(await obstacles('a', { reward })).toEqual(['pending']);
 });
 
-it('a preference is told from the side that is asked, and lets a generation train without a score', async () => {
+it('shows a preference from the side of the explained generation, which may train without a score', async () => {
   const store = await openStore();
   await addGeneration(store, 'a');
   await addGeneration(store, 'b');
@@ -84,7 +84,7 @@ it('a preference is told from the side that is asked, and lets a generation trai
   expect((await explainGeneration('a', sourcesOf(store, { reward }))).obstacles).toEqual(['no_feedback']);
 });
 
-it('a generation that is not stored cannot be explained', async () => {
+it('refuses to explain a generation that is not stored', async () => {
   const store = await openStore();
   await expect(explainGeneration('x', sourcesOf(store))).rejects.toMatchObject({
     code: 'GENERATION_NOT_FOUND',

@@ -1,4 +1,4 @@
-/** What the loop tells its meter, event by event. */
+/** The figures that the loop reports to its meter, event by event. */
 
 import { describe, expect, it } from 'vitest';
 import type { CompletionEnd, Meter } from '../../../src/agent/meter.js';
@@ -15,7 +15,7 @@ const twoCompletions: Script = async function* () {
   yield finished(1, 'length');
 };
 
-/** Writes down what it is told, without the times. */
+/** Writes down the figures that it gets, without the times. */
 class Notes implements Meter {
   readonly said: string[] = [];
   readonly ends: CompletionEnd[] = [];
@@ -53,8 +53,8 @@ async function runAll(events: AsyncIterable<unknown>): Promise<void> {
   for await (const _ of events);
 }
 
-describe('the meter hears', () => {
-  it('every token, the first one of the request, and the end of each completion and of the request', async () => {
+describe('the meter', () => {
+  it('gets every token, the first token of a request, and the end of each completion and of the request', async () => {
     const [notes, loop] = await metered(twoCompletions);
     await using _ = loop;
     await runAll(loop.agent.generate({ prompt: 'ab', n: 2 }));
@@ -67,13 +67,13 @@ describe('the meter hears', () => {
       'length after 1',
       'OK',
     ]);
-    // The first token of each completion is in the time to the first token, not in the time between tokens.
+    // The first token of each completion counts for the time to the first token, not for the time between tokens.
     expect(notes.ends[0]?.msPerToken).toBeGreaterThan(0);
     expect(notes.ends[1]?.msPerToken).toBeNull();
     expect(notes.durationMs).toBeGreaterThanOrEqual(notes.ends[0]?.msPerToken ?? Number.NaN);
   });
 
-  it('that a caller left, once, and what was sampled meanwhile', async () => {
+  it('gets the end of a request once, with its tokens, if its caller leaves', async () => {
     const [notes, loop] = await metered(untilAborted);
     await using _ = loop;
     for await (const { type } of loop.agent.generate({ prompt: 'ab' })) if (type === 'chunk') break;
@@ -81,7 +81,7 @@ describe('the meter hears', () => {
     expect(notes.said.slice(-2)).toEqual([`cancelled after ${tokens}`, 'CANCELLED']);
   });
 
-  it('the code of a refusal and of a crash', async () => {
+  it('gets the code of a refusal and of a crash', async () => {
     const [notes, loop] = await metered(async function* () {
       yield started;
       yield token(0, 104);
@@ -93,7 +93,7 @@ describe('the meter hears', () => {
     expect(notes.said).toEqual(['INVALID_REQUEST', 'first token', '1 tokens', 'error after 1', 'WORKER_CRASHED']);
   });
 
-  it('what became of scores, and which came early', async () => {
+  it('gets the results of scores, and the number of early ones', async () => {
     const [notes, loop] = await metered(untilAborted);
     await using _ = loop;
     let id = '';
@@ -115,7 +115,7 @@ describe('the meter hears', () => {
     ]);
   });
 
-  it('that scores were refused because the store is full', async () => {
+  it('gets the scores that were refused because the store is full', async () => {
     const [notes, loop] = await metered(untilAborted);
     await using _ = loop;
     loop.replay.write = () => Promise.reject(new HoneError('STORE_FULL', 'no room'));
@@ -124,7 +124,7 @@ describe('the meter hears', () => {
     expect(notes.said).toEqual(['STORE_FULL,STORE_FULL, 0 early']);
   });
 
-  it('of each version that goes live, and of none that is rejected', async () => {
+  it('gets each version that goes live, and none that is rejected', async () => {
     const [notes, loop] = await metered(untilAborted);
     await using _ = loop;
     await loop.offerCandidate(0.5);

@@ -1,3 +1,5 @@
+/** How events are kept and watched. */
+
 import { closeSync, openSync } from 'node:fs';
 import { appendFile, mkdir, readFile, rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -26,7 +28,7 @@ function publish(log: EventLog, count: number): void {
 }
 
 describe('the event log', () => {
-  it('resumes after a number without a gap, and goes on with what comes', async () => {
+  it('resumes after a number without a gap, and goes on with new events', async () => {
     const log = new EventLog({ now, capacity: 10 });
     publish(log, 5);
     const watching = take(log.watch({ afterSequence: 3 }), 4);
@@ -34,7 +36,7 @@ describe('the event log', () => {
     expect(await watching).toEqual([4, 5, 6, 7]);
   });
 
-  it('begins now where no number is given', async () => {
+  it('begins with the next event if no number is given', async () => {
     const log = new EventLog({ now });
     publish(log, 3);
     const watching = take(log.watch({}), 1);
@@ -42,7 +44,7 @@ describe('the event log', () => {
     expect(await watching).toEqual([4]);
   });
 
-  it('gives everything that is kept after 0, and only the types that are asked for', async () => {
+  it('gives all kept events after 0, and only the types that are asked for', async () => {
     const log = new EventLog({ now, capacity: 3 });
     publish(log, 8);
     log.publish({ type: 'version_promoted', version: 1 });
@@ -50,14 +52,14 @@ describe('the event log', () => {
     expect(await take(log.watch({ afterSequence: 0, types: ['version_promoted'] }), 1)).toEqual([9]);
   });
 
-  it('refuses a place that is no longer kept, or was never reached', async () => {
+  it('refuses a number whose events are no longer kept, or that was never reached', async () => {
     const log = new EventLog({ now, capacity: 3 });
     publish(log, 20);
     await expect(take(log.watch({ afterSequence: 1 }), 1)).rejects.toMatchObject({ code: 'EVENTS_NOT_FOUND' });
     await expect(take(log.watch({ afterSequence: 21 }), 1)).rejects.toMatchObject({ code: 'EVENTS_NOT_FOUND' });
   });
 
-  it('tells a watcher that fell behind, and costs it nothing to be slow within the ring', async () => {
+  it('reports an error to a watcher that fell behind, but lets one be slow within the ring', async () => {
     const log = new EventLog({ now, capacity: 4 });
     publish(log, 1);
     const watcher = log.watch({ afterSequence: 0 });
@@ -94,7 +96,7 @@ describe('the event journal', () => {
     return new EventLog({ now, capacity, journal });
   };
 
-  it('carries numbering and the newest events over a restart', async () => {
+  it('keeps the numbering and the newest events over a restart', async () => {
     const first = open();
     publish(first, 6);
     first.close();
@@ -115,23 +117,23 @@ describe('the event journal', () => {
     second.close();
   });
 
-  it('has an event before its watchers have', async () => {
+  it('has an event before its watchers get it', async () => {
     const log = open();
     const watching = log.watch({}).next();
     publish(log, 1);
-    // Another one that opens the file now stands for a process that comes after a kill.
+    // A journal that opens the file now stands for the process that follows a kill.
     expect(open().lastSequence).toBe(1);
     expect((await watching).done).toBe(false);
     log.close();
   });
 
-  it('writes into no other file where it cannot be rewritten, and catches up when it can', async () => {
+  it('writes into no other file if it cannot be rewritten, and catches up when it can', async () => {
     const errors: unknown[] = [];
     const journal = openEventJournal(join(folder, 'events.jsonl'), 4, (error) => errors.push(error));
     const log = new EventLog({ now, capacity: 4, journal });
     await mkdir(join(folder, 'events.jsonl.new'));
     publish(log, 16);
-    // Takes the number of whatever file was closed last.
+    // This file gets the descriptor of the file that was closed last.
     const other = openSync(join(folder, 'other'), 'w');
     publish(log, 4);
     closeSync(other);
@@ -143,7 +145,7 @@ describe('the event journal', () => {
     expect(open().lastSequence).toBe(21);
   });
 
-  it('stays small and private', async () => {
+  it('stays small, and only its owner can read it', async () => {
     const log = open();
     publish(log, 50);
     log.close();

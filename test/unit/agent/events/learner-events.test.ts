@@ -1,10 +1,12 @@
+/** The events that the learner publishes. */
+
 import { expect, it } from 'vitest';
 import { EventLog } from '../../../../src/agent/events/event-log.js';
 import { LearnerEventPublisher } from '../../../../src/agent/events/learner-events.js';
 import type { LoopEvent } from '../../../../src/agent/events/types.js';
 import { nothingLearned } from '../../../../src/learner/process/status.js';
 
-it('a clock that was set back by an hour does not silence the reports for an hour', () => {
+it('reports the progress of the learner even if the clock was set back by an hour', () => {
   const published: LoopEvent[] = [];
   const journal = { restored: [], append: (event: LoopEvent) => void published.push(event), close: () => undefined };
   let nowMs = 10_000_000;
@@ -21,7 +23,7 @@ it('a clock that was set back by an hour does not silence the reports for an hou
   expect(report()).toBe(0);
 });
 
-it('a learner that starves is an event with its figures', () => {
+it('reports a learner that starves, with its figures', () => {
   const published: LoopEvent[] = [];
   const journal = { restored: [], append: (event: LoopEvent) => void published.push(event), close: () => undefined };
   const publisher = new LearnerEventPublisher(new EventLog({ now: () => 0, journal }), () => 0);

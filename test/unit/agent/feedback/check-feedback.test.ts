@@ -1,3 +1,5 @@
+/** How feedback is checked. */
+
 import { expect, it } from 'vitest';
 import { checkFeedback, toResult } from '../../../../src/agent/feedback/check-feedback.js';
 import type { FeedbackInput, FeedbackKind } from '../../../../src/agent/feedback/types.js';
@@ -10,7 +12,7 @@ function fieldsOf(items: readonly FeedbackInput[]): (string | undefined)[] {
   return checkFeedback(items, 5).map((item) => ('error' in item ? item.error.violations[0]?.field : undefined));
 }
 
-it('a bad item is refused by its place and field, and its neighbours pass', () => {
+it('refuses a bad item with its place and field, and takes its neighbours', () => {
   expect(
     fieldsOf([
       { generationId: id, score: 0.5 },
@@ -38,7 +40,7 @@ it('a bad item is refused by its place and field, and its neighbours pass', () =
   ]);
 });
 
-it('a preference needs another generation and an outcome, an edit a text and a score', () => {
+it('refuses a preference without another generation and outcome, and an edit without text and score', () => {
   const preference = { otherGenerationId: otherId, outcome: 'better' };
   expect(
     fieldsOf([
@@ -67,7 +69,7 @@ it('a preference needs another generation and an outcome, an edit a text and a s
   ]);
 });
 
-it('an item without rater and metric is by the default rater on the default metric', () => {
+it('gives an item without rater and metric the default rater and the default metric', () => {
   const common = { generationId: id, rater: 'default', metric: 'score', idempotencyKey: '', createdAtMs: 5 };
   const upper = { generationId: id.toUpperCase(), rater: '', metric: '' };
   const preference = { otherGenerationId: otherId.toUpperCase(), outcome: 'retracted' };
@@ -81,7 +83,7 @@ it('an item without rater and metric is by the default rater on the default metr
   ]);
 });
 
-it('an empty batch and one beyond a thousand are refused', () => {
+it('refuses an empty batch and a batch of more than a thousand items', () => {
   const batch = (length: number) => Array.from({ length }, () => ({ generationId: id, score: 1 }));
   expect(() => checkFeedback([], 0)).toThrow(/items/);
   expect(() => checkFeedback(batch(1001), 0)).toThrow(/1001/);
@@ -96,7 +98,7 @@ it.each<[FeedbackKind, Partial<Extract<FeedbackOutcome, { status: 'refused' }>>,
   ['preference', { code: 'GENERATION_NOT_FOUND' }, 'generation_id'],
   ['preference', { code: 'GENERATION_NOT_FOUND', other: true }, 'preference.other_generation_id'],
   ['preference', { code: 'INVALID_REQUEST', other: true }, 'preference.other_generation_id'],
-])('what the store refuses of a %s (%j) is told by its place and field, too', (kind, outcome, field) => {
+])('names place and field when the store refuses a %s (%j)', (kind, outcome, field) => {
   const result = toResult({ status: 'refused', code: 'INVALID_REQUEST', message: 'why', ...outcome }, kind, 3);
   expect('error' in result ? result.error.violations : []).toEqual([
     { field: `items[3].${field}`, description: 'why' },

@@ -1,4 +1,4 @@
-/** Edits: what a text becomes after its prompt, and what is refused. */
+/** How the text of an edit becomes tokens after its prompt, and which texts are refused. */
 
 import { expect, it } from 'vitest';
 import { encodeEdits } from '../../../../src/agent/feedback/encode-edits.js';
@@ -36,24 +36,24 @@ async function encode(text: string, over: Partial<Generation> = {}, by = pkg) {
   return edit instanceof HoneError ? edit.violations.map(({ field }) => field) : [...(edit?.tokens ?? [])];
 }
 
-it('a text becomes its tokens after the prompt and the end of sequence that the tokenizer names', async () => {
+it('encodes a text as it follows the prompt, with the end of sequence that the tokenizer names', async () => {
   expect(await encode('ab')).toEqual([97, 98, 91]);
   const unnamed = { ...pkg, tokenizer: { ...pkg.tokenizer, eosTokenId: 5 } } as Package;
   expect(await encode('ab', {}, unnamed)).toEqual([97, 98, 90]);
   expect(await encode('ab', {}, { ...pkg, config: { ...pkg.config, eosTokenIds: [] } })).toEqual([97, 98]);
 });
 
-it('a text must fit into the context after the prompt, its end of sequence included', async () => {
+it('refuses a text that, with its end of sequence, does not fit into the context after the prompt', async () => {
   expect(await encode('abcde')).toHaveLength(6);
   expect(await encode('abcdef')).toEqual(['edit.text']);
   expect(await encode('x'.repeat(1_000_000))).toEqual(['edit.text']);
 });
 
-it('a generation of another package takes no edit, since its prompt has other tokens', async () => {
+it('refuses an edit of a generation of another package, because its prompt has other tokens', async () => {
   expect(await encode('ab', { packageDigest: 'other' })).toEqual(['generation_id']);
 });
 
-it('an edit is stored as a generation of the same prompt with its score, and the learner hears of it', async () => {
+it('stores an edit as a generation of the same prompt with its score, and the learner hears of it', async () => {
   await using loop = await openLoop(async function* () {
     yield started;
     yield token(0, 97);
@@ -85,7 +85,7 @@ it('an edit is stored as a generation of the same prompt with its score, and the
   expect(loop.learner.told).toEqual(['changed']);
 });
 
-it('what comes while an edit is read about is written after it: of two scores the later stands', async () => {
+it('writes scores that come while an edit is being encoded after the edit, so that the later score counts', async () => {
   await using loop = await openLoop(async function* () {
     yield started;
     yield token(0, 97);

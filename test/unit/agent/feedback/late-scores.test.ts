@@ -1,3 +1,5 @@
+/** Which scores count as late. */
+
 import { v7 as uuidv7 } from 'uuid';
 import { expect, it } from 'vitest';
 import { LateScores } from '../../../../src/agent/feedback/late-scores.js';
@@ -31,7 +33,7 @@ async function lateOf(scores: readonly { metric: string; atMs: number }[], over:
   return { late, reads: reads.length };
 }
 
-it('scores after the window of their metric are counted, from the end of the generation', async () => {
+it('counts scores that come after the window of their metric, which begins at the end of the generation', async () => {
   const score = (metric: string, afterMs: number) => ({ metric, atMs: finishedAtMs + afterMs });
   expect(await lateOf([score('click', 1000), score('click', 999), score('thumbs', 5000)])).toEqual({
     late: 1,
@@ -39,11 +41,11 @@ it('scores after the window of their metric are counted, from the end of the gen
   });
 });
 
-it('what is within the window counted from the admission is not looked up', async () => {
+it('does not read generations whose scores are within the window, counted from the admission', async () => {
   expect(await lateOf([{ metric: 'click', atMs: admittedAtMs + 999 }])).toEqual({ late: 0, reads: 0 });
 });
 
-it('a score of a generation that still runs is not late', async () => {
+it('does not count a score of a running generation as late', async () => {
   expect(await lateOf([{ metric: 'click', atMs: admittedAtMs + 5000 }], { finishedAtMs: null })).toEqual({
     late: 0,
     reads: 1,

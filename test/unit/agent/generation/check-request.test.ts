@@ -1,3 +1,5 @@
+/** How requests for completions are checked. */
+
 import { describe, expect, it } from 'vitest';
 import { checkGenerate, completionSeed } from '../../../../src/agent/generation/check-request.js';
 import type { GenerateInput } from '../../../../src/agent/generation/types.js';
@@ -5,7 +7,7 @@ import type { HoneError } from '../../../../src/errors.js';
 import type { Package } from '../../../../src/package/types.js';
 import { groupKey } from '../../../../src/replay/index.js';
 
-/** One token per character: what the checks need of a package. */
+/** The part of a package that the check needs, with one token per character. */
 const pkg = {
   digest: 'd'.repeat(64),
   config: { contextLength: 32, vocabularySize: 128 },
@@ -28,8 +30,8 @@ function refusal(input: GenerateInput): HoneError {
 
 const message = { role: 'user', content: 'hi' };
 
-describe('requests', () => {
-  it('are completed with the defaults of the contract', () => {
+describe('the check of requests', () => {
+  it('fills in the defaults of the contract', () => {
     const { sampling, n, seed, logprobs, store, subject, promptJson } = checked({ prompt: 'abc' });
     expect(sampling).toEqual({
       maxTokens: 29,
@@ -49,7 +51,7 @@ describe('requests', () => {
     expect(JSON.parse(promptJson)).toEqual({ prompt: 'abc' });
   });
 
-  it('have max_tokens cut to the room that the prompt leaves', () => {
+  it('lowers max_tokens to the room that the prompt leaves', () => {
     expect(checked({ prompt: 'abc', sampling: { maxTokens: 10 } }).sampling.maxTokens).toBe(10);
     expect(checked({ prompt: 'abc', sampling: { maxTokens: 1000 } }).sampling.maxTokens).toBe(29);
     expect(checked({ prompt: 'a'.repeat(31) }).sampling.maxTokens).toBe(1);
@@ -85,24 +87,24 @@ describe('requests', () => {
     ['subject', { prompt: 'a', subject: 's'.repeat(257) }],
     ['metadata["someKey"]', { prompt: 'a', metadata: { someKey: 'v'.repeat(513) } }],
     ['metadata', { prompt: 'a', metadata: Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`k${i}`, ''])) }],
-  ])('with a bad %s are refused by that name', (field, input) => {
+  ])('refuses a bad %s and names that field', (field, input) => {
     const { code, violations } = refusal(input);
     expect(code).toBe('INVALID_REQUEST');
     expect(violations.map((violation) => violation.field)).toEqual([field]);
   });
 
-  it('name every field at fault at once, with the number that was given', () => {
+  it('names every field at fault at once, with the number that was given', () => {
     const { violations } = refusal({ prompt: 'a', n: 0, sampling: { temperature: -2 } });
     expect(violations.map(({ field }) => field).sort()).toEqual(['n', 'sampling.temperature']);
     expect(violations.map(({ description }) => description).join()).toContain('got -2');
   });
 
-  it('never repeat the words of a prompt in an error', () => {
+  it('never repeats the text of a prompt in an error', () => {
     const { message: text } = refusal({ messages: [{ role: 'secret role', content: 'secret' }] });
     expect(text).not.toContain('secret');
   });
 
-  it('that leave no room for a token are PROMPT_TOO_LONG', () => {
+  it('refuses a prompt that leaves no room for a token with PROMPT_TOO_LONG', () => {
     for (const prompt of ['a'.repeat(32), 'a'.repeat(32 * 128 + 1)]) {
       const { code, violations } = refusal({ prompt });
       expect(code).toBe('PROMPT_TOO_LONG');
@@ -110,13 +112,13 @@ describe('requests', () => {
     }
   });
 
-  it('of one prompt share a group, of another prompt or package they do not', () => {
+  it('gives requests one group only if prompt and package are the same', () => {
     const key = groupKey('p', [1, 2, 300]);
     expect(groupKey('p', [1, 2, 300])).toBe(key);
     expect(new Set([key, groupKey('q', [1, 2, 300]), groupKey('p', [1, 2, 301]), groupKey('p', [1, 2])]).size).toBe(4);
   });
 
-  it('give each completion a seed of its own', () => {
+  it('gives each completion its own seed', () => {
     const seeds = Array.from({ length: 64 }, (_, completion) => completionSeed(0xffff_fff0, completion));
     expect(new Set(seeds).size).toBe(64);
     expect(seeds.every((seed) => Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32)).toBe(true);

@@ -1,4 +1,4 @@
-/** Further completions of prompts that were answered: drawn when nobody asks for anything, and shown to nobody. */
+/** Exploration draws further completions of answered prompts while no request runs, and shows them to no caller. */
 
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
@@ -44,12 +44,12 @@ const answered = (over: Partial<CheckedRequest> & { temperature?: number } = {})
   };
 };
 
-/** A drawing that the test ends. */
+/** A draw that the test ends. */
 interface Drawing {
   readonly request: GenerationRequest;
   readonly signal: AbortSignal;
   readonly wanted: () => boolean;
-  /** All of its completions but those that are cancelled are kept. */
+  /** Stores all of its completions except the cancelled ones. */
   end(cancelled?: number): Promise<void>;
   fail(): Promise<void>;
 }
@@ -92,7 +92,7 @@ function explore(settings = { share: 1, completions: 3 }, random = () => 0) {
 }
 
 describe('exploration', () => {
-  it('draws for an answered prompt when no request runs, on the live version and with a seed of its own', async () => {
+  it('draws for an answered prompt when no request runs, on the live version and with its own seed', async () => {
     const { exploration, drawings, outcomes, serve } = explore();
     exploration.requestStarted();
     serve();
@@ -106,7 +106,7 @@ describe('exploration', () => {
     expect(outcomes).toEqual(['kept']);
   });
 
-  it('takes single requests only that are kept and drawn by chance, and of them its share', () => {
+  it('takes only stored, sampled single requests, and only its share of them', () => {
     let next = 0;
     const { exploration, serve } = explore({ share: 0.5, completions: 1 }, () => next);
     exploration.requestStarted();
@@ -122,7 +122,7 @@ describe('exploration', () => {
     expect(exploration.status.waiting).toBe(2);
   });
 
-  it('gives way to a request at once, and draws what is left when it has ended', async () => {
+  it('gives way to a request at once, and draws the rest when the request has ended', async () => {
     const { exploration, drawings, outcomes, serve } = explore();
     serve();
     exploration.requestStarted();
@@ -140,14 +140,14 @@ describe('exploration', () => {
     const { drawings, serve } = explore();
     serve(answered({ groupKey: 'first' }));
     serve(answered({ groupKey: 'second' }));
-    // The second request ended the drawing for the first.
+    // The second request ended the draw for the first.
     await drawings[0]?.end(3);
     expect(drawings.map(({ request }) => request.groupKey)).toEqual(['first', 'first']);
     await drawings[1]?.end();
     expect(drawings.map(({ request }) => request.groupKey)).toEqual(['first', 'first', 'second']);
   });
 
-  it('leaves a prompt out whose drawing fails, and goes on with the next', async () => {
+  it('leaves out a prompt whose draw fails, and goes on with the next one', async () => {
     const { exploration, drawings, outcomes, serve } = explore();
     exploration.requestStarted();
     serve(answered({ groupKey: 'first' }));
@@ -160,7 +160,7 @@ describe('exploration', () => {
     expect(exploration.status).toMatchObject({ kept: 3, waiting: 0 });
   });
 
-  it('keeps a bounded number of prompts waiting: the oldest makes room', () => {
+  it('lets a bounded number of prompts wait, and the oldest one makes room', () => {
     const { exploration, drawings, outcomes, serve } = explore();
     exploration.requestStarted();
     for (let i = 0; i <= maxWaitingPrompts; i++) serve(answered({ groupKey: String(i) }));
@@ -170,7 +170,7 @@ describe('exploration', () => {
     expect(drawings[0]?.request.groupKey).toBe('1');
   });
 
-  it('forgets a subject: what waits, and what is being drawn', async () => {
+  it('forgets the waiting prompts and the running draw of a subject', async () => {
     const { exploration, drawings, outcomes, serve } = explore();
     exploration.requestStarted();
     for (const subject of ['ann', 'ben', 'ann']) serve(answered({ subject }));
@@ -185,7 +185,7 @@ describe('exploration', () => {
     expect(drawings.map(({ request }) => request.subject)).toEqual(['ann', 'ben']);
   });
 
-  it('ends what it draws when it is closed, and begins nothing more', async () => {
+  it('ends its draw when it is closed, and begins no other one', async () => {
     const { exploration, drawings, serve } = explore();
     exploration.requestStarted();
     serve();
@@ -205,7 +205,7 @@ describe('exploration', () => {
     await exploration.close();
   });
 
-  it('is off by default, and refuses shares that are none', () => {
+  it('is off by default, and refuses a share below 0 or above 1', () => {
     expect(checkExploration({})).toEqual({ share: 0, completions: 3 });
     for (const wrong of [{ share: 1.1 }, { share: -0.1 }, { share: Number.NaN }, { completions: 0 }]) {
       expect(() => checkExploration(wrong)).toThrow(expect.objectContaining({ code: 'INVALID_OPTIONS' }));
@@ -214,7 +214,7 @@ describe('exploration', () => {
 });
 
 describe('an agent that explores', () => {
-  /** Answers a request with one token, and draws as the test says. */
+  /** Answers a request with one token, and draws as the test decides. */
   const answering = (draw: Script): Script =>
     async function* (request, signal) {
       if (request.background === true) return yield* draw(request, signal);
@@ -238,7 +238,7 @@ describe('an agent that explores', () => {
     return generations;
   };
 
-  it('keeps what it draws like an answer of the same subject, and says nothing of it to the caller', async () => {
+  it('stores a draw like an answer of the same subject, and does not show it to the caller', async () => {
     const script = answering(async function* () {
       yield started;
       yield token(0, 98);
@@ -260,7 +260,7 @@ describe('an agent that explores', () => {
     ]);
   });
 
-  it('keeps nothing of what a request cut off, and closes in the middle of drawing', async () => {
+  it('stores nothing of a draw that a request ended, and can close in the middle of a draw', async () => {
     let gaveWay: (drawn: BackgroundDraw) => void = () => undefined;
     const first = new Promise<BackgroundDraw>((resolve) => {
       gaveWay = resolve;

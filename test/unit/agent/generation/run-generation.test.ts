@@ -1,3 +1,5 @@
+/** How a request runs, from its admission to its end. */
+
 import { describe, expect, it } from 'vitest';
 import type { AgentEvent, StartedEvent } from '../../../../src/agent/generation/types.js';
 import { HoneError } from '../../../../src/errors.js';
@@ -20,7 +22,7 @@ async function collect(events: AsyncIterable<AgentEvent>): Promise<AgentEvent[]>
 }
 
 describe('a request', () => {
-  it('has its generations on disk before its first event, and whole before its last', async () => {
+  it('has its generations on disk before its first event, and whole before its last event', async () => {
     await using loop = await openLoop(twoCompletions);
     const states: string[] = [];
     let ids: readonly string[] = [];
@@ -62,7 +64,7 @@ describe('a request', () => {
     expect(order.slice(-2)).toEqual(['completed', 'ended']);
   });
 
-  it('gives log-probabilities only where they were asked for', async () => {
+  it('gives log-probabilities only if they were asked for', async () => {
     await using loop = await openLoop(twoCompletions);
     const plain = await collect(loop.agent.generate({ prompt: 'ab', n: 2 }));
     const asked = await collect(loop.agent.generate({ prompt: 'ab', n: 2, logprobs: true }));
@@ -70,7 +72,7 @@ describe('a request', () => {
     expect(asked.find(({ type }) => type === 'chunk')).toMatchObject({ logprobs: [-1], sampledLogprobs: [-0.5] });
   });
 
-  it('with store: false is neither kept nor takes scores', async () => {
+  it('is not stored and takes no scores with store: false', async () => {
     await using loop = await openLoop(twoCompletions);
     const [first, ...rest] = await collect(loop.agent.generate({ prompt: 'ab', n: 2, store: false }));
     const { generationIds } = first as StartedEvent;
@@ -81,7 +83,7 @@ describe('a request', () => {
     expect(loop.learner.told).toEqual([]);
   });
 
-  it('that its caller leaves is recorded as cancelled with what it had', async () => {
+  it('is stored as cancelled, with its tokens so far, if its caller leaves', async () => {
     await using loop = await openLoop(untilAborted);
     let id = '';
     let chunks = 0;
@@ -94,7 +96,7 @@ describe('a request', () => {
     expect(stored?.tokens.length).toBeGreaterThanOrEqual(3);
   });
 
-  it('that is aborted ends with the reason of the abort, recorded as cancelled', async () => {
+  it('ends with the reason of its abort, and is stored as cancelled', async () => {
     await using loop = await openLoop(untilAborted);
     const controller = new AbortController();
     let id = '';
@@ -108,7 +110,7 @@ describe('a request', () => {
     expect((await loop.replay.readGenerations([id]))[0]).toMatchObject({ state: 'cancelled' });
   });
 
-  it('whose worker dies is recorded as aborted and fails as unavailable', async () => {
+  it('is stored as aborted and fails with WORKER_CRASHED if its worker dies', async () => {
     await using loop = await openLoop(async function* () {
       yield started;
       yield token(0, 97);
@@ -125,7 +127,7 @@ describe('a request', () => {
     expect(stored).toMatchObject({ state: 'aborted', finishReason: 'error', text: 'a' });
   });
 
-  it('is served, not kept, while the store has no room, and an event says so', async () => {
+  it('is served but not stored while the store has no room, and an event reports it', async () => {
     await using loop = await openLoop(twoCompletions);
     loop.replay.admit = () => Promise.reject(new HoneError('STORE_FULL', 'the disk is full'));
     const events = await collect(loop.agent.generate({ prompt: 'ab', n: 2 }));
@@ -133,7 +135,7 @@ describe('a request', () => {
     expect(await loop.nextEvent('store_failed')).toMatchObject({ detail: 'STORE_FULL: the disk is full' });
   });
 
-  it('for a version that does not exist is refused by its field', async () => {
+  it('is refused, with the field, if it names a version that does not exist', async () => {
     await using loop = await openLoop(twoCompletions);
     await expect(collect(loop.agent.generate({ prompt: 'ab', version: 9 }))).rejects.toMatchObject({
       code: 'VERSION_NOT_FOUND',
@@ -143,7 +145,7 @@ describe('a request', () => {
 });
 
 describe('a score', () => {
-  it('may come while its generation runs; the learner hears of it again when that has ended', async () => {
+  it('may come while its generation runs, and the learner hears of it again at the end', async () => {
     await using loop = await openLoop(twoCompletions);
     for await (const event of loop.agent.generate({ prompt: 'ab', n: 2 })) {
       if (event.type !== 'started') continue;
@@ -153,7 +155,7 @@ describe('a score', () => {
     expect(loop.learner.told).toEqual(['changed', 'changed']);
   });
 
-  it('that is bad disturbs neither its neighbours nor the learner', async () => {
+  it('does not disturb its neighbours or the learner if it is invalid', async () => {
     await using loop = await openLoop(twoCompletions);
     const [first] = await collect(loop.agent.generate({ prompt: 'ab', n: 2 }));
     const [good = ''] = (first as StartedEvent).generationIds;
@@ -169,8 +171,8 @@ describe('a score', () => {
   });
 });
 
-describe('closing', () => {
-  it('lets what runs finish, and refuses what comes', async () => {
+describe('closing the agent', () => {
+  it('lets running requests finish and refuses new ones', async () => {
     let release: () => void = () => undefined;
     const released = new Promise<void>((resolve) => {
       release = resolve;
@@ -193,7 +195,7 @@ describe('closing', () => {
     await closing;
   });
 
-  it('cuts off after the grace what does not end, and records it', async () => {
+  it('ends after the grace the requests that still run, and stores them', async () => {
     await using loop = await openLoop(untilAborted, 20);
     const read = collect(loop.agent.generate({ prompt: 'ab' }));
     const ended = expect(read).rejects.toMatchObject({ code: 'DRAINING' });

@@ -1,3 +1,5 @@
+/** How a version goes live, and how it is rolled back. */
+
 import { describe, expect, it } from 'vitest';
 import { HoneError } from '../../../../src/errors.js';
 import type { LearnerStatus } from '../../../../src/learner/process/status.js';
@@ -5,7 +7,7 @@ import { openLoop } from '../../../support/agent/loop.js';
 import { untilAborted } from '../../../support/agent/scripted-policy.js';
 
 describe('a candidate', () => {
-  it('is adopted, swapped in, recorded as the head, and the learner told, in this order', async () => {
+  it('is adopted, swapped in, recorded as live and reported to the learner, in this order', async () => {
     await using loop = await openLoop(untilAborted);
     const order: string[] = [];
     const { policy, versions, learner } = loop;
@@ -25,7 +27,7 @@ describe('a candidate', () => {
     expect(versions.live()).toMatchObject({ number: 1, origin: 'learned', parent: 0 });
   });
 
-  it('with a number that is not finite never serves', async () => {
+  it('never serves if it has a number that is not finite', async () => {
     await using loop = await openLoop(untilAborted);
     await loop.offerCandidate(0.5, { kl: Number.NaN });
     expect(await loop.nextEvent('version_rejected')).toMatchObject({
@@ -37,7 +39,7 @@ describe('a candidate', () => {
     expect(loop.agent.identity().version).toBe(0);
   });
 
-  it('that the worker does not really serve is rejected, and the version before it serves again', async () => {
+  it('is rejected if the worker does not really serve it, and the version before serves again', async () => {
     await using loop = await openLoop(untilAborted);
     loop.policy.wrongDigest = 'f'.repeat(64);
     await loop.offerCandidate(0.5);
@@ -47,7 +49,7 @@ describe('a candidate', () => {
     expect(loop.agent.identity().version).toBe(0);
   });
 
-  it('that cannot be recorded does not stay served', async () => {
+  it('does not stay served if it cannot be recorded', async () => {
     await using loop = await openLoop(untilAborted);
     loop.versions.promote = () => Promise.reject(new HoneError('STORE_FULL', 'the disk is full'));
     await loop.offerCandidate(0.5);
@@ -56,7 +58,7 @@ describe('a candidate', () => {
     expect(loop.agent.identity().version).toBe(0);
   });
 
-  it('is the live one of the status only once it is recorded', async () => {
+  it('is the live version of the status only once it is recorded', async () => {
     await using loop = await openLoop(untilAborted);
     loop.learner.status = () => ({}) as LearnerStatus;
     const { promote } = loop.versions;
@@ -71,7 +73,7 @@ describe('a candidate', () => {
     expect((await loop.agent.status()).live).toMatchObject({ number: 1, state: 'live' });
   });
 
-  it('whose files are not what was announced is refused, and the next one goes through', async () => {
+  it('is refused if its files are not what was announced, and the next one goes live', async () => {
     await using loop = await openLoop(untilAborted);
     loop.learner.emit({
       type: 'candidate',
@@ -90,7 +92,7 @@ describe('a candidate', () => {
 });
 
 describe('a rollback', () => {
-  it('is a new head with the weights of the old version', async () => {
+  it('is a new live version with the weights of the old version', async () => {
     await using loop = await openLoop(untilAborted);
     await loop.offerCandidate(0.5);
     await loop.nextEvent('version_promoted');
@@ -107,7 +109,7 @@ describe('a rollback', () => {
     expect(loop.agent.listVersions(2, '1')).toMatchObject({ versions: [{ number: 0 }], nextPageToken: '' });
   });
 
-  it('is not undone by a candidate that was trained from what it took back', async () => {
+  it('is not undone by a candidate that was trained from the version that was rolled back', async () => {
     await using loop = await openLoop(untilAborted);
     await loop.offerCandidate(0.5);
     await loop.nextEvent('version_promoted');
@@ -122,7 +124,7 @@ describe('a rollback', () => {
     expect(await loop.nextEvent('version_promoted')).toMatchObject({ version: 4 });
   });
 
-  it('to a version that does not exist, or never served, changes nothing', async () => {
+  it('changes nothing if its version does not exist or never served', async () => {
     await using loop = await openLoop(untilAborted);
     await expect(loop.agent.rollback(7)).rejects.toMatchObject({ code: 'VERSION_NOT_FOUND' });
     await expect(loop.agent.rollback(0)).rejects.toMatchObject({ code: 'VERSION_NOT_SERVABLE' });

@@ -1,4 +1,4 @@
-/** What the agent does when the learner finds the version that serves out of bounds. */
+/** How the agent reacts when the learner finds the live version out of bounds. */
 
 import { expect, it, onTestFinished } from 'vitest';
 import type { Mode } from '../../../../src/agent/rollout/modes.js';
@@ -6,7 +6,7 @@ import type { GuardCheck } from '../../../../src/learner/round/guard.js';
 import { type Loop, openLoop } from '../../../support/agent/loop.js';
 import { finished, started, token } from '../../../support/agent/scripted-policy.js';
 
-/** A loop on whose second learned version the learner is. */
+/** Opens a loop whose second learned version is live. */
 async function open(mode: Mode = 'auto'): Promise<Loop> {
   let chosen: Mode = 'auto';
   const modes = {
@@ -42,7 +42,7 @@ async function setback(loop: Loop, check: GuardCheck, liveVersion = 2): Promise<
   });
 }
 
-it('rolls a live version that is out of bounds back to the one that it was trained on from', async () => {
+it('rolls a live version that is out of bounds back to the version that it was trained from', async () => {
   const loop = await open();
   await setback(loop, 'live');
   expect(await loop.nextEvent('version_rolled_back')).toMatchObject({ version: 3 });
@@ -52,9 +52,9 @@ it('rolls a live version that is out of bounds back to the one that it was train
 
 it.each([
   ['training alone was out of bounds', 'auto', 'moved', 2],
-  ['another version is live by now', 'auto', 'live', 1],
+  ['another version has gone live meanwhile', 'auto', 'live', 1],
   ['a person decides what serves', 'apprentice', 'live', 2],
-] as const)('leaves the head alone where %s', async (_, mode, check, liveVersion) => {
+] as const)('leaves the live version alone if %s', async (_, mode, check, liveVersion) => {
   const loop = await open(mode);
   await setback(loop, check, liveVersion);
   await loop.agent.close();

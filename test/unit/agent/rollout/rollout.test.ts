@@ -1,4 +1,4 @@
-/** Where candidates go, by mode, by the rewards of canaries, by persons, and over restarts. */
+/** How candidates go their way: by mode, by the rewards of canaries, by people, and over restarts. */
 
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -55,7 +55,7 @@ async function open(mode: Mode, agent: Partial<AgentOptions> = {}, over: LoopOpt
   return loop;
 }
 
-/** Asks once; gives the generation's id and the version that answered. */
+/** Asks once; returns the generation's id and the version that answered. */
 async function ask(loop: Loop, subject = '', over: object = {}): Promise<{ id: string; version: number }> {
   let result = { id: '', version: -1 };
   for await (const event of loop.agent.generate({ prompt: 'a', subject, ...over })) {
@@ -89,7 +89,7 @@ function settled(loop: Loop, number: number): Promise<void> {
 }
 
 describe('the gate', () => {
-  it('is asked with the adapter, the figures and the live version, and its verdict is kept and told', async () => {
+  it('gets the adapter, the figures and the live version, and its verdict is stored and reported', async () => {
     const asked: unknown[] = [];
     const judge: Judge = async ({ version, adapter, metrics, live }) => {
       asked.push([version.number, adapter.rank, metrics, live]);
@@ -107,7 +107,7 @@ describe('the gate', () => {
     expect(loop.versions.live()).toMatchObject({ number: 1, verdict: verdict(true).checks });
   });
 
-  it('that says no rejects the candidate with the reason, and the learner is taken back', async () => {
+  it('rejects a candidate with the reason, and takes the learner back', async () => {
     const loop = await open('auto', { judge: async () => verdict(false) });
     await loop.offerCandidate(0.5);
     expect(await loop.nextEvent('version_rejected')).toMatchObject({ version: 1, detail: 'kl: measured' });
@@ -116,7 +116,7 @@ describe('the gate', () => {
     expect(loop.agent.identity().version).toBe(0);
   });
 
-  it('that cannot judge rejects too: nothing serves unjudged', async () => {
+  it('rejects a candidate that it cannot judge, so that none serves unjudged', async () => {
     const loop = await open('auto', {
       judge: () => Promise.reject(new HoneError('WORKER_CRASHED', 'it died')),
     });
@@ -125,7 +125,7 @@ describe('the gate', () => {
     expect(stateOf(loop, 1)).toBe('rejected');
   });
 
-  it('judges one at a time: of those that wait the newest wins, and the learner goes on from it', async () => {
+  it('judges one candidate at a time, and of those that wait the newest stays and the learner goes on from it', async () => {
     let pass = (_: Verdict): void => undefined;
     const first = new Promise<Verdict>((resolve) => {
       pass = resolve;
@@ -147,7 +147,7 @@ describe('the gate', () => {
     expect(loop.learner.told.filter((told) => told.startsWith('rejected'))).toEqual([]);
   });
 
-  it('is offered one version for all that the learner made while it was busy, the last', async () => {
+  it('gets one version for all that the learner offered while the gate was busy: the last one', async () => {
     let pass = (_: Verdict): void => undefined;
     const first = new Promise<Verdict>((resolve) => {
       pass = resolve;
@@ -166,7 +166,7 @@ describe('the gate', () => {
     expect(tensor?.data[0]).toBeCloseTo(0.4);
   });
 
-  it('whose candidate a person rejects meanwhile changes nothing any more', async () => {
+  it('changes nothing if a person has rejected the candidate meanwhile', async () => {
     let pass = (_: Verdict): void => undefined;
     const judged = new Promise<Verdict>((resolve) => {
       pass = resolve;
@@ -182,8 +182,8 @@ describe('the gate', () => {
   });
 });
 
-describe('in mode apprentice', () => {
-  it('a candidate waits for a person, who promotes it', async () => {
+describe('the mode apprentice', () => {
+  it('lets a candidate wait for a person, who promotes it', async () => {
     const loop = await open('apprentice');
     await loop.offerCandidate(0.5);
     await settled(loop, 1);
@@ -195,7 +195,7 @@ describe('in mode apprentice', () => {
     await expect(loop.agent.promoteVersion(9)).rejects.toMatchObject({ code: 'VERSION_NOT_FOUND' });
   });
 
-  it('or rejects it; the learner goes back only where no newer one of its waits', async () => {
+  it('lets a person reject a candidate, and the learner goes back only if no newer one of its own waits', async () => {
     const loop = await open('apprentice');
     await loop.offerCandidate(0.5);
     await settled(loop, 1);
@@ -208,8 +208,8 @@ describe('in mode apprentice', () => {
   });
 });
 
-describe('in mode shadow', () => {
-  it('a candidate answers single requests in the background, kept as such, and waits for a person', async () => {
+describe('the mode shadow', () => {
+  it('lets a candidate answer single requests in the background, stored as such, until a person decides', async () => {
     const loop = await open('shadow', { draw: () => 0 });
     await loop.offerCandidate(0.5);
     expect(await loop.nextEvent('shadow_started')).toMatchObject({ version: 1, numbers: { share: 0.5 } });
@@ -234,7 +234,7 @@ describe('in mode shadow', () => {
     expect(loop.versions.live().number).toBe(1);
   });
 
-  it('gives way to a newer one', async () => {
+  it('ends the shadow of a candidate for a newer candidate', async () => {
     const loop = await open('shadow');
     await loop.offerCandidate(0.5);
     await settled(loop, 1);
@@ -247,8 +247,8 @@ describe('in mode shadow', () => {
   });
 });
 
-describe('in mode canary', () => {
-  it('a subject stays on its side, others are drawn, and a request that names a version is left alone', async () => {
+describe('the mode canary', () => {
+  it('keeps a subject on its side, draws the others, and leaves a request alone that names a version', async () => {
     const draws = [0.49, 0.51];
     const loop = await open('canary', { draw: () => draws.shift() ?? 0 });
     await loop.offerCandidate(0.5);
@@ -263,7 +263,7 @@ describe('in mode canary', () => {
     for (const subject of sides.keys()) expect((await ask(loop, subject, { version: 0 })).version).toBe(0);
   });
 
-  it('a bad one is rolled back by its rewards, and the learner taken back', async () => {
+  it('rolls a bad candidate back by its rewards, and takes the learner back', async () => {
     const loop = await open('canary');
     await loop.offerCandidate(0.5);
     await loop.nextEvent('canary_started');
@@ -282,7 +282,21 @@ describe('in mode canary', () => {
     expect(loop.agent.rollout().trial).toBeNull();
   });
 
-  it('a good one is promoted by its rewards', async () => {
+  it('reports a decision of a canary that cannot be carried out', async () => {
+    const loop = await open('canary');
+    await loop.offerCandidate(0.5);
+    await loop.nextEvent('canary_started');
+    loop.versions.reject = () => Promise.reject(new HoneError('STORE_FULL', 'the disk is full'));
+    await play(loop, (version) => (version === 1 ? 0 : 1));
+    expect(await loop.nextEvent('version_failed')).toMatchObject({
+      version: 1,
+      detail: expect.stringMatching(/its canary has ended.*STORE_FULL: the disk is full/),
+    });
+    expect(stateOf(loop, 1)).toBe('canary');
+    expect(loop.agent.rollout().trial).toBeNull();
+  });
+
+  it('promotes a good candidate by its rewards', async () => {
     const loop = await open('canary');
     await loop.offerCandidate(0.5);
     await loop.nextEvent('canary_started');
@@ -292,7 +306,7 @@ describe('in mode canary', () => {
     expect(loop.learner.told).toContain('live 1 adapter');
   });
 
-  it('a generation counts once, with its first reward, and pinned ones and those from before never', async () => {
+  it('counts a generation once, with its first reward, and never one that named a version or is from before', async () => {
     const loop = await open('canary', { draw: () => 0 });
     const early = await ask(loop);
     await loop.offerCandidate(0.5);
@@ -313,7 +327,7 @@ describe('in mode canary', () => {
     expect(canary()?.candidate.rewards).toBe(1);
   });
 
-  it('a newer candidate waits, and goes with the canary that is rolled back, for it was trained on from it', async () => {
+  it('drops a newer offer together with a canary that is rolled back, because it was trained on from it', async () => {
     const loop = await open('canary');
     await loop.offerCandidate(0.5);
     await loop.nextEvent('canary_started');
@@ -324,7 +338,7 @@ describe('in mode canary', () => {
     expect(loop.learner.told.filter((told) => told.startsWith('rejected'))).toHaveLength(1);
   });
 
-  it('a newer candidate that waits has its own canary once the one before it is live', async () => {
+  it('starts a canary of a newer candidate once the one before it is live', async () => {
     const loop = await open('canary');
     await loop.offerCandidate(0.5);
     await loop.nextEvent('canary_started');
@@ -334,7 +348,7 @@ describe('in mode canary', () => {
     expect(loop.versions.live().number).toBe(1);
   });
 
-  it('a rollback ends it, and so does another version that a person makes live', async () => {
+  it('ends a canary at a rollback, and when a person makes another version live', async () => {
     const loop = await open('apprentice');
     await loop.offerCandidate(0.5);
     await settled(loop, 1);
@@ -354,7 +368,21 @@ describe('in mode canary', () => {
     expect(loop.policy.holds).toEqual(['hold 2', 'release 2', 'hold 3', 'release 3']);
   });
 
-  it('one that the worker does not really hold is rejected', async () => {
+  it('judges an import that waits for the canary when a rollback ends the canary', async () => {
+    const loop = await open('apprentice');
+    await loop.offerCandidate(0.5);
+    await settled(loop, 1);
+    await loop.agent.promoteVersion(1);
+    await loop.agent.setMode('canary');
+    await loop.offerCandidate(0.6);
+    await loop.nextEvent('canary_started');
+    await loop.agent.importVersion(await loop.agent.exportVersion(0));
+    expect(loop.agent.rollout()).toMatchObject({ judging: null, waiting: 3 });
+    await loop.agent.rollback(0);
+    expect(await loop.nextEvent('version_judged')).toMatchObject({ version: 3 });
+  });
+
+  it('rejects a candidate that the worker does not really hold', async () => {
     const loop = await open('canary');
     loop.policy.holdVerdict = 'failed';
     await loop.offerCandidate(0.5);
@@ -366,7 +394,7 @@ describe('in mode canary', () => {
     expect(loop.policy.holds).toEqual(['hold 1']);
   });
 
-  it('one that stays undecided for too long is rolled back', async () => {
+  it('rolls back a candidate that stays undecided for too long', async () => {
     const loop = await open('canary', { canary: checkCanarySettings({ maxDurationMs: 1 }) });
     await loop.offerCandidate(0.5);
     expect(await loop.nextEvent('canary_ended')).toMatchObject({ detail: expect.stringContaining('undecided') });
@@ -375,8 +403,8 @@ describe('in mode canary', () => {
   });
 });
 
-describe('the mode', () => {
-  it('takes the version on trial along when it changes', async () => {
+describe('a change of the mode', () => {
+  it('lets the version on trial go the way of the new mode', async () => {
     const loop = await open('canary');
     await loop.offerCandidate(0.5);
     await loop.nextEvent('canary_started');
@@ -395,7 +423,7 @@ describe('the mode', () => {
     expect(loop.versions.live().number).toBe(2);
   });
 
-  it('is kept in a file, which a given one replaces and a damaged one is refused with the remedy', async () => {
+  it('is kept in a file, is replaced by a given mode, and a damaged file is refused with the remedy', async () => {
     const { folder } = await open('auto');
     const path = join(folder, 'mode.json');
     expect((await openModeFile(path)).mode).toBe('auto');
@@ -434,7 +462,7 @@ describe('a restart', () => {
     return { folder };
   }
 
-  it('goes on with a canary where it was', async () => {
+  it('goes on with a canary where it stopped', async () => {
     const { folder } = await stopped();
     const loop = await open('canary', { trials: trialFile(join(folder, 'trial.json')) }, { folder });
     expect(await loop.nextEvent('canary_started')).toMatchObject({ version: 1, detail: 'resumed with 6 rewards' });
@@ -444,7 +472,7 @@ describe('a restart', () => {
     expect(loop.versions.live().number).toBe(1);
   });
 
-  it('without the file begins it anew; with another mode it goes that way', async () => {
+  it('begins a canary again without its file, and lets it go the way of another mode', async () => {
     const first = await stopped();
     const again = await open('canary', {}, { folder: first.folder });
     expect(await again.nextEvent('canary_started')).toMatchObject({ detail: 'resumed with 0 rewards' });
@@ -453,7 +481,7 @@ describe('a restart', () => {
     expect(await loop.nextEvent('version_promoted')).toMatchObject({ version: 1 });
   });
 
-  it('that cannot hold the version on trial rejects it with the reason', async () => {
+  it('rejects the version on trial, with the reason, if it cannot be held', async () => {
     const { folder } = await stopped();
     await rm(join(folder, 'versions', '000001'), { recursive: true });
     const loop = await open('canary', {}, { folder });
@@ -463,7 +491,23 @@ describe('a restart', () => {
     });
   });
 
-  it('judges what was not judged yet, the newest of them', async () => {
+  it('rejects a candidate that the gate had refused before the restart', async () => {
+    const folder = temporaryFolder();
+    const loop = await open('auto', { judge: async () => verdict(false) }, { folder });
+    loop.versions.reject = () => Promise.reject(new HoneError('STORE_FULL', 'the disk is full'));
+    await loop.offerCandidate(0.5);
+    expect(await loop.nextEvent('version_failed')).toMatchObject({
+      version: 1,
+      detail: expect.stringContaining('STORE_FULL: the disk is full'),
+    });
+    expect(loop.versions.get(1)).toMatchObject({ state: 'candidate', verdict: [{ outcome: 'failed' }] });
+    await loop[Symbol.asyncDispose]();
+    const again = await open('auto', {}, { folder });
+    expect(await again.nextEvent('version_rejected')).toMatchObject({ version: 1, detail: 'kl: measured' });
+    expect(again.versions.live().number).toBe(0);
+  });
+
+  it('judges the newest of the candidates that were not judged', async () => {
     const folder = temporaryFolder();
     const never: Judge = (_, signal) =>
       new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
