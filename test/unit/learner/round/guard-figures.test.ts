@@ -48,7 +48,7 @@ describe('the guard', () => {
   });
 
   it('judges the move of a round without its first step', () => {
-    expect(check(step({ moved: around(0, 16) }, true), step({ moved: around(20, 8) }))).toBeNull();
+    expect(check(step({ moved: around(0, 16) }, true), step({ moved: around(40, 12) }))).toBeNull();
   });
 
   it('reports a move with the error of both means, and accepts one within two errors', () => {
