@@ -24,12 +24,15 @@ export const withLearner = [
 
 /** The tests that `scripts/mutation.mjs` runs for each area. They call the code of the area in the thread of the test. */
 const mutationTests = {
-  gate: ['unit/gate/{check-figures,settings,statistics,verdict}'],
-  canary: ['unit/gate/sequential-figures'],
+  gate: ['unit/gate/{check-figures,sequential-figures,settings,statistics,verdict}'],
   reward: ['unit/reward/{fold,preferences,settings}'],
   guard: ['unit/learner/round/guard{,-figures}'],
   autodiff: ['unit/autodiff/*'],
-  objective: ['unit/learner/engine/{micro-batches,onnx-engine,oracle-pytorch}', 'unit/learner/fixed-points'],
+  objective: [
+    'unit/learner/objective',
+    'unit/learner/engine/{micro-batches,onnx-engine,oracle-pytorch}',
+    'unit/learner/fixed-points',
+  ],
 };
 const mutationSuites = Object.fromEntries(
   Object.entries(mutationTests).map(([area, tests]) => [
