@@ -161,6 +161,7 @@ describe('the server', () => {
         },
       },
     );
+    await until(() => seen.length > 0, 'the watcher has its first status');
     let finished = false;
     let stopping: Promise<number | null> | undefined;
     for await (const event of client.stream({ prompt: 'a', maxTokens: 200, ignoreEos: true, n: 32 })) {

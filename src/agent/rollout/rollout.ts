@@ -311,6 +311,15 @@ export class Rollout {
     await this.#admit(await this.#versions.setAside(number));
   }
 
+  /** Ends a trial that no longer fits the mode after a restart: those who watch learn of it as of any other end. */
+  async #endTrialOfEarlierRun({ number, adapterDigest, state }: Version): Promise<void> {
+    const candidate = await this.#versions.setAside(number);
+    const type = state === 'canary' ? 'canary_ended' : 'shadow_ended';
+    const detail = `the mode is ${this.#options.modes.mode} now`;
+    this.#events.publish({ type, version: number, adapterDigest, detail });
+    await this.#admit(candidate);
+  }
+
   /** Carries out what the rewards of a canary decide, or its end without a decision. Never rejects. */
   async #canaryDecided(number: number, decision: SequentialDecision): Promise<void> {
     // The next start goes on with the canary.
@@ -391,7 +400,7 @@ export class Rollout {
     };
     return takeUp(this.#versions, this.#options.modes.mode, {
       resume: (version) => orReject(version, () => this.trials.resume(version)),
-      changeTrial: (version) => orReject(version, () => this.#changeTrial(version)),
+      changeTrial: (version) => orReject(version, () => this.#endTrialOfEarlierRun(version)),
       wait: (version) => this.#wait({ version, metrics: version.metrics }),
       admit: async (version) => {
         if (this.#way.onTrial === null) await this.#admit(version);

@@ -478,6 +478,7 @@ describe('a restart', () => {
     expect(await again.nextEvent('canary_started')).toMatchObject({ detail: 'resumed with 0 rewards' });
     const second = await stopped();
     const loop = await open('auto', {}, { folder: second.folder });
+    expect(await loop.nextEvent('canary_ended')).toMatchObject({ version: 1, detail: 'the mode is auto now' });
     expect(await loop.nextEvent('version_promoted')).toMatchObject({ version: 1 });
   });
 
