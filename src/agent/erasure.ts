@@ -2,8 +2,9 @@
  * Erases a person's data, and on request what was learned from it.
  *
  * The store's lessons hold which version learned from which generation. A version that descends from such a version
- * learned from the data, too. With `retrain` the newest weights that did not learn from it serve again as a new version,
- * the adapters of all versions that did are removed, and the learner learns from what is left as if for the first time.
+ * learned from the data, too. With `retrain` the newest weights that did not learn from it serve again as a new
+ * version, the adapters of all versions that did are removed, and the learner learns from what is left as if for the
+ * first time.
  */
 
 import { HoneError } from '../errors.js';

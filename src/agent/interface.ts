@@ -53,8 +53,8 @@ export interface StoredGeneration {
 /** Answers requests. */
 export interface Answering {
   /**
-   * Runs a request. The first event is `started`, the last `ended`. If the caller leaves early or the signal aborts, the
-   * slots are free within a step, and the generations are stored as cancelled.
+   * Runs a request. The first event is `started`, the last `ended`. If the caller leaves early or the signal aborts,
+   * the slots are free within a step, and the generations are stored as cancelled.
    * @throws HoneError `INVALID_REQUEST`, `PROMPT_TOO_LONG`, `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE`, `QUEUE_FULL`,
    * `WORKER_CRASHED`, `STORE_FULL`, `DRAINING`; after an abort its reason if that is a HoneError, else `CANCELLED`
    */

@@ -2,8 +2,8 @@
  * Keeps track of a store that refuses writes.
  *
  * One event reports that the refusals begin. Generations whose end could not be written would look as if they were
- * running until a restart, so they are marked aborted as soon as a write succeeds. Their list is bounded by the requests
- * that were running when the refusals began: later requests are not stored at all.
+ * running until a restart, so they are marked aborted as soon as a write succeeds. Their list is bounded by the
+ * requests that were running when the refusals began: later requests are not stored at all.
  */
 
 import { HoneError } from '../errors.js';

@@ -34,7 +34,7 @@ const step = fc.oneof(
   },
   { weight: 2, arbitrary: fc.record({ do: fc.constant('fail once' as const), fault: fc.constantFrom(...faults) }) },
   {
-    weight: 2,
+    weight: 1,
     arbitrary: fc.record({ do: fc.constant('kill' as const), afterWrites: fc.integer({ min: 1, max: 4 }) }),
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('restart' as const), mode, pauseMs: fc.constantFrom(0, 2000) }) },
@@ -147,7 +147,8 @@ async function finish(world: RolloutWorld): Promise<void> {
   throw new Error('candidates keep moving');
 }
 
-function checkEnd(world: RolloutWorld, watcher: Watcher): void {
+/** @param byAPerson versions that a person has asked to promote: the gate does not bind people */
+function checkEnd(world: RolloutWorld, watcher: Watcher, byAPerson: ReadonlySet<number>): void {
   const { trial } = world.rollout.status();
   const live = world.versions.filter(({ state }) => state === 'live');
   expect(live.map((version) => version.number)).toEqual([world.served]);
@@ -157,9 +158,6 @@ function checkEnd(world: RolloutWorld, watcher: Watcher): void {
     trial === null ? [] : [[trial.version, trial.state]],
   );
   expect(world.held).toEqual(trial === null ? [] : [trial.version]);
-  const byAPerson = new Set(
-    world.events.filter(({ detail = '' }) => detail.includes('by a person')).map(({ version }) => version),
-  );
   for (const { number: version, state, origin, verdict } of world.versions) {
     const refused = verdict.some(({ outcome }) => outcome === 'failed');
     const unjudged = verdict.length === 0 && origin !== 'base' && origin !== 'rollback';
@@ -170,7 +168,7 @@ function checkEnd(world: RolloutWorld, watcher: Watcher): void {
 
 it('ends every version in one state, with an event for each change, whatever happens in whichever order', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { maxLength: 40 }), async (steps) => {
+    fc.asyncProperty(fc.array(step, { maxLength: 40, size: 'max' }), async (steps) => {
       const world = new RolloutWorld();
       const watcher = new Watcher();
       watcher.readLog(world);
@@ -187,7 +185,7 @@ it('ends every version in one state, with an event for each change, whatever hap
       expect(refusals.filter((code) => !answers.includes(code))).toEqual([]);
       expect(world.violations).toEqual([]);
       expect(world.events.filter(({ detail = '' }) => detail.includes('INTERNAL'))).toEqual([]);
-      checkEnd(world, watcher);
+      checkEnd(world, watcher, new Set(steps.flatMap((one) => (one.do === 'promote' ? [one.number] : []))));
       await world.stop();
     }),
     { numRuns: 3000 },

@@ -1,8 +1,8 @@
 /**
  * Publishes the events of the loop and keeps the newest in a ring in memory, which watchers read at their own pace.
  *
- * A watcher keeps a place in the ring and has no queue of its own, so a slow one costs nothing. A watcher whose place has
- * left the ring gets an error.
+ * A watcher keeps a place in the ring and has no queue of its own, so a slow one costs nothing. A watcher whose place
+ * has left the ring gets an error.
  */
 
 import { HoneError } from '../../errors.js';

@@ -1,8 +1,8 @@
 /**
  * An automatic rater: scores every finished, stored completion with a reward model or a user's function.
  *
- * It follows the store by sequence number and keeps its place over restarts. Its scores are feedback like any other. The
- * computing is done by another process, at the lowest priority.
+ * It follows the store by sequence number and keeps its place over restarts. Its scores are feedback like any other.
+ * The computing is done by another process, at the lowest priority.
  */
 
 import { readFile } from 'node:fs/promises';

@@ -102,8 +102,9 @@ export class FeedbackIntake {
   }
 
   /**
-   * Hands a batch to the store, never before an earlier batch. The generations of edits have to be read before the edits
-   * are written. Batches that come meanwhile wait, because otherwise the older of two scores could be written last.
+   * Hands a batch to the store, never before an earlier batch. The generations of edits have to be read before the
+   * edits are written. Batches that come meanwhile wait, because otherwise the older of two scores could be written
+   * last.
    */
   async #store(checked: readonly CheckedFeedback[]): Promise<[readonly Writable[], readonly FeedbackOutcome[]]> {
     const drafts = checked.filter((item): item is EditDraft => 'type' in item && item.type === 'edit');

@@ -1,8 +1,8 @@
 /**
  * Checks a request for completions and fills in its defaults, which lie beside the schema.
  *
- * `max_tokens` is lowered to what the model's context can hold after the prompt. A prompt that leaves no room for a token
- * is refused.
+ * `max_tokens` is lowered to what the model's context can hold after the prompt. A prompt that leaves no room for a
+ * token is refused.
  */
 
 import { z } from 'zod';

@@ -1,6 +1,6 @@
 /**
- * Draws completions that no user waits for: for exploration and for shadows. Only completions that came to their own end
- * are stored, so a completion that gave way to a request leaves nothing behind.
+ * Draws completions that no user waits for: for exploration and for shadows. Only completions that came to their own
+ * end are stored, so a completion that gave way to a request leaves nothing behind.
  */
 
 import { v7 as uuidv7 } from 'uuid';

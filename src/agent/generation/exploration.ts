@@ -156,7 +156,8 @@ export class Exploration {
     try {
       drawn = await draw(request, abort.signal, () => !task.forgotten);
     } catch {
-      // The worker died or the store has no room, which events report elsewhere. Exploration only leaves this prompt out.
+      // The worker died or the store has no room, which events report elsewhere. Exploration only leaves this prompt
+      // out.
     }
     this.#counts.kept += drawn.kept;
     task.left = drawn.cancelled;

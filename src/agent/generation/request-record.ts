@@ -86,8 +86,8 @@ export class RequestRecord {
   }
 
   /**
-   * Ends the request. When it resolves, what was sampled is on disk, if the generations are stored. A completion that the
-   * policy has ended keeps the policy's reason.
+   * Ends the request. When it resolves, what was sampled is on disk, if the generations are stored. A completion that
+   * the policy has ended keeps the policy's reason.
    * @throws HoneError what the store throws; the request has ended all the same
    */
   async end(how: RequestEnding): Promise<void> {

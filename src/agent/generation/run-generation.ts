@@ -2,8 +2,8 @@
  * Runs one request, from its admission to its last event.
  *
  * The policy computes the prompt while the generations are being written, but no event leaves before they are on disk.
- * The last event leaves when the whole completions are on disk. Whether the request ends by itself, by its caller or by a
- * crash of the worker: what was sampled is stored, with the state that says how it ended.
+ * The last event leaves when the whole completions are on disk. Whether the request ends by itself, by its caller or by
+ * a crash of the worker: what was sampled is stored, with the state that says how it ended.
  */
 
 import { HoneError } from '../../errors.js';

@@ -2,8 +2,9 @@
  * A canary: sends a share of requests to the candidate, and compares the rewards of both sides.
  *
  * A subject stays on one side for the whole canary. Requests without a subject are drawn. Every stored generation of a
- * request that named no version takes part. It counts once, with the first reward that its scores fold into. Generations
- * from before the canary, or from before a restart of the server, take no part. Late scores count until the canary ends.
+ * request that named no version takes part. It counts once, with the first reward that its scores fold into.
+ * Generations from before the canary, or from before a restart of the server, take no part. Late scores count until the
+ * canary ends.
  */
 
 import { createHash } from 'node:crypto';

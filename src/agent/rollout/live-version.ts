@@ -1,9 +1,10 @@
 /**
- * Knows which version is live, and changes it: first the policy swaps the weights, then the log records the new version.
+ * Knows which version is live, and changes it: first the policy swaps the weights, then the log records the new
+ * version.
  *
- * A promotion makes a candidate live. A rollback does the same with a new candidate that points at older weights. After a
- * crash before the record, the next start serves the version before. The candidate's number stays taken, so generations
- * that ran on it keep a version that exists. Changes happen one after another.
+ * A promotion makes a candidate live. A rollback does the same with a new candidate that points at older weights. After
+ * a crash before the record, the next start serves the version before. The candidate's number stays taken, so
+ * generations that ran on it keep a version that exists. Changes happen one after another.
  */
 
 import { HoneError, inWords } from '../../errors.js';

@@ -4,12 +4,12 @@
  *   offered -> adopting -> waiting -> judging -> trial
  *
  * A candidate is at one place at a time, and a place holds one candidate. An imported adapter, and a version that a
- * restart finds, starts at `waiting` or `trial`. A candidate leaves the way when it goes live, is rejected, or waits for a
- * person.
+ * restart finds, starts at `waiting` or `trial`. A candidate leaves the way when it goes live, is rejected, or waits
+ * for a person.
  *
- * Two rules keep the way narrow. Nothing starts to be judged while another candidate is judged or a canary runs. An offer
- * of the learner is adopted only when nothing else is before it, so that one version is made of all that the learner
- * trains meanwhile.
+ * Two rules keep the way narrow. Nothing starts to be judged while another candidate is judged or a canary runs. An
+ * offer of the learner is adopted only when nothing else is before it, so that one version is made of all that the
+ * learner trains meanwhile.
  */
 
 import { HoneError } from '../../errors.js';

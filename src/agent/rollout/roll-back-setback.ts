@@ -1,8 +1,9 @@
 /**
- * Rolls the live version back when the learner finds it out of bounds: the weights that it was trained from serve again.
+ * Rolls the live version back when the learner finds it out of bounds: the weights that it was trained from serve
+ * again.
  *
- * With a gate such a version is found before it serves. Without one, this is the last protection. A version that a person
- * put there, by an import or in the mode `apprentice`, stays until a person decides otherwise.
+ * With a gate such a version is found before it serves. Without one, this is the last protection. A version that a
+ * person put there, by an import or in the mode `apprentice`, stays until a person decides otherwise.
  */
 
 import { HoneError } from '../../errors.js';

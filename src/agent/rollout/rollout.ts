@@ -1,6 +1,6 @@
 /**
- * Takes candidates from an offer of the learner, or an import, to their end: adopt -> judge -> by the mode go live, go on
- * trial, or wait for a person.
+ * Takes candidates from an offer of the learner, or an import, to their end: adopt -> judge -> by the mode go live, go
+ * on trial, or wait for a person.
  *
  * `on-the-way.ts` holds which candidate is where. Of those that wait for the gate the newest stays, and the others are
  * rejected. Steps that change a version run one after another, and after each of them the next candidate moves up.

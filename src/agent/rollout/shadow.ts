@@ -11,8 +11,8 @@ import { drawInBackground } from '../generation/draw-in-background.js';
 import type { GenerationContext } from '../generation/generation-context.js';
 
 /**
- * Answers a request on a version, and stores the answer if `wanted` returns true at its end. Never rejects. Ends early when
- * the signal aborts.
+ * Answers a request on a version, and stores the answer if `wanted` returns true at its end. Never rejects. Ends early
+ * when the signal aborts.
  */
 export type ShadowAnswer = (
   request: CheckedRequest,

@@ -2,8 +2,8 @@
  * Puts the candidates of an earlier run back on their way when the server starts.
  *
  * The version on trial goes on with its trial. What was not judged is judged. What the gate refused is rejected: that
- * run was killed between the verdict and the rejection. The newest version that passed and had no place yet goes the way
- * of the mode.
+ * run was killed between the verdict and the rejection. The newest version that passed and had no place yet goes the
+ * way of the mode.
  */
 
 import { describeVerdict, type Verdict } from '../../gate/index.js';

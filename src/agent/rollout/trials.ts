@@ -1,6 +1,7 @@
 /**
- * Runs the trial of a version, one at a time: the policy holds it beside the live version, and it works as a canary that
- * counts rewards, or as a shadow that answers in the background. The log records the trial, and a restart resumes it.
+ * Runs the trial of a version, one at a time: the policy holds it beside the live version, and it works as a canary
+ * that counts rewards, or as a shadow that answers in the background. The log records the trial, and a restart resumes
+ * it.
  *
  * The rollout decides when a trial starts and what follows from its end.
  */

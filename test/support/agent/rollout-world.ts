@@ -24,7 +24,11 @@ export const faults = ['adopt', 'log', 'adapter', 'lessons', 'swap', 'hold', 'mo
 export type Fault = (typeof faults)[number];
 
 const settings = checkCanarySettings({ share: 0.5, alpha: 0.5, margin: 0.5, minimum: 1, maxDurationMs: 1000 });
-const never = new Promise<never>(() => undefined);
+
+/** A new promise each time: reactions to one promise that never settles would keep every world in memory. */
+function never(): Promise<never> {
+  return new Promise(() => undefined);
+}
 
 /** A judgement that waits for its verdict. */
 interface Judgement {
@@ -60,7 +64,7 @@ class Run {
 
   /** Throws if this step was made to fail. Never resolves in a process that was killed. */
   async step(fault: Fault, code: 'STORE_FULL' | 'ADAPTER_INVALID' | 'WORKER_CRASHED'): Promise<void> {
-    if (this.isDead) return never;
+    if (this.isDead) return never();
     if (this.armed.delete(fault)) throw new HoneError(code, `the step "${fault}" was made to fail`);
   }
 
@@ -71,7 +75,7 @@ class Run {
     if (this.writesLeft > 0) return;
     this.isDead = true;
     this.#die();
-    return never;
+    return never();
   }
 }
 
