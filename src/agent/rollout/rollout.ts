@@ -311,7 +311,7 @@ export class Rollout {
     await this.#admit(await this.#versions.setAside(number));
   }
 
-  /** Ends a trial that no longer fits the mode after a restart: those who watch learn of it as of any other end. */
+  /** Ends the trial of an earlier run that does not fit the mode of this one. An event reports it as any other end. */
   async #endTrialOfEarlierRun({ number, adapterDigest, state }: Version): Promise<void> {
     const candidate = await this.#versions.setAside(number);
     const type = state === 'canary' ? 'canary_ended' : 'shadow_ended';
