@@ -2,7 +2,7 @@
 
 import { describe, expect, it } from 'vitest';
 import { askAndScore, eagerLearner, playRound, playUntil, scoreForARound } from '../support/app.js';
-import { childrenOf, gone } from '../support/processes.js';
+import { childOf, gone } from '../support/processes.js';
 import { startServer } from '../support/server.js';
 import { until } from '../support/until.js';
 
@@ -12,7 +12,7 @@ describe('kill -9 of the learner', () => {
     const client = await server.connect({ retry: { maxAttempts: 1 } });
     await playUntil(client, 2);
     const before = await client.learnerStatus();
-    const [learner = 0] = childrenOf(server.ready.pid);
+    const learner = await childOf(server.ready.pid);
     const killed = (async () => {
       for await (const event of client.watchEvents({ types: ['learner_state_changed'] })) {
         if (event.detail === 'training') return process.kill(learner, 'SIGKILL');

@@ -7,11 +7,11 @@ import type { HoneClient, Version } from '../../client/index.js';
 import { createRandom } from '../../src/learner/random.js';
 import { eagerLearner } from '../support/app.js';
 import { temporaryFolder } from '../support/folders.js';
-import { childrenOf } from '../support/processes.js';
+import { childOf } from '../support/processes.js';
 import { startServer, type TestServer } from '../support/server.js';
 import { expectCut, load } from '../support/storm/storm-load.js';
 import { StormModel } from '../support/storm/storm-model.js';
-import { later, signal, until } from '../support/until.js';
+import { later, signal } from '../support/until.js';
 
 /** A series of lives of a server on one data directory. A life is the time from a start to a kill. */
 interface Lane {
@@ -138,8 +138,7 @@ async function live(
   const server = await startServer({ data, args: learns ? eagerLearner : [] });
   try {
     // The learner starts only when the server is ready.
-    if (learns) await until(() => childrenOf(server.ready.pid).length === 1, 'the learner runs');
-    const children = learns ? childrenOf(server.ready.pid) : [];
+    const children = learns ? [await childOf(server.ready.pid)] : [];
     const client = await server.connect({ retry: { maxAttempts: 1 } });
     await check(client, data, model, observer);
     const met = signal();

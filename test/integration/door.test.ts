@@ -8,7 +8,7 @@ import { service as healthService } from 'grpc-health-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type ServiceName, serviceNames } from '../../proto/contract.js';
 import { temporaryFolder } from '../support/folders.js';
-import { childrenOf } from '../support/processes.js';
+import { childOf } from '../support/processes.js';
 import { RawClient } from '../support/raw-client.js';
 import { olderReflectionService, reflectionService } from '../support/reflection.js';
 import { runServer, startServer, type TestServer } from '../support/server.js';
@@ -226,7 +226,7 @@ describe('the server', () => {
       args,
       onSpawn: (child) => {
         const { pid = 0 } = child;
-        until(() => childrenOf(pid).length === 1, 'the rater is there').then(() => child.kill('SIGTERM'));
+        childOf(pid).then(() => child.kill('SIGTERM'));
       },
     });
     expect(stopped.code).toBe(0);

@@ -11,7 +11,7 @@ import { connect } from '../../client/index.js';
 import { eagerLearner, playUntil } from '../support/app.js';
 import { hone, honeCommand } from '../support/command.js';
 import { temporaryFolder } from '../support/folders.js';
-import { childrenOf, startPiped } from '../support/processes.js';
+import { childOf, startPiped } from '../support/processes.js';
 import { startServer, tinyPackage } from '../support/server.js';
 
 const experimental = 'ExperimentalWarning';
@@ -29,7 +29,7 @@ it('scores become a version that serves, and a server that starts again on the s
   {
     await using server = await startServer({ data, args: eagerLearner });
     const client = await server.connect();
-    const [learner = 0] = childrenOf(server.ready.pid);
+    const learner = await childOf(server.ready.pid);
     for (const pid of [server.ready.pid, learner]) expect(programOf(pid)).toBe(process.execPath);
     const answer = await client.generate({ prompt: 'before', maxTokens: 8, ignoreEos: true });
     expect(answer).toMatchObject({ version: 0, usage: { completionTokens: 8 } });

@@ -81,6 +81,16 @@ export function childrenOf(pid: number): number[] {
   return living().flatMap((entry) => (entry.parent === pid ? [entry.pid] : []));
 }
 
+/** Resolves with the process id of a process's only child, once it has one: a server starts its learner when it is ready. */
+export async function childOf(pid: number): Promise<number> {
+  let children: readonly number[] = [];
+  await until(() => {
+    children = childrenOf(pid);
+    return children.length === 1;
+  }, `process ${pid} has one child`);
+  return children[0] as number;
+}
+
 /** Returns the running members of the group with this leader. */
 export function membersOf(group: number): number[] {
   return living().flatMap((entry) => (entry.group === group ? [entry.pid] : []));
