@@ -401,7 +401,11 @@ export class Rollout {
     return takeUp(this.#versions, this.#options.modes.mode, {
       resume: (version) => orReject(version, () => this.trials.resume(version)),
       changeTrial: (version) => orReject(version, () => this.#endTrialOfEarlierRun(version)),
-      wait: (version) => this.#wait({ version, metrics: version.metrics }),
+      wait: async (version) => {
+        await this.#wait({ version, metrics: version.metrics });
+        // The oldest is judged, as it was before the restart; of those after it the newest stays.
+        this.#settle();
+      },
       admit: async (version) => {
         if (this.#way.onTrial === null) await this.#admit(version);
       },

@@ -1,8 +1,8 @@
 /**
  * Puts the candidates of an earlier run back on their way when the server starts.
  *
- * The version on trial goes on with its trial. What was not judged is judged. What the gate refused is rejected: that
- * run was killed between the verdict and the rejection. The newest version that passed and had no place yet goes the
+ * The version on trial goes on with its trial. What the gate refused is rejected: that run was killed between the
+ * verdict and the rejection. What was not judged is judged. The newest version that passed and had no place yet goes the
  * way of the mode.
  */
 
@@ -43,8 +43,9 @@ export async function takeUp(versions: VersionLog, mode: Mode, steps: TakeUpStep
   });
 
   const candidates = ours.filter(({ state, origin }) => state === 'candidate' && origin !== 'rollback');
-  await each(candidates.filter(isUnjudged), steps.wait);
+  // Rejected first: a candidate that waits would be taken for one that was trained on from a refused one.
   await each(candidates.filter(isRefused), (version) => steps.reject(version, describeVerdict(verdictOf(version))));
+  await each(candidates.filter(isUnjudged), steps.wait);
   const passed = candidates.filter((version) => !isUnjudged(version) && !isRefused(version)).slice(-1);
   await each(
     passed.filter(({ number }) => number > versions.live().number),

@@ -508,7 +508,7 @@ describe('a restart', () => {
     expect(again.versions.live().number).toBe(0);
   });
 
-  it('judges the newest of the candidates that were not judged', async () => {
+  it('judges the candidate that was being judged, and after it the newest that waited', async () => {
     const folder = temporaryFolder();
     const never: Judge = (_, signal) =>
       new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
@@ -521,6 +521,7 @@ describe('a restart', () => {
     const again = await open('auto', {}, { folder });
     await again.nextEvent('version_promoted');
     await until(() => again.versions.live().number === 2);
-    expect(again.versions.get(2)?.verdict).toHaveLength(1);
+    expect([1, 2].map((number) => again.versions.get(number)?.verdict.length)).toEqual([1, 1]);
+    expect(stateOf(again, 1)).toBe('retired');
   });
 });

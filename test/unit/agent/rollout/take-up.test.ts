@@ -60,7 +60,7 @@ it('judges what was not judged, rejects what was refused, and admits the newest 
     version(4, 'candidate', { origin: 'imported' }),
     version(5, 'rejected'),
   ];
-  expect(await taken(versions, 'auto')).toEqual(['wait 4', 'reject 2: kl: far', 'admit 3']);
+  expect(await taken(versions, 'auto')).toEqual(['reject 2: kl: far', 'wait 4', 'admit 3']);
 });
 
 it('leaves alone the versions of another package, rollbacks, and what passed before the live version', async () => {
