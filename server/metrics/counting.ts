@@ -1,6 +1,6 @@
 /** Turns reports of the agent and the policy into counters and histograms. */
 
-import type { LoopEvent, Meter } from '../../src/agent/index.js';
+import type { LoopEvent, LoopEventType, Meter } from '../../src/agent/index.js';
 import type { LearnerProgress } from '../../src/learner/index.js';
 import type { PolicyObserver } from '../../src/policy/index.js';
 import type { Metrics } from './registry.js';
@@ -90,31 +90,35 @@ export function createPolicyObserver(metrics: Metrics): PolicyObserver {
   };
 }
 
-/** Outcomes of versions by event type. */
-const outcomes = {
-  version_created: 'created',
-  version_promoted: 'promoted',
-  version_rejected: 'rejected',
-  version_rolled_back: 'rolled_back',
-  version_failed: 'failed',
-} as const;
+type Numbers = Readonly<Record<string, number>>;
 
-/** Events that {@link countEvents} counts. */
-export const countedEvents = [...(Object.keys(outcomes) as (keyof typeof outcomes)[]), 'store_failed'] as const;
+const countVersion = (outcome: string) => (metrics: Metrics) => metrics.add('hone_versions_total', 1, { outcome });
 
-/** Counts events of the learning loop. */
+/** What an event of the learning loop adds to the counters. */
+const counters = {
+  version_created: countVersion('created'),
+  version_promoted: countVersion('promoted'),
+  version_rejected: countVersion('rejected'),
+  version_rolled_back: countVersion('rolled_back'),
+  version_failed: countVersion('failed'),
+  store_failed: (metrics) => metrics.add('hone_store_failures_total', 1),
+  replay_evicted: countEvicted,
+  subject_erased: (metrics, { generations = 0 }) => metrics.add('hone_replay_erased_total', generations),
+} satisfies Partial<Record<LoopEventType, (metrics: Metrics, numbers: Numbers) => void>>;
+
+type CountedType = keyof typeof counters;
+
+/** The events that count. */
+export const countedEvents = Object.keys(counters) as readonly CountedType[];
+
+/** Counts events of the learning loop; the others count nothing. */
 export function countEvents(metrics: Metrics, events: readonly LoopEvent[]): void {
   for (const { type, numbers = {} } of events) {
-    if (type === 'store_failed') metrics.add('hone_store_failures_total', 1);
-    else if (type === 'replay_evicted') countEvicted(metrics, numbers);
-    else if (type === 'subject_erased') metrics.add('hone_replay_erased_total', numbers.generations ?? 0);
-    else if (type in outcomes) {
-      metrics.add('hone_versions_total', 1, { outcome: outcomes[type as keyof typeof outcomes] });
-    }
+    if (Object.hasOwn(counters, type)) counters[type as CountedType](metrics, numbers);
   }
 }
 
-function countEvicted(metrics: Metrics, numbers: Readonly<Record<string, number>>): void {
+function countEvicted(metrics: Metrics, numbers: Numbers): void {
   for (const { reason } of knownLabels.hone_replay_evicted_total) {
     metrics.add('hone_replay_evicted_total', numbers[reason] ?? 0, { reason });
   }

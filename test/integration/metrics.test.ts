@@ -101,6 +101,16 @@ describe('the page of metrics', () => {
     expect((await scrape()).get('hone_completions_total', { reason: 'cancelled' })).toBe(1);
   });
 
+  it('counts the completions that an erasure removes', async () => {
+    const before = (await scrape()).get('hone_replay_erased_total') ?? 0;
+    await client.generate({ prompt: 'b', n: 2, maxTokens: 1, subject: 'a leaver' });
+    await client.eraseSubject('a leaver');
+    await until(
+      async () => (await scrape()).get('hone_replay_erased_total') === before + 2,
+      'the erased completions were counted',
+    );
+  });
+
   it('counts feedback, the steps of the learner and the swaps', async () => {
     const before = await scrape();
     const completions = await play('scored', 4, 12);
