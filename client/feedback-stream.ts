@@ -143,7 +143,15 @@ export class FeedbackStream {
   }
 
   #answer(response: StreamFeedbackResponse__Output): void {
-    for (const outcome of response.outcomes) this.#pending.shift()?.resolve(toFeedbackOutcome(outcome));
+    for (const outcome of response.outcomes) {
+      const item = this.#pending.shift();
+      try {
+        item?.resolve(toFeedbackOutcome(outcome));
+      } catch (thrown) {
+        // An outcome that lacks a part fails its own item only.
+        item?.reject(HoneClientError.from(thrown));
+      }
+    }
     this.#wake();
   }
 

@@ -51,6 +51,24 @@ describe('a feedback stream', () => {
     ]);
   });
 
+  it('rejects the item whose outcome lacks a part, and answers the others', async () => {
+    const stream = await open((call) => {
+      call.on('data', () =>
+        call.write({
+          outcomes: [
+            { position: 0, status: 'FEEDBACK_STATUS_REFUSED' },
+            { position: 1, status: 'FEEDBACK_STATUS_STORED', sequence: 8 },
+          ],
+        }),
+      );
+      call.on('end', () => call.end());
+    });
+    const [lacking, whole] = await Promise.allSettled([stream.send(item(7)), stream.send(item(8))]);
+    expect(lacking).toMatchObject({ status: 'rejected', reason: { code: 'DATA_LOSS' } });
+    expect(whole).toMatchObject({ status: 'fulfilled', value: { position: 1, sequence: 8 } });
+    await stream.close();
+  });
+
   it('sends the items of one turn of the event loop in one message, at most a thousand', async () => {
     const sizes: number[] = [];
     const stream = await open((call) => {
