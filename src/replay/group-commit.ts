@@ -35,6 +35,10 @@ export class GroupCommit {
     this.#options = options;
   }
 
+  get isDamaged(): boolean {
+    return this.#damage !== undefined;
+  }
+
   /** Runs the requests; returns one reply for each, in their order. */
   run(batch: readonly BatchedRequest[]): readonly WorkerReply[] {
     const only = batch.length === 1 ? batch[0] : undefined;

@@ -51,6 +51,8 @@ export class Upkeep {
   #sweepFailure: string | undefined;
   #restUntilMs = 0;
   #planned: NodeJS.Immediate | undefined;
+  /** Whether nothing may be written to the file any more. */
+  #sweepsEnded = false;
   #closed = false;
 
   constructor(options: UpkeepOptions) {
@@ -85,6 +87,12 @@ export class Upkeep {
     this.#step();
   }
 
+  /** Ends the sweep in progress and begins no other one, because the store is damaged and takes no writes. */
+  endSweeps(): void {
+    this.#sweepsEnded = true;
+    this.#sweeping = undefined;
+  }
+
   /** Erases a subject. `done` is called when the erasure is on disk and the log is cleared, or cannot be cleared yet. */
   erase(subject: string, done: (report: ErasureReport) => void, failed: (thrown: unknown) => void): void {
     this.#erasing.push({
@@ -117,9 +125,11 @@ export class Upkeep {
   }
 
   #sweepIf(isOver: () => boolean): void {
-    if (this.#sweeping !== undefined || this.#closed || performance.now() < this.#restUntilMs) return;
+    if (this.#sweeping !== undefined || this.#sweepsEnded || this.#closed || performance.now() < this.#restUntilMs)
+      return;
     try {
       if (isOver()) this.#sweep();
+      else this.#sweepFailure = undefined;
     } catch (thrown) {
       this.#sweepFailed(thrown);
     }

@@ -52,6 +52,7 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
   function commit(batch: readonly BatchedRequest[]): void {
     if (batch.length === 0) return;
     post(...commits.run(batch));
+    if (commits.isDamaged) upkeep.endSweeps();
     upkeep.afterCommit();
   }
 
