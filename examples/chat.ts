@@ -12,7 +12,8 @@ import { createInterface } from 'node:readline';
 import { type ChatMessage, connect, defaultAddress, HoneClientError } from 'hone-agent/client';
 
 const hone = await connect({ address: process.env.HONE_ADDRESS ?? defaultAddress });
-const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+const terminal = createInterface({ input: process.stdin });
+const lines = terminal[Symbol.asyncIterator]();
 const thumbs: Readonly<Record<string, number>> = { '+': 1, '-': 0 };
 
 /** Shows a question and returns the next line that is typed; an empty one when there are no more. */
@@ -64,4 +65,5 @@ const { live, learner } = await hone.status();
 console.log(
   `\nVersion ${live.number} serves. The learner is ${learner.state} and has seen ${learner.scoresSeen} scores.`,
 );
+terminal.close();
 hone.close();

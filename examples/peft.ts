@@ -20,11 +20,13 @@ if (folder === undefined) {
 
 const hone = await connect({ address: process.env.HONE_ADDRESS ?? defaultAddress });
 
-/** The version once it has gone live or was rejected. Its events are kept, so none is missed. */
+/** The version once it has gone live, was rejected, or could not be either. Its events are kept, so none is missed. */
 async function settled(number: number): Promise<Version> {
-  const types = ['version_promoted', 'version_rejected'] as const;
+  const types = ['version_promoted', 'version_rejected', 'version_failed'] as const;
   for await (const event of hone.watchEvents({ afterSequence: 0, types })) {
-    if (event.version === number) break;
+    if (event.version !== number) continue;
+    if (event.type === 'version_failed') console.log(`version ${number}: ${event.detail}`);
+    break;
   }
   return hone.version(number);
 }

@@ -112,11 +112,9 @@ export class OnlineLearner {
 
   async close(): Promise<void> {
     this.#runner.handle({ type: 'stop' });
-    try {
-      await this.#finished;
-    } finally {
-      await this.#engine.close();
-    }
+    // A learner that failed has said so where its candidate was waited for.
+    await this.#finished.catch(() => undefined);
+    await this.#engine.close();
   }
 
   #hear(event: LearnerEvent): void {

@@ -1,11 +1,12 @@
 /** Each program of `examples/` runs as its README says, against a real server, and prints what happened. */
 
+import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { HoneClient } from '../../client/index.js';
 import { peftFolder } from '../oracles/fixture.js';
-import { type Ended, runPiped } from '../support/processes.js';
+import { type Ended, runPiped, startPiped } from '../support/processes.js';
 import { projectFolder, startServer, type TestServer } from '../support/server.js';
 
 const examples = join(projectFolder, 'examples');
@@ -47,6 +48,13 @@ describe('chat.ts', () => {
     const out = await output(run('chat.ts', [], 'A coat?\n\n'));
     expect(out).not.toContain('stored');
     expect(out).toContain('Version 0 serves.');
+  });
+
+  it('ends at an empty message, though its input stays open', async () => {
+    const child = startPiped(join(examples, 'chat.ts'), [], { ...process.env, HONE_ADDRESS: server.ready.address });
+    const ended = once(child, 'exit');
+    child.stdin.write('\n');
+    expect(await ended).toEqual([0, null]);
   });
 
   it('begins a new conversation when the old one is longer than the context', async () => {
