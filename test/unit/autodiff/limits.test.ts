@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest';
 import { appendGradients, checkGradients } from '../../../src/autodiff/index.js';
-import { Graph, type Node, probeShapes } from '../../../src/onnx/index.js';
+import { Graph, int64Tensor, microsoft, type Node, probeShapes } from '../../../src/onnx/index.js';
 
 interface Case {
   readonly name: string;
@@ -37,6 +37,35 @@ const cases: readonly Case[] = [
     name: 'a Slice in steps of two',
     build: (g) => g.add('Slice', ['x', g.int64([0]), g.int64([4]), g.int64([1]), g.int64([2])]),
     says: /Slice .*steps of 1/,
+  },
+  {
+    name: 'a GatherND with batch axes',
+    build: (g) => {
+      g.initializers.set('rows', int64Tensor([0, 3], [2, 1]));
+      return g.add('GatherND', ['x', 'rows'], { attributes: { batch_dims: { i: 1 } } });
+    },
+    says: /GatherND .*batch_dims/,
+  },
+  {
+    name: 'a product that swaps batch axes',
+    build: (g) => {
+      const [a, b] = ['x', 'w'].map((name) => g.add('Reshape', [name, g.int64([2, 2, 2])])) as [string, string];
+      return g.add('FusedMatMul', [a, b], { domain: microsoft, attributes: { transBatchA: { i: 1 } } });
+    },
+    says: /FusedMatMul .*transBatchA/,
+  },
+  {
+    name: 'a sum over axes that are computed',
+    build: (g) => {
+      g.inputs.set('axes', { type: 'int64', dims: [1] });
+      return g.add('ReduceSum', ['x', 'axes']);
+    },
+    says: /ReduceSum .*axes are not constant/,
+  },
+  {
+    name: 'a sum over no axes',
+    build: (g) => g.add('ReduceSum', ['x'], { attributes: { noop_with_empty_axes: { i: 1 } } }),
+    says: /ReduceSum .*reduces nothing/,
   },
   {
     name: 'a norm over two axes',

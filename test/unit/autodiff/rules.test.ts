@@ -135,6 +135,30 @@ const cases: readonly Case[] = [
       [2, 1, 4, 5],
     ],
   },
+  {
+    op: 'MatMul',
+    title: 'MatMul of a broadcast batch by a batch',
+    inputs: [
+      [2, 1, 'N', 4],
+      [2, 3, 4, 5],
+    ],
+  },
+  {
+    op: 'MatMul',
+    title: 'MatMul of a batch by a batch with fewer axes',
+    inputs: [
+      [2, 3, 'N', 4],
+      [3, 4, 5],
+    ],
+  },
+  {
+    op: 'MatMul',
+    title: 'MatMul of batches that are both broadcast',
+    inputs: [
+      [2, 1, 'N', 4],
+      [1, 3, 4, 5],
+    ],
+  },
   ...[0, 1, 2, 3].map(
     (bits): Case => ({
       op: 'FusedMatMul',
@@ -209,6 +233,14 @@ const cases: readonly Case[] = [
   { op: 'ReduceSum', inputs: [['N', 4]], constants: [{ values: [0] }], attributes: { keepdims: { i: 0 } } },
   { op: 'ReduceSum', title: 'ReduceSum of all axes', inputs: [['N', 4]], attributes: { keepdims: { i: 0 } } },
   { op: 'ReduceMean', inputs: [['N', 4]], constants: [{ values: [-1] }] },
+  { op: 'ReduceMean', title: 'ReduceMean of all axes', inputs: [['N', 2]], attributes: { keepdims: { i: 0 } } },
+  {
+    op: 'ReduceSum',
+    title: 'ReduceSum of the last axis, which it drops',
+    inputs: [['N', 2, 4]],
+    constants: [{ values: [-1, 0] }],
+    attributes: { keepdims: { i: 0 } },
+  },
   {
     op: 'ReduceMean',
     title: 'ReduceMean over a size known at run time',
@@ -371,6 +403,53 @@ function addWeightedSum(graph: Graph, value: string, offset: number): string {
   const weights = graph.add('Cos', [graph.add('Add', [index, graph.float(0.5 * offset)])]);
   return graph.add('ReduceSum', [graph.add('Mul', [flat, weights])], { attributes: { keepdims: { i: 0 } } });
 }
+
+describe('the reverse pass', () => {
+  /** Runs the graph of a loss and of its gradients. */
+  async function gradientsAt(graph: Graph, feeds: Readonly<Record<string, Tensor>>, wrt: readonly string[]) {
+    graph.outputs.set('loss', null);
+    const shapes = await probeShapes(graph, { M: [2, 4], N: [3, 5] });
+    const gradients = appendGradients(graph, 'loss', wrt, shapes);
+    for (const gradient of gradients.values()) graph.outputs.set(gradient, null);
+    const session = await createSession(graph, { threads: 1 });
+    const results = (await session.run(feeds)) as Record<string, Tensor>;
+    await session.release();
+    return wrt.map((name) => {
+      const { dims, data } = results[gradients.get(name) as string] as Tensor;
+      return { dims, values: [...(data as Float32Array)] };
+    });
+  }
+  const lossOf = (graph: Graph, value: string) =>
+    graph.add('ReduceSum', [value], { outputs: ['loss'], attributes: { keepdims: { i: 0 } } });
+
+  it('adds up the gradients of all nodes that read a value', async () => {
+    const graph = new Graph();
+    graph.inputs.set('x', { type: 'float32', dims: ['N'] });
+    const square = graph.add('Mul', ['x', 'x']);
+    lossOf(graph, graph.add('Add', [square, graph.add('Mul', ['x', graph.float(3)])]));
+    const [dx] = await gradientsAt(graph, { x: new Tensor('float32', [1, -2, 0.5], [3]) }, ['x']);
+    // d(x^2 + 3x)/dx = 2x + 3
+    expect(dx?.values).toEqual([5, -1, 4]);
+  });
+
+  it('sums a gradient over the axes along which its value was broadcast, whatever their sizes', async () => {
+    const graph = new Graph();
+    graph.inputs.set('x', { type: 'float32', dims: ['M', 'N'] });
+    graph.inputs.set('row', { type: 'float32', dims: ['N'] });
+    graph.inputs.set('column', { type: 'float32', dims: ['M', 1] });
+    lossOf(graph, graph.add('Mul', [graph.add('Add', ['x', 'row']), graph.add('Exp', ['column'])]));
+    const feeds = {
+      x: new Tensor('float32', [1, 2, 3, 4, 5, 6], [2, 3]),
+      row: new Tensor('float32', [0, 1, 0], [3]),
+      column: new Tensor('float32', [0, Math.log(2)], [2, 1]),
+    };
+    const gradients = await gradientsAt(graph, feeds, ['x', 'row', 'column']);
+    expect(gradients.map(({ dims }) => dims)).toEqual([[2, 3], [3], [2, 1]]);
+    const values = gradients.flatMap((gradient) => gradient.values);
+    const expected = [1, 1, 1, 2, 2, 2, 3, 3, 3, 7, 32];
+    for (const [i, value] of expected.entries()) expect(values[i]).toBeCloseTo(value, 4);
+  });
+});
 
 describe('gradient rules', () => {
   it.each(cases.map((test) => ({ name: test.title ?? test.op, test })))(
