@@ -31,3 +31,10 @@ it.each([
     expect.objectContaining({ code: 'INVALID_OPTIONS', violations: [expect.objectContaining({ field })] }),
   );
 });
+
+it.each([
+  { samplesPerPrompt: 1, concurrency: 1, health: { ngram: 1 } },
+  { samplesPerPrompt: 64, concurrency: 256, health: { ngram: 64 } },
+])('gate settings at the ends of their ranges are accepted: %j', (input) => {
+  expect(checkGateSettings(input)).toMatchObject(input);
+});
