@@ -68,6 +68,11 @@ const cases: readonly Case[] = [
     says: /ReduceSum .*reduces nothing/,
   },
   {
+    name: 'a Slice with a step of two on one of its axes',
+    build: (g) => g.add('Slice', ['x', g.int64([0, 0]), g.int64([2, 4]), g.int64([0, 1]), g.int64([1, 2])]),
+    says: /Slice .*steps of 1/,
+  },
+  {
     name: 'a norm over two axes',
     build: (g) => {
       g.initializers.set('gamma', { type: 'float32', dims: [2, 4], data: new Uint8Array(4 * 8) });

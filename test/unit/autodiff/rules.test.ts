@@ -1,6 +1,6 @@
 import { Tensor } from 'onnxruntime-node';
 import { describe, expect, it } from 'vitest';
-import { appendGradients, expandComposites } from '../../../src/autodiff/index.js';
+import { addDetach, appendGradients, expandComposites } from '../../../src/autodiff/index.js';
 import { gradientRules } from '../../../src/autodiff/rules/index.js';
 import {
   type Attributes,
@@ -193,6 +193,8 @@ const cases: readonly Case[] = [
   { op: 'Unsqueeze', inputs: [['N', 4]], constants: [{ values: [1] }] },
   { op: 'Flatten', inputs: [['N', 2, 4]] },
   { op: 'Transpose', inputs: [[2, 'N', 4]], attributes: { perm: { is: [1, 2, 0] } } },
+  { op: 'Transpose', title: 'Transpose that reverses the axes', inputs: [[2, 'N', 4]] },
+  { op: 'Slice', title: 'Slice that names no axes', inputs: [[5, 4]], constants: [{ values: [1] }, { values: [4] }] },
   { op: 'Expand', inputs: [[1, 4]], constants: [{ values: [3, 4] }] },
   {
     op: 'Concat',
@@ -408,10 +410,12 @@ describe('the reverse pass', () => {
   /** Runs the graph of a loss and of its gradients. */
   async function gradientsAt(graph: Graph, feeds: Readonly<Record<string, Tensor>>, wrt: readonly string[]) {
     graph.outputs.set('loss', null);
-    const shapes = await probeShapes(graph, { M: [2, 4], N: [3, 5] });
+    const shapes = await probeShapes(expandComposites(graph), { M: [2, 4], N: [3, 5] });
     const gradients = appendGradients(graph, 'loss', wrt, shapes);
     for (const gradient of gradients.values()) graph.outputs.set(gradient, null);
-    const session = await createSession(graph, { threads: 1 });
+    const expanded = expandComposites(graph);
+    expanded.prune();
+    const session = await createSession(expanded, { threads: 1 });
     const results = (await session.run(feeds)) as Record<string, Tensor>;
     await session.release();
     return wrt.map((name) => {
@@ -430,6 +434,27 @@ describe('the reverse pass', () => {
     const [dx] = await gradientsAt(graph, { x: new Tensor('float32', [1, -2, 0.5], [3]) }, ['x']);
     // d(x^2 + 3x)/dx = 2x + 3
     expect(dx?.values).toEqual([5, -1, 4]);
+  });
+
+  it('sends no gradient through a detached value', async () => {
+    const graph = new Graph();
+    graph.inputs.set('x', { type: 'float32', dims: ['N'] });
+    lossOf(graph, graph.add('Mul', ['x', addDetach(graph, 'x')]));
+    const feeds = { x: new Tensor('float32', [1, -2, 0.5], [3]) };
+    const [dx] = await gradientsAt(graph, feeds, ['x']);
+    // d(x stop(x))/dx = stop(x)
+    expect(dx?.values).toEqual([1, -2, 0.5]);
+  });
+
+  it('refuses a Slice that counts its start from the end of an axis whose size is not constant', async () => {
+    const graph = new Graph();
+    graph.inputs.set('x', { type: 'float32', dims: ['N', 4] });
+    lossOf(graph, graph.add('Slice', ['x', graph.int64([-2]), graph.int64([3]), graph.int64([0])]));
+    graph.outputs.set('loss', null);
+    const shapes = await probeShapes(graph, { N: [3, 5] });
+    expect(() => appendGradients(graph, 'loss', ['x'], shapes)).toThrowError(
+      expect.objectContaining({ code: 'OPERATOR_NOT_DIFFERENTIABLE', message: expect.stringContaining('Slice') }),
+    );
   });
 
   it('sums a gradient over the axes along which its value was broadcast, whatever their sizes', async () => {
