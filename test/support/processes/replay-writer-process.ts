@@ -10,6 +10,11 @@ function acknowledge(kind: string, id: string): void {
   process.send?.([kind, id]);
 }
 
+/** A generation that runs whenever the process is killed. */
+const unfinished = `${prefix}-unfinished`;
+await store.admit([admission(unfinished)]);
+acknowledge('admitted', unfinished);
+
 async function writeEndlessly(lane: number): Promise<void> {
   for (let i = 0; ; i++) {
     const id = `${prefix}-${lane}-${i}`;
