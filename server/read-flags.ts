@@ -2,16 +2,8 @@
 
 import { parseArgs } from 'node:util';
 import { HoneError } from '../src/errors.js';
-import {
-  flagHelp,
-  flagSyntax,
-  parseDuration,
-  parseSize,
-  type ServerFlag,
-  type ServerFlagName,
-  serverFlags,
-  wrongValue,
-} from './flag-table.js';
+import { flagHelp, flagSyntax, type ServerFlag, type ServerFlagName, serverFlags } from './flag-table.js';
+import { parseDuration, parseSize, wrongValue } from './flag-values.js';
 
 /** The flags that were given. The caller applies the defaults. */
 export interface GivenFlags {
