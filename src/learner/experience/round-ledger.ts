@@ -60,9 +60,13 @@ export class RoundLedger {
     return fresh;
   }
 
-  /** Makes all entries fresh and unused: everything may be learned from as if for the first time. */
+  /**
+   * Makes all entries fresh and unused: everything may be learned from as if for the first time. All feedback counts as
+   * unseen, so a process that goes on from a checkpoint counts the entries as fresh, too.
+   */
   relearn(): void {
     for (const member of this.#members.entries.values()) member.uses = 0;
+    this.#since = 0;
     this.#fresh = this.#members.size;
   }
 

@@ -98,6 +98,8 @@ export type LearnerEvent =
       /** Generations that the adapter learned from since the live version. */
       readonly lessons: readonly string[];
     }
+  /** A command to relearn was carried out, and the checkpoint holds that. */
+  | { readonly type: 'relearned' }
   /** A round went out of bounds: the weights are those of the live version again. */
   | {
       readonly type: 'setback';

@@ -38,8 +38,11 @@ export class LearnerSupervisor {
   readonly #notice = new ChangeNotice((sent) => this.#send({ type: 'changed' }, sent));
   /** The live version, for the next process. */
   #live: Pick<LearnerStart, 'liveVersion' | 'adapterPath' | 'adapterDigest' | 'rolledBack' | 'imported'>;
-  /** What the next process is asked. A process goes on after a halt if a person starts it, not after a crash. */
-  #next = { goOn: true, relearn: false };
+  /**
+   * What the next process is asked. A process goes on after a halt if a person starts it, not after a crash. It relearns
+   * until one has reported that it did.
+   */
+  readonly #next = { goOn: true, relearn: false };
   /** The last state that the process reported, or that its end has put it in. */
   #reported: LearnerState = 'starting';
   #progress = nothingLearned;
@@ -93,7 +96,7 @@ export class LearnerSupervisor {
 
   /** The learner learns from everything that the store still holds as if for the first time, now or at its next start. */
   relearn(): void {
-    this.#next.relearn = !this.#life.child?.isConnected;
+    this.#next.relearn = true;
     this.#send({ type: 'relearn' });
   }
 
@@ -138,7 +141,7 @@ export class LearnerSupervisor {
     // Whoever waits for the end of the process waits behind this, and finds the state that follows.
     void child.ended.then((end) => this.#childEnded(end));
     this.#send({ type: 'start', ...start, ...this.#live, ...this.#next });
-    this.#next = { goOn: false, relearn: false };
+    this.#next.goOn = false;
   }
 
   /** Without a process the command is lost, and does no harm: the next one gets the live version and reads the store. */
@@ -149,6 +152,7 @@ export class LearnerSupervisor {
   }
 
   #hear(event: LearnerEvent): void {
+    if (event.type === 'relearned') this.#next.relearn = false;
     if (event.type === 'engine') this.#engine = `${event.report.engine} on ${event.report.device}`;
     if (event.type === 'progress') {
       const { state, ...figures } = event.progress;

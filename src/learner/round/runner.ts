@@ -160,8 +160,8 @@ export class LearnerRunner {
     this.#report();
     await this.#takeWeightsCommands();
     if (this.#inbox.take('go_on')) this.#round.goOn();
-    if (this.#inbox.take('relearn')) this.#buffer.ledger.relearn();
-    await this.#save();
+    if (this.#inbox.take('relearn')) await this.#relearn();
+    else await this.#save();
   }
 
   #readStore(): boolean {
@@ -230,6 +230,7 @@ export class LearnerRunner {
   async #relearn(): Promise<void> {
     this.#buffer.ledger.relearn();
     await this.#save();
+    this.#options.send({ type: 'relearned' });
   }
 
   /** Takes what was removed from the store out of the learner's files, too. */

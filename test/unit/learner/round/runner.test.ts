@@ -365,6 +365,22 @@ test('a learner that is told to relearn learns once more from everything that is
   expect(new Set(again.lessons).size).toBe(12);
 });
 
+test('a learner that is stopped before it relearns reports that it will, and the next process does', async () => {
+  const directory = temporaryFolder();
+  const experience = await openExperience(directory);
+  const first = startRunner(directory, experience);
+  await experience.add(round(1));
+  first.runner.handle({ type: 'changed' });
+  await first.until(isCandidate);
+  first.runner.handle({ type: 'relearn' });
+  await first.stop();
+  expect(first.events.map(({ type }) => type)).toContain('relearned');
+  // Nobody scores anything meanwhile: all that it learns from was seen by a round before.
+  const second = startRunner(directory, experience);
+  const again = await second.until(isCandidate);
+  expect(new Set(again.lessons).size).toBe(12);
+});
+
 test('preferences alone teach what to prefer, and a stopped round goes on where it was', async () => {
   const directory = temporaryFolder();
   const experience = await openExperience(directory);
