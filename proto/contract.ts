@@ -71,6 +71,12 @@ export function messageType(name: string): protobuf.Type {
   return root.lookupType(name);
 }
 
+/** The request of a method. @param path as in a call, `/hone.v1.StatusService/GetServerStatus` */
+export function requestType(path: string): protobuf.Type {
+  const [, service = '', method = ''] = path.split('/');
+  return root.lookupService(service).methods[method]?.resolvedRequestType as protobuf.Type;
+}
+
 /** Encodes a message of the contract. */
 export function encodeMessage(typeName: string, value: object): Buffer {
   return serialize(root.lookupType(typeName), value);

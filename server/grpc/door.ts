@@ -7,6 +7,7 @@ import type { Agent } from '../../src/agent/index.js';
 import { HoneError } from '../../src/errors.js';
 import { adminHandlers } from './admin.js';
 import type { ReportError } from './calls.js';
+import { checkedDecoding } from './checked-decoding.js';
 import { eventHandlers } from './events.js';
 import { feedbackHandlers } from './feedback.js';
 import { generationHandlers } from './generation.js';
@@ -15,7 +16,6 @@ import { createInterceptor, type FinishedCall } from './interceptor.js';
 import { learnerHandlers } from './learner.js';
 import { addReflection } from './reflection.js';
 import { statusHandlers } from './status.js';
-import { markUndecodableRequests } from './undecodable-requests.js';
 import { versionHandlers } from './versions.js';
 
 interface DoorOptions {
@@ -75,7 +75,7 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
     StatusService: statusHandlers(agent, options.serverVersion, report),
     AdminService: adminHandlers(agent, report),
   };
-  for (const name of serviceNames) server.addService(markUndecodableRequests(serviceDefinition(name)), handlers[name]);
+  for (const name of serviceNames) server.addService(checkedDecoding(serviceDefinition(name)), handlers[name]);
   const names = serviceNames.map(fullName);
   const health = new Health(names);
   health.addTo(server);

@@ -11,7 +11,7 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { healthService } from '../../proto/contract.js';
-import { markUndecodableRequests } from './undecodable-requests.js';
+import { checkedDecoding } from './checked-decoding.js';
 
 type ServingStatus = 'SERVING' | 'NOT_SERVING' | 'SERVICE_UNKNOWN';
 
@@ -37,7 +37,7 @@ export class Health {
   }
 
   addTo(server: Server): void {
-    server.addService(markUndecodableRequests(healthService), {
+    server.addService(checkedDecoding(healthService), {
       Check: ({ request }: ServerUnaryCall<Asked, Answer>, answer: sendUnaryData<Answer>) => {
         if (this.#services.has(request.service)) answer(null, { status: this.#status });
         else

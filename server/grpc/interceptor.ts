@@ -15,7 +15,7 @@ import type { ServedIdentity } from '../../src/agent/index.js';
 import { HoneError } from '../../src/errors.js';
 import { toStatus } from '../errors.js';
 import { tokenCheck } from '../token.js';
-import { UndecodableRequest, undecodableRequest } from './undecodable-requests.js';
+import { RefusedRequest } from './checked-decoding.js';
 
 interface InterceptorOptions {
   readonly identity: () => ServedIdentity;
@@ -66,7 +66,7 @@ export function createInterceptor(options: InterceptorOptions): ServerIntercepto
             }
           })
           .withOnReceiveMessage((message, pass) => {
-            if (message instanceof UndecodableRequest) call.sendStatus(toStatus(undecodableRequest()));
+            if (message instanceof RefusedRequest) call.sendStatus(toStatus(message.error));
             else pass(message);
           })
           .build();
