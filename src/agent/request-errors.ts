@@ -6,6 +6,9 @@
 import { z } from 'zod';
 import { type FieldViolation, HoneError } from '../errors.js';
 
+/** Most fields at fault that one error names. A check stops when it has found so many. */
+const maxViolations = 10;
+
 /** Maps whose keys are the caller's own words. They are quoted and not renamed. */
 const maps = new Set(['metadata', 'logitBias']);
 
@@ -34,7 +37,7 @@ export function check<Schema extends z.ZodType>(schema: Schema, input: unknown):
   const result = schema.safeParse(input, { reportInput: true });
   if (result.success) return result.data;
   throw invalidRequest(
-    result.error.issues.map((issue) => ({
+    result.error.issues.slice(0, maxViolations).map((issue) => ({
       field: fieldPath(issue.path),
       description: describe(issue.message, issue.input),
     })),
@@ -66,4 +69,55 @@ export function wholeBetween(min: number, max: number) {
 export function textUpTo(maxCharacters: number) {
   const words = `must be a text of at most ${maxCharacters} characters`;
   return z.string({ error: words }).max(maxCharacters, { error: words });
+}
+
+/** A list of at most `max` values. The check stops when ten fields of them are at fault. */
+export function listUpTo<Item extends z.ZodType>(item: Item, max: number, values: string) {
+  const words = `must hold at most ${max} ${values}`;
+  return z
+    .array(z.unknown(), { error: `must be a list of ${values}` })
+    .max(max, { error: words, abort: true })
+    .transform((entries, context) => {
+      const checked: z.output<Item>[] = [];
+      for (const [index, entry] of entries.entries()) {
+        const result = item.safeParse(entry, { reportInput: true });
+        if (result.success) checked.push(result.data);
+        else if (addIssues(context, result.error.issues, index) >= maxViolations) break;
+      }
+      return checked;
+    });
+}
+
+/**
+ * A map of at most `max` entries, whatever their keys are called (`__proto__`, `constructor`). The check stops when ten
+ * of them are at fault.
+ */
+export function mapUpTo<Value extends z.ZodType>(key: z.ZodType<string>, value: Value, max: number, entries: string) {
+  const words = `must hold at most ${max} ${entries}`;
+  return z
+    .custom<Readonly<Record<string, unknown>>>(isMap, { error: `must be a map of ${entries}` })
+    .refine((map) => Object.keys(map).length <= max, { error: words, abort: true })
+    .transform((map, context) => {
+      const checked: [string, z.output<Value>][] = [];
+      for (const [name, entry] of Object.entries(map)) {
+        const [nameResult, result] = [key.safeParse(name), value.safeParse(entry, { reportInput: true })];
+        if (nameResult.success && result.success) checked.push([name, result.data]);
+        const issues = [...(nameResult.error?.issues ?? []), ...(result.error?.issues ?? [])];
+        if (addIssues(context, issues, name) >= maxViolations) break;
+      }
+      // Unlike an assignment, this makes a property of `__proto__` too.
+      return Object.fromEntries(checked);
+    });
+}
+
+function isMap(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Adds the issues of an entry to those of its list or map. @returns how many there are */
+function addIssues(context: z.core.$RefinementCtx, issues: readonly z.core.$ZodIssue[], place: PropertyKey): number {
+  for (const { message, path, input } of issues) {
+    context.issues.push({ code: 'custom', message, path: [place, ...path], input });
+  }
+  return context.issues.length;
 }

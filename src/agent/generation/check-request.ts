@@ -10,11 +10,15 @@ import { HoneError } from '../../errors.js';
 import type { ChatMessage, Package } from '../../package/index.js';
 import type { SamplingSettings } from '../../policy/index.js';
 import { groupKey } from '../../replay/index.js';
-import { check, invalidRequest, numberBetween, textUpTo, wholeBetween } from '../request-errors.js';
+import { check, invalidRequest, listUpTo, mapUpTo, numberBetween, textUpTo, wholeBetween } from '../request-errors.js';
 import type { GenerateInput } from './types.js';
 
 /** Most completions of one request. */
 export const maxCompletions = 64;
+
+/** Most messages of a chat, and most tokens of a map of biases. */
+const maxMessages = 2048;
+const maxBiases = 2048;
 
 /** Characters per token of context. A longer text is refused before it is tokenised. */
 export const maxCharactersPerToken = 128;
@@ -25,24 +29,22 @@ const sampling = z.object({
   topP: numberBetween(Number.MIN_VALUE, 1, 'must be a number above 0 and at most 1').default(1),
   topK: wholeBetween(0, 2 ** 31 - 1).default(0),
   minP: numberBetween(0, 1 - Number.EPSILON, 'must be a number from 0 to below 1').default(0),
-  stop: z
-    .array(textUpTo(256).min(1, { error: 'must not be empty' }))
-    .max(16, { error: 'must hold at most 16 texts' })
-    .default([]),
+  stop: listUpTo(textUpTo(256).min(1, { error: 'must not be empty' }), 16, 'texts').prefault([]),
   ignoreEos: z.boolean().default(false),
   presencePenalty: numberBetween(-2, 2).default(0),
   frequencyPenalty: numberBetween(-2, 2).default(0),
   repetitionPenalty: numberBetween(Number.MIN_VALUE, 10, 'must be a number above 0 and at most 10').default(1),
-  logitBias: z.record(z.string(), numberBetween(-100, 100)).default({}),
+  logitBias: mapUpTo(z.string(), numberBetween(-100, 100), maxBiases, 'tokens').prefault({}),
 });
 
 const message = z.object({
   role: z.enum(['system', 'user', 'assistant'], { error: 'must be system, user or assistant' }),
-  content: z.string({ error: 'must be a text' }).min(1, { error: 'must not be empty' }),
+  // An earlier answer may have been empty.
+  content: z.string({ error: 'must be a text' }),
 });
 
 const generate = z.object({
-  messages: z.array(message).default([]),
+  messages: listUpTo(message, maxMessages, 'messages').prefault([]),
   prompt: z.string({ error: 'must be a text' }).min(1, { error: 'must not be empty' }).optional(),
   sampling: sampling.prefault({}),
   n: wholeBetween(1, maxCompletions).default(1),
@@ -52,10 +54,7 @@ const generate = z.object({
   store: z.boolean().default(true),
   subject: textUpTo(256).default(''),
   version: wholeBetween(0, 2 ** 32 - 1).optional(),
-  metadata: z
-    .record(textUpTo(64), textUpTo(512))
-    .refine((labels) => Object.keys(labels).length <= 16, { error: 'must hold at most 16 labels' })
-    .default({}),
+  metadata: mapUpTo(textUpTo(64), textUpTo(512), 16, 'labels').prefault({}),
 });
 
 /** A request that can run. */

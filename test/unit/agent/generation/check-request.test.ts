@@ -62,7 +62,7 @@ describe('the check of requests', () => {
     ['prompt', { prompt: '' }],
     ['prompt', { prompt: 'a', messages: [message] }],
     ['messages[1].role', { messages: [message, { role: 'tool', content: 'x' }] }],
-    ['messages[0].content', { messages: [{ role: 'user', content: '' }] }],
+    ['messages', { messages: Array(2049).fill(message) }],
     ['n', { prompt: 'a', n: 0 }],
     ['n', { prompt: 'a', n: 65 }],
     ['n', { prompt: 'a', n: 1.5 }],
@@ -83,6 +83,7 @@ describe('the check of requests', () => {
     ['sampling.frequency_penalty', { prompt: 'a', sampling: { frequencyPenalty: -3 } }],
     ['sampling.repetition_penalty', { prompt: 'a', sampling: { repetitionPenalty: 0 } }],
     ['sampling.logit_bias["3"]', { prompt: 'a', sampling: { logitBias: { 3: 101 } } }],
+    ['sampling.logit_bias', { prompt: 'a', sampling: { logitBias: Object.fromEntries(Array(2049).entries()) } }],
     ['sampling.logit_bias["128"]', { prompt: 'a', sampling: { logitBias: { 128: 1 } } }],
     ['subject', { prompt: 'a', subject: 's'.repeat(257) }],
     ['metadata["someKey"]', { prompt: 'a', metadata: { someKey: 'v'.repeat(513) } }],
@@ -97,6 +98,34 @@ describe('the check of requests', () => {
     const { violations } = refusal({ prompt: 'a', n: 0, sampling: { temperature: -2 } });
     expect(violations.map(({ field }) => field).sort()).toEqual(['n', 'sampling.temperature']);
     expect(violations.map(({ description }) => description).join()).toContain('got -2');
+  });
+
+  it('stops looking when ten fields are at fault', () => {
+    let looked = 0;
+    const bad = {
+      get role() {
+        looked += 1;
+        return 'nobody';
+      },
+      content: 'x',
+    };
+    const { violations } = refusal({ messages: Array(2048).fill(bad) });
+    expect(violations.map(({ field }) => field)).toEqual(Array.from({ length: 10 }, (_, i) => `messages[${i}].role`));
+    expect(looked).toBeLessThanOrEqual(20);
+    const logitBias = Object.fromEntries(Array.from({ length: 2048 }, (_, token) => [token, 1000]));
+    expect(refusal({ prompt: 'a', sampling: { logitBias } }).violations).toHaveLength(10);
+  });
+
+  it('takes an empty message of a chat, as an earlier answer may have been', () => {
+    const messages = [message, { role: 'assistant', content: '' }, message];
+    expect(checked({ messages }).promptTokens).toEqual([1, 2, 1, 0, 1, 2]);
+    expect(JSON.parse(checked({ messages }).promptJson)).toEqual({ messages });
+  });
+
+  it('keeps labels whatever they are called', () => {
+    const metadata = JSON.parse('{"__proto__": "a", "constructor": "b", "toString": "c"}');
+    const { metadataJson } = checked({ prompt: 'a', metadata });
+    expect(metadataJson).toBe('{"__proto__":"a","constructor":"b","toString":"c"}');
   });
 
   it('never repeats the text of a prompt in an error', () => {
