@@ -36,6 +36,7 @@ export const errorCodes = {
   TOO_MANY_VERSIONS: 'failed_precondition',
   QUEUE_FULL: 'resource_exhausted',
   READER_STALLED: 'resource_exhausted',
+  ANSWER_TOO_LARGE: 'resource_exhausted',
   STORE_FULL: 'resource_exhausted',
   DRAINING: 'unavailable',
   WORKER_CRASHED: 'unavailable',

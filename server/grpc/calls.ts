@@ -5,6 +5,7 @@ import type {
   handleClientStreamingCall,
   handleServerStreamingCall,
   handleUnaryCall,
+  ServerUnaryCall,
   ServerWritableStream,
 } from '@grpc/grpc-js';
 import { HoneError } from '../../src/errors.js';
@@ -45,10 +46,14 @@ export function callSignal(call: AnyCall): AbortSignal {
 /** Handles a unary method. */
 export function unary<Request, Response>(
   report: ReportError,
-  handle: (request: Request, signal: AbortSignal) => Promise<Response> | Response,
+  handle: (
+    request: Request,
+    signal: AbortSignal,
+    call: ServerUnaryCall<Request, Response>,
+  ) => Promise<Response> | Response,
 ): handleUnaryCall<Request, Response> {
   return (call, callback) => {
-    const run = async () => handle(call.request, callSignal(call));
+    const run = async () => handle(call.request, callSignal(call), call);
     run().then(
       (response) => callback(null, response),
       (thrown: unknown) => callback(failure(report, call.getPath(), thrown)),

@@ -6,6 +6,7 @@ import { fullName, serviceDefinition, serviceNames } from '../../proto/contract.
 import type { Agent } from '../../src/agent/index.js';
 import { HoneError } from '../../src/errors.js';
 import { adminHandlers } from './admin.js';
+import { takesEncodedAnswers } from './answer-size.js';
 import type { ReportError } from './calls.js';
 import { checkedDecoding } from './checked-decoding.js';
 import { eventHandlers } from './events.js';
@@ -75,7 +76,8 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
     StatusService: statusHandlers(agent, options.serverVersion, report),
     AdminService: adminHandlers(agent, report),
   };
-  for (const name of serviceNames) server.addService(checkedDecoding(serviceDefinition(name)), handlers[name]);
+  for (const name of serviceNames)
+    server.addService(takesEncodedAnswers(checkedDecoding(serviceDefinition(name))), handlers[name]);
   const names = serviceNames.map(fullName);
   const health = new Health(names);
   health.addTo(server);

@@ -10,6 +10,9 @@ import type { Agent, LoopEvent, LoopEventType } from '../../src/agent/index.js';
 import { HoneError } from '../../src/errors.js';
 import { type ReportError, serverStream } from './calls.js';
 
+/** Keeps a message far below what a client takes. */
+const eventsPerMessage = 256;
+
 export function eventHandlers(agent: Agent, report: ReportError): EventServiceHandlers {
   return {
     WatchEvents: serverStream(
@@ -18,7 +21,11 @@ export function eventHandlers(agent: Agent, report: ReportError): EventServiceHa
         const watched = agent.watchEvents({ afterSequence, types: types.map(toEventType) }, signal);
         // The first event may take long. The metadata shows the caller at once that the call was accepted.
         call.sendMetadata(new Metadata());
-        for await (const events of watched) yield { events: events.map(toProtoEvent) };
+        for await (const events of watched) {
+          for (let from = 0; from < events.length; from += eventsPerMessage) {
+            yield { events: events.slice(from, from + eventsPerMessage).map(toProtoEvent) };
+          }
+        }
       },
     ),
   };

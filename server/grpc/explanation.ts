@@ -6,11 +6,21 @@ import type { ExplainedScore } from '../../proto/generated/hone/v1/ExplainedScor
 import type { ExplainGenerationResponse } from '../../proto/generated/hone/v1/ExplainGenerationResponse.js';
 import type { Explanation } from '../../src/agent/index.js';
 import type { MetricFold } from '../../src/reward/index.js';
+import { newest } from './answer-size.js';
+
+/** Preferences, and edits, in one answer; the newest ones. */
+const maxListed = 1000;
+
+/** Scores of all metrics together in one answer, and metrics. */
+const maxScores = 2000;
+const maxMetrics = 200;
 
 export function toProtoExplanation(explanation: Explanation): ExplainGenerationResponse {
   const { generation, fold, preferences, edits, obstacles, lessons } = explanation;
   const { id, state, origin, editOf, version, createdAtMs, finishedAtMs } = generation;
   const { reward, pendingUntilMs } = fold;
+  const { metrics, unlisted } = listMetrics(fold.metrics);
+  const beyond = (items: readonly unknown[]) => Math.max(0, items.length - maxListed);
   return {
     generationId: id,
     state: enumNames.GenerationState.toValue(state),
@@ -21,13 +31,13 @@ export function toProtoExplanation(explanation: Explanation): ExplainGenerationR
     ...(finishedAtMs === null ? {} : { finishedAtMs }),
     ...(reward === null ? {} : { reward }),
     ...(pendingUntilMs === null ? {} : { pendingUntilMs }),
-    metrics: fold.metrics.map(toProtoMetric),
-    preferences: preferences.map(({ otherId, outcome, ...rest }) => ({
+    metrics,
+    preferences: newest(preferences, maxListed).map(({ otherId, outcome, ...rest }) => ({
       ...rest,
       otherGenerationId: otherId,
       outcome: enumNames.PreferenceOutcome.toValue(outcome),
     })),
-    edits: edits.map(({ generationId, reward: worth }) => ({
+    edits: newest(edits, maxListed).map(({ generationId, reward: worth }) => ({
       generationId,
       ...(worth === null ? {} : { reward: worth }),
     })),
@@ -36,7 +46,22 @@ export function toProtoExplanation(explanation: Explanation): ExplainGenerationR
       version: lesson.version,
       ...(lesson.state === undefined ? {} : { state: enumNames.VersionState.toValue(lesson.state) }),
     })),
+    leftOut: unlisted + beyond(preferences) + beyond(edits),
   };
+}
+
+/** The metrics with as many scores as fit, and the number of scores that do not. */
+function listMetrics(folds: readonly MetricFold[]): { readonly metrics: ExplainedMetric[]; readonly unlisted: number } {
+  let room = maxScores;
+  let unlisted = 0;
+  const metrics = folds.map(toProtoMetric).map((metric, index) => {
+    const { scores = [] } = metric;
+    const listed = index < maxMetrics ? scores.slice(0, room) : [];
+    room -= listed.length;
+    unlisted += scores.length - listed.length;
+    return { ...metric, scores: listed };
+  });
+  return { metrics: metrics.slice(0, maxMetrics), unlisted };
 }
 
 function toProtoMetric({ metric, state, value, weight, windowEndsAtMs, used, ignored }: MetricFold): ExplainedMetric {

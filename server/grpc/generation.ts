@@ -1,6 +1,9 @@
 /** GenerationService: translates between the contract's messages and the agent. */
 
+import { Metadata } from '@grpc/grpc-js';
+import { encodeMessage } from '../../proto/contract.js';
 import { enumNames } from '../../proto/enum-names.js';
+import type { Completion } from '../../proto/generated/hone/v1/Completion.js';
 import type { CompletionChunk } from '../../proto/generated/hone/v1/CompletionChunk.js';
 import type { GenerateRequest__Output } from '../../proto/generated/hone/v1/GenerateRequest.js';
 import type { GenerateResponse } from '../../proto/generated/hone/v1/GenerateResponse.js';
@@ -8,18 +11,22 @@ import type { GenerationServiceHandlers } from '../../proto/generated/hone/v1/Ge
 import type { StreamGenerateRequest__Output } from '../../proto/generated/hone/v1/StreamGenerateRequest.js';
 import type { StreamGenerateResponse } from '../../proto/generated/hone/v1/StreamGenerateResponse.js';
 import type { TopLogprobs } from '../../proto/generated/hone/v1/TopLogprobs.js';
-import type { Agent, AgentEvent, ChunkEvent, EndedEvent, GenerateInput } from '../../src/agent/index.js';
+import type { Agent, AgentEvent, ChunkEvent, EndedEvent, GenerateInput, StartedEvent } from '../../src/agent/index.js';
 import type { TopLogprob } from '../../src/policy/index.js';
+import { maxAnswerBytes } from './answer-size.js';
 import { batched, type ReportError, serverStream, unary } from './calls.js';
 import { toProtoGeneration } from './stored-generation.js';
 
 /** @param maxStalledMs how long a caller may leave its stream unread */
 export function generationHandlers(agent: Agent, report: ReportError, maxStalledMs: number): GenerationServiceHandlers {
   return {
-    Generate: unary(report, async (request: GenerateRequest__Output, signal): Promise<GenerateResponse> => {
+    Generate: unary(report, async (request: GenerateRequest__Output, signal, call): Promise<GenerateResponse> => {
       const collected = new Collected();
-      for await (const event of agent.generate(toInput(request), signal)) collected.add(event);
-      return collected.response;
+      for await (const event of agent.generate({ ...toInput(request), maxAnswerBytes }, signal)) {
+        if (event.type === 'started') call.sendMetadata(idsOf(event));
+        collected.add(event);
+      }
+      return fitAnswer(collected.response);
     }),
     StreamGenerate: serverStream(
       report,
@@ -32,6 +39,39 @@ export function generationHandlers(agent: Agent, report: ReportError, maxStalled
       generation: toProtoGeneration(await agent.getGeneration(generationId)),
     })),
   };
+}
+
+/** The ids reach the caller before the work is done, so that it can score or fetch what it does not wait for. */
+function idsOf({ generationIds }: StartedEvent): Metadata {
+  const metadata = new Metadata();
+  metadata.set('hone-generation-ids', generationIds.join());
+  return metadata;
+}
+
+/** Leaves out the contents of the largest completions until the answer fits. Their ids stay, to fetch them. */
+export function fitAnswer(response: GenerateResponse, maxBytes = maxAnswerBytes): GenerateResponse {
+  const completions = response.completions ?? [];
+  // An id, a float and a float take 13 bytes at most, an alternative 9, a UTF-16 unit of a text 3.
+  const atMost = completions.map(
+    ({ text = '', tokenIds = [], topLogprobs = [] }) =>
+      128 +
+      text.length * 3 +
+      tokenIds.length * 13 +
+      topLogprobs.reduce((sum, one) => sum + 10 + 9 * (one.tokenIds?.length ?? 0), 0),
+  );
+  const frame = 256;
+  if (atMost.reduce((sum, bytes) => sum + bytes, frame) <= maxBytes) return response;
+  const exact = completions.map((completion) => encodeMessage('hone.v1.Completion', completion).length + 8);
+  let bytes = exact.reduce((sum, one) => sum + one, frame);
+  const bySize = [...exact.keys()].sort((a, b) => (exact[b] as number) - (exact[a] as number));
+  const fitted = [...completions];
+  for (const index of bySize) {
+    if (bytes <= maxBytes) break;
+    const { generationId, finishReason } = completions[index] as Completion;
+    fitted[index] = { index, generationId, finishReason, contentLeftOut: true } as Completion;
+    bytes += 128 - (exact[index] as number);
+  }
+  return { ...response, completions: fitted };
 }
 
 function toInput(request: GenerateRequest__Output): GenerateInput {

@@ -11,6 +11,7 @@ import {
   status,
 } from '@grpc/grpc-js';
 import { healthService } from '../../proto/contract.js';
+import { takesEncodedAnswers } from './answer-size.js';
 import { checkedDecoding } from './checked-decoding.js';
 
 type ServingStatus = 'SERVING' | 'NOT_SERVING' | 'SERVICE_UNKNOWN';
@@ -37,7 +38,7 @@ export class Health {
   }
 
   addTo(server: Server): void {
-    server.addService(checkedDecoding(healthService), {
+    server.addService(takesEncodedAnswers(checkedDecoding(healthService)), {
       Check: ({ request }: ServerUnaryCall<Asked, Answer>, answer: sendUnaryData<Answer>) => {
         if (this.#services.has(request.service)) answer(null, { status: this.#status });
         else

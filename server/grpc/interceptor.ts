@@ -15,6 +15,7 @@ import type { ServedIdentity } from '../../src/agent/index.js';
 import { HoneError } from '../../src/errors.js';
 import { toStatus } from '../errors.js';
 import { tokenCheck } from '../token.js';
+import { encodeAnswer } from './answer-size.js';
 import { RefusedRequest } from './checked-decoding.js';
 
 interface InterceptorOptions {
@@ -73,6 +74,13 @@ export function createInterceptor(options: InterceptorOptions): ServerIntercepto
         next(listener);
       })
       .withSendMetadata((metadata, next) => next(describe(metadata)))
+      .withSendMessage((message, next) => {
+        try {
+          next(encodeAnswer(method, message));
+        } catch (thrown) {
+          call.sendStatus(toStatus(thrown));
+        }
+      })
       .withSendStatus((status, next) => {
         // A call that fails before its first message gets the initial metadata as well.
         if (!metadataSent) nextCall.sendMetadata(describe(new GrpcMetadata()));

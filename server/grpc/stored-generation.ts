@@ -5,6 +5,10 @@ import type { ChatMessage } from '../../proto/generated/hone/v1/ChatMessage.js';
 import type { FinishReason } from '../../proto/generated/hone/v1/FinishReason.js';
 import type { Generation as ProtoGeneration } from '../../proto/generated/hone/v1/Generation.js';
 import type { StoredGeneration } from '../../src/agent/index.js';
+import { newest } from './answer-size.js';
+
+/** Scores of a generation in one answer. */
+const maxScores = 1000;
 
 interface StoredMessage {
   readonly role: string;
@@ -38,7 +42,13 @@ export function toProtoGeneration({ generation, scores }: StoredGeneration): Pro
     metadata: JSON.parse(generation.metadataJson),
     createdAtMs: generation.createdAtMs,
     ...(generation.finishedAtMs === null ? {} : { finishedAtMs: generation.finishedAtMs }),
-    scores: scores.map(({ rater, metric, value, createdAtMs }) => ({ rater, metric, value, createdAtMs })),
+    scores: newest(scores, maxScores).map(({ rater, metric, value, createdAtMs }) => ({
+      rater,
+      metric,
+      value,
+      createdAtMs,
+    })),
+    scoreCount: scores.length,
   };
 }
 

@@ -1,5 +1,6 @@
 /** VersionService, and a version as a message of the contract. */
 
+import { encodeMessage } from '../../proto/contract.js';
 import { enumNames } from '../../proto/enum-names.js';
 import { toChunks } from '../../proto/file-chunks.js';
 import type { ExportVersionRequest__Output } from '../../proto/generated/hone/v1/ExportVersionRequest.js';
@@ -10,13 +11,18 @@ import type { Version as ProtoVersion } from '../../proto/generated/hone/v1/Vers
 import type { VersionServiceHandlers } from '../../proto/generated/hone/v1/VersionService.js';
 import type { Agent } from '../../src/agent/index.js';
 import type { Version } from '../../src/versions/index.js';
+import { maxAnswerBytes } from './answer-size.js';
 import { type ReportError, serverStream, unary } from './calls.js';
 
 export function versionHandlers(agent: Agent, report: ReportError): VersionServiceHandlers {
   return {
     ListVersions: unary(report, ({ pageSize, pageToken }: ListVersionsRequest__Output) => {
       const page = agent.listVersions(pageSize, pageToken);
-      return { versions: page.versions.map(toProtoVersion), nextPageToken: page.nextPageToken };
+      const versions = page.versions.map(toProtoVersion);
+      const fitting = countFitting(versions);
+      if (fitting === versions.length) return { versions, nextPageToken: page.nextPageToken };
+      const { nextPageToken } = agent.listVersions(fitting, pageToken);
+      return { versions: versions.slice(0, fitting), nextPageToken };
     }),
     GetVersion: unary(report, ({ number }: GetVersionRequest__Output) => ({
       version: toProtoVersion(agent.getVersion(number)),
@@ -28,6 +34,17 @@ export function versionHandlers(agent: Agent, report: ReportError): VersionServi
       },
     ),
   };
+}
+
+/** How many of the versions fit into one answer, from the first one on; at least one. */
+function countFitting(versions: readonly ProtoVersion[]): number {
+  // The token of the next page, and the frame of each version.
+  let bytes = 64;
+  for (const [index, version] of versions.entries()) {
+    bytes += encodeMessage('hone.v1.Version', version).length + 8;
+    if (bytes > maxAnswerBytes) return Math.max(1, index);
+  }
+  return versions.length;
 }
 
 export function toProtoVersion(version: Version): ProtoVersion {

@@ -30,6 +30,10 @@ export interface ImportTarget {
 /** Largest rank of an imported adapter. */
 export const maxImportRank = 256;
 
+/** Most metrics of an imported version, and the longest name of one in characters. Hone writes some dozens. */
+const maxMetrics = 256;
+const maxMetricName = 128;
+
 /** Bytes for everything in the files but the matrices: names, configuration, metrics. */
 const otherBytes = 1024 * 1024;
 
@@ -78,6 +82,14 @@ function readExported(files: AdapterFiles, { packageDigest }: ImportTarget): Imp
     throw mismatch(
       `it was exported from a server with package ${meta.packageDigest}, but this server has ${packageDigest}; ` +
         'if you know that it fits (a quantised copy of the same model), import its folder without version.json',
+    );
+  }
+  const metrics = Object.keys(meta.metrics);
+  // Every list of versions repeats them.
+  if (metrics.length > maxMetrics || metrics.some((name) => name.length > maxMetricName)) {
+    throw new HoneError(
+      'ADAPTER_INVALID',
+      `${what} has ${metrics.length} metrics in version.json: at most ${maxMetrics} are possible, with names of at most ${maxMetricName} characters`,
     );
   }
   return { adapter, baseModel: meta.baseModel, metrics: meta.metrics };

@@ -11,6 +11,7 @@ import type { ChatMessage, Package } from '../../package/index.js';
 import type { SamplingSettings } from '../../policy/index.js';
 import { groupKey } from '../../replay/index.js';
 import { check, invalidRequest, listUpTo, mapUpTo, numberBetween, textUpTo, wholeBetween } from '../request-errors.js';
+import { answerBytes } from './answer-size.js';
 import type { GenerateInput } from './types.js';
 
 /** Most completions of one request. */
@@ -95,12 +96,14 @@ export function checkGenerate(input: GenerateInput, pkg: Package, randomSeed: ()
   }
   const promptTokens = tokenize(pkg, prompt, messages);
   const room = pkg.config.contextLength - promptTokens.length;
+  const maxTokens = Math.min(request.sampling.maxTokens, room);
+  if (input.maxAnswerBytes !== undefined) checkAnswerSize({ ...request, maxTokens }, pkg, input.maxAnswerBytes);
   return {
     promptTokens,
     groupKey: groupKey(pkg.digest, promptTokens),
     sampling: {
       ...request.sampling,
-      maxTokens: Math.min(request.sampling.maxTokens, room),
+      maxTokens,
       logitBias: checkBias(request.sampling.logitBias, pkg.config.vocabularySize),
       topLogprobs,
     },
@@ -129,6 +132,19 @@ function tokenize(pkg: Package, prompt: string | undefined, messages: readonly C
     throw tooLong(field, `${tokens.length} tokens leave no room in a context of ${contextLength} tokens`);
   }
   return tokens;
+}
+
+function checkAnswerSize(
+  asked: Pick<CheckedRequest, 'n' | 'logprobs' | 'topLogprobs' | 'store'> & { readonly maxTokens: number },
+  { tokenizer }: Package,
+  maxBytes: number,
+): void {
+  const bytes = answerBytes(asked, tokenizer.tokenBytes, !asked.store);
+  if (bytes <= maxBytes) return;
+  const { n, maxTokens, topLogprobs, store } = asked;
+  const size = `${n} completions of up to ${maxTokens} tokens with ${topLogprobs} alternatives take ${store ? 'about' : 'up to'} ${bytes} bytes`;
+  const description = `${size}, and one answer holds at most ${maxBytes}: use StreamGenerate, or ask for fewer completions, tokens or alternatives`;
+  throw invalidRequest([{ field: 'n', description }]);
 }
 
 function tooLong(field: string, description: string): HoneError {

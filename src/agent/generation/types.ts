@@ -30,6 +30,8 @@ export interface GenerateInput {
   readonly subject?: string | undefined;
   readonly version?: number | undefined;
   readonly metadata?: Readonly<Record<string, string>> | undefined;
+  /** Most bytes of an answer that holds all completions in one message. Default: without bound, for a stream. */
+  readonly maxAnswerBytes?: number | undefined;
 }
 
 /** First event of a request: its generations are on disk (unless `store` was false), so feedback may be given. */

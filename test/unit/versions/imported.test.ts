@@ -153,6 +153,28 @@ describe('an imported adapter', () => {
     expect(await hasChanged(log, directory)).toBe(false);
   });
 
+  test('with thousands of metrics is refused, because every list of versions would repeat them', async () => {
+    const directory = temporaryFolder();
+    const log = await open(directory);
+    const files = await log.export(0, 'tldr');
+    const record = JSON.parse(Buffer.from(files['version.json'] as Uint8Array).toString());
+    const withMetrics = (metrics: object) => ({
+      ...files,
+      'version.json': Buffer.from(JSON.stringify({ ...record, metrics })),
+    });
+    for (const metrics of [
+      Object.fromEntries(Array.from({ length: 257 }, (_, i) => [i, 1])),
+      { ['m'.repeat(129)]: 1 },
+    ]) {
+      await expect(log.import(withMetrics(metrics))).rejects.toMatchObject({
+        code: 'ADAPTER_REFUSED',
+        message: expect.stringContaining('at most 256'),
+      });
+    }
+    expect(await hasChanged(log, directory)).toBe(false);
+    await log.import(withMetrics({ ['m'.repeat(128)]: 1 }));
+  });
+
   test("with a rank above the learner's is refused, with the flag that helps", async () => {
     const log = await open();
     await expect(log.import(peftFolder({}, someAdapter(1, zeroAdapter(targets, 4, 1))), 2)).rejects.toMatchObject({

@@ -12,6 +12,8 @@ const pkg = {
   digest: 'd'.repeat(64),
   config: { contextLength: 32, vocabularySize: 128 },
   tokenizer: {
+    // Two tokens of three bytes, and one of two bytes that are no character by themselves.
+    tokenBytes: { bytes: Buffer.from('abcdef\xff\xfe', 'latin1'), ends: Uint32Array.of(3, 6, 8) },
     encodeText: (text: string) => [...text].map((character) => character.charCodeAt(0) % 128),
     encodeChat: (messages: readonly { content: string }[]) => messages.flatMap(({ content }) => [1, content.length]),
   },
@@ -131,6 +133,25 @@ describe('the check of requests', () => {
   it('never repeats the text of a prompt in an error', () => {
     const { message: text } = refusal({ messages: [{ role: 'secret role', content: 'secret' }] });
     expect(text).not.toContain('secret');
+  });
+
+  it('refuses a whole answer that would be too large by its number of tokens, and streams it', () => {
+    const asked = { prompt: 'a', n: 64, logprobs: true, topLogprobs: 20, sampling: { maxTokens: 31 } };
+    // 96 bytes a completion; a token has 8/3 bytes of text, an id of 4, two floats, and alternatives of 10 + 20 * 8.
+    const expected = Math.ceil(64 * (96 + 31 * (8 / 3 + 4 + 8 + 170)));
+    expect(checked({ ...asked, maxAnswerBytes: expected }).n).toBe(64);
+    expect(refusal({ ...asked, maxAnswerBytes: expected - 1 }).violations).toEqual([
+      { field: 'n', description: expect.stringMatching(new RegExp(`about ${expected} bytes.*StreamGenerate`)) },
+    ]);
+    expect(checked(asked).n).toBe(64);
+  });
+
+  it('counts the longest token if nothing could be fetched afterwards', () => {
+    const asked = { prompt: 'a', store: false, sampling: { maxTokens: 31 } };
+    // Bytes that are no character become U+FFFD, of three bytes each.
+    const expected = 96 + 31 * (6 + 4);
+    expect(checked({ ...asked, maxAnswerBytes: expected }).store).toBe(false);
+    expect(refusal({ ...asked, maxAnswerBytes: expected - 1 }).code).toBe('INVALID_REQUEST');
   });
 
   it('refuses a prompt that leaves no room for a token with PROMPT_TOO_LONG', () => {
