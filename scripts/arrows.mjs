@@ -76,6 +76,7 @@ export const sideDoors = {
     'settings',
   ],
   'src/package': [
+    'encoding/text-encoding',
     'load',
     'lowering',
     'normalize',

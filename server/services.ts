@@ -16,6 +16,7 @@ import {
   trialFile,
 } from '../src/agent/index.js';
 import type { LearnerSettings, LearnerSupervisor } from '../src/learner/index.js';
+import { ThreadedEncoding } from '../src/package/encoding/text-encoding.js';
 import type { Package } from '../src/package/index.js';
 import { defaultMaxStalledMs, type Policy, type ThreadChoice } from '../src/policy/index.js';
 import type { ReplayStore } from '../src/replay/index.js';
@@ -89,8 +90,11 @@ export async function openServices(parts: OpenedParts, cleanup: CleanupStack, si
           holdoutShare,
         });
   cleanup.add(() => gate?.close());
+  const encoding = new ThreadedEncoding(pkg);
+  cleanup.add(() => encoding.close());
   const agent = createAgent({
     pkg,
+    encoding,
     policy,
     replay,
     versions,

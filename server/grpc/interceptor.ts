@@ -34,6 +34,9 @@ export interface FinishedCall {
   readonly traceparent: string | undefined;
 }
 
+/** As interceptors give it; a field may be missing. */
+type EndStatus = Parameters<ServerInterceptingCall['sendStatus']>[0];
+
 export function createInterceptor(options: InterceptorOptions): ServerInterceptor {
   const isAllowed = tokenCheck(options.authToken);
   return (method, nextCall) => {
@@ -50,6 +53,14 @@ export function createInterceptor(options: InterceptorOptions): ServerIntercepto
       if (requestId !== undefined) metadata.set('x-request-id', requestId);
       metadataSent = true;
       return metadata;
+    };
+
+    const end = (status: EndStatus, send: (status: EndStatus) => void): void => {
+      // A call that fails before its first message gets the initial metadata as well.
+      if (!metadataSent) nextCall.sendMetadata(describe(new GrpcMetadata()));
+      send(status);
+      const durationMs = performance.now() - startedAt;
+      options.onCall({ path: method.path, code: status.code ?? 0, durationMs, requestId, traceparent });
     };
 
     const responder = new ResponderBuilder()
@@ -78,16 +89,11 @@ export function createInterceptor(options: InterceptorOptions): ServerIntercepto
         try {
           next(encodeAnswer(method, message));
         } catch (thrown) {
-          call.sendStatus(toStatus(thrown));
+          // A status that is sent through `call` would wait for the message.
+          end(toStatus(thrown), (status) => nextCall.sendStatus(status));
         }
       })
-      .withSendStatus((status, next) => {
-        // A call that fails before its first message gets the initial metadata as well.
-        if (!metadataSent) nextCall.sendMetadata(describe(new GrpcMetadata()));
-        next(status);
-        const durationMs = performance.now() - startedAt;
-        options.onCall({ path: method.path, code: status.code ?? 0, durationMs, requestId, traceparent });
-      })
+      .withSendStatus((status, next) => end(status, next))
       .build();
     const call = new ServerInterceptingCall(nextCall, responder);
     return call;

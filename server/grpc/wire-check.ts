@@ -145,8 +145,10 @@ class WireReader {
     if (type === wireType.varint) this.#skipVarint(end);
     else if (type === wireType.fixed64) this.#position += 8;
     else if (type === wireType.fixed32) this.#position += 4;
-    else if (type === wireType.lengthDelimited) this.#position += this.#readUint32(end);
-    else throw notAMessage();
+    else if (type === wireType.lengthDelimited) {
+      const length = this.#readUint32(end);
+      this.#position += length;
+    } else throw notAMessage();
     if (this.#position > end) throw notAMessage();
   }
 

@@ -1,7 +1,7 @@
 /** The parts and settings that an agent is made of. */
 
 import type { TrainingRules } from '../learner/index.js';
-import type { Package } from '../package/index.js';
+import type { Package, TextEncoding } from '../package/index.js';
 import type { Policy } from '../policy/index.js';
 import type { ReplayStore } from '../replay/index.js';
 import type { RewardSettings } from '../reward/index.js';
@@ -18,6 +18,8 @@ import type { TrialStore } from './rollout/trial-file.js';
 
 export interface AgentOptions {
   readonly pkg: Package;
+  /** Encodes the texts of callers. Default: at once, on the event loop. */
+  readonly encoding?: TextEncoding;
   /** Already serves the live version of `versions`. */
   readonly policy: Policy;
   readonly replay: ReplayStore;

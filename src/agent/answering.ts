@@ -33,14 +33,17 @@ export function answering(loop: Loop): Answering {
 }
 
 async function* answer(
-  { closing, requests, pkg, randomSeed, versions, rollout, context, exploration }: Loop,
+  { closing, requests, pkg, encoding, randomSeed, versions, rollout, context, exploration }: Loop,
   input: GenerateInput,
   meter: RequestMeter,
   signal?: AbortSignal,
 ): AsyncGenerator<AgentEvent> {
   closing.refuse();
   requests.refuseWhenFull();
-  const request = checkGenerate(input, pkg, randomSeed);
+  const request = await checkGenerate(input, pkg, encoding, randomSeed, signal);
+  // Both may have changed while a long prompt was encoded.
+  closing.refuse();
+  requests.refuseWhenFull();
   if (request.version !== undefined) requireVersion(versions, request.version, 'version');
   if (signal?.aborted === true) throw abortReason(signal);
   using open = requests.open(request.subject, signal);

@@ -6,6 +6,7 @@
 
 import { randomInt } from 'node:crypto';
 import type { LearnerEvent } from '../learner/index.js';
+import { encodeAtOnce } from '../package/encoding/text-encoding.js';
 import { defaultRewardSettings } from '../reward/settings.js';
 import type { AgentOptions } from './agent-options.js';
 import { Closing } from './closing.js';
@@ -34,7 +35,12 @@ export type Loop = ReturnType<typeof connectLoop>;
 /** Publishes `server_started` before any other event. */
 export function connectLoop(options: AgentOptions) {
   const { pkg, policy, replay, versions, learner, events } = options;
-  const { reward = defaultRewardSettings, meter = {}, now = Date.now } = options;
+  const {
+    reward = defaultRewardSettings,
+    meter = {},
+    now = Date.now,
+    encoding = encodeAtOnce(pkg.tokenizer),
+  } = options;
   const randomSeed = options.randomSeed ?? (() => randomInt(2 ** 32));
   const closing = new Closing();
   const storeOutage = new StoreOutage({ replay, events, now });
@@ -47,6 +53,7 @@ export function connectLoop(options: AgentOptions) {
   });
   const feedback = new FeedbackIntake({
     pkg,
+    encoding,
     replay,
     reward,
     meter,
@@ -112,5 +119,5 @@ export function connectLoop(options: AgentOptions) {
   };
   const requests = new OpenRequests(options.maxOpenRequests ?? 1024);
   const parts = { closing, liveVersion, feedback, context, exploration, rollout, raters, requests };
-  return { ...options, ...parts, reward, meter, now, randomSeed, rateNew };
+  return { ...options, ...parts, encoding, reward, meter, now, randomSeed, rateNew };
 }

@@ -1,3 +1,5 @@
+export type { EncodingJob } from './encoding/encoding-job.js';
+export { encodeAtOnce, type TextEncoding, ThreadedEncoding } from './encoding/text-encoding.js';
 export { invalidPackage, readJson } from './files.js';
 export { loadPackage } from './load.js';
 export {

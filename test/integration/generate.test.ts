@@ -193,7 +193,7 @@ describe('bad input', () => {
     ['INVALID_REQUEST', 'sampling.temperature', { prompt: 'a', temperature: Number.NaN }],
     ['INVALID_REQUEST', 'sampling.max_tokens', { prompt: 'a', maxTokens: 0 }],
     ['INVALID_REQUEST', 'sampling.top_p', { prompt: 'a', topP: 2 }],
-    ['INVALID_REQUEST', 'messages[0].content', { messages: [{ role: 'user', content: '' }] }],
+    ['INVALID_REQUEST', 'messages[0].role', { messages: [{ role: 'unspecified' as 'user', content: 'a' }] }],
     ['PROMPT_TOO_LONG', 'prompt', { prompt: 'word '.repeat(20_000) }],
     ['PROMPT_TOO_LONG', 'messages', { messages: [{ role: 'user', content: 'word '.repeat(4_000) }] }],
     ['VERSION_NOT_FOUND', 'version', { prompt: 'a', version: 77 }],

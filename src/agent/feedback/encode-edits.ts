@@ -2,7 +2,7 @@
 
 import { v7 as uuidv7 } from 'uuid';
 import { HoneError } from '../../errors.js';
-import type { Package } from '../../package/index.js';
+import type { Package, TextEncoding } from '../../package/index.js';
 import type { EditWrite, Generation, ReplayStore } from '../../replay/index.js';
 import { generationNotFound } from '../explain.js';
 import { maxCharactersPerToken } from '../generation/check-request.js';
@@ -16,29 +16,38 @@ import type { EditDraft } from './check-feedback.js';
 export async function encodeEdits(
   drafts: readonly EditDraft[],
   pkg: Package,
+  encoding: TextEncoding,
   replay: Pick<ReplayStore, 'readGenerations'>,
 ): Promise<(EditWrite | HoneError)[]> {
   const ids = [...new Set(drafts.map(({ generationId }) => generationId))];
   const generations = new Map((await replay.readGenerations(ids)).map((generation) => [generation.id, generation]));
-  return drafts.map((draft) => {
+  const edits: (EditWrite | HoneError)[] = [];
+  // One after another, so that the texts of other callers come between.
+  for (const draft of drafts) {
     try {
       const generation = generations.get(draft.generationId);
       if (generation === undefined) throw generationNotFound(draft.generationId);
-      return { ...draft, id: uuidv7(), tokens: encodeEdit(draft.text, generation, pkg) };
+      edits.push({ ...draft, id: uuidv7(), tokens: await encodeEdit(draft.text, generation, pkg, encoding) });
     } catch (thrown) {
-      return HoneError.from(thrown);
+      edits.push(HoneError.from(thrown));
     }
-  });
+  }
+  return edits;
 }
 
-function encodeEdit(text: string, { promptTokens, packageDigest }: Generation, pkg: Package): Uint32Array {
+async function encodeEdit(
+  text: string,
+  { promptTokens, packageDigest }: Generation,
+  pkg: Package,
+  encoding: TextEncoding,
+): Promise<Uint32Array> {
   if (packageDigest !== pkg.digest) {
     const description = 'belongs to another model package than the one served: its prompt has other tokens';
     throw invalidRequest([{ field: 'generation_id', description }]);
   }
   const room = pkg.config.contextLength - promptTokens.length;
   if (text.length > room * maxCharactersPerToken) throw tooLong(`${text.length} characters`, room);
-  const tokens = [...pkg.tokenizer.encodeCompletion(text), ...endOfSequence(pkg)];
+  const tokens = [...(await encoding.encode({ as: 'completion', text })), ...endOfSequence(pkg)];
   if (tokens.length > room) throw tooLong(`${tokens.length} tokens`, room);
   return Uint32Array.from(tokens);
 }

@@ -4,7 +4,7 @@
  */
 
 import { HoneError } from '../../errors.js';
-import type { Package } from '../../package/index.js';
+import type { Package, TextEncoding } from '../../package/index.js';
 import type { FeedbackOutcome, FeedbackWrite, ReplayStore, ScoreWrite } from '../../replay/index.js';
 import type { RewardSettings } from '../../reward/index.js';
 import type { Meter } from '../meter.js';
@@ -16,6 +16,7 @@ import type { FeedbackInput, FeedbackResult } from './types.js';
 
 export interface FeedbackIntakeOptions {
   readonly pkg: Package;
+  readonly encoding: TextEncoding;
   readonly replay: ReplayStore;
   /** Hears whether the store takes writes. */
   readonly storeOutage: Pick<StoreOutage, 'writeSucceeded' | 'writeFailed'>;
@@ -132,8 +133,8 @@ export class FeedbackIntake {
   }
 
   async #withTokens(checked: readonly CheckedFeedback[], drafts: readonly EditDraft[]): Promise<readonly Writable[]> {
-    const { pkg, replay } = this.#options;
-    const edits = drafts.length === 0 ? [] : await encodeEdits(drafts, pkg, replay);
+    const { pkg, encoding, replay } = this.#options;
+    const edits = drafts.length === 0 ? [] : await encodeEdits(drafts, pkg, encoding, replay);
     return checked.map((item, index) => {
       if ('error' in item || item.type !== 'edit') return item;
       const edit = edits.shift();

@@ -7,7 +7,7 @@
 
 import { z } from 'zod';
 import { HoneError } from '../../errors.js';
-import type { ChatMessage, Package } from '../../package/index.js';
+import type { EncodingJob, Package, TextEncoding } from '../../package/index.js';
 import type { SamplingSettings } from '../../policy/index.js';
 import { groupKey } from '../../replay/index.js';
 import { check, invalidRequest, listUpTo, mapUpTo, numberBetween, textUpTo, wholeBetween } from '../request-errors.js';
@@ -80,10 +80,18 @@ export interface CheckedRequest {
 
 /**
  * Checks a request against the contract and the package.
+ * @param encoding encodes the prompt
  * @param randomSeed draws a seed for a request that names none
- * @throws HoneError `INVALID_REQUEST`, `PROMPT_TOO_LONG`
+ * @param signal ends the wait for a prompt that is encoded
+ * @throws HoneError `INVALID_REQUEST`, `PROMPT_TOO_LONG`, `QUEUE_FULL`, `WORKER_CRASHED`
  */
-export function checkGenerate(input: GenerateInput, pkg: Package, randomSeed: () => number): CheckedRequest {
+export async function checkGenerate(
+  input: GenerateInput,
+  pkg: Package,
+  encoding: TextEncoding,
+  randomSeed: () => number,
+  signal?: AbortSignal,
+): Promise<CheckedRequest> {
   const request = check(generate, withoutUndefined(input));
   const { messages, prompt, topLogprobs } = request;
   if ((prompt === undefined) === (messages.length === 0)) {
@@ -94,7 +102,8 @@ export function checkGenerate(input: GenerateInput, pkg: Package, randomSeed: ()
   if (topLogprobs > 0 && !request.logprobs) {
     throw invalidRequest([{ field: 'top_logprobs', description: 'needs logprobs to be true' }]);
   }
-  const promptTokens = tokenize(pkg, prompt, messages);
+  const job = prompt === undefined ? { as: 'chat' as const, messages } : { as: 'text' as const, text: prompt };
+  const promptTokens = await tokenize(job, pkg, encoding, signal);
   const room = pkg.config.contextLength - promptTokens.length;
   const maxTokens = Math.min(request.sampling.maxTokens, room);
   if (input.maxAnswerBytes !== undefined) checkAnswerSize({ ...request, maxTokens }, pkg, input.maxAnswerBytes);
@@ -119,14 +128,20 @@ export function checkGenerate(input: GenerateInput, pkg: Package, randomSeed: ()
   };
 }
 
-function tokenize(pkg: Package, prompt: string | undefined, messages: readonly ChatMessage[]): number[] {
-  const field = prompt === undefined ? 'messages' : 'prompt';
+async function tokenize(
+  job: EncodingJob,
+  pkg: Package,
+  encoding: TextEncoding,
+  signal: AbortSignal | undefined,
+): Promise<readonly number[]> {
+  const field = job.as === 'chat' ? 'messages' : 'prompt';
   const { contextLength } = pkg.config;
-  const characters = prompt?.length ?? messages.reduce((sum, { content }) => sum + content.length, 0);
+  const characters =
+    job.as === 'chat' ? job.messages.reduce((sum, { content }) => sum + content.length, 0) : job.text.length;
   if (characters > contextLength * maxCharactersPerToken) {
     throw tooLong(field, `${characters} characters are too many for a context of ${contextLength} tokens`);
   }
-  const tokens = prompt === undefined ? pkg.tokenizer.encodeChat(messages) : pkg.tokenizer.encodeText(prompt);
+  const tokens = await encoding.encode(job, signal);
   if (tokens.length === 0) throw invalidRequest([{ field, description: 'holds no token' }]);
   if (tokens.length >= contextLength) {
     throw tooLong(field, `${tokens.length} tokens leave no room in a context of ${contextLength} tokens`);

@@ -174,7 +174,8 @@ describe('a whole answer', () => {
   it('that fits is not touched', () => {
     const response = { completions: [{ index: 0, text: 'a', tokenIds: [1] }] };
     expect(fitAnswer(response)).toBe(response);
-    expect(fitAnswer(response, 100).completions?.[0]).toMatchObject({ text: 'a' });
+    expect(fitAnswer(response, 400)).toBe(response);
+    expect(fitAnswer(response, 100).completions?.[0]).toMatchObject({ contentLeftOut: true });
   });
 });
 
@@ -220,7 +221,10 @@ describe('what a generation has gathered', () => {
 
 describe('events that were missed', () => {
   it('come in messages of at most 256', async () => {
-    const events = Array.from({ length: 1000 }, (_, i): LoopEvent => ({ sequence: i + 1, atMs: 0, type: 'version_created' }));
+    const events = Array.from(
+      { length: 1000 },
+      (_, i): LoopEvent => ({ sequence: i + 1, atMs: 0, type: 'version_created' }),
+    );
     const agent = {
       async *watchEvents() {
         yield events;

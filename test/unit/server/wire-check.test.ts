@@ -23,7 +23,8 @@ function wire(...fields: [number, number | string | Uint8Array][]): Uint8Array {
 }
 
 /** Bytes of a field, repeated. Its value is empty. */
-const repeated = (number: number, count: number) => wire(...Array(count).fill([number, new Uint8Array()]));
+const repeated = (number: number, count: number) =>
+  Buffer.concat(Array<Uint8Array>(count).fill(wire([number, new Uint8Array()])));
 
 const malformed = { field: '', description: '' };
 

@@ -4,6 +4,7 @@ import { expect, it } from 'vitest';
 import { encodeEdits } from '../../../../src/agent/feedback/encode-edits.js';
 import type { StartedEvent } from '../../../../src/agent/generation/types.js';
 import { HoneError } from '../../../../src/errors.js';
+import { encodeAtOnce } from '../../../../src/package/index.js';
 import type { Package } from '../../../../src/package/types.js';
 import type { Generation } from '../../../../src/replay/types.js';
 import { openLoop } from '../../../support/agent/loop.js';
@@ -32,7 +33,8 @@ async function encode(text: string, over: Partial<Generation> = {}, by = pkg) {
     createdAtMs: 1,
   } as const;
   const replay = { readGenerations: async () => [{ ...stored, ...over }] };
-  const [edit] = await encodeEdits([{ ...draft, text, value: 1 }], by, replay);
+  const edits = [{ ...draft, text, value: 1 }];
+  const [edit] = await encodeEdits(edits, by, encodeAtOnce(by.tokenizer), replay);
   return edit instanceof HoneError ? edit.violations.map(({ field }) => field) : [...(edit?.tokens ?? [])];
 }
 

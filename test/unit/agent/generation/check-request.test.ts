@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { checkGenerate, completionSeed } from '../../../../src/agent/generation/check-request.js';
 import type { GenerateInput } from '../../../../src/agent/generation/types.js';
 import type { HoneError } from '../../../../src/errors.js';
+import { encodeAtOnce } from '../../../../src/package/index.js';
 import type { Package } from '../../../../src/package/types.js';
 import { groupKey } from '../../../../src/replay/index.js';
 
@@ -19,11 +20,11 @@ const pkg = {
   },
 } as unknown as Package;
 
-const checked = (input: GenerateInput) => checkGenerate(input, pkg, () => 7);
+const checked = (input: GenerateInput) => checkGenerate(input, pkg, encodeAtOnce(pkg.tokenizer), () => 7);
 
-function refusal(input: GenerateInput): HoneError {
+async function refusal(input: GenerateInput): Promise<HoneError> {
   try {
-    checked(input);
+    await checked(input);
   } catch (error) {
     return error as HoneError;
   }
@@ -33,8 +34,8 @@ function refusal(input: GenerateInput): HoneError {
 const message = { role: 'user', content: 'hi' };
 
 describe('the check of requests', () => {
-  it('fills in the defaults of the contract', () => {
-    const { sampling, n, seed, logprobs, store, subject, promptJson } = checked({ prompt: 'abc' });
+  it('fills in the defaults of the contract', async () => {
+    const { sampling, n, seed, logprobs, store, subject, promptJson } = await checked({ prompt: 'abc' });
     expect(sampling).toEqual({
       maxTokens: 29,
       temperature: 1,
@@ -53,10 +54,10 @@ describe('the check of requests', () => {
     expect(JSON.parse(promptJson)).toEqual({ prompt: 'abc' });
   });
 
-  it('lowers max_tokens to the room that the prompt leaves', () => {
-    expect(checked({ prompt: 'abc', sampling: { maxTokens: 10 } }).sampling.maxTokens).toBe(10);
-    expect(checked({ prompt: 'abc', sampling: { maxTokens: 1000 } }).sampling.maxTokens).toBe(29);
-    expect(checked({ prompt: 'a'.repeat(31) }).sampling.maxTokens).toBe(1);
+  it('lowers max_tokens to the room that the prompt leaves', async () => {
+    expect((await checked({ prompt: 'abc', sampling: { maxTokens: 10 } })).sampling.maxTokens).toBe(10);
+    expect((await checked({ prompt: 'abc', sampling: { maxTokens: 1000 } })).sampling.maxTokens).toBe(29);
+    expect((await checked({ prompt: 'a'.repeat(31) })).sampling.maxTokens).toBe(1);
   });
 
   it.each<[string, GenerateInput]>([
@@ -90,19 +91,19 @@ describe('the check of requests', () => {
     ['subject', { prompt: 'a', subject: 's'.repeat(257) }],
     ['metadata["someKey"]', { prompt: 'a', metadata: { someKey: 'v'.repeat(513) } }],
     ['metadata', { prompt: 'a', metadata: Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`k${i}`, ''])) }],
-  ])('refuses a bad %s and names that field', (field, input) => {
-    const { code, violations } = refusal(input);
+  ])('refuses a bad %s and names that field', async (field, input) => {
+    const { code, violations } = await refusal(input);
     expect(code).toBe('INVALID_REQUEST');
     expect(violations.map((violation) => violation.field)).toEqual([field]);
   });
 
-  it('names every field at fault at once, with the number that was given', () => {
-    const { violations } = refusal({ prompt: 'a', n: 0, sampling: { temperature: -2 } });
+  it('names every field at fault at once, with the number that was given', async () => {
+    const { violations } = await refusal({ prompt: 'a', n: 0, sampling: { temperature: -2 } });
     expect(violations.map(({ field }) => field).sort()).toEqual(['n', 'sampling.temperature']);
     expect(violations.map(({ description }) => description).join()).toContain('got -2');
   });
 
-  it('stops looking when ten fields are at fault', () => {
+  it('stops looking when ten fields are at fault', async () => {
     let looked = 0;
     const bad = {
       get role() {
@@ -111,64 +112,64 @@ describe('the check of requests', () => {
       },
       content: 'x',
     };
-    const { violations } = refusal({ messages: Array(2048).fill(bad) });
+    const { violations } = await refusal({ messages: Array(2048).fill(bad) });
     expect(violations.map(({ field }) => field)).toEqual(Array.from({ length: 10 }, (_, i) => `messages[${i}].role`));
     expect(looked).toBeLessThanOrEqual(20);
     const logitBias = Object.fromEntries(Array.from({ length: 2048 }, (_, token) => [token, 1000]));
-    expect(refusal({ prompt: 'a', sampling: { logitBias } }).violations).toHaveLength(10);
+    expect((await refusal({ prompt: 'a', sampling: { logitBias } })).violations).toHaveLength(10);
   });
 
-  it('takes an empty message of a chat, as an earlier answer may have been', () => {
+  it('takes an empty message of a chat, as an earlier answer may have been', async () => {
     const messages = [message, { role: 'assistant', content: '' }, message];
-    expect(checked({ messages }).promptTokens).toEqual([1, 2, 1, 0, 1, 2]);
-    expect(JSON.parse(checked({ messages }).promptJson)).toEqual({ messages });
+    expect((await checked({ messages })).promptTokens).toEqual([1, 2, 1, 0, 1, 2]);
+    expect(JSON.parse((await checked({ messages })).promptJson)).toEqual({ messages });
   });
 
-  it('keeps labels whatever they are called', () => {
+  it('keeps labels whatever they are called', async () => {
     const metadata = JSON.parse('{"__proto__": "a", "constructor": "b", "toString": "c"}');
-    const { metadataJson } = checked({ prompt: 'a', metadata });
+    const { metadataJson } = await checked({ prompt: 'a', metadata });
     expect(metadataJson).toBe('{"__proto__":"a","constructor":"b","toString":"c"}');
   });
 
-  it('never repeats the text of a prompt in an error', () => {
-    const { message: text } = refusal({ messages: [{ role: 'secret role', content: 'secret' }] });
+  it('never repeats the text of a prompt in an error', async () => {
+    const { message: text } = await refusal({ messages: [{ role: 'secret role', content: 'secret' }] });
     expect(text).not.toContain('secret');
   });
 
-  it('refuses a whole answer that would be too large by its number of tokens, and streams it', () => {
+  it('refuses a whole answer that would be too large by its number of tokens, and streams it', async () => {
     const asked = { prompt: 'a', n: 64, logprobs: true, topLogprobs: 20, sampling: { maxTokens: 31 } };
     // 96 bytes a completion; a token has 8/3 bytes of text, an id of 4, two floats, and alternatives of 10 + 20 * 8.
     const expected = Math.ceil(64 * (96 + 31 * (8 / 3 + 4 + 8 + 170)));
-    expect(checked({ ...asked, maxAnswerBytes: expected }).n).toBe(64);
-    expect(refusal({ ...asked, maxAnswerBytes: expected - 1 }).violations).toEqual([
+    expect((await checked({ ...asked, maxAnswerBytes: expected })).n).toBe(64);
+    expect((await refusal({ ...asked, maxAnswerBytes: expected - 1 })).violations).toEqual([
       { field: 'n', description: expect.stringMatching(new RegExp(`about ${expected} bytes.*StreamGenerate`)) },
     ]);
-    expect(checked(asked).n).toBe(64);
+    expect((await checked(asked)).n).toBe(64);
   });
 
-  it('counts the longest token if nothing could be fetched afterwards', () => {
+  it('counts the longest token if nothing could be fetched afterwards', async () => {
     const asked = { prompt: 'a', store: false, sampling: { maxTokens: 31 } };
     // Bytes that are no character become U+FFFD, of three bytes each.
     const expected = 96 + 31 * (6 + 4);
-    expect(checked({ ...asked, maxAnswerBytes: expected }).store).toBe(false);
-    expect(refusal({ ...asked, maxAnswerBytes: expected - 1 }).code).toBe('INVALID_REQUEST');
+    expect((await checked({ ...asked, maxAnswerBytes: expected })).store).toBe(false);
+    expect((await refusal({ ...asked, maxAnswerBytes: expected - 1 })).code).toBe('INVALID_REQUEST');
   });
 
-  it('refuses a prompt that leaves no room for a token with PROMPT_TOO_LONG', () => {
+  it('refuses a prompt that leaves no room for a token with PROMPT_TOO_LONG', async () => {
     for (const prompt of ['a'.repeat(32), 'a'.repeat(32 * 128 + 1)]) {
-      const { code, violations } = refusal({ prompt });
+      const { code, violations } = await refusal({ prompt });
       expect(code).toBe('PROMPT_TOO_LONG');
       expect(violations[0]?.field).toBe('prompt');
     }
   });
 
-  it('gives requests one group only if prompt and package are the same', () => {
+  it('gives requests one group only if prompt and package are the same', async () => {
     const key = groupKey('p', [1, 2, 300]);
     expect(groupKey('p', [1, 2, 300])).toBe(key);
     expect(new Set([key, groupKey('q', [1, 2, 300]), groupKey('p', [1, 2, 301]), groupKey('p', [1, 2])]).size).toBe(4);
   });
 
-  it('gives each completion its own seed', () => {
+  it('gives each completion its own seed', async () => {
     const seeds = Array.from({ length: 64 }, (_, completion) => completionSeed(0xffff_fff0, completion));
     expect(new Set(seeds).size).toBe(64);
     expect(seeds.every((seed) => Number.isInteger(seed) && seed >= 0 && seed < 2 ** 32)).toBe(true);
