@@ -25,9 +25,15 @@ export async function chooseServingThreads(
   const learnerThreads = checkLearnerSettings({ threads: Math.max(1, cores - 1), ...learnerSettings }).threads;
   const neighbourThreads = learner ? learnerThreads : 0;
   const choice = await chooseThreads({ pkg, cores, neighbourThreads, threads, spin, path, calm, signal });
-  const { source, measured, tookMs, ...setting } = choice;
-  const figures = { ...setting, source, beside: neighbourThreads, tookMs: Math.round(tookMs), measured };
+  const { source, measured, tookMs, damage, provisional, ...setting } = choice;
+  const figures = { ...setting, provisional, source, beside: neighbourThreads, tookMs: Math.round(tookMs), measured };
+  if (damage !== null)
+    log.warn({ path, damage }, 'the kept measurement of the threads is damaged; it is measured again');
   if (source === 'default') log.warn(figures, 'the threads could not be measured; the policy uses one');
-  else log.info(figures, 'threads of the policy');
+  else if (provisional) {
+    const message =
+      'threads of the policy, measured while other programs were busy; the next start measures again (--threads and --spin set them)';
+    log.info(figures, message);
+  } else log.info(figures, 'threads of the policy');
   return choice;
 }

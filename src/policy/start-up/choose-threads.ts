@@ -6,13 +6,17 @@
  * decoder are timed on this machine. If a learner will run, a process as busy as it runs beside the measurement. A
  * child process measures for about a second. The result is kept in a file and reused as long as the model, the machine
  * and the wishes stay the same.
+ *
+ * If other programs were busy meanwhile, the result is provisional: the next start measures again, for a limited number
+ * of starts, and the measurement on the least busy machine counts.
  */
 
 import { fork } from 'node:child_process';
 import { cpus } from 'node:os';
 import { env } from 'onnxruntime-node';
 import type { Package } from '../../package/index.js';
-import { readChoice, writeChoice } from './choice-file.js';
+import { type KeptMeasurement, readChoice, writeChoice } from './choice-file.js';
+import { type ProcessorTimes, readProcessorTimes, shareOfOthers } from './machine-load.js';
 import { choose, settingsToTry, type ThreadMeasurement, type ThreadSetting, type ThreadWishes } from './measurement.js';
 import type { MeasuringOrder } from './measuring-process.js';
 
@@ -30,6 +34,8 @@ export interface ChooseThreadsOptions extends ThreadWishes {
   readonly maxMs?: number;
   /** Aborts the measurement as if it had taken too long. */
   readonly signal?: AbortSignal;
+  /** Reads the processor times before and after a measurement. Default: those of the machine. */
+  readonly processorTimes?: () => ProcessorTimes | null;
 }
 
 export interface ThreadChoice extends ThreadSetting {
@@ -39,31 +45,83 @@ export interface ThreadChoice extends ThreadSetting {
   readonly measured: readonly ThreadMeasurement[];
   /** Duration of the measurement in milliseconds; 0 without one. */
   readonly tookMs: number;
+  /** Share of the processor time of all cores that other programs used during it; null: not known. */
+  readonly othersShare: number | null;
+  /** Whether other programs were so busy that the next start measures again. */
+  readonly provisional: boolean;
+  /** Why the file with an earlier measurement could not be used; null if nothing was wrong with it. */
+  readonly damage: string | null;
 }
 
 /** After this time no further number of threads is tried. */
 const enoughMs = 1000;
+/** With a larger share of the processor time for other programs, a measurement is provisional. */
+const mostForOthers = 0.1;
+/** A machine that was busy at so many starts always is: the measurement on the least busy one of them is kept. */
+const mostBusyTries = 5;
 
 /** Never rejects: a server that cannot measure serves on one thread. */
 export async function chooseThreads(options: ChooseThreadsOptions): Promise<ThreadChoice> {
   const settings = settingsToTry(options.cores, options);
   const only = settings.flat();
-  if (only.length === 1 && only[0] !== undefined) return { ...only[0], source: 'given', measured: [], tookMs: 0 };
+  const unmeasured = { measured: [], tookMs: 0, othersShare: null, provisional: false, damage: null };
+  if (only.length === 1 && only[0] !== undefined) return { ...only[0], source: 'given', ...unmeasured };
   const key = keyOf(options);
-  const kept = readChoice(options.path, key);
-  const chosen = kept === undefined ? undefined : choose(kept, options.cores);
-  if (kept !== undefined && chosen !== undefined) return { ...chosen, source: 'kept', measured: kept, tookMs: 0 };
+  const found = readChoice(options.path, key);
+  const damage = found.is === 'damaged' ? found.reason : null;
+  const kept = found.is === 'kept' && choose(found.measured, options.cores) !== undefined ? found : null;
+  if (kept !== null && !isProvisional(kept))
+    return chosenFrom(kept, options.cores, { source: 'kept', tookMs: 0, damage });
+  const { measured, tookMs, othersShare } = await measureNow(options, settings);
+  if (choose(measured, options.cores) === undefined) {
+    if (kept !== null) return chosenFrom(kept, options.cores, { source: 'kept', tookMs, damage });
+    return { threads: options.threads ?? 1, spin: false, source: 'default', ...unmeasured, measured, tookMs, damage };
+  }
+  const better = betterOf(kept, {
+    measured,
+    othersShare,
+    busyTries: (kept?.busyTries ?? 0) + (isBusy(othersShare) ? 1 : 0),
+  });
+  writeChoice(options.path, key, better);
+  return chosenFrom(better, options.cores, { source: 'measured', tookMs, damage });
+}
+
+const isBusy = (othersShare: number | null): boolean => othersShare !== null && othersShare > mostForOthers;
+
+/** Whether the next start measures again. */
+function isProvisional({ othersShare, busyTries }: KeptMeasurement): boolean {
+  return isBusy(othersShare) && busyTries < mostBusyTries;
+}
+
+/** Returns the measurement beside which other programs did less, with the number of tries so far. */
+function betterOf(kept: KeptMeasurement | null, fresh: KeptMeasurement): KeptMeasurement {
+  const isWorse = kept !== null && isBusy(fresh.othersShare) && (kept.othersShare ?? 0) < (fresh.othersShare ?? 0);
+  return isWorse ? { ...kept, busyTries: fresh.busyTries } : fresh;
+}
+
+function chosenFrom(
+  { measured, othersShare, busyTries }: KeptMeasurement,
+  cores: number,
+  how: Pick<ThreadChoice, 'source' | 'tookMs' | 'damage'>,
+): ThreadChoice {
+  const provisional = isProvisional({ measured, othersShare, busyTries });
+  // The caller has checked that the measurements allow a choice.
+  return { ...(choose(measured, cores) as ThreadSetting), ...how, measured, othersShare, provisional };
+}
+
+async function measureNow(
+  options: ChooseThreadsOptions,
+  settings: MeasuringOrder['settings'],
+): Promise<Pick<ThreadChoice, 'measured' | 'tookMs' | 'othersShare'>> {
   await options.calm?.();
-  const startedAt = performance.now();
-  const { pkg, neighbourThreads, maxMs = 15_000, signal } = options;
+  const { pkg, neighbourThreads, maxMs = 15_000, signal, processorTimes = readProcessorTimes } = options;
   const { modelPath, config } = pkg;
   const order = { modelPath, contextLength: config.contextLength, settings, neighbourThreads, enoughMs };
+  const startedAt = performance.now();
+  const before = processorTimes();
   const measured = await runMeasurement(order, maxMs, signal);
-  const tookMs = performance.now() - startedAt;
-  const best = choose(measured, options.cores);
-  if (best === undefined) return { threads: options.threads ?? 1, spin: false, source: 'default', measured, tookMs };
-  writeChoice(options.path, key, measured);
-  return { ...best, source: 'measured', measured, tookMs };
+  const othersShare = shareOfOthers(before, processorTimes());
+  return { measured, tookMs: performance.now() - startedAt, othersShare };
 }
 
 /** Returns everything on which the measurements depend. */

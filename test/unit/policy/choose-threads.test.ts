@@ -9,6 +9,7 @@ import { toDecodeGraph } from '../../../src/policy/graph/decode-graph.js';
 import { type ChooseThreadsOptions, chooseThreads } from '../../../src/policy/index.js';
 import { readChoice } from '../../../src/policy/start-up/choice-file.js';
 import { firstLayers } from '../../../src/policy/start-up/first-layers.js';
+import type { ProcessorTimes } from '../../../src/policy/start-up/machine-load.js';
 import { startNeighbour } from '../../../src/policy/start-up/neighbour.js';
 import { createStepTimer } from '../../../src/policy/start-up/step-timer.js';
 import { temporaryFolder } from '../../support/folders.js';
@@ -33,8 +34,19 @@ const choosing = (wishes: Partial<ChooseThreadsOptions> = {}) =>
     path,
     // Longer than the measurement takes on a busy machine.
     maxMs: 120_000,
+    processorTimes: besideOthers(0),
     ...wishes,
   });
+
+/** Processor times of two cores, of which other programs used this share between two readings. */
+function besideOthers(share: number): () => ProcessorTimes {
+  let readings = 0;
+  return () => {
+    readings += 1;
+    const ownMs = 700 * readings;
+    return { atMs: 1000 * readings, everybodyMs: ownMs + 2000 * share * readings, ownMs, cores: 2 };
+  };
+}
 
 describe('the measurement at start', () => {
   it('times every setting of threads beside a busy neighbour, and chooses one of them', async () => {
@@ -77,6 +89,9 @@ describe('the measurement at start', () => {
       source: 'given',
       measured: [],
       tookMs: 0,
+      othersShare: null,
+      provisional: false,
+      damage: null,
     });
     expect(await choosing({ threads: 2, spin: true })).toMatchObject({ threads: 2, spin: true, source: 'given' });
     expect(existsSync(path)).toBe(false);
@@ -99,14 +114,71 @@ describe('the measurement at start', () => {
     const marked = { ...kept, measured };
     writeFileSync(path, JSON.stringify(marked));
     expect(await choosing({ threads: 2 })).toMatchObject({ source: 'kept', spin: true });
-    expect(readChoice(path, kept.key)).toEqual(measured);
+    expect(readChoice(path, kept.key)).toEqual({ is: 'kept', measured, othersShare: 0, busyTries: 0 });
     for (const name of Object.keys(kept.key)) {
-      expect(readChoice(path, { ...kept.key, [name]: 'another' }), name).toBeUndefined();
+      expect(readChoice(path, { ...kept.key, [name]: 'another' }), name).toEqual({ is: 'none' });
     }
     writeFileSync(path, JSON.stringify({ ...marked, key: { ...kept.key, packageDigest: 'another' } }));
-    expect(await choosing({ threads: 2 })).toMatchObject({ source: 'measured' });
-    writeFileSync(path, '{"format":1');
-    expect(readChoice(path, kept.key)).toBeUndefined();
+    expect(await choosing({ threads: 2 })).toMatchObject({ source: 'measured', damage: null });
+  });
+
+  it('is repeated at the next start if other programs were busy, and the one beside the least busy programs counts', async () => {
+    const busy = await choosing({ threads: 2, processorTimes: besideOthers(0.5) });
+    expect(busy).toMatchObject({ source: 'measured', provisional: true, othersShare: expect.closeTo(0.5) });
+    const busier = await choosing({ threads: 2, processorTimes: besideOthers(0.7) });
+    expect(busier).toMatchObject({ source: 'measured', provisional: true, othersShare: expect.closeTo(0.5) });
+    expect(busier.measured).toEqual(busy.measured);
+    const calm = await choosing({ threads: 2, processorTimes: besideOthers(0.02) });
+    expect(calm).toMatchObject({ source: 'measured', provisional: false, othersShare: expect.closeTo(0.02) });
+    expect(await choosing({ threads: 2, processorTimes: besideOthers(0.9) })).toEqual({
+      ...calm,
+      source: 'kept',
+      tookMs: 0,
+    });
+  });
+
+  it('is repeated at no more than four further starts if the machine is always busy', async () => {
+    const sources: string[] = [];
+    for (let start = 0; start < 7; start++) {
+      sources.push((await choosing({ threads: 2, processorTimes: besideOthers(0.6) })).source);
+    }
+    expect(sources).toEqual([...Array<string>(5).fill('measured'), 'kept', 'kept']);
+    expect(await choosing({ threads: 2 })).toMatchObject({ provisional: false, othersShare: expect.closeTo(0.6) });
+  });
+
+  it('keeps an earlier measurement of a busy machine if the repetition fails', async () => {
+    const busy = await choosing({ threads: 2, processorTimes: besideOthers(0.5) });
+    const repeated = await choosing({ threads: 2, maxMs: 1 });
+    expect(repeated).toMatchObject({ source: 'kept', measured: busy.measured, provisional: true });
+  });
+
+  it('is trusted where nobody knows what other programs do', async () => {
+    expect(await choosing({ threads: 2, processorTimes: () => null })).toMatchObject({
+      othersShare: null,
+      provisional: false,
+    });
+    expect((await choosing({ threads: 2 })).source).toBe('kept');
+  });
+
+  it.each([
+    ['that is cut off', '{"format":2,"key":{', /JSON/],
+    ['without figures', '{"format":2}', /key: .*measured: /],
+    ['with figures that nothing takes', null, /measured\.0\.oneRowMs/],
+    ['of a later release', '{"format":3}', /format/],
+  ])('is repeated with a warning if its file is one %s', async (_, content, reason) => {
+    const first = await choosing({ threads: 2 });
+    const damaged = readFileSync(path, 'utf8').replace(/"oneRowMs":[^,]+/, '"oneRowMs":-1');
+    writeFileSync(path, content ?? damaged);
+    const again = await choosing({ threads: 2 });
+    expect(again).toMatchObject({ source: 'measured', damage: expect.stringMatching(reason) });
+    expect(again.measured).toHaveLength(first.measured.length);
+    expect(await choosing({ threads: 2 })).toMatchObject({ source: 'kept', damage: null });
+  });
+
+  it('is repeated without a warning if its file does not say yet how busy the machine was', async () => {
+    await choosing({ threads: 2 });
+    writeFileSync(path, readFileSync(path, 'utf8').replace('"format":2', '"format":1'));
+    expect(await choosing({ threads: 2 })).toMatchObject({ source: 'measured', damage: null });
   });
 
   it('chooses one thread if it takes too long or the model cannot be read', async () => {
