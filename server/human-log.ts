@@ -67,6 +67,10 @@ export class HumanLog {
         return `the mode of new versions is ${why}`;
       case 'worker_restarted':
         return `crashed and restarts: ${why}`;
+      case 'gate_starved':
+        return `version ${version} waits for its verdict: ${why}`;
+      case 'starvation_ended':
+        return why;
       case 'learner_setback':
       case 'learner_starved':
         return `learner: ${why}`;

@@ -108,7 +108,7 @@ export async function openServices(parts: OpenedParts, cleanup: CleanupStack, si
     modes,
     canary: parts.canary,
     trials: trialFile(data.trialPath),
-    ...(gate === null ? {} : { judge: gate.judge }),
+    ...(gate === null ? {} : { judge: gate.judge, gatePace: gate.pace }),
     ...(options.learner ? { maxImportRank: settings.rank } : {}),
     ...(metrics === null ? {} : { meter: metrics.meter }),
     maxOpenRequests: options.maxOpenRequests,

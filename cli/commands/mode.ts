@@ -35,9 +35,14 @@ const meanings: Readonly<Record<OrUnknown<Mode>, string>> = {
 };
 
 /** Describes mode and trial as lines, each with a name. */
-export function describeRollout({ mode, trial, judging, waiting }: RolloutStatus): [string, string][] {
+export function describeRollout(rollout: RolloutStatus): [string, string][] {
+  const { mode, trial, judging, waiting, judgingShare, judgingStarvedBecause } = rollout;
   const lines: [string, string][] = [['mode', `${mode}: ${meanings[mode]}`]];
-  if (judging !== undefined) lines.push(['judging', `version ${judging}`]);
+  if (judging !== undefined) {
+    const share = judgingShare === undefined ? '' : `, with ${formatNumber(judgingShare * 100)} % of the model's runs`;
+    lines.push(['judging', `version ${judging}${share}`]);
+  }
+  if (judgingStarvedBecause !== undefined) lines.push(['', judgingStarvedBecause]);
   if (waiting !== undefined) lines.push(['waiting', `version ${waiting}`]);
   if (trial === undefined) return lines;
   const { version, canary } = trial;

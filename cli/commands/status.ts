@@ -85,9 +85,10 @@ function describe(status: ServerStatus): string[] {
     ['', describeRoom(replay)],
     [
       'learner',
-      `${learner.state}${learner.engine === '' ? '' : ` (${learner.engine})`}, ${learner.rounds} rounds, ${learner.steps} steps${learner.droppedSteps > 0 ? ` (${learner.droppedSteps} dropped)` : ''}${learner.setbacks > 0 ? `, ${learner.setbacks} rounds out of bounds` : ''}, ${learner.scoresSeen} scored generations seen`,
+      `${learnerState(learner)}${learner.engine === '' ? '' : ` (${learner.engine})`}, ${learner.rounds} rounds, ${learner.steps} steps${learner.droppedSteps > 0 ? ` (${learner.droppedSteps} dropped)` : ''}${learner.setbacks > 0 ? `, ${learner.setbacks} rounds out of bounds` : ''}, ${learner.scoresSeen} scored generations seen`,
     ],
   ];
+  if (learner.starvedBecause !== undefined) lines.push(['', learner.starvedBecause]);
   if (learner.haltedBecause !== undefined) lines.push(['', `the learner stopped itself: ${learner.haltedBecause}`]);
   const { buffer } = learner;
   if (buffer.completions > 0 || buffer.pending > 0) lines.push(['', describeBuffer(buffer)]);
@@ -109,6 +110,12 @@ function describe(status: ServerStatus): string[] {
   }
   lines.push(...describeRollout(status.rollout));
   return lines.map(([name, text]) => `${name.padEnd(9)}  ${text}`);
+}
+
+/** The state, with what is wrong with it. */
+function learnerState({ state, processorShare, starvedBecause }: ServerStatus['learner']): string {
+  if (starvedBecause === undefined || processorShare === undefined) return state;
+  return `${state}, but gets ${formatNumber(processorShare * 100)} % of a core`;
 }
 
 function describeRater({ rater, metric, state, scored, unscored, behind, restarts, failure }: RaterStatus): string {

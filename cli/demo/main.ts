@@ -34,7 +34,13 @@ const plan = {
 } as const;
 
 /** Events that may explain why nothing was learned. */
-const troubles: readonly HoneEventType[] = ['worker_restarted', 'learner_setback', 'learner_starved', 'store_failed'];
+const troubles: readonly HoneEventType[] = [
+  'worker_restarted',
+  'learner_setback',
+  'learner_starved',
+  'gate_starved',
+  'store_failed',
+];
 
 /** Longest wait at the end for the learner's last round and the gate's last verdict. */
 const lastRoundMs = 60_000;

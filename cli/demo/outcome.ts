@@ -135,6 +135,11 @@ function trouble({ events, learner }: Course): Reason[] {
     'the learner got too little processor time',
     'stop other programs that use the processor, or give the learner more time with more scores (--scores)',
   );
+  tell(
+    'gate_starved',
+    'the gate got too little of the policy to judge in time',
+    'stop other programs that use the processor, or give fewer scores at once',
+  );
   if (learner.state === 'training') {
     reasons.push({
       what: `the learner was still training when the demo stopped waiting for it: ${learner.steps} steps${learner.stepMs === undefined ? '' : `, the last took ${(learner.stepMs / 1000).toFixed(1)} s`}`,

@@ -10,6 +10,8 @@ export type HoneEventType =
   | 'learner_progress'
   | 'learner_setback'
   | 'learner_starved'
+  | 'gate_starved'
+  | 'starvation_ended'
   | 'version_created'
   | 'version_promoted'
   | 'version_rejected'

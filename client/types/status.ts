@@ -24,6 +24,8 @@ export interface LearnerStatus {
   readonly stepMs?: number;
   /** Cores that training used over its last 20 seconds; about 1 or more if nothing slows it down. */
   readonly processorShare?: number;
+  /** How little of the processor it gets, and what to do; absent if it gets enough or needs none. */
+  readonly starvedBecause?: string;
   readonly restarts: number;
   /** Engine and device that compute gradients, such as `onnx on cpu`; empty until the process has opened them. */
   readonly engine: string;

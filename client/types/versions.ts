@@ -84,4 +84,8 @@ export interface RolloutStatus {
   readonly judging?: number;
   /** The candidate that waits for the judgement or the trial to end. */
   readonly waiting?: number;
+  /** Share of the runs of the model that the judgement gets, 0 to 1; absent until it has lasted for 20 seconds. */
+  readonly judgingShare?: number;
+  /** How little of the policy the judgement gets, and what to do; absent if it gets enough. */
+  readonly judgingStarvedBecause?: string;
 }

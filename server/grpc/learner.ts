@@ -22,11 +22,12 @@ export function toLearnerStatus(learner: LearnerStatus): LearnerStatusMessage {
     gradientNorm,
     stepMs,
     haltedBecause,
+    starvedBecause,
     buffer,
     roundStaleness,
     ...counts
   } = learner;
-  const figures = { loss, meanReward, kl, belowMeanH, gradientNorm, stepMs, haltedBecause };
+  const figures = { loss, meanReward, kl, belowMeanH, gradientNorm, stepMs, haltedBecause, starvedBecause };
   return {
     ...counts,
     ...known(figures),

@@ -17,12 +17,14 @@ export function fromProtoMode(value: Mode__Output): Mode {
   });
 }
 
-export function toRolloutStatus({ mode, trial, judging, waiting }: RolloutStatus): ProtoRolloutStatus {
+export function toRolloutStatus({ mode, trial, judging, waiting, pace }: RolloutStatus): ProtoRolloutStatus {
   return {
     mode: enumNames.Mode.toValue(mode),
     ...(trial === null ? {} : { trial: toTrialStatus(trial) }),
     ...(judging === null ? {} : { judging }),
     ...(waiting === null ? {} : { waiting }),
+    ...(pace.share === null ? {} : { judgingShare: pace.share }),
+    ...(pace.starvedBecause === null ? {} : { judgingStarvedBecause: pace.starvedBecause }),
   };
 }
 

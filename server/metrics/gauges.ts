@@ -20,7 +20,7 @@ const maxWaitMs = 200;
 const storeShare = 100;
 
 export interface GaugeSources {
-  readonly agent: Pick<Agent, 'identity' | 'learnerStatus' | 'getVersion' | 'rollout'>;
+  readonly agent: Pick<Agent, 'identity' | 'learnerStatus' | 'getVersion' | 'rollout' | 'raters'>;
   readonly policy: Pick<Policy, 'status'>;
   readonly replay: Pick<ReplayStore, 'status'>;
   readonly threads: { readonly policy: number; readonly learner: number };
@@ -58,6 +58,7 @@ export class Gauges {
     this.#metrics.set('hone_figures_age_seconds', this.#store.ageSeconds(now), { of: 'store' });
     this.#showLearner(this.#sources.agent.learnerStatus());
     this.#showRollout(this.#sources.agent.rollout());
+    this.#showRaters();
     const { version, adapterDigest, packageDigest } = this.#sources.agent.identity();
     this.#metrics.clear('hone_version_info');
     this.#metrics.set('hone_version_info', 1, {
@@ -68,8 +69,10 @@ export class Gauges {
     this.#metrics.set('hone_live_version', version);
   }
 
-  #showRollout({ mode, trial }: RolloutStatus): void {
+  #showRollout({ mode, trial, pace }: RolloutStatus): void {
     const metrics = this.#metrics;
+    metrics.set('hone_starved', pace.starvedBecause === null ? 0 : 1, { of: 'gate' });
+    metrics.set('hone_gate_model_share', pace.share);
     for (const one of modes) metrics.set('hone_mode', one === mode ? 1 : 0, { mode: one });
     for (const name of trialGauges) metrics.clear(name);
     metrics.set('hone_canary_log_evidence_needed', trial?.canary?.needed ?? null);
@@ -122,6 +125,19 @@ export class Gauges {
     );
   }
 
+  #showRaters(): void {
+    this.#metrics.clear('hone_rater_behind');
+    try {
+      for (const { rater, behind } of this.#sources.agent.raters()) {
+        // Its name is `model:` or `function:` and a name of the user's.
+        const [of = ''] = rater.split(':');
+        this.#metrics.set('hone_rater_behind', behind, { of });
+      }
+    } catch {
+      // The store cannot be read. Other parts report that, and the other gauges are still wanted.
+    }
+  }
+
   #showLearner(report: LearnerStatus): void {
     const metrics = this.#metrics;
     for (const state of enumNames.LearnerState.names)
@@ -145,6 +161,7 @@ export class Gauges {
     metrics.set('hone_learner_below_mean_h_nats', report.belowMeanH);
     metrics.set('hone_learner_gradient_norm', report.gradientNorm);
     metrics.set('hone_learner_step_seconds', report.stepMs === null ? null : report.stepMs / 1000);
+    metrics.set('hone_starved', report.starvedBecause === null ? 0 : 1, { of: 'learner' });
     metrics.set('hone_learner_processor_share', report.processorShare ?? null);
   }
 }

@@ -158,6 +158,11 @@ export const metricTable = {
   },
   hone_replay_erased_total: { type: 'counter', help: 'Generations erased by subject.' },
   hone_replay_oldest_age_seconds: { type: 'gauge', help: 'Age of the oldest generation in the store.' },
+  hone_rater_behind: {
+    type: 'gauge',
+    labels: ['of'],
+    help: 'Changes of the store that the reward model or function has not read yet; if it grows, the rater gets too little of the processor, or is too slow.',
+  },
   hone_learner_state: {
     type: 'gauge',
     labels: ['state'],
@@ -203,6 +208,15 @@ export const metricTable = {
   hone_learner_processor_share: {
     type: 'gauge',
     help: 'Cores that training used over its last 20 seconds; well below 1: it gets too little of the processor.',
+  },
+  hone_starved: {
+    type: 'gauge',
+    labels: ['of'],
+    help: '1 while the learner or the gate gets too little of the processor or of the policy, else 0 (hone status gives the reason and the remedy).',
+  },
+  hone_gate_model_share: {
+    type: 'gauge',
+    help: 'Share of the runs of the model that a judgement got over its last 20 seconds; absent without a judgement that is so long.',
   },
   hone_score_to_served_seconds: {
     type: 'histogram',

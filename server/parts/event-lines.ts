@@ -12,6 +12,7 @@ const warnings = new Set<LoopEventType>([
   'version_failed',
   'learner_setback',
   'learner_starved',
+  'gate_starved',
   'rater_failed',
   'eviction_failed',
 ]);
@@ -28,6 +29,7 @@ const changes = new Set<LoopEventType>([
   'shadow_started',
   'shadow_ended',
   'mode_changed',
+  'starvation_ended',
 ]);
 
 /** Logs every event until the agent closes. All other types, such as the learner's figures, have level `debug`. */

@@ -1,7 +1,7 @@
 /** Opens the gate on the serving policy and the open store. */
 
 import type { Judge } from '../../src/agent/index.js';
-import { createGate, type GateSettings } from '../../src/gate/index.js';
+import { createGate, GatePace, type GateSettings } from '../../src/gate/index.js';
 import type { Package } from '../../src/package/index.js';
 import type { Policy } from '../../src/policy/index.js';
 import { openReplayReader, type ReplayStore } from '../../src/replay/index.js';
@@ -25,6 +25,7 @@ interface GateParts {
 /** An open gate. */
 interface ServerGate {
   readonly judge: Judge;
+  readonly pace: GatePace;
   close(): void;
 }
 
@@ -41,8 +42,10 @@ export async function openGate(parts: GateParts): Promise<ServerGate> {
     await policy.hold({ number, adapterDigest, adapter: await versions.readAdapter(number) });
   }
   const reader = openReplayReader(parts.replayPath);
+  const pace = new GatePace({ policy });
   const judge = createGate({
     policy,
+    pace,
     replay,
     reader,
     pkg,
@@ -52,5 +55,5 @@ export async function openGate(parts: GateParts): Promise<ServerGate> {
     holdoutShare,
     settings,
   });
-  return { judge, close: () => reader.close() };
+  return { judge, pace, close: () => reader.close() };
 }

@@ -1,5 +1,6 @@
 /** The parts and settings that an agent is made of. */
 
+import type { GatePace } from '../gate/index.js';
 import type { TrainingRules } from '../learner/index.js';
 import type { Package, TextEncoding } from '../package/index.js';
 import type { Policy } from '../policy/index.js';
@@ -47,6 +48,8 @@ export interface AgentOptions {
   readonly meter?: Meter;
   /** Judges candidates. Default: checks only that all numbers are finite. */
   readonly judge?: Judge;
+  /** Follows how much of the policy a judgement gets. Default: nobody does. */
+  readonly gatePace?: GatePace;
   /** Keeps the mode. Default: `auto`, kept in memory only. */
   readonly modes?: ModeKeeper;
   /** Settings of trials. Default: see `canary-settings.ts`. */

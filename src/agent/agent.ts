@@ -28,6 +28,7 @@ export function createAgent(options: AgentOptions): Agent {
     ...learner,
     watchEvents: (watched, signal) => events.watch(watched, signal),
     identity: () => liveVersion.identity,
+    raters: () => loop.raters.map(({ status }) => status),
     status: async () => ({ ...(await readStatus(loop)), startedAtMs, learner: learner.learnerStatus() }),
     close,
     [Symbol.asyncDispose]: close,

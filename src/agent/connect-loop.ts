@@ -93,6 +93,7 @@ export function connectLoop(options: AgentOptions) {
     liveVersion,
     modes: options.modes ?? keepMode(),
     judge: options.judge ?? judgeFinite,
+    gatePace: options.gatePace,
     recordLessons: (number, ids) =>
       replay.recordLessons(ids.map((generationId) => ({ generationId, version: number }))),
     settings: options.canary ?? checkCanarySettings(),

@@ -156,6 +156,8 @@ export interface Agent extends Answering, Generations, VersionControl, DataContr
    */
   watchEvents(options: WatchOptions, signal?: AbortSignal): AsyncIterable<readonly LoopEvent[]>;
   identity(): ServedIdentity;
+  /** Reward models and functions that rate in the background. */
+  raters(): readonly RaterStatus[];
   status(): Promise<AgentStatus>;
   /** Refuses new requests, waits up to the grace for the running ones, then ends them. Idempotent. */
   close(): Promise<void>;

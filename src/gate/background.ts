@@ -6,6 +6,7 @@
 import { setTimeout as pause } from 'node:timers/promises';
 import { HoneError } from '../errors.js';
 import type { CompletionRequest, FinishReason, Policy } from '../policy/index.js';
+import type { GatePace } from './pace.js';
 
 /** A completion that was drawn to its end. */
 export interface DrawnCompletion {
@@ -22,18 +23,24 @@ const defaultRetryMs = 1000;
 
 /**
  * Runs a request to its end, however often it has to give way.
+ * @param pace gets the completions, and how often the request gave way
  * @throws HoneError the signal's reason or `CANCELLED` if aborted; every error of the policy but `QUEUE_FULL`
  */
 export async function completeInBackground(
   policy: Pick<Policy, 'complete'>,
   request: CompletionRequest,
   signal: AbortSignal,
+  pace?: GatePace,
 ): Promise<DrawnCompletion[]> {
   for (;;) {
     stopIfAborted(signal);
     try {
       const drawn = await complete(policy, { ...request, background: true }, signal);
-      if (!signal.aborted && drawn.every(({ reason }) => reason !== 'cancelled')) return drawn;
+      if (!signal.aborted && drawn.every(({ reason }) => reason !== 'cancelled')) {
+        pace?.completed(drawn.length);
+        return drawn;
+      }
+      pace?.gaveWay();
     } catch (thrown) {
       const error = HoneError.from(thrown);
       if (signal.aborted || error.code !== 'QUEUE_FULL') throw error;

@@ -13,6 +13,7 @@ import type { RewardModel, RewardSettings } from '../reward/index.js';
 import { type DrawnCompletion, stopIfAborted } from './background.js';
 import { findNotFinite } from './finite.js';
 import { weighLogged } from './importance.js';
+import type { GatePace } from './pace.js';
 import { choosePrompts } from './prompts.js';
 import { figuresBy } from './sample-figures.js';
 import { rewardSamples } from './sample-rewards.js';
@@ -41,6 +42,8 @@ export interface EvidenceOptions {
   readonly holdoutShare: number;
   readonly settings: GateSettings;
   readonly signal: AbortSignal;
+  /** Follows how much of the policy the gate's requests get. */
+  readonly pace?: GatePace;
   /** Seed of the gate's draws, 32-bit unsigned. Default: the candidate's number. */
   readonly seed?: number;
   /** Milliseconds since 1970. Default `Date.now`. */
@@ -78,7 +81,8 @@ function onlyNotFinite(notFinite: string): Evidence {
 
 async function measure(options: EvidenceOptions): Promise<Evidence> {
   const { policy, settings, pkg, holdoutShare, signal, seed = options.candidate.number, now = Date.now } = options;
-  const source = { policy, pkg, signal, concurrency: settings.concurrency };
+  const { pace } = options;
+  const source = { policy, pkg, signal, concurrency: settings.concurrency, ...(pace === undefined ? {} : { pace }) };
   const { kl, health, off_policy } = settings;
   const rewardModel = settings.reward_model.enabled ? options.rewardModel : null;
   const compared = health.enabled || rewardModel !== null;

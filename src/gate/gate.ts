@@ -23,6 +23,11 @@ export function createGate(options: GateOptions): (candidate: GateCandidate, sig
   return async ({ version, adapter, metrics, live }, signal) => {
     const { number, adapterDigest } = version;
     const evidence = { ...options, candidate: { number, adapterDigest, adapter }, metrics, live, signal };
-    return judge(await gatherEvidence(evidence), options.settings);
+    const stopFollowing = options.pace?.follow(number);
+    try {
+      return judge(await gatherEvidence(evidence), options.settings);
+    } finally {
+      stopFollowing?.();
+    }
   };
 }

@@ -1,6 +1,7 @@
 export { type EvidenceOptions, gatherEvidence } from './evidence.js';
 export { findNotFinite } from './finite.js';
 export { createGate } from './gate.js';
+export { GatePace, type PaceChange, type PaceStatus } from './pace.js';
 export {
   type Arm,
   decide,

@@ -4,6 +4,7 @@ import type { Package } from '../package/index.js';
 import { type Policy, plainSampling } from '../policy/index.js';
 import { completeInBackground, type DrawnCompletion } from './background.js';
 import { mapConcurrently } from './map-concurrently.js';
+import type { GatePace } from './pace.js';
 
 /** The policy that draws the completions. */
 export interface SampleSource {
@@ -12,6 +13,8 @@ export interface SampleSource {
   readonly signal: AbortSignal;
   /** Requests that run at once. The policy gives background requests at most half of its slots. */
   readonly concurrency: number;
+  /** Follows how much of the policy the requests get. */
+  readonly pace?: GatePace;
 }
 
 export interface Prompted {
@@ -30,7 +33,7 @@ export interface SampleCounts {
  * @throws HoneError as {@link completeInBackground}
  */
 export function drawSamples(
-  { policy, pkg, signal, concurrency }: SampleSource,
+  { policy, pkg, signal, concurrency, pace }: SampleSource,
   version: number,
   prompts: readonly Prompted[],
   { samplesPerPrompt, maxTokens, seed }: SampleCounts,
@@ -46,7 +49,7 @@ export function drawSamples(
         seed: seedOf(seed, p * samplesPerPrompt + i),
       })),
     };
-    return completeInBackground(policy, request, either);
+    return completeInBackground(policy, request, either, pace);
   });
 }
 
@@ -56,7 +59,7 @@ export function drawSamples(
  * @throws HoneError as {@link completeInBackground}
  */
 export function logprobsUnder(
-  { policy, signal, concurrency }: SampleSource,
+  { policy, signal, concurrency, pace }: SampleSource,
   version: number,
   prompts: readonly Prompted[],
   completions: readonly (readonly Iterable<number>[])[],
@@ -69,7 +72,7 @@ export function logprobsUnder(
       sampling: plainSampling(Math.max(1, ...forced.map(({ length }) => length))),
       completions: forced.map((tokens, i) => ({ id: `gate-${version}-${p}-${i}`, seed: 0, forced: tokens })),
     };
-    return (await completeInBackground(policy, request, either)).map(({ logprob }) => logprob);
+    return (await completeInBackground(policy, request, either, pace)).map(({ logprob }) => logprob);
   });
 }
 

@@ -11,7 +11,7 @@ export { readerStalled } from './completion-stream.js';
 export { defaultMaxStalledMs, type PolicyOptions } from './options.js';
 export type { Policy } from './policy.js';
 export type { PolicyObserver, StartReport, TurnReport } from './policy-observer.js';
-export type { PolicyStatus } from './policy-status.js';
+export type { BackgroundRuns, PolicyStatus } from './policy-status.js';
 export type { PolicyVersion, SwapReport } from './policy-version.js';
 export { plainSampling } from './sampling/plain-sampling.js';
 export { type ChooseThreadsOptions, chooseThreads, type ThreadChoice } from './start-up/choose-threads.js';

@@ -5,7 +5,7 @@ import type { TokenBytes } from '../package/index.js';
 import type { FinishReason, TopLogprob } from './completion-events.js';
 import type { CompletionRequest } from './completion-request.js';
 import type { TurnReport } from './policy-observer.js';
-import type { PrefixCacheStatus } from './policy-status.js';
+import type { BackgroundRuns, PrefixCacheStatus } from './policy-status.js';
 import type { PolicyVersion, SwapReport } from './policy-version.js';
 
 /** What a worker serves, with its limits. */
@@ -108,6 +108,7 @@ export interface WorkerStatus {
   readonly runningSequences: number;
   readonly parkedRequests: number;
   readonly backgroundRequests: number;
+  readonly backgroundRuns: BackgroundRuns;
   readonly kvBytesUsed: number;
   readonly kvBytesBudget: number;
   readonly prefixCache: PrefixCacheStatus;

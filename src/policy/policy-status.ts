@@ -12,6 +12,16 @@ export interface PrefixCacheStatus {
   readonly evictedBlocks: number;
 }
 
+/** Runs of the model while background requests had not ended. Counts start with the inference worker. */
+export interface BackgroundRuns {
+  /** Runs that computed something for background requests. */
+  readonly own: number;
+  /** Runs for other requests only. */
+  readonly others: number;
+  /** The part of `own` that was for requests that gave way before their end. */
+  readonly lost: number;
+}
+
 export interface PolicyStatus {
   readonly liveVersion: number;
   readonly adapterDigest: string;
@@ -22,6 +32,7 @@ export interface PolicyStatus {
   readonly queuedTokens: number;
   /** Background requests that have not ended. */
   readonly backgroundRequests: number;
+  readonly backgroundRuns: BackgroundRuns;
   /** Requests for which nothing is computed, because their readers are slow. */
   readonly parkedRequests: number;
   /** Memory for keys and values: what is promised to requests, and the total. */

@@ -13,6 +13,7 @@ import { readAdapter } from '../../src/versions/index.js';
 import { temporaryFolder } from '../support/folders.js';
 import { openExperience, type Sample, settings } from '../support/learner/experience.js';
 import { childrenOf, gone, isAlive, startScript } from '../support/processes.js';
+import { until as holds } from '../support/until.js';
 
 const root = dirname(createRequire(import.meta.url).resolve('hone-agent/package.json'));
 const packageDirectory = join(root, 'test', 'fixtures', 'tiny');
@@ -76,6 +77,25 @@ function samples(round: string, count: number): Sample[] {
     };
   });
 }
+
+test('a learner that gets no processor time is reported as starved, with what to do, until it has nothing to compute', async () => {
+  const directory = temporaryFolder();
+  const { path } = await openExperience(directory);
+  const learner = startLearner({ ...optionsFor(directory, path), starvationWindowMs: 100 });
+  const { until } = watch(learner);
+  const pid = childrenOf(process.pid)[0] as number;
+  process.kill(pid, 'SIGSTOP');
+  const words = /^the start of the learner gets \d+ % of a core: .*--threads/;
+  const { message, numbers } = await until('starved');
+  expect(message).toMatch(words);
+  expect(numbers.processor_share).toBeLessThan(0.25);
+  expect(learner.status()).toMatchObject({ state: 'starting', starvedBecause: expect.stringMatching(words) });
+  process.kill(pid, 'SIGCONT');
+  await until('progress', ({ progress }) => progress.state === 'idle');
+  await until('recovered');
+  // On a busy machine it may have starved once more before it had nothing to compute.
+  await holds(() => learner.status().starvedBecause === null, 'a learner that waits for scores lacks nothing');
+});
 
 test('a real learner process turns scores into a candidate, at the lowest priority, and ends when it is closed', async () => {
   const directory = temporaryFolder();

@@ -28,6 +28,9 @@ export class LearnerEventPublisher {
     if (event.type === 'starved') {
       this.#events.publish({ type: 'learner_starved', detail: event.message, numbers: event.numbers });
     }
+    if (event.type === 'recovered') {
+      this.#events.publish({ type: 'starvation_ended', detail: `learner: ${event.message}`, numbers: event.numbers });
+    }
     if (event.type === 'engine') {
       const { engine, detail, stepMs } = event.report;
       const numbers = Object.fromEntries(Object.entries(stepMs).map(([device, ms]) => [`${device}_step_ms`, ms]));

@@ -8,6 +8,8 @@ export type LoopEventType =
   | 'learner_progress'
   | 'learner_setback'
   | 'learner_starved'
+  | 'gate_starved'
+  | 'starvation_ended'
   | 'version_created'
   | 'version_promoted'
   | 'version_rejected'

@@ -8,7 +8,14 @@
  */
 
 import { HoneError, inWords } from '../../errors.js';
-import { describeVerdict, type SequentialDecision, type Verdict } from '../../gate/index.js';
+import {
+  describeVerdict,
+  type GatePace,
+  type PaceChange,
+  type PaceStatus,
+  type SequentialDecision,
+  type Verdict,
+} from '../../gate/index.js';
 import { SerialQueue } from '../../process/serial-queue.js';
 import type { AdapterFiles, Version, VersionLog } from '../../versions/index.js';
 import type { EventLog } from '../events/event-log.js';
@@ -29,6 +36,8 @@ export interface RolloutOptions extends TrialsOptions {
   readonly modes: ModeKeeper;
   readonly learner: Learner | null;
   readonly judge: Judge;
+  /** Follows how much of the policy a judgement gets. Default: nobody does. */
+  readonly gatePace?: GatePace | undefined;
   /** Stores which generations a version was learned from; on disk when it resolves. */
   readonly recordLessons: (version: number, generationIds: readonly string[]) => Promise<void>;
   /** Called after a candidate was judged. */
@@ -41,9 +50,13 @@ export interface RolloutStatus {
   readonly trial: TrialStatus | null;
   /** Number of the candidate that is being judged. */
   readonly judging: number | null;
+  /** How much of the policy the judgement gets. */
+  readonly pace: PaceStatus;
   /** Number of the candidate that waits until the judgement or the trial ends. */
   readonly waiting: number | null;
 }
+
+const unfollowed: PaceStatus = { share: null, starvedBecause: null };
 
 const byAPerson = 'by a person';
 
@@ -67,6 +80,7 @@ export class Rollout {
     this.#liveVersion = options.liveVersion;
     this.#rejections = new Rejections({ ...options, way: this.#way });
     this.trials = new Trials(options, this.#way, (version, decision) => void this.#canaryDecided(version, decision));
+    options.gatePace?.onChange((change) => this.#publishPace(change));
     void this.#inTurn(() => this.#takeUp()).catch((thrown) =>
       this.#publishFailure('the candidates of an earlier run could not be taken up', thrown),
     );
@@ -77,6 +91,7 @@ export class Rollout {
       mode: this.#options.modes.mode,
       trial: this.trials.status(),
       judging: this.#way.judging?.number ?? null,
+      pace: this.#options.gatePace?.status ?? unfollowed,
       waiting: this.#way.waiting?.number ?? null,
     };
   }
@@ -375,6 +390,11 @@ export class Rollout {
 
   #reject(version: Version, reason: string): Promise<void> {
     return this.#rejections.reject(version, reason);
+  }
+
+  #publishPace({ to, version, message, numbers }: PaceChange): void {
+    if (to === 'starved') this.#events.publish({ type: 'gate_starved', version, detail: message, numbers });
+    else this.#events.publish({ type: 'starvation_ended', version, detail: `gate: ${message}`, numbers });
   }
 
   #publishFailure(what: string, thrown: unknown, version?: Version): void {

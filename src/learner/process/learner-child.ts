@@ -48,6 +48,11 @@ export class LearnerChild {
     });
   }
 
+  /** Undefined if the process could not be started. */
+  get pid(): number | undefined {
+    return this.#child.pid;
+  }
+
   get isConnected(): boolean {
     return this.#child.connected;
   }

@@ -110,11 +110,13 @@ export type LearnerEvent =
       readonly message: string;
       readonly numbers: Readonly<Record<string, number>>;
     }
-  /** Training now gets too little of the processor. */
+  /** The learner now gets too little of the processor. The server finds that out, not the process. */
   | {
       readonly type: 'starved';
       /** How little, why, and what to do. */
       readonly message: string;
       readonly numbers: Readonly<Record<string, number>>;
     }
+  /** It gets enough again, or needs none. */
+  | { readonly type: 'recovered'; readonly message: string; readonly numbers: Readonly<Record<string, number>> }
   | { readonly type: 'failed'; readonly code: string; readonly message: string };

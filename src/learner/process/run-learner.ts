@@ -6,7 +6,6 @@ import { openReplayReader } from '../../replay/index.js';
 import { openEngine } from '../engine/open-engine.js';
 import { LearnerRunner } from '../round/runner.js';
 import type { LearnerEvent, LearnerStart } from './messages.js';
-import { ProcessorShare } from './processor-share.js';
 
 /**
  * Resolves when the runner was told to stop and has stopped.
@@ -20,18 +19,13 @@ export async function runLearner(
 ): Promise<void> {
   const lock = acquireLockFile(join(start.directory, 'learner.lock'));
   try {
-    // If another device computes, the processor has little to do, and its share means nothing.
-    let computesHere = start.settings.device === 'cpu';
     const engine = await openEngine({
       packageDirectory: start.packageDirectory,
       settings: start.settings,
-      onOpened: (report) => {
-        computesHere ||= report.device === 'cpu';
-        send({ type: 'engine', report });
-      },
+      onOpened: (report) => send({ type: 'engine', report }),
     });
     const reader = openReplayReader(start.replayPath);
-    const runner = new LearnerRunner({ start, engine, reader, send: computesHere ? withShare(send) : send });
+    const runner = new LearnerRunner({ start, engine, reader, send: withProcessorTime(send) });
     onReady(runner);
     await runner.run();
     reader.close();
@@ -41,11 +35,11 @@ export async function runLearner(
   }
 }
 
-/** Adds the share of the processor to progress events. */
-function withShare(send: (event: LearnerEvent) => void): (event: LearnerEvent) => void {
-  const share = new ProcessorShare();
+/** Adds to progress events how much processor time the process has used. */
+function withProcessorTime(send: (event: LearnerEvent) => void): (event: LearnerEvent) => void {
   return (event) => {
-    if (event.type !== 'progress') send(event);
-    else for (const one of share.see(event.progress)) send(one);
+    if (event.type !== 'progress') return send(event);
+    const { user, system } = process.cpuUsage();
+    send({ ...event, progress: { ...event.progress, processorMs: (user + system) / 1000 } });
   };
 }

@@ -45,6 +45,8 @@ export interface LearnerProgress {
   readonly belowMeanH: number | null;
   readonly gradientNorm: number | null;
   readonly stepMs: number | null;
+  /** Processor time that the process has used since its start. */
+  readonly processorMs?: number;
   /** Cores that training got over its last 20 seconds; absent before that, and if another device computes the steps. */
   readonly processorShare?: number;
   readonly buffer: BufferStatus;
@@ -55,6 +57,8 @@ export interface LearnerProgress {
 /** What the server knows of its learner: the last progress of the process, and the process itself. */
 export interface LearnerStatus extends Omit<LearnerProgress, 'state'> {
   readonly state: LearnerProgress['state'] | 'paused';
+  /** How little processor time it gets, and what to do; null if it gets enough or needs none. */
+  readonly starvedBecause: string | null;
   /** Times the process died and was started again. */
   readonly restarts: number;
   /** Engine and device that compute gradients, as `onnx on cpu`; empty until the process has opened them. */

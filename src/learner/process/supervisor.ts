@@ -7,12 +7,15 @@ import { Restarts } from '../../process/restarts.js';
 import { ChangeNotice } from './change-notice.js';
 import { type ChildEnd, LearnerChild } from './learner-child.js';
 import type { LearnerCommand, LearnerEvent, LearnerStart, LiveVersionChange } from './messages.js';
-import { type LearnerState, type LearnerStatus, nothingLearned } from './status.js';
+import { StarvationWatch } from './starvation.js';
+import { type LearnerProgress, type LearnerState, type LearnerStatus, nothingLearned } from './status.js';
 import { SupervisorLife } from './supervisor-life.js';
 
 export interface LearnerOptions extends Omit<LearnerStart, 'type'> {
   /** Delay before the first restart; it doubles with each that follows, up to a minute. Default 1000. */
   readonly restartAfterMs?: number;
+  /** Time with something to compute over which the learner's share of the processor is a mean. Default 20 000. */
+  readonly starvationWindowMs?: number;
 }
 
 /** A learner whose process has not been started: see {@link LearnerSupervisor.start}. */
@@ -35,6 +38,7 @@ export class LearnerSupervisor {
   readonly #listeners: ((event: LearnerEvent) => void)[] = [];
   readonly #life = new SupervisorLife();
   readonly #restarts: Restarts;
+  readonly #starvation: StarvationWatch;
   readonly #notice = new ChangeNotice((sent) => this.#send({ type: 'changed' }, sent));
   /** The live version, for the next process. */
   #live: Pick<LearnerStart, 'liveVersion' | 'adapterPath' | 'adapterDigest' | 'rolledBack' | 'imported'>;
@@ -59,11 +63,18 @@ export class LearnerSupervisor {
       longestMs: maxRestartAfterMs,
       stableMs: maxRestartAfterMs,
     });
+    const { settings, starvationWindowMs: windowMs } = options;
+    this.#starvation = new StarvationWatch({
+      onProcessor: settings.device === 'cpu',
+      emit: (event) => this.#emit(event),
+      ...(windowMs === undefined ? {} : { windowMs, lookEveryMs: windowMs / 4 }),
+    });
   }
 
   status(): LearnerStatus {
     return {
       ...this.#progress,
+      ...this.#starvation.status,
       state: this.#life.state.name === 'paused' ? 'paused' : this.#reported,
       restarts: this.#restarted,
       engine: this.#engine,
@@ -134,12 +145,13 @@ export class LearnerSupervisor {
   }
 
   #spawn(): void {
-    const { restartAfterMs: _, ...start } = this.#options;
+    const { restartAfterMs: _, starvationWindowMs: __, ...start } = this.#options;
     const child = new LearnerChild((event) => this.#hear(event));
     this.#life.moveTo({ name: 'running', child });
     this.#report('starting');
     // Whoever waits for the end of the process waits behind this, and finds the state that follows.
     void child.ended.then((end) => this.#childEnded(end));
+    this.#starvation.begin(child.pid);
     this.#send({ type: 'start', ...start, ...this.#live, ...this.#next });
     this.#next.goOn = false;
   }
@@ -153,17 +165,27 @@ export class LearnerSupervisor {
 
   #hear(event: LearnerEvent): void {
     if (event.type === 'relearned') this.#next.relearn = false;
-    if (event.type === 'engine') this.#engine = `${event.report.engine} on ${event.report.device}`;
-    if (event.type === 'progress') {
-      const { state, ...figures } = event.progress;
-      this.#reported = state;
-      this.#progress = figures;
+    if (event.type === 'engine') {
+      this.#engine = `${event.report.engine} on ${event.report.device}`;
+      this.#starvation.opened(event.report.device);
     }
-    this.#emit(event);
+    this.#emit(event.type === 'progress' ? { type: 'progress', progress: this.#follow(event.progress) } : event);
+  }
+
+  /** Keeps the figures of the process, and adds the share of the processor that it gets. */
+  #follow(progress: LearnerProgress): LearnerProgress {
+    const { state, processorMs: _, ...figures } = progress;
+    this.#reported = state;
+    this.#progress = figures;
+    this.#starvation.reported(progress);
+    const { processorShare } = this.#starvation.status;
+    const share = processorShare === undefined ? {} : { processorShare };
+    return { ...figures, state, ...share };
   }
 
   #childEnded({ reason, stderr, livedMs }: ChildEnd): void {
     this.#engine = '';
+    this.#starvation.end();
     if (this.#life.state.name !== 'running') {
       this.#life.moveTo({ name: this.#life.state.name === 'pausing' ? 'paused' : 'closed' });
       this.#report('off');

@@ -36,6 +36,8 @@ export class ActiveRequest {
   /** Columns charged for the prompt and for the next completion. Running sequences are charged separately. */
   chargedPrompt = 0;
   chargedCompletion = 0;
+  /** Runs of the model for this background request; one that several share counts in parts. */
+  backgroundRuns = 0;
   /** Whether nothing is computed for it, because its reader is slow. */
   parked = false;
 

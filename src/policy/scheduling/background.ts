@@ -7,6 +7,7 @@
  * their own.
  */
 
+import type { BackgroundRuns } from '../policy-status.js';
 import type { ActiveRequest } from './active-request.js';
 
 /** What foreground requests are doing. */
@@ -18,6 +19,7 @@ export class Background {
   readonly #requests = new Set<ActiveRequest>();
   /** Runs of the model in this turn for background requests alone. */
   #runs = 0;
+  readonly #total = { own: 0, others: 0, lost: 0 };
 
   /** @param maxSequences number of all slots */
   constructor(maxSequences: number) {
@@ -49,6 +51,26 @@ export class Background {
   /** Whether background requests that hold this many slots may take another one. */
   mayTake(slots: number): boolean {
     return slots < this.#maxSlots;
+  }
+
+  /** Runs of the model since the start. Runs while there are no background requests do not count. */
+  get runs(): BackgroundRuns {
+    return { ...this.#total };
+  }
+
+  /** Counts a run of the model for these rows. */
+  ran(rows: readonly { readonly request: ActiveRequest }[]): void {
+    if (this.#requests.size === 0) return;
+    let own = 0;
+    for (const { request } of rows) if (request.background) own += 1;
+    if (own === 0) this.#total.others += 1;
+    else this.#total.own += 1;
+    for (const { request } of rows) if (request.background) request.backgroundRuns += 1 / own;
+  }
+
+  /** Counts what was computed for a request that has to give way: it will be computed again. */
+  gaveWay({ backgroundRuns }: ActiveRequest): void {
+    this.#total.lost += backgroundRuns;
   }
 
   startTurn(): void {

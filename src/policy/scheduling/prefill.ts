@@ -18,6 +18,8 @@ interface PrefillOptions {
   readonly prefixes: PrefixCache;
   /** Most tokens of all prompts together in a turn. */
   readonly prefillChunk: number;
+  /** Called before each run of the model. */
+  readonly onRun: (request: ActiveRequest) => void;
   /** Whether the model may now be run for background requests alone. If so, counts the run. */
   readonly spendOnBackground: () => boolean;
 }
@@ -76,6 +78,7 @@ export class Prefill {
       if (length < left && length < Math.min(blockLength, prefillChunk)) break;
       this.remove(request);
       const chunk = promptTokens.slice(request.prefilled, request.prefilled + length);
+      this.#options.onRun(request);
       (await this.#compute(request, chunk)) ? ready.push(request) : this.#requests.push(request);
       tokens += length;
       message.steps += 1;

@@ -76,6 +76,7 @@ export class Scheduler {
       arena,
       prefixes: this.#prefixes,
       prefillChunk,
+      onRun: (request) => this.#background.ran([{ request }]),
       spendOnBackground: () => this.#background.spend(this.#foregroundActivity()),
     });
     this.#groups = new RowGroups(arena, contextLength);
@@ -107,6 +108,7 @@ export class Scheduler {
       runningSequences: this.#groups.rows,
       parkedRequests: this.#parking.size,
       backgroundRequests: this.#background.size,
+      backgroundRuns: this.#background.runs,
       kvBytesUsed: this.#budget.usedBytes,
       kvBytesBudget: this.#budget.maxBytes,
       prefixCache: this.#prefixes.status,
@@ -178,6 +180,7 @@ export class Scheduler {
       happened = this.#outbox.flush(emit) || happened;
       groups += 1;
       decodedRows += group.sequences.length;
+      this.#background.ran(group.sequences);
       await this.#runner.step(group);
     }
     if (prefillTokens + decodedRows > 0) {
@@ -279,7 +282,10 @@ export class Scheduler {
   /** Ends the youngest background request for which `which` returns true. @returns whether there was one */
   #giveWay(which: (request: ActiveRequest) => boolean): boolean {
     const youngest = this.#background.youngest(which);
-    if (youngest !== undefined) this.#drop(youngest);
+    if (youngest !== undefined) {
+      this.#background.gaveWay(youngest);
+      this.#drop(youngest);
+    }
     return youngest !== undefined;
   }
 

@@ -53,6 +53,7 @@ export class ScriptedPolicy implements Policy {
       queuedTokens: 0,
       parkedRequests: 0,
       backgroundRequests: 0,
+      backgroundRuns: { own: 0, others: 0, lost: 0 },
       kvBytesUsed: 0,
       kvBytesBudget: 0,
       prefixCache: { hitTokens: 0, lookedUpTokens: 0, bytes: 0, maxBytes: 0, evictedBlocks: 0 },

@@ -343,6 +343,40 @@ describe('hone mode', () => {
   });
 });
 
+describe('hone status', () => {
+  it('says that the learner and the gate starve, how little they get, and what to do', async () => {
+    const answer = {
+      live: {},
+      serving: {},
+      replay: {},
+      exploration: {},
+      reward: { defaultMetric: { max: 1, weight: 1 } },
+      learner: {
+        state: 'LEARNER_STATE_TRAINING',
+        engine: 'onnx on cpu',
+        buffer: {},
+        processorShare: 0.0812,
+        starvedBecause: 'training gets 8 % of a core; leave it a core',
+      },
+      rollout: {
+        mode: 'MODE_AUTO',
+        judging: 6,
+        judgingShare: 0.05,
+        judgingStarvedBecause: 'the gate gets 5 % of the runs; send fewer requests',
+      },
+    };
+    await start({ status: { GetServerStatus: (_: unknown, done: sendUnaryData<object>) => done(null, answer) } });
+    const { out } = await hone(['status']);
+    expect(out).toMatch(/^learner\s+training, but gets 8\.12 % of a core \(onnx on cpu\), /m);
+    expect(out).toMatch(/^\s+training gets 8 % of a core; leave it a core$/m);
+    expect(out).toMatch(/^judging\s+version 6, with 5 % of the model's runs$/m);
+    expect(out).toMatch(/^\s+the gate gets 5 % of the runs; send fewer requests$/m);
+    expect(lines((await hone(['status', '--json'])).out)).toMatchObject([
+      { learner: { starvedBecause: answer.learner.starvedBecause }, rollout: { judgingShare: 0.05 } },
+    ]);
+  });
+});
+
 describe('hone promote and hone reject', () => {
   it('print the new state of the version, and send the reason to the server', async () => {
     const asked: unknown[] = [];

@@ -76,6 +76,28 @@ describe('background requests', () => {
     expect(reasonsOf(await steps.settle(old))).toEqual(['length']);
   });
 
+  test('have their runs of the model counted, beside those for others and those in vain', async () => {
+    const { policy, steps } = await open({ maxSequences: 4 });
+    await steps.settle(run(policy, 20));
+    expect((await policy.status()).backgroundRuns).toEqual({ own: 0, others: 0, lost: 0 });
+    await steps.settle(behind(policy, 20));
+    // The first token comes from the run for the prompt.
+    expect((await policy.status()).backgroundRuns).toEqual({ own: 20, others: 0, lost: 0 });
+    const old = behind(policy, 300);
+    const young = behind(policy, 300);
+    const before = await steps.until(({ runningSequences }) => runningSequences === 2);
+    await steps.settle(run(policy, 20, { n: 3, seed: 2 }, [9, 8, 7]));
+    const after = await policy.status();
+    expect(reasonsOf(await steps.settle(young))).toEqual(['cancelled']);
+    expect(after.backgroundRuns.lost).toBeGreaterThan(0);
+    expect(after.backgroundRuns.lost).toBeLessThanOrEqual(before.backgroundRuns.own - 20);
+    // The prompt of the others was computed while the old request waited.
+    expect(after.backgroundRuns.others).toBeGreaterThan(0);
+    await steps.settle(old);
+    // A run that two requests share counts once.
+    expect((await policy.status()).backgroundRuns.own).toBeLessThanOrEqual(20 + 2 * 300);
+  });
+
   test('give way if another request finds no memory, even while they are parked', async () => {
     const { policy, steps } = await open({ maxSequences: 8, kvMemoryBytes: 2048 * columnBytes });
     const unread = policy.complete(request([1], { background: true, sampling: { maxTokens: 900 } }));

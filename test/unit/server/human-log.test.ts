@@ -42,6 +42,8 @@ describe('the log at a terminal', () => {
     log.warn({ detail: `learner: WORKER_CRASHED: the learner ended\n${'stack '.repeat(100)}` }, 'worker_restarted');
     log.warn({ version: 4, detail: 'a round went out of bounds' }, 'learner_setback');
     log.warn({ detail: 'training gets 6 % of a core' }, 'learner_starved');
+    log.warn({ version: 4, detail: 'the gate gets 5 % of the runs of the model' }, 'gate_starved');
+    log.info({ detail: 'gate: 96 completions so far' }, 'starvation_ended');
     log.warn({ detail: 'STORE_FULL: the disk is full' }, 'store_failed');
     log.info({ version: 5, numbers: { share: 0.1 } }, 'canary_started');
     log.info({ version: 5, detail: 'promoted: its rewards are not worse' }, 'canary_ended');
@@ -57,6 +59,8 @@ describe('the log at a terminal', () => {
       'crashed and restarts: learner: WORKER_CRASHED: the learner ended',
       'learner: a round went out of bounds',
       'learner: training gets 6 % of a core',
+      'version 4 waits for its verdict: the gate gets 5 % of the runs of the model',
+      'gate: 96 completions so far',
       'the store cannot write: STORE_FULL: the disk is full; requests are served but not stored',
       'version 5 is on trial: it answers 10 % of the requests',
       'the trial of version 5 has ended: promoted: its rewards are not worse',
@@ -92,7 +96,7 @@ describe('the log at a terminal', () => {
 
   it('writes out control characters and line feeds in texts of others', () => {
     const types =
-      'version_promoted version_rejected version_rolled_back version_failed canary_started canary_ended shadow_started shadow_ended mode_changed worker_restarted learner_setback learner_starved store_failed eviction_failed rater_failed stopping something_else';
+      'version_promoted version_rejected version_rolled_back version_failed canary_started canary_ended shadow_started shadow_ended mode_changed worker_restarted learner_setback learner_starved gate_starved starvation_ended store_failed eviction_failed rater_failed stopping something_else';
     const { log, lines } = humanLog();
     for (const type of types.split(' ')) log.warn({ version: 1, detail: hostile, why: hostile, code: hostile }, type);
     log.error({ err: new Error(hostile), code: hostile }, hostile);

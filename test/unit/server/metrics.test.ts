@@ -19,6 +19,7 @@ const stats: PolicyStatus = {
   queuedTokens: 7,
   parkedRequests: 1,
   backgroundRequests: 0,
+  backgroundRuns: { own: 0, others: 0, lost: 0 },
   kvBytesUsed: 10,
   kvBytesBudget: 20,
   prefixCache: { hitTokens: 0, lookedUpTokens: 0, bytes: 30, maxBytes: 40, evictedBlocks: 0 },
@@ -68,6 +69,7 @@ const rollout: RolloutStatus = {
       endsAtMs: 1,
     },
   },
+  pace: { share: 0.1, starvedBecause: 'the gate gets 10 %' },
   judging: null,
   waiting: null,
 };
@@ -79,8 +81,9 @@ function sources(
   return {
     agent: {
       identity: () => ({ version: 3, adapterDigest: 'a', packageDigest: 'p' }),
-      learnerStatus: () => ({ ...nothingLearned, state: 'idle', restarts: 0, engine: '' }),
+      learnerStatus: () => ({ ...nothingLearned, state: 'idle', restarts: 0, engine: '', starvedBecause: null }),
       rollout: () => rollout,
+      raters: () => [{ rater: 'function:letters', behind: 12 }],
       getVersion: (number: number) => ({ metrics: number === 0 ? {} : { mean_reward: 0.5 } }),
       watchEvents: () => (async function* () {})(),
     } as unknown as MetricsSources['agent'],
@@ -127,11 +130,15 @@ describe('the metrics page', () => {
       hone_prefix_cache_bytes: 30,
       hone_prefix_cache_budget_bytes: 40,
       hone_held_versions: 2,
+      hone_gate_model_share: 0.1,
       hone_replay_scores: 4,
       hone_replay_bytes: 4096,
     };
     for (const [name, value] of Object.entries(figures)) expect(page.get(name), name).toBe(value);
     expect(page.get('hone_replay_generations', { state: 'cancelled' })).toBe(2);
+    expect(page.get('hone_rater_behind', { of: 'function' })).toBe(12);
+    expect(page.get('hone_starved', { of: 'gate' })).toBe(1);
+    expect(page.get('hone_starved', { of: 'learner' })).toBe(0);
     expect(page.get('hone_replay_oldest_age_seconds')).toBeUndefined();
     expect(page.get('hone_learner_loss')).toBeUndefined();
     expect(page.get('hone_version_mean_reward', { version: '3' })).toBe(0.5);

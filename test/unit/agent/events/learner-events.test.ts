@@ -23,11 +23,15 @@ it('reports the progress of the learner even if the clock was set back by an hou
   expect(report()).toBe(0);
 });
 
-it('reports a learner that starves, with its figures', () => {
+it('reports a learner that starves, with its figures, and that it gets enough again', () => {
   const published: LoopEvent[] = [];
   const journal = { restored: [], append: (event: LoopEvent) => void published.push(event), close: () => undefined };
   const publisher = new LearnerEventPublisher(new EventLog({ now: () => 0, journal }), () => 0);
   const numbers = { processor_share: 0.1, step_ms: 2000 };
   publisher.publish({ type: 'starved', message: 'training gets 10 % of a core', numbers });
-  expect(published).toMatchObject([{ type: 'learner_starved', detail: 'training gets 10 % of a core', numbers }]);
+  publisher.publish({ type: 'recovered', message: 'training gets 80 % of a core again', numbers: {} });
+  expect(published).toMatchObject([
+    { type: 'learner_starved', detail: 'training gets 10 % of a core', numbers },
+    { type: 'starvation_ended', detail: 'learner: training gets 80 % of a core again' },
+  ]);
 });

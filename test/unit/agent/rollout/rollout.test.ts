@@ -10,6 +10,7 @@ import type { Judge } from '../../../../src/agent/rollout/judge.js';
 import { type Mode, openModeFile } from '../../../../src/agent/rollout/modes.js';
 import { trialFile } from '../../../../src/agent/rollout/trial-file.js';
 import { HoneError } from '../../../../src/errors.js';
+import { GatePace } from '../../../../src/gate/index.js';
 import type { CheckName, Verdict } from '../../../../src/gate/types.js';
 import type { CompletionEvent } from '../../../../src/policy/completion-events.js';
 import type { CompletionRequest } from '../../../../src/policy/completion-request.js';
@@ -123,6 +124,43 @@ describe('the gate', () => {
     await loop.offerCandidate(0.5);
     expect((await loop.nextEvent('version_rejected')).detail).toContain('WORKER_CRASHED: it died');
     expect(stateOf(loop, 1)).toBe('rejected');
+  });
+
+  it('reports a judgement that gets too little of the policy, in an event and in the status, until it ends', async () => {
+    let runs = { own: 0, others: 0, lost: 0 };
+    const pace = new GatePace({
+      policy: { status: async () => ({ ...(await loop.policy.status()), backgroundRuns: runs }) },
+      lookEveryMs: null,
+    });
+    const loop = await open('auto', {
+      gatePace: pace,
+      judge: async ({ version }) => {
+        const stop = pace.follow(version.number);
+        for (let look = 0; look < 30; look++) {
+          runs = { ...runs, own: runs.own + 1, others: runs.others + 19 };
+          await pace.look();
+        }
+        const starvedBecause = expect.stringMatching(/^the gate gets 5 % /);
+        expect(loop.agent.rollout()).toMatchObject({
+          judging: 1,
+          pace: { share: expect.closeTo(0.05), starvedBecause },
+        });
+        stop();
+        return verdict(true);
+      },
+    });
+    await loop.offerCandidate(1);
+    expect(await loop.nextEvent('gate_starved')).toMatchObject({
+      version: 1,
+      detail: expect.stringContaining('send fewer requests'),
+      numbers: { model_share: expect.closeTo(0.05), completions: 0, gave_way: 0 },
+    });
+    expect(await loop.nextEvent('starvation_ended')).toMatchObject({
+      version: 1,
+      detail: expect.stringMatching(/^gate: /),
+    });
+    await settled(loop, 1);
+    expect(loop.agent.rollout()).toMatchObject({ pace: { share: null, starvedBecause: null } });
   });
 
   it('judges one candidate at a time, and of those that wait the newest stays and the learner goes on from it', async () => {
