@@ -135,8 +135,7 @@ export async function openServices(parts: OpenedParts, cleanup: CleanupStack, si
     onCall: logCalls(log),
     report: (path, err) => log.error({ path, code: err.code, err }, 'call failed'),
   });
-  // The door takes no new calls while it closes. The agent ends the running ones, and the door sends their last
-  // answers.
+  // The agent refuses new requests while it closes and ends the running ones. The door sends their last answers.
   cleanup.add(() => door.close(agent.close()));
   cleanup.add(() => door.announceStop());
   return { agent, door, metricsUrl: page?.url ?? null };

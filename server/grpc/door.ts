@@ -46,7 +46,10 @@ export interface Door {
   readonly port: number;
   /** Reports to health watchers that the server stops. The door still takes calls. */
   announceStop(): void;
-  /** Takes no new calls. When `served` resolves, calls have one more second before they are cut. */
+  /**
+   * Waits for `served`: until then the agent refuses new requests. Then the door takes no new calls, and those that still
+   * run have one more second before they are cut.
+   */
   close(served: Promise<void>): Promise<void>;
 }
 
@@ -107,8 +110,12 @@ function describeBindFailure(address: string, message: string): string {
 }
 
 async function shutDown(server: Server, served: Promise<void>): Promise<void> {
-  const ended = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+  // The library sends GOAWAY when it shuts down. Node refuses to ping on a connection that got one, so a client of the
+  // same library that has keepalive on would end its running calls at the next ping. Therefore the calls end first.
   await served;
+  // The handlers send the last answers.
+  await new Promise((resolve) => setImmediate(resolve));
+  const ended = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
   // Watchers of health never end their calls, and a slow reader may never read its last answer.
   const cut = setTimeout(() => server.forceShutdown(), lastAnswersMs);
   await ended;
