@@ -42,6 +42,7 @@ async function main(): Promise<void> {
   process.umask(0o077);
   const format = options.logFormat ?? (process.stderr.isTTY ? 'text' : 'json');
   const log = openLog({ level: options.logLevel, format });
+  for (const { code, message } of options.warnings) log.warn({ code }, message);
   const stopping = new AbortController();
   let stop = (_why: string, _exitCode: number): void => undefined;
   const onFatal = (error: HoneError): void => {
@@ -101,7 +102,6 @@ function announce(server: RunningServer, options: ServerOptions): void {
     `  learner  ${options.learner ? 'on' : 'off'}`,
     `  threads  ${server.threads}${server.spin ? ', spinning' : ''}`,
     ...(metrics === null ? [] : [`  metrics  ${metrics}`]),
-    ...(options.insecure ? ['  warning  everyone who can reach this address can use the server: --insecure'] : []),
     '',
     'Try in another terminal:',
     `  ${commandName()} generate --address ${address} "Write a haiku about spring."`,

@@ -1,12 +1,12 @@
 /** Turns flags and environment into complete, checked options. No other file of the server reads the environment. */
 
 import { readFileSync } from 'node:fs';
-import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { checkExploration, type ExplorationSettings } from '../src/agent/generation/exploration.js';
 import { type Mode, modes } from '../src/agent/rollout/modes.js';
 import { checkGateSettings, type GateSettings } from '../src/gate/settings.js';
+import { isLoopback } from '../src/loopback.js';
 import type { PolicyOptions } from '../src/policy/index.js';
 import type { RetentionSettings } from '../src/replay/index.js';
 import { installationFolder } from './installation-folder.js';
@@ -62,6 +62,15 @@ export interface RaterSources {
   readonly timeoutMs: number | undefined;
 }
 
+/** Codes of the warnings about options. They are stable, for programs that read the log. */
+export const warningCodes = ['NO_TOKEN', 'TOKEN_IN_CLEAR'] as const;
+
+/** What the user should know about options that are valid. The log has it at the start. */
+export interface OptionWarning {
+  readonly code: (typeof warningCodes)[number];
+  readonly message: string;
+}
+
 /** Complete options without contradictions. */
 export interface ServerOptions {
   readonly dataDirectory: string;
@@ -69,8 +78,6 @@ export interface ServerOptions {
   readonly host: string;
   readonly port: number;
   readonly authToken: string | undefined;
-  /** Whether callers on other machines need no token. */
-  readonly insecure: boolean;
   readonly learner: boolean;
   readonly reflection: boolean;
   /** `null`: no metrics. */
@@ -106,6 +113,7 @@ export interface ServerOptions {
   readonly logFormat: LogFormat | undefined;
   /** Whether the gRPC library may write to standard error: if its own environment variable is set. */
   readonly libraryLog: boolean;
+  readonly warnings: readonly OptionWarning[];
 }
 
 const settings = z.record(z.string(), z.unknown());
@@ -120,6 +128,7 @@ export function readOptions(args: readonly string[], environment: NodeJS.Process
   const host = flags.text('host') ?? '127.0.0.1';
   const authToken = readToken(flags, environment);
   checkReach(flags, '--host', host, authToken);
+  const metrics = readMetrics(flags, authToken);
   const spin = flags.text('spin');
   return {
     dataDirectory: resolve(flags.text('data') ?? 'data'),
@@ -127,10 +136,9 @@ export function readOptions(args: readonly string[], environment: NodeJS.Process
     host,
     port: flags.number('port') ?? 50_051,
     authToken,
-    insecure: authToken === undefined && !isLoopback(host),
     learner: flags.text('learner') !== 'off',
     reflection: !flags.has('no-reflection'),
-    metrics: readMetrics(flags, authToken),
+    metrics,
     learnerSettings: readLearnerSettings(flags),
     exploration: checkExploration({
       share: flags.number('explore'),
@@ -161,6 +169,10 @@ export function readOptions(args: readonly string[], environment: NodeJS.Process
     logLevel: flags.text('log-level') ?? 'info',
     logFormat: logFormats.find((format) => format === flags.text('log-format')),
     libraryLog: environment.GRPC_VERBOSITY !== undefined,
+    warnings: [
+      ...reachWarnings('--host', host, authToken),
+      ...(metrics === null ? [] : reachWarnings('--metrics-host', metrics.host, metrics.authToken)),
+    ],
   };
 }
 
@@ -197,8 +209,15 @@ function checkReach(flags: GivenFlags, flag: string, host: string, authToken: st
   );
 }
 
-function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || (isIP(host) === 4 && host.startsWith('127.'));
+/** Warns of what others on the network can read, or use, at an address. */
+function reachWarnings(flag: string, host: string, authToken: string | undefined): OptionWarning[] {
+  if (isLoopback(host)) return [];
+  if (authToken === undefined) {
+    const message = `everyone who can reach ${flag} ${host} can use it, because --insecure allows callers without a token`;
+    return [{ code: 'NO_TOKEN', message }];
+  }
+  const message = `the token and all texts that pass ${flag} ${host} travel in clear, because the server speaks no TLS: put a proxy that ends TLS in front of it, or listen on 127.0.0.1 and reach it by an SSH tunnel`;
+  return [{ code: 'TOKEN_IN_CLEAR', message }];
 }
 
 function readMetrics(flags: GivenFlags, authToken: string | undefined): MetricsOptions | null {

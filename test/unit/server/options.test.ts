@@ -9,7 +9,7 @@ import { temporaryFolder } from '../../support/folders.js';
 
 it('without flags the server listens on loopback, learns, and serves Hone\u2019s own package', () => {
   const options = readOptions([], {});
-  expect(options).toMatchObject({ host: '127.0.0.1', port: 50051, learner: true, insecure: false });
+  expect(options).toMatchObject({ host: '127.0.0.1', port: 50051, learner: true, warnings: [] });
   expect(options?.packageDirectory).toMatch(/models\/tldr$/);
   expect(options?.authToken).toBeUndefined();
 });
@@ -18,11 +18,26 @@ it.each([['0.0.0.0'], ['::'], ['192.168.1.4'], ['example.org:443']])(
   'an address that other machines can reach (%s) needs a token or --insecure',
   (host) => {
     expect(() => readOptions(['--host', host], {})).toThrow(/--auth-token.*--insecure/);
-    expect(readOptions(['--host', host, '--insecure'], {})).toMatchObject({ insecure: true });
-    expect(readOptions(['--host', host, '--auth-token', 'long-enough'], {})).toMatchObject({ insecure: false });
+    expect(readOptions(['--host', host, '--insecure'], {})?.authToken).toBeUndefined();
+    expect(readOptions(['--host', host, '--auth-token', 'long-enough'], {})?.authToken).toBe('long-enough');
     expect(readOptions(['--host', host], { HONE_AUTH_TOKEN: 'long-enough' })?.authToken).toBe('long-enough');
   },
 );
+
+it('warns that a token travels in clear on an address that other machines can reach, and how to avoid it', () => {
+  const token = { HONE_AUTH_TOKEN: 'long-enough' };
+  const warnings = (args: readonly string[], environment: NodeJS.ProcessEnv = token) =>
+    readOptions(args, environment)?.warnings.map(({ code, message }) => `${code} ${message}`);
+  expect(warnings([])).toEqual([]);
+  expect(warnings(['--host', '127.0.0.5', '--metrics-host', 'localhost'])).toEqual([]);
+  const [services, ...others] = warnings(['--host', '0.0.0.0']) ?? [];
+  expect(others).toEqual([]);
+  expect(services).toMatch(/^TOKEN_IN_CLEAR .*--host 0\.0\.0\.0 .*TLS.*127\.0\.0\.1.*SSH tunnel/);
+  expect(services).not.toContain('long-enough');
+  expect(warnings(['--metrics-host', '10.0.0.1'])).toEqual([expect.stringMatching(/^TOKEN_IN_CLEAR .*--metrics-host/)]);
+  expect(warnings(['--metrics-host', '10.0.0.1', '--host', '10.0.0.1'])).toHaveLength(2);
+  expect(warnings(['--host', '::', '--insecure'], {})).toEqual([expect.stringMatching(/^NO_TOKEN .*--host ::/)]);
+});
 
 it.each([
   [['--port', '65536']],

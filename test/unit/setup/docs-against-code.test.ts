@@ -11,7 +11,7 @@ import { exitCodes } from '../../../cli/failure.js';
 import { description as contract } from '../../../proto/description.js';
 import { type ServerFlag, serverFlags } from '../../../server/flag-table.js';
 import { parseSize } from '../../../server/flag-values.js';
-import { defaultMetricsPort, readOptions } from '../../../server/options.js';
+import { defaultMetricsPort, readOptions, warningCodes } from '../../../server/options.js';
 import { configurationExitCode } from '../../../server/parent-process.js';
 import { checkCanarySettings, checkGenerate, type GenerateInput, modes } from '../../../src/agent/index.js';
 import { errorCodes } from '../../../src/errors.js';
@@ -220,6 +220,7 @@ it('each name in capitals is a code, a status, a value of the contract or an env
   const known = new Set([
     ...Object.keys(errorCodes),
     ...Object.keys(status),
+    ...warningCodes,
     ...[...enums.values()].flat().map((name) => name.toUpperCase()),
   ]);
   const sources = ['client', 'cli', 'server', 'src', 'bench', 'studies'].map((folder) => textOf(folder)).join('\n');
