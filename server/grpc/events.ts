@@ -18,9 +18,13 @@ export function eventHandlers(agent: Agent, report: ReportError): EventServiceHa
     WatchEvents: serverStream(
       report,
       async function* ({ afterSequence, types }: WatchEventsRequest__Output, signal, call) {
-        const watched = agent.watchEvents({ afterSequence, types: types.map(toEventType) }, signal);
-        // The first event may take long. The metadata shows the caller at once that the call was accepted.
-        call.sendMetadata(new Metadata());
+        const after = afterSequence ?? agent.lastEvent();
+        const watched = agent.watchEvents({ afterSequence: after, types: types.map(toEventType) }, signal);
+        // The first event may take long. The metadata shows the caller at once that the call was accepted, and where to
+        // continue if the connection is lost before the first event.
+        const metadata = new Metadata();
+        metadata.set('hone-last-event', String(after));
+        call.sendMetadata(metadata);
         for await (const events of watched) {
           for (let from = 0; from < events.length; from += eventsPerMessage) {
             yield { events: events.slice(from, from + eventsPerMessage).map(toProtoEvent) };

@@ -27,6 +27,7 @@ export function createAgent(options: AgentOptions): Agent {
     ...dataControl(loop),
     ...learner,
     watchEvents: (watched, signal) => events.watch(watched, signal),
+    lastEvent: () => events.lastSequence,
     identity: () => liveVersion.identity,
     raters: () => loop.raters.map(({ status }) => status),
     status: async () => ({ ...(await readStatus(loop)), startedAtMs, learner: learner.learnerStatus() }),

@@ -155,6 +155,8 @@ export interface Agent extends Answering, Generations, VersionControl, DataContr
    * @throws HoneError `EVENTS_NOT_FOUND`, `DRAINING` when the agent closes
    */
   watchEvents(options: WatchOptions, signal?: AbortSignal): AsyncIterable<readonly LoopEvent[]>;
+  /** The number of the newest event; 0 if there was none. */
+  lastEvent(): number;
   identity(): ServedIdentity;
   /** Reward models and functions that rate in the background. */
   raters(): readonly RaterStatus[];

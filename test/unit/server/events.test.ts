@@ -9,7 +9,8 @@ import { RawClient } from '../../support/raw-client.js';
 
 const watched: WatchOptions[] = [];
 const event: LoopEvent = { sequence: 1, atMs: 2, type: 'mode_changed', detail: 'auto' };
-const agent: Pick<Agent, 'watchEvents'> = {
+const agent: Pick<Agent, 'watchEvents' | 'lastEvent'> = {
+  lastEvent: () => 41,
   async *watchEvents(options) {
     watched.push(options);
     yield [event];
@@ -41,6 +42,12 @@ it('watches the types that the caller names, and answers with events of the cont
   expect(answer.status.code).toBe(status.OK);
   expect(watched.map(({ types }) => types)).toEqual([['mode_changed', 'version_promoted']]);
   expect(answer.messages).toMatchObject([{ events: [{ sequence: 1, type: 'EVENT_TYPE_MODE_CHANGED' }] }]);
+});
+
+it('tells the caller after which event the watch begins, before there is another one', async () => {
+  const { metadata } = await watch([]);
+  expect(metadata.get('hone-last-event')).toEqual(['41']);
+  expect(watched.map(({ afterSequence }) => afterSequence)).toEqual([41]);
 });
 
 it.each([
