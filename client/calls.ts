@@ -3,21 +3,16 @@
  */
 
 import { randomUUID } from 'node:crypto';
-import { type Client, type ClientDuplexStream, Metadata } from '@grpc/grpc-js';
+import { type ClientDuplexStream, Metadata } from '@grpc/grpc-js';
 import type { MethodDefinition } from '@grpc/proto-loader';
+import { type Connection, closedError } from './connection.js';
 import { HoneClientError } from './errors.js';
-import { cancelled, Retries, type RetryOptions, type RetryRule } from './retry.js';
+import { cancelled, Retries, type RetryRule } from './retry.js';
+import type { CallOptions, RetryOptions } from './types/index.js';
 
-/** Options of every method of the client. */
-export interface CallOptions {
-  /** Milliseconds after which the call, with its retries, ends with DEADLINE_EXCEEDED. Default: the client's. */
-  readonly timeoutMs?: number;
-  /** Cancels the call when it aborts. The server stops its work at once. */
-  readonly signal?: AbortSignal;
-  /** Sent as `x-request-id`. The server's log contains it. Default: a random UUID. */
-  readonly requestId?: string;
-  /** Default: the client's. */
-  readonly retry?: RetryOptions;
+/** Milliseconds since 1970 at which a stream ends; undefined: it has no deadline. */
+export function streamDeadline({ timeoutMs }: CallOptions): number | undefined {
+  return timeoutMs === undefined ? undefined : Date.now() + timeoutMs;
 }
 
 /** Defaults of all calls of a client. */
@@ -28,6 +23,11 @@ interface CallDefaults {
   readonly retry: RetryOptions;
 }
 
+/** A call that has begun and not ended. */
+interface RunningCall {
+  cancel(): void;
+}
+
 /** A method of the contract with its request and response. */
 export type Method<In, Out> = Pick<
   MethodDefinition<In, unknown, unknown, Out>,
@@ -36,11 +36,11 @@ export type Method<In, Out> = Pick<
 
 /** Makes calls over one connection. */
 export class Calls {
-  readonly #connection: Client;
+  readonly #connection: Connection;
   readonly #defaults: CallDefaults;
-  #closed = false;
+  readonly #running = new Set<RunningCall>();
 
-  constructor(connection: Client, defaults: CallDefaults) {
+  constructor(connection: Connection, defaults: CallDefaults) {
     this.#connection = connection;
     this.#defaults = defaults;
   }
@@ -51,6 +51,7 @@ export class Calls {
     const metadata = this.#metadata(options);
     const retries = this.retries(options);
     for (;;) {
+      await this.#ready(retries, deadline, options.signal);
       try {
         return await this.#unaryOnce(method, request, metadata, deadline, options.signal);
       } catch (thrown) {
@@ -72,8 +73,7 @@ export class Calls {
         reject(cancelled(signal));
         return;
       }
-      const onAbort = (): void => call.cancel();
-      const call = this.#openConnection().makeUnaryRequest(
+      const call = this.#connection.client.makeUnaryRequest(
         path,
         requestSerialize,
         responseDeserialize,
@@ -81,18 +81,19 @@ export class Calls {
         metadata,
         { deadline },
         (error, value) => {
-          signal?.removeEventListener('abort', onAbort);
+          end();
           if (error === null && value !== undefined) resolve(value);
-          else reject(signal?.aborted ? cancelled(signal) : HoneClientError.from(error));
+          else reject(this.#failure(error, signal));
         },
       );
-      signal?.addEventListener('abort', onAbort, { once: true });
+      const end = this.#begin(call, signal);
     });
   }
 
   /**
    * Reads a server stream, no faster than the caller consumes it. Leaving the loop cancels the call. The call is
    * retried only if nothing has arrived.
+   * @param onMetadata called with the initial metadata of each attempt
    * @throws HoneClientError
    */
   async *serverStream<In, Out>(
@@ -100,6 +101,7 @@ export class Calls {
     request: In,
     rule: RetryRule,
     options: CallOptions,
+    onMetadata?: (metadata: Metadata) => void,
   ): AsyncGenerator<Out, void, undefined> {
     const { signal } = options;
     const { path, requestSerialize, responseDeserialize } = method;
@@ -108,9 +110,10 @@ export class Calls {
     const metadata = this.#metadata(options);
     const retries = this.retries(options);
     for (;;) {
+      await this.#ready(retries, callOptions.deadline, signal);
       if (signal?.aborted) throw cancelled(signal);
       let begun = false;
-      const call = this.#openConnection().makeServerStreamRequest(
+      const call = this.#connection.client.makeServerStreamRequest(
         path,
         requestSerialize,
         responseDeserialize,
@@ -120,8 +123,8 @@ export class Calls {
       );
       // After the loop was left, no caller is there to get an error.
       call.on('error', () => undefined);
-      const onAbort = (): void => call.cancel();
-      signal?.addEventListener('abort', onAbort, { once: true });
+      if (onMetadata !== undefined) call.on('metadata', onMetadata);
+      const end = this.#begin(call, signal);
       try {
         for await (const message of call as AsyncIterable<Out>) {
           begun = true;
@@ -129,11 +132,10 @@ export class Calls {
         }
         return;
       } catch (thrown) {
-        if (signal?.aborted) throw cancelled(signal);
-        const error = HoneClientError.from(thrown);
+        const error = this.#failure(thrown, signal);
         await retries.waitOrThrow(error, begun ? 'never' : rule, callOptions.deadline, signal);
       } finally {
-        signal?.removeEventListener('abort', onAbort);
+        end();
         // This ends the call if the loop was left early; if the call has ended, it does nothing.
         call.cancel();
       }
@@ -144,36 +146,34 @@ export class Calls {
    * Sends a stream, no faster than the server reads it, and waits for the answer. It is never retried.
    * @throws HoneClientError
    */
-  clientStream<In, Out>(
+  async clientStream<In, Out>(
     method: Method<In, Out>,
     requests: Iterable<In> | AsyncIterable<In>,
     options: CallOptions,
   ): Promise<Out> {
     const { signal } = options;
     const { path, requestSerialize, responseDeserialize } = method;
+    const callOptions = this.#streamOptions(options);
+    await this.#ready(this.retries(options), callOptions.deadline, signal);
+    if (signal?.aborted) throw cancelled(signal);
     return new Promise((resolve, reject) => {
-      if (signal?.aborted) {
-        reject(cancelled(signal));
-        return;
-      }
-      const onAbort = (): void => call.cancel();
       let answered = false;
       let ended = (): void => undefined;
-      const call = this.#openConnection().makeClientStreamRequest(
+      const call = this.#connection.client.makeClientStreamRequest(
         path,
         requestSerialize,
         responseDeserialize,
         this.#metadata(options),
-        this.#streamOptions(options),
+        callOptions,
         (error, value) => {
           answered = true;
           ended();
-          signal?.removeEventListener('abort', onAbort);
+          end();
           if (error === null && value !== undefined) resolve(value);
-          else reject(signal?.aborted ? cancelled(signal) : HoneClientError.from(error));
+          else reject(this.#failure(error, signal));
         },
       );
-      signal?.addEventListener('abort', onAbort, { once: true });
+      const end = this.#begin(call, signal);
       const send = async (): Promise<void> => {
         for await (const request of requests) {
           // A server that refuses answers before everything was sent, and a failed call never drains.
@@ -194,20 +194,28 @@ export class Calls {
     });
   }
 
-  /** Opens a call that streams both ways. */
-  duplexStream<In, Out>(method: Method<In, Out>, options: CallOptions): ClientDuplexStream<In, Out> {
+  /**
+   * Opens a call that streams both ways, as soon as there is a connection.
+   * @param deadlineMs milliseconds since 1970
+   * @throws HoneClientError
+   */
+  async duplexStream<In, Out>(
+    method: Method<In, Out>,
+    options: CallOptions,
+    retries: Retries,
+    deadlineMs: number | undefined,
+  ): Promise<ClientDuplexStream<In, Out>> {
     const { signal } = options;
-    const call = this.#openConnection().makeBidiStreamRequest(
+    await this.#ready(retries, deadlineMs, signal);
+    if (signal?.aborted) throw cancelled(signal);
+    const call = this.#connection.client.makeBidiStreamRequest(
       method.path,
       method.requestSerialize,
       method.responseDeserialize,
       this.#metadata(options),
-      this.#streamOptions(options),
+      deadlineMs === undefined ? {} : { deadline: deadlineMs },
     );
-    const onAbort = (): void => call.cancel();
-    if (signal?.aborted) onAbort();
-    signal?.addEventListener('abort', onAbort, { once: true });
-    call.once('close', () => signal?.removeEventListener('abort', onAbort));
+    call.once('close', this.#begin(call, signal));
     return call;
   }
 
@@ -216,19 +224,45 @@ export class Calls {
     return new Retries({ ...this.#defaults.retry, ...options.retry });
   }
 
-  /** Closes the connection. Running calls fail. */
+  /** Closes the connection. Running calls fail with `CANCELLED`. */
   close(): void {
-    this.#closed = true;
     this.#connection.close();
+    // The library would let them run to their end.
+    for (const call of this.#running) call.cancel();
   }
 
-  #openConnection(): Client {
-    if (!this.#closed) return this.#connection;
-    throw new HoneClientError('the client is closed: connect again', { code: 'CANCELLED', status: 'CANCELLED' });
+  /** Notes that a call has begun. The signal cancels it. Returns a function for its end. */
+  #begin(call: RunningCall, signal: AbortSignal | undefined): () => void {
+    const onAbort = (): void => call.cancel();
+    this.#running.add(call);
+    signal?.addEventListener('abort', onAbort, { once: true });
+    return () => {
+      this.#running.delete(call);
+      signal?.removeEventListener('abort', onAbort);
+    };
+  }
+
+  #failure(thrown: unknown, signal: AbortSignal | undefined): HoneClientError {
+    if (signal?.aborted) return cancelled(signal);
+    return this.#connection.closed ? closedError() : HoneClientError.from(thrown);
+  }
+
+  /** Waits until there is a connection. What was not sent yet can be sent later, whatever it is. */
+  async #ready(retries: Retries, deadlineMs: number | undefined, signal: AbortSignal | undefined): Promise<void> {
+    const sinceMs = Date.now();
+    const boundMs = retries.areOn ? retries.giveUpAtMs : sinceMs + this.#connection.keepaliveMs;
+    const untilMs = Math.min(boundMs, deadlineMs ?? boundMs);
+    try {
+      await this.#connection.ready({ untilMs, overFailures: retries.areOn }, signal);
+    } catch (thrown) {
+      retries.noteFailure(sinceMs);
+      throw thrown;
+    }
   }
 
   #streamOptions(options: CallOptions): { readonly deadline?: number } {
-    return options.timeoutMs === undefined ? {} : { deadline: Date.now() + options.timeoutMs };
+    const deadline = streamDeadline(options);
+    return deadline === undefined ? {} : { deadline };
   }
 
   #metadata(options: CallOptions): Metadata {

@@ -1,61 +1,35 @@
 /** Connects to a server and returns a client. */
 
-import { type ChannelCredentials, Client, credentials } from '@grpc/grpc-js';
+import { type ChannelCredentials, credentials } from '@grpc/grpc-js';
 import { Calls } from './calls.js';
+import { checkConnectOptions } from './check-arguments.js';
 import { HoneClient } from './client.js';
+import { Connection, defaultKeepaliveMs } from './connection.js';
 import { HoneClientError } from './errors.js';
-import type { RetryOptions } from './retry.js';
-
-/** TLS: `true` trusts the system's authorities; PEM buffers give an authority and a client certificate with its key. */
-export type TlsOptions =
-  | boolean
-  | { readonly rootCertificates?: Buffer; readonly certificateChain?: Buffer; readonly privateKey?: Buffer };
-
-/** How to reach a server. */
-export interface ConnectOptions {
-  /** `host:port`. Default `127.0.0.1:50051`. */
-  readonly address?: string;
-  /** Sent as `authorization: Bearer <token>`. */
-  readonly token?: string;
-  /** Default: no TLS. */
-  readonly tls?: TlsOptions;
-  /** Milliseconds to wait for the connection. Default 5000. */
-  readonly connectTimeoutMs?: number;
-  /** Deadline of unary calls in milliseconds. Default 60000. */
-  readonly timeoutMs?: number;
-  readonly retry?: RetryOptions;
-}
+import type { ConnectOptions, TlsOptions } from './types/index.js';
 
 /** The default address of `hone serve`. */
 export const defaultAddress = '127.0.0.1:50051';
 
 /**
- * Opens a connection. Close the client after use; `await using` does it.
- * @throws HoneClientError `UNAVAILABLE` if no server answers within `connectTimeoutMs`
+ * Opens a connection of its own. Close the client after use; `await using` does it.
+ * @throws HoneClientError `UNAVAILABLE` if no server answers within `connectTimeoutMs`; `INVALID_REQUEST` if an option is
+ * unknown or makes no sense
  */
 export async function connect(options: ConnectOptions = {}): Promise<HoneClient> {
-  const address = options.address ?? defaultAddress;
-  const connection = new Client(address, createCredentials(options.tls ?? false), {
-    // An answer with n completions and all log-probabilities may exceed the library's default of 4 MiB.
-    'grpc.max_receive_message_length': 64 * 1024 * 1024,
+  checkConnectOptions(options);
+  const { address = defaultAddress, token, timeoutMs = 60_000, retry = {}, connectTimeoutMs = 5000 } = options;
+  const connection = new Connection({
+    address,
+    credentials: createCredentials(options.tls ?? false),
+    keepaliveMs: options.keepaliveMs ?? defaultKeepaliveMs,
   });
-  await new Promise<void>((resolve, reject) => {
-    connection.waitForReady(Date.now() + (options.connectTimeoutMs ?? 5000), (error) => {
-      if (error === undefined || error === null) {
-        resolve();
-        return;
-      }
-      connection.close();
-      reject(
-        new HoneClientError(`no Hone server answers at ${address}`, {
-          code: 'UNAVAILABLE',
-          status: 'UNAVAILABLE',
-          cause: error,
-        }),
-      );
-    });
-  });
-  const { token, timeoutMs = 60_000, retry = {} } = options;
+  try {
+    await connection.ready({ untilMs: Date.now() + connectTimeoutMs, overFailures: true });
+  } catch (thrown) {
+    connection.close();
+    throw HoneClientError.from(thrown);
+  }
   return new HoneClient(new Calls(connection, { token, timeoutMs, retry }));
 }
 

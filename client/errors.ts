@@ -6,9 +6,20 @@ import type { BadRequest__Output } from '../proto/generated/google/rpc/BadReques
 import type { ErrorInfo__Output } from '../proto/generated/google/rpc/ErrorInfo.js';
 import type { RetryInfo__Output } from '../proto/generated/google/rpc/RetryInfo.js';
 import type { Status__Output } from '../proto/generated/google/rpc/Status.js';
+import { errorCodes } from './error-codes.js';
 
 /** The name of a gRPC status code. */
 export type GrpcStatus = keyof typeof status;
+
+type ErrorCode = (typeof errorCodes)[number];
+
+const knownCodes: ReadonlySet<string> = new Set(errorCodes);
+
+/**
+ * The code of an error: one of Hone's, which `docs/errors.md` explains, or the name of the gRPC status if the server sent
+ * none, or one that this release of the client does not know.
+ */
+export type HoneErrorCode = ErrorCode | GrpcStatus;
 
 /** A field at fault in a refused request: a path such as `messages[1].role`, and the reason. */
 export interface FieldViolation {
@@ -18,7 +29,7 @@ export interface FieldViolation {
 
 /** The parts of a {@link HoneClientError}. */
 interface HoneClientErrorInit {
-  readonly code: string;
+  readonly code: HoneErrorCode;
   readonly status: GrpcStatus;
   readonly violations?: readonly FieldViolation[];
   readonly retryAfterMs?: number | undefined;
@@ -28,8 +39,7 @@ interface HoneClientErrorInit {
 /** A failed call, or a refused item of feedback. */
 export class HoneClientError extends Error {
   override readonly name = 'HoneClientError';
-  /** Hone's code if the server sent one (`docs/errors.md` lists them), otherwise the name of the gRPC status. */
-  readonly code: string;
+  readonly code: HoneErrorCode;
   /** The gRPC status. */
   readonly status: GrpcStatus;
   /** The fields at fault; empty if there are none. */
@@ -81,7 +91,7 @@ function create(code: number, message: string, details: Status__Output | undefin
   };
   const delay = read<RetryInfo__Output>('RetryInfo')?.retryDelay;
   return new HoneClientError(message, {
-    code: read<ErrorInfo__Output>('ErrorInfo')?.reason || grpcStatus,
+    code: knownCode(read<ErrorInfo__Output>('ErrorInfo')?.reason) ?? grpcStatus,
     status: grpcStatus,
     violations: (read<BadRequest__Output>('BadRequest')?.fieldViolations ?? []).map(({ field, description }) => ({
       field,
@@ -90,6 +100,10 @@ function create(code: number, message: string, details: Status__Output | undefin
     retryAfterMs: delay ? delay.seconds * 1000 + Math.ceil(delay.nanos / 1e6) : undefined,
     cause,
   });
+}
+
+function knownCode(reason = ''): ErrorCode | undefined {
+  return knownCodes.has(reason) ? (reason as ErrorCode) : undefined;
 }
 
 function readDetails(metadata: Metadata): Status__Output | undefined {

@@ -6,7 +6,7 @@ import type { FeedbackItem as FeedbackItemMessage } from '../proto/generated/hon
 import type { GenerateRequest as GenerateRequestMessage } from '../proto/generated/hone/v1/GenerateRequest.js';
 import type { SetModeRequest } from '../proto/generated/hone/v1/SetModeRequest.js';
 import type { WatchEventsRequest } from '../proto/generated/hone/v1/WatchEventsRequest.js';
-import type { FeedbackItem, GenerateRequest, HoneEventType, Mode } from './types/index.js';
+import type { FeedbackItem, GenerateRequest, Mode } from './types/index.js';
 
 /** The message of a request, streamed or not. */
 export function toGenerateMessage(request: GenerateRequest): GenerateRequestMessage {
@@ -45,23 +45,17 @@ export function toFeedbackMessage(item: FeedbackItem): FeedbackItemMessage {
 }
 
 function toChange(item: FeedbackItem): Partial<FeedbackItemMessage> {
-  if ('edit' in item) return { edit: { text: item.edit, score: item.score } };
-  if ('preference' in item) {
+  if (item.edit !== undefined) return { edit: { text: item.edit, score: item.score } };
+  if (item.preference !== undefined) {
     const outcome = enumNames.PreferenceOutcome.toValue(item.preference ?? 'retracted');
     return { preference: { otherGenerationId: item.otherGenerationId, outcome } };
   }
   return item.score === null ? { retraction: {} } : { score: item.score };
 }
 
-/** The message that asks for events. */
-export function toWatchMessage(
-  afterSequence: number | undefined,
-  types: readonly HoneEventType[] | undefined,
-): WatchEventsRequest {
-  return {
-    types: (types ?? []).map((type) => enumNames.EventType.toValue(type)),
-    ...(afterSequence === undefined ? {} : { afterSequence }),
-  };
+/** The message that asks for all events after this one; for those from now on if it is undefined. */
+export function toWatchMessage(afterSequence: number | undefined): WatchEventsRequest {
+  return afterSequence === undefined ? {} : { afterSequence };
 }
 
 /** The message that sets the mode. */

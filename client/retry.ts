@@ -2,16 +2,7 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import { HoneClientError } from './errors.js';
-
-/** Settings of retries. */
-export interface RetryOptions {
-  /** Number of attempts, including the first; 1 turns retries off. Default 4. */
-  readonly maxAttempts?: number;
-  /** Upper bound of the first wait; it doubles with each further wait. Default 100. */
-  readonly baseDelayMs?: number;
-  /** Upper bound of every wait. If the server's `retryAfterMs` is longer, the call is not retried. Default 5000. */
-  readonly maxDelayMs?: number;
-}
+import type { RetryOptions } from './types/index.js';
 
 /**
  * Which failures of a call are retried. `idempotent`: every temporary failure. `unstarted`: only if the server refused
@@ -21,6 +12,9 @@ export type RetryRule = 'idempotent' | 'unstarted' | 'never';
 
 const refusedAtTheDoor = new Set(['QUEUE_FULL', 'DRAINING']);
 
+/** Attempts at a server that is full. More of them would only add to its load. */
+const attemptsAtAFullServer = 4;
+
 /** Whether to retry a call with this rule after this error. */
 function isRetryable(error: HoneClientError, rule: RetryRule): boolean {
   if (rule === 'never') return false;
@@ -29,34 +23,59 @@ function isRetryable(error: HoneClientError, rule: RetryRule): boolean {
   return error.status === 'UNAVAILABLE' || (error.status === 'RESOURCE_EXHAUSTED' && error.retryAfterMs !== undefined);
 }
 
-/** Counts the attempts of one call. */
+/** Counts the attempts of one call, and the time since the first that failed. */
 export class Retries {
-  readonly #maxAttempts: number;
+  readonly #maxAttempts: number | undefined;
   readonly #baseDelayMs: number;
   readonly #maxDelayMs: number;
+  readonly #maxElapsedMs: number;
   readonly #random: () => number;
+  readonly #now: () => number;
   #attempts = 0;
+  #failedSinceMs: number | undefined;
 
-  constructor(options: RetryOptions = {}, random: () => number = Math.random) {
-    this.#maxAttempts = options.maxAttempts ?? 4;
+  constructor(options: RetryOptions = {}, random: () => number = Math.random, now: () => number = Date.now) {
+    this.#maxAttempts = options.maxAttempts;
     this.#baseDelayMs = options.baseDelayMs ?? 100;
     this.#maxDelayMs = options.maxDelayMs ?? 5000;
+    this.#maxElapsedMs = options.maxElapsedMs ?? 60_000;
     this.#random = random;
+    this.#now = now;
+  }
+
+  /** Whether retries are on. */
+  get areOn(): boolean {
+    return this.#maxAttempts !== 1;
+  }
+
+  /** When to give up, milliseconds since 1970. */
+  get giveUpAtMs(): number {
+    return (this.#failedSinceMs ?? this.#now()) + this.#maxElapsedMs;
+  }
+
+  /** Notes since when there is no server, if that was not known. */
+  noteFailure(sinceMs: number): void {
+    this.#failedSinceMs ??= sinceMs;
   }
 
   /** Starts the count again, because an answer arrived. */
   reset(): void {
     this.#attempts = 0;
+    this.#failedSinceMs = undefined;
   }
 
   /** Milliseconds to wait before the next attempt; `undefined`: no further attempt. */
   nextDelayMs(error: HoneClientError, rule: RetryRule): number | undefined {
     this.#attempts += 1;
-    if (this.#attempts >= this.#maxAttempts || !isRetryable(error, rule)) return undefined;
+    this.#failedSinceMs ??= this.#now();
+    if (!isRetryable(error, rule)) return undefined;
+    const full = error.status === 'RESOURCE_EXHAUSTED';
+    const maxAttempts = this.#maxAttempts ?? (full ? attemptsAtAFullServer : Number.POSITIVE_INFINITY);
     const asked = error.retryAfterMs ?? 0;
-    if (asked > this.#maxDelayMs) return undefined;
+    if (this.#attempts >= maxAttempts || asked > this.#maxDelayMs) return undefined;
     const bound = Math.min(this.#maxDelayMs, this.#baseDelayMs * 2 ** (this.#attempts - 1));
-    return asked + Math.round(this.#random() * bound);
+    const wait = asked + Math.round(this.#random() * bound);
+    return this.#now() + wait > this.giveUpAtMs ? undefined : wait;
   }
 
   /**
@@ -70,7 +89,7 @@ export class Retries {
     signal: AbortSignal | undefined,
   ): Promise<void> {
     const wait = this.nextDelayMs(error, rule);
-    if (wait === undefined || (deadlineMs !== undefined && Date.now() + wait >= deadlineMs)) throw error;
+    if (wait === undefined || (deadlineMs !== undefined && this.#now() + wait >= deadlineMs)) throw error;
     await delay(wait, undefined, signal === undefined ? {} : { signal }).catch(() => {
       throw cancelled(signal);
     });

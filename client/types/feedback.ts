@@ -20,6 +20,9 @@ export interface ScoreItem extends FeedbackBy {
   readonly generationId: string;
   /** Finite, larger is better; `null` retracts the score. */
   readonly score: number | null;
+  readonly preference?: undefined;
+  readonly otherGenerationId?: undefined;
+  readonly edit?: undefined;
 }
 
 /**
@@ -31,6 +34,8 @@ export interface PreferenceItem extends FeedbackBy {
   readonly otherGenerationId: string;
   /** Whether `generationId` is better or worse, or neither; `null` retracts the preference. */
   readonly preference: 'better' | 'worse' | 'tie' | null;
+  readonly score?: undefined;
+  readonly edit?: undefined;
 }
 
 /** A person's own text in place of a generation. It becomes a generation of its own. See {@link edit}. */
@@ -40,6 +45,8 @@ export interface EditItem extends FeedbackBy {
   readonly edit: string;
   /** Its score. To withdraw the edit, retract the score of the generation that the outcome names. */
   readonly score: number;
+  readonly preference?: undefined;
+  readonly otherGenerationId?: undefined;
 }
 
 /** One item of feedback. */

@@ -8,12 +8,21 @@ export interface ChatMessage {
   readonly content: string;
 }
 
-/** A prompt and how to complete it. Absent fields have the server's defaults. */
-export interface GenerateRequest {
-  /** A chat, which the server renders with the model's template. Give either `messages` or `prompt`. */
-  readonly messages?: readonly ChatMessage[] | undefined;
-  /** Text to continue as it is. */
-  readonly prompt?: string | undefined;
+/** What to complete: a chat or a text, not both. */
+export type GenerateInput =
+  | {
+      /** A chat, which the server renders with the model's template. */
+      readonly messages: readonly ChatMessage[];
+      readonly prompt?: undefined;
+    }
+  | {
+      /** Text to continue as it is. */
+      readonly prompt: string;
+      readonly messages?: undefined;
+    };
+
+/** How to complete it. Absent fields have the server's defaults. */
+export interface GenerateSettings {
   /** Maximum length of a completion in tokens. Default 128. */
   readonly maxTokens?: number | undefined;
   /** 0 is greedy. Default 1. */
@@ -53,6 +62,9 @@ export interface GenerateRequest {
   /** Labels of the app, stored with the generation. */
   readonly metadata?: Readonly<Record<string, string>> | undefined;
 }
+
+/** A prompt and how to complete it. */
+export type GenerateRequest = GenerateInput & GenerateSettings;
 
 /** Why a completion ended. */
 export type FinishReason = 'stop' | 'length' | 'cancelled' | 'error';

@@ -184,7 +184,7 @@ describe('a request', () => {
 describe('bad input', () => {
   const id = '01920000-0000-7000-8000-000000000000';
   it.each<[string, string, Parameters<HoneClient['generate']>[0]]>([
-    ['INVALID_REQUEST', 'prompt', {}],
+    ['INVALID_REQUEST', 'prompt', {} as never],
     ['INVALID_REQUEST', 'prompt', { prompt: '' }],
     ['INVALID_REQUEST', 'n', { prompt: 'a', n: 0 }],
     ['INVALID_REQUEST', 'n', { prompt: 'a', n: -3 }],

@@ -133,8 +133,8 @@ describe('an edit', () => {
 
 describe('feedback of every kind', () => {
   const other = (item: FeedbackItem): FeedbackItem => {
-    if ('edit' in item) return { ...item, edit: 'another text' };
-    return 'preference' in item ? { ...item, preference: 'tie' } : { ...item, score: 0.125 };
+    if (item.edit !== undefined) return { ...item, edit: 'another text' };
+    return item.preference !== undefined ? { ...item, preference: 'tie' } : { ...item, score: 0.125 };
   };
 
   it.each([

@@ -1,7 +1,7 @@
 /** Calls of the client against a real gRPC server: errors, retries, deadlines, cancellation. */
 
 import type { EventEmitter } from 'node:events';
-import type { ServerUnaryCall, ServerWritableStream, sendUnaryData } from '@grpc/grpc-js';
+import { Metadata, type ServerUnaryCall, type ServerWritableStream, type sendUnaryData } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it } from 'vitest';
 import { connect, type GenerateEvent, HoneClientError } from '../../../client/index.js';
 import {
@@ -85,6 +85,13 @@ describe('a failed call', () => {
     }
   });
 
+  it('has the status as its code if this release does not know the code', async () => {
+    const refuse: Unary = (_call, done) =>
+      done(richError({ code: 'NOT_FOUND', message: 'new', reason: 'MOON_NOT_FOUND' }));
+    const client = await (await start({ generation: { Generate: refuse } })).connect();
+    expect(await failure(client.generate({ prompt: 'x' }))).toMatchObject({ code: 'NOT_FOUND', message: 'new' });
+  });
+
   it('reports that no server answers', async () => {
     const error = await failure(connect({ address: '127.0.0.1:1', connectTimeoutMs: 50 }));
     expect(error).toMatchObject({ code: 'UNAVAILABLE', message: 'no Hone server answers at 127.0.0.1:1' });
@@ -99,11 +106,43 @@ describe('a retry', () => {
     expect(GetVersion.calls).toBe(4);
   });
 
-  it('gives up after the fourth attempt with the last error', async () => {
-    const GetVersion = failing(down, 100, {});
+  it('at a server that is full is given up after the fourth attempt, with the last error', async () => {
+    const GetVersion = failing(busy, 100, {});
     const client = await (await start({ versions: { GetVersion } })).connect();
-    expect(await failure(client.version(3))).toMatchObject({ code: 'WORKER_CRASHED' });
+    expect(await failure(client.version(3))).toMatchObject({ code: 'QUEUE_FULL' });
     expect(GetVersion.calls).toBe(4);
+  });
+
+  it('at a server that is gone goes on for a time, not for a number of attempts', async () => {
+    const GetVersion = failing(down, 20, { version });
+    const client = await (await start({ versions: { GetVersion } })).connect();
+    const retry = { baseDelayMs: 1, maxDelayMs: 1 };
+    expect(await client.version(3, { retry })).toMatchObject({ number: 3 });
+    expect(GetVersion.calls).toBe(21);
+    const never = { ...retry, maxElapsedMs: 0 };
+    server?.close();
+    const failed = failing(down, 20, {});
+    const second = await (await start({ versions: { GetVersion: failed } })).connect();
+    expect(await failure(second.version(3, { retry: never }))).toMatchObject({ code: 'WORKER_CRASHED' });
+    expect(failed.calls).toBeLessThan(4);
+  });
+
+  it('fetches files again from their beginning if they were cut off', async () => {
+    let calls = 0;
+    const ExportVersion = (call: ServerWritableStream<object, object>): void => {
+      calls += 1;
+      call.write({ chunk: { name: 'a', size: 4, data: Buffer.from('ab') } });
+      if (calls === 1) {
+        // gRPC drops the message if the error follows at once.
+        setImmediate(() => fail(call, down));
+        return;
+      }
+      call.write({ chunk: { data: Buffer.from('cd') } });
+      call.end();
+    };
+    const client = await (await start({ versions: { ExportVersion } })).connect();
+    expect(await client.exportVersion(1)).toEqual({ a: Buffer.from('abcd') });
+    expect(calls).toBe(2);
   });
 
   it('repeats a generation only if the server refused it before it began', async () => {
@@ -174,6 +213,19 @@ describe('a call', () => {
         });
     });
     await cancelled;
+  });
+
+  it('ends when its client is closed, and so does a stream', async () => {
+    const StreamGenerate = (call: ServerWritableStream<object, object>): boolean =>
+      call.write({ started: { generationIds: ['a'] } });
+    const script = { generation: { StreamGenerate }, versions: { GetVersion: never } };
+    const client = await (await start(script)).connect();
+    const stream = client.stream({ prompt: 'x' });
+    await stream.next();
+    const calls = [client.version(1), stream.next()];
+    client.close();
+    for (const call of calls)
+      expect(await failure(call)).toMatchObject({ code: 'CANCELLED', message: 'the client is closed: connect again' });
   });
 
   it('carries the token and the request id', async () => {
@@ -251,6 +303,62 @@ describe('a stream of a generation', () => {
 });
 
 describe('watching events', () => {
+  type Watch = ServerWritableStream<Record<string, unknown>, object>;
+  const event = (sequence: number, type = 'VERSION_PROMOTED'): object => ({ sequence, type: `EVENT_TYPE_${type}` });
+
+  it('ends with the code of the server if the events after the last one are not kept any more', async () => {
+    const asked: unknown[] = [];
+    const WatchEvents = (call: Watch): void => {
+      asked.push(call.request.afterSequence);
+      if (asked.length === 1) {
+        call.write({ events: [event(5)] });
+        setImmediate(() => fail(call, down));
+      } else fail(call, { code: 'NOT_FOUND', message: 'gone', reason: 'EVENTS_NOT_FOUND' });
+    };
+    const client = await (await start({ events: { WatchEvents } })).connect();
+    const watch = client.watchEvents({ afterSequence: 4 });
+    expect(await watch.next()).toMatchObject({ value: { sequence: 5 } });
+    expect(await failure(watch.next())).toMatchObject({ code: 'EVENTS_NOT_FOUND', status: 'NOT_FOUND' });
+    expect(asked).toEqual([4, 5]);
+  });
+
+  it('of now continues after the event that was the last when it began', async () => {
+    const asked: unknown[] = [];
+    const WatchEvents = (call: Watch): void => {
+      asked.push(call.request.afterSequence);
+      const metadata = new Metadata();
+      metadata.set('hone-last-event', '41');
+      call.sendMetadata(metadata);
+      if (asked.length === 1) setImmediate(() => fail(call, down));
+      else call.write({ events: [event(42)] });
+    };
+    const client = await (await start({ events: { WatchEvents } })).connect();
+    for await (const { sequence } of client.watchEvents()) {
+      expect(sequence).toBe(42);
+      break;
+    }
+    expect(asked).toEqual([undefined, 41]);
+  });
+
+  it('of some types continues after the last event of any type, because old ones may not be kept', async () => {
+    const asked: unknown[] = [];
+    const WatchEvents = (call: Watch): void => {
+      asked.push(call.request.afterSequence);
+      if (asked.length === 1) {
+        call.write({ events: [event(1), event(2, 'LEARNER_PROGRESS'), event(3, 'LEARNER_PROGRESS')] });
+        setImmediate(() => fail(call, down));
+      } else call.write({ events: [event(4, 'LEARNER_PROGRESS'), event(5)] });
+    };
+    const client = await (await start({ events: { WatchEvents } })).connect();
+    const sequences: number[] = [];
+    for await (const { sequence } of client.watchEvents({ afterSequence: 0, types: ['version_promoted'] })) {
+      sequences.push(sequence);
+      if (sequences.length === 2) break;
+    }
+    expect(sequences).toEqual([1, 5]);
+    expect(asked).toEqual([0, 3]);
+  });
+
   it('continues after the last event when the connection is lost', async () => {
     const asked: unknown[] = [];
     const WatchEvents = (call: ServerWritableStream<Record<string, unknown>, object>): void => {

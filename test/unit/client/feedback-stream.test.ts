@@ -2,7 +2,7 @@
 
 import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { afterEach, describe, expect, it } from 'vitest';
-import type { FeedbackStream } from '../../../client/index.js';
+import type { CallOptions, FeedbackStream, FeedbackStreamOptions } from '../../../client/index.js';
 import { richError, richStatus, type ScriptedServer, startScriptedServer } from '../../support/scripted-server.js';
 import { signal } from '../../support/until.js';
 
@@ -14,9 +14,12 @@ type Call = ServerDuplexStream<Request, object>;
 let server: ScriptedServer | undefined;
 afterEach(() => server?.close());
 
-async function open(StreamFeedback: (call: Call) => void, maxUnanswered = 1000): Promise<FeedbackStream> {
+async function open(
+  StreamFeedback: (call: Call) => void,
+  options: FeedbackStreamOptions & CallOptions = {},
+): Promise<FeedbackStream> {
   server = await startScriptedServer({ feedback: { StreamFeedback } });
-  return (await server.connect()).feedbackStream({ maxUnanswered });
+  return (await server.connect()).feedbackStream(options);
 }
 
 const item = (score: number): { generationId: string; score: number } => ({ generationId: 'g', score });
@@ -101,14 +104,17 @@ describe('a feedback stream', () => {
 
   it('makes ready() wait until the server has answered', async () => {
     const [message, mayAnswer] = [signal(), signal()];
-    const stream = await open((call) => {
-      call.on('data', async ({ items }: Request) => {
-        message.give();
-        await mayAnswer.given;
-        call.write({ outcomes: items.map(() => ({ status: 'FEEDBACK_STATUS_STORED', sequence: 1 })) });
-      });
-      call.on('end', () => mayAnswer.given.then(() => call.end()));
-    }, 2);
+    const stream = await open(
+      (call) => {
+        call.on('data', async ({ items }: Request) => {
+          message.give();
+          await mayAnswer.given;
+          call.write({ outcomes: items.map(() => ({ status: 'FEEDBACK_STATUS_STORED', sequence: 1 })) });
+        });
+        call.on('end', () => mayAnswer.given.then(() => call.end()));
+      },
+      { maxUnanswered: 2 },
+    );
     void stream.send(item(1));
     await stream.ready();
     void stream.send(item(2));
@@ -148,10 +154,53 @@ describe('a feedback stream', () => {
     await expect(stream.close()).rejects.toMatchObject({ code: 'STORE_FULL' });
   });
 
-  it('rejects unanswered items if the server ends the call without an error', async () => {
+  it('sends items that were not answered again on another call, with the same keys, and counts on', async () => {
+    const seen: string[][] = [];
     const stream = await open((call) => {
-      call.once('data', () => call.end());
+      const keys: string[] = [];
+      seen.push(keys);
+      call.on('data', ({ items }: { readonly items: readonly { readonly idempotencyKey: string }[] }) => {
+        keys.push(...items.map(({ idempotencyKey }) => idempotencyKey));
+        if (seen.length > 1) {
+          call.write({ outcomes: items.map((_, i) => ({ position: i, status: 'FEEDBACK_STATUS_DUPLICATE' })) });
+          return;
+        }
+        call.write({ outcomes: [{ position: 0, status: 'FEEDBACK_STATUS_STORED' }] });
+        // gRPC drops the message if the error follows at once.
+        setImmediate(() => call.emit('error', richError({ code: 'UNAVAILABLE', message: 'gone', reason: 'DRAINING' })));
+      });
+      call.on('end', () => call.end());
     });
+    const outcomes = Promise.all([1, 2, 3].map((score) => stream.send(item(score))));
+    await stream.close();
+    expect(await outcomes).toMatchObject([
+      { position: 0, status: 'stored' },
+      { position: 1, status: 'duplicate' },
+      { position: 2, status: 'duplicate' },
+    ]);
+    expect(seen[1]).toEqual(seen[0]?.slice(1));
+  });
+
+  it('ends when it is cancelled, also while it waits for another call', async () => {
+    const failed = signal();
+    const stream = await open((call) => {
+      failed.give();
+      call.emit('error', richError({ code: 'UNAVAILABLE', message: 'gone' }));
+    });
+    const outcome = stream.send(item(1));
+    await failed.given;
+    stream.cancel();
+    await expect(outcome).rejects.toMatchObject({ code: 'CANCELLED' });
+    await expect(stream.close()).rejects.toMatchObject({ code: 'CANCELLED' });
+  });
+
+  it('rejects unanswered items if the server ends the call without an error', async () => {
+    const stream = await open(
+      (call) => {
+        call.once('data', () => call.end());
+      },
+      { retry: { maxAttempts: 1 } },
+    );
     await expect(stream.send(item(1))).rejects.toMatchObject({ code: 'UNAVAILABLE' });
     await expect(stream.close()).rejects.toThrow('1 items unanswered');
   });

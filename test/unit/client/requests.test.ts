@@ -17,7 +17,8 @@ describe('the message of a request', () => {
 describe('short names', () => {
   it('become the enum values of the contract', () => {
     expect(toModeMessage('auto')).toEqual({ mode: 'MODE_AUTO' });
-    expect(toWatchMessage(3, ['mode_changed'])).toEqual({ types: ['EVENT_TYPE_MODE_CHANGED'], afterSequence: 3 });
+    expect(toWatchMessage(3)).toEqual({ afterSequence: 3 });
+    expect(toWatchMessage(undefined)).toEqual({});
     const pair = { generationId: 'a', otherGenerationId: 'b' };
     const outcomes = (['better', 'worse', 'tie', null] as const).map(
       (preference) => toFeedbackMessage({ ...pair, preference }).preference?.outcome,

@@ -5,6 +5,7 @@ import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { status } from '@grpc/grpc-js';
 import { expect, it } from 'vitest';
+import { errorCodes as clientCodes } from '../../../client/error-codes.js';
 import { toCode } from '../../../server/errors.js';
 import { type ErrorKind, errorCodes } from '../../../src/errors.js';
 
@@ -16,4 +17,8 @@ it('the page on errors lists every code, in order, with its status, its meaning 
   const listed = rows.map(([, code, grpcStatus]) => [code, grpcStatus]);
   const expected = Object.entries(errorCodes).map(([code, kind]) => [code, status[toCode(kind as ErrorKind)]]);
   expect(listed).toEqual(expected);
+});
+
+it('the client knows every code of the server, in client/error-codes.ts', () => {
+  expect(clientCodes).toEqual(Object.keys(errorCodes));
 });
