@@ -3,7 +3,9 @@
 import { readFileSync } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
 import type { HoneClient } from '../client/index.js';
+import { isLoopback } from '../src/loopback.js';
 import { Interrupted, UsageError } from './failure.js';
+import { printJsonWarning, remark } from './output.js';
 
 /** The flags that {@link addConnectionFlags} adds. */
 export interface ConnectionFlags {
@@ -11,6 +13,7 @@ export interface ConnectionFlags {
   readonly tokenFile?: string;
   readonly tls?: boolean | string;
   readonly timeout?: number;
+  readonly keepalive?: number;
   readonly json?: boolean;
 }
 
@@ -21,6 +24,11 @@ export function addConnectionFlags(command: Command): Command {
     .option('--token-file <path>', 'file that holds the bearer token (or HONE_TOKEN holds the token)')
     .option('--tls [ca]', 'use TLS, trusting the authorities in this PEM file or those of the system')
     .option('--timeout <seconds>', 'longest time for a call (default 60; no limit for streams)', parseSeconds)
+    .option(
+      '--keepalive <seconds>',
+      'time after which a server that has gone silent counts as gone (default 30)',
+      parseKeepalive,
+    )
     .option('--json', 'print one line of JSON per result');
 }
 
@@ -32,6 +40,8 @@ export async function withClient<T>(
   const { connect } = await import('../client/index.js');
   const token = flags.tokenFile === undefined ? process.env.HONE_TOKEN : readText(flags.tokenFile).trim();
   const address = flags.address ?? process.env.HONE_ADDRESS;
+  if (token !== undefined && token !== '' && (flags.tls ?? false) === false)
+    warnOfClearText(address, flags.json === true);
   const client = await connect({
     // Enough for a running server to answer, and short enough that a missing one is reported soon.
     connectTimeoutMs: 1500,
@@ -41,6 +51,7 @@ export async function withClient<T>(
       ? {}
       : { tls: typeof flags.tls === 'string' ? { rootCertificates: Buffer.from(readText(flags.tls)) } : flags.tls }),
     ...(flags.timeout === undefined ? {} : { timeoutMs: flags.timeout * 1000 }),
+    ...(flags.keepalive === undefined ? {} : { keepaliveMs: flags.keepalive * 1000 }),
   });
   const interruption = new AbortController();
   const interrupt = (): void => interruption.abort(new Interrupted());
@@ -55,6 +66,23 @@ export async function withClient<T>(
   }
 }
 
+/** Warns once if the token, and all texts, can be read on the way to the server. */
+function warnOfClearText(address: string | undefined, json: boolean): void {
+  const host = hostOf(address ?? '127.0.0.1');
+  if (host === undefined || isLoopback(host)) return;
+  const message = `the token and all texts travel in clear to ${host}: give --tls if the server is behind a proxy that ends TLS, or use an SSH tunnel`;
+  if (json) printJsonWarning({ code: 'TOKEN_IN_CLEAR', message });
+  else remark(`warning: ${message}`);
+}
+
+/** The host of an address as gRPC writes them; undefined for a socket in the file system. */
+function hostOf(address: string): string | undefined {
+  if (/^unix(-abstract)?:/.test(address)) return undefined;
+  const [, host = ''] = /^(?:dns:(?:\/\/[^/]*\/)?|ipv[46]:)?(.*)$/.exec(address) ?? [];
+  const [, bracketed] = /^\[([^\]]*)\]/.exec(host) ?? [];
+  return bracketed ?? (/^[^:]*:\d+$/.test(host) ? host.replace(/:\d+$/, '') : host);
+}
+
 /** Parses a finite number for commander. */
 export function parseNumber(text: string): number {
   const value = Number(text);
@@ -66,6 +94,13 @@ export function parseNumber(text: string): number {
 function parseSeconds(text: string): number {
   const value = parseNumber(text);
   if (value <= 0) throw new InvalidArgumentError('It must be greater than 0.');
+  return value;
+}
+
+/** Parses the time to notice a dead connection for commander, in the bounds of the client. */
+function parseKeepalive(text: string): number {
+  const value = parseNumber(text);
+  if (value < 0.3 || value > 86_400) throw new InvalidArgumentError('It must be a number from 0.3 to 86400.');
   return value;
 }
 

@@ -3,7 +3,7 @@
  * this file, which escapes control characters in them: completions and names may come from anywhere.
  */
 
-import { printable, printableJson, printableText } from '../src/printable.js';
+import { printable, printableJson, printableJsonText, printableText } from '../src/printable.js';
 
 /** Prints one line of JSON. */
 export function printJson(value: unknown): void {
@@ -25,6 +25,13 @@ export function writeText(piece: string): void {
   process.stdout.write(process.stdout.isTTY ? printableText(piece) : piece);
 }
 
+/** Returns a function that makes pieces of a file of JSON lines printable. The lines parse to the same values. */
+export function jsonLinesForTerminal(): (piece: Uint8Array) => string {
+  // A piece may end in the middle of a character.
+  const decoder = new TextDecoder();
+  return (piece) => printableJsonText(decoder.decode(piece, { stream: true }));
+}
+
 /** Writes a message of commander, which may quote the command line. */
 export function writeUsage(text: string): void {
   process.stderr.write(printableText(text));
@@ -33,6 +40,11 @@ export function writeUsage(text: string): void {
 /** Prints an error as JSON, on standard error, so that standard output holds results only. */
 export function printJsonError(error: object): void {
   process.stderr.write(`${printableJson({ error })}\n`);
+}
+
+/** Prints a warning as JSON, on standard error. */
+export function printJsonWarning(warning: object): void {
+  process.stderr.write(`${printableJson({ warning })}\n`);
 }
 
 /** Replaces the last line of a terminal on standard error; without a text, clears it. Does nothing elsewhere. */
@@ -77,12 +89,6 @@ export function formatFixed(value: number | undefined, decimals: number): string
 /** Shortens a digest to a part that is enough to tell two apart. */
 export function formatDigest(digest: string): string {
   return digest.slice(0, 12);
-}
-
-/** Formats a time as local time, to the second. */
-export function formatTime(milliseconds: number): string {
-  const local = new Date(milliseconds - new Date(milliseconds).getTimezoneOffset() * 60_000);
-  return local.toISOString().slice(0, 19).replace('T', ' ');
 }
 
 /** Formats a duration in the largest fitting unit. */

@@ -23,6 +23,9 @@ async function ask(question: string): Promise<string> {
   return done === true ? '' : value.trim();
 }
 
+/** A text without the characters by which it could control the terminal: a model can write anything. */
+const shown = (text: string): string => text.replaceAll(/[^\P{Cc}\n\t]|\p{Cf}/gu, '\ufffd');
+
 /** Writes the answer to a conversation as it comes. Returns its text, and the id by which it is scored. */
 async function answer(messages: readonly ChatMessage[]): Promise<{ text: string; generationId: string }> {
   let generationId = '';
@@ -34,7 +37,7 @@ async function answer(messages: readonly ChatMessage[]): Promise<{ text: string;
     }
     if (event.type === 'chunk') {
       text += event.text;
-      process.stdout.write(event.text);
+      process.stdout.write(shown(event.text));
     }
   }
   process.stdout.write('\n');

@@ -146,8 +146,7 @@ function seconds(ms: number): string {
   return `${(ms / 1000).toFixed(1)} s`;
 }
 
-/** The local time of day. */
+/** The time of day in UTC, as in everything that the commands print. */
 function clock(ms: number): string {
-  const date = new Date(ms);
-  return [date.getHours(), date.getMinutes(), date.getSeconds()].map((part) => String(part).padStart(2, '0')).join(':');
+  return `${new Date(ms).toISOString().slice(11, 19)}Z`;
 }

@@ -26,9 +26,15 @@ export function printableText(text: string): string {
 
 /** One line of JSON without control characters. It parses to the same value. */
 export function printableJson(value: unknown): string {
-  const text = JSON.stringify(value) as string | undefined;
-  return (text ?? 'null').replace(unprintable, (character) =>
-    Array.from({ length: character.length }, (_, i) => unicode(character.charCodeAt(i))).join(''),
+  return printableJsonText(JSON.stringify(value) ?? 'null');
+}
+
+/** JSON that was written elsewhere, without control characters but line feeds. Every line parses to the same value. */
+export function printableJsonText(json: string): string {
+  return json.replace(unprintable, (character) =>
+    character === '\n'
+      ? character
+      : Array.from({ length: character.length }, (_, i) => unicode(character.charCodeAt(i))).join(''),
   );
 }
 

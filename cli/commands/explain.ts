@@ -11,7 +11,8 @@ import type {
 } from '../../client/index.js';
 import { commandName } from '../../src/command-name.js';
 import { addConnectionFlags, type ConnectionFlags, withClient } from '../flags.js';
-import { formatNumber, formatTime, print, printJson, remark } from '../output.js';
+import { formatNumber, print, printJson, remark } from '../output.js';
+import { formatTime } from '../times.js';
 
 /** Adds the command. */
 export function addExplainCommand(program: Command): void {

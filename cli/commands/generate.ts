@@ -90,7 +90,7 @@ export function addGenerateCommand(program: Command): void {
 }
 
 function toRequest(text: string, flags: GenerateFlags): GenerateRequest {
-  const { json, stream, address, tokenFile, tls, timeout, raw, system, policyVersion, ...settings } = flags;
+  const { json, stream, address, tokenFile, tls, timeout, keepalive, raw, system, policyVersion, ...settings } = flags;
   if (raw && system !== undefined) throw new UsageError('--system needs the chat template, which --raw turns off.');
   const user = { role: 'user', content: text } as const;
   const messages = system === undefined ? [user] : [{ role: 'system', content: system } as const, user];

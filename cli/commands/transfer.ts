@@ -3,11 +3,12 @@
 import { once } from 'node:events';
 import { createReadStream, createWriteStream, renameSync, rmSync, statSync } from 'node:fs';
 import { finished } from 'node:stream/promises';
-import { type Command, InvalidArgumentError } from 'commander';
+import type { Command } from 'commander';
 import type { ImportResult } from '../../client/index.js';
 import { exitCodes, UsageError } from '../failure.js';
 import { addConnectionFlags, type ConnectionFlags, withClient } from '../flags.js';
-import { formatBytes, print, printJson, remark, rewriteLine } from '../output.js';
+import { formatBytes, jsonLinesForTerminal, print, printJson, remark, rewriteLine } from '../output.js';
+import { parseTime, timeHelp } from '../times.js';
 
 interface ExportFlags extends ConnectionFlags {
   readonly subject?: string;
@@ -27,11 +28,7 @@ export function addExportCommand(program: Command): void {
     )
     .argument('[file]', 'the file to write; it only appears when it is complete', '-')
     .option('--subject <subject>', 'only the data of this subject')
-    .option(
-      '--since <time>',
-      'only generations from this time on: a date such as 2026-01-31, or a date with a time',
-      parseTime,
-    )
+    .option('--since <time>', `only generations from this time on: ${timeHelp}`, parseTime)
     .option('--scored', 'only generations that have scores');
   addConnectionFlags(command).action(async (file: string, flags: ExportFlags) => {
     await withClient(flags, async (client, signal) => {
@@ -39,13 +36,14 @@ export function addExportCommand(program: Command): void {
       const progress = new Progress('exported');
       const draft = `${file}.part`;
       const target = file === '-' ? process.stdout : createWriteStream(draft, { mode: 0o600 });
+      const shown = file === '-' && process.stdout.isTTY ? jsonLinesForTerminal() : (lines: Uint8Array) => lines;
       let records = 0;
       let bytes = 0;
       try {
         for await (const piece of client.exportReplay({ subject, sinceMs, scored, signal })) {
           records = piece.records;
           bytes += piece.lines.length;
-          if (!target.write(piece.lines)) await once(target, 'drain');
+          if (!target.write(shown(piece.lines))) await once(target, 'drain');
           progress.show(() => `${records} records, ${formatBytes(bytes)}`);
         }
         if (file !== '-') {
@@ -132,11 +130,4 @@ function sizeOf(file: string): number {
   } catch (thrown) {
     throw new UsageError(`cannot read ${file}: ${thrown instanceof Error ? thrown.message : String(thrown)}`);
   }
-}
-
-function parseTime(text: string): number {
-  const milliseconds = Date.parse(text);
-  if (Number.isNaN(milliseconds))
-    throw new InvalidArgumentError('It must be a date such as 2026-01-31 or 2026-01-31T12:00Z.');
-  return Math.max(0, milliseconds);
 }

@@ -4,7 +4,8 @@ import type { Command } from 'commander';
 import type { Version } from '../../client/index.js';
 import { commandName } from '../../src/command-name.js';
 import { addConnectionFlags, type ConnectionFlags, parseCount, withClient } from '../flags.js';
-import { formatDigest, formatFixed, formatNumber, formatTable, formatTime, print, printJson } from '../output.js';
+import { formatDigest, formatFixed, formatNumber, formatTable, print, printJson } from '../output.js';
+import { formatTime } from '../times.js';
 import { addExportCommand, addImportCommand } from './version-files.js';
 
 interface VersionsFlags extends ConnectionFlags {

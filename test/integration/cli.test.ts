@@ -170,7 +170,7 @@ describe('the hone command', () => {
         .slice(banner)
         .split('\r\n')
         .filter((line) => /^\d/.test(line));
-      expect(lines.map((line) => line.replace(/^\d\d:\d\d:\d\d {2}/, ''))).toEqual([
+      expect(lines.map((line) => line.replace(/^\d\d:\d\d:\d\dZ {2}/, ''))).toEqual([
         expect.stringMatching(/^the first request was answered, in [\d.]+ s$/),
         'the mode of new versions is apprentice',
         'stopping (SIGTERM): no new requests, running ones may finish',

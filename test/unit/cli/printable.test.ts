@@ -14,7 +14,7 @@ import { printable, printableJson, printableText } from '../../../src/printable.
 import { honeCommand, honeWithInput } from '../../support/command.js';
 import { temporaryFolder } from '../../support/folders.js';
 import { hostile, hostileAnswer, unprintable } from '../../support/hostile.js';
-import { startProcess } from '../../support/processes.js';
+import { runPiped, startProcess } from '../../support/processes.js';
 import { richError, type Script, type ScriptedServer, startScriptedServer } from '../../support/scripted-server.js';
 import { hasTerminal, spawnOnTerminal } from '../../support/terminal.js';
 
@@ -176,6 +176,46 @@ describe('the hone command', () => {
     const piped = startProcess(process.execPath, command.slice(1), { stdio: ['ignore', 'pipe', 'ignore'] });
     expect(await text(piped.stdout ?? process.stdin)).toBe('one\n\u001b[2Jtwo\tthree\u202e\n');
     writing.close();
+  });
+
+  it.skipIf(!hasTerminal)('shows an export printable on a terminal, in lines that hold the same values', async () => {
+    const record = { subject: 'a\u009b2J\u202e\u{e0001}\u001b[2J', text: '\u4e2d' };
+    const lines = Buffer.from(`${JSON.stringify(record)}\n`);
+    // A piece may end in the middle of a character.
+    const cut = lines.indexOf(0xc2) + 1;
+    const exporting = await startScriptedServer({
+      admin: {
+        ExportReplay: (call: { write(message: object): void; end(): void }): void => {
+          for (const piece of [lines.subarray(0, cut), lines.subarray(cut)]) call.write({ lines: piece, records: 1 });
+          call.end();
+        },
+      },
+    });
+    const command = [process.execPath, honeCommand, 'export', '--address', exporting.address];
+    const shown = await text(spawnOnTerminal(command).stdout ?? process.stdin);
+    const [line = ''] = shown.split('\r\n');
+    expect(line).not.toMatch(unprintable);
+    expect(JSON.parse(line)).toEqual(record);
+    const piped = startProcess(process.execPath, command.slice(1), { stdio: ['ignore', 'pipe', 'ignore'] });
+    expect(await text(piped.stdout ?? process.stdin)).toBe(lines.toString());
+    exporting.close();
+  });
+
+  it('warns once if a token travels in clear to another machine, and not to this one', async () => {
+    const env = { ...process.env, HONE_TOKEN: 'long-enough' };
+    const run = (...args: readonly string[]) => runPiped(honeCommand, ['status', ...args], env);
+    const { err } = await run('--address', 'hone.invalid:1');
+    expect(err.match(/warning: the token and all texts travel in clear to hone\.invalid/g)).toHaveLength(1);
+    expect(err).not.toContain('long-enough');
+    const json = await run('--address', 'hone.invalid:1', '--json');
+    expect(JSON.parse(json.err.split('\n')[0] ?? '')).toMatchObject({ warning: { code: 'TOKEN_IN_CLEAR' } });
+    for (const args of [
+      ['--address', 'hone.invalid:1', '--tls'],
+      ['--address', 'localhost:1'],
+      ['--address', '[::1]:1'],
+    ]) {
+      expect((await run(...args)).err).not.toContain('in clear');
+    }
   });
 
   it('prints an error on its own lines even if the message holds control characters', async () => {

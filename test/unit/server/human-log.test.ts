@@ -1,6 +1,7 @@
 import pino from 'pino';
 import { describe, expect, it } from 'vitest';
 import { HumanLog } from '../../../server/human-log.js';
+import { openLog } from '../../../server/log.js';
 import { hostile, unprintable } from '../../support/hostile.js';
 
 /** A log of pino and the lines that HumanLog makes of it, without the time of day. */
@@ -10,8 +11,8 @@ function humanLog(level = 'info') {
   const write = (json: string): void => {
     const line = human.line(json);
     if (line === null) return;
-    expect(line).toMatch(/^\d\d:\d\d:\d\d {2}[^\n]+\n$/);
-    lines.push(line.slice(10, -1));
+    expect(line).toMatch(/^\d\d:\d\d:\d\dZ {2}[^\n]+\n$/);
+    lines.push(line.slice(11, -1));
   };
   return { log: pino({ level, base: { pid: 1 } }, { write }), lines };
 }
@@ -112,4 +113,19 @@ describe('the log at a terminal', () => {
     log.info({ version: 100 }, 'version_promoted');
     expect(lines).toEqual(['version 1 is live', 'version 100 is live: 1 scores so far']);
   });
+});
+
+it('the log in JSON, which may be read at a terminal too, has no control characters and the same values', () => {
+  let written = '';
+  const log = openLog({ level: 'info', format: 'json' }, { write: (line) => (written += line) });
+  log.warn({ detail: hostile }, hostile);
+  expect(written.slice(0, -1)).not.toMatch(unprintable);
+  expect(JSON.parse(written)).toMatchObject({ msg: hostile, detail: hostile });
+});
+
+it('the time of day is UTC', () => {
+  const line = new HumanLog().line(
+    JSON.stringify({ level: 30, time: Date.parse('2026-01-31T23:59:58Z'), msg: 'stopped' }),
+  );
+  expect(line).toBe('23:59:58Z  stopped\n');
 });
