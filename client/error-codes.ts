@@ -15,6 +15,7 @@ export const errorCodes = [
   'TOO_MANY_VERSIONS',
   'QUEUE_FULL',
   'READER_STALLED',
+  'ANSWER_TOO_LARGE',
   'STORE_FULL',
   'DRAINING',
   'WORKER_CRASHED',

@@ -226,6 +226,7 @@ describe('events that were missed', () => {
       (_, i): LoopEvent => ({ sequence: i + 1, atMs: 0, type: 'version_created' }),
     );
     const agent = {
+      lastEvent: () => events.length,
       async *watchEvents() {
         yield events;
       },
