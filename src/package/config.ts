@@ -1,13 +1,16 @@
 /** Schemas of `config.json` and `generation_config.json`, and the decoder's configuration that is made from both. */
 
 import { z } from 'zod';
+import type { EndTokens, NamedEndTokens } from './end-tokens.js';
 import type { DecoderConfig } from './types.js';
 
 /** Upper bound of `vocab_size`: every token id is below it. */
 export const largestVocabulary = 2 ** 24;
 
 const tokenId = z.int().nonnegative();
-const tokenIds = z.union([tokenId.transform((id) => [id]), z.array(tokenId)]);
+const tokenIds = z.union([tokenId.transform((id) => [id]), z.array(tokenId)], {
+  error: 'must be the id of a token, a whole number of at least 0, or a list of ids',
+});
 /** A larger size can only come from a damaged file, and Hone would try to allocate memory for it. */
 const upTo = (most: number) => z.int().positive().max(most);
 
@@ -24,6 +27,8 @@ export const configSchema = z
     max_position_embeddings: upTo(2 ** 31 - 1),
     bos_token_id: tokenIds.nullish(),
     eos_token_id: tokenIds.nullish(),
+    /** The decoder's part in the configuration of a model that also reads images or sounds. */
+    text_config: z.object({ eos_token_id: tokenIds.nullish() }).nullish(),
   })
   .refine(({ num_attention_heads: heads, num_key_value_heads: kvHeads }) => heads % (kvHeads ?? heads) === 0, {
     path: ['num_key_value_heads'],
@@ -36,11 +41,25 @@ export const generationConfigSchema = z.object({
   eos_token_id: tokenIds.nullish(),
 });
 
+type Config = z.output<typeof configSchema>;
+type GenerationConfig = z.output<typeof generationConfigSchema>;
+
+/** Returns the end tokens that both files name. */
+export function namedEndTokens(config: Config, generation: GenerationConfig): NamedEndTokens[] {
+  const named = (file: string, field: string, ids: readonly number[] | null | undefined) => ({
+    file,
+    field,
+    ids: ids ?? [],
+  });
+  return [
+    named('generation_config.json', 'eos_token_id', generation.eos_token_id),
+    named('config.json', 'eos_token_id', config.eos_token_id),
+    named('config.json', 'text_config.eos_token_id', config.text_config?.eos_token_id),
+  ];
+}
+
 /** Returns the decoder's configuration. Absent fields get the defaults of `transformers`. */
-export function decoderConfig(
-  config: z.output<typeof configSchema>,
-  generation: z.output<typeof generationConfigSchema>,
-): DecoderConfig {
+export function decoderConfig(config: Config, generation: GenerationConfig, ends: EndTokens): DecoderConfig {
   const heads = config.num_attention_heads;
   return {
     modelType: config.model_type,
@@ -52,6 +71,6 @@ export function decoderConfig(
     vocabularySize: config.vocab_size,
     contextLength: config.max_position_embeddings,
     bosTokenId: (generation.bos_token_id ?? config.bos_token_id)?.[0] ?? null,
-    eosTokenIds: [...new Set([...(generation.eos_token_id ?? []), ...(config.eos_token_id ?? [])])],
+    ...ends,
   };
 }

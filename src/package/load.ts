@@ -2,8 +2,9 @@
 
 import { basename, join, resolve } from 'node:path';
 import type { Graph } from '../onnx/index.js';
-import { configSchema, decoderConfig, generationConfigSchema } from './config.js';
+import { configSchema, decoderConfig, generationConfigSchema, namedEndTokens } from './config.js';
 import { modelFile, readDecoderFile } from './decoder-file.js';
+import { endTokens } from './end-tokens.js';
 import { externalFiles } from './external-data.js';
 import { digestFiles, fileExists, invalidPackage, readJson } from './files.js';
 import { loadTokenizer, templateFile } from './tokenizer.js';
@@ -33,12 +34,11 @@ interface OpenedPackage {
 export async function openPackage(directory: string): Promise<OpenedPackage> {
   const root = resolve(directory);
   const generationFile = (await fileExists(root, 'generation_config.json')) ? 'generation_config.json' : null;
-  const stated = decoderConfig(
-    await readJson(root, 'config.json', configSchema, llamaRemedy),
-    generationFile === null ? {} : await readJson(root, generationFile, generationConfigSchema),
-  );
+  const stated = await readJson(root, 'config.json', configSchema, llamaRemedy);
+  const generation = generationFile === null ? {} : await readJson(root, generationFile, generationConfigSchema);
   const tokenizer = await loadTokenizer(root);
-  const config = { ...stated, eosTokenIds: endTokens(root, stated, tokenizer) };
+  const ends = endTokens(root, namedEndTokens(stated, generation), tokenizer);
+  const config = decoderConfig(stated, generation, ends);
   checkVocabulary(root, config, tokenizer);
   const decoder = await readDecoderFile(root, config);
   const files = ['config.json', 'tokenizer.json', 'tokenizer_config.json', modelFile, ...externalFiles(decoder)];
@@ -55,18 +55,6 @@ export async function openPackage(directory: string): Promise<OpenedPackage> {
   return { pkg, decoder };
 }
 
-/** Returns the end tokens. A package must have one, because without it no completion ends by itself. */
-function endTokens(root: string, { eosTokenIds }: DecoderConfig, { eosTokenId }: PackageTokenizer): readonly number[] {
-  if (eosTokenIds.length > 0) return eosTokenIds;
-  if (eosTokenId !== null) return [eosTokenId];
-  throw invalidPackage(
-    root,
-    'config.json',
-    'names no end token: eos_token_id is missing here and in generation_config.json, and eos_token in ' +
-      'tokenizer_config.json; add eos_token_id, the id of the token with which an answer ends',
-  );
-}
-
 function checkVocabulary(root: string, config: DecoderConfig, tokenizer: PackageTokenizer): void {
   if (tokenizer.vocabularySize > config.vocabularySize) {
     throw invalidPackage(
@@ -76,14 +64,13 @@ function checkVocabulary(root: string, config: DecoderConfig, tokenizer: Package
         'take both files from the same model',
     );
   }
-  const ids = [...config.eosTokenIds, ...(config.bosTokenId === null ? [] : [config.bosTokenId])];
-  const strange = ids.find((id) => id >= config.vocabularySize);
-  if (strange !== undefined) {
+  const { bosTokenId, vocabularySize } = config;
+  if (bosTokenId !== null && bosTokenId >= vocabularySize) {
     throw invalidPackage(
       root,
       'config.json',
-      `bos_token_id or eos_token_id (here or in generation_config.json) is ${strange}, which is beyond vocab_size ` +
-        `${config.vocabularySize}; take all files from the same model`,
+      `bos_token_id (here or in generation_config.json) is ${bosTokenId}, which is beyond vocab_size ` +
+        `${vocabularySize}; take all files from the same model`,
     );
   }
 }

@@ -10,6 +10,7 @@ import { z } from 'zod';
 import { HoneError } from '../errors.js';
 import { ChatTemplate, checkRoles, type TemplateVariables } from './chat-template.js';
 import { largestVocabulary } from './config.js';
+import { type AddedToken, findTurnEnd } from './end-tokens.js';
 import { fileExists, invalidPackage, readJson, readText } from './files.js';
 import { SpecialTokens } from './special-tokens.js';
 import { ByteLevelDecoder, byteAlphabet, decodeTokens, isByteLevel, packTokenBytes } from './token-decoder.js';
@@ -46,7 +47,9 @@ const tokenizerSchema = z.looseObject({
 });
 
 /** Files write a special token as its text or as an object that holds the text. */
-const tokenText = z.union([z.string(), z.looseObject({ content: z.string() }).transform(({ content }) => content)]);
+const tokenText = z.union([z.string(), z.looseObject({ content: z.string() }).transform(({ content }) => content)], {
+  error: 'must be the text of a token, or an object with it as "content"',
+});
 
 export const tokenizerConfigSchema = z.looseObject({
   chat_template: z.union([z.string(), z.array(z.looseObject({ name: z.string(), template: z.string() }))]).nullish(),
@@ -152,6 +155,7 @@ class ByteLevelTokenizer implements PackageTokenizer {
   readonly #plain: Tokenizer;
   readonly #special: SpecialTokens;
   readonly #template: ChatTemplate | null;
+  readonly #addedTokens: readonly AddedToken[];
   /** The beginning-of-sequence token, if the tokenizer puts one before each text. */
   readonly #textPrefix: readonly number[];
 
@@ -161,8 +165,13 @@ class ByteLevelTokenizer implements PackageTokenizer {
     this.#template = template;
     this.tokenBytes = tokenBytes(json);
     this.vocabularySize = this.tokenBytes.ends.length;
-    this.eosTokenId = json.added_tokens.find(({ content }) => content === config.eos_token)?.id ?? null;
+    this.#addedTokens = json.added_tokens;
+    this.eosTokenId = endTokenOf(json, config);
     this.#textPrefix = leadingTokens(json, config);
+  }
+
+  findTurnEnd(endTokens: readonly number[]): number | null {
+    return this.#template === null ? null : findTurnEnd(this.#template, this.#addedTokens, endTokens);
   }
 
   encodeText(text: string): number[] {
@@ -203,6 +212,18 @@ class ByteLevelTokenizer implements PackageTokenizer {
       ? []
       : this.#plain.encode(text.replace(/\p{Surrogate}/gu, '\uFFFD'), { add_special_tokens: false }).ids;
   }
+}
+
+/** Returns the id of the token that `tokenizer_config.json` names as the end. @throws HoneError if there is none */
+function endTokenOf({ added_tokens, model }: TokenizerJson, { eos_token: text }: TokenizerConfig): number | null {
+  if (text === null || text === undefined) return null;
+  const id = added_tokens.find(({ content }) => content === text)?.id;
+  if (id !== undefined) return id;
+  if (Object.hasOwn(model.vocab, text)) return model.vocab[text] as number;
+  throw unusable(
+    `has no token ${JSON.stringify(text)}, which tokenizer_config.json names as eos_token`,
+    'correct that name, or take both files from the same model',
+  );
 }
 
 /** Returns the tokenizer without its special tokens. */

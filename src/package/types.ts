@@ -11,8 +11,12 @@ export interface DecoderConfig {
   /** Longest sequence (prompt and completion together), in tokens. */
   readonly contextLength: number;
   readonly bosTokenId: number | null;
-  /** A completion ends with any of these. */
+  /** A completion ends with any of these. At least one. */
   readonly eosTokenIds: readonly number[];
+  /** Ends an answer to a chat: what ends a turn in the chat template, or else {@link textEndTokenId}. */
+  readonly turnEndTokenId: number;
+  /** Ends a text behind a plain prompt: the tokenizer's end token, or else the first of the configuration. */
+  readonly textEndTokenId: number;
 }
 
 export interface ChatMessage {
@@ -34,8 +38,13 @@ export interface PackageTokenizer {
   readonly vocabularySize: number;
   /** The table that all decoders of this tokenizer use. */
   readonly tokenBytes: TokenBytes;
-  /** The end-of-sequence token in the tokenizer's files, or `null`. The configuration may name others. */
+  /** The end token in the tokenizer's files, or `null`. The configuration may name others. */
   readonly eosTokenId: number | null;
+  /**
+   * Returns the token that the chat template writes behind an answer; `null` without a template, or if it writes none.
+   * @param endTokens of the package's files
+   */
+  findTurnEnd(endTokens: readonly number[]): number | null;
   /**
    * Encodes plain text; special tokens that are written in it stay text. The result starts with a beginning-of-sequence
    * token if the model's tokenizer puts one there.

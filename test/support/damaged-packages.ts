@@ -362,7 +362,7 @@ const tokenizers: Damage[] = [
   {
     name: 'an end token beyond the vocabulary',
     apply: set('generation_config.json', 'eos_token_id', 999),
-    mentions: ['eos_token_id', '999', 'vocab_size 260'],
+    mentions: ['generation_config.json', 'eos_token_id', '999', '259'],
   },
   {
     name: 'no end token',

@@ -110,12 +110,12 @@ process.stderr.write(`the package is in ${out}\n`);
 
 function ratedPost({ seed, post, texts }: SampledPost): RatedPost {
   const promptTokens = policy.tokenizer.encodeChat([{ role: 'user', content: post }]);
-  const end = policy.config.eosTokenIds[0] as number;
+  const { turnEndTokenId } = policy.config;
   return {
     seed,
     rows: texts.map((text) => ({
       promptTokens,
-      completionTokens: [...policy.tokenizer.encodeCompletion(text), end],
+      completionTokens: [...policy.tokenizer.encodeCompletion(text), turnEndTokenId],
     })),
     scores: texts.map((text) => judge(post, text)),
   };

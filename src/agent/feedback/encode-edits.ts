@@ -37,7 +37,7 @@ export async function encodeEdits(
 
 async function encodeEdit(
   text: string,
-  { promptTokens, packageDigest }: Generation,
+  { promptTokens, promptJson, packageDigest }: Generation,
   pkg: Package,
   encoding: TextEncoding,
 ): Promise<Uint32Array> {
@@ -47,16 +47,15 @@ async function encodeEdit(
   }
   const room = pkg.config.contextLength - promptTokens.length;
   if (text.length > room * maxCharactersPerToken) throw tooLong(`${text.length} characters`, room);
-  const tokens = [...(await encoding.encode({ as: 'completion', text })), ...endOfSequence(pkg)];
+  const tokens = [...(await encoding.encode({ as: 'completion', text })), endOf(promptJson, pkg)];
   if (tokens.length > room) throw tooLong(`${tokens.length} tokens`, room);
   return Uint32Array.from(tokens);
 }
 
-/** The token that ends a completion. If the package names several, it is the tokenizer's own, or else the first. */
-function endOfSequence({ config, tokenizer }: Package): number[] {
-  const { eosTokenIds } = config;
-  const own = eosTokenIds.find((token) => token === tokenizer.eosTokenId);
-  return own === undefined ? eosTokenIds.slice(0, 1) : [own];
+/** Returns the token that ends an answer to this prompt: after a chat, what ends a turn in the chat template. */
+function endOf(promptJson: string, { config }: Package): number {
+  // The store has the prompt of a chat in this form, and no plain prompt.
+  return promptJson.startsWith('{"messages":') ? config.turnEndTokenId : config.textEndTokenId;
 }
 
 function tooLong(what: string, room: number): HoneError {

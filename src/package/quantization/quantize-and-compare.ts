@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { HoneError } from '../../errors.js';
 import { isExternal, readModel } from '../../onnx/index.js';
 import { loadPackage } from '../load.js';
-import type { Package } from '../types.js';
+import type { DecoderConfig, Package, PackageTokenizer } from '../types.js';
 import { type BlockFormat, defaultBlockSizes } from './blocks.js';
 import { type ComparedText, type Comparison, comparePackages } from './compare.js';
 import { quantizePackage } from './quantize-package.js';
@@ -88,19 +88,21 @@ export async function quantizeAndCompare(request: QuantizeRequest): Promise<Quan
 
 function encode({ tokenizer, config }: Package, text: MeasuredText): ComparedText {
   if ('text' in text) return { tokens: tokenizer.encodeText(text.text), firstTarget: 1 };
-  const prompt = encodePrompt({ tokenizer }, text.prompt);
-  const completion = tokenizer.encodeText(text.completion);
-  // The tokenizer puts a beginning-of-sequence token before a text, but an answer must not have one.
-  if (completion[0] !== undefined && completion[0] === config.bosTokenId) completion.shift();
-  return { tokens: [...prompt, ...completion, ...config.eosTokenIds.slice(0, 1)], firstTarget: prompt.length };
+  const { tokens: prompt, end } = encodePrompt(tokenizer, config, text.prompt);
+  return { tokens: [...prompt, ...tokenizer.encodeCompletion(text.completion), end], firstTarget: prompt.length };
 }
 
-function encodePrompt({ tokenizer }: Pick<Package, 'tokenizer'>, content: string): number[] {
+/** Encodes a prompt, with the token that ends an answer to it. */
+function encodePrompt(
+  tokenizer: PackageTokenizer,
+  { turnEndTokenId, textEndTokenId }: DecoderConfig,
+  content: string,
+): { readonly tokens: number[]; readonly end: number } {
   try {
-    return tokenizer.encodeChat([{ role: 'user', content }]);
+    return { tokens: tokenizer.encodeChat([{ role: 'user', content }]), end: turnEndTokenId };
   } catch {
     // A package without a chat template completes plain text.
-    return tokenizer.encodeText(content);
+    return { tokens: tokenizer.encodeText(content), end: textEndTokenId };
   }
 }
 

@@ -30,8 +30,8 @@ const encode = (text: string) => [...text].map((character) => character.charCode
 const pkg = {
   digest: packageDigest,
   name: 'scripted',
-  config: { contextLength: 256, vocabularySize: 128, eosTokenIds: [0] },
-  tokenizer: { encodeText: encode, encodeCompletion: encode, eosTokenId: 0 },
+  config: { contextLength: 256, vocabularySize: 128, eosTokenIds: [0], turnEndTokenId: 0, textEndTokenId: 0 },
+  tokenizer: { encodeText: encode, encodeCompletion: encode },
 } as unknown as Package;
 
 /** A learner that records the calls that it receives. */

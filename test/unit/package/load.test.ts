@@ -31,6 +31,8 @@ describe('loading a package', () => {
       contextLength: 128,
       bosTokenId: null,
       eosTokenIds: [256],
+      turnEndTokenId: 256,
+      textEndTokenId: 256,
     });
   });
 
@@ -76,20 +78,6 @@ describe('loading a package', () => {
 
   test('takes the end token from config.json if there is no generation_config.json', async () => {
     await rm(join(directory, 'generation_config.json'));
-    expect((await loadPackage(directory)).config.eosTokenIds).toEqual([256]);
-  });
-
-  test("takes the end tokens of both configurations, or the tokenizer's if neither names one", async () => {
-    const path = (file: string) => join(directory, file);
-    const set = async (file: string, ids: unknown) => {
-      const json = JSON.parse(await readFile(path(file), 'utf8'));
-      await writeFile(path(file), JSON.stringify({ ...json, eos_token_id: ids }));
-    };
-    await set('config.json', 257);
-    await set('generation_config.json', [258, 256]);
-    expect((await loadPackage(directory)).config.eosTokenIds).toEqual([258, 256, 257]);
-    await set('config.json', null);
-    await set('generation_config.json', undefined);
     expect((await loadPackage(directory)).config.eosTokenIds).toEqual([256]);
   });
 

@@ -13,15 +13,15 @@ import { finished, started, token } from '../../../support/agent/scripted-policy
 const id = '01920000-0000-7000-8000-00000000000a';
 const pkg = {
   digest: 'package',
-  config: { contextLength: 10, eosTokenIds: [90, 91] },
+  config: { contextLength: 10, eosTokenIds: [90, 91], turnEndTokenId: 90, textEndTokenId: 91 },
   tokenizer: {
-    eosTokenId: 91,
     encodeText: () => [99],
     encodeCompletion: (text: string) => [...text].map((letter) => letter.charCodeAt(0)),
   },
 } as unknown as Package;
 
-const stored = { id, packageDigest: 'package', promptTokens: Uint32Array.of(1, 2, 3, 4) } as Generation;
+const promptJson = JSON.stringify({ prompt: 'x' });
+const stored = { id, packageDigest: 'package', promptTokens: Uint32Array.of(1, 2, 3, 4), promptJson } as Generation;
 
 async function encode(text: string, over: Partial<Generation> = {}, by = pkg) {
   const draft = {
@@ -38,11 +38,11 @@ async function encode(text: string, over: Partial<Generation> = {}, by = pkg) {
   return edit instanceof HoneError ? edit.violations.map(({ field }) => field) : [...(edit?.tokens ?? [])];
 }
 
-it('encodes a text as it follows the prompt, with the end of sequence that the tokenizer names', async () => {
+it('ends a text as the tokenizer does after a plain prompt, and as the chat template does after a chat', async () => {
   expect(await encode('ab')).toEqual([97, 98, 91]);
-  const unnamed = { ...pkg, tokenizer: { ...pkg.tokenizer, eosTokenId: 5 } } as Package;
-  expect(await encode('ab', {}, unnamed)).toEqual([97, 98, 90]);
-  expect(await encode('ab', {}, { ...pkg, config: { ...pkg.config, eosTokenIds: [] } })).toEqual([97, 98]);
+  const messages = [{ role: 'user', content: 'x' }];
+  expect(await encode('ab', { promptJson: JSON.stringify({ messages }) })).toEqual([97, 98, 90]);
+  expect(await encode('ab', { promptJson: JSON.stringify({ prompt: '{"messages":' }) })).toEqual([97, 98, 91]);
 });
 
 it('refuses a text that, with its end of sequence, does not fit into the context after the prompt', async () => {
