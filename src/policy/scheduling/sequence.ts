@@ -79,12 +79,14 @@ export class Sequence {
     tokens.token.push(sampled.token);
     tokens.logprob.push(sampled.logprob);
     tokens.sampledLogprob.push(sampled.sampledLogprob);
-    tokens.text.push(this.#text.push(this.#decoder.push(sampled.token)));
+    const ends = this.#eos.has(sampled.token);
+    const isEnd = ends && !ignoreEos && forced === undefined;
+    // An end token has no part in the text, also if the tokenizer does not list it as a special token.
+    tokens.text.push(isEnd ? '' : this.#text.push(this.#decoder.push(sampled.token)));
     if (topLogprobs > 0) tokens.top[tokens.token.length - 1] = sampled.top;
     const last = this.tokens.length >= this.#limit;
-    const ends = this.#eos.has(sampled.token);
     if (forced !== undefined) return last ? { reason: 'stop', endOfSequence: ends } : null;
-    if (!ignoreEos && ends) return { reason: 'stop', endOfSequence: true };
+    if (isEnd) return { reason: 'stop', endOfSequence: true };
     if (this.#text.stopped) return { reason: 'stop', endOfSequence: false };
     return last ? { reason: 'length', endOfSequence: false } : null;
   }
