@@ -69,6 +69,7 @@ const ignored: Readonly<Record<NonNullable<ExplainedScore['ignoredBecause']>, st
   untrusted: 'the trust of the rater is 0',
   late: 'it came, or changed, after the window',
   weightless: 'the weight of the metric is 0',
+  out_of_range: 'it is outside the range of the metric (--reward-settings)',
   unknown: 'for a reason that this command does not know',
 };
 

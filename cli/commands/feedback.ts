@@ -25,7 +25,11 @@ export function addFeedbackCommand(program: Command): void {
         'Preferences are {"generationId", "preference": "better" | "worse" | "tie" | null, "otherGenerationId"}, edits {"generationId", "edit": "text", "score"}.',
     )
     .argument('[generation]', 'id of the generation')
-    .argument('[score]', 'the score; larger is better, by default on a scale from 0 to 1', parseNumber)
+    .argument(
+      '[score]',
+      'the score; larger is better, within the range of the metric: by default from 0 to 1',
+      parseNumber,
+    )
     .option('--rater <name>', 'name of the rater')
     .option('--metric <name>', 'name of the metric')
     .option('--retract', 'retract the score')

@@ -18,7 +18,7 @@ export interface FeedbackBy {
 /** A score, or its retraction. A second score of the same rater and metric replaces the first. */
 export interface ScoreItem extends FeedbackBy {
   readonly generationId: string;
-  /** Finite, larger is better; `null` retracts the score. */
+  /** Larger is better; within the range of the metric, by default from 0 to 1. `null` retracts the score. */
   readonly score: number | null;
   readonly preference?: undefined;
   readonly otherGenerationId?: undefined;
@@ -43,7 +43,7 @@ export interface EditItem extends FeedbackBy {
   readonly generationId: string;
   /** The text, not empty. */
   readonly edit: string;
-  /** Its score. To withdraw the edit, retract the score of the generation that the outcome names. */
+  /** Its score, within the range of the metric. To withdraw the edit, retract the score of the generation that the outcome names. */
   readonly score: number;
   readonly preference?: undefined;
   readonly otherGenerationId?: undefined;
@@ -71,7 +71,7 @@ export interface ExplainedScore {
   /** Time when it was given or last changed. */
   readonly createdAtMs: number;
   /** The reason why it does not count; absent if it counts. */
-  readonly ignoredBecause?: OrUnknown<'untrusted' | 'late' | 'weightless'>;
+  readonly ignoredBecause?: OrUnknown<'untrusted' | 'late' | 'weightless' | 'out_of_range'>;
   /** The rater's trust. */
   readonly trust?: number;
   /** The score on the scale from 0 to 1. */

@@ -10,6 +10,7 @@ import {
   type ReplayRecord,
   type ReplayStore,
 } from '../replay/index.js';
+import { isInRange, outsideRange, type RewardSettings, rangeOf } from '../reward/index.js';
 
 /** Some lines of an export. */
 export interface ExportedLines {
@@ -62,6 +63,7 @@ const newline = 0x0a;
 /** Takes a file of records in, piece by piece, in commits of a few hundred. All are on disk when `finish` resolves. */
 export class ReplayImport {
   readonly #replay: ReplayStore;
+  readonly #reward: RewardSettings;
   readonly #onChanged: () => void;
   #rest: Buffer[] = [];
   #restBytes = 0;
@@ -72,9 +74,13 @@ export class ReplayImport {
   readonly #result = { imported: 0, skipped: 0, refused: 0 };
   readonly #refusals: { line: number; error: HoneError }[] = [];
 
-  /** @param onChanged called after each commit */
-  constructor(replay: ReplayStore, onChanged: () => void) {
+  /**
+   * @param reward has the ranges of the metrics
+   * @param onChanged called after each commit
+   */
+  constructor(replay: ReplayStore, reward: RewardSettings, onChanged: () => void) {
     this.#replay = replay;
+    this.#reward = reward;
     this.#onChanged = onChanged;
   }
 
@@ -107,7 +113,9 @@ export class ReplayImport {
     this.#line += 1;
     if (text.trim() === '') return;
     try {
-      this.#records.push({ line: this.#line, record: parseRecord(text) });
+      const record = parseRecord(text);
+      checkRange(record, this.#reward);
+      this.#records.push({ line: this.#line, record });
     } catch (thrown) {
       this.#refuse(this.#line, HoneError.from(thrown));
     }
@@ -138,6 +146,16 @@ export class ReplayImport {
     this.#result.refused += 1;
     if (this.#refusals.length < refusalsReported) this.#refusals.push({ line, error });
   }
+}
+
+/** @throws HoneError `INVALID_REQUEST` for a score outside the range of its metric */
+function checkRange(record: ReplayRecord, reward: RewardSettings): void {
+  if (record.type !== 'score') return;
+  const { metric, value } = record.score;
+  const range = rangeOf(reward, metric);
+  if (isInRange(value, range)) return;
+  const description = outsideRange(metric, range, value);
+  throw new HoneError('INVALID_REQUEST', `value: ${description}`, { violations: [{ field: 'value', description }] });
 }
 
 /** Tries again while the queue of the store is full, which holds the sender or the reader up. */

@@ -1,7 +1,8 @@
 /**
  * Folds the scores of one generation into its reward, in three steps:
  *
- * 1. The range of its metric maps each score to the scale from 0 to 1; scores outside the range are cut.
+ * 1. The range of its metric maps each score to the scale from 0 to 1. A score outside the range does not count: it was
+ *    stored under other settings, because feedback outside the range is refused.
  * 2. The value of a metric is the mean over its raters, weighted by trust. If no score came within the window, the value
  *    is the metric's default.
  * 3. The reward is the mean over the metrics that have a value, weighted by the metrics' weights.
@@ -11,6 +12,7 @@
  * the order of the scores.
  */
 
+import { isInRange, rangeOf } from './range.js';
 import { type MetricSettings, metricOf, type RewardSettings, trustOf } from './settings.js';
 
 /** The parts of a score that the reward depends on; at most one per rater and metric. */
@@ -38,6 +40,8 @@ export interface FoldContext {
 export type IgnoredBecause =
   /** Its rater has no trust. */
   | 'untrusted'
+  /** It lies outside the range of its metric: it was stored when the metric had another range. */
+  | 'out_of_range'
   /** It was given or changed after the metric's window. */
   | 'late'
   /** Its metric has no weight. */
@@ -106,8 +110,9 @@ function foldMetric(
   { finishedAtMs, nowMs, shown = true }: FoldContext,
   settings: RewardSettings,
 ): MetricFold {
-  const range = metricOf(settings, metric);
-  const { weight, windowMs, late } = range;
+  const own = metricOf(settings, metric);
+  const range = rangeOf(settings, metric);
+  const { weight, windowMs, late } = own;
   const windowEndsAtMs = windowMs === null || finishedAtMs === null ? null : finishedAtMs + windowMs;
   const used: UsedScore[] = [];
   const ignored: IgnoredScore[] = [];
@@ -115,20 +120,29 @@ function foldMetric(
   for (const score of [...scores].sort((a, b) => compare(a.rater, b.rater))) {
     const trust = trustOf(settings, score.rater);
     const isLate = late === 'ignore' && windowEndsAtMs !== null && score.createdAtMs >= windowEndsAtMs;
-    const because = weight === 0 ? 'weightless' : trust === 0 ? 'untrusted' : isLate ? 'late' : undefined;
-    if (because === undefined) used.push({ ...score, trust, scaled: scale(score.value, range) });
+    const because =
+      weight === 0
+        ? 'weightless'
+        : trust === 0
+          ? 'untrusted'
+          : !isInRange(score.value, range)
+            ? 'out_of_range'
+            : isLate
+              ? 'late'
+              : undefined;
+    if (because === undefined) used.push({ ...score, trust, scaled: scale(score.value, own) });
     else ignored.push({ ...score, because });
   }
   const common = { metric, weight, windowEndsAtMs, used, ignored };
   if (used.length > 0) return { ...common, state: 'scored', value: meanByTrust(used) };
-  if (weight === 0 || range.default === null || !shown) return { ...common, state: 'none', value: null };
+  if (weight === 0 || own.default === null || !shown) return { ...common, state: 'none', value: null };
   if (windowEndsAtMs === null || nowMs < windowEndsAtMs) return { ...common, state: 'pending', value: null };
-  return { ...common, state: 'default', value: scale(range.default, range) };
+  return { ...common, state: 'default', value: scale(own.default, own) };
 }
 
-/** Maps to 0 to 1. If `min` is larger than `max`, smaller scores are better. */
+/** Maps a value in the range to 0 to 1. If `min` is larger than `max`, smaller scores are better. */
 function scale(value: number, { min, max }: MetricSettings): number {
-  return clamp((value - min) / (max - min));
+  return withoutRounding((value - min) / (max - min));
 }
 
 function meanByTrust(scores: readonly UsedScore[]): number {
@@ -151,7 +165,7 @@ function weightedMean(parts: readonly (readonly [value: number, weight: number])
     sum += value * (weight / largest);
     weights += weight / largest;
   }
-  return clamp(sum / weights);
+  return withoutRounding(sum / weights);
 }
 
 function lastOpenWindow(metrics: readonly MetricFold[]): number | null {
@@ -161,7 +175,8 @@ function lastOpenWindow(metrics: readonly MetricFold[]): number | null {
   return ends.length === 0 ? null : Math.max(...ends);
 }
 
-function clamp(value: number): number {
+/** Takes back what rounding adds beyond 0 or 1. */
+function withoutRounding(value: number): number {
   return Math.min(1, Math.max(0, value));
 }
 

@@ -9,6 +9,7 @@ export {
 export { openRewardModel } from './model/index.js';
 export { foldPreferences } from './preferences.js';
 export { type RewardProcessOptions, startRewardProcess } from './process/index.js';
+export { isInRange, type MetricRange, outsideRange, rangeOf } from './range.js';
 export {
   checkRewardSettings,
   defaultRewardSettings,

@@ -3,8 +3,11 @@
  * without a gate.
  */
 
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { HoneClient, HoneEvent, HoneEventType, LearnerStatus } from '../../client/index.js';
+import { temporaryFolder } from '../support/folders.js';
 import { startServer, type TestServer } from '../support/server.js';
 import { until } from '../support/until.js';
 
@@ -79,22 +82,24 @@ describe.each([['on'], ['off']])('with the gate %s', (gate) => {
 
 describe('a score that is not finite, out of range or without information', () => {
   it('is refused, or does not move the policy', async () => {
-    const client = await open({ learningRate: 0.05 }, '--gate', 'off');
+    const settings = join(temporaryFolder(), 'rewards.json');
+    writeFileSync(settings, JSON.stringify({ defaultMetric: { min: -1e100, max: 1e100 } }));
+    const client = await open({ learningRate: 0.05 }, '--gate', 'off', '--reward-settings', settings);
     const { completions } = await client.generate({ prompt: 'a', maxTokens: 4 });
     const generationId = completions[0]?.generationId ?? '';
-    for (const score of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+    for (const score of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 1e308, -1e308]) {
       await expect(client.feedback({ generationId, score })).rejects.toMatchObject({ code: 'INVALID_REQUEST' });
     }
     expect((await client.status()).replay.scores).toBe(0);
-    // Scores of 1e308 are beyond the metric's range and are cut to it.
+    // The largest scores that any range can hold.
     await play(
       client,
-      (_text, _tokens, i) => (i % 2 === 0 ? 1e308 : -1e308),
+      (_text, _tokens, i) => (i % 2 === 0 ? 1e100 : -1e100),
       ({ rounds }) => rounds >= 1,
     );
     const learner = await play(
       client,
-      () => 0.5,
+      () => 0,
       ({ rounds }) => rounds >= 4,
     );
     expect(learner.droppedSteps).toBe(0);

@@ -7,8 +7,10 @@ import {
   type FoldableScore,
   type FoldContext,
   foldReward,
+  isInRange,
   type MetricSettings,
   type RewardSettings,
+  rangeOf,
 } from '../../src/reward/index.js';
 
 const metricNames = ['facts', 'tone', 'click'] as const;
@@ -46,7 +48,10 @@ const anyScores: fc.Arbitrary<FoldableScore[]> = fc.uniqueArray(
   fc.record({
     rater: fc.constantFrom(...raterNames),
     metric: fc.constantFrom(...metricNames),
-    value: fc.oneof(fc.double({ min: -3, max: 6, noNaN: true }), fc.constantFrom(Number.MAX_VALUE, -Number.MAX_VALUE)),
+    value: fc.oneof(
+      fc.double({ min: -3, max: 6, noNaN: true }),
+      fc.constantFrom(-1, 0, 0.25, 1, 2, 5, Number.MAX_VALUE, -Number.MAX_VALUE),
+    ),
     createdAtMs: moment,
   }),
   { selector: ({ rater, metric }) => `${rater}/${metric}` },
@@ -95,15 +100,24 @@ test('every score is used or ignored once, and ignored scores change nothing els
   });
 });
 
-test('a better score never lowers the reward', () => {
+test('a better score within the range never lowers the reward', () => {
   holds((scores, context, settings, { reward }) => {
     for (const [index, score] of scores.entries()) {
-      const { min, max } = settings.metrics[score.metric] ?? settings.defaultMetric;
-      const better = { ...score, value: score.value + Math.sign(max - min) };
+      const { max } = settings.metrics[score.metric] ?? settings.defaultMetric;
+      if (!isInRange(score.value, rangeOf(settings, score.metric))) continue;
+      const better = { ...score, value: (score.value + max) / 2 };
       const raised = foldReward(scores.with(index, better), context, settings).reward;
       if (reward === null) expect(raised).toBeNull();
       else expect(raised).toBeGreaterThanOrEqual(reward - 1e-12);
     }
+  });
+});
+
+test('a score outside the range of its metric has no effect on the reward', () => {
+  holds((scores, context, settings) => {
+    const within = scores.filter(({ metric, value }) => isInRange(value, rangeOf(settings, metric)));
+    const { reward, pendingUntilMs } = foldReward(scores, context, settings);
+    expect(foldReward(within, context, settings)).toMatchObject({ reward, pendingUntilMs });
   });
 });
 

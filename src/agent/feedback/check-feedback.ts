@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { HoneError } from '../../errors.js';
 import type { EditWrite, FeedbackOutcome, PreferenceWrite, ScoreWrite } from '../../replay/index.js';
+import { isInRange, outsideRange, type RewardSettings, rangeOf } from '../../reward/index.js';
 import { check, invalidRequest, textUpTo } from '../request-errors.js';
 import { plainScore } from './plain-score.js';
 import type { FeedbackInput, FeedbackKind, FeedbackResult } from './types.js';
@@ -41,16 +42,21 @@ export type CheckedFeedback = ScoreWrite | PreferenceWrite | EditDraft | { reado
 
 /**
  * Checks one batch; item i fails with field paths such as `items[i].score`.
+ * @param settings have the ranges of the metrics
  * @throws HoneError `INVALID_REQUEST` if the batch is empty or too large
  */
-export function checkFeedback(items: readonly FeedbackInput[], nowMs: number): CheckedFeedback[] {
+export function checkFeedback(
+  items: readonly FeedbackInput[],
+  nowMs: number,
+  settings: RewardSettings,
+): CheckedFeedback[] {
   if (items.length === 0 || items.length > maxItemsPerBatch) {
     const description = `must hold 1 to ${maxItemsPerBatch} items, got ${items.length}`;
     throw invalidRequest([{ field: 'items', description }]);
   }
   return items.map((input, index) => {
     try {
-      return plainScore(input, nowMs) ?? checkItem(input, nowMs);
+      return plainScore(input, nowMs, settings) ?? checkItem(input, nowMs, settings);
     } catch (thrown) {
       return { error: atItem(HoneError.from(thrown), index) };
     }
@@ -63,7 +69,11 @@ export function kindOf({ preference, edit }: FeedbackInput): FeedbackKind {
 }
 
 /** The full check of one item. @throws HoneError `INVALID_REQUEST` with a violation per field at fault */
-export function checkItem(input: FeedbackInput, nowMs: number): ScoreWrite | PreferenceWrite | EditDraft {
+export function checkItem(
+  input: FeedbackInput,
+  nowMs: number,
+  settings: RewardSettings,
+): ScoreWrite | PreferenceWrite | EditDraft {
   const { score, retraction, preference, edit, ...checked } = check(item, input);
   const given = [score, retraction || undefined, preference, edit].filter((change) => change !== undefined);
   if (given.length !== 1) {
@@ -77,7 +87,16 @@ export function checkItem(input: FeedbackInput, nowMs: number): ScoreWrite | Pre
     idempotencyKey: checked.idempotencyKey,
     createdAtMs: nowMs,
   };
-  if (edit !== undefined) return { ...common, type: 'edit', text: edit.text, value: edit.score };
+  const checkRange = (field: string, value: number): void => {
+    const range = rangeOf(settings, common.metric);
+    if (isInRange(value, range)) return;
+    throw invalidRequest([{ field, description: outsideRange(common.metric, range, value) }]);
+  };
+  if (edit !== undefined) {
+    checkRange('edit.score', edit.score);
+    return { ...common, type: 'edit', text: edit.text, value: edit.score };
+  }
+  if (score !== undefined) checkRange('score', score);
   if (preference === undefined) return { ...common, type: 'score', value: score ?? null };
   const otherId = preference.otherGenerationId.toLowerCase();
   const { outcome } = preference;

@@ -45,8 +45,8 @@ export class FeedbackIntake {
 
   /** Outcomes in the order of the items, on disk. @throws HoneError `INVALID_REQUEST`, `STORE_FULL`, `QUEUE_FULL` */
   async take(items: readonly FeedbackInput[]): Promise<FeedbackResult[]> {
-    const { meter, now, onChanged } = this.#options;
-    const checked = checkFeedback(items, now());
+    const { meter, now, reward, onChanged } = this.#options;
+    const checked = checkFeedback(items, now(), reward);
     let writes: readonly Writable[];
     let outcomes: readonly FeedbackOutcome[];
     try {

@@ -26,13 +26,24 @@ test('raters are averaged within a metric first, so that many raters of one metr
   expect(rewardOf(scores)).toBe(0.75);
 });
 
-test('scores are cut to 0 to 1, or to the range of their metric, which may run backwards', () => {
-  expect(rewardOf([score('a', 'facts', 7)])).toBe(1);
-  expect(rewardOf([score('a', 'facts', -7), score('b', 'facts', 1)])).toBe(0.5);
+test('scores are mapped to 0 to 1 by the range of their metric, which may run backwards', () => {
   const settings = { metrics: { stars: { min: 1, max: 5 }, seconds: { min: 60, max: 0 } } };
-  expect(rewardOf([score('a', 'stars', 4)], settings)).toBe(0.75);
-  expect(rewardOf([score('a', 'seconds', 15)], settings)).toBe(0.75);
-  expect(rewardOf([score('a', 'seconds', 600)], settings)).toBe(0);
+  expect([1, 2, 3, 4, 5].map((stars) => rewardOf([score('a', 'stars', stars)], settings))).toEqual([
+    0, 0.25, 0.5, 0.75, 1,
+  ]);
+  expect([60, 15, 0].map((seconds) => rewardOf([score('a', 'seconds', seconds)], settings))).toEqual([0, 0.75, 1]);
+});
+
+test('a score outside the range of its metric does not count, and is not cut to it', () => {
+  expect(rewardOf([score('a', 'facts', 7)])).toBeNull();
+  expect(rewardOf([score('a', 'facts', -7), score('b', 'facts', 0.25)])).toBe(0.25);
+  const settings = checkRewardSettings({ metrics: { seconds: { min: 60, max: 0 } } });
+  expect(foldReward([score('a', 'seconds', 60.5), score('b', 'seconds', 30)], ended, settings)).toMatchObject({
+    reward: 0.5,
+    metrics: [{ used: [{ rater: 'b' }], ignored: [{ rater: 'a', value: 60.5, because: 'out_of_range' }] }],
+  });
+  const click = { metrics: { click: { windowMs: 0, default: 0.25 } } };
+  expect(rewardOf([score('web', 'click', 9)], click)).toBe(0.25);
 });
 
 test('metrics are weighted as set, and weight zero leaves a metric out', () => {

@@ -4,12 +4,17 @@ import { expect, it } from 'vitest';
 import { checkFeedback, toResult } from '../../../../src/agent/feedback/check-feedback.js';
 import type { FeedbackInput, FeedbackKind } from '../../../../src/agent/feedback/types.js';
 import type { FeedbackOutcome } from '../../../../src/replay/types.js';
+import { checkRewardSettings } from '../../../../src/reward/index.js';
 
 const id = '01920000-0000-7000-8000-00000000000a';
 const otherId = '01920000-0000-7000-8000-00000000000b';
 
+const settings = checkRewardSettings({ metrics: { stars: { min: 1, max: 5 }, seconds: { min: 60, max: 0 } } });
+
 function fieldsOf(items: readonly FeedbackInput[]): (string | undefined)[] {
-  return checkFeedback(items, 5).map((item) => ('error' in item ? item.error.violations[0]?.field : undefined));
+  return checkFeedback(items, 5, settings).map((item) =>
+    'error' in item ? item.error.violations[0]?.field : undefined,
+  );
 }
 
 it('refuses a bad item with its place and field, and takes its neighbours', () => {
@@ -69,25 +74,61 @@ it('refuses a preference without another generation and outcome, and an edit wit
   ]);
 });
 
+it('refuses a score or an edit outside the range of its metric, with the metric, its range and the way to set one', () => {
+  const items: FeedbackInput[] = [
+    { generationId: id, score: 8 },
+    { generationId: id, score: -0.001 },
+    { generationId: id, score: 0, metric: 'stars' },
+    { generationId: id, score: 60.5, metric: 'seconds' },
+    { generationId: id, edit: { text: 'x', score: 4 } },
+    { generationId: id, edit: { text: 'x', score: 5.5 }, metric: 'stars' },
+  ];
+  const refused = checkFeedback(items, 5, settings).map((item) => ('error' in item ? item.error : undefined));
+  expect(refused.map((error) => [error?.code, error?.violations[0]?.field])).toEqual([
+    ['INVALID_REQUEST', 'items[0].score'],
+    ['INVALID_REQUEST', 'items[1].score'],
+    ['INVALID_REQUEST', 'items[2].score'],
+    ['INVALID_REQUEST', 'items[3].score'],
+    ['INVALID_REQUEST', 'items[4].edit.score'],
+    ['INVALID_REQUEST', 'items[5].edit.score'],
+  ]);
+  expect(refused[0]?.message).toContain(
+    'items[0].score: must be from 0 to 1, the range of the metric "score", got 8; to set another range, start the server with --reward-settings (docs/feedback.md)',
+  );
+  expect(refused[3]?.message).toContain('from 0 to 60, the range of the metric "seconds", got 60.5');
+});
+
+it('takes scores and edits on the edges of the range of their metric', () => {
+  const at = (metric: string | undefined, ...scores: readonly number[]): FeedbackInput[] =>
+    scores.flatMap((score) => [
+      { generationId: id, score, metric },
+      { generationId: id, edit: { text: 'x', score }, metric },
+    ]);
+  const items = [...at(undefined, 0, 0.5, 1), ...at('stars', 1, 3, 5), ...at('seconds', 0, 60)];
+  expect(fieldsOf(items).filter((field) => field !== undefined)).toEqual([]);
+});
+
 it('gives an item without rater and metric the default rater and the default metric', () => {
   const common = { generationId: id, rater: 'default', metric: 'score', idempotencyKey: '', createdAtMs: 5 };
   const upper = { generationId: id.toUpperCase(), rater: '', metric: '' };
   const preference = { otherGenerationId: otherId.toUpperCase(), outcome: 'retracted' };
-  expect(checkFeedback([{ ...upper, score: -0.25 }], 5)).toEqual([{ ...common, type: 'score', value: -0.25 }]);
-  expect(checkFeedback([{ ...upper, retraction: true }], 5)).toEqual([{ ...common, type: 'score', value: null }]);
-  expect(checkFeedback([{ ...upper, preference }], 5)).toEqual([
+  expect(checkFeedback([{ ...upper, score: 0.25 }], 5, settings)).toEqual([{ ...common, type: 'score', value: 0.25 }]);
+  expect(checkFeedback([{ ...upper, retraction: true }], 5, settings)).toEqual([
+    { ...common, type: 'score', value: null },
+  ]);
+  expect(checkFeedback([{ ...upper, preference }], 5, settings)).toEqual([
     { ...common, type: 'preference', otherId, outcome: null },
   ]);
-  expect(checkFeedback([{ ...upper, edit: { text: ' x ', score: 1 } }], 5)).toEqual([
+  expect(checkFeedback([{ ...upper, edit: { text: ' x ', score: 1 } }], 5, settings)).toEqual([
     { ...common, type: 'edit', text: ' x ', value: 1 },
   ]);
 });
 
 it('refuses an empty batch and a batch of more than a thousand items', () => {
   const batch = (length: number) => Array.from({ length }, () => ({ generationId: id, score: 1 }));
-  expect(() => checkFeedback([], 0)).toThrow(/items/);
-  expect(() => checkFeedback(batch(1001), 0)).toThrow(/1001/);
-  expect(checkFeedback(batch(1000), 0)).toHaveLength(1000);
+  expect(() => checkFeedback([], 0, settings)).toThrow(/items/);
+  expect(() => checkFeedback(batch(1001), 0, settings)).toThrow(/1001/);
+  expect(checkFeedback(batch(1000), 0, settings)).toHaveLength(1000);
 });
 
 it.each<[FeedbackKind, Partial<Extract<FeedbackOutcome, { status: 'refused' }>>, string]>([
