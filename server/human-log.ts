@@ -80,6 +80,8 @@ export class HumanLog {
         return `the store could not remove old generations${because}; it tries again`;
       case 'rater_failed':
         return `a rater failed: ${raterAndHow(detail)} (hone status shows more)`;
+      case 'scores_ignored':
+        return why;
       case 'first request':
         return `the first request was answered${record.durationMs === undefined ? '' : `, in ${seconds(record.durationMs)}`}`;
       case 'stopping':

@@ -2,7 +2,13 @@
 
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Command } from 'commander';
-import type { MetricSettings, RaterStatus, RewardSettings, ServerStatus } from '../../client/index.js';
+import type {
+  MetricSettings,
+  RaterStatus,
+  RewardSettings,
+  ScoresOutsideRange,
+  ServerStatus,
+} from '../../client/index.js';
 import { addConnectionFlags, type ConnectionFlags, parseNumber, withClient } from '../flags.js';
 import { clearScreen, formatAge, formatBytes, formatDigest, formatNumber, print, printJson } from '../output.js';
 import { describeRollout } from './mode.js';
@@ -95,6 +101,7 @@ function describe(status: ServerStatus): string[] {
   const named = describeRewards(status.reward);
   if (known.length > 0) lines.push(['', known.map(([name, value]) => `${name} ${formatNumber(value)}`).join(', ')]);
   if (named !== '') lines.push(['reward', named]);
+  for (const outside of status.scoresOutsideRange) lines.push(['', describeOutside(outside)]);
   for (const rater of status.raters) lines.push(['rater', describeRater(rater)]);
   if (exploration.share > 0) {
     lines.push([
@@ -118,9 +125,15 @@ function learnerState({ state, processorShare, starvedBecause }: ServerStatus['l
   return `${state}, but gets ${formatNumber(processorShare * 100)} % of a core`;
 }
 
-function describeRater({ rater, metric, state, scored, unscored, behind, restarts, failure }: RaterStatus): string {
+function describeOutside({ metric, scores, lowest, highest }: ScoresOutsideRange): string {
+  return `${scores} scores on ${metric} do not count: they were stored outside its range, ${lowest} to ${highest} (--reward-settings)`;
+}
+
+function describeRater(status: RaterStatus): string {
+  const { rater, metric, state, scored, unscored, setAside, behind, restarts, failure } = status;
   const parts = [`${rater} on ${metric}, ${state}`, `${scored} scored`];
   if (unscored > 0) parts.push(`${unscored} without a score`);
+  if (setAside > 0) parts.push(`${setAside} set aside because it failed on them`);
   if (behind > 0) parts.push(`${behind} changes behind`);
   if (restarts > 0) parts.push(`${restarts} restarts`);
   return `${parts.join(', ')}${failure === '' ? '' : `; last: ${failure}`}`;

@@ -30,7 +30,8 @@ export type HoneEventType =
   | 'replay_evicted'
   | 'subject_erased'
   | 'learner_engine_opened'
-  | 'rater_failed';
+  | 'rater_failed'
+  | 'scores_ignored';
 
 /** One event. */
 export interface HoneEvent {

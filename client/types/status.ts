@@ -78,17 +78,31 @@ export interface RaterStatus {
   /** The rater's name in its scores, such as `model:tldr-reward`. */
   readonly rater: string;
   readonly metric: string;
-  readonly state: OrUnknown<'starting' | 'running' | 'crashed' | 'off'>;
+  readonly state: OrUnknown<'starting' | 'running' | 'crashed' | 'failed' | 'off'>;
   /** Completions that it has scored since the server started. */
   readonly scored: number;
-  /** Completions without a score, because it returned none or something that is no score. */
+  /** Completions for which it answered that it has no score. */
   readonly unscored: number;
+  /** Completions on which it failed. They are asked for again when the server starts or the function has changed. */
+  readonly setAside: number;
   /** Changes of the store that it has not read yet. */
   readonly behind: number;
   /** Restarts of its process. */
   readonly restarts: number;
   /** Its last failure since the server started; empty if there was none. */
   readonly failure: string;
+}
+
+/** Stored scores of one metric outside its range, because it had another range when they were stored. */
+export interface ScoresOutsideRange {
+  readonly metric: string;
+  readonly scores: number;
+  /** The smallest and the largest score of the metric. */
+  readonly smallest: number;
+  readonly largest: number;
+  /** The range of the metric. */
+  readonly lowest: number;
+  readonly highest: number;
 }
 
 /** A snapshot of a server. */
@@ -130,6 +144,8 @@ export interface ServerStatus {
   readonly reward: RewardSettings;
   /** Reward models and functions that score in the background. */
   readonly raters: readonly RaterStatus[];
+  /** Scores outside the range of their metric that the store held when the server started. They do not count. */
+  readonly scoresOutsideRange: readonly ScoresOutsideRange[];
   /** Exploration: while it is idle, the server draws more completions of answered prompts. No caller sees them. */
   readonly exploration: {
     /** Share of the requests with n = 1 whose prompts are explored; 0 is off. */

@@ -26,6 +26,7 @@ export function statusHandlers(agent: Agent, serverVersion: string, report: Repo
         exploration,
         reward,
         raters,
+        scoresOutsideRange,
         lastSwap,
         rollout,
       } = await agent.status();
@@ -55,6 +56,7 @@ export function statusHandlers(agent: Agent, serverVersion: string, report: Repo
         exploration,
         reward: toProtoRewardSettings(reward),
         raters: raters.map(toRaterStatus),
+        scoresOutsideRange: [...scoresOutsideRange],
         ...(lastSwap === null ? {} : { lastSwap: toSwapStatus(lastSwap) }),
         rollout: toRolloutStatus(rollout),
       };

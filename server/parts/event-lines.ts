@@ -14,6 +14,7 @@ const warnings = new Set<LoopEventType>([
   'learner_starved',
   'gate_starved',
   'rater_failed',
+  'scores_ignored',
   'eviction_failed',
 ]);
 

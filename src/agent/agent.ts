@@ -4,6 +4,7 @@ import type { AgentOptions } from './agent-options.js';
 import { answering } from './answering.js';
 import { connectLoop, type Loop } from './connect-loop.js';
 import { dataControl } from './data-control.js';
+import { describeScoresOutside, findScoresOutside, type ScoresOutside } from './feedback/stored-ranges.js';
 import { generations } from './generations.js';
 import type { Agent, AgentStatus } from './interface.js';
 import { learnerControl } from './learner-control.js';
@@ -15,6 +16,7 @@ export function createAgent(options: AgentOptions): Agent {
   const { events, liveVersion, now } = loop;
   const startedAtMs = now();
   const learner = learnerControl(loop);
+  const scoresOutside = reportScoresOutside(loop);
   let closed: Promise<void> | undefined;
   const close = () => {
     closed ??= closeLoop(loop);
@@ -30,13 +32,18 @@ export function createAgent(options: AgentOptions): Agent {
     lastEvent: () => events.lastSequence,
     identity: () => liveVersion.identity,
     raters: () => loop.raters.map(({ status }) => status),
-    status: async () => ({ ...(await readStatus(loop)), startedAtMs, learner: learner.learnerStatus() }),
+    status: async () => ({
+      ...(await readStatus(loop)),
+      startedAtMs,
+      learner: learner.learnerStatus(),
+      scoresOutsideRange: await scoresOutside,
+    }),
     close,
     [Symbol.asyncDispose]: close,
   };
 }
 
-async function readStatus(loop: Loop): Promise<Omit<AgentStatus, 'startedAtMs' | 'learner'>> {
+async function readStatus(loop: Loop): Promise<Omit<AgentStatus, 'startedAtMs' | 'learner' | 'scoresOutsideRange'>> {
   const { policy, replay, versions, pkg, closing, exploration, reward, raters, liveVersion, rollout } = loop;
   const [serving, stored] = await Promise.all([policy.status(), replay.status()]);
   return {
@@ -51,6 +58,16 @@ async function readStatus(loop: Loop): Promise<Omit<AgentStatus, 'startedAtMs' |
     lastSwap: liveVersion.lastSwap,
     rollout: rollout.status(),
   };
+}
+
+/** Publishes which stored scores do not count. It never rejects: without an answer of the store, it finds none. */
+async function reportScoresOutside({ replay, reward, events }: Loop): Promise<readonly ScoresOutside[]> {
+  const found = await findScoresOutside(replay, reward).catch(() => []);
+  if (found.length > 0) {
+    const scores = found.reduce((sum, one) => sum + one.scores, 0);
+    events.publish({ type: 'scores_ignored', detail: describeScoresOutside(found), numbers: { scores } });
+  }
+  return found;
 }
 
 async function closeLoop(loop: Loop): Promise<void> {

@@ -9,6 +9,7 @@ import type { ErasureResult } from './erasure.js';
 import type { LoopEvent, WatchOptions } from './events/types.js';
 import type { Explanation } from './explain.js';
 import type { RaterStatus } from './feedback/background-rater.js';
+import type { ScoresOutside } from './feedback/stored-ranges.js';
 import type { FeedbackInput, FeedbackResult } from './feedback/types.js';
 import type { ExplorationStatus } from './generation/exploration.js';
 import type { AgentEvent, GenerateInput } from './generation/types.js';
@@ -31,6 +32,8 @@ export interface AgentStatus {
   readonly reward: RewardSettings;
   /** Reward models and functions that rate in the background. */
   readonly raters: readonly RaterStatus[];
+  /** Scores outside the range of their metric that the store held at the start, by metric. They do not count. */
+  readonly scoresOutsideRange: readonly ScoresOutside[];
   /** The last swap since the start; `null` before the first. */
   readonly lastSwap: SwapReport | null;
   /** The mode, and the candidates on their way. */

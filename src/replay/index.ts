@@ -24,6 +24,8 @@ export type {
   ReplayChange,
   ReplayStatus,
   Score,
+  ScoreBounds,
+  ScoreExtremes,
   ScoreWrite,
   StoredPrompt,
 } from './types.js';

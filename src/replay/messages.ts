@@ -19,6 +19,8 @@ import type {
   Preference,
   ReplayStatus,
   Score,
+  ScoreBounds,
+  ScoreExtremes,
   StoredPrompt,
 } from './types.js';
 
@@ -42,6 +44,8 @@ export interface Operations {
   readonly readPreferences: { readonly in: readonly string[]; readonly out: Preference[] };
   readonly readLessons: { readonly in: readonly string[]; readonly out: Lesson[] };
   readonly readEdits: { readonly in: readonly string[]; readonly out: string[] };
+  readonly scoreExtremes: { readonly in: readonly []; readonly out: ScoreExtremes[] };
+  readonly countOutside: { readonly in: readonly ScoreBounds[]; readonly out: number[] };
   /** The number of prompts. */
   readonly recentPrompts: { readonly in: readonly [number]; readonly out: StoredPrompt[] };
   readonly status: { readonly in: readonly []; readonly out: ReplayStatus };

@@ -44,6 +44,10 @@ export function createOperations({ database, writer, upkeep, retention }: Operat
         return reads.readLessons(request.items);
       case 'readEdits':
         return reads.readEdits(request.items);
+      case 'scoreExtremes':
+        return reads.scoreExtremes();
+      case 'countOutside':
+        return request.items.map(reads.countOutside);
       case 'recentPrompts':
         return reads.recentPrompts(request.items[0]);
       case 'exportPage':

@@ -16,7 +16,16 @@ import {
   toScore,
   toUint32,
 } from './rows.js';
-import type { Generation, Lesson, Preference, ReplayChange, Score, StoredPrompt } from './types.js';
+import type {
+  Generation,
+  Lesson,
+  Preference,
+  ReplayChange,
+  Score,
+  ScoreBounds,
+  ScoreExtremes,
+  StoredPrompt,
+} from './types.js';
 
 export type Reads = ReturnType<typeof prepareReads>;
 
@@ -39,6 +48,12 @@ export function prepareReads(database: Database) {
   );
   const exists = database.prepareValue<[string], 1>('SELECT 1 FROM generations WHERE id = ?');
   const scores = database.prepare<[string], ScoreRow>(`SELECT ${scoreColumns} FROM scores WHERE generation_id = ?`);
+  const extremes = database.prepare<[], ScoreExtremes>(
+    'SELECT metric, min(value) AS smallest, max(value) AS largest FROM scores GROUP BY metric ORDER BY metric',
+  );
+  const outside = database.prepareValue<[string, number, number], number>(
+    'SELECT count(*) FROM scores WHERE metric = ? AND (value < ? OR value > ?)',
+  );
   const asFirst = database.prepare<[string], PreferenceRow>(
     `SELECT ${preferenceColumns} FROM preferences WHERE first_id = ?`,
   );
@@ -97,6 +112,8 @@ export function prepareReads(database: Database) {
         return row === undefined ? [] : [toGeneration(row)];
       }),
     readScores: (ids: readonly string[]): Score[] => ids.flatMap((id) => scores.all(id).map(toScore)),
+    scoreExtremes: (): ScoreExtremes[] => extremes.all(),
+    countOutside: ({ metric, lowest, highest }: ScoreBounds): number => outside.get(metric, lowest, highest) ?? 0,
     readPreferences,
     readLessons: (ids: readonly string[]): Lesson[] =>
       ids.flatMap((id) => lessons.all(id).map(({ version }) => ({ generationId: id, version }))),

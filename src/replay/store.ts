@@ -18,6 +18,8 @@ import type {
   Preference,
   ReplayStatus,
   Score,
+  ScoreBounds,
+  ScoreExtremes,
   StoredPrompt,
 } from './types.js';
 import { WorkerChannel, workerCrash } from './worker-channel.js';
@@ -40,6 +42,10 @@ export interface ReplayStore {
   readLessons(generationIds: readonly string[]): Promise<Lesson[]>;
   /** Returns the ids of the edits of these generations. */
   readEdits(generationIds: readonly string[]): Promise<string[]>;
+  /** Returns the smallest and the largest score of each metric. Reads all scores. */
+  scoreExtremes(): Promise<ScoreExtremes[]>;
+  /** Returns the number of scores outside each of these bounds. Reads all scores for each. */
+  countOutside(bounds: readonly ScoreBounds[]): Promise<number[]>;
   /** Returns the newest prompts of real traffic, each once. */
   recentPrompts(limit: number): Promise<StoredPrompt[]>;
   status(): Promise<ReplayStatus>;
@@ -168,6 +174,14 @@ class WorkerReplayStore implements ReplayStore {
 
   readEdits(generationIds: readonly string[]): Promise<string[]> {
     return this.#channel.request('readEdits', generationIds);
+  }
+
+  scoreExtremes(): Promise<ScoreExtremes[]> {
+    return this.#channel.request('scoreExtremes', []);
+  }
+
+  countOutside(bounds: readonly ScoreBounds[]): Promise<number[]> {
+    return this.#channel.request('countOutside', bounds);
   }
 
   recentPrompts(limit: number): Promise<StoredPrompt[]> {

@@ -116,6 +116,20 @@ export interface Score extends ScoreKey {
   readonly sequence: number;
 }
 
+/** The smallest and the largest score of a metric. */
+export interface ScoreExtremes {
+  readonly metric: string;
+  readonly smallest: number;
+  readonly largest: number;
+}
+
+/** A metric and the range that its scores should be in. */
+export interface ScoreBounds {
+  readonly metric: string;
+  readonly lowest: number;
+  readonly highest: number;
+}
+
 export interface Preference extends ScoreKey {
   readonly otherId: string;
   /** How `generationId` compares with `otherId`. The order of the two ids has no meaning. */

@@ -28,7 +28,8 @@ export type LoopEventType =
   | 'replay_evicted'
   | 'subject_erased'
   | 'learner_engine_opened'
-  | 'rater_failed';
+  | 'rater_failed'
+  | 'scores_ignored';
 
 /** One thing that happened. It holds no text of prompts or completions. */
 export interface LoopEvent {
