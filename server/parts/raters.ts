@@ -4,7 +4,7 @@ import { mkdirSync } from 'node:fs';
 import { basename, join, parse } from 'node:path';
 import type { RaterOptions } from '../../src/agent/index.js';
 import { openReplayReader } from '../../src/replay/index.js';
-import type { RewardedCompletion, RewardModel, RewardProcess } from '../../src/reward/index.js';
+import { type RewardedCompletion, type RewardModel, type RewardProcess, rangeOf } from '../../src/reward/index.js';
 import { type RewardProcessOptions, startRewardProcess } from '../../src/reward/process/index.js';
 import { metricOfRater, type RewardSettings } from '../../src/reward/settings.js';
 import type { RaterSources } from '../options.js';
@@ -46,7 +46,12 @@ export async function openRaters(
   try {
     for (const options of wanted) {
       processes.push(
-        await startRewardProcess({ ...options, signal, ...(timeoutMs === undefined ? {} : { timeoutMs }) }),
+        await startRewardProcess({
+          ...options,
+          scale: scaleOf(rewards, options.rater),
+          signal,
+          ...(timeoutMs === undefined ? {} : { timeoutMs }),
+        }),
       );
     }
   } catch (error) {
@@ -69,10 +74,21 @@ export async function openRaters(
   };
 }
 
+function scaleOf(rewards: RewardSettings, rater: string): RewardProcessOptions['scale'] {
+  const metric = metricOfRater(rewards, rater);
+  return { metric, ...rangeOf(rewards, metric) };
+}
+
 /** Turns a failure of the model into missing scores, so that the gate judges by its other checks. */
-function withMissingScores(model: RewardModel): RewardModel {
+function withMissingScores(model: RewardProcess): RewardModel {
   return {
     rater: model.rater,
-    score: (items: readonly RewardedCompletion[]) => model.score(items).catch(() => items.map(() => null)),
+    score: async (items: readonly RewardedCompletion[]) => {
+      const ratings = await model.rate(items).catch(() => []);
+      return items.map((_, i) => {
+        const rating = ratings[i];
+        return rating?.is === 'rated' ? rating.score : null;
+      });
+    },
   };
 }

@@ -17,4 +17,4 @@ export {
   metricOfRater,
   type RewardSettings,
 } from './settings.js';
-export type { RewardedCompletion, RewardModel, RewardProcess, RewardStatus } from './types.js';
+export type { Rating, RewardedCompletion, RewardModel, RewardProcess, RewardStatus } from './types.js';

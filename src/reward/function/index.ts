@@ -9,6 +9,7 @@
 import { pathToFileURL } from 'node:url';
 import { HoneError } from '../../errors.js';
 import type { RewardedCompletion } from '../types.js';
+import { reasonOf } from './reason.js';
 
 /** The function as a reward process calls it. The server checks what it returns. */
 export type RewardFunction = (items: readonly RewardedCompletion[]) => unknown;
@@ -19,8 +20,11 @@ export async function loadRewardFunction(path: string): Promise<RewardFunction> 
   try {
     exported = ((await import(pathToFileURL(path).href)) as { default?: unknown }).default;
   } catch (cause) {
-    const message = cause instanceof Error ? cause.message : String(cause);
-    throw new HoneError('INVALID_OPTIONS', `the reward function ${path} cannot be imported: ${message}`, { cause });
+    throw new HoneError(
+      'INVALID_OPTIONS',
+      `the reward function ${path} cannot be imported: ${reasonOf(cause)}; correct it, or start without it`,
+      { cause },
+    );
   }
   if (typeof exported !== 'function') {
     throw new HoneError(

@@ -1,30 +1,45 @@
-/** Checks the answer of a reward process, which user code may have made. */
+/** Checks the answer of a reward model or function to a batch. Runs in its process, so that no odd answer leaves it. */
 
-export interface CheckedScores {
-  /** `null` for a completion without a valid score. */
-  readonly scores: readonly (number | null)[];
-  /** What is wrong with the answer; `undefined` if it is valid. */
-  readonly problem: string | undefined;
+import { isInRange, type MetricRange, outsideRange } from '../range.js';
+
+/** The metric of the scores, and its range. */
+export interface ScoreScale extends MetricRange {
+  readonly metric: string;
 }
 
-/** A valid answer is a list as long as the batch, of finite numbers and nulls. Everything else becomes `null`. */
-export function checkScores(answer: unknown, count: number): CheckedScores {
-  const none = new Array<null>(count).fill(null);
+export type CheckedAnswer =
+  /** A score for each completion, in order; `null` if the program has none for it. */
+  | { readonly is: 'valid'; readonly scores: readonly (number | null)[] }
+  /** Some scores are no scores. The answer counts as a whole or not at all. */
+  | { readonly is: 'invalid'; readonly problem: string }
+  /** It is no list, or one of another length. The program is at fault, whatever the completions are. */
+  | { readonly is: 'misshapen'; readonly problem: string };
+
+/** A valid answer is a list as long as the batch, of numbers within the range of the metric and nulls. */
+export function checkScores(answer: unknown, count: number, scale: ScoreScale): CheckedAnswer {
   if (!Array.isArray(answer)) {
-    return { scores: none, problem: `answered ${describe(answer)}; it must answer a list of ${count} scores` };
+    return { is: 'misshapen', problem: `answered ${describe(answer)}; it must answer a list of ${count} scores` };
   }
   if (answer.length !== count) {
-    return { scores: none, problem: `answered ${answer.length} scores for ${count} completions` };
+    const problem = `answered ${answer.length} scores for ${count} completions; it must answer one for each, in order`;
+    return { is: 'misshapen', problem };
   }
-  const bad = answer.filter((value) => value !== null && !isScore(value));
-  const problem =
-    bad.length === 0
-      ? undefined
-      : `answered ${describe(bad[0])} for ${bad.length} of ${count} completions; each score must be a finite number or null`;
-  return { scores: answer.map((value) => (isScore(value) ? value : null)), problem };
+  // Not the methods of the list, which skip places that were never set.
+  const values = Array.from<unknown>(answer);
+  const bad = values.filter((value) => value !== null && !isFiniteNumber(value));
+  if (bad.length > 0) {
+    const given = `answered ${describe(bad[0])} for ${bad.length} of ${count} completions`;
+    return { is: 'invalid', problem: `${given}; each score must be a finite number, or null for none` };
+  }
+  const scores = values as (number | null)[];
+  const outside = scores.find((value) => value !== null && !isInRange(value, scale));
+  if (outside !== undefined && outside !== null) {
+    return { is: 'invalid', problem: `answered ${outside}: each score ${outsideRange(scale.metric, scale, outside)}` };
+  }
+  return { is: 'valid', scores };
 }
 
-function isScore(value: unknown): value is number {
+function isFiniteNumber(value: unknown): value is number {
   return typeof value === 'number' && Number.isFinite(value);
 }
 

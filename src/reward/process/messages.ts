@@ -2,6 +2,7 @@
 
 import type { SerializedError } from '../../errors.js';
 import type { RewardedCompletion } from '../types.js';
+import type { CheckedAnswer, ScoreScale } from './check-scores.js';
 
 /** The program that a reward process runs. */
 export type RewardProgram =
@@ -10,7 +11,7 @@ export type RewardProgram =
 
 /** To the process: first its program, then batches, one at a time. */
 export type RewardCommand =
-  | { readonly type: 'start'; readonly program: RewardProgram }
+  | { readonly type: 'start'; readonly program: RewardProgram; readonly scale: ScoreScale }
   | { readonly type: 'score'; readonly id: number; readonly items: readonly RewardedCompletion[] };
 
 /** From the process. */
@@ -18,6 +19,6 @@ export type RewardEvent =
   | { readonly type: 'ready' }
   /** The program cannot be loaded; the process ends. */
   | { readonly type: 'refused'; readonly error: SerializedError }
-  | { readonly type: 'scores'; readonly id: number; readonly scores: unknown }
+  | { readonly type: 'answered'; readonly id: number; readonly answer: CheckedAnswer }
   /** The batch failed; the process continues. */
   | { readonly type: 'failed'; readonly id: number; readonly message: string };

@@ -6,19 +6,21 @@
 import { HoneError } from '../../errors.js';
 import { takeLowestPriority } from '../../process/priority.js';
 import { loadRewardFunction, type RewardFunction } from '../function/index.js';
+import { reasonOf } from '../function/reason.js';
+import { checkScores, type ScoreScale } from './check-scores.js';
 import type { RewardCommand, RewardEvent, RewardProgram } from './messages.js';
 
 // It does not run only when idle, because a batch has a time limit, which a process without any core would miss.
 takeLowestPriority();
 process.once('disconnect', () => process.exit(0));
 
-let score: RewardFunction | undefined;
+let opened: { readonly score: RewardFunction; readonly scale: ScoreScale } | undefined;
 
 process.on('message', (command: RewardCommand) => {
   if (command.type === 'start') {
     open(command.program).then(
-      (opened) => {
-        score = opened;
+      (score) => {
+        opened = { score, scale: command.scale };
         send({ type: 'ready' });
       },
       (thrown: unknown) => send({ type: 'refused', error: HoneError.from(thrown).toJSON() }, () => process.exit(1)),
@@ -26,13 +28,14 @@ process.on('message', (command: RewardCommand) => {
     return;
   }
   const { id, items } = command;
-  // Inside a promise, so that an error thrown at once is handled like a later rejection.
+  // Inside a promise, so that an error thrown at once, or by an answer that is looked at, is handled like a rejection.
   Promise.resolve()
-    .then(() => score?.(items))
-    .then(
-      (scores) => send({ type: 'scores', id, scores }),
-      (thrown: unknown) => send({ type: 'failed', id, message: HoneError.from(thrown).message }),
-    );
+    .then(async () => {
+      if (opened === undefined) throw new HoneError('INTERNAL', 'was asked before it was ready');
+      const answer = checkScores(await opened.score(items), items.length, opened.scale);
+      send({ type: 'answered', id, answer });
+    })
+    .catch((thrown: unknown) => send({ type: 'failed', id, message: reasonOf(thrown) }));
 });
 
 async function open(program: RewardProgram): Promise<RewardFunction> {

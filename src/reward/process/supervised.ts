@@ -1,20 +1,27 @@
 /**
  * Runs a reward process for the server: batches with a time limit, restarts with growing delays, checked answers.
  *
- * If a batch fails because the process hangs, crashes or throws, its completions are scored again one by one, so that one
- * bad completion does not affect the others. A completion that fails alone gets no score. A process that hangs is killed.
+ * An answer counts as a whole or not at all. If a batch fails because the process hangs, crashes, throws or answers what is
+ * no score, its completions are asked for again one by one, so that one of them does not affect the others. If the first
+ * few that are asked for alone all fail, or the answer has a wrong shape, the program is at fault and not the completions:
+ * then nothing counts as rated. A process that hangs is killed.
  */
 
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { checkMove, type Moves } from '../../checked-moves.js';
 import { HoneError } from '../../errors.js';
 import { Restarts } from '../../process/restarts.js';
-import type { RewardedCompletion, RewardProcess, RewardStatus } from '../types.js';
-import { checkScores } from './check-scores.js';
+import type { Rating, RewardedCompletion, RewardProcess, RewardStatus } from '../types.js';
+import type { CheckedAnswer, ScoreScale } from './check-scores.js';
 import type { RewardProgram } from './messages.js';
 import { RewardChild } from './reward-child.js';
 
 export interface RewardProcessOptions {
   readonly rater: string;
   readonly program: RewardProgram;
+  /** The metric of its scores, and the range that they must be in. */
+  readonly scale: ScoreScale;
   /** Time limit of a batch. Default 30 000. */
   readonly timeoutMs?: number;
   /** Time limit of the start. Default 120 000. */
@@ -49,15 +56,35 @@ export async function startRewardProcess(options: RewardProcessOptions): Promise
   }
 }
 
+type State = RewardStatus['state'];
+
+const moves: Moves<State> = {
+  starting: ['running', 'crashed', 'off'],
+  running: ['starting', 'crashed', 'failed', 'off'],
+  crashed: ['starting', 'failed', 'off'],
+  failed: ['failed', 'running', 'starting', 'off'],
+  off: ['off'],
+};
+
+/** Completions that are asked for alone, all without a rating, before the program is held to be at fault. */
+const failuresInARow = 3;
+
 class SupervisedReward implements RewardProcess {
   readonly rater: string;
   readonly #options: RewardProcessOptions;
   readonly #listeners: ((message: string) => void)[] = [];
   #child: RewardChild | undefined;
-  #state: RewardStatus['state'] = 'starting';
+  /** All that have not ended yet, also those that were replaced. */
+  readonly #children = new Set<RewardChild>();
+  #state: State = 'starting';
   #restarted = 0;
   readonly #restarts: Restarts;
+  /** Whether the process was ended on purpose, so that the next one starts at once. */
+  #renewed = false;
   #failure: string | null = null;
+  /** How often in a row the program was at fault. */
+  #faults = 0;
+  #digest: string | null = null;
   /** The last batch; the next one waits for it. */
   #last: Promise<unknown> = Promise.resolve();
   #nextId = 0;
@@ -79,85 +106,163 @@ class SupervisedReward implements RewardProcess {
 
   /** Part of {@link startRewardProcess}. */
   async start(): Promise<void> {
-    const { program, startTimeoutMs = 120_000 } = this.#options;
-    this.#state = 'starting';
+    const { program, scale, startTimeoutMs = 120_000 } = this.#options;
+    this.#digest = await digestOf(program);
+    this.#closing.signal.throwIfAborted();
     const child = new RewardChild();
     this.#child = child;
-    void child.ended.then(() => {
-      if (this.#child === child) this.#child = undefined;
-    });
-    await child.ask({ type: 'start', program }, startTimeoutMs, (event) => {
-      if (event.type === 'refused') throw HoneError.fromJSON(event.error);
-      return event.type === 'ready' ? true : undefined;
-    });
-    this.#state = 'running';
+    this.#children.add(child);
+    void child.ended.then(() => this.#ended(child));
+    try {
+      await child.ask({ type: 'start', program, scale }, startTimeoutMs, (event) => {
+        if (event.type === 'refused') throw HoneError.fromJSON(event.error);
+        return event.type === 'ready' ? true : undefined;
+      });
+    } catch (thrown) {
+      this.#child = undefined;
+      child.kill();
+      this.#closing.signal.throwIfAborted();
+      const { code, message } = HoneError.from(thrown);
+      if (code !== 'WORKER_CRASHED' && code !== 'DEADLINE_EXCEEDED') throw thrown;
+      const remedy = 'correct it, or start without it';
+      throw new HoneError('WORKER_CRASHED', `${this.#subject} ${message} while it was loaded; ${remedy}`);
+    }
+    this.#move('running');
   }
 
-  score(items: readonly RewardedCompletion[]): Promise<readonly (number | null)[]> {
-    const scored = this.#last.then(() => this.#scoreAll(items));
-    this.#last = scored.catch(() => undefined);
-    return scored;
+  rate(items: readonly RewardedCompletion[], suspects = false): Promise<readonly Rating[]> {
+    const rated = this.#last.then(() => this.#rateAll(items, suspects));
+    this.#last = rated.catch(() => undefined);
+    return rated;
+  }
+
+  renew(): void {
+    this.#last = this.#last.then(() => {
+      const child = this.#child;
+      if (child === undefined) return;
+      this.#child = undefined;
+      this.#renewed = true;
+      child.kill();
+    });
+  }
+
+  get digest(): string | null {
+    return this.#digest;
+  }
+
+  async hasChanged(): Promise<boolean> {
+    return (await digestOf(this.#options.program)) !== this.#digest;
   }
 
   async close(): Promise<void> {
     this.#closing.abort(new HoneError('CANCELLED', `${this.rater} is being closed`));
-    this.#state = 'off';
-    this.#child?.kill();
-    await this.#child?.ended;
+    this.#move('off');
+    const children = [...this.#children];
+    for (const child of children) child.kill();
+    await Promise.all(children.map(({ ended }) => ended));
   }
 
-  async #scoreAll(items: readonly RewardedCompletion[]): Promise<(number | null)[]> {
+  /** What messages call it: a person finds the file by its path. */
+  get #subject(): string {
+    const { program } = this.#options;
+    return program.type === 'function'
+      ? `the reward function ${program.module}`
+      : `the reward model in ${program.directory}`;
+  }
+
+  async #rateAll(items: readonly RewardedCompletion[], suspects: boolean): Promise<readonly Rating[]> {
     const { batch = 16 } = this.#options;
-    const scores: (number | null)[] = [];
-    for (let from = 0; from < items.length; from += batch) {
-      const part = items.slice(from, from + batch);
-      const answers = await this.#try(part);
-      if (answers !== undefined) scores.push(...answers);
-      else if (part.length === 1) scores.push(null);
-      else for (const item of part) scores.push(...((await this.#try([item])) ?? [null]));
+    const ratings: Rating[] = items.map(() => ({ is: 'failed' }));
+    // After a fault others come first, because those that came first may have been the only bad ones.
+    const first = items.length === 0 ? 0 : (this.#faults * failuresInARow) % items.length;
+    const order = items.map((_, i) => (first + i) % items.length);
+    const limit = Math.min(failuresInARow, items.length);
+    let hasRated = false;
+    let failures = 0;
+    const rate = async (places: readonly number[]): Promise<string | undefined> => {
+      const answer = await this.#try(places.map((i) => items[i] as RewardedCompletion));
+      if (typeof answer === 'string') return answer;
+      for (const [k, i] of places.entries()) ratings[i] = { is: 'rated', score: answer[k] as number | null };
+      hasRated = true;
+      return undefined;
+    };
+    for (let from = 0; from < order.length; from += batch) {
+      const part = order.slice(from, from + batch);
+      if (part.length > 1 && (await rate(part)) === undefined) continue;
+      for (const i of part) {
+        const problem = await rate([i]);
+        if (problem === undefined) continue;
+        failures += 1;
+        if (hasRated || failures < limit) continue;
+        if (suspects) return ratings;
+        throw this.#atFault(problem);
+      }
     }
-    return scores;
+    if (hasRated) this.#faults = 0;
+    return ratings;
   }
 
-  /** @returns `undefined` if the batch failed. @throws HoneError `CANCELLED` when closing, or why the process cannot start */
-  async #try(items: readonly RewardedCompletion[]): Promise<readonly (number | null)[] | undefined> {
+  /**
+   * Returns the scores of a batch, or what went wrong with it.
+   * @throws HoneError `WORKER_CRASHED` if the answer has a wrong shape, `CANCELLED` when closing, or why the process
+   * cannot start
+   */
+  async #try(items: readonly RewardedCompletion[]): Promise<readonly (number | null)[] | string> {
     const child = await this.#ready();
     const { timeoutMs = 30_000 } = this.#options;
     const id = this.#nextId++;
+    let answer: CheckedAnswer;
     try {
-      const answer = await child.ask({ type: 'score', id, items }, timeoutMs, (event) => {
+      answer = await child.ask({ type: 'score', id, items }, timeoutMs, (event) => {
         if (event.type === 'failed' && event.id === id) throw new HoneError('INTERNAL', `threw: ${event.message}`);
-        return event.type === 'scores' && event.id === id ? { scores: event.scores } : undefined;
+        return event.type === 'answered' && event.id === id ? event.answer : undefined;
       });
-      const { scores, problem } = checkScores(answer.scores, items.length);
-      if (problem !== undefined) this.#failed(problem);
-      else this.#restarts.succeeded();
-      return scores;
     } catch (thrown) {
-      this.#closing.signal.throwIfAborted();
-      this.#failed(HoneError.from(thrown).message);
-      return undefined;
+      answer = { is: 'invalid', problem: withRemedy(HoneError.from(thrown)) };
     }
+    this.#closing.signal.throwIfAborted();
+    if (answer.is === 'misshapen') throw this.#atFault(answer.problem);
+    if (answer.is === 'invalid') {
+      this.#failed(answer.problem);
+      return answer.problem;
+    }
+    this.#restarts.succeeded();
+    if (this.#state === 'failed') this.#move('running');
+    return answer.scores;
   }
 
   /** Returns the process, after a restart if it has ended. */
   async #ready(): Promise<RewardChild> {
     this.#closing.signal.throwIfAborted();
     if (this.#child !== undefined) return this.#child;
-    this.#state = 'crashed';
-    await this.#pause(this.#restarts.delayAfter());
-    this.#restarted += 1;
+    if (!this.#renewed) {
+      await this.#pause(this.#restarts.delayAfter());
+      this.#restarted += 1;
+    }
+    this.#renewed = false;
+    this.#move('starting');
     try {
       await this.start();
     } catch (thrown) {
       this.#closing.signal.throwIfAborted();
-      this.#state = 'crashed';
-      const error = HoneError.from(thrown);
-      this.#failed(`cannot be started again: ${error.message}`);
-      throw error;
+      this.#move('crashed');
+      const { code, message } = HoneError.from(thrown);
+      this.#failure = `${this.#subject} cannot be started again: ${message}`;
+      throw new HoneError(code, this.#failure);
     }
-    if (this.#child === undefined) throw new HoneError('WORKER_CRASHED', `${this.rater} ended right after its start`);
+    if (this.#child === undefined) {
+      throw new HoneError('WORKER_CRASHED', `${this.#subject} ended its process right after its start`);
+    }
     return this.#child;
+  }
+
+  #ended(child: RewardChild): void {
+    this.#children.delete(child);
+    if (this.#child !== child) return;
+    this.#child = undefined;
+    if (this.#closing.signal.aborted || this.#state === 'starting') return;
+    if (this.#state === 'running') this.#move('crashed');
+    if (child.endedUnasked) this.#failed(`${child.ending} while it had nothing to do`);
   }
 
   async #pause(ms: number): Promise<void> {
@@ -174,8 +279,37 @@ class SupervisedReward implements RewardProcess {
     signal.throwIfAborted();
   }
 
-  #failed(problem: string): void {
-    this.#failure = problem;
-    for (const listener of this.#listeners) listener(problem);
+  /** Notes that the program is at fault, and returns the error. */
+  #atFault(problem: string): HoneError {
+    this.#faults += 1;
+    this.#move('failed');
+    this.#failure = `${this.#subject} ${problem}`;
+    return new HoneError(
+      'WORKER_CRASHED',
+      `${this.#failure}; no completion counts as seen: correct it, and it is asked for all of them again`,
+    );
   }
+
+  #failed(problem: string): void {
+    this.#failure = `${this.#subject} ${problem}`;
+    for (const listener of this.#listeners) listener(this.#failure);
+  }
+
+  #move(to: State): void {
+    checkMove(`the process of ${this.rater}`, moves, this.#state, to);
+    this.#state = to;
+  }
+}
+
+function withRemedy({ code, message }: HoneError): string {
+  if (code === 'DEADLINE_EXCEEDED') return `${message}; it must answer faster, or get more time (--reward-timeout-ms)`;
+  if (code === 'WORKER_CRASHED') return `${message}; it must neither end its process nor leave an error uncaught`;
+  return message;
+}
+
+/** SHA-256 of a function's module; `null` for a model, and for a file that cannot be read. */
+async function digestOf(program: RewardProgram): Promise<string | null> {
+  if (program.type === 'model') return null;
+  const bytes = await readFile(program.module).catch(() => null);
+  return bytes === null ? null : createHash('sha256').update(bytes).digest('hex');
 }
