@@ -71,6 +71,7 @@ export const sideDoors = {
     'engine/check-trainable',
     'engine/tfjs/native-addon',
     'experience/eligibility',
+    'experience/misfit',
     'process/status',
     'process/supervisor',
     'settings',

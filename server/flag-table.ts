@@ -107,7 +107,7 @@ export const serverFlags = [
     name: 'learner-memory',
     kind: 'size',
     value: 'size',
-    default: 'no limit',
+    default: 'a quarter of the memory',
     meaning:
       'largest memory of the learner, e.g. 1GiB, with mapped weights counted once; batches are split to stay below it',
   },

@@ -49,6 +49,7 @@ function describe(explanation: Explanation): string[] {
   for (const { generationId: id, reward } of edits)
     lines.push(['edit', `${id}, reward ${formatNumber(reward) || 'none'}`]);
   lines.push(['training', describeTraining(explanation.obstacles)]);
+  if (explanation.setAsideBecause !== '') lines.push(['', explanation.setAsideBecause]);
   lines.push(['learned by', describeLessons(explanation.lessons)]);
   return lines.map(([name, text]) => `${name.padEnd(10)}  ${text}`);
 }
@@ -102,6 +103,8 @@ const obstacleWords: Readonly<Record<OrUnknown<TrainingObstacle>, string>> = {
   pending: 'a metric is still waiting for a score',
   no_feedback: 'it has no feedback that counts',
   learner_off: 'the server runs without a learner',
+  unfit: 'the package cannot hold it',
+  set_aside: 'the learner has set it aside',
   unknown: 'for a reason that this command does not know',
 };
 

@@ -55,6 +55,19 @@ function describeBuffer(buffer: ServerStatus['learner']['buffer']): string {
   return parts.join(', ');
 }
 
+function describeEngine({ engine, memoryBytes }: ServerStatus['learner']): string {
+  return memoryBytes === undefined ? engine : `${engine}, at most ${formatBytes(memoryBytes)}`;
+}
+
+function describeSetAside({ setAside }: ServerStatus['learner']): string {
+  const { unfit = 0, tooLarge = 0, broke = 0 } = setAside ?? {};
+  const parts: string[] = [];
+  if (unfit > 0) parts.push(`${unfit} that the package cannot hold`);
+  if (tooLarge > 0) parts.push(`${tooLarge} larger than its memory`);
+  if (broke > 0) parts.push(`${broke} that training breaks on`);
+  return parts.length === 0 ? '' : `set aside: ${parts.join(', ')}; events name them`;
+}
+
 function describeRoom(replay: ServerStatus['replay']): string {
   const { oldestGenerationAtMs, usedBytes, maxBytes, maxAgeMs, preferences, edits } = replay;
   const bound = maxBytes === undefined ? '' : ` of ${formatBytes(maxBytes)}`;
@@ -91,11 +104,16 @@ function describe(status: ServerStatus): string[] {
     ['', describeRoom(replay)],
     [
       'learner',
-      `${learnerState(learner)}${learner.engine === '' ? '' : ` (${learner.engine})`}, ${learner.rounds} rounds, ${learner.steps} steps${learner.droppedSteps > 0 ? ` (${learner.droppedSteps} dropped)` : ''}${learner.setbacks > 0 ? `, ${learner.setbacks} rounds out of bounds` : ''}, ${learner.scoresSeen} scored generations seen`,
+      `${learnerState(learner)}${learner.engine === '' ? '' : ` (${describeEngine(learner)})`}, ${learner.rounds} rounds, ${learner.steps} steps${learner.droppedSteps > 0 ? ` (${learner.droppedSteps} dropped)` : ''}${learner.setbacks > 0 ? `, ${learner.setbacks} rounds out of bounds` : ''}, ${learner.scoresSeen} scored generations seen`,
     ],
   ];
   if (learner.starvedBecause !== undefined) lines.push(['', learner.starvedBecause]);
   if (learner.haltedBecause !== undefined) lines.push(['', `the learner stopped itself: ${learner.haltedBecause}`]);
+  if (learner.failure !== undefined) {
+    lines.push(['', `it does not work: ${learner.failure.code}: ${learner.failure.message}`]);
+  }
+  const aside = describeSetAside(learner);
+  if (aside !== '') lines.push(['', aside]);
   const { buffer } = learner;
   if (buffer.completions > 0 || buffer.pending > 0) lines.push(['', describeBuffer(buffer)]);
   const named = describeRewards(status.reward);

@@ -30,6 +30,7 @@ export type HoneEventType =
   | 'replay_evicted'
   | 'subject_erased'
   | 'learner_engine_opened'
+  | 'record_set_aside'
   | 'rater_failed'
   | 'scores_ignored';
 

@@ -113,7 +113,9 @@ export type TrainingObstacle =
   | 'held_out'
   | 'pending'
   | 'no_feedback'
-  | 'learner_off';
+  | 'learner_off'
+  | 'unfit'
+  | 'set_aside';
 
 /** How the scores became a reward, and which versions learned from it. */
 export interface Explanation {
@@ -133,6 +135,8 @@ export interface Explanation {
   readonly edits: readonly { readonly generationId: string; readonly reward?: number }[];
   /** Empty if it can train. */
   readonly obstacles: readonly OrUnknown<TrainingObstacle>[];
+  /** What is wrong with a generation that is `unfit` or `set_aside`; empty for others. */
+  readonly setAsideBecause: string;
   /** The versions that learned from it, oldest first. */
   readonly lessons: readonly { readonly version: number; readonly state?: Version['state'] }[];
 }

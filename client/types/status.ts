@@ -29,6 +29,23 @@ export interface LearnerStatus {
   readonly restarts: number;
   /** Engine and device that compute gradients, such as `onnx on cpu`; empty until the process has opened them. */
   readonly engine: string;
+  /** Bytes of memory that it keeps to; absent before it has opened its engine, and if nothing bounds it. */
+  readonly memoryBytes?: number;
+  /** Scored generations that it cannot learn from and has set aside; absent from servers before 0.6. */
+  readonly setAside?: {
+    /** The package could not have written them. */
+    readonly unfit: number;
+    /** A pass over one of them alone exceeds the learner's memory. */
+    readonly tooLarge: number;
+    /** Training breaks on each of them, also when it is alone. */
+    readonly broke: number;
+  };
+  /** Why the process could not start, or how it ended; absent once a later process works. */
+  readonly failure?: {
+    readonly code: string;
+    /** What was wrong, and what to do. */
+    readonly message: string;
+  };
   /** What it can train on. */
   readonly buffer: {
     readonly completions: number;

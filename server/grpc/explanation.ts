@@ -16,7 +16,7 @@ const maxScores = 2000;
 const maxMetrics = 200;
 
 export function toProtoExplanation(explanation: Explanation): ExplainGenerationResponse {
-  const { generation, fold, preferences, edits, obstacles, lessons } = explanation;
+  const { generation, fold, preferences, edits, obstacles, setAsideBecause = '', lessons } = explanation;
   const { id, state, origin, editOf, version, createdAtMs, finishedAtMs } = generation;
   const { reward, pendingUntilMs } = fold;
   const { metrics, unlisted } = listMetrics(fold.metrics);
@@ -42,6 +42,7 @@ export function toProtoExplanation(explanation: Explanation): ExplainGenerationR
       ...(worth === null ? {} : { reward: worth }),
     })),
     obstacles: obstacles.map((obstacle) => enumNames.TrainingObstacle.toValue(obstacle)),
+    setAsideBecause,
     lessons: lessons.map((lesson) => ({
       version: lesson.version,
       ...(lesson.state === undefined ? {} : { state: enumNames.VersionState.toValue(lesson.state) }),

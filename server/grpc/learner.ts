@@ -23,15 +23,30 @@ export function toLearnerStatus(learner: LearnerStatus): LearnerStatusMessage {
     stepMs,
     haltedBecause,
     starvedBecause,
+    memoryBytes,
+    failure,
+    setAside,
     buffer,
     roundStaleness,
     ...counts
   } = learner;
-  const figures = { loss, meanReward, kl, belowMeanH, gradientNorm, stepMs, haltedBecause, starvedBecause };
+  const figures = {
+    loss,
+    meanReward,
+    kl,
+    belowMeanH,
+    gradientNorm,
+    stepMs,
+    haltedBecause,
+    starvedBecause,
+    memoryBytes,
+    failure,
+  };
   return {
     ...counts,
     ...known(figures),
     state: enumNames.LearnerState.toValue(state),
+    setAside: { unfit: setAside.unfit, tooLarge: setAside.too_large, broke: setAside.broke },
     buffer: { ...known(buffer), staleness: [...buffer.staleness] },
     roundStaleness: [...roundStaleness],
   };

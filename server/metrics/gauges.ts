@@ -148,6 +148,10 @@ export class Gauges {
     metrics.set('hone_learner_dropped_steps', report.droppedSteps);
     metrics.set('hone_learner_rounds', report.rounds);
     metrics.set('hone_learner_setbacks', report.setbacks);
+    for (const [cause, count] of Object.entries(report.setAside)) {
+      metrics.set('hone_learner_set_aside', count, { cause });
+    }
+    metrics.set('hone_learner_memory_bytes', report.memoryBytes);
     metrics.set('hone_learner_scores_seen', report.scoresSeen);
     const { completions, pairs, pending, oldestAtMs, usesPerCompletion } = report.buffer;
     metrics.set('hone_learner_trainable_completions', completions);

@@ -176,6 +176,12 @@ export const metricTable = {
   },
   hone_learner_rounds: { type: 'gauge', help: 'Finished rounds.' },
   hone_learner_setbacks: { type: 'gauge', help: 'Rounds that went out of bounds and made no candidate.' },
+  hone_learner_set_aside: {
+    type: 'gauge',
+    labels: ['cause'],
+    help: 'Scored generations that the learner cannot learn from, by cause: unfit, too_large or broke.',
+  },
+  hone_learner_memory_bytes: { type: 'gauge', help: 'Memory that the learner keeps to.' },
   hone_learner_scores_seen: { type: 'gauge', help: 'Scores that the learner has read.' },
   hone_learner_trainable_completions: {
     type: 'gauge',

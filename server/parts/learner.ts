@@ -26,6 +26,7 @@ export function createLearnerProcess(
   return createLearner({
     packageDirectory: pkg.directory,
     packageDigest: pkg.digest,
+    decoder: { vocabularySize: pkg.config.vocabularySize, contextLength: pkg.config.contextLength },
     replayPath: data.replayPath,
     directory: data.learnerPath,
     settings,

@@ -11,7 +11,7 @@ import { exportReplay, ReplayImport } from './transfer.js';
 const erasure = z.object({ subject: textUpTo(256).min(1, { error: 'must name the subject' }) });
 
 export function dataControl(loop: Loop): DataControl {
-  const { closing, requests, exploration, rollout, replay, reward, learner, rateNew } = loop;
+  const { closing, requests, exploration, rollout, pkg, replay, reward, learner, rateNew } = loop;
   return {
     async eraseSubject(asked, retrain) {
       closing.refuse();
@@ -31,7 +31,7 @@ export function dataControl(loop: Loop): DataControl {
     },
     importReplay() {
       closing.refuse();
-      return new ReplayImport(replay, reward, () => {
+      return new ReplayImport(replay, reward, pkg, () => {
         learner?.changed();
         rateNew();
       });

@@ -2,6 +2,7 @@
 
 import { HoneError } from '../errors.js';
 import { type TrainingObstacle, type TrainingRules, trainingObstacles } from '../learner/experience/eligibility.js';
+import { misfitOf } from '../learner/experience/misfit.js';
 import type { Generation, Preference, PreferenceOutcome, ReplayStore, Score } from '../replay/index.js';
 import { type Fold, foldReward } from '../reward/fold.js';
 import { type RewardSettings, trustOf, weightOf } from '../reward/settings.js';
@@ -10,6 +11,8 @@ import type { Version } from '../versions/index.js';
 /** A reason why the learner does not train on a generation now. */
 export type Obstacle =
   | TrainingObstacle
+  /** The learner has set it aside, because it exceeds its memory or because training breaks on it. */
+  | 'set_aside'
   /** The window of a metric is still open. */
   | 'pending'
   /** It has no score and no preference that counts. */
@@ -38,6 +41,8 @@ export interface Explanation {
   readonly edits: readonly { readonly generationId: string; readonly reward: number | null }[];
   /** Empty if the learner may train on it. */
   readonly obstacles: readonly Obstacle[];
+  /** What is wrong with a generation that is `unfit` or `set_aside`, in words. */
+  readonly setAsideBecause?: string;
   /** Versions that learned from it, in order; `state` is absent for a version that the log does not have. */
   readonly lessons: readonly { readonly version: number; readonly state: Version['state'] | undefined }[];
 }
@@ -50,6 +55,8 @@ export interface ExplainSources {
   readonly reward: RewardSettings;
   readonly rules: TrainingRules;
   readonly learning: boolean;
+  /** Why the learner has set a generation aside; undefined if it has not. */
+  readonly setAsideBecause: (generationId: string) => string | undefined;
   readonly liveVersion: number;
   readonly nowMs: number;
   readonly version: (number: number) => Version | undefined;
@@ -70,6 +77,8 @@ export async function explainGeneration(id: string, sources: ExplainSources): Pr
   const foldOf = (one: Generation): Fold => foldStored(one, scores, sources);
   const fold = foldOf(generation);
   const explained = preferences.map((preference) => fromSideOf(id, preference, reward));
+  const obstacles = obstaclesOf(generation, fold, explained, sources);
+  const setAsideBecause = reasonOf(generation, obstacles, sources);
   return {
     generation,
     fold,
@@ -77,7 +86,8 @@ export async function explainGeneration(id: string, sources: ExplainSources): Pr
     edits: generations
       .filter((one) => one.editOf === id)
       .map((one) => ({ generationId: one.id, reward: foldOf(one).reward })),
-    obstacles: obstaclesOf(generation, fold, explained, sources),
+    obstacles,
+    ...(setAsideBecause === undefined ? {} : { setAsideBecause }),
     lessons: lessons.map(({ version }) => ({ version, state: sources.version(version)?.state })),
   };
 }
@@ -121,13 +131,24 @@ function obstaclesOf(
   generation: Generation,
   { reward, metrics }: Fold,
   preferences: readonly ExplainedPreference[],
-  { rules, liveVersion, learning }: ExplainSources,
+  { rules, liveVersion, learning, setAsideBecause }: ExplainSources,
 ): Obstacle[] {
   const obstacles: Obstacle[] = trainingObstacles(generation, rules, liveVersion);
+  if (!obstacles.includes('unfit') && setAsideBecause(generation.id) !== undefined) obstacles.push('set_aside');
   const compared = preferences.some(({ trust, weight }) => trust > 0 && weight > 0);
   if (reward === null && !compared) {
     obstacles.push(metrics.some((metric) => metric.state === 'pending') ? 'pending' : 'no_feedback');
   }
   if (!learning) obstacles.push('learner_off');
   return obstacles;
+}
+
+function reasonOf(
+  generation: Generation,
+  obstacles: readonly Obstacle[],
+  { rules, setAsideBecause }: ExplainSources,
+): string | undefined {
+  if (obstacles.includes('set_aside')) return setAsideBecause(generation.id);
+  const misfit = obstacles.includes('unfit') ? misfitOf(generation, rules.decoder) : null;
+  return misfit === null ? undefined : `${misfit.field}: ${misfit.description}`;
 }

@@ -27,8 +27,9 @@ export function generations(loop: Loop): Generations {
       return explainGeneration(checkId(id), {
         replay,
         reward,
-        rules: { ...training, packageDigest: pkg.digest },
+        rules: { ...training, packageDigest: pkg.digest, decoder: pkg.config },
         learning: learner !== null,
+        setAsideBecause: (generationId) => learner?.setAsideBecause(generationId),
         liveVersion: versions.live().number,
         nowMs: now(),
         version: (number) => versions.get(number),

@@ -6,7 +6,15 @@ import type { Loop } from './connect-loop.js';
 import type { LearnerControl } from './interface.js';
 import type { Learner } from './learner.js';
 
-const learnerOff: LearnerStatus = { ...nothingLearned, state: 'off', restarts: 0, engine: '', starvedBecause: null };
+const learnerOff: LearnerStatus = {
+  ...nothingLearned,
+  state: 'off',
+  restarts: 0,
+  engine: '',
+  starvedBecause: null,
+  memoryBytes: null,
+  failure: null,
+};
 
 export function learnerControl({ closing, learner }: Loop): LearnerControl {
   const learnerStatus = () => learner?.status() ?? learnerOff;

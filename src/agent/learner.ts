@@ -11,8 +11,14 @@ export interface Learner {
    * weights.
    */
   rejected(adapterDigest: string): void;
-  /** Learn from everything that the store still holds as if for the first time. */
-  relearn(): void;
+  /**
+   * Learn from everything that the store still holds as if for the first time.
+   * @returns the number of the command. A `relearned` event with at least this number in `upTo` confirms that it was
+   * carried out, on disk. Numbers begin again with the server.
+   */
+  relearn(): number;
+  /** Why the learner has set a record aside, in words; undefined if it has not. */
+  setAsideBecause(generationId: string): string | undefined;
   /** Data was erased: weights that were trained on it are discarded for the live weights. */
   erased(): void;
   /** The store has changed: read it again. */

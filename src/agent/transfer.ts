@@ -2,6 +2,7 @@
 
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
 import { HoneError } from '../errors.js';
+import type { Package } from '../package/index.js';
 import {
   type ExportFilter,
   formatRecord,
@@ -11,6 +12,7 @@ import {
   type ReplayStore,
 } from '../replay/index.js';
 import { isInRange, outsideRange, type RewardSettings, rangeOf } from '../reward/index.js';
+import { checkImported } from './imported-records.js';
 
 /** Some lines of an export. */
 export interface ExportedLines {
@@ -64,6 +66,7 @@ const newline = 0x0a;
 export class ReplayImport {
   readonly #replay: ReplayStore;
   readonly #reward: RewardSettings;
+  readonly #pkg: Pick<Package, 'digest' | 'config'>;
   readonly #onChanged: () => void;
   #rest: Buffer[] = [];
   #restBytes = 0;
@@ -76,11 +79,18 @@ export class ReplayImport {
 
   /**
    * @param reward has the ranges of the metrics
+   * @param pkg the package that is served
    * @param onChanged called after each commit
    */
-  constructor(replay: ReplayStore, reward: RewardSettings, onChanged: () => void) {
+  constructor(
+    replay: ReplayStore,
+    reward: RewardSettings,
+    pkg: Pick<Package, 'digest' | 'config'>,
+    onChanged: () => void,
+  ) {
     this.#replay = replay;
     this.#reward = reward;
+    this.#pkg = pkg;
     this.#onChanged = onChanged;
   }
 
@@ -115,6 +125,7 @@ export class ReplayImport {
     try {
       const record = parseRecord(text);
       checkRange(record, this.#reward);
+      checkImported(record, this.#pkg);
       this.#records.push({ line: this.#line, record });
     } catch (thrown) {
       this.#refuse(this.#line, HoneError.from(thrown));

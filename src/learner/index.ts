@@ -14,6 +14,7 @@ export { type CopgBatch, differentiateCopg } from './objective.js';
 export type { LearnerEvent, LearnerStart, LiveVersionChange } from './process/messages.js';
 export type { LearnerProgress, LearnerState, LearnerStatus } from './process/status.js';
 export { LearnerSupervisor } from './process/supervisor.js';
+export type { SetAsideRecord } from './quarantine/set-aside.js';
 export { LearnerRunner } from './round/runner.js';
 export { learningRates, warmUp } from './schedules.js';
 export { checkLearnerSettings, type LearnerSettingsInput } from './settings.js';

@@ -36,6 +36,8 @@ export interface TrainingEngine {
   readonly name: string;
   /** The linear layers whose adapters it trains. */
   readonly targets: readonly AdapterTarget[];
+  /** Whether a pass over one such row, by itself, keeps to the memory of the learner. Absent: no bound is known. */
+  holds?(promptTokens: number, completionTokens: number): boolean;
   /** ln pi(y|x) of each row: over its completion tokens the sum, or the mean if the engine was opened for it. */
   logProbabilities(rows: readonly TrainingRow[], parameters: Parameters): Promise<Float32Array>;
   /**
@@ -106,7 +108,7 @@ export interface LearnerSettings {
   readonly threads: number;
   readonly engine: EngineName;
   readonly device: Device;
-  /** Largest memory of the learner process in bytes, mapped weights counted once; null: no bound. */
+  /** Largest memory of the learner process in bytes, mapped weights counted once; null: `engine/default-memory.ts`. */
   readonly memoryBytes: number | null;
   readonly seed: number;
 }

@@ -48,6 +48,7 @@ export class OnlineLearner {
       type: 'start',
       packageDirectory: pkg.directory,
       packageDigest: pkg.digest,
+      decoder: pkg.config,
       replayPath: '',
       directory,
       settings,

@@ -22,6 +22,7 @@ function optionsFor(directory: string, replayPath: string, over: Partial<Learner
   return {
     packageDirectory,
     packageDigest: 'package',
+    decoder: { vocabularySize: 260, contextLength: 128 },
     replayPath,
     directory: join(directory, 'learner'),
     settings: settings({ rank: 2, scoresPerRound: 16, groupsPerStep: 2, replayRatio: 2, ...over }),
@@ -151,9 +152,69 @@ test('a learner killed in the middle of a round starts again and finishes it', a
   process.kill(pid, 'SIGKILL');
   const crash = await until('failed');
   expect(crash).toMatchObject({ code: 'WORKER_CRASHED', message: expect.stringContaining('SIGKILL') });
+  expect(learner.status().failure).toMatchObject({
+    code: 'WORKER_CRASHED',
+    message: expect.stringContaining('SIGKILL'),
+  });
   const candidate = await until('candidate', () => true, events.indexOf(crash));
   expect(candidate.metrics).toMatchObject({ rounds: 1, steps: 48 });
-  expect(learner.status().restarts).toBe(1);
+  expect(learner.status()).toMatchObject({ restarts: 1, failure: null });
+});
+
+test('a record of an earlier build that the package cannot hold is set aside, and the learner learns from the others', async () => {
+  const directory = temporaryFolder();
+  const experience = await openExperience(directory);
+  await experience.add([...samples('a', 16), { id: 'odd', group: 'odd', tokens: [1, 260], reward: 1 }]);
+  const learner = startLearner(optionsFor(directory, experience.path));
+  const { until } = watch(learner);
+  const { records } = await until('set_aside', ({ isNews }) => isNews);
+  expect(records).toMatchObject([{ generationId: 'odd', cause: 'unfit', reason: expect.stringContaining('260') }]);
+  await until('candidate');
+  expect(learner.status()).toMatchObject({ restarts: 0, setAside: { unfit: 1, too_large: 0, broke: 0 } });
+  expect(learner.setAsideBecause('odd')).toContain('260');
+  expect(learner.status().memoryBytes).toBeGreaterThan(0);
+});
+
+test('a record on which the engine throws is found, set aside and named, and the learner goes on', async () => {
+  const directory = temporaryFolder();
+  const experience = await openExperience(directory);
+  const odd = { id: 'odd', group: 'a-0', promptTokens: [1, 5, 9], tokens: [1, 260], reward: 1 };
+  await experience.add([...samples('a', 16), odd]);
+  // A decoder that would hold it lets it through to the engine.
+  const wide = { vocabularySize: 1000, contextLength: 128 };
+  const learner = startLearner({ ...optionsFor(directory, experience.path), decoder: wide });
+  const { until } = watch(learner);
+  const { records } = await until('set_aside', ({ isNews }) => isNews);
+  expect(records).toMatchObject([{ generationId: 'odd', cause: 'broke' }]);
+  const candidate = await until('candidate');
+  expect(candidate.lessons).not.toContain('odd');
+  expect(learner.status()).toMatchObject({ restarts: 0, setAside: { broke: 1 } });
+});
+
+test('a record in whose pass process after process dies is found, set aside and named', async () => {
+  const directory = temporaryFolder();
+  const experience = await openExperience(directory);
+  // The bandit reads the first token alone, an arm of three.
+  await experience.add(samples('a', 16).map((sample, i) => ({ ...sample, tokens: [i % 3, i] })));
+  const deadly = 'a-5';
+  const said: LearnerEvent[] = [];
+  const script = fileURLToPath(new URL('../support/processes/learner-that-aborts.js', import.meta.url));
+  let deaths = 0;
+  for (let ended = false; !ended; ) {
+    const child = startScript(script, [JSON.stringify(optionsFor(directory, experience.path)), deadly]);
+    child.on('message', (event: LearnerEvent) => said.push(event));
+    const [code] = (await once(child, 'close')) as [number | null];
+    if (code === 0) ended = true;
+    else deaths += 1;
+    expect(deaths).toBeLessThan(10);
+  }
+  expect(deaths).toBe(5);
+  const named = said.flatMap((event) => (event.type === 'set_aside' && event.isNews ? event.records : []));
+  expect(named).toMatchObject([
+    { generationId: deadly, cause: 'broke', reason: expect.stringContaining('died 3 times') },
+  ]);
+  const candidate = said.find((event) => event.type === 'candidate');
+  expect(candidate?.lessons).toHaveLength(15);
 });
 
 test('a paused learner has no process, and a resumed one goes on where it was', async () => {
@@ -193,6 +254,8 @@ test('a second learner on the same directory is refused, with the process that h
   const second = startLearner(optionsFor(directory, experience.path));
   const refused = await watch(second).until('failed');
   expect(refused).toMatchObject({ code: 'DATA_DIRECTORY_LOCKED', message: expect.stringContaining(`${pid}`) });
+  expect(second.status().failure).toEqual({ code: refused.code, message: refused.message });
+  expect(first.status().failure).toBeNull();
   await second.close();
 });
 

@@ -18,6 +18,7 @@ function start(directory: string, { path }: Experience): LearnerSupervisor {
   const learner = startLearner({
     packageDirectory: join(root, 'test', 'fixtures', 'tiny'),
     packageDigest: 'package',
+    decoder: { vocabularySize: 260, contextLength: 128 },
     replayPath: path,
     directory,
     settings: settings({ rank: 2, scoresPerRound: 16, groupsPerStep: 3, replayRatio: 40, learningRate: 0.01 }),

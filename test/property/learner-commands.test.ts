@@ -118,7 +118,7 @@ async function send(server: Server, what: Command): Promise<void> {
 function sendAtOnce(server: Server, what: Exclude<Command, 'promote'>): void {
   if (what === 'reject') server.reject();
   else if (what === 'roll_back') server.rollBack();
-  else server.learner.runner.handle({ type: what });
+  else server.learner.runner.handle(what === 'relearn' ? { type: what, number: 1 } : { type: what });
 }
 
 /** The states that a process reported, without repetitions. */
@@ -224,7 +224,7 @@ async function play(plan: readonly QuietStep[], withStops: boolean) {
     server.poison(poisoned);
     for (const one of commands) await send(server, one);
     if (begin === 'scores') await server.addScores();
-    else server.learner.runner.handle({ type: 'relearn' });
+    else server.learner.runner.handle({ type: 'relearn', number: 1 });
     for (const stopAfter of withStops ? stops : []) {
       await server.learner.until(
         (event) => hasEnded() || (event.type === 'progress' && event.progress.steps >= steps + stopAfter),

@@ -1,9 +1,11 @@
 /** Publishes what the learner process reports as events of the loop, and its progress at most once a second. */
 
-import type { LearnerEvent, LearnerProgress, LearnerState } from '../../learner/index.js';
+import type { LearnerEvent, LearnerProgress, LearnerState, SetAsideRecord } from '../../learner/index.js';
 import type { EventLog } from './event-log.js';
 
 const progressEveryMs = 1000;
+/** Records that were set aside at once and get an event of their own: the ring of events has room for other things. */
+const namedAtOnce = 50;
 
 export class LearnerEventPublisher {
   readonly #events: EventLog;
@@ -31,9 +33,11 @@ export class LearnerEventPublisher {
     if (event.type === 'recovered') {
       this.#events.publish({ type: 'starvation_ended', detail: `learner: ${event.message}`, numbers: event.numbers });
     }
+    if (event.type === 'set_aside' && event.isNews) this.#publishSetAside(event.records);
     if (event.type === 'engine') {
-      const { engine, detail, stepMs } = event.report;
-      const numbers = Object.fromEntries(Object.entries(stepMs).map(([device, ms]) => [`${device}_step_ms`, ms]));
+      const { engine, detail, stepMs, memoryBytes } = event.report;
+      const timed = Object.entries(stepMs).map(([device, ms]) => [`${device}_step_ms`, ms] as const);
+      const numbers = { ...Object.fromEntries(timed), ...(memoryBytes === null ? {} : { memory_bytes: memoryBytes }) };
       this.#events.publish({ type: 'learner_engine_opened', detail: `${engine} on ${detail}`, numbers });
     }
     if (event.type !== 'progress') return;
@@ -49,6 +53,21 @@ export class LearnerEventPublisher {
     this.#reportedAtMs = this.#now();
     this.#events.publish({ type: 'learner_progress', numbers: figures(progress) });
   }
+
+  /** An event for each record. Of very many, the last event counts those that are not named. */
+  #publishSetAside(records: readonly SetAsideRecord[]): void {
+    for (const { generationId, cause, reason } of records.slice(0, namedAtOnce)) {
+      this.#events.publish({ type: 'record_set_aside', detail: describe(generationId, cause, reason) });
+    }
+    const unnamed = records.length - namedAtOnce;
+    if (unnamed <= 0) return;
+    const detail = `${unnamed} further records are set aside; hone explain gives the reason of each`;
+    this.#events.publish({ type: 'record_set_aside', detail, numbers: { records: unnamed } });
+  }
+}
+
+function describe(generationId: string, cause: string, reason: string): string {
+  return `generation ${generationId} is set aside (${cause}): ${reason}`;
 }
 
 function figures(progress: LearnerProgress): Record<string, number> {

@@ -28,6 +28,7 @@ export type LoopEventType =
   | 'replay_evicted'
   | 'subject_erased'
   | 'learner_engine_opened'
+  | 'record_set_aside'
   | 'rater_failed'
   | 'scores_ignored';
 

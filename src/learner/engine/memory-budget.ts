@@ -1,7 +1,7 @@
 /** Keeps the learner process within a memory budget: batches that are too large run as micro-batches. */
 
-import { HoneError } from '../../errors.js';
 import type { TrainingEngine } from '../types.js';
+import { memoryBound } from './default-memory.js';
 import { MicroBatchEngine } from './micro-batches.js';
 import type { PassMemory, PassShape } from './pass-memory.js';
 
@@ -23,33 +23,35 @@ const least: PassShape = { sequences: 1, length: 2, targets: 1, rows: 1 };
 /** Copies of the adapter beside those of a pass: weights, reference, two moments, the sum of gradients, the feeds. */
 const adapterCopies = 6;
 
+/** An engine that keeps to a budget. */
+export interface BoundedEngine {
+  readonly engine: TrainingEngine;
+  /** The budget in bytes. */
+  readonly memoryBytes: number;
+}
+
 /**
  * The engine, which splits a batch into micro-batches if it would take the process over its budget.
- * @param memoryBytes largest memory of the process, mapped weights counted once
+ * @param askedBytes largest memory of the process, mapped weights counted once; null: see `default-memory.ts`
  * @param residentBytes memory of the process now, before the first pass
  * @throws HoneError `INVALID_OPTIONS` if the model leaves nothing of the budget for a batch
  */
 export function keepToBudget(
   engine: TrainingEngine,
   memory: EngineMemory,
-  memoryBytes: number,
+  askedBytes: number | null,
   adapterBytes: number,
   residentBytes: number = process.memoryUsage.rss(),
-): TrainingEngine {
+): BoundedEngine {
   const base = residentBytes + memory.mappedBytes + adapterCopies * adapterBytes;
   // Each session keeps the memory of its largest pass.
   const needs = (shape: PassShape): number => base + memory.forward(shape) + memory.backward(shape);
-  if (needs(least) > memoryBytes) {
-    throw new HoneError(
-      'INVALID_OPTIONS',
-      `the learner may use ${megabytes(memoryBytes)} MB, and the model takes ${megabytes(needs(least))} MB before any ` +
-        'batch: raise --learner-memory, or leave it out',
-    );
-  }
-  return new MicroBatchEngine(engine, {
-    maxLength: memory.maxLength,
-    fits: (shape) => needs(shape) <= memoryBytes,
-  });
+  const memoryBytes = memoryBound(askedBytes, needs(least));
+  const fits = (shape: PassShape): boolean => needs(shape) <= memoryBytes;
+  return { engine: new MicroBatchEngine(engine, { maxLength: memory.maxLength, fits }), memoryBytes };
 }
 
-const megabytes = (bytes: number): number => Math.ceil(bytes / 1e6);
+/** Bytes of the adapter's matrices. */
+export function adapterBytesOf({ targets }: Pick<TrainingEngine, 'targets'>, rank: number): number {
+  return targets.reduce((sum, { inFeatures, outFeatures }) => sum + 4 * rank * (inFeatures + outFeatures), 0);
+}

@@ -9,8 +9,8 @@
  * pass forward of step 1, about a third more time; a form whose weights are constants needs none.
  *
  * A micro-batch consists of whole packed sequences, so a prompt is still computed once for its completions. A sequence
- * that is too large by itself is cut between completions. A completion is never cut: if one alone is over the budget,
- * it runs all the same.
+ * that is too large by itself is cut between completions. A completion is never cut: one that is over the budget alone
+ * is for the caller to leave out (`holds`), and runs if it does not.
  */
 
 import type { AdapterTarget } from '../../versions/index.js';
@@ -38,6 +38,15 @@ export class MicroBatchEngine implements TrainingEngine {
     this.targets = engine.targets;
     this.#engine = engine;
     this.#options = options;
+  }
+
+  holds(promptTokens: number, completionTokens: number): boolean {
+    return this.#options.fits({
+      sequences: 1,
+      length: promptTokens + completionTokens,
+      targets: completionTokens,
+      rows: 1,
+    });
   }
 
   async logProbabilities(rows: readonly TrainingRow[], parameters: Parameters): Promise<Float32Array> {

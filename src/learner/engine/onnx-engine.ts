@@ -13,7 +13,7 @@ import type { Differentiated, Parameters, TrainingEngine, TrainingRow } from '..
 import { adapt, matricesOf } from './adapted-graph.js';
 import { openOnProvider } from './device.js';
 import { addLinearForm, addRowLogprobs, linearFormFeeds, rowLogprobs, surrogate } from './losses.js';
-import { type EngineMemory, keepToBudget } from './memory-budget.js';
+import { adapterBytesOf, type BoundedEngine, type EngineMemory, keepToBudget } from './memory-budget.js';
 import type { Provider } from './names.js';
 import { type PackedRows, type PackOptions, packRows } from './packing.js';
 import { createPassMemory } from './pass-memory.js';
@@ -52,21 +52,16 @@ export async function createOnnxEngine(options: OnnxEngineOptions): Promise<Onnx
 
 /**
  * The engine within a memory budget.
- * @param memoryBytes largest memory of the process, mapped weights counted once; null: no bound
+ * @param memoryBytes largest memory of the process, mapped weights counted once; null: see `default-memory.ts`
  * @throws HoneError as {@link createOnnxEngine}; `INVALID_OPTIONS` if the budget leaves nothing for a batch
  */
 export async function createBoundedOnnxEngine(
   options: OnnxEngineOptions,
   memoryBytes: number | null,
-): Promise<TrainingEngine> {
+): Promise<BoundedEngine> {
   const engine = await createOnnxEngine(options);
-  if (memoryBytes === null) return engine;
-  const adapterBytes = engine.targets.reduce(
-    (sum, { inFeatures, outFeatures }) => sum + 4 * options.rank * (inFeatures + outFeatures),
-    0,
-  );
   try {
-    return keepToBudget(engine, await readMemory(options), memoryBytes, adapterBytes);
+    return keepToBudget(engine, await readMemory(options), memoryBytes, adapterBytesOf(engine, options.rank));
   } catch (error) {
     await engine.close();
     throw error;

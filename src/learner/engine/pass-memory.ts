@@ -70,9 +70,13 @@ interface Buffer {
 
 /**
  * The memory model of a graph whose inputs have the dimensions B, T, N and R.
+ * @param everyValueStays whether a value occupies memory until the end of the pass. Default: until it was last read
  * @throws HoneError `MODEL_INVALID` if onnxruntime refuses the graph
  */
-export async function createPassMemory(graph: Graph): Promise<PassMemory> {
+export async function createPassMemory(
+  graph: Graph,
+  { everyValueStays = false }: { readonly everyValueStays?: boolean } = {},
+): Promise<PassMemory> {
   const [first, second] = probes;
   const sizes = {
     B: [first.sequences, second.sequences],
@@ -109,6 +113,7 @@ export async function createPassMemory(graph: Graph): Promise<PassMemory> {
     const buffer = bufferOf.get(output);
     if (buffer) buffer.lastRead = graph.nodes.length;
   }
+  if (everyValueStays) for (const buffer of buffers) buffer.lastRead = graph.nodes.length;
   return (shape) =>
     peak(
       buffers,

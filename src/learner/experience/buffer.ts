@@ -6,7 +6,7 @@
  * have used.
  */
 
-import type { Generation, Preference, ReplayReader, Score } from '../../replay/index.js';
+import type { Preference, ReplayReader, Score } from '../../replay/index.js';
 import {
   defaultRewardSettings,
   type Fold,
@@ -14,10 +14,12 @@ import {
   foldReward,
   type RewardSettings,
 } from '../../reward/index.js';
+import type { SetAside } from '../quarantine/set-aside.js';
 import { ChangeReader, pageSize } from './change-reader.js';
-import { isStale, type TrainingRules, trainingObstacles } from './eligibility.js';
+import { isStale, type TrainingRules } from './eligibility.js';
 import { idsOf, pairKey } from './entries.js';
-import { completionOf, type Group, type Member, Members, type RestoredEntries } from './members.js';
+import { type Example, exampleOf } from './example.js';
+import { type Group, type Member, Members, type RestoredEntries } from './members.js';
 import { Pairs } from './pairs.js';
 import { PendingRewards } from './pending-rewards.js';
 import { type LedgerState, RoundLedger } from './round-ledger.js';
@@ -25,6 +27,12 @@ import { type LedgerState, RoundLedger } from './round-ledger.js';
 export interface BufferOptions extends TrainingRules, LedgerState {
   /** Most entries (generations in their groups and pairs) held; those with the oldest feedback leave first. Default 65536. */
   readonly maxEntries?: number;
+  /** Most bytes that they may take, estimated; the same leave first. Default 256 MiB. */
+  readonly maxBytes?: number;
+  /** Gets what a generation shows that the learner cannot learn from. Default: it is left out all the same. */
+  readonly setAside?: Pick<SetAside, 'hasBroken' | 'found'>;
+  /** Whether a pass over one completion of a prompt keeps to the learner's memory. Default: it does. */
+  readonly holds?: (promptTokens: number, completionTokens: number) => boolean;
   /** How scores become rewards. Default: all metrics and raters count alike, scores go from 0 to 1. */
   readonly reward?: RewardSettings;
   /** Milliseconds since 1970, for the windows of metrics. Default `Date.now`. */
@@ -35,9 +43,12 @@ export interface BufferOptions extends TrainingRules, LedgerState {
   readonly pending?: Iterable<string>;
 }
 
+/** Generations that are read whole at once. */
+const generationsAtOnce = 16;
+
 /** What the store holds of some generations and pairs at one moment. */
 interface Found {
-  readonly generations: ReadonlyMap<string, Generation>;
+  readonly generations: ReadonlyMap<string, Example>;
   readonly scores: ReadonlyMap<string, readonly Score[]>;
   readonly preferences: ReadonlyMap<string, readonly Preference[]>;
 }
@@ -160,52 +171,67 @@ export class ExperienceBuffer {
     const pairs = new Map(compared);
     // A generation that has ended only now may be in pairs that were compared before.
     for (const [key, told] of preferences) {
-      if (!pairs.has(key)) pairs.set(key, Math.max(...told.map((preference) => preference.sequence)));
+      if (!pairs.has(key))
+        pairs.set(
+          key,
+          told.reduce((last, preference) => Math.max(last, preference.sequence), 0),
+        );
     }
     const needed = new Set(this.#hasDefaults ? ids : scores.keys());
     for (const key of pairs.keys()) for (const id of idsOf(key)) needed.add(id);
-    const generations = new Map(reader.readGenerations([...needed]).map((g) => [g.id, g]));
+    const generations = this.#readExamples(reader, [...needed], liveVersion);
     const found = { generations, scores, preferences };
-    for (const [id, sequence] of changed) this.#refreshScores(id, sequence, found, liveVersion, isDue);
-    for (const [key, sequence] of pairs) this.#refreshPair(key, sequence, found, liveVersion);
+    for (const [id, sequence] of changed) this.#refreshScores(id, sequence, found, isDue);
+    for (const [key, sequence] of pairs) this.#refreshPair(key, sequence, found);
+    const { maxEntries = 65536, maxBytes = 256 * 1024 * 1024 } = this.#options;
     for (const id of this.#members.entries.keys()) {
-      if (this.size <= (this.#options.maxEntries ?? 65536)) break;
+      if (this.size <= maxEntries && this.#members.bytes <= maxBytes) break;
       this.#removeEntry(id);
     }
   }
 
-  #refreshScores(id: string, sequence: number, found: Found, liveVersion: number, isDue: boolean): void {
+  /** Reads a few at a time: a generation with texts and log-probabilities may take megabytes, and few of them are kept. */
+  #readExamples(reader: ReplayReader, ids: readonly string[], liveVersion: number): Map<string, Example> {
+    const examples = new Map<string, Example>();
+    for (let from = 0; from < ids.length; from += generationsAtOnce) {
+      for (const generation of reader.readGenerations(ids.slice(from, from + generationsAtOnce))) {
+        examples.set(generation.id, exampleOf(generation, this.#options, liveVersion));
+      }
+    }
+    return examples;
+  }
+
+  #refreshScores(id: string, sequence: number, found: Found, isDue: boolean): void {
     const scores = found.scores.get(id) ?? [];
     const generation = found.generations.get(id);
     const fold = generation === undefined ? null : this.#fold(generation, scores);
     const hasClosed = this.pending.note(id, generation?.state === 'finished' ? (fold?.pendingUntilMs ?? null) : null);
     const reward = fold?.reward ?? null;
-    if (generation === undefined || reward === null || !this.#mayTrain(generation, liveVersion)) {
+    if (generation === undefined || reward === null || !this.#mayTrain(generation, sequence)) {
       this.#members.remove(id);
       return;
     }
-    const newest = Math.max(sequence, ...scores.map((score) => score.sequence));
+    const newest = scores.reduce((last, score) => Math.max(last, score.sequence), sequence);
     const isNews = this.#members.put({
       id,
       groupKey: generation.groupKey,
       kind: 'scores',
       reward,
       sequence: newest,
-      ...completionOf(generation),
+      ...generation.completion,
     });
     if (isNews && (isDue || hasClosed || newest > this.ledger.since)) this.ledger.add();
   }
 
-  #refreshPair(key: string, sequence: number, found: Found, liveVersion: number): void {
+  #refreshPair(key: string, sequence: number, found: Found): void {
     const [first, second] = idsOf(key).map((id) => found.generations.get(id));
     const strength = foldPreferences(found.preferences.get(key) ?? [], this.#reward);
     const isUsable =
       first !== undefined &&
       second !== undefined &&
       strength !== null &&
-      this.#mayTrain(first, liveVersion) &&
-      this.#mayTrain(second, liveVersion) &&
-      first.tokens.join() !== second.tokens.join();
+      [first, second].every((side) => this.#mayTrain(side, sequence)) &&
+      first.completion.completionTokens.join() !== second.completion.completionTokens.join();
     if (!isUsable) {
       this.#pairs.remove(key);
       return;
@@ -232,13 +258,29 @@ export class ExperienceBuffer {
     }
   }
 
-  #fold({ finishedAtMs, origin }: Generation, scores: readonly Score[]): Fold {
+  #fold({ finishedAtMs, origin }: Example, scores: readonly Score[]): Fold {
     const context = { finishedAtMs, nowMs: this.#now(), shown: origin === 'sampled' };
     return foldReward(scores, context, this.#reward);
   }
 
-  #mayTrain(generation: Generation, liveVersion: number): boolean {
-    return trainingObstacles(generation, this.#options, liveVersion).length === 0;
+  /**
+   * Whether a generation with feedback trains. One that the learner cannot learn from is set aside.
+   * @param sequence of the change that it is looked at for
+   */
+  #mayTrain({ id, obstacles, misfit, completion }: Example, sequence: number): boolean {
+    const { setAside, holds } = this.#options;
+    if (obstacles.some((obstacle) => obstacle !== 'unfit')) return false;
+    const [prompt, tokens] = [completion.promptTokens.length, completion.completionTokens.length];
+    if (misfit !== null) {
+      setAside?.found(id, { cause: 'unfit', reason: `${misfit.field}: ${misfit.description}` }, sequence);
+    } else if (holds?.(prompt, tokens) === false) {
+      const reason = `a pass over its ${prompt} prompt and ${tokens} completion tokens exceeds the memory of the learner: raise --learner-memory`;
+      setAside?.found(id, { cause: 'too_large', reason }, sequence);
+    } else {
+      setAside?.found(id, null, sequence);
+      return setAside?.hasBroken(id) !== true;
+    }
+    return false;
   }
 }
 

@@ -1,6 +1,7 @@
 /** The rule that decides which generations may train. The learner follows it, and the server explains it. */
 
 import { type Generation, isHeldOut } from '../../replay/index.js';
+import { type DecoderLimits, misfitOf } from './misfit.js';
 
 /** Why a generation may not train, whatever its scores are. */
 export type TrainingObstacle =
@@ -11,6 +12,8 @@ export type TrainingObstacle =
   | 'empty'
   /** Its tokens are those of another package. */
   | 'other_package'
+  /** The package's decoder cannot hold it: see `misfit.ts`. */
+  | 'unfit'
   /** The version that wrote it is too old. */
   | 'stale'
   /** Its prompt is kept for comparing versions. */
@@ -19,6 +22,8 @@ export type TrainingObstacle =
 export interface TrainingRules {
   /** Digest of the package that is trained. */
   readonly packageDigest: string;
+  /** What that package's decoder can hold. */
+  readonly decoder: DecoderLimits;
   /** In versions. */
   readonly maxStaleness: number;
   /** Share of prompts that never train. */
@@ -27,14 +32,16 @@ export interface TrainingRules {
 
 /** Every obstacle; empty if the generation may train. */
 export function trainingObstacles(
-  { state, packageDigest, promptTokens, tokens, version, groupKey }: Generation,
+  generation: Generation,
   rules: TrainingRules,
   liveVersion: number,
 ): TrainingObstacle[] {
+  const { state, packageDigest, promptTokens, tokens, version, groupKey } = generation;
   const obstacles: TrainingObstacle[] = [];
   if (state !== 'finished') obstacles.push(state);
   else if (promptTokens.length === 0 || tokens.length === 0) obstacles.push('empty');
   if (packageDigest !== rules.packageDigest) obstacles.push('other_package');
+  else if (misfitOf(generation, rules.decoder) !== null) obstacles.push('unfit');
   if (isStale(version, liveVersion, rules)) obstacles.push('stale');
   if (isHeldOut(groupKey, rules.holdoutShare)) obstacles.push('held_out');
   return obstacles;

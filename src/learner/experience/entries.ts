@@ -16,6 +16,12 @@ export function entryOf(pair: string, side: number): string {
   return `${pair}#${side}`;
 }
 
+/** The generation whose completion an entry is. */
+export function generationOf(entry: string): string {
+  const [key = '', side = 0] = entry.split('#');
+  return idsOf(key)[Number(side)] ?? key;
+}
+
 /** The generations that an entry is made of. */
 export function generationsOf(entry: string): string[] {
   return idsOf(entry.split('#')[0] ?? '');

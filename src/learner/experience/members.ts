@@ -66,9 +66,16 @@ export interface RestoredEntries {
   readonly upTo: number;
 }
 
+/** Bytes of an entry, of a member and of a group beside their tokens, estimated. */
+const bytesOfObject = 300;
+/** A completion's tokens, and the text of them that is its key. */
+const bytesPerToken = 10;
+const bytesPerPromptToken = 4;
+
 /** Groups and their members, by the entries that they are made of. */
 export class Members {
   readonly #groups = new Map<string, Group>();
+  #bytes = 0;
   /** The member of each entry, in the order of the last feedback. */
   readonly #memberOf = new Map<string, Member>();
   readonly #restored: RestoredEntries & {
@@ -90,6 +97,11 @@ export class Members {
   /** Entries held. */
   get size(): number {
     return this.#memberOf.size;
+  }
+
+  /** Bytes that entries, members and groups take, estimated. */
+  get bytes(): number {
+    return this.#bytes;
   }
 
   /** Entries with their members, the one with the oldest feedback first. */
@@ -115,7 +127,7 @@ export class Members {
     else this.#restore(entry, member);
     member.group.sequence = Math.max(member.group.sequence, entry.sequence);
     // Deleting it first moves it to the end of the order.
-    this.#memberOf.delete(entry.id);
+    if (!this.#memberOf.delete(entry.id)) this.#bytes += bytesOfObject;
     this.#memberOf.set(entry.id, member);
     return true;
   }
@@ -124,6 +136,7 @@ export class Members {
     const member = this.#memberOf.get(id);
     if (member === undefined) return;
     this.#memberOf.delete(id);
+    this.#bytes -= bytesOfObject;
     member.rewards.delete(id);
     if (member.rewards.size > 0) {
       member.reward = meanReward(member.rewards);
@@ -131,7 +144,10 @@ export class Members {
     }
     const { group } = member;
     group.members.delete(member.completionTokens.join());
-    if (group.members.size === 0) this.#groups.delete(group.key);
+    this.#bytes -= bytesOfMember(member);
+    if (group.members.size > 0) return;
+    this.#groups.delete(group.key);
+    this.#bytes -= bytesOfGroup(group);
   }
 
   /** How often each entry was used; unused ones are left out. */
@@ -165,6 +181,7 @@ export class Members {
       const { groupKey: key, kind, promptTokens } = entry;
       group = { key, kind, promptTokens, members: new Map(), sequence: 0 };
       this.#groups.set(key, group);
+      this.#bytes += bytesOfGroup(group);
     }
     const tokens = entry.completionTokens.join();
     let member = group.members.get(tokens);
@@ -173,9 +190,18 @@ export class Members {
       const unused = { rewards: new Map<string, number>(), reward: 0, uses: 0, reference: undefined };
       member = { group, completionTokens, version, adapterDigest, behaviourLogprob, createdAtMs, ...unused };
       group.members.set(tokens, member);
+      this.#bytes += bytesOfMember(member);
     }
     return member;
   }
+}
+
+function bytesOfGroup({ promptTokens }: Pick<Group, 'promptTokens'>): number {
+  return bytesOfObject + bytesPerPromptToken * promptTokens.length;
+}
+
+function bytesOfMember({ completionTokens }: Pick<Member, 'completionTokens'>): number {
+  return bytesOfObject + bytesPerToken * completionTokens.length;
 }
 
 /** The parts of an entry that its generation alone decides. */

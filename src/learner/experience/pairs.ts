@@ -1,8 +1,8 @@
 /** Keeps compared pairs among the members: both sides of a pair are there, or neither is. */
 
-import type { Generation } from '../../replay/index.js';
 import { entryOf, idsOf } from './entries.js';
-import { completionOf, type Members } from './members.js';
+import type { Example } from './example.js';
+import type { Members } from './members.js';
 
 export class Pairs {
   readonly #members: Members;
@@ -19,9 +19,9 @@ export class Pairs {
    * @param strength from -1 (the second is better) to 1 (the first is)
    * @returns how many of the two sides are news
    */
-  put(key: string, sides: readonly [Generation, Generation], strength: number, sequence: number): number {
+  put(key: string, sides: readonly Pick<Example, 'id' | 'completion'>[], strength: number, sequence: number): number {
     let news = 0;
-    for (const [side, generation] of sides.entries()) {
+    for (const [side, { id, completion }] of sides.entries()) {
       const isNews = this.#members.put({
         id: entryOf(key, side),
         groupKey: key,
@@ -29,11 +29,11 @@ export class Pairs {
         // 0 - 0 is 0. Negating it would give -0, which counts as another reward.
         reward: (side === 0 ? strength : 0 - strength) / 4,
         sequence,
-        ...completionOf(generation),
+        ...completion,
       });
       if (isNews) news += 1;
-      const keys = this.#keysOf.get(generation.id) ?? new Set();
-      this.#keysOf.set(generation.id, keys.add(key));
+      const keys = this.#keysOf.get(id) ?? new Set();
+      this.#keysOf.set(id, keys.add(key));
     }
     return news;
   }

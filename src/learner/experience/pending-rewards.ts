@@ -17,7 +17,9 @@ export class PendingRewards {
 
   /** When the next one is due, milliseconds since 1970; null if none waits. */
   get nextDueAtMs(): number | null {
-    return this.#dueAtMs.size === 0 ? null : Math.min(...this.#dueAtMs.values());
+    let next: number | null = null;
+    for (const dueAtMs of this.#dueAtMs.values()) next = Math.min(next ?? dueAtMs, dueAtMs);
+    return next;
   }
 
   /** For the checkpoint. */

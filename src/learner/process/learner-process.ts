@@ -12,7 +12,10 @@ runOnlyWhenIdle();
 // biome-ignore lint/style/noProcessEnv: this process's root; CUDA would compute products in TF32, far from the cpu's float32
 process.env.NVIDIA_TF32_OVERRIDE ??= '0';
 // The server is gone. What the learner has learned is in the checkpoint.
-process.once('disconnect', () => process.exit(0));
+process.once('disconnect', () => {
+  runner?.abandon();
+  process.exit(0);
+});
 
 /** Commands that arrived before the runner existed. */
 const waiting: RunnerCommand[] = [];

@@ -2,6 +2,8 @@
 
 import type { RewardSettings } from '../../reward/index.js';
 import type { EngineName } from '../engine/names.js';
+import type { DecoderLimits } from '../experience/misfit.js';
+import type { SetAsideRecord } from '../quarantine/set-aside.js';
 import type { GuardCheck } from '../round/guard.js';
 import type { LearnerSettings } from '../types.js';
 import type { LearnerProgress } from './status.js';
@@ -11,6 +13,8 @@ export interface LearnerStart {
   readonly type: 'start';
   readonly packageDirectory: string;
   readonly packageDigest: string;
+  /** What the package's decoder can hold: no other record trains. */
+  readonly decoder: DecoderLimits;
   readonly replayPath: string;
   /** The checkpoint and the candidates lie here. */
   readonly directory: string;
@@ -35,8 +39,8 @@ export interface LearnerStart {
   readonly rolledBack?: boolean;
   /** Whether the live version descends from an import, whose KL to version 0 has no known bound. Default false. */
   readonly imported?: boolean;
-  /** Whether to learn from everything in the store as if for the first time. Default false. */
-  readonly relearn?: boolean;
+  /** The number of the last command to relearn that no process has carried out. Default: none is left. */
+  readonly relearn?: number;
 }
 
 /** Another version is live: train on from its weights. */
@@ -59,8 +63,8 @@ export type RunnerCommand =
   | { readonly type: 'rejected'; readonly adapterDigest: string }
   /** A person's data was erased: if these weights learned from it, go back to the live ones. */
   | { readonly type: 'erased' }
-  /** Learn from everything that the store still holds as if for the first time. */
-  | { readonly type: 'relearn' }
+  /** Learn from everything that the store still holds as if for the first time. Later commands have larger numbers. */
+  | { readonly type: 'relearn'; readonly number: number }
   /** The store has changed: read it again. */
   | { readonly type: 'changed' }
   /** A halted learner goes on. */
@@ -79,6 +83,8 @@ export interface EngineReport {
   readonly detail: string;
   /** Milliseconds of a step on each device that was timed. */
   readonly stepMs: Readonly<Record<string, number>>;
+  /** Bytes that the process keeps to; null if nothing bounds it. */
+  readonly memoryBytes: number | null;
 }
 
 /** What the learner process tells the server. */
@@ -98,8 +104,12 @@ export type LearnerEvent =
       /** Generations that the adapter learned from since the live version. */
       readonly lessons: readonly string[];
     }
-  /** A command to relearn was carried out, and the checkpoint holds that. */
-  | { readonly type: 'relearned' }
+  /** All commands to relearn up to this number were carried out, and the checkpoint on disk holds that. */
+  | { readonly type: 'relearned'; readonly upTo: number }
+  /** Records that the learner has set aside. `isNews`: since this process or an earlier one last reported them. */
+  | { readonly type: 'set_aside'; readonly records: readonly SetAsideRecord[]; readonly isNews: boolean }
+  /** The process before died in a pass of the engine. This one looks for the record at fault. */
+  | { readonly type: 'investigating' }
   /** A round went out of bounds: the weights are those of the live version again. */
   | {
       readonly type: 'setback';

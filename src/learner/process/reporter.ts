@@ -4,7 +4,7 @@ import type { ExperienceBuffer } from '../experience/buffer.js';
 import { BufferCensus } from '../experience/staleness.js';
 import type { RoundStatus } from '../round/round.js';
 import type { LearnerEvent } from './messages.js';
-import type { LearnerState } from './status.js';
+import type { LearnerProgress, LearnerState } from './status.js';
 
 /** Milliseconds between two reports while training. */
 const trainingEveryMs = 250;
@@ -37,12 +37,17 @@ export class Reporter {
     return sequence === this.#sequence ? null : Math.max(0, this.#atMs + this.#readingEveryMs - performance.now());
   }
 
-  report(state: LearnerState, round: RoundStatus, buffer: ExperienceBuffer, liveVersion: number): void {
+  report(
+    state: LearnerState,
+    figures: RoundStatus & Pick<LearnerProgress, 'setAside'>,
+    buffer: ExperienceBuffer,
+    liveVersion: number,
+  ): void {
     this.#state = state;
     this.#atMs = performance.now();
     this.#sequence = buffer.sequence;
     const { scoresSeen, sequence: lastSequence } = buffer;
     const census = this.#census.of(buffer, liveVersion, state !== 'training');
-    this.#send({ type: 'progress', progress: { state, scoresSeen, lastSequence, ...round, buffer: census } });
+    this.#send({ type: 'progress', progress: { state, scoresSeen, lastSequence, ...figures, buffer: census } });
   }
 }

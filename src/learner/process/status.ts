@@ -1,5 +1,7 @@
 /** The state and the figures of the learner: what its process reports, and what status shows. */
 
+import type { SetAsideCounts } from '../quarantine/set-aside.js';
+
 /** `halted`: the learner stopped itself after several rounds in a row went out of bounds; it waits for `go_on`. */
 export type LearnerState = 'off' | 'starting' | 'idle' | 'training' | 'crashed' | 'stopping' | 'halted';
 
@@ -50,6 +52,8 @@ export interface LearnerProgress {
   /** Cores that training got over its last 20 seconds; absent before that, and if another device computes the steps. */
   readonly processorShare?: number;
   readonly buffer: BufferStatus;
+  /** Scored records that it cannot learn from, by cause. */
+  readonly setAside: SetAsideCounts;
   /** Completions used in the last finished round, by staleness from 0. */
   readonly roundStaleness: readonly number[];
 }
@@ -63,6 +67,21 @@ export interface LearnerStatus extends Omit<LearnerProgress, 'state'> {
   readonly restarts: number;
   /** Engine and device that compute gradients, as `onnx on cpu`; empty until the process has opened them. */
   readonly engine: string;
+  /** Bytes that the process keeps to; null if nothing bounds it, or if it has not opened its engine. */
+  readonly memoryBytes: number | null;
+  /**
+   * Why the process could not start, or how it ended; null once a later one works. A process that has taken a step, or
+   * lived for a minute, works.
+   */
+  readonly failure: LearnerFailure | null;
+}
+
+/** What keeps the learner from working. */
+export interface LearnerFailure {
+  /** A code of `src/errors.ts`. */
+  readonly code: string;
+  /** What was wrong, and what to do. */
+  readonly message: string;
 }
 
 const emptyBuffer: BufferStatus = {
@@ -92,5 +111,6 @@ export const nothingLearned: Omit<LearnerProgress, 'state'> = {
   gradientNorm: null,
   stepMs: null,
   buffer: emptyBuffer,
+  setAside: { unfit: 0, too_large: 0, broke: 0 },
   roundStaleness: [],
 };

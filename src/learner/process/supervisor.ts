@@ -4,14 +4,21 @@
  */
 
 import { Restarts } from '../../process/restarts.js';
+import type { SetAsideRecord } from '../quarantine/set-aside.js';
 import { ChangeNotice } from './change-notice.js';
 import { type ChildEnd, LearnerChild } from './learner-child.js';
 import type { LearnerCommand, LearnerEvent, LearnerStart, LiveVersionChange } from './messages.js';
 import { StarvationWatch } from './starvation.js';
-import { type LearnerProgress, type LearnerState, type LearnerStatus, nothingLearned } from './status.js';
+import {
+  type LearnerFailure,
+  type LearnerProgress,
+  type LearnerState,
+  type LearnerStatus,
+  nothingLearned,
+} from './status.js';
 import { SupervisorLife } from './supervisor-life.js';
 
-export interface LearnerOptions extends Omit<LearnerStart, 'type'> {
+export interface LearnerOptions extends Omit<LearnerStart, 'type' | 'relearn'> {
   /** Delay before the first restart; it doubles with each that follows, up to a minute. Default 1000. */
   readonly restartAfterMs?: number;
   /** Time with something to compute over which the learner's share of the processor is a mean. Default 20 000. */
@@ -32,6 +39,8 @@ export function startLearner(options: LearnerOptions): LearnerSupervisor {
 
 /** The longest delay before a restart. A process that lived this long begins with the first delay again. */
 const maxRestartAfterMs = 60_000;
+/** Records that were set aside whose reasons are kept for explanations; the counts include all. */
+const mostRemembered = 10_000;
 
 export class LearnerSupervisor {
   readonly #options: LearnerOptions;
@@ -42,16 +51,21 @@ export class LearnerSupervisor {
   readonly #notice = new ChangeNotice((sent) => this.#send({ type: 'changed' }, sent));
   /** The live version, for the next process. */
   #live: Pick<LearnerStart, 'liveVersion' | 'adapterPath' | 'adapterDigest' | 'rolledBack' | 'imported'>;
-  /**
-   * What the next process is asked. A process goes on after a halt if a person starts it, not after a crash. It relearns
-   * until one has reported that it did.
-   */
-  readonly #next = { goOn: true, relearn: false };
+  /** Whether the next process goes on after a halt: if a person starts it, not after a crash. */
+  #goOn = true;
+  /** Numbers of the last command to relearn, and of the last one that a process has carried out. */
+  readonly #relearn = { asked: 0, done: 0 };
   /** The last state that the process reported, or that its end has put it in. */
   #reported: LearnerState = 'starting';
   #progress = nothingLearned;
   #restarted = 0;
   #engine = '';
+  #memoryBytes: number | null = null;
+  #failure: LearnerFailure | null = null;
+  /** Of the last process: when it was started, how many steps had been taken before, whether it has said what failed. */
+  readonly #process = { atMs: 0, stepsBefore: 0, hasFailed: false };
+  /** Why records are set aside, by generation. */
+  readonly #setAside = new Map<string, string>();
 
   /** Use {@link startLearner} or {@link createLearner}. */
   constructor(options: LearnerOptions) {
@@ -78,7 +92,14 @@ export class LearnerSupervisor {
       state: this.#life.state.name === 'paused' ? 'paused' : this.#reported,
       restarts: this.#restarted,
       engine: this.#engine,
+      memoryBytes: this.#memoryBytes,
+      failure: this.#isSound() ? null : this.#failure,
     };
+  }
+
+  /** Why the learner has set a record aside, in words; undefined if it has not, or has not reported it yet. */
+  setAsideBecause(generationId: string): string | undefined {
+    return this.#setAside.get(generationId);
   }
 
   onEvent(listener: (event: LearnerEvent) => void): void {
@@ -105,10 +126,14 @@ export class LearnerSupervisor {
     this.#send({ type: 'erased' });
   }
 
-  /** The learner learns from everything that the store still holds as if for the first time, now or at its next start. */
-  relearn(): void {
-    this.#next.relearn = true;
-    this.#send({ type: 'relearn' });
+  /**
+   * The learner learns from everything that the store still holds as if for the first time, now or at its next start.
+   * @returns the number of the command: `relearned` events report up to which number all were carried out
+   */
+  relearn(): number {
+    this.#relearn.asked += 1;
+    this.#send({ type: 'relearn', number: this.#relearn.asked });
+    return this.#relearn.asked;
   }
 
   /** The store has changed. */
@@ -126,7 +151,7 @@ export class LearnerSupervisor {
     if (this.#reported === 'halted') this.#send({ type: 'go_on' });
     if (this.#life.state.name === 'pausing') await this.#life.state.child.ended;
     if (this.#life.state.name !== 'paused') return;
-    this.#next.goOn = true;
+    this.#goOn = true;
     this.#spawn();
   }
 
@@ -152,8 +177,11 @@ export class LearnerSupervisor {
     // Whoever waits for the end of the process waits behind this, and finds the state that follows.
     void child.ended.then((end) => this.#childEnded(end));
     this.#starvation.begin(child.pid);
-    this.#send({ type: 'start', ...start, ...this.#live, ...this.#next });
-    this.#next.goOn = false;
+    Object.assign(this.#process, { atMs: performance.now(), stepsBefore: this.#progress.steps, hasFailed: false });
+    const { asked, done } = this.#relearn;
+    const relearn = asked > done ? { relearn: asked } : {};
+    this.#send({ type: 'start', ...start, ...this.#live, goOn: this.#goOn, ...relearn });
+    this.#goOn = false;
   }
 
   /** Without a process the command is lost, and does no harm: the next one gets the live version and reads the store. */
@@ -164,11 +192,16 @@ export class LearnerSupervisor {
   }
 
   #hear(event: LearnerEvent): void {
-    if (event.type === 'relearned') this.#next.relearn = false;
+    if (event.type === 'relearned') this.#relearn.done = Math.max(this.#relearn.done, event.upTo);
     if (event.type === 'engine') {
       this.#engine = `${event.report.engine} on ${event.report.device}`;
+      this.#memoryBytes = event.report.memoryBytes;
       this.#starvation.opened(event.report.device);
     }
+    if (event.type === 'failed') this.#fail(event);
+    // It takes a few deaths to find the record at fault, and nothing is gained by waiting between them.
+    if (event.type === 'investigating') this.#restarts.succeeded();
+    if (event.type === 'set_aside') this.#remember(event.records);
     this.#emit(event.type === 'progress' ? { type: 'progress', progress: this.#follow(event.progress) } : event);
   }
 
@@ -192,6 +225,10 @@ export class LearnerSupervisor {
       return;
     }
     const delayMs = this.#restarts.delayAfter(livedMs);
+    const last = stderr.split('\n').at(-1) ?? '';
+    const ended = `the learner's process ended (${reason})${last === '' ? '' : `: ${last}`}`;
+    // What the process itself has said is more to the point than its exit code.
+    if (!this.#process.hasFailed) this.#fail({ code: 'WORKER_CRASHED', message: ended });
     const timer = setTimeout(() => {
       this.#restarted += 1;
       this.#spawn();
@@ -229,6 +266,29 @@ export class LearnerSupervisor {
         return;
       case 'closed':
         return;
+    }
+  }
+
+  /** Whether the process works: it has taken a step, or lived for a while. */
+  #isSound(): boolean {
+    if (this.#life.state.name !== 'running') return false;
+    const { atMs, stepsBefore } = this.#process;
+    return this.#progress.steps > stepsBefore || performance.now() - atMs >= maxRestartAfterMs;
+  }
+
+  #fail({ code, message }: LearnerFailure): void {
+    this.#failure = { code, message };
+    this.#process.hasFailed = true;
+  }
+
+  #remember(records: readonly SetAsideRecord[]): void {
+    for (const { generationId, reason } of records) {
+      this.#setAside.delete(generationId);
+      this.#setAside.set(generationId, reason);
+    }
+    for (const oldest of this.#setAside.keys()) {
+      if (this.#setAside.size <= mostRemembered) break;
+      this.#setAside.delete(oldest);
     }
   }
 

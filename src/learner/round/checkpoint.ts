@@ -29,6 +29,8 @@ export interface CheckpointState {
   readonly sequence: number;
   /** Sequence number of the last change of the store that the learner had read. */
   readonly readSequence?: number;
+  /** Sequence number of the last change of the store up to which records that were set aside have been reported. */
+  readonly reportedUpTo?: number;
   /** Groups with feedback after this sequence number are the newest of the open round. */
   readonly cutoff?: number;
   /** Steps of the open round and of the one before. */

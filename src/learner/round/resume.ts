@@ -5,7 +5,7 @@
 
 import { rename } from 'node:fs/promises';
 import { HoneError } from '../../errors.js';
-import { ExperienceBuffer } from '../experience/buffer.js';
+import { type BufferOptions, ExperienceBuffer } from '../experience/buffer.js';
 import { generationsOf } from '../experience/entries.js';
 import type { LearnerStart } from '../process/messages.js';
 import type { LearnerSettings } from '../types.js';
@@ -19,6 +19,7 @@ export function checkpointOf(
   training: TrainingState,
   buffer: ExperienceBuffer,
   round: Round,
+  reportedUpTo: number,
 ): Checkpoint {
   const { state, ...tensors } = training.state();
   return {
@@ -29,6 +30,7 @@ export function checkpointOf(
       packageDigest,
       sequence: buffer.ledger.since,
       readSequence: buffer.sequence,
+      reportedUpTo,
       cutoff: buffer.ledger.cutoff,
       givenBack: buffer.ledger.givenBack(),
       references: [...buffer.references(training.reference.digest)],
@@ -41,17 +43,17 @@ export function checkpointOf(
 
 /**
  * An empty buffer that is to read the store from its first change.
- * @param now milliseconds since 1970, for the windows of metrics; default `Date.now`
  * @param state of the checkpoint, if there is one
  */
 export function openBuffer(
-  { packageDigest, settings, reward }: LearnerStart,
-  now?: () => number,
+  { packageDigest, decoder, settings, reward }: LearnerStart,
+  { now, setAside, holds }: Pick<BufferOptions, 'now' | 'setAside' | 'holds'>,
   state?: CheckpointState,
 ): ExperienceBuffer {
   const references = state?.referencesOf === referencesOf(settings) ? state.references : [];
   return new ExperienceBuffer({
     packageDigest,
+    decoder,
     holdoutShare: settings.holdoutShare,
     maxStaleness: settings.maxStaleness,
     restored: {
@@ -66,6 +68,8 @@ export function openBuffer(
     cutoff: state?.cutoff ?? 0,
     ...(reward === undefined ? {} : { reward }),
     ...(now === undefined ? {} : { now }),
+    ...(setAside === undefined ? {} : { setAside }),
+    ...(holds === undefined ? {} : { holds }),
   });
 }
 
@@ -79,6 +83,11 @@ export function withoutLessons(state: CheckpointState): CheckpointState {
 /** What log-probabilities under the reference depend on, besides the package and the reference itself. */
 function referencesOf({ engine, device, logProbability }: LearnerSettings): string {
   return `${engine} ${device} ${logProbability}`;
+}
+
+/** The name under which the checkpoint from before the open round is kept. */
+export function beforeRoundName(path: string): string {
+  return `${path}.before-round`;
 }
 
 /** The name that a checkpoint gets if it cannot be read. */

@@ -43,7 +43,7 @@ export interface LiveWeights {
 export type RoundState = Pick<CheckpointState, 'owedRows' | 'steps' | 'droppedSteps' | 'rounds' | 'meter' | 'setbacks'>;
 
 /** What the round adds to the learner's progress. */
-export type RoundStatus = Omit<LearnerProgress, 'state' | 'scoresSeen' | 'lastSequence' | 'buffer'>;
+export type RoundStatus = Omit<LearnerProgress, 'state' | 'scoresSeen' | 'lastSequence' | 'buffer' | 'setAside'>;
 
 /** What a step has done to its round. `candidate` is null if no step of the round moved the weights. */
 export type StepOutcome =

@@ -22,8 +22,9 @@ export const runnerMoves: Moves<RunnerState> = {
   opening: ['catching_up'],
   // A learner that is stopped before it has caught up writes no checkpoint: the one on disk knows more than it does.
   catching_up: ['idle', 'halted', 'stopped'],
-  idle: ['training', 'stopping'],
-  training: ['idle', 'halted', 'stopping'],
+  // A learner that has set records aside reads its checkpoint and the store again.
+  idle: ['training', 'catching_up', 'stopping'],
+  training: ['idle', 'halted', 'catching_up', 'stopping'],
   halted: ['idle', 'stopping'],
   stopping: ['stopped'],
   stopped: [],

@@ -8,6 +8,7 @@ import type { ExperienceBuffer } from '../experience/buffer.js';
 import type { Member } from '../experience/members.js';
 import { sampleGroups } from '../experience/sampler.js';
 import { type CopgResult, differentiateCopg } from '../objective.js';
+import { nameOfRow, RecordsAtFault } from '../quarantine/records-at-fault.js';
 import { createRandom } from '../random.js';
 import { betaAt } from '../schedules.js';
 import type { LearnerSettings, Parameters, Reference, TrainingEngine, TrainingRow } from '../types.js';
@@ -110,7 +111,25 @@ async function addReference(
   const missing = members.filter(({ reference }) => reference?.digest !== digest);
   if (missing.length === 0) return;
   const logprobs = await engine.logProbabilities(missing.map(toRow), parameters);
+  const odd = missing.filter((_, i) => !Number.isFinite(logprobs[i]));
+  if (odd.length > 0) await requireFinite(engine, odd, parameters);
   for (const [i, member] of missing.entries()) member.reference = { digest, logprob: logprobs[i] ?? Number.NaN };
+}
+
+/**
+ * A completion without a finite log-probability under the reference would make every step worthless that draws it. The
+ * reference does not change, so that is no matter of training.
+ * @throws RecordsAtFault those that have none alone either, unless all have none
+ */
+async function requireFinite(engine: TrainingEngine, members: readonly Member[], reference: Parameters): Promise<void> {
+  const [usual] = await engine.logProbabilities([{ promptTokens: [0], completionTokens: [0] }], reference);
+  if (!Number.isFinite(usual)) return;
+  const faults = new Map<string, string>();
+  for (const row of members.map(toRow)) {
+    const [logprob] = await engine.logProbabilities([row], reference);
+    if (!Number.isFinite(logprob)) faults.set(nameOfRow(row), `its log-probability under the reference is ${logprob}`);
+  }
+  if (faults.size > 0) throw new RecordsAtFault(faults);
 }
 
 /**

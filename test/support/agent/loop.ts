@@ -51,8 +51,12 @@ export class RecordingLearner implements Learner {
   erased(): void {
     this.told.push('erased');
   }
-  relearn(): void {
+  relearn(): number {
     this.told.push('relearn');
+    return this.told.filter((one) => one === 'relearn').length;
+  }
+  setAsideBecause(): undefined {
+    return undefined;
   }
   changed(): void {
     this.told.push('changed');

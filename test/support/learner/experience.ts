@@ -8,6 +8,9 @@ import { openReplayReader, openReplayStore, type ReplayReader, type ReplayStore 
 import { temporaryFolder } from '../folders.js';
 import { admission, completion, scoreWrite } from '../replay/records.js';
 
+/** A decoder that can hold whatever the tests write. */
+export const decoder = { vocabularySize: 2 ** 32, contextLength: 1000 };
+
 export interface Sample {
   readonly id: string;
   readonly group?: string;

@@ -6,7 +6,7 @@ import { LearnerRunner } from '../../../src/learner/round/runner.js';
 import type { LearnerSettings } from '../../../src/learner/types.js';
 import { readAdapter } from '../../../src/versions/index.js';
 import { BanditEngine } from './bandit-engine.js';
-import { type Experience, type Sample, settings } from './experience.js';
+import { decoder, type Experience, type Sample, settings } from './experience.js';
 
 export type Candidate = Extract<LearnerEvent, { readonly type: 'candidate' }>;
 
@@ -48,6 +48,7 @@ export function startRunner(
       type: 'start',
       packageDirectory: '/somewhere/tldr',
       packageDigest: 'package',
+      decoder,
       replayPath: experience.path,
       directory,
       settings: settings(bandit),

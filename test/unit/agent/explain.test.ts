@@ -6,6 +6,7 @@ import { openReplayStore, type ReplayStore } from '../../../src/replay/index.js'
 import { checkRewardSettings } from '../../../src/reward/index.js';
 import type { Version } from '../../../src/versions/types.js';
 import { temporaryFolder } from '../../support/folders.js';
+import { decoder } from '../../support/learner/experience.js';
 import { admission, completion, scoreWrite } from '../../support/replay/records.js';
 
 async function openStore(): Promise<ReplayStore> {
@@ -18,8 +19,9 @@ function sourcesOf(replay: ReplayStore, over: Partial<ExplainSources> = {}): Exp
   return {
     replay,
     reward: checkRewardSettings(),
-    rules: { packageDigest: 'package', maxStaleness: 2, holdoutShare: 0 },
+    rules: { packageDigest: 'package', decoder, maxStaleness: 2, holdoutShare: 0 },
     learning: true,
+    setAsideBecause: () => undefined,
     liveVersion: 5,
     nowMs: 10_000,
     version: (number) => (number === 4 ? ({ number, state: 'live' } as Version) : undefined),
@@ -56,7 +58,7 @@ it('names every reason why the learner does not train on a generation', async ()
     (await explainGeneration(id, sourcesOf(store, over))).obstacles;
   expect(await obstacles('a')).toEqual(['no_feedback']);
   await store.write([scoreWrite('a', 1)]);
-  const rules = { packageDigest: 'other', maxStaleness: 2, holdoutShare: 1 };
+  const rules = { packageDigest: 'other', decoder, maxStaleness: 2, holdoutShare: 1 };
   expect(await obstacles('a', { liveVersion: 6, learning: false, rules })).toEqual([
     'other_package',
     'stale',

@@ -3,11 +3,13 @@
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import { ReplayImport } from '../../../src/agent/transfer.js';
+import type { Package } from '../../../src/package/index.js';
 import { formatRecord, openReplayStore } from '../../../src/replay/index.js';
 import { checkRewardSettings } from '../../../src/reward/index.js';
 import { temporaryFolder } from '../../support/folders.js';
 import { admission, completion } from '../../support/replay/records.js';
 
+const pkg = { digest: 'package', config: { vocabularySize: 9, contextLength: 9 } as Package['config'] };
 const id = '01920000-0000-7000-8000-00000000000a';
 
 it('an import refuses a score outside the range of its metric with its line, and takes the others', async () => {
@@ -19,7 +21,7 @@ it('an import refuses a score outside the range of its metric with its line, and
     formatRecord({ type: 'score', score: { generationId: id, rater: 'ann', metric, value, createdAtMs: 1 } });
   const lines = [score('stars', 5), score('stars', 5.5), score('other', 8), score('other', 1)];
   const settings = checkRewardSettings({ metrics: { stars: { min: 1, max: 5 } } });
-  const imported = new ReplayImport(store, settings, () => undefined);
+  const imported = new ReplayImport(store, settings, pkg, () => undefined);
   await imported.add(Buffer.from(`${lines.join('\n')}\n`));
   const { refusals, ...counts } = await imported.finish();
   expect(counts).toEqual({ imported: 2, skipped: 0, refused: 2 });

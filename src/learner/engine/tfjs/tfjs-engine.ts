@@ -7,6 +7,7 @@
 
 import { join } from 'node:path';
 import type { Tensor as OrtTensor } from 'onnxruntime-node';
+import { expandComposites } from '../../../autodiff/index.js';
 import type { Graph } from '../../../onnx/index.js';
 import {
   attachAdapters,
@@ -21,8 +22,10 @@ import type { AdapterTarget } from '../../../versions/index.js';
 import type { LinearForm } from '../../linear-form.js';
 import type { Differentiated, Parameters, TrainingEngine, TrainingRow } from '../../types.js';
 import { addLinearForm, linearFormFeeds, rowLogprobs, surrogate } from '../losses.js';
+import { adapterBytesOf, type BoundedEngine, type EngineMemory, keepToBudget } from '../memory-budget.js';
 import { longestSequence } from '../onnx-engine.js';
 import { type PackOptions, packRows } from '../packing.js';
+import { createPassMemory } from '../pass-memory.js';
 import { poolPrompt } from '../prompt-features.js';
 import { hiddenStates, toTrainingGraph } from '../training-graph.js';
 import { type OpenedTfjs, openTfjs, type TfjsBackend, type TfjsBackendOptions } from './backend.js';
@@ -55,6 +58,40 @@ export async function createTfjsEngine(options: TfjsEngineOptions): Promise<Tfjs
   const interpreter = await createInterpreter(opened.tf, graph);
   const targets = linears.map(({ module, inFeatures, outFeatures }) => ({ module, inFeatures, outFeatures }));
   return new TfjsEngine(opened, interpreter, targets, packing);
+}
+
+/**
+ * The engine within a memory budget. It is closed if that fails.
+ * @param memoryBytes largest memory of the process; null: see `default-memory.ts`
+ * @throws HoneError `INVALID_OPTIONS` if the budget leaves nothing for a batch
+ */
+export async function keepTfjsToBudget(
+  engine: TfjsEngine,
+  options: TfjsEngineOptions,
+  memoryBytes: number | null,
+): Promise<BoundedEngine> {
+  try {
+    return keepToBudget(engine, await readMemory(options), memoryBytes, adapterBytesOf(engine, options.rank));
+  } catch (error) {
+    await engine.close();
+    throw error;
+  }
+}
+
+/** The memory that the engine's passes take: TF.js keeps every value of a pass with gradients until its end. */
+async function readMemory(options: TfjsEngineOptions): Promise<EngineMemory> {
+  const source = await readDecoder(join(options.packageDirectory, 'onnx', 'model.onnx'));
+  await using _decoded = await decodeQuantizedProducts(source);
+  const graph = expandComposites(deriveGraph(source, findTrainableLinears(source), options));
+  graph.prune();
+  const values = await createPassMemory(graph, { everyValueStays: true });
+  // A pass has a gradient for each of its values, and none of them is freed before the end.
+  return {
+    forward: values,
+    backward: (shape) => 2 * values(shape),
+    mappedBytes: 0,
+    maxLength: longestSequence(source),
+  };
 }
 
 /**

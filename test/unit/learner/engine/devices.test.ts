@@ -134,7 +134,9 @@ it('an engine reports the device that it computes on when it is open', async () 
   const onOpened = (report: EngineReport) => reports.push(report);
   const engine = await openEngine({ packageDirectory: tiny, settings: settingsOf('cpu'), onOpened });
   await engine.close();
-  expect(reports).toEqual([{ engine: 'onnx', device: 'cpu', detail: 'cpu, as asked for', stepMs: {} }]);
+  expect(reports).toEqual([
+    { engine: 'onnx', device: 'cpu', detail: 'cpu, as asked for', stepMs: {}, memoryBytes: expect.any(Number) },
+  ]);
 });
 
 describe('the difference of gradients', () => {

@@ -120,7 +120,7 @@ describe('the memory of a pass', () => {
     };
     const passesWithin = async (memoryBytes: number): Promise<number> => {
       const { counting, passes } = countPasses();
-      const bounded = keepToBudget(counting, memory, memoryBytes, 0, 10_000);
+      const { engine: bounded } = keepToBudget(counting, memory, memoryBytes, 0, 10_000);
       await differentiateCopg(bounded, fixture.batch, fixture.parameters);
       return passes.gradients;
     };

@@ -1,12 +1,13 @@
 import { expect, test } from 'vitest';
 import { type BufferOptions, ExperienceBuffer } from '../../../../src/learner/experience/buffer.js';
+import { SetAside } from '../../../../src/learner/quarantine/set-aside.js';
 import { isHeldOut } from '../../../../src/replay/index.js';
 import { checkRewardSettings } from '../../../../src/reward/index.js';
-import { openExperience } from '../../../support/learner/experience.js';
+import { decoder, openExperience } from '../../../support/learner/experience.js';
 import { preferenceWrite, scoreWrite } from '../../../support/replay/records.js';
 
 function newBuffer(over: Partial<BufferOptions> = {}): ExperienceBuffer {
-  return new ExperienceBuffer({ packageDigest: 'package', holdoutShare: 0, maxStaleness: 3, ...over });
+  return new ExperienceBuffer({ packageDigest: 'package', decoder, holdoutShare: 0, maxStaleness: 3, ...over });
 }
 
 function contents(buffer: ExperienceBuffer): string[] {
@@ -215,4 +216,60 @@ test('a comparison does not make the scores of its completions fresh', async () 
   expect(next.ledger.fresh).toBe(2);
   expect([...next.uses()]).toEqual([...first.uses()]);
   expect(next.groups.get('g')?.sequence).toBe(first.groups.get('g')?.sequence);
+});
+
+test('a scored generation that the package cannot hold is set aside with the reason, and the others are held', async () => {
+  const { add, reader } = await openExperience();
+  const setAside = new SetAside('', 'package');
+  const buffer = newBuffer({ decoder: { vocabularySize: 4, contextLength: 6 }, setAside });
+  await add([
+    { id: '1', tokens: [3], reward: 1 },
+    { id: '2', tokens: [4], reward: 1 },
+    { id: '3', tokens: [3, 3, 3, 3, 3, 3], reward: 0 },
+    // Nobody scored it, so nothing is lost.
+    { id: '4', tokens: [5] },
+    { id: '5', tokens: [5], reward: 1, packageDigest: 'another' },
+  ]);
+  buffer.sync(reader, 0);
+  expect(contents(buffer)).toEqual(['g 3 1']);
+  expect(setAside.counts).toEqual({ unfit: 2, too_large: 0, broke: 0 });
+  expect(setAside.takeNews()).toMatchObject([
+    { generationId: '2', cause: 'unfit', reason: expect.stringContaining('token 0 is 4') },
+    { generationId: '3', cause: 'unfit', reason: expect.stringContaining('7 tokens') },
+  ]);
+  expect(setAside.takeNews()).toEqual([]);
+});
+
+test('a completion that exceeds the memory of the learner is set aside, with the pair that it is in', async () => {
+  const { add, store, reader } = await openExperience();
+  const setAside = new SetAside('', 'package');
+  const buffer = newBuffer({ setAside, holds: (prompt, completion) => prompt + completion <= 3 });
+  await add([
+    { id: '1', tokens: [1, 1], reward: 1 },
+    { id: '2', tokens: [1, 1, 1] },
+  ]);
+  await store.write([preferenceWrite('1', '2', 'better')]);
+  buffer.sync(reader, 0);
+  expect(contents(buffer)).toEqual(['g 1,1 1']);
+  expect(setAside.takeNews()).toMatchObject([
+    { generationId: '2', cause: 'too_large', reason: expect.stringContaining('--learner-memory') },
+  ]);
+});
+
+test('the entries held are bounded in bytes, too', async () => {
+  const { add, reader } = await openExperience();
+  const samples = Array.from({ length: 20 }, (_, i) => ({
+    id: `${i}`,
+    tokens: [i, ...new Array(99).fill(1)],
+    reward: 1,
+  }));
+  await add(samples);
+  const all = newBuffer();
+  all.sync(reader, 0);
+  expect(all.size).toBe(20);
+  const buffer = newBuffer({ maxBytes: 10_000 });
+  buffer.sync(reader, 0);
+  expect(buffer.size).toBeGreaterThan(2);
+  expect(buffer.size).toBeLessThan(8);
+  expect([...buffer.entries.keys()].at(-1)).toBe('19');
 });

@@ -7,11 +7,11 @@ import { sampleGroups } from '../../../../src/learner/experience/sampler.js';
 import { createRandom } from '../../../../src/learner/random.js';
 import { checkRewardSettings } from '../../../../src/reward/index.js';
 import { Database } from '../../../../src/sqlite/index.js';
-import { openExperience } from '../../../support/learner/experience.js';
+import { decoder, openExperience } from '../../../support/learner/experience.js';
 import { editWrite, preferenceWrite, scoreWrite } from '../../../support/replay/records.js';
 
 function newBuffer(over: Partial<BufferOptions> = {}): ExperienceBuffer {
-  return new ExperienceBuffer({ packageDigest: 'package', holdoutShare: 0, maxStaleness: 3, ...over });
+  return new ExperienceBuffer({ packageDigest: 'package', decoder, holdoutShare: 0, maxStaleness: 3, ...over });
 }
 
 /** The rewards of the pairs, by tokens. */

@@ -4,11 +4,11 @@ import { ExperienceBuffer } from '../../../../src/learner/experience/buffer.js';
 import type { Member } from '../../../../src/learner/experience/members.js';
 import { sampleGroups } from '../../../../src/learner/experience/sampler.js';
 import { createRandom } from '../../../../src/learner/random.js';
-import { openExperience, type Sample } from '../../../support/learner/experience.js';
+import { decoder, openExperience, type Sample } from '../../../support/learner/experience.js';
 
 async function bufferOf(rounds: readonly (readonly Sample[])[]): Promise<ExperienceBuffer> {
   const { add, reader } = await openExperience();
-  const buffer = new ExperienceBuffer({ packageDigest: 'package', holdoutShare: 0, maxStaleness: 9 });
+  const buffer = new ExperienceBuffer({ packageDigest: 'package', decoder, holdoutShare: 0, maxStaleness: 9 });
   for (const samples of rounds) {
     await add(samples);
     buffer.sync(reader, 0);

@@ -23,7 +23,7 @@ test('an inbox hands out every weights command once and in order, and every requ
           inbox.put({ type: 'rejected', adapterDigest: one.digest });
         } else if (one.type === 'request') {
           asked.add(one.request);
-          inbox.put({ type: one.request });
+          inbox.put(one.request === 'relearn' ? { type: one.request, number: 1 } : { type: one.request });
         } else if (one.type === 'take') {
           expect(inbox.take(one.request)).toBe(asked.delete(one.request));
         } else {

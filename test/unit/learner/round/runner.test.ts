@@ -358,7 +358,7 @@ test('a learner that is told to relearn learns once more from everything that is
   expect(engine.passes).toHaveLength(8);
   const heard = events.length;
   runner.handle({ type: 'live', version: 1, adapterPath: null, adapterDigest: '', rolledBack: true });
-  runner.handle({ type: 'relearn' });
+  runner.handle({ type: 'relearn', number: 1 });
   const again = await until(isCandidate, heard);
   expect(engine.passes).toHaveLength(16);
   expect(again.parent).toBe(1);
@@ -372,7 +372,7 @@ test('a learner that is stopped before it relearns reports that it will, and the
   await experience.add(round(1));
   first.runner.handle({ type: 'changed' });
   await first.until(isCandidate);
-  first.runner.handle({ type: 'relearn' });
+  first.runner.handle({ type: 'relearn', number: 1 });
   await first.stop();
   expect(first.events.map(({ type }) => type)).toContain('relearned');
   // Nobody scores anything meanwhile: all that it learns from was seen by a round before.
@@ -505,7 +505,7 @@ test('lessons of weights that were given up while no learner ran may teach again
 test('a command to relearn that comes just before the stop is carried out', async () => {
   const directory = temporaryFolder();
   const experience = await openExperience(directory);
-  await learnRound(startRunner(directory, experience), experience, { type: 'relearn' });
+  await learnRound(startRunner(directory, experience), experience, { type: 'relearn', number: 1 });
   expect((await readCheckpoint(join(directory, 'checkpoint.safetensors')))?.state.uses).toEqual([]);
 });
 

@@ -7,7 +7,7 @@ import { learnStep, type StepOptions } from '../../../../src/learner/round/step.
 import type { LearnerSettings } from '../../../../src/learner/types.js';
 import { zeroAdapter } from '../../../../src/versions/index.js';
 import { BanditEngine } from '../../../support/learner/bandit-engine.js';
-import { openExperience, type Sample, settings } from '../../../support/learner/experience.js';
+import { decoder, openExperience, type Sample, settings } from '../../../support/learner/experience.js';
 
 /** The bandit of section 4 of the paper, with rewards scaled into [0, 1]: only R/beta matters. */
 const armRewards = [1, 0.8, 0.4];
@@ -16,7 +16,7 @@ const optimum = [0.7054, 0.2595, 0.0351];
 async function bandit(samples: readonly Sample[], over: Partial<LearnerSettings> = {}) {
   const { add, reader } = await openExperience();
   await add(samples);
-  const buffer = new ExperienceBuffer({ packageDigest: 'package', holdoutShare: 0, maxStaleness: 9 });
+  const buffer = new ExperienceBuffer({ packageDigest: 'package', decoder, holdoutShare: 0, maxStaleness: 9 });
   buffer.sync(reader, 0);
   const chosen = settings({ rank: 2, scale: 1, beta: 0.2, replayRatio: 1e6, learningRate: 0.02, ...over });
   const engine = new BanditEngine(chosen.scale);
