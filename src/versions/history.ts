@@ -18,35 +18,41 @@ export type LogEntry =
   /** A trial ended undecided, and its version is a candidate again. */
   | { readonly type: 'set_aside'; readonly number: number }
   /** The version's adapter is deleted, and with it the weights of the rollbacks to it. */
-  | { readonly type: 'removed'; readonly number: number };
+  | { readonly type: 'removed'; readonly number: number }
+  /** Lines of the log are lost, and a person goes on without them: no number below `next` is given again. */
+  | { readonly type: 'lost'; readonly next: number };
 
 export class VersionHistory {
-  /** All versions by number. */
+  /** All versions, by rising number. Numbers are missing only where lines of the log were lost. */
   readonly versions: readonly Version[];
   /** Numbers of all versions that are or were live, in the order in which they became live. Each appears once. */
   readonly served: readonly number[];
+  /** The number of the next version: above every number that was ever given. */
+  readonly nextNumber: number;
 
-  constructor(versions: readonly Version[] = [], served: readonly number[] = []) {
+  constructor(versions: readonly Version[] = [], served: readonly number[] = [], nextNumber = 0) {
     this.versions = versions;
     this.served = served;
+    this.nextNumber = nextNumber;
   }
 
   get live(): Version | undefined {
     const number = this.served.at(-1);
-    return number === undefined ? undefined : this.versions[number];
+    return number === undefined ? undefined : this.find(number);
   }
 
-  get nextNumber(): number {
-    return this.versions.length;
+  /** The version of that number, if there is one. */
+  find(number: number): Version | undefined {
+    return this.versions[this.#indexOf(number)];
   }
 
   /** @throws HoneError `VERSION_NOT_FOUND` */
   get(number: number): Version {
-    const version = this.versions[number];
+    const version = this.find(number);
     if (version === undefined) {
       throw new HoneError(
         'VERSION_NOT_FOUND',
-        `there is no version ${number}; versions go from 0 to ${this.nextNumber - 1}`,
+        `there is no version ${number}; versions go from ${this.versions[0]?.number ?? 0} to ${this.nextNumber - 1}`,
       );
     }
     return version;
@@ -79,11 +85,28 @@ export class VersionHistory {
         return this.#with(transition(this.get(entry.number), 'candidate'));
       case 'removed':
         return this.#withoutWeights(this.get(entry.number));
+      case 'lost':
+        return this.#goOnFrom(entry.next);
     }
   }
 
+  /** Place of a number in the versions; -1 if there is none. */
+  #indexOf(number: number): number {
+    if (this.versions[number]?.number === number) return number;
+    return this.versions.findLastIndex((version) => version.number === number);
+  }
+
+  #goOnFrom(next: number): VersionHistory {
+    if (next > this.nextNumber) return new VersionHistory(this.versions, this.served, next);
+    throw new HoneError('INTERNAL', `the next version is ${this.nextNumber} and cannot become ${next}`);
+  }
+
   #with(version: Version): VersionHistory {
-    return new VersionHistory(this.versions.with(version.number, version), this.served);
+    return this.#changed(this.versions.with(this.#indexOf(version.number), version));
+  }
+
+  #changed(versions: readonly Version[], served = this.served): VersionHistory {
+    return new VersionHistory(versions, served, this.nextNumber);
   }
 
   #add(version: Version): VersionHistory {
@@ -94,7 +117,7 @@ export class VersionHistory {
         `version ${number} (${origin}, ${state}) cannot follow version ${this.nextNumber - 1}`,
       );
     }
-    if (parent !== null && !(parent >= 0 && parent < number)) {
+    if (parent !== null && this.find(parent) === undefined) {
       throw new HoneError('INTERNAL', `version ${number} names version ${parent}, which does not exist, as its parent`);
     }
     // Logs of earlier Hones lack the verdict, the reason of a rejection, and whether the weights are kept.
@@ -105,7 +128,7 @@ export class VersionHistory {
       rejectedBecause: version.rejectedBecause ?? null,
       weights,
     } as const;
-    const extended = new VersionHistory([...this.versions, recorded], this.served);
+    const extended = new VersionHistory([...this.versions, recorded], this.served, number + 1);
     return origin === 'base' ? extended.#withLive(recorded) : extended;
   }
 
@@ -119,13 +142,13 @@ export class VersionHistory {
     const versions = this.versions.map((version) =>
       users.has(version) ? { ...version, weights: 'removed' as const } : version,
     );
-    return new VersionHistory(versions, this.served);
+    return this.#changed(versions);
   }
 
   #withLive(version: Version): VersionHistory {
     const { live } = this;
-    const versions = live === undefined ? this.versions : this.versions.with(live.number, transition(live, 'retired'));
-    return new VersionHistory(versions.with(version.number, version), [...this.served, version.number]);
+    const before = live === undefined ? this : this.#with(transition(live, 'retired'));
+    return this.#changed(before.#with(version).versions, [...this.served, version.number]);
   }
 }
 

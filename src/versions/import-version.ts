@@ -1,9 +1,10 @@
 /** Makes an imported adapter the next version. `imported.ts` reads and checks the adapter. */
 
 import { rm } from 'node:fs/promises';
-import { HoneError } from '../errors.js';
+import { fileSystemError } from '../file-system-errors.js';
 import { adapterTargets, digestAdapter } from './adapter.js';
 import { type AdapterFiles, writeAdapter } from './adapter-files.js';
+import { makeWay } from './adapter-folders.js';
 import { readImported } from './imported.js';
 import { nextVersion, type OpenLog } from './open-log.js';
 import { adapterDirectory } from './removal.js';
@@ -22,16 +23,14 @@ export async function importVersion(log: OpenLog, files: AdapterFiles, maxRank: 
   const adapterDigest = digestAdapter(adapter);
   const version = nextVersion(log, { adapterDigest, state: 'candidate', parent: null, origin: 'imported', metrics });
   const target = adapterDirectory(log.directory, version.number);
-  // A crash may have left files of an import whose entry was never written.
-  await rm(target, { recursive: true, force: true });
+  await makeWay(target);
   try {
     const { createdAtMs } = version;
     await writeAdapter(target, adapter, { packageDigest, baseModel, parent: null, createdAtMs, metrics });
     await log.file.append({ type: 'version', version });
   } catch (thrown) {
     await rm(target, { recursive: true, force: true });
-    if ((thrown as NodeJS.ErrnoException).code !== 'ENOSPC') throw thrown;
-    throw new HoneError('STORE_FULL', `the disk has no room for the adapter: ${String(thrown)}`, { cause: thrown });
+    throw fileSystemError(thrown, `the adapter cannot be written to ${target}`);
   }
   return log.file.history.get(version.number);
 }

@@ -10,6 +10,7 @@ export {
 export { descendants, descendsFromImport } from './ancestry.js';
 export type { Candidate } from './candidate.js';
 export { writeFileDurably } from './durable-files.js';
+export type { KnownNumber } from './log-file.js';
 export type { VersionLogOptions } from './options.js';
 export { decodePeft, encodePeftWeights, peftConfig } from './peft.js';
 export type { Removal } from './removal.js';

@@ -36,7 +36,7 @@ export async function removeAdapters(
 /** Deletes the files that a crash left of adapters which the log calls removed; part of opening. */
 export async function finishRemovals(history: VersionHistory, directory: string): Promise<void> {
   for (const name of await readdir(directory)) {
-    const version = /^\d{6,}$/.test(name) ? history.versions[Number(name)] : undefined;
+    const version = /^\d{6,}$/.test(name) ? history.find(Number(name)) : undefined;
     if (version?.weights === 'removed' && hasFiles(version)) await removeFiles(join(directory, name));
   }
 }

@@ -2,16 +2,17 @@
  * The versions of a data directory: which exist, which one is live, and their weights.
  *
  * Every change is one line of `log.jsonl` and takes effect once the line is on disk. An adapter's files are in place
- * before the line that names them. A crash between the two leaves a directory without a line, which the next version of
- * that number replaces. Numbers only grow, also through rollbacks and changes of the package.
+ * before the line that names them. A crash between the two leaves a directory without a line, which opening moves aside.
+ * Numbers only grow, also through rollbacks and changes of the package, and no adapter is ever written over.
  */
 
-import { rename, rm } from 'node:fs/promises';
+import { mkdir, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HoneError } from '../errors.js';
 import { SerialQueue } from '../process/serial-queue.js';
 import { adapterTargets } from './adapter.js';
 import { type AdapterFiles, finiteMetrics } from './adapter-files.js';
+import { findFolders, knownFromFolders, makeWay, moveLeftoversAside, reportMissing } from './adapter-folders.js';
 import { type Candidate, checkCandidate } from './candidate.js';
 import { moveDirectoryDurably } from './durable-files.js';
 import { ensureLiveVersion } from './ensure-live.js';
@@ -29,14 +30,27 @@ import { VersionWeights } from './version-weights.js';
 /**
  * Opens or creates the log. If the files of the live version are damaged, the last version with undamaged files becomes
  * live, and {@link VersionLog.warnings} reports it.
- * @throws HoneError `STORE_CORRUPT` if the log is damaged
+ * @throws HoneError as {@link VersionLogFile.open}
  */
 export async function openVersionLog(options: VersionLogOptions): Promise<VersionLog> {
-  const { directory, packageDigest, zeroAdapter, now = Date.now } = options;
-  const file = await VersionLogFile.open(join(directory, 'log.jsonl'));
+  const { directory, copyPath, packageDigest, zeroAdapter, now = Date.now } = options;
+  const { known = [], acceptLoss = false, onRebuilt = () => undefined } = options;
+  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const folders = await findFolders(directory);
+  const path = join(directory, 'log.jsonl');
+  const file = await VersionLogFile.open({
+    path,
+    copyPath,
+    known: [...known, ...knownFromFolders(directory, folders)],
+    above: folders.at(-1) ?? -1,
+    acceptLoss,
+    onRebuilt,
+  });
   try {
     const open = { file, directory, packageDigest, zeroAdapter, now };
+    await moveLeftoversAside(file.history, directory, folders, onRebuilt);
     await finishRemovals(file.history, directory);
+    reportMissing(file.history, directory, folders, onRebuilt);
     const log = new VersionLog(open, options, await ensureLiveVersion(open, new VersionWeights(open)));
     await log.makeRoom();
     return log;
@@ -53,6 +67,9 @@ export class VersionLog {
   readonly #weights: VersionWeights;
   readonly #keepVersions: number;
   readonly #onRemoved: NonNullable<VersionLogOptions['onRemoved']>;
+  readonly #onRemovalFailed: NonNullable<VersionLogOptions['onRemovalFailed']>;
+  /** Message of the failure to make room that was reported last. */
+  #removalFailure = '';
   readonly #queue = new SerialQueue('the version log is closed');
   #closing: Promise<void> | undefined;
 
@@ -62,19 +79,26 @@ export class VersionLog {
     {
       keepVersions = defaultKeepVersions,
       onRemoved = () => undefined,
-    }: Pick<VersionLogOptions, 'keepVersions' | 'onRemoved'>,
+      onRemovalFailed = () => undefined,
+    }: Pick<VersionLogOptions, 'keepVersions' | 'onRemoved' | 'onRemovalFailed'>,
     warnings: readonly HoneError[],
   ) {
     this.#log = log;
     this.#weights = new VersionWeights(log);
     this.#keepVersions = keepVersions;
     this.#onRemoved = onRemoved;
+    this.#onRemovalFailed = onRemovalFailed;
     this.warnings = warnings;
   }
 
   /** All versions by number, oldest first. */
   list(): readonly Version[] {
     return this.#log.file.history.versions;
+  }
+
+  /** Number of the next version; all that were given are below it. */
+  get nextNumber(): number {
+    return this.#log.file.history.nextNumber;
   }
 
   /** The version that serves. */
@@ -86,7 +110,7 @@ export class VersionLog {
 
   /** The version of that number, if there is one. */
   get(number: number): Version | undefined {
-    return this.#log.file.history.versions[number];
+    return this.#log.file.history.find(number);
   }
 
   /** Directory of a version's adapter, or null for the zero adapter. @throws HoneError `VERSION_NOT_FOUND` */
@@ -138,7 +162,7 @@ export class VersionLog {
       if (candidate.parent !== null) this.#require(candidate.parent);
       const version = nextVersion(this.#log, { origin: 'learned', ...candidate, state: 'candidate' });
       const target = adapterDirectory(directory, version.number);
-      await rm(target, { recursive: true, force: true });
+      await makeWay(target);
       await moveDirectoryDurably(candidate.directory, target);
       try {
         await file.append({ type: 'version', version });
@@ -217,12 +241,19 @@ export class VersionLog {
     return this.#queue.run(() => this.#remove(unneeded(this.#log.file.history, numbers)));
   }
 
-  /** Removes the adapters of old versions. If it fails, the next change tries again. */
+  /**
+   * Removes the adapters of old versions. If it fails, that is reported, and the next change tries again. No file is deleted
+   * before the log calls its adapter removed.
+   */
   async makeRoom(): Promise<void> {
     try {
       await this.#remove(removable(this.#log.file.history, this.#keepVersions));
-    } catch {
-      // The disk has no room for the entry. No file is deleted before the log calls its adapter removed.
+      this.#removalFailure = '';
+    } catch (thrown) {
+      const error = HoneError.from(thrown);
+      if (error.message === this.#removalFailure) return;
+      this.#removalFailure = error.message;
+      this.#onRemovalFailed(error);
     }
   }
 
@@ -236,7 +267,7 @@ export class VersionLog {
     return this.close();
   }
 
-  #change(entry: Exclude<LogEntry, { readonly type: 'version' }>): Promise<Version> {
+  #change(entry: Exclude<LogEntry, { readonly type: 'version' | 'lost' }>): Promise<Version> {
     return this.#queue.run(async () => {
       await this.#log.file.append(entry);
       if (entry.type === 'rejected') this.#makeRoomLater();

@@ -42,6 +42,8 @@ interface Disk {
   history: VersionHistory;
   mode: Mode;
   trial: SavedTrial | null;
+  /** Versions of which it is stored what they learned from. */
+  readonly lessons: Set<number>;
 }
 
 /** One run of the server's process. */
@@ -130,6 +132,9 @@ class MemoryVersionLog {
   startTrial(number: number, state: 'shadow' | 'canary'): Promise<Version> {
     return this.#apply({ type: 'trial', number, state });
   }
+  async removeWeights(): Promise<readonly number[]> {
+    return [];
+  }
   setAside(number: number): Promise<Version> {
     return this.#apply({ type: 'set_aside', number });
   }
@@ -137,7 +142,7 @@ class MemoryVersionLog {
     return this.#apply({ type: 'rejected', number, reason });
   }
 
-  async #apply(entry: Exclude<LogEntry, { readonly type: 'version' }>): Promise<Version> {
+  async #apply(entry: Exclude<LogEntry, { readonly type: 'version' | 'lost' }>): Promise<Version> {
     const { disk } = this.#run;
     await this.#run.write(() => {
       disk.history = disk.history.apply(entry);
@@ -208,7 +213,8 @@ export class RolloutWorld {
 
   constructor() {
     const base = newVersion(0, { origin: 'base', adapterDigest: 'zero', parent: null, metrics: {} });
-    this.#disk = { history: new VersionHistory().apply({ type: 'version', version: base }), mode: 'auto', trial: null };
+    const history = new VersionHistory().apply({ type: 'version', version: base });
+    this.#disk = { history, mode: 'auto', trial: null, lessons: new Set() };
     this.start();
   }
 
@@ -247,6 +253,7 @@ export class RolloutWorld {
     this.#judgements = judgements;
     const journal = {
       restored: [],
+      lastSequence: 0,
       append: (event: LoopEvent) => void this.events.push(event),
       close: () => undefined,
     };
@@ -340,7 +347,11 @@ export class RolloutWorld {
           judgements.push({ version: version.number, pass, fail });
           signal.addEventListener('abort', () => fail(signal.reason));
         }),
-      recordLessons: () => run.step('lessons', 'STORE_FULL'),
+      recordLessons: async (number) => {
+        await run.step('lessons', 'STORE_FULL');
+        disk.lessons.add(number);
+      },
+      hasLessons: async (number) => disk.lessons.has(number),
       settings,
       store: {
         read: async () => disk.trial,

@@ -5,6 +5,7 @@ import {
   type Candidate,
   digestAdapter,
   openVersionLog,
+  readAdapter,
   type Version,
   type VersionLog,
   type VersionLogOptions,
@@ -227,14 +228,22 @@ test('if the files of the live version are torn, the version before it goes live
   expect(third.warnings).toEqual([]);
 });
 
-test('adopting a version replaces files that a crash left without an entry in the log', async () => {
+test('files that a crash left without an entry in the log are moved aside, and never written over', async () => {
   const data = temporaryFolder();
-  const log = await open(data);
+  await (await open(data)).close();
   mkdirSync(join(data, 'versions', '.000001.abc.partial'));
-  await writeAdapter(join(data, 'versions', '000001'), someAdapter(9), meta);
+  const left = join(data, 'versions', '000001');
+  await writeAdapter(left, someAdapter(9), meta);
+  const reported: string[] = [];
+  const log = await open(data, { onRebuilt: (what) => reported.push(what) });
+  expect(reported).toEqual([expect.stringContaining(`${left}.leftover; it never was a version`)]);
+  // Another one appears while the log is open.
+  await writeAdapter(left, someAdapter(8), meta);
   expect(await adoptAndPromote(log, data, 1)).toBe(1);
   await log.close();
   expect(await (await open(data)).readAdapter(1)).toEqual(someAdapter(1));
+  expect((await readAdapter(`${left}.leftover`)).adapter).toEqual(someAdapter(9));
+  expect((await readAdapter(`${left}.leftover-2`)).adapter).toEqual(someAdapter(8));
 });
 
 test('another package begins its own lineage, and the first lineage continues when its package returns', async () => {
