@@ -78,6 +78,8 @@ export class HumanLog {
         return `the store cannot write${because}; requests are served but not stored`;
       case 'eviction_failed':
         return `the store could not remove old generations${because}; it tries again`;
+      case 'state_rebuilt':
+        return `data directory${because}`;
       case 'rater_failed':
         return `a rater failed: ${raterAndHow(detail)} (hone status shows more)`;
       case 'scores_ignored':

@@ -20,6 +20,7 @@ export type HoneEventType =
   | 'worker_restarted'
   | 'store_failed'
   | 'eviction_failed'
+  | 'state_rebuilt'
   | 'version_judged'
   | 'canary_started'
   | 'canary_ended'
@@ -36,7 +37,7 @@ export type HoneEventType =
 
 /** One event. */
 export interface HoneEvent {
-  /** Grows by one per event and continues over restarts of the server. */
+  /** Grows by one per event and continues over restarts; it jumps only where `state_rebuilt` reports that events were lost. */
   readonly sequence: number;
   readonly atMs: number;
   readonly type: OrUnknown<HoneEventType>;

@@ -16,6 +16,7 @@ const warnings = new Set<LoopEventType>([
   'rater_failed',
   'scores_ignored',
   'eviction_failed',
+  'state_rebuilt',
 ]);
 
 /** These change what serves, or how. */

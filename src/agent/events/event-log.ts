@@ -12,6 +12,8 @@ import type { LoopEvent, WatchOptions } from './types.js';
 export interface EventJournal {
   /** Events of earlier runs, oldest first. */
   readonly restored: readonly LoopEvent[];
+  /** The last number that was given; that of the last restored event unless later events were lost. */
+  readonly lastSequence: number;
   /** The event outlives a kill of the process once this returns. */
   append(event: LoopEvent): void;
   close(): void;
@@ -40,7 +42,7 @@ export class EventLog {
     this.#journal = options.journal;
     this.#now = options.now;
     this.#events = [...(options.journal?.restored ?? [])].slice(-this.#capacity);
-    this.#lastSequence = this.#events.at(-1)?.sequence ?? 0;
+    this.#lastSequence = options.journal?.lastSequence ?? 0;
   }
 
   get lastSequence(): number {
@@ -48,10 +50,11 @@ export class EventLog {
   }
 
   publish(event: Omit<LoopEvent, 'sequence' | 'atMs'>): void {
+    // No watcher could get it any more, and the next run would give its number again.
+    if (this.#closed) return;
     this.#lastSequence += 1;
     const numbered: LoopEvent = { sequence: this.#lastSequence, atMs: this.#now(), ...event };
-    // Events from while the parts are being closed get a number, but are not kept over a restart.
-    if (!this.#closed) this.#journal?.append(numbered);
+    this.#journal?.append(numbered);
     this.#events.push(numbered);
     // The ring is cut in blocks, because a shift per event would move all of it each time.
     if (this.#events.length >= this.#capacity * 2) this.#events = this.#events.slice(-this.#capacity);

@@ -18,6 +18,7 @@ export type LoopEventType =
   | 'worker_restarted'
   | 'store_failed'
   | 'eviction_failed'
+  | 'state_rebuilt'
   | 'version_judged'
   | 'canary_started'
   | 'canary_ended'
@@ -34,7 +35,7 @@ export type LoopEventType =
 
 /** One thing that happened. It holds no text of prompts or completions. */
 export interface LoopEvent {
-  /** Grows by one per event, also over restarts. */
+  /** Grows by one per event, also over restarts; it jumps only where `state_rebuilt` reports that events were lost. */
   readonly sequence: number;
   readonly atMs: number;
   readonly type: LoopEventType;

@@ -15,7 +15,12 @@ async function openOutage(maxFileBytes?: number) {
   const path = join(folder, 'replay.sqlite');
   const replay = await openReplayStore({ path, ...(maxFileBytes === undefined ? {} : { maxFileBytes }) });
   const published: LoopEvent[] = [];
-  const journal = { restored: [], append: (event: LoopEvent) => void published.push(event), close: () => undefined };
+  const journal = {
+    restored: [],
+    lastSequence: 0,
+    append: (event: LoopEvent) => void published.push(event),
+    close: () => undefined,
+  };
   const events = new EventLog({ now: () => 0, journal });
   return {
     replay,

@@ -1,7 +1,7 @@
 /** How events are kept and watched. */
 
 import { closeSync, openSync } from 'node:fs';
-import { appendFile, mkdir, readFile, rmdir, stat } from 'node:fs/promises';
+import { appendFile, mkdir, readFile, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { openEventJournal } from '../../../../src/agent/events/event-journal.js';
@@ -153,5 +153,115 @@ describe('the event journal', () => {
     expect(lines.length).toBeLessThanOrEqual(16);
     expect(JSON.parse(lines.at(-1) ?? '{}')).toMatchObject({ sequence: 50 });
     expect((await stat(join(folder, 'events.jsonl'))).mode & 0o777).toBe(0o600);
+  });
+});
+
+describe('numbers of events', () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = temporaryFolder();
+  });
+
+  const file = (name: string) => join(folder, name);
+  const open = (over: Parameters<typeof openEventJournal>[3] = {}) => {
+    const reported: string[] = [];
+    const journal = openEventJournal(file('events.jsonl'), 100, fail, {
+      onRebuilt: (what) => reported.push(what),
+      ...over,
+    });
+    return { log: new EventLog({ now, capacity: 100, journal }), journal, reported };
+  };
+
+  /** Publishes 20 events, and stops as a server does, or as a kill ends it. */
+  async function used(end: 'stopped' | 'killed', boot = 'one'): Promise<void> {
+    const { log } = open({ boot });
+    publish(log, 20);
+    if (end === 'stopped') log.close();
+  }
+
+  const damages: readonly (readonly [string, (text: string) => Promise<void>])[] = [
+    ['missing', () => rm(file('events.jsonl'))],
+    ['empty', () => writeFile(file('events.jsonl'), '')],
+    ['cut off', (text) => writeFile(file('events.jsonl'), text.slice(0, text.length / 2))],
+    ['garbage', () => writeFile(file('events.jsonl'), Buffer.alloc(2000, 0x8f))],
+    ['an older one', (text) => writeFile(file('events.jsonl'), text.split('\n').slice(0, 5).join('\n').concat('\n'))],
+  ];
+
+  it.each(
+    damages.flatMap(([kind, damage]) => (['stopped', 'killed'] as const).map((end) => [kind, end, damage] as const)),
+  )('go on where they were if the file is %s after a server was %s, with a report', async (_, end, damage) => {
+    await used(end);
+    await damage(await readFile(file('events.jsonl'), 'utf8'));
+    const { log, journal, reported } = open({ boot: 'one' });
+    expect(reported).toEqual([expect.stringMatching(/events up to 20 were given; numbers go on with 21/)]);
+    expect(journal.restored).toEqual([]);
+    publish(log, 1);
+    expect(await take(log.watch({ afterSequence: 0 }), 1)).toEqual([21]);
+    // Whoever saw an earlier event is told that some are missing, and is not given others in their place.
+    await expect(take(log.watch({ afterSequence: 7 }), 1)).rejects.toMatchObject({ code: 'EVENTS_NOT_FOUND' });
+    log.close();
+    expect(open({ boot: 'one' })).toMatchObject({ reported: [], log: { lastSequence: 21 } });
+  });
+
+  it('go on without a gap after a kill', async () => {
+    await used('killed');
+    const { log, reported } = open({ boot: 'one' });
+    expect(reported).toEqual([]);
+    publish(log, 1);
+    expect(await take(log.watch({ afterSequence: 19 }), 2)).toEqual([20, 21]);
+  });
+
+  it('go on above every number that a power loss may have taken with it', async () => {
+    await used('killed');
+    // The lines and the last number were not forced to the disk.
+    const text = await readFile(file('events.jsonl'), 'utf8');
+    await writeFile(file('events.jsonl'), text.split('\n').slice(0, 12).join('\n').concat('\n'));
+    const position = await readFile(file('events.last'), 'utf8');
+    await writeFile(file('events.last'), position.replace(/"last": *20/, '"last":               12'));
+    const { log, reported } = open({ boot: 'two' });
+    expect(reported).toEqual([expect.stringContaining('the system ended while the server ran')]);
+    expect(log.lastSequence).toBeGreaterThanOrEqual(20);
+    publish(log, 3);
+    log.close();
+    expect(open({ boot: 'three' }).reported).toEqual([]);
+  });
+
+  it.each(['missing', 'empty', 'garbage'])('are known from the events if the second file is %s', async (kind) => {
+    await used('stopped');
+    if (kind === 'missing') await rm(file('events.last'));
+    else await writeFile(file('events.last'), kind === 'empty' ? '' : 'x'.repeat(500));
+    const { log, reported } = open({ boot: 'one' });
+    expect(reported).toHaveLength(kind === 'missing' ? 0 : 1);
+    publish(log, 1);
+    expect(log.lastSequence).toBe(21);
+    log.close();
+    expect(JSON.parse(await readFile(file('events.last'), 'utf8'))).toMatchObject({ last: 21, reserved: 21 });
+  });
+
+  it('are not below one that another file knows', async () => {
+    await used('stopped');
+    await rm(file('events.last'));
+    await rm(file('events.jsonl'));
+    expect(open({ given: 17 }).log.lastSequence).toBe(17);
+  });
+
+  it('are given to no event after the log is closed', async () => {
+    const { log } = open();
+    publish(log, 2);
+    log.close();
+    publish(log, 1);
+    expect(log.lastSequence).toBe(2);
+  });
+
+  it('drop what comes before a line that cannot be read, and keep the old file', async () => {
+    await used('stopped');
+    const text = await readFile(file('events.jsonl'), 'utf8');
+    const damaged = text.replace('"sequence":9', '"seq\u0001ence":9');
+    await writeFile(file('events.jsonl'), damaged);
+    const { log, reported } = open({ boot: 'one' });
+    expect(reported).toEqual([expect.stringContaining('held lines that could not be read')]);
+    expect(await readFile(file('events.jsonl.damaged'), 'utf8')).toBe(damaged);
+    publish(log, 1);
+    expect(await take(log.watch({ afterSequence: 0 }), 12)).toEqual([10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21]);
   });
 });

@@ -8,7 +8,12 @@ import { nothingLearned } from '../../../../src/learner/process/status.js';
 
 it('reports the progress of the learner even if the clock was set back by an hour', () => {
   const published: LoopEvent[] = [];
-  const journal = { restored: [], append: (event: LoopEvent) => void published.push(event), close: () => undefined };
+  const journal = {
+    restored: [],
+    lastSequence: 0,
+    append: (event: LoopEvent) => void published.push(event),
+    close: () => undefined,
+  };
   let nowMs = 10_000_000;
   const publisher = new LearnerEventPublisher(new EventLog({ now: () => 0, journal }), () => nowMs);
   const report = () => {
@@ -25,7 +30,12 @@ it('reports the progress of the learner even if the clock was set back by an hou
 
 it('reports a learner that starves, with its figures, and that it gets enough again', () => {
   const published: LoopEvent[] = [];
-  const journal = { restored: [], append: (event: LoopEvent) => void published.push(event), close: () => undefined };
+  const journal = {
+    restored: [],
+    lastSequence: 0,
+    append: (event: LoopEvent) => void published.push(event),
+    close: () => undefined,
+  };
   const publisher = new LearnerEventPublisher(new EventLog({ now: () => 0, journal }), () => 0);
   const numbers = { processor_share: 0.1, step_ms: 2000 };
   publisher.publish({ type: 'starved', message: 'training gets 10 % of a core', numbers });
