@@ -26,6 +26,7 @@ export const arrows = {
   'src/learner': [
     'src',
     'src/process',
+    'src/sqlite',
     'src/onnx',
     'src/autodiff',
     'src/package',

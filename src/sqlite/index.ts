@@ -1,3 +1,4 @@
 export { type Access, Database } from './database.js';
+export { type FileLock, isSameFile, takeFileLock } from './file-lock.js';
 export { isResult, type ResultCode, resultCodeOf } from './result-codes.js';
 export { type WholeText, whole, wholeText } from './whole-text.js';

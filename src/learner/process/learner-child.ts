@@ -63,6 +63,10 @@ export class LearnerChild {
     else sent();
   }
 
+  kill(): void {
+    this.#child.kill('SIGKILL');
+  }
+
   /** Lets the process finish its step and write its checkpoint; resolves when it is gone. */
   async stop(): Promise<void> {
     this.send({ type: 'stop' });

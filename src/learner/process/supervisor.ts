@@ -160,6 +160,12 @@ export class LearnerSupervisor {
     return this.#end('closed');
   }
 
+  /** Ends the process for good and at once, without a last checkpoint: its files may be another learner's by now. */
+  abandon(): Promise<void> {
+    this.#life.child?.kill();
+    return this.close();
+  }
+
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

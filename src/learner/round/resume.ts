@@ -96,16 +96,26 @@ export function damagedName(path: string): string {
 }
 
 /**
- * The checkpoint to go on from, if there is one of this package. A damaged one is renamed.
+ * The checkpoint to go on from, if there is one of this package. A damaged one is renamed, and so is one that has read
+ * more than the store has: an older copy has replaced the store, and its new changes would count as read.
+ * @param lastSequence of the store
  * @param onDamaged called with what is wrong with it
  */
 export async function findCheckpoint(
   path: string,
   packageDigest: string,
+  lastSequence: number,
   onDamaged: (error: { readonly code: string; readonly message: string }) => void,
 ): Promise<Checkpoint | undefined> {
   try {
     const checkpoint = await readCheckpoint(path);
+    const { readSequence = 0, sequence = 0 } = checkpoint?.state ?? {};
+    if (Math.max(readSequence, sequence) > lastSequence) {
+      throw new HoneError(
+        'STATE_LOST',
+        `the learner's checkpoint ${path} has read the store up to change ${Math.max(readSequence, sequence)}, but the store ends with change ${lastSequence}: it is an older copy, or a new one`,
+      );
+    }
     return checkpoint?.state.packageDigest === packageDigest ? checkpoint : undefined;
   } catch (thrown) {
     const { code, message } = HoneError.from(thrown);

@@ -149,8 +149,9 @@ export class LearnerRunner {
   }
 
   async #open(): Promise<void> {
-    const { start, send } = this.#options;
-    const checkpoint = await findCheckpoint(this.#checkpointPath, start.packageDigest, (error) =>
+    const { start, reader, send } = this.#options;
+    const last = reader.lastSequence();
+    const checkpoint = await findCheckpoint(this.#checkpointPath, start.packageDigest, last, (error) =>
       send({ type: 'failed', ...error }),
     );
     this.#setAside.forgetFound();

@@ -81,7 +81,13 @@ function sources(
   return {
     agent: {
       identity: () => ({ version: 3, adapterDigest: 'a', packageDigest: 'p' }),
-      learnerStatus: () => ({ ...nothingLearned, state: 'idle', restarts: 0, engine: '', starvedBecause: null }),
+      learnerStatus: () => ({
+        ...nothingLearned,
+        state: 'idle',
+        restarts: 0,
+        engine: '',
+        starvedBecause: null,
+      }),
       rollout: () => rollout,
       raters: () => [{ rater: 'function:letters', behind: 12 }],
       getVersion: (number: number) => ({ metrics: number === 0 ? {} : { mean_reward: 0.5 } }),
