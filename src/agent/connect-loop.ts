@@ -96,6 +96,7 @@ export function connectLoop(options: AgentOptions) {
     gatePace: options.gatePace,
     recordLessons: (number, ids) =>
       replay.recordLessons(ids.map((generationId) => ({ generationId, version: number }))),
+    hasLessons: async (number) => (await replay.versionsWithLessons()).includes(number),
     settings: options.canary ?? checkCanarySettings(),
     store: options.trials ?? noTrialStore,
     readRewards: rewardsOf(replay, reward, now),

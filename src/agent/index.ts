@@ -33,6 +33,6 @@ export { type Judge, type JudgedCandidate, judgeFinite } from './rollout/judge.j
 export type { ServedIdentity } from './rollout/live-version.js';
 export { type Mode, type ModeKeeper, modes, openModeFile } from './rollout/modes.js';
 export type { RolloutStatus } from './rollout/rollout.js';
-export { trialFile } from './rollout/trial-file.js';
+export { type TrialStore, trialFile } from './rollout/trial-file.js';
 export type { TrialStatus } from './rollout/trials.js';
 export { type ExportedLines, type ImportResult, ReplayImport } from './transfer.js';

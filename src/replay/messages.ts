@@ -43,6 +43,7 @@ export interface Operations {
   readonly readScores: { readonly in: readonly string[]; readonly out: Score[] };
   readonly readPreferences: { readonly in: readonly string[]; readonly out: Preference[] };
   readonly readLessons: { readonly in: readonly string[]; readonly out: Lesson[] };
+  readonly versionsWithLessons: { readonly in: readonly []; readonly out: number[] };
   readonly readEdits: { readonly in: readonly string[]; readonly out: string[] };
   readonly scoreExtremes: { readonly in: readonly []; readonly out: ScoreExtremes[] };
   readonly countOutside: { readonly in: readonly ScoreBounds[]; readonly out: number[] };

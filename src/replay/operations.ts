@@ -42,6 +42,8 @@ export function createOperations({ database, writer, upkeep, retention }: Operat
         return reads.readPreferences(request.items);
       case 'readLessons':
         return reads.readLessons(request.items);
+      case 'versionsWithLessons':
+        return reads.versionsWithLessons();
       case 'readEdits':
         return reads.readEdits(request.items);
       case 'scoreExtremes':

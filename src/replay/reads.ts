@@ -63,6 +63,7 @@ export function prepareReads(database: Database) {
   const lessons = database.prepare<[string], { generation_id: string; version: number }>(
     'SELECT * FROM lessons WHERE generation_id = ? ORDER BY version',
   );
+  const learned = database.prepareValue<[], number>('SELECT DISTINCT version FROM lessons ORDER BY version');
   const edits = database.prepareValue<[string], string>('SELECT id FROM generations WHERE edit_of = ? ORDER BY id');
   const newestBefore = database.prepare<[number, number, number], SampledRow>(`
     SELECT group_key, prompt_id, created_at_ms, rowid FROM generations
@@ -117,6 +118,7 @@ export function prepareReads(database: Database) {
     readPreferences,
     readLessons: (ids: readonly string[]): Lesson[] =>
       ids.flatMap((id) => lessons.all(id).map(({ version }) => ({ generationId: id, version }))),
+    versionsWithLessons: (): number[] => learned.all(),
     readEdits: (ids: readonly string[]): string[] => ids.flatMap((id) => edits.all(id)),
     existing: (ids: readonly string[]): string[] => ids.filter((id) => exists.get(id) !== undefined),
     recentPrompts,

@@ -30,7 +30,7 @@ const meanings: readonly (readonly [result: ResultCode, code: HoneError['code'],
 export function remedyForCorruption(): string {
   return (
     'Nothing was changed. Copy the file and its -wal aside, then restore a backup, ' +
-    'or recover what is readable with `sqlite3 <file> .recover`, or move it away to begin with an empty store.'
+    'or recover what is readable with `sqlite3 <file> .recover`, or move it away and start the server once with --start-without replay to begin with an empty store.'
   );
 }
 

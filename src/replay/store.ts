@@ -40,6 +40,8 @@ export interface ReplayStore {
   readScores(generationIds: readonly string[]): Promise<Score[]>;
   readPreferences(generationIds: readonly string[]): Promise<Preference[]>;
   readLessons(generationIds: readonly string[]): Promise<Lesson[]>;
+  /** Returns the versions that learned from anything that is stored, ascending. It reads all lessons. */
+  versionsWithLessons(): Promise<number[]>;
   /** Returns the ids of the edits of these generations. */
   readEdits(generationIds: readonly string[]): Promise<string[]>;
   /** Returns the smallest and the largest score of each metric. Reads all scores. */
@@ -170,6 +172,10 @@ class WorkerReplayStore implements ReplayStore {
 
   readLessons(generationIds: readonly string[]): Promise<Lesson[]> {
     return this.#channel.request('readLessons', generationIds);
+  }
+
+  versionsWithLessons(): Promise<number[]> {
+    return this.#channel.request('versionsWithLessons', []);
   }
 
   readEdits(generationIds: readonly string[]): Promise<string[]> {

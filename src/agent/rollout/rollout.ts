@@ -40,6 +40,8 @@ export interface RolloutOptions extends TrialsOptions {
   readonly gatePace?: GatePace | undefined;
   /** Stores which generations a version was learned from; on disk when it resolves. */
   readonly recordLessons: (version: number, generationIds: readonly string[]) => Promise<void>;
+  /** Whether it is stored which generations a version was learned from. */
+  readonly hasLessons: (version: number) => Promise<boolean>;
   /** Called after a candidate was judged. */
   readonly onVerdict?: (verdict: Verdict) => void;
 }
@@ -430,6 +432,11 @@ export class Rollout {
         if (this.#way.onTrial === null) await this.#admit(version);
       },
       reject: (version, reason) => this.#reject(version, reason),
+      isTraced: async ({ origin, number }) => origin !== 'learned' || (await this.#options.hasLessons(number)),
+      discard: async (version, reason) => {
+        await this.#reject(version, reason);
+        await this.#versions.removeWeights([version.number]);
+      },
       onFailed: (version, thrown) =>
         this.#publishFailure('it could not be taken up after the restart; the next start tries again', thrown, version),
     });

@@ -116,6 +116,7 @@ export class Trials {
     await this.#hold(version);
     const live = this.#options.versions.live().number;
     const fits = saved !== null && saved.version === version.number && saved.live === live;
+    if (!fits) this.#publishForgotten(version);
     const { startedAtMs, state } = fits ? saved : { startedAtMs: this.#options.now(), state: null };
     // Evidence that was gathered with another margin does not count.
     const usable = fits && saved.margin === this.#options.settings.margin ? state : null;
@@ -228,6 +229,12 @@ export class Trials {
       'ADAPTER_INVALID',
       `the worker does not hold version ${number}: its digest is ${report.adapterDigest}, recorded is ${adapterDigest}; probe ${report.probe.verdict}`,
     );
+  }
+
+  /** The file is written before the log names the trial, so one that does not fit was lost or replaced. */
+  #publishForgotten({ number, adapterDigest, state }: Version): void {
+    const detail = `trial.json, which keeps how far the ${state} of version ${number} is, was missing, damaged or older; the ${state} begins again, and what it counted before does not count`;
+    this.#options.events.publish({ type: 'state_rebuilt', version: number, adapterDigest, detail });
   }
 
   #publishStart({ number, adapterDigest }: Version, state: TrialState, detail: string): void {

@@ -467,7 +467,7 @@ describe('a change of the mode', () => {
     expect((await openModeFile(path)).mode).toBe('auto');
     await (await openModeFile(path)).set('shadow');
     expect((await openModeFile(path)).mode).toBe('shadow');
-    expect((await openModeFile(path, 'canary')).mode).toBe('canary');
+    expect((await openModeFile(path, { given: 'canary' })).mode).toBe('canary');
     expect((await openModeFile(path)).mode).toBe('canary');
     for (const damaged of ['{"format":1,"mode":"autopilot"}', '{', '7']) {
       await writeFile(path, damaged);
@@ -476,7 +476,7 @@ describe('a change of the mode', () => {
         message: expect.stringContaining('--mode'),
       });
     }
-    expect((await openModeFile(path, 'auto')).mode).toBe('auto');
+    expect((await openModeFile(path, { given: 'auto' })).mode).toBe('auto');
   });
 });
 

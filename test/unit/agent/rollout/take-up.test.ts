@@ -17,7 +17,7 @@ const live = version(0, 'live', { origin: 'base' });
 const passed = { verdict: [check('passed')] };
 
 /** The steps that are taken, in order. */
-async function taken(versions: readonly Version[], mode: Mode, failing?: number): Promise<string[]> {
+async function taken(versions: readonly Version[], mode: Mode, failing?: number, untraced?: number): Promise<string[]> {
   const steps: string[] = [];
   const step = (name: string) => async (one: Version, reason?: string) => {
     if (one.number === failing) throw new HoneError('STORE_FULL', 'no room');
@@ -29,6 +29,8 @@ async function taken(versions: readonly Version[], mode: Mode, failing?: number)
     wait: step('wait'),
     admit: step('admit'),
     reject: step('reject'),
+    isTraced: async ({ number }) => number !== untraced,
+    discard: step('discard'),
     onFailed: (one, thrown) => steps.push(`${one.number} failed: ${HoneError.from(thrown).code}`),
   };
   const log = { list: () => versions, live: () => versions.find(({ state }) => state === 'live') };
@@ -72,6 +74,15 @@ it('leaves alone the versions of another package, rollbacks, and what passed bef
     version(4, 'candidate', { origin: 'rollback' }),
   ];
   expect(await taken(versions, 'auto')).toEqual([]);
+});
+
+it('discards an unjudged version if it is not stored what it was learned from', async () => {
+  const versions = [live, version(1, 'candidate'), version(2, 'candidate'), version(3, 'candidate', passed)];
+  expect(await taken(versions, 'auto', undefined, 1)).toEqual([
+    'discard 1: the server was ended before it had stored what this version was learned from',
+    'wait 2',
+    'admit 3',
+  ]);
 });
 
 it('reports a step that fails, and takes up the other versions', async () => {
