@@ -28,20 +28,27 @@ export class CleanupStack {
     this.#steps.push(step);
   }
 
+  /** The number of steps so far, for {@link CleanupStack.run}. */
+  get length(): number {
+    return this.#steps.length;
+  }
+
   /**
    * Runs all steps. A second call waits for the first.
+   * @param downTo number of the oldest steps that are left out. Default 0
    * @throws the first error, after all steps have run
    */
-  run(): Promise<void> {
-    this.#running = this.#running.then(() => this.#runAll());
+  run(downTo = 0): Promise<void> {
+    this.#running = this.#running.then(() => this.#runAll(downTo));
     return this.#running;
   }
 
-  async #runAll(): Promise<void> {
+  async #runAll(downTo: number): Promise<void> {
     const failures: unknown[] = [];
-    for (let step = this.#steps.pop(); step !== undefined; step = this.#steps.pop()) {
+    while (this.#steps.length > downTo) {
+      const step = this.#steps.pop();
       try {
-        await step();
+        await step?.();
       } catch (thrown) {
         failures.push(thrown);
       }

@@ -40,6 +40,12 @@ export const serverFlags = [
     meaning: 'folder for generations, scores and versions; created if missing',
   },
   {
+    name: 'start-without',
+    kind: 'choice',
+    value: 'replay|versions',
+    meaning: 'go on without a lost store, or lost lines of the version log; for one start, refused if nothing is lost',
+  },
+  {
     name: 'host',
     kind: 'text',
     value: 'address',

@@ -3,7 +3,7 @@
  * parent process that opens a channel gets a message when the server is ready, and the server stops when the parent
  * ends. Without a channel the server prints a summary for a person.
  *
- * Exit codes: 0 stopped, 1 failed (a restart may help), 78 cannot run with these settings.
+ * Exit codes: 0 stopped, 1 failed (a restart may help), 78 cannot run with these settings, or must not be started again.
  */
 
 import { commandName } from '../src/command-name.js';
@@ -21,6 +21,7 @@ const failureExitCode = 1;
 /** Codes of errors that a restart does not fix. */
 const lasting = new Set([
   'DATA_DIRECTORY_LOCKED',
+  'DATA_DIRECTORY_LOST',
   'INVALID_OPTIONS',
   'INSTALLATION_DAMAGED',
   'PACKAGE_INVALID',
@@ -30,6 +31,7 @@ const lasting = new Set([
   'MODEL_NOT_TRAINABLE',
   'STORE_CORRUPT',
   'STORE_TOO_NEW',
+  'STATE_LOST',
 ]);
 
 async function main(): Promise<void> {
@@ -47,7 +49,7 @@ async function main(): Promise<void> {
   let stop = (_why: string, _exitCode: number): void => undefined;
   const onFatal = (error: HoneError): void => {
     log.fatal({ code: error.code }, error.message);
-    stop(error.code, failureExitCode);
+    stop(error.code, exitCodeOf(error));
   };
   // Loaded here, because --help and wrong flags do not need it.
   const starting = import('./start.js').then(({ startServer }) => startServer(options, log, onFatal, stopping.signal));
@@ -118,7 +120,11 @@ function fail(thrown: unknown): never {
   if (error.code === 'INTERNAL' && error.cause instanceof Error) {
     for (const line of (error.cause.stack ?? '').split('\n')) process.stderr.write(`${printable(line)}\n`);
   }
-  process.exit(lasting.has(error.code) ? configurationExitCode : failureExitCode);
+  process.exit(exitCodeOf(error));
+}
+
+function exitCodeOf({ code }: HoneError): number {
+  return lasting.has(code) ? configurationExitCode : failureExitCode;
 }
 
 await main().catch(fail);

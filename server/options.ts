@@ -89,6 +89,8 @@ export interface ServerOptions {
   readonly rewardSettings: unknown;
   /** The automatic raters. */
   readonly raters: RaterSources;
+  /** What is lost of the data directory and is to be gone on without, for this start. */
+  readonly startWithout: 'replay' | 'versions' | undefined;
   /** The mode in which candidates come to serve; `undefined`: the one in the data directory. */
   readonly mode: Mode | undefined;
   /** The settings that differ from the defaults of trials, unchecked. */
@@ -146,6 +148,7 @@ export function readOptions(args: readonly string[], environment: NodeJS.Process
     }),
     rewardSettings: readJsonFile(flags, 'reward-settings'),
     raters: readRaters(flags),
+    startWithout: (['replay', 'versions'] as const).find((what) => what === flags.text('start-without')),
     mode: modes.find((mode) => mode === flags.text('mode')),
     canarySettings: readCanarySettings(flags),
     gate: readGate(flags),

@@ -13,6 +13,7 @@ import {
   createAgent,
   type EventLog,
   type ModeKeeper,
+  type TrialStore,
   trialFile,
 } from '../src/agent/index.js';
 import type { LearnerSettings, LearnerSupervisor } from '../src/learner/index.js';
@@ -107,7 +108,7 @@ export async function openServices(parts: OpenedParts, cleanup: CleanupStack, si
     exploration: options.exploration,
     modes,
     canary: parts.canary,
-    trials: trialFile(data.trialPath),
+    trials: whileInPlace(data, trialFile(data.trialPath)),
     ...(gate === null ? {} : { judge: gate.judge, gatePace: gate.pace }),
     ...(options.learner ? { maxImportRank: settings.rank } : {}),
     ...(metrics === null ? {} : { meter: metrics.meter }),
@@ -139,6 +140,16 @@ export async function openServices(parts: OpenedParts, cleanup: CleanupStack, si
   cleanup.add(() => door.close(agent.close()));
   cleanup.add(() => door.announceStop());
   return { agent, door, metricsUrl: page?.url ?? null };
+}
+
+/** Keeps the trial's file from being written into another folder that has taken the place of the data directory. */
+function whileInPlace(data: DataDirectory, trials: TrialStore): TrialStore {
+  return {
+    read: trials.read,
+    write: async (trial) => {
+      if (data.isInPlace()) await trials.write(trial);
+    },
+  };
 }
 
 /** Logs every call at `debug`, and at `info` the first call that was answered with a completion. */

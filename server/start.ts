@@ -15,16 +15,26 @@ import { EventLog } from '../src/agent/events/event-log.js';
 import type { Agent } from '../src/agent/index.js';
 import { checkCanarySettings } from '../src/agent/rollout/canary-settings.js';
 import { openModeFile } from '../src/agent/rollout/modes.js';
+import { HoneError } from '../src/errors.js';
 import { checkLearnerSettings } from '../src/learner/settings.js';
 import { WorkerHandle } from '../src/policy/index.js';
-import type { ErasureReport } from '../src/replay/index.js';
+import type { ErasureReport, ReplayStore } from '../src/replay/index.js';
 import { checkRewardSettings } from '../src/reward/settings.js';
 import { descendants, type VersionLog } from '../src/versions/index.js';
 import { CleanupStack } from './cleanup-stack.js';
 import type { Door } from './grpc/door.js';
 import type { ServerOptions } from './options.js';
-import { openDataDirectory, type ServerRecord } from './parts/data-directory.js';
+import { type DataDirectory, openDataDirectory, type ServerRecord } from './parts/data-directory.js';
+import { DirectoryRecord } from './parts/directory-record.js';
 import { checkDevice, createLearnerProcess } from './parts/learner.js';
+import {
+  checkStoreIsThere,
+  knownVersions,
+  lastChangeOf,
+  lastModeIn,
+  reportLostFiles,
+  reportOlderStore,
+} from './parts/lost-state.js';
 import { readPackage } from './parts/package.js';
 import { type MetricsSlot, type OnFatal, openLivePolicy } from './parts/policy.js';
 import { openStoreInBackground } from './parts/store.js';
@@ -84,25 +94,41 @@ async function build(
   const reward = checkRewardSettings(options.rewardSettings);
   const canary = checkCanarySettings(options.canarySettings);
 
-  const data = openDataDirectory(options.dataDirectory);
-  cleanup.add(() => data.close());
-  const journal = openEventJournal(data.eventsPath, eventsKept, (err) => log.warn({ err }, 'event not written'));
-  const events = new EventLog({ capacity: eventsKept, journal, now: Date.now });
+  const data = await cleanup.open(openDataDirectory(options.dataDirectory), (one) => one.close());
+  data.watch(onFatal);
+  const { record: held, events, journal, onRebuilt } = openState(data, log);
+  cleanup.add(() => events.close());
+  checkStoreIsThere(data, held, options, onRebuilt);
+  reportLostFiles(data, held, onRebuilt);
   const worker = new WorkerHandle();
   cleanup.add(() => worker.close());
   const store = openStoreInBackground(options, data, events, onFatal);
   cleanup.add(() => store.close());
-  const modes = await openModeFile(data.modePath, options.mode);
+  const modes = await cleanup.open(
+    openModeFile(data.modePath, {
+      given: options.mode,
+      copy: { mode: held.held.mode, write: (mode) => held.update({ mode }) },
+      isUsed: held.isUsed,
+      lastNamed: lastModeIn(journal.restored),
+      onRebuilt,
+    }),
+  );
   const { pkg, linears } = await cleanup.open(readPackage(options, asked));
 
   // Nothing else of this process may compute during the measurement, because nothing else does while the server serves.
   const calm = () => Promise.allSettled([store.opening, worker.loaded]);
   const choice = await cleanup.open(chooseServingThreads(pkg, data.threadsPath, cores, options, log, calm, signal));
   const settings = checkLearnerSettings({ threads: Math.max(1, cores - choice.threads), ...options.learnerSettings });
-  const opening = openVersions(pkg, linears, settings, options, data, events);
-  const versions = await cleanup.open(opening, (one) => one.close());
-  if (options.learner) checkAdapterRank(await versions.readAdapter(versions.live().number), settings, options);
+  // The store comes first: a version log without a store is a loss.
   const replay = await cleanup.open(store.opening);
+  await reportOlderStore(held, replay, onRebuilt);
+  const known = await knownVersions(held, journal.restored, replay);
+  const opening = openVersions(pkg, linears, settings, options, data, events, known, onRebuilt);
+  const versions = await cleanup.open(opening, (one) => one.close());
+  // From here on nothing is missing that the record knows. A start that was refused leaves the record as it is.
+  await keepRecord(held, versions, events, replay, log);
+  cleanup.add(() => (data.isInPlace() ? keepRecord(held, versions, events, replay, log) : undefined));
+  if (options.learner) checkAdapterRank(await versions.readAdapter(versions.live().number), settings, options);
   reportOpening(store.erasures, versions, events, log);
 
   const metricsSlot: MetricsSlot = { metrics: null };
@@ -114,6 +140,7 @@ async function build(
   ]);
   const learner = options.learner ? createLearnerProcess(pkg, versions, data, settings, reward) : null;
   cleanup.add(() => learner?.close());
+  const storage = cleanup.length;
   const opened = { options, log, data, events, modes, pkg, choice, versions, replay, policy, learner, metricsSlot };
   const servesAdapters = needsAdapters(options, versions);
   const { agent, door, metricsUrl } = await openServices(
@@ -122,14 +149,61 @@ async function build(
     signal,
   );
   const record = recordOf(options, door, metricsUrl);
-  data.writeRecord(record);
+  try {
+    data.writeRecord(record);
+  } catch (thrown) {
+    // The server serves all the same; only tools that look for it do not find it.
+    log.warn({ err: HoneError.from(thrown) }, 'server.json is not written');
+  }
   // The process that waits for this server gets its message first.
   setImmediate(() => {
     learner?.start();
     void metricsSlot.metrics?.load();
   });
   const { threads, spin } = choice;
-  return { record, agent, packageName: pkg.name, threads, spin, close: () => cleanup.run() };
+  const close = async () => {
+    if (data.isInPlace()) return cleanup.run();
+    // The paths lead to another folder now, whose files may be another server's. What was acknowledged is on disk, so only
+    // what serves is closed, and the files are left to the end of the process.
+    await learner?.abandon();
+    return cleanup.run(storage);
+  };
+  return { record, agent, packageName: pkg.name, threads, spin, close };
+}
+
+/** The record of the directory, and the events, which report what is rebuilt. */
+function openState(data: DataDirectory, log: Logger) {
+  const before: string[] = [];
+  const record = DirectoryRecord.open(data.path, (what) => before.push(what));
+  const onError = (err: HoneError) => log.warn({ err }, 'event not written');
+  const journal = openEventJournal(data.eventsPath, eventsKept, onError, {
+    onRebuilt: (what) => before.push(what),
+    given: record.held.lastEvent,
+  });
+  const events = new EventLog({ capacity: eventsKept, journal, now: Date.now });
+  const onRebuilt = (what: string): void => {
+    log.warn(what);
+    events.publish({ type: 'state_rebuilt', detail: what });
+  };
+  for (const what of before) onRebuilt(what);
+  return { record, journal, events, onRebuilt };
+}
+
+/** Writes the record of the directory. A disk without room keeps it from that, but not from serving. */
+async function keepRecord(
+  record: DirectoryRecord,
+  { nextNumber: nextVersion }: VersionLog,
+  { lastSequence: lastEvent }: EventLog,
+  replay: ReplayStore,
+  log: Logger,
+): Promise<void> {
+  // A store that is damaged may not be able to tell.
+  const lastChange = await lastChangeOf(replay).catch(() => record.held.lastChange);
+  try {
+    await record.recordAll({ nextVersion, lastEvent, lastChange });
+  } catch (thrown) {
+    log.warn({ err: HoneError.from(thrown) }, 'the record of the data directory is not written');
+  }
 }
 
 /** Publishes what the store and the version log found when they were opened. */

@@ -3,6 +3,7 @@
 import { mkdirSync } from 'node:fs';
 import { basename, join, parse } from 'node:path';
 import type { RaterOptions } from '../../src/agent/index.js';
+import { fileSystemError } from '../../src/file-system-errors.js';
 import { openReplayReader } from '../../src/replay/index.js';
 import { type RewardedCompletion, type RewardModel, type RewardProcess, rangeOf } from '../../src/reward/index.js';
 import { type RewardProcessOptions, startRewardProcess } from '../../src/reward/process/index.js';
@@ -38,7 +39,11 @@ export async function openRaters(
     wanted.push({ rater: `function:${parse(module).name}`, program: { type: 'function', module } });
   }
   if (wanted.length === 0) return { raters: [], rewardModel: null, close: async () => undefined };
-  mkdirSync(data.ratersPath, { recursive: true, mode: 0o700 });
+  try {
+    mkdirSync(data.ratersPath, { recursive: true, mode: 0o700 });
+  } catch (thrown) {
+    throw fileSystemError(thrown, `the folder ${data.ratersPath} cannot be made`);
+  }
   const processes: RewardProcess[] = [];
   const closeProcesses = async () => {
     await Promise.all(processes.map((process) => process.close()));

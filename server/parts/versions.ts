@@ -1,12 +1,13 @@
 /** Opens the version log, and derives from its versions what policy and learner need. */
 
 import type { EventLog } from '../../src/agent/index.js';
-import { HoneError } from '../../src/errors.js';
+import { HoneError, inWords } from '../../src/errors.js';
 import type { LearnerSettings } from '../../src/learner/index.js';
 import type { Package } from '../../src/package/index.js';
 import {
   type Adapter,
   type AdapterTarget,
+  type KnownNumber,
   openVersionLog,
   type VersionLog,
   zeroAdapter,
@@ -18,15 +19,26 @@ export async function openVersions(
   pkg: Package,
   linears: readonly AdapterTarget[],
   settings: LearnerSettings,
-  { keepVersions }: ServerOptions,
+  { keepVersions, startWithout }: ServerOptions,
   data: DataDirectory,
   events: EventLog,
+  known: readonly KnownNumber[],
+  onRebuilt: (what: string) => void,
 ): Promise<VersionLog> {
   return openVersionLog({
     directory: data.versionsPath,
+    copyPath: data.versionsCopyPath,
+    known,
+    acceptLoss: startWithout === 'versions',
+    onRebuilt,
     packageDigest: pkg.digest,
     zeroAdapter: zeroAdapter(linears, settings.rank, settings.scale),
     ...(keepVersions === undefined ? {} : { keepVersions }),
+    onRemovalFailed: (error) =>
+      events.publish({
+        type: 'version_failed',
+        detail: `old adapters could not be removed; the next change of a version tries again: ${inWords(error)}`,
+      }),
     onRemoved: ({ numbers, bytes }) =>
       events.publish({
         type: 'adapters_removed',
