@@ -1,12 +1,20 @@
-/** The disk fills while the server runs: on a small disk, and with a limit on the size of files. */
+/** The disk fills while the server runs, or is full when it starts: on a small disk, and with a limit on the size of files. */
 
 import { expect, it } from 'vitest';
 import type { HoneClient } from '../../client/index.js';
 import { askAndScore, eagerLearner, playUntil } from '../support/app.js';
 import { endlessArgs, endlessRequest } from '../support/endless.js';
-import { canMount, clearDisk, fillDisk, onSmallDisk, seenFrom, withFileLimit } from '../support/file-systems.js';
+import {
+  canMount,
+  clearDisk,
+  fillDisk,
+  onFullDisk,
+  onSmallDisk,
+  seenFrom,
+  withFileLimit,
+} from '../support/file-systems.js';
 import { temporaryFolder } from '../support/folders.js';
-import { startServer } from '../support/server.js';
+import { runServer, startServer } from '../support/server.js';
 import { until } from '../support/until.js';
 
 /**
@@ -129,4 +137,39 @@ it('a server at its limit on the size of files refuses feedback, serves, and los
   const again = await unlimited.connect();
   await expectKept(again, ids, acknowledged);
   await again.feedback(ids.map((generationId) => ({ generationId, score: 1 })));
+});
+
+it.skipIf(!canMount)('a server that starts on a full disk serves as one does whose disk has filled', async () => {
+  const data = temporaryFolder();
+  let acknowledged = '';
+  {
+    await using server = await startServer({ data });
+    const client = await server.connect();
+    const { completions } = await client.generate({ prompt: 'kept', maxTokens: 8 });
+    acknowledged = completions[0]?.generationId ?? '';
+    await client.feedback([{ generationId: acknowledged, score: 0.5 }]);
+    await client.setMode('apprentice');
+    expect(await server.stop()).toBe(0);
+  }
+  await using server = await startServer({ data, within: onFullDisk(data, 8 * 2 ** 20) });
+  const client = await server.connect({ retry: { maxAttempts: 1 } });
+  expect((await client.generate({ prompt: 'full', maxTokens: 8 })).completions).toHaveLength(1);
+  expect((await client.status()).rollout.mode).toBe('apprentice');
+  const scored = client.feedback([{ generationId: acknowledged, score: 1 }]);
+  await expect(scored).rejects.toMatchObject({ code: 'STORE_FULL' });
+  expect((await client.getGeneration(acknowledged)).scores).toMatchObject([{ value: 0.5 }]);
+  clearDisk(seenFrom(server.ready.pid, data));
+  await until(async () => {
+    const [outcome] = await client.feedback([{ generationId: acknowledged, score: 1 }]).catch(() => []);
+    return outcome?.status === 'replaced';
+  }, 'scores are taken again');
+});
+
+it.skipIf(!canMount)('a new data directory on a full disk is refused because the disk is full', async () => {
+  const data = temporaryFolder();
+  const { code, output } = await runServer({ data, within: onFullDisk(data, 2 ** 20) });
+  expect(code).toBe(1);
+  expect(output).toMatch(/the disk is full|Free space on the disk/);
+  expect(output).toContain('STORE_FULL');
+  expect(output).not.toMatch(/writable|write to|worker/);
 });

@@ -16,7 +16,10 @@ async function expectRefused(options: StartOptions, why: RegExp): Promise<void> 
 
 it.skipIf(!canMount)('a data directory on a read-only disk is refused, whether it is new or used', async () => {
   const fresh = temporaryFolder();
-  await expectRefused({ data: fresh, within: onReadOnlyDisk(fresh) }, /cannot be used: EROFS.*--data/);
+  await expectRefused(
+    { data: fresh, within: onReadOnlyDisk(fresh) },
+    /cannot be used: the disk is read-only \(EROFS.*--data/,
+  );
   const used = temporaryFolder();
   const copy = temporaryFolder();
   await using server = await startServer({ data: used });
@@ -24,7 +27,10 @@ it.skipIf(!canMount)('a data directory on a read-only disk is refused, whether i
   await client.generate({ prompt: 'once', maxTokens: 4 });
   await server.stop();
   cpSync(used, copy, { recursive: true });
-  await expectRefused({ data: copy, within: onReadOnlyDisk(copy) }, /cannot be used: EROFS.*--data/);
+  await expectRefused(
+    { data: copy, within: onReadOnlyDisk(copy) },
+    /cannot be used: the disk is read-only \(EROFS.*--data/,
+  );
 });
 
 it('a data directory that cannot be created is refused, and the server ends', async () => {

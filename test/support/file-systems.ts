@@ -8,6 +8,7 @@ import { closeSync, openSync, readdirSync, rmSync, writeSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
+const filler = 'filler';
 const enter = ['unshare', '--user', '--map-root-user', '--mount', 'sh', '-c'];
 
 /** Whether {@link onSmallDisk} and {@link onReadOnlyDisk} work here. */
@@ -18,6 +19,18 @@ export const canMount =
 /** Returns the command prefix that runs a server with `folder` as an empty disk of this size. */
 export function onSmallDisk(folder: string, bytes: number): string[] {
   return [...enter, `mount -t tmpfs -o mode=700,size=${bytes} tmpfs "$0" && exec "$@"`, folder];
+}
+
+/**
+ * Returns the command prefix that runs a server with `folder` as a full disk of this size: it holds what the folder held
+ * and a file that takes the rest.
+ */
+export function onFullDisk(folder: string, bytes: number): string[] {
+  const script = `
+    copy=$(mktemp -d) && cp -R "$0/." "$copy" &&
+    mount -t tmpfs -o mode=700,size=${bytes} tmpfs "$0" && cp -R "$copy/." "$0" && rm -r "$copy" &&
+    { cat /dev/zero > "$0/${filler}" 2> /dev/null; exec "$@"; }`;
+  return [...enter, script, folder];
 }
 
 /** Returns the command prefix that runs a server with `folder` as a read-only disk. */
@@ -37,8 +50,6 @@ export function withFileLimit(bytes: number): string[] {
 export function seenFrom(pid: number, path: string): string {
   return join('/proc', String(pid), 'root', path);
 }
-
-const filler = 'filler';
 
 /** Fills a disk completely. */
 export function fillDisk(folder: string): void {
