@@ -14,6 +14,8 @@ export interface Candidate {
   /** The version it was trained from. */
   readonly parent: number | null;
   readonly metrics: Readonly<Record<string, number>>;
+  /** Ids of the generations it learned from; only their number is recorded. */
+  readonly lessons?: readonly string[];
   /** Default `learned`. */
   readonly origin?: 'learned' | 'imported';
 }

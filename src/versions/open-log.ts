@@ -16,7 +16,9 @@ export interface OpenLog {
 }
 
 /** The fields of a new version that do not follow from the log. */
-export type NewVersion = Pick<Version, 'adapterDigest' | 'state' | 'parent' | 'origin' | 'metrics'>;
+export type NewVersion = Pick<Version, 'adapterDigest' | 'state' | 'parent' | 'origin' | 'metrics'> & {
+  readonly lessons?: readonly string[];
+};
 
 /** Returns the version with the next free number; it exists once the log has an entry for it. */
 export function nextVersion({ file, packageDigest, now }: OpenLog, fields: NewVersion): Version {
@@ -30,6 +32,7 @@ export function nextVersion({ file, packageDigest, now }: OpenLog, fields: NewVe
     parent: fields.parent,
     origin: fields.origin,
     metrics: finiteMetrics(fields.metrics),
+    ...(fields.lessons === undefined ? {} : { lessons: fields.lessons.length }),
     verdict: [],
     rejectedBecause: null,
     weights: 'kept',

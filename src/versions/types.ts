@@ -59,6 +59,8 @@ export interface Version {
   readonly origin: 'base' | 'learned' | 'rollback' | 'imported';
   /** Figures that the learner reports about the training (steps, scores, KL to the reference and others). */
   readonly metrics: Readonly<Record<string, number>>;
+  /** How many generations it learned from; absent if it was not learned, or by an earlier Hone. */
+  readonly lessons?: number;
   /** The gate's verdict; empty until the gate judges the version, and for versions that it never judges. */
   readonly verdict: readonly VersionCheck[];
   /** Why it was rejected; `null` if it was not. */

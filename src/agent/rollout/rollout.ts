@@ -432,7 +432,8 @@ export class Rollout {
         if (this.#way.onTrial === null) await this.#admit(version);
       },
       reject: (version, reason) => this.#reject(version, reason),
-      isTraced: async ({ origin, number }) => origin !== 'learned' || (await this.#options.hasLessons(number)),
+      isTraced: async ({ origin, number, lessons }) =>
+        origin !== 'learned' || lessons === 0 || (await this.#options.hasLessons(number)),
       discard: async (version, reason) => {
         await this.#reject(version, reason);
         await this.#versions.removeWeights([version.number]);

@@ -1,5 +1,6 @@
 /** How candidates go their way: by mode, by the rewards of canaries, by people, and over restarts. */
 
+import { existsSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -14,6 +15,7 @@ import { GatePace } from '../../../../src/gate/index.js';
 import type { CheckName, Verdict } from '../../../../src/gate/types.js';
 import type { CompletionEvent } from '../../../../src/policy/completion-events.js';
 import type { CompletionRequest } from '../../../../src/policy/completion-request.js';
+import { writeAdapter } from '../../../../src/versions/index.js';
 import { type Loop, type LoopOptions, openLoop } from '../../../support/agent/loop.js';
 import { finished, started, token } from '../../../support/agent/scripted-policy.js';
 import { temporaryFolder } from '../../../support/folders.js';
@@ -513,6 +515,10 @@ describe('a restart', () => {
   it('begins a canary again without its file, and lets it go the way of another mode', async () => {
     const first = await stopped();
     const again = await open('canary', {}, { folder: first.folder });
+    expect(await again.nextEvent('state_rebuilt')).toMatchObject({
+      version: 1,
+      detail: expect.stringMatching(/trial\.json.*the canary begins again/),
+    });
     expect(await again.nextEvent('canary_started')).toMatchObject({ detail: 'resumed with 0 rewards' });
     const second = await stopped();
     const loop = await open('auto', {}, { folder: second.folder });
@@ -544,6 +550,25 @@ describe('a restart', () => {
     const again = await open('auto', {}, { folder });
     expect(await again.nextEvent('version_rejected')).toMatchObject({ version: 1, detail: 'kl: measured' });
     expect(again.versions.live().number).toBe(0);
+  });
+
+  it('rejects a candidate whose lessons were not stored before a kill, and deletes its adapter', async () => {
+    const folder = temporaryFolder();
+    const loop = await open('auto', {}, { folder });
+    const { packageDigest } = loop.versions.live();
+    const directory = join(folder, 'made');
+    const meta = { packageDigest, baseModel: 'scripted', parent: 0, createdAtMs: 1, metrics: {} };
+    const adapterDigest = await writeAdapter(directory, await loop.versions.readAdapter(0), meta);
+    // The kill comes after the version's line and before the store has its lessons.
+    await loop.versions.adopt({ directory, adapterDigest, parent: 0, metrics: {}, lessons: ['a generation'] });
+    await loop[Symbol.asyncDispose]();
+    const again = await open('auto', {}, { folder });
+    expect(await again.nextEvent('version_rejected')).toMatchObject({
+      version: 1,
+      detail: expect.stringContaining('before it had stored what this version was learned from'),
+    });
+    await until(() => again.versions.get(1)?.weights === 'removed');
+    expect(existsSync(join(folder, 'versions', '000001'))).toBe(false);
   });
 
   it('judges the candidate that was being judged, and after it the newest that waited', async () => {
