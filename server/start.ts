@@ -37,6 +37,7 @@ import {
 } from './parts/lost-state.js';
 import { readPackage } from './parts/package.js';
 import { type MetricsSlot, type OnFatal, openLivePolicy } from './parts/policy.js';
+import { SpareRoom } from './parts/spare-room.js';
 import { openStoreInBackground } from './parts/store.js';
 import { chooseServingThreads } from './parts/threads.js';
 import { checkAdapterRank, needsAdapters, openVersions } from './parts/versions.js';
@@ -98,17 +99,18 @@ async function build(
   data.watch(onFatal);
   const { record: held, events, journal, onRebuilt } = openState(data, log);
   cleanup.add(() => events.close());
-  checkStoreIsThere(data, held, options, onRebuilt);
+  checkStoreIsThere(data, held, options, journal.lastSequence, onRebuilt);
   reportLostFiles(data, held, onRebuilt);
   const worker = new WorkerHandle();
   cleanup.add(() => worker.close());
-  const store = openStoreInBackground(options, data, events, onFatal);
+  const spare = new SpareRoom(data.path);
+  const store = openStoreInBackground(options, data, events, onFatal, spare);
   cleanup.add(() => store.close());
   const modes = await cleanup.open(
     openModeFile(data.modePath, {
       given: options.mode,
       copy: { mode: held.held.mode, write: (mode) => held.update({ mode }) },
-      isUsed: held.isUsed,
+      isUsed: held.isKnown || journal.lastSequence > 0,
       lastNamed: lastModeIn(journal.restored),
       onRebuilt,
     }),
@@ -127,6 +129,7 @@ async function build(
   const versions = await cleanup.open(opening, (one) => one.close());
   // From here on nothing is missing that the record knows. A start that was refused leaves the record as it is.
   await keepRecord(held, versions, events, replay, log);
+  spare.keep();
   cleanup.add(() => (data.isInPlace() ? keepRecord(held, versions, events, replay, log) : undefined));
   if (options.learner) checkAdapterRank(await versions.readAdapter(versions.live().number), settings, options);
   reportOpening(store.erasures, versions, events, log);

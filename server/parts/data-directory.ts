@@ -79,6 +79,7 @@ const entries = {
   'events.jsonl': 'file',
   'events.last': 'file',
   'directory.json': 'file',
+  spare: 'file',
   'versions.copy.jsonl': 'file',
   'threads.json': 'file',
   'mode.json': 'file',

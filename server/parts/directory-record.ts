@@ -49,18 +49,17 @@ export class DirectoryRecord {
   readonly #path: string;
   readonly #queue = new SerialQueue('the record of the data directory is closed');
   #held: HeldState;
-  /** Whether the directory has been worked in before this run. */
-  readonly isUsed: boolean;
   /** Whether the record itself was there and could be read. */
   readonly isKnown: boolean;
+  /** Files that were there, and were missing when the record was opened. */
+  readonly lost: readonly string[];
 
   private constructor(directory: string, path: string, held: HeldState | null) {
     this.#directory = directory;
     this.#path = path;
     this.#held = held ?? nothing;
     this.isKnown = held !== null;
-    this.isUsed =
-      held !== null || ['versions/log.jsonl', 'replay.sqlite'].some((name) => existsSync(join(directory, name)));
+    this.lost = this.#held.files.filter((name) => !existsSync(join(directory, name)));
   }
 
   /**
@@ -84,16 +83,6 @@ export class DirectoryRecord {
 
   get held(): HeldState {
     return this.#held;
-  }
-
-  /** Whether a file was there and is missing now. */
-  hasLost(name: string): boolean {
-    return this.#held.files.includes(name) && !existsSync(join(this.#directory, name));
-  }
-
-  /** Files of these folders that were there and are missing now. */
-  lostIn(folder: string): string[] {
-    return this.#held.files.filter((name) => name.startsWith(`${folder}/`) && this.hasLost(name));
   }
 
   /** Records which files the directory holds now, and these figures; on disk when it resolves. @throws as {@link update} */

@@ -15,18 +15,21 @@ export type OnRebuilt = (what: string) => void;
 
 /**
  * Refuses to make a new store in the place of one that is missing.
+ * @param lastEvent number of the last event that was given; 0 if no server has served here
  * @throws HoneError `STATE_LOST`; `INVALID_OPTIONS` if a person goes on without a store that is there
  */
 export function checkStoreIsThere(
   data: DataDirectory,
   record: DirectoryRecord,
   { startWithout }: Pick<ServerOptions, 'startWithout'>,
+  lastEvent: number,
   onRebuilt: OnRebuilt,
 ): void {
   const { replayPath } = data;
   const isThere = existsSync(replayPath);
   if (startWithout !== 'replay') {
-    if (isThere || !(record.hasLost('replay.sqlite') || hasLearned(data))) return;
+    const hadOne = record.lost.includes('replay.sqlite') || (lastEvent > 0 && hasLearned(data));
+    if (isThere || !hadOne) return;
     throw new HoneError(
       'STATE_LOST',
       `the store ${replayPath} is missing, though this data directory had one. Nothing was changed. Restore it from a backup, or start the server once with --start-without replay to begin with an empty store`,
@@ -64,8 +67,8 @@ export function reportLostFiles(data: DataDirectory, record: DirectoryRecord, on
     ['versions.copy.jsonl', 'it is made again from versions/log.jsonl'],
     ['learner/checkpoint.safetensors', 'the learner goes on from the live version and reads the store again'],
   ];
-  for (const [name, how] of again) if (record.hasLost(name)) onRebuilt(`${name} was missing; ${how}`);
-  for (const name of record.lostIn('raters')) {
+  for (const [name, how] of again) if (record.lost.includes(name)) onRebuilt(`${name} was missing; ${how}`);
+  for (const name of record.lost.filter((one) => one.startsWith('raters/'))) {
     onRebuilt(`${name} was missing; this rater looks through the store again and scores what it has not scored`);
   }
 }

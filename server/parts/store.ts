@@ -2,11 +2,13 @@
 
 import type { EventLog } from '../../src/agent/index.js';
 import { inWords } from '../../src/errors.js';
+import { isNoRoom } from '../../src/file-system-errors.js';
 import type { ErasureReport, EvictionReport, ReplayStore } from '../../src/replay/index.js';
-import { openReplayStore } from '../../src/replay/store.js';
+import { openReplayStore, type ReplayStoreOptions } from '../../src/replay/store.js';
 import type { ServerOptions } from '../options.js';
 import type { DataDirectory } from './data-directory.js';
 import type { OnFatal } from './policy.js';
+import type { SpareRoom } from './spare-room.js';
 
 /** The store while its worker opens it. */
 interface OpeningStore {
@@ -21,15 +23,21 @@ export function openStoreInBackground(
   { replayPath }: DataDirectory,
   events: EventLog,
   onCrash: OnFatal,
+  spare: SpareRoom,
 ): OpeningStore {
   const erasures: ErasureReport[] = [];
-  const opening = openReplayStore({
+  const options: ReplayStoreOptions = {
     path: replayPath,
     ...retention,
     onCrash,
     onEvicted: (report) => events.publish({ type: 'replay_evicted', numbers: evictionNumbers(report) }),
     onSweepFailed: (error) => events.publish({ type: 'eviction_failed', detail: inWords(error) }),
     onErased: (report) => erasures.push(report),
+  };
+  const opening = openReplayStore(options).catch((thrown) => {
+    // On a full disk, the store opens in the room that was kept for this, and then refuses writes as it does while it runs.
+    if (!isNoRoom(thrown) || !spare.giveBack()) throw thrown;
+    return openReplayStore(options);
   });
   const opened = opening.catch(() => null);
   return { opening, erasures, close: async () => (await opened)?.close() };

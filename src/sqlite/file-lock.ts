@@ -42,6 +42,8 @@ export function takeFileLock(path: string): FileLock | null {
   let database: Database | undefined;
   try {
     database = new Database(path, { access: 'create' });
+    // Otherwise SQLite writes a journal before it changes the empty file, which a full disk keeps it from.
+    database.setPragma('journal_mode', 'MEMORY');
     database.exec('BEGIN EXCLUSIVE');
     const identity = statSync(path);
     held.add(database);
@@ -134,12 +136,15 @@ function foreign(path: string): HoneError {
 /** SQLite does not tell why it cannot open a file, so the system is asked. No lock is held on the file, which closing would free. */
 function cannotLock(path: string, thrown: unknown): HoneError {
   const what = `the lock ${path} cannot be taken`;
+  const reason = thrown instanceof Error ? thrown.message : String(thrown);
+  if (isResult(thrown, 'SQLITE_FULL') || isResult(thrown, 'SQLITE_IOERR_WRITE')) {
+    return new HoneError('STORE_FULL', `${what}: ${reason}; free space on the disk`, { cause: thrown });
+  }
   try {
     closeSync(openSync(path, 'a'));
-  } catch (reason) {
-    return fileSystemError(reason, what);
+  } catch (failure) {
+    return fileSystemError(failure, what);
   }
-  const reason = thrown instanceof Error ? thrown.message : String(thrown);
   return new HoneError(
     'INVALID_OPTIONS',
     `${what}: ${reason}. The file system must support locks of files, as local disks do; use a folder on a local disk`,

@@ -155,9 +155,8 @@ it.skipIf(!canMount)('a server that starts on a full disk serves as one does who
   const client = await server.connect({ retry: { maxAttempts: 1 } });
   expect((await client.generate({ prompt: 'full', maxTokens: 8 })).completions).toHaveLength(1);
   expect((await client.status()).rollout.mode).toBe('apprentice');
-  const scored = client.feedback([{ generationId: acknowledged, score: 1 }]);
-  await expect(scored).rejects.toMatchObject({ code: 'STORE_FULL' });
-  expect((await client.getGeneration(acknowledged)).scores).toMatchObject([{ value: 0.5 }]);
+  const scores = await scoreUntilRefused(client, [acknowledged]);
+  await expectKept(client, [acknowledged], new Map([...scores, [`${acknowledged} default`, 0.5]]));
   clearDisk(seenFrom(server.ready.pid, data));
   await until(async () => {
     const [outcome] = await client.feedback([{ generationId: acknowledged, score: 1 }]).catch(() => []);

@@ -70,5 +70,5 @@ it('a copy of a directory that was made while its server ran serves and learns',
   const client = await second.connect();
   const { live } = await client.status();
   await playUntil(client, live.number + 1);
-  expect((await client.learnerStatus()).crashedBecause).toBeUndefined();
+  expect((await client.learnerStatus()).failure).toBeUndefined();
 });

@@ -80,7 +80,7 @@ const files = [
 const damages: readonly (readonly [string, (path: string, name: string) => void])[] = [
   ['missing', (path) => rmSync(path)],
   ['empty', (path) => writeFileSync(path, '')],
-  ['cut in half', (path) => truncateSync(path, statSync(path).size / 2)],
+  ['cut in half', (path) => truncateSync(path, Math.floor(statSync(path).size / 2))],
   ['garbage', (path) => writeFileSync(path, Buffer.alloc(statSync(path).size, 0x8f))],
   ['older', (path, name) => cpSync(join(older, name), path)],
 ];

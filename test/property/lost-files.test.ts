@@ -33,7 +33,7 @@ async function open(data: string) {
   try {
     const modeFile = await openModeFile(join(data, 'mode.json'), {
       copy: { mode: record.held.mode, write: (mode) => record.update({ mode }) },
-      isUsed: record.isUsed,
+      isUsed: record.isKnown || journal.lastSequence > 0,
       lastNamed: lastModeIn(journal.restored),
       onRebuilt,
     });

@@ -42,10 +42,9 @@ async function used(): Promise<void> {
 }
 
 it('of a new directory knows nothing, and that of a used one what was recorded', async () => {
-  expect(open()).toMatchObject({ isUsed: false, isKnown: false, held: { files: [], nextVersion: 0 } });
+  expect(open()).toMatchObject({ isKnown: false, held: { files: [], nextVersion: 0 } });
   await used();
   expect(open()).toMatchObject({
-    isUsed: true,
     isKnown: true,
     held: { mode: 'shadow', nextVersion: 3, lastEvent: 20, lastChange: 5 },
   });
@@ -58,7 +57,7 @@ it('keeps the files that it knows when only the mode changes', async () => {
   await used();
   rmSync(file('replay.sqlite'));
   await open().update({ mode: 'auto' });
-  expect(open().hasLost('replay.sqlite')).toBe(true);
+  expect(open().lost).toEqual(['replay.sqlite']);
 });
 
 it.each(['', '{"format":1,"fil', 'x', '{"format":1,"files":3}'])(
@@ -67,7 +66,7 @@ it.each(['', '{"format":1,"fil', 'x', '{"format":1,"files":3}'])(
     await used();
     reported = [];
     writeFileSync(path(), content);
-    expect(open()).toMatchObject({ isUsed: true, isKnown: false });
+    expect(open()).toMatchObject({ isKnown: false, held: { files: [] } });
     expect(reported).toEqual([expect.stringContaining('directory.json was damaged')]);
     expect(readFileSync(`${path()}.damaged`, 'utf8')).toBe(content);
   },
@@ -80,24 +79,24 @@ it('of a later Hone is refused', () => {
 
 describe('a start', () => {
   it('refuses a store that is missing, in the record or because a version was learned', async () => {
-    expect(() => checkStoreIsThere(dataDirectory(), open(), { startWithout: undefined }, onRebuilt)).not.toThrow();
+    expect(() => checkStoreIsThere(dataDirectory(), open(), { startWithout: undefined }, 7, onRebuilt)).not.toThrow();
     mkdirSync(file('versions'));
     writeFileSync(file('versions/log.jsonl'), '{"type":"version","version":{"origin":"learned"}}\n');
     const lost = expect.objectContaining({ code: 'STATE_LOST' });
-    expect(() => checkStoreIsThere(dataDirectory(), open(), { startWithout: undefined }, onRebuilt)).toThrow(lost);
+    expect(() => checkStoreIsThere(dataDirectory(), open(), { startWithout: undefined }, 7, onRebuilt)).toThrow(lost);
     rmSync(file('versions/log.jsonl'));
     await used();
     rmSync(file('replay.sqlite'));
-    expect(() => checkStoreIsThere(dataDirectory(), open(), { startWithout: 'versions' }, onRebuilt)).toThrow(lost);
+    expect(() => checkStoreIsThere(dataDirectory(), open(), { startWithout: 'versions' }, 0, onRebuilt)).toThrow(lost);
     expect(existsSync(file('replay.sqlite'))).toBe(false);
     reported = [];
-    checkStoreIsThere(dataDirectory(), open(), { startWithout: 'replay' }, onRebuilt);
+    checkStoreIsThere(dataDirectory(), open(), { startWithout: 'replay' }, 0, onRebuilt);
     expect(reported).toEqual([expect.stringContaining('a new and empty one is made')]);
   });
 
   it('refuses to go on without a store that is there', async () => {
     await used();
-    expect(() => checkStoreIsThere(dataDirectory(), open(), { startWithout: 'replay' }, onRebuilt)).toThrow(
+    expect(() => checkStoreIsThere(dataDirectory(), open(), { startWithout: 'replay' }, 0, onRebuilt)).toThrow(
       expect.objectContaining({ code: 'INVALID_OPTIONS' }),
     );
   });
