@@ -234,6 +234,22 @@ export const serverFlags = [
     meaning: 'requests that may run or wait at the same time',
   },
   {
+    name: 'max-connections',
+    kind: 'count',
+    value: 'count',
+    min: 1,
+    default: '1024',
+    meaning: 'gRPC connections at the same time; further ones are closed at once',
+  },
+  {
+    name: 'keepalive-ms',
+    kind: 'count',
+    value: 'count',
+    min: 1000,
+    default: '30000',
+    meaning: 'silence after which the connection of a client that does not answer is closed',
+  },
+  {
     name: 'drain-grace-ms',
     kind: 'count',
     value: 'count',

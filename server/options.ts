@@ -109,6 +109,8 @@ export interface ServerOptions {
   /** Limits of the store. */
   readonly retention: RetentionSettings;
   readonly maxOpenRequests: number;
+  readonly maxConnections: number;
+  readonly keepaliveMs: number;
   readonly drainGraceMs: number;
   readonly logLevel: string;
   /** `undefined`: text on a terminal, JSON elsewhere. */
@@ -168,6 +170,8 @@ export function readOptions(args: readonly string[], environment: NodeJS.Process
     keepVersions: flags.number('keep-versions'),
     retention: readRetention(flags),
     maxOpenRequests: flags.number('max-open-requests') ?? 1024,
+    maxConnections: flags.number('max-connections') ?? 1024,
+    keepaliveMs: flags.number('keepalive-ms') ?? 30_000,
     drainGraceMs: flags.number('drain-grace-ms') ?? 10_000,
     logLevel: flags.text('log-level') ?? 'info',
     logFormat: logFormats.find((format) => format === flags.text('log-format')),

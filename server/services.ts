@@ -129,6 +129,8 @@ export async function openServices(parts: OpenedParts, cleanup: CleanupStack, si
     host: options.host,
     port: options.port,
     authToken: options.authToken,
+    maxConnections: options.maxConnections,
+    keepaliveMs: options.keepaliveMs,
     maxStalledMs: options.policy.maxStalledMs ?? defaultMaxStalledMs,
     reflection: options.reflection,
     serverVersion: readServerVersion(),

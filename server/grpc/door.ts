@@ -1,14 +1,13 @@
 /** The gRPC door: services, health and reflection on one address. */
 
-import { isIP } from 'node:net';
-import { logVerbosity, Server, ServerCredentials, setLogVerbosity } from '@grpc/grpc-js';
+import { logVerbosity, Server, setLogVerbosity } from '@grpc/grpc-js';
 import { fullName, serviceDefinition, serviceNames } from '../../proto/contract.js';
 import type { Agent } from '../../src/agent/index.js';
-import { HoneError } from '../../src/errors.js';
 import { adminHandlers } from './admin.js';
 import { takesEncodedAnswers } from './answer-size.js';
 import type { ReportError } from './calls.js';
 import { checkedDecoding } from './checked-decoding.js';
+import { listen } from './connections.js';
 import { eventHandlers } from './events.js';
 import { feedbackHandlers } from './feedback.js';
 import { generationHandlers } from './generation.js';
@@ -25,6 +24,10 @@ interface DoorOptions {
   /** 0 takes any free port. */
   readonly port: number;
   readonly authToken: string | undefined;
+  /** Most connections at the same time. */
+  readonly maxConnections: number;
+  /** Silence after which the connection of a peer that does not answer is closed. */
+  readonly keepaliveMs: number;
   /** How long a caller may leave the stream of a request unread. */
   readonly maxStalledMs: number;
   /** Whether reflection is served. */
@@ -38,6 +41,12 @@ interface DoorOptions {
 
 /** Largest message from a client, in bytes. */
 const maxReceiveBytes = 4 * 1024 * 1024;
+
+/**
+ * Calls of one connection at the same time. Clients let further ones wait. Node refuses one that comes while it still
+ * puts away another that has ended; callers read that as RESOURCE_EXHAUSTED.
+ */
+const maxCallsPerConnection = 512;
 
 /** How long a caller may take to read its last answer when the server stops. */
 const lastAnswersMs = 1000;
@@ -66,9 +75,12 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
       createInterceptor({ identity: () => agent.identity(), authToken: options.authToken, onCall: options.onCall }),
     ],
     'grpc.max_receive_message_length': maxReceiveBytes,
-    // A peer that vanished is noticed within these times. Its requests are cancelled then.
-    'grpc.keepalive_time_ms': 60_000,
-    'grpc.keepalive_timeout_ms': 20_000,
+    'grpc.max_concurrent_streams': maxCallsPerConnection,
+    // A peer that vanished is noticed within the two together. Its requests are cancelled then.
+    'grpc.keepalive_time_ms': Math.ceil((options.keepaliveMs * 2) / 3),
+    'grpc.keepalive_timeout_ms': Math.floor(options.keepaliveMs / 3),
+    // The library's own record of every connection and call, for a service that is not offered.
+    'grpc.enable_channelz': 0,
   });
   const handlers = {
     GenerationService: generationHandlers(agent, report, options.maxStalledMs),
@@ -85,28 +97,16 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
   const health = new Health(names);
   health.addTo(server);
   if (options.reflection) addReflection(server, describe, names);
-  const port = await bind(server, options.host, options.port);
+  const listener = await listen(server, options);
 
   return {
-    port,
+    port: listener.port,
     announceStop: () => health.stop(),
-    close: (served) => shutDown(server, served),
+    close(served) {
+      listener.close();
+      return shutDown(server, served);
+    },
   };
-}
-
-function bind(server: Server, host: string, port: number): Promise<number> {
-  const address = `${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
-  return new Promise((resolve, reject) => {
-    server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) => {
-      if (error === null) resolve(bound);
-      else reject(new HoneError('INVALID_OPTIONS', describeBindFailure(address, error.message), { cause: error }));
-    });
-  });
-}
-
-function describeBindFailure(address: string, message: string): string {
-  if (!message.includes('EADDRINUSE')) return `cannot listen on ${address}: ${message}`;
-  return `cannot listen on ${address}: another program uses the port; stop it or choose another port with --port (0 takes a free one)`;
 }
 
 async function shutDown(server: Server, served: Promise<void>): Promise<void> {

@@ -3,6 +3,7 @@
  * reports method, status and duration for the log, without any text of the request.
  */
 
+import type { ServerHttp2Stream } from 'node:http2';
 import {
   Metadata as GrpcMetadata,
   type Metadata,
@@ -17,6 +18,7 @@ import { toStatus } from '../errors.js';
 import { tokenCheck } from '../token.js';
 import { encodeAnswer } from './answer-size.js';
 import { RefusedRequest } from './checked-decoding.js';
+import { UnreadBodies } from './unread-bodies.js';
 
 interface InterceptorOptions {
   readonly identity: () => ServedIdentity;
@@ -39,7 +41,9 @@ type EndStatus = Parameters<ServerInterceptingCall['sendStatus']>[0];
 
 export function createInterceptor(options: InterceptorOptions): ServerInterceptor {
   const isAllowed = tokenCheck(options.authToken);
+  const bodies = new UnreadBodies();
   return (method, nextCall) => {
+    const messageCompleted = bodies.follow(streamOf(nextCall));
     const startedAt = performance.now();
     let requestId: string | undefined;
     let traceparent: string | undefined;
@@ -78,6 +82,7 @@ export function createInterceptor(options: InterceptorOptions): ServerIntercepto
             }
           })
           .withOnReceiveMessage((message, pass) => {
+            messageCompleted();
             if (message instanceof RefusedRequest) call.sendStatus(toStatus(message.error));
             else pass(message);
           })
@@ -98,6 +103,11 @@ export function createInterceptor(options: InterceptorOptions): ServerIntercepto
     const call = new ServerInterceptingCall(nextCall, responder);
     return call;
   };
+}
+
+/** The stream of a call. The library has it in a private field, and no other part of it tells how much has arrived. */
+function streamOf(call: object): ServerHttp2Stream {
+  return (call as { readonly stream: ServerHttp2Stream }).stream;
 }
 
 function firstText(metadata: Metadata, key: string): string | undefined {

@@ -69,6 +69,8 @@ it.each([
   [['--reward-timeout-ms', '5']],
   [['--reward-function', 'reward.mjs', '--reward-timeout-ms', '0']],
   [['--max-open-requests', '0']],
+  [['--max-connections', '0']],
+  [['--keepalive-ms', '999']],
   [['--drain-grace-ms', 'soon']],
   [['--log-level', 'loud']],
   [['--explore', '1.5']],

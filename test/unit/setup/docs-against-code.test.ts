@@ -73,6 +73,8 @@ describe('the flags of hone serve', () => {
     'metrics-host': options?.metrics?.host,
     'metrics-port': defaultMetricsPort,
     'max-open-requests': options?.maxOpenRequests,
+    'max-connections': options?.maxConnections,
+    'keepalive-ms': options?.keepaliveMs,
     'drain-grace-ms': options?.drainGraceMs,
     'log-level': options?.logLevel,
     'canary-share': checkCanarySettings().share,
