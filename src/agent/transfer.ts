@@ -24,6 +24,8 @@ export interface ExportedLines {
 
 /** Characters that are written or read before other work on the event loop gets a turn: a few milliseconds. */
 const charactersPerTurn = 64 * 1024;
+/** What a line costs at least, in characters: an empty one is work too, and one that is refused more than most. */
+const charactersPerLine = 512;
 
 /** Exports the records that are stored when the export begins, in the order in which they were written. */
 export async function* exportReplay(replay: ReplayStore, filter: ExportFilter): AsyncGenerator<ExportedLines> {
@@ -121,7 +123,16 @@ export class ReplayImport {
     this.#rest = [];
     this.#restBytes = 0;
     this.#line += 1;
-    if (text.trim() === '') return;
+    if (text.trim() !== '') this.#takeRecord(text);
+    this.#sinceTurn += Math.max(charactersPerLine, text.length);
+    if (this.#records.length >= recordsPerWrite || this.#sinceWrite >= charactersPerWrite) await this.#write();
+    if (this.#sinceTurn < charactersPerTurn) return;
+    this.#sinceTurn = 0;
+    await nextTurn();
+  }
+
+  #takeRecord(text: string): void {
+    this.#sinceWrite += text.length;
     try {
       const record = parseRecord(text);
       checkRange(record, this.#reward);
@@ -130,12 +141,6 @@ export class ReplayImport {
     } catch (thrown) {
       this.#refuse(this.#line, HoneError.from(thrown));
     }
-    this.#sinceTurn += text.length;
-    this.#sinceWrite += text.length;
-    if (this.#records.length >= recordsPerWrite || this.#sinceWrite >= charactersPerWrite) await this.#write();
-    if (this.#sinceTurn < charactersPerTurn) return;
-    this.#sinceTurn = 0;
-    await nextTurn();
   }
 
   async #write(): Promise<void> {
