@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- decode|serve|feedback|learn|together|edge [options]`. `--help` after a bench lists its options.
+ * `npm run bench -- decode|serve|feedback|learn|together|edge|hostile [options]`. `--help` after a bench lists its options.
  *
  * Results go to standard output: a table, or with --json one line of JSON, or with --markdown a table for the README.
  * Progress goes to standard error. The exit code is 1 if a share of a limit is above 1, because then the limit was
@@ -13,6 +13,7 @@ import { type Device, devices } from '../src/learner/index.js';
 import { benchDecode } from './decode.js';
 import { benchEdge } from './edge.js';
 import { benchFeedback } from './feedback.js';
+import { benchHostile } from './hostile.js';
 import { benchLearn } from './learn.js';
 import { type BenchModel, type ModelName, modelNames, openBenchModel } from './lib/models.js';
 import type { BenchOptions } from './lib/options.js';
@@ -32,6 +33,7 @@ interface Flags {
   readonly int8?: boolean;
   readonly device?: Device;
   readonly tfjsNode?: string;
+  readonly only?: string;
   readonly json?: true;
   readonly markdown?: true;
   readonly quick?: true;
@@ -43,6 +45,8 @@ interface Bench {
   readonly run: (models: readonly BenchModel[], options: BenchOptions) => Promise<BenchReport>;
   /** Models that the bench always runs on, whatever the flags say. */
   readonly models?: readonly ModelName[];
+  /** The model that it runs on without --model. Default: each of them. */
+  readonly usualModel?: ModelName;
   /** Options that only this bench has. */
   readonly options: readonly Option[];
 }
@@ -89,6 +93,13 @@ const benches: readonly Bench[] = [
     options: [],
   },
   { name: 'edge', description: 'install size, start-up time, idle and training memory', run: benchEdge, options: [] },
+  {
+    name: 'hostile',
+    description: 'what other clients wait, and what memory grows, while one client does its worst',
+    usualModel: 'tldr',
+    run: benchHostile,
+    options: [new Option('--only <attacks>', 'measure only these attacks, separated by commas')],
+  },
 ];
 
 function parseCount(text: string): number {
@@ -98,8 +109,8 @@ function parseCount(text: string): number {
 }
 
 async function runBench(bench: Bench, flags: Flags): Promise<void> {
-  const names: readonly ModelName[] =
-    bench.models ?? (flags.quick ? ['tiny'] : flags.model ? [flags.model] : modelNames);
+  const usual = flags.model ?? bench.usualModel;
+  const names: readonly ModelName[] = bench.models ?? (flags.quick ? ['tiny'] : usual ? [usual] : modelNames);
   const models: BenchModel[] = [];
   for (const name of names) {
     const model = await openBenchModel(name);
@@ -114,6 +125,7 @@ async function runBench(bench: Bench, flags: Flags): Promise<void> {
     spin: flags.spin ?? false,
     peers: flags.peers ?? false,
     device: flags.device ?? 'cpu',
+    only: flags.only?.split(','),
     tfjsNode: flags.tfjsNode === undefined ? undefined : resolve(flags.tfjsNode),
     // The layers of the test package are too narrow for blocks of int8.
     int8: (flags.int8 ?? false) && !flags.quick,

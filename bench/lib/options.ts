@@ -16,6 +16,8 @@ export interface BenchOptions {
   readonly tfjsNode: string | undefined;
   /** Whether the same models are also measured with int8 weights. */
   readonly int8: boolean;
+  /** For `hostile`: the attacks to measure, by name; undefined: all. */
+  readonly only: readonly string[] | undefined;
   /** Whether to run briefly on the test package. This shows that the bench works; its figures are meaningless. */
   readonly quick: boolean;
 }

@@ -13,7 +13,11 @@ import { projectRoot } from './project.js';
 export interface BenchServer {
   /** The process of the command. The server and the learner are its descendants. */
   readonly pid: number;
+  /** The process of the server itself. */
+  readonly serverPid: number;
   readonly address: string;
+  /** URL of the metrics for Prometheus; `null`: the server has none. */
+  readonly metricsUrl: string | null;
   /** Time from the start of the command to the first health check that answers "serving". */
   readonly startupMs: number;
   /** Processor time of all processes in this time; undefined on a system without /proc. */
@@ -59,14 +63,17 @@ export async function startBenchServer(
     if (given === undefined) await rm(data, { recursive: true, force: true });
   };
   try {
-    const { address, threads = 1, spin = false } = await readReady(child.stdout as NodeJS.ReadableStream, exited);
+    const ready = await readReady(child.stdout as NodeJS.ReadableStream, exited);
+    const { address, threads = 1, spin = false } = ready;
     const client = await connect({ address });
     const health = await client.health();
     client.close();
     if (health !== 'serving') throw new Error(`the server reported that it is ready, but its health is ${health}`);
     const startupMs = performance.now() - started;
     const pid = child.pid as number;
-    return { pid, address, startupMs, startupProcessorMs: processorTimeMs(pid), threads, spin, stop };
+    const startupProcessorMs = processorTimeMs(pid);
+    const own = { pid, serverPid: ready.pid, metricsUrl: ready.metrics };
+    return { ...own, address, startupMs, startupProcessorMs, threads, spin, stop };
   } catch (error) {
     await stop();
     throw error;
@@ -75,7 +82,9 @@ export async function startBenchServer(
 
 /** Reads the line that the server prints when it serves, with the threads that it chose for its policy. */
 interface Ready {
+  readonly pid: number;
   readonly address: string;
+  readonly metrics: string | null;
   readonly threads?: number;
   readonly spin?: boolean;
 }

@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { expect, it } from 'vitest';
 import { ReplayImport } from '../../../src/agent/transfer.js';
+import type { Package } from '../../../src/package/index.js';
 import type { ReplayStore } from '../../../src/replay/index.js';
 import { defaultRewardSettings } from '../../../src/reward/settings.js';
 
@@ -22,7 +23,7 @@ it.each([
   ['refused', '{}\n'],
   ['without JSON', 'x\n'],
 ])('an import of many lines that are %s gives other work a turn after some hundred of them', async (_, line) => {
-  const taking = new ReplayImport({} as ReplayStore, defaultRewardSettings, () => undefined);
+  const taking = new ReplayImport({} as ReplayStore, defaultRewardSettings, {} as Package, () => undefined);
   const lines = 20_000;
   const turns = await turnsDuring(taking.add(Buffer.from(line.repeat(lines))));
   expect(turns).toBeGreaterThan(lines / 256);
