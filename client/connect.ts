@@ -19,11 +19,7 @@ export const defaultAddress = '127.0.0.1:50051';
 export async function connect(options: ConnectOptions = {}): Promise<HoneClient> {
   checkConnectOptions(options);
   const { address = defaultAddress, token, timeoutMs = 60_000, retry = {}, connectTimeoutMs = 5000 } = options;
-  const connection = new Connection({
-    address,
-    credentials: createCredentials(options.tls ?? false),
-    keepaliveMs: options.keepaliveMs ?? defaultKeepaliveMs,
-  });
+  const connection = open(address, options);
   try {
     await connection.ready({ untilMs: Date.now() + connectTimeoutMs, overFailures: true });
   } catch (thrown) {
@@ -31,6 +27,20 @@ export async function connect(options: ConnectOptions = {}): Promise<HoneClient>
     throw HoneClientError.from(thrown);
   }
   return new HoneClient(new Calls(connection, { token, timeoutMs, retry }));
+}
+
+/** @throws HoneClientError `INVALID_REQUEST` if the library cannot read the address or a PEM buffer */
+function open(address: string, { tls = false, keepaliveMs = defaultKeepaliveMs }: ConnectOptions): Connection {
+  try {
+    return new Connection({ address, credentials: createCredentials(tls), keepaliveMs });
+  } catch (thrown) {
+    const reason = thrown instanceof Error ? thrown.message : String(thrown);
+    throw new HoneClientError(`the options of connect are invalid: ${reason}`, {
+      code: 'INVALID_REQUEST',
+      status: 'INVALID_ARGUMENT',
+      cause: thrown,
+    });
+  }
 }
 
 function createCredentials(tls: TlsOptions): ChannelCredentials {

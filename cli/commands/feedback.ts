@@ -2,7 +2,7 @@
 
 import { createInterface } from 'node:readline';
 import type { Command } from 'commander';
-import type { FeedbackItem, FeedbackOutcome, HoneClient } from '../../client/index.js';
+import type { FeedbackItem, FeedbackOutcome, HoneClient, HoneClientError } from '../../client/index.js';
 import { exitCodes, UsageError } from '../failure.js';
 import { addConnectionFlags, type ConnectionFlags, parseNumber, withClient } from '../flags.js';
 import { print, printJson, remark } from '../output.js';
@@ -88,6 +88,7 @@ async function sendLines(client: HoneClient, signal: AbortSignal, flags: Feedbac
   };
   const stream = client.feedbackStream({ signal });
   let number = 0;
+  let wrong: UsageError | undefined;
   try {
     for await (const text of createInterface({ input: process.stdin, signal })) {
       number += 1;
@@ -95,11 +96,15 @@ async function sendLines(client: HoneClient, signal: AbortSignal, flags: Feedbac
       if (text.trim() === '') continue;
       const item = parseLine(text, line, flags);
       await stream.ready();
-      // If the call fails, `ready` and `close` throw.
       stream.send(item).then(
         (outcome) => report(line, outcome),
-        () => undefined,
+        (error: HoneClientError) => {
+          // The client refuses such an item itself. If the call fails, `ready` and `close` throw.
+          if (error.code === 'INVALID_REQUEST') wrong ??= new UsageError(`line ${line}: ${error.message}`);
+        },
       );
+      await Promise.resolve();
+      if (wrong !== undefined) throw wrong;
     }
   } finally {
     // Even if a line is wrong, wait for the answers to the lines before it.

@@ -13,6 +13,7 @@ import { until } from '../support/until.js';
 
 let group: number;
 let data: string;
+let address: string;
 let client: HoneClient;
 /** The number of times that the server has become ready. */
 let starts: () => number;
@@ -30,7 +31,8 @@ beforeEach(async () => {
   child.stderr.resume();
   starts = () => out.split('\n').filter((line) => line.startsWith('{')).length;
   await until(() => starts() === 1, 'the server is ready');
-  client = await connect({ address: `127.0.0.1:${port}` });
+  address = `127.0.0.1:${port}`;
+  client = await connect({ address });
 });
 afterEach(async () => {
   client.close();
@@ -71,6 +73,22 @@ it('a watch from now on misses nothing, even if the server dies before there was
   await client.setMode('apprentice');
   expect(await watch.next()).toMatchObject({ value: { type: 'mode_changed' } });
   await watch.return();
+});
+
+it('hone status --watch goes on', async () => {
+  const watching = startPiped(honeCommand, ['status', '--watch', '--json', '--interval', '0.1', '--address', address]);
+  let out = '';
+  watching.stdout.setEncoding('utf8').on('data', (piece: string) => {
+    out += piece;
+  });
+  watching.stderr.resume();
+  /** The starts of the server that the command has shown. */
+  const shown = () => new Set(out.match(/(?<="startedAtMs":)\d+(?=,"draining")/g));
+  await until(() => shown().size === 1, 'the command shows the status');
+  await killServer();
+  await until(() => shown().size === 2 || watching.exitCode !== null, 'the command shows the status after the restart');
+  expect(watching.exitCode).toBeNull();
+  watching.kill('SIGINT');
 });
 
 it('reading calls, feedback, and requests that were not sent yet wait for the server', async () => {

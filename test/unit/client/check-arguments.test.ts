@@ -134,6 +134,19 @@ describe('an option that the client does not know', () => {
   });
 });
 
+it.each([
+  ['an address that is none', { address: '' }],
+  [
+    'a certificate that is none',
+    {
+      address: '127.0.0.1:1',
+      tls: { rootCertificates: Buffer.from('no'), privateKey: Buffer.from('no'), certificateChain: Buffer.from('no') },
+    },
+  ],
+])('%s is refused by connect with a code', async (_, options) => {
+  await expect(connect(options)).rejects.toMatchObject({ code: 'INVALID_REQUEST' });
+});
+
 describe('a request', () => {
   it.each<[Record<string, unknown>, Record<string, string>]>([
     [{ prompt: 'a', max_tokens: 1 }, { max_tokens: 'is not known; did you mean maxTokens?' }],
