@@ -28,7 +28,7 @@ async function scoreUntilRefused(client: HoneClient, ids: readonly string[]): Pr
     const rater = `rater ${i}`;
     try {
       const scored = single ? ids.slice(0, 1) : ids;
-      const items = scored.map((generationId, k) => ({ generationId, score: i + k / 100, rater }));
+      const items = scored.map((generationId, k) => ({ generationId, score: (100 * i + k) / 1e7, rater }));
       await client.feedback(items);
       for (const { generationId, score } of items) acknowledged.set(`${generationId} ${rater}`, score);
     } catch (error) {
