@@ -8,10 +8,11 @@
 import { Tokenizer } from '@huggingface/tokenizers';
 import { z } from 'zod';
 import { HoneError } from '../errors.js';
+import { charactersPerToken } from './characters-per-token.js';
 import { ChatTemplate, checkRoles, type TemplateVariables } from './chat-template.js';
 import { largestVocabulary } from './config.js';
 import { type AddedToken, findTurnEnd } from './end-tokens.js';
-import { fileExists, invalidPackage, readJson, readText } from './files.js';
+import { digestFiles, fileExists, invalidPackage, readJson, readText } from './files.js';
 import { SpecialTokens } from './special-tokens.js';
 import { ByteLevelDecoder, byteAlphabet, decodeTokens, isByteLevel, packTokenBytes } from './token-decoder.js';
 import type { ChatMessage, PackageTokenizer, TokenBytes, TokenDecoder } from './types.js';
@@ -83,8 +84,11 @@ export async function loadTokenizer(directory: string): Promise<PackageTokenizer
   const json = await readJson(directory, 'tokenizer.json', tokenizerSchema, remedyFor);
   const config = await readJson(directory, 'tokenizer_config.json', tokenizerConfigSchema);
   const template = await loadTemplate(directory, config);
+  const files = ['tokenizer.json', 'tokenizer_config.json'];
+  if (await fileExists(directory, templateFile)) files.push(templateFile);
+  const digest = await digestFiles(directory, files);
   try {
-    const tokenizer = new ByteLevelTokenizer(json, config, template);
+    const tokenizer = new ByteLevelTokenizer(json, config, template, digest);
     checkEncoding(tokenizer);
     return tokenizer;
   } catch (cause) {
@@ -151,6 +155,8 @@ function templateVariables(config: TokenizerConfig): TemplateVariables {
 class ByteLevelTokenizer implements PackageTokenizer {
   readonly vocabularySize: number;
   readonly tokenBytes: TokenBytes;
+  readonly digest: string;
+  readonly charactersPerToken: number;
   readonly eosTokenId: number | null;
   readonly #plain: Tokenizer;
   readonly #special: SpecialTokens;
@@ -159,12 +165,15 @@ class ByteLevelTokenizer implements PackageTokenizer {
   /** The beginning-of-sequence token, if the tokenizer puts one before each text. */
   readonly #textPrefix: readonly number[];
 
-  constructor(json: TokenizerJson, config: TokenizerConfig, template: ChatTemplate | null) {
+  constructor(json: TokenizerJson, config: TokenizerConfig, template: ChatTemplate | null, digest: string) {
     this.#plain = new Tokenizer(withoutSpecialTokens(json), config);
     this.#special = new SpecialTokens(json.added_tokens.filter(({ special }) => special));
     this.#template = template;
     this.tokenBytes = tokenBytes(json);
     this.vocabularySize = this.tokenBytes.ends.length;
+    this.digest = digest;
+    const hasAllBytes = byteAlphabet.every((character) => Object.hasOwn(json.model.vocab, character));
+    this.charactersPerToken = charactersPerToken(json, this.tokenBytes, hasAllBytes);
     this.#addedTokens = json.added_tokens;
     this.eosTokenId = endTokenOf(json, config);
     this.#textPrefix = leadingTokens(json, config);
@@ -182,7 +191,7 @@ class ByteLevelTokenizer implements PackageTokenizer {
     return this.#encodePlain(text);
   }
 
-  encodeChat(messages: readonly ChatMessage[]): number[] {
+  encodeChat(messages: readonly ChatMessage[], maxTokens = Number.POSITIVE_INFINITY): number[] {
     checkRoles(messages);
     if (this.#template === null) {
       throw new HoneError('INVALID_REQUEST', 'the package has no chat template; send a prompt instead of messages', {
@@ -193,9 +202,17 @@ class ByteLevelTokenizer implements PackageTokenizer {
     const rendered = this.#template.render(
       messages.map((message, i) => ({ ...message, content: shielded[i] as string })),
     );
-    return this.#special
+    const pieces = this.#special
       .split(rendered)
-      .flatMap((piece) => ('token' in piece ? [piece.token] : this.#encodePlain(restore(piece.text))));
+      .map((piece) => ('token' in piece ? piece : { text: restore(piece.text) }));
+    const characters = pieces.reduce((sum, piece) => sum + ('token' in piece ? 0 : piece.text.length), 0);
+    if (characters > maxTokens * this.charactersPerToken) {
+      const description = `${characters} characters are too many for a context of ${maxTokens} tokens`;
+      throw new HoneError('PROMPT_TOO_LONG', `the prompt is too long: ${description}; shorten it`, {
+        violations: [{ field: 'messages', description }],
+      });
+    }
+    return pieces.flatMap((piece) => ('token' in piece ? [piece.token] : this.#encodePlain(piece.text)));
   }
 
   decode(tokens: readonly number[]): string {

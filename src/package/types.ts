@@ -38,6 +38,10 @@ export interface PackageTokenizer {
   readonly vocabularySize: number;
   /** The table that all decoders of this tokenizer use. */
   readonly tokenBytes: TokenBytes;
+  /** SHA-256 (hex) over the files that it was made of. */
+  readonly digest: string;
+  /** Most UTF-16 units of a text that one token stands for. A longer text need not be encoded to be too long. */
+  readonly charactersPerToken: number;
   /** The end token in the tokenizer's files, or `null`. The configuration may name others. */
   readonly eosTokenId: number | null;
   /**
@@ -54,10 +58,11 @@ export interface PackageTokenizer {
   encodeCompletion(text: string): number[];
   /**
    * Encodes a chat with the generation prompt at its end; message contents are encoded as plain text.
+   * @param maxTokens a rendered chat that is longer for sure is refused before it is encoded; default: without bound
    * @throws HoneError `INVALID_REQUEST` if a role is unknown, the template refuses the chat, or the package has no
-   * template
+   * template; `PROMPT_TOO_LONG`
    */
-  encodeChat(messages: readonly ChatMessage[]): number[];
+  encodeChat(messages: readonly ChatMessage[], maxTokens?: number): number[];
   /** Returns the text of the tokens without special tokens. */
   decode(tokens: readonly number[]): string;
   /** Returns a decoder for one token at a time. Its pieces add up to {@link decode} and never cut a UTF-8 sequence. */

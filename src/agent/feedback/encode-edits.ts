@@ -5,13 +5,12 @@ import { HoneError } from '../../errors.js';
 import type { Package, TextEncoding } from '../../package/index.js';
 import type { EditWrite, Generation, ReplayStore } from '../../replay/index.js';
 import { generationNotFound } from '../explain.js';
-import { maxCharactersPerToken } from '../generation/check-request.js';
 import { invalidRequest } from '../request-errors.js';
 import type { EditDraft } from './check-feedback.js';
 
 /**
  * Gives edits their tokens and ids, in order. An edit that does not fit its generation becomes an error at its place.
- * @throws HoneError `QUEUE_FULL`, `WORKER_CRASHED` if the store cannot be read
+ * @throws HoneError `QUEUE_FULL`, `WORKER_CRASHED` if the store cannot be read or the texts cannot be encoded
  */
 export async function encodeEdits(
   drafts: readonly EditDraft[],
@@ -19,20 +18,35 @@ export async function encodeEdits(
   encoding: TextEncoding,
   replay: Pick<ReplayStore, 'readGenerations'>,
 ): Promise<(EditWrite | HoneError)[]> {
-  const ids = [...new Set(drafts.map(({ generationId }) => generationId))];
-  const generations = new Map((await replay.readGenerations(ids)).map((generation) => [generation.id, generation]));
   const edits: (EditWrite | HoneError)[] = [];
-  // One after another, so that the texts of other callers come between.
-  for (const draft of drafts) {
-    try {
-      const generation = generations.get(draft.generationId);
-      if (generation === undefined) throw generationNotFound(draft.generationId);
-      edits.push({ ...draft, id: uuidv7(), tokens: await encodeEdit(draft.text, generation, pkg, encoding) });
-    } catch (thrown) {
-      edits.push(HoneError.from(thrown));
-    }
+  for (let from = 0; from < drafts.length; from += editsPerRead) {
+    const some = drafts.slice(from, from + editsPerRead);
+    const ids = [...new Set(some.map(({ generationId }) => generationId))];
+    const generations = new Map((await replay.readGenerations(ids)).map((generation) => [generation.id, generation]));
+    // One after another, so that the texts of other callers come between.
+    for (const draft of some) edits.push(await toEdit(draft, generations.get(draft.generationId), pkg, encoding));
   }
   return edits;
+}
+
+/** Generations that are in memory at once: each comes with its prompt, its text and all of its numbers. */
+const editsPerRead = 16;
+
+async function toEdit(
+  draft: EditDraft,
+  generation: Generation | undefined,
+  pkg: Package,
+  encoding: TextEncoding,
+): Promise<EditWrite | HoneError> {
+  try {
+    if (generation === undefined) throw generationNotFound(draft.generationId);
+    return { ...draft, id: uuidv7(), tokens: await encodeEdit(draft.text, generation, pkg, encoding) };
+  } catch (thrown) {
+    const error = HoneError.from(thrown);
+    // Nothing is written yet, so the whole batch can be sent again if the fault is not the item's.
+    if (error.kind !== 'invalid_argument' && error.kind !== 'not_found') throw error;
+    return error;
+  }
 }
 
 async function encodeEdit(
@@ -46,7 +60,7 @@ async function encodeEdit(
     throw invalidRequest([{ field: 'generation_id', description }]);
   }
   const room = pkg.config.contextLength - promptTokens.length;
-  if (text.length > room * maxCharactersPerToken) throw tooLong(`${text.length} characters`, room);
+  if (text.length > room * pkg.tokenizer.charactersPerToken) throw tooLong(`${text.length} characters`, room);
   const tokens = [...(await encoding.encode({ as: 'completion', text })), endOf(promptJson, pkg)];
   if (tokens.length > room) throw tooLong(`${tokens.length} tokens`, room);
   return Uint32Array.from(tokens);

@@ -21,8 +21,8 @@ export const maxCompletions = 64;
 const maxMessages = 2048;
 const maxBiases = 2048;
 
-/** Characters per token of context. A longer text is refused before it is tokenised. */
-export const maxCharactersPerToken = 128;
+/** Characters of a chat per token of context. A chat template may leave out some of them. */
+const charactersPerToken = 128;
 
 const sampling = z.object({
   maxTokens: wholeBetween(1, 2 ** 31 - 1).default(128),
@@ -102,7 +102,10 @@ export async function checkGenerate(
   if (topLogprobs > 0 && !request.logprobs) {
     throw invalidRequest([{ field: 'top_logprobs', description: 'needs logprobs to be true' }]);
   }
-  const job = prompt === undefined ? { as: 'chat' as const, messages } : { as: 'text' as const, text: prompt };
+  const job =
+    prompt === undefined
+      ? { as: 'chat' as const, messages, maxTokens: pkg.config.contextLength }
+      : { as: 'text' as const, text: prompt };
   const promptTokens = await tokenize(job, pkg, encoding, signal);
   const room = pkg.config.contextLength - promptTokens.length;
   const maxTokens = Math.min(request.sampling.maxTokens, room);
@@ -136,9 +139,11 @@ async function tokenize(
 ): Promise<readonly number[]> {
   const field = job.as === 'chat' ? 'messages' : 'prompt';
   const { contextLength } = pkg.config;
-  const characters =
-    job.as === 'chat' ? job.messages.reduce((sum, { content }) => sum + content.length, 0) : job.text.length;
-  if (characters > contextLength * maxCharactersPerToken) {
+  const [characters, perToken] =
+    job.as === 'chat'
+      ? [job.messages.reduce((sum, { content }) => sum + content.length, 0), charactersPerToken]
+      : [job.text.length, pkg.tokenizer.charactersPerToken];
+  if (characters > contextLength * perToken) {
     throw tooLong(field, `${characters} characters are too many for a context of ${contextLength} tokens`);
   }
   const tokens = await encoding.encode(job, signal);

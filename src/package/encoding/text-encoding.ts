@@ -7,10 +7,10 @@
  * while.
  */
 
-import { Worker } from 'node:worker_threads';
+import { type ResourceLimits, Worker } from 'node:worker_threads';
 import { HoneError } from '../../errors.js';
-import type { PackageTokenizer } from '../types.js';
-import type { EncodedJob } from './encoder-thread.js';
+import type { DecoderConfig, PackageTokenizer } from '../types.js';
+import type { EncodedJob, EncoderData } from './encoder-thread.js';
 import { costOf, type EncodingJob, encodeJob } from './encoding-job.js';
 
 export interface TextEncoding {
@@ -30,6 +30,7 @@ interface Options {
   /** The folder of the package. */
   readonly directory: string;
   readonly tokenizer: PackageTokenizer;
+  readonly config: Pick<DecoderConfig, 'contextLength'>;
   /** Default: a thread with a tokenizer of that folder. */
   readonly startThread?: () => EncoderThread;
 }
@@ -53,6 +54,17 @@ const maxWaitingCharacters = 32 * 1024 * 1024;
 /** How long the thread is kept when it has nothing to do. */
 const idleMs = 60_000;
 
+/** The heap of the thread, in MiB: its code, and what it keeps for a token of the vocabulary and a character of a text. */
+const codeMb = 40;
+const perTokenMb = 1 / 1024;
+const perCharacterMb = 320 / 1024 / 1024;
+
+/** Without limits, the thread would take some hundred megabytes before it collects the garbage of its jobs. */
+function heapLimits({ vocabularySize, charactersPerToken }: PackageTokenizer, contextLength: number): ResourceLimits {
+  const mb = codeMb + vocabularySize * perTokenMb + contextLength * charactersPerToken * perCharacterMb;
+  return { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: Math.ceil(mb) };
+}
+
 interface Waiting {
   readonly job: EncodingJob;
   readonly cost: number;
@@ -73,10 +85,13 @@ export class ThreadedEncoding implements TextEncoding {
   #running: Waiting | undefined;
   #idle: NodeJS.Timeout | undefined;
 
-  constructor({ directory, tokenizer, startThread }: Options) {
+  constructor({ directory, tokenizer, config, startThread }: Options) {
     this.#tokenizer = tokenizer;
+    const data: EncoderData = { directory, digest: tokenizer.digest };
+    const resourceLimits = heapLimits(tokenizer, config.contextLength);
     this.#startThread =
-      startThread ?? (() => new Worker(new URL('./encoder-thread.js', import.meta.url), { workerData: directory }));
+      startThread ??
+      (() => new Worker(new URL('./encoder-thread.js', import.meta.url), { workerData: data, resourceLimits }));
   }
 
   async encode(job: EncodingJob, signal?: AbortSignal): Promise<readonly number[]> {

@@ -1,6 +1,8 @@
 /** Texts are encoded without holding up the event loop. The thread is real unless its order of work is the matter. */
 
 import { EventEmitter } from 'node:events';
+import { cp, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { EncodedJob } from '../../../src/package/encoding/encoder-thread.js';
 import type { EncodingJob } from '../../../src/package/encoding/encoding-job.js';
@@ -10,6 +12,7 @@ import {
   ThreadedEncoding,
 } from '../../../src/package/encoding/text-encoding.js';
 import { loadTokenizer } from '../../../src/package/index.js';
+import { temporaryFolder } from '../../support/folders.js';
 import { tinyDirectory } from '../../support/tiny.js';
 
 const directory = tinyDirectory;
@@ -22,7 +25,12 @@ afterEach(async () => {
 });
 
 function open(startThread?: () => EncoderThread): ThreadedEncoding {
-  const encoding = new ThreadedEncoding({ directory, tokenizer, ...(startThread && { startThread }) });
+  const encoding = new ThreadedEncoding({
+    directory,
+    tokenizer,
+    config: { contextLength: 128 },
+    ...(startThread && { startThread }),
+  });
   opened.push(encoding);
   return encoding;
 }
@@ -56,7 +64,7 @@ describe('the thread', () => {
       { role: 'user' as const, content: long },
       { role: 'assistant' as const, content: '' },
     ];
-    expect(await encoding.encode({ as: 'chat', messages })).toEqual(tokenizer.encodeChat(messages));
+    expect(await encoding.encode({ as: 'chat', messages, maxTokens: 1e6 })).toEqual(tokenizer.encodeChat(messages));
     expect(await encoding.encode(text(long))).toEqual(tokenizer.encodeText(long));
     expect(await encoding.encode({ as: 'completion', text: long })).toEqual(tokenizer.encodeCompletion(long));
   });
@@ -78,7 +86,26 @@ describe('the thread', () => {
 
   it("passes the tokenizer's refusals on with their code", async () => {
     const messages = [{ role: 'nobody' as 'user', content: long }];
-    await expect(open().encode({ as: 'chat', messages })).rejects.toMatchObject({ code: 'INVALID_REQUEST' });
+    await expect(open().encode({ as: 'chat', messages, maxTokens: 1e6 })).rejects.toMatchObject({
+      code: 'INVALID_REQUEST',
+    });
+  });
+
+  it('refuses a chat whose rendering is too long by its length', async () => {
+    const messages = [{ role: 'user' as const, content: long }];
+    const refused = open().encode({ as: 'chat', messages, maxTokens: 128 });
+    await expect(refused).rejects.toMatchObject({ code: 'PROMPT_TOO_LONG', violations: [{ field: 'messages' }] });
+  });
+
+  it('encodes nothing with files that have changed since the tokenizer was loaded', async () => {
+    const changed = temporaryFolder();
+    await cp(directory, changed, { recursive: true });
+    const config = JSON.parse(await readFile(join(changed, 'tokenizer_config.json'), 'utf8'));
+    await writeFile(join(changed, 'tokenizer_config.json'), JSON.stringify({ ...config, another: true }));
+    const encoding = new ThreadedEncoding({ directory: changed, tokenizer, config: { contextLength: 128 } });
+    opened.push(encoding);
+    await expect(encoding.encode(text(long))).rejects.toMatchObject({ code: 'PACKAGE_INVALID' });
+    expect(await encoding.encode(text('short'))).toEqual(tokenizer.encodeText('short'));
   });
 
   it('takes one text after another, and drops those whose callers have left', async () => {

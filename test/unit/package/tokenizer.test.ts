@@ -1,5 +1,5 @@
 import { cp, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { loadTokenizer, type PackageTokenizer } from '../../../src/package/index.js';
@@ -45,6 +45,38 @@ const text = fc.oneof(
 );
 
 describe('the tokenizer of a package', () => {
+  test('knows how many characters one token stands for at most, if nothing shortens a text', async () => {
+    expect(tiny.charactersPerToken).toBe(1);
+    const added = { id: 260, content: 'abcd', special: false, lstrip: false, rstrip: false };
+    const merged = (fields: object) => (json: Record<string, unknown>) => {
+      json.added_tokens = [...(json.added_tokens as object[]), { ...added, ...fields }];
+    };
+    expect((await variant('longer', { tokenizer: merged({}) })).charactersPerToken).toBe(4);
+    expect((await variant('strips', { tokenizer: merged({ lstrip: true }) })).charactersPerToken).toBe(128);
+    expect((await variant('huge', { tokenizer: merged({ content: 'x'.repeat(1000) }) })).charactersPerToken).toBe(128);
+    const removes = { type: 'Split', pattern: { Regex: ' ' }, behavior: 'Removed', invert: false };
+    const changes: Record<string, unknown>[] = [
+      { normalizer: { type: 'NFC' } },
+      { pre_tokenizer: { type: 'Sequence', pretokenizers: [removes, { type: 'ByteLevel', add_prefix_space: false }] } },
+    ];
+    for (const [i, change] of changes.entries()) {
+      const { charactersPerToken } = await variant(`shortens-${i}`, {
+        tokenizer: (json) => Object.assign(json, change),
+      });
+      expect(charactersPerToken, JSON.stringify(change)).toBe(128);
+    }
+  });
+
+  test('gives every text as many tokens as its length demands', async () => {
+    const served = await loadTokenizer(join(dirname(tinyDirectory), '../../models/tldr'));
+    fc.assert(
+      fc.property(text, (value) => {
+        expect(served.encodeText(value).length * served.charactersPerToken).toBeGreaterThanOrEqual(value.length);
+      }),
+    );
+    expect(served.charactersPerToken).toBeLessThan(32);
+  });
+
   test('has the size of its vocabulary', () => {
     expect(tiny.vocabularySize).toBe(260);
   });

@@ -15,6 +15,7 @@ const pkg = {
   digest: 'package',
   config: { contextLength: 10, eosTokenIds: [90, 91], turnEndTokenId: 90, textEndTokenId: 91 },
   tokenizer: {
+    charactersPerToken: 2,
     encodeText: () => [99],
     encodeCompletion: (text: string) => [...text].map((letter) => letter.charCodeAt(0)),
   },
@@ -49,6 +50,57 @@ it('refuses a text that, with its end of sequence, does not fit into the context
   expect(await encode('abcde')).toHaveLength(6);
   expect(await encode('abcdef')).toEqual(['edit.text']);
   expect(await encode('x'.repeat(1_000_000))).toEqual(['edit.text']);
+});
+
+const drafts = (count: number) =>
+  Array.from({ length: count }, (_, i) => ({
+    type: 'edit' as const,
+    generationId: `01920000-0000-7000-8000-${String(i).padStart(12, '0')}`,
+    rater: 'r',
+    metric: 'm',
+    idempotencyKey: '',
+    createdAtMs: 1,
+    text: 'ab',
+    value: 1,
+  }));
+
+it('refuses a text that is too long by its length without encoding it', async () => {
+  let encoded = 0;
+  const tokenizer = {
+    ...pkg.tokenizer,
+    encodeCompletion: () => {
+      encoded += 1;
+      return [];
+    },
+  };
+  expect(await encode('x'.repeat(13), {}, { ...pkg, tokenizer })).toEqual(['edit.text']);
+  expect(encoded).toBe(0);
+  await encode('x'.repeat(12), {}, { ...pkg, tokenizer });
+  expect(encoded).toBe(1);
+});
+
+it('reads the generations of many edits a few at a time', async () => {
+  const reads: number[] = [];
+  const replay = {
+    readGenerations: async (ids: readonly string[]) => {
+      reads.push(ids.length);
+      return ids.map((one) => ({ ...stored, id: one }));
+    },
+  };
+  const edits = await encodeEdits(drafts(40), pkg, encodeAtOnce(pkg.tokenizer), replay);
+  expect(edits.every((edit) => !(edit instanceof HoneError))).toBe(true);
+  expect(reads).toEqual([16, 16, 8]);
+});
+
+it('fails as a whole if the encoder is busy, because nothing is stored yet', async () => {
+  const replay = {
+    readGenerations: async () => drafts(2).map(({ generationId }) => ({ ...stored, id: generationId })),
+  };
+  const busy = { encode: () => Promise.reject(new HoneError('QUEUE_FULL', 'busy', { retryAfterMs: 5 })) };
+  await expect(encodeEdits(drafts(2), pkg, busy, replay)).rejects.toMatchObject({
+    code: 'QUEUE_FULL',
+    retryAfterMs: 5,
+  });
 });
 
 it('refuses an edit of a generation of another package, because its prompt has other tokens', async () => {

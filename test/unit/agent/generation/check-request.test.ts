@@ -14,6 +14,7 @@ const pkg = {
   config: { contextLength: 32, vocabularySize: 128 },
   tokenizer: {
     // Two tokens of three bytes, and one of two bytes that are no character by themselves.
+    charactersPerToken: 4,
     tokenBytes: { bytes: Buffer.from('abcdef\xff\xfe', 'latin1'), ends: Uint32Array.of(3, 6, 8) },
     encodeText: (text: string) => [...text].map((character) => character.charCodeAt(0) % 128),
     encodeChat: (messages: readonly { content: string }[]) => messages.flatMap(({ content }) => [1, content.length]),
@@ -156,10 +157,16 @@ describe('the check of requests', () => {
   });
 
   it('refuses a prompt that leaves no room for a token with PROMPT_TOO_LONG', async () => {
-    for (const prompt of ['a'.repeat(32), 'a'.repeat(32 * 128 + 1)]) {
+    for (const [prompt, counted] of [
+      ['a'.repeat(32), 'tokens'],
+      ['a'.repeat(32 * 4), 'tokens'],
+      ['a'.repeat(32 * 4 + 1), 'characters'],
+    ] as const) {
       const { code, violations } = await refusal({ prompt });
       expect(code).toBe('PROMPT_TOO_LONG');
-      expect(violations[0]?.field).toBe('prompt');
+      expect(violations).toEqual([
+        { field: 'prompt', description: expect.stringContaining(`${prompt.length} ${counted}`) },
+      ]);
     }
   });
 
