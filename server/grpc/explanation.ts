@@ -8,7 +8,7 @@ import type { Explanation } from '../../src/agent/index.js';
 import type { MetricFold } from '../../src/reward/index.js';
 import { newest } from './answer-size.js';
 
-/** Preferences, and edits, in one answer; the newest ones. */
+/** Preferences in one answer; the newest ones. */
 const maxListed = 1000;
 
 /** Scores of all metrics together in one answer, and metrics. */
@@ -16,11 +16,11 @@ const maxScores = 2000;
 const maxMetrics = 200;
 
 export function toProtoExplanation(explanation: Explanation): ExplainGenerationResponse {
-  const { generation, fold, preferences, edits, obstacles, setAsideBecause = '', lessons } = explanation;
+  const { generation, fold, preferences, edits, editCount, obstacles, setAsideBecause = '', lessons } = explanation;
   const { id, state, origin, editOf, version, createdAtMs, finishedAtMs } = generation;
   const { reward, pendingUntilMs } = fold;
   const { metrics, unlisted } = listMetrics(fold.metrics);
-  const beyond = (items: readonly unknown[]) => Math.max(0, items.length - maxListed);
+  const unlistedPreferences = Math.max(0, preferences.length - maxListed);
   return {
     generationId: id,
     state: enumNames.GenerationState.toValue(state),
@@ -37,7 +37,7 @@ export function toProtoExplanation(explanation: Explanation): ExplainGenerationR
       otherGenerationId: otherId,
       outcome: enumNames.PreferenceOutcome.toValue(outcome),
     })),
-    edits: newest(edits, maxListed).map(({ generationId, reward: worth }) => ({
+    edits: edits.map(({ generationId, reward: worth }) => ({
       generationId,
       ...(worth === null ? {} : { reward: worth }),
     })),
@@ -47,7 +47,7 @@ export function toProtoExplanation(explanation: Explanation): ExplainGenerationR
       version: lesson.version,
       ...(lesson.state === undefined ? {} : { state: enumNames.VersionState.toValue(lesson.state) }),
     })),
-    leftOut: unlisted + beyond(preferences) + beyond(edits),
+    leftOut: unlisted + unlistedPreferences + (editCount - edits.length),
   };
 }
 

@@ -37,8 +37,10 @@ export interface Explanation {
   readonly generation: Generation;
   readonly fold: Fold;
   readonly preferences: readonly ExplainedPreference[];
-  /** Its edits, and the reward of each. */
+  /** Its newest edits, oldest first, 1000 at most, and the reward of each. */
   readonly edits: readonly { readonly generationId: string; readonly reward: number | null }[];
+  /** The number of all of its edits. */
+  readonly editCount: number;
   /** Empty if the learner may train on it. */
   readonly obstacles: readonly Obstacle[];
   /** What is wrong with a generation that is `unfit` or `set_aside`, in words. */
@@ -65,17 +67,15 @@ export interface ExplainSources {
 /** @throws HoneError `GENERATION_NOT_FOUND` */
 export async function explainGeneration(id: string, sources: ExplainSources): Promise<Explanation> {
   const { replay, reward } = sources;
-  const editIds = await replay.readEdits([id]);
-  const [generations, scores, preferences, lessons] = await Promise.all([
-    replay.readGenerations([id, ...editIds]),
-    replay.readScores([id, ...editIds]),
+  const [[generation], editIds, scores, preferences, lessons] = await Promise.all([
+    replay.readGenerations([id]),
+    replay.readEdits([id]),
+    replay.readScores([id]),
     replay.readPreferences([id]),
     replay.readLessons([id]),
   ]);
-  const generation = generations.find((one) => one.id === id);
   if (generation === undefined) throw generationNotFound(id);
-  const foldOf = (one: Generation): Fold => foldStored(one, scores, sources);
-  const fold = foldOf(generation);
+  const fold = foldStored(generation, scores, sources);
   const explained = preferences.map((preference) => fromSideOf(id, preference, reward));
   const obstacles = obstaclesOf(generation, fold, explained, sources);
   const setAsideBecause = reasonOf(generation, obstacles, sources);
@@ -83,13 +83,31 @@ export async function explainGeneration(id: string, sources: ExplainSources): Pr
     generation,
     fold,
     preferences: explained,
-    edits: generations
-      .filter((one) => one.editOf === id)
-      .map((one) => ({ generationId: one.id, reward: foldOf(one).reward })),
+    edits: await explainEdits(editIds.slice(-maxEdits), sources),
+    editCount: editIds.length,
     obstacles,
     ...(setAsideBecause === undefined ? {} : { setAsideBecause }),
     lessons: lessons.map(({ version }) => ({ version, state: sources.version(version)?.state })),
   };
+}
+
+/** Edits that are explained, and how many of them are in memory at once. */
+const maxEdits = 1000;
+const editsPerRead = 32;
+
+/** Reads edits a few at a time, because each comes with all of its text, and other callers' work comes between. */
+async function explainEdits(ids: readonly string[], sources: ExplainSources): Promise<Explanation['edits']> {
+  const { replay } = sources;
+  const explained: Explanation['edits'][number][] = [];
+  for (let from = 0; from < ids.length; from += editsPerRead) {
+    const some = ids.slice(from, from + editsPerRead);
+    const [edits, scores] = await Promise.all([replay.readGenerations(some), replay.readScores(some)]);
+    for (const edit of edits) {
+      const own = scores.filter(({ generationId }) => generationId === edit.id);
+      explained.push({ generationId: edit.id, reward: foldStored(edit, own, sources).reward });
+    }
+  }
+  return explained;
 }
 
 /** The error for an id that no stored generation has. */
@@ -99,12 +117,11 @@ export function generationNotFound(id: string): HoneError {
 }
 
 function foldStored(
-  { id, finishedAtMs, origin }: Generation,
+  { finishedAtMs, origin }: Generation,
   scores: readonly Score[],
   { nowMs, reward }: ExplainSources,
 ): Fold {
-  const own = scores.filter(({ generationId }) => generationId === id);
-  return foldReward(own, { finishedAtMs, nowMs, shown: origin === 'sampled' }, reward);
+  return foldReward(scores, { finishedAtMs, nowMs, shown: origin === 'sampled' }, reward);
 }
 
 const opposite: Readonly<Record<PreferenceOutcome, PreferenceOutcome>> = {

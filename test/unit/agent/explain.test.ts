@@ -93,3 +93,35 @@ it('refuses to explain a generation that is not stored', async () => {
     violations: [{ field: 'generation_id' }],
   });
 });
+
+it('lists the newest thousand edits with their rewards, and reads a few of them at a time', async () => {
+  const ids = Array.from({ length: 1100 }, (_, i) => `edit-${i}`);
+  const generationOf = (id: string) => ({
+    ...{ id, editOf: 'a', finishedAtMs: 1, origin: 'edit', state: 'finished' },
+    ...{ tokens: [1], promptTokens: [1], logprobs: [], sampledLogprobs: [], packageDigest: 'package' },
+  });
+  let most = 0;
+  const replay = {
+    readGenerations: async (asked: readonly string[]) => {
+      most = Math.max(most, asked.length);
+      return asked.map(generationOf);
+    },
+    readScores: async (asked: readonly string[]) =>
+      asked.map((generationId) => ({
+        generationId,
+        rater: 'r',
+        metric: 'score',
+        value: generationId === 'edit-1099' ? 1 : 0,
+        createdAtMs: 2,
+      })),
+    readEdits: async () => ids,
+    readPreferences: async () => [],
+    readLessons: async () => [],
+  } as unknown as ReplayStore;
+  const { edits, editCount } = await explainGeneration('a', sourcesOf(replay));
+  expect([edits.length, editCount, most]).toEqual([1000, 1100, 32]);
+  expect([edits[0], edits.at(-1)]).toEqual([
+    { generationId: 'edit-100', reward: 0 },
+    { generationId: 'edit-1099', reward: 1 },
+  ]);
+});

@@ -208,7 +208,8 @@ describe('what a generation has gathered', () => {
       generation: { id: 'g', state: 'finished', origin: 'sampled' },
       fold: { metrics: [fold('a'), fold('b')] },
       preferences: Array.from({ length: 1500 }, () => ({ otherId: 'o', outcome: 'better', rater: 'r', metric: 'm' })),
-      edits: Array.from({ length: 1001 }, () => ({ generationId: 'e', reward: 1 })),
+      edits: Array.from({ length: 1000 }, () => ({ generationId: 'e', reward: 1 })),
+      editCount: 1001,
       obstacles: [],
       lessons: [],
     };
