@@ -18,7 +18,7 @@ const long = '**/*.long.test.js';
  * machine. `unit/setup/suites.test.ts` checks that the list is complete.
  */
 export const withLearner = [
-  'fault/{blow-up,clock,erasure,full-disk,kill,kill-storm,learner-process,learner-resume,lost-directory,torn-files}',
+  'fault/{blow-up,clock,erasure,full-disk,kill,kill-storm,learner-process,learner-resume,locked-store,lost-directory,torn-files}',
   'integration/{demo,digest-proof,earlier-data,loaded-code,loop,metrics,quantize,raters,versions}',
 ];
 

@@ -17,6 +17,7 @@ export const errorCodes = [
   'READER_STALLED',
   'ANSWER_TOO_LARGE',
   'STORE_FULL',
+  'STORE_BUSY',
   'DRAINING',
   'WORKER_CRASHED',
   'CANCELLED',

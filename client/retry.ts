@@ -10,7 +10,7 @@ import type { RetryOptions } from './types/index.js';
  */
 export type RetryRule = 'idempotent' | 'unstarted' | 'never';
 
-const refusedAtTheDoor = new Set(['QUEUE_FULL', 'DRAINING']);
+const refusedAtTheDoor = new Set(['QUEUE_FULL', 'STORE_BUSY', 'DRAINING']);
 
 /** Attempts at a server that is full. More of them would only add to its load. */
 const attemptsAtAFullServer = 4;

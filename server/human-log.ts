@@ -75,7 +75,11 @@ export class HumanLog {
       case 'learner_starved':
         return `learner: ${why}`;
       case 'store_failed':
-        return `the store cannot write${because}; requests are served but not stored`;
+        return detail.startsWith('STORE_BUSY')
+          ? `the store cannot write${because}; requests are refused until the other program is done`
+          : `the store cannot write${because}; requests are served but not stored`;
+      case 'replay_log_held':
+        return `the log of the store grows${because}`;
       case 'eviction_failed':
         return `the store could not remove old generations${because}; it tries again`;
       case 'state_rebuilt':

@@ -120,6 +120,8 @@ export async function openServices(parts: OpenedParts, cleanup: CleanupStack, si
   cleanup.add(() => page?.close());
   cleanup.add(() => agent.close());
   logEvents(agent, log);
+  // No caller may get an answer of weights that learned from data whose erasure was cut off.
+  await agent.settleErasures();
   if (metrics !== null) {
     const threads = { policy: choice.threads, learner: options.learner ? settings.threads : 0 };
     page = await metrics.open({ agent, policy, replay, threads, log });

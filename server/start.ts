@@ -9,7 +9,6 @@
 
 import { availableParallelism } from 'node:os';
 import type { Logger } from 'pino';
-import { publishErasure } from '../src/agent/erasure.js';
 import { openEventJournal } from '../src/agent/events/event-journal.js';
 import { EventLog } from '../src/agent/events/event-log.js';
 import type { Agent } from '../src/agent/index.js';
@@ -18,9 +17,9 @@ import { openModeFile } from '../src/agent/rollout/modes.js';
 import { HoneError } from '../src/errors.js';
 import { checkLearnerSettings } from '../src/learner/settings.js';
 import { WorkerHandle } from '../src/policy/index.js';
-import type { ErasureReport, ReplayStore } from '../src/replay/index.js';
+import type { ReplayStore } from '../src/replay/index.js';
 import { checkRewardSettings } from '../src/reward/settings.js';
-import { descendants, type VersionLog } from '../src/versions/index.js';
+import type { VersionLog } from '../src/versions/index.js';
 import { CleanupStack } from './cleanup-stack.js';
 import type { Door } from './grpc/door.js';
 import type { ServerOptions } from './options.js';
@@ -132,7 +131,7 @@ async function build(
   spare.keep();
   cleanup.add(() => (data.isInPlace() ? keepRecord(held, versions, events, replay, log) : undefined));
   if (options.learner) checkAdapterRank(await versions.readAdapter(versions.live().number), settings, options);
-  reportOpening(store.erasures, versions, events, log);
+  reportOpening(versions, events, log);
 
   const metricsSlot: MetricsSlot = { metrics: null };
   const [{ openServices }, policy] = await Promise.all([
@@ -209,11 +208,8 @@ async function keepRecord(
   }
 }
 
-/** Publishes what the store and the version log found when they were opened. */
-function reportOpening(erasures: readonly ErasureReport[], versions: VersionLog, events: EventLog, log: Logger): void {
-  for (const report of erasures) {
-    publishErasure(events, report, descendants(versions.list(), report.versions).length);
-  }
+/** Publishes what the version log found when it was opened. */
+function reportOpening(versions: VersionLog, events: EventLog, log: Logger): void {
   for (const { code, message } of versions.warnings) {
     log.warn({ code }, message);
     events.publish({ type: 'version_failed', detail: `a version cannot serve again: ${code}: ${message}` });

@@ -38,6 +38,7 @@ export const errorCodes = {
   READER_STALLED: 'resource_exhausted',
   ANSWER_TOO_LARGE: 'resource_exhausted',
   STORE_FULL: 'resource_exhausted',
+  STORE_BUSY: 'unavailable',
   DRAINING: 'unavailable',
   WORKER_CRASHED: 'unavailable',
   CANCELLED: 'cancelled',

@@ -77,6 +77,16 @@ function describeRoom(replay: ServerStatus['replay']): string {
   return parts.join(', ');
 }
 
+function describeTrouble({ failure, logBytes, logHeldSinceMs }: ServerStatus['replay']): [string, string][] {
+  const lines: [string, string][] = [];
+  if (failure !== undefined) lines.push(['', `cannot be used: ${failure.code}: ${failure.message}`]);
+  if (logHeldSinceMs !== undefined) {
+    const since = formatAge(Date.now() - logHeldSinceMs);
+    lines.push(['', `another program has kept its log of ${formatBytes(logBytes)} from being emptied for ${since}`]);
+  }
+  return lines;
+}
+
 function describe(status: ServerStatus): string[] {
   const { live, serving, replay, learner, exploration, lastSwap } = status;
   const figures = [
@@ -102,6 +112,7 @@ function describe(status: ServerStatus): string[] {
     ],
     ['store', `${replay.generations} generations, ${replay.scores} scores on ${replay.scoredGenerations} of them`],
     ['', describeRoom(replay)],
+    ...describeTrouble(replay),
     [
       'learner',
       `${learnerState(learner)}${learner.engine === '' ? '' : ` (${describeEngine(learner)})`}, ${learner.rounds} rounds, ${learner.steps} steps${learner.droppedSteps > 0 ? ` (${learner.droppedSteps} dropped)` : ''}${learner.setbacks > 0 ? `, ${learner.setbacks} rounds out of bounds` : ''}, ${learner.scoresSeen} scored generations seen`,

@@ -29,6 +29,7 @@ export type HoneEventType =
   | 'shadow_ended'
   | 'adapters_removed'
   | 'replay_evicted'
+  | 'replay_log_held'
   | 'subject_erased'
   | 'learner_engine_opened'
   | 'record_set_aside'

@@ -146,9 +146,19 @@ export interface ServerStatus {
     readonly scoredGenerations: number;
     readonly lastSequence: number;
     readonly oldestGenerationAtMs?: number;
+    /** Bytes on the disk: the file, its log and the index of the log. */
     readonly fileBytes: number;
     /** Bytes of the file that are in use. */
     readonly usedBytes: number;
+    /** Bytes of the log. */
+    readonly logBytes: number;
+    /** Since when another program keeps a log that is too long from being emptied; absent: none does. */
+    readonly logHeldSinceMs?: number;
+    /**
+     * Why the store does not answer, or takes no writes; absent while all is well. If it does not answer, the figures are
+     * the last that are known, or zeros.
+     */
+    readonly failure?: { readonly code: string; readonly message: string };
     /** Bytes in use at which the store removes old generations; absent: no limit. */
     readonly maxBytes?: number;
     /** Age at which the store removes generations; absent: no limit. */

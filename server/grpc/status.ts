@@ -22,6 +22,7 @@ export function statusHandlers(agent: Agent, serverVersion: string, report: Repo
         live,
         serving,
         replay,
+        replayFailure,
         learner,
         exploration,
         reward,
@@ -31,7 +32,7 @@ export function statusHandlers(agent: Agent, serverVersion: string, report: Repo
         rollout,
       } = await agent.status();
       const { runningSequences, queuedRequests, generatedTokens, promptTokens, steps, heldVersions } = serving;
-      const { oldestGenerationAtMs, maxBytes, maxAgeMs, ...counts } = replay;
+      const { oldestGenerationAtMs, logHeldSinceMs, maxBytes, maxAgeMs, ...counts } = replay;
       return {
         serverVersion,
         packageName,
@@ -49,6 +50,8 @@ export function statusHandlers(agent: Agent, serverVersion: string, report: Repo
         replay: {
           ...counts,
           ...(oldestGenerationAtMs === null ? {} : { oldestGenerationAtMs }),
+          ...(logHeldSinceMs === null ? {} : { logHeldSinceMs }),
+          ...(replayFailure === null ? {} : { failure: { code: replayFailure.code, message: replayFailure.message } }),
           ...(maxBytes === null ? {} : { maxBytes }),
           ...(maxAgeMs === null ? {} : { maxAgeMs }),
         },

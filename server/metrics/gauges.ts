@@ -54,6 +54,7 @@ export class Gauges {
     const now = performance.now();
     if (this.#serving.answer !== undefined) this.#showServing(this.#serving.answer);
     if (this.#store.answer !== undefined) this.#showStore(this.#store.answer);
+    this.#metrics.set('hone_replay_available', this.#store.isFailing ? 0 : 1);
     this.#metrics.set('hone_figures_age_seconds', this.#serving.ageSeconds(now), { of: 'serving' });
     this.#metrics.set('hone_figures_age_seconds', this.#store.ageSeconds(now), { of: 'store' });
     this.#showLearner(this.#sources.agent.learnerStatus());
@@ -118,6 +119,8 @@ export class Gauges {
     metrics.set('hone_replay_scored_generations', status.scoredGenerations);
     metrics.set('hone_replay_bytes', status.fileBytes);
     metrics.set('hone_replay_used_bytes', status.usedBytes);
+    metrics.set('hone_replay_log_bytes', status.logBytes);
+    metrics.set('hone_replay_log_held', status.logHeldSinceMs === null ? 0 : 1);
     metrics.set('hone_replay_max_bytes', status.maxBytes);
     metrics.set(
       'hone_replay_oldest_age_seconds',
@@ -190,6 +193,8 @@ class Question<Answer> {
   #answeredAt = Number.NEGATIVE_INFINITY;
   #tookMs = 0;
   answer: Answer | undefined;
+  /** Whether the last answer was an error. */
+  isFailing = false;
 
   /** @param share the next question waits this many times the duration of the last answer */
   constructor(ask: () => Promise<Answer>, share: number) {
@@ -214,10 +219,12 @@ class Question<Answer> {
     const startedAt = performance.now();
     try {
       this.answer = await this.#ask();
+      this.isFailing = false;
       this.#answeredAt = performance.now();
       this.#tookMs = this.#answeredAt - startedAt;
     } catch {
       // The next scrape asks again. Until then the age of the answer grows.
+      this.isFailing = true;
     }
   }
 }

@@ -136,7 +136,7 @@ export const metricTable = {
   },
   hone_store_failures_total: {
     type: 'counter',
-    help: 'Times that writes to the store began to fail: until they succeed again, requests are served but not stored.',
+    help: 'Times that writes to the store began to fail, because it was full, damaged or locked by another program.',
   },
   hone_replay_generations: {
     type: 'gauge',
@@ -145,8 +145,14 @@ export const metricTable = {
   },
   hone_replay_scores: { type: 'gauge', help: 'Scores that were not retracted.' },
   hone_replay_scored_generations: { type: 'gauge', help: 'Generations with at least one score.' },
-  hone_replay_bytes: { type: 'gauge', help: 'Size of the store.' },
-  hone_replay_used_bytes: { type: 'gauge', help: 'Size of the part of the store that is in use.' },
+  hone_replay_available: { type: 'gauge', help: '1 while the store answers, 0 while it does not.' },
+  hone_replay_bytes: { type: 'gauge', help: 'Size of the store: the file, its log and the index of the log.' },
+  hone_replay_used_bytes: { type: 'gauge', help: 'Size of the part of the file that is in use.' },
+  hone_replay_log_bytes: { type: 'gauge', help: "Size of the store's log." },
+  hone_replay_log_held: {
+    type: 'gauge',
+    help: '1 while another program keeps a log that is too long from being emptied, otherwise 0.',
+  },
   hone_replay_max_bytes: {
     type: 'gauge',
     help: 'Bytes in use at which old generations are removed; absent: no limit.',

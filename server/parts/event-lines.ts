@@ -17,6 +17,7 @@ const warnings = new Set<LoopEventType>([
   'scores_ignored',
   'eviction_failed',
   'state_rebuilt',
+  'replay_log_held',
 ]);
 
 /** These change what serves, or how. */

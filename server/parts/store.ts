@@ -3,7 +3,7 @@
 import type { EventLog } from '../../src/agent/index.js';
 import { inWords } from '../../src/errors.js';
 import { isNoRoom } from '../../src/file-system-errors.js';
-import type { ErasureReport, EvictionReport, ReplayStore } from '../../src/replay/index.js';
+import type { EvictionReport, LogHeld, ReplayStore } from '../../src/replay/index.js';
 import { openReplayStore, type ReplayStoreOptions } from '../../src/replay/store.js';
 import type { ServerOptions } from '../options.js';
 import type { DataDirectory } from './data-directory.js';
@@ -13,8 +13,6 @@ import type { SpareRoom } from './spare-room.js';
 /** The store while its worker opens it. */
 interface OpeningStore {
   readonly opening: Promise<ReplayStore>;
-  /** Erasures that a crash had interrupted and that the opening completed; complete when the store is open. */
-  readonly erasures: readonly ErasureReport[];
   close(): Promise<void>;
 }
 
@@ -25,22 +23,32 @@ export function openStoreInBackground(
   onCrash: OnFatal,
   spare: SpareRoom,
 ): OpeningStore {
-  const erasures: ErasureReport[] = [];
   const options: ReplayStoreOptions = {
     path: replayPath,
     ...retention,
     onCrash,
     onEvicted: (report) => events.publish({ type: 'replay_evicted', numbers: evictionNumbers(report) }),
     onSweepFailed: (error) => events.publish({ type: 'eviction_failed', detail: inWords(error) }),
-    onErased: (report) => erasures.push(report),
+    onLogHeld: (held) => events.publish({ type: 'replay_log_held', ...describeHeld(held) }),
   };
-  const opening = openReplayStore(options).catch((thrown) => {
-    // On a full disk, the store opens in the room that was kept for this, and then refuses writes as it does while it runs.
-    if (!isNoRoom(thrown) || !spare.giveBack()) throw thrown;
+  const opening = openReplayStore({ ...options, onFullDisk: 'refuse' }).catch((thrown) => {
+    if (!isNoRoom(thrown)) throw thrown;
+    // On a full disk, the store opens in the room that was kept for this, and then refuses writes as it does while it
+    // runs. Without that room it is read at least.
+    spare.giveBack();
     return openReplayStore(options);
   });
   const opened = opening.catch(() => null);
-  return { opening, erasures, close: async () => (await opened)?.close() };
+  return { opening, close: async () => (await opened)?.close() };
+}
+
+function describeHeld({ logBytes, maxLogBytes, heldMs }: LogHeld) {
+  return {
+    numbers: { log_bytes: logBytes, max_log_bytes: maxLogBytes, held_ms: heldMs },
+    detail:
+      'another program reads an old state of the store, or holds its lock, so that its log grows and cannot be emptied; ' +
+      'end the transaction or backup of that program (`fuser replay.sqlite-wal` names the programs that have it open)',
+  };
 }
 
 function evictionNumbers(report: EvictionReport): Record<string, number> {

@@ -44,14 +44,15 @@ export function createAgent(options: AgentOptions): Agent {
 }
 
 async function readStatus(loop: Loop): Promise<Omit<AgentStatus, 'startedAtMs' | 'learner' | 'scoresOutsideRange'>> {
-  const { policy, replay, versions, pkg, closing, exploration, reward, raters, liveVersion, rollout } = loop;
-  const [serving, stored] = await Promise.all([policy.status(), replay.status()]);
+  const { policy, storeOutage, versions, pkg, closing, exploration, reward, raters, liveVersion, rollout } = loop;
+  const [serving, [replay, replayFailure]] = await Promise.all([policy.status(), storeOutage.status()]);
   return {
     packageName: pkg.name,
     draining: closing.hasBegun,
     live: versions.live(),
     serving,
-    replay: stored,
+    replay,
+    replayFailure,
     exploration: exploration.status,
     reward,
     raters: raters.map(({ status }) => status),
@@ -71,12 +72,15 @@ async function reportScoresOutside({ replay, reward, events }: Loop): Promise<re
 }
 
 async function closeLoop(loop: Loop): Promise<void> {
-  const { closing, events, exploration, requests, raters, rollout, liveVersion, drainGraceMs = 10_000 } = loop;
+  const { closing, events, exploration, requests, raters, erasure, rollout, liveVersion, storeOutage } = loop;
+  const { drainGraceMs = 10_000 } = loop;
   closing.begin();
   events.publish({ type: 'server_draining' });
   await exploration.close();
   await requests.drain(drainGraceMs);
   for (const rater of raters) await rater.close();
+  storeOutage.close();
+  await erasure.close();
   await rollout.close();
   await liveVersion.close();
   events.close();

@@ -10,6 +10,7 @@ import { encodeAtOnce } from '../package/encoding/text-encoding.js';
 import { defaultRewardSettings } from '../reward/settings.js';
 import type { AgentOptions } from './agent-options.js';
 import { Closing } from './closing.js';
+import { SubjectErasure } from './erasure.js';
 import { LearnerEventPublisher } from './events/learner-events.js';
 import { BackgroundRater } from './feedback/background-rater.js';
 import { FeedbackIntake } from './feedback/feedback-intake.js';
@@ -94,8 +95,7 @@ export function connectLoop(options: AgentOptions) {
     modes: options.modes ?? keepMode(),
     judge: options.judge ?? judgeFinite,
     gatePace: options.gatePace,
-    recordLessons: (number, ids) =>
-      replay.recordLessons(ids.map((generationId) => ({ generationId, version: number }))),
+    recordLessons: (number, ids) => recordLessons(number, ids),
     hasLessons: async (number) => (await replay.versionsWithLessons()).includes(number),
     settings: options.canary ?? checkCanarySettings(),
     store: options.trials ?? noTrialStore,
@@ -106,10 +106,17 @@ export function connectLoop(options: AgentOptions) {
     draw: options.draw ?? Math.random,
     onVerdict: (verdict) => meter.judged?.(verdict),
   });
+  const erasure = new SubjectErasure({ replay, policy, versions, learner, events, rollout });
+  const recordLessons = async (version: number, ids: readonly string[]) => {
+    const lessons = ids.map((generationId) => ({ generationId, version }));
+    await storeOutage.whenFree(() => replay.recordLessons(lessons));
+    return erasure.lessonsRecorded(version);
+  };
   const learnerEvents = new LearnerEventPublisher(events, now);
   learner?.onEvent((event: LearnerEvent) => {
     learnerEvents.publish(event);
     meter.learner?.(event);
+    if (event.type === 'relearned') erasure.relearned(event.upTo);
     if (closing.hasBegun) return;
     if (event.type === 'setback') void rollBackSetback(event, { rollout, versions, events });
     if (event.type === 'candidate') void rollout.consider(event);
@@ -120,6 +127,17 @@ export function connectLoop(options: AgentOptions) {
     for (const rater of raters) rater.changed();
   };
   const requests = new OpenRequests(options.maxOpenRequests ?? 1024);
-  const parts = { closing, liveVersion, feedback, context, exploration, rollout, raters, requests };
+  const parts = {
+    closing,
+    liveVersion,
+    feedback,
+    context,
+    exploration,
+    rollout,
+    erasure,
+    raters,
+    requests,
+    storeOutage,
+  };
   return { ...options, ...parts, encoding, reward, meter, now, randomSeed, rateNew };
 }

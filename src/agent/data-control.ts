@@ -3,19 +3,18 @@
 import { z } from 'zod';
 import { HoneError } from '../errors.js';
 import type { Loop } from './connect-loop.js';
-import { eraseSubject } from './erasure.js';
 import type { DataControl } from './interface.js';
 import { check, textUpTo } from './request-errors.js';
 import { exportReplay, ReplayImport } from './transfer.js';
 
-const erasure = z.object({ subject: textUpTo(256).min(1, { error: 'must name the subject' }) });
+const whom = z.object({ subject: textUpTo(256).min(1, { error: 'must name the subject' }) });
 
 export function dataControl(loop: Loop): DataControl {
-  const { closing, requests, exploration, rollout, pkg, replay, reward, learner, rateNew } = loop;
+  const { closing, requests, exploration, rollout, pkg, replay, reward, learner, erasure, rateNew } = loop;
   return {
     async eraseSubject(asked, retrain) {
       closing.refuse();
-      const { subject } = check(erasure, { subject: asked });
+      const { subject } = check(whom, { subject: asked });
       // What runs for the subject would otherwise be stored after its data was erased.
       requests.end(
         new HoneError('CANCELLED', 'the data of the subject of this request was erased while it ran'),
@@ -23,8 +22,9 @@ export function dataControl(loop: Loop): DataControl {
       );
       exploration.forget(subject);
       rollout.trials.forget(subject);
-      return eraseSubject(loop, subject, retrain);
+      return erasure.erase(subject, retrain);
     },
+    settleErasures: () => erasure.settle(),
     exportReplay(filter) {
       closing.refuse();
       return exportReplay(replay, filter);

@@ -1,7 +1,7 @@
 export type { LearnerStatus } from '../learner/index.js';
 export { createAgent } from './agent.js';
 export type { AgentOptions } from './agent-options.js';
-export { type ErasureResult, publishErasure } from './erasure.js';
+export type { ErasureResult } from './erasure.js';
 export { openEventJournal } from './events/event-journal.js';
 export { type EventJournal, EventLog, type EventLogOptions } from './events/event-log.js';
 export type { LoopEvent, LoopEventType, WatchOptions } from './events/types.js';

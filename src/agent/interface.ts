@@ -1,5 +1,6 @@
 /** The agent as the doors see it: what they may ask of the loop, and what it answers. No transport is known here. */
 
+import type { HoneError } from '../errors.js';
 import type { LearnerStatus } from '../learner/index.js';
 import type { PolicyStatus, SwapReport } from '../policy/index.js';
 import type { ExportFilter, Generation, ReplayStatus, Score } from '../replay/index.js';
@@ -25,7 +26,10 @@ export interface AgentStatus {
   readonly draining: boolean;
   readonly live: Version;
   readonly serving: PolicyStatus;
+  /** The figures are the last that are known, and zeros if none are. */
   readonly replay: ReplayStatus;
+  /** Why the store does not answer, or takes no writes; null while all is well. */
+  readonly replayFailure: HoneError | null;
   readonly learner: LearnerStatus;
   readonly exploration: ExplorationStatus;
   /** How scores become rewards. */
@@ -59,7 +63,7 @@ export interface Answering {
    * Runs a request. The first event is `started`, the last `ended`. If the caller leaves early or the signal aborts,
    * the slots are free within a step, and the generations are stored as cancelled.
    * @throws HoneError `INVALID_REQUEST`, `PROMPT_TOO_LONG`, `VERSION_NOT_FOUND`, `VERSION_NOT_SERVABLE`, `QUEUE_FULL`,
-   * `WORKER_CRASHED`, `STORE_FULL`, `DRAINING`; after an abort its reason if that is a HoneError, else `CANCELLED`
+   * `WORKER_CRASHED`, `STORE_FULL`, `STORE_BUSY`, `DRAINING`; after an abort its reason if that is a HoneError, else `CANCELLED`
    */
   generate(input: GenerateInput, signal?: AbortSignal): AsyncIterable<AgentEvent>;
 }
@@ -68,7 +72,7 @@ export interface Answering {
 export interface Generations {
   /**
    * Outcomes in the order of the items, on disk.
-   * @throws HoneError `INVALID_REQUEST`, `STORE_FULL`, `QUEUE_FULL`, `DRAINING`
+   * @throws HoneError `INVALID_REQUEST`, `STORE_FULL`, `STORE_BUSY`, `QUEUE_FULL`, `DRAINING`
    */
   feedback(items: readonly FeedbackInput[]): Promise<FeedbackResult[]>;
   /** @throws HoneError `GENERATION_NOT_FOUND`, `INVALID_REQUEST` */
@@ -131,9 +135,14 @@ export interface DataControl {
    * Erases all data of a subject; on disk when it resolves. Running requests of that subject end with `CANCELLED`.
    * Background draws for it end by themselves and are not stored.
    * @param retrain whether versions that learned from erased data are replaced by what is learned without it
-   * @throws HoneError `INVALID_REQUEST`, `STORE_FULL`, `DRAINING`
+   * @throws HoneError `INVALID_REQUEST`, `STORE_FULL`, `STORE_BUSY`, `DRAINING`
    */
   eraseSubject(subject: string, retrain: boolean): Promise<ErasureResult>;
+  /**
+   * Completes the erasures that a crash, or a failure, interrupted. Call it before calls are taken. What fails is reported
+   * by an event and tried again; never rejects.
+   */
+  settleErasures(): Promise<void>;
   /**
    * Stored records as lines of JSON (`docs/replay.md`), no faster than the caller reads them.
    * @throws HoneError `DRAINING`

@@ -30,22 +30,27 @@ const charactersPerLine = 512;
 /** Exports the records that are stored when the export begins, in the order in which they were written. */
 export async function* exportReplay(replay: ReplayStore, filter: ExportFilter): AsyncGenerator<ExportedLines> {
   let after: number | null = 0;
-  let last: number | undefined;
+  let id: number | undefined;
   let records = 0;
-  while (after !== null) {
-    const page = await whenPossible(() => replay.exportPage({ ...filter, after: after as number, last }));
-    let lines = '';
-    for (const record of page.records) {
-      lines += `${formatRecord(record)}\n`;
-      records += 1;
-      if (lines.length < charactersPerTurn) continue;
-      yield { lines, records };
-      lines = '';
-      await nextTurn();
+  try {
+    while (after !== null) {
+      const page = await whenPossible(() => replay.exportPage({ ...filter, after: after as number, id }));
+      id = page.id;
+      after = page.next;
+      let lines = '';
+      for (const record of page.records) {
+        lines += `${formatRecord(record)}\n`;
+        records += 1;
+        if (lines.length < charactersPerTurn) continue;
+        yield { lines, records };
+        lines = '';
+        await nextTurn();
+      }
+      if (lines !== '') yield { lines, records };
     }
-    if (lines !== '') yield { lines, records };
-    after = page.next;
-    last = page.last;
+  } finally {
+    // The caller may have left before the last page. A store that is gone has ended the export, too.
+    if (id !== undefined && after !== null) await replay.endExport(id).catch(() => undefined);
   }
 }
 
@@ -63,6 +68,9 @@ const recordsPerWrite = 256;
 const charactersPerWrite = 1024 * 1024;
 const refusalsReported = 100;
 const newline = 0x0a;
+const byteOrderMark = '\uFEFF';
+// `ignoreBOM` keeps a byte order mark, so that one within the file is refused.
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** Takes a file of records in, piece by piece, in commits of a few hundred. All are on disk when `finish` resolves. */
 export class ReplayImport {
@@ -72,6 +80,8 @@ export class ReplayImport {
   readonly #onChanged: () => void;
   #rest: Buffer[] = [];
   #restBytes = 0;
+  /** Whether the line so far is too long. The rest of it is not kept. */
+  #isTooLong = false;
   #line = 0;
   #sinceTurn = 0;
   #sinceWrite = 0;
@@ -96,19 +106,15 @@ export class ReplayImport {
     this.#onChanged = onChanged;
   }
 
-  /** @throws HoneError `INVALID_REQUEST` for a line that is too long, `STORE_FULL`, `DRAINING` */
+  /** @throws HoneError `STORE_FULL`, `STORE_BUSY`, `DRAINING` */
   async add(bytes: Buffer): Promise<void> {
     let from = 0;
     for (let end = bytes.indexOf(newline); end >= 0; end = bytes.indexOf(newline, from)) {
-      this.#rest.push(bytes.subarray(from, end));
+      this.#keep(bytes.subarray(from, end));
       await this.#endLine();
       from = end + 1;
     }
-    this.#rest.push(Buffer.from(bytes.subarray(from)));
-    this.#restBytes += bytes.length - from;
-    if (this.#restBytes > maxLineBytes) {
-      throw new HoneError('INVALID_REQUEST', `line ${this.#line + 1} is longer than ${maxLineBytes} bytes`);
-    }
+    this.#keep(Buffer.from(bytes.subarray(from)));
   }
 
   /** Takes the last line, with or without a newline, and resolves when everything is on disk. */
@@ -118,22 +124,34 @@ export class ReplayImport {
     return { ...this.#result, refusals: this.#refusals.sort((a, b) => a.line - b.line) };
   }
 
+  #keep(bytes: Buffer): void {
+    this.#restBytes += bytes.length;
+    this.#isTooLong ||= this.#restBytes > maxLineBytes;
+    if (this.#isTooLong) this.#rest = [];
+    else this.#rest.push(bytes);
+  }
+
   async #endLine(): Promise<void> {
-    const text = Buffer.concat(this.#rest).toString('utf8');
+    const bytes = Buffer.concat(this.#rest);
+    const isTooLong = this.#isTooLong;
     this.#rest = [];
     this.#restBytes = 0;
+    this.#isTooLong = false;
     this.#line += 1;
-    if (text.trim() !== '') this.#takeRecord(text);
-    this.#sinceTurn += Math.max(charactersPerLine, text.length);
+    this.#takeRecord(bytes, isTooLong);
+    this.#sinceTurn += Math.max(charactersPerLine, bytes.length);
     if (this.#records.length >= recordsPerWrite || this.#sinceWrite >= charactersPerWrite) await this.#write();
     if (this.#sinceTurn < charactersPerTurn) return;
     this.#sinceTurn = 0;
     await nextTurn();
   }
 
-  #takeRecord(text: string): void {
-    this.#sinceWrite += text.length;
+  #takeRecord(bytes: Buffer, isTooLong: boolean): void {
     try {
+      if (isTooLong) throw new HoneError('INVALID_REQUEST', `the line is longer than ${maxLineBytes} bytes`);
+      const text = this.#decode(bytes);
+      if (text.trim() === '') return;
+      this.#sinceWrite += text.length;
       const record = parseRecord(text);
       checkRange(record, this.#reward);
       checkImported(record, this.#pkg);
@@ -141,6 +159,18 @@ export class ReplayImport {
     } catch (thrown) {
       this.#refuse(this.#line, HoneError.from(thrown));
     }
+  }
+
+  /** @throws HoneError `INVALID_REQUEST` if the line is not UTF-8 */
+  #decode(bytes: Buffer): string {
+    let text: string;
+    try {
+      text = utf8.decode(bytes);
+    } catch {
+      throw new HoneError('INVALID_REQUEST', 'the line is not UTF-8');
+    }
+    // Some programs begin a file with a byte order mark.
+    return this.#line === 1 && text.startsWith(byteOrderMark) ? text.slice(1) : text;
   }
 
   async #write(): Promise<void> {

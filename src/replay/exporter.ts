@@ -1,6 +1,14 @@
-/** Reads the store page by page for an export. Each page is one short read, so that writes continue between them. */
+/**
+ * Reads the store page by page for an export. Each page is one short read, so that writes continue between them, and so
+ * does the emptying of the log.
+ *
+ * An export shows the store as it was when its first page was read: the generations that had ended by then, and the
+ * scores and preferences up to the last change of that moment. `export-history.ts` keeps what is changed since. What was
+ * removed since, by a sweep or an erasure, is left out.
+ */
 
 import { type Database, type WholeText, whole, wholeText } from '../sqlite/index.js';
+import { type ExportHistory, type OpenExport, preferenceKey, scoreKey } from './export-history.js';
 import type { ReplayRecord } from './record.js';
 import {
   type GenerationRow,
@@ -13,6 +21,7 @@ import {
   toPreference,
   toScore,
 } from './rows.js';
+import type { Preference, Score } from './types.js';
 
 /** Which generations to export, with their scores. A preference is exported only if both of its generations are. */
 export interface ExportFilter {
@@ -27,16 +36,16 @@ export interface ExportFilter {
 export interface ExportQuery extends ExportFilter {
   /** Where the page begins: 0, or `next` of the page before. */
   readonly after: number;
-  /** Where the export ends: `last` of the first page. Absent for the first page. */
-  readonly last?: number | undefined;
+  /** The export that the page belongs to: `id` of its first page. Absent for the first page. */
+  readonly id?: number | undefined;
 }
 
 export interface ExportPage {
   readonly records: readonly ReplayRecord[];
-  /** Where the next page begins; null after the last. */
+  /** Where the next page begins; null after the last, with which the export has ended. */
   readonly next: number | null;
-  /** Where the export ends; generations that are written later are not part of it. */
-  readonly last: number;
+  /** The export that the page belongs to. It has to be ended if its last page is not read. */
+  readonly id: number;
 }
 
 interface Place {
@@ -44,76 +53,121 @@ interface Place {
   readonly place: number;
   readonly subject: WholeText;
   readonly created_at_ms: number;
-  readonly state: string;
 }
-
-type ComparedRow = PreferenceRow & Omit<Place, 'id'> & { readonly partner: string };
 
 /** Generations that one page looks at. */
 const placesPerPage = 64;
 
 export class Exporter {
-  readonly #last;
+  readonly #history: ExportHistory;
   readonly #places;
+  readonly #place;
   readonly #generation;
   readonly #scores;
-  readonly #hasScore;
-  readonly #compared;
+  readonly #asFirst;
+  readonly #asSecond;
 
-  constructor(database: Database) {
-    const place = `rowid AS place, ${whole('subject')}, generations.created_at_ms, state`;
-    this.#last = database.prepareValue<[], number | null>('SELECT max(rowid) FROM generations');
+  constructor(database: Database, history: ExportHistory) {
+    this.#history = history;
+    const columns = `id, rowid AS place, ${whole('subject')}, created_at_ms`;
     this.#places = database.prepare<[number, number, number], Place>(
-      `SELECT id, ${place} FROM generations WHERE rowid > ? AND rowid <= ? ORDER BY rowid LIMIT ?`,
+      `SELECT ${columns} FROM generations WHERE rowid > ? AND rowid <= ? ORDER BY rowid LIMIT ?`,
     );
+    this.#place = database.prepare<[string], Place>(`SELECT ${columns} FROM generations WHERE id = ?`);
     this.#generation = database.prepare<[string], GenerationRow>(
       `SELECT ${generationColumns} FROM generations JOIN prompts ON prompts.id = prompt_id WHERE generations.id = ?`,
     );
-    this.#scores = database.prepare<[string], ScoreRow>(`SELECT ${scoreColumns} FROM scores WHERE generation_id = ?`);
-    this.#hasScore = database.prepareValue<[string], 1>('SELECT 1 FROM scores WHERE generation_id = ? LIMIT 1');
-    const compared = (own: string, other: string): string => `
-      SELECT ${preferenceColumns}, ${other} AS partner, generations.rowid AS place, ${whole('subject')}, state,
-        generations.created_at_ms AS admitted_at_ms
-      FROM preferences JOIN generations ON generations.id = ${other} WHERE ${own} = ?`;
-    this.#compared = [
-      database.prepare<[string], ComparedRow & { readonly admitted_at_ms: number }>(compared('first_id', 'second_id')),
-      database.prepare<[string], ComparedRow & { readonly admitted_at_ms: number }>(compared('second_id', 'first_id')),
-    ];
+    this.#scores = database.prepare<[string], ScoreRow>(
+      `SELECT ${scoreColumns} FROM scores WHERE generation_id = ? ORDER BY scores.rater, scores.metric`,
+    );
+    const compared = (own: string, other: string) =>
+      `SELECT ${preferenceColumns} FROM preferences WHERE ${own} = ?
+      ORDER BY ${other}, preferences.rater, preferences.metric`;
+    this.#asFirst = database.prepare<[string], PreferenceRow>(compared('first_id', 'second_id'));
+    this.#asSecond = database.prepare<[string], PreferenceRow>(compared('second_id', 'first_id'));
   }
 
-  /** Reads one page. */
+  /**
+   * Reads one page. The first one begins the export, the last one ends it.
+   * @throws HoneError `QUEUE_FULL` if too many exports run, `READER_STALLED` if too much was changed meanwhile
+   */
   page(query: ExportQuery): ExportPage {
-    const last = query.last ?? this.#last.get() ?? 0;
-    const places = this.#places.all(query.after, last, placesPerPage);
-    const records = places
-      .filter((place) => this.#isIncluded(place, query))
-      .flatMap((place) => this.#recordsOf(place, query));
-    const next = places.length < placesPerPage ? null : (places.at(-1)?.place ?? null);
-    return { records, next, last };
+    const one = query.id === undefined ? this.#history.begin() : this.#history.find(query.id);
+    try {
+      const places = this.#places.all(query.after, one.last, placesPerPage);
+      const records = places
+        .filter((place) => this.#isIncluded(one, place, query))
+        .flatMap((place) => this.#recordsOf(one, place, query));
+      const next = places.length < placesPerPage ? null : (places.at(-1)?.place ?? null);
+      if (next === null) this.#history.end(one.id);
+      return { records, next, id: one.id };
+    } catch (thrown) {
+      if (query.id === undefined) this.#history.end(one.id);
+      throw thrown;
+    }
   }
 
   /** A generation, its scores, and the preferences whose other generation was exported before it. */
-  #recordsOf({ id, place }: Place, filter: ExportFilter): ReplayRecord[] {
+  #recordsOf(one: OpenExport, { id, place }: Place, filter: ExportFilter): ReplayRecord[] {
     const row = this.#generation.get(id);
     if (row === undefined) return [];
-    const compared = this.#compared.flatMap((statement) => statement.all(id));
     return [
       { type: 'generation', generation: toGeneration(row) },
-      ...this.#scores.all(id).map((score): ReplayRecord => ({ type: 'score', score: toScore(score) })),
-      ...compared
-        .filter((other) => other.place < place)
-        .filter(({ partner, subject, state, admitted_at_ms }) =>
-          this.#isIncluded({ id: partner, subject, state, created_at_ms: admitted_at_ms }, filter),
-        )
-        .map((preference): ReplayRecord => ({ type: 'preference', preference: toPreference(preference) })),
+      ...this.#scoresOf(one, id).map((score): ReplayRecord => ({ type: 'score', score })),
+      ...this.#preferencesOf(one, id)
+        .filter(({ generationId, otherId }) => {
+          const partner = this.#place.get(generationId === id ? otherId : generationId);
+          return partner !== undefined && partner.place < place && this.#isIncluded(one, partner, filter);
+        })
+        .map((preference): ReplayRecord => ({ type: 'preference', preference })),
     ];
   }
 
-  #isIncluded({ id, subject, created_at_ms, state }: Omit<Place, 'place'>, filter: ExportFilter): boolean {
-    // A running generation is not complete.
-    if (state === 'running') return false;
+  /** The scores of a generation at the cut, by rater and metric. */
+  #scoresOf({ cut, scores }: OpenExport, id: string): Score[] {
+    const kept = scores.get(id);
+    const standing = this.#scores
+      .all(id)
+      .filter(({ sequence }) => sequence <= cut)
+      .map(toScore);
+    if (kept === undefined) return standing;
+    const unchanged = standing.filter(({ rater, metric }) => !kept.has(scoreKey(rater, metric)));
+    return [...unchanged, ...kept.values()].sort(
+      (a, b) => compareBytes(a.rater, b.rater) || compareBytes(a.metric, b.metric),
+    );
+  }
+
+  /** The preferences of a generation at the cut: as the first of its pair, then as the second, each in order. */
+  #preferencesOf(one: OpenExport, id: string): Preference[] {
+    const kept = one.preferences.get(id);
+    const standing = [...this.#asFirst.all(id), ...this.#asSecond.all(id)]
+      .filter(({ sequence }) => sequence <= one.cut)
+      .map(toPreference);
+    if (kept === undefined) return standing;
+    const unchanged = standing.filter(
+      ({ generationId, otherId, rater, metric }) => !kept.has(preferenceKey(generationId, otherId, rater, metric)),
+    );
+    const side = ({ generationId }: Preference): number => (generationId === id ? 0 : 1);
+    const partner = ({ generationId, otherId }: Preference): string => (generationId === id ? otherId : generationId);
+    return [...unchanged, ...kept.values()].sort(
+      (a, b) =>
+        side(a) - side(b) ||
+        compareBytes(partner(a), partner(b)) ||
+        compareBytes(a.rater, b.rater) ||
+        compareBytes(a.metric, b.metric),
+    );
+  }
+
+  #isIncluded(one: OpenExport, { id, subject, created_at_ms }: Omit<Place, 'place'>, filter: ExportFilter): boolean {
+    // A generation that was running when the export began is not complete, whatever has become of it since.
+    if (one.running.has(id)) return false;
     if (filter.subject !== undefined && filter.subject !== wholeText(subject)) return false;
     if (filter.sinceMs !== undefined && created_at_ms < filter.sinceMs) return false;
-    return filter.scored !== true || this.#hasScore.get(id) !== undefined;
+    return filter.scored !== true || this.#scoresOf(one, id).length > 0;
   }
+}
+
+/** The order of texts in SQLite. */
+function compareBytes(a: string, b: string): number {
+  return Buffer.compare(Buffer.from(a), Buffer.from(b));
 }

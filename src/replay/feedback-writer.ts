@@ -7,6 +7,7 @@ import type { Database } from '../sqlite/index.js';
 import { ChangeLog } from './change-log.js';
 import type { Counts } from './counts.js';
 import { EditWriter } from './edit-writer.js';
+import type { ExportHistory } from './export-history.js';
 import { notFound, refused, written } from './feedback-outcome.js';
 import { contentOf } from './idempotency.js';
 import { PreferenceWriter } from './preference-writer.js';
@@ -28,11 +29,14 @@ export class FeedbackWriter {
   readonly #findKey;
   readonly #insertKey;
 
-  /** @param counts updated with each item */
-  constructor(database: Database, counts: Counts) {
+  /**
+   * @param counts updated with each item
+   * @param history of open exports
+   */
+  constructor(database: Database, counts: Counts, history: ExportHistory) {
     const changes = new ChangeLog(database);
-    this.#scores = new ScoreWriter(database, counts, changes);
-    this.#preferences = new PreferenceWriter(database, counts, changes);
+    this.#scores = new ScoreWriter(database, counts, changes, history);
+    this.#preferences = new PreferenceWriter(database, counts, changes, history);
     this.#edits = new EditWriter(database, counts, changes, this.#scores);
     // The index alone answers this query, which matters because rows of generations are long.
     this.#generationExists = database.prepareValue<[string], 1>('SELECT 1 FROM generations WHERE id = ?');

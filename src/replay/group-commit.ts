@@ -1,16 +1,19 @@
 /**
- * Group commit: runs a batch of requests in one transaction and makes the replies once it is committed.
+ * Group commit: runs the writes of a batch in one transaction, then its reads in another one that needs no lock for
+ * writing, and makes the replies once the writes are committed.
  *
- * If one of the requests throws, the batch is undone and runs again with a savepoint around each request, so that only
- * the failing request is undone. If the commit itself fails (a full disk), each request runs again in a transaction of
- * its own, so that one that is too large does not take its neighbours with it.
+ * If one of the writes throws, they are undone and run again with a savepoint around each of them, so that only the
+ * failing one is undone. If the commit itself fails (a full disk), each write runs again in a transaction of its own, so
+ * that one that is too large does not take its neighbours with it.
+ *
+ * Requests that another program's lock holds up are returned: nothing of them was done, and the caller tries them again.
  *
  * Once a request has met a damaged page, nothing more is written: reads that still succeed are answered, all writes are
  * refused.
  */
 
 import type { HoneError } from '../errors.js';
-import type { Database } from '../sqlite/index.js';
+import { type Database, isResult } from '../sqlite/index.js';
 import type { BatchedRequest, WorkerReply } from './messages.js';
 import type { PerformOperation } from './operations.js';
 import { fromSqlite } from './sqlite-errors.js';
@@ -18,34 +21,102 @@ import type { ReplayWriter } from './writer.js';
 
 export interface GroupCommitOptions {
   readonly database: Database;
-  readonly writer: Pick<ReplayWriter, 'counts' | 'restoreCounts'>;
+  /** Null: the file is open for reading only, and `refusal` says why. */
+  readonly writer: Pick<ReplayWriter, 'prepare' | 'counts' | 'restoreCounts'> | null;
   /** The database file, for error messages. */
   readonly path: string;
   readonly perform: PerformOperation;
+  /** Every write is refused with this error. Default: none. */
+  readonly refusal?: HoneError;
 }
+
+export interface BatchResult {
+  readonly replies: readonly WorkerReply[];
+  /** Requests that another program's lock held up. */
+  readonly blocked: readonly BatchedRequest[];
+}
+
+const writes: ReadonlySet<BatchedRequest['type']> = new Set([
+  'admit',
+  'complete',
+  'write',
+  'recordLessons',
+  'importRecords',
+  'noteErasure',
+]);
 
 export class GroupCommit {
   readonly #options: GroupCommitOptions;
-  /** The first damage that a request met. */
-  #damage: HoneError | undefined;
+  /** Why nothing is written: the file is open for reading only, or a request met damage. */
+  #refusal: HoneError | undefined;
+  #damaged = false;
   /** Whether a request threw, as opposed to the beginning or the end of the transaction. */
   #requestThrew = false;
 
   constructor(options: GroupCommitOptions) {
     this.#options = options;
+    this.#refusal = options.refusal;
+  }
+
+  /** Why every write is refused; undefined while none is. */
+  get refusal(): HoneError | undefined {
+    return this.#refusal;
   }
 
   get isDamaged(): boolean {
-    return this.#damage !== undefined;
+    return this.#damaged;
   }
 
-  /** Runs the requests; returns one reply for each, in their order. */
-  run(batch: readonly BatchedRequest[]): readonly WorkerReply[] {
+  /** Runs the requests; returns a reply for each that was not held up. */
+  run(batch: readonly BatchedRequest[]): BatchResult {
+    const blocked: BatchedRequest[] = [];
+    const written = this.#write(
+      batch.filter(({ type }) => writes.has(type)),
+      blocked,
+    );
+    const read = this.#read(
+      batch.filter(({ type }) => !writes.has(type)),
+      blocked,
+    );
+    return { replies: [...written, ...read], blocked };
+  }
+
+  #write(batch: readonly BatchedRequest[], blocked: BatchedRequest[]): readonly WorkerReply[] {
+    if (batch.length === 0) return [];
+    const refusal = this.#refusal;
+    if (refusal !== undefined) return batch.map(({ id }) => ({ type: 'failed', id, error: refusal.toJSON() }));
+    try {
+      this.#options.writer?.prepare();
+      return this.#commit(batch);
+    } catch (thrown) {
+      if (!isResult(thrown, 'SQLITE_BUSY')) return batch.map((request) => this.#failed(request, thrown));
+      blocked.push(...batch);
+      return [];
+    }
+  }
+
+  #read(batch: readonly BatchedRequest[], blocked: BatchedRequest[]): readonly WorkerReply[] {
+    if (batch.length === 0) return [];
+    const { database } = this.#options;
+    try {
+      return database.transaction('deferred', () => batch.map((request) => this.#succeed(request)));
+    } catch (thrown) {
+      if (batch.length > 1) return batch.flatMap((request) => this.#read([request], blocked));
+      const [request] = batch as readonly [BatchedRequest];
+      if (!isResult(thrown, 'SQLITE_BUSY')) return [this.#failed(request, thrown)];
+      blocked.push(request);
+      return [];
+    }
+  }
+
+  /** @throws the error of SQLite if another program's lock held the batch up */
+  #commit(batch: readonly BatchedRequest[]): readonly WorkerReply[] {
     const only = batch.length === 1 ? batch[0] : undefined;
     this.#requestThrew = false;
     try {
       return this.#atomically(() => this.#runTogether(batch));
     } catch (thrown) {
+      if (isResult(thrown, 'SQLITE_BUSY')) throw thrown;
       if (only !== undefined) return [this.#failed(only, thrown)];
       return this.#requestThrew ? this.#runWithSavepoints(batch) : this.#runEachAlone(batch);
     }
@@ -90,12 +161,12 @@ export class GroupCommit {
   /** Runs in a transaction, or in a savepoint if a transaction is open. If it throws, file and counts are as before. */
   #atomically<Result>(run: () => Result): Result {
     const { database, writer } = this.#options;
-    const counts = writer.counts();
+    const counts = writer?.counts();
     try {
-      // 'immediate' takes the lock for writing before anything is read; a damaged store is only read.
-      return database.transaction(this.#damage === undefined ? 'immediate' : 'deferred', run);
+      // 'immediate' takes the lock for writing before anything is read.
+      return database.transaction('immediate', run);
     } catch (thrown) {
-      writer.restoreCounts(counts);
+      if (counts !== undefined) writer?.restoreCounts(counts);
       throw thrown;
     }
   }
@@ -107,12 +178,15 @@ export class GroupCommit {
   #failed({ id }: BatchedRequest, thrown: unknown): WorkerReply {
     const { database, path } = this.#options;
     const error = fromSqlite(thrown, path);
-    if (this.#damage === undefined && error.code === 'STORE_CORRUPT') {
-      this.#damage = error;
-      database.setPragma('query_only', 'ON');
+    if (!this.#damaged && error.code === 'STORE_CORRUPT') {
+      this.#damaged = true;
+      this.#refusal = error;
+      try {
+        database.setPragma('query_only', 'ON');
+      } catch {
+        // The damage may be where SQLite looks first. No write gets as far as that any more.
+      }
     }
-    // With query_only, SQLite refuses a write as if the file were read-only; the caller needs to know of the damage.
-    const reported = this.#damage !== undefined && error.code === 'STORE_LOCKED' ? this.#damage : error;
-    return { type: 'failed', id, error: reported.toJSON() };
+    return { type: 'failed', id, error: error.toJSON() };
   }
 }

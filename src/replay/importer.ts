@@ -1,5 +1,6 @@
 /** Writes records of an export into the store, each completely or not at all. */
 
+import { isDeepStrictEqual } from 'node:util';
 import type { Database } from '../sqlite/index.js';
 import type { Counts } from './counts.js';
 import type { FeedbackWriter } from './feedback-writer.js';
@@ -72,9 +73,7 @@ export class Importer {
   #importGeneration(g: Generation): ImportOutcome {
     const found = this.#find.get(g.id);
     if (found !== undefined) {
-      // Two generations are the same if an export writes the same line for both.
-      const same = formatRecord({ type: 'generation', generation: toGeneration(found) });
-      if (same === formatRecord({ type: 'generation', generation: g })) return { status: 'skipped' };
+      if (isSame(toGeneration(found), g)) return { status: 'skipped' };
       return conflict(`generation ${g.id} is already stored with other content`);
     }
     this.#insert.run(
@@ -129,6 +128,15 @@ export class Importer {
     }
     return imported(this.#feedback.write({ type: 'preference', ...preference, idempotencyKey: '' }));
   }
+}
+
+/**
+ * Two generations are the same if an export writes the same values for both. The order of keys, and how a number is
+ * written, make no difference.
+ */
+function isSame(a: Generation, b: Generation): boolean {
+  const [one, other] = [a, b].map((generation) => formatRecord({ type: 'generation', generation }));
+  return one === other || isDeepStrictEqual(JSON.parse(one ?? ''), JSON.parse(other ?? ''));
 }
 
 function imported(outcome: ReturnType<FeedbackWriter['write']>): ImportOutcome {

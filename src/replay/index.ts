@@ -1,8 +1,9 @@
-export type { ErasureReport } from './erasure.js';
+export type { ErasureNote, ErasureReport } from './erasure.js';
 export type { ExportFilter } from './exporter.js';
 export { groupKey } from './group-key.js';
 export { isHeldOut } from './holdout.js';
 export type { ImportOutcome } from './importer.js';
+export type { LogHeld } from './log-bound.js';
 export type { ReplayReader } from './reader.js';
 export { openReplayReader } from './reader.js';
 export { formatRecord, type ReplayRecord } from './record.js';

@@ -54,8 +54,8 @@ export class LogCleaner {
    */
   clear(): boolean {
     const { database, erasures } = this.#options;
-    if (!erasures.uncleared) return true;
     try {
+      if (!erasures.uncleared) return true;
       if (!this.#emptyLog()) return false;
       this.#scrubber.scrub();
       // SQLite drops its cached pages, which could otherwise bring the overwritten bytes back.
@@ -81,16 +81,8 @@ export class LogCleaner {
     this.#scrubber.close();
   }
 
-  /** Moves the log into the file and empties it. Returns false while another connection reads. */
+  /** Moves the log into the file and empties it. Returns false while another connection reads or writes. */
   #emptyLog(): boolean {
-    const { database } = this.#options;
-    const timeoutMs = database.readNumber('busy_timeout');
-    database.setPragma('busy_timeout', 0);
-    try {
-      const busy = database.readNumber('wal_checkpoint(TRUNCATE)');
-      return busy === 0;
-    } finally {
-      database.setPragma('busy_timeout', timeoutMs);
-    }
+    return this.#options.database.readNumber('wal_checkpoint(TRUNCATE)') === 0;
   }
 }

@@ -4,9 +4,10 @@
  */
 
 import type { SerializedError } from '../errors.js';
-import type { ErasureReport } from './erasure.js';
+import type { ErasureNote, ErasureReport } from './erasure.js';
 import type { ExportPage, ExportQuery } from './exporter.js';
 import type { ImportOutcome } from './importer.js';
+import type { LogHeld } from './log-bound.js';
 import type { ReplayRecord } from './record.js';
 import type { EvictionReport, RetentionSettings } from './retention.js';
 import type {
@@ -27,7 +28,11 @@ import type {
 /** The worker's `workerData`. */
 export interface WorkerSettings extends RetentionSettings {
   readonly path: string;
+  /** How long a request waits for another program's lock, milliseconds. */
   readonly busyTimeoutMs: number;
+  readonly onFullDisk: 'read' | 'refuse';
+  readonly maxLogBytes: number;
+  readonly logHeldAfterMs: number;
   readonly maxFileBytes: number | null;
   readonly nowMs: number;
   readonly clearForMs: number;
@@ -51,9 +56,16 @@ export interface Operations {
   readonly recentPrompts: { readonly in: readonly [number]; readonly out: StoredPrompt[] };
   readonly status: { readonly in: readonly []; readonly out: ReplayStatus };
   readonly exportPage: { readonly in: readonly [ExportQuery]; readonly out: ExportPage };
+  /** The export. */
+  readonly endExport: { readonly in: readonly [number]; readonly out: null };
   readonly importRecords: { readonly in: readonly ReplayRecord[]; readonly out: ImportOutcome[] };
-  /** The subject. An erasure takes many transactions, and other operations run between them. */
-  readonly erase: { readonly in: readonly [string]; readonly out: ErasureReport };
+  readonly unsettledErasures: { readonly in: readonly []; readonly out: ErasureReport[] };
+  readonly noteErasure: { readonly in: readonly [ErasureNote]; readonly out: null };
+  /**
+   * The subject, and whether what was learned from its data is to be taken back. An erasure takes many transactions, and
+   * other operations run between them.
+   */
+  readonly erase: { readonly in: readonly [string, boolean]; readonly out: ErasureReport };
 }
 
 export type OperationName = keyof Operations;
@@ -68,11 +80,14 @@ export type WorkerRequest =
 export type BatchedRequest = Exclude<WorkerRequest, { readonly type: 'close' | 'erase' }>;
 
 export type WorkerReply =
-  /** The store is open; `erasures` are those that a crash had interrupted and the worker has completed. */
-  | { readonly type: 'opened'; readonly erasures: readonly ErasureReport[] }
+  /** The store is open. */
+  | { readonly type: 'opened' }
   /** The store cannot be opened. */
   | { readonly type: 'refused'; readonly error: SerializedError }
   | { readonly type: 'evicted'; readonly report: EvictionReport }
   | { readonly type: 'sweep_failed'; readonly error: SerializedError }
+  /** There may be erasures whose rest is to be done: see `ErasureProgress`. */
+  | { readonly type: 'unsettled' }
+  | { readonly type: 'log_held'; readonly held: LogHeld }
   | { readonly type: 'done'; readonly id: number; readonly result: unknown }
   | { readonly type: 'failed'; readonly id: number; readonly error: SerializedError };

@@ -6,10 +6,21 @@
  * either complete or damaged, even if it is empty.
  */
 
-import { chmodSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
+import {
+  chmodSync,
+  closeSync,
+  existsSync,
+  fsyncSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { dirname } from 'node:path';
 import { HoneError } from '../errors.js';
-import { Database } from '../sqlite/index.js';
+import { Database, isResult } from '../sqlite/index.js';
+import { sizeOf } from './log-bound.js';
 import { checkLog } from './log-check.js';
 import { applicationId, checkIdentity, upgradeSchema } from './schema.js';
 import { fromSqlite, remedyForCorruption } from './sqlite-errors.js';
@@ -17,38 +28,75 @@ import { fromSqlite, remedyForCorruption } from './sqlite-errors.js';
 export interface OpenFileOptions {
   /** The database file (0600). Its directory is created (0700) if it is missing. */
   readonly path: string;
-  /** How long a statement waits for another connection's lock, milliseconds. */
-  readonly busyTimeoutMs: number;
+  /** The log keeps at most so many bytes on the disk once it was emptied. */
+  readonly maxLogBytes: number;
   /** Largest size of the file; a write beyond it throws `STORE_FULL`. Null: as large as the disk allows. */
   readonly maxFileBytes: number | null;
 }
 
+/** How long opening waits for another connection's lock, milliseconds. An open connection never waits by itself. */
+const openingBusyMs = 5000;
+
 /**
  * Opens the writing connection. It checks the integrity of the file, sets WAL, synchronous FULL and secure_delete, reads
- * them back, and upgrades the schema.
+ * them back, and upgrades the schema. Another program's lock for writing is no obstacle, unless there is an upgrade.
+ * @param isChecked whether the file was checked a moment ago
  * @throws HoneError `STORE_CORRUPT`, `STORE_LOCKED`, `STORE_FULL`, `STORE_TOO_NEW`
  */
-export function openForWriting(options: OpenFileOptions): Database {
-  const { path } = options;
+export function openForWriting(options: OpenFileOptions, isChecked = false): Database {
+  const { path, maxLogBytes } = options;
   let database: Database | undefined;
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     if (!existsSync(path)) createFile(path);
     chmodSync(path, 0o600);
     checkLog(`${path}-wal`);
-    checkIntegrity(path, options.busyTimeoutMs);
-    database = new Database(path, { access: 'write', busyTimeoutMs: options.busyTimeoutMs });
+    if (!isChecked) checkIntegrity(() => openForReading(path, openingBusyMs), path);
+    database = new Database(path, { access: 'write', busyTimeoutMs: openingBusyMs });
     setAndReadBack(database, 'journal_mode', 'WAL', 'wal');
     setAndReadBack(database, 'synchronous', 'FULL', 2);
     setAndReadBack(database, 'secure_delete', 'ON', 1);
     setAndReadBack(database, 'foreign_keys', 'ON', 1);
     // Otherwise SQLite may put rows into temporary files of its own, which an erasure does not reach.
     setAndReadBack(database, 'temp_store', 'MEMORY', 2);
+    setAndReadBack(database, 'journal_size_limit', String(maxLogBytes), maxLogBytes);
     limitSize(database, options.maxFileBytes);
     upgradeSchema(database, path);
+    setAndReadBack(database, 'busy_timeout', '0', 0);
     return database;
   } catch (thrown) {
     database?.close();
+    throw openingError(thrown, path);
+  }
+}
+
+/**
+ * Opens a store on a full disk for reading. SQLite needs room for the index of the log before it reads anything, so the
+ * file is read without one. That shows all of it only if no log lies beside it.
+ *
+ * The connection has no locks. Closing it would release those of other connections of this process, so it has to be closed
+ * before the file is opened again.
+ * @param isChecked whether the file was checked a moment ago
+ * @throws HoneError `STORE_CORRUPT`, `STORE_TOO_NEW`, and `STORE_FULL` if there is a log
+ */
+export function openWithoutRoom(path: string, isChecked = false): Database {
+  const open = (): Database => {
+    const database = new Database(path, { access: 'read', immutable: true });
+    try {
+      checkIdentity(database, path);
+      return database;
+    } catch (thrown) {
+      database.close();
+      throw thrown;
+    }
+  };
+  if (!existsSync(path) || sizeOf(`${path}-wal`) > 0) {
+    throw new HoneError('STORE_FULL', `The store ${path} cannot be opened without room. Free space on the disk.`);
+  }
+  try {
+    if (!isChecked) checkIntegrity(open, path);
+    return open();
+  } catch (thrown) {
     throw fromSqlite(thrown, path);
   }
 }
@@ -65,7 +113,31 @@ export function openForReading(path: string, busyTimeoutMs: number): Database {
     return database;
   } catch (thrown) {
     database?.close();
-    throw fromSqlite(thrown, path);
+    throw openingError(thrown, path);
+  }
+}
+
+/**
+ * The error of a file that cannot be opened. SQLite does not say why it could not make a file of its own, or make it
+ * longer, so a full disk is found by a trial.
+ */
+function openingError(thrown: unknown, path: string): HoneError {
+  const unclear = isResult(thrown, 'SQLITE_CANTOPEN') || isResult(thrown, 'SQLITE_IOERR');
+  const error = fromSqlite((unclear ? whyNoFile(path) : undefined) ?? thrown, path);
+  if (error.code !== 'STORE_BUSY') return error;
+  return new HoneError('STORE_LOCKED', error.message, { cause: thrown });
+}
+
+/** The error of the system when a file of a few pages is written beside the store; undefined if that succeeds. */
+export function whyNoFile(path: string): unknown {
+  const trial = `${path}.trial`;
+  try {
+    writeFileSync(trial, new Uint8Array(64 * 1024), { mode: 0o600 });
+    return undefined;
+  } catch (thrown) {
+    return thrown;
+  } finally {
+    rmSync(trial, { force: true });
   }
 }
 
@@ -103,8 +175,8 @@ function fsyncPath(path: string): void {
  * four fifths of the time.) The connection cannot write, because the last writing connection that closes moves the log
  * into the file, and a damaged store must stay as it is.
  */
-function checkIntegrity(path: string, busyTimeoutMs: number): void {
-  const database = openForReading(path, busyTimeoutMs);
+function checkIntegrity(open: () => Database, path: string): void {
+  const database = open();
   try {
     const findings = database.readPragma('integrity_check(5)');
     if (findings.length === 1 && findings[0] === 'ok') return;

@@ -6,6 +6,7 @@
 import type { Database } from '../sqlite/index.js';
 import type { ChangeLog } from './change-log.js';
 import type { Counts } from './counts.js';
+import type { ExportHistory } from './export-history.js';
 import { notFound, refused, written } from './feedback-outcome.js';
 import { outcomeCode } from './rows.js';
 import type { FeedbackOutcome, PreferenceOutcome, PreferenceWrite } from './types.js';
@@ -19,15 +20,25 @@ const opposite: Readonly<Record<PreferenceOutcome, PreferenceOutcome>> = {
 export class PreferenceWriter {
   readonly #counts: Counts;
   readonly #changes: ChangeLog;
+  readonly #history: Pick<ExportHistory, 'beforePreference'>;
   readonly #groupOf;
   readonly #exists;
   readonly #upsert;
   readonly #delete;
 
-  /** @param counts updated with each preference */
-  constructor(database: Database, counts: Counts, changes: ChangeLog) {
+  /**
+   * @param counts updated with each preference
+   * @param history of open exports
+   */
+  constructor(
+    database: Database,
+    counts: Counts,
+    changes: ChangeLog,
+    history: Pick<ExportHistory, 'beforePreference'>,
+  ) {
     this.#counts = counts;
     this.#changes = changes;
+    this.#history = history;
     this.#groupOf = database.prepareValue<[string], string>('SELECT group_key FROM generations WHERE id = ?');
     this.#exists = database.prepareValue<[string, string, string, string], 1>(
       'SELECT 1 FROM preferences WHERE first_id = ? AND second_id = ? AND rater = ? AND metric = ?',
@@ -59,6 +70,7 @@ export class PreferenceWriter {
     const second = swapped ? generationId : otherId;
     const code = outcome === null ? null : outcomeCode(swapped ? opposite[outcome] : outcome);
     const existed = this.#exists.get(first, second, rater, metric) !== undefined;
+    if (existed) this.#history.beforePreference(first, second, rater, metric);
     const sequence = this.#changes.append({
       type: 'preference',
       generationId: first,

@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import { HoneError } from '../errors.js';
 import { groupKey } from './group-key.js';
+import { inexactNumber, parseLine } from './line-json.js';
 import { type ReplayRecord, recordFormat } from './record.js';
 
 const largestToken = 2 ** 32 - 1;
@@ -11,14 +12,24 @@ const token = (value: unknown): boolean =>
 const tokens = z.custom<number[]>((value) => Array.isArray(value) && value.every(token), {
   error: `must be a list of token ids from 0 to ${largestToken}`,
 });
+const isFloat = (value: unknown): boolean => typeof value === 'number' && Number.isFinite(Math.fround(value));
 const notFinite: readonly unknown[] = ['NaN', 'Infinity', '-Infinity'];
 const logprobs = z.custom<(number | string)[]>(
-  (value) => Array.isArray(value) && value.every((item) => typeof item === 'number' || notFinite.includes(item)),
-  { error: 'must be a list of numbers' },
+  (value) => Array.isArray(value) && value.every((item) => isFloat(item) || notFinite.includes(item)),
+  { error: 'must be a list of numbers in the range of 32-bit floats' },
 );
 const time = z.int().min(0);
-const text = z.string();
-const json = z.record(z.string(), z.unknown());
+// SQLite stores UTF-8, in which half a surrogate pair does not exist: another text would be stored.
+const text = z.string().refine((value) => !/\p{Surrogate}/u.test(value), {
+  error: 'must be a text of whole characters; it holds half a surrogate pair',
+});
+/** Any JSON that is stored as it is. */
+const anyJson = z.unknown().superRefine((value, context) => {
+  const wrong = value === undefined ? 'is missing' : inexactNumber(value);
+  if (wrong !== undefined) context.addIssue({ code: 'custom', message: wrong });
+});
+// Not a record of zod, which drops a key called __proto__.
+const json = anyJson.refine(isObject, { error: 'must be an object' }).transform((value) => value as object);
 const id = z.uuid({ error: 'must be a UUID' }).transform((value) => value.toLowerCase());
 const by = { rater: text.min(1).max(256), metric: text.min(1).max(64), createdAtMs: time };
 const format = z.literal(recordFormat, { error: `must be ${recordFormat}, the only format that this build reads` });
@@ -32,7 +43,7 @@ const common = {
   createdAtMs: time,
   finishedAtMs: time,
   metadata: json,
-  prompt: z.unknown(),
+  prompt: anyJson,
   promptTokens: tokens,
   text,
   tokens,
@@ -67,7 +78,7 @@ const record = z.discriminatedUnion('type', [
  * @throws HoneError `INVALID_REQUEST` with the fields at fault if the line is not a record of this format
  */
 export function parseRecord(line: string): ReplayRecord {
-  const result = record.safeParse(parseJson(line));
+  const result = record.safeParse(parseLine(line));
   if (!result.success) throw invalid(result.error);
   const { format: _, ...parsed } = result.data;
   switch (parsed.type) {
@@ -116,12 +127,8 @@ function toFloats(values: readonly (number | string)[]): Float32Array {
   return Float32Array.from(values, Number);
 }
 
-function parseJson(line: string): unknown {
-  try {
-    return JSON.parse(line);
-  } catch {
-    throw refused('', 'the line is not JSON');
-  }
+function isObject(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function invalid({ issues }: z.ZodError): HoneError {
@@ -131,6 +138,5 @@ function invalid({ issues }: z.ZodError): HoneError {
 }
 
 function refused(field: string, description: string): HoneError {
-  const message = field === '' ? description : `${field}: ${description}`;
-  return new HoneError('INVALID_REQUEST', message, { violations: [{ field, description }] });
+  return new HoneError('INVALID_REQUEST', `${field}: ${description}`, { violations: [{ field, description }] });
 }

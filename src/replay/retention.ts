@@ -80,7 +80,16 @@ export class Retention {
     return this.#used.get() ?? 0;
   }
 
-  /** Whether the store uses more than its bytes. */
+  /**
+   * Whether file and log together are more than the store's bytes. The log comes and goes, so only the file decides which
+   * generations are removed: removing some would make the log longer, not shorter.
+   */
+  isOverBytesWith(logBytes: number): boolean {
+    const { maxBytes } = this.#settings;
+    return maxBytes !== null && this.usedBytes() + logBytes > maxBytes;
+  }
+
+  /** Whether the file uses more than the store's bytes. */
   isOverBytes(): boolean {
     const { maxBytes } = this.#settings;
     return maxBytes !== null && this.usedBytes() > maxBytes;

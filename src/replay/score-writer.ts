@@ -3,21 +3,27 @@
 import type { Database } from '../sqlite/index.js';
 import type { ChangeLog } from './change-log.js';
 import type { Counts } from './counts.js';
+import type { ExportHistory } from './export-history.js';
 import { type Written, written } from './feedback-outcome.js';
 import type { ScoreKey } from './types.js';
 
 export class ScoreWriter {
   readonly #counts: Counts;
   readonly #changes: ChangeLog;
+  readonly #history: Pick<ExportHistory, 'beforeScore'>;
   readonly #scoredBefore;
   readonly #anyScore;
   readonly #upsert;
   readonly #delete;
 
-  /** @param counts updated with each score */
-  constructor(database: Database, counts: Counts, changes: ChangeLog) {
+  /**
+   * @param counts updated with each score
+   * @param history of open exports
+   */
+  constructor(database: Database, counts: Counts, changes: ChangeLog, history: Pick<ExportHistory, 'beforeScore'>) {
     this.#counts = counts;
     this.#changes = changes;
+    this.#history = history;
     this.#scoredBefore = database.prepareValue<[string, string, string, string], 0 | 1 | 2>(`
         SELECT EXISTS (SELECT 1 FROM scores WHERE generation_id = ?)
           + EXISTS (SELECT 1 FROM scores WHERE generation_id = ? AND rater = ? AND metric = ?)`);
@@ -34,6 +40,7 @@ export class ScoreWriter {
     // 0: the generation has no score. 1: it has others. 2: it has this one.
     const before = this.#scoredBefore.get(generationId, generationId, rater, metric);
     const existed = before === 2;
+    if (existed) this.#history.beforeScore({ generationId, rater, metric });
     const sequence = this.#changes.append({ type: 'score', generationId, rater, metric, value });
     if (value === null) {
       this.#delete.run(generationId, rater, metric);

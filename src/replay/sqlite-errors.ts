@@ -19,8 +19,12 @@ const meanings: readonly (readonly [result: ResultCode, code: HoneError['code'],
   ],
   ['SQLITE_CORRUPT', 'STORE_CORRUPT', remedyForCorruption()],
   ['SQLITE_NOTADB', 'STORE_CORRUPT', remedyForCorruption()],
-  ['SQLITE_BUSY', 'STORE_LOCKED', 'Stop the other program that has it open.'],
-  ['SQLITE_LOCKED', 'STORE_LOCKED', 'Stop the other program that has it open.'],
+  ['SQLITE_BUSY', 'STORE_BUSY', 'Another program holds its lock: end that transaction; all acknowledged data is safe.'],
+  [
+    'SQLITE_LOCKED',
+    'STORE_BUSY',
+    'Another program holds its lock: end that transaction; all acknowledged data is safe.',
+  ],
   ['SQLITE_READONLY', 'STORE_LOCKED', 'Make the file and its directory writable for this user.'],
   ['SQLITE_PERM', 'STORE_LOCKED', 'Make the file and its directory readable and writable for this user.'],
   ['SQLITE_CANTOPEN', 'STORE_LOCKED', 'Make the file and its directory readable and writable for this user.'],
@@ -34,6 +38,11 @@ export function remedyForCorruption(): string {
   );
 }
 
+function retryAfter(code: HoneError['code']): { readonly retryAfterMs?: number } {
+  if (code === 'STORE_FULL') return { retryAfterMs: 5000 };
+  return code === 'STORE_BUSY' ? { retryAfterMs: 1000 } : {};
+}
+
 /** Returns the HoneError for anything that an operation on the file at `path` threw. HoneErrors are returned as they are. */
 export function fromSqlite(thrown: unknown, path: string): HoneError {
   if (thrown instanceof HoneError) return thrown;
@@ -43,7 +52,7 @@ export function fromSqlite(thrown: unknown, path: string): HoneError {
     if (isResult(thrown, result)) {
       return new HoneError(meaning, `The store ${path} cannot be used: ${message} (${result}). ${remedy}`, {
         cause: thrown,
-        ...(meaning === 'STORE_FULL' ? { retryAfterMs: 5000 } : {}),
+        ...retryAfter(meaning),
       });
     }
   }

@@ -2,20 +2,31 @@
 
 import type { Database } from '../sqlite/index.js';
 import type { Counts } from './counts.js';
+import { type LogBound, sizeOf } from './log-bound.js';
 import type { Reads } from './reads.js';
 import type { RetentionSettings } from './retention.js';
 import type { ReplayStatus } from './types.js';
 
-/** @param counts the writer's, so that the status needs no counting */
+export interface StatusSettings extends RetentionSettings {
+  /** The database file. */
+  readonly path: string;
+}
+
+/**
+ * @param counts the writer's, so that the status needs no counting
+ * @param log null: the file is read without a log
+ */
 export function statusOf(
   database: Database,
   counts: Counts,
   reads: Pick<Reads, 'lastSequence' | 'oldestGenerationAtMs'>,
-  { maxBytes, maxAgeMs }: RetentionSettings,
+  log: Pick<LogBound, 'logBytes' | 'heldSinceMs'> | null,
+  { path, maxBytes, maxAgeMs }: StatusSettings,
 ): ReplayStatus {
   const { running, finished, cancelled, aborted, ...others } = counts;
   const pages = database.readNumber('page_count');
   const pageBytes = database.readNumber('page_size');
+  const logBytes = log?.logBytes ?? 0;
   return {
     generations: running + finished + cancelled + aborted,
     running,
@@ -24,8 +35,10 @@ export function statusOf(
     ...others,
     lastSequence: reads.lastSequence(),
     oldestGenerationAtMs: reads.oldestGenerationAtMs(),
-    fileBytes: pages * pageBytes,
+    fileBytes: pages * pageBytes + logBytes + sizeOf(`${path}-shm`),
     usedBytes: (pages - database.readNumber('freelist_count')) * pageBytes,
+    logBytes,
+    logHeldSinceMs: log?.heldSinceMs ?? null,
     maxBytes,
     maxAgeMs,
   };

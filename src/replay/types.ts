@@ -202,9 +202,14 @@ export interface ReplayStatus {
   readonly edits: number;
   readonly lastSequence: number;
   readonly oldestGenerationAtMs: number | null;
+  /** Bytes on the disk: the file, its log and the index of the log. */
   readonly fileBytes: number;
-  /** Bytes of the file that are in use; removed rows leave free room inside the file. */
+  /** Bytes of the file that are in use, without its log; removed rows leave free room inside the file. */
   readonly usedBytes: number;
+  /** Bytes of the log. */
+  readonly logBytes: number;
+  /** Since when another program keeps a log that is too long from being emptied, ms since 1970. Null: none does. */
+  readonly logHeldSinceMs: number | null;
   /** Bound of the bytes in use. Null: no bound. */
   readonly maxBytes: number | null;
   /** Sweeps remove generations older than this, milliseconds. Null: no bound. */

@@ -158,5 +158,19 @@ function addPromptsAndKinds(database: Database): void {
   `);
 }
 
+/** Adds what is left of an erasure after its data is removed. Those of earlier formats were reported when they ended. */
+function addErasureProgress(database: Database): void {
+  database.exec(`
+    ALTER TABLE erasures ADD COLUMN retrain TEXT NOT NULL DEFAULT 'none'
+      CHECK (retrain IN ('none', 'versions', 'learner', 'done'));
+    ALTER TABLE erasures ADD COLUMN reported INTEGER NOT NULL DEFAULT 0;
+    UPDATE erasures SET reported = 1 WHERE finished_at_ms IS NOT NULL;
+  `);
+}
+
 /** The upgrades in order: the n-th leads from version n to n + 1. */
-export const upgrades: readonly ((database: Database) => void)[] = [createTables, addPromptsAndKinds];
+export const upgrades: readonly ((database: Database) => void)[] = [
+  createTables,
+  addPromptsAndKinds,
+  addErasureProgress,
+];

@@ -5,7 +5,10 @@ import { HoneError } from '../errors.js';
 import type { OperationName, Operations, WorkerReply, WorkerRequest } from './messages.js';
 
 /** A message of the worker that answers no request. */
-export type WorkerNotice = Extract<WorkerReply, { readonly type: 'evicted' | 'sweep_failed' }>;
+export type WorkerNotice = Extract<
+  WorkerReply,
+  { readonly type: 'evicted' | 'sweep_failed' | 'unsettled' | 'log_held' }
+>;
 
 export interface WorkerChannelOptions {
   /** Items that may wait for the worker; more throw `QUEUE_FULL`. */
@@ -42,8 +45,8 @@ export class WorkerChannel {
     worker.removeAllListeners('exit');
     worker.on('message', (replies: readonly WorkerReply[]) => {
       for (const reply of replies) {
-        if (reply.type === 'evicted' || reply.type === 'sweep_failed') onNotice(reply);
-        else this.#settle(reply);
+        if (reply.type === 'done' || reply.type === 'failed') this.#settle(reply);
+        else if (reply.type !== 'opened' && reply.type !== 'refused') onNotice(reply);
       }
     });
     worker.on('error', (error) => {
@@ -108,8 +111,7 @@ export class WorkerChannel {
     });
   }
 
-  #settle(reply: WorkerReply): void {
-    if (reply.type !== 'done' && reply.type !== 'failed') return;
+  #settle(reply: Extract<WorkerReply, { readonly type: 'done' | 'failed' }>): void {
     const waiting = this.#pending.get(reply.id);
     if (waiting === undefined) return;
     this.#pending.delete(reply.id);

@@ -3,107 +3,112 @@
  *
  * It opens the file, collects the requests that have arrived and hands them to `group-commit.ts` in batches. While a
  * commit waits for the disk the next requests gather, so the batches grow with the load by themselves.
+ *
+ * A file that could be opened for reading only, because the disk is full, is opened again every second until that
+ * succeeds.
  */
 
 import { type MessagePort, parentPort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { HoneError } from '../errors.js';
-import type { Database } from '../sqlite/index.js';
-import { GroupCommit } from './group-commit.js';
 import type { BatchedRequest, WorkerReply, WorkerRequest, WorkerSettings } from './messages.js';
-import { openForWriting } from './open-file.js';
-import { createOperations } from './operations.js';
+import { openAgain, openSession, type Session } from './session.js';
 import { fromSqlite } from './sqlite-errors.js';
-import { Upkeep } from './upkeep.js';
-import { ReplayWriter } from './writer.js';
+import { WaitingRequests } from './waiting-requests.js';
 
-/** Items of one commit: a batch ends with the request that reaches this number. */
-const maxItemsPerCommit = 1024;
+/** Time between two attempts to open a file for writing that is open for reading only. */
+const openAgainEveryMs = 1000;
 
 if (parentPort === null) throw new HoneError('INTERNAL', 'the store worker runs as a worker thread only');
 serve(parentPort, workerData as WorkerSettings);
 
 function serve(port: MessagePort, settings: WorkerSettings): void {
   const post = (...replies: readonly WorkerReply[]): void => port.postMessage(replies);
-  let database: Database;
-  let writer: ReplayWriter;
-  let upkeep: Upkeep;
+  let session: Session;
+  /** The request to close, once it came. */
+  let closing: number | undefined;
   try {
-    database = openForWriting(settings);
-    writer = new ReplayWriter(database);
-    writer.abortRunning(settings.nowMs);
-    upkeep = new Upkeep({
-      ...settings,
-      database,
-      writer,
-      onEvicted: (report) => post({ type: 'evicted', report }),
-      onSweepFailed: (error) => post({ type: 'sweep_failed', error: error.toJSON() }),
-      now: Date.now,
-    });
-    post({ type: 'opened', erasures: upkeep.completeErasures() });
-    upkeep.look();
+    session = openSession(settings, post);
   } catch (thrown) {
     post({ type: 'refused', error: fromSqlite(thrown, settings.path).toJSON() });
     port.close();
     return;
   }
-  const perform = createOperations({ database, writer, upkeep, retention: settings });
-  const commits = new GroupCommit({ database, writer, path: settings.path, perform });
+  post({ type: 'opened' });
+  session.upkeep?.look();
+  const opening = session.upkeep === null ? setInterval(openForWriting, openAgainEveryMs).unref() : undefined;
 
-  function commit(batch: readonly BatchedRequest[]): void {
-    if (batch.length === 0) return;
-    post(...commits.run(batch));
-    if (commits.isDamaged) upkeep.endSweeps();
-    upkeep.afterCommit();
+  const requests = new WaitingRequests({
+    waitMs: settings.busyTimeoutMs,
+    run(batch) {
+      const result = session.commits.run(batch);
+      if (session.commits.isDamaged) session.upkeep?.endWrites();
+      session.upkeep?.afterCommit();
+      return result;
+    },
+    refuse: ({ id }) => ({ type: 'failed', id, error: busy(settings.path).toJSON() }),
+    post: (replies) => post(...replies),
+    onEmpty() {
+      if (closing !== undefined) close(closing);
+    },
+  });
+
+  function openForWriting(): void {
+    session = openAgain(session, settings, post);
+    if (session.upkeep === null) return;
+    clearInterval(opening);
+    post({ type: 'unsettled' });
+    session.upkeep.look();
   }
 
-  function erase(id: number, subject: string): void {
-    upkeep.erase(
-      subject,
-      (result) => post({ type: 'done', id, result }),
-      (thrown) => post({ type: 'failed', id, error: fromSqlite(thrown, settings.path).toJSON() }),
-    );
+  function run(batch: readonly BatchedRequest[]): void {
+    if (batch.length > 0) requests.run(batch);
+  }
+
+  function erase(id: number, [subject, retrain]: readonly [string, boolean]): void {
+    const failed = (thrown: unknown): void =>
+      post({ type: 'failed', id, error: fromSqlite(thrown, settings.path).toJSON() });
+    if (session.upkeep === null) failed(session.commits.refusal);
+    else session.upkeep.erase(subject, retrain, (result) => post({ type: 'done', id, result }), failed);
   }
 
   function close(id: number): void {
-    upkeep.close();
-    try {
-      database.readPragma('wal_checkpoint(TRUNCATE)');
-    } finally {
-      database.close();
-      upkeep.dispose();
-    }
+    clearInterval(opening);
+    session.close();
     post({ type: 'done', id, result: null });
     port.close();
   }
 
   port.on('message', (first: readonly WorkerRequest[]) => {
-    let requests: readonly WorkerRequest[] | undefined = first;
+    let arrived: readonly WorkerRequest[] | undefined = first;
     let batch: BatchedRequest[] = [];
-    let items = 0;
-    const flush = (): void => {
-      commit(batch);
-      batch = [];
-      items = 0;
-    };
-    while (requests !== undefined) {
-      for (const request of requests) {
-        // Requests that came before a close or an erasure are committed before it.
+    while (arrived !== undefined) {
+      for (const request of arrived) {
+        // Requests that came before an erasure or a close are committed before it.
         if (request.type === 'close') {
-          flush();
-          close(request.id);
+          run(batch);
+          closing = request.id;
+          if (requests.isEmpty) close(request.id);
           return;
         }
         if (request.type === 'erase') {
-          flush();
-          erase(request.id, request.items[0]);
-          continue;
+          run(batch);
+          batch = [];
+          erase(request.id, request.items);
+        } else {
+          batch.push(request);
         }
-        batch.push(request);
-        items += Math.max(1, request.items.length);
-        if (items >= maxItemsPerCommit) flush();
       }
-      requests = (receiveMessageOnPort(port) as { message: readonly WorkerRequest[] } | undefined)?.message;
+      arrived = (receiveMessageOnPort(port) as { message: readonly WorkerRequest[] } | undefined)?.message;
     }
-    flush();
+    run(batch);
   });
+}
+
+function busy(path: string): HoneError {
+  return new HoneError(
+    'STORE_BUSY',
+    `Another program holds the lock for writing on the store ${path}, so nothing was written. ` +
+      'End its transaction; all acknowledged data is safe.',
+    { retryAfterMs: 1000 },
+  );
 }

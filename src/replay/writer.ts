@@ -6,6 +6,7 @@
 import { HoneError } from '../errors.js';
 import type { Database } from '../sqlite/index.js';
 import { type Counts, countAll } from './counts.js';
+import type { ExportHistory } from './export-history.js';
 import { FeedbackWriter } from './feedback-writer.js';
 import { Importer, type ImportOutcome } from './importer.js';
 import { promptDigest } from './prompt-digest.js';
@@ -28,12 +29,19 @@ export class ReplayWriter {
   /** Generations that were removed while they ran; their completions are dropped. */
   readonly #removedRunning = new Set<string>();
   readonly #importer: Importer;
+  readonly #openedAtMs: number;
+  #prepared = false;
   readonly remover: Remover;
 
-  constructor(database: Database) {
+  /**
+   * @param history of open exports
+   * @param nowMs when the store was opened, milliseconds since 1970
+   */
+  constructor(database: Database, history: ExportHistory, nowMs: number) {
     this.#database = database;
+    this.#openedAtMs = nowMs;
     this.#counts = countAll(database);
-    this.#feedback = new FeedbackWriter(database, this.#counts);
+    this.#feedback = new FeedbackWriter(database, this.#counts, history);
     this.remover = new Remover(database, this.#counts, (id) => this.#removedRunning.add(id));
     this.#importer = new Importer(database, this.#counts, this.#feedback, (prompt) => this.#promptOf(prompt));
     this.#findPrompt = database.prepareValue<[Uint8Array], number>('SELECT id FROM prompts WHERE digest = ?');
@@ -62,13 +70,21 @@ export class ReplayWriter {
     Object.assign(this.#counts, counts);
   }
 
-  /** Marks the generations that a dead process left running as aborted, so that they never train. */
-  abortRunning(nowMs: number): void {
-    const { changes } = this.#database
-      .prepare(
-        "UPDATE generations SET state = 'aborted', finish_reason = 'error', finished_at_ms = ? WHERE state = 'running'",
-      )
-      .run(nowMs);
+  /**
+   * Marks the generations that a dead process left running as aborted, so that they never train. It must have succeeded
+   * before the first write. The first call that succeeds does it; a full disk, or another program's lock, can make
+   * earlier ones throw.
+   */
+  prepare(): void {
+    if (this.#prepared) return;
+    const { changes } = this.#database.transaction('immediate', () =>
+      this.#database
+        .prepare(
+          "UPDATE generations SET state = 'aborted', finish_reason = 'error', finished_at_ms = ? WHERE state = 'running'",
+        )
+        .run(this.#openedAtMs),
+    );
+    this.#prepared = true;
     this.#counts.running -= changes;
     this.#counts.aborted += changes;
   }

@@ -24,6 +24,11 @@ export interface DatabaseOptions {
   readonly access: Access;
   /** How long a statement waits for the lock of another connection, milliseconds. Default 0. */
   readonly busyTimeoutMs?: number;
+  /**
+   * Reads the file alone: no log, no locks, and no files beside it. Only for a file that has no log and that nobody
+   * changes meanwhile. Default false.
+   */
+  readonly immutable?: boolean;
 }
 
 /** Parameters of a statement: by position, or one object by name. */
@@ -52,9 +57,10 @@ export class Database {
   readonly #control = new Map<string, StatementSync>();
 
   /** @throws an error of SQLite, with its extended result code in `errcode`, when the file cannot be opened */
-  constructor(path: string, { access, busyTimeoutMs = 0 }: DatabaseOptions) {
+  constructor(path: string, { access, busyTimeoutMs = 0, immutable = false }: DatabaseOptions) {
     const location = pathToFileURL(path);
     location.searchParams.set('mode', modes[access]);
+    if (immutable) location.searchParams.set('immutable', '1');
     this.#connection = new DatabaseSync(location, { readOnly: access === 'read', timeout: busyTimeoutMs });
   }
 

@@ -9,6 +9,7 @@ const resultCodes = {
   SQLITE_FULL: 13,
   SQLITE_CANTOPEN: 14,
   SQLITE_NOTADB: 26,
+  SQLITE_IOERR: 10,
   SQLITE_IOERR_WRITE: 10 | (3 << 8),
   SQLITE_IOERR_SHMSIZE: 10 | (19 << 8),
 } as const;

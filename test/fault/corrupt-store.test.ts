@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { HoneClient } from '../../client/index.js';
 import { openReplayStore } from '../../src/replay/index.js';
+import { hone } from '../support/command.js';
 import { temporaryFolder } from '../support/folders.js';
 import { admission, completion } from '../support/replay/records.js';
 import { runServer, startServer } from '../support/server.js';
@@ -89,6 +90,19 @@ describe('damage of the store that is met while serving', () => {
     const client = await server.connect({ retry: { maxAttempts: 1 } });
     damagePages(path);
     await expect(readAll(client, ids)).rejects.toMatchObject({ status: 'DATA_LOSS', code: 'STORE_CORRUPT' });
+
+    // The status is wanted just now. It gives what is known, and the reason.
+    const status = await client.status();
+    expect(status).toMatchObject({
+      live: { number: 0 },
+      replay: { failure: { code: 'STORE_CORRUPT', message: expect.stringContaining('.recover') } },
+    });
+    const shown = await hone(server.ready.address, 'status');
+    expect(shown).toMatchObject({ code: 0, out: expect.stringContaining('cannot be used: STORE_CORRUPT') });
+    expect((await fetch(server.ready.metrics ?? '')).status).toBe(200);
+    await client.learnerStatus();
+    expect((await client.mode()).mode).toBe('auto');
+    for await (const { number } of client.versions()) expect(number).toBe(0);
 
     const answer = await client.generate({ prompt: 'still here', maxTokens: 8 });
     expect(answer.usage.completionTokens).toBeGreaterThan(0);

@@ -4,11 +4,11 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { edit, prefer } from '../../client/index.js';
-import { type ErasureReport, openReplayStore } from '../../src/replay/index.js';
+import { openReplayStore } from '../../src/replay/index.js';
 import { Database } from '../../src/sqlite/index.js';
-import { eagerLearner, playUntil } from '../support/app.js';
+import { eagerLearner, judge, playUntil } from '../support/app.js';
 import { endlessArgs, endlessRequest } from '../support/endless.js';
 import { temporaryFolder } from '../support/folders.js';
 import { startScript } from '../support/processes.js';
@@ -126,7 +126,7 @@ it('an erased subject is in no file of a running or stopped server, and versions
 });
 
 it('an erasure that is killed is completed at the next opening, unless it had not begun', async () => {
-  const counts = { untouched: 0, completed: 0, done: 0 };
+  const counts = { untouched: 0, completed: 0 };
   const needles = new Map(['subject-to-erase'].map((w) => [w, Buffer.from(w)]));
   // The process is killed when so many generations are left: at 800 the erasure has not begun, at 80 it is complete.
   for (const left of [800, 799, 600, 300, 81, 80]) {
@@ -134,8 +134,8 @@ it('an erasure that is killed is completed at the next opening, unless it had no
     const child = startScript(eraser, [path, '800', String(left)]);
     await once(child, 'exit');
     expect(child.signalCode).toBe('SIGKILL');
-    const completed: ErasureReport[] = [];
-    const store = await openReplayStore({ path, onErased: (report) => completed.push(report) });
+    const store = await openReplayStore({ path });
+    const completed = await store.unsettledErasures();
     const { generations, scores } = await store.status();
     await store.close();
     if (generations === 800) {
@@ -146,8 +146,90 @@ it('an erasure that is killed is completed at the next opening, unless it had no
     }
     expect([generations, scores]).toEqual([80, 80]);
     expect(findings(dirname(path), needles)).toEqual([]);
-    counts[completed.length === 1 ? 'completed' : 'done'] += 1;
-    if (completed.length === 1) expect(completed[0]).toMatchObject({ generations: 720, scores: 720, logCleared: true });
+    counts.completed += 1;
+    expect(completed).toMatchObject([{ generations: 720, scores: 720, logCleared: true, reported: false }]);
   }
   expect(counts.completed).toBeGreaterThan(0);
 });
+
+/** The record of the newest erasure, as another program sees it. */
+interface Recorded {
+  readonly finished_at_ms: number | null;
+  readonly reported: number;
+  readonly retrain: string;
+}
+
+/** When the server is killed. Another process sees each moment some time after it has come, so a kill may be later. */
+const moments: readonly (readonly [string, (found: Recorded) => boolean])[] = [
+  ['once the erasure is recorded', () => true],
+  ['once the data is removed', ({ finished_at_ms }) => finished_at_ms !== null],
+  ['once its event is published', ({ reported }) => reported === 1],
+  ['once the versions are taken back', ({ retrain }) => retrain === 'learner' || retrain === 'done'],
+  ['once the learner has the command', ({ retrain }) => retrain === 'done'],
+];
+
+it('an erasure with retraining that is killed at any step is completed by the next start, and reported once', async () => {
+  const data = temporaryFolder();
+  let server = await startServer({ data, args: eagerLearner });
+  const database = new Database(join(data, 'replay.sqlite'), { access: 'read', busyTimeoutMs: 5000 });
+  onTestFinished(() => database.close());
+  const newest = database.prepare<[number], Recorded>('SELECT * FROM erasures WHERE id > ? ORDER BY id DESC LIMIT 1');
+  const lessonsOf = database.prepareValue<[string], number>(
+    'SELECT DISTINCT lessons.version FROM lessons JOIN generations ON generations.id = generation_id WHERE subject = ?',
+  );
+  const open = database.prepareValue<[], number>(
+    "SELECT count(*) FROM erasures WHERE finished_at_ms IS NULL OR reported = 0 OR retrain IN ('versions', 'learner')",
+  );
+  try {
+    for (const [index, [, isReached]] of moments.entries()) {
+      const client = await server.connect({ retry: { maxAttempts: 1 } });
+      const subject = `subject-${index}`;
+      // A version learns from the subject's data and goes live.
+      while (!lessonsOf.all(subject).includes((await client.status()).live.number)) {
+        const { completions } = await client.generate({ prompt: `for ${subject}`, subject, n: 8, maxTokens: 16 });
+        await client.feedback(
+          completions.map(({ generationId, text }) => ({ generationId, score: judge(text), rater: subject })),
+        );
+        const { live } = await client.status();
+        await playUntil(client, live.number + 1);
+      }
+      const learned = new Set(lessonsOf.all(subject));
+      const erased = client.eraseSubject(subject, { retrain: true }).catch(() => undefined);
+      await until(() => newest.all(index).some(isReached), 'the erasure has come so far', { everyMs: 0 });
+      await server.kill();
+      await erased;
+
+      server = await startServer({ data, args: eagerLearner });
+      const again = await server.connect();
+      const tainted = new Set<number>();
+      const versions = [];
+      for await (const version of again.versions()) versions.push(version);
+      for (const { number, parent } of versions.reverse()) {
+        if (learned.has(number) || (parent !== undefined && tainted.has(parent))) tainted.add(number);
+      }
+      // No call is answered by weights that learned from the data.
+      expect(tainted.has((await again.status()).live.number)).toBe(false);
+      for (const { number, state } of versions) {
+        if (tainted.has(number)) expect(['retired', 'rejected'], `version ${number}`).toContain(state);
+      }
+      for (const number of tainted) {
+        await expect(again.rollback(number)).rejects.toMatchObject({ code: 'VERSION_NOT_SERVABLE' });
+      }
+      await until(() => open.get() === 0, 'nothing is left to do of any erasure');
+      const reports: number[] = [];
+      for await (const { sequence, type, numbers } of again.watchEvents({ afterSequence: 0 })) {
+        if (type === 'subject_erased') reports.push(numbers.erasure ?? 0);
+        if (sequence >= lastSequence(data)) break;
+      }
+      expect(reports).toEqual(Array.from({ length: index + 1 }, (_, i) => i + 1));
+    }
+  } finally {
+    await server[Symbol.asyncDispose]();
+  }
+});
+
+/** The number of the last event in the journal of a data directory. */
+function lastSequence(data: string): number {
+  const lines = readFileSync(join(data, 'events.jsonl'), 'utf8').trimEnd().split('\n');
+  return (JSON.parse(lines.at(-1) ?? '{}') as { sequence: number }).sequence;
+}

@@ -61,6 +61,12 @@ export class EventLog {
     this.#wakeAll();
   }
 
+  /** Whether an event with these figures is among those that are kept. */
+  has(type: LoopEvent['type'], numbers: Readonly<Record<string, number>>): boolean {
+    const wanted = Object.entries(numbers);
+    return this.#events.some((event) => event.type === type && wanted.every(([key, n]) => event.numbers?.[key] === n));
+  }
+
   /**
    * Batches of events in order, until the signal aborts.
    * @throws HoneError `EVENTS_NOT_FOUND` if the events after that number are not kept; `DRAINING` once the log is closed

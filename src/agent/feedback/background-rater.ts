@@ -70,6 +70,8 @@ export class BackgroundRater {
   readonly #parts: RaterParts;
   readonly #closing = new AbortController();
   #place = 0;
+  /** The last change of the store that is known of. */
+  #known = 0;
   #scored = 0;
   #unscored = 0;
   /** Completions on which the rater failed. */
@@ -96,7 +98,7 @@ export class BackgroundRater {
   }
 
   get status(): RaterStatus {
-    const { model, metric, reader } = this.#options;
+    const { model, metric } = this.#options;
     return {
       rater: model.rater,
       metric,
@@ -105,8 +107,18 @@ export class BackgroundRater {
       scored: this.#scored,
       unscored: this.#unscored,
       setAside: this.#setAside.size,
-      behind: this.#asleep ? 0 : Math.max(0, reader.lastSequence() - this.#place),
+      behind: this.#asleep ? 0 : Math.max(0, this.#lastSequence() - this.#place),
     };
+  }
+
+  /** The last number that could be read: a store that fails must not take the status with it. */
+  #lastSequence(): number {
+    try {
+      this.#known = this.#options.reader.lastSequence();
+    } catch {
+      // The rating itself reports the failure.
+    }
+    return this.#known;
   }
 
   /** Call when there are new generations in the store. */

@@ -8,7 +8,7 @@ import type { Package, TextEncoding } from '../../package/index.js';
 import type { FeedbackOutcome, FeedbackWrite, ReplayStore, ScoreWrite } from '../../replay/index.js';
 import type { RewardSettings } from '../../reward/index.js';
 import type { Meter } from '../meter.js';
-import { isRefusal, type StoreOutage } from '../store-outage.js';
+import { isFailure, type StoreOutage } from '../store-outage.js';
 import { atItem, type CheckedFeedback, checkFeedback, type EditDraft, kindOf, toResult } from './check-feedback.js';
 import { encodeEdits } from './encode-edits.js';
 import { LateScores } from './late-scores.js';
@@ -153,7 +153,7 @@ export class FeedbackIntake {
       return outcomes;
     } catch (thrown) {
       const error = HoneError.from(thrown);
-      if (isRefusal(error)) storeOutage.writeFailed(error);
+      if (isFailure(error)) storeOutage.writeFailed(error);
       throw error;
     }
   }

@@ -2,13 +2,13 @@
 
 import { HoneError } from '../../errors.js';
 import type { RequestStarted } from '../../policy/index.js';
-import { isRefusal } from '../store-outage.js';
+import { isFailure, isRefusal } from '../store-outage.js';
 import type { GenerationContext, GenerationRequest } from './generation-context.js';
 
 /**
  * Resolves with true when the generations are on disk, in state `running`. Resolves with false if the store takes no
  * writes now: the request is served all the same, but not stored.
- * @throws HoneError `QUEUE_FULL`, `WORKER_CRASHED`, `DRAINING`
+ * @throws HoneError `QUEUE_FULL`, `STORE_BUSY`, `WORKER_CRASHED`, `DRAINING`
  */
 export async function admitGenerations(
   { pkg, replay, now, storeOutage }: GenerationContext,
@@ -39,8 +39,9 @@ export async function admitGenerations(
     return true;
   } catch (thrown) {
     const error = HoneError.from(thrown);
+    if (isFailure(error)) storeOutage.writeFailed(error);
+    // Another program's lock ends soon, and the caller may ask again. A full disk may stay full.
     if (!isRefusal(error)) throw error;
-    storeOutage.writeFailed(error);
     return false;
   }
 }

@@ -38,8 +38,11 @@ export interface RolloutOptions extends TrialsOptions {
   readonly judge: Judge;
   /** Follows how much of the policy a judgement gets. Default: nobody does. */
   readonly gatePace?: GatePace | undefined;
-  /** Stores which generations a version was learned from; on disk when it resolves. */
-  readonly recordLessons: (version: number, generationIds: readonly string[]) => Promise<void>;
+  /**
+   * Stores which generations a version was learned from; on disk when it resolves.
+   * @returns why the version must not serve, or `null`
+   */
+  readonly recordLessons: (version: number, generationIds: readonly string[]) => Promise<string | null>;
   /** Whether it is stored which generations a version was learned from. */
   readonly hasLessons: (version: number) => Promise<boolean>;
   /** Called after a candidate was judged. */
@@ -237,7 +240,8 @@ export class Rollout {
   async #adoptNow(offer: PendingOffer): Promise<void> {
     const version = await this.#versions.adopt(offer);
     try {
-      await this.#options.recordLessons(version.number, offer.lessons);
+      const objection = await this.#options.recordLessons(version.number, offer.lessons);
+      if (objection !== null) return this.#reject(version, objection);
     } catch (thrown) {
       // A version may serve only if an erasure can find out what the version was learned from.
       return this.#reject(version, `what it was learned from could not be stored: ${inWords(thrown)}`);

@@ -87,7 +87,12 @@ export interface Loop extends AsyncDisposable {
   readonly learner: RecordingLearner;
   readonly folder: string;
   /** Offers an adapter with this weight everywhere, as if the learner had trained it. Default of `parent`: the live version. */
-  offerCandidate(weight: number, metrics?: Record<string, number>, parent?: number): Promise<void>;
+  offerCandidate(
+    weight: number,
+    metrics?: Record<string, number>,
+    parent?: number,
+    lessons?: readonly string[],
+  ): Promise<void>;
   /** Returns the next event of this type after the last one that this method returned. */
   nextEvent(type: LoopEvent['type']): Promise<LoopEvent>;
 }
@@ -119,11 +124,11 @@ export async function openLoop(
     versions,
     learner,
     folder,
-    async offerCandidate(weight, metrics = {}, parent = versions.live().number) {
+    async offerCandidate(weight, metrics = {}, parent = versions.live().number, lessons = []) {
       const directory = join(folder, `candidate-${candidates++}`);
       const meta = { packageDigest, baseModel: 'scripted', parent, createdAtMs: 1, metrics };
       const adapterDigest = await writeAdapter(directory, filled(weight), meta);
-      learner.emit({ type: 'candidate', directory, adapterDigest, parent, metrics, lessons: [] });
+      learner.emit({ type: 'candidate', directory, adapterDigest, parent, metrics, lessons });
     },
     async nextEvent(type) {
       for await (const batch of agent.watchEvents({ afterSequence: seen, types: [type] })) {

@@ -350,6 +350,7 @@ export class RolloutWorld {
       recordLessons: async (number) => {
         await run.step('lessons', 'STORE_FULL');
         disk.lessons.add(number);
+        return null;
       },
       hasLessons: async (number) => disk.lessons.has(number),
       settings,

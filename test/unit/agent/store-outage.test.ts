@@ -9,6 +9,7 @@ import { HoneError } from '../../../src/errors.js';
 import { openReplayStore } from '../../../src/replay/index.js';
 import { temporaryFolder } from '../../support/folders.js';
 import { admission, completion } from '../../support/replay/records.js';
+import { until } from '../../support/until.js';
 
 async function openOutage(maxFileBytes?: number) {
   const folder = temporaryFolder();
@@ -73,4 +74,61 @@ it('reports a store that refuses writes once, and again after a write succeeded'
   await outage.writeSucceeded();
   outage.writeFailed(full);
   expect(published).toHaveLength(2);
+});
+
+it('gives the last known figures of a store that fails or does not answer, with the reason', async () => {
+  await using opened = await openOutage();
+  const { replay } = opened;
+  const options = { replay, events: new EventLog({ now: () => 0 }), now: () => 0 };
+  const outage = new StoreOutage({ ...options, statusWithinMs: 600_000 });
+  const { status } = replay;
+  replay.status = () => Promise.reject(new HoneError('STORE_CORRUPT', 'damaged'));
+  expect(await outage.status()).toMatchObject([{ generations: 0, maxBytes: null }, { code: 'STORE_CORRUPT' }]);
+  await replay.admit([admission('g1')]);
+  replay.status = status;
+  expect(await outage.status()).toMatchObject([{ generations: 1 }, null]);
+  replay.status = () => Promise.reject(new HoneError('WORKER_CRASHED', 'gone'));
+  expect(await outage.status()).toMatchObject([{ generations: 1 }, { code: 'WORKER_CRASHED' }]);
+  replay.status = () => new Promise(() => undefined);
+  const hasty = new StoreOutage({ ...options, statusWithinMs: 1 });
+  expect(await hasty.status()).toMatchObject([{ generations: 0 }, { code: 'DEADLINE_EXCEEDED' }]);
+  replay.status = status;
+  outage.writeFailed(full);
+  expect((await outage.status())[1]).toBe(full);
+  await outage.writeSucceeded();
+});
+
+it('finds out by itself when another program no longer holds the lock', async () => {
+  await using opened = await openOutage();
+  const { replay, outage, published } = opened;
+  await replay.admit([admission('g1')]);
+  const { complete } = replay;
+  const busy = new HoneError('STORE_BUSY', 'locked');
+  replay.complete = () => Promise.reject(busy);
+  outage.endsNotWritten(['g1'], busy);
+  expect(published).toMatchObject([{ type: 'store_failed', detail: 'STORE_BUSY: locked' }]);
+  expect((await outage.status())[1]).toBe(busy);
+  replay.complete = complete;
+  await until(async () => (await outage.status())[1] === null, 'the store takes writes');
+  await until(
+    async () => (await replay.readGenerations(['g1']))[0]?.state === 'aborted',
+    'the generation without an end is aborted',
+  );
+});
+
+it('repeats a write that nobody waits for while another program holds the lock, until the server stops', async () => {
+  await using opened = await openOutage();
+  const { outage } = opened;
+  const busy = new HoneError('STORE_BUSY', 'locked');
+  let tries = 0;
+  const write = async () => {
+    tries += 1;
+    if (tries === 1) throw busy;
+    return tries;
+  };
+  expect(await outage.whenFree(write)).toBe(2);
+  const hopeless = outage.whenFree(() => Promise.reject(busy));
+  outage.close();
+  await expect(hopeless).rejects.toBe(busy);
+  await expect(outage.whenFree(() => Promise.reject(full))).rejects.toBe(full);
 });

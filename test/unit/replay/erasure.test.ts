@@ -3,7 +3,10 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { Erasures } from '../../../src/replay/erasure.js';
+import { ExportHistory } from '../../../src/replay/export-history.js';
 import { openReplayReader, openReplayStore, type ReplayStoreOptions } from '../../../src/replay/index.js';
+import { ReplayWriter } from '../../../src/replay/writer.js';
 import { Database } from '../../../src/sqlite/index.js';
 import { temporaryFolder } from '../../support/folders.js';
 import { admission, completion, editWrite, preferenceWrite, scoreWrite } from '../../support/replay/records.js';
@@ -33,6 +36,11 @@ const needles = [
 const erasable = { subject: 'subject-q1', metadataJson: '{"who":"label-q5"}' };
 const by = { rater: 'rater-q4', metric: 'metric-q7' };
 
+/** The progress in the report of an erasure without retraining. */
+function recorded(id: unknown) {
+  return { id, startedAtMs: expect.any(Number), reported: false, retrain: 'none' };
+}
+
 test('an erasure leaves no data of its subject in any file of the store, and loses no data of others', async () => {
   const { store, path } = await openStore();
   const promptJson = JSON.stringify({ prompt: 'prompt-q2' });
@@ -60,6 +68,7 @@ test('an erasure leaves no data of its subject in any file of the store, and los
   expect(filesWith(path, needles)).not.toEqual([]);
 
   expect(await store.eraseSubject('subject-q1')).toEqual({
+    ...recorded(1),
     generations: 3,
     scores: 3,
     preferences: 1,
@@ -125,6 +134,7 @@ test('erasing an unknown subject, or the empty one, removes nothing and reports 
   const { store } = await openStore();
   await store.admit([admission('a', { subject: '' })]);
   const nothing = {
+    ...recorded(expect.any(Number)),
     generations: 0,
     scores: 0,
     preferences: 0,
@@ -164,4 +174,69 @@ test('an erasure that waits for a reader of an old state does not hold up other 
   reader.exec('COMMIT');
   reader.close();
   expect(await erased).toMatchObject({ generations: 1, logCleared: true });
+});
+
+test('the record of an erasure holds what is left of it over reopenings, until that is noted', async () => {
+  const { store, path } = await openStore();
+  await store.admit([admission('a', erasable), admission('b', { subject: 'else' })]);
+  await store.recordLessons([{ generationId: 'a', version: 4 }]);
+  await store.eraseSubject('else');
+  const report = await store.eraseSubject('subject-q1', true);
+  expect(report).toMatchObject({ retrain: 'versions', reported: false, versions: [4] });
+  const first = { id: report.id - 1, retrain: 'none', reported: false, versions: [], versionsOfAll: [4] };
+  expect(await store.unsettledErasures()).toMatchObject([first, { ...report, logCleared: true }]);
+  await store.noteErasure({ id: first.id, reported: true });
+  await store.noteErasure({ id: report.id, reported: true });
+  await store.noteErasure({ id: report.id, retrain: { from: 'versions', to: 'learner' } });
+  await store.close();
+  const again = await openReplayStore({ path });
+  onTestFinished(() => again.close());
+  expect(await again.unsettledErasures()).toEqual([{ ...report, reported: true, retrain: 'learner' }]);
+  await again.noteErasure({ id: report.id, retrain: { from: 'versions', to: 'done' } });
+  expect(await again.unsettledErasures()).toHaveLength(1);
+  await again.noteErasure({ id: report.id, retrain: { from: 'learner', to: 'done' } });
+  expect(await again.unsettledErasures()).toEqual([]);
+});
+
+test('a version that learned from erased data and comes later has to be taken back, too, if that was asked for', async () => {
+  const { store } = await openStore();
+  await store.admit([admission('a', erasable), admission('b', { subject: 'else' })]);
+  const { id } = await store.eraseSubject('subject-q1', true);
+  const other = await store.eraseSubject('else');
+  for (const one of [id, other.id]) await store.noteErasure({ id: one, reported: true });
+  await store.noteErasure({ id, retrain: { from: 'versions', to: 'done' } });
+  await store.recordLessons([{ generationId: 'b', version: 6 }]);
+  expect(await store.unsettledErasures()).toEqual([]);
+  await store.recordLessons([{ generationId: 'a', version: 5 }]);
+  expect(await store.unsettledErasures()).toMatchObject([
+    { id, retrain: 'versions', versions: [5], versionsOfAll: [5, 6] },
+  ]);
+});
+
+test('an erasure that was left unfinished is completed while the store is open', async () => {
+  const { store, path } = await openStore();
+  await store.admit([admission('a', erasable)]);
+  await store.complete([completion('a')]);
+  const completed = new Promise<void>((resolve) => store.onUnsettled(resolve));
+  const other = new Database(path, { access: 'write', busyTimeoutMs: 5000 });
+  other.exec("INSERT INTO erasures (started_at_ms, subject, retrain) VALUES (7, 'subject-q1', 'versions')");
+  other.close();
+  await completed;
+  expect(await store.unsettledErasures()).toMatchObject([
+    { startedAtMs: 7, generations: 1, retrain: 'versions', reported: false, logCleared: true },
+  ]);
+  expect(filesWith(path, needles)).toEqual([]);
+});
+
+test('a log that is cleared for one erasure does not count as cleared for another that is not complete', async () => {
+  const { store, path } = await openStore();
+  await store.close();
+  const other = new Database(path, { access: 'write', busyTimeoutMs: 5000 });
+  other.exec("INSERT INTO erasures (started_at_ms, subject) VALUES (7, 'subject-q1')");
+  const writer = new ReplayWriter(other, new ExportHistory(other), 0);
+  const erasures = new Erasures(other, writer.remover);
+  expect(erasures.uncleared).toBe(false);
+  erasures.cleared();
+  expect(other.prepareValue<[], number>('SELECT cleared FROM erasures').all()).toEqual([0]);
+  other.close();
 });

@@ -59,13 +59,13 @@ test('a worker with a small heap exports a large store in pages', async () => {
   await using store = await openReplayStore({ path, maxWorkerHeapMb: heapMb });
   let found = 0;
   let after: number | null = 0;
-  let last: number | undefined;
+  let id: number | undefined;
   while (after !== null) {
-    const page = await store.exportPage({ after, ...(last === undefined ? {} : { last }) });
+    const page = await store.exportPage({ after, id });
     const ids = page.records.map((record) => record.type === 'generation' && record.generation.id);
     expect(ids).toEqual(ids.map((_, i) => `generation-${found + i + 1}`));
     found += ids.length;
-    ({ last } = page);
+    ({ id } = page);
     after = page.next;
   }
   expect(found).toBe(count);
@@ -127,8 +127,10 @@ test('reading a number beyond 2^53 throws STORE_CORRUPT, in the store and in a r
 
 test('the writing connection forces each commit to the disk and overwrites deleted data', () => {
   const path = join(temporaryFolder(), 'replay.sqlite');
-  const database = openForWriting({ path, busyTimeoutMs: 0, maxFileBytes: null });
+  const database = openForWriting({ path, maxFileBytes: null, maxLogBytes: 65_536 });
   onTestFinished(() => database.close());
-  const settings = ['journal_mode', 'synchronous', 'secure_delete', 'foreign_keys', 'temp_store'];
-  expect(settings.map((name) => database.readPragma(name)[0])).toEqual(['wal', 2, 1, 1, 2]);
+  const settings = ['journal_mode', 'synchronous', 'secure_delete', 'foreign_keys', 'temp_store', 'journal_size_limit'];
+  expect(settings.map((name) => database.readPragma(name)[0])).toEqual(['wal', 2, 1, 1, 2, 65_536]);
+  // It never waits for a lock in SQLite, because then the reads of the same thread would wait, too.
+  expect(database.readNumber('busy_timeout')).toBe(0);
 });

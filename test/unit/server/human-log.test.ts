@@ -97,7 +97,7 @@ describe('the log at a terminal', () => {
 
   it('writes out control characters and line feeds in texts of others', () => {
     const types =
-      'version_promoted version_rejected version_rolled_back version_failed canary_started canary_ended shadow_started shadow_ended mode_changed worker_restarted learner_setback learner_starved gate_starved starvation_ended store_failed eviction_failed rater_failed stopping something_else';
+      'version_promoted version_rejected version_rolled_back version_failed canary_started canary_ended shadow_started shadow_ended mode_changed worker_restarted learner_setback learner_starved gate_starved starvation_ended store_failed eviction_failed replay_log_held rater_failed stopping something_else';
     const { log, lines } = humanLog();
     for (const type of types.split(' ')) log.warn({ version: 1, detail: hostile, why: hostile, code: hostile }, type);
     log.error({ err: new Error(hostile), code: hostile }, hostile);

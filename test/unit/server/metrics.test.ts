@@ -44,6 +44,8 @@ const stored = {
   maxBytes: null,
   maxAgeMs: null,
   usedBytes: 4096,
+  logBytes: 1024,
+  logHeldSinceMs: 7,
 };
 
 const loopback: MetricsOptions = { host: '127.0.0.1', port: 0, required: true, authToken: undefined };
@@ -139,6 +141,9 @@ describe('the metrics page', () => {
       hone_gate_model_share: 0.1,
       hone_replay_scores: 4,
       hone_replay_bytes: 4096,
+      hone_replay_log_bytes: 1024,
+      hone_replay_log_held: 1,
+      hone_replay_available: 1,
     };
     for (const [name, value] of Object.entries(figures)) expect(page.get(name), name).toBe(value);
     expect(page.get('hone_replay_generations', { state: 'cancelled' })).toBe(2);
@@ -178,6 +183,7 @@ describe('the metrics page', () => {
     const page = await read(await open(loopback, sources({ policy: fail, replay: fail })));
     expect(page.get('hone_live_version')).toBe(3);
     expect(page.get('hone_figures_age_seconds', { of: 'store' })).toBeUndefined();
+    expect(page.get('hone_replay_available')).toBe(0);
   });
 
   it('seldom asks a store that counts slowly', async () => {

@@ -19,6 +19,7 @@ import { writeAdapter } from '../../../../src/versions/index.js';
 import { type Loop, type LoopOptions, openLoop } from '../../../support/agent/loop.js';
 import { finished, started, token } from '../../../support/agent/scripted-policy.js';
 import { temporaryFolder } from '../../../support/folders.js';
+import { admission } from '../../../support/replay/records.js';
 import { until as waitUntil } from '../../../support/until.js';
 
 /** One token, at once, on the version that was asked for. */
@@ -82,6 +83,13 @@ async function play(loop: Loop, scoreOf: (version: number) => number): Promise<v
 }
 
 const stateOf = (loop: Loop, number: number) => loop.versions.get(number)?.state;
+
+/** A gate that is still busy when the server stops. */
+const never: Judge = (_, signal) =>
+  new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    signal.addEventListener('abort', () => reject(signal.reason));
+  });
 
 const until = (condition: () => boolean | Promise<boolean>) => waitUntil(condition, `${condition}`, { everyMs: 1 });
 
@@ -573,10 +581,9 @@ describe('a restart', () => {
 
   it('judges the candidate that was being judged, and after it the newest that waited', async () => {
     const folder = temporaryFolder();
-    const never: Judge = (_, signal) =>
-      new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
     const loop = await open('auto', { judge: never }, { folder });
-    await loop.offerCandidate(0.5);
+    await loop.replay.admit([admission('a')]);
+    await loop.offerCandidate(0.5, {}, 0, ['a']);
     await loop.agent.importVersion(await loop.agent.exportVersion(0));
     await until(() => loop.agent.rollout().waiting === 2);
     await loop[Symbol.asyncDispose]();
