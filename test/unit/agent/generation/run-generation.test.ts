@@ -197,8 +197,10 @@ describe('closing the agent', () => {
 
   it('ends after the grace the requests that still run, and stores them', async () => {
     await using loop = await openLoop(untilAborted, 20);
-    const read = collect(loop.agent.generate({ prompt: 'ab' }));
-    const ended = expect(read).rejects.toMatchObject({ code: 'DRAINING' });
+    const running = loop.agent.generate({ prompt: 'ab' });
+    // It is admitted before its first event, and is running from then on.
+    await running[Symbol.asyncIterator]().next();
+    const ended = expect(collect(running)).rejects.toMatchObject({ code: 'DRAINING' });
     await loop.agent.close();
     await ended;
     expect(await loop.replay.status()).toMatchObject({ generations: 1, running: 0, finished: 0 });
