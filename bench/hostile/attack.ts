@@ -1,7 +1,11 @@
 /** What an attack is, and what it may use. */
 
+import { setTimeout as delay } from 'node:timers/promises';
 import { FrameConnection } from './frame-connection.js';
 import { GrpcConnection, type Outcomes } from './grpc-connection.js';
+
+/** How long an answer is waited for. */
+const patienceMs = 10_000;
 
 /** A way to disturb the server with one request at a time, or with one connection. */
 export interface Attack {
@@ -44,6 +48,15 @@ export class Target {
 
   id(index: number): string {
     return this.generationIds[index % Math.max(1, this.generationIds.length)] ?? unknownId(index);
+  }
+
+  /** Waits until the server answers a health check on a connection of its own, but not for ever: it may take no more. */
+  async answered(): Promise<void> {
+    const answer = this.grpc().call('/grpc.health.v1.Health/Check', Buffer.alloc(0));
+    const tooLate = delay(patienceMs, 'no answer', { ref: false });
+    if ((await Promise.race([answer, tooLate])) === 'no answer') {
+      this.outcomes['no answer'] = (this.outcomes['no answer'] ?? 0) + 1;
+    }
   }
 
   close(): void {

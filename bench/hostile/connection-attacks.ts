@@ -34,7 +34,7 @@ function flood(name: string, bytes: () => Buffer, megabytes = 4): Attack {
 
 /** Waits until the server answers a call on another connection, so that a round counts until it is dealt with. */
 async function settled(target: Target, connection: FrameConnection): Promise<void> {
-  await target.grpc().call('/grpc.health.v1.Health/Check', none);
+  await target.answered();
   connection.close();
 }
 
@@ -49,7 +49,7 @@ function connections(name: string, count: number, starts: boolean, greet: Buffer
         opened.push(...(await Promise.all(Array.from({ length: perTurn }, () => target.frames({ starts })))));
       }
       if (greet.length > 0) await Promise.all(opened.map((connection) => connection.send(greet)));
-      await target.grpc().call('/grpc.health.v1.Health/Check', none);
+      await target.answered();
       for (const connection of opened) connection.close();
     },
   };

@@ -115,7 +115,13 @@ export const requestAttacks: readonly Attack[] = [
   request('endless-varint', generate, () => Buffer.alloc(room, 0xff)),
   request('zero-tags', generate, () => Buffer.alloc(room)),
   request('many-completions', generate, () =>
-    Buffer.concat([short, numberField(4, 64), numberField(7, 20), field(sampling, numberField(1, 500))]),
+    Buffer.concat([
+      short,
+      numberField(4, 64),
+      numberField(6, 1),
+      numberField(7, 20),
+      field(sampling, numberField(1, 500)),
+    ]),
   ),
   request('items-empty', submit, () => repeated(field(1, ''))),
   request('items-1000-empty', submit, () => repeated(field(1, ''), 1000)),

@@ -86,6 +86,7 @@ const asked = (prompt: string, completions: number, tokens: number, top: number)
     field(2, prompt),
     field(3, Buffer.concat([numberField(1, tokens), numberField(11, 1)])),
     numberField(4, completions),
+    numberField(6, 1),
     numberField(7, top),
   ]);
 
@@ -127,7 +128,7 @@ function openedAndReset(count: number): Attack {
         await connection.send(Buffer.concat(frames));
       }
       // The server closes the connection, or has read everything when it answers a last call.
-      await target.grpc().call('/grpc.health.v1.Health/Check', none);
+      await target.answered();
       connection.close();
     },
   };
@@ -144,7 +145,7 @@ export const streamAttacks: readonly Attack[] = [
       await connection.send(
         Buffer.concat(Array.from({ length: 3000 }, (_, i) => frame(frameTypes.headers, endHeaders, 2 * i + 1, block))),
       );
-      await target.grpc().call('/grpc.health.v1.Health/Check', none);
+      await target.answered();
       connection.close();
     },
   },
