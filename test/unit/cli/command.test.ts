@@ -252,6 +252,12 @@ describe('hone feedback', () => {
     const wrong = await hone(['feedback'], '{"generationId":"a","score":1}\n{"score":1}\n');
     expect(wrong.code).toBe(2);
     expect(wrong.err).toContain('line 2 needs "generationId"');
+    const unknown = await hone(
+      ['feedback'],
+      '{"generationId":"a","score":1,"ratr":"x"}\n{"generationId":"b","score":1}\n',
+    );
+    expect(unknown.code).toBe(2);
+    expect(unknown.err).toContain('line 1: the item of feedback is invalid: ratr is not known; did you mean rater?');
   });
 });
 
