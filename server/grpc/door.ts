@@ -49,7 +49,7 @@ const maxReceiveBytes = 4 * 1024 * 1024;
 const maxCallsPerConnection = 512;
 
 /** How long a caller may take to read its last answer when the server stops. */
-const lastAnswersMs = 1000;
+const lastAnswersMs = 5000;
 
 export interface Door {
   readonly port: number;
@@ -57,7 +57,7 @@ export interface Door {
   announceStop(): void;
   /**
    * Waits for `served`: until then the agent refuses new requests. Then the door takes no new calls, and those that still
-   * run have one more second before they are cut.
+   * run have five more seconds before they are cut.
    */
   close(served: Promise<void>): Promise<void>;
 }
