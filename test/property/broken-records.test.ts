@@ -99,6 +99,9 @@ const chosen = {
   replayRatio: 2,
 };
 
+/** More would be a loop without an end. */
+const mostDeaths = 100;
+
 /** One process of the learner. */
 function startProcess(
   directory: string,
@@ -142,7 +145,8 @@ async function learn(
       events.push(event);
       if (isCandidate(event)) ending.resolve(event);
     });
-    finished.catch(ending.reject);
+    // The server starts a process again that has failed.
+    finished.catch((error: unknown) => (deaths < mostDeaths ? ending.resolve('died') : ending.reject(error)));
     const candidate = await ending.promise;
     if (candidate === 'died') continue;
     runner.handle({ type: 'stop' });
@@ -226,10 +230,10 @@ test('exactly the records on which training breaks are set aside, and what is le
   );
 }, 120_000);
 
-test('a pass that throws once, and a process that dies once, set nothing aside and change nothing', async () => {
+test('two passes that throw or end the process by chance set nothing aside and change nothing', async () => {
   const mishap = fc.tuple(fc.integer({ min: 1, max: 12 }), fc.constantFrom('throws' as const, 'dies' as const));
   await fc.assert(
-    fc.asyncProperty(records, fc.array(mishap, { maxLength: 4 }), async ({ samples }, mishaps) => {
+    fc.asyncProperty(records, fc.array(mishap, { maxLength: 2 }), async ({ samples }, mishaps) => {
       const experience = await openExperience();
       await experience.add(samples);
       const { candidate, setAside } = await learn(experience, new Map(), new Map(mishaps));

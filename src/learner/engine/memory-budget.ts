@@ -13,6 +13,8 @@ export interface EngineMemory {
   readonly forward: PassMemory;
   /** Bytes of weights in mapped files; passes read them in, and the server shares them. */
   readonly mappedBytes: number;
+  /** Bytes that grow with no batch and are not taken yet when the engine is opened. Default 0. */
+  readonly laterBytes?: number;
   /** Longest sequence that the engine packs, in tokens. */
   readonly maxLength: number;
 }
@@ -22,6 +24,9 @@ const least: PassShape = { sequences: 1, length: 2, targets: 1, rows: 1 };
 
 /** Copies of the adapter beside those of a pass: weights, reference, two moments, the sum of gradients, the feeds. */
 const adapterCopies = 6;
+
+/** Passes of different shapes leave holes in the memory of a session: measured, up to a fifth of what the largest takes. */
+const fragments = 1.2;
 
 /** An engine that keeps to a budget. */
 export interface BoundedEngine {
@@ -43,9 +48,9 @@ export function keepToBudget(
   adapterBytes: number,
   residentBytes: number = process.memoryUsage.rss(),
 ): BoundedEngine {
-  const base = residentBytes + memory.mappedBytes + adapterCopies * adapterBytes;
+  const base = residentBytes + memory.mappedBytes + (memory.laterBytes ?? 0) + adapterCopies * adapterBytes;
   // Each session keeps the memory of its largest pass.
-  const needs = (shape: PassShape): number => base + memory.forward(shape) + memory.backward(shape);
+  const needs = (shape: PassShape): number => base + fragments * (memory.forward(shape) + memory.backward(shape));
   const memoryBytes = memoryBound(askedBytes, needs(least));
   const fits = (shape: PassShape): boolean => needs(shape) <= memoryBytes;
   return { engine: new MicroBatchEngine(engine, { maxLength: memory.maxLength, fits }), memoryBytes };

@@ -78,6 +78,9 @@ export async function keepTfjsToBudget(
   }
 }
 
+/** What JavaScript's heap grows by once TF.js computes: measured, whatever the batch. */
+const heapBytes = 192 * 1024 * 1024;
+
 /** The memory that the engine's passes take: TF.js keeps every value of a pass with gradients until its end. */
 async function readMemory(options: TfjsEngineOptions): Promise<EngineMemory> {
   const source = await readDecoder(join(options.packageDirectory, 'onnx', 'model.onnx'));
@@ -90,6 +93,7 @@ async function readMemory(options: TfjsEngineOptions): Promise<EngineMemory> {
     forward: values,
     backward: (shape) => 2 * values(shape),
     mappedBytes: 0,
+    laterBytes: heapBytes,
     maxLength: longestSequence(source),
   };
 }
