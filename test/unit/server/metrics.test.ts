@@ -89,6 +89,9 @@ function sources(
         restarts: 0,
         engine: '',
         starvedBecause: null,
+        memoryBytes: 5e8,
+        failure: null,
+        setAside: { unfit: 3, too_large: 0, broke: 1 },
       }),
       rollout: () => rollout,
       raters: () => [{ rater: 'function:letters', behind: 12 }],
@@ -148,6 +151,9 @@ describe('the metrics page', () => {
     for (const [name, value] of Object.entries(figures)) expect(page.get(name), name).toBe(value);
     expect(page.get('hone_replay_generations', { state: 'cancelled' })).toBe(2);
     expect(page.get('hone_rater_behind', { of: 'function' })).toBe(12);
+    expect(page.get('hone_learner_set_aside', { cause: 'unfit' })).toBe(3);
+    expect(page.get('hone_learner_set_aside', { cause: 'too_large' })).toBe(0);
+    expect(page.get('hone_learner_memory_bytes')).toBe(5e8);
     expect(page.get('hone_starved', { of: 'gate' })).toBe(1);
     expect(page.get('hone_starved', { of: 'learner' })).toBe(0);
     expect(page.get('hone_replay_oldest_age_seconds')).toBeUndefined();
