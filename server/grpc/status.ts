@@ -32,7 +32,7 @@ export function statusHandlers(agent: Agent, serverVersion: string, report: Repo
         rollout,
       } = await agent.status();
       const { runningSequences, queuedRequests, generatedTokens, promptTokens, steps, heldVersions } = serving;
-      const { oldestGenerationAtMs, logHeldSinceMs, maxBytes, maxAgeMs, ...counts } = replay;
+      const { oldestGenerationAtMs, logHeldSinceMs, maxBytes, maxAgeMs, refusal: _, ...counts } = replay;
       return {
         serverVersion,
         packageName,

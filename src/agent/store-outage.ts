@@ -131,7 +131,8 @@ export class StoreOutage {
     waiting.abort();
     if (first instanceof HoneError) return [this.#known, first];
     if (first !== null) this.#known = first;
-    return [this.#known, this.#refusal];
+    const { refusal } = this.#known;
+    return [this.#known, this.#refusal ?? (refusal === null ? null : HoneError.fromJSON(refusal))];
   }
 }
 
@@ -162,6 +163,7 @@ const nothingKnown: ReplayStatus = {
   logHeldSinceMs: null,
   maxBytes: null,
   maxAgeMs: null,
+  refusal: null,
 };
 
 function aborted(id: string, finishedAtMs: number): GenerationCompletion {

@@ -17,6 +17,7 @@ import { type Database, isResult } from '../sqlite/index.js';
 import type { BatchedRequest, WorkerReply } from './messages.js';
 import type { PerformOperation } from './operations.js';
 import { fromSqlite } from './sqlite-errors.js';
+import type { ReplayStatus } from './types.js';
 import type { ReplayWriter } from './writer.js';
 
 export interface GroupCommitOptions {
@@ -172,7 +173,10 @@ export class GroupCommit {
   }
 
   #succeed(request: BatchedRequest): WorkerReply {
-    return { type: 'done', id: request.id, result: this.#options.perform(request) };
+    const result = this.#options.perform(request);
+    if (request.type !== 'status') return { type: 'done', id: request.id, result };
+    const refusal = this.#refusal?.toJSON() ?? null;
+    return { type: 'done', id: request.id, result: { ...(result as Omit<ReplayStatus, 'refusal'>), refusal } };
   }
 
   #failed({ id }: BatchedRequest, thrown: unknown): WorkerReply {

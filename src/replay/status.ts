@@ -22,7 +22,7 @@ export function statusOf(
   reads: Pick<Reads, 'lastSequence' | 'oldestGenerationAtMs'>,
   log: Pick<LogBound, 'logBytes' | 'heldSinceMs'> | null,
   { path, maxBytes, maxAgeMs }: StatusSettings,
-): ReplayStatus {
+): Omit<ReplayStatus, 'refusal'> {
   const { running, finished, cancelled, aborted, ...others } = counts;
   const pages = database.readNumber('page_count');
   const pageBytes = database.readNumber('page_size');

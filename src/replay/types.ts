@@ -1,5 +1,7 @@
 /** The data of the replay store: generations, scores, preferences, edits, lessons and changes. */
 
+import type { SerializedError } from '../errors.js';
+
 export type GenerationState = 'running' | 'finished' | 'cancelled' | 'aborted';
 
 /**
@@ -214,4 +216,6 @@ export interface ReplayStatus {
   readonly maxBytes: number | null;
   /** Sweeps remove generations older than this, milliseconds. Null: no bound. */
   readonly maxAgeMs: number | null;
+  /** Why every write is refused: a request met damage, or the disk has no room. Null: writes are tried. */
+  readonly refusal: SerializedError | null;
 }

@@ -46,6 +46,7 @@ const stored = {
   usedBytes: 4096,
   logBytes: 1024,
   logHeldSinceMs: 7,
+  refusal: null,
 };
 
 const loopback: MetricsOptions = { host: '127.0.0.1', port: 0, required: true, authToken: undefined };
