@@ -8,6 +8,7 @@ import { type Mode, modes } from '../src/agent/rollout/modes.js';
 import { checkGateSettings, type GateSettings } from '../src/gate/settings.js';
 import { isLoopback } from '../src/loopback.js';
 import type { PolicyOptions } from '../src/policy/index.js';
+import { recordOf } from '../src/record-schema.js';
 import type { RetentionSettings } from '../src/replay/index.js';
 import { installationFolder } from './installation-folder.js';
 import { type LogFormat, logFormats } from './log.js';
@@ -120,7 +121,7 @@ export interface ServerOptions {
   readonly warnings: readonly OptionWarning[];
 }
 
-const settings = z.record(z.string(), z.unknown());
+const settings = recordOf(z.string(), z.unknown());
 
 /**
  * Reads the options; `undefined` if --help was given.

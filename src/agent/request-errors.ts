@@ -5,6 +5,7 @@
 
 import { z } from 'zod';
 import { type FieldViolation, HoneError } from '../errors.js';
+import { addIssues, recordOf } from '../record-schema.js';
 
 /** Most fields at fault that one error names. A check stops when it has found so many. */
 const maxViolations = 10;
@@ -95,29 +96,9 @@ export function listUpTo<Item extends z.ZodType>(item: Item, max: number, values
 export function mapUpTo<Value extends z.ZodType>(key: z.ZodType<string>, value: Value, max: number, entries: string) {
   const words = `must hold at most ${max} ${entries}`;
   return z
-    .custom<Readonly<Record<string, unknown>>>(isMap, { error: `must be a map of ${entries}` })
-    .refine((map) => Object.keys(map).length <= max, { error: words, abort: true })
-    .transform((map, context) => {
-      const checked: [string, z.output<Value>][] = [];
-      for (const [name, entry] of Object.entries(map)) {
-        const [nameResult, result] = [key.safeParse(name), value.safeParse(entry, { reportInput: true })];
-        if (nameResult.success && result.success) checked.push([name, result.data]);
-        const issues = [...(nameResult.error?.issues ?? []), ...(result.error?.issues ?? [])];
-        if (addIssues(context, issues, name) >= maxViolations) break;
-      }
-      // Unlike an assignment, this makes a property of `__proto__` too.
-      return Object.fromEntries(checked);
-    });
-}
-
-function isMap(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** Adds the issues of an entry to those of its list or map. @returns how many there are */
-function addIssues(context: z.core.$RefinementCtx, issues: readonly z.core.$ZodIssue[], place: PropertyKey): number {
-  for (const { message, path, input } of issues) {
-    context.issues.push({ code: 'custom', message, path: [place, ...path], input });
-  }
-  return context.issues.length;
+    .custom<Readonly<Record<string, unknown>>>(
+      (map) => typeof map !== 'object' || map === null || Object.keys(map).length <= max,
+      { error: words, abort: true },
+    )
+    .pipe(recordOf(key, value, maxViolations));
 }

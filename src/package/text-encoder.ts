@@ -10,7 +10,13 @@ import { z } from 'zod';
 import type { ChatTemplate } from './chat-template.js';
 import { invalidPackage, readJson } from './files.js';
 import { SpecialTokens } from './special-tokens.js';
-import { addedTokenSchema, loadTemplate, type TokenizerConfig, tokenizerConfigSchema } from './tokenizer.js';
+import {
+  addedTokenSchema,
+  loadTemplate,
+  type TokenizerConfig,
+  tokenizerConfigSchema,
+  vocabulary,
+} from './tokenizer.js';
 import type { ChatMessage } from './types.js';
 
 /** A text as the input of a model. */
@@ -38,7 +44,7 @@ const schema = z.looseObject({
   added_tokens: z.array(addedTokenSchema).default([]),
   model: z.looseObject({
     type: z.string(),
-    vocab: z.union([z.record(z.string(), z.number()), z.array(z.tuple([z.string(), z.number()]))]),
+    vocab: z.union([vocabulary, z.array(z.tuple([z.string(), z.number()]))]),
     unk_token: z.string().nullish(),
     unk_id: z.number().nullish(),
   }),

@@ -28,7 +28,7 @@ export const addedTokenSchema = z.looseObject({
 });
 
 /** Checked in a loop, because a schema of a record takes a hundred times as long for a hundred thousand tokens. */
-const vocabulary = z
+export const vocabulary = z
   .custom<Record<string, number>>((value) => typeof value === 'object' && value !== null && !Array.isArray(value), {
     error: 'must be an object of token ids',
   })

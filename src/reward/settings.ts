@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { checkSettings } from '../check-settings.js';
+import { recordOf } from '../record-schema.js';
 
 /** How the scores of one metric count. */
 export interface MetricSettings {
@@ -74,12 +75,12 @@ const metricName = z.string().min(1).max(64);
 const raterSchema = z.strictObject({ trust: weight.default(1), metric: metricName.optional() });
 
 const schema = z.strictObject({
-  metrics: z.record(metricName, metricSchema).default({}),
+  metrics: recordOf(metricName, metricSchema).default({}),
   defaultMetric: metricSchema.prefault({}).refine((metric) => metric.default === null, {
     path: ['default'],
     error: 'must be null; to give a metric a default, add it by name under metrics',
   }),
-  raters: z.record(z.string().min(1).max(256), raterSchema).default({}),
+  raters: recordOf(z.string().min(1).max(256), raterSchema).default({}),
   defaultTrust: weight.default(1),
 });
 

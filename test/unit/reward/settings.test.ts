@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
 import { HoneError } from '../../../src/errors.js';
 import { checkRewardSettings, metricOfRater } from '../../../src/reward/index.js';
+import { trustOf, weightOf } from '../../../src/reward/settings.js';
 
 const plain = { min: 0, max: 1, weight: 1, windowMs: null, default: null, late: 'use' };
 
@@ -57,4 +58,12 @@ test('a default may lie at either end of the range', () => {
 test('a rater without a metric of its own scores the metric "score"', () => {
   const settings = checkRewardSettings({ raters: { judge: { metric: 'facts' }, ann: {} } });
   expect(['judge', 'ann', 'guest'].map((rater) => metricOfRater(settings, rater))).toEqual(['facts', 'score', 'score']);
+});
+
+test('raters and metrics of reward settings may have any name, also that of a property which every object has', () => {
+  const settings = checkRewardSettings(
+    JSON.parse('{"raters":{"__proto__":{"trust":0}},"metrics":{"__proto__":{"weight":3},"constructor":{"weight":5}}}'),
+  );
+  expect([trustOf(settings, '__proto__'), trustOf(settings, 'constructor')]).toEqual([0, 1]);
+  expect([weightOf(settings, '__proto__'), weightOf(settings, 'constructor')]).toEqual([3, 5]);
 });
