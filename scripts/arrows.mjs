@@ -88,7 +88,7 @@ export const sideDoors = {
     'trainable-linears',
   ],
   'src/replay': ['store'],
-  'src/reward': ['fold', 'process/index', 'settings'],
+  'src/reward': ['fold', 'process/index', 'range', 'settings'],
   'src/versions': ['adapter'],
 };
 

@@ -11,7 +11,8 @@ import {
   type ReplayRecord,
   type ReplayStore,
 } from '../replay/index.js';
-import { isInRange, outsideRange, type RewardSettings, rangeOf } from '../reward/index.js';
+import type { RewardSettings } from '../reward/index.js';
+import { isInRange, outsideRange, rangeOf } from '../reward/range.js';
 import { checkImported } from './imported-records.js';
 
 /** Some lines of an export. */

@@ -46,7 +46,7 @@ describe('a command', () => {
       expect(whats(notes)).toMatch(/dist\/cli\/main\.js/);
       // Commands and the server share the table of flags, their messages to each other, and a few files without imports.
       const shared =
-        'server/(flag-table|flag-values|parent-process)|src/(command-name|installation|printable|process/restarts)';
+        'server/(flag-table|flag-values|parent-process)|src/(command-name|installation|loopback|printable|process/restarts)';
       expect(whats(notes)).not.toMatch(new RegExp(`dist/(?!(${shared})\\.js)(server|src)/`));
       expect(whats(notes)).not.toMatch(/node:sqlite|onnxruntime|node_modules\/(zod|pino|prom-client)/);
       expect(/@grpc\/grpc-js/.test(whats(notes))).toBe(!args.includes('--help'));

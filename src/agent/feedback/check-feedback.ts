@@ -3,7 +3,8 @@
 import { z } from 'zod';
 import { HoneError } from '../../errors.js';
 import type { EditWrite, FeedbackOutcome, PreferenceWrite, ScoreWrite } from '../../replay/index.js';
-import { isInRange, outsideRange, type RewardSettings, rangeOf } from '../../reward/index.js';
+import type { RewardSettings } from '../../reward/index.js';
+import { isInRange, outsideRange, rangeOf } from '../../reward/range.js';
 import { check, invalidRequest, textUpTo } from '../request-errors.js';
 import { plainScore } from './plain-score.js';
 import type { FeedbackInput, FeedbackKind, FeedbackResult } from './types.js';

@@ -1,7 +1,8 @@
 /** The fast path of the check of feedback: a valid score or retraction. */
 
 import type { ScoreWrite } from '../../replay/index.js';
-import { isInRange, type RewardSettings, rangeOf } from '../../reward/index.js';
+import type { RewardSettings } from '../../reward/index.js';
+import { isInRange, rangeOf } from '../../reward/range.js';
 import type { FeedbackInput } from './types.js';
 
 /** A UUID as the full check takes it, without the nil and the max UUID, which the full check handles. */

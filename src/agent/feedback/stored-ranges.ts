@@ -4,7 +4,8 @@
  */
 
 import type { ReplayStore, ScoreBounds, ScoreExtremes } from '../../replay/index.js';
-import { type RewardSettings, rangeOf } from '../../reward/index.js';
+import type { RewardSettings } from '../../reward/index.js';
+import { rangeOf } from '../../reward/range.js';
 
 /** The scores of one metric outside its range. */
 export interface ScoresOutside extends ScoreBounds, ScoreExtremes {
