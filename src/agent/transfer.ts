@@ -64,7 +64,13 @@ export interface ImportResult {
   readonly refusals: readonly { readonly line: number; readonly error: HoneError }[];
 }
 
-const maxLineBytes = 16 * 1024 * 1024;
+/**
+ * A line is read at once, on the event loop, so it must not be much longer than a record of the served package can be:
+ * its prompt and its text, and for each token some digits of an id and of two log-probabilities.
+ */
+const leastMaxLineBytes = 2 * 1024 * 1024;
+const mostMaxLineBytes = 16 * 1024 * 1024;
+const lineBytesPerToken = 256;
 const recordsPerWrite = 256;
 const charactersPerWrite = 1024 * 1024;
 const refusalsReported = 100;
@@ -79,6 +85,7 @@ export class ReplayImport {
   readonly #reward: RewardSettings;
   readonly #pkg: Pick<Package, 'digest' | 'config'>;
   readonly #onChanged: () => void;
+  readonly #maxLineBytes: number;
   #rest: Buffer[] = [];
   #restBytes = 0;
   /** Whether the line so far is too long. The rest of it is not kept. */
@@ -104,6 +111,8 @@ export class ReplayImport {
     this.#replay = replay;
     this.#reward = reward;
     this.#pkg = pkg;
+    const expected = pkg.config.contextLength * lineBytesPerToken;
+    this.#maxLineBytes = Math.min(mostMaxLineBytes, Math.max(leastMaxLineBytes, expected));
     this.#onChanged = onChanged;
   }
 
@@ -127,7 +136,7 @@ export class ReplayImport {
 
   #keep(bytes: Buffer): void {
     this.#restBytes += bytes.length;
-    this.#isTooLong ||= this.#restBytes > maxLineBytes;
+    this.#isTooLong ||= this.#restBytes > this.#maxLineBytes;
     if (this.#isTooLong) this.#rest = [];
     else this.#rest.push(bytes);
   }
@@ -149,7 +158,11 @@ export class ReplayImport {
 
   #takeRecord(bytes: Buffer, isTooLong: boolean): void {
     try {
-      if (isTooLong) throw new HoneError('INVALID_REQUEST', `the line is longer than ${maxLineBytes} bytes`);
+      if (isTooLong)
+        throw new HoneError(
+          'INVALID_REQUEST',
+          `the line is longer than ${this.#maxLineBytes} bytes, which no record of the served package is`,
+        );
       const text = this.#decode(bytes);
       if (text.trim() === '') return;
       this.#sinceWrite += text.length;

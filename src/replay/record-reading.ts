@@ -131,8 +131,15 @@ function isObject(value: unknown): boolean {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
+/** Bounds of a refusal, because the first hundred of an import are kept until its end. */
+const maxIssues = 10;
+const maxDescription = 200;
+
 function invalid({ issues }: z.ZodError): HoneError {
-  const violations = issues.map(({ path, message }) => ({ field: path.join('.'), description: message }));
+  // A message names all members that a record does not have, of which a line may hold very many.
+  const violations = issues
+    .slice(0, maxIssues)
+    .map(({ path, message }) => ({ field: path.join('.'), description: message.slice(0, maxDescription) }));
   const words = violations.map(({ field, description }) => (field === '' ? description : `${field}: ${description}`));
   return new HoneError('INVALID_REQUEST', `the line is not a record: ${words.join('; ')}`, { violations });
 }

@@ -14,7 +14,7 @@ async function openStore() {
   return store;
 }
 
-const pkg = { digest: 'another', config: {} } as ConstructorParameters<typeof ReplayImport>[2];
+const pkg = { digest: 'another', config: { contextLength: 8192 } } as ConstructorParameters<typeof ReplayImport>[2];
 
 const ids = [1, 2, 3].map((n) => `00000000-0000-7000-8000-00000000000${n}`);
 
@@ -66,7 +66,7 @@ it('a byte order mark within the file, and bytes that are no UTF-8, refuse their
 
 it('a line beyond the limit is refused with its number, and the lines around it are imported', async () => {
   const [first = '', second = ''] = (await exported()).split('\n');
-  const long = Buffer.alloc(17 * 1024 * 1024, 'x');
+  const long = Buffer.alloc(3 * 1024 * 1024, 'x');
   const bytes = Buffer.concat([Buffer.from(`${first}\n`), long, Buffer.from(`\n${second}\n`), long]);
   const { imported, refused, refusals } = await importBytes(bytes, 1024 * 1024);
   expect([imported, refused]).toEqual([2, 2]);
@@ -74,7 +74,7 @@ it('a line beyond the limit is refused with its number, and the lines around it 
     [2, 'INVALID_REQUEST'],
     [4, 'INVALID_REQUEST'],
   ]);
-  expect(refusals[0]?.error.message).toContain('16777216 bytes');
+  expect(refusals[0]?.error.message).toContain('2097152 bytes');
 });
 
 it('an export that its caller leaves is ended', async () => {

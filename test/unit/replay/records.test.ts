@@ -114,6 +114,13 @@ describe('a line', () => {
     expect(() => parseRecord(wrong)).toThrow(expect.objectContaining(refusal));
   });
 
+  it('is refused with a short message, however many members it has that no record has', () => {
+    const more = Object.fromEntries(Array.from({ length: 10_000 }, (_, i) => [`member${i}`, 1]));
+    expect(() => parseRecord(JSON.stringify({ ...generation, ...more }))).toThrow(
+      /^the line is not a record: .{1,250}$/,
+    );
+  });
+
   it('may hold colons, brackets and escaped quotes in its texts', () => {
     const text = String.raw`"{\"a\":[[[{{:\\\":"`;
     expect(parseRecord(withField('text', text))).toMatchObject({ generation: { text: JSON.parse(text) } });
