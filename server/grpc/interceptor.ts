@@ -25,6 +25,8 @@ interface InterceptorOptions {
   /** The token that every call except health must carry; `undefined`: none. */
   readonly authToken: string | undefined;
   readonly onCall: (call: FinishedCall) => void;
+  /** How long the request of a call that has only one may take to arrive. Default 60 000 ms. */
+  readonly requestMs?: number;
 }
 
 /** One finished call, for the log. */
@@ -36,14 +38,18 @@ export interface FinishedCall {
   readonly traceparent: string | undefined;
 }
 
+const defaultRequestMs = 60_000;
+
 /** As interceptors give it; a field may be missing. */
 type EndStatus = Parameters<ServerInterceptingCall['sendStatus']>[0];
 
 export function createInterceptor(options: InterceptorOptions): ServerInterceptor {
   const isAllowed = tokenCheck(options.authToken);
+  const { requestMs = defaultRequestMs } = options;
   const bodies = new UnreadBodies();
   return (method, nextCall) => {
     const messageCompleted = bodies.follow(streamOf(nextCall));
+    let late: NodeJS.Timeout | undefined;
     const startedAt = performance.now();
     let requestId: string | undefined;
     let traceparent: string | undefined;
@@ -60,6 +66,7 @@ export function createInterceptor(options: InterceptorOptions): ServerIntercepto
     };
 
     const end = (status: EndStatus, send: (status: EndStatus) => void): void => {
+      clearTimeout(late);
       // A call that fails before its first message gets the initial metadata as well.
       if (!metadataSent) nextCall.sendMetadata(describe(new GrpcMetadata()));
       send(status);
@@ -74,6 +81,8 @@ export function createInterceptor(options: InterceptorOptions): ServerIntercepto
             requestId = firstText(metadata, 'x-request-id');
             traceparent = firstText(metadata, 'traceparent');
             if (method.path.startsWith('/grpc.health.v1.Health/') || isAllowed(firstText(metadata, 'authorization'))) {
+              if (!method.requestStream)
+                late = setTimeout(() => call.sendStatus(toStatus(requestIsLate(requestMs))), requestMs);
               pass(metadata);
             } else {
               call.sendStatus(
@@ -83,9 +92,11 @@ export function createInterceptor(options: InterceptorOptions): ServerIntercepto
           })
           .withOnReceiveMessage((message, pass) => {
             messageCompleted();
+            clearTimeout(late);
             if (message instanceof RefusedRequest) call.sendStatus(toStatus(message.error));
             else pass(message);
           })
+          .withOnCancel(() => clearTimeout(late))
           .build();
         next(listener);
       })
@@ -103,6 +114,10 @@ export function createInterceptor(options: InterceptorOptions): ServerIntercepto
     const call = new ServerInterceptingCall(nextCall, responder);
     return call;
   };
+}
+
+function requestIsLate(requestMs: number): HoneError {
+  return new HoneError('DEADLINE_EXCEEDED', `no request arrived for ${requestMs / 1000} s; make the call again`);
 }
 
 /** The stream of a call. The library has it in a private field, and no other part of it tells how much has arrived. */

@@ -98,7 +98,7 @@ class WireReader {
     if (packedEnd > end) throw notAMessage();
     let entries = 0;
     while (this.#position < packedEnd && index + entries <= field.limit) {
-      this.#skip(field.wireType, packedEnd);
+      this.#skipNumber(field, packedEnd);
       entries += 1;
     }
     return entries;
@@ -106,7 +106,7 @@ class WireReader {
 
   #checkValue(field: FieldShape, end: number, index: string): void {
     if (field.wireType !== wireType.lengthDelimited) {
-      this.#skip(field.wireType, end);
+      this.#skipNumber(field, end);
       return;
     }
     const length = this.#readUint32(end);
@@ -139,6 +139,14 @@ class WireReader {
       }
     }
     return true;
+  }
+
+  #skipNumber(field: FieldShape, end: number): void {
+    const start = this.#position;
+    this.#skip(field.wireType, end);
+    const length = this.#position - start;
+    // A negative number of 32 bits takes ten bytes. The decoder takes every other length above five for ten, too.
+    if (field.isShort && field.wireType === wireType.varint && length > 5 && length < 10) throw notAMessage();
   }
 
   #skip(type: number, end: number): void {

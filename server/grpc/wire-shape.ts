@@ -13,6 +13,8 @@ export interface FieldShape {
   readonly name: string;
   /** Wire type of one value. */
   readonly wireType: WireType;
+  /** Whether a varint is read as 32 bits. */
+  readonly isShort: boolean;
   /** Whether its bytes must be UTF-8. */
   readonly isText: boolean;
   /** Most occurrences. 1: the field holds one value. */
@@ -70,6 +72,7 @@ function shapeOfValue(name: string, resolved: protobuf.Type | protobuf.Enum | nu
   return {
     name,
     wireType: resolved === null ? wireTypeOf(type) : message === undefined ? wireType.varint : wireType.lengthDelimited,
+    isShort: !type.endsWith('64'),
     isText: type === 'string',
     limit: 1,
     isPackable: false,

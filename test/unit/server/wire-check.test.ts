@@ -98,6 +98,7 @@ describe('the bytes of a request', () => {
       [0x12, 0xff, 0xff, 0xff, 0xff, 0x0f], // a length of 4 GB
       [0x20], // a number that is cut off
       [0x20, ...Array(11).fill(0x80), 1], // a number of more than ten bytes
+      [0x20, 0x85, 0x80, 0x80, 0x80, 0x80, 0], // a number of 32 bits in six bytes
       [0x22, 0], // a number as a text
       [0x10, 0], // a text as a number
       [0x1a, 2, 0x12], // a message that is longer than its parent
