@@ -73,6 +73,7 @@ export class HumanLog {
         return why;
       case 'learner_setback':
       case 'learner_starved':
+      case 'record_set_aside':
         return `learner: ${why}`;
       case 'store_failed':
         return detail.startsWith('STORE_BUSY')

@@ -12,6 +12,7 @@ const warnings = new Set<LoopEventType>([
   'version_failed',
   'learner_setback',
   'learner_starved',
+  'record_set_aside',
   'gate_starved',
   'rater_failed',
   'scores_ignored',

@@ -193,7 +193,7 @@ test('a record in whose pass process after process dies is found, set aside and 
   const directory = temporaryFolder();
   const experience = await openExperience(directory);
   // The bandit reads the first token alone, an arm of three.
-  await experience.add(samples('a', 16).map((sample, i) => ({ ...sample, tokens: [i % 3, i] })));
+  await experience.add(samples('a', 20).map((sample, i) => ({ ...sample, tokens: [i % 3, i] })));
   const deadly = 'a-5';
   const said: LearnerEvent[] = [];
   const script = fileURLToPath(new URL('../support/processes/learner-that-aborts.js', import.meta.url));
@@ -212,7 +212,7 @@ test('a record in whose pass process after process dies is found, set aside and 
     { generationId: deadly, cause: 'broke', reason: expect.stringContaining('died 3 times') },
   ]);
   const candidate = said.find((event) => event.type === 'candidate');
-  expect(candidate?.lessons).toHaveLength(15);
+  expect(candidate?.lessons).toHaveLength(19);
 });
 
 test('a paused learner has no process, and a resumed one goes on where it was', async () => {

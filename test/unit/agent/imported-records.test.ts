@@ -1,7 +1,11 @@
-import { expect, test } from 'vitest';
+import { join } from 'node:path';
+import { expect, onTestFinished, test } from 'vitest';
 import { checkImported } from '../../../src/agent/imported-records.js';
+import { ReplayImport } from '../../../src/agent/transfer.js';
 import type { Package } from '../../../src/package/index.js';
-import type { Generation, ReplayRecord } from '../../../src/replay/index.js';
+import { formatRecord, type Generation, openReplayStore, type ReplayRecord } from '../../../src/replay/index.js';
+import { checkRewardSettings } from '../../../src/reward/index.js';
+import { temporaryFolder } from '../../support/folders.js';
 import { admission, completion } from '../../support/replay/records.js';
 
 const pkg = {
@@ -39,4 +43,16 @@ test('a generation that never trains here is taken as it is: of another package,
   const tokens = Uint32Array.of(3, 100);
   expect(() => checkImported(generation({ tokens, packageDigest: 'another' }), pkg)).not.toThrow();
   expect(() => checkImported(generation({ tokens, state: 'cancelled' }), pkg)).not.toThrow();
+});
+
+test('an import refuses such a record with its line, and takes the others', async () => {
+  const store = await openReplayStore({ path: join(temporaryFolder(), 'replay.sqlite') });
+  onTestFinished(() => store.close());
+  const ids = [1, 2, 3].map((number) => `01920000-0000-7000-8000-00000000000${number}`);
+  const lines = ids.map((id, i) => formatRecord(generation({ id, tokens: Uint32Array.of(3, 98 + i) })));
+  const imported = new ReplayImport(store, checkRewardSettings(), pkg, () => undefined);
+  await imported.add(Buffer.from(`${lines.join('\n')}\n`));
+  const { refusals, ...counts } = await imported.finish();
+  expect(counts).toEqual({ imported: 2, skipped: 0, refused: 1 });
+  expect(refusals).toMatchObject([{ line: 3, error: { code: 'INVALID_REQUEST', violations: [{ field: 'tokens' }] } }]);
 });
