@@ -196,7 +196,7 @@ test('a record in whose pass process after process dies is found, set aside and 
   await experience.add(samples('a', 20).map((sample, i) => ({ ...sample, tokens: [i % 3, i] })));
   const deadly = 'a-5';
   const said: LearnerEvent[] = [];
-  const script = fileURLToPath(new URL('../support/processes/learner-that-aborts.js', import.meta.url));
+  const script = fileURLToPath(new URL('../support/processes/learner-that-dies.js', import.meta.url));
   let deaths = 0;
   for (let ended = false; !ended; ) {
     const child = startScript(script, [JSON.stringify(optionsFor(directory, experience.path)), deadly]);

@@ -173,8 +173,12 @@ async function lookIn(directory: string, experience: Experience): Promise<Learne
 }
 
 /** Completions by group, with a fault or none. A group of one is compared with V(x). */
+const fault = fc.oneof(
+  { weight: 5, arbitrary: fc.constant(null) },
+  { weight: 1, arbitrary: fc.constantFrom(...faults) },
+);
 const records = fc
-  .array(fc.array(fc.option(fc.constantFrom(...faults), { freq: 3 }), { minLength: 1, maxLength: 4 }), { maxLength: 5 })
+  .array(fc.array(fault, { minLength: 1, maxLength: 4 }), { minLength: 2, maxLength: 6 })
   .map((groups) => {
     // Enough sound ones for a round.
     const all = [[null, null, null, null], ...groups];
@@ -244,6 +248,33 @@ test('two passes that throw or end the process by chance set nothing aside and c
     { numRuns: 15 },
   );
 }, 120_000);
+
+test('a round that the sound records alone would not have begun is taken back, and waits for another score', async () => {
+  const sample = (number: number): Sample => {
+    return { id: `g${number}`, promptTokens: [1], tokens: [number % 3, number], reward: number / 10 };
+  };
+  const experience = await openExperience();
+  await experience.add([3, 4, 5, 6].map(sample));
+  const directory = join(temporaryFolder(), 'learner');
+  const [rests, ends] = [withResolvers<void>(), withResolvers<Candidate>()];
+  let hasSetAside = false;
+  const engine = new FaultyEngine(new Map([[5, 'throws_backward']]), new Map(), () => undefined);
+  const { runner, finished } = startProcess(directory, experience, engine, (event) => {
+    hasSetAside ||= event.type === 'set_aside';
+    if (hasSetAside && event.type === 'progress' && event.progress.state === 'idle') rests.resolve();
+    if (isCandidate(event)) ends.resolve(event);
+  });
+  await Promise.race([rests.promise, ends.promise]);
+  await experience.add([sample(7)]);
+  runner.handle({ type: 'changed' });
+  const candidate = await ends.promise;
+  runner.handle({ type: 'stop' });
+  await finished;
+  expect([...candidate.lessons].sort()).toEqual(['g3', 'g4', 'g6', 'g7']);
+  const sound = await openExperience();
+  await sound.add([3, 4, 6, 7].map(sample));
+  expect(candidate.adapterDigest).toBe((await learn(sound, new Map())).candidate.adapterDigest);
+});
 
 test('a record that broke training stays set aside when the learner starts again, until it is erased', async () => {
   const experience = await openExperience();

@@ -75,6 +75,12 @@ test('a pass that throws once is repeated whole, after each of its rows was alon
   expect(passes).toEqual([[1, 2], [0], [1], [2], [1, 2]]);
 });
 
+test('a row that throws once while it is alone is tried again after the others, and is not at fault', async () => {
+  const { engine, passes } = watched((_, pass) => pass === 1 || pass === 3);
+  expect(await engine.logProbabilities([row(1), row(2)], none)).toEqual(Float32Array.of(-1, -2));
+  expect(passes).toEqual([[1, 2], [0], [1], [0], [2], [1], [1, 2]]);
+});
+
 test('a pass that only throws when it is whole runs row by row, with the same gradient', async () => {
   const { engine, passes } = watched((tokens) => tokens.length > 2);
   const form = { constants: Float32Array.of(1, 10, 100) };

@@ -1,5 +1,5 @@
 /**
- * A learner whose engine aborts the process in a pass over the completion of one generation, as native code does. It exits
+ * A learner whose process is killed in a pass over the completion of one generation, as if memory had run out. It exits
  * with 0 after its first candidate, and sends its events before.
  */
 
@@ -17,7 +17,8 @@ const deadly = reader.readGenerations([process.argv[3] ?? '']).map(({ tokens }) 
 const engine = new BanditEngine(1);
 const compute = engine.logProbabilities.bind(engine);
 engine.logProbabilities = (rows: readonly TrainingRow[], parameters) => {
-  if (rows.some(({ completionTokens }) => deadly.includes(Array.from(completionTokens).join()))) process.abort();
+  if (rows.some(({ completionTokens }) => deadly.includes(Array.from(completionTokens).join())))
+    process.kill(process.pid, 'SIGKILL');
   return compute(rows, parameters);
 };
 
