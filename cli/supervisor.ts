@@ -26,6 +26,12 @@ export interface SupervisorOptions {
   readonly stableMs?: number;
 }
 
+/**
+ * V8 lets a busy server's young generation grow to three times the size that is given here, in MB, before it collects.
+ * Its own default is four times as much, and nothing is gained by it: messages of callers are short-lived.
+ */
+const youngGeneration = '--max-semi-space-size=4';
+
 export class Supervisor {
   readonly #options: Required<SupervisorOptions>;
   readonly #stop = new AbortController();
@@ -67,7 +73,10 @@ export class Supervisor {
   #runOnce(): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
     const { file, args, env, onReady } = this.#options;
     return new Promise((resolve, reject) => {
-      const child = spawn(process.execPath, [file, ...args], { env, stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
+      const child = spawn(process.execPath, [youngGeneration, file, ...args], {
+        env,
+        stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+      });
       this.#child = child;
       child.on('message', (message: ServerReady) => {
         if (message.type !== 'ready') return;
