@@ -36,7 +36,7 @@ export async function plantCandidate(data: string, size: number): Promise<Versio
     const directory = join(data, 'planted');
     const meta = { packageDigest: pkg.digest, baseModel: pkg.name, parent: 0, createdAtMs: Date.now(), metrics: {} };
     const adapterDigest = await writeAdapter(directory, randomAdapter(zero, size), meta);
-    return await log.adopt({ directory, adapterDigest, parent: 0, metrics: {} });
+    return await log.adopt({ directory, adapterDigest, parent: 0, metrics: {}, lessons: [] });
   } finally {
     await log.close();
   }

@@ -69,12 +69,14 @@ export function openEventJournal(
   }
 
   if (file === null && found.text !== '') renameAside(path, onError);
-  // The second place knows the last number before the first one is given.
-  guarded(() => position.give(lastSequence));
+  let hasGiven = false;
   return {
     restored,
     lastSequence,
     append(event) {
+      // The second place knows the last number before the first one is given. A start that is refused changes nothing.
+      if (!hasGiven) guarded(() => position.give(lastSequence));
+      hasGiven = true;
       kept.push(event);
       lines += 1;
       if (kept.length >= capacity * 2) kept = kept.slice(-capacity);
