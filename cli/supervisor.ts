@@ -13,6 +13,8 @@ export interface SupervisorOptions {
   /** The server's JavaScript file. */
   readonly file: string;
   readonly args: readonly string[];
+  /** The arguments of the starts after the server was ready once. Default `args`. */
+  readonly laterArgs?: readonly string[];
   readonly env: NodeJS.ProcessEnv;
   /** Called each time the server is ready. */
   readonly onReady: (ready: ServerReady) => void;
@@ -39,7 +41,7 @@ export class Supervisor {
   #wasReady = false;
 
   constructor(options: SupervisorOptions) {
-    this.#options = { baseDelayMs: 500, maxDelayMs: 30_000, stableMs: 60_000, ...options };
+    this.#options = { baseDelayMs: 500, maxDelayMs: 30_000, stableMs: 60_000, laterArgs: options.args, ...options };
   }
 
   /**
@@ -71,7 +73,8 @@ export class Supervisor {
   }
 
   #runOnce(): Promise<{ code: number | null; signal: NodeJS.Signals | null }> {
-    const { file, args, env, onReady } = this.#options;
+    const { file, args: firstArgs, laterArgs, env, onReady } = this.#options;
+    const args = this.#wasReady ? laterArgs : firstArgs;
     return new Promise((resolve, reject) => {
       const child = spawn(process.execPath, [youngGeneration, file, ...args], {
         env,

@@ -14,7 +14,7 @@ import { print, printJson, remark } from '../output.js';
 import { Supervisor } from '../supervisor.js';
 
 /** The flags that were given, by commander's names. They are passed on to the server as texts and switches. */
-type ServeFlags = Readonly<Record<string, string | boolean | undefined>>;
+export type ServeFlags = Readonly<Record<string, string | boolean | undefined>>;
 
 /** Adds the command. */
 export function addServeCommand(program: Command): void {
@@ -47,7 +47,7 @@ async function serve(flags: ServeFlags): Promise<number> {
   if (token === '') throw new UsageError('the token is empty.');
   const supervisor = new Supervisor({
     file: fileURLToPath(new URL('../../server/main.js', import.meta.url)),
-    args: toArguments({ ...flags, authToken: undefined, authTokenFile: undefined }),
+    ...argumentsOfStarts(flags),
     // The token goes into the environment, because other users of the machine can see arguments.
     env: { ...process.env, ...(typeof token === 'string' ? { HONE_AUTH_TOKEN: token } : {}) },
     onReady: (ready) => (flags.json === true ? printJson(ready) : announce(ready)),
@@ -73,6 +73,17 @@ async function runUntilStopped(supervisor: Supervisor): Promise<number> {
   } finally {
     for (const signal of signals) process.removeListener(signal, stop);
   }
+}
+
+/** The arguments of the server's first start, and of the starts after it was ready once. */
+export function argumentsOfStarts(flags: ServeFlags): { readonly args: string[]; readonly laterArgs: string[] } {
+  const passed = { ...flags, authToken: undefined, authTokenFile: undefined };
+  return {
+    args: toArguments(passed),
+    // The first start has made what was lost and stored the mode. Nothing is lost at a later one, and `hone mode` may have
+    // set another mode since.
+    laterArgs: toArguments({ ...passed, startWithout: undefined, mode: undefined }),
+  };
 }
 
 /** Writes the flags as the arguments of the server process. */

@@ -1,8 +1,9 @@
 /** The supervisor with small processes that behave like servers: restarts, refusals, stopping. */
 
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, expect, it } from 'vitest';
+import { argumentsOfStarts } from '../../../cli/commands/serve.js';
 import { Supervisor, type SupervisorOptions } from '../../../cli/supervisor.js';
 import { configurationExitCode } from '../../../server/parent-process.js';
 import { temporaryFolder } from '../../support/folders.js';
@@ -32,7 +33,11 @@ interface Seen {
   readonly restarts: [string, number][];
 }
 
-function supervise(body: string, onReady: (supervisor: Supervisor) => void = () => undefined): [Supervisor, Seen] {
+function supervise(
+  body: string,
+  onReady: (supervisor: Supervisor) => void = () => undefined,
+  over: Partial<SupervisorOptions> = {},
+): [Supervisor, Seen] {
   const seen: Seen = { versions: [], restarts: [] };
   const options: SupervisorOptions = {
     file: program(body),
@@ -45,6 +50,7 @@ function supervise(body: string, onReady: (supervisor: Supervisor) => void = () 
       onReady(supervisor);
     },
     onRestart: (reason, waitMs) => seen.restarts.push([reason, waitMs]),
+    ...over,
   };
   const supervisor = new Supervisor(options);
   return [supervisor, seen];
@@ -62,6 +68,23 @@ it('restarts a server that dies, with growing delays, until it ends with code 0'
     ['ended with code 1', 15],
     ['ended with code 1', 15],
   ]);
+});
+
+it('gives --start-without and --mode to the first start of a server alone', async () => {
+  const seen = join(folder, 'arguments');
+  const flags = { data: 'd', startWithout: 'replay', mode: 'canary', insecure: true };
+  const [supervisor] = supervise(
+    `appendFileSync(${JSON.stringify(seen)}, process.argv.slice(2).join(' ') + '\\n');
+     ready(); setImmediate(() => process.exit(start < 3 ? 1 : 0));`,
+    undefined,
+    argumentsOfStarts(flags),
+  );
+  expect(await supervisor.run()).toBe(0);
+  const later = '--data d --insecure';
+  const [first = '', ...others] = readFileSync(seen, 'utf8').trimEnd().split('\n');
+  expect(first).toContain('--start-without replay');
+  expect(first).toContain('--mode canary');
+  expect(others).toEqual([later, later]);
 });
 
 it('does not restart a server whose configuration is wrong', async () => {
