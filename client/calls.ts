@@ -215,7 +215,8 @@ export class Calls {
       this.#metadata(options),
       deadlineMs === undefined ? {} : { deadline: deadlineMs },
     );
-    call.once('close', this.#begin(call, signal));
+    // A stream whose writing side was not ended never emits `close`. Each call gets a status, however it ends.
+    call.once('status', this.#begin(call, signal));
     return call;
   }
 

@@ -1,9 +1,18 @@
 /** Calls of the client against a real gRPC server: errors, retries, deadlines, cancellation. */
 
-import type { EventEmitter } from 'node:events';
-import { Metadata, type ServerUnaryCall, type ServerWritableStream, type sendUnaryData } from '@grpc/grpc-js';
+import { type EventEmitter, getEventListeners } from 'node:events';
+import {
+  credentials,
+  Metadata,
+  type ServerUnaryCall,
+  type ServerWritableStream,
+  type sendUnaryData,
+} from '@grpc/grpc-js';
 import { afterEach, describe, expect, it } from 'vitest';
+import { Calls } from '../../../client/calls.js';
+import { Connection } from '../../../client/connection.js';
 import { connect, type GenerateEvent, HoneClientError } from '../../../client/index.js';
+import { services } from '../../../proto/contract.js';
 import {
   type RichError,
   richError,
@@ -226,6 +235,29 @@ describe('a call', () => {
     client.close();
     for (const call of calls)
       expect(await failure(call)).toMatchObject({ code: 'CANCELLED', message: 'the client is closed: connect again' });
+  });
+
+  it('that streams both ways leaves no listener on its signal if the server ends it', async () => {
+    const StreamFeedback = (call: EventEmitter): void => fail(call, down);
+    const { address } = await start({ feedback: { StreamFeedback } });
+    const connection = new Connection({ address, credentials: credentials.createInsecure(), keepaliveMs: 30_000 });
+    const calls = new Calls(connection, { token: undefined, timeoutMs: 1000, retry: {} });
+    const { signal } = new AbortController();
+    try {
+      const options = { signal };
+      const call = await calls.duplexStream(
+        services.feedback.StreamFeedback,
+        options,
+        calls.retries(options),
+        undefined,
+      );
+      call.on('error', () => undefined).resume();
+      expect(getEventListeners(signal, 'abort')).toHaveLength(1);
+      await new Promise((resolve) => call.once('status', resolve));
+      expect(getEventListeners(signal, 'abort')).toHaveLength(0);
+    } finally {
+      calls.close();
+    }
   });
 
   it('carries the token and the request id', async () => {
