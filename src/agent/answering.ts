@@ -4,7 +4,7 @@
 
 import { HoneError } from '../errors.js';
 import type { Loop } from './connect-loop.js';
-import { checkGenerate } from './generation/check-request.js';
+import { checkGenerate, encodeRequest } from './generation/check-request.js';
 import type { GenerationContext } from './generation/generation-context.js';
 import { abortReason, runGeneration } from './generation/run-generation.js';
 import type { AgentEvent, GenerateInput } from './generation/types.js';
@@ -33,20 +33,23 @@ export function answering(loop: Loop): Answering {
 }
 
 async function* answer(
-  { closing, requests, pkg, encoding, randomSeed, versions, rollout, context, exploration }: Loop,
+  loop: Loop,
   input: GenerateInput,
   meter: RequestMeter,
   signal?: AbortSignal,
 ): AsyncGenerator<AgentEvent> {
+  const { closing, requests, versions, rollout, context, exploration } = loop;
   closing.refuse();
   requests.refuseWhenFull();
-  const request = await checkGenerate(input, pkg, encoding, randomSeed, signal);
-  // Both may have changed while a long prompt was encoded.
-  closing.refuse();
-  requests.refuseWhenFull();
-  if (request.version !== undefined) requireVersion(versions, request.version, 'version');
+  const fields = checkGenerate(input);
   if (signal?.aborted === true) throw abortReason(signal);
-  using open = requests.open(request.subject, signal);
+  // The request is open while its prompt is encoded, so that it counts, and so that an erasure of its subject ends it.
+  using open = requests.open(fields.subject, signal);
+  const request = await encodeRequest(fields, loop, open.abort.signal);
+  if (open.abort.signal.aborted) throw abortReason(open.abort.signal);
+  // The server may have begun to stop while a long prompt was encoded.
+  closing.refuse();
+  if (request.version !== undefined) requireVersion(versions, request.version, 'version');
   const { trials } = rollout;
   const route = request.version === undefined ? trials.route(request.subject) : null;
   const routed: GenerationContext = {

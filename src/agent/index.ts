@@ -9,7 +9,7 @@ export type { ExplainedPreference, Explanation, Obstacle } from './explain.js';
 export type { RaterOptions, RaterStatus } from './feedback/background-rater.js';
 export { maxItemsPerBatch } from './feedback/check-feedback.js';
 export type { FeedbackInput, FeedbackKind, FeedbackResult } from './feedback/types.js';
-export { checkGenerate, maxCompletions } from './generation/check-request.js';
+export { checkGenerate, encodeRequest, maxCompletions } from './generation/check-request.js';
 export {
   checkExploration,
   type ExplorationSettings,

@@ -78,20 +78,11 @@ export interface CheckedRequest {
   readonly metadataJson: string;
 }
 
-/**
- * Checks a request against the contract and the package.
- * @param encoding encodes the prompt
- * @param randomSeed draws a seed for a request that names none
- * @param signal ends the wait for a prompt that is encoded
- * @throws HoneError `INVALID_REQUEST`, `PROMPT_TOO_LONG`, `QUEUE_FULL`, `WORKER_CRASHED`
- */
-export async function checkGenerate(
-  input: GenerateInput,
-  pkg: Package,
-  encoding: TextEncoding,
-  randomSeed: () => number,
-  signal?: AbortSignal,
-): Promise<CheckedRequest> {
+/** A request whose fields are as in the contract, with their defaults. Its prompt is not encoded yet. */
+export type CheckedFields = z.output<typeof generate> & Pick<GenerateInput, 'maxAnswerBytes'>;
+
+/** Checks a request against the contract, without its prompt. @throws HoneError `INVALID_REQUEST` */
+export function checkGenerate(input: GenerateInput): CheckedFields {
   const request = check(generate, withoutUndefined(input));
   const { messages, prompt, topLogprobs } = request;
   if ((prompt === undefined) === (messages.length === 0)) {
@@ -102,6 +93,28 @@ export async function checkGenerate(
   if (topLogprobs > 0 && !request.logprobs) {
     throw invalidRequest([{ field: 'top_logprobs', description: 'needs logprobs to be true' }]);
   }
+  return { ...request, maxAnswerBytes: input.maxAnswerBytes };
+}
+
+/** What {@link encodeRequest} needs beside the request. */
+export interface RequestParts {
+  readonly pkg: Package;
+  readonly encoding: TextEncoding;
+  /** Draws a seed for a request that names none. */
+  readonly randomSeed: () => number;
+}
+
+/**
+ * Encodes the prompt of a request, and checks the request against the package.
+ * @param signal ends the wait for the prompt
+ * @throws HoneError `INVALID_REQUEST`, `PROMPT_TOO_LONG`, `QUEUE_FULL`, `WORKER_CRASHED`; or the signal's reason
+ */
+export async function encodeRequest(
+  request: CheckedFields,
+  { pkg, encoding, randomSeed }: RequestParts,
+  signal?: AbortSignal,
+): Promise<CheckedRequest> {
+  const { messages, prompt, topLogprobs, maxAnswerBytes } = request;
   const job =
     prompt === undefined
       ? { as: 'chat' as const, messages, maxTokens: pkg.config.contextLength }
@@ -109,7 +122,7 @@ export async function checkGenerate(
   const promptTokens = await tokenize(job, pkg, encoding, signal);
   const room = pkg.config.contextLength - promptTokens.length;
   const maxTokens = Math.min(request.sampling.maxTokens, room);
-  if (input.maxAnswerBytes !== undefined) checkAnswerSize({ ...request, maxTokens }, pkg, input.maxAnswerBytes);
+  if (maxAnswerBytes !== undefined) checkAnswerSize({ ...request, maxTokens }, pkg, maxAnswerBytes);
   return {
     promptTokens,
     groupKey: groupKey(pkg.digest, promptTokens),

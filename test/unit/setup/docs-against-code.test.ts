@@ -13,7 +13,13 @@ import { type ServerFlag, serverFlags } from '../../../server/flag-table.js';
 import { parseSize } from '../../../server/flag-values.js';
 import { defaultMetricsPort, readOptions, warningCodes } from '../../../server/options.js';
 import { configurationExitCode } from '../../../server/parent-process.js';
-import { checkCanarySettings, checkGenerate, type GenerateInput, modes } from '../../../src/agent/index.js';
+import {
+  checkCanarySettings,
+  checkGenerate,
+  encodeRequest,
+  type GenerateInput,
+  modes,
+} from '../../../src/agent/index.js';
 import { errorCodes } from '../../../src/errors.js';
 import { checkLearnerSettings } from '../../../src/learner/index.js';
 import { encodeAtOnce } from '../../../src/package/index.js';
@@ -131,8 +137,8 @@ describe('a generation request', () => {
     config: { contextLength: 2 ** 20, vocabularySize: 8 },
     tokenizer: { encodeText: () => [1] },
   } as unknown as Package;
-  const encoding = encodeAtOnce(pkg.tokenizer);
-  const check = (input: GenerateInput) => checkGenerate({ prompt: 'a', ...input }, pkg, encoding, () => 0);
+  const parts = { pkg, encoding: encodeAtOnce(pkg.tokenizer), randomSeed: () => 0 };
+  const check = async (input: GenerateInput) => encodeRequest(checkGenerate({ prompt: 'a', ...input }), parts);
   const [own, sampling] = section('docs/serving.md', '## Requests').split('`sampling` says');
   const cases = [own, sampling].flatMap((text, isSampling) =>
     rowsOf(text ?? '').flatMap(([name = '', range = '', value = '']) => {

@@ -1,7 +1,7 @@
 /** How requests for completions are checked. */
 
 import { describe, expect, it } from 'vitest';
-import { checkGenerate, completionSeed } from '../../../../src/agent/generation/check-request.js';
+import { checkGenerate, completionSeed, encodeRequest } from '../../../../src/agent/generation/check-request.js';
 import type { GenerateInput } from '../../../../src/agent/generation/types.js';
 import type { HoneError } from '../../../../src/errors.js';
 import { encodeAtOnce } from '../../../../src/package/index.js';
@@ -21,7 +21,8 @@ const pkg = {
   },
 } as unknown as Package;
 
-const checked = (input: GenerateInput) => checkGenerate(input, pkg, encodeAtOnce(pkg.tokenizer), () => 7);
+const parts = { pkg, encoding: encodeAtOnce(pkg.tokenizer), randomSeed: () => 7 };
+const checked = async (input: GenerateInput) => encodeRequest(checkGenerate(input), parts);
 
 async function refusal(input: GenerateInput): Promise<HoneError> {
   try {
