@@ -96,11 +96,21 @@ const attempts = simple((value) =>
   typeof value === 'number' && value >= 1 ? undefined : `must be a number of at least 1, not ${kindOf(value)}`,
 );
 
-/** gRPC cannot send other characters in a header. */
-const header = simple((value) =>
-  typeof value === 'string' && /^[\x21-\x7e]{1,256}$/.test(value)
+/** Some proxies want a token that carries claims, which takes thousands of characters. */
+const mostTokenCharacters = 8192;
+
+/** A blank would end the token. */
+const token = simple((value) =>
+  typeof value === 'string' && value.length <= mostTokenCharacters && /^[\x21-\x7e]+$/.test(value)
     ? undefined
-    : 'must be 1 to 256 printable ASCII characters without blanks',
+    : `must be 1 to ${mostTokenCharacters} printable ASCII characters without blanks`,
+);
+
+/** gRPC cannot send other characters in a header, and HTTP/2 allows no blank at either end of one. */
+const requestId = simple((value) =>
+  typeof value === 'string' && value.length <= 256 && /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/.test(value)
+    ? undefined
+    : 'must be 1 to 256 printable ASCII characters, with blanks only between others',
 );
 
 const signal = simple((value) =>
@@ -291,7 +301,7 @@ const retry = object<RetryOptions>({
   maxElapsedMs: milliseconds,
 });
 
-const callFields: Fields<CallOptions> = { timeoutMs: milliseconds, signal, requestId: header, retry };
+const callFields: Fields<CallOptions> = { timeoutMs: milliseconds, signal, requestId, retry };
 
 const tls: Check = (value, path, found) => {
   if (typeof value === 'boolean') return;
@@ -304,7 +314,7 @@ const tls: Check = (value, path, found) => {
 
 const connection = object<ConnectOptions>({
   address: text,
-  token: header,
+  token,
   tls,
   connectTimeoutMs: milliseconds,
   timeoutMs: milliseconds,

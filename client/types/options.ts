@@ -9,7 +9,10 @@ export type TlsOptions =
 export interface ConnectOptions {
   /** `host:port`. Default `127.0.0.1:50051`. */
   readonly address?: string;
-  /** Sent as `authorization: Bearer <token>`. Without TLS it travels in clear, as do all texts. */
+  /**
+   * Sent as `authorization: Bearer <token>`. Without TLS it travels in clear, as do all texts. Up to 8192 printable ASCII
+   * characters without blanks.
+   */
   readonly token?: string;
   /** Default: no TLS. */
   readonly tls?: TlsOptions;
@@ -32,7 +35,10 @@ export interface CallOptions {
   readonly timeoutMs?: number;
   /** Cancels the call when it aborts. The server stops its work at once. */
   readonly signal?: AbortSignal;
-  /** Sent as `x-request-id`. The server's log contains it. Default: a random UUID. */
+  /**
+   * Sent as `x-request-id`. The server's log contains it. Up to 256 printable ASCII characters, with blanks only between
+   * others. Default: a random UUID.
+   */
   readonly requestId?: string;
   /** Default: the client's. */
   readonly retry?: RetryOptions;

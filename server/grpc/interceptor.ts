@@ -80,7 +80,10 @@ export function createInterceptor(options: InterceptorOptions): ServerIntercepto
           .withOnReceiveMetadata((metadata, pass) => {
             requestId = firstText(metadata, 'x-request-id');
             traceparent = firstText(metadata, 'traceparent');
-            if (method.path.startsWith('/grpc.health.v1.Health/') || isAllowed(firstText(metadata, 'authorization'))) {
+            if (
+              method.path.startsWith('/grpc.health.v1.Health/') ||
+              isAllowed(metadata.get('authorization')[0]?.toString())
+            ) {
               if (!method.requestStream)
                 late = setTimeout(() => call.sendStatus(toStatus(requestIsLate(requestMs))), requestMs);
               pass(metadata);

@@ -260,14 +260,18 @@ describe('a call', () => {
     }
   });
 
-  it('carries the token and the request id', async () => {
-    const GetVersion: Unary = (call, done) => {
-      expect(call.metadata.get('authorization')).toEqual(['Bearer secret']);
-      expect(call.metadata.get('x-request-id')).toEqual(['r-1']);
+  it.each([
+    ['short', 'secret', 'r-1'],
+    ['long', 's'.repeat(8192), `words ${'w'.repeat(250)}`],
+  ])('carries a %s token and request id', async (_, token, requestId) => {
+    const seen: unknown[] = [];
+    const GetVersion: Unary = ({ metadata }, done) => {
+      seen.push(metadata.get('authorization'), metadata.get('x-request-id'));
       done(null, { version });
     };
-    const client = await (await start({ versions: { GetVersion } })).connect({ token: 'secret' });
-    expect(await client.version(3, { requestId: 'r-1' })).toMatchObject({ number: 3 });
+    const client = await (await start({ versions: { GetVersion } })).connect({ token });
+    expect(await client.version(3, { requestId })).toMatchObject({ number: 3 });
+    expect(seen).toEqual([[`Bearer ${token}`], [requestId]]);
   });
 });
 

@@ -125,6 +125,7 @@ describe('an option that the client does not know', () => {
     ['retry.maxElapsedMs', { retry: { maxElapsedMs: '5' } }],
     ['token', { token: 'two words' }],
     ['token', { token: 'line\nbreak' }],
+    ['token', { token: 'a'.repeat(8193) }],
     ['tls', { tls: 'yes' }],
     ['address', { address: 5 }],
   ])('or a wrong value of %s is refused by connect: %j', async (field, options) => {
@@ -245,7 +246,8 @@ describe('the options and arguments of other methods', () => {
     ['getGeneration', (client) => client.getGeneration(undefined as never), 'generationId'],
     ['reject', (client) => client.reject(1, 5 as never), 'reason'],
     ['versions', (client) => client.versions({ pagesize: 5 } as never), 'pagesize'],
-    ['status', (client) => client.status({ requestId: 'two words' }), 'requestId'],
+    ['status', (client) => client.status({ requestId: 'a blank at the end ' }), 'requestId'],
+    ['status', (client) => client.status({ requestId: 'a'.repeat(257) }), 'requestId'],
     ['feedbackStream', (client) => client.feedbackStream({ maxUnanswered: 0 }), 'maxUnanswered'],
   ])('of %s are refused with the field', async (_, call, field) => {
     const { client, calls } = await counting();
