@@ -122,7 +122,7 @@ async function build(
   const settings = checkLearnerSettings({ threads: Math.max(1, cores - choice.threads), ...options.learnerSettings });
   // The store comes first: a version log without a store is a loss.
   const replay = await cleanup.open(store.opening);
-  await reportOlderStore(held, replay, onRebuilt);
+  await reportOlderStore(held, options, replay, onRebuilt);
   const known = await knownVersions(held, journal.restored, replay);
   const opening = openVersions(pkg, linears, settings, options, data, events, known, onRebuilt);
   const versions = await cleanup.open(opening, (one) => one.close());

@@ -104,9 +104,12 @@ export async function lastChangeOf(replay: Pick<ReplayStore, 'status'>): Promise
 /** Reports a store that an older copy has replaced. */
 export async function reportOlderStore(
   { held }: DirectoryRecord,
+  { startWithout }: Pick<ServerOptions, 'startWithout'>,
   replay: Pick<ReplayStore, 'status'>,
   onRebuilt: OnRebuilt,
 ): Promise<void> {
+  // This store is a new one, and `checkStoreIsThere` has reported that.
+  if (startWithout === 'replay') return;
   // A store that is damaged may not be able to tell; its own checks report that.
   const lastChange = await lastChangeOf(replay).catch(() => held.lastChange);
   if (lastChange < held.lastChange) {

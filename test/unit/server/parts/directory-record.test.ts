@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { DirectoryRecord } from '../../../../server/parts/directory-record.js';
-import { checkStoreIsThere, reportLostFiles } from '../../../../server/parts/lost-state.js';
+import { checkStoreIsThere, reportLostFiles, reportOlderStore } from '../../../../server/parts/lost-state.js';
 import { temporaryFolder } from '../../../support/folders.js';
 
 let folder: string;
@@ -99,6 +99,16 @@ describe('a start', () => {
     expect(() => checkStoreIsThere(dataDirectory(), open(), { startWithout: 'replay' }, 0, onRebuilt)).toThrow(
       expect.objectContaining({ code: 'INVALID_OPTIONS' }),
     );
+  });
+
+  it('reports an older copy of the store, but not a new store that a person asked for', async () => {
+    await used();
+    reported = [];
+    const replay = { status: async () => ({ lastSequence: 2 }) } as Parameters<typeof reportOlderStore>[2];
+    await reportOlderStore(open(), { startWithout: 'replay' }, replay, onRebuilt);
+    expect(reported).toEqual([]);
+    await reportOlderStore(open(), { startWithout: undefined }, replay, onRebuilt);
+    expect(reported).toEqual([expect.stringContaining('it is an older copy')]);
   });
 
   it('reports the files that are missing, and a log of the store that a kill should have left', async () => {
