@@ -28,6 +28,7 @@ import { DirectoryRecord } from './parts/directory-record.js';
 import { checkDevice, createLearnerProcess } from './parts/learner.js';
 import {
   checkStoreIsThere,
+  hadMode,
   knownVersions,
   lastChangeOf,
   lastModeIn,
@@ -109,7 +110,7 @@ async function build(
     openModeFile(data.modePath, {
       given: options.mode,
       copy: { mode: held.held.mode, write: (mode) => held.update({ mode }) },
-      isUsed: held.isKnown || journal.lastSequence > 0,
+      isUsed: hadMode(data, held),
       lastNamed: lastModeIn(journal.restored),
       onRebuilt,
     }),

@@ -90,6 +90,16 @@ export async function knownVersions(
   return known.filter(({ number }) => number >= 0);
 }
 
+/** Whether a mode was stored. A first start that failed, as on a full disk, may have left events without a mode. */
+export function hadMode(
+  { versionsPath, versionsCopyPath }: DataDirectory,
+  { isKnown, held }: DirectoryRecord,
+): boolean {
+  if (isKnown) return held.mode !== undefined || held.files.includes('mode.json');
+  // Every server stores the mode before its first version.
+  return existsSync(join(versionsPath, 'log.jsonl')) || existsSync(versionsCopyPath);
+}
+
 /** The mode that the newest event about it names. */
 export function lastModeIn(events: readonly LoopEvent[]): Mode | undefined {
   const named = events.findLast(({ type }) => type === 'mode_changed')?.detail;

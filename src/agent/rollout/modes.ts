@@ -35,7 +35,7 @@ export interface ModeFileOptions {
   /** Replaces the stored mode for good. */
   readonly given?: Mode | undefined;
   readonly copy?: ModeCopy;
-  /** Whether a server has worked in this data directory before, so that a mode was stored. Default false. */
+  /** Whether a mode was stored in this data directory before. Default false. */
   readonly isUsed?: boolean;
   /** The mode that the newest event about it named. */
   readonly lastNamed?: Mode | undefined;

@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { DirectoryRecord } from '../../../../server/parts/directory-record.js';
-import { checkStoreIsThere, reportLostFiles, reportOlderStore } from '../../../../server/parts/lost-state.js';
+import { checkStoreIsThere, hadMode, reportLostFiles, reportOlderStore } from '../../../../server/parts/lost-state.js';
 import { temporaryFolder } from '../../../support/folders.js';
 
 let folder: string;
@@ -99,6 +99,20 @@ describe('a start', () => {
     expect(() => checkStoreIsThere(dataDirectory(), open(), { startWithout: 'replay' }, 0, onRebuilt)).toThrow(
       expect.objectContaining({ code: 'INVALID_OPTIONS' }),
     );
+  });
+
+  it('misses a mode that the record or a log of versions knows, but none after a first start that failed', async () => {
+    writeFileSync(file('events.last'), 'x');
+    expect(hadMode(dataDirectory(), open())).toBe(false);
+    mkdirSync(file('versions'));
+    writeFileSync(file('versions/log.jsonl'), 'x');
+    expect(hadMode(dataDirectory(), open())).toBe(true);
+    await open().recordAll({ nextVersion: 1, lastEvent: 1, lastChange: 0 });
+    expect(hadMode(dataDirectory(), open())).toBe(false);
+    writeFileSync(file('mode.json'), 'x');
+    await open().recordAll({ nextVersion: 1, lastEvent: 1, lastChange: 0 });
+    rmSync(file('mode.json'));
+    expect(hadMode(dataDirectory(), open())).toBe(true);
   });
 
   it('reports an older copy of the store, but not a new store that a person asked for', async () => {
