@@ -46,6 +46,10 @@ const writes: ReadonlySet<BatchedRequest['type']> = new Set([
   'noteErasure',
 ]);
 
+export function isWrite({ type }: BatchedRequest): boolean {
+  return writes.has(type);
+}
+
 export class GroupCommit {
   readonly #options: GroupCommitOptions;
   /** Why nothing is written: the file is open for reading only, or a request met damage. */
@@ -71,12 +75,9 @@ export class GroupCommit {
   /** Runs the requests; returns a reply for each that was not held up. */
   run(batch: readonly BatchedRequest[]): BatchResult {
     const blocked: BatchedRequest[] = [];
-    const written = this.#write(
-      batch.filter(({ type }) => writes.has(type)),
-      blocked,
-    );
+    const written = this.#write(batch.filter(isWrite), blocked);
     const read = this.#read(
-      batch.filter(({ type }) => !writes.has(type)),
+      batch.filter((request) => !isWrite(request)),
       blocked,
     );
     return { replies: [...written, ...read], blocked };

@@ -6,7 +6,7 @@
  * refused. Writes keep their order: a later one is never tried before an earlier one.
  */
 
-import type { BatchResult } from './group-commit.js';
+import { type BatchResult, isWrite } from './group-commit.js';
 import type { BatchedRequest, WorkerReply } from './messages.js';
 
 export interface WaitingRequestsOptions {
@@ -49,15 +49,20 @@ export class WaitingRequests {
     const arrivedMs = performance.now();
     const added = requests.map((request): Waiting => ({ request, untilMs: arrivedMs + waitMs }));
     const left: Waiting[] = [];
+    // The lock may go free at any time. A later batch that is written now would overtake one that was held up.
+    let writesWait = false;
     for (const batch of batches([...this.#waiting, ...added])) {
-      const { replies, blocked } = this.#options.run(batch.map(({ request }) => request));
-      const held = new Set(blocked);
+      const all = batch.map(({ request }) => request);
+      const kept = writesWait ? all.filter(isWrite) : [];
+      const { replies, blocked } = this.#options.run(writesWait ? all.filter((request) => !isWrite(request)) : all);
+      writesWait ||= blocked.some(isWrite);
+      const held = new Set([...kept, ...blocked]);
       const nowMs = performance.now();
       const blockedHere = batch.filter(({ request }) => held.has(request));
       left.push(...blockedHere.filter(({ untilMs }) => untilMs > nowMs));
       const late = blockedHere.filter(({ untilMs }) => untilMs <= nowMs);
-      const all = [...replies, ...late.map(({ request }) => this.#options.refuse(request))];
-      if (all.length > 0) this.#options.post(all);
+      const answers = [...replies, ...late.map(({ request }) => this.#options.refuse(request))];
+      if (answers.length > 0) this.#options.post(answers);
     }
     this.#waiting = left;
     if (left.length === 0) {
