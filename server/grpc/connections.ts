@@ -5,7 +5,6 @@
  * all places. Resets of calls in a row are bounded by Node itself, which then ends the connection.
  */
 
-import type { LookupAddress } from 'node:dns';
 import { lookup } from 'node:dns/promises';
 import { once } from 'node:events';
 import { createServer, isIP, type Server as NetServer, type Socket } from 'node:net';
@@ -30,13 +29,18 @@ export interface ListenerOptions {
   readonly port: number;
   /** Most connections at the same time. Further ones are closed at once. */
   readonly maxConnections: number;
+  /** Called with errors of the system while connections are taken, such as too many open files. */
+  readonly onError: (error: Error) => void;
   /** Default 10 000. */
   readonly prefaceMs?: number;
 }
 
-/** Listens on every address of the host. @throws HoneError `INVALID_OPTIONS` if it cannot listen on any */
+/**
+ * Listens on every address of the host that this machine has.
+ * @throws HoneError `INVALID_OPTIONS` if there is none, or the port is taken on one of them
+ */
 export async function listen(server: Server, options: ListenerOptions): Promise<Listener> {
-  const { host, maxConnections, prefaceMs = defaultPrefaceMs } = options;
+  const { host, maxConnections, onError, prefaceMs = defaultPrefaceMs } = options;
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   let connections = 0;
   const take = (socket: Socket): void => {
@@ -58,22 +62,25 @@ export async function listen(server: Server, options: ListenerOptions): Promise<
   };
   const listeners: NetServer[] = [];
   let { port } = options;
-  for (const { address } of await addressesOf(host)) {
+  let refusal: Error | undefined;
+  for (const address of await addressesOf(host)) {
     const listener = createServer(take);
-    const first = listeners.length === 0;
     try {
       listener.listen({ host: address, port });
       await once(listener, 'listening');
     } catch (error) {
       listener.close();
-      // A name may stand for addresses that this machine does not have.
-      if (!first && (error as NodeJS.ErrnoException).code === 'EADDRNOTAVAIL') continue;
+      refusal ??= error as Error;
+      // A name may stand for addresses, or kinds of them, that this machine does not have.
+      if (['EADDRNOTAVAIL', 'EAFNOSUPPORT'].includes((error as NodeJS.ErrnoException).code ?? '')) continue;
       for (const open of listeners) open.close();
       throw cannotListen(host, options.port, error as Error);
     }
+    listener.on('error', onError);
     listeners.push(listener);
     ({ port } = listener.address() as { port: number });
   }
+  if (listeners.length === 0) throw cannotListen(host, options.port, refusal ?? new Error('the name has no address'));
   return {
     port,
     close() {
@@ -82,10 +89,10 @@ export async function listen(server: Server, options: ListenerOptions): Promise<
   };
 }
 
-async function addressesOf(host: string): Promise<readonly Pick<LookupAddress, 'address'>[]> {
-  if (isIP(host) !== 0) return [{ address: host }];
+async function addressesOf(host: string): Promise<Iterable<string>> {
+  if (isIP(host) !== 0) return [host];
   try {
-    return await lookup(host, { all: true });
+    return new Set((await lookup(host, { all: true })).map(({ address }) => address));
   } catch (error) {
     throw cannotListen(host, undefined, error as Error);
   }

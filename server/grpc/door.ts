@@ -3,6 +3,7 @@
 import { logVerbosity, Server, setLogVerbosity } from '@grpc/grpc-js';
 import { fullName, serviceDefinition, serviceNames } from '../../proto/contract.js';
 import type { Agent } from '../../src/agent/index.js';
+import { HoneError } from '../../src/errors.js';
 import { adminHandlers } from './admin.js';
 import { takesEncodedAnswers } from './answer-size.js';
 import type { ReportError } from './calls.js';
@@ -97,7 +98,8 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
   const health = new Health(names);
   health.addTo(server);
   if (options.reflection) addReflection(server, describe, names);
-  const listener = await listen(server, options);
+  const onError = (error: Error) => report('a new connection', HoneError.from(error));
+  const listener = await listen(server, { ...options, onError });
 
   return {
     port: listener.port,

@@ -48,7 +48,7 @@ export function createInterceptor(options: InterceptorOptions): ServerIntercepto
   const { requestMs = defaultRequestMs } = options;
   const bodies = new UnreadBodies();
   return (method, nextCall) => {
-    const messageCompleted = bodies.follow(streamOf(nextCall));
+    const body = bodies.follow(streamOf(nextCall));
     let late: NodeJS.Timeout | undefined;
     const startedAt = performance.now();
     let requestId: string | undefined;
@@ -67,6 +67,7 @@ export function createInterceptor(options: InterceptorOptions): ServerIntercepto
 
     const end = (status: EndStatus, send: (status: EndStatus) => void): void => {
       clearTimeout(late);
+      body.ended();
       // A call that fails before its first message gets the initial metadata as well.
       if (!metadataSent) nextCall.sendMetadata(describe(new GrpcMetadata()));
       send(status);
@@ -94,10 +95,15 @@ export function createInterceptor(options: InterceptorOptions): ServerIntercepto
             }
           })
           .withOnReceiveMessage((message, pass) => {
-            messageCompleted();
-            clearTimeout(late);
+            if (method.requestStream) body.handedOver();
             if (message instanceof RefusedRequest) call.sendStatus(toStatus(message.error));
             else pass(message);
+          })
+          .withOnReceiveHalfClose((pass) => {
+            // The library hands over the one request of a call only now.
+            body.handedOver();
+            clearTimeout(late);
+            pass();
           })
           .withOnCancel(() => clearTimeout(late))
           .build();

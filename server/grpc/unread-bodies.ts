@@ -1,38 +1,81 @@
 /**
- * Bounds the bytes of messages that have begun to arrive and are not complete.
+ * Bounds the bytes of requests that have begun to arrive and are not complete.
  *
- * The library keeps the parts of a message until it is whole, so a client with many calls that never complete a message
- * could fill the memory. The call with which a connection, or all of them, pass the bound is ended.
+ * The library keeps the parts of a message until it is whole, and the one request of a call until its caller has ended
+ * its side. A client with many calls that it never completes could fill the memory. If a connection passes its bound, its
+ * largest call is ended; if all together pass theirs, it is the largest call of the connection that holds most.
  */
 
 import { constants, type ServerHttp2Stream } from 'node:http2';
 
-/** Most bytes of incomplete messages of one connection, and of all. */
+/** Most bytes of incomplete requests of one connection, and of all. */
 export const maxUnreadBytes = { ofConnection: 16 * 1024 * 1024, ofAll: 64 * 1024 * 1024 } as const;
 
-export class UnreadBodies {
-  readonly #byConnection = new WeakMap<object, number>();
-  #ofAll = 0;
+/** What has arrived of the request of one call. */
+export interface UnreadBody {
+  /** Call when a message is complete and was handed over. */
+  handedOver(): void;
+  /** Call when the call has its status: the library drops what still arrives. */
+  ended(): void;
+}
 
-  /** Counts the bytes of a call until it ends. @returns a function to call when a message of it is complete */
-  follow(stream: ServerHttp2Stream): () => void {
-    const connection: object = stream.session ?? stream;
-    let unread = 0;
-    const add = (bytes: number): void => {
-      unread += bytes;
-      this.#ofAll += bytes;
-      this.#byConnection.set(connection, (this.#byConnection.get(connection) ?? 0) + bytes);
+interface Call {
+  bytes: number;
+  /** Ends the call and forgets its bytes. */
+  readonly end: () => void;
+}
+
+interface Connection {
+  readonly calls: Set<Call>;
+  bytes: number;
+}
+
+export class UnreadBodies {
+  readonly #connections = new Map<object, Connection>();
+  #bytes = 0;
+
+  follow(stream: ServerHttp2Stream): UnreadBody {
+    const key: object = stream.session ?? stream;
+    const call: Call = {
+      bytes: 0,
+      end() {
+        ended();
+        // Clients read this as RESOURCE_EXHAUSTED.
+        stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+      },
     };
-    const forget = (): void => add(-unread);
-    stream.on('data', (part: Buffer) => {
+    const add = (bytes: number): void => {
+      const connection = this.#connections.get(key) ?? { calls: new Set(), bytes: 0 };
+      call.bytes += bytes;
+      connection.bytes += bytes;
+      this.#bytes += bytes;
+      if (call.bytes > 0) connection.calls.add(call);
+      else connection.calls.delete(call);
+      if (connection.calls.size > 0) this.#connections.set(key, connection);
+      else this.#connections.delete(key);
+    };
+    const forget = (): void => {
+      if (call.bytes > 0) add(-call.bytes);
+    };
+    const onData = (part: Buffer): void => {
       add(part.length);
-      const ofConnection = this.#byConnection.get(connection) ?? 0;
-      if (ofConnection <= maxUnreadBytes.ofConnection && this.#ofAll <= maxUnreadBytes.ofAll) return;
+      const connection = this.#connections.get(key);
+      if (connection !== undefined && connection.bytes > maxUnreadBytes.ofConnection)
+        largestOf(connection.calls)?.end();
+      if (this.#bytes > maxUnreadBytes.ofAll) largestOf(largestOf(this.#connections.values())?.calls ?? [])?.end();
+    };
+    const ended = (): void => {
+      stream.off('data', onData);
       forget();
-      // Clients read this as RESOURCE_EXHAUSTED.
-      stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
-    });
-    stream.once('close', forget);
-    return forget;
+    };
+    stream.on('data', onData);
+    stream.once('close', ended);
+    return { handedOver: forget, ended };
   }
+}
+
+function largestOf<Holder extends { readonly bytes: number }>(holders: Iterable<Holder>): Holder | undefined {
+  let largest: Holder | undefined;
+  for (const holder of holders) if (largest === undefined || holder.bytes > largest.bytes) largest = holder;
+  return largest;
 }

@@ -143,6 +143,35 @@ it('ends the calls with which one connection holds too many bytes of incomplete 
   expect(calls.filter((stream) => !stream.destroyed).length).toBeGreaterThanOrEqual(1);
 });
 
+it('counts requests whose callers never end their side, and serves other connections meanwhile', async () => {
+  const server = await serve();
+  const message = Buffer.alloc(4_000_000, 0x61);
+  // `service` of a health check, a text of four million letters.
+  const request = Buffer.concat([begin(message.length + 5), Buffer.from([0x0a, 0x80, 0x92, 0xf4, 0x01]), message]);
+  const sessions = await Promise.all(Array.from({ length: 6 }, () => openSession(server)));
+  const calls = sessions.flatMap((session) =>
+    Array.from({ length: 4 }, () => {
+      const stream = session.request({
+        ':method': 'POST',
+        ':path': '/grpc.health.v1.Health/Check',
+        'content-type': 'application/grpc',
+        te: 'trailers',
+      });
+      stream.on('error', () => undefined);
+      stream.resume();
+      stream.write(request);
+      return stream;
+    }),
+  );
+  await until(() => calls.some((stream) => stream.rstCode === constants.NGHTTP2_ENHANCE_YOUR_CALM), 'a call is ended');
+  const other = await server.connect();
+  expect(await other.status()).toBeDefined();
+  // One that is ended by its caller is answered, however large.
+  const left = calls.find((stream) => !stream.destroyed && !stream.closed);
+  left?.end();
+  if (left !== undefined) await closed(left);
+});
+
 it('refuses a caller without the token from its headers, whatever body it announces', async () => {
   const server = await serve([], { HONE_AUTH_TOKEN: token });
   const session = await openSession(server);

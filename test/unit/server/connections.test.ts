@@ -14,7 +14,13 @@ afterEach(() => {
 
 async function open(host: string, prefaceMs?: number) {
   const server = new Server();
-  const listener = await listen(server, { host, port: 0, maxConnections: 10, ...(prefaceMs && { prefaceMs }) });
+  const listener = await listen(server, {
+    host,
+    port: 0,
+    maxConnections: 10,
+    onError: () => undefined,
+    ...(prefaceMs && { prefaceMs }),
+  });
   cleanups.push(() => {
     listener.close();
     server.forceShutdown();
@@ -46,7 +52,7 @@ it('listens on every address of a name', async () => {
 
 it('refuses an address that is taken, or that this machine does not have, with the remedy', async () => {
   const { port } = await open('127.0.0.1');
-  const options = { host: '127.0.0.1', port, maxConnections: 1 };
+  const options = { host: '127.0.0.1', port, maxConnections: 1, onError: () => undefined };
   await expect(listen(new Server(), options)).rejects.toMatchObject({
     code: 'INVALID_OPTIONS',
     message: expect.stringMatching(/another program uses the port.*--port/),
