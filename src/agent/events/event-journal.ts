@@ -48,8 +48,9 @@ export function openEventJournal(
   const restored = isComplete ? found.events.slice(-capacity) : [];
   let kept = [...restored];
   let lines = found.lines;
-  /** Null while the file lacks events or holds others: the next write makes it again. */
-  let file = isComplete && !found.isDamaged ? openWhole(path, found, onError) : null;
+  /** Null while the file lacks events, holds others or could not be opened: the next write makes it again. */
+  const isWhole = isComplete && !found.isDamaged;
+  let file = isWhole ? openWhole(path, found, onError) : null;
 
   function makeAgain(): void {
     kept = kept.slice(-capacity);
@@ -68,7 +69,8 @@ export function openEventJournal(
     }
   }
 
-  if (file === null && found.text !== '') renameAside(path, onError);
+  // A whole file that could not be opened stays where it is: its events are kept, and the next write makes it again.
+  if (!isWhole && found.text !== '') renameAside(path, onError);
   let hasGiven = false;
   return {
     restored,

@@ -1,7 +1,7 @@
 /** How events are kept and watched. */
 
-import { closeSync, openSync } from 'node:fs';
-import { appendFile, mkdir, readFile, rm, rmdir, stat, writeFile } from 'node:fs/promises';
+import { closeSync, mkdirSync, openSync, renameSync } from 'node:fs';
+import { appendFile, mkdir, readdir, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { openEventJournal } from '../../../../src/agent/events/event-journal.js';
@@ -143,6 +143,31 @@ describe('the event journal', () => {
     publish(log, 1);
     log.close();
     expect(open().lastSequence).toBe(21);
+  });
+
+  it('leaves a whole file in its place if it cannot be opened for writing', async () => {
+    const first = open();
+    publish(first, 5);
+    first.close();
+    const path = join(folder, 'events.jsonl');
+    await writeFile(join(folder, 'events.last'), 'damaged');
+    const errors: unknown[] = [];
+    // The report about `events.last` comes after the file was read and before it is opened. A folder cannot be opened.
+    const onRebuilt = () => {
+      renameSync(path, `${path}.aside`);
+      mkdirSync(path);
+    };
+    const journal = openEventJournal(path, 10, (error) => errors.push(error), { onRebuilt });
+    expect(errors).toHaveLength(1);
+    expect((await readdir(folder)).filter((name) => name.includes('damaged'))).toEqual([]);
+    await rmdir(path);
+    await rename(`${path}.aside`, path);
+    const second = new EventLog({ now, capacity: 10, journal });
+    publish(second, 1);
+    second.close();
+    const third = open(10);
+    expect(await take(third.watch({ afterSequence: 0 }), 6)).toEqual([1, 2, 3, 4, 5, 6]);
+    third.close();
   });
 
   it('stays small, and only its owner can read it', async () => {
