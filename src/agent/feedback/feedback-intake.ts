@@ -13,6 +13,7 @@ import { atItem, type CheckedFeedback, checkFeedback, type EditDraft, kindOf, to
 import { encodeEdits } from './encode-edits.js';
 import { LateScores } from './late-scores.js';
 import type { FeedbackInput, FeedbackResult } from './types.js';
+import { WaitingBatches } from './waiting-batches.js';
 
 export interface FeedbackIntakeOptions {
   readonly pkg: Package;
@@ -37,6 +38,7 @@ export class FeedbackIntake {
   readonly #running = new Map<string, boolean>();
   /** Settles when the last edits were handed to the store. */
   #encoding: Promise<void> | undefined;
+  readonly #waiting = new WaitingBatches();
 
   constructor(options: FeedbackIntakeOptions) {
     this.#options = options;
@@ -114,7 +116,9 @@ export class FeedbackIntake {
       const writes = checked as readonly Writable[];
       return [writes, await this.#write(writes)];
     }
+    const waiting = this.#waiting.enter(checked);
     const handOver = async () => {
+      using _ = waiting;
       await before;
       const writes = await this.#withTokens(checked, drafts);
       // The promise is wrapped in an object, so that the next batch waits only until this one is handed over.
