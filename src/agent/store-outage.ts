@@ -41,6 +41,11 @@ export class StoreOutage {
     this.#options = options;
   }
 
+  /** Whether generations are kept, as far as the last write tells. */
+  get keepsAnswers(): boolean {
+    return this.#refusal === null || !isRefusal(this.#refusal);
+  }
+
   /** Call when the store has refused a write. */
   writeFailed(error: HoneError): void {
     const reported = this.#refusal?.code === error.code;

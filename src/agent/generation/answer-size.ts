@@ -3,7 +3,8 @@
  *
  * The bound is known before any work is done: completions, tokens, alternatives, and the bytes of a token's text. A
  * caller that keeps its generations can fetch what did not fit, so the mean token counts. Nothing is left to fetch of a
- * generation that is not stored, so there the longest token counts.
+ * generation that is not stored, by the caller's wish or because the store refuses writes, so there the longest token
+ * counts.
  */
 
 import { isUtf8 } from 'node:buffer';

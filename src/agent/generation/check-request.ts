@@ -11,6 +11,7 @@ import type { EncodingJob, Package, TextEncoding } from '../../package/index.js'
 import type { SamplingSettings } from '../../policy/index.js';
 import { groupKey } from '../../replay/index.js';
 import { check, invalidRequest, listUpTo, mapUpTo, numberBetween, textUpTo, wholeBetween } from '../request-errors.js';
+import type { StoreOutage } from '../store-outage.js';
 import { answerBytes } from './answer-size.js';
 import type { GenerateInput } from './types.js';
 
@@ -102,6 +103,8 @@ export interface RequestParts {
   readonly encoding: TextEncoding;
   /** Draws a seed for a request that names none. */
   readonly randomSeed: () => number;
+  /** Knows whether an answer is kept, so that what does not fit into a message can be fetched. */
+  readonly storeOutage: Pick<StoreOutage, 'keepsAnswers'>;
 }
 
 /**
@@ -111,7 +114,7 @@ export interface RequestParts {
  */
 export async function encodeRequest(
   request: CheckedFields,
-  { pkg, encoding, randomSeed }: RequestParts,
+  { pkg, encoding, randomSeed, storeOutage }: RequestParts,
   signal?: AbortSignal,
 ): Promise<CheckedRequest> {
   const { messages, prompt, topLogprobs, maxAnswerBytes } = request;
@@ -122,7 +125,10 @@ export async function encodeRequest(
   const promptTokens = await tokenize(job, pkg, encoding, signal);
   const room = pkg.config.contextLength - promptTokens.length;
   const maxTokens = Math.min(request.sampling.maxTokens, room);
-  if (maxAnswerBytes !== undefined) checkAnswerSize({ ...request, maxTokens }, pkg, maxAnswerBytes);
+  if (maxAnswerBytes !== undefined) {
+    const store = request.store && storeOutage.keepsAnswers;
+    checkAnswerSize({ ...request, maxTokens, store }, pkg, maxAnswerBytes);
+  }
   return {
     promptTokens,
     groupKey: groupKey(pkg.digest, promptTokens),

@@ -76,6 +76,19 @@ it('reports a store that refuses writes once, and again after a write succeeded'
   expect(published).toHaveLength(2);
 });
 
+it('keeps no answers from a refusal of the store until a write succeeds, but those that a lock delays', async () => {
+  await using opened = await openOutage();
+  const { outage } = opened;
+  expect(outage.keepsAnswers).toBe(true);
+  outage.writeFailed(full);
+  expect(outage.keepsAnswers).toBe(false);
+  await outage.writeSucceeded();
+  expect(outage.keepsAnswers).toBe(true);
+  outage.writeFailed(new HoneError('STORE_BUSY', 'locked'));
+  expect(outage.keepsAnswers).toBe(true);
+  outage.close();
+});
+
 it('gives the last known figures of a store that fails or does not answer, with the reason', async () => {
   await using opened = await openOutage();
   const { replay } = opened;

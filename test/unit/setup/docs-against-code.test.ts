@@ -137,7 +137,8 @@ describe('a generation request', () => {
     config: { contextLength: 2 ** 20, vocabularySize: 8 },
     tokenizer: { encodeText: () => [1] },
   } as unknown as Package;
-  const parts = { pkg, encoding: encodeAtOnce(pkg.tokenizer), randomSeed: () => 0 };
+  const storeOutage = { keepsAnswers: true };
+  const parts = { pkg, encoding: encodeAtOnce(pkg.tokenizer), randomSeed: () => 0, storeOutage };
   const check = async (input: GenerateInput) => encodeRequest(checkGenerate({ prompt: 'a', ...input }), parts);
   const [own, sampling] = section('docs/serving.md', '## Requests').split('`sampling` says');
   const cases = [own, sampling].flatMap((text, isSampling) =>

@@ -21,7 +21,12 @@ const pkg = {
   },
 } as unknown as Package;
 
-const parts = { pkg, encoding: encodeAtOnce(pkg.tokenizer), randomSeed: () => 7 };
+const parts = {
+  pkg,
+  encoding: encodeAtOnce(pkg.tokenizer),
+  randomSeed: () => 7,
+  storeOutage: { keepsAnswers: true },
+};
 const checked = async (input: GenerateInput) => encodeRequest(checkGenerate(input), parts);
 
 async function refusal(input: GenerateInput): Promise<HoneError> {
@@ -155,6 +160,20 @@ describe('the check of requests', () => {
     const expected = 96 + 31 * (6 + 4);
     expect((await checked({ ...asked, maxAnswerBytes: expected })).store).toBe(false);
     expect((await refusal({ ...asked, maxAnswerBytes: expected - 1 })).code).toBe('INVALID_REQUEST');
+  });
+
+  it('counts the longest token while the store refuses writes, because nothing is kept then', async () => {
+    const mean = Math.ceil(96 + 31 * (8 / 3 + 4));
+    const longest = 96 + 31 * (6 + 4);
+    const ask = (keepsAnswers: boolean, maxAnswerBytes: number) =>
+      encodeRequest(checkGenerate({ prompt: 'a', sampling: { maxTokens: 31 }, maxAnswerBytes }), {
+        ...parts,
+        storeOutage: { keepsAnswers },
+      });
+    expect((await ask(true, mean)).store).toBe(true);
+    await expect(ask(false, longest - 1)).rejects.toMatchObject({ code: 'INVALID_REQUEST' });
+    // It is kept if the store has room again when the request begins.
+    expect((await ask(false, longest)).store).toBe(true);
   });
 
   it('refuses a prompt that leaves no room for a token with PROMPT_TOO_LONG', async () => {
