@@ -105,6 +105,8 @@ async function build(
   cleanup.add(() => worker.close());
   const spare = new SpareRoom(data.path);
   const store = openStoreInBackground(options, data, events, onFatal, spare);
+  // A record that outlives the store, which takes its log with it when it closes, would look like a kill that lost the log.
+  cleanup.add(() => data.removeRecord());
   cleanup.add(() => store.close());
   const modes = await cleanup.open(
     openModeFile(data.modePath, {

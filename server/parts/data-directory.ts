@@ -67,7 +67,9 @@ export interface DataDirectory {
   isInPlace(): boolean;
   /** Writes `server.json`, for tools on this machine. @throws HoneError `STORE_FULL` and other errors of the disk */
   writeRecord(record: ServerRecord): void;
-  /** Removes `server.json` and frees the lock. */
+  /** Removes `server.json`, after which a kill loses nothing of the store. Idempotent. */
+  removeRecord(): void;
+  /** Removes `server.json` if it is there, and frees the lock. */
   close(): void;
 }
 
@@ -118,6 +120,10 @@ export async function openDataDirectory(path: string): Promise<DataDirectory> {
     const found = statSync(path, { throwIfNoEntry: false });
     return found !== undefined && isSameFile(found, folder);
   };
+  const removeRecord = () => {
+    // In another folder, or under a lock that was replaced, the file may be another server's.
+    if (readRecord(recordPath)?.pid === process.pid) rmSync(recordPath, { force: true });
+  };
   let isClosed = false;
   return {
     path,
@@ -144,11 +150,11 @@ export async function openDataDirectory(path: string): Promise<DataDirectory> {
         throw fileSystemError(thrown, `${recordPath} cannot be written`);
       }
     },
+    removeRecord,
     close() {
       if (isClosed) return;
       isClosed = true;
-      // In another folder, or under a lock that was replaced, the file may be another server's.
-      if (readRecord(recordPath)?.pid === process.pid) rmSync(recordPath, { force: true });
+      removeRecord();
       lock.release();
     },
   };
