@@ -3,6 +3,7 @@
 import type { Database } from '../sqlite/index.js';
 import type { ChangeLog } from './change-log.js';
 import type { Counts } from './counts.js';
+import type { ExportHistory } from './export-history.js';
 import type { Written } from './feedback-outcome.js';
 import { toBlob } from './rows.js';
 import type { ScoreWriter } from './score-writer.js';
@@ -12,14 +13,19 @@ export class EditWriter {
   readonly #counts: Counts;
   readonly #changes: ChangeLog;
   readonly #scores: ScoreWriter;
+  readonly #history: ExportHistory;
   readonly #find;
   readonly #insert;
 
-  /** @param counts updated with each new edit */
-  constructor(database: Database, counts: Counts, changes: ChangeLog, scores: ScoreWriter) {
+  /**
+   * @param counts updated with each new edit
+   * @param history of open exports
+   */
+  constructor(database: Database, counts: Counts, changes: ChangeLog, scores: ScoreWriter, history: ExportHistory) {
     this.#counts = counts;
     this.#changes = changes;
     this.#scores = scores;
+    this.#history = history;
     this.#find = database.prepareValue<[string, string], string>(
       'SELECT id FROM generations WHERE edit_of = ? AND text = ?',
     );
@@ -37,7 +43,8 @@ export class EditWriter {
     let edit = this.#find.get(generationId, text);
     if (edit === undefined) {
       edit = id;
-      this.#insert.run(id, createdAtMs, createdAtMs, toBlob(tokens), text, generationId);
+      const { lastInsertRowid } = this.#insert.run(id, createdAtMs, createdAtMs, toBlob(tokens), text, generationId);
+      this.#history.stored(id, Number(lastInsertRowid));
       this.#counts.finished += 1;
       this.#counts.edits += 1;
       this.#changes.append({ type: 'generation', generationId: id });

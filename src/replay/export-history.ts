@@ -19,8 +19,8 @@ export interface OpenExport {
   readonly cut: number;
   /** Row of the last generation that it shows. */
   readonly last: number;
-  /** Generations that were running when it began. It leaves them out, even if they have ended since. */
-  readonly running: ReadonlySet<string>;
+  /** Generations that it leaves out: those that were running when it began, and later ones in the place of a removed one. */
+  readonly leftOut: ReadonlySet<string>;
   /** Scores as they were, by their generation. */
   readonly scores: ReadonlyMap<string, ReadonlyMap<string, Score>>;
   /** Preferences as they were, by each of their two generations. */
@@ -30,6 +30,7 @@ export interface OpenExport {
 type Kept<Row> = Map<string, Map<string, Row>>;
 
 interface Opened extends OpenExport {
+  readonly leftOut: Set<string>;
   readonly scores: Kept<Score>;
   readonly preferences: Kept<Preference>;
   rows: number;
@@ -77,7 +78,7 @@ export class ExportHistory {
       id: this.#nextId++,
       cut: this.#lastSequence.get() ?? 0,
       last: this.#lastPlace.get() ?? 0,
-      running: new Set(this.#running.all()),
+      leftOut: new Set(this.#running.all()),
       scores: new Map(),
       preferences: new Map(),
       rows: 0,
@@ -102,6 +103,16 @@ export class ExportHistory {
   /** Forgets an export. One that has ended already is no error. */
   end(id: number): void {
     this.#open.delete(id);
+  }
+
+  /**
+   * Call after a generation was stored. SQLite gives the place of the newest row again once that row is removed, so a new
+   * generation can lie where an export still reads.
+   */
+  stored(generationId: string, place: number): void {
+    for (const opened of this.#open.values()) {
+      if (place <= opened.last) opened.leftOut.add(generationId);
+    }
   }
 
   /** Call before a score that is stored is replaced or deleted. */

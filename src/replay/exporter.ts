@@ -53,6 +53,7 @@ interface Place {
   readonly place: number;
   readonly subject: WholeText;
   readonly created_at_ms: number;
+  readonly state: string;
 }
 
 /** Generations that one page looks at. */
@@ -69,7 +70,7 @@ export class Exporter {
 
   constructor(database: Database, history: ExportHistory) {
     this.#history = history;
-    const columns = `id, rowid AS place, ${whole('subject')}, created_at_ms`;
+    const columns = `id, rowid AS place, ${whole('subject')}, created_at_ms, state`;
     this.#places = database.prepare<[number, number, number], Place>(
       `SELECT ${columns} FROM generations WHERE rowid > ? AND rowid <= ? ORDER BY rowid LIMIT ?`,
     );
@@ -158,9 +159,9 @@ export class Exporter {
     );
   }
 
-  #isIncluded(one: OpenExport, { id, subject, created_at_ms }: Omit<Place, 'place'>, filter: ExportFilter): boolean {
+  #isIncluded(one: OpenExport, { id, subject, created_at_ms, state }: Place, filter: ExportFilter): boolean {
     // A generation that was running when the export began is not complete, whatever has become of it since.
-    if (one.running.has(id)) return false;
+    if (state === 'running' || one.leftOut.has(id)) return false;
     if (filter.subject !== undefined && filter.subject !== wholeText(subject)) return false;
     if (filter.sinceMs !== undefined && created_at_ms < filter.sinceMs) return false;
     return filter.scored !== true || this.#scoresOf(one, id).length > 0;

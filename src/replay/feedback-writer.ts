@@ -37,7 +37,7 @@ export class FeedbackWriter {
     const changes = new ChangeLog(database);
     this.#scores = new ScoreWriter(database, counts, changes, history);
     this.#preferences = new PreferenceWriter(database, counts, changes, history);
-    this.#edits = new EditWriter(database, counts, changes, this.#scores);
+    this.#edits = new EditWriter(database, counts, changes, this.#scores, history);
     // The index alone answers this query, which matters because rows of generations are long.
     this.#generationExists = database.prepareValue<[string], 1>('SELECT 1 FROM generations WHERE id = ?');
     this.#findKey = database.prepare<[string], StoredKey>('SELECT * FROM idempotency WHERE key = ?');

@@ -3,6 +3,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { Database } from '../sqlite/index.js';
 import type { Counts } from './counts.js';
+import type { ExportHistory } from './export-history.js';
 import type { FeedbackWriter } from './feedback-writer.js';
 import { formatRecord, type ReplayRecord } from './record.js';
 import { type GenerationRow, generationColumns, outcomeCode, toBlob, toGeneration } from './rows.js';
@@ -27,6 +28,7 @@ interface StoredPreference {
 export class Importer {
   readonly #counts: Counts;
   readonly #feedback: FeedbackWriter;
+  readonly #history: ExportHistory;
   readonly #promptOf: PromptOf;
   readonly #find;
   readonly #insert;
@@ -36,11 +38,19 @@ export class Importer {
 
   /**
    * @param counts updated with each record
+   * @param history of open exports
    * @param promptOf finds or writes a prompt; returns its row id
    */
-  constructor(database: Database, counts: Counts, feedback: FeedbackWriter, promptOf: PromptOf) {
+  constructor(
+    database: Database,
+    counts: Counts,
+    feedback: FeedbackWriter,
+    history: ExportHistory,
+    promptOf: PromptOf,
+  ) {
     this.#counts = counts;
     this.#feedback = feedback;
+    this.#history = history;
     this.#promptOf = promptOf;
     this.#find = database.prepare<[string], GenerationRow>(
       `SELECT ${generationColumns} FROM generations JOIN prompts ON prompts.id = prompt_id WHERE generations.id = ?`,
@@ -76,7 +86,7 @@ export class Importer {
       if (isSame(toGeneration(found), g)) return { status: 'skipped' };
       return conflict(`generation ${g.id} is already stored with other content`);
     }
-    this.#insert.run(
+    const { lastInsertRowid } = this.#insert.run(
       g.id,
       g.state,
       g.origin,
@@ -98,6 +108,7 @@ export class Importer {
       toBlob(g.logprobs),
       toBlob(g.sampledLogprobs),
     );
+    this.#history.stored(g.id, Number(lastInsertRowid));
     this.#counts[g.state] += 1;
     if (g.editOf !== null) this.#counts.edits += 1;
     if (g.state === 'finished') this.#insertChange.run(g.id);

@@ -25,6 +25,7 @@ export class ReplayWriter {
   readonly #finishGeneration;
   readonly #generationExists;
   readonly #insertChange;
+  readonly #history: ExportHistory;
   readonly #insertLesson;
   /** Generations that were removed while they ran; their completions are dropped. */
   readonly #removedRunning = new Set<string>();
@@ -39,11 +40,12 @@ export class ReplayWriter {
    */
   constructor(database: Database, history: ExportHistory, nowMs: number) {
     this.#database = database;
+    this.#history = history;
     this.#openedAtMs = nowMs;
     this.#counts = countAll(database);
     this.#feedback = new FeedbackWriter(database, this.#counts, history);
     this.remover = new Remover(database, this.#counts, (id) => this.#removedRunning.add(id));
-    this.#importer = new Importer(database, this.#counts, this.#feedback, (prompt) => this.#promptOf(prompt));
+    this.#importer = new Importer(database, this.#counts, this.#feedback, history, (prompt) => this.#promptOf(prompt));
     this.#findPrompt = database.prepareValue<[Uint8Array], number>('SELECT id FROM prompts WHERE digest = ?');
     this.#insertPrompt = database.prepare('INSERT INTO prompts (digest, prompt_tokens, prompt_json) VALUES (?, ?, ?)');
     this.#insertGeneration = database.prepare(`
@@ -94,7 +96,7 @@ export class ReplayWriter {
       if (this.#generationExists.get(g.id) !== undefined) {
         throw new HoneError('INTERNAL', `generation id ${g.id} was admitted before; every generation needs a new id`);
       }
-      this.#insertGeneration.run(
+      const { lastInsertRowid } = this.#insertGeneration.run(
         g.id,
         g.origin,
         g.groupKey,
@@ -107,6 +109,7 @@ export class ReplayWriter {
         g.metadataJson,
         this.#promptOf(g),
       );
+      this.#history.stored(g.id, Number(lastInsertRowid));
       this.#counts.running += 1;
     }
   }

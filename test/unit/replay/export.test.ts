@@ -81,6 +81,27 @@ describe('an export', () => {
     expect(during).toEqual(before.filter((line) => !isGone(line)));
   });
 
+  it('leaves out what was stored meanwhile in the place of the newest generations, which were removed', async () => {
+    const store = await openStore();
+    const before = await readExport(store);
+    const newest = ['n0', 'n1', 'n2', 'n3', 'n4', 'n5'];
+    await store.admit(newest.map((one) => admission(one, { subject: 'newest' })));
+    await store.complete(newest.map((one) => completion(one)));
+    const [first] = await store.readGenerations([id(0)]);
+    const during = await readExport(store, {}, async () => {
+      await store.eraseSubject('newest');
+      await store.admit([admission('running'), admission('ended')]);
+      await store.complete([completion('ended')]);
+      if (first === undefined) throw new Error('nothing is stored');
+      await store.importRecords([{ type: 'generation', generation: { ...first, id: 'imported' } }]);
+      await store.write([editWrite('edit', 'ended', 'better so', 1)]);
+    });
+    expect(during).toEqual(before);
+    const after = (await readExport(store)).join();
+    for (const one of ['ended', 'imported', 'edit']) expect(after).toContain(`"${one}"`);
+    expect(after).not.toContain('"running"');
+  });
+
   it('does not keep the log from being emptied', async () => {
     const path = join(temporaryFolder(), 'replay.sqlite');
     const store = await openReplayStore({ path, clearForMs: 600_000 });
