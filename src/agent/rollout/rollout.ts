@@ -438,10 +438,6 @@ export class Rollout {
       reject: (version, reason) => this.#reject(version, reason),
       isTraced: async ({ origin, number, lessons }) =>
         origin !== 'learned' || lessons === 0 || (await this.#options.hasLessons(number)),
-      discard: async (version, reason) => {
-        await this.#reject(version, reason);
-        await this.#versions.removeWeights([version.number]);
-      },
       onFailed: (version, thrown) =>
         this.#publishFailure('it could not be taken up after the restart; the next start tries again', thrown, version),
     });

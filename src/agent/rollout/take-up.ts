@@ -2,9 +2,10 @@
  * Puts the candidates of an earlier run back on their way when the server starts.
  *
  * The version on trial goes on with its trial. What the gate refused is rejected: that run was killed between the
- * verdict and the rejection. What was not judged is judged, unless that run was killed before it had stored what the
- * version was learned from: an erasure could not find such a version. The newest version that passed and had no place yet
- * goes the way of the mode.
+ * verdict and the rejection. What was not judged is judged, unless the store does not know what the version was learned
+ * from: an erasure could not find such a version. Either that run was killed before it had stored the lessons, or the
+ * store is not the one of that run, or has removed them since. Its adapter stays, because nothing is wrong with it. The
+ * newest version that passed and had no place yet goes the way of the mode.
  */
 
 import { describeVerdict, type Verdict } from '../../gate/index.js';
@@ -24,8 +25,6 @@ export interface TakeUpSteps {
   readonly reject: (version: Version, reason: string) => Promise<void>;
   /** Whether it is known what a version was learned from, or it was not learned here. */
   readonly isTraced: (version: Version) => Promise<boolean>;
-  /** Rejects a version, and deletes its adapter. */
-  readonly discard: (version: Version, reason: string) => Promise<void>;
   /** Called with the version whose step failed. The others are taken up all the same. */
   readonly onFailed: (version: Version, thrown: unknown) => void;
 }
@@ -52,7 +51,7 @@ export async function takeUp(versions: VersionLog, mode: Mode, steps: TakeUpStep
   await each(candidates.filter(isRefused), (version) => steps.reject(version, describeVerdict(verdictOf(version))));
   await each(candidates.filter(isUnjudged), async (version) => {
     if (await steps.isTraced(version)) return steps.wait(version);
-    await steps.discard(version, 'the server was ended before it had stored what this version was learned from');
+    await steps.reject(version, 'the store does not know what it was learned from');
   });
   const passed = candidates.filter((version) => !isUnjudged(version) && !isRefused(version)).slice(-1);
   await each(

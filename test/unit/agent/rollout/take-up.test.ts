@@ -30,7 +30,6 @@ async function taken(versions: readonly Version[], mode: Mode, failing?: number,
     admit: step('admit'),
     reject: step('reject'),
     isTraced: async ({ number }) => number !== untraced,
-    discard: step('discard'),
     onFailed: (one, thrown) => steps.push(`${one.number} failed: ${HoneError.from(thrown).code}`),
   };
   const log = { list: () => versions, live: () => versions.find(({ state }) => state === 'live') };
@@ -76,10 +75,10 @@ it('leaves alone the versions of another package, rollbacks, and what passed bef
   expect(await taken(versions, 'auto')).toEqual([]);
 });
 
-it('discards an unjudged version if it is not stored what it was learned from', async () => {
+it('rejects an unjudged version if the store does not know what it was learned from', async () => {
   const versions = [live, version(1, 'candidate'), version(2, 'candidate'), version(3, 'candidate', passed)];
   expect(await taken(versions, 'auto', undefined, 1)).toEqual([
-    'discard 1: the server was ended before it had stored what this version was learned from',
+    'reject 1: the store does not know what it was learned from',
     'wait 2',
     'admit 3',
   ]);
