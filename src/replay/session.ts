@@ -15,8 +15,8 @@ import { Upkeep } from './upkeep.js';
 import { ReplayWriter } from './writer.js';
 
 export interface Session {
-  readonly commits: GroupCommit;
-  /** Null: the file is open for reading only. */
+  readonly commits: Pick<GroupCommit, 'run' | 'refusal' | 'isDamaged'>;
+  /** Null: the file is open for reading only, or not at all. */
   readonly upkeep: Upkeep | null;
   /** Moves the log into the file, if there is room, and closes the file. */
   close(): void;
@@ -41,7 +41,8 @@ export function openSession(settings: WorkerSettings, post: PostNotice): Session
 
 /**
  * Opens a file for writing that is open for reading only, once there is room.
- * @returns the session in the place of `reading`, which may be for reading only again; `reading` itself if nothing changed
+ * @returns the session in the place of `reading`. It may be for reading only again, or refuse everything if the file cannot
+ *   be opened at all; `reading` itself if nothing changed
  */
 export function openAgain(reading: Session, settings: WorkerSettings, post: PostNotice): Session {
   if (reading.commits.isDamaged || whyNoFile(settings.path) !== undefined) return reading;
@@ -50,7 +51,12 @@ export function openAgain(reading: Session, settings: WorkerSettings, post: Post
   try {
     return openWritingSession(settings, post, true);
   } catch (thrown) {
-    return openReadingSession(settings, fromSqlite(thrown, settings.path), true);
+    const reason = fromSqlite(thrown, settings.path);
+    try {
+      return openReadingSession(settings, reason, true);
+    } catch {
+      return closedSession(reason);
+    }
   }
 }
 
@@ -101,6 +107,20 @@ function openReadingSession(settings: WorkerSettings, reason: HoneError, isCheck
     database.close();
     throw fromSqlite(thrown, path);
   }
+}
+
+/** A session without the file. @param reason why the file cannot be opened */
+function closedSession(reason: HoneError): Session {
+  const error = reason.toJSON();
+  return {
+    commits: {
+      refusal: reason,
+      isDamaged: false,
+      run: (batch) => ({ replies: batch.map(({ id }) => ({ type: 'failed', id, error })), blocked: [] }),
+    },
+    upkeep: null,
+    close: () => undefined,
+  };
 }
 
 function closing(database: Database, upkeep: Upkeep): () => void {

@@ -53,7 +53,12 @@ function serve(port: MessagePort, settings: WorkerSettings): void {
   });
 
   function openForWriting(): void {
-    session = openAgain(session, settings, post);
+    try {
+      session = openAgain(session, settings, post);
+    } catch {
+      // The session is as it was, and the next attempt follows.
+      return;
+    }
     if (session.upkeep === null) return;
     clearInterval(opening);
     post({ type: 'unsettled' });
