@@ -18,12 +18,15 @@ export interface StoreOutageOptions {
   readonly now: () => number;
   /** How long the status waits for the store, milliseconds. Default 1000. */
   readonly statusWithinMs?: number;
+  /** Time between two attempts to write while another program holds the lock, milliseconds. Default 1000. */
+  readonly tryEveryMs?: number;
 }
 
-/** Time between two attempts to write while another program holds the lock. */
-const tryEveryMs = 1000;
-/** How often a write that no caller waits for is tried while another program holds the lock. */
-const maxTriesWhenBusy = 600;
+/**
+ * How often a write that no caller waits for is tried while another program holds the lock. A promotion or a rollback may
+ * wait for such a write, so all attempts together take a few seconds.
+ */
+const maxTriesWhenBusy = 4;
 
 export class StoreOutage {
   readonly #options: StoreOutageOptions;
@@ -75,7 +78,10 @@ export class StoreOutage {
     }
   }
 
-  /** Does a write that no caller waits for as soon as no other program holds the lock. @throws what the write throws */
+  /**
+   * Does a write that no caller waits for, and tries it again for a few seconds while another program holds the lock.
+   * @throws what the write throws
+   */
   async whenFree<Result>(write: () => Promise<Result>): Promise<Result> {
     for (let tries = 1; ; tries++) {
       try {
@@ -114,6 +120,7 @@ export class StoreOutage {
   /** Returns whether the time has passed, and not the server's. */
   async #pause(): Promise<boolean> {
     const { signal } = this.#closing;
+    const { tryEveryMs = 1000 } = this.#options;
     return delay(tryEveryMs, true, { signal, ref: false }).catch(() => false);
   }
 

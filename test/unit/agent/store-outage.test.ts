@@ -145,3 +145,22 @@ it('repeats a write that nobody waits for while another program holds the lock, 
   await expect(hopeless).rejects.toBe(busy);
   await expect(outage.whenFree(() => Promise.reject(full))).rejects.toBe(full);
 });
+
+it('gives up a write that nobody waits for after four attempts', async () => {
+  await using opened = await openOutage();
+  const outage = new StoreOutage({
+    replay: opened.replay,
+    events: new EventLog({ now: () => 0 }),
+    now: () => 0,
+    tryEveryMs: 1,
+  });
+  const busy = new HoneError('STORE_BUSY', 'locked');
+  let tries = 0;
+  const write = () => {
+    tries += 1;
+    return Promise.reject(busy);
+  };
+  await expect(outage.whenFree(write)).rejects.toBe(busy);
+  expect(tries).toBe(4);
+  outage.close();
+});
