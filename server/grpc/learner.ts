@@ -13,37 +13,8 @@ export function learnerHandlers(agent: Agent, report: ReportError): LearnerServi
 }
 
 export function toLearnerStatus(learner: LearnerStatus): LearnerStatusMessage {
-  const {
-    state,
-    loss,
-    meanReward,
-    kl,
-    belowMeanH,
-    gradientNorm,
-    stepMs,
-    haltedBecause,
-    starvedBecause,
-    memoryBytes,
-    failure,
-    setAside,
-    buffer,
-    roundStaleness,
-    ...counts
-  } = learner;
-  const figures = {
-    loss,
-    meanReward,
-    kl,
-    belowMeanH,
-    gradientNorm,
-    stepMs,
-    haltedBecause,
-    starvedBecause,
-    memoryBytes,
-    failure,
-  };
+  const { state, setAside, buffer, roundStaleness, ...figures } = learner;
   return {
-    ...counts,
     ...known(figures),
     state: enumNames.LearnerState.toValue(state),
     setAside: { unfit: setAside.unfit, tooLarge: setAside.too_large, broke: setAside.broke },
