@@ -14,11 +14,15 @@ import type {
 import type { PackageDefinition } from '@grpc/proto-loader';
 import { HoneError } from '../../src/errors.js';
 import { toStatus } from '../errors.js';
+import { RefusedRequest } from './checked-decoding.js';
 
 const versions = ['v1', 'v1alpha'] as const;
 const method = 'ServerReflectionInfo';
 
 const pathOf = (version: (typeof versions)[number]): string => `/grpc.reflection.${version}.ServerReflection/${method}`;
+
+/** Largest request in bytes. It holds a name, and the answer repeats it. */
+const maxReflectionBytes = 4096;
 
 type Bytes = ServerDuplexStream<Buffer, Buffer>;
 
@@ -59,18 +63,23 @@ export function addReflection(
   }
 }
 
-/** A method whose messages stay bytes. */
-function passBytes(path: string): MethodDefinition<Buffer, Buffer> {
+/** A method whose messages stay bytes. The interceptor ends the call of a request that is too large. */
+function passBytes(path: string): MethodDefinition<Buffer | RefusedRequest, Buffer> {
   const same = (bytes: Buffer): Buffer => bytes;
   return {
     path,
     requestStream: true,
     responseStream: true,
-    requestSerialize: same,
-    requestDeserialize: same,
+    requestSerialize: (bytes) => bytes as Buffer,
+    requestDeserialize: (bytes) => (bytes.length <= maxReflectionBytes ? bytes : tooLarge(bytes.length)),
     responseSerialize: same,
     responseDeserialize: same,
   };
+}
+
+function tooLarge(bytes: number): RefusedRequest {
+  const message = `a request of reflection has up to ${maxReflectionBytes} bytes, not ${bytes}; ask for one name`;
+  return new RefusedRequest(new HoneError('INVALID_REQUEST', message));
 }
 
 async function load(
@@ -96,12 +105,17 @@ function answer(stream: Bytes, answerer: Answerer | undefined, fail: (thrown: un
   if (answerer === undefined) throw new HoneError('INTERNAL', 'the reflection library lacks this version');
   const { definition, handle } = answerer;
   const messages: Messages = Object.assign(new EventEmitter(), {
-    write: (message: object) => void stream.write(definition.responseSerialize(message)),
+    // The next request waits until this answer is sent, because each answer may hold all the descriptors.
+    write: (message: object) => {
+      stream.pause();
+      stream.write(definition.responseSerialize(message), () => stream.resume());
+    },
     end: () => void stream.end(),
   });
   handle(messages);
   // No `for await` here: leaving its loop destroys the stream before the error is sent.
   stream.on('data', (bytes: Buffer) => {
+    if (stream.writableEnded) return;
     try {
       messages.emit('data', read(definition, bytes));
     } catch (thrown) {
