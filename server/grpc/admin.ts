@@ -23,7 +23,8 @@ import { toProtoVersion } from './versions.js';
 /** How long an import may wait for its next piece, because other imports have to wait meanwhile. */
 const importStalledMs = 30_000;
 
-export function adminHandlers(agent: Agent, report: ReportError): AdminServiceHandlers {
+/** @param maxStalledMs how long a caller may leave an export unread */
+export function adminHandlers(agent: Agent, report: ReportError, maxStalledMs: number): AdminServiceHandlers {
   // Each import holds a bounded amount of memory, so only one may run at a time.
   let importing = false;
   return {
@@ -61,7 +62,11 @@ export function adminHandlers(agent: Agent, report: ReportError): AdminServiceHa
     EraseSubject: unary(report, async ({ subject, retrain }: EraseSubjectRequest__Output) =>
       toProtoErasure(await agent.eraseSubject(subject, retrain)),
     ),
-    ExportReplay: serverStream(report, (request: ExportReplayRequest__Output) => toProtoExport(agent, request)),
+    ExportReplay: serverStream(
+      report,
+      (request: ExportReplayRequest__Output) => toProtoExport(agent, request),
+      maxStalledMs,
+    ),
     ImportReplay: clientStream<ImportReplayRequest__Output, ImportReplayResponse>(
       report,
       () => {

@@ -87,10 +87,10 @@ export async function openDoor(options: DoorOptions): Promise<Door> {
     GenerationService: generationHandlers(agent, report, options.maxStalledMs),
     FeedbackService: feedbackHandlers(agent, report),
     LearnerService: learnerHandlers(agent, report),
-    VersionService: versionHandlers(agent, report),
+    VersionService: versionHandlers(agent, report, options.maxStalledMs),
     EventService: eventHandlers(agent, report),
     StatusService: statusHandlers(agent, options.serverVersion, report),
-    AdminService: adminHandlers(agent, report),
+    AdminService: adminHandlers(agent, report, options.maxStalledMs),
   };
   for (const name of serviceNames)
     server.addService(takesEncodedAnswers(checkedDecoding(serviceDefinition(name))), handlers[name]);

@@ -10,11 +10,17 @@ import type { ListVersionsRequest__Output } from '../../proto/generated/hone/v1/
 import type { Version as ProtoVersion } from '../../proto/generated/hone/v1/Version.js';
 import type { VersionServiceHandlers } from '../../proto/generated/hone/v1/VersionService.js';
 import type { Agent } from '../../src/agent/index.js';
+import { HoneError } from '../../src/errors.js';
 import type { Version } from '../../src/versions/index.js';
 import { maxAnswerBytes } from './answer-size.js';
 import { type ReportError, serverStream, unary } from './calls.js';
 
-export function versionHandlers(agent: Agent, report: ReportError): VersionServiceHandlers {
+/** Each export holds a whole adapter. */
+const maxExports = 16;
+
+/** @param maxStalledMs how long a caller may leave an export unread */
+export function versionHandlers(agent: Agent, report: ReportError, maxStalledMs: number): VersionServiceHandlers {
+  let exporting = 0;
   return {
     ListVersions: unary(report, ({ pageSize, pageToken }: ListVersionsRequest__Output) => {
       const page = agent.listVersions(pageSize, pageToken);
@@ -30,8 +36,19 @@ export function versionHandlers(agent: Agent, report: ReportError): VersionServi
     ExportVersion: serverStream(
       report,
       async function* ({ number }: ExportVersionRequest__Output): AsyncGenerator<ExportVersionResponse> {
-        for (const chunk of toChunks(await agent.exportVersion(number))) yield { chunk };
+        if (exporting >= maxExports) {
+          throw new HoneError('QUEUE_FULL', `${maxExports} exports are running; try again later`, {
+            retryAfterMs: 1000,
+          });
+        }
+        exporting += 1;
+        try {
+          for (const chunk of toChunks(await agent.exportVersion(number))) yield { chunk };
+        } finally {
+          exporting -= 1;
+        }
       },
+      maxStalledMs,
     ),
   };
 }

@@ -26,7 +26,7 @@ it('a server whose live adapter is torn serves the version before it, as a rollb
   await truncate(join(versions.adapterPath(number) ?? '', 'adapter_model.safetensors'), 100);
   await versions.close();
 
-  await using server = await startServer({ data });
+  await using server = await startServer({ data, args: ['--mode', 'auto'] });
   expect(server.ready.version).toBe(2);
   const client = await server.connect();
   expect(await client.version(2)).toMatchObject({ origin: 'rollback', parent: 0, state: 'live' });

@@ -55,6 +55,15 @@ export class RawClient {
     return finish(call as ClientReadableStream<Record<string, unknown>>, options.onMessage);
   }
 
+  /** Calls a method that streams, and reads nothing of it. */
+  callUnread(service: ServiceName, name: string, request: object, onStatus: (status: StatusObject) => void): void {
+    const method = serviceDefinition(service)[name] as MethodDefinition<object, object>;
+    const { path, requestSerialize, responseDeserialize } = method;
+    const call = this.#client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, request);
+    call.on('error', () => undefined);
+    call.on('status', onStatus);
+  }
+
   close(): void {
     this.#client.close();
   }

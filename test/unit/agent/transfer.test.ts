@@ -23,7 +23,8 @@ it.each([
   ['refused', '{}\n'],
   ['without JSON', 'x\n'],
 ])('an import of many lines that are %s gives other work a turn after some hundred of them', async (_, line) => {
-  const taking = new ReplayImport({} as ReplayStore, defaultRewardSettings, {} as Package, () => undefined);
+  const pkg = { config: { contextLength: 512 } } as Package;
+  const taking = new ReplayImport({} as ReplayStore, defaultRewardSettings, pkg, () => undefined);
   const lines = 20_000;
   const turns = await turnsDuring(taking.add(Buffer.from(line.repeat(lines))));
   expect(turns).toBeGreaterThan(lines / 256);

@@ -15,6 +15,7 @@ import type { Agent, AgentEvent, Explanation, LoopEvent, StoredGeneration } from
 import { versionPage } from '../../../src/agent/version-page.js';
 import type { Version } from '../../../src/versions/index.js';
 import { RawClient } from '../../support/raw-client.js';
+import { until } from '../../support/until.js';
 
 const cleanups: (() => void)[] = [];
 afterEach(() => {
@@ -61,7 +62,7 @@ describe('a list of versions', () => {
     const agent = { listVersions: (size: number, token: string) => versionPage(all, size, token) };
     const client = await serve(
       'VersionService',
-      versionHandlers(agent as unknown as Agent, () => undefined),
+      versionHandlers(agent as unknown as Agent, () => undefined, 1000),
     );
     const numbers: number[] = [];
     let pageToken = '';
@@ -85,7 +86,7 @@ describe('an answer that nothing else has bounded', () => {
     const agent = { getVersion: () => versionOf(1, 200_000) };
     const client = await serve(
       'VersionService',
-      versionHandlers(agent as unknown as Agent, () => undefined),
+      versionHandlers(agent as unknown as Agent, () => undefined, 1000),
     );
     const { status: ended, messages } = await client.call('VersionService', 'GetVersion', { number: 1 });
     expect(messages).toEqual([]);
@@ -238,5 +239,21 @@ describe('events that were missed', () => {
     );
     const { messages } = await client.call('EventService', 'WatchEvents', {});
     expect(messages.map(({ events: some }) => (some as unknown[]).length)).toEqual([256, 256, 256, 232]);
+  });
+});
+
+describe('exports of versions', () => {
+  it('are bounded in number, and end if their readers read nothing', async () => {
+    const files = { 'adapter_model.safetensors': new Uint8Array(8 * 1024 * 1024) };
+    const agent = { exportVersion: async () => files };
+    const handlers = versionHandlers(agent as unknown as Agent, () => undefined, 200);
+    const client = await serve('VersionService', handlers);
+    const ends: string[] = [];
+    for (let i = 0; i < 17; i++) {
+      client.callUnread('VersionService', 'ExportVersion', { number: 1 }, ({ details }) => ends.push(details));
+    }
+    // A call that has got a part which is not read does not show its end.
+    await until(() => ends.some((end) => end.includes('16 exports are running')), 'one is refused');
+    await until(() => ends.some((end) => end.includes('was not read')), 'another one has ended');
   });
 });
