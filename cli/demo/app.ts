@@ -58,6 +58,8 @@ export class App {
   readonly #late = new Set<Promise<void>>();
   #nextPost = 0;
   #promised = 0;
+  /** Whether a user has failed. The others stop then: a closed client would refuse their posts without end. */
+  #hasFailed = false;
   #state: number;
 
   constructor(options: AppOptions) {
@@ -74,12 +76,15 @@ export class App {
   }
 
   async #user(): Promise<void> {
-    while (this.#promised < this.#options.budget) {
+    while (this.#promised < this.#options.budget && !this.#hasFailed) {
       if (this.figures.scores - this.scoresLearned > this.#options.maxAhead) {
         await pause(50);
         continue;
       }
-      await this.#onePost(this.#nextPost++);
+      await this.#onePost(this.#nextPost++).catch((thrown: unknown) => {
+        this.#hasFailed = true;
+        throw thrown;
+      });
     }
   }
 
