@@ -1,5 +1,5 @@
 /**
- * `npm run bench -- decode|serve|feedback|learn|together|edge|hostile [options]`. `--help` after a bench lists its options.
+ * `npm run bench -- decode|serve|feedback|learn|together|edge|hostile|models [options]`. `--help` after a bench lists its options.
  *
  * Results go to standard output: a table, or with --json one line of JSON, or with --markdown a table for the README.
  * Progress goes to standard error. The exit code is 1 if a share of a limit is above 1, because then the limit was
@@ -18,7 +18,9 @@ import { benchLearn } from './learn.js';
 import { type BenchModel, type ModelName, modelNames, openBenchModel } from './lib/models.js';
 import type { BenchOptions } from './lib/options.js';
 import { say } from './lib/progress.js';
+import { kitFolder } from './lib/project.js';
 import { type BenchReport, impossibleShares, toJsonLine, toMarkdown, toTable } from './lib/report.js';
+import { benchModels } from './models.js';
 import { benchServe } from './serve.js';
 import { benchTogether } from './together.js';
 
@@ -37,6 +39,12 @@ interface Flags {
   readonly json?: true;
   readonly markdown?: true;
   readonly quick?: true;
+}
+
+interface KitFlags extends Pick<Flags, 'json' | 'markdown' | 'only'> {
+  readonly kit: string;
+  /** False for --no-learn. */
+  readonly learn: boolean;
 }
 
 interface Bench {
@@ -131,6 +139,10 @@ async function runBench(bench: Bench, flags: Flags): Promise<void> {
     int8: (flags.int8 ?? false) && !flags.quick,
     quick: flags.quick ?? false,
   });
+  print(report, flags);
+}
+
+function print(report: BenchReport, flags: Pick<Flags, 'json' | 'markdown'>): void {
   const show = flags.json ? toJsonLine : flags.markdown ? toMarkdown : toTable;
   process.stdout.write(`${show(report)}\n`);
   for (const sentence of [...impossibleShares(report), ...(report.problems ?? [])]) {
@@ -158,4 +170,15 @@ for (const bench of benches) {
   for (const option of bench.options) command.addOption(option);
   command.action((flags: Flags) => runBench(bench, flags));
 }
+program
+  .command('models')
+  .description('packages of a kit: which are served, equal to their own file, and learned on')
+  .option('--kit <folder>', 'folder of the kit: <family>/<form>/ with a reference.json each', kitFolder)
+  .option('--only <parts>', 'only folders whose names contain one of these, separated by commas')
+  .option('--no-learn', 'do not learn on them')
+  .option('--json', 'print one line of JSON instead of a table')
+  .option('--markdown', 'print a table in Markdown')
+  .action(async ({ kit, only, learn, ...flags }: KitFlags) => {
+    print(await benchModels({ kit: resolve(kit), only: only?.split(','), learn }), flags);
+  });
 await program.parseAsync();

@@ -35,7 +35,7 @@ export async function openOwnEngine(packageDirectory: string, task: PolicyTask):
         const request = {
           promptTokens,
           completions: [{ id: `bench-${id}`, seed: id }],
-          sampling: greedy(maxTokens),
+          sampling: greedySampling(maxTokens),
         };
         for await (const event of policy.complete(request)) if (event.type === 'tokens') push(event.tokens);
       }),
@@ -43,7 +43,8 @@ export async function openOwnEngine(packageDirectory: string, task: PolicyTask):
   };
 }
 
-function greedy(maxTokens: number): SamplingSettings {
+/** Settings that choose the likeliest token each time, to the length that is asked for. */
+export function greedySampling(maxTokens: number): SamplingSettings {
   return {
     temperature: 0,
     topP: 1,

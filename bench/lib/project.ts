@@ -8,3 +8,5 @@ export const projectRoot = dirname(createRequire(import.meta.url).resolve('hone-
 export const tinyPackage = join(projectRoot, 'test/fixtures/tiny');
 /** The default policy. */
 export const defaultPackage = join(projectRoot, 'models/tldr');
+/** The kit of models that lies beside the project, unless HONE_KIT names another. */
+export const kitFolder = process.env.HONE_KIT ?? join(projectRoot, '../shared/models');

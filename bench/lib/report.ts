@@ -32,10 +32,16 @@ export function toJsonLine(report: BenchReport): string {
 const show = (value: number | string | null | undefined): string =>
   value === null || value === undefined ? '-' : typeof value === 'number' ? String(significant(value)) : value;
 
-/** Returns a header and a row per figure, with a column per model. */
+/** With more models, a table has a row for each of them, because a line has no room for as many columns. */
+const maxColumns = 4;
+
+/** Returns a header and a row per figure, with a column per model; with many models, a row per model. */
 function tableRows(report: BenchReport): string[][] {
   const names = Object.keys(report.models);
   const keys = [...new Set(names.flatMap((name) => Object.keys(report.models[name] ?? {})))];
+  if (names.length > maxColumns) {
+    return [['', ...keys], ...names.map((name) => [name, ...keys.map((key) => show(report.models[name]?.[key]))])];
+  }
   return [['', ...names], ...keys.map((key) => [key, ...names.map((name) => show(report.models[name]?.[key]))])];
 }
 
