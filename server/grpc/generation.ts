@@ -15,10 +15,12 @@ import type { Agent, AgentEvent, ChunkEvent, EndedEvent, GenerateInput, StartedE
 import type { TopLogprob } from '../../src/policy/index.js';
 import { maxAnswerBytes } from './answer-size.js';
 import { batched, type ReportError, serverStream, unary } from './calls.js';
+import { OwnTurns } from './own-turns.js';
 import { toProtoGeneration } from './stored-generation.js';
 
 /** @param maxStalledMs how long a caller may leave its stream unread */
 export function generationHandlers(agent: Agent, report: ReportError, maxStalledMs: number): GenerationServiceHandlers {
+  const turns = new OwnTurns();
   return {
     Generate: unary(report, async (request: GenerateRequest__Output, signal, call): Promise<GenerateResponse> => {
       const collected = new Collected();
@@ -26,6 +28,8 @@ export function generationHandlers(agent: Agent, report: ReportError, maxStalled
         if (event.type === 'started') call.sendMetadata(idsOf(event));
         collected.add(event);
       }
+      // Large answers that end together are encoded in turns of their own, so that other calls are answered between.
+      if (collected.isLarge) await turns.next();
       return fitAnswer(collected.response);
     }),
     StreamGenerate: serverStream(
@@ -144,10 +148,18 @@ function toUsage({ promptTokens, completionTokens, cachedPromptTokens }: EndedEv
   return { promptTokens, completionTokens, totalTokens: promptTokens + completionTokens, cachedPromptTokens };
 }
 
+/** Tokens from which an answer takes milliseconds to encode if it has alternatives. */
+const largeAnswerTokens = 1000;
+
 /** Assembles a whole answer from the events of a request. */
 class Collected {
   readonly response: GenerateResponse = {};
   readonly #chunks: MutableChunk[] = [];
+
+  get isLarge(): boolean {
+    const tokens = this.#chunks.reduce((sum, { tokenIds }) => sum + tokenIds.length, 0);
+    return tokens >= largeAnswerTokens;
+  }
 
   add(event: AgentEvent): void {
     if (event.type === 'started') {

@@ -14,13 +14,15 @@ import { HoneError } from '../../src/errors.js';
 import type { Version } from '../../src/versions/index.js';
 import { maxAnswerBytes } from './answer-size.js';
 import { type ReportError, serverStream, unary } from './calls.js';
+import { OwnTurns } from './own-turns.js';
 
 /** Each export holds a whole adapter. */
-const maxExports = 16;
+export const maxVersionExports = 4;
 
 /** @param maxStalledMs how long a caller may leave an export unread */
 export function versionHandlers(agent: Agent, report: ReportError, maxStalledMs: number): VersionServiceHandlers {
   let exporting = 0;
+  const turns = new OwnTurns();
   return {
     ListVersions: unary(report, ({ pageSize, pageToken }: ListVersionsRequest__Output) => {
       const page = agent.listVersions(pageSize, pageToken);
@@ -36,14 +38,18 @@ export function versionHandlers(agent: Agent, report: ReportError, maxStalledMs:
     ExportVersion: serverStream(
       report,
       async function* ({ number }: ExportVersionRequest__Output): AsyncGenerator<ExportVersionResponse> {
-        if (exporting >= maxExports) {
-          throw new HoneError('QUEUE_FULL', `${maxExports} exports are running; try again later`, {
+        if (exporting >= maxVersionExports) {
+          throw new HoneError('QUEUE_FULL', `${maxVersionExports} exports are running; try again later`, {
             retryAfterMs: 1000,
           });
         }
         exporting += 1;
         try {
-          for (const chunk of toChunks(await agent.exportVersion(number))) yield { chunk };
+          const files = await agent.exportVersion(number);
+          for (const chunk of toChunks(files)) {
+            await turns.next();
+            yield { chunk };
+          }
         } finally {
           exporting -= 1;
         }

@@ -47,6 +47,7 @@ async function* answer(
   using open = requests.open(fields.subject, signal);
   const request = await encodeRequest(fields, loop, open.abort.signal);
   if (open.abort.signal.aborted) throw abortReason(open.abort.signal);
+  open.collect(request.answerBytes);
   // The server may have begun to stop while a long prompt was encoded.
   closing.refuse();
   if (request.version !== undefined) requireVersion(versions, request.version, 'version');

@@ -12,7 +12,7 @@ import type { SamplingSettings } from '../../policy/index.js';
 import { groupKey } from '../../replay/index.js';
 import { check, invalidRequest, listUpTo, mapUpTo, numberBetween, textUpTo, wholeBetween } from '../request-errors.js';
 import type { StoreOutage } from '../store-outage.js';
-import { answerBytes } from './answer-size.js';
+import { answerBytes as expectedAnswerBytes } from './answer-size.js';
 import type { GenerateInput } from './types.js';
 
 /** Most completions of one request. */
@@ -64,6 +64,8 @@ export interface CheckedRequest {
   readonly promptTokens: readonly number[];
   /** Key that completions of one prompt under one package share. */
   readonly groupKey: string;
+  /** Bytes that the answer is expected to take in one message; 0 if it is streamed. */
+  readonly answerBytes: number;
   readonly sampling: SamplingSettings;
   readonly n: number;
   /** Of completion 0. */
@@ -125,13 +127,13 @@ export async function encodeRequest(
   const promptTokens = await tokenize(job, pkg, encoding, signal);
   const room = pkg.config.contextLength - promptTokens.length;
   const maxTokens = Math.min(request.sampling.maxTokens, room);
-  if (maxAnswerBytes !== undefined) {
-    const store = request.store && storeOutage.keepsAnswers;
-    checkAnswerSize({ ...request, maxTokens, store }, pkg, maxAnswerBytes);
-  }
+  const store = request.store && storeOutage.keepsAnswers;
+  const answerBytes =
+    maxAnswerBytes === undefined ? 0 : checkAnswerSize({ ...request, maxTokens, store }, pkg, maxAnswerBytes);
   return {
     promptTokens,
     groupKey: groupKey(pkg.digest, promptTokens),
+    answerBytes,
     sampling: {
       ...request.sampling,
       maxTokens,
@@ -173,13 +175,14 @@ async function tokenize(
   return tokens;
 }
 
+/** @returns the bytes that an answer in one message is expected to take */
 function checkAnswerSize(
   asked: Pick<CheckedRequest, 'n' | 'logprobs' | 'topLogprobs' | 'store'> & { readonly maxTokens: number },
   { tokenizer }: Package,
   maxBytes: number,
-): void {
-  const bytes = answerBytes(asked, tokenizer.tokenBytes, !asked.store);
-  if (bytes <= maxBytes) return;
+): number {
+  const bytes = expectedAnswerBytes(asked, tokenizer.tokenBytes, !asked.store);
+  if (bytes <= maxBytes) return bytes;
   const { n, maxTokens, topLogprobs, store } = asked;
   const size = `${n} completions of up to ${maxTokens} tokens with ${topLogprobs} alternatives take ${store ? 'about' : 'up to'} ${bytes} bytes`;
   const description = `${size}, and one answer holds at most ${maxBytes}: use StreamGenerate, or ask for fewer completions, tokens or alternatives`;

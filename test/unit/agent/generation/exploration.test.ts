@@ -16,6 +16,7 @@ const answered = (over: Partial<CheckedRequest> & { temperature?: number } = {})
   const { temperature = 1, ...rest } = over;
   return {
     promptTokens: [1],
+    answerBytes: 0,
     groupKey: 'g',
     sampling: {
       temperature,
