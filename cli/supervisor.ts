@@ -34,6 +34,9 @@ export interface SupervisorOptions {
  */
 const youngGeneration = '--max-semi-space-size=4';
 
+/** Lets the server collect garbage at the pace of its requests (`server/grpc/garbage-pace.ts`). */
+const collectable = '--expose-gc';
+
 export class Supervisor {
   readonly #options: Required<SupervisorOptions>;
   readonly #stop = new AbortController();
@@ -76,7 +79,7 @@ export class Supervisor {
     const { file, args: firstArgs, laterArgs, env, onReady } = this.#options;
     const args = this.#wasReady ? laterArgs : firstArgs;
     return new Promise((resolve, reject) => {
-      const child = spawn(process.execPath, [youngGeneration, file, ...args], {
+      const child = spawn(process.execPath, [youngGeneration, collectable, file, ...args], {
         env,
         stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       });

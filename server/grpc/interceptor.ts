@@ -18,6 +18,8 @@ import { toStatus } from '../errors.js';
 import { tokenCheck } from '../token.js';
 import { encodeAnswer } from './answer-size.js';
 import { RefusedRequest } from './checked-decoding.js';
+import { GarbagePace } from './garbage-pace.js';
+import { MessageTurns } from './message-turns.js';
 import { UnreadBodies } from './unread-bodies.js';
 
 interface InterceptorOptions {
@@ -47,8 +49,15 @@ export function createInterceptor(options: InterceptorOptions): ServerIntercepto
   const isAllowed = tokenCheck(options.authToken);
   const { requestMs = defaultRequestMs } = options;
   const bodies = new UnreadBodies();
+  const messages = new MessageTurns();
+  const garbage = new GarbagePace();
   return (method, nextCall) => {
-    const body = bodies.follow(streamOf(nextCall));
+    const stream = streamOf(nextCall);
+    const body = bodies.follow(stream);
+    messages.spread(stream, (bytes) => {
+      body.arrived(bytes);
+      garbage.arrived(bytes);
+    });
     let late: NodeJS.Timeout | undefined;
     const startedAt = performance.now();
     let requestId: string | undefined;

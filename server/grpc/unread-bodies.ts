@@ -13,6 +13,8 @@ export const maxUnreadBytes = { ofConnection: 16 * 1024 * 1024, ofAll: 64 * 1024
 
 /** What has arrived of the request of one call. */
 export interface UnreadBody {
+  /** Call with the length of each part that arrives. */
+  arrived(bytes: number): void;
   /** Call when a message is complete and was handed over. */
   handedOver(): void;
   /** Call when the call has its status: the library drops what still arrives. */
@@ -57,20 +59,21 @@ export class UnreadBodies {
     const forget = (): void => {
       if (call.bytes > 0) add(-call.bytes);
     };
-    const onData = (part: Buffer): void => {
-      add(part.length);
+    let isOver = false;
+    const arrived = (length: number): void => {
+      if (isOver) return;
+      add(length);
       const connection = this.#connections.get(key);
       if (connection !== undefined && connection.bytes > maxUnreadBytes.ofConnection)
         largestOf(connection.calls)?.end();
       if (this.#bytes > maxUnreadBytes.ofAll) largestOf(largestOf(this.#connections.values())?.calls ?? [])?.end();
     };
     const ended = (): void => {
-      stream.off('data', onData);
+      isOver = true;
       forget();
     };
-    stream.on('data', onData);
     stream.once('close', ended);
-    return { handedOver: forget, ended };
+    return { arrived, handedOver: forget, ended };
   }
 }
 
