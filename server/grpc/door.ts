@@ -117,9 +117,16 @@ async function shutDown(server: Server, served: Promise<void>): Promise<void> {
   await served;
   // The handlers send the last answers.
   await new Promise((resolve) => setImmediate(resolve));
-  const ended = new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
-  // Watchers of health never end their calls, and a slow reader may never read its last answer.
-  const cut = setTimeout(() => server.forceShutdown(), lastAnswersMs);
-  await ended;
-  clearTimeout(cut);
+  await new Promise<void>((resolve) => {
+    // Watchers of health never end their calls, and a slow reader may never read its last answer. The library also waits
+    // for connections that broke off before they began with HTTP/2, and does so even after they have been cut.
+    const cut = setTimeout(() => {
+      server.forceShutdown();
+      resolve();
+    }, lastAnswersMs);
+    server.tryShutdown(() => {
+      clearTimeout(cut);
+      resolve();
+    });
+  });
 }

@@ -193,3 +193,16 @@ it('closes the connection of a client that does not answer a ping', async () => 
   socket.resume();
   await closed(socket);
 });
+
+it('stops although connections broke off before they began with HTTP/2', async () => {
+  const server = await serve();
+  for (const bytes of ['', 'PRI * HT', 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n', 'GET / HTTP/1.1\r\n\r\n', '\x16\x03\x01']) {
+    for (let i = 0; i < 20; i++) {
+      const socket = openSocket(server);
+      await once(socket, 'connect');
+      socket.write(bytes);
+      socket.resetAndDestroy();
+    }
+  }
+  expect(await server.stop()).toBe(0);
+});
