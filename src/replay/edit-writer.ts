@@ -4,10 +4,9 @@ import type { Database } from '../sqlite/index.js';
 import type { ChangeLog } from './change-log.js';
 import type { Counts } from './counts.js';
 import type { ExportHistory } from './export-history.js';
-import type { Written } from './feedback-outcome.js';
 import { toBlob } from './rows.js';
 import type { ScoreWriter } from './score-writer.js';
-import type { EditWrite } from './types.js';
+import type { EditWrite, FeedbackOutcome } from './types.js';
 
 export class EditWriter {
   readonly #counts: Counts;
@@ -39,7 +38,7 @@ export class EditWriter {
   }
 
   /** Writes the score of an edit, and the edit itself unless the same text is already stored. */
-  write({ id, generationId, rater, metric, text, tokens, value, createdAtMs }: EditWrite): Written {
+  write({ id, generationId, rater, metric, text, tokens, value, createdAtMs }: EditWrite): FeedbackOutcome {
     let edit = this.#find.get(generationId, text);
     if (edit === undefined) {
       edit = id;
@@ -49,6 +48,7 @@ export class EditWriter {
       this.#counts.edits += 1;
       this.#changes.append({ type: 'generation', generationId: id });
     }
-    return { ...this.#scores.write({ generationId: edit, rater, metric }, value, createdAtMs), generationId: edit };
+    const outcome = this.#scores.write({ generationId: edit, rater, metric }, value, createdAtMs);
+    return outcome.status === 'refused' ? outcome : { ...outcome, generationId: edit };
   }
 }

@@ -7,7 +7,7 @@ import type { Database } from '../sqlite/index.js';
 import type { ChangeLog } from './change-log.js';
 import type { Counts } from './counts.js';
 import type { ExportHistory } from './export-history.js';
-import { notFound, refused, written } from './feedback-outcome.js';
+import { maxFeedbackOfGeneration, notFound, refused, tooMuch, written } from './feedback-outcome.js';
 import { outcomeCode } from './rows.js';
 import type { FeedbackOutcome, PreferenceOutcome, PreferenceWrite } from './types.js';
 
@@ -23,6 +23,7 @@ export class PreferenceWriter {
   readonly #history: Pick<ExportHistory, 'beforePreference'>;
   readonly #groupOf;
   readonly #exists;
+  readonly #lastAllowed;
   readonly #upsert;
   readonly #delete;
 
@@ -43,6 +44,12 @@ export class PreferenceWriter {
     this.#exists = database.prepareValue<[string, string, string, string], 1>(
       'SELECT 1 FROM preferences WHERE first_id = ? AND second_id = ? AND rater = ? AND metric = ?',
     );
+    // Pairs that name the generation first and second are counted apart, each by its index.
+    const last = `LIMIT 1 OFFSET ${maxFeedbackOfGeneration - 1}`;
+    this.#lastAllowed = {
+      asFirst: database.prepareValue<[string], 1>(`SELECT 1 FROM preferences WHERE first_id = ? ${last}`),
+      asSecond: database.prepareValue<[string], 1>(`SELECT 1 FROM preferences WHERE second_id = ? ${last}`),
+    };
     this.#upsert = database.prepare(`
       INSERT INTO preferences (first_id, second_id, rater, metric, outcome, created_at_ms, sequence)
       VALUES (?, ?, ?, ?, ?, ?, ?)
@@ -70,6 +77,10 @@ export class PreferenceWriter {
     const second = swapped ? generationId : otherId;
     const code = outcome === null ? null : outcomeCode(swapped ? opposite[outcome] : outcome);
     const existed = this.#exists.get(first, second, rater, metric) !== undefined;
+    if (!existed && code !== null) {
+      if (this.#lastAllowed.asFirst.get(first) !== undefined) return tooMuch(first, 'preferences');
+      if (this.#lastAllowed.asSecond.get(second) !== undefined) return tooMuch(second, 'preferences');
+    }
     if (existed) this.#history.beforePreference(first, second, rater, metric);
     const sequence = this.#changes.append({
       type: 'preference',

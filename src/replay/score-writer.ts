@@ -4,8 +4,8 @@ import type { Database } from '../sqlite/index.js';
 import type { ChangeLog } from './change-log.js';
 import type { Counts } from './counts.js';
 import type { ExportHistory } from './export-history.js';
-import { type Written, written } from './feedback-outcome.js';
-import type { ScoreKey } from './types.js';
+import { maxFeedbackOfGeneration, tooMuch, written } from './feedback-outcome.js';
+import type { FeedbackOutcome, ScoreKey } from './types.js';
 
 export class ScoreWriter {
   readonly #counts: Counts;
@@ -13,6 +13,7 @@ export class ScoreWriter {
   readonly #history: Pick<ExportHistory, 'beforeScore'>;
   readonly #scoredBefore;
   readonly #anyScore;
+  readonly #lastAllowed;
   readonly #upsert;
   readonly #delete;
 
@@ -28,6 +29,9 @@ export class ScoreWriter {
         SELECT EXISTS (SELECT 1 FROM scores WHERE generation_id = ?)
           + EXISTS (SELECT 1 FROM scores WHERE generation_id = ? AND rater = ? AND metric = ?)`);
     this.#anyScore = database.prepareValue<[string], 1>('SELECT 1 FROM scores WHERE generation_id = ? LIMIT 1');
+    this.#lastAllowed = database.prepareValue<[string], 1>(
+      `SELECT 1 FROM scores WHERE generation_id = ? LIMIT 1 OFFSET ${maxFeedbackOfGeneration - 1}`,
+    );
     this.#upsert = database.prepare(`
       INSERT INTO scores (generation_id, rater, metric, value, created_at_ms, sequence) VALUES (?, ?, ?, ?, ?, ?)
       ON CONFLICT (generation_id, rater, metric)
@@ -36,10 +40,13 @@ export class ScoreWriter {
   }
 
   /** @param value `null` retracts the score */
-  write({ generationId, rater, metric }: ScoreKey, value: number | null, createdAtMs: number): Written {
+  write({ generationId, rater, metric }: ScoreKey, value: number | null, createdAtMs: number): FeedbackOutcome {
     // 0: the generation has no score. 1: it has others. 2: it has this one.
     const before = this.#scoredBefore.get(generationId, generationId, rater, metric);
     const existed = before === 2;
+    if (before === 1 && value !== null && this.#lastAllowed.get(generationId) !== undefined) {
+      return tooMuch(generationId, 'scores');
+    }
     if (existed) this.#history.beforeScore({ generationId, rater, metric });
     const sequence = this.#changes.append({ type: 'score', generationId, rater, metric, value });
     if (value === null) {

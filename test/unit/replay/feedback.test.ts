@@ -3,6 +3,7 @@
 import { copyFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
+import { maxFeedbackOfGeneration } from '../../../src/replay/feedback-outcome.js';
 import { openReplayReader, openReplayStore } from '../../../src/replay/index.js';
 import { temporaryFolder } from '../../support/folders.js';
 import { admission, editWrite, preferenceWrite, scoreWrite } from '../../support/replay/records.js';
@@ -147,4 +148,31 @@ test('opening a store of the first format upgrades it with all its data', async 
   const reader = openReplayReader(path);
   expect(reader.readSince(0, 100).map(({ sequence }) => sequence)).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
   reader.close();
+});
+
+test('a generation has a bounded number of scores and preferences; those that it has can be replaced', async () => {
+  const { store } = await openStore();
+  await store.admit([admission('a'), admission('b')]);
+  const raters = Array.from({ length: maxFeedbackOfGeneration }, (_, i) => `rater-${i}`);
+  await store.write(raters.map((rater) => scoreWrite('a', 1, { rater })));
+  await store.write(raters.map((rater) => preferenceWrite('b', 'a', 'better', { rater })));
+  const outcomes = await store.write([
+    scoreWrite('a', 1, { rater: 'one-more' }),
+    scoreWrite('a', 0.5, { rater: 'rater-7' }),
+    scoreWrite('b', 1, { rater: 'one-more' }),
+    preferenceWrite('a', 'b', 'better', { rater: 'one-more' }),
+    preferenceWrite('a', 'b', 'tie', { rater: 'rater-7' }),
+    scoreWrite('a', null, { rater: 'rater-7' }),
+    scoreWrite('a', 1, { rater: 'one-more' }),
+  ]);
+  expect(outcomes.map(({ status }) => status)).toEqual([
+    'refused',
+    'replaced',
+    'stored',
+    'refused',
+    'replaced',
+    'retracted',
+    'stored',
+  ]);
+  expect(outcomes[0]).toMatchObject({ message: expect.stringContaining(`${maxFeedbackOfGeneration} scores`) });
 });
