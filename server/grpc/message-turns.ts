@@ -12,9 +12,10 @@ import type { ServerHttp2Stream } from 'node:http2';
 export const messageBytesPerTurn = 1024;
 
 export class MessageTurns {
-  /** Bytes of the messages that were completed in this turn. */
+  /** Bytes of the messages that were handed over in this turn. */
   #spent = 0;
   #isTurning = false;
+  /** Streams whose data waits for a later turn, oldest first. */
   readonly #waiting = new Set<ServerHttp2Stream>();
 
   /**
@@ -26,25 +27,25 @@ export class MessageTurns {
     stream.off('data', take);
     const boundaries = new MessageBoundaries();
     stream.on('data', (data: Buffer) => {
-      if (this.#spent >= messageBytesPerTurn) {
-        this.#wait(stream, data);
+      for (let rest = data; rest.length > 0; ) {
+        if (this.#spent >= messageBytesPerTurn) {
+          stream.pause();
+          this.#waiting.add(stream);
+          putBack(stream, rest);
+          return;
+        }
+        const { end, completed } = boundaries.pass(rest, messageBytesPerTurn - this.#spent);
+        onPart(end);
+        take(rest.subarray(0, end));
+        rest = rest.subarray(end);
+        // The library pauses the stream if it got a message, and resumes it when it takes the next one. Messages of a call
+        // that is over are dropped, and cost nothing.
+        if (!stream.isPaused()) continue;
+        this.#spend(completed);
+        putBack(stream, rest);
         return;
       }
-      const { end, completed } = boundaries.pass(data, messageBytesPerTurn - this.#spent);
-      if (completed > 0) this.#spend(completed);
-      const part = data.subarray(0, end);
-      onPart(part.length);
-      take(part);
-      // The library has paused the stream, and resumes it when it takes the next message.
-      if (end < data.length && !stream.destroyed) stream.unshift(data.subarray(end));
     });
-  }
-
-  #wait(stream: ServerHttp2Stream, data: Buffer): void {
-    if (stream.destroyed) return;
-    stream.pause();
-    stream.unshift(data);
-    this.#waiting.add(stream);
   }
 
   #spend(bytes: number): void {
@@ -54,11 +55,24 @@ export class MessageTurns {
     setImmediate(() => {
       this.#spent = 0;
       this.#isTurning = false;
-      const streams = [...this.#waiting];
-      this.#waiting.clear();
-      for (const stream of streams) if (!stream.destroyed) stream.resume();
+      this.#resumeNext();
     });
   }
+
+  /** Resumes the streams that wait, one after another, until the turn is spent. */
+  #resumeNext(): void {
+    if (this.#spent >= messageBytesPerTurn) return;
+    const [stream] = this.#waiting;
+    if (stream === undefined) return;
+    this.#waiting.delete(stream);
+    stream.resume();
+    // Its data comes in the tick before this one.
+    process.nextTick(() => this.#resumeNext());
+  }
+}
+
+function putBack(stream: ServerHttp2Stream, data: Buffer): void {
+  if (data.length > 0 && !stream.destroyed) stream.unshift(data);
 }
 
 /** Flag and length of a message in gRPC's framing. */
