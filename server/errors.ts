@@ -82,12 +82,15 @@ export function toStatus(thrown: unknown): StatusObject {
   return { code: rpcStatus.code, details: rpcStatus.message, metadata };
 }
 
+/** Most texts have none, and the search for half a pair takes longer. */
+const hasSurrogates = /[\ud800-\udfff]/;
+
 /**
  * Shortens a text if needed and replaces half surrogate pairs: a status with one cannot be sent, and the call hangs.
  */
 function cut(text: string, maxLength: number): string {
   const short = text.length <= maxLength ? text : `${text.slice(0, maxLength - 1)}…`;
-  return short.replace(/\p{Surrogate}/gu, '\uFFFD');
+  return hasSurrogates.test(short) ? short.replace(/\p{Surrogate}/gu, '\uFFFD') : short;
 }
 
 function detail(typeName: string, value: object): { type_url: string; value: Buffer } {

@@ -14,6 +14,7 @@ import {
 import type { RewardSettings } from '../reward/index.js';
 import { isInRange, outsideRange, rangeOf } from '../reward/range.js';
 import { checkImported } from './imported-records.js';
+import { LineBuffer } from './line-buffer.js';
 
 /** Some lines of an export. */
 export interface ExportedLines {
@@ -86,10 +87,7 @@ export class ReplayImport {
   readonly #pkg: Pick<Package, 'digest' | 'config'>;
   readonly #onChanged: () => void;
   readonly #maxLineBytes: number;
-  #rest: Buffer[] = [];
-  #restBytes = 0;
-  /** Whether the line so far is too long. The rest of it is not kept. */
-  #isTooLong = false;
+  readonly #rest: LineBuffer;
   #line = 0;
   #sinceTurn = 0;
   #sinceWrite = 0;
@@ -113,6 +111,7 @@ export class ReplayImport {
     this.#pkg = pkg;
     const expected = pkg.config.contextLength * lineBytesPerToken;
     this.#maxLineBytes = Math.min(mostMaxLineBytes, Math.max(leastMaxLineBytes, expected));
+    this.#rest = new LineBuffer(this.#maxLineBytes);
     this.#onChanged = onChanged;
   }
 
@@ -120,11 +119,11 @@ export class ReplayImport {
   async add(bytes: Buffer): Promise<void> {
     let from = 0;
     for (let end = bytes.indexOf(newline); end >= 0; end = bytes.indexOf(newline, from)) {
-      this.#keep(bytes.subarray(from, end));
+      this.#rest.add(bytes.subarray(from, end));
       await this.#endLine();
       from = end + 1;
     }
-    this.#keep(Buffer.from(bytes.subarray(from)));
+    this.#rest.add(bytes.subarray(from));
   }
 
   /** Takes the last line, with or without a newline, and resolves when everything is on disk. */
@@ -134,36 +133,25 @@ export class ReplayImport {
     return { ...this.#result, refusals: this.#refusals.sort((a, b) => a.line - b.line) };
   }
 
-  #keep(bytes: Buffer): void {
-    this.#restBytes += bytes.length;
-    this.#isTooLong ||= this.#restBytes > this.#maxLineBytes;
-    if (this.#isTooLong) this.#rest = [];
-    else this.#rest.push(bytes);
-  }
-
   async #endLine(): Promise<void> {
-    const bytes = Buffer.concat(this.#rest);
-    const isTooLong = this.#isTooLong;
-    this.#rest = [];
-    this.#restBytes = 0;
-    this.#isTooLong = false;
+    const line = this.#rest.end();
     this.#line += 1;
-    this.#takeRecord(bytes, isTooLong);
-    this.#sinceTurn += Math.max(charactersPerLine, bytes.length);
+    this.#takeRecord(line);
+    this.#sinceTurn += Math.max(charactersPerLine, line?.length ?? 0);
     if (this.#records.length >= recordsPerWrite || this.#sinceWrite >= charactersPerWrite) await this.#write();
     if (this.#sinceTurn < charactersPerTurn) return;
     this.#sinceTurn = 0;
     await nextTurn();
   }
 
-  #takeRecord(bytes: Buffer, isTooLong: boolean): void {
+  #takeRecord(line: Uint8Array | null): void {
     try {
-      if (isTooLong)
+      if (line === null)
         throw new HoneError(
           'INVALID_REQUEST',
           `the line is longer than ${this.#maxLineBytes} bytes, which no record of the served package is`,
         );
-      const text = this.#decode(bytes);
+      const text = this.#decode(line);
       if (text.trim() === '') return;
       this.#sinceWrite += text.length;
       const record = parseRecord(text);
@@ -176,7 +164,7 @@ export class ReplayImport {
   }
 
   /** @throws HoneError `INVALID_REQUEST` if the line is not UTF-8 */
-  #decode(bytes: Buffer): string {
+  #decode(bytes: Uint8Array): string {
     let text: string;
     try {
       text = utf8.decode(bytes);

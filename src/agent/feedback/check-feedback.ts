@@ -55,13 +55,26 @@ export function checkFeedback(
     const description = `must hold 1 to ${maxItemsPerBatch} items, got ${items.length}`;
     throw invalidRequest([{ field: 'items', description }]);
   }
-  return items.map((input, index) => {
-    try {
-      return plainScore(input, nowMs, settings) ?? checkItem(input, nowMs, settings);
-    } catch (thrown) {
-      return { error: atItem(HoneError.from(thrown), index) };
-    }
-  });
+  return withoutStacks(() =>
+    items.map((input, index) => {
+      try {
+        return plainScore(input, nowMs, settings) ?? checkItem(input, nowMs, settings);
+      } catch (thrown) {
+        return { error: atItem(HoneError.from(thrown), index) };
+      }
+    }),
+  );
+}
+
+/** Most of the time that a refused item takes goes into a stack trace, which nobody reads: the caller is at fault. */
+function withoutStacks<Result>(make: () => Result): Result {
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    return make();
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
 }
 
 /** The kind of an item, valid or not. */

@@ -3,7 +3,7 @@
 import { HoneError } from '../../errors.js';
 
 /** Most bytes of the answers that are collected at the same time, because they leave in one message each. */
-export const maxCollectedBytes = 16 * 1024 * 1024;
+export const maxCollectedBytes = 8 * 1024 * 1024;
 
 /** A request that runs or waits. Leaving the block of its `using` closes it. */
 export interface OpenRequest {
