@@ -13,9 +13,9 @@ import type { StreamGenerateResponse } from '../../proto/generated/hone/v1/Strea
 import type { TopLogprobs } from '../../proto/generated/hone/v1/TopLogprobs.js';
 import type { Agent, AgentEvent, ChunkEvent, EndedEvent, GenerateInput, StartedEvent } from '../../src/agent/index.js';
 import type { TopLogprob } from '../../src/policy/index.js';
+import { OwnTurns } from '../../src/process/own-turns.js';
 import { maxAnswerBytes } from './answer-size.js';
 import { batched, type ReportError, serverStream, unary } from './calls.js';
-import { OwnTurns } from './own-turns.js';
 import { toProtoGeneration } from './stored-generation.js';
 
 /** @param maxStalledMs how long a caller may leave its stream unread */

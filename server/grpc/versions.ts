@@ -11,10 +11,10 @@ import type { Version as ProtoVersion } from '../../proto/generated/hone/v1/Vers
 import type { VersionServiceHandlers } from '../../proto/generated/hone/v1/VersionService.js';
 import type { Agent } from '../../src/agent/index.js';
 import { HoneError } from '../../src/errors.js';
+import { OwnTurns } from '../../src/process/own-turns.js';
 import type { Version } from '../../src/versions/index.js';
 import { maxAnswerBytes } from './answer-size.js';
 import { type ReportError, serverStream, unary } from './calls.js';
-import { OwnTurns } from './own-turns.js';
 
 /** Each export holds a whole adapter. */
 export const maxVersionExports = 4;

@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { HoneError } from '../errors.js';
+import { OwnTurns } from '../process/own-turns.js';
 import type { Loop } from './connect-loop.js';
 import type { DataControl } from './interface.js';
 import { check, textUpTo } from './request-errors.js';
@@ -11,6 +12,7 @@ const whom = z.object({ subject: textUpTo(256).min(1, { error: 'must name the su
 
 export function dataControl(loop: Loop): DataControl {
   const { closing, requests, exploration, rollout, pkg, replay, reward, learner, erasure, rateNew } = loop;
+  const exportTurns = new OwnTurns();
   return {
     async eraseSubject(asked, retrain) {
       closing.refuse();
@@ -27,7 +29,7 @@ export function dataControl(loop: Loop): DataControl {
     settleErasures: () => erasure.settle(),
     exportReplay(filter) {
       closing.refuse();
-      return exportReplay(replay, filter);
+      return exportReplay(replay, filter, exportTurns);
     },
     importReplay() {
       closing.refuse();

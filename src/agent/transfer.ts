@@ -3,6 +3,7 @@
 import { setTimeout as delay, setImmediate as nextTurn } from 'node:timers/promises';
 import { HoneError } from '../errors.js';
 import type { Package } from '../package/index.js';
+import type { OwnTurns } from '../process/own-turns.js';
 import {
   type ExportFilter,
   formatRecord,
@@ -29,8 +30,15 @@ const charactersPerTurn = 64 * 1024;
 /** What a line costs at least, in characters: an empty one is work too, and one that is refused more than most. */
 const charactersPerLine = 512;
 
-/** Exports the records that are stored when the export begins, in the order in which they were written. */
-export async function* exportReplay(replay: ReplayStore, filter: ExportFilter): AsyncGenerator<ExportedLines> {
+/**
+ * Exports the records that are stored when the export begins, in the order in which they were written.
+ * @param turns shared by all exports, so that one of them writes lines in a turn of the event loop
+ */
+export async function* exportReplay(
+  replay: ReplayStore,
+  filter: ExportFilter,
+  turns: OwnTurns,
+): AsyncGenerator<ExportedLines> {
   let after: number | null = 0;
   let id: number | undefined;
   let records = 0;
@@ -39,6 +47,7 @@ export async function* exportReplay(replay: ReplayStore, filter: ExportFilter): 
       const page = await whenPossible(() => replay.exportPage({ ...filter, after: after as number, id }));
       id = page.id;
       after = page.next;
+      await turns.next();
       let lines = '';
       for (const record of page.records) {
         lines += `${formatRecord(record)}\n`;
@@ -46,7 +55,7 @@ export async function* exportReplay(replay: ReplayStore, filter: ExportFilter): 
         if (lines.length < charactersPerTurn) continue;
         yield { lines, records };
         lines = '';
-        await nextTurn();
+        await turns.next();
       }
       if (lines !== '') yield { lines, records };
     }

@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 import { expect, it, onTestFinished } from 'vitest';
 import { exportReplay, type ImportResult, ReplayImport } from '../../../src/agent/transfer.js';
+import { OwnTurns } from '../../../src/process/own-turns.js';
 import { openReplayStore } from '../../../src/replay/index.js';
 import { checkRewardSettings } from '../../../src/reward/settings.js';
 import { temporaryFolder } from '../../support/folders.js';
@@ -25,7 +26,7 @@ async function exported(): Promise<string> {
   await store.complete(ids.map((id) => completion(id)));
   await store.write(ids.map((id) => scoreWrite(id, 1)));
   let text = '';
-  for await (const { lines } of exportReplay(store, {})) text += lines;
+  for await (const { lines } of exportReplay(store, {}, new OwnTurns())) text += lines;
   return text;
 }
 
@@ -83,6 +84,6 @@ it('an export that its caller leaves is ended', async () => {
   await store.admit(many.map((id) => admission(id)));
   await store.complete(many.map((id) => completion(id)));
   // The store takes sixteen at once.
-  for (let i = 0; i < 40; i++) for await (const _ of exportReplay(store, {})) break;
+  for (let i = 0; i < 40; i++) for await (const _ of exportReplay(store, {}, new OwnTurns())) break;
   expect((await store.exportPage({ after: 0 })).records).not.toEqual([]);
 });
