@@ -43,5 +43,11 @@ export const errorCodes = [
   'ADAPTER_INVALID',
   'ADAPTER_REFUSED',
   'ADAPTER_MISMATCH',
+  'HUB_UNREACHABLE',
+  'HUB_BUSY',
+  'HUB_REFUSED',
+  'HUB_NOT_FOUND',
+  'DOWNLOAD_CORRUPT',
+  'CACHE_FULL',
   'INTERNAL',
 ] as const;

@@ -18,6 +18,7 @@ export const arrows = {
   'src/sqlite': ['src'],
   'src/onnx': ['src'],
   'src/versions': ['src', 'src/process'],
+  'src/hub': ['src', 'src/process', 'src/sqlite'],
   'src/autodiff': ['src', 'src/onnx'],
   'src/package': ['src', 'src/onnx'],
   'src/replay': ['src', 'src/process', 'src/sqlite'],

@@ -64,6 +64,12 @@ export const errorCodes = {
   ADAPTER_INVALID: 'data_loss',
   ADAPTER_REFUSED: 'invalid_argument',
   ADAPTER_MISMATCH: 'failed_precondition',
+  HUB_UNREACHABLE: 'unavailable',
+  HUB_BUSY: 'unavailable',
+  HUB_REFUSED: 'permission_denied',
+  HUB_NOT_FOUND: 'not_found',
+  DOWNLOAD_CORRUPT: 'data_loss',
+  CACHE_FULL: 'resource_exhausted',
   INTERNAL: 'internal',
 } as const satisfies Record<string, ErrorKind>;
 
