@@ -41,6 +41,15 @@ const codesByStatus: Partial<Record<GrpcStatus, number>> = {
   CANCELLED: exitCodes.interrupted,
 };
 
+/** The exit codes of errors that are raised in the command's own process. */
+const codesOfOwnErrors: Partial<Record<string, number>> = {
+  INVALID_OPTIONS: exitCodes.usage,
+  HUB_UNREACHABLE: exitCodes.unavailable,
+  HUB_BUSY: exitCodes.unavailable,
+  HUB_REFUSED: exitCodes.refused,
+  HUB_NOT_FOUND: exitCodes.refused,
+};
+
 const hone = commandName();
 
 const nextSteps: Partial<Record<string, string>> = {
@@ -83,11 +92,12 @@ export function explain(thrown: unknown): Failure {
   }
   const message = thrown instanceof Error ? thrown.message : String(thrown);
   if (!isHoneError(thrown)) return plain(exitCodes.failed, 'INTERNAL', message);
-  return plain(thrown.code === 'INVALID_OPTIONS' ? exitCodes.usage : exitCodes.failed, thrown.code, message);
+  return plain(codesOfOwnErrors[thrown.code] ?? exitCodes.failed, thrown.code, message);
 }
 
 function plain(exitCode: number, code: string, message: string): Failure {
-  return { exitCode, error: { code, message }, lines: [message] };
+  // A message may be followed by a table.
+  return { exitCode, error: { code, message }, lines: message.split('\n') };
 }
 
 // Checks the name, because importing the class would load the gRPC library in commands that do not need it.

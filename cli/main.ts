@@ -12,7 +12,9 @@ import { addExplainCommand } from './commands/explain.js';
 import { addFeedbackCommand } from './commands/feedback.js';
 import { addGenerateCommand } from './commands/generate.js';
 import { addModeCommand } from './commands/mode.js';
+import { addModelsCommand } from './commands/models.js';
 import { addPreferCommand } from './commands/prefer.js';
+import { addPullCommand } from './commands/pull.js';
 import { addQuantizeCommand } from './commands/quantize.js';
 import { addRollbackCommand } from './commands/rollback.js';
 import { addServeCommand } from './commands/serve.js';
@@ -54,8 +56,8 @@ const program = new Command('hone')
   .addHelpText(
     'after',
     `
-Exit codes: 0 success, 1 failure, 2 wrong usage, 3 no server or a server that cannot answer now, 4 the server refused
-the request, 5 the demo learned nothing, 130 interrupted.
+Exit codes: 0 success, 1 failure, 2 wrong usage, 3 no server or a server that cannot answer now, 4 the server or the hub
+refused the request, 5 the demo learned nothing, 130 interrupted.
 
 First steps:
 ${firstSteps()}`,
@@ -76,6 +78,8 @@ addRollbackCommand(program);
 addExportCommand(program);
 addImportCommand(program);
 addEraseCommand(program);
+addPullCommand(program);
+addModelsCommand(program);
 addQuantizeCommand(program);
 addTfjsSetupCommand(program);
 addDemoCommand(program);

@@ -47,6 +47,11 @@ export function printJsonWarning(warning: object): void {
   process.stderr.write(`${printableJson({ warning })}\n`);
 }
 
+/** Prints how far a download is as JSON, on standard error. */
+export function printJsonProgress(progress: object): void {
+  process.stderr.write(`${printableJson({ progress })}\n`);
+}
+
 /** Replaces the last line of a terminal on standard error; without a text, clears it. Does nothing elsewhere. */
 export function rewriteLine(text = ''): void {
   if (process.stderr.isTTY) process.stderr.write(`\r\u001b[K${printable(text)}`);

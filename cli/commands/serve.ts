@@ -38,11 +38,9 @@ function toOption(flag: ServerFlag): Option {
   });
 }
 
-async function serve(flags: ServeFlags): Promise<number> {
-  const { package: folder, authToken, authTokenFile } = flags;
-  if (typeof folder === 'string' && !existsSync(join(folder, 'config.json'))) {
-    throw new UsageError(`no model in ${resolve(folder)}: give the folder that holds config.json with --package.`);
-  }
+async function serve(given: ServeFlags): Promise<number> {
+  const flags = await withFolder(given);
+  const { authToken, authTokenFile } = flags;
   const token = typeof authTokenFile === 'string' ? readText(authTokenFile).trim() : authToken;
   if (token === '') throw new UsageError('the token is empty.');
   const supervisor = new Supervisor({
@@ -54,6 +52,17 @@ async function serve(flags: ServeFlags): Promise<number> {
     onRestart: (reason, waitMs) => remark(`hone: the server ${reason}; starting it again in ${waitMs / 1000} s`),
   });
   return await runUntilStopped(supervisor);
+}
+
+/** Replaces the name of a model by its folder in the cache, fetching it if it is not there. */
+async function withFolder(flags: ServeFlags): Promise<ServeFlags> {
+  if (typeof flags.package !== 'string') return flags;
+  const { findPackage } = await import('../hub/package-source.js');
+  const { directory, modelFile } = await findPackage(flags.package, { json: flags.json === true });
+  if (!existsSync(join(directory, 'config.json'))) {
+    throw new UsageError(`no model in ${resolve(directory)}: give the folder that holds config.json with --package.`);
+  }
+  return { ...flags, package: directory, modelFile: flags.modelFile ?? modelFile };
 }
 
 async function runUntilStopped(supervisor: Supervisor): Promise<number> {

@@ -3,6 +3,7 @@
 import { createProgress, type Progress } from '../../models/recipe/progress.js';
 import type { QuantizeReport, QuantizeRequest } from '../../src/package/index.js';
 import { Interrupted } from '../failure.js';
+import { findPackage } from '../hub/package-source.js';
 import { formatBytes, formatFixed, formatTable, print, printJson } from '../output.js';
 import { defaultTexts, readTexts } from './texts.js';
 
@@ -20,8 +21,9 @@ export interface QuantizeFlags {
   readonly json?: boolean;
 }
 
-export async function runQuantize(source: string, flags: QuantizeFlags): Promise<void> {
+export async function runQuantize(named: string, flags: QuantizeFlags): Promise<void> {
   const { name, texts } = flags.text === undefined ? defaultTexts() : readTexts(flags.text);
+  const { directory: source } = await findPackage(named, flags.json === undefined ? {} : { json: flags.json });
   // This loads onnxruntime, so it comes after the texts, which may be wrong.
   const { quantizeAndCompare } = await import('../../src/package/index.js');
   const interruption = new AbortController();

@@ -24,17 +24,19 @@ const defaultEndpoint = 'https://huggingface.co';
  * @throws HoneError `INVALID_OPTIONS` if the endpoint is no address
  */
 export function readHubSettings(environment: Readonly<Record<string, string | undefined>>, home: string): HubSettings {
-  const given = (name: string): string | undefined => {
-    const value = environment[name]?.trim();
-    return value === undefined || value === '' ? undefined : value.replace(/^~(?=$|[\\/])/, home);
+  const given = (value: string | undefined): string | undefined => {
+    const text = value?.trim();
+    return text === undefined || text === '' ? undefined : text.replace(/^~(?=$|[\\/])/, home);
   };
-  const ofHub = given('HF_HOME') ?? join(given('XDG_CACHE_HOME') ?? join(home, '.cache'), 'huggingface');
+  const folder = given(environment.XDG_CACHE_HOME) ?? join(home, '.cache');
+  const ofHub = given(environment.HF_HOME) ?? join(folder, 'huggingface');
+  const cache = given(environment.HF_HUB_CACHE) ?? given(environment.HUGGINGFACE_HUB_CACHE);
+  const token = given(environment.HF_TOKEN) ?? given(environment.HUGGING_FACE_HUB_TOKEN);
   return {
-    endpoint: checkEndpoint(given('HF_ENDPOINT') ?? defaultEndpoint),
-    token:
-      given('HF_TOKEN') ?? given('HUGGING_FACE_HUB_TOKEN') ?? readToken(given('HF_TOKEN_PATH') ?? join(ofHub, 'token')),
-    cacheDirectory: given('HF_HUB_CACHE') ?? given('HUGGINGFACE_HUB_CACHE') ?? join(ofHub, 'hub'),
-    offline: isTrue(given('HF_HUB_OFFLINE')) || isTrue(given('TRANSFORMERS_OFFLINE')),
+    endpoint: checkEndpoint(given(environment.HF_ENDPOINT) ?? defaultEndpoint),
+    token: token ?? readToken(given(environment.HF_TOKEN_PATH) ?? join(ofHub, 'token')),
+    cacheDirectory: cache ?? join(ofHub, 'hub'),
+    offline: isTrue(environment.HF_HUB_OFFLINE) || isTrue(environment.TRANSFORMERS_OFFLINE),
   };
 }
 
@@ -59,4 +61,4 @@ function readToken(path: string): string | undefined {
   }
 }
 
-const isTrue = (value: string | undefined): boolean => /^(1|on|yes|true)$/i.test(value ?? '');
+const isTrue = (value: string | undefined): boolean => /^(1|on|yes|true)$/i.test(value?.trim() ?? '');

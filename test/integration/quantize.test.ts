@@ -49,7 +49,7 @@ describe('hone quantize', () => {
     writeFileSync(text, '{"text": "fine"}\n{"txt": "not"}\n');
     const cases: [code: number, says: string[], args: string[]][] = [
       [1, ['already quantised', 'float32'], [quantized, '--output', output]],
-      [1, ['config.json', 'cannot be read'], [join(folder, 'nothing'), '--output', output]],
+      [2, ['there is no folder', 'owner/name'], [join(folder, 'nothing'), '--output', output]],
       [2, [quantized, 'exists', '--force'], [tinyPackage, '--output', quantized]],
       [2, ['contains the other'], [tinyPackage, '--output', join(tinyPackage, 'inside')]],
       [2, ['was not written by'], [tinyPackage, '--output', folder, '--force']],

@@ -153,7 +153,7 @@ describe('the hone command', () => {
     const [, list = ''] = /\nCommands:\n([\s\S]*?)\n\n/.exec(out) ?? [];
     const names = [...list.matchAll(/^ {2}([a-z][a-z-]*) /gm)].map(([, name]) => name);
     // These print their own texts or the user's, and `export` writes a file.
-    const others = ['serve', 'demo', 'quantize', 'tfjs-setup', 'export', 'help'];
+    const others = ['serve', 'demo', 'pull', 'models', 'quantize', 'tfjs-setup', 'export', 'help'];
     expect(names.sort()).toEqual([...new Set([...commands.map(({ args: [name] }) => name), ...others])].sort());
   });
 
