@@ -73,13 +73,15 @@ describe('a pull', () => {
   it('goes on behind what came when the connection is cut, again and again', async () => {
     const hub = await startHub(smallRepository());
     for (let n = 0; n < 6; n += 1) hub.fail(/storage .*onnx_data/, { kind: 'cut', afterBytes: 20_000 });
-    const pulls = new Pulls(hub);
-    await pulls.pull(id);
-    const ranges = hub
-      .asked(/onnx_data/)
-      .filter(({ host }) => host === 'storage')
-      .map(({ range }) => range);
-    expect(ranges).toEqual([undefined, ...[1, 2, 3, 4, 5, 6].map((n) => `bytes=${20_000 * n}-`)]);
+    const pulls = new Pulls(hub, { pace: { waitsMs: Array(8).fill(1) } });
+    const { directory } = await pulls.pull(id);
+    expect(readFileSync(join(directory, 'onnx/model.onnx_data'))).toEqual(Buffer.alloc(200_000, 'weights'));
+    // What is on its way when a connection ends may be lost.
+    const asked = hub.asked(/onnx_data/).filter(({ host }) => host === 'storage');
+    const from = asked.map(({ range }) => Number(/^bytes=(\d+)-$/.exec(range ?? '')?.[1] ?? 0));
+    expect(from).toHaveLength(7);
+    expect(from).toEqual([...from].sort((a, b) => a - b));
+    expect(from.at(-1)).toBeGreaterThan(0);
     expect(pulls.said).toContain('was cut off at');
   });
 
@@ -99,7 +101,7 @@ describe('a pull', () => {
       pulls.pull(id, { refresh: false, settings: { ...pulls.options.settings, offline: true } }),
     ).rejects.toMatchObject({ code: 'HUB_UNREACHABLE' });
     await pulls.pull(id);
-    expect(hub.asked(/onnx_data/).at(-1)).toMatchObject({ range: 'bytes=70000-' });
+    expect(hub.asked(/onnx_data/).at(-1)).toMatchObject({ range: expect.stringMatching(/^bytes=\d+-$/) });
   });
 
   it('begins again when the hub does not give the rest alone', async () => {
