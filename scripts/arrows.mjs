@@ -21,6 +21,7 @@ export const arrows = {
   'src/hub': ['src', 'src/process', 'src/sqlite'],
   'src/autodiff': ['src', 'src/onnx'],
   'src/package': ['src', 'src/onnx'],
+  'src/conversion': ['src', 'src/onnx', 'src/package'],
   'src/replay': ['src', 'src/process', 'src/sqlite'],
   'src/policy': ['src', 'src/process', 'src/onnx', 'src/package', 'src/versions'],
   'src/reward': ['src', 'src/process', 'src/onnx', 'src/package', 'src/replay'],

@@ -1,6 +1,6 @@
 export type { EncodingJob } from './encoding/encoding-job.js';
 export { encodeAtOnce, type TextEncoding, ThreadedEncoding } from './encoding/text-encoding.js';
-export { invalidPackage, readJson } from './files.js';
+export { fileExists, invalidPackage, isLfsPointer, lfsPointer, readJson } from './files.js';
 export { loadPackage } from './load.js';
 export {
   type AttentionSite,
@@ -14,7 +14,7 @@ export {
   transposedInitializer,
 } from './lowering.js';
 export { readDecoder } from './normalize.js';
-export { defaultBlockSizes } from './quantization/blocks.js';
+export { type BlockFormat, BlockQuantizer, defaultBlockSizes } from './quantization/blocks.js';
 export type { Comparison } from './quantization/compare.js';
 export { decodeQuantizedProducts, withUndecodedWeights } from './quantization/decoded-weights.js';
 export { useIntegerProducts } from './quantization/products.js';
