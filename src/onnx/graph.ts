@@ -244,6 +244,14 @@ export function numberAttribute(node: Node, name: string, fallback: number): num
   throw new HoneError('MODEL_INVALID', `${node.op} ${node.name}: attribute ${name} is not a number`);
 }
 
+/** @throws HoneError `MODEL_INVALID` if the attribute is no text */
+export function textAttribute(node: Node, name: string, fallback: string): string {
+  const value = node.attributes[name];
+  if (value === undefined) return fallback;
+  if ('s' in value) return value.s;
+  throw new HoneError('MODEL_INVALID', `${node.op} ${node.name}: attribute ${name} is not a text`);
+}
+
 /** The list of ints of an attribute; undefined if the node lacks it. */
 export function intsAttribute(node: Node, name: string): readonly number[] | undefined {
   const value = node.attributes[name];

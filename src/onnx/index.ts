@@ -8,6 +8,7 @@ export {
   microsoft,
   type Node,
   numberAttribute,
+  textAttribute,
   type ValueInfo,
 } from './graph.js';
 export { createSession, openSession, startRuntime } from './session.js';

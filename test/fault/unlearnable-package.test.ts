@@ -13,7 +13,7 @@ import { temporaryFolder } from '../support/folders.js';
 import { runServer, startServer, tinyPackage } from '../support/server.js';
 import { unlearnableDecoders } from '../support/unlearnable-decoders.js';
 
-const rows = ['no linear layer that has a name', 'one linear layer without a name', 'Gelu'].map((name) => {
+const rows = ['no linear layer that has a name', 'one linear layer without a name', 'Softplus'].map((name) => {
   const row = unlearnableDecoders.find((one) => one.name === name);
   if (row === undefined) throw new Error(`there is no decoder with ${name}`);
   return row;

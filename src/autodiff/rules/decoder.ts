@@ -1,8 +1,8 @@
-/** Operators of decoders: RMS norm, rotary positions, and the log-probability of chosen tokens. */
+/** Operators of decoders: norms, rotary positions, and the log-probability of chosen tokens. */
 
 import { microsoft, numberAttribute } from '../../onnx/index.js';
 import { detach, swiGlu, tokenLogProbability } from '../composites.js';
-import { emit, noGradient, outputGradient, type RuleContext, type RuleTable, rule } from '../rule.js';
+import { emit, noGradient, outputGradient, type RuleContext, type RuleLimits, type RuleTable, rule } from '../rule.js';
 
 /**
  * y = x * s * w with s = 1 / sqrt(mean(x^2) + eps).
@@ -26,6 +26,31 @@ function rmsNormGradients(c: RuleContext): (string | undefined)[] {
   }
   const dw = c.needs(1) ? c.reduceTo(emit(c, 'Mul', [dy, emit(c, 'Mul', [x, s])]), c.shape(x), w) : undefined;
   return [dx, dw];
+}
+
+/**
+ * y = z * w + b with z = (x - mean(x)) * s and s = 1 / sqrt(mean((x - mean(x))^2) + eps).
+ * dx = s * (dz - mean(dz) - z * mean(dz z)) with dz = dy w;   dw = sum over rows of dy z;   db = sum over rows of dy
+ */
+function layerNormGradients(c: RuleContext): (string | undefined)[] {
+  const dy = outputGradient(c);
+  const [x, w, b] = c.node.inputs as [string, string, string?];
+  const axes = c.graph.int64([-1]);
+  const mean = (value: string): string => emit(c, 'ReduceMean', [value, axes]);
+  const centred = emit(c, 'Sub', [x, mean(x)]);
+  const epsilon = c.graph.float(numberAttribute(c.node, 'epsilon', 1e-5));
+  const variance = mean(emit(c, 'Mul', [centred, centred]));
+  const s = emit(c, 'Reciprocal', [emit(c, 'Sqrt', [emit(c, 'Add', [variance, epsilon])])]);
+  const z = emit(c, 'Mul', [centred, s]);
+  let dx: string | undefined;
+  if (c.needs(0)) {
+    const dz = emit(c, 'Mul', [dy, w]);
+    const along = emit(c, 'Mul', [z, mean(emit(c, 'Mul', [dz, z]))]);
+    dx = emit(c, 'Mul', [s, emit(c, 'Sub', [emit(c, 'Sub', [dz, mean(dz)]), along])]);
+  }
+  const dw = c.needs(1) ? c.reduceTo(emit(c, 'Mul', [dy, z]), c.shape(x), w) : undefined;
+  const db = b !== undefined && c.needs(2) ? c.reduceTo(dy, c.shape(x), b) : undefined;
+  return [dx, dw, db];
 }
 
 /**
@@ -71,11 +96,14 @@ function tokenLogProbabilityGradients(c: RuleContext): (string | undefined)[] {
   return [emit(c, 'ScatterElements', [spread, rows, dy], { axis: { i: 1 }, reduction: { s: 'add' } })];
 }
 
+const norm: RuleLimits = {
+  attributes: ['axis', 'epsilon', 'stash_type'],
+  refuses: (node) => (numberAttribute(node, 'axis', -1) === -1 ? undefined : 'only its axis -1 has a gradient rule'),
+};
+
 export const decoderRules: RuleTable = {
-  SimplifiedLayerNormalization: rule(rmsNormGradients, {
-    attributes: ['axis', 'epsilon', 'stash_type'],
-    refuses: (node) => (numberAttribute(node, 'axis', -1) === -1 ? undefined : 'only its axis -1 has a gradient rule'),
-  }),
+  SimplifiedLayerNormalization: rule(rmsNormGradients, norm),
+  LayerNormalization: rule(layerNormGradients, norm),
   [`${microsoft}.RotaryEmbedding`]: rule(rotaryGradients, {
     attributes: ['interleaved', 'num_heads', 'rotary_embedding_dim', 'scale', 'is_packed_batching'],
     inputs: 1,

@@ -3,6 +3,7 @@
 import { HoneError } from '../../errors.js';
 import type { Graph, Node } from '../../onnx/index.js';
 import type { GradientRule, RuleTable } from '../rule.js';
+import { activationRules } from './activations.js';
 import { arithmeticRules } from './arithmetic.js';
 import { decoderRules } from './decoder.js';
 import { indexingRules } from './indexing.js';
@@ -12,6 +13,7 @@ import { shapeRules } from './shape.js';
 
 export const gradientRules: RuleTable = {
   ...arithmeticRules,
+  ...activationRules,
   ...productRules,
   ...reductionRules,
   ...shapeRules,

@@ -267,6 +267,45 @@ const cases: readonly Case[] = [
     inputs: [[2, 'N', 4], [4]],
     attributes: { axis: { i: -1 }, epsilon: { f: 1e-3 } },
   },
+  {
+    op: 'LayerNormalization',
+    inputs: [[2, 'N', 4], [4], [4]],
+    attributes: { axis: { i: -1 }, epsilon: { f: 1e-3 } },
+  },
+  {
+    op: 'LayerNormalization',
+    title: 'LayerNormalization without a bias',
+    inputs: [['N', 4], [4]],
+    attributes: { axis: { i: -1 } },
+  },
+  ...['none', 'tanh'].map(
+    (approximate): Case => ({
+      op: 'Gelu',
+      title: `Gelu approximate=${approximate}`,
+      inputs: [['N', 4]],
+      attributes: { approximate: { s: approximate } },
+      range: [-3, 3],
+    }),
+  ),
+  { op: 'Gelu', title: 'Gelu of onnxruntime', domain: microsoft, inputs: [['N', 4]], range: [-3, 3] },
+  { op: 'FastGelu', domain: microsoft, inputs: [['N', 4]], range: [-3, 3] },
+  {
+    op: 'FastGelu',
+    title: 'FastGelu with a bias',
+    domain: microsoft,
+    inputs: [['N', 4]],
+    constants: [{ values: [0.5, -1, 0, 2], float: true }],
+    range: [-3, 3],
+  },
+  { op: 'QuickGelu', domain: microsoft, inputs: [['N', 4]], range: [-3, 3] },
+  {
+    op: 'QuickGelu',
+    title: 'QuickGelu with a factor',
+    domain: microsoft,
+    inputs: [['N', 4]],
+    attributes: { alpha: { f: 0.9 } },
+    range: [-3, 3],
+  },
   ...[0, 1].map(
     (interleaved): Case => ({
       op: 'RotaryEmbedding',

@@ -1,6 +1,6 @@
 /** Elementwise operators, comparisons, reductions and the softmax family, in TF.js. */
 
-import { intsAttribute, type Node, numberAttribute } from '../../../onnx/index.js';
+import { intsAttribute, microsoft, type Node, numberAttribute, textAttribute } from '../../../onnx/index.js';
 import {
   dataType,
   ints,
@@ -59,6 +59,17 @@ const alongAxis =
     return tf.transpose(pick(tf)(tf.transpose(x, swap)), swap);
   };
 
+/** x (1 + erf(x / sqrt 2)) / 2 */
+function exactGelu(tf: TensorFlow, x: Tensor): Tensor {
+  return tf.mul(tf.mul(x, 0.5), tf.add(tf.erf(tf.mul(x, Math.SQRT1_2)), 1));
+}
+
+/** x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2 */
+function tanhGelu(tf: TensorFlow, x: Tensor): Tensor {
+  const bent = tf.mul(tf.add(x, tf.mul(tf.mul(tf.mul(x, x), x), 0.044715)), Math.sqrt(2 / Math.PI));
+  return tf.mul(tf.mul(x, 0.5), tf.add(tf.tanh(bent), 1));
+}
+
 export const arithmetic: OperatorTable = {
   Add: binary((tf) => tf.add),
   Sub: binary((tf) => tf.sub),
@@ -80,6 +91,17 @@ export const arithmetic: OperatorTable = {
   Tanh: unary((tf) => tf.tanh),
   Erf: unary((tf) => tf.erf),
   Relu: unary((tf) => tf.relu),
+  Gelu: (tf, node, inputs) => {
+    const gelu = textAttribute(node, 'approximate', 'none') === 'tanh' ? tanhGelu : exactGelu;
+    return gelu(tf, operand(inputs, 0));
+  },
+  [`${microsoft}.Gelu`]: (tf, _, inputs) => exactGelu(tf, operand(inputs, 0)),
+  [`${microsoft}.FastGelu`]: (tf, _, inputs) =>
+    tanhGelu(tf, inputs[1] ? tf.add(operand(inputs, 0), inputs[1]) : operand(inputs, 0)),
+  [`${microsoft}.QuickGelu`]: (tf, node, inputs) => {
+    const x = operand(inputs, 0);
+    return tf.mul(x, tf.sigmoid(tf.mul(x, numberAttribute(node, 'alpha', 1.702))));
+  },
   Reciprocal: unary((tf) => tf.reciprocal),
   Cos: unary((tf) => tf.cos),
   Sin: unary((tf) => tf.sin),

@@ -56,6 +56,14 @@ function rmsNorm(tf: TensorFlow, node: Node, x: Tensor, weight: Tensor): [Tensor
 
 const simplifiedNorm: Operator = (tf, node, inputs) => rmsNorm(tf, node, operand(inputs, 0), operand(inputs, 1));
 
+/** (x - mean(x)) / sqrt(mean((x - mean(x))^2) + eps) * w + b */
+const layerNorm: Operator = (tf, node, inputs) => {
+  const x = operand(inputs, 0);
+  const centred = tf.sub(x, tf.mean(x, -1, true));
+  const scaled = rmsNorm(tf, node, centred, operand(inputs, 1))[0];
+  return inputs[2] ? tf.add(scaled, inputs[2]) : scaled;
+};
+
 const skipNorm: Operator = (tf, node, inputs) => {
   let sum = tf.add(operand(inputs, 0), operand(inputs, 1));
   if (inputs[3]) sum = tf.add(sum, inputs[3]);
@@ -70,5 +78,6 @@ export const products: OperatorTable = {
   SimplifiedLayerNormalization: simplifiedNorm,
   [`${microsoft}.SimplifiedLayerNormalization`]: simplifiedNorm,
   RMSNormalization: simplifiedNorm,
+  LayerNormalization: layerNorm,
   [`${microsoft}.SkipSimplifiedLayerNormalization`]: skipNorm,
 };
