@@ -29,6 +29,10 @@ export interface AttentionSite {
   readonly headSize: number;
   /** The factor of the attention scores. */
   readonly scale: number;
+  /** Keys that a token sees, its own and those of the tokens right before it; `null`: of all before it. */
+  readonly window: number | null;
+  /** Bound c of the scores, which become c * tanh(score / c) after the factor and before the mask; `null`: none. */
+  readonly softcap: number | null;
 }
 
 /**
@@ -76,9 +80,19 @@ export function findAttention(graph: Graph): AttentionSite[] {
       kvHeads: numberAttribute(node, 'kv_num_heads', 0),
       headSize,
       scale: numberAttribute(node, 'scale', 0) || 1 / Math.sqrt(headSize),
+      window: windowOf(node),
+      softcap: numberAttribute(node, 'softcap', 0) || null,
     });
   }
   return sites.sort((a, b) => a.layer - b.layer);
+}
+
+/** The operator writes -1 for attention to all keys, and takes a token's own key for granted. */
+function windowOf(node: Node): number | null {
+  const keys = numberAttribute(node, 'local_window_size', -1);
+  if (keys === -1) return null;
+  if (keys >= 1) return keys;
+  throw refuseNode(node, `its window of ${keys} keys holds no key`, 'export the model again');
 }
 
 /** @throws HoneError `OPERATOR_UNSUPPORTED` if the decoder has no GroupQueryAttention */
@@ -115,19 +129,40 @@ export function headSizeOf(graph: Graph, node: Node): number {
   );
 }
 
+/** Operators that may stand between the head's product and the logits: each logit is scaled, shifted or bounded. */
+const headTail: ReadonlySet<string> = new Set(['Add', 'Sub', 'Mul', 'Div', 'Tanh', 'Identity']);
+
 /**
- * Returns the product that computes the logits.
- * @throws HoneError `OPERATOR_UNSUPPORTED` if another operator computes them
+ * Returns the product of the head, which computes the logits. Behind it, the file may treat each logit by itself: by
+ * constants for all of them, or for each token of the vocabulary.
+ * @throws HoneError `OPERATOR_UNSUPPORTED` if something else computes the logits
  */
 export function findHead(graph: Graph): Node {
-  const head = graph.producers().get('logits');
-  if (head !== undefined && ((head.op === 'MatMul' && head.domain === '') || quantizedProduct(graph, head)))
-    return head;
+  const producers = graph.producers();
+  const consumers = graph.consumers();
+  let node = producers.get('logits');
+  while (node !== undefined && node.domain === '' && headTail.has(node.op)) {
+    const [source, another] = node.inputs.filter((input) => !isVector(graph, producers, input));
+    const isOnly = source !== undefined && another === undefined && consumers.get(source)?.length === 1;
+    const isFirst = node.op !== 'Sub' && node.op !== 'Div' ? true : node.inputs[0] === source;
+    if (!isOnly || !isFirst) break;
+    node = producers.get(source);
+  }
+  if (node !== undefined && ((node.op === 'MatMul' && node.domain === '') || quantizedProduct(graph, node)))
+    return node;
   throw new HoneError(
     'OPERATOR_UNSUPPORTED',
-    `the logits come from ${head === undefined ? 'no node' : describeNode(head)}, but Hone reads only decoders that end with ` +
-      "the product by the head's weight (MatMul or MatMulNBits); serve a model that does not scale, cap or shift its logits",
+    `the logits come from ${node === undefined ? 'no node' : describeNode(node)}, but Hone reads only decoders that end with ` +
+      "the product by the head's weight (MatMul or MatMulNBits), behind which each logit is treated by itself; export " +
+      'the model again, as text-generation-with-past',
   );
+}
+
+/** Whether a value is a constant that adds no axis to a matrix. */
+function isVector(graph: Graph, producers: ReadonlyMap<string, Node>, value: string): boolean {
+  const constant = producers.get(value)?.attributes.value;
+  const tensor = graph.initializers.get(value) ?? (constant !== undefined && 't' in constant ? constant.t : undefined);
+  return tensor !== undefined && tensor.dims.length <= 1;
 }
 
 /**

@@ -5,6 +5,7 @@
  * - GroupQueryAttention that splits a packed query-key-value gets a Split before it.
  * - GroupQueryAttention that rotates (`do_rotary`) gets a RotaryEmbedding on query and key before it, with
  *   `position_ids`. That becomes an input if the export has none.
+ * - RMSNormalization of ai.onnx 23 becomes the SimplifiedLayerNormalization that it was before.
  * - SkipSimplifiedLayerNormalization becomes an Add and a SimplifiedLayerNormalization; onnxruntime fuses them again.
  * - Weights without the name of a module (`onnx::MatMul_123`) are named after their node.
  *
@@ -32,6 +33,9 @@ export function normalizeDecoder(source: Graph): Graph {
   checkForms(graph);
   freeReservedNames(graph);
   for (const node of [...graph.nodes]) {
+    if (node.op === 'RMSNormalization' && node.domain === '') {
+      graph.replaceNode(node, [{ ...node, op: 'SimplifiedLayerNormalization' }]);
+    }
     if (node.domain !== microsoft) continue;
     if (node.op === 'SkipSimplifiedLayerNormalization') splitSkipNorm(graph, node);
     if (node.op === 'GroupQueryAttention') unfuseAttention(graph, node);

@@ -221,6 +221,26 @@ function scaleWithAllAxes(graph: Graph): void {
   }
 }
 
+/** Sets attributes of the attention of some layers. */
+const attend = (attributes: Node['attributes'], layers: readonly number[]) => (graph: Graph) => {
+  for (const [layer, node] of attentions(graph).entries()) {
+    if (layers.includes(layer))
+      graph.replaceNode(node, [{ ...node, attributes: { ...node.attributes, ...attributes } }]);
+  }
+};
+
+/** Treats the logits behind the head's product: divided, bounded, multiplied and shifted. */
+function finishLogits(graph: Graph): void {
+  const head = graph.nodes.find(({ outputs }) => outputs[0] === 'logits') as Node;
+  const product = graph.freshName('product');
+  graph.replaceNode(head, [{ ...head, outputs: [product] }]);
+  const bounded = graph.add('Tanh', [graph.add('Div', [product, graph.float(1.5)])]);
+  const width = 260;
+  const shifts = Float32Array.from({ length: width }, (_, i) => 0.3 * Math.sin(i));
+  graph.initializers.set('lm_head.bias', float32Tensor(shifts, [width]));
+  graph.add('Add', [graph.add('Mul', [graph.float(1.5), bounded]), 'lm_head.bias'], { outputs: ['logits'] });
+}
+
 export const exportForms: readonly ExportForm[] = [
   { name: 'as the recipe writes it', apply: () => undefined },
   { name: 'with rotation in the attention and no position_ids', apply: rotateInside(false, 'none') },
@@ -247,6 +267,25 @@ export const exportForms: readonly ExportForm[] = [
   { name: 'with a factor of three axes', apply: scaleWithAllAxes },
   { name: 'with a head that is not tied to the embedding', apply: untie },
   { name: 'with biases on query, key and value', apply: addBiases },
+  {
+    name: 'with norms of ai.onnx 23',
+    apply: (graph) => {
+      graph.opsets.set('', 23);
+      for (const node of graph.nodes.filter(({ op }) => op === 'SimplifiedLayerNormalization')) {
+        graph.replaceNode(node, [{ ...node, op: 'RMSNormalization' }]);
+      }
+    },
+  },
+  { name: 'with a window in one layer', apply: attend({ local_window_size: { i: 4 } }, [0]) },
+  {
+    name: 'with windows of two sizes',
+    apply: (graph) => {
+      attend({ local_window_size: { i: 1 } }, [0])(graph);
+      attend({ local_window_size: { i: 9 } }, [1])(graph);
+    },
+  },
+  { name: 'with soft-capped scores', apply: attend({ softcap: { f: 0.3 } }, [0, 1]) },
+  { name: 'with logits that are bounded and shifted behind the head', apply: finishLogits },
   {
     name: 'with numbered weights, rotation in the attention, fused norms and an untied head',
     apply: (graph) => {

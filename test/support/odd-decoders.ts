@@ -17,13 +17,11 @@ import {
   upProjection,
 } from './odd-graphs.js';
 
-const window = ['sliding window', 'serve a model'];
+const window = ['a window only', 'serve a model'];
 
 const attentions: OddDecoder[] = [
   ...[
     ['smooth_softmax', { i: 1 }, ['(1)', 'softmax', 'serve a model']],
-    ['softcap', { f: 30 }, ['(30)', 'soft-capped scores', 'serve a model']],
-    ['local_window_size', { i: 16 }, ['(16)', ...window]],
     ['sliding_window_cache', { i: 1 }, window],
     ['causal', { i: 0 }, ['later tokens', 'causal decoder']],
     ['qk_output', { i: 1 }, ['output of the scores', 'export']],
@@ -277,12 +275,12 @@ const ways: OddDecoder[] = [
     mentions: ['ai.onnx 17', 'opset 18'],
   },
   {
-    name: 'scaled logits',
+    name: 'logits that depend on each other',
     apply: after(
       (node) => node.outputs[0] === 'logits',
-      (graph, value) => graph.add('Mul', [value, graph.float(0.5)]),
+      (graph, value) => graph.add('Softmax', [value], { attributes: { axis: { i: -1 } } }),
     ),
-    mentions: ['Identity', "the product by the head's weight", 'serve a model'],
+    mentions: ['Softmax', "the product by the head's weight", 'each logit is treated by itself'],
   },
   {
     name: 'an embedding that is looked up along its other axis',

@@ -14,7 +14,7 @@
 import { addTokenLogProbability } from '../../autodiff/index.js';
 import { HoneError } from '../../errors.js';
 import { type Graph, microsoft, type Node } from '../../onnx/index.js';
-import { type AttentionSite, findAttention, transposedInitializer } from '../../package/lowering.js';
+import { type AttentionSite, findAttention, findHead, transposedInitializer } from '../../package/lowering.js';
 
 /** Dimensions of the training graph's inputs in the two probes that separate constant from run-time dimensions. */
 export const trainingProbeSizes = { B: [2, 3], T: [5, 7], N: [4, 6], R: [2, 3] } as const;
@@ -36,8 +36,12 @@ export function toTrainingGraph(source: Graph): Graph {
   graph.inputs.set('target_positions', { type: 'int64', dims: ['N'] });
   graph.inputs.set('target_ids', { type: 'int64', dims: ['N'] });
   const { heads, kvHeads } = sites[0] as AttentionSite;
-  const bias = addVisibility(graph, heads / kvHeads);
-  for (const site of sites) fillAttention(graph, site, bias);
+  const biases = new Map<number | null, string>();
+  for (const site of sites) {
+    const bias = biases.get(site.window) ?? addVisibility(graph, heads / kvHeads, site.window);
+    biases.set(site.window, bias);
+    fillAttention(graph, site, bias);
+  }
   addTargetLogprobs(graph);
   graph.outputs.clear();
   graph.outputs.set(tokenLogprobs, { type: 'float32', dims: ['N'] });
@@ -45,8 +49,11 @@ export function toTrainingGraph(source: Graph): Graph {
   return graph;
 }
 
-/** The attention bias [B, 1, g*T, T]: 0 if the query sees the key, hugely negative if not. */
-function addVisibility(graph: Graph, groupSize: number): string {
+/**
+ * The attention bias [B, 1, g*T, T]: 0 if the query sees the key, hugely negative if not. A window counts positions,
+ * which go on behind the prompt in each of its completions.
+ */
+function addVisibility(graph: Graph, groupSize: number, window: number | null): string {
   const length = graph.add('Squeeze', [
     graph.add('Shape', ['segment_ids'], { attributes: { start: { i: 1 }, end: { i: 2 } } }),
     graph.int64([0]),
@@ -57,15 +64,23 @@ function addVisibility(graph: Graph, groupSize: number): string {
   const querySegment = graph.add('Unsqueeze', ['segment_ids', graph.int64([2])]);
   const prompt = graph.add('Equal', [keySegment, graph.int64(0)]);
   const own = graph.add('Equal', [keySegment, querySegment]);
-  const visible = graph.add('And', [graph.add('Or', [prompt, own]), causal]);
+  const mine = graph.add('And', [graph.add('Or', [prompt, own]), causal]);
+  const visible = window === null ? mine : graph.add('And', [mine, addWindow(graph, window)]);
   const bias = graph.add('Where', [visible, graph.float(0), graph.float(-1e30)]);
   const perHead = graph.add('Unsqueeze', [bias, graph.int64([1])]);
   if (groupSize === 1) return perHead;
   return graph.add('Concat', new Array<string>(groupSize).fill(perHead), { attributes: { axis: { i: 2 } } });
 }
 
+/** [B, T, T]: whether a key's position is one of the `window` positions that end with the query's. */
+function addWindow(graph: Graph, window: number): string {
+  const key = graph.add('Unsqueeze', ['position_ids', graph.int64([1])]);
+  const query = graph.add('Unsqueeze', ['position_ids', graph.int64([2])]);
+  return graph.add('Greater', [graph.add('Add', [key, graph.int64(window)]), query]);
+}
+
 /**
- * softmax(scale * Q K^T + bias) V, with the query heads of a group stacked along the rows, so that no key is repeated.
+ * softmax(cap(scale * Q K^T) + bias) V, with the query heads of a group stacked along the rows, so that no key is repeated.
  */
 function fillAttention(graph: Graph, site: AttentionSite, bias: string): void {
   const { heads, kvHeads, headSize } = site;
@@ -79,21 +94,26 @@ function fillAttention(graph: Graph, site: AttentionSite, bias: string): void {
     domain: microsoft,
     attributes: { transB: { i: 1 }, alpha: { f: site.scale } },
   });
-  const weights = graph.add('Softmax', [graph.add('Add', [scores, bias])], { attributes: { axis: { i: -1 } } });
+  const biased = graph.add('Add', [capped(graph, scores, site.softcap), bias]);
+  const weights = graph.add('Softmax', [biased], { attributes: { axis: { i: -1 } } });
   const mixed = graph.add('MatMul', [weights, split(site.value, kvHeads)]);
   const byHead = graph.add('Reshape', [mixed, graph.int64([0, heads, -1, headSize])]);
   const byToken = graph.add('Transpose', [byHead], { attributes: { perm: { is: [0, 2, 1, 3] } } });
   graph.add('Reshape', [byToken, graph.int64([0, 0, heads * headSize])], { outputs: [site.output] });
 }
 
+function capped(graph: Graph, scores: string, softcap: number | null): string {
+  if (softcap === null) return scores;
+  const bounded = graph.add('Tanh', [graph.add('Mul', [scores, graph.float(1 / softcap)])]);
+  return graph.add('Mul', [bounded, graph.float(softcap)]);
+}
+
 /** Adds {@link tokenLogprobs}. The head runs only at the positions that predict a target. */
 function addTargetLogprobs(graph: Graph): void {
   const producers = graph.producers();
-  const head = producers.get('logits');
-  if (head?.op !== 'MatMul') {
-    throw notTrainable(`the logits come from ${head?.op ?? 'nothing'}, and not from a MatMul by the head's weight`);
-  }
+  const head = findHead(graph);
   const [hidden, weight] = head.inputs as [string, string];
+  const outputs = head.outputs;
   graph.removeNodes(new Set([head]));
   const width = hiddenWidth(graph, producers.get(weight), weight);
   graph.add('Identity', [hidden], { outputs: [hiddenStates] });
@@ -101,11 +121,10 @@ function addTargetLogprobs(graph: Graph): void {
   const chosen = graph.add('Gather', [rows, 'target_positions']);
   // FusedMatMul reads the embedding as it lies; onnxruntime would fold a Transpose of it into a copy.
   const tied = transposedInitializer(graph, producers.get(weight));
-  const logits =
-    tied === undefined
-      ? graph.add('MatMul', [chosen, weight])
-      : graph.add('FusedMatMul', [chosen, tied], { domain: microsoft, attributes: { transB: { i: 1 } } });
-  const logprobs = addTokenLogProbability(graph, logits, 'target_ids');
+  if (tied === undefined) graph.add('MatMul', [chosen, weight], { outputs });
+  else graph.add('FusedMatMul', [chosen, tied], { domain: microsoft, attributes: { transB: { i: 1 } }, outputs });
+  // What the file does to the logits behind the product treats each of them by itself, so it stays as it is.
+  const logprobs = addTokenLogProbability(graph, 'logits', 'target_ids');
   graph.add('Identity', [logprobs], { outputs: [tokenLogprobs] });
 }
 

@@ -21,7 +21,7 @@ export interface Operator extends OperatorForm {
 }
 
 const windowed: Refusal = {
-  means: 'a sliding window, which Hone does not compute',
+  means: 'a cache that holds a window only, which Hone does not compute',
   remedy: 'serve a model whose attention sees the whole context',
 };
 const quantizedCache: Refusal = {
@@ -58,9 +58,9 @@ const attention: Operator = {
     do_rotary: int(0, 1),
     rotary_interleaved: int(0, 1),
     causal: int(1),
-    local_window_size: int(-1),
+    local_window_size: int(),
     sliding_window_cache: int(0),
-    softcap: float(0),
+    softcap: float(),
     smooth_softmax: int(-1, 0),
     qk_output: int(0),
     kv_cache_bit_width: int(0),
@@ -71,9 +71,7 @@ const attention: Operator = {
   },
   refusals: {
     causal: { means: 'attention to later tokens, which Hone does not compute', remedy: 'serve a causal decoder' },
-    local_window_size: windowed,
     sliding_window_cache: windowed,
-    softcap: { means: 'soft-capped scores, which Hone does not compute', remedy: 'serve a model without them' },
     smooth_softmax: anotherSoftmax,
     qk_output: { means: 'an output of the scores', remedy: 'export the model without it' },
     kv_cache_bit_width: quantizedCache,

@@ -54,8 +54,8 @@ export interface StepShape {
   readonly steps: string;
   /** Columns of the cache and tokens per row, int64 [2]. Scores are split with them. */
   readonly lengths: string;
-  /** Added to the scores [B, kv, g*S, C + S]. */
-  readonly bias: string;
+  /** Returns what is added to the scores [B, kv, g*S, C + S] of an attention with this window. */
+  readonly biasFor: (window: AttentionSite['window']) => string;
   /** Whether tokens are rows of a matrix [B*S, D]; otherwise they are [B, S, D]. */
   readonly flat: boolean;
 }
@@ -86,7 +86,8 @@ export function fillAttention(graph: Graph, site: AttentionSite, shape: StepShap
   const all = graph.add('Concat', [scores(pastName(layer, 'key')), scores(key as string)], {
     attributes: { axis: { i: 3 } },
   });
-  const weights = graph.add('Softmax', [graph.add('Add', [all, shape.bias])], { attributes: { axis: { i: 3 } } });
+  const biased = graph.add('Add', [capped(graph, all, site.softcap), shape.biasFor(site.window)]);
+  const weights = graph.add('Softmax', [biased], { attributes: { axis: { i: 3 } } });
   const [onPast, onStep] = [graph.freshName('past_weights'), graph.freshName('step_weights')];
   graph.add('Split', [weights, shape.lengths], { attributes: { axis: { i: 3 } }, outputs: [onPast, onStep] });
   const mixed = graph.add('Add', [
@@ -97,6 +98,12 @@ export function fillAttention(graph: Graph, site: AttentionSite, shape: StepShap
   const target = shape.flat ? [-1, heads * headSize] : [0, 0, heads * headSize];
   graph.add('Reshape', [byToken, graph.int64(target)], { outputs: [site.output] });
   return [key as string, value as string];
+}
+
+function capped(graph: Graph, scores: string, softcap: number | null): string {
+  if (softcap === null) return scores;
+  const bounded = graph.add('Tanh', [graph.add('Mul', [scores, graph.float(1 / softcap)])]);
+  return graph.add('Mul', [bounded, graph.float(softcap)]);
 }
 
 function rotated(graph: Graph, byHead: string, rotation: Rotation, { heads, kvHeads }: AttentionSite): string[] {

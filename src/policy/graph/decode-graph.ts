@@ -76,18 +76,28 @@ function addStepShape(
   const columns = sizeOf(graph, 'past_key_values.0.key', 2);
   const stepIndex = range(graph, steps);
   addPositions(graph, stepIndex, contextLength);
+  const column = range(graph, columns);
   const queries = graph.add('Mul', [steps, graph.int64([groupSize])]);
-  const bias = concat(graph, 3, [
-    graph.add('Expand', [
-      unfilledBias(graph, range(graph, columns)),
-      concat(graph, 0, [one(graph), one(graph), queries, one(graph)]),
-    ]),
-    graph.add('Expand', [
-      causalBias(graph, stepIndex, groupSize),
-      concat(graph, 0, [rows, one(graph), one(graph), one(graph)]),
-    ]),
-  ]);
-  return { rows, steps, lengths: concat(graph, 0, [columns, steps]), bias, flat };
+  const addBias = (window: number | null): string =>
+    concat(graph, 3, [
+      window === null
+        ? graph.add('Expand', [
+            unfilledBias(graph, column),
+            concat(graph, 0, [one(graph), one(graph), queries, one(graph)]),
+          ])
+        : stacked(graph, windowBias(graph, column, stepIndex, window), groupSize),
+      graph.add('Expand', [
+        stacked(graph, causalBias(graph, stepIndex, window), groupSize),
+        concat(graph, 0, [rows, one(graph), one(graph), one(graph)]),
+      ]),
+    ]);
+  const biases = new Map<number | null, string>();
+  const biasFor = (window: number | null): string => {
+    const bias = biases.get(window) ?? addBias(window);
+    biases.set(window, bias);
+    return bias;
+  };
+  return { rows, steps, lengths: concat(graph, 0, [columns, steps]), biasFor, flat };
 }
 
 const one = (graph: Graph): string => graph.int64([1]);
@@ -121,11 +131,30 @@ function bias(graph: Graph, visible: string): string {
   return graph.add('Where', [visible, graph.float(0), graph.float(-1e30)]);
 }
 
-/** [1, 1, g*S, S]. A token sees itself and earlier tokens of the step. The g query heads of a group are stacked. */
-function causalBias(graph: Graph, stepIndex: string, groupSize: number): string {
-  const square = bias(graph, graph.add('LessOrEqual', [stepIndex, unsqueeze(graph, stepIndex, 1)]));
-  const stacked = groupSize === 1 ? square : concat(graph, 0, new Array<string>(groupSize).fill(square));
-  return unsqueeze(graph, stacked, 0, 1);
+/** [.., S, ..] -> [.., g*S, ..] on axis 2: the g query heads of a group are stacked. */
+function stacked(graph: Graph, value: string, groupSize: number): string {
+  return groupSize === 1 ? value : concat(graph, 2, new Array<string>(groupSize).fill(value));
+}
+
+/** [1, 1, S, S]. A token sees itself and earlier tokens of the step, within its window. */
+function causalBias(graph: Graph, stepIndex: string, window: number | null): string {
+  const query = unsqueeze(graph, stepIndex, 1);
+  const causal = graph.add('LessOrEqual', [stepIndex, query]);
+  const visible = window === null ? causal : graph.add('And', [causal, isWithin(graph, stepIndex, query, window)]);
+  return unsqueeze(graph, bias(graph, visible), 0, 1);
+}
+
+/** [B, 1, S, C]. A token sees the filled columns of its row that lie within its window. */
+function windowBias(graph: Graph, column: string, stepIndex: string, window: number): string {
+  const length = unsqueeze(graph, 'past_lens', 1, 2);
+  const query = graph.add('Add', [length, unsqueeze(graph, stepIndex, 1)]);
+  const visible = graph.add('And', [graph.add('Less', [column, length]), isWithin(graph, column, query, window)]);
+  return unsqueeze(graph, bias(graph, visible), 1);
+}
+
+/** Whether a key's position is one of the `window` positions that end with the query's. */
+function isWithin(graph: Graph, key: string, query: string, window: number): string {
+  return graph.add('Greater', [graph.add('Add', [key, graph.int64(window)]), query]);
 }
 
 /** [B, 1, 1, C]. A row sees only the columns of the cache that it has filled. */
