@@ -28,9 +28,9 @@ export const serverFlags = [
   {
     name: 'package',
     kind: 'text',
-    value: 'folder',
+    value: 'folder|owner/name',
     default: 'the one that comes with Hone',
-    meaning: 'the model, in Hugging Face layout with onnx/model.onnx',
+    meaning: 'the model: a folder in Hugging Face layout, or owner/name[:variant][@revision] on a hub',
   },
   {
     name: 'data',

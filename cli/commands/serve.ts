@@ -58,7 +58,11 @@ async function serve(given: ServeFlags): Promise<number> {
 async function withFolder(flags: ServeFlags): Promise<ServeFlags> {
   if (typeof flags.package !== 'string') return flags;
   const { findPackage } = await import('../hub/package-source.js');
-  const { directory, modelFile } = await findPackage(flags.package, { json: flags.json === true });
+  const bits = ([32, 8, 4] as const).find((one) => String(one) === flags.bits);
+  const { directory, modelFile } = await findPackage(flags.package, {
+    json: flags.json === true,
+    ...(bits === undefined ? {} : { bits }),
+  });
   if (!existsSync(join(directory, 'config.json'))) {
     throw new UsageError(`no model in ${resolve(directory)}: give the folder that holds config.json with --package.`);
   }

@@ -3,7 +3,7 @@
 import { HoneError } from '../errors.js';
 import type { RepositoryFile } from './listing.js';
 import { inBinaryUnits } from './sizes.js';
-import { answersTo, type Variant } from './variants.js';
+import { answering, type Variant } from './variants.js';
 
 /** What the choice depends on. */
 export interface ChoiceConditions {
@@ -95,7 +95,7 @@ function takeAsked<File extends RepositoryFile>(
   conditions: ChoiceConditions,
   id: string,
 ): Choice<File> {
-  const matching = variants.filter((variant) => answersTo(variant, asked));
+  const matching = answering(variants, asked);
   const [variant] = matching;
   if (variant === undefined || matching.length > 1) {
     if (variants.length === 0) throw nothingThere(id);

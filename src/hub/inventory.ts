@@ -16,7 +16,7 @@ import {
 import type { AskOptions } from './hub-client.js';
 import { withLock } from './lock.js';
 import { formatModelName, type ModelName } from './name.js';
-import { answersTo, findVariants } from './variants.js';
+import { answering, findVariants } from './variants.js';
 
 /** One snapshot of a model in the cache. */
 export interface SnapshotEntry {
@@ -91,7 +91,7 @@ export async function removeModel(cacheDirectory: string, name: ModelName, ask: 
         continue;
       }
       const asked = name.variant;
-      const variant = findVariants(await listSnapshot(folder, commit)).find((one) => answersTo(one, asked));
+      const [variant] = answering(findVariants(await listSnapshot(folder, commit)), asked);
       for (const { path } of variant?.weights ?? []) {
         await remove(join(folder.snapshots, commit, path));
         removed += 1;

@@ -45,30 +45,45 @@ const shard = /^model-\d+-of-(\d+)\.safetensors$/;
 /** Finds the variants of a repository, the float32 ones of ONNX first. */
 export function findVariants<File extends RepositoryFile>(files: readonly File[]): Variant<File>[] {
   const checkpoint = findCheckpoint(files);
-  return [...findOnnx(files), ...(checkpoint === undefined ? [] : [checkpoint])];
+  return [...findOnnx(files), ...findGenai(files), ...(checkpoint === undefined ? [] : [checkpoint])];
 }
 
-/** Whether a variant answers to a name; letters of either case do. */
-export function answersTo({ name, aliases }: Variant, asked: string): boolean {
+/** The variants that answer to a name, in letters of either case: those of this name, else those with this alias. */
+export function answering<V extends Variant>(variants: readonly V[], asked: string): V[] {
   const wanted = asked.toLowerCase();
-  return [name, ...aliases].some((one) => one.toLowerCase() === wanted);
+  const named = variants.filter(({ name }) => name.toLowerCase() === wanted);
+  if (named.length > 0) return named;
+  return variants.filter(({ aliases }) => aliases.some((one) => one.toLowerCase() === wanted));
 }
 
 function findOnnx<File extends RepositoryFile>(files: readonly File[]): Variant<File>[] {
   const ordered = Object.keys(endings);
   const found = files.flatMap((file) => {
-    const [, folder = '', ending = ''] = onnxFile.exec(file.path) ?? [undefined];
-    if (!onnxFile.test(file.path)) return [];
+    const match = onnxFile.exec(file.path);
+    const [, folder = '', ending = ''] = match ?? [];
+    if (match === null || has(files, inFolder(folder, 'genai_config.json'))) return [];
     const names = endings[ending] ?? [ending.slice(1)];
-    const isGenai = has(files, inFolder(folder, 'genai_config.json'));
-    const variant = isGenai ? genaiVariant(files, file, folder) : onnxVariant(files, file, folder, names);
-    return variant === undefined ? [] : [{ variant, rank: isGenai ? 100 : rankOf(ordered.indexOf(ending)) }];
+    const variant = onnxVariant(files, file, folder, names);
+    const rank = ordered.indexOf(ending);
+    return variant === undefined ? [] : [{ variant, rank: rank < 0 ? ordered.length : rank }];
   });
   found.sort((a, b) => a.rank - b.rank || compare(a.variant.name, b.variant.name));
   return found.map(({ variant }) => variant);
 }
 
-const rankOf = (index: number): number => (index < 0 ? 50 : index);
+/** Finds the folders of ONNX Runtime GenAI: each has one model, whose file may have any name. */
+function findGenai<File extends RepositoryFile>(files: readonly File[]): Variant<File>[] {
+  const found = files.flatMap(({ path }) => {
+    if (!/^(?:.+\/)?genai_config\.json$/.test(path)) return [];
+    const folder = folderOf(path);
+    const models = files.filter((file) => folderOf(file.path) === folder && file.path.endsWith('.onnx'));
+    const named = models.find((file) => file.path === inFolder(folder, 'model.onnx'));
+    // Several files without a plain one are the parts of a model with pictures or sound.
+    const model = named ?? (models.length === 1 ? models[0] : undefined);
+    return model === undefined ? [] : [genaiVariant(files, model, folder)];
+  });
+  return found.sort((a, b) => compare(a.name, b.name));
+}
 
 function onnxVariant<File extends RepositoryFile>(
   files: readonly File[],
@@ -99,13 +114,7 @@ function isDataOf(path: string, stem: string): boolean {
   return path.startsWith(stem) && /^(?:\.onnx[_.]data(?:_\d+)?|\.data)$/.test(path.slice(stem.length));
 }
 
-function genaiVariant<File extends RepositoryFile>(
-  files: readonly File[],
-  model: File,
-  folder: string,
-): Variant<File> | undefined {
-  // Beside the one that the folder is for, such folders hold no other.
-  if (!model.path.endsWith('model.onnx')) return undefined;
+function genaiVariant<File extends RepositoryFile>(files: readonly File[], model: File, folder: string): Variant<File> {
   const weights = files.filter(
     ({ path }) => path === model.path || (folderOf(path) === folder && /[._]data(?:_\d+)?$/.test(path)),
   );

@@ -93,6 +93,12 @@ describe('the forms of', () => {
       { ...tokenizerFiles, 'genai_config.json': 1, 'model.onnx': 1, 'model.onnx.data': 2 },
       ['genai'],
     ],
+    [
+      'an older folder of GenAI',
+      { 'a/genai_config.json': 1, 'a/phi3-cpu-int4.onnx': 1, 'a/phi3-cpu-int4.onnx.data': 2, 'a/tokenizer.json': 1 },
+      ['a'],
+    ],
+    ['a GenAI model with pictures', { 'a/genai_config.json': 1, 'a/text.onnx': 1, 'a/vision.onnx': 2 }, []],
     ['a root export of Optimum', { ...tokenizerFiles, 'model.onnx': 1, 'model.onnx_data': 2 }, ['fp32']],
     ['a repository of one precision', { ...tokenizerFiles, 'onnx/model_q4f16.onnx': 1 }, ['q4f16']],
     [
@@ -150,6 +156,7 @@ describe('the choice', () => {
 
   it.each([
     ['q8', 'quantized'],
+    ['int8', 'int8'],
     ['FP16', 'fp16'],
     ['bnb4', 'bnb4'],
     ['float32', 'fp32'],

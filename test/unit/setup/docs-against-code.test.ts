@@ -234,7 +234,10 @@ it('each name in capitals is a code, a status, a value of the contract or an env
   ]);
   const sources = ['client', 'cli', 'server', 'src', 'bench', 'studies'].map((folder) => textOf(folder)).join('\n');
   // These belong to other programs.
-  const foreign = new Set(['TMPDIR', 'LD_LIBRARY_PATH', 'GLIBC_TUNABLES', 'SELECT', 'VACUUM']);
+  const foreign = new Set([
+    ...['TMPDIR', 'LD_LIBRARY_PATH', 'GLIBC_TUNABLES', 'SELECT', 'VACUUM'],
+    ...['HTTPS_PROXY', 'NODE_USE_ENV_PROXY'],
+  ]);
   for (const path of pages) {
     const page = read(path);
     for (const name of spansOf(page).filter((span) => /^[A-Z][A-Z_]{3,}$/.test(span))) {
