@@ -6,7 +6,7 @@
  * Outputs: logits [B, S, V]; present.i.key/value [B, kv, P + S, hd].
  */
 
-import { float32Tensor, type Graph, microsoft } from '../../onnx/index.js';
+import { type Attributes, float32Tensor, type Graph, microsoft } from '../../onnx/index.js';
 import { addActivation } from './activations.js';
 import type { AttentionPlan, DecoderPlan, FfnPlan, LayerPlan, Norm, PackedProjection, Rotary } from './decoder-plan.js';
 import { plainWeight } from './planned-weights.js';
@@ -118,13 +118,18 @@ class DecoderBuilder {
           num_heads: { i: heads },
           kv_num_heads: { i: kvHeads },
           scale: { f: attention.scale },
-          ...(attention.window === null ? {} : { local_window_size: { i: attention.window } }),
+          ...this.#windowOf(attention),
           ...(attention.softcap ? { softcap: { f: attention.softcap } } : {}),
         },
         outputs: [graph.freshName('attention'), presentKey, presentValue],
       },
     );
     return this.#book.product(output, attention.output, heads * headSize, hiddenSize);
+  }
+
+  /** A window that is as long as the context hides nothing. The operator counts the token itself too. */
+  #windowOf({ window }: AttentionPlan): Attributes {
+    return window === null || window >= this.#contextLength ? {} : { local_window_size: { i: window } };
   }
 
   #projections(input: string, { projections }: AttentionPlan): [string, string, string] {
