@@ -86,6 +86,8 @@ export async function removeModel(cacheDirectory: string, name: ModelName, ask: 
     for (const commit of commits) {
       if (name.variant === undefined) {
         await remove(join(folder.snapshots, commit));
+        // A listing that newer releases of huggingface_hub keep beside it.
+        await remove(join(folder.root, 'trees', `${commit}.json`));
         for (const [ref, of] of refs) if (of === commit) await remove(join(folder.refs, ref));
         removed += 1;
         continue;

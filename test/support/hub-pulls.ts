@@ -9,32 +9,7 @@ import {
   type ResolveOptions,
 } from '../../src/hub/index.js';
 import { temporaryFolder } from './folders.js';
-import type { TestHub, TestRepository } from './hub.js';
-
-/** A commit of a test. */
-export const commit = 'a'.repeat(40);
-
-/** A small repository as onnx-community makes them. */
-export function smallRepository(more: Partial<TestRepository> = {}): TestRepository {
-  return {
-    id: 'somebody/small-model',
-    commit,
-    license: 'apache-2.0',
-    files: {
-      'README.md': 'about',
-      'config.json': '{"model_type":"llama"}',
-      'tokenizer.json': '{}',
-      'tokenizer_config.json': '{"a":1}',
-      'generation_config.json': '{"b":1}',
-      'onnx/model.onnx': Buffer.alloc(3000, 'graph'),
-      'onnx/model.onnx_data': Buffer.alloc(200_000, 'weights'),
-      'onnx/model_q4.onnx': Buffer.alloc(50_000, 'four bits'),
-      'pytorch_model.bin': 'never',
-      'model.gguf': 'never',
-    },
-    ...more,
-  };
-}
+import type { TestHub } from './hub.js';
 
 /** Settings, conditions and what is collected of a pull. */
 export class Pulls {

@@ -5,8 +5,8 @@ import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSy
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
 import { removeModel } from '../../../src/hub/index.js';
-import { TestHub, type TestRepository } from '../../support/hub.js';
-import { commit, Pulls, smallRepository } from '../../support/hub-pulls.js';
+import { commit, smallRepository, TestHub, type TestRepository } from '../../support/hub.js';
+import { Pulls } from '../../support/hub-pulls.js';
 import { until } from '../../support/until.js';
 
 const id = 'somebody/small-model';
