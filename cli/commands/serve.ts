@@ -48,7 +48,11 @@ async function serve(given: ServeFlags): Promise<number> {
     ...argumentsOfStarts(flags),
     // The token goes into the environment, because other users of the machine can see arguments.
     env: { ...process.env, ...(typeof token === 'string' ? { HONE_AUTH_TOKEN: token } : {}) },
-    onReady: (ready) => (flags.json === true ? printJson(ready) : announce(ready)),
+    onReady: (ready) => {
+      if (flags.json === true) printJson(ready);
+      else announce(ready);
+      void noteSource(flags, ready);
+    },
     onRestart: (reason, waitMs) => remark(`hone: the server ${reason}; starting it again in ${waitMs / 1000} s`),
   });
   return await runUntilStopped(supervisor);
@@ -67,6 +71,13 @@ async function withFolder(flags: ServeFlags): Promise<ServeFlags> {
     throw new UsageError(`no model in ${resolve(directory)}: give the folder that holds config.json with --package.`);
   }
   return { ...flags, package: directory, modelFile: flags.modelFile ?? modelFile };
+}
+
+/** Notes for `hone models` that a model of the cache serves, and learns. */
+async function noteSource({ package: directory, modelFile }: ServeFlags, { learner }: ServerReady): Promise<void> {
+  if (modelFile === undefined) return;
+  const { noteServing } = await import('../hub/package-source.js');
+  await noteServing(directory, modelFile, learner);
 }
 
 async function runUntilStopped(supervisor: Supervisor): Promise<number> {

@@ -64,11 +64,17 @@ function describeModels(models: readonly ModelEntry[]): string[] {
   const rows = models.flatMap(({ id, incompleteBytes, snapshots }) => {
     const forms = snapshots.flatMap(({ commit, revisions, family = '', variants }) => {
       const at = [...revisions, commit.slice(0, 12)][0] ?? '';
-      const cells = variants.map(({ name, bytes }) => [`${id}:${name}`, at, formatBytes(bytes), family, name]);
+      const cells = variants.map(({ name, bytes, served }) => [
+        `${id}:${name}`,
+        at,
+        formatBytes(bytes),
+        family,
+        served === undefined ? 'not served yet' : served.learns ? 'served, with a learner' : 'served',
+      ]);
       return cells.length > 0 ? cells : [[id, at, '', family, 'no form that Hone reads']];
     });
     const partial = incompleteBytes === 0 ? [] : [[id, '', formatBytes(incompleteBytes), '', 'incomplete download']];
     return [...forms, ...partial];
   });
-  return formatTable(['model', 'revision', 'size', 'family', 'form'], rows);
+  return formatTable(['model', 'revision', 'size', 'family', 'known'], rows);
 }

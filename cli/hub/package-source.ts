@@ -23,6 +23,13 @@ export async function findPackage(text: string, flags: SourceFlags): Promise<Res
   });
 }
 
+/** Notes that a server took a form of a model in the cache. */
+export async function noteServing(directory: unknown, modelFile: unknown, learner: boolean): Promise<void> {
+  if (typeof directory !== 'string' || typeof modelFile !== 'string') return;
+  const { noteServed } = await import('../../src/hub/index.js');
+  await noteServed(directory, modelFile, learner);
+}
+
 /** The settings of the environment and of this machine. No other file of the command reads these variables. */
 export async function hubOptions({
   bits,

@@ -11,7 +11,13 @@ import type { HubRequests, HubResponse, OnWait } from './requests.js';
 const infoSchema = z.object({
   sha: z.string(),
   tags: z.array(z.string()).optional(),
-  cardData: z.object({ license: z.union([z.string(), z.array(z.string())]).nullish() }).nullish(),
+  cardData: z
+    .object({
+      license: z.union([z.string(), z.array(z.string())]).nullish(),
+      license_name: z.string().nullish(),
+      license_link: z.string().nullish(),
+    })
+    .nullish(),
   safetensors: z.object({ total: z.number() }).nullish(),
 });
 
@@ -51,8 +57,7 @@ export class HubClient {
     }
     const { sha, tags, cardData, safetensors } = await this.#json(answer, infoSchema, { id, revision });
     if (!isCommit(sha)) throw this.#strange(`the commit ${JSON.stringify(sha)}`);
-    const licenses = [cardData?.license ?? tags?.find((tag) => tag.startsWith('license:'))?.slice(8) ?? []].flat();
-    return { commit: sha, license: licenses.join(', ') || undefined, parameters: safetensors?.total };
+    return { commit: sha, license: licenseOf(cardData, tags), parameters: safetensors?.total };
   }
 
   /** Lists all files of a commit. @throws HoneError as {@link info} does */
@@ -143,4 +148,12 @@ export class HubClient {
       `the hub at ${this.requests.settings.endpoint} gave ${what}: that is no answer of a Hugging Face hub; check HF_ENDPOINT`,
     );
   }
+}
+
+/** The licence of a card: its short name, or for one of its owner's own the name and the place of its text. */
+function licenseOf(card: z.output<typeof infoSchema>['cardData'], tags: readonly string[] = []): string | undefined {
+  const given = [card?.license ?? tags.find((tag) => tag.startsWith('license:'))?.slice(8) ?? []].flat().join(', ');
+  if (given !== 'other' && given !== '') return given;
+  const { license_name: name, license_link: link } = card ?? {};
+  return [name, link].filter((one) => typeof one === 'string').join(', ') || given || undefined;
 }

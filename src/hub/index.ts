@@ -9,6 +9,7 @@ export { formatModelName, type ModelName, parseModelName, requireModelName } fro
 export { type CachedModel, type PulledModel, type PullOptions, pullModel } from './pull.js';
 export { defaultPace, HubRequests, type RequestPace } from './requests.js';
 export { fetchOrFind, findCached, type ResolvedPackage, type ResolveOptions, resolvePackage } from './resolve.js';
+export { noteServed, type ServedForm } from './served-record.js';
 export { type HubSettings, readHubSettings } from './settings.js';
 export { inBinaryUnits } from './sizes.js';
 export { findVariants, type Variant } from './variants.js';

@@ -16,6 +16,7 @@ import {
 import type { AskOptions } from './hub-client.js';
 import { withLock } from './lock.js';
 import { formatModelName, type ModelName } from './name.js';
+import { type ServedForm, servedForms } from './served-record.js';
 import { answering, findVariants } from './variants.js';
 
 /** One snapshot of a model in the cache. */
@@ -26,7 +27,16 @@ export interface SnapshotEntry {
   readonly directory: string;
   /** What `config.json` calls the family, such as `llama`; undefined if it tells none. */
   readonly family: string | undefined;
-  readonly variants: readonly { readonly name: string; readonly bytes: number; readonly modelFile: string }[];
+  readonly variants: readonly CachedVariant[];
+}
+
+/** One form of a snapshot. */
+export interface CachedVariant {
+  readonly name: string;
+  readonly bytes: number;
+  readonly modelFile: string;
+  /** Whether Hone has served it, and with a learner; undefined if it never was served. */
+  readonly served: ServedForm | undefined;
 }
 
 /** One model in the cache. */
@@ -49,6 +59,7 @@ export async function listModels(cacheDirectory: string): Promise<ModelEntry[]> 
 async function describeModel(cacheDirectory: string, id: string): Promise<ModelEntry> {
   const folder = folderOfRepository(cacheDirectory, id);
   const refs = await refsOf(folder);
+  const served = await servedForms(folder.root);
   const snapshots: SnapshotEntry[] = [];
   for (const commit of await snapshotsOf(folder)) {
     const directory = join(folder.snapshots, commit);
@@ -58,7 +69,9 @@ async function describeModel(cacheDirectory: string, id: string): Promise<ModelE
       revisions: [...refs].flatMap(([name, of]) => (of === commit ? [name] : [])),
       directory,
       family: await familyOf(directory),
-      variants: findVariants(files).map(({ name, bytes, modelFile }) => ({ name, bytes, modelFile })),
+      variants: findVariants(files).map(({ name, bytes, modelFile }) => {
+        return { name, bytes, modelFile, served: served(commit, modelFile) };
+      }),
     });
   }
   return { id, bytes: await bytesOf(folder.root), incompleteBytes: await incompleteIn(folder.blobs), snapshots };

@@ -103,7 +103,7 @@ describe('hone models', () => {
   it('lists what the cache holds and removes what is named', async () => {
     const listed = await hone(['models']);
     expect(listed.out).toMatch(
-      /somebody\/small-model:fp32 +main +198 KiB +llama +fp32\nsomebody\/small-model:q4 +main +48\.9 KiB/,
+      /somebody\/small-model:fp32 +main +198 KiB +llama +not served yet\nsomebody\/small-model:q4 +main +48\.9 KiB/,
     );
     const [model] = (await hone(['models', '--json'])).out
       .trimEnd()
@@ -126,23 +126,8 @@ describe('hone serve', () => {
   it('serves a model by its name, and starts again without the hub', async () => {
     for (const more of [{}, { HF_HUB_OFFLINE: '1' }]) {
       const data = join(temporaryFolder(), 'data');
-      const args = [
-        'serve',
-        '--package',
-        'somebody/tiny',
-        '--data',
-        data,
-        '--port',
-        '0',
-        '--no-metrics',
-        '--threads',
-        '1',
-        '--spin',
-        'off',
-        '--learner',
-        'off',
-        '--json',
-      ];
+      const flags = '--port 0 --no-metrics --threads 1 --spin off --learner off --json'.split(' ');
+      const args = ['serve', '--package', 'somebody/tiny', '--data', data, ...flags];
       const child = startPiped(honeCommand, args, environment(more));
       const errors = text(child.stderr);
       const [ready] = (await once(child.stdout, 'data')) as [Buffer];
@@ -151,5 +136,6 @@ describe('hone serve', () => {
       const [code] = await once(child, 'close');
       expect(code, await errors).toBe(0);
     }
+    expect((await hone(['models'])).out).toMatch(/somebody\/tiny:fp32 .* served\n/);
   });
 });

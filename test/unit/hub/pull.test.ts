@@ -4,7 +4,8 @@ import { createHash } from 'node:crypto';
 import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
-import { removeModel } from '../../../src/hub/index.js';
+import { listModels, noteServed, removeModel } from '../../../src/hub/index.js';
+import { checkRoom } from '../../../src/hub/room.js';
 import { commit, smallRepository, TestHub, type TestRepository } from '../../support/hub.js';
 import { Pulls } from '../../support/hub-pulls.js';
 import { until } from '../../support/until.js';
@@ -208,6 +209,21 @@ describe('a pull', () => {
     expect(hub.asked(/resolve/)).toEqual([]);
   });
 
+  it('refuses what has no room on the disk, with the figures', async () => {
+    const full = checkRoom(new Pulls({ endpoint: '' }).cacheDirectory, 2 ** 30, undefined, 2 ** 29);
+    await expect(full).rejects.toMatchObject({
+      code: 'CACHE_FULL',
+      message: expect.stringMatching(/needs 1 GiB, .* has 512 MiB free/),
+    });
+  });
+
+  it('shows the name and the text of a licence that is its owner\u2019s own', async () => {
+    const hub = await startHub(smallRepository());
+    const cardData = { license: 'other', license_name: 'small-1.0', license_link: 'LICENSE' };
+    hub.fail(/revision/, { kind: 'status', status: 200, body: JSON.stringify({ sha: commit, cardData }) });
+    expect(await new Pulls(hub).pull(id)).toMatchObject({ license: 'small-1.0, LICENSE' });
+  });
+
   it('refuses a hub that lists paths outside of the repository', async () => {
     const hub = await startHub(smallRepository({ files: { '../../evil.json': '{}', 'onnx/model.onnx': 'a' } }));
     await expect(new Pulls(hub).pull(id)).rejects.toMatchObject({
@@ -328,6 +344,21 @@ describe('the cache', () => {
     expect(await pulls.pull(id)).toMatchObject({ fetchedBytes: expect.any(Number) });
     expect(hub.asked(/onnx_data/).at(-1)).toMatchObject({ range: 'bytes=123456-' });
     expect(existsSync(join(blobs, `${name}.hone.incomplete`))).toBe(false);
+  });
+
+  it('remembers which forms were served, and with a learner', async () => {
+    const hub = await startHub(smallRepository());
+    const pulls = new Pulls(hub);
+    const { directory } = await pulls.pull(id);
+    await pulls.pull(`${id}:q4`);
+    await noteServed(directory, 'onnx/model.onnx', true);
+    await noteServed(directory, 'onnx/model.onnx', false);
+    await noteServed(pulls.cacheDirectory, 'onnx/model.onnx', true);
+    const [model] = await listModels(pulls.cacheDirectory);
+    expect(model?.snapshots[0]?.variants).toMatchObject([
+      { name: 'fp32', served: { learns: true } },
+      { name: 'q4', served: undefined },
+    ]);
   });
 
   it('gives a variant back without harm to another', async () => {
