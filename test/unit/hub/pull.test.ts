@@ -261,6 +261,15 @@ describe('a refusal', () => {
     await expect(new Pulls(hub).pull(id)).rejects.toMatchObject({ code, message: expect.stringMatching(message) });
   });
 
+  it('of a token that is not valid says so', async () => {
+    const hub = await startHub(smallRepository());
+    hub.fail(/revision/, { kind: 'status', status: 401, headers: { 'x-error-message': 'Invalid credentials' } });
+    await expect(new Pulls(hub, { token: 'hf_old' }).pull(id)).rejects.toMatchObject({
+      code: 'HUB_REFUSED',
+      message: expect.stringMatching(/token .* is not valid or has expired.*Invalid credentials/),
+    });
+  });
+
   it('of a name that does not exist lists near ones', async () => {
     const hub = await startHub(smallRepository());
     await expect(new Pulls(hub).pull('somebody/smal-model')).rejects.toMatchObject({
@@ -344,6 +353,16 @@ describe('the cache', () => {
     expect(await pulls.pull(id)).toMatchObject({ fetchedBytes: expect.any(Number) });
     expect(hub.asked(/onnx_data/).at(-1)).toMatchObject({ range: 'bytes=123456-' });
     expect(existsSync(join(blobs, `${name}.hone.incomplete`))).toBe(false);
+  });
+
+  it('never shows a form of which a part is missing', async () => {
+    const hub = await startHub(smallRepository());
+    const pulls = new Pulls(hub);
+    const snapshot = join(pulls.cacheDirectory, 'models--somebody--small-model/snapshots', commit);
+    // A folder in the place of the data stands for a process that ends before it links them.
+    mkdirSync(join(snapshot, 'onnx/model.onnx_data/something'), { recursive: true });
+    await expect(pulls.pull(id)).rejects.toThrow('cannot be written');
+    expect(existsSync(join(snapshot, 'onnx/model.onnx'))).toBe(false);
   });
 
   it('remembers which forms were served, and with a learner', async () => {
