@@ -12,7 +12,11 @@ export function addPullCommand(program: Command): void {
     .description(
       'Fetches owner/name[:variant][@revision] into the cache of Hugging Face, and only the files that it needs: the variant that is named, or the most exact one that fits in the memory of this machine. A download that was cut off goes on where it stopped. hone serve --package owner/name serves it.',
     )
-    .option('--bits <32|8|4>', 'bits per weight that a checkpoint will be served with (default: 32)', parseBits)
+    .option(
+      '--bits <32|8|4>',
+      'bits per weight that it will be served with: 8 and 4 are made from the checkpoint or the float32 export',
+      parseBits,
+    )
     .option('--max-cache-bytes <size>', 'most that the cache may hold, such as 20GiB (default: no bound)', parseBound)
     .option('--json', 'print one line of JSON; progress as JSON lines on standard error')
     .action(async (model: string, flags: PullFlags) => {

@@ -11,7 +11,7 @@ export interface ChoiceConditions {
   readonly memoryBytes: number;
   /** The number of parameters of the checkpoint, if it is known. */
   readonly parameters?: number | undefined;
-  /** Bits per weight that a checkpoint is written with. Default 32. */
+  /** Bits per weight that a checkpoint, or a float32 export, is written with. Default: those of the file. */
   readonly bits?: 32 | 8 | 4 | undefined;
 }
 
@@ -31,7 +31,7 @@ export const shareForWeights = 0.5;
 const order = ['fp32', 'checkpoint', 'fp16', '', 'int8', 'quantized', 'uint8', 'q4', 'q4f16', 'bnb4'];
 
 /**
- * Chooses a variant: the one that is asked for; else the most exact one whose weights fit in half of the memory; else
+ * Chooses a variant: the one that is asked for; else, for fewer bits, the one that they are made from; else the most exact one whose weights fit in half of the memory; else
  * the one that takes the least.
  * @throws HoneError `HUB_NOT_FOUND` with a table of what there is, if nothing fits the name or nothing can be read
  */
@@ -42,6 +42,8 @@ export function chooseVariant<File extends RepositoryFile>(
   id: string,
 ): Choice<File> {
   if (asked !== undefined) return takeAsked(variants, asked, conditions, id);
+  const source = sourceOfBits(variants, conditions.bits);
+  if (source !== undefined) return describeSource(source, conditions);
   const roomBytes = conditions.memoryBytes * shareForWeights;
   const ranked = variants
     .map((variant) => ({ variant, rank: rankOf(variant), memory: weightMemory(variant, conditions) }))
@@ -69,6 +71,24 @@ export function chooseVariant<File extends RepositoryFile>(
   return { variant: smallest.variant, reason, fits: false };
 }
 
+/** The form from which weights of 8 or 4 bits are made: the checkpoint, or else the float32 export. */
+export function sourceOfBits<V extends Variant>(variants: readonly V[], bits: ChoiceConditions['bits']): V | undefined {
+  if (bits === undefined || bits === 32) return undefined;
+  return variants.find(({ kind }) => kind === 'checkpoint') ?? variants.find(({ name }) => name === 'fp32');
+}
+
+function describeSource<File extends RepositoryFile>(
+  variant: Variant<File>,
+  conditions: ChoiceConditions,
+): Choice<File> {
+  const memory = weightMemory(variant, conditions);
+  const roomBytes = conditions.memoryBytes * shareForWeights;
+  const fits = memory <= roomBytes;
+  const room = `${fits ? 'which fits in' : 'more than'} half of the memory (${inBinaryUnits(roomBytes)})`;
+  const reason = `for weights of ${conditions.bits} bits, which take about ${inBinaryUnits(memory)}, ${room}`;
+  return { variant, reason, fits };
+}
+
 /** The memory that the weights of a variant take when they are served, bytes. */
 export function weightMemory({ name, kind, weights }: Variant, { parameters, bits = 32 }: ChoiceConditions): number {
   const bytes = weights.reduce((sum, { size }) => sum + size, 0);
@@ -77,6 +97,7 @@ export function weightMemory({ name, kind, weights }: Variant, { parameters, bit
     const count = parameters ?? bytes / 2;
     return bits === 32 ? count * 4 : (count * bits * 1.15) / 8;
   }
+  if (name === 'fp32') return bits === 32 ? bytes : (bytes * bits * 1.15) / 32;
   // Hone computes in float32, and keeps quantised weights as they are.
   if (name.endsWith('fp16') || /fp16|webgpu|directml|cuda/.test(name))
     return /int4|q4/.test(name) ? bytes * 1.5 : bytes * 2;

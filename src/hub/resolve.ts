@@ -4,7 +4,7 @@ import { stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { HoneError } from '../errors.js';
 import { commitOf, folderOfRepository, listSnapshot } from './cache-layout.js';
-import { chooseVariant, tableOf } from './choose.js';
+import { chooseVariant, sourceOfBits, tableOf } from './choose.js';
 import { HubClient } from './hub-client.js';
 import { defaultRevision, formatModelName, type ModelName, parseModelName } from './name.js';
 import { type CachedModel, type PulledModel, type PullOptions, pullModel } from './pull.js';
@@ -78,6 +78,9 @@ export async function findCached(
   const commit = await commitOf(folder, name.revision ?? defaultRevision);
   if (commit === undefined) return undefined;
   const variants = findVariants(await listSnapshot(folder, commit));
+  const { bits = 32 } = conditions;
+  // Fewer bits are made of a form that the hub may have and the cache lacks.
+  if (name.variant === undefined && bits !== 32 && sourceOfBits(variants, bits) === undefined) return undefined;
   try {
     const choice = chooseVariant(variants, name.variant, conditions, name.id);
     return { directory: join(folder.snapshots, commit), commit, choice };

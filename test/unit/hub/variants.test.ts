@@ -176,6 +176,16 @@ describe('the choice', () => {
     expect([fits(12), fits(10), fits(10, 8), fits(3, 8), fits(3, 4)]).toEqual([true, false, true, false, true]);
   });
 
+  it('for fewer bits is the form that they are made from', () => {
+    const listing = { ...transformersJs, 'model.safetensors': 270 * MiB };
+    const of = (files: Listing, bits: 32 | 8 | 4) =>
+      chooseVariant(find(files), undefined, { memoryBytes: GiB, bits }, 'a/b');
+    expect(of(listing, 4)).toMatchObject({ variant: { name: 'checkpoint' }, fits: true });
+    expect(of(transformersJs, 8)).toMatchObject({ variant: { name: 'fp32' }, fits: true });
+    expect(of(listing, 4).reason).toMatch(/^for weights of 4 bits, which take about 77\.6 MiB/);
+    expect(of(transformersJs, 32).variant.name).toBe('int8');
+  });
+
   it('has nothing to take from a repository without a form that Hone reads', () => {
     expect(() => choose({ 'model.gguf': 1 }, GiB)).toThrow(/no form of a model that Hone reads/);
   });
