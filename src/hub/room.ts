@@ -24,7 +24,7 @@ export async function checkRoom(
   if (free !== undefined && neededBytes + spareBytes > free) {
     throw new HoneError(
       'CACHE_FULL',
-      `the download needs ${inBinaryUnits(neededBytes)}, and the disk of ${cacheDirectory} has ${inBinaryUnits(free)} free: free space (hone models remove), take a smaller variant, or name another folder with HF_HUB_CACHE`,
+      `the download needs ${inBinaryUnits(neededBytes)} and leaves ${inBinaryUnits(spareBytes)} free, and the disk of ${cacheDirectory} has ${inBinaryUnits(free)} free: free space (hone models remove), take a smaller variant, or name another folder with HF_HUB_CACHE`,
     );
   }
   if (maxCacheBytes === undefined) return;

@@ -6,9 +6,10 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { honeCommand } from '../support/command.js';
+import { canMount, onSmallDisk } from '../support/file-systems.js';
 import { temporaryFolder } from '../support/folders.js';
 import { commit, smallRepository, TestHub } from '../support/hub.js';
-import { endGroup, runPiped, startPiped } from '../support/processes.js';
+import { endGroup, runPiped, startPiped, startProcess } from '../support/processes.js';
 import { tinyPackage } from '../support/server.js';
 import { until } from '../support/until.js';
 
@@ -96,6 +97,40 @@ describe('hone pull', () => {
       .map(({ range }) => range);
     expect(ranges.at(-1)).toMatch(/^bytes=\d{5,6}-$/);
     expect(partial()).toEqual([]);
+  });
+});
+
+describe('a disk that becomes full', () => {
+  it('ends a pull with what to do, and the next one goes on there', async () => {
+    const own = temporaryFolder();
+    const command = `ulimit -f 128 && exec "$0" "$@"`;
+    const child = startProcess('sh', ['-c', command, process.execPath, honeCommand, 'pull', 'somebody/small-model'], {
+      env: environment({ HF_HOME: own }),
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    const [err, [code]] = await Promise.all([text(child.stderr ?? process.stdin), once(child, 'close')]);
+    expect(code).toBe(1);
+    expect(err).toMatch(/hone: .*became full while onnx\/model\.onnx_data .* it goes on where it stopped/);
+    const requests = hub.seen.length;
+    expect((await hone(['pull', 'somebody/small-model'], { HF_HOME: own })).code).toBe(0);
+    expect(hub.seen.slice(requests).find(({ url }) => url.endsWith('onnx_data'))?.range).toMatch(/^bytes=\d{5,6}-$/);
+  });
+
+  it.skipIf(!canMount)('is noticed before anything is fetched', async () => {
+    const own = temporaryFolder();
+    const [program = '', ...prefix] = onSmallDisk(own, 2 ** 20);
+    const args = [...prefix, process.execPath, honeCommand, 'pull', 'somebody/small-model', '--json'];
+    const requests = hub.seen.length;
+    const child = startProcess(program, args, {
+      env: environment({ HF_HOME: own }),
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    const [err, [code]] = await Promise.all([text(child.stderr ?? process.stdin), once(child, 'close')]);
+    expect([code, err]).toEqual([
+      1,
+      expect.stringMatching(/"code":"CACHE_FULL".*the disk of .* has [\d.]+ [KM]iB free/),
+    ]);
+    expect(hub.seen.slice(requests).filter(({ url }) => url.includes('resolve'))).toEqual([]);
   });
 });
 

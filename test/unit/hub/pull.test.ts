@@ -212,7 +212,7 @@ describe('a pull', () => {
     const full = checkRoom(new Pulls({ endpoint: '' }).cacheDirectory, 2 ** 30, undefined, 2 ** 29);
     await expect(full).rejects.toMatchObject({
       code: 'CACHE_FULL',
-      message: expect.stringMatching(/needs 1 GiB, .* has 512 MiB free/),
+      message: expect.stringMatching(/needs 1 GiB and .* has 512 MiB free/),
     });
   });
 
