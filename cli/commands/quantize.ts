@@ -6,7 +6,8 @@ import type { QuantizeFlags } from '../quantize/main.js';
 /** Adds the command. */
 export function addQuantizeCommand(program: Command): void {
   program
-    .command('quantize <package>')
+    .command('quantize')
+    .argument('<package>', 'its folder, or owner/name[:variant][@revision] on a hub')
     .summary('write a package with 8-bit or 4-bit weights')
     .description(
       'Writes a copy of the package with quantised weights, which serves faster and takes less memory, and reports what that changes: size, loss, logits. Adapters and learning work on it as on the original.',

@@ -115,7 +115,7 @@ async function fetchRest(client: HubClient, request: DownloadRequest, content: C
     headers: from === 0 ? {} : { range: `bytes=${from}-` },
   });
   if (!response.ok) {
-    throw await refusal(response, {
+    throw refusal(response, await response.text().catch(() => ''), {
       id,
       revision: commit,
       path: file.path,

@@ -50,12 +50,12 @@ export class HubClient {
   /** @throws HoneError `HUB_NOT_FOUND` with near names, `HUB_REFUSED`, `HUB_UNREACHABLE`, `HUB_BUSY` */
   async info(id: string, revision: string, options: AskOptions): Promise<ModelInfo> {
     const url = `${this.#api(id)}/revision/${encodeURIComponent(revision)}`;
-    const answer = await this.requests.get(url, options);
+    const answer = await this.requests.get(url, { ...options, whole: true });
     if (answer.response.status === 404 || answer.response.status === 401) {
       const near = await this.#near(id, revision, answer, options);
-      throw await refusal(answer.response, { id, revision, settings: this.requests.settings, near });
+      throw refusal(answer.response, answer.text, { id, revision, settings: this.requests.settings, near });
     }
-    const { sha, tags, cardData, safetensors } = await this.#json(answer, infoSchema, { id, revision });
+    const { sha, tags, cardData, safetensors } = this.#json(answer, infoSchema, { id, revision });
     if (!isCommit(sha)) throw this.#strange(`the commit ${JSON.stringify(sha)}`);
     return { commit: sha, license: licenseOf(cardData, tags), parameters: safetensors?.total };
   }
@@ -66,8 +66,8 @@ export class HubClient {
     let url: string | undefined = `${this.#api(id)}/tree/${commit}?recursive=1`;
     for (let page = 0; url !== undefined; page += 1) {
       if (page === mostPages) throw this.#strange('a listing without an end');
-      const answer: HubResponse = await this.requests.get(url, options);
-      for (const entry of await this.#json(answer, treeSchema, { id, revision: commit })) {
+      const answer: HubResponse = await this.requests.get(url, { ...options, whole: true });
+      for (const entry of this.#json(answer, treeSchema, { id, revision: commit })) {
         if (entry.type === 'file') found.push(this.#fileOf(entry));
       }
       const [, next] = /<([^>]+)>\s*;\s*rel="next"/.exec(answer.response.headers.get('link') ?? '') ?? [];
@@ -89,13 +89,12 @@ export class HubClient {
     return { path, size: lfs?.size ?? size ?? 0, hash, hashKind: lfs ? 'sha256' : 'git' };
   }
 
-  async #json<Schema extends z.ZodType>(
-    { response }: HubResponse,
+  #json<Schema extends z.ZodType>(
+    { response, text }: HubResponse,
     schema: Schema,
     about: { id: string; revision: string },
-  ): Promise<z.output<Schema>> {
-    if (!response.ok) throw await refusal(response, { ...about, settings: this.requests.settings, near: [] });
-    const text = await response.text().catch(() => '');
+  ): z.output<Schema> {
+    if (!response.ok) throw refusal(response, text, { ...about, settings: this.requests.settings, near: [] });
     let value: unknown;
     try {
       value = JSON.parse(text);
@@ -116,9 +115,9 @@ export class HubClient {
       ? `${this.#api(id)}/refs`
       : `${endpoint}/api/models?search=${encodeURIComponent(id.slice(id.indexOf('/') + 1))}&limit=5`;
     try {
-      const answer = await this.requests.get(url, options);
+      const answer = await this.requests.get(url, { ...options, whole: true });
       if (!answer.response.ok) return [];
-      const value: unknown = await answer.response.json();
+      const value: unknown = JSON.parse(answer.text);
       if (!isRevision)
         return z
           .array(z.object({ id: z.string() }))

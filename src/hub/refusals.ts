@@ -14,12 +14,14 @@ export interface Asked {
   readonly near: readonly string[];
 }
 
-/** Makes the error for an answer that is not 2xx, by its status and the hub's `X-Error-Code`. Reads the body. */
-export async function refusal(response: Response, asked: Asked): Promise<HoneError> {
-  const { status, headers } = response;
+/** Makes the error for an answer that is not 2xx, by its status, the hub's `X-Error-Code` and the text of its body. */
+export function refusal(
+  { status, headers }: Pick<Response, 'status' | 'headers'>,
+  text: string,
+  asked: Asked,
+): HoneError {
   const code = headers.get('x-error-code') ?? '';
-  const message = headers.get('x-error-message') ?? (await response.text().catch(() => '')).slice(0, 200);
-  await response.body?.cancel().catch(() => undefined);
+  const message = headers.get('x-error-message') ?? text.slice(0, 200);
   const { id, settings } = asked;
   const said = message.trim() === '' ? '' : ` The hub says: ${message.trim()}`;
   if (code === 'GatedRepo' || (status === 403 && /gated|access to model|awaiting/i.test(message)))

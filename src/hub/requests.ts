@@ -32,6 +32,8 @@ export interface RequestOptions {
   readonly signal: AbortSignal;
   readonly headers?: Readonly<Record<string, string>>;
   readonly onWait: OnWait;
+  /** Whether the body is read too, as text. One that breaks off is asked for again. Default false. */
+  readonly whole?: boolean;
 }
 
 const mostRedirects = 8;
@@ -40,6 +42,8 @@ const mostRedirects = 8;
 export interface HubResponse {
   readonly response: Response;
   readonly first: Headers;
+  /** The body, if all of it was asked for; else an empty text. */
+  readonly text: string;
 }
 
 export class HubRequests {
@@ -58,10 +62,11 @@ export class HubRequests {
    * @returns any answer but those; the caller judges its status and reads or cancels its body
    * @throws HoneError `HUB_UNREACHABLE`, `HUB_BUSY`; the signal's reason if it aborts
    */
-  async get(url: string, { signal, headers = {}, onWait }: RequestOptions): Promise<HubResponse> {
+  async get(url: string, options: RequestOptions): Promise<HubResponse> {
     const { waitsMs, wait } = this.pace;
+    const { signal, onWait } = options;
     for (let failures = 0; ; ) {
-      const found = await this.#follow(url, headers, signal).catch((thrown: unknown) => {
+      const found = await this.#attempt(url, options).catch((thrown: unknown) => {
         signal.throwIfAborted();
         if (thrown instanceof HoneError) throw thrown;
         return reasonOf(thrown);
@@ -70,7 +75,7 @@ export class HubRequests {
       if (typeof found !== 'string' && status !== 429 && (status ?? 0) < 500) return found;
       const why = typeof found === 'string' ? found : `it answered ${status}`;
       const asked = typeof found === 'string' ? undefined : retryAfter(found.response.headers);
-      if (typeof found !== 'string') await found.response.body?.cancel();
+      if (typeof found !== 'string' && !found.response.bodyUsed) await found.response.body?.cancel();
       if (status === 429) this.#checkWait(asked);
       const planned = waitsMs[failures++];
       if (planned === undefined) throw status === 429 ? this.#busy(asked) : this.unreachable(why);
@@ -106,12 +111,36 @@ export class HubRequests {
     );
   }
 
-  async #follow(start: string, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<HubResponse> {
+  /** Asks once, with a limit on the time until the headers come, or the whole body. */
+  async #attempt(url: string, { signal, headers = {}, whole = false }: RequestOptions): Promise<HubResponse> {
+    const silence = new AbortController();
+    const timer = setTimeout(() => silence.abort(new Error('it does not answer')), this.pace.silentMs);
+    try {
+      // A body that is not read here goes on under this signal, and its reader watches the silence.
+      const found = await this.#follow(url, headers, AbortSignal.any([signal, silence.signal]));
+      return { ...found, text: whole ? await found.response.text() : '' };
+    } catch (thrown) {
+      throw silence.signal.aborted && !signal.aborted ? silence.signal.reason : thrown;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async #follow(
+    start: string,
+    headers: Readonly<Record<string, string>>,
+    signal: AbortSignal,
+  ): Promise<Omit<HubResponse, 'text'>> {
     let url = new URL(start);
     let first: Headers | undefined;
     for (let redirects = 0; redirects <= mostRedirects; redirects += 1) {
       const own = url.origin === this.#origin ? this.#authorization() : {};
-      const response = await this.#fetch(url, { ...headers, ...own }, signal);
+      const response = await fetch(url, {
+        // A compressed body could not be resumed, nor compared with its size.
+        headers: { 'accept-encoding': 'identity', 'user-agent': 'hone-agent', ...headers, ...own },
+        redirect: 'manual',
+        signal,
+      });
       first ??= response.headers;
       const location = response.headers.get('location');
       if (response.status < 300 || response.status > 399 || location === null) return { response, first };
@@ -125,24 +154,6 @@ export class HubRequests {
       url = next;
     }
     throw this.unreachable(`it redirects more than ${mostRedirects} times`);
-  }
-
-  /** Fetches with a limit on the time until the headers come. */
-  async #fetch(url: URL, headers: Readonly<Record<string, string>>, signal: AbortSignal): Promise<Response> {
-    const silence = new AbortController();
-    const timer = setTimeout(() => silence.abort(new Error('it does not answer')), this.pace.silentMs);
-    // The body goes on under the caller's signal alone, so it watches the silence itself.
-    const both = AbortSignal.any([signal, silence.signal]);
-    try {
-      return await fetch(url, {
-        // A compressed body could not be resumed, nor compared with its size.
-        headers: { 'accept-encoding': 'identity', 'user-agent': 'hone-agent', ...headers },
-        redirect: 'manual',
-        signal: both,
-      });
-    } finally {
-      clearTimeout(timer);
-    }
   }
 
   #authorization(): Record<string, string> {

@@ -133,6 +133,12 @@ export class TestHub {
       response.writeHead(fault.status, fault.headers).end(fault.body ?? '');
       return;
     }
+    if (seen.url.startsWith('/api/') && (fault?.kind === 'cut' || fault?.kind === 'silent')) {
+      response.writeHead(200, { 'content-length': 1000 }).write('{', () => {
+        if (fault.kind === 'cut') response.socket?.end();
+      });
+      return;
+    }
     const [, id = '', rest = ''] = /^\/(?:api\/models\/)?([\w.-]+\/[\w.-]+)\/(.*)$/.exec(seen.url) ?? [];
     const repository = this.#repositories.get(id);
     if (seen.url.startsWith('/api/models?')) {

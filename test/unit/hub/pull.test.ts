@@ -120,6 +120,15 @@ describe('a pull', () => {
     expect(pulls.said).toContain('nothing came any more');
   });
 
+  it.each(['cut', 'silent'] as const)('asks again for a listing that is %s', async (kind) => {
+    const hub = await startHub(smallRepository());
+    hub.fail(/tree/, { kind, afterBytes: 1 });
+    const pulls = new Pulls(hub, { pace: { silentMs: 200 } });
+    await pulls.pull(id);
+    expect(pulls.waits).toHaveLength(1);
+    expect(hub.asked(/tree/)).toHaveLength(2);
+  });
+
   it('deletes content with a wrong hash and fetches it once more', async () => {
     const hub = await startHub(smallRepository());
     hub.fail(/storage .*onnx_data/, { kind: 'wrong' });
