@@ -5,6 +5,7 @@
 
 import { HoneError } from '../errors.js';
 import { type Graph, intsAttribute, microsoft, type Node, numberAttribute } from '../onnx/index.js';
+import { isBlockModule } from './module-names.js';
 import { describeNode, refuseNode } from './operators/form.js';
 import { quantizedProduct } from './quantization/products.js';
 
@@ -185,7 +186,7 @@ export function findLinears(graph: Graph): LinearSite[] {
   const weights = new Map<string, string>();
   for (const node of graph.nodes) {
     const weight = plainWeight(graph, node) ?? quantizedProduct(graph, node);
-    if (!weight?.module?.includes('.layers.')) continue;
+    if (!weight?.module || !isBlockModule(weight.module)) continue;
     const { module, inFeatures, outFeatures } = weight;
     const [input, name] = node.inputs as [string, string];
     // Two nodes may read the same weight. A second weight of the same module is left out, because its name is taken.

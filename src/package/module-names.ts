@@ -1,15 +1,23 @@
 /** Derives module paths, as in the Hugging Face checkpoint, from the names that exporters give to weights and nodes. */
 
+/** The list of blocks in a module path: `model.layers.0.`, or `transformer.h.0.` in GPT-2 and its relatives. */
+const inBlock = /(?:^|\.)(?:layers|h)\.\d+\./;
+
+/** Whether a module lies in one of the decoder's blocks, as all layers with adapters do. */
+export function isBlockModule(module: string): boolean {
+  return inBlock.test(`${module}.`);
+}
+
 /** Whether a weight has the name that a checkpoint gives it, such as `model.layers.0.mlp.up_proj.weight`. */
 export function isModuleWeight(weight: string): boolean {
-  return /\.layers\.\d+\..*\.weight$/.test(weight) && !/\.MatMul\.weight$/.test(weight);
+  return inBlock.test(weight) && weight.endsWith('.weight') && !weight.endsWith('.MatMul.weight');
 }
 
 /**
- * Returns the module path of a node: `model.layers.0.self_attn.q_proj` for `/model/layers.0/attn/q_proj/MatMul`.
- * Undefined for nodes outside the blocks.
+ * Returns the module path of a node: `model.layers.0.self_attn.q_proj` for `/model/layers.0/attn/q_proj/MatMul`, and
+ * `transformer.h.0.attn.c_attn` for `/transformer/h.0/attn/c_attn/MatMul`. Undefined for nodes outside the blocks.
  */
 export function moduleOfNode(node: string): string | undefined {
-  const path = /^\/?(.*layers[./]\d+[./].+)[./]MatMul(?:_\w+)?$/.exec(node)?.[1];
+  const path = /^\/?(.*(?:layers|(?<![^./])h)[./]\d+[./].+)[./]MatMul(?:_\w+)?$/.exec(node)?.[1];
   return path?.replaceAll('/', '.').replace(/(\.layers\.\d+\.)attn\./, '$1self_attn.');
 }
