@@ -28,6 +28,27 @@ export const checkpoints: Fixture = JSON.parse(
   readFileSync(join(root, 'test/oracles/checkpoints/families.json'), 'utf8'),
 );
 
+/** What PEFT computes with an adapter on the same checkpoint (test/oracles/make_adapted_checkpoints.py). */
+export interface AdaptedCase {
+  /** Logits after some of the tokens, by position. */
+  readonly logits: Readonly<Record<string, readonly number[]>>;
+  /** Sum of the log-probabilities of the tokens from `firstTarget` on. */
+  readonly logprob: number;
+  /** Its gradient with respect to each matrix, times the numbers that {@link madeValues} makes of the matrix's name. */
+  readonly gradients: Readonly<Record<string, number>>;
+}
+
+interface AdaptedFixture {
+  readonly rank: number;
+  readonly alpha: number;
+  readonly firstTarget: number;
+  readonly cases: Readonly<Record<string, AdaptedCase>>;
+}
+
+export const adaptedCheckpoints: AdaptedFixture = JSON.parse(
+  readFileSync(join(root, 'test/oracles/checkpoints/adapted.json'), 'utf8'),
+);
+
 /** Writes a case into an existing or new folder. Tensors may be added, replaced or (null) left out. */
 export async function writeCheckpoint(
   folder: string,
@@ -70,16 +91,23 @@ function encode(tensors: readonly [string, readonly number[]][], type: Checkpoin
 
 function weight(name: string, shape: readonly number[], type: CheckpointCase['type']): Float32Array {
   const count = shape.reduce((product, dim) => product * dim, 1);
-  const seed = crc32(name);
   const base = shape.length === 1 && name.endsWith('weight') ? 1 : 0;
   const spread = Math.fround(shape.length > 1 ? 0.35 : 0.3);
+  return madeValues(name, count).map((made) => {
+    const value = Math.fround(base + Math.fround(made * spread));
+    return type === 'F16' ? Math.floor(value * 512) / 512 : value;
+  });
+}
+
+/** Returns numbers in [-1, 1) that depend on the name, as `values` of `make_checkpoints.py` does. */
+export function madeValues(name: string, count: number): Float32Array {
+  const seed = crc32(name);
   return Float32Array.from({ length: count }, (_, i) => {
     let x = (Math.imul(i, 2_654_435_761) + seed) >>> 0;
     x = Math.imul(x ^ (x >>> 16), 0x45d9f3b) >>> 0;
     x = Math.imul(x ^ (x >>> 15), 0x2c1b3c6d) >>> 0;
     x = (x ^ (x >>> 16)) >>> 0;
-    const value = Math.fround(base + Math.fround(Math.fround(x / 2 ** 31 - 1) * spread));
-    return type === 'F16' ? Math.floor(value * 512) / 512 : value;
+    return x / 2 ** 31 - 1;
   });
 }
 

@@ -105,9 +105,9 @@ def weight(name, shape, kind):
     return x
 
 
-os.makedirs(folder, exist_ok=True)
-made = {}
-for name, (kind, settings) in cases.items():
+def build(name):
+    """The model of a case with its weights, and the shapes of the tensors that its checkpoint stores."""
+    kind, settings = cases[name]
     config = AutoConfig.for_model(kind, **settings)
     config._attn_implementation = "eager"
     model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").float().eval()
@@ -124,19 +124,30 @@ for name, (kind, settings) in cases.items():
     model.load_state_dict(state)
     if tied:
         model.tie_weights()
-    with torch.no_grad():
-        logits = model(torch.tensor([IDS])).logits[0].double().numpy()
-    written = config.to_dict()
-    made[name] = {
-        "config": json.loads(config.to_json_string(use_diff=True)),
-        "type": types.get(name, "F32"),
-        "files": 2 if name in sharded else 1,
-        "tensors": stored,
-        # Six positions, of which two are beyond the windows; fewer digits than float32 has are enough.
-        "logits": {str(t): [float(f"{v:.6g}") for v in logits[t]] for t in (0, 4, 7, 12, 25)},
-    }
-    print(name, float(np.abs(logits).max()))
-with open(os.path.join(folder, "families.json"), "w") as file:
-    file.write('{"ids": ' + json.dumps(IDS) + ',\n"cases": {\n')
-    file.write(",\n".join(json.dumps(k) + ": " + json.dumps(v) for k, v in made.items()))
-    file.write("\n}}\n")
+    return model, stored
+
+
+def main():
+    os.makedirs(folder, exist_ok=True)
+    made = {}
+    for name in cases:
+        model, stored = build(name)
+        with torch.no_grad():
+            logits = model(torch.tensor([IDS])).logits[0].double().numpy()
+        made[name] = {
+            "config": json.loads(model.config.to_json_string(use_diff=True)),
+            "type": types.get(name, "F32"),
+            "files": 2 if name in sharded else 1,
+            "tensors": stored,
+            # Six positions, of which two are beyond the windows; fewer digits than float32 has are enough.
+            "logits": {str(t): [float(f"{v:.6g}") for v in logits[t]] for t in (0, 4, 7, 12, 25)},
+        }
+        print(name, float(np.abs(logits).max()))
+    with open(os.path.join(folder, "families.json"), "w") as file:
+        file.write('{"ids": ' + json.dumps(IDS) + ',\n"cases": {\n')
+        file.write(",\n".join(json.dumps(k) + ": " + json.dumps(v) for k, v in made.items()))
+        file.write("\n}}\n")
+
+
+if __name__ == "__main__":
+    main()

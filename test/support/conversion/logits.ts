@@ -6,7 +6,7 @@ import { findLinears, readDecoder } from '../../../src/package/index.js';
 import { createDecoder } from '../../../src/policy/graph/decoder.js';
 import { KvArena } from '../../../src/policy/kv/kv-arena.js';
 import { KvCache } from '../../../src/policy/kv/kv-cache.js';
-import { zeroAdapter } from '../../../src/versions/index.js';
+import { type Adapter, zeroAdapter } from '../../../src/versions/index.js';
 
 /** Returns the logits after each token, by onnxruntime on the file as it is. */
 export async function ownLogits(path: string, tokens: readonly number[]): Promise<Float32Array[]> {
@@ -33,18 +33,19 @@ export async function ownLogits(path: string, tokens: readonly number[]): Promis
 
 /**
  * Returns the logits after each token, by the decode variant. Those within the prompt of `promptLength` tokens, of all but
- * its last token, are missing.
+ * its last token, are missing. Without an adapter they are the base model's.
  */
 export async function decodeLogits(
   modelPath: string,
   contextLength: number,
   tokens: readonly number[],
   promptLength = 5,
+  adapter?: Adapter,
 ) {
   const decoder = await createDecoder({ modelPath, contextLength, threads: 1, spin: false });
   try {
     const linears = findLinears(await readDecoder(modelPath));
-    const feeds = decoder.feedsOf(zeroAdapter(linears, 2, 1));
+    const feeds = decoder.feedsOf(adapter ?? zeroAdapter(linears, 2, 1));
     const cache = new KvCache(new KvArena(decoder.shape, 128));
     const all: (Float32Array | undefined)[] = new Array(promptLength - 1).fill(undefined);
     const { prefix, logits } = await decoder.prefill(tokens.slice(0, promptLength), feeds);
