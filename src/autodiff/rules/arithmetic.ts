@@ -3,6 +3,7 @@
 import {
   elementwise,
   emit,
+  type Gradients,
   noGradient,
   outputGradient,
   type RuleContext,
@@ -14,6 +15,14 @@ import {
 
 const unary = (derivative: (context: RuleContext, dy: string) => string, limits: RuleLimits = {}) =>
   rule((context) => [derivative(context, outputGradient(context))], limits);
+
+/** The gradient of each operand of a minimum or maximum: all of it where the output is this operand. */
+function whereChosen(c: RuleContext): Gradients {
+  const { y, inputs } = values(c.node);
+  return inputs.map((x, i) =>
+    c.needs(i) ? emit(c, 'Where', [emit(c, 'Equal', [x, y]), outputGradient(c), c.graph.float(0)]) : undefined,
+  );
+}
 
 export const arithmeticRules: RuleTable = {
   // da = dy, db = dy
@@ -76,6 +85,13 @@ export const arithmeticRules: RuleTable = {
     const positive = emit(c, 'Greater', [values(c.node).x, c.graph.float(0)]);
     return emit(c, 'Where', [positive, dy, c.graph.float(0)]);
   }),
+  // dx = dy * cos(x)
+  Sin: unary((c, dy) => emit(c, 'Mul', [dy, emit(c, 'Cos', [values(c.node).x])])),
+  // dx = -dy * sin(x)
+  Cos: unary((c, dy) => emit(c, 'Neg', [emit(c, 'Mul', [dy, emit(c, 'Sin', [values(c.node).x])])])),
+  // dx_i = dy if x_i = y, else 0
+  Min: elementwise(whereChosen),
+  Max: elementwise(whereChosen),
   // da = dy if the condition holds, else 0;  db = 0 if the condition holds, else dy
   Where: elementwise((c) => {
     const dy = outputGradient(c);

@@ -43,6 +43,20 @@ const axis = (i: number): Attributes => ({ axis: { i } });
 const runtimeSize = 3;
 
 const cases: readonly Case[] = [
+  { op: 'Sin', inputs: [['N', 4]], range: [-4, 4] },
+  { op: 'Cos', inputs: [['N', 4]], range: [-4, 4] },
+  {
+    op: 'Min',
+    title: 'Min with a constant bound',
+    inputs: [['N', 4]],
+    constants: [{ values: [0], dims: [], float: true }],
+    awayFromZero: 0.1,
+  },
+  {
+    op: 'Max',
+    title: 'Max over broadcast axes',
+    inputs: [['N', 4], [4]],
+  },
   {
     op: 'SwiGlu',
     domain: 'hone',
