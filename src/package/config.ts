@@ -3,6 +3,7 @@
 import { z } from 'zod';
 import type { EndTokens, NamedEndTokens } from './end-tokens.js';
 import type { DecoderConfig } from './types.js';
+import { configuredWindows } from './windows.js';
 
 /** Upper bound of `vocab_size`: every token id is below it. */
 export const largestVocabulary = 2 ** 24;
@@ -25,6 +26,10 @@ export const configSchema = z
     head_dim: upTo(2 ** 20).nullish(),
     vocab_size: upTo(largestVocabulary),
     max_position_embeddings: upTo(2 ** 31 - 1),
+    // Only a check of some files reads the next three. They may have any form elsewhere.
+    sliding_window: z.int().positive().nullish().catch(null),
+    use_sliding_window: z.boolean().nullish().catch(true),
+    layer_types: z.array(z.string()).nullish().catch([]),
     bos_token_id: tokenIds.nullish(),
     eos_token_id: tokenIds.nullish(),
     /** The decoder's part in the configuration of a model that also reads images or sounds. */
@@ -70,6 +75,7 @@ export function decoderConfig(config: Config, generation: GenerationConfig, ends
     headSize: config.head_dim ?? Math.floor(config.hidden_size / heads),
     vocabularySize: config.vocab_size,
     contextLength: config.max_position_embeddings,
+    windows: configuredWindows(config),
     bosTokenId: (generation.bos_token_id ?? config.bos_token_id)?.[0] ?? null,
     ...ends,
   };

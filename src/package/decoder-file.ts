@@ -15,6 +15,7 @@ import { checkHasAttention, findAttention, findHead } from './lowering.js';
 import { normalizeDecoder } from './normalize.js';
 import { followTokens } from './token-flow.js';
 import type { DecoderConfig } from './types.js';
+import { checkWindows } from './windows.js';
 
 /** The decoder's path in a package. */
 export const modelFile = 'onnx/model.onnx';
@@ -36,6 +37,7 @@ export async function readDecoderFile(root: string, config: DecoderConfig): Prom
   checkWeights(graph, config, refuse);
   const sites = await withFileNamed(root, () => findAttention(graph));
   checkAttention(sites, config, refuse);
+  checkWindows(source, sites, config, refuse);
   await withFileNamed(root, () => findHead(graph));
   await checkRunnable(root, graph);
   checkFlow(await withFileNamed(root, () => followTokens(graph, sites)), config, refuse);

@@ -3,8 +3,13 @@
  * same decoder in several forms; these are understood:
  *
  * - GroupQueryAttention that splits a packed query-key-value gets a Split before it.
- * - GroupQueryAttention that rotates (`do_rotary`) gets a RotaryEmbedding on query and key before it, with
- *   `position_ids`. That becomes an input if the export has none.
+ * - GroupQueryAttention that rotates (`do_rotary`), whole heads or a part of each, gets a RotaryEmbedding on query and key
+ *   before it, with `position_ids`. That becomes an input if the export has none.
+ * - GroupQueryAttention with norms of query and key (`q_norm_weight`) gets a SimplifiedLayerNormalization of each head
+ *   before the rotation.
+ * - GroupQueryAttention with a cache that holds a window only (`sliding_window_cache`) gets the whole cache, in which the
+ *   window alone decides what a token sees.
+ * - A head size that the shapes of the cache leave open is read from the weights.
  * - RMSNormalization of ai.onnx 23 becomes the SimplifiedLayerNormalization that it was before.
  * - SkipSimplifiedLayerNormalization becomes an Add and a SimplifiedLayerNormalization; onnxruntime fuses them again.
  * - Weights without the name of a module (`onnx::MatMul_123`) are named after their node.
@@ -15,6 +20,7 @@
 
 import { HoneError } from '../errors.js';
 import { type Graph, microsoft, type Node, numberAttribute, readModel } from '../onnx/index.js';
+import { fixHeadSize } from './head-sizes.js';
 import { headSizeOf } from './lowering.js';
 import { isModuleWeight, moduleOfNode } from './module-names.js';
 import { checkForm, refuseNode } from './operators/form.js';
@@ -32,13 +38,17 @@ export function normalizeDecoder(source: Graph): Graph {
   dropDeadNodes(graph);
   checkForms(graph);
   freeReservedNames(graph);
+  const consumers = graph.consumers();
   for (const node of [...graph.nodes]) {
     if (node.op === 'RMSNormalization' && node.domain === '') {
       graph.replaceNode(node, [{ ...node, op: 'SimplifiedLayerNormalization' }]);
     }
     if (node.domain !== microsoft) continue;
     if (node.op === 'SkipSimplifiedLayerNormalization') splitSkipNorm(graph, node);
-    if (node.op === 'GroupQueryAttention') unfuseAttention(graph, node);
+    if (node.op === 'GroupQueryAttention') {
+      fixHeadSize(graph, node, consumers);
+      unfuseAttention(graph, node);
+    }
   }
   nameWeights(graph);
   return graph;
@@ -80,7 +90,7 @@ function checkForms(graph: Graph): void {
 }
 
 /** Indices of inputs of GroupQueryAttention. */
-const place = { key: 1, value: 2, pastKey: 3, cos: 7, sin: 8, positions: 9 } as const;
+const place = { key: 1, value: 2, pastKey: 3, cos: 7, sin: 8, positions: 9, queryNorm: 14, keyNorm: 15 } as const;
 
 function unfuseAttention(graph: Graph, node: Node): void {
   const given = (index: number): string => node.inputs[index] ?? '';
@@ -89,10 +99,33 @@ function unfuseAttention(graph: Graph, node: Node): void {
   if (key === '' || value === '') {
     throw refuseNode(node, 'it has a key without a value, or a value without a key', 'export the model again');
   }
-  const { do_rotary: _, rotary_interleaved: __, ...attributes } = node.attributes;
+  const {
+    do_rotary: _,
+    rotary_interleaved: __,
+    qk_norm_epsilon: ___,
+    sliding_window_cache: slides,
+    ...attributes
+  } = node.attributes;
+  if (slides !== undefined && 'i' in slides && slides.i !== 0 && numberAttribute(node, 'local_window_size', -1) < 1) {
+    throw refuseNode(node, 'it has sliding_window_cache without a local_window_size', 'export the model again');
+  }
+  const heads = numberAttribute(node, 'num_heads', 0);
+  const kvHeads = numberAttribute(node, 'kv_num_heads', 0);
+  const norms = [given(place.queryNorm), given(place.keyNorm)] as const;
+  if (norms.some((weight) => weight !== '')) {
+    if (norms.includes('')) {
+      throw refuseNode(
+        node,
+        'it has a norm of the query without one of the key, or the reverse',
+        'export the model again',
+      );
+    }
+    query = normHeads(graph, node, query, norms[0], heads);
+    key = normHeads(graph, node, key, norms[1], kvHeads);
+  }
   if (numberAttribute(node, 'do_rotary', 0) > 0) {
     const rotate = rotation(graph, node, given(place.cos), given(place.sin), given(place.positions));
-    [query, key] = [rotate(query), rotate(key)];
+    [query, key] = [rotate(query, heads), rotate(key, kvHeads)];
   }
   const unread = [place.cos, place.sin, place.positions].find((index) => given(index) !== '');
   if (unread !== undefined && numberAttribute(node, 'do_rotary', 0) === 0) {
@@ -117,8 +150,28 @@ function splitPacked(graph: Graph, node: Node): [string, string, string] {
   return outputs;
 }
 
-/** Returns a function that adds a rotation of a value [B, S, n * headSize], as the attention operator computed it. */
-function rotation(graph: Graph, node: Node, cos: string, sin: string, given: string): (value: string) => string {
+/** The default in onnxruntime's schema of the attention operator. */
+const headNormEpsilon = 1e-6;
+
+/** Adds an RMS norm of each head of a value [B, S, heads * headSize], as the attention operator computed it. */
+function normHeads(graph: Graph, node: Node, value: string, weight: string, heads: number): string {
+  const headSize = headSizeOf(graph, node);
+  const byHead = graph.add('Reshape', [value, graph.int64([0, 0, heads, headSize])]);
+  const epsilon = { f: numberAttribute(node, 'qk_norm_epsilon', headNormEpsilon) };
+  const normed = graph.add('SimplifiedLayerNormalization', [byHead, weight], {
+    attributes: { axis: { i: -1 }, epsilon, stash_type: { i: 1 } },
+  });
+  return graph.add('Reshape', [normed, graph.int64([0, 0, heads * headSize])]);
+}
+
+/** Returns a function that adds a rotation of a value [B, S, heads * headSize], as the attention operator computed it. */
+function rotation(
+  graph: Graph,
+  node: Node,
+  cos: string,
+  sin: string,
+  given: string,
+): (value: string, heads: number) => string {
   const headSize = headSizeOf(graph, node);
   const widths = [cos, sin].map((table) => graph.initializers.get(table)?.dims[1]);
   if (widths.some((width) => width === undefined)) {
@@ -128,19 +181,24 @@ function rotation(graph: Graph, node: Node, cos: string, sin: string, given: str
       'export the model with constant tables, or for a context that needs one table only',
     );
   }
-  if (widths.some((width) => width !== headSize / 2)) {
+  const [width = 0, another = 0] = widths;
+  if (width !== another || width < 1 || width > headSize / 2) {
     throw refuseNode(
       node,
-      `its rotary tables have the width ${widths.join(' and ')}, so they rotate only a part of each head of size ${headSize}`,
-      'serve a model whose rotary positions rotate whole heads',
+      `its rotary tables have the width ${widths.join(' and ')}, which does not fit heads of size ${headSize}`,
+      'export the model again',
     );
   }
   const positions = given === '' ? 'position_ids' : given;
   if (given === '' && !graph.inputs.has(positions)) {
     graph.inputs.set(positions, { type: 'int64', dims: ['batch_size', 'sequence_length'] });
   }
-  const attributes = { interleaved: { i: numberAttribute(node, 'rotary_interleaved', 0) } };
-  return (value) => graph.add('RotaryEmbedding', [value, positions, cos, sin], { domain: microsoft, attributes });
+  const interleaved = { i: numberAttribute(node, 'rotary_interleaved', 0) };
+  return (value, heads) => {
+    const part = width === headSize / 2 ? {} : { num_heads: { i: heads }, rotary_embedding_dim: { i: 2 * width } };
+    const attributes = { interleaved, ...part };
+    return graph.add('RotaryEmbedding', [value, positions, cos, sin], { domain: microsoft, attributes });
+  };
 }
 
 /** The default in onnxruntime's schema. The default of SimplifiedLayerNormalization is another one, 1e-5. */

@@ -10,6 +10,8 @@ export interface DecoderConfig {
   readonly vocabularySize: number;
   /** Longest sequence (prompt and completion together), in tokens. */
   readonly contextLength: number;
+  /** By layer the keys that a token sees, `null` for all of them; `null` if `config.json` does not tell. */
+  readonly windows: readonly (number | null)[] | null;
   readonly bosTokenId: number | null;
   /** A completion ends with any of these. At least one. */
   readonly eosTokenIds: readonly number[];

@@ -185,8 +185,14 @@ function learnPositions(graph: Graph): void {
   }
 }
 
+/** Rotates only a half of each head, inside the attention. onnxruntime does so for heads of 32 and more. */
+export function turnHalvesInside(graph: Graph): void {
+  turnHalves(graph);
+  rotateInside(false, 'none')(graph);
+}
+
 /** Rotates only a half of each head. */
-function turnHalves(graph: Graph): void {
+export function turnHalves(graph: Graph): void {
   for (const table of ['rotary.cos', 'rotary.sin']) {
     const [data, rows, columns] = values(graph, table);
     const half = columns / 2;
@@ -228,6 +234,49 @@ const attend = (attributes: Node['attributes'], layers: readonly number[]) => (g
       graph.replaceNode(node, [{ ...node, attributes: { ...node.attributes, ...attributes } }]);
   }
 };
+
+/** Leaves the head size open in the shapes of the cache, as ONNX Runtime GenAI's builder does. */
+function openHeadSize(graph: Graph): void {
+  for (const values of [graph.inputs, graph.outputs]) {
+    for (const [name, info] of values) {
+      if (info !== null && /^(past_key_values|present)\./.test(name)) {
+        values.set(name, { ...info, dims: info.dims.with(3, 'kv_cache_dim') });
+      }
+    }
+  }
+}
+
+/**
+ * Normalizes each head of query and key, in operators before the attention.
+ * @param insides whether the attention operator does so, in a form that onnxruntime for the CPU does not run
+ */
+export const normHeads = (insides: boolean) => (graph: Graph) => {
+  rotateInside(false, 'none')(graph);
+  for (const node of attentions(graph)) {
+    const weights = [1, 2].map((seed) => {
+      const weight = graph.freshName('head.norm');
+      const data = Float32Array.from({ length: 16 }, (_, i) => 1 + 0.3 * Math.sin(seed * i));
+      graph.initializers.set(weight, float32Tensor(data, [16]));
+      return weight;
+    });
+    if (insides) {
+      const inputs = [...node.inputs, ...new Array<string>(14 - node.inputs.length).fill(''), ...weights];
+      graph.replaceNode(node, [{ ...node, inputs, attributes: { ...node.attributes, qk_norm_epsilon: { f: 0.01 } } }]);
+      continue;
+    }
+    const normed = weights.map((weight, i) => {
+      const heads = graph.add('Reshape', [node.inputs[i] as string, graph.int64([0, 0, -1, 16])]);
+      const attributes = { axis: { i: -1 }, epsilon: { f: 0.01 } };
+      const norm = graph.add('SimplifiedLayerNormalization', [heads, weight], { attributes });
+      return graph.add('Reshape', [norm, graph.int64([0, 0, (i === 0 ? 4 : 2) * 16])]);
+    });
+    graph.replaceNode(node, [{ ...node, inputs: [...normed, ...node.inputs.slice(2)] }]);
+  }
+};
+
+/** Sets a window, which the cache may be as short as: onnxruntime for the CPU does not run that. */
+export const slideCache = (slides: boolean) =>
+  attend({ local_window_size: { i: 4 }, ...(slides ? { sliding_window_cache: { i: 1 } } : {}) }, [0, 1]);
 
 /** Treats the logits behind the head's product: divided, bounded, multiplied and shifted. */
 function finishLogits(graph: Graph): void {
@@ -284,6 +333,17 @@ export const exportForms: readonly ExportForm[] = [
       attend({ local_window_size: { i: 9 } }, [1])(graph);
     },
   },
+  { name: 'with a head size that is left open', apply: openHeadSize },
+  {
+    name: 'with packed query, key and value and a head size that is left open',
+    apply: (graph) => {
+      rotateInside(false, 'none')(graph);
+      packProjections(graph);
+      openHeadSize(graph);
+    },
+    sameLinears: false,
+  },
+  { name: 'with norms of each head of query and key', apply: normHeads(false) },
   { name: 'with soft-capped scores', apply: attend({ softcap: { f: 0.3 } }, [0, 1]) },
   { name: 'with logits that are bounded and shifted behind the head', apply: finishLogits },
   {

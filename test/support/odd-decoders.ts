@@ -17,12 +17,10 @@ import {
   upProjection,
 } from './odd-graphs.js';
 
-const window = ['a window only', 'serve a model'];
-
 const attentions: OddDecoder[] = [
   ...[
     ['smooth_softmax', { i: 1 }, ['(1)', 'softmax', 'serve a model']],
-    ['sliding_window_cache', { i: 1 }, window],
+    ['sliding_window_cache', { i: 1 }, ['without a local_window_size', 'export']],
     ['causal', { i: 0 }, ['later tokens', 'causal decoder']],
     ['qk_output', { i: 1 }, ['output of the scores', 'export']],
     ['kv_cache_bit_width', { i: 8 }, ['quantised cache', 'float32 cache']],
@@ -42,8 +40,6 @@ const attentions: OddDecoder[] = [
       [11, [4], ['head_sink', 'serve a model']],
       [12, [1], ['quantised cache']],
       [13, [1], ['quantised cache']],
-      [14, [8], ['norms of query and key', 'for the CPU']],
-      [15, [8], ['norms of query and key', 'operators of their own']],
       [16, [1], ['does not know']],
     ] as const
   ).map(
@@ -53,6 +49,25 @@ const attentions: OddDecoder[] = [
       mentions: ['GroupQueryAttention', attention, `input ${index} (odd.input)`, ...mentions],
     }),
   ),
+  ...[14, 15].map(
+    (index): OddDecoder => ({
+      name: `attention with input ${index} alone of the two norms`,
+      apply: input(byName(attention), index, [8]),
+      mentions: ['GroupQueryAttention', attention, 'without one of the', 'export'],
+    }),
+  ),
+  {
+    name: 'norms of query and key in attention with a window that config.json does not have',
+    apply: (graph) => {
+      graph.initializers.set('odd.norm', float32Tensor(new Float32Array(8).fill(1), [8]));
+      change(graph, byName(attention), ({ inputs, attributes }) => ({
+        inputs: [...inputs, ...new Array<string>(14 - inputs.length).fill(''), 'odd.norm', 'odd.norm'],
+        attributes: { ...attributes, local_window_size: { i: 4 } },
+      }));
+    },
+    mentions: [attention, '4 keys', 'config.json says all keys', 'export'],
+    code: 'PACKAGE_INVALID',
+  },
   {
     name: 'attention with a key and no value',
     apply: (graph) => change(graph, byName(attention), ({ inputs }) => ({ inputs: inputs.toSpliced(2, 1, '') })),
@@ -65,17 +80,16 @@ const attentions: OddDecoder[] = [
     mentions: [attention, 'input 7 (rotary.cos)', 'do_rotary'],
   },
   {
-    name: 'attention that rotates only a part of each head',
+    name: 'attention with rotary tables of two widths',
     apply: (graph) => {
-      for (const table of ['half.cos', 'half.sin']) {
-        graph.initializers.set(table, float32Tensor(new Float32Array(128 * 2), [128, 2]));
-      }
+      graph.initializers.set('half.cos', float32Tensor(new Float32Array(128 * 2), [128, 2]));
+      graph.initializers.set('half.sin', float32Tensor(new Float32Array(128 * 3), [128, 3]));
       change(graph, byName(attention), ({ inputs, attributes }) => ({
         inputs: [...inputs, 'half.cos', 'half.sin'],
         attributes: { ...attributes, do_rotary: { i: 1 } },
       }));
     },
-    mentions: [attention, 'width 2 and 2', 'heads'],
+    mentions: [attention, 'width 2 and 3', 'heads'],
   },
   {
     name: "attention over another layer's values",
@@ -97,8 +111,9 @@ const attentions: OddDecoder[] = [
     mentions: [attention, '64 columns'],
   },
   {
-    name: 'a cache whose head size is left open',
+    name: 'a cache whose head size neither shapes nor weights tell',
     apply: (graph) => {
+      after(byName(attention), (edited, value) => edited.add('Identity', [value]))(graph);
       for (const [name, info] of graph.inputs) {
         if (name.startsWith('past_'))
           graph.inputs.set(name, { ...info, dims: [...info.dims.slice(0, 3), 'kv_cache_dim'] });

@@ -20,17 +20,9 @@ export interface Operator extends OperatorForm {
   readonly flow?: Flow;
 }
 
-const windowed: Refusal = {
-  means: 'a cache that holds a window only, which Hone does not compute',
-  remedy: 'serve a model whose attention sees the whole context',
-};
 const quantizedCache: Refusal = {
   means: 'keys and values in a quantised cache, which Hone does not compute',
   remedy: 'export the model with a float32 cache',
-};
-const normedHeads: Refusal = {
-  means: 'norms of query and key inside the operator, which Hone does not compute',
-  remedy: 'export the model for the CPU, where these norms are operators of their own',
 };
 const anotherSoftmax: Refusal = {
   means: 'a softmax with an additional term in its sum, which Hone does not compute',
@@ -49,6 +41,12 @@ const attention: Operator = {
     'cos_cache',
     'sin_cache',
     'position_ids',
+    null,
+    null,
+    null,
+    null,
+    'q_norm_weight',
+    'k_norm_weight',
   ],
   outputs: ['output', 'present_key', 'present_value'],
   attributes: {
@@ -59,19 +57,17 @@ const attention: Operator = {
     rotary_interleaved: int(0, 1),
     causal: int(1),
     local_window_size: int(),
-    sliding_window_cache: int(0),
+    sliding_window_cache: int(0, 1),
     softcap: float(),
     smooth_softmax: int(-1, 0),
     qk_output: int(0),
     kv_cache_bit_width: int(0),
     k_quant_type: text('NONE'),
     v_quant_type: text('NONE'),
-    // It has no effect without the weights of the norms, which are inputs 14 and 15.
     qk_norm_epsilon: float(),
   },
   refusals: {
     causal: { means: 'attention to later tokens, which Hone does not compute', remedy: 'serve a causal decoder' },
-    sliding_window_cache: windowed,
     smooth_softmax: anotherSoftmax,
     qk_output: { means: 'an output of the scores', remedy: 'export the model without it' },
     kv_cache_bit_width: quantizedCache,
@@ -84,8 +80,6 @@ const attention: Operator = {
     'input 11': { ...anotherSoftmax, means: `${anotherSoftmax.means} (head_sink)` },
     'input 12': quantizedCache,
     'input 13': quantizedCache,
-    'input 14': normedHeads,
-    'input 15': normedHeads,
   },
 };
 

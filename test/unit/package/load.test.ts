@@ -29,6 +29,7 @@ describe('loading a package', () => {
       headSize: 8,
       vocabularySize: 260,
       contextLength: 128,
+      windows: [null, null],
       bosTokenId: null,
       eosTokenIds: [256],
       turnEndTokenId: 256,

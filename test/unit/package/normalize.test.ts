@@ -2,7 +2,7 @@
  * Decoders in the forms of other exporters: decode and training variants compute what onnxruntime computes of the file.
  */
 
-import { cp, writeFile } from 'node:fs/promises';
+import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { weightShapes } from '../../../models/recipe/decoder.js';
@@ -13,7 +13,7 @@ import { findLinears, loadPackage, type Package, readDecoder } from '../../../sr
 import { normalizeDecoder } from '../../../src/package/normalize.js';
 import { Random } from '../../../src/policy/sampling/random.js';
 import { type Adapter, zeroAdapter } from '../../../src/versions/index.js';
-import { exportForms } from '../../support/export-forms.js';
+import { exportForms, normHeads, slideCache, turnHalves, turnHalvesInside } from '../../support/export-forms.js';
 import { decodeLogits, ownLogits } from '../../support/file-logits.js';
 import { temporaryFolder } from '../../support/folders.js';
 import { largestDifference, logSoftmax, randomTokens } from '../../support/policy/policy.js';
@@ -54,9 +54,12 @@ beforeAll(async () => {
   baseModules = findLinears(await readModel(join(base, 'onnx/model.onnx'))).map(({ module }) => module);
 });
 
-async function packageIn(apply: (graph: Graph) => void): Promise<Package> {
+async function packageIn(apply: (graph: Graph) => void, fields: Record<string, unknown> = {}): Promise<Package> {
   const directory = temporaryFolder();
   await cp(base, directory, { recursive: true });
+  const configPath = join(directory, 'config.json');
+  const config = JSON.parse(await readFile(configPath, 'utf8')) as Record<string, unknown>;
+  await writeFile(configPath, JSON.stringify({ ...config, ...fields }));
   const path = join(directory, 'onnx/model.onnx');
   const graph = await readModel(path);
   apply(graph);
@@ -114,6 +117,37 @@ describe.each(exportForms)('a decoder $name', ({ apply, sameLinears = true }) =>
     const plain = await decodeLogits(pkg, tokens, await adapterOf(pkg, 0));
     expect(largestDifference(decoded[0] as Float32Array, plain[0] as Float32Array)).toBeGreaterThan(1e-3);
     expect(Math.abs((await trainedLogprob(pkg, adapter)) - summed(decoded))).toBeLessThan(1e-4);
+  });
+});
+
+describe('attention that onnxruntime for the CPU does not run', () => {
+  const window = { model_type: 'mistral', sliding_window: 4 };
+  test.each([
+    ['norms of query and key inside', normHeads(false), normHeads(true), {}],
+    ['rotations of a part of each small head inside', turnHalves, turnHalvesInside, {}],
+    ['a cache that holds a window only', slideCache(false), slideCache(true), window],
+  ])('with %s computes what the same model does in operators that it runs', async (_, plain, odd, fields) => {
+    const reference = await packageIn(plain, fields);
+    const pkg = await packageIn(odd, fields);
+    const own = (await ownLogits(reference, tokens)).slice(4);
+    const zero = await adapterOf(pkg, 0);
+    for (const [i, logits] of (await decodeLogits(pkg, tokens, zero)).entries()) {
+      expect(largestDifference(logits, own[i] as Float32Array)).toBeLessThan(1e-5);
+    }
+    expect(Math.abs((await trainedLogprob(pkg, zero)) - summed(own))).toBeLessThan(1e-4);
+  });
+
+  test.each([
+    ['another window', { model_type: 'mistral', sliding_window: 5 }, 'says 5 keys'],
+    ['no window', { model_type: 'llama' }, 'says all keys'],
+    ['windows in some layers', { layer_types: ['full_attention', 'sliding_attention'], sliding_window: 4 }, 'all keys'],
+    ['a pattern that Hone does not know', { model_type: 'of_tomorrow', sliding_window: 4 }, 'does not tell'],
+    ['windows of no size', { layer_types: ['sliding_attention', 'sliding_attention'] }, 'does not tell'],
+  ])('is refused if config.json has %s', async (_, fields, words) => {
+    await expect(packageIn(slideCache(true), fields)).rejects.toMatchObject({
+      code: 'PACKAGE_INVALID',
+      message: expect.stringContaining(words),
+    });
   });
 });
 
