@@ -96,6 +96,13 @@ function windowOf(node: Node): number | null {
   throw refuseNode(node, `its window of ${keys} keys holds no key`, 'export the model again');
 }
 
+/** Adds the bound of an attention's scores, if it has one. */
+export function capScores(graph: Graph, scores: string, softcap: AttentionSite['softcap']): string {
+  if (softcap === null) return scores;
+  const bounded = graph.add('Tanh', [graph.add('Mul', [scores, graph.float(1 / softcap)])]);
+  return graph.add('Mul', [bounded, graph.float(softcap)]);
+}
+
 /** @throws HoneError `OPERATOR_UNSUPPORTED` if the decoder has no GroupQueryAttention */
 export function checkHasAttention(graph: Graph): void {
   if (graph.nodes.some(({ op, domain }) => op === 'GroupQueryAttention' && domain === microsoft)) return;
@@ -159,8 +166,11 @@ export function findHead(graph: Graph): Node {
   );
 }
 
-/** Whether a value is a constant that adds no axis to a matrix. */
-function isVector(graph: Graph, producers: ReadonlyMap<string, Node>, value: string): boolean {
+/**
+ * Whether a value is a constant that adds no axis to a matrix.
+ * @param producers of the graph
+ */
+export function isVector(graph: Graph, producers: ReadonlyMap<string, Node>, value: string): boolean {
   const constant = producers.get(value)?.attributes.value;
   const tensor = graph.initializers.get(value) ?? (constant !== undefined && 't' in constant ? constant.t : undefined);
   return tensor !== undefined && tensor.dims.length <= 1;

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { onTestFinished } from 'vitest';
 
 /** A repository: contents by path. */
 export interface TestRepository {
@@ -244,4 +245,11 @@ function json(response: ServerResponse, value: unknown): void {
 
 function refuse(response: ServerResponse, status: number, code: string): void {
   response.writeHead(status, { 'x-error-code': code }).end(code);
+}
+
+/** Starts a hub that is closed at the end of the test. */
+export async function startHub(...repositories: TestRepository[]): Promise<TestHub> {
+  const hub = await TestHub.start(...repositories);
+  onTestFinished(() => hub.close());
+  return hub;
 }

@@ -14,7 +14,13 @@
 import { addTokenLogProbability } from '../../autodiff/index.js';
 import { HoneError } from '../../errors.js';
 import { type Graph, microsoft, type Node } from '../../onnx/index.js';
-import { type AttentionSite, findAttention, findHead, transposedInitializer } from '../../package/lowering.js';
+import {
+  type AttentionSite,
+  capScores,
+  findAttention,
+  findHead,
+  transposedInitializer,
+} from '../../package/lowering.js';
 
 /** Dimensions of the training graph's inputs in the two probes that separate constant from run-time dimensions. */
 export const trainingProbeSizes = { B: [2, 3], T: [5, 7], N: [4, 6], R: [2, 3] } as const;
@@ -94,18 +100,12 @@ function fillAttention(graph: Graph, site: AttentionSite, bias: string): void {
     domain: microsoft,
     attributes: { transB: { i: 1 }, alpha: { f: site.scale } },
   });
-  const biased = graph.add('Add', [capped(graph, scores, site.softcap), bias]);
+  const biased = graph.add('Add', [capScores(graph, scores, site.softcap), bias]);
   const weights = graph.add('Softmax', [biased], { attributes: { axis: { i: -1 } } });
   const mixed = graph.add('MatMul', [weights, split(site.value, kvHeads)]);
   const byHead = graph.add('Reshape', [mixed, graph.int64([0, heads, -1, headSize])]);
   const byToken = graph.add('Transpose', [byHead], { attributes: { perm: { is: [0, 2, 1, 3] } } });
   graph.add('Reshape', [byToken, graph.int64([0, 0, heads * headSize])], { outputs: [site.output] });
-}
-
-function capped(graph: Graph, scores: string, softcap: number | null): string {
-  if (softcap === null) return scores;
-  const bounded = graph.add('Tanh', [graph.add('Mul', [scores, graph.float(1 / softcap)])]);
-  return graph.add('Mul', [bounded, graph.float(softcap)]);
 }
 
 /** Adds {@link tokenLogprobs}. The head runs only at the positions that predict a target. */

@@ -8,7 +8,7 @@
  */
 
 import { type Attributes, type Graph, microsoft, type Node } from '../../onnx/index.js';
-import type { AttentionSite } from '../../package/index.js';
+import { type AttentionSite, capScores } from '../../package/lowering.js';
 import { unsplit } from './packed-linears.js';
 
 export const pastName = (layer: number, part: 'key' | 'value'): string => `past_key_values.${layer}.${part}`;
@@ -86,7 +86,7 @@ export function fillAttention(graph: Graph, site: AttentionSite, shape: StepShap
   const all = graph.add('Concat', [scores(pastName(layer, 'key')), scores(key as string)], {
     attributes: { axis: { i: 3 } },
   });
-  const biased = graph.add('Add', [capped(graph, all, site.softcap), shape.biasFor(site.window)]);
+  const biased = graph.add('Add', [capScores(graph, all, site.softcap), shape.biasFor(site.window)]);
   const weights = graph.add('Softmax', [biased], { attributes: { axis: { i: 3 } } });
   const [onPast, onStep] = [graph.freshName('past_weights'), graph.freshName('step_weights')];
   graph.add('Split', [weights, shape.lengths], { attributes: { axis: { i: 3 } }, outputs: [onPast, onStep] });
@@ -98,12 +98,6 @@ export function fillAttention(graph: Graph, site: AttentionSite, shape: StepShap
   const target = shape.flat ? [-1, heads * headSize] : [0, 0, heads * headSize];
   graph.add('Reshape', [byToken, graph.int64(target)], { outputs: [site.output] });
   return [key as string, value as string];
-}
-
-function capped(graph: Graph, scores: string, softcap: number | null): string {
-  if (softcap === null) return scores;
-  const bounded = graph.add('Tanh', [graph.add('Mul', [scores, graph.float(1 / softcap)])]);
-  return graph.add('Mul', [bounded, graph.float(softcap)]);
 }
 
 function rotated(graph: Graph, byHead: string, rotation: Rotation, { heads, kvHeads }: AttentionSite): string[] {

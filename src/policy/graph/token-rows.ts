@@ -6,7 +6,7 @@
  */
 
 import { type Graph, microsoft, type Node, numberAttribute } from '../../onnx/index.js';
-import type { AttentionSite } from '../../package/index.js';
+import { type AttentionSite, isVector } from '../../package/lowering.js';
 import { rotationOf } from './cached-attention.js';
 
 /** Operators that treat each token by itself, along the last axis only. */
@@ -65,7 +65,8 @@ export function canFlatten(graph: Graph, sites: readonly AttentionSite[]): boole
     }
   }
   const elementwise = [...seen].filter(({ op }) => broadcasting.has(op));
-  const fits = (value: string): boolean => values.has(value) || isVector(graph, value);
+  const producers = graph.producers();
+  const fits = (value: string): boolean => values.has(value) || isVector(graph, producers, value);
   return values.size > 0 && elementwise.every(({ inputs }) => inputs.every(fits)) && turnsOnly(consumers, seen);
 }
 
@@ -79,13 +80,6 @@ function turnsOnly(consumers: ReadonlyMap<string, readonly Node[]>, seen: Readon
     }
   }
   return true;
-}
-
-/** Whether a value is a constant that adds no axis to a matrix. */
-function isVector(graph: Graph, value: string): boolean {
-  const constant = graph.producers().get(value)?.attributes.value;
-  const tensor = graph.initializers.get(value) ?? (constant !== undefined && 't' in constant ? constant.t : undefined);
-  return tensor !== undefined && tensor.dims.length <= 1;
 }
 
 function isEmbedding(node: Node): boolean {

@@ -3,23 +3,12 @@
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { listModels, noteServed, removeModel } from '../../../src/hub/index.js';
-import { commit, smallRepository, TestHub, type TestRepository } from '../../support/hub.js';
+import { commit, smallRepository, startHub } from '../../support/hub.js';
 import { Pulls } from '../../support/hub-pulls.js';
 
 const id = 'somebody/small-model';
-let open: TestHub[] = [];
-afterEach(async () => {
-  await Promise.all(open.map((hub) => hub.close()));
-  open = [];
-});
-
-async function startHub(...repositories: TestRepository[]): Promise<TestHub> {
-  const hub = await TestHub.start(...repositories);
-  open.push(hub);
-  return hub;
-}
 
 describe('the cache', () => {
   it('serves when the hub is down, with a warning, and without one when it is not asked', async () => {

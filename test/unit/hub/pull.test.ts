@@ -3,24 +3,13 @@
 import { createHash } from 'node:crypto';
 import { lstatSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, describe, expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { checkRoom } from '../../../src/hub/room.js';
-import { commit, smallRepository, TestHub, type TestRepository } from '../../support/hub.js';
+import { commit, smallRepository, startHub } from '../../support/hub.js';
 import { Pulls } from '../../support/hub-pulls.js';
 import { until } from '../../support/until.js';
 
 const id = 'somebody/small-model';
-let open: TestHub[] = [];
-afterEach(async () => {
-  await Promise.all(open.map((hub) => hub.close()));
-  open = [];
-});
-
-async function startHub(...repositories: TestRepository[]): Promise<TestHub> {
-  const hub = await TestHub.start(...repositories);
-  open.push(hub);
-  return hub;
-}
 
 describe('a pull', () => {
   it('fetches one variant with its configuration and nothing else, into the layout of Hugging Face', async () => {

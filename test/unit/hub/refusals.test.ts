@@ -1,21 +1,10 @@
 /** Whatever a hub refuses, the error says what to do. */
 
-import { afterEach, describe, expect, it } from 'vitest';
-import { smallRepository, TestHub, type TestRepository } from '../../support/hub.js';
+import { describe, expect, it } from 'vitest';
+import { smallRepository, startHub } from '../../support/hub.js';
 import { Pulls } from '../../support/hub-pulls.js';
 
 const id = 'somebody/small-model';
-let open: TestHub[] = [];
-afterEach(async () => {
-  await Promise.all(open.map((hub) => hub.close()));
-  open = [];
-});
-
-async function startHub(...repositories: TestRepository[]): Promise<TestHub> {
-  const hub = await TestHub.start(...repositories);
-  open.push(hub);
-  return hub;
-}
 
 describe('a refusal', () => {
   it.each([
