@@ -5,7 +5,7 @@ import { dirname } from 'node:path';
 import { HoneError } from '../errors.js';
 import { type Attribute, Graph, type Node, type ValueInfo } from './graph.js';
 import { attributeTypes, ModelMessage } from './schema.js';
-import { type ElementType, elementCount, elementTypeOf, elementTypes, isExternal, type Tensor } from './tensor.js';
+import { byteCount, type ElementType, elementTypeOf, elementTypes, isExternal, type Tensor } from './tensor.js';
 
 /** protobufjs's Long or a number. */
 type Integer = number | { toNumber(): number };
@@ -158,7 +158,7 @@ function decodeTensor(proto: TensorProto): Tensor {
   const where = `tensor ${proto.name ?? '(constant)'}`;
   const dims = (proto.dims ?? []).map(integer);
   const type = elementTypeOf(proto.dataType ?? 0, where);
-  const expected = elementCount(dims) * elementTypes[type].bytes;
+  const expected = byteCount(type, dims);
   if (proto.dataLocation === 1) {
     const entries = new Map((proto.externalData ?? []).map(({ key, value }) => [key, value]));
     const location = entries.get('location');
@@ -187,6 +187,8 @@ function inlineBytes(proto: TensorProto, type: ElementType): Uint8Array {
     return new Uint8Array(BigInt64Array.from(proto.int64Data, (v) => BigInt(integer(v))).buffer);
   const ints = proto.int32Data ?? [];
   switch (elementTypes[type].bytes) {
+    // Of values of 4 bits, an int32 holds one byte too, which means two of them.
+    case 0.5:
     case 1:
       return Uint8Array.from(ints);
     case 2:

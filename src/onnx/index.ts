@@ -1,4 +1,5 @@
 export { encodeModel, readModel } from './codec.js';
+export { decodeFloats, type FloatType, floatTypes, isFloatType } from './float-values.js';
 export {
   type AddOptions,
   type Attribute,
@@ -14,6 +15,7 @@ export {
 export { createSession, openSession, startRuntime } from './session.js';
 export { probeShapes, probeValues, type ValueShape, zeros } from './shapes.js';
 export {
+  byteCount,
   type ElementType,
   elementCount,
   elementTypes,
@@ -24,3 +26,4 @@ export {
   isExternal,
   type Tensor,
 } from './tensor.js';
+export { WeightReader } from './weight-reader.js';

@@ -2,7 +2,10 @@
 
 import { HoneError } from '../errors.js';
 
-/** ONNX element types that a decoder uses, with `TensorProto.DataType` numbers and bytes per element. */
+/**
+ * ONNX element types that a decoder's file may use, with `TensorProto.DataType` numbers and bytes per element. Two values
+ * of 4 bits share a byte, the first in the low half.
+ */
 export const elementTypes = {
   float32: { code: 1, bytes: 4 },
   uint8: { code: 2, bytes: 1 },
@@ -12,6 +15,9 @@ export const elementTypes = {
   bool: { code: 9, bytes: 1 },
   float16: { code: 10, bytes: 2 },
   float64: { code: 11, bytes: 8 },
+  bfloat16: { code: 16, bytes: 2 },
+  uint4: { code: 21, bytes: 0.5 },
+  int4: { code: 22, bytes: 0.5 },
 } as const;
 
 export type ElementType = keyof typeof elementTypes;
@@ -20,7 +26,7 @@ export function elementTypeOf(code: number, where: string): ElementType {
   for (const [name, { code: known }] of Object.entries(elementTypes)) {
     if (known === code) return name as ElementType;
   }
-  const type = code === 16 ? 'bfloat16' : code >= 17 && code <= 20 ? 'float8' : `ONNX element type ${code}`;
+  const type = code >= 17 && code <= 20 ? 'float8' : `ONNX element type ${code}`;
   throw new HoneError('MODEL_INVALID', `${where} is in ${type}, which Hone does not read`);
 }
 
@@ -40,6 +46,11 @@ export interface Tensor {
 
 export function elementCount(dims: readonly number[]): number {
   return dims.reduce((product, dim) => product * dim, 1);
+}
+
+/** Bytes of a tensor. */
+export function byteCount(type: ElementType, dims: readonly number[]): number {
+  return Math.ceil(elementCount(dims) * elementTypes[type].bytes);
 }
 
 export function float32Tensor(data: Float32Array, dims: readonly number[]): Tensor {

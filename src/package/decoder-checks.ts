@@ -1,7 +1,7 @@
 /** Checks that a decoder fits `config.json`: its interface, its sizes and its element types. */
 
 import type { HoneError } from '../errors.js';
-import type { Graph, ValueInfo } from '../onnx/index.js';
+import type { ElementType, Graph, ValueInfo } from '../onnx/index.js';
 import type { AttentionSite } from './lowering.js';
 import type { TokenFlow } from './token-flow.js';
 import type { DecoderConfig } from './types.js';
@@ -82,13 +82,16 @@ function checkCache(name: string, { type, dims }: ValueInfo, config: DecoderConf
   );
 }
 
+/** Element types in which Hone does not even read a scalar. */
+const neverComputed: ReadonlySet<ElementType> = new Set(['bfloat16', 'uint4', 'int4']);
+
 /**
  * Compares embedding and head with vocabulary and hidden size, and refuses element types that Hone does not compute in.
  */
 export function checkWeights(graph: Graph, config: DecoderConfig, refuse: Refuse): void {
   const { hiddenSize, vocabularySize } = config;
   for (const [name, { type, dims }] of graph.initializers) {
-    if ((type === 'float16' || type === 'float64') && dims.length > 1) {
+    if (neverComputed.has(type) || ((type === 'float16' || type === 'float64') && dims.length > 1)) {
       throw refuse(
         `has weights in ${type} (${name}); export the model in float32, and quantise that to make it smaller`,
       );

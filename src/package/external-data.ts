@@ -3,7 +3,7 @@
 import { stat } from 'node:fs/promises';
 import { join, posix } from 'node:path';
 import { HoneError } from '../errors.js';
-import { elementCount, elementTypes, type Graph, isExternal, type Tensor } from '../onnx/index.js';
+import { byteCount, type Graph, isExternal, type Tensor } from '../onnx/index.js';
 import { invalidPackage, isLfsPointer, lfsPointer, readText } from './files.js';
 
 const folder = 'onnx';
@@ -88,7 +88,7 @@ async function checkRange(
 ): Promise<void> {
   if (!isExternal(data)) return;
   const { offset, length } = data;
-  const needed = elementCount(dims) * elementTypes[type].bytes;
+  const needed = byteCount(type, dims);
   if (!Number.isSafeInteger(offset) || offset < 0 || length !== needed) {
     throw invalidPackage(
       root,

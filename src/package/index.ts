@@ -25,7 +25,6 @@ export {
   quantizeAndCompare,
 } from './quantization/quantize-and-compare.js';
 export { quantizePackage } from './quantization/quantize-package.js';
-export { WeightReader } from './quantization/weight-source.js';
 export { type EncodedText, loadTextEncoder, type TextEncoder } from './text-encoder.js';
 export { ByteLevelDecoder } from './token-decoder.js';
 export { loadTokenizer } from './tokenizer.js';

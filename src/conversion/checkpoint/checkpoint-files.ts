@@ -3,9 +3,12 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { decodeFloats, elementTypes, type FloatType } from '../../onnx/index.js';
 import { fileExists, invalidPackage, readJson } from '../../package/index.js';
-import { decodedTypes, decodeElements } from './element-types.js';
 import { readHeader, type StoredTensor } from './safetensors-header.js';
+
+/** The element types that are read, by their names in safetensors files. */
+const readTypes: Readonly<Record<string, FloatType>> = { F32: 'float32', F16: 'float16', BF16: 'bfloat16' };
 
 const singleFile = 'model.safetensors';
 const indexFile = 'model.safetensors.index.json';
@@ -65,14 +68,15 @@ export class CheckpointFiles {
 
   /** Returns float32 values of a tensor, `count` elements from element `start` on. */
   async read(name: string, tensor: StoredTensor, start: number, count: number): Promise<Float32Array> {
-    const bytesEach = decodedTypes[tensor.type];
-    if (bytesEach === undefined) {
+    const type = readTypes[tensor.type];
+    if (type === undefined) {
       throw invalidPackage(
         this.directory,
         tensor.file,
-        `has ${name} in ${tensor.type}; Hone reads ${Object.keys(decodedTypes).join(', ')}: take a checkpoint in one of these`,
+        `has ${name} in ${tensor.type}; Hone reads ${Object.keys(readTypes).join(', ')}: take a checkpoint in one of these`,
       );
     }
+    const bytesEach = elementTypes[type].bytes;
     const length = count * bytesEach;
     const bytes = new Uint8Array(length);
     let done = 0;
@@ -87,7 +91,7 @@ export class CheckpointFiles {
       if (bytesRead === 0) throw invalidPackage(this.directory, tensor.file, 'was cut off while it was read');
       done += bytesRead;
     }
-    return decodeElements(tensor.type, bytes);
+    return decodeFloats(type, bytes);
   }
 
   async close(): Promise<void> {

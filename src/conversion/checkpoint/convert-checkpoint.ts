@@ -4,20 +4,19 @@
  */
 
 import { createHash } from 'node:crypto';
-import { copyFile, mkdir, open, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, rename, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { HoneError } from '../../errors.js';
-import { encodeModel, Graph } from '../../onnx/index.js';
+import { Graph } from '../../onnx/index.js';
 import { fileExists, invalidPackage, readJson } from '../../package/index.js';
 import type { Family } from '../families/family.js';
 import { familyOf } from '../families/index.js';
+import { writeDurably, writeModel } from '../weights/write-model.js';
 import { CheckpointFiles } from './checkpoint-files.js';
 import { ConfigFields } from './config-fields.js';
-import { layOut, resolveInitializers } from './data-layout.js';
 import { buildDecoder } from './decoder-graph.js';
 import type { DecoderPlan } from './decoder-plan.js';
-import { journalName, writeData } from './resumable-data.js';
 import { WeightBook } from './weight-book.js';
 
 export interface ConvertOptions {
@@ -78,14 +77,10 @@ export async function convertCheckpoint(options: ConvertOptions): Promise<Conver
     buildDecoder(graph, book, plan, contextLength);
     book.refuseUnused();
     if (plan.head.module === null) await checkTied(files, family, plan);
-    const layout = layOut(book.weights);
     const draft = `${target}.partial`;
     const folder = join(draft, 'onnx');
     await mkdir(folder, { recursive: true });
     const key = await keyOf(config, files, { form, contextLength });
-    const resumedBytes = await writeData(layout, { ...options, draft, folder, key });
-    await resolveInitializers(graph, layout);
-    await writeDurably(join(folder, 'model.onnx'), encodeModel(graph));
     for (const name of await readdir(directory)) {
       if (companions.test(name) && name !== 'config.json' && (await fileExists(directory, name))) {
         await copyFile(join(directory, name), join(draft, name));
@@ -93,9 +88,10 @@ export async function convertCheckpoint(options: ConvertOptions): Promise<Conver
     }
     const written = packageConfig(config, family, plan, contextLength);
     await writeDurably(join(draft, 'config.json'), `${JSON.stringify(written, null, 2)}\n`);
-    await rm(join(draft, journalName));
+    const { signal, onProgress } = options;
+    const model = await writeModel(folder, graph, book.weights, { draft, key, signal, onProgress });
     await rename(draft, target);
-    return { modelType: config.model_type, contextLength, bytes: layout.bytes, resumedBytes };
+    return { modelType: config.model_type, contextLength, ...model };
   } finally {
     await files.close();
   }
@@ -206,12 +202,6 @@ function packageConfig(
     vocab_size: plan.vocabularySize,
     max_position_embeddings: contextLength,
   };
-}
-
-async function writeDurably(path: string, data: string | Uint8Array): Promise<void> {
-  await writeFile(path, data);
-  await using file = await open(path, 'r+');
-  await file.sync();
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -7,9 +7,9 @@
  */
 
 import { type Attributes, float32Tensor, type Graph, microsoft } from '../../onnx/index.js';
+import { plainWeight } from '../weights/planned-weights.js';
 import { addActivation } from './activations.js';
 import type { AttentionPlan, DecoderPlan, FfnPlan, LayerPlan, Norm, PackedProjection, Rotary } from './decoder-plan.js';
-import { plainWeight } from './planned-weights.js';
 import { rotaryRows } from './rotary-tables.js';
 import type { WeightBook } from './weight-book.js';
 

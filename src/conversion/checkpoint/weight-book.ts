@@ -4,18 +4,19 @@
  */
 
 import { HoneError } from '../../errors.js';
-import { type ElementType, type Graph, microsoft, type Tensor } from '../../onnx/index.js';
+import { type Graph, microsoft } from '../../onnx/index.js';
 import { type BlockFormat, defaultBlockSizes } from '../../package/index.js';
-import type { CheckpointFiles } from './checkpoint-files.js';
-import type { Linear } from './decoder-plan.js';
 import {
   type PlannedTensor,
   type PlannedWeight,
+  pending,
   plainWeight,
   quantizedWeight,
   type RowSource,
   transposedWeight,
-} from './planned-weights.js';
+} from '../weights/planned-weights.js';
+import type { CheckpointFiles } from './checkpoint-files.js';
+import type { Linear } from './decoder-plan.js';
 import type { StoredTensor } from './safetensors-header.js';
 
 export interface WeightForm {
@@ -221,11 +222,6 @@ export class WeightBook {
 
 /** The head and the embedding always get 8 bits, as `hone quantize` gives them. */
 const headFormat: BlockFormat = { bits: 8, blockSize: defaultBlockSizes[8] };
-
-/** An initializer without bytes. `location` names the planned tensor whose place it gets. */
-function pending(type: ElementType, dims: readonly number[], location: string): Tensor {
-  return { type, dims, data: { location, offset: 0, length: 0 } };
-}
 
 const readPlusOne = (source: RowSource) => async (first: number, count: number) =>
   (await source.read(first, count)).map((value) => value + 1);

@@ -10,10 +10,9 @@ import { copyFile, link, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { HoneError } from '../../errors.js';
-import { type Graph, isExternal, type Node, type Tensor } from '../../onnx/index.js';
+import { type Graph, isExternal, type Node, type Tensor, WeightReader } from '../../onnx/index.js';
 import { DataFile } from './data-file.js';
 import { type QuantizedProduct, quantizedProduct } from './products.js';
-import { WeightReader } from './weight-source.js';
 
 const decodedFile = 'decoded_weights';
 

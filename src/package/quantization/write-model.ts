@@ -3,11 +3,10 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HoneError } from '../../errors.js';
-import { elementCount, elementTypes, encodeModel, type Graph, microsoft, type Tensor } from '../../onnx/index.js';
+import { byteCount, encodeModel, type Graph, microsoft, type Tensor, WeightReader } from '../../onnx/index.js';
 import { type BlockFormat, BlockQuantizer, type QuantizedWeight } from './blocks.js';
 import { DataFile } from './data-file.js';
 import { type QuantizationTarget, type QuantizedTensors, readCodes } from './quantized-graph.js';
-import { WeightReader } from './weight-source.js';
 
 export interface ModelOptions extends BlockFormat {
   readonly signal?: AbortSignal;
@@ -131,7 +130,7 @@ async function placeCodes(
 /** Copies an unchanged weight to the new file. */
 async function carryOver(tensor: Tensor, reader: WeightReader, file: DataFile, signal?: AbortSignal): Promise<Tensor> {
   const { type, dims } = tensor;
-  const length = elementCount(dims) * elementTypes[type].bytes;
+  const length = byteCount(type, dims);
   async function* pieces(): AsyncGenerator<Uint8Array> {
     for (let at = 0; at < length; at += 4 * pieceSize) {
       stopIfAborted(signal);

@@ -8,8 +8,7 @@
  */
 
 import { HoneError } from '../../../errors.js';
-import { type Graph, isExternal, type Node } from '../../../onnx/index.js';
-import { WeightReader } from '../../../package/index.js';
+import { type Graph, isExternal, type Node, WeightReader } from '../../../onnx/index.js';
 import { arithmetic } from './arithmetic.js';
 import { constant } from './constants.js';
 import { decoder } from './decoder.js';

@@ -2,8 +2,12 @@
 
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { HoneError } from '../../errors.js';
-import { type Graph, isExternal, type Tensor } from '../../onnx/index.js';
+import { HoneError } from '../errors.js';
+import type { Graph } from './graph.js';
+import { isExternal, type Tensor } from './tensor.js';
+
+/** Bytes. */
+const largestRead = 1 << 28;
 
 /** Reads the weights of one graph. It keeps each data file open until {@link close}. */
 export class WeightReader {
@@ -29,8 +33,15 @@ export class WeightReader {
     try {
       const file = this.#files.get(data.location) ?? (await open(path));
       this.#files.set(data.location, file);
-      const { bytesRead } = await file.read(bytes, 0, length, data.offset + start);
-      if (bytesRead === length) return bytes;
+      let done = 0;
+      let bytesRead = 1;
+      // One read returns at most 2 GiB, and possibly less than was asked for.
+      while (done < length && bytesRead > 0) {
+        const most = Math.min(length - done, largestRead);
+        ({ bytesRead } = await file.read(bytes, done, most, data.offset + start + done));
+        done += bytesRead;
+      }
+      if (done === length) return bytes;
     } catch (error) {
       cause = error;
     }

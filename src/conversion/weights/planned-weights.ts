@@ -4,7 +4,7 @@
  */
 
 import { HoneError } from '../../errors.js';
-import { type ElementType, elementCount, elementTypes } from '../../onnx/index.js';
+import { byteCount, type ElementType, type Tensor } from '../../onnx/index.js';
 import { type BlockFormat, BlockQuantizer } from '../../package/index.js';
 
 /** An initializer whose bytes are known once its weight is written. */
@@ -21,6 +21,11 @@ export interface PlannedWeight {
   pieces(): AsyncIterable<Uint8Array>;
 }
 
+/** An initializer without bytes. `location` names the planned tensor whose place it gets. */
+export function pending(type: ElementType, dims: readonly number[], location: string): Tensor {
+  return { type, dims, data: { location, offset: 0, length: 0 } };
+}
+
 /** Rows [count, width] of a matrix that is computed or read in pieces. */
 export interface RowSource {
   readonly name: string;
@@ -33,7 +38,7 @@ export interface RowSource {
 const pieceValues = 1 << 23;
 
 export function bytesOf({ type, dims }: PlannedTensor): number {
-  return elementCount(dims) * elementTypes[type].bytes;
+  return byteCount(type, dims);
 }
 
 /** A float32 initializer [rows, width], or of other dims with the same elements, as the source has it. */
