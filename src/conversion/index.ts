@@ -5,3 +5,5 @@ export {
   convertCheckpoint,
 } from './checkpoint/convert-checkpoint.js';
 export { convertedModelTypes } from './families/index.js';
+export { type ConvertedNumbers, convertNumbers, needsConversion } from './numbers/convert-numbers.js';
+export { type WriteOptions, type WrittenModel, writeModel } from './weights/write-model.js';

@@ -14,6 +14,7 @@ export {
   transposedInitializer,
 } from './lowering.js';
 export { readDecoder } from './normalize.js';
+export { describeNode, refuseNode } from './operators/form.js';
 export { type BlockFormat, BlockQuantizer, defaultBlockSizes } from './quantization/blocks.js';
 export type { Comparison } from './quantization/compare.js';
 export { decodeQuantizedProducts, withUndecodedWeights } from './quantization/decoded-weights.js';

@@ -122,7 +122,7 @@ function checkFinite(name: string, values: Float32Array): void {
   let sum = 0;
   for (const value of values) sum += value;
   if (Number.isFinite(sum)) return;
-  throw new HoneError('PACKAGE_INVALID', `${name} has values that are not finite; download the checkpoint again`);
+  throw new HoneError('PACKAGE_INVALID', `${name} has values that are not finite; download or export the model again`);
 }
 
 function bytes(values: Float32Array): Uint8Array {
