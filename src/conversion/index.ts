@@ -5,5 +5,6 @@ export {
   convertCheckpoint,
 } from './checkpoint/convert-checkpoint.js';
 export { convertedModelTypes } from './families/index.js';
+export { convertModelFile } from './numbers/convert-model-file.js';
 export { type ConvertedNumbers, convertNumbers, needsConversion } from './numbers/convert-numbers.js';
 export { type WriteOptions, type WrittenModel, writeModel } from './weights/write-model.js';

@@ -6,7 +6,7 @@ import { HoneError } from '../errors.js';
 import { byteCount, type Graph, isExternal, type Tensor } from '../onnx/index.js';
 import { invalidPackage, isLfsPointer, lfsPointer, readText } from './files.js';
 
-const folder = 'onnx';
+const usualFile = 'onnx/model.onnx';
 /** Bytes. A Git LFS pointer has about 130. */
 const largestPointer = 1024;
 
@@ -14,15 +14,17 @@ const largestPointer = 1024;
 export function externalFiles(graph: Graph): string[] {
   const files = new Set<string>();
   for (const { data } of graph.initializers.values())
-    if (isExternal(data)) files.add(posix.join(folder, data.location));
+    if (isExternal(data)) files.add(posix.join(posix.dirname(usualFile), data.location));
   return [...files];
 }
 
 /**
  * Checks that every data file lies beside the model and contains the bytes that its tensors refer to.
+ * @param modelFile the model's path in `root`, with `/`
  * @throws HoneError `PACKAGE_INVALID`
  */
-export async function checkExternalData(root: string, graph: Graph): Promise<void> {
+export async function checkExternalData(root: string, graph: Graph, modelFile = usualFile): Promise<void> {
+  const folder = posix.dirname(modelFile);
   const sizes = new Map<string, number>();
   for (const [name, tensor] of tensorsOf(graph)) {
     if (!isExternal(tensor.data)) continue;
@@ -30,7 +32,7 @@ export async function checkExternalData(root: string, graph: Graph): Promise<voi
     if (!isFileName(location)) {
       throw invalidPackage(
         root,
-        'onnx/model.onnx',
+        modelFile,
         `tensor ${name} is stored in "${location}", which is not a file beside the model; save the model with one data file`,
       );
     }
@@ -40,7 +42,7 @@ export async function checkExternalData(root: string, graph: Graph): Promise<voi
       size = await sizeOf(root, file, name);
       sizes.set(file, size);
     }
-    await checkRange(root, file, size, name, tensor);
+    await checkRange(root, modelFile, file, size, name, tensor);
   }
 }
 
@@ -81,6 +83,7 @@ async function sizeOf(root: string, file: string, tensor: string): Promise<numbe
 
 async function checkRange(
   root: string,
+  modelFile: string,
   file: string,
   size: number,
   name: string,
@@ -92,7 +95,7 @@ async function checkRange(
   if (!Number.isSafeInteger(offset) || offset < 0 || length !== needed) {
     throw invalidPackage(
       root,
-      'onnx/model.onnx',
+      modelFile,
       `tensor ${name} [${dims}] of ${type} needs ${needed} bytes, but refers to ${length} at ${offset} of ${file}; ` +
         'export the model again',
     );

@@ -1,5 +1,6 @@
 export type { EncodingJob } from './encoding/encoding-job.js';
 export { encodeAtOnce, type TextEncoding, ThreadedEncoding } from './encoding/text-encoding.js';
+export { checkExternalData } from './external-data.js';
 export { fileExists, invalidPackage, isLfsPointer, lfsPointer, readJson } from './files.js';
 export { loadPackage } from './load.js';
 export {

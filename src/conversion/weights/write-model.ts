@@ -43,6 +43,7 @@ export async function writeModel(
   const draft = options.draft ?? folder;
   const resumedBytes = await writeData(layout, { ...options, draft, folder });
   await resolveInitializers(graph, layout);
+  graph.directory = folder;
   const path = join(folder, 'model.onnx');
   await writeDurably(`${path}.part`, encodeModel(graph));
   await rename(`${path}.part`, path);
