@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { convertModelFile, convertNumbers, needsConversion } from '../../../src/conversion/index.js';
 import { encodeModel, float32Tensor, Graph, int64Tensor, microsoft } from '../../../src/onnx/index.js';
+import { decodeQuantizedProducts } from '../../../src/package/index.js';
 import { convert, halves, nibbles, run, sampled, sampledInts, tensor } from '../../support/conversion/numbers.js';
 import { temporaryFolder } from '../../support/folders.js';
 
@@ -26,10 +27,13 @@ async function expectSame(graph: Graph, error = 1e-5, dims: readonly number[] = 
   expect(needsConversion(converted)).toBeNull();
   const [before, after] = [await run(graph, x, dims), await run(converted, x, dims)];
   expect(after.length).toBe(before.length);
-  const gaps = after.map((value, i) => Math.abs(value - (before[i] as number)));
-  expect(Math.max(...gaps)).toBeLessThan(error);
+  expect(largestGap(before, after)).toBeLessThan(error);
   expect(Math.max(...before.map(Math.abs))).toBeGreaterThan(10 * error);
   return converted;
+}
+
+function largestGap(before: Float32Array, after: Float32Array): number {
+  return Math.max(...after.map((value, i) => Math.abs(value - (before[i] as number))));
 }
 
 const operatorsOf = (graph: Graph): string[] => graph.nodes.map(({ op }) => op);
@@ -150,6 +154,15 @@ function dynamicProduct(graph: Graph, type: 'int8' | 'uint8', perColumn: boolean
   graph.add('Mul', [graph.add('Cast', [sums], { attributes: { to: { i: 1 } } }), both], { outputs: ['y'] });
 }
 
+/** The product by the weight that the codes of {@link dynamicProduct} mean. */
+function exactly({ initializers }: Graph): Graph {
+  const graph = graphFrom();
+  for (const [name, value] of initializers) graph.initializers.set(name, value);
+  const weight = graph.add('DequantizeLinear', ['w_quantized', 'w_scale', 'w_zero_point']);
+  graph.add('MatMul', ['x', weight], { outputs: ['y'] });
+  return graph;
+}
+
 describe('products of integers', () => {
   it.each([
     ['int8', true],
@@ -165,12 +178,8 @@ describe('products of integers', () => {
     const [node] = converted.nodes;
     converted.nodes = [{ ...(node as (typeof converted.nodes)[0]), attributes: withoutLevel(node?.attributes ?? {}) }];
     expect(node?.attributes.accuracy_level).toEqual({ i: 4 });
-    const exact = graphFrom();
-    for (const [name, value] of graph.initializers) exact.initializers.set(name, value);
-    const weight = exact.add('DequantizeLinear', ['w_quantized', 'w_scale', 'w_zero_point']);
-    exact.add('MatMul', ['x', weight], { outputs: ['y'] });
-    const [before, after] = [await run(exact, x, [rows, K]), await run(converted, x, [rows, K])];
-    expect(Math.max(...after.map((value, i) => Math.abs(value - (before[i] as number))))).toBeLessThan(1e-5);
+    const [before, after] = [await run(exactly(graph), x, [rows, K]), await run(converted, x, [rows, K])];
+    expect(largestGap(before, after)).toBeLessThan(1e-5);
   });
 
   it('become products by codes in blocks of which the last one is not full', async () => {
@@ -182,8 +191,19 @@ describe('products of integers', () => {
     graph.initializers.set('w_quantized', tensor('int8', [width, N], codes));
     const [input, converted] = [sampled(width, 30), await convert(graph)];
     const [before, after] = [await run(graph, input, [1, width]), await run(converted, input, [1, width])];
-    expect(Math.max(...after.map((value, i) => Math.abs(value - (before[i] as number))))).toBeLessThan(0.3);
+    expect(largestGap(before, after)).toBeLessThan(0.3);
     expect(converted.initializers.get('w_Q8')?.dims).toEqual([N, 2, 128]);
+  });
+
+  it('are learned through as products by the weights that their codes mean', async () => {
+    const graph = graphFrom();
+    dynamicProduct(graph, 'uint8', true);
+    const learned = await convert(graph);
+    await using _ = await decodeQuantizedProducts(learned);
+    expect(operatorsOf(learned)).toEqual(['MatMul']);
+    expect(learned.initializers.get('model.layers.0.mlp.up_proj.weight')?.dims).toEqual([K, N]);
+    const [before, after] = [await run(exactly(graph), x, [rows, K]), await run(learned, x, [rows, K])];
+    expect(largestGap(before, after)).toBeLessThan(1e-5);
   });
 
   it('are refused if no scales follow', async () => {
