@@ -178,4 +178,31 @@ describe('a conversion', () => {
     const { modelPath } = await convert({ ...rest, config, tensors: bare }, { tensors: { 'h.0.attn.bias': [64, 64] } });
     expect((await readModel(modelPath)).initializers.has('transformer.h.0.attn.c_attn.weight')).toBe(true);
   });
+
+  it.each(['language_model.model', 'model.language_model'])(
+    'takes the decoder out of a Gemma 3 that sees, at %s',
+    async (at) => {
+      const { config, tensors, ...rest } = cases.gemma3 as CheckpointCase;
+      const { modelPath, target } = await convert({
+        ...rest,
+        config: {
+          model_type: 'gemma3',
+          text_config: config,
+          vision_config: { hidden_size: 8 },
+          mm_tokens_per_image: 4,
+        },
+        tensors: {
+          ...Object.fromEntries(Object.entries(tensors).map(([key, dims]) => [key.replace(/^model/, at), dims])),
+          [`${at.includes('.model') ? '' : 'model.'}vision_tower.embeddings.weight`]: [8, 8],
+        },
+      });
+      expect((await readModel(modelPath)).initializers.has('model.language_model.layers.0.mlp.up_proj.weight')).toBe(
+        true,
+      );
+      expect(JSON.parse(await readFile(join(target, 'config.json'), 'utf8'))).toMatchObject({
+        head_dim: 16,
+        vocab_size: 97,
+      });
+    },
+  );
 });
