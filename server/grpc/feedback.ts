@@ -6,12 +6,14 @@ import type { FeedbackOutcome } from '../../proto/generated/hone/v1/FeedbackOutc
 import type { FeedbackServiceHandlers } from '../../proto/generated/hone/v1/FeedbackService.js';
 import type { SubmitFeedbackRequest__Output } from '../../proto/generated/hone/v1/SubmitFeedbackRequest.js';
 import type { Agent, FeedbackInput, FeedbackResult } from '../../src/agent/index.js';
+import { OwnTurns } from '../../src/process/own-turns.js';
 import { toRpcStatus } from '../errors.js';
 import { callSignal, failure, type ReportError, unary } from './calls.js';
 import { toProtoExplanation } from './explanation.js';
-import { acknowledge, type FeedbackCall } from './feedback-stream.js';
+import { acknowledge, type FeedbackCall, type PieceStart } from './feedback-stream.js';
 
 export function feedbackHandlers(agent: Agent, report: ReportError): FeedbackServiceHandlers {
+  const turns = new OwnTurns();
   return {
     SubmitFeedback: unary(report, async ({ items }: SubmitFeedbackRequest__Output) => {
       const results = await agent.feedback(items.map(toInput));
@@ -24,9 +26,11 @@ export function feedbackHandlers(agent: Agent, report: ReportError): FeedbackSer
     ),
     StreamFeedback: (call: FeedbackCall) => {
       const signal = callSignal(call);
-      const take = async (items: readonly FeedbackItem__Output[], from: number): Promise<FeedbackOutcome[]> =>
-        (await agent.feedback(items.map(toInput))).map((result, index) => toOutcome(result, from + index));
-      acknowledge(call, take, signal).then(
+      const take = async (items: readonly FeedbackItem__Output[], start: PieceStart): Promise<FeedbackOutcome[]> => {
+        const results = await agent.feedback(items.map(toInput), start.inMessage);
+        return results.map((result, index) => toOutcome(result, start.inStream + index));
+      };
+      acknowledge(call, take, turns, signal).then(
         () => call.end(),
         (thrown: unknown) => call.emit('error', failure(report, call.getPath(), thrown)),
       );

@@ -14,9 +14,9 @@ export function generations(loop: Loop): Generations {
   const { training = checkLearnerSettings() } = loop;
   const checkId = (id: string) => check(asked, { generationId: id }).generationId.toLowerCase();
   return {
-    async feedback(items) {
+    async feedback(items, firstIndex = 0) {
       closing.refuse();
-      return feedback.take(items);
+      return feedback.take(items, firstIndex);
     },
     async getGeneration(id) {
       const [generation] = await replay.readGenerations([checkId(id)]);

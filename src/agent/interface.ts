@@ -72,9 +72,10 @@ export interface Answering {
 export interface Generations {
   /**
    * Outcomes in the order of the items, on disk.
+   * @param firstIndex index of the first item in the caller's message, for the errors to name. Default 0
    * @throws HoneError `INVALID_REQUEST`, `STORE_FULL`, `STORE_BUSY`, `QUEUE_FULL`, `DRAINING`
    */
-  feedback(items: readonly FeedbackInput[]): Promise<FeedbackResult[]>;
+  feedback(items: readonly FeedbackInput[], firstIndex?: number): Promise<FeedbackResult[]>;
   /** @throws HoneError `GENERATION_NOT_FOUND`, `INVALID_REQUEST` */
   getGeneration(id: string): Promise<StoredGeneration>;
   /**

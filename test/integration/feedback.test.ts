@@ -6,6 +6,7 @@ import type { MethodDefinition } from '@grpc/proto-loader';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { HoneClient } from '../../client/index.js';
 import { serviceDefinition } from '../../proto/contract.js';
+import type { StreamFeedbackResponse__Output } from '../../proto/generated/hone/v1/StreamFeedbackResponse.js';
 import { startServer, type TestServer } from '../support/server.js';
 
 let server: TestServer;
@@ -93,6 +94,25 @@ describe('a stream of feedback', () => {
     const sequences = outcomes.map((outcome) => ('sequence' in outcome ? outcome.sequence : 0));
     expect(new Set(sequences).size).toBe(4000);
     expect((await client.getGeneration(ids[0] ?? '')).scores).toHaveLength(500);
+  });
+
+  it('names a refused item by its index in the message, also of a large one', async () => {
+    const raw = new Client(server.ready.address, credentials.createInsecure());
+    const { path, requestSerialize, responseDeserialize } = serviceDefinition('FeedbackService')
+      .StreamFeedback as MethodDefinition<object, StreamFeedbackResponse__Output>;
+    const [generationId] = await generateIds(1);
+    const call = raw.makeBidiStreamRequest(path, requestSerialize, responseDeserialize);
+    const refused: object[] = [];
+    call.on('data', ({ outcomes }: StreamFeedbackResponse__Output) => {
+      for (const { position, error } of outcomes) if (error) refused.push({ position, message: error.message });
+    });
+    const items = Array.from({ length: 600 }, (_, i) => ({ generationId, score: 1, rater: `rater-${i}` }));
+    call.write({ items: [{ generationId, score: 1 }] });
+    call.write({ items: items.with(450, { generationId, score: Number.NaN, rater: 'none' }) });
+    call.end();
+    await once(call, 'end');
+    raw.close();
+    expect(refused).toEqual([{ position: 451, message: expect.stringContaining('items[450].score') }]);
   });
 
   it('continues after a refused item', async () => {

@@ -42,7 +42,7 @@ export type EditDraft = Omit<EditWrite, 'id' | 'tokens'>;
 export type CheckedFeedback = ScoreWrite | PreferenceWrite | EditDraft | { readonly error: HoneError };
 
 /**
- * Checks one batch; item i fails with field paths such as `items[i].score`.
+ * Checks one batch; item i fails with field paths such as `items[i].score`, of which the first is `firstIndex`.
  * @param settings have the ranges of the metrics
  * @throws HoneError `INVALID_REQUEST` if the batch is empty or too large
  */
@@ -50,6 +50,7 @@ export function checkFeedback(
   items: readonly FeedbackInput[],
   nowMs: number,
   settings: RewardSettings,
+  firstIndex = 0,
 ): CheckedFeedback[] {
   if (items.length === 0 || items.length > maxItemsPerBatch) {
     const description = `must hold 1 to ${maxItemsPerBatch} items, got ${items.length}`;
@@ -60,7 +61,7 @@ export function checkFeedback(
       try {
         return plainScore(input, nowMs, settings) ?? checkItem(input, nowMs, settings);
       } catch (thrown) {
-        return { error: atItem(HoneError.from(thrown), index) };
+        return { error: atItem(HoneError.from(thrown), firstIndex + index) };
       }
     }),
   );

@@ -45,14 +45,18 @@ export class FeedbackIntake {
     this.#late = new LateScores(options);
   }
 
-  /** Outcomes in the order of the items, on disk. @throws HoneError `INVALID_REQUEST`, `STORE_FULL`, `QUEUE_FULL` */
-  async take(items: readonly FeedbackInput[]): Promise<FeedbackResult[]> {
+  /**
+   * Outcomes in the order of the items, on disk.
+   * @param firstIndex index of the first item in the caller's message. Default 0
+   * @throws HoneError `INVALID_REQUEST`, `STORE_FULL`, `QUEUE_FULL`
+   */
+  async take(items: readonly FeedbackInput[], firstIndex = 0): Promise<FeedbackResult[]> {
     const { meter, now, reward, onChanged } = this.#options;
-    const checked = checkFeedback(items, now(), reward);
+    const checked = checkFeedback(items, now(), reward, firstIndex);
     let writes: readonly Writable[];
     let outcomes: readonly FeedbackOutcome[];
     try {
-      [writes, outcomes] = await this.#store(checked);
+      [writes, outcomes] = await this.#store(checked, firstIndex);
     } catch (thrown) {
       const error = HoneError.from(thrown);
       meter.feedback?.(
@@ -74,7 +78,7 @@ export class FeedbackIntake {
         if (this.#cameEarly(item)) early += 1;
         if (item.type === 'score' && item.value !== null && outcome.status !== 'duplicate') scores.push(item);
       }
-      return toResult(outcome, item.type, index);
+      return toResult(outcome, item.type, firstIndex + index);
     });
     meter.feedback?.(
       results.map((result, index) => ({ kind: kindOf(items[index] as FeedbackInput), result })),
@@ -109,7 +113,10 @@ export class FeedbackIntake {
    * edits are written. Batches that come meanwhile wait, because otherwise the older of two scores could be written
    * last.
    */
-  async #store(checked: readonly CheckedFeedback[]): Promise<[readonly Writable[], readonly FeedbackOutcome[]]> {
+  async #store(
+    checked: readonly CheckedFeedback[],
+    firstIndex: number,
+  ): Promise<[readonly Writable[], readonly FeedbackOutcome[]]> {
     const drafts = checked.filter((item): item is EditDraft => 'type' in item && item.type === 'edit');
     const before = this.#encoding;
     if (drafts.length === 0 && before === undefined) {
@@ -120,7 +127,7 @@ export class FeedbackIntake {
     const handOver = async () => {
       using _ = waiting;
       await before;
-      const writes = await this.#withTokens(checked, drafts);
+      const writes = await this.#withTokens(checked, drafts, firstIndex);
       // The promise is wrapped in an object, so that the next batch waits only until this one is handed over.
       return { writes, written: this.#write(writes) };
     };
@@ -136,14 +143,18 @@ export class FeedbackIntake {
     return [writes, await written];
   }
 
-  async #withTokens(checked: readonly CheckedFeedback[], drafts: readonly EditDraft[]): Promise<readonly Writable[]> {
+  async #withTokens(
+    checked: readonly CheckedFeedback[],
+    drafts: readonly EditDraft[],
+    firstIndex: number,
+  ): Promise<readonly Writable[]> {
     const { pkg, encoding, replay } = this.#options;
     const edits = drafts.length === 0 ? [] : await encodeEdits(drafts, pkg, encoding, replay);
     return checked.map((item, index) => {
       if ('error' in item || item.type !== 'edit') return item;
       const edit = edits.shift();
       if (edit === undefined) throw new HoneError('INTERNAL', 'fewer edits were encoded than there are');
-      return edit instanceof HoneError ? { error: atItem(edit, index) } : edit;
+      return edit instanceof HoneError ? { error: atItem(edit, firstIndex + index) } : edit;
     });
   }
 

@@ -10,7 +10,7 @@ import { feedbackHandlers } from '../../../server/grpc/feedback.js';
 import type { Agent, FeedbackInput, FeedbackResult } from '../../../src/agent/index.js';
 import { HoneError } from '../../../src/errors.js';
 
-type Take = (items: readonly FeedbackInput[]) => Promise<FeedbackResult[]>;
+type Take = (items: readonly FeedbackInput[], firstIndex?: number) => Promise<FeedbackResult[]>;
 type Call = ClientDuplexStream<object, StreamFeedbackResponse__Output>;
 
 const closers: (() => void)[] = [];
@@ -160,4 +160,61 @@ it('answers the messages before a failing one, then ends the call', async () => 
   for (const n of [1, 2, 3, 4]) send(call, n);
   expect((await failed)[0]).toMatchObject({ code: status.RESOURCE_EXHAUSTED });
   expect(seen).toEqual([1, 2]);
+});
+
+it('takes a message with many items in pieces, in order and each in a turn of its own', async () => {
+  const pieces: { readonly numbers: (number | undefined)[]; readonly firstIndex: number | undefined }[] = [];
+  let turn = 0;
+  let isCounting = false;
+  const turns: number[] = [];
+  const call = await open(async (items, firstIndex) => {
+    pieces.push({ numbers: items.map(({ score: n }) => n), firstIndex });
+    turns.push(turn);
+    if (!isCounting) {
+      isCounting = true;
+      const count = (): void => {
+        turn += 1;
+        if (pieces.length < 9) setImmediate(count);
+      };
+      setImmediate(count);
+    }
+    return stored(items);
+  });
+  const answers = answersOf(call);
+  const numbers = Array.from({ length: 1000 }, (_, i) => i);
+  send(call, ...numbers);
+  send(call, 1000);
+  call.end();
+  expect((await answers).flat()).toEqual([...numbers, 1000]);
+  expect(pieces.map(({ numbers: { length } }) => length)).toEqual([...new Array(8).fill(125), 1]);
+  expect(pieces.map(({ firstIndex }) => firstIndex)).toEqual([0, 125, 250, 375, 500, 625, 750, 875, 0]);
+  expect(new Set(turns.slice(0, 8)).size).toBe(8);
+});
+
+it('hands a message with too many items over whole, so that it is refused', async () => {
+  const lengths: number[] = [];
+  const call = await open(async ({ length }) => {
+    lengths.push(length);
+    throw new HoneError('INVALID_REQUEST', 'too many');
+  });
+  call.on('data', () => undefined);
+  send(call, ...Array.from({ length: 1001 }, (_, i) => i));
+  const [error] = await once(call, 'error');
+  expect(error).toMatchObject({ code: status.INVALID_ARGUMENT });
+  expect(lengths).toEqual([1001]);
+});
+
+it('answers many refusals in several messages', async () => {
+  const call = await open(async (items) =>
+    items.map(() => ({ status: 'refused', error: new HoneError('GENERATION_NOT_FOUND', 'no such generation') })),
+  );
+  const answers: { readonly length: number; readonly positions: number[] }[] = [];
+  call.on('data', ({ outcomes }: StreamFeedbackResponse__Output) =>
+    answers.push({ length: outcomes.length, positions: outcomes.map(({ position }) => position) }),
+  );
+  send(call, ...Array.from({ length: 1000 }, (_, i) => i));
+  call.end();
+  await once(call, 'end');
+  expect(answers.flatMap(({ positions }) => positions)).toEqual(Array.from({ length: 1000 }, (_, i) => i));
+  expect(Math.max(...answers.map(({ length }) => length))).toBeLessThanOrEqual(125);
 });
