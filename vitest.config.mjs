@@ -19,7 +19,7 @@ const long = '**/*.long.test.js';
  */
 export const withLearner = [
   'fault/{blow-up,clock,erasure,full-disk,kill,kill-storm,learner-process,learner-resume,locked-store,lost-directory,torn-files}',
-  'integration/{demo,digest-proof,earlier-data,loaded-code,loop,metrics,quantize,raters,versions}',
+  'integration/{demo,digest-proof,earlier-data,loaded-code,loop,metrics,own-models,quantize,raters,versions}',
 ];
 
 /** The tests that `scripts/mutation.mjs` runs for each area. They call the code of the area in the thread of the test. */

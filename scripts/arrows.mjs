@@ -22,6 +22,7 @@ export const arrows = {
   'src/autodiff': ['src', 'src/onnx'],
   'src/package': ['src', 'src/onnx'],
   'src/conversion': ['src', 'src/onnx', 'src/package'],
+  'src/preparation': ['src', 'src/process', 'src/sqlite', 'src/hub', 'src/onnx', 'src/package', 'src/conversion'],
   'src/replay': ['src', 'src/process', 'src/sqlite'],
   'src/policy': ['src', 'src/process', 'src/onnx', 'src/package', 'src/versions'],
   'src/reward': ['src', 'src/process', 'src/onnx', 'src/package', 'src/replay'],
@@ -69,6 +70,7 @@ export const sideDoors = {
     'rollout/canary-settings',
     'rollout/modes',
   ],
+  'src/conversion': ['numbers/needs-conversion'],
   'src/gate': ['settings'],
   'src/learner': [
     'engine/check-trainable',

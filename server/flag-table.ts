@@ -33,6 +33,19 @@ export const serverFlags = [
     meaning: 'the model: a folder in Hugging Face layout, or owner/name[:variant][@revision] on a hub',
   },
   {
+    name: 'model-file',
+    kind: 'text',
+    value: 'path',
+    default: 'chosen',
+    meaning: 'the file in the folder to serve, such as onnx/model_q4.onnx or model.safetensors; the choice is logged',
+  },
+  {
+    name: 'bits',
+    kind: 'choice',
+    value: '32|8|4',
+    meaning: 'bits of the linear weights: of a checkpoint (default 32), or of a float32 export, which is quantised',
+  },
+  {
     name: 'data',
     kind: 'text',
     value: 'folder',

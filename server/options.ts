@@ -1,6 +1,7 @@
 /** Turns flags and environment into complete, checked options. No other file of the server reads the environment. */
 
 import { readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { z } from 'zod';
 import { checkExploration, type ExplorationSettings } from '../src/agent/generation/exploration.js';
@@ -10,6 +11,7 @@ import { isLoopback } from '../src/loopback.js';
 import type { PolicyOptions } from '../src/policy/index.js';
 import { recordOf } from '../src/record-schema.js';
 import type { RetentionSettings } from '../src/replay/index.js';
+import { cacheFolder } from './cache-folder.js';
 import { installationFolder } from './installation-folder.js';
 import { type LogFormat, logFormats } from './log.js';
 import { type GivenFlags, invalidOption, readFlags } from './read-flags.js';
@@ -76,6 +78,12 @@ export interface OptionWarning {
 export interface ServerOptions {
   readonly dataDirectory: string;
   readonly packageDirectory: string;
+  /** The model's file in that folder; `undefined`: it is chosen. */
+  readonly modelFile: string | undefined;
+  /** Bits of the linear weights; `undefined`: those of the file. */
+  readonly bits: 32 | 8 | 4 | undefined;
+  /** The folder of Hone's cache, for packages that are written from other forms. */
+  readonly cacheDirectory: string;
   readonly host: string;
   readonly port: number;
   readonly authToken: string | undefined;
@@ -138,6 +146,9 @@ export function readOptions(args: readonly string[], environment: NodeJS.Process
   return {
     dataDirectory: resolve(flags.text('data') ?? 'data'),
     packageDirectory: resolve(flags.text('package') ?? join(installationFolder, 'models/tldr')),
+    modelFile: flags.text('model-file'),
+    bits: ([32, 8, 4] as const).find((bits) => String(bits) === flags.text('bits')),
+    cacheDirectory: cacheFolder(environment, homedir()),
     host,
     port: flags.number('port') ?? 50_051,
     authToken,

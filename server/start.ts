@@ -117,7 +117,7 @@ async function build(
       onRebuilt,
     }),
   );
-  const { pkg, linears } = await cleanup.open(readPackage(options, asked));
+  const { pkg, linears } = await cleanup.open(readPackage(options, asked, log, signal));
 
   // Nothing else of this process may compute during the measurement, because nothing else does while the server serves.
   const calm = () => Promise.allSettled([store.opening, worker.loaded]);

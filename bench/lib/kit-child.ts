@@ -4,6 +4,7 @@
  * `{type: 'failed', message}`, with the error's code first.
  */
 
+import { totalmem } from 'node:os';
 import { HoneError } from '../../src/errors.js';
 import {
   AdamW,
@@ -17,6 +18,7 @@ import {
 } from '../../src/learner/index.js';
 import { findLinears, loadPackage, type Package, readDecoder } from '../../src/package/index.js';
 import { openPolicy, type Policy } from '../../src/policy/index.js';
+import { preparePackage } from '../../src/preparation/index.js';
 import { digestAdapter, zeroAdapter } from '../../src/versions/index.js';
 import type { KitTask, LearnReply, LearnTask, Likely, ServeReply, ServeTask } from './kit-messages.js';
 import { greedySampling } from './policy.js';
@@ -28,9 +30,10 @@ const kvMemoryBytes = 256 * 1024 * 1024;
 
 let opened: { readonly pkg: Package; readonly policy: Policy } | undefined;
 
-async function serve({ directory, prompt, expected }: ServeTask): Promise<ServeReply> {
+async function serve({ directory, cacheDirectory, prompt, expected }: ServeTask): Promise<ServeReply> {
   const started = performance.now();
-  const pkg = await loadPackage(directory);
+  const prepared = await preparePackage(directory, { cacheDirectory, memoryBytes: totalmem() });
+  const pkg = await loadPackage(prepared.directory);
   const adapter = zeroAdapter(findLinears(await readDecoder(pkg.modelPath)), rank, scale);
   const version = { number: 0, adapterDigest: digestAdapter(adapter), adapter };
   const policy = await openPolicy({ pkg, version, threads: 1, kvMemoryBytes });

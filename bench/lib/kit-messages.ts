@@ -3,6 +3,8 @@
 export interface ServeTask {
   readonly type: 'serve';
   readonly directory: string;
+  /** Where prepared packages are kept. */
+  readonly cacheDirectory: string;
   readonly prompt: readonly number[];
   /** The tokens that a judge chose behind the prompt. */
   readonly expected: readonly number[];

@@ -67,7 +67,8 @@ async function withFolder(flags: ServeFlags): Promise<ServeFlags> {
     json: flags.json === true,
     ...(bits === undefined ? {} : { bits }),
   });
-  if (!existsSync(join(directory, 'config.json'))) {
+  // In a download the configuration may lie beside the model's file; the server looks there.
+  if (modelFile === undefined && !existsSync(join(directory, 'config.json'))) {
     throw new UsageError(`no model in ${resolve(directory)}: give the folder that holds config.json with --package.`);
   }
   return { ...flags, package: directory, modelFile: flags.modelFile ?? modelFile };

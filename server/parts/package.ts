@@ -1,25 +1,62 @@
-/** Reads and checks the model package. */
+/** Prepares, reads and checks the model package. */
 
+import { totalmem } from 'node:os';
+import type { Logger } from 'pino';
 import type { LearnerSettings } from '../../src/learner/index.js';
 import type { Package } from '../../src/package/index.js';
 import { openPackage } from '../../src/package/load.js';
 import { findLinears } from '../../src/package/lowering.js';
+import { type PreparedPackage, preparePackage } from '../../src/preparation/index.js';
 import type { AdapterTarget } from '../../src/versions/index.js';
 import type { ServerOptions } from '../options.js';
+
+/** Milliseconds between two lines about a package that is being written. */
+const progressEveryMs = 5000;
 
 /**
  * Returns the package and its linear layers. The decoder is not kept, because its weights may take much memory.
  * @throws HoneError if the package cannot be served, or cannot be trained although the learner is on
  */
 export async function readPackage(
-  { packageDirectory, learner }: ServerOptions,
+  options: ServerOptions,
   settings: LearnerSettings,
+  log: Logger,
+  signal: AbortSignal,
 ): Promise<{ pkg: Package; linears: readonly AdapterTarget[] }> {
-  const { pkg, decoder } = await openPackage(packageDirectory);
-  if (learner) {
+  const prepared = await prepare(options, log, signal);
+  const { pkg, decoder } = await openPackage(prepared.directory, prepared.model);
+  if (options.learner) {
     // Without this check the learner would crash again and again while the server serves.
     const { checkTrainable } = await import('../../src/learner/engine/check-trainable.js');
     await checkTrainable(decoder, pkg.modelPath, settings);
   }
   return { pkg, linears: findLinears(decoder) };
+}
+
+async function prepare(
+  { packageDirectory, modelFile, bits, cacheDirectory }: ServerOptions,
+  log: Logger,
+  signal: AbortSignal,
+): Promise<PreparedPackage> {
+  let saidAt = 0;
+  return await preparePackage(packageDirectory, {
+    modelFile,
+    bits,
+    cacheDirectory,
+    memoryBytes: usableMemory(),
+    signal,
+    onNote: (note) => log.info(note),
+    onProgress: (done, total) => {
+      const now = performance.now();
+      if (now - saidAt < progressEveryMs && done < total) return;
+      saidAt = now;
+      log.info({ done, total }, `preparing the package: ${Math.floor((100 * done) / Math.max(1, total))} %`);
+    },
+  });
+}
+
+/** The machine's memory, or the bound that a container sets. */
+function usableMemory(): number {
+  const bound = process.constrainedMemory();
+  return bound > 0 && bound < totalmem() ? bound : totalmem();
 }

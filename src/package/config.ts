@@ -1,6 +1,7 @@
 /** Schemas of `config.json` and `generation_config.json`, and the decoder's configuration that is made from both. */
 
 import { z } from 'zod';
+import { withPlainNames } from './config-names.js';
 import type { EndTokens, NamedEndTokens } from './end-tokens.js';
 import type { DecoderConfig } from './types.js';
 import { configuredWindows } from './windows.js';
@@ -15,8 +16,8 @@ const tokenIds = z.union([tokenId.transform((id) => [id]), z.array(tokenId)], {
 /** A larger size can only come from a damaged file, and Hone would try to allocate memory for it. */
 const upTo = (most: number) => z.int().positive().max(most);
 
-/** The fields of `config.json` that Hone reads. It ignores all others. */
-export const configSchema = z
+/** The fields of `config.json` that Hone reads, by the names of Llama. It ignores all others. */
+const plainConfigSchema = z
   .object({
     model_type: z.string().min(1),
     num_hidden_layers: upTo(10_000),
@@ -39,6 +40,9 @@ export const configSchema = z
     path: ['num_key_value_heads'],
     error: 'must divide num_attention_heads',
   });
+
+/** The fields of `config.json` of any family: see {@link withPlainNames}. */
+export const configSchema = z.preprocess(withPlainNames, plainConfigSchema);
 
 /** The fields of `generation_config.json` that Hone reads. Its end tokens are added to those of `config.json`. */
 export const generationConfigSchema = z.object({

@@ -24,9 +24,10 @@ export const modelFile = 'onnx/model.onnx';
  * Reads the decoder of a package and checks that Hone can serve it with this configuration.
  * @throws HoneError `PACKAGE_INVALID` if the file is damaged or does not fit `config.json`, `OPERATOR_UNSUPPORTED` if
  * the decoder has a form that Hone does not read; both name the file
+ * @param model the file's content, if it was read before. It is not changed
  */
-export async function readDecoderFile(root: string, config: DecoderConfig): Promise<Graph> {
-  const source = await decode(root);
+export async function readDecoderFile(root: string, config: DecoderConfig, model?: Graph): Promise<Graph> {
+  const source = await decode(root, model);
   await checkExternalData(root, source);
   const refuse = (problem: string): HoneError => invalidPackage(root, modelFile, problem);
   // This comes first, because a decoder without this attention has other cache names too, which would be reported
@@ -45,9 +46,9 @@ export async function readDecoderFile(root: string, config: DecoderConfig): Prom
   return graph;
 }
 
-async function decode(root: string): Promise<Graph> {
+async function decode(root: string, model: Graph | undefined): Promise<Graph> {
   try {
-    const graph = await readModel(join(root, modelFile));
+    const graph = model ?? (await readModel(join(root, modelFile)));
     checkOneProducer(graph);
     // Pruning sorts the nodes, which fails on cycles and on values without a source.
     graph.clone().prune();

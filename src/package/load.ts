@@ -30,8 +30,11 @@ interface OpenedPackage {
   readonly decoder: Graph;
 }
 
-/** Does what {@link loadPackage} does and also returns the decoder, so that the caller need not read it again. */
-export async function openPackage(directory: string): Promise<OpenedPackage> {
+/**
+ * Does what {@link loadPackage} does and also returns the decoder, so that the caller need not read it again.
+ * @param model the content of the model's file, if it was read before. It is not changed
+ */
+export async function openPackage(directory: string, model?: Graph): Promise<OpenedPackage> {
   const root = resolve(directory);
   const generationFile = (await fileExists(root, 'generation_config.json')) ? 'generation_config.json' : null;
   const stated = await readJson(root, 'config.json', configSchema, llamaRemedy);
@@ -40,7 +43,7 @@ export async function openPackage(directory: string): Promise<OpenedPackage> {
   const ends = endTokens(root, namedEndTokens(stated, generation), tokenizer);
   const config = decoderConfig(stated, generation, ends);
   checkVocabulary(root, config, tokenizer);
-  const decoder = await readDecoderFile(root, config);
+  const decoder = await readDecoderFile(root, config, model);
   const files = ['config.json', 'tokenizer.json', 'tokenizer_config.json', modelFile, ...externalFiles(decoder)];
   if (generationFile !== null) files.push(generationFile);
   if (await fileExists(root, templateFile)) files.push(templateFile);

@@ -3,32 +3,16 @@
  * that are no integers, 2 bits, and tables of ONNX's 4-bit types. All others stay in codes.
  */
 
-import {
-  decodeFloats,
-  elementCount,
-  type Graph,
-  isFloatType,
-  microsoft,
-  type Node,
-  numberAttribute,
-  type Tensor,
-} from '../../onnx/index.js';
+import { decodeFloats, elementCount, isFloatType, type Node, numberAttribute, type Tensor } from '../../onnx/index.js';
 import { refuseNode } from '../../package/index.js';
 import { plainWeight, type RowSource } from '../weights/planned-weights.js';
 import { decodedMatrix } from './decoded-weights.js';
 import { floatName } from './integer-products.js';
+import { isForeignBlocks } from './needs-conversion.js';
 import type { NumberBook } from './number-book.js';
 import { readCodes } from './stored-codes.js';
 
 const remedy = 'take the float32, float16 or q4 form of this model';
-
-/** Whether {@link convertBlockWeights} replaces a node. */
-export function isForeignBlocks(graph: Graph, node: Node): boolean {
-  if (node.domain !== microsoft) return false;
-  const typeOf = (index: number) => graph.initializers.get(node.inputs[index] ?? '')?.type;
-  if (node.op === 'MatMulNBits') return numberAttribute(node, 'bits', 4) === 2 || isFloatType(typeOf(3));
-  return node.op === 'GatherBlockQuantized' && (typeOf(0) === 'uint4' || typeOf(0) === 'int4');
-}
 
 /** @throws HoneError `OPERATOR_UNSUPPORTED` if sizes do not fit */
 export function convertBlockWeights(book: NumberBook): void {

@@ -320,6 +320,24 @@ describe('weights in blocks', () => {
     expect(converted.initializers.get('w_Q4')?.type).toBe('uint8');
   });
 
+  it.each([
+    ['float16', undefined],
+    ['float32', 4],
+  ] as const)('with scales in %s have the accuracy level %s', async (type, level) => {
+    const graph = graphFrom(type);
+    graph.initializers.set('w_Q4', codes());
+    const scales = sampled(2 * N, 19);
+    const data = type === 'float32' ? new Uint8Array(Float32Array.from(scales).buffer) : halves(scales);
+    graph.initializers.set('w_scales', tensor(type, [N, 2], data));
+    graph.add('MatMulNBits', ['x', 'w_Q4', 'w_scales'], {
+      domain: microsoft,
+      attributes: { ...attributes, accuracy_level: { i: 4 } },
+      outputs: ['y'],
+    });
+    const converted = await convert(graph);
+    expect(converted.nodes[0]?.attributes.accuracy_level).toEqual(level === undefined ? undefined : { i: level });
+  });
+
   it('are decoded if their zero points are floats', async () => {
     const graph = graphFrom();
     graph.initializers.set('w_Q4', codes());
