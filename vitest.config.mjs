@@ -1,4 +1,10 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { defineConfig } from 'vitest/config';
+
+// The cache of the servers that the tests start is empty when the tests begin. Workers load this file too.
+const cache = join(import.meta.dirname, '.build/test-cache');
+if (process.env.VITEST_WORKER_ID === undefined) rmSync(cache, { recursive: true, force: true });
 
 // Runs the tests on the compiler's output, so that workers and child processes are the files of the package.
 const shared = {
@@ -7,7 +13,7 @@ const shared = {
   hookTimeout: 180_000,
   pool: 'forks',
   // Node caches compiled code, because the tests start hundreds of processes that load the same files.
-  env: { NODE_COMPILE_CACHE: '.build/compile-cache' },
+  env: { NODE_COMPILE_CACHE: '.build/compile-cache', HONE_CACHE: cache },
 };
 
 const files = (...places) => places.map((place) => `**/test/${place}.test.js`);

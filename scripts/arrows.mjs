@@ -37,6 +37,7 @@ export const arrows = {
     'src/replay',
     'src/reward',
   ],
+  'src/proof': ['src', 'src/onnx', 'src/package', 'src/versions', 'src/policy', 'src/learner'],
   'src/gate': ['src', 'src/onnx', 'src/package', 'src/versions', 'src/policy', 'src/replay', 'src/reward'],
   'src/agent': ['src/*'],
   server: ['proto', 'src/*'],
@@ -52,7 +53,17 @@ export const arrows = {
 /** The packages that only some rooms may load, with those rooms. */
 export const packages = {
   '@grpc/grpc-js': ['proto', 'server', 'client', 'bench', 'test'],
-  'onnxruntime-node': ['src/onnx', 'src/package', 'src/policy', 'src/reward', 'src/learner', 'models', 'bench', 'test'],
+  'onnxruntime-node': [
+    'src/onnx',
+    'src/package',
+    'src/policy',
+    'src/reward',
+    'src/learner',
+    'src/proof',
+    'models',
+    'bench',
+    'test',
+  ],
   'node:sqlite': ['src/sqlite', 'test'],
 };
 

@@ -55,6 +55,7 @@ export const errorCodes = {
   INVALID_OPTIONS: 'invalid_argument',
   INSTALLATION_DAMAGED: 'failed_precondition',
   PACKAGE_INVALID: 'failed_precondition',
+  PACKAGE_DIFFERS: 'failed_precondition',
   MODEL_INVALID: 'failed_precondition',
   OPERATOR_UNSUPPORTED: 'unimplemented',
   OPERATOR_NOT_DIFFERENTIABLE: 'unimplemented',

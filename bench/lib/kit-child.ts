@@ -19,6 +19,7 @@ import {
 import { findLinears, loadPackage, type Package, readDecoder } from '../../src/package/index.js';
 import { openPolicy, type Policy } from '../../src/policy/index.js';
 import { preparePackage } from '../../src/preparation/index.js';
+import { provePackage } from '../../src/proof/index.js';
 import { digestAdapter, zeroAdapter } from '../../src/versions/index.js';
 import type { KitTask, LearnReply, LearnTask, Likely, ServeReply, ServeTask } from './kit-messages.js';
 import { greedySampling } from './policy.js';
@@ -34,6 +35,15 @@ async function serve({ directory, cacheDirectory, prompt, expected }: ServeTask)
   const started = performance.now();
   const prepared = await preparePackage(directory, { cacheDirectory, memoryBytes: totalmem() });
   const pkg = await loadPackage(prepared.directory);
+  await provePackage({
+    packageDirectory: pkg.directory,
+    packageDigest: pkg.digest,
+    modelFile: prepared.judge,
+    settings: checkLearnerSettings({ rank, scale, threads: 1 }),
+    threads: 1,
+    cacheDirectory,
+    signal: new AbortController().signal,
+  });
   const adapter = zeroAdapter(findLinears(await readDecoder(pkg.modelPath)), rank, scale);
   const version = { number: 0, adapterDigest: digestAdapter(adapter), adapter };
   const policy = await openPolicy({ pkg, version, threads: 1, kvMemoryBytes });

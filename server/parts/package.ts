@@ -1,6 +1,6 @@
 /** Prepares, reads and checks the model package. */
 
-import { totalmem } from 'node:os';
+import { availableParallelism, totalmem } from 'node:os';
 import type { Logger } from 'pino';
 import type { LearnerSettings } from '../../src/learner/index.js';
 import type { Package } from '../../src/package/index.js';
@@ -30,6 +30,7 @@ export async function readPackage(
     const { checkTrainable } = await import('../../src/learner/engine/check-trainable.js');
     await checkTrainable(decoder, pkg.modelPath, settings);
   }
+  await prove(prepared, pkg, options, settings, log, signal);
   return { pkg, linears: findLinears(decoder) };
 }
 
@@ -53,6 +54,30 @@ async function prepare(
       log.info({ done, total }, `preparing the package: ${Math.floor((100 * done) / Math.max(1, total))} %`);
     },
   });
+}
+
+/** @throws HoneError `PACKAGE_DIFFERS` if Hone computes something else from the package than its own file says */
+async function prove(
+  { directory, judge }: PreparedPackage,
+  { digest }: Package,
+  { learner, cacheDirectory }: ServerOptions,
+  settings: LearnerSettings,
+  log: Logger,
+  signal: AbortSignal,
+): Promise<void> {
+  const { provePackage } = await import('../../src/proof/index.js');
+  const proof = await provePackage({
+    packageDirectory: directory,
+    packageDigest: digest,
+    modelFile: judge,
+    settings: learner ? settings : null,
+    threads: availableParallelism(),
+    cacheDirectory,
+    signal,
+    onStart: () => log.info('comparing the package with its own file; this is done once'),
+  });
+  if (proof.outcome !== 'unjudged') return;
+  log.warn(`the package is served without a comparison with its own file: ${proof.reason}`);
 }
 
 /** The machine's memory, or the bound that a container sets. */

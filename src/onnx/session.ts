@@ -7,7 +7,7 @@
 
 import { copyFile, link, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { InferenceSession } from 'onnxruntime-node';
 import { HoneError } from '../errors.js';
 import { encodeModel } from './codec.js';
@@ -35,18 +35,27 @@ export async function createSession(graph: Graph, options: SessionOptions): Prom
   const bytes = encodeModel(graph);
   try {
     if (locations.size === 0) return await InferenceSession.create(bytes, sessionOptions);
-    return await createFromFolder(graph, bytes, locations, sessionOptions);
+    if (graph.directory === null) throw new HoneError('MODEL_INVALID', 'a graph with external data has no folder');
+    return await createFromFolder(graph.directory, (path) => writeFile(path, bytes), locations, sessionOptions);
   } catch (cause) {
     throw refusedBy(cause, 'the graph');
   }
 }
 
 /**
- * Opens a session for the model file at `path`, unchanged. @throws HoneError `MODEL_INVALID` with onnxruntime's message
+ * Opens a session for the model file at `path`, unchanged.
+ * @param locations the data files beside it, which may be links to elsewhere
+ * @throws HoneError `MODEL_INVALID` with onnxruntime's message
  */
-export async function openSession(path: string, options: SessionOptions): Promise<InferenceSession> {
+export async function openSession(
+  path: string,
+  options: SessionOptions,
+  locations: ReadonlySet<string> = new Set(),
+): Promise<InferenceSession> {
   try {
-    return await InferenceSession.create(path, toSessionOptions(options));
+    const sessionOptions = toSessionOptions(options);
+    if (locations.size === 0) return await InferenceSession.create(path, sessionOptions);
+    return await createFromFolder(dirname(path), (place) => linkFile(path, place), locations, sessionOptions);
   } catch (cause) {
     throw refusedBy(cause, 'the model');
   }
@@ -90,25 +99,26 @@ function refusedBy(cause: unknown, what: string): HoneError {
 }
 
 async function createFromFolder(
-  graph: Graph,
-  bytes: Uint8Array,
+  directory: string,
+  putModel: (path: string) => Promise<void>,
   locations: ReadonlySet<string>,
   options: InferenceSession.SessionOptions,
 ): Promise<InferenceSession> {
-  if (graph.directory === null) throw new HoneError('MODEL_INVALID', 'a graph with external data has no folder');
   const folder = await mkdtemp(join(tmpdir(), 'hone-graph-'));
   try {
-    for (const location of locations) {
-      // Resolve symbolic links first, as in a download cache: a hard link would point at the link.
-      const source = await realpath(join(graph.directory, location));
-      // A hard link shares the page cache with the server. On another file system only a copy works.
-      await link(source, join(folder, location)).catch(() => copyFile(source, join(folder, location)));
-    }
+    for (const location of locations) await linkFile(join(directory, location), join(folder, location));
     const path = join(folder, 'model.onnx');
-    await writeFile(path, bytes);
+    await putModel(path);
     return await InferenceSession.create(path, options);
   } finally {
     // onnxruntime has mapped the files, and a mapping stays valid after its file is removed.
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+async function linkFile(path: string, place: string): Promise<void> {
+  // Resolve symbolic links first, as in a download cache: a hard link would point at the link.
+  const source = await realpath(path);
+  // A hard link shares the page cache with the server. On another file system only a copy works.
+  await link(source, place).catch(() => copyFile(source, place));
 }

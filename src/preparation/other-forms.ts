@@ -82,8 +82,8 @@ async function linked(source: Source, options: PrepareOptions): Promise<Prepared
     );
     directory = place.directory;
   }
-  const model = await readModel(join(directory, usualFile));
-  return { directory, modelFile, way: directory === root ? 'as_is' : 'linked', model };
+  const judge = join(directory, usualFile);
+  return { directory, modelFile, way: directory === root ? 'as_is' : 'linked', judge, model: await readModel(judge) };
 }
 
 /** Writes the numbers of a package in the forms that Hone computes with, if the file has others. */
@@ -104,7 +104,7 @@ async function inReadableNumbers(
     await convertModelFile(join(from, usualFile), join(draft, 'onnx'), { draft, signal, onProgress });
     await rename(draft, target);
   });
-  return { directory: place.directory, modelFile, way: 'numbers' };
+  return { directory: place.directory, modelFile, way: 'numbers', judge: prepared.judge };
 }
 
 async function fromCheckpoint(source: Source, options: PrepareOptions): Promise<PreparedPackage> {
@@ -124,7 +124,7 @@ async function fromCheckpoint(source: Source, options: PrepareOptions): Promise<
       ...(onProgress === undefined ? {} : { onProgress }),
     });
   });
-  return { directory: place.directory, modelFile, way: 'checkpoint' };
+  return { directory: place.directory, modelFile, way: 'checkpoint', judge: join(place.directory, usualFile) };
 }
 
 async function quantized(
@@ -144,5 +144,5 @@ async function quantized(
       ...(onProgress === undefined ? {} : { onProgress }),
     });
   });
-  return { directory: place.directory, modelFile, way: 'quantized' };
+  return { directory: place.directory, modelFile, way: 'quantized', judge: join(place.directory, usualFile) };
 }

@@ -18,8 +18,9 @@ export async function preparePackage(directory: string, options: PrepareOptions)
   const root = resolve(directory);
   const { modelFile = usualFile, bits } = options;
   if (modelFile === usualFile && bits === undefined && (await isFile(join(root, usualFile)))) {
-    const asIs = { directory: root, modelFile, way: 'as_is' } as const;
-    const model = await readModel(join(root, usualFile)).catch(() => undefined);
+    const judge = join(root, usualFile);
+    const asIs = { directory: root, modelFile, way: 'as_is', judge } as const;
+    const model = await readModel(judge).catch(() => undefined);
     // A file that cannot be read is refused when it is opened, with its reason.
     if (model === undefined) return asIs;
     if (needsConversion(model) === null) return { ...asIs, model };

@@ -25,6 +25,8 @@ export interface PreparedPackage {
   readonly modelFile: string;
   /** `as_is`: the folder itself; `linked`: its files in other places; the others were written. */
   readonly way: 'as_is' | 'linked' | 'numbers' | 'checkpoint' | 'quantized';
+  /** The ONNX file that tells what the model computes: the untouched one, or of a checkpoint the one that was written. */
+  readonly judge: string;
   /** The content of the model's file, if it was read on the way: it need not be read again. */
   readonly model?: Graph;
 }

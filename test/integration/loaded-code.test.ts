@@ -60,6 +60,8 @@ describe('a server', () => {
   let beforeReady: string;
 
   beforeAll(async () => {
+    // The first start of a package has it compared with its own file, by a process of its own.
+    await (await startServer({ args: ['--learner', 'on'] }))[Symbol.asyncDispose]();
     const folder = temporaryFolder();
     const env = { NODE_OPTIONS: preload, HONE_TEST_NOTES: folder };
     await using server = await startServer({ args: ['--learner', 'on'], env });

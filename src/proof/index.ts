@@ -1,0 +1,2 @@
+export type { Proof } from './proof.js';
+export { type ProveOptions, provePackage } from './prove-package.js';
