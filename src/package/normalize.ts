@@ -24,7 +24,7 @@ import { type Graph, microsoft, type Node, numberAttribute, readModel } from '..
 import { fuseAttention } from './attention/fuse-attention.js';
 import { fixHeadSize } from './head-sizes.js';
 import { headSizeOf } from './lowering.js';
-import { isModuleWeight, moduleOfNode } from './module-names.js';
+import { isModuleWeight, moduleOf } from './module-names.js';
 import { checkForm, refuseNode } from './operators/form.js';
 import { operatorOf } from './operators/table.js';
 import { freeReservedNames } from './reserved-names.js';
@@ -239,9 +239,10 @@ function nameWeights(graph: Graph): void {
     const weight = node.op === 'MatMul' ? (node.inputs[1] as string) : '';
     const tensor = graph.initializers.get(weight);
     if (tensor?.dims.length !== 2 || consumers.get(weight)?.length !== 1) continue;
-    const module = moduleOfNode(node.name);
+    const module = moduleOf(node);
     const name = `${module}.weight`;
-    if (module === undefined || name === weight || isTaken(name) || isModuleWeight(weight)) continue;
+    if (module === undefined || name === weight || isTaken(name)) continue;
+    if (node.module === undefined && isModuleWeight(weight)) continue;
     graph.initializers.delete(weight);
     graph.initializers.set(name, tensor);
     graph.replaceUses(weight, name);

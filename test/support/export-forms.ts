@@ -1,7 +1,7 @@
 /** Rewrites the tiny decoder into the forms that other exporters write. */
 
 import { float32Tensor, float32Values, type Graph, microsoft, type Node, type Tensor } from '../../src/onnx/index.js';
-import { spellOut, spellRotation } from './spelled-attention.js';
+import { spellGemm, spellOut, spellRotation } from './spelled-attention.js';
 
 interface ExportForm {
   readonly name: string;
@@ -371,8 +371,22 @@ export const exportForms: readonly ExportForm[] = [
   {
     name: 'with attention and rotations spelled out',
     apply: (graph) => {
-      spellRotation(graph);
+      spellRotation('given')(graph);
       spellOut({ mask: 'chosen', factor: 'roots' })(graph);
+    },
+  },
+  {
+    name: 'with attention and rotations spelled out, at positions that are counted',
+    apply: (graph) => {
+      spellRotation('counted')(graph);
+      spellOut({ mask: 'added', factor: 'scores' })(graph);
+    },
+  },
+  {
+    name: 'with attention spelled out, and linear layers with biases as Gemm',
+    apply: (graph) => {
+      spellGemm(graph);
+      spellOut({ mask: 'added', factor: 'roots' })(graph);
     },
   },
 ];

@@ -20,6 +20,8 @@ export interface Spelling {
 interface Positions {
   readonly keys: string;
   readonly queries: string;
+  /** Of the queries, [S]. */
+  readonly counted: string;
 }
 
 /** Replaces each GroupQueryAttention by the operators that compute the same. */
@@ -44,10 +46,11 @@ function sizeOf(graph: Graph, value: string, axis: number): string {
 function addPositions(graph: Graph): Positions {
   const past = sizeOf(graph, 'past_key_values.0.key', 2);
   const total = graph.add('Add', [past, sizeOf(graph, 'input_ids', 1)]);
-  const queries = graph.add('Range', [past, total, graph.int64(1)]);
+  const counted = graph.add('Range', [past, total, graph.int64(1)]);
   return {
     keys: graph.add('Range', [graph.int64(0), total, graph.int64(1)]),
-    queries: graph.add('Unsqueeze', [queries, graph.int64([1])]),
+    queries: graph.add('Unsqueeze', [counted, graph.int64([1])]),
+    counted,
   };
 }
 
@@ -120,39 +123,64 @@ function repeat(graph: Graph, value: string, kvHeads: number, heads: number): st
   return graph.add('Reshape', [expanded, shape(heads)]);
 }
 
-/** Spells the rotation of queries and keys out, with angles that are computed from `position_ids`. */
-export function spellRotation(graph: Graph): void {
-  const headSize = headSizeOf(graph);
-  const half = headSize / 2;
-  const frequencies = graph.freshName('frequencies');
-  const powers = Float32Array.from({ length: half }, (_, i) => 10_000 ** (-i / half));
-  graph.initializers.set(frequencies, { type: 'float32', dims: [1, half, 1], data: new Uint8Array(powers.buffer) });
-  const rows = graph.add('Unsqueeze', [sizeOf(graph, 'position_ids', 0), graph.int64([0])]);
-  const shape = graph.add('Concat', [rows, graph.int64([-1]), graph.int64([1])], { attributes: { axis: { i: 0 } } });
-  const ones = graph.add('ConstantOfShape', [graph.int64([3])], { attributes: { value: { t: oneInt } } });
-  const isOpen = graph.add('Equal', [shape, graph.add('Mul', [ones, graph.int64(-1)])]);
-  const repeated = graph.add('Expand', [frequencies, graph.add('Where', [isOpen, ones, shape])]);
-  const row = graph.add('Unsqueeze', ['position_ids', graph.int64([1])]);
-  const positions = graph.add('Cast', [row], { attributes: { to: { i: 1 } } });
-  const angles = graph.add('Transpose', [graph.add('MatMul', [repeated, positions])], {
-    attributes: { perm: { is: [0, 2, 1] } },
-  });
-  const both = graph.add('Concat', [angles, angles], { attributes: { axis: { i: -1 } } });
-  const [cos, sin] = ['Cos', 'Sin'].map((op) => graph.add('Unsqueeze', [graph.add(op, [both]), graph.int64([2])]));
-  for (const node of graph.nodes.filter(({ op }) => op === 'RotaryEmbedding')) {
-    const [input, output] = [node.inputs[0] as string, node.outputs[0] as string];
-    const heads = graph.add('Reshape', [input, graph.int64([0, 0, -1, headSize])]);
-    const middle = graph.add('Div', [sizeOf(graph, heads, 3), graph.int64(2)]);
-    const at = graph.add('Unsqueeze', [middle, graph.int64([0])]);
-    const part = (from: string, to: string): string => graph.add('Slice', [heads, from, to, graph.int64([3])]);
-    const second = graph.add('Neg', [part(at, graph.int64([2 ** 31]))]);
-    const swapped = graph.add('Concat', [second, part(graph.int64([0]), at)], { attributes: { axis: { i: -1 } } });
-    const turned = graph.add('Add', [
-      graph.add('Mul', [heads, cos as string]),
-      graph.add('Mul', [swapped, sin as string]),
-    ]);
+/**
+ * Spells the rotation of queries and keys out, with angles that are computed from `position_ids`, or from positions that
+ * are counted from the length of the cache.
+ */
+export const spellRotation =
+  (origin: 'given' | 'counted') =>
+  (graph: Graph): void => {
+    const given =
+      origin === 'given' ? 'position_ids' : graph.add('Unsqueeze', [addPositions(graph).counted, graph.int64([0])]);
+    if (origin === 'counted') graph.inputs.delete('position_ids');
+    const headSize = headSizeOf(graph);
+    const half = headSize / 2;
+    const frequencies = graph.freshName('frequencies');
+    const powers = Float32Array.from({ length: half }, (_, i) => 10_000 ** (-i / half));
+    graph.initializers.set(frequencies, { type: 'float32', dims: [1, half, 1], data: new Uint8Array(powers.buffer) });
+    const rows = graph.add('Unsqueeze', [sizeOf(graph, given, 0), graph.int64([0])]);
+    const shape = graph.add('Concat', [rows, graph.int64([-1]), graph.int64([1])], { attributes: { axis: { i: 0 } } });
+    const ones = graph.add('ConstantOfShape', [graph.int64([3])], { attributes: { value: { t: oneInt } } });
+    const isOpen = graph.add('Equal', [shape, graph.add('Mul', [ones, graph.int64(-1)])]);
+    const repeated = graph.add('Expand', [frequencies, graph.add('Where', [isOpen, ones, shape])]);
+    const row = graph.add('Unsqueeze', [given, graph.int64([1])]);
+    const positions = graph.add('Cast', [row], { attributes: { to: { i: 1 } } });
+    const angles = graph.add('Transpose', [graph.add('MatMul', [repeated, positions])], {
+      attributes: { perm: { is: [0, 2, 1] } },
+    });
+    const both = graph.add('Concat', [angles, angles], { attributes: { axis: { i: -1 } } });
+    const [cos, sin] = ['Cos', 'Sin'].map((op) => graph.add('Unsqueeze', [graph.add(op, [both]), graph.int64([2])]));
+    for (const node of graph.nodes.filter(({ op }) => op === 'RotaryEmbedding')) {
+      const [input, output] = [node.inputs[0] as string, node.outputs[0] as string];
+      const heads = graph.add('Reshape', [input, graph.int64([0, 0, -1, headSize])]);
+      const middle = graph.add('Div', [sizeOf(graph, heads, 3), graph.int64(2)]);
+      const at = graph.add('Unsqueeze', [middle, graph.int64([0])]);
+      const part = (from: string, to: string): string => graph.add('Slice', [heads, from, to, graph.int64([3])]);
+      const second = graph.add('Neg', [part(at, graph.int64([2 ** 31]))]);
+      const swapped = graph.add('Concat', [second, part(graph.int64([0]), at)], { attributes: { axis: { i: -1 } } });
+      const turned = graph.add('Add', [
+        graph.add('Mul', [heads, cos as string]),
+        graph.add('Mul', [swapped, sin as string]),
+      ]);
+      graph.removeNodes(new Set([node]));
+      graph.add('Reshape', [turned, graph.int64([0, 0, -1])], { outputs: [output] });
+    }
+  };
+
+/** Writes products and biases as Gemm, which takes the tokens of all rows as one matrix. */
+export function spellGemm(graph: Graph): void {
+  for (const node of graph.nodes.filter(({ op, inputs }) => op === 'MatMul' && /layers/.test(inputs[1] ?? ''))) {
+    const [input, weight] = node.inputs as [string, string];
+    const [inner = 0, outer = 0] = graph.initializers.get(weight)?.dims ?? [];
+    const bias = graph.freshName('bias');
+    const values = Float32Array.from({ length: outer }, (_, i) => 0.1 * Math.cos(i));
+    graph.initializers.set(bias, { type: 'float32', dims: [outer], data: new Uint8Array(values.buffer) });
+    const rows = graph.add('Reshape', [input, graph.int64([-1, inner])]);
+    const sizes = [0, 1].map((axis) => graph.add('Unsqueeze', [sizeOf(graph, input, axis), graph.int64([0])]));
+    const shape = graph.add('Concat', [...sizes, graph.int64([outer])], { attributes: { axis: { i: 0 } } });
+    const product = graph.add('Gemm', [rows, weight, bias]);
     graph.removeNodes(new Set([node]));
-    graph.add('Reshape', [turned, graph.int64([0, 0, -1])], { outputs: [output] });
+    graph.add('Reshape', [product, shape], { outputs: node.outputs });
   }
 }
 

@@ -47,8 +47,8 @@ export async function foldShapes(
 ): Promise<{ readonly sizes: SizeNames; readonly dims: ProbedDims }> {
   const sizes = sizeNames(graph);
   const computed = sizeValues(graph);
-  const reshaped = graph.nodes.filter(({ op, domain }) => op === 'Reshape' && domain === '');
-  const measured = [...new Set([...wanted, ...reshaped.map(({ inputs }) => inputs[0] as string)])];
+  const reshaped = reshapes(graph).flatMap(({ inputs, outputs }) => [inputs[0] as string, outputs[0] as string]);
+  const measured = [...new Set([...wanted, ...reshaped])];
   const outputs = [...new Set([...computed, ...measured])];
   const runs = await evaluate(shapeTwin(graph), outputs, sizeProbes);
   const dims = new Map(outputs.map((name) => [name, runs.map((run) => (run.get(name) as Evaluated).dims)]));
@@ -62,9 +62,8 @@ export async function foldShapes(
     if (value !== undefined) folded.set(name, value);
   }
   graph.nodes = graph.nodes.map((node) => ({ ...node, inputs: node.inputs.map((name) => folded.get(name) ?? name) }));
-  for (const node of graph.nodes.filter(({ op, domain }) => op === 'Reshape' && domain === '')) {
-    copyDims(graph, node, sizes, dims);
-  }
+  for (const node of reshapes(graph)) copyDims(graph, node, sizes, dims);
+  for (const node of reshapes(graph)) dropIdle(graph, node, dims);
   graph.prune();
   return { sizes, dims };
 }
@@ -146,6 +145,15 @@ function copyDims(graph: Graph, node: Node, sizes: SizeNames, dims: ProbedDims):
   if (entries.includes(undefined)) return;
   const { allowzero: _, ...attributes } = node.attributes;
   graph.replaceNode(node, [{ ...node, inputs: [data, graph.int64(entries as number[])], attributes }]);
+}
+
+const reshapes = (graph: Graph): Node[] => graph.nodes.filter(({ op, domain }) => op === 'Reshape' && domain === '');
+
+/** Removes a Reshape that changes no shape. */
+function dropIdle(graph: Graph, { inputs, outputs }: Node, dims: ProbedDims): void {
+  const [from, to] = [dims.get(inputs[0] as string), dims.get(outputs[0] as string)];
+  const isIdle = from?.every((shape, i) => shape.join() === to?.[i]?.join()) ?? false;
+  if (isIdle) graph.replaceUses(outputs[0] as string, inputs[0] as string);
 }
 
 function sizeOf(name: string, sizes: SizeNames): ((probe: Probe) => number) | undefined {

@@ -6,9 +6,11 @@
  */
 
 import { type Graph, intsAttribute, microsoft, type Node } from '../../onnx/index.js';
+import { readPositions } from './counted-positions.js';
 import { foldShapes, type ProbedDims } from './fold-shapes.js';
 import { type MeasuredAttention, measureAttention } from './measure-attention.js';
 import { multiplyOuter } from './outer-products.js';
+import { multiplyRows } from './row-products.js';
 import { findSpelledAttention } from './spelled-attention.js';
 
 /**
@@ -21,12 +23,14 @@ export async function fuseAttention(source: Graph): Promise<Graph> {
   graph.prune();
   const found = findSpelledAttention(graph);
   if (found.length === 0) return source;
-  const wanted = found.flatMap(({ query, newKey, newValue, outputs }) => [query, newKey, newValue, ...outputs]);
+  const wanted = found.flatMap(({ queries, newKey, newValue, outputs }) => [...queries, newKey, newValue, ...outputs]);
   const { sizes, dims } = await foldShapes(graph, [...wanted, ...productInputs(graph)]);
   const sites = await measureAttention(graph, findSpelledAttention(graph), sizes, dims);
   const lengths = addLengths(graph);
   for (const site of sites) fuse(graph, site, lengths, dims);
   graph.prune();
+  multiplyRows(graph, dims);
+  await readPositions(graph);
   multiplyOuter(graph, dims);
   graph.prune();
   return graph;
@@ -57,6 +61,8 @@ function fuse(graph: Graph, site: MeasuredAttention, lengths: [string, string], 
   const key = joinHeads(graph, site.newKey, kvHeads * headSize, dims);
   const value = joinHeads(graph, site.newValue, kvHeads * headSize, dims);
   const producers = graph.producers();
+  const isByToken = dims.get(output)?.[0]?.length === 3;
+  const result = isByToken ? output : graph.freshName('attention');
   const replaced = new Set<Node>([keyCache, valueCache]);
   for (const name of [output, `present.${layer}.key`, `present.${layer}.value`]) {
     const node = producers.get(name);
@@ -74,8 +80,9 @@ function fuse(graph: Graph, site: MeasuredAttention, lengths: [string, string], 
       ...(window === null ? {} : { local_window_size: { i: window } }),
       ...(softcap === null ? {} : { softcap: { f: softcap } }),
     },
-    outputs: [output, `present.${layer}.key`, `present.${layer}.value`],
+    outputs: [result, `present.${layer}.key`, `present.${layer}.value`],
   });
+  if (!isByToken) graph.add('Reshape', [result, graph.int64([-1, heads * headSize])], { outputs: [output] });
 }
 
 /** Returns [B, S, heads * headSize] for a value [B, heads, S, headSize]; the value before both moves if there is one. */

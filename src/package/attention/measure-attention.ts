@@ -16,7 +16,7 @@ import type { SpelledAttention } from './spelled-attention.js';
 /** A site with its form. */
 export interface MeasuredAttention extends SpelledAttention {
   readonly form: AttentionForm;
-  /** The value that attention's result has taken, [B, S, heads * headSize]. */
+  /** The value that attention's result has taken, [B, S, heads * headSize] or [B * S, heads * headSize]. */
   readonly output: string;
 }
 
@@ -72,7 +72,10 @@ function withSizes(site: SpelledAttention, dims: ProbedDims): MeasuredAttention 
     );
   }
   const whole = [rows, tokens, heads * headSize].join();
-  const output = site.outputs.find((name) => dims.get(name)?.[0]?.join() === whole);
+  const asRows = [(rows as number) * (tokens as number), heads * headSize].join();
+  const shapeOf = (name: string): string | undefined => dims.get(name)?.[0]?.join();
+  const output =
+    site.outputs.find((name) => shapeOf(name) === whole) ?? site.outputs.find((name) => shapeOf(name) === asRows);
   if (output === undefined) throw refuseNode(site.softmax, 'its heads are not put side by side', remedy);
   return { ...site, output, form: { heads, kvHeads, headSize, scale: 1, window: null, softcap: null } };
 }

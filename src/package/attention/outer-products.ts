@@ -34,7 +34,7 @@ function repeatedConstant(graph: Graph, producers: ReadonlyMap<string, Node>, va
     const isColumn = tensor.dims.length === 3 && rows === 1 && count > 1 && columns === 1;
     return isColumn && tensor.type === 'float32' ? value : undefined;
   }
-  const isRepeat = node?.op === 'Expand' && repeatsRows(graph, producers.get(shape));
+  const isRepeat = node?.op === 'Expand' && repeatsRows(graph, producers, shape);
   return isRepeat ? repeatedConstant(graph, producers, source) : undefined;
 }
 
@@ -44,7 +44,10 @@ const isFloatCast = (node: Node): boolean => {
 };
 
 /** Whether a target shape keeps the last axis of [1, n, 1]; it cannot change the one before, which is longer than 1. */
-function repeatsRows(graph: Graph, shape: Node | undefined): boolean {
-  if (shape?.op !== 'Concat' || shape.inputs.length !== 3) return false;
-  return graph.constantInts(shape.inputs[2] ?? '')?.[0] === 1;
+function repeatsRows(graph: Graph, producers: ReadonlyMap<string, Node>, shape: string): boolean {
+  const constant = graph.constantInts(shape);
+  if (constant !== undefined) return constant.length === 3 && constant[2] === 1;
+  const node = producers.get(shape);
+  if (node?.op !== 'Concat' || node.inputs.length !== 3) return false;
+  return graph.constantInts(node.inputs[2] ?? '')?.[0] === 1;
 }

@@ -17,6 +17,8 @@ export interface SpelledAttention {
   readonly mixing: Node;
   /** The query, [B, heads, S, headSize]. */
   readonly query: string;
+  /** The query and values that it may be before its factors; folding sizes shows which of them are constant. */
+  readonly queries: readonly string[];
   /** Keys and values of the step, [B, kvHeads, S, headSize]. */
   readonly newKey: string;
   readonly newValue: string;
@@ -45,12 +47,14 @@ export function findSpelledAttention(graph: Graph): SpelledAttention[] {
     if (keyCache === undefined || valueCache === undefined) return [];
     const scores = walk.productOf(keyCache);
     const mixing = walk.productOf(valueCache);
+    const queries = walk.multiplied(scores.inputs[0] as string);
     found.push({
       layer,
       softmax: walk.softmaxBefore(mixing),
       scores,
       mixing,
-      query: walk.unscaled(scores.inputs[0] as string),
+      query: walk.unscaled(queries),
+      queries,
       newKey: keyCache.inputs[1] as string,
       newValue: valueCache.inputs[1] as string,
       keyCache,
@@ -115,15 +119,20 @@ class Walk {
     throw refuseNode(mixing, 'its probabilities do not come from a Softmax', again);
   }
 
-  /** Steps before the constant factors of a query. */
-  unscaled(query: string): string {
-    let value = query;
+  /** Returns a value, and the values from which products with further values compute it. */
+  multiplied(value: string): string[] {
+    const values = [value];
     for (;;) {
-      const node = this.#producers.get(value);
-      const [data = '', factor = ''] = node?.inputs ?? [];
-      if (node === undefined || (node.op !== 'Mul' && node.op !== 'Div') || !this.#isScalar(factor)) return value;
-      value = data;
+      const node = this.#producers.get(values.at(-1) as string);
+      if (node === undefined || (node.op !== 'Mul' && node.op !== 'Div')) return values;
+      values.push(node.inputs[0] as string);
     }
+  }
+
+  /** Returns the first of such values before which there are no more constant factors. */
+  unscaled(values: readonly string[]): string {
+    const isScaled = (value: string): boolean => this.#isScalar(this.#producers.get(value)?.inputs[1] ?? '');
+    return values.find((value, i) => i === values.length - 1 || !isScaled(value)) as string;
   }
 
   /** Whether a value is one constant number, or is computed from such. */
