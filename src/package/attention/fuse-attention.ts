@@ -26,6 +26,7 @@ export async function fuseAttention(source: Graph): Promise<Graph> {
   const wanted = found.flatMap(({ queries, newKey, newValue, outputs }) => [...queries, newKey, newValue, ...outputs]);
   const { sizes, dims } = await foldShapes(graph, [...wanted, ...productInputs(graph)]);
   const sites = await measureAttention(graph, findSpelledAttention(graph), sizes, dims);
+  if (!graph.opsets.has(microsoft)) graph.opsets.set(microsoft, 1);
   const lengths = addLengths(graph);
   for (const site of sites) fuse(graph, site, lengths, dims);
   graph.prune();
