@@ -39,6 +39,7 @@ interface NodeProto {
   name?: string;
   opType?: string;
   domain?: string;
+  metadataProps?: { key?: string; value?: string }[];
   attribute?: AttributeProto[];
 }
 interface ValueInfoProto {
@@ -117,7 +118,9 @@ export function decodeModel(bytes: Uint8Array, where = 'the model'): Graph {
 
 function decodeNode(proto: NodeProto, index: number): Node {
   const name = proto.name || `node_${index}`;
+  const module = moduleOf(new Map((proto.metadataProps ?? []).map(({ key, value }) => [key, value])));
   return {
+    ...(module === undefined ? {} : { module }),
     name,
     op: proto.opType ?? '',
     domain: proto.domain === 'ai.onnx' ? '' : (proto.domain ?? ''),
@@ -127,6 +130,21 @@ function decodeNode(proto: NodeProto, index: number): Node {
       (proto.attribute ?? []).map((a) => [a.name, decodeAttribute(a, `${proto.opType} ${name}`)]),
     ),
   };
+}
+
+/**
+ * Returns the path of the module that torch.onnx notes for a node, below the decoder's class: the program that exports may
+ * have wrapped that in modules of its own.
+ */
+function moduleOf(metadata: ReadonlyMap<string | undefined, string | undefined>): string | undefined {
+  const listed = (name: string): string[] =>
+    Array.from((metadata.get(`pkg.torch.onnx.${name}`) ?? '').matchAll(/'([^']*)'/g), ([, text = '']) => text);
+  // The last entry of both lists is the operator.
+  const scopes = listed('name_scopes').slice(0, -1);
+  const decoder = scopes[listed('class_hierarchy').findIndex((name) => /^transformers(_modules)?\./.test(name))];
+  const path = scopes.at(-1);
+  if (path === undefined || decoder === undefined || path === decoder) return undefined;
+  return decoder === '' ? path : path.startsWith(`${decoder}.`) ? path.slice(decoder.length + 1) : undefined;
 }
 
 function decodeAttribute(proto: AttributeProto, where: string): Attribute {

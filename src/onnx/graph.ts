@@ -29,6 +29,8 @@ export interface Node {
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   readonly attributes: Attributes;
+  /** The path of the module that the exporter made the node of, where it notes that. */
+  readonly module?: string;
 }
 
 /** A graph input or output; a string is a dimension known only at run time. */

@@ -51,6 +51,7 @@ const root = protobuf.Root.fromJSON({
         opType: optional('string', 4),
         attribute: repeated('Attribute', 5),
         domain: optional('string', 7),
+        metadataProps: repeated('StringStringEntry', 9),
       },
     },
     Dimension: { fields: { dimValue: optional('int64', 1), dimParam: optional('string', 2) } },

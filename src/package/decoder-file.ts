@@ -7,6 +7,7 @@ import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HoneError } from '../errors.js';
 import { createSession, elementCount, type Graph, isExternal, readModel } from '../onnx/index.js';
+import { fuseAttention } from './attention/fuse-attention.js';
 import { checkAttention, checkFlow, checkInterface, checkWeights } from './decoder-checks.js';
 import { checkExternalData } from './external-data.js';
 import { invalidPackage, isLfsPointer, lfsPointer } from './files.js';
@@ -32,8 +33,9 @@ export async function readDecoderFile(root: string, config: DecoderConfig, model
   const refuse = (problem: string): HoneError => invalidPackage(root, modelFile, problem);
   // This comes first, because a decoder without this attention has other cache names too, which would be reported
   // instead.
-  await withFileNamed(root, () => checkHasAttention(source));
-  const graph = await withFileNamed(root, () => normalizeDecoder(source));
+  const fused = await withFileNamed(root, () => fuseAttention(source));
+  await withFileNamed(root, () => checkHasAttention(fused));
+  const graph = await withFileNamed(root, () => normalizeDecoder(fused));
   checkInterface(graph, config, refuse);
   checkWeights(graph, config, refuse);
   const sites = await withFileNamed(root, () => findAttention(graph));

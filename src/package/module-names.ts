@@ -1,5 +1,7 @@
 /** Derives module paths, as in the Hugging Face checkpoint, from the names that exporters give to weights and nodes. */
 
+import type { Node } from '../onnx/index.js';
+
 /** The list of blocks in a module path: `model.layers.0.`, or `transformer.h.0.` in GPT-2 and its relatives. */
 const inBlock = /(?:^|\.)(?:layers|h)\.\d+\./;
 
@@ -20,4 +22,9 @@ export function isModuleWeight(weight: string): boolean {
 export function moduleOfNode(node: string): string | undefined {
   const path = /^\/?(.*(?:layers|(?<![^./])h)[./]\d+[./].+)[./]MatMul(?:_\w+)?$/.exec(node)?.[1];
   return path?.replaceAll('/', '.').replace(/(\.layers\.\d+\.)attn\./, '$1self_attn.');
+}
+
+/** Returns the module of a node: the one that the exporter notes, or the one in its name. Undefined outside the blocks. */
+export function moduleOf({ module, name }: Node): string | undefined {
+  return module !== undefined && isBlockModule(module) ? module : moduleOfNode(name);
 }

@@ -2,6 +2,7 @@
  * Rewrites a decoder's graph into the one form that the decode and training variants start from. Exporters write the
  * same decoder in several forms; these are understood:
  *
+ * - Attention that is spelled out becomes GroupQueryAttention (`attention/`).
  * - GroupQueryAttention that splits a packed query-key-value gets a Split before it.
  * - GroupQueryAttention that rotates (`do_rotary`), whole heads or a part of each, gets a RotaryEmbedding on query and key
  *   before it, with `position_ids`. That becomes an input if the export has none.
@@ -20,16 +21,17 @@
 
 import { HoneError } from '../errors.js';
 import { type Graph, microsoft, type Node, numberAttribute, readModel } from '../onnx/index.js';
+import { fuseAttention } from './attention/fuse-attention.js';
 import { fixHeadSize } from './head-sizes.js';
 import { headSizeOf } from './lowering.js';
-import { isModuleWeight, moduleOfNode } from './module-names.js';
+import { isModuleWeight, moduleOf } from './module-names.js';
 import { checkForm, refuseNode } from './operators/form.js';
 import { operatorOf } from './operators/table.js';
 import { freeReservedNames } from './reserved-names.js';
 
 /** Reads a decoder file and normalizes it. @throws HoneError `MODEL_INVALID`, `OPERATOR_UNSUPPORTED` */
 export async function readDecoder(modelPath: string): Promise<Graph> {
-  return normalizeDecoder(await readModel(modelPath));
+  return normalizeDecoder(await fuseAttention(await readModel(modelPath)));
 }
 
 /** Returns the normal form of a decoder as a new graph. @throws HoneError `OPERATOR_UNSUPPORTED` */
@@ -237,9 +239,10 @@ function nameWeights(graph: Graph): void {
     const weight = node.op === 'MatMul' ? (node.inputs[1] as string) : '';
     const tensor = graph.initializers.get(weight);
     if (tensor?.dims.length !== 2 || consumers.get(weight)?.length !== 1) continue;
-    const module = moduleOfNode(node.name);
+    const module = moduleOf(node);
     const name = `${module}.weight`;
-    if (module === undefined || name === weight || isTaken(name) || isModuleWeight(weight)) continue;
+    if (module === undefined || name === weight || isTaken(name)) continue;
+    if (node.module === undefined && isModuleWeight(weight)) continue;
     graph.initializers.delete(weight);
     graph.initializers.set(name, tensor);
     graph.replaceUses(weight, name);

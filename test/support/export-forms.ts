@@ -1,6 +1,7 @@
 /** Rewrites the tiny decoder into the forms that other exporters write. */
 
 import { float32Tensor, float32Values, type Graph, microsoft, type Node, type Tensor } from '../../src/onnx/index.js';
+import { spellGemm, spellOut, spellRotation } from './spelled-attention.js';
 
 interface ExportForm {
   readonly name: string;
@@ -353,6 +354,39 @@ export const exportForms: readonly ExportForm[] = [
       rotateInside(false, 'none')(graph);
       fuseNorms(graph);
       untie(graph);
+    },
+  },
+  {
+    name: 'with attention spelled out, and a mask that is added',
+    apply: spellOut({ mask: 'added', factor: 'roots' }),
+  },
+  {
+    name: 'with attention spelled out, and a mask that chooses',
+    apply: spellOut({ mask: 'chosen', factor: 'scores' }),
+  },
+  {
+    name: 'with attention spelled out, a window and bounded scores',
+    apply: spellOut({ mask: 'added', factor: 'scores', window: 4, softcap: 0.3 }),
+  },
+  {
+    name: 'with attention and rotations spelled out',
+    apply: (graph) => {
+      spellRotation('given')(graph);
+      spellOut({ mask: 'chosen', factor: 'roots' })(graph);
+    },
+  },
+  {
+    name: 'with attention and rotations spelled out, at positions that are counted',
+    apply: (graph) => {
+      spellRotation('counted')(graph);
+      spellOut({ mask: 'added', factor: 'scores' })(graph);
+    },
+  },
+  {
+    name: 'with attention spelled out, and linear layers with biases as Gemm',
+    apply: (graph) => {
+      spellGemm(graph);
+      spellOut({ mask: 'added', factor: 'roots' })(graph);
     },
   },
 ];

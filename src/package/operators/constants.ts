@@ -66,6 +66,8 @@ export function constantDims(
     case 'Cast':
     case 'Identity':
     case 'Neg':
+    case 'Sqrt':
+    case 'Reciprocal':
     case 'DequantizeLinear':
       return first;
     case 'Transpose':

@@ -5,7 +5,7 @@
  */
 
 import { type Graph, microsoft, type Node, numberAttribute } from '../../onnx/index.js';
-import { isModuleWeight, moduleOfNode } from '../module-names.js';
+import { isModuleWeight, moduleOf } from '../module-names.js';
 
 /** A product by a quantised weight, with the defaults of absent attributes filled in. */
 export interface QuantizedProduct {
@@ -25,10 +25,10 @@ const integerAccuracy = 4;
 const quantizedName = /^(.+)\.weight_Q\d+$/;
 
 /** Returns the module's name in the float32 model, so that the same adapters fit both. */
-function moduleOf(weight: string, node: string): string | null {
+function moduleOfWeight(weight: string, node: Node): string | null {
   const module = quantizedName.exec(weight)?.[1] ?? null;
   if (module !== null && isModuleWeight(`${module}.weight`)) return module;
-  return moduleOfNode(node) ?? module;
+  return moduleOf(node) ?? module;
 }
 
 /** Returns a node as a product by a quantised weight of 4 or 8 bits, or undefined if it is something else. */
@@ -38,7 +38,7 @@ export function quantizedProduct(graph: Graph, node: Node): QuantizedProduct | u
   const bits = numberAttribute(node, 'bits', 4);
   if (bits !== 4 && bits !== 8) return undefined;
   return {
-    module: moduleOf(weight, node.name),
+    module: moduleOfWeight(weight, node),
     weight,
     inFeatures: numberAttribute(node, 'K', 0),
     outFeatures: numberAttribute(node, 'N', 0),

@@ -1,0 +1,118 @@
+/** Attention that a file spells out: what is measured of it, and what is refused because Hone computes no such attention. */
+
+import { cp, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { encodeModel, type Graph, type Node, readModel } from '../../../src/onnx/index.js';
+import { fuseAttention } from '../../../src/package/attention/fuse-attention.js';
+import { findAttention, loadPackage } from '../../../src/package/index.js';
+import { normalizeDecoder } from '../../../src/package/normalize.js';
+import { temporaryFolder } from '../../support/folders.js';
+import { type Spelling, spellOut } from '../../support/spelled-attention.js';
+import { tinyDirectory } from '../../support/tiny.js';
+
+const tiny = (): Promise<Graph> => readModel(join(tinyDirectory, 'onnx/model.onnx'));
+
+async function spelled(spelling: Spelling): Promise<Graph> {
+  const graph = await tiny();
+  spellOut(spelling)(graph);
+  graph.prune();
+  return graph;
+}
+
+describe('attention that is spelled out', () => {
+  test.each([
+    ['a mask that is added', { mask: 'added', factor: 'scores' }, null, null],
+    ['a mask that chooses', { mask: 'chosen', factor: 'roots' }, null, null],
+    ['a window', { mask: 'chosen', factor: 'roots', window: 3 }, 3, null],
+    ['a window of the own key only', { mask: 'added', factor: 'roots', window: 1 }, 1, null],
+    ['a window longer than a probe', { mask: 'added', factor: 'roots', window: 4096 }, 4096, null],
+    ['bounded scores', { mask: 'added', factor: 'scores', softcap: 50 }, null, 50],
+  ] as const)('with %s is measured', async (_, spelling, window, softcap) => {
+    const graph = normalizeDecoder(await fuseAttention(await spelled(spelling)));
+    const fused = findAttention(await tiny());
+    for (const [i, site] of findAttention(graph).entries()) {
+      const { heads, kvHeads, headSize } = fused[i] as (typeof fused)[number];
+      expect(site).toMatchObject({ layer: i, heads, kvHeads, headSize, window });
+      expect(site.scale).toBeCloseTo((fused[i] as (typeof fused)[number]).scale, 6);
+      if (softcap === null) expect(site.softcap).toBeNull();
+      else expect(site.softcap).toBeCloseTo(softcap, 4);
+    }
+    expect(graph.nodes.filter(({ op }) => op === 'Softmax')).toHaveLength(0);
+  });
+});
+
+const plain = { mask: 'added', factor: 'scores' } as const;
+
+/** Adds a value that grows with the distance of key and query, as ALiBi does. */
+const slope: Spelling['change'] = (graph, scores, { keys, queries }) => {
+  const distance = graph.add('Cast', [graph.add('Sub', [keys, queries])], { attributes: { to: { i: 1 } } });
+  return graph.add('Add', [scores, graph.add('Mul', [distance, graph.float(0.25)])]);
+};
+
+const everything: Spelling['seen'] = (graph, { keys, queries }) =>
+  graph.add('LessOrEqual', [keys, graph.add('Add', [queries, graph.int64(2)])]);
+
+const inChunks: Spelling['seen'] = (graph, { keys, queries }) => {
+  const chunk = (value: string): string => graph.add('Div', [value, graph.int64(4)]);
+  return graph.add('And', [
+    graph.add('LessOrEqual', [keys, queries]),
+    graph.add('Equal', [chunk(keys), chunk(queries)]),
+  ]);
+};
+
+const squared: Spelling['change'] = (graph, scores) => graph.add('Mul', [scores, scores]);
+
+describe('attention that computes something else', () => {
+  let directory: string;
+  beforeAll(async () => {
+    directory = join(temporaryFolder(), 'tiny');
+    await cp(tinyDirectory, directory, { recursive: true });
+  });
+
+  /** Replaces the value that a node reads. */
+  const reads = (
+    graph: Graph,
+    fits: (node: Node) => boolean,
+    index: number,
+    change: (value: string) => string,
+  ): void => {
+    for (const node of graph.nodes.filter(fits)) {
+      const inputs = node.inputs.with(index, change(node.inputs[index] as string));
+      graph.replaceNode(node, [{ ...node, inputs }]);
+    }
+  };
+  const isSoftmax = ({ op }: Node): boolean => op === 'Softmax';
+  const isMixing = (graph: Graph) => {
+    const softmaxes = new Set(graph.nodes.filter(isSoftmax).map(({ outputs }) => outputs[0]));
+    return ({ op, inputs }: Node): boolean => op === 'MatMul' && softmaxes.has(inputs[0]);
+  };
+
+  test.each<[string, Spelling, (graph: Graph) => void, RegExp]>([
+    ['adds distances to the scores', { ...plain, change: slope }, () => undefined, /its mask adds/],
+    ['sees later tokens', { ...plain, seen: everything }, () => undefined, /its mask adds/],
+    ['sees the tokens of a chunk', { ...plain, seen: inChunks }, () => undefined, /its mask adds/],
+    ['squares the scores', { ...plain, change: squared }, () => undefined, /scores of 1, 1e6 and 1e7 become/],
+    [
+      'mixes twice the values',
+      plain,
+      (graph) => reads(graph, isMixing(graph), 1, (value) => graph.add('Mul', [value, graph.float(2)])),
+      /differs by/,
+    ],
+    [
+      'has probabilities of another operator',
+      plain,
+      (graph) => reads(graph, isMixing(graph), 0, (value) => graph.add('Sigmoid', [value])),
+      /do not come from a Softmax/,
+    ],
+  ])('%s: refused by the name of its softmax', async (_, spelling, edit, words) => {
+    const graph = await spelled(spelling);
+    edit(graph);
+    graph.prune();
+    await writeFile(join(directory, 'onnx/model.onnx'), encodeModel(graph));
+    const error = await loadPackage(directory).catch((thrown: unknown) => thrown);
+    expect(error).toMatchObject({ name: 'HoneError', code: 'OPERATOR_UNSUPPORTED' });
+    expect((error as Error).message).toMatch(words);
+    expect((error as Error).message).toContain(join(directory, 'onnx/model.onnx'));
+  });
+});
