@@ -35,7 +35,7 @@ async function serve({ directory, cacheDirectory, prompt, expected }: ServeTask)
   const started = performance.now();
   const prepared = await preparePackage(directory, { cacheDirectory, memoryBytes: totalmem() });
   const pkg = await loadPackage(prepared.directory);
-  await provePackage({
+  const proof = await provePackage({
     packageDirectory: pkg.directory,
     packageDigest: pkg.digest,
     modelFile: prepared.judge,
@@ -51,7 +51,8 @@ async function serve({ directory, cacheDirectory, prompt, expected }: ServeTask)
   const loadSeconds = (performance.now() - started) / 1000;
   const { tokens: greedy } = await complete(policy, prompt, expected.length);
   const { logprobs, likeliest } = await complete(policy, prompt, expected.length, expected);
-  return { loadSeconds, greedy, logprobs, likeliest };
+  const arithmetic = proof.outcome === 'unjudged' ? 0 : (proof.numbers?.difference ?? 0);
+  return { loadSeconds, arithmetic, greedy, logprobs, likeliest };
 }
 
 async function complete(

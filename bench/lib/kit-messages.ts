@@ -13,6 +13,8 @@ export interface ServeTask {
 /** What the policy computes behind the prompt, as many tokens as were expected. */
 export interface ServeReply {
   readonly loadSeconds: number;
+  /** Largest distance of the file to the same operators with other numbers, nats; 0 if none were written. */
+  readonly arithmetic: number;
   /** The policy's own greedy tokens. */
   readonly greedy: readonly number[];
   /** The log-probability of each expected token behind those before it. */

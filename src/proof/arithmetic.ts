@@ -1,17 +1,16 @@
-/** How exactly a file computes, which bounds how far a right computation may be from it. */
+/** How exactly a file computes, which bounds how far a right computation may be from it. In nats of a log-probability. */
 
 import type { Graph, Node } from '../onnx/index.js';
-import type { Tolerance } from './proof.js';
 
 /** Sums in another order. */
-const single: Tolerance = { logprob: 2e-3, tie: 1e-3 };
-/** Numbers of 16 bits, which Hone computes with in float32. */
-const half: Tolerance = { logprob: 0.05, tie: 0.03 };
+const single = 2e-3;
+/** Numbers of 16 bits; what counts is the positions, from which exports compute rotations in them too. */
+const half = 0.3;
 /** Activations that are rounded to 8 bits: a difference in the last digit of one can move it by a whole step. */
-const rounded: Tolerance = { logprob: 0.5, tie: 0.2 };
+const rounded = 0.5;
 
-/** The differences that may be rounding. */
-export function toleranceFor(graph: Graph): Tolerance {
+/** The difference that may be rounding. */
+export function toleranceFor(graph: Graph): number {
   return graph.nodes.some((node) => roundsActivations(graph, node)) ? rounded : isHalf(graph) ? half : single;
 }
 

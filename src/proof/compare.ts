@@ -1,6 +1,6 @@
 /** Compares answers of Hone's graphs with the logits of the file. */
 
-import type { Comparison, Tolerance } from './proof.js';
+import type { Comparison } from './proof.js';
 
 /** What a graph says about one token of a sequence. */
 export interface TokenAnswer {
@@ -22,7 +22,7 @@ export function logSumExp(logits: Float32Array): number {
 export function compareTokens(
   answers: readonly TokenAnswer[],
   logits: readonly Float32Array[],
-  tolerance: Tolerance,
+  tolerance: number,
 ): Comparison {
   let difference = 0;
   let otherTokens = 0;
@@ -33,7 +33,7 @@ export function compareTokens(
     let best = Number.NEGATIVE_INFINITY;
     for (const value of row) if (value > best) best = value;
     // Not a number is never near.
-    if (!(best - (row[likeliest] as number) <= tolerance.tie)) otherTokens += 1;
+    if (!(best - (row[likeliest] as number) <= tolerance)) otherTokens += 1;
   }
   return { difference, tolerance, otherTokens, tokens: answers.length };
 }
@@ -43,7 +43,7 @@ export function compareSums(
   sums: ArrayLike<number>,
   expected: readonly number[],
   tokensPerSum: number,
-  tolerance: Tolerance,
+  tolerance: number,
 ): Comparison {
   let difference = 0;
   for (const [i, sum] of expected.entries()) {
@@ -57,5 +57,5 @@ const larger = (a: number, b: number): number => (b > a || Number.isNaN(b) ? b :
 
 /** Whether a comparison is within its tolerance. */
 export function isEqual({ difference, otherTokens, tolerance }: Comparison): boolean {
-  return difference <= tolerance.logprob && otherTokens === 0;
+  return difference <= tolerance && otherTokens === 0;
 }

@@ -6,34 +6,35 @@ import type { LearnerSettings } from '../learner/index.js';
 export interface ProofTask {
   /** A folder that `loadPackage` opens. */
   readonly packageDirectory: string;
-  /** The ONNX file that tells what the model computes: the one that the package was made of. */
+  /** The ONNX file that the package was made of; the package's own if it is that file. */
   readonly modelFile: string;
   /** Settings of the learner whose graph is compared too; null: nothing is learned. */
   readonly settings: LearnerSettings | null;
   readonly threads: number;
 }
 
-/** Differences that the arithmetic of a file may make, nats. */
-export interface Tolerance {
-  /** Of the log-probability of a token. */
-  readonly logprob: number;
-  /** Two tokens that are nearer to each other than this count as the same likeliest one. */
-  readonly tie: number;
-}
-
-/** How far one of Hone's graphs is from the file. */
+/** How far two computations of the same tokens are from each other. */
 export interface Comparison {
   /** Largest difference of a token's log-probability, nats; of a training graph, per token of a completion. */
   readonly difference: number;
-  readonly tolerance: Tolerance;
-  /** Tokens whose likeliest successor is another one, by more than a tie. */
+  /** The difference that may be rounding, nats. Two tokens that are nearer count as the same likeliest one. */
+  readonly tolerance: number;
+  /** Tokens behind which another one is the likeliest. */
   readonly otherTokens: number;
   /** Tokens that were compared. */
   readonly tokens: number;
 }
 
 export type Proof =
-  | { readonly outcome: 'equal' | 'differs'; readonly serving: Comparison; readonly learning: Comparison | null }
+  | {
+      readonly outcome: 'equal' | 'differs';
+      /** The file that was written with other numbers, against the untouched one; null if none was written. */
+      readonly numbers: Comparison | null;
+      /** What is served, against the file with these numbers. */
+      readonly serving: Comparison;
+      /** What is trained, against the same; null if nothing is learned. */
+      readonly learning: Comparison | null;
+    }
   /** onnxruntime does not run the file as it is, so nothing tells what it computes. */
   | { readonly outcome: 'unjudged'; readonly reason: string };
 

@@ -30,6 +30,8 @@ export interface ProveOptions {
   readonly onStart?: () => void;
 }
 
+type Compared = Extract<Proof, { readonly outcome: 'differs' | 'equal' }>;
+
 /** A change of what is compared changes this number. */
 const proofVersion = 1;
 /** Longest time of a proof, milliseconds. */
@@ -50,7 +52,7 @@ export async function provePackage(options: ProveOptions): Promise<Proof> {
   options.onStart?.();
   const { packageDirectory, modelFile, settings, threads } = options;
   const proof = await prove({ packageDirectory, modelFile, settings, threads }, options.signal);
-  if (proof.outcome === 'differs') throw differs(modelFile, proof.serving, proof.learning);
+  if (proof.outcome === 'differs') throw differs(modelFile, proof);
   await writeRecord(path, proof);
   return proof;
 }
@@ -132,8 +134,10 @@ function unproved(modelFile: string, why: string, cause?: unknown): HoneError {
   return new HoneError('PACKAGE_INVALID', `${modelFile}: cannot be compared with itself: ${why}; ${remedy}`, { cause });
 }
 
-function differs(modelFile: string, serving: Comparison, learning: Comparison | null): HoneError {
-  const figures = [describe('serving', serving), ...(learning === null ? [] : [describe('learning', learning)])];
+function differs(modelFile: string, { numbers, serving, learning }: Compared): HoneError {
+  const figures = Object.entries({ numbers, serving, learning }).flatMap(([what, one]) =>
+    one === null ? [] : [describe(what, one)],
+  );
   return new HoneError(
     'PACKAGE_DIFFERS',
     `${modelFile}: Hone computes something else from this model than onnxruntime from the file itself: ${figures.join('; ')}. ` +
@@ -143,5 +147,5 @@ function differs(modelFile: string, serving: Comparison, learning: Comparison | 
 
 function describe(what: string, { difference, tolerance, otherTokens, tokens }: Comparison): string {
   const others = otherTokens === 0 ? '' : `, and ${otherTokens} of ${tokens} tokens are followed by others`;
-  return `${what} differs by ${difference.toPrecision(2)} nats, of which ${tolerance.logprob.toPrecision(2)} may be rounding${others}`;
+  return `${what}: ${difference.toPrecision(2)} nats, of which ${tolerance.toPrecision(2)} may be rounding${others}`;
 }

@@ -5,12 +5,6 @@ import { HoneError } from '../errors.js';
 import { decodeFloats, type Graph, isExternal, openSession, type ValueInfo } from '../onnx/index.js';
 import type { DecoderConfig } from '../package/index.js';
 
-/** Logits of the last tokens of a sequence. */
-export interface FileLogits {
-  /** By token, [vocabularySize]. */
-  readonly rows: readonly Float32Array[];
-}
-
 export class UntouchedFile {
   readonly #session: InferenceSession;
   readonly #graph: Graph;
@@ -33,20 +27,20 @@ export class UntouchedFile {
   }
 
   /**
-   * The logits after each of the last `count` tokens.
+   * The logits [vocabularySize] after each of the last `count` tokens.
    * @throws HoneError `MODEL_INVALID` if an input is unknown or onnxruntime does not run the file
    */
-  async logits(tokens: readonly number[], count: number): Promise<FileLogits> {
+  async logits(tokens: readonly number[], count: number): Promise<readonly Float32Array[]> {
     const whole = await this.#run(tokens);
     const length = whole.dims[1] as number;
-    if (length >= count) return { rows: rowsOf(whole).slice(-count) };
+    if (length >= count) return rowsOf(whole).slice(-count);
     // Some exports compute the logits of the last token only.
     const rows: Float32Array[] = [];
     for (let i = count - 1; i > 0; i--) rows.push(...rowsOf(await this.#run(tokens.slice(0, -i))).slice(-1));
-    return { rows: [...rows, ...rowsOf(whole).slice(-1)] };
+    return [...rows, ...rowsOf(whole).slice(-1)];
   }
 
-  async close(): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     await this.#session.release();
   }
 
