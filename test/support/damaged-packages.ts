@@ -327,18 +327,18 @@ const tokenizers: Damage[] = [
     mentions: ['tokenizer.json', '401 tokens', 'vocab_size 260', 'same model'],
   },
   {
-    name: 'a tokenizer that is not BPE',
+    name: 'a tokenizer of a kind that is not read',
     apply: edit('tokenizer.json', (json) => {
-      (json.model as Json).type = 'Unigram';
+      (json.model as Json).type = 'WordPiece';
     }),
-    mentions: ['tokenizer.json', 'model.type', 'serve a model with a byte-level BPE tokenizer'],
+    mentions: ['tokenizer.json', 'model.type', 'serve a model with another tokenizer'],
   },
   {
     name: 'a vocabulary that is not byte-level',
     apply: tokens((vocabulary) => {
       vocabulary['▁the'] = 255;
     }),
-    mentions: ['tokenizer.json', '"▁the"', 'byte-level', 'serve a model with a byte-level BPE tokenizer'],
+    mentions: ['tokenizer.json', '"▁the"', 'not byte-level', 'serve a model with another tokenizer'],
   },
   {
     name: 'two tokens with the same id',

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { ByteLevelDecoder, packTokenBytes } from '../../../src/package/token-decoder.js';
+import { ByteDecoder, packTokenBytes } from '../../../src/package/token-decoder.js';
 import { StopText } from '../../../src/policy/sampling/stop-text.js';
 
 describe('text with stop strings', () => {
@@ -51,7 +51,7 @@ describe('text with stop strings', () => {
           tokens.push(bytes.subarray(at, at + length));
           at += length;
         }
-        const decoder = new ByteLevelDecoder(packTokenBytes(tokens));
+        const decoder = new ByteDecoder(packTokenBytes(tokens));
         const text = new StopText(ends);
         let fed = '';
         const pieces: string[] = [];
