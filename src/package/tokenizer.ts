@@ -11,19 +11,19 @@ import { charactersPerToken } from './characters-per-token.js';
 import { ChatTemplate, checkRoles, type TemplateVariables } from './chat-template.js';
 import { largestVocabulary } from './config.js';
 import { findTurnEnd } from './end-tokens.js';
-import { digestFiles, fileExists, invalidPackage, readJson, readText } from './files.js';
+import { checkJson, digestFiles, fileExists, invalidPackage, readJson, readText } from './files.js';
 import { SpecialTokens } from './special-tokens.js';
-import { ByteDecoder, byteAlphabet, decodeTokens } from './token-decoder.js';
+import { ByteDecoder, decodeTokens } from './token-decoder.js';
 import type { AddedToken } from './tokens/added-tokens.js';
-import { BytePairEncoder, bpeSchema, compileBpe, expressesAll } from './tokens/bpe.js';
 import { type DroppedSpaces, readDecoderSteps } from './tokens/decoder-steps.js';
+import { type Model, modelSchema, readModel } from './tokens/model.js';
 import { readNormalizer } from './tokens/normalizer.js';
 import { readLeadingTokens } from './tokens/post-processor.js';
 import { readPreTokenizer } from './tokens/pre-tokenizer.js';
 import { downloadAgain, unusable, useAnotherTokenizer } from './tokens/refusal.js';
 import type { TextPlace } from './tokens/text-place.js';
 import { TextTokenizer } from './tokens/text-tokenizer.js';
-import { makeTokenTable } from './tokens/token-table.js';
+import { readTokenizerFile, type TokenizerFile } from './tokens/tokenizer-json.js';
 import type { ChatMessage, PackageTokenizer, TokenBytes, TokenDecoder } from './types.js';
 
 const tokenId = z.int().nonnegative().lt(largestVocabulary);
@@ -55,7 +55,7 @@ export const vocabulary = z
 /** The fields of `tokenizer.json`. Those of its steps are checked where they are read. */
 const tokenizerSchema = z.looseObject({
   added_tokens: z.array(addedTokenSchema).default([]),
-  model: bpeSchema.extend({ vocab: vocabulary }),
+  model: modelSchema,
   normalizer: z.unknown(),
   pre_tokenizer: z.unknown(),
   post_processor: z.unknown(),
@@ -93,14 +93,15 @@ const kindSchema = z.object({ model: z.object({ type: z.string() }) });
 
 /** Reads tokenizer and chat template of a package. @throws HoneError `PACKAGE_INVALID` */
 export async function loadTokenizer(directory: string): Promise<PackageTokenizer> {
-  const json = await readJson(directory, 'tokenizer.json', tokenizerSchema, remedyFor);
+  const file = await readTokenizerFile(directory);
+  const json = checkJson(directory, 'tokenizer.json', file.rest, tokenizerSchema, remedyFor);
   const config = await readJson(directory, 'tokenizer_config.json', tokenizerConfigSchema);
   const template = await loadTemplate(directory, config);
   const files = ['tokenizer.json', 'tokenizer_config.json'];
   if (await fileExists(directory, templateFile)) files.push(templateFile);
   const digest = await digestFiles(directory, files);
   try {
-    const tokenizer = new LoadedTokenizer(json, config, template, digest);
+    const tokenizer = new LoadedTokenizer(file, json, config, template, digest);
     checkEncoding(tokenizer);
     return tokenizer;
   } catch (cause) {
@@ -173,7 +174,13 @@ class LoadedTokenizer implements PackageTokenizer {
   readonly #textPrefix: readonly number[];
   readonly #droppedSpaces: DroppedSpaces;
 
-  constructor(json: TokenizerJson, config: TokenizerConfig, template: ChatTemplate | null, digest: string) {
+  constructor(
+    file: TokenizerFile,
+    json: TokenizerJson,
+    config: TokenizerConfig,
+    template: ChatTemplate | null,
+    digest: string,
+  ) {
     const form = readDecoderSteps(json.decoder);
     const normalizer = readNormalizer(json.normalizer);
     const preTokenizer = readPreTokenizer(json.pre_tokenizer);
@@ -182,25 +189,26 @@ class LoadedTokenizer implements PackageTokenizer {
     }
     const addedTokens = json.added_tokens.filter(({ special }) => !special);
     const special = json.added_tokens.filter((token) => token.special);
-    const contents = new Set(special.map(({ content }) => content));
-    this.tokenBytes = makeTokenTable(Object.entries(json.model.vocab), json.added_tokens, form);
-    const bpe = compileBpe(json.model, (token) => contents.has(token));
-    const model = new BytePairEncoder(bpe, this.tokenBytes);
-    this.#text = new TextTokenizer({ normalizer, preTokenizer, model, addedTokens });
+    const model = readModel({
+      file,
+      settings: json.model,
+      addedTokens: json.added_tokens,
+      form,
+      largest: largestVocabulary,
+    });
+    this.tokenBytes = model.table;
+    this.#text = new TextTokenizer({ normalizer, preTokenizer, model: model.words, addedTokens });
     this.#special = new SpecialTokens(special);
     this.#template = template;
     this.vocabularySize = this.tokenBytes.ends.length;
     this.digest = digest;
-    const hasAllBytes = form.byteLevel
-      ? byteAlphabet.every((character) => Object.hasOwn(json.model.vocab, character))
-      : expressesAll(bpe);
     this.charactersPerToken = charactersPerToken(
       { normalizer, preTokenizer, addedTokens },
       this.tokenBytes,
-      hasAllBytes,
+      model.expressesAll,
     );
     this.#addedTokens = json.added_tokens;
-    this.eosTokenId = endTokenOf(json, config);
+    this.eosTokenId = endTokenOf(json, model, config);
     this.#textPrefix = readLeadingTokens(json.post_processor);
     this.#droppedSpaces = form.droppedSpaces;
   }
@@ -257,11 +265,14 @@ class LoadedTokenizer implements PackageTokenizer {
 }
 
 /** Returns the id of the token that `tokenizer_config.json` names as the end. @throws HoneError if there is none */
-function endTokenOf({ added_tokens, model }: TokenizerJson, { eos_token: text }: TokenizerConfig): number | null {
+function endTokenOf(
+  { added_tokens }: TokenizerJson,
+  model: Pick<Model, 'idOf'>,
+  { eos_token: text }: TokenizerConfig,
+): number | null {
   if (text === null || text === undefined) return null;
-  const id = added_tokens.find(({ content }) => content === text)?.id;
+  const id = added_tokens.find(({ content }) => content === text)?.id ?? model.idOf(text);
   if (id !== undefined) return id;
-  if (Object.hasOwn(model.vocab, text)) return model.vocab[text] as number;
   throw unusable(
     `has no token ${JSON.stringify(text)}, which tokenizer_config.json names as eos_token`,
     'correct that name, or take both files from the same model',

@@ -2,8 +2,10 @@
 
 import { z } from 'zod';
 import type { TokenBytes } from '../types.js';
+import { closeBracket, comma, JsonBytes, openBracket, UnexpectedJson } from './json-bytes.js';
 import { applyMerges, MergeTable } from './merges.js';
 import { downloadAgain, unusable } from './refusal.js';
+import type { Vocabulary } from './vocabulary.js';
 import { WordIndex } from './word-index.js';
 
 /** Cuts one word of a text into tokens. */
@@ -30,11 +32,9 @@ export interface BpeModel {
 
 const none = z.literal(['', null]).optional();
 
-/** Merges are checked when they are read. */
+/** The fields of a model beside its vocabulary and its merges. */
 export const bpeSchema = z.looseObject({
   type: z.literal('BPE'),
-  vocab: z.custom<Record<string, number>>(),
-  merges: z.array(z.custom<unknown>()),
   unk_token: z.string().nullish(),
   fuse_unk: z.boolean().nullish(),
   byte_fallback: z.boolean().nullish(),
@@ -45,68 +45,92 @@ export const bpeSchema = z.looseObject({
   dropout: z.literal([0, null]).optional(),
 });
 
-/**
- * @param isLeftOut whether a token of the vocabulary must not come out of any text
- * @throws HoneError `PACKAGE_INVALID` if a merge is not one of tokens
- */
-export function compileBpe(model: z.output<typeof bpeSchema>, isLeftOut: (token: string) => boolean): BpeModel {
-  const ids = new Map(Object.entries(model.vocab));
-  const single: [number, number][] = [];
-  for (const [token, id] of ids) {
-    const code = token.codePointAt(0);
-    if (code !== undefined && token.length === (code > 0xffff ? 2 : 1) && !isLeftOut(token)) single.push([code, id]);
-  }
-  const { unk_token: unknown } = model;
+/** What {@link compileBpe} makes a model of. */
+interface BpeSource {
+  readonly settings: z.output<typeof bpeSchema>;
+  readonly vocabulary: Vocabulary;
+  /** `tokenizer.json`, and where its merges begin. */
+  readonly bytes: Uint8Array;
+  readonly merges: number;
+  /** Tokens that must not come out of any text. */
+  readonly leftOut: ReadonlySet<number>;
+}
+
+/** @throws HoneError `PACKAGE_INVALID` if a merge is not one of tokens */
+export function compileBpe({ settings, vocabulary, bytes, merges, leftOut }: BpeSource): BpeModel {
+  const single = singleCharacters(vocabulary).filter(([, id]) => !leftOut.has(id));
+  const { unk_token: unknown } = settings;
   return {
     characters: Uint32Array.from(single, ([code]) => code),
     characterTokens: Uint32Array.from(single, ([, id]) => id),
-    merges: compileMerges(model.merges, ids, isLeftOut),
-    byteTokens: model.byte_fallback === true ? byteTokens(ids) : new Int32Array(0),
-    unknown: typeof unknown === 'string' ? (ids.get(unknown) ?? null) : null,
-    fuseUnknown: model.fuse_unk ?? false,
-    wholeWords: model.ignore_merges ?? false,
+    merges: readMerges(bytes, merges, vocabulary, leftOut),
+    byteTokens: settings.byte_fallback === true ? byteTokens(vocabulary) : new Int32Array(0),
+    unknown: typeof unknown === 'string' ? (vocabulary.idOf(unknown) ?? null) : null,
+    fuseUnknown: settings.fuse_unk ?? false,
+    wholeWords: settings.ignore_merges ?? false,
   };
 }
 
-function compileMerges(
-  merges: readonly unknown[],
-  ids: ReadonlyMap<string, number>,
-  isLeftOut: (token: string) => boolean,
-): Uint32Array {
-  const triples = new Uint32Array(merges.length * 3);
-  let at = 0;
-  for (const [i, merge] of merges.entries()) {
-    const [left, right] = pairOf(merge, i);
-    const both = left + right;
-    const [leftId, rightId, bothId] = [ids.get(left), ids.get(right), ids.get(both)];
-    if (leftId === undefined || rightId === undefined || bothId === undefined) {
-      throw unusable(`merge ${i} (${JSON.stringify(merge)}) has parts that are no tokens`, downloadAgain);
-    }
-    if (isLeftOut(both)) continue;
-    triples[at] = leftId;
-    triples[at + 1] = rightId;
-    triples[at + 2] = bothId;
-    at += 3;
+/** Returns the tokens of one character, with its code point. */
+function singleCharacters(vocabulary: Vocabulary): [code: number, id: number][] {
+  const found: [number, number][] = [];
+  for (let place = 0; place < vocabulary.size; place++) {
+    const bytes = vocabulary.bytes(place);
+    const [first] = bytes;
+    if (first === undefined || bytes.length !== lengthOfCharacter(first)) continue;
+    found.push([vocabulary.text(place).codePointAt(0) as number, vocabulary.id(place)]);
   }
-  return triples.subarray(0, at);
+  return found;
+}
+
+/** Returns the length in UTF-8 of a character that begins with a byte. */
+function lengthOfCharacter(first: number): number {
+  if (first < 0x80) return 1;
+  if (first < 0xe0) return 2;
+  return first < 0xf0 ? 3 : 4;
 }
 
 /** A merge is written as two texts, or in older files as one text with a space between them. */
-function pairOf(merge: unknown, i: number): readonly [string, string] {
-  if (typeof merge === 'string') {
-    const space = merge.indexOf(' ', 1);
-    if (space > 0) return [merge.slice(0, space), merge.slice(space + 1)];
-  } else if (Array.isArray(merge) && merge.length === 2) {
-    const [left, right] = merge;
-    if (typeof left === 'string' && typeof right === 'string') return [left, right];
-  }
-  throw unusable(`merge ${i} (${JSON.stringify(merge)}) is not two texts`, downloadAgain);
+function readMerges(
+  bytes: Uint8Array,
+  start: number,
+  vocabulary: Vocabulary,
+  leftOut: ReadonlySet<number>,
+): Uint32Array {
+  const json = new JsonBytes(bytes, start);
+  const written = new Uint8Array(bytes.length - start);
+  const triples: number[] = [];
+  json.list(openBracket, closeBracket, () => {
+    let [middle, end] = [0, 0];
+    if (json.take(openBracket)) {
+      middle = json.string(written, 0);
+      json.expect(comma);
+      end = json.string(written, middle);
+      json.expect(closeBracket);
+    } else {
+      const length = json.string(written, 0);
+      middle = written.subarray(0, length).indexOf(0x20, 1);
+      if (middle < 0) throw new UnexpectedJson(`merge ${triples.length / 3} is not two texts`);
+      written.copyWithin(middle, middle + 1, length);
+      end = length - 1;
+    }
+    const left = vocabulary.idOfBytes(written, 0, middle);
+    const right = vocabulary.idOfBytes(written, middle, end);
+    const both = vocabulary.idOfBytes(written, 0, end);
+    if (left < 0 || right < 0 || both < 0) {
+      const text = (from: number, to: number) => JSON.stringify(Buffer.from(written.subarray(from, to)).toString());
+      const parts = `${text(0, middle)} and ${text(middle, end)}`;
+      throw unusable(`has a merge of ${parts} in which not all is a token`, downloadAgain);
+    }
+    if (!leftOut.has(both)) triples.push(left, right, both);
+  });
+  return Uint32Array.from(triples);
 }
 
-function byteTokens(ids: ReadonlyMap<string, number>): Int32Array {
+function byteTokens(vocabulary: Vocabulary): Int32Array {
   return Int32Array.from({ length: 256 }, (_, byte) => {
     const name = `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`;
-    return ids.get(name) ?? -1;
+    return vocabulary.idOf(name) ?? -1;
   });
 }
 

@@ -5,6 +5,7 @@ import type { TokenBytes } from '../types.js';
 import type { AddedToken } from './added-tokens.js';
 import type { TokenForm } from './decoder-steps.js';
 import { downloadAgain, unusable } from './refusal.js';
+import type { Vocabulary } from './vocabulary.js';
 
 const utf8 = new TextEncoder();
 
@@ -13,14 +14,16 @@ const utf8 = new TextEncoder();
  * @throws HoneError `PACKAGE_INVALID` if two tokens have one id, or a token of a byte-level vocabulary is not one
  */
 export function makeTokenTable(
-  vocabulary: Iterable<readonly [token: string, id: number]>,
+  vocabulary: Pick<Vocabulary, 'size' | 'id' | 'text'>,
   addedTokens: readonly AddedToken[],
   form: TokenForm,
 ): TokenBytes {
   const tokens: (string | Uint8Array | undefined)[] = [];
   const added = new Set(addedTokens.map(({ id }) => id));
-  for (const [token, id] of vocabulary) {
+  for (let place = 0; place < vocabulary.size; place++) {
+    const id = vocabulary.id(place);
     if (added.has(id)) continue;
+    const token = vocabulary.text(place);
     const bytes = form.byteLevel ? checkByteLevel(token, id) : bytesOfPiece(token, form);
     if (tokens[id] !== undefined) throw unusable(`two tokens have the id ${id}`, downloadAgain);
     tokens[id] = bytes;
