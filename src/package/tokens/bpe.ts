@@ -75,9 +75,9 @@ export function compileBpe({ settings, vocabulary, bytes, merges, leftOut }: Bpe
 function singleCharacters(vocabulary: Vocabulary): [code: number, id: number][] {
   const found: [number, number][] = [];
   for (let place = 0; place < vocabulary.size; place++) {
-    const bytes = vocabulary.bytes(place);
-    const [first] = bytes;
-    if (first === undefined || bytes.length !== lengthOfCharacter(first)) continue;
+    const start = vocabulary.start(place);
+    const length = vocabulary.end(place) - start;
+    if (length === 0 || length !== lengthOfCharacter(vocabulary.bytes[start] as number)) continue;
     found.push([vocabulary.text(place).codePointAt(0) as number, vocabulary.id(place)]);
   }
   return found;

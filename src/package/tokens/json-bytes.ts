@@ -63,11 +63,10 @@ export class JsonBytes {
 
   /** Visits the members of an object, each at its value. */
   members(visit: (name: string) => void): void {
-    const name = new Uint8Array(this.#bytes.length - this.#at);
     this.list(openBrace, closeBrace, () => {
-      const length = this.string(name, 0);
+      const name = this.#text();
       this.expect(colon);
-      visit(Buffer.from(name.buffer, 0, length).toString('utf8'));
+      visit(name);
     });
   }
 
@@ -135,6 +134,12 @@ export class JsonBytes {
       else if (byte === undefined) throw new UnexpectedJson('it ends too early');
     } while (depth > 0);
     this.#at = at;
+  }
+
+  #text(): string {
+    this.peek();
+    const room = Buffer.alloc(endOfString(this.#bytes, this.#at + 1) - this.#at);
+    return room.toString('utf8', 0, this.string(room, 0));
   }
 
   #escape(into: Uint8Array, end: number): number {

@@ -1,10 +1,10 @@
 /** Reads the `model` of `tokenizer.json`: its vocabulary, and what cuts words into tokens. */
 
 import type { z } from 'zod';
-import { byteAlphabet } from '../token-decoder.js';
 import type { TokenBytes } from '../types.js';
 import type { AddedToken } from './added-tokens.js';
 import { BytePairEncoder, bpeSchema, compileBpe, expressesAll, type WordModel } from './bpe.js';
+import { byteAlphabet } from './byte-alphabet.js';
 import type { TokenForm } from './decoder-steps.js';
 import { UnexpectedJson } from './json-bytes.js';
 import { downloadAgain, unknownStep, unusable } from './refusal.js';

@@ -4,7 +4,7 @@
  */
 
 import { z } from 'zod';
-import { byteAlphabet } from '../token-decoder.js';
+import { byteAlphabet } from './byte-alphabet.js';
 import { metaspaceSchema } from './decoder-steps.js';
 import { libraryPattern } from './library-pattern.js';
 import { unknownStep } from './refusal.js';

@@ -5,7 +5,7 @@ import { downloadAgain, unusable } from './refusal.js';
 
 export class Vocabulary {
   /** All tokens, one behind the other. */
-  readonly #bytes: Uint8Array;
+  readonly bytes: Uint8Array;
   readonly #ends: Uint32Array;
   readonly #ids: Uint32Array;
   /** Slots of an open hash table: 1 + the place of a token, 0 if free. */
@@ -13,14 +13,14 @@ export class Vocabulary {
   readonly #mask: number;
 
   private constructor(bytes: Uint8Array, ends: Uint32Array, ids: Uint32Array) {
-    this.#bytes = bytes;
+    this.bytes = bytes;
     this.#ends = ends;
     this.#ids = ids;
     const size = 1 << Math.ceil(Math.log2(Math.max(2, ids.length * 2)));
     this.#slots = new Uint32Array(size);
     this.#mask = size - 1;
     for (let i = 0; i < ids.length; i++) {
-      const slot = this.#slotOf(bytes, this.#start(i), ends[i] as number);
+      const slot = this.#slotOf(bytes, this.start(i), ends[i] as number);
       if (this.#slots[slot] !== 0) throw unusable(`has the token ${JSON.stringify(this.text(i))} twice`, downloadAgain);
       this.#slots[slot] = i + 1;
     }
@@ -60,13 +60,17 @@ export class Vocabulary {
     return this.#ids[place] as number;
   }
 
-  /** Returns a token by its place in the file. */
-  bytes(place: number): Uint8Array {
-    return this.#bytes.subarray(this.#start(place), this.#ends[place]);
+  /** Where a token begins in {@link bytes}, by its place in the file. */
+  start(place: number): number {
+    return place === 0 ? 0 : (this.#ends[place - 1] as number);
+  }
+
+  end(place: number): number {
+    return this.#ends[place] as number;
   }
 
   text(place: number): string {
-    return Buffer.from(this.bytes(place)).toString('utf8');
+    return Buffer.from(this.bytes.subarray(this.start(place), this.end(place))).toString('utf8');
   }
 
   idOf(token: string): number | undefined {
@@ -79,10 +83,6 @@ export class Vocabulary {
   idOfBytes(bytes: Uint8Array, from: number, to: number): number {
     const place = (this.#slots[this.#slotOf(bytes, from, to)] as number) - 1;
     return place < 0 ? -1 : (this.#ids[place] as number);
-  }
-
-  #start(place: number): number {
-    return place === 0 ? 0 : (this.#ends[place - 1] as number);
   }
 
   /** Returns the slot of a token, or the free one in which it would be. */
@@ -98,9 +98,9 @@ export class Vocabulary {
   }
 
   #isAt(place: number, bytes: Uint8Array, from: number, to: number): boolean {
-    const start = this.#start(place);
+    const start = this.start(place);
     if ((this.#ends[place] as number) - start !== to - from) return false;
-    for (let i = 0; i < to - from; i++) if (this.#bytes[start + i] !== bytes[from + i]) return false;
+    for (let i = 0; i < to - from; i++) if (this.bytes[start + i] !== bytes[from + i]) return false;
     return true;
   }
 }

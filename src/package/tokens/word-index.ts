@@ -1,7 +1,7 @@
 /** Finds the token that a word is, in a byte-level vocabulary. It holds ids only: the words lie in the table of bytes. */
 
-import { byteOfCharacter } from '../token-decoder.js';
 import type { TokenBytes } from '../types.js';
+import { byteOfCode } from './byte-alphabet.js';
 
 export class WordIndex {
   readonly #table: TokenBytes;
@@ -24,7 +24,7 @@ export class WordIndex {
 
   /** @param word in GPT-2's alphabet */
   find(word: string): number | undefined {
-    const bytes = Uint8Array.from(word, (character) => byteOfCharacter(character) ?? 0);
+    const bytes = Uint8Array.from(word, (character) => byteOfCode[character.charCodeAt(0)] ?? 0);
     const found = (this.#slots[this.#slotOf(bytes)] as number) - 1;
     return found < 0 || bytes.length === 0 ? undefined : found;
   }
