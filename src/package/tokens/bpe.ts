@@ -7,11 +7,7 @@ import { applyMerges, MergeTable } from './merges.js';
 import { downloadAgain, unusable } from './refusal.js';
 import type { Vocabulary } from './vocabulary.js';
 import { WordIndex } from './word-index.js';
-
-/** Cuts one word of a text into tokens. */
-export interface WordModel {
-  encode(word: string): readonly number[];
-}
+import type { WordModel } from './word-model.js';
 
 /** A byte-pair encoding in plain numbers. */
 export interface BpeModel {
@@ -64,7 +60,7 @@ export function compileBpe({ settings, vocabulary, bytes, merges, leftOut }: Bpe
     characters: Uint32Array.from(single, ([code]) => code),
     characterTokens: Uint32Array.from(single, ([, id]) => id),
     merges: readMerges(bytes, merges, vocabulary, leftOut),
-    byteTokens: settings.byte_fallback === true ? byteTokens(vocabulary) : new Int32Array(0),
+    byteTokens: readByteTokens(vocabulary, settings.byte_fallback),
     unknown: typeof unknown === 'string' ? (vocabulary.idOf(unknown) ?? null) : null,
     fuseUnknown: settings.fuse_unk ?? false,
     wholeWords: settings.ignore_merges ?? false,
@@ -127,7 +123,12 @@ function readMerges(
   return Uint32Array.from(triples);
 }
 
-function byteTokens(vocabulary: Vocabulary): Int32Array {
+/**
+ * Returns by byte the token that stands for it, or -1; nothing if characters are not expressed in bytes.
+ * @param fallback `model.byte_fallback`
+ */
+export function readByteTokens(vocabulary: Vocabulary, fallback: boolean | null | undefined): Int32Array {
+  if (fallback !== true) return new Int32Array(0);
   return Int32Array.from({ length: 256 }, (_, byte) => {
     const name = `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`;
     return vocabulary.idOf(name) ?? -1;
@@ -142,16 +143,11 @@ export function expressesAll({ characters, byteTokens }: BpeModel): boolean {
   return byteTokens.every((token, byte) => token >= 0 || (byte < 128 && single.has(byte)));
 }
 
-/** Words whose tokens are kept, and the longest of them. Most words of a text occur again. */
-const keptWords = 10_000;
-const longestKept = 64;
-
 export class BytePairEncoder implements WordModel {
   readonly #model: BpeModel;
   readonly #characters: ReadonlyMap<number, number>;
   readonly #merges: MergeTable;
   readonly #words: WordIndex | null;
-  readonly #known = new Map<string, readonly number[]>();
 
   /** @param table of all tokens, if words are taken as they are */
   constructor(model: BpeModel, table: TokenBytes) {
@@ -163,15 +159,8 @@ export class BytePairEncoder implements WordModel {
   }
 
   encode(word: string): readonly number[] {
-    const known = this.#known.get(word);
-    if (known !== undefined) return known;
     const whole = this.#words?.find(word);
-    const tokens = whole === undefined ? applyMerges(this.#merges, this.#charactersOf(word)) : [whole];
-    if (word.length <= longestKept) {
-      if (this.#known.size >= keptWords) this.#known.clear();
-      this.#known.set(word, tokens);
-    }
-    return tokens;
+    return whole === undefined ? applyMerges(this.#merges, this.#charactersOf(word)) : [whole];
   }
 
   #charactersOf(word: string): number[] {

@@ -110,6 +110,15 @@ export class JsonBytes {
     return -1;
   }
 
+  number(): number {
+    this.peek();
+    const start = this.#at;
+    this.skip();
+    const number = Number(Buffer.from(this.#bytes.subarray(start, this.#at)).toString('latin1'));
+    if (!Number.isFinite(number)) throw new UnexpectedJson(`byte ${start} begins no number`);
+    return number;
+  }
+
   /** Goes past a value of any kind. What lies in it is not checked. */
   skip(): void {
     const bytes = this.#bytes;

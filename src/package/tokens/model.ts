@@ -1,18 +1,20 @@
 /** Reads the `model` of `tokenizer.json`: its vocabulary, and what cuts words into tokens. */
 
-import type { z } from 'zod';
+import { z } from 'zod';
 import type { TokenBytes } from '../types.js';
 import type { AddedToken } from './added-tokens.js';
-import { BytePairEncoder, bpeSchema, compileBpe, expressesAll, type WordModel } from './bpe.js';
+import { BytePairEncoder, bpeSchema, compileBpe, expressesAll, readByteTokens } from './bpe.js';
 import { byteAlphabet } from './byte-alphabet.js';
 import type { TokenForm } from './decoder-steps.js';
 import { UnexpectedJson } from './json-bytes.js';
 import { downloadAgain, unknownStep, unusable } from './refusal.js';
 import { makeTokenTable } from './token-table.js';
 import type { TokenizerFile } from './tokenizer-json.js';
+import { UnigramEncoder, unigramSchema } from './unigram.js';
 import { Vocabulary } from './vocabulary.js';
+import { RememberedWords, type WordModel } from './word-model.js';
 
-export const modelSchema = bpeSchema;
+export const modelSchema = z.discriminatedUnion('type', [bpeSchema, unigramSchema]);
 
 export interface Model {
   readonly words: WordModel;
@@ -33,25 +35,56 @@ interface ModelSource {
 }
 
 /** @throws HoneError `PACKAGE_INVALID` */
-export function readModel({ file, settings, addedTokens, form, largest }: ModelSource): Model {
+export function readModel(source: ModelSource): Model {
+  const { settings, addedTokens } = source;
+  const leftOut = new Set(addedTokens.filter(({ special }) => special).map(({ id }) => id));
+  return settings.type === 'BPE' ? readBpe(source, settings, leftOut) : readUnigram(source, settings, leftOut);
+}
+
+function readBpe(
+  { file, addedTokens, form, largest }: ModelSource,
+  settings: z.output<typeof bpeSchema>,
+  leftOut: ReadonlySet<number>,
+): Model {
+  if (settings.ignore_merges === true && !form.byteLevel) {
+    throw unknownStep('model.ignore_merges', 'true in a vocabulary that is not byte-level');
+  }
   const { bytes, large } = file;
   const vocabulary = within('model.vocab', 'must be an object of token ids', large, (start) =>
     Vocabulary.read(bytes, start, largest),
   );
   const table = makeTokenTable(vocabulary, addedTokens, form);
-  if (settings.ignore_merges === true && !form.byteLevel) {
-    throw unknownStep('model.ignore_merges', 'true in a vocabulary that is not byte-level');
-  }
-  const leftOut = new Set(addedTokens.filter(({ special }) => special).map(({ id }) => id));
   const bpe = within('model.merges', 'must be an array of pairs of tokens', large, (merges) =>
     compileBpe({ settings, vocabulary, bytes, merges, leftOut }),
   );
   return {
-    words: new BytePairEncoder(bpe, table),
+    words: new RememberedWords(new BytePairEncoder(bpe, table)),
     table,
     expressesAll: form.byteLevel
       ? byteAlphabet.every((character) => vocabulary.idOf(character) !== undefined)
       : expressesAll(bpe),
+    idOf: (token) => vocabulary.idOf(token),
+  };
+}
+
+function readUnigram(
+  { file, addedTokens, form, largest }: ModelSource,
+  settings: z.output<typeof unigramSchema>,
+  leftOut: ReadonlySet<number>,
+): Model {
+  if (form.byteLevel) throw unknownStep('decoder', 'ByteLevel with a Unigram model');
+  const { unk_id: unknown } = settings;
+  if (unknown === null || unknown === undefined) throw unknownStep('model.unk_id', 'missing in a Unigram model');
+  const { vocabulary, scores } = within('model.vocab', 'must be an array of tokens and scores', file.large, (start) =>
+    Vocabulary.readList(file.bytes, start),
+  );
+  if (vocabulary.size > largest) throw unusable(`has more than ${largest} tokens`);
+  const byteTokens = readByteTokens(vocabulary, settings.byte_fallback);
+  return {
+    words: new RememberedWords(new UnigramEncoder({ vocabulary, scores, unknown, byteTokens, leftOut })),
+    table: makeTokenTable(vocabulary, addedTokens, form),
+    // A row of unknown characters is one token.
+    expressesAll: false,
     idOf: (token) => vocabulary.idOf(token),
   };
 }

@@ -2,6 +2,7 @@
 
 import { z } from 'zod';
 import { libraryPattern } from './library-pattern.js';
+import { PrecompiledMap } from './precompiled.js';
 import { unknownStep } from './refusal.js';
 import type { TextPlace } from './text-place.js';
 
@@ -19,6 +20,8 @@ const replace = z.looseObject({
   pattern: z.union([z.strictObject({ String: z.string().min(1) }), z.strictObject({ Regex: z.string() })]),
   content: z.string(),
 });
+
+const precompiled = z.looseObject({ precompiled_charsmap: z.string().nullish() });
 
 const unchanged: Normalizer = { normalize: (text) => text, keepsLength: true };
 
@@ -41,6 +44,7 @@ const readers: Readonly<Record<string, (json: unknown) => Normalizer>> = {
   Strip: (json) => stripping(settings(strip, json)),
   Lowercase: () => changing((text) => Array.from(text, (character) => character.toLowerCase()).join('')),
   StripAccents: () => changing((text) => text.replace(/\p{M}/gu, '')),
+  Precompiled: (json) => replacingCharacters(settings(precompiled, json)),
   NFC: () => changing((text) => text.normalize('NFC')),
   NFD: () => changing((text) => text.normalize('NFD')),
   NFKC: () => changing((text) => text.normalize('NFKC')),
@@ -75,6 +79,12 @@ function replacing(step: z.output<typeof replace>): Normalizer {
   }
   const expression = libraryPattern(pattern.Regex, 'normalizer');
   return changing((text) => text.replaceAll(expression, () => content));
+}
+
+function replacingCharacters({ precompiled_charsmap: table }: z.output<typeof precompiled>): Normalizer {
+  if (table === null || table === undefined || table === '') return unchanged;
+  const map = new PrecompiledMap(table);
+  return changing((text) => map.apply(text));
 }
 
 function stripping({ strip_left, strip_right }: z.output<typeof strip>): Normalizer {

@@ -1,10 +1,10 @@
 /** Encodes texts: finds added tokens, normalizes, cuts into words, and words into tokens. */
 
 import { type AddedToken, AddedTokens } from './added-tokens.js';
-import type { WordModel } from './bpe.js';
 import type { Normalizer } from './normalizer.js';
 import type { PreTokenizer } from './pre-tokenizer.js';
 import type { TextPlace } from './text-place.js';
+import type { WordModel } from './word-model.js';
 
 export interface TextSteps {
   readonly normalizer: Normalizer;

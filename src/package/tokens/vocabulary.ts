@@ -1,6 +1,6 @@
 /** The tokens of a vocabulary as they are written in `tokenizer.json`, in UTF-8, and the ids of all of them. */
 
-import { closeBrace, colon, JsonBytes, openBrace } from './json-bytes.js';
+import { closeBrace, closeBracket, colon, comma, JsonBytes, openBrace, openBracket } from './json-bytes.js';
 import { downloadAgain, unusable } from './refusal.js';
 
 export class Vocabulary {
@@ -49,6 +49,29 @@ export class Vocabulary {
       ids.push(id);
     });
     return new Vocabulary(written.slice(0, end), ends.numbers(), ids.numbers());
+  }
+
+  /** Reads an array of tokens, of which each has its place as id, with their scores. */
+  static readList(
+    bytes: Uint8Array,
+    start: number,
+  ): { readonly vocabulary: Vocabulary; readonly scores: Float64Array } {
+    const json = new JsonBytes(bytes, start);
+    const written = new Uint8Array(bytes.length - start);
+    const ends = new NumberList();
+    const scores: number[] = [];
+    let end = 0;
+    json.list(openBracket, closeBracket, () => {
+      json.expect(openBracket);
+      end = json.string(written, end);
+      json.expect(comma);
+      scores.push(json.number());
+      json.expect(closeBracket);
+      ends.push(end);
+    });
+    const ids = Uint32Array.from(scores, (_, id) => id);
+    const vocabulary = new Vocabulary(written.slice(0, end), ends.numbers(), ids);
+    return { vocabulary, scores: Float64Array.from(scores) };
   }
 
   get size(): number {
