@@ -162,6 +162,7 @@ function templateVariables(config: TokenizerConfig): TemplateVariables {
 
 class LoadedTokenizer implements PackageTokenizer {
   readonly vocabularySize: number;
+  readonly ownVocabularySize: number;
   readonly tokenBytes: TokenBytes;
   readonly digest: string;
   readonly charactersPerToken: number;
@@ -197,6 +198,7 @@ class LoadedTokenizer implements PackageTokenizer {
       largest: largestVocabulary,
     });
     this.tokenBytes = model.table;
+    this.ownVocabularySize = model.ownSize;
     this.#text = new TextTokenizer({ normalizer, preTokenizer, model: model.words, addedTokens });
     this.#special = new SpecialTokens(special);
     this.#template = template;

@@ -39,7 +39,13 @@ export interface TokenBytes {
 }
 
 export interface PackageTokenizer {
+  /** All tokens have ids below it. */
   readonly vocabularySize: number;
+  /**
+   * The tokens that are not added ones have ids below it. A decoder may know fewer added tokens than the tokenizer lists:
+   * it never writes the others, and texts that hold them are refused.
+   */
+  readonly ownVocabularySize: number;
   /** The table that all decoders of this tokenizer use. */
   readonly tokenBytes: TokenBytes;
   /** SHA-256 (hex) over the files that it was made of. */

@@ -19,6 +19,8 @@ export const modelSchema = z.discriminatedUnion('type', [bpeSchema, unigramSchem
 export interface Model {
   readonly words: WordModel;
   readonly table: TokenBytes;
+  /** The tokens that are not added ones have ids below it. */
+  readonly ownSize: number;
   /** Whether no character is left out of a text. */
   readonly expressesAll: boolean;
   /** Returns the id of a token by its text in the vocabulary. */
@@ -60,6 +62,7 @@ function readBpe(
   return {
     words: new RememberedWords(new BytePairEncoder(bpe, table)),
     table,
+    ownSize: ownSizeOf(vocabulary, addedTokens),
     expressesAll: form.byteLevel
       ? byteAlphabet.every((character) => vocabulary.idOf(character) !== undefined)
       : expressesAll(bpe),
@@ -83,10 +86,21 @@ function readUnigram(
   return {
     words: new RememberedWords(new UnigramEncoder({ vocabulary, scores, unknown, byteTokens, leftOut })),
     table: makeTokenTable(vocabulary, addedTokens, form),
+    ownSize: ownSizeOf(vocabulary, addedTokens),
     // A row of unknown characters is one token.
     expressesAll: false,
     idOf: (token) => vocabulary.idOf(token),
   };
+}
+
+function ownSizeOf(vocabulary: Vocabulary, addedTokens: readonly AddedToken[]): number {
+  const added = new Set(addedTokens.map(({ id }) => id));
+  let size = 0;
+  for (let place = 0; place < vocabulary.size; place++) {
+    const id = vocabulary.id(place);
+    if (id >= size && !added.has(id)) size = id + 1;
+  }
+  return size;
 }
 
 /** Reads a large field. */
