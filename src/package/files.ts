@@ -20,10 +20,10 @@ export function isLfsPointer(beginning: string): boolean {
 
 export const lfsPointer = 'is a Git LFS pointer, and not the file; run "git lfs pull"';
 
-/** Reads a text file of the package. @throws HoneError `PACKAGE_INVALID` if it cannot be read */
-export async function readText(directory: string, file: string): Promise<string> {
+/** Reads a file of the package. @throws HoneError `PACKAGE_INVALID` if it cannot be read */
+export async function readBytes(directory: string, file: string): Promise<Buffer> {
   try {
-    return await readFile(join(directory, file), 'utf8');
+    return await readFile(join(directory, file));
   } catch (cause) {
     throw invalidPackage(
       directory,
@@ -33,6 +33,11 @@ export async function readText(directory: string, file: string): Promise<string>
       cause,
     );
   }
+}
+
+/** Reads a text file of the package. @throws HoneError `PACKAGE_INVALID` if it cannot be read */
+export async function readText(directory: string, file: string): Promise<string> {
+  return (await readBytes(directory, file)).toString('utf8');
 }
 
 /**
@@ -51,9 +56,25 @@ export async function readJson<Schema extends z.ZodType>(
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    const problem = isLfsPointer(text) ? lfsPointer : 'is not JSON; download or export the file again';
-    throw invalidPackage(directory, file, problem, cause);
+    throw notJson(directory, file, text, cause);
   }
+  return checkJson(directory, file, value, schema, remedy);
+}
+
+/** Returns the error for a file that should be JSON. */
+export function notJson(directory: string, file: string, beginning: string, cause: unknown): HoneError {
+  const problem = isLfsPointer(beginning) ? lfsPointer : 'is not JSON; download or export the file again';
+  return invalidPackage(directory, file, problem, cause);
+}
+
+/** Does with the value of a file what {@link readJson} does. */
+export function checkJson<Schema extends z.ZodType>(
+  directory: string,
+  file: string,
+  value: unknown,
+  schema: Schema,
+  remedy: (value: unknown) => string,
+): z.output<Schema> {
   const checked = schema.safeParse(value);
   if (checked.success) return checked.data;
   const problems = checked.error.issues.slice(0, 3).map(({ path, message }) => `${path.join('.') || 'it'}: ${message}`);

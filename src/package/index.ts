@@ -28,7 +28,7 @@ export {
 } from './quantization/quantize-and-compare.js';
 export { quantizePackage } from './quantization/quantize-package.js';
 export { type EncodedText, loadTextEncoder, type TextEncoder } from './text-encoder.js';
-export { ByteLevelDecoder } from './token-decoder.js';
+export { ByteDecoder } from './token-decoder.js';
 export { loadTokenizer } from './tokenizer.js';
 export { findTrainableLinears } from './trainable-linears.js';
 export type { ChatMessage, DecoderConfig, Package, PackageTokenizer, TokenBytes, TokenDecoder } from './types.js';

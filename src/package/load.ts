@@ -59,21 +59,23 @@ export async function openPackage(directory: string, model?: Graph): Promise<Ope
 }
 
 function checkVocabulary(root: string, config: DecoderConfig, tokenizer: PackageTokenizer): void {
-  if (tokenizer.vocabularySize > config.vocabularySize) {
+  const { bosTokenId, eosTokenIds, vocabularySize } = config;
+  if (tokenizer.ownVocabularySize > vocabularySize) {
     throw invalidPackage(
       root,
       'tokenizer.json',
-      `has ${tokenizer.vocabularySize} tokens, but config.json has vocab_size ${config.vocabularySize}; ` +
+      `has ${tokenizer.ownVocabularySize} tokens, but config.json has vocab_size ${vocabularySize}; ` +
         'take both files from the same model',
     );
   }
-  const { bosTokenId, vocabularySize } = config;
+  const beyond = `which is beyond vocab_size ${vocabularySize}; take all files from the same model`;
   if (bosTokenId !== null && bosTokenId >= vocabularySize) {
-    throw invalidPackage(
-      root,
-      'config.json',
-      `bos_token_id (here or in generation_config.json) is ${bosTokenId}, which is beyond vocab_size ` +
-        `${vocabularySize}; take all files from the same model`,
-    );
+    const field = 'bos_token_id (here or in generation_config.json)';
+    throw invalidPackage(root, 'config.json', `${field} is ${bosTokenId}, ${beyond}`);
   }
+  // A tokenizer may list added tokens that the decoder does not know, but neither of these.
+  const end = eosTokenIds.find((id) => id >= vocabularySize);
+  if (end !== undefined) throw invalidPackage(root, 'config.json', `an answer ends with token ${end}, ${beyond}`);
+  const first = tokenizer.encodeText('').find((id) => id >= vocabularySize);
+  if (first !== undefined) throw invalidPackage(root, 'tokenizer.json', `a text begins with token ${first}, ${beyond}`);
 }

@@ -1,20 +1,29 @@
 /**
- * Loads the tokenizer of a package, a byte-level BPE in `tokenizer.json`.
+ * Loads the tokenizer of a package from `tokenizer.json`.
  *
- * Text is always encoded by a tokenizer that does not know the special tokens, so that nothing a user writes becomes
- * one. Special tokens come from the chat template only.
+ * Text is always encoded without the special tokens, so that nothing a user writes becomes one. Special tokens come from
+ * the chat template only.
  */
 
-import { Tokenizer } from '@huggingface/tokenizers';
 import { z } from 'zod';
 import { HoneError } from '../errors.js';
 import { charactersPerToken } from './characters-per-token.js';
 import { ChatTemplate, checkRoles, type TemplateVariables } from './chat-template.js';
 import { largestVocabulary } from './config.js';
-import { type AddedToken, findTurnEnd } from './end-tokens.js';
-import { digestFiles, fileExists, invalidPackage, readJson, readText } from './files.js';
+import { findTurnEnd } from './end-tokens.js';
+import { checkJson, digestFiles, fileExists, invalidPackage, readJson, readText } from './files.js';
 import { SpecialTokens } from './special-tokens.js';
-import { ByteLevelDecoder, byteAlphabet, decodeTokens, isByteLevel, packTokenBytes } from './token-decoder.js';
+import { ByteDecoder, decodeTokens } from './token-decoder.js';
+import type { AddedToken } from './tokens/added-tokens.js';
+import { type DroppedSpaces, readDecoderSteps } from './tokens/decoder-steps.js';
+import { type Model, modelSchema, readModel } from './tokens/model.js';
+import { readNormalizer } from './tokens/normalizer.js';
+import { readLeadingTokens } from './tokens/post-processor.js';
+import { readPreTokenizer } from './tokens/pre-tokenizer.js';
+import { downloadAgain, unusable, useAnotherTokenizer } from './tokens/refusal.js';
+import type { TextPlace } from './tokens/text-place.js';
+import { TextTokenizer } from './tokens/text-tokenizer.js';
+import { readTokenizerFile, type TokenizerFile } from './tokens/tokenizer-json.js';
 import type { ChatMessage, PackageTokenizer, TokenBytes, TokenDecoder } from './types.js';
 
 const tokenId = z.int().nonnegative().lt(largestVocabulary);
@@ -23,8 +32,10 @@ export const addedTokenSchema = z.looseObject({
   id: tokenId,
   content: z.string(),
   special: z.boolean().default(false),
+  single_word: z.boolean().default(false),
   lstrip: z.boolean().default(false),
   rstrip: z.boolean().default(false),
+  normalized: z.boolean().default(false),
 });
 
 /** Checked in a loop, because a schema of a record takes a hundred times as long for a hundred thousand tokens. */
@@ -41,10 +52,14 @@ export const vocabulary = z
     }
   });
 
-/** The fields of `tokenizer.json` that are checked here. The tokenizer library checks the rest. */
+/** The fields of `tokenizer.json`. Those of its steps are checked where they are read. */
 const tokenizerSchema = z.looseObject({
   added_tokens: z.array(addedTokenSchema).default([]),
-  model: z.looseObject({ type: z.literal('BPE'), vocab: vocabulary }),
+  model: modelSchema,
+  normalizer: z.unknown(),
+  pre_tokenizer: z.unknown(),
+  post_processor: z.unknown(),
+  decoder: z.unknown(),
 });
 
 /** Files write a special token as its text or as an object that holds the text. */
@@ -66,29 +81,27 @@ export type TokenizerConfig = z.output<typeof tokenizerConfigSchema>;
 /** The file in which newer packages keep the chat template. */
 export const templateFile = 'chat_template.jinja';
 
-const useAnotherTokenizer = 'serve a model with a byte-level BPE tokenizer, as Llama 3, Qwen and SmolLM have';
-const downloadAgain = 'download the file again';
-
 /**
  * Returns the remedy for a file that does not fit: a sound tokenizer of another kind does not get better by a download.
  */
 function remedyFor(value: unknown): string {
   const type = kindSchema.safeParse(value).data?.model.type ?? 'BPE';
-  return type === 'BPE' ? downloadAgain : `Hone reads byte-level BPE only: ${useAnotherTokenizer}`;
+  return type === 'BPE' ? downloadAgain : useAnotherTokenizer;
 }
 
 const kindSchema = z.object({ model: z.object({ type: z.string() }) });
 
 /** Reads tokenizer and chat template of a package. @throws HoneError `PACKAGE_INVALID` */
 export async function loadTokenizer(directory: string): Promise<PackageTokenizer> {
-  const json = await readJson(directory, 'tokenizer.json', tokenizerSchema, remedyFor);
+  const file = await readTokenizerFile(directory);
+  const json = checkJson(directory, 'tokenizer.json', file.rest, tokenizerSchema, remedyFor);
   const config = await readJson(directory, 'tokenizer_config.json', tokenizerConfigSchema);
   const template = await loadTemplate(directory, config);
   const files = ['tokenizer.json', 'tokenizer_config.json'];
   if (await fileExists(directory, templateFile)) files.push(templateFile);
   const digest = await digestFiles(directory, files);
   try {
-    const tokenizer = new ByteLevelTokenizer(json, config, template, digest);
+    const tokenizer = new LoadedTokenizer(file, json, config, template, digest);
     checkEncoding(tokenizer);
     return tokenizer;
   } catch (cause) {
@@ -96,15 +109,10 @@ export async function loadTokenizer(directory: string): Promise<PackageTokenizer
     throw invalidPackage(
       directory,
       'tokenizer.json',
-      `the tokenizer library cannot use it: ${reasonOf(cause)}; ${downloadAgain}, or ${useAnotherTokenizer}`,
+      `cannot be used: ${reasonOf(cause)}; ${downloadAgain}, or ${useAnotherTokenizer}`,
       cause,
     );
   }
-}
-
-/** Returns an error with problem and remedy. {@link loadTokenizer} adds the file. */
-function unusable(problem: string, remedy: string): HoneError {
-  return new HoneError('PACKAGE_INVALID', `${problem}; ${remedy}`);
 }
 
 /** Returns the chat template of a package, or `null` if it has none. @throws HoneError `PACKAGE_INVALID` */
@@ -152,31 +160,59 @@ function templateVariables(config: TokenizerConfig): TemplateVariables {
   return Object.fromEntries(names.map((name) => [name, config[name] ?? '']));
 }
 
-class ByteLevelTokenizer implements PackageTokenizer {
+class LoadedTokenizer implements PackageTokenizer {
   readonly vocabularySize: number;
+  readonly ownVocabularySize: number;
   readonly tokenBytes: TokenBytes;
   readonly digest: string;
   readonly charactersPerToken: number;
   readonly eosTokenId: number | null;
-  readonly #plain: Tokenizer;
+  readonly #text: TextTokenizer;
   readonly #special: SpecialTokens;
   readonly #template: ChatTemplate | null;
   readonly #addedTokens: readonly AddedToken[];
-  /** The beginning-of-sequence token, if the tokenizer puts one before each text. */
+  /** Tokens that the tokenizer puts before each text, such as a beginning of the sequence. */
   readonly #textPrefix: readonly number[];
+  readonly #droppedSpaces: DroppedSpaces;
 
-  constructor(json: TokenizerJson, config: TokenizerConfig, template: ChatTemplate | null, digest: string) {
-    this.#plain = new Tokenizer(withoutSpecialTokens(json), config);
-    this.#special = new SpecialTokens(json.added_tokens.filter(({ special }) => special));
+  constructor(
+    file: TokenizerFile,
+    json: TokenizerJson,
+    config: TokenizerConfig,
+    template: ChatTemplate | null,
+    digest: string,
+  ) {
+    const form = readDecoderSteps(json.decoder);
+    const normalizer = readNormalizer(json.normalizer);
+    const preTokenizer = readPreTokenizer(json.pre_tokenizer);
+    if (form.byteLevel !== preTokenizer.byteLevel) {
+      throw unusable(`decoder and pre_tokenizer do not agree whether tokens are bytes`);
+    }
+    const addedTokens = json.added_tokens.filter(({ special }) => !special);
+    const special = json.added_tokens.filter((token) => token.special);
+    const model = readModel({
+      file,
+      settings: json.model,
+      addedTokens: json.added_tokens,
+      form,
+      largest: largestVocabulary,
+    });
+    this.tokenBytes = model.table;
+    this.ownVocabularySize = model.ownSize;
+    this.#text = new TextTokenizer({ normalizer, preTokenizer, model: model.words, addedTokens });
+    this.#special = new SpecialTokens(special);
     this.#template = template;
-    this.tokenBytes = tokenBytes(json);
     this.vocabularySize = this.tokenBytes.ends.length;
     this.digest = digest;
-    const hasAllBytes = byteAlphabet.every((character) => Object.hasOwn(json.model.vocab, character));
-    this.charactersPerToken = charactersPerToken(json, this.tokenBytes, hasAllBytes);
+    this.charactersPerToken = charactersPerToken(
+      { normalizer, preTokenizer, addedTokens },
+      this.tokenBytes,
+      model.expressesAll,
+    );
     this.#addedTokens = json.added_tokens;
-    this.eosTokenId = endTokenOf(json, config);
-    this.#textPrefix = leadingTokens(json, config);
+    this.eosTokenId = endTokenOf(json, model, config);
+    this.#textPrefix = readLeadingTokens(json.post_processor);
+    this.#droppedSpaces = form.droppedSpaces;
   }
 
   findTurnEnd(endTokens: readonly number[]): number | null {
@@ -184,11 +220,11 @@ class ByteLevelTokenizer implements PackageTokenizer {
   }
 
   encodeText(text: string): number[] {
-    return [...this.#textPrefix, ...this.#encodePlain(text)];
+    return [...this.#textPrefix, ...this.#text.encode(text, 'start')];
   }
 
   encodeCompletion(text: string): number[] {
-    return this.#encodePlain(text);
+    return this.#text.encode(text, 'continued');
   }
 
   encodeChat(messages: readonly ChatMessage[], maxTokens = Number.POSITIVE_INFINITY): number[] {
@@ -212,81 +248,35 @@ class ByteLevelTokenizer implements PackageTokenizer {
         violations: [{ field: 'messages', description }],
       });
     }
-    return pieces.flatMap((piece) => ('token' in piece ? [piece.token] : this.#encodePlain(piece.text)));
+    return pieces.flatMap((piece, i) =>
+      'token' in piece ? [piece.token] : this.#text.encode(piece.text, i === 0 ? 'start' : 'section'),
+    );
   }
 
-  decode(tokens: readonly number[]): string {
-    return decodeTokens(this.tokenBytes, tokens);
+  decode(tokens: readonly number[], place: TextPlace = 'start'): string {
+    return decodeTokens(this.tokenBytes, tokens, this.#droppedAt(place));
   }
 
-  createDecoder(): TokenDecoder {
-    return new ByteLevelDecoder(this.tokenBytes);
+  createDecoder(place: TextPlace = 'start'): TokenDecoder {
+    return new ByteDecoder(this.tokenBytes, this.#droppedAt(place));
   }
 
-  #encodePlain(text: string): number[] {
-    // UTF-8 cannot express half a surrogate pair; it becomes the replacement character.
-    return text === ''
-      ? []
-      : this.#plain.encode(text.replace(/\p{Surrogate}/gu, '\uFFFD'), { add_special_tokens: false }).ids;
+  #droppedAt(place: TextPlace): DroppedSpaces {
+    return place === 'start' ? this.#droppedSpaces : 0;
   }
 }
 
 /** Returns the id of the token that `tokenizer_config.json` names as the end. @throws HoneError if there is none */
-function endTokenOf({ added_tokens, model }: TokenizerJson, { eos_token: text }: TokenizerConfig): number | null {
+function endTokenOf(
+  { added_tokens }: TokenizerJson,
+  model: Pick<Model, 'idOf'>,
+  { eos_token: text }: TokenizerConfig,
+): number | null {
   if (text === null || text === undefined) return null;
-  const id = added_tokens.find(({ content }) => content === text)?.id;
+  const id = added_tokens.find(({ content }) => content === text)?.id ?? model.idOf(text);
   if (id !== undefined) return id;
-  if (Object.hasOwn(model.vocab, text)) return model.vocab[text] as number;
   throw unusable(
     `has no token ${JSON.stringify(text)}, which tokenizer_config.json names as eos_token`,
     'correct that name, or take both files from the same model',
   );
-}
-
-/** Returns the tokenizer without its special tokens. */
-function withoutSpecialTokens(json: TokenizerJson): TokenizerJson {
-  const special = json.added_tokens.filter((token) => token.special).map(({ content }) => content);
-  let { vocab } = json.model;
-  // Most vocabularies list them elsewhere, and copying a hundred thousand tokens is slow.
-  if (special.some((token) => Object.hasOwn(vocab, token))) {
-    vocab = { ...vocab };
-    for (const token of special) delete vocab[token];
-  }
-  return {
-    ...json,
-    added_tokens: json.added_tokens.filter((token) => !token.special),
-    model: { ...json.model, vocab },
-  };
-}
-
-/** Returns the bytes of each token. @throws HoneError if the vocabulary is not byte-level */
-function tokenBytes({ model, added_tokens }: TokenizerJson): TokenBytes {
-  const tokens: (string | Uint8Array | undefined)[] = [];
-  const added = new Set(added_tokens.map(({ id }) => id));
-  for (const [token, id] of Object.entries(model.vocab)) {
-    if (added.has(id)) continue;
-    if (!isByteLevel(token)) {
-      throw unusable(
-        `token ${id} (${JSON.stringify(token)}) is not byte-level, but Hone reads byte-level BPE only`,
-        useAnotherTokenizer,
-      );
-    }
-    if (tokens[id] !== undefined) throw unusable(`two tokens have the id ${id}`, downloadAgain);
-    tokens[id] = token;
-  }
-  const utf8 = new TextEncoder();
-  for (const { id, content, special } of added_tokens) tokens[id] = special ? undefined : utf8.encode(content);
-  return packTokenBytes(tokens);
-}
-
-function leadingTokens(json: TokenizerJson, config: TokenizerConfig): readonly number[] {
-  const bos = json.added_tokens.find(({ content }) => content === config.bos_token);
-  if (bos === undefined) return [];
-  // The prefix depends on neither vocabulary nor merges, so a tokenizer without them is enough, and much faster to
-  // build.
-  const letters = byteAlphabet.filter((character) => Object.hasOwn(json.model.vocab, character));
-  const vocab = Object.fromEntries(letters.map((character) => [character, json.model.vocab[character] as number]));
-  const bare = { ...json, model: { ...json.model, vocab, merges: [] } };
-  const first = new Tokenizer(bare, config).encode('a', { add_special_tokens: true }).ids[0];
-  return first === bos.id ? [bos.id] : [];
 }

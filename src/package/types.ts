@@ -1,5 +1,7 @@
 /** Types of a package, which is a model folder in Hugging Face / transformers.js layout. */
 
+import type { TextPlace } from './tokens/text-place.js';
+
 export interface DecoderConfig {
   readonly modelType: string;
   readonly layers: number;
@@ -37,7 +39,13 @@ export interface TokenBytes {
 }
 
 export interface PackageTokenizer {
+  /** All tokens have ids below it. */
   readonly vocabularySize: number;
+  /**
+   * The tokens that are not added ones have ids below it. A decoder may know fewer added tokens than the tokenizer lists:
+   * it never writes the others, and texts that hold them are refused.
+   */
+  readonly ownVocabularySize: number;
   /** The table that all decoders of this tokenizer use. */
   readonly tokenBytes: TokenBytes;
   /** SHA-256 (hex) over the files that it was made of. */
@@ -56,7 +64,10 @@ export interface PackageTokenizer {
    * token if the model's tokenizer puts one there.
    */
   encodeText(text: string): number[];
-  /** Encodes a text that follows a prompt: as {@link encodeText}, without a beginning-of-sequence token. */
+  /**
+   * Encodes a text that follows a prompt. It gets neither a beginning-of-sequence token nor the space that some tokenizers
+   * put before a text, so that its tokens decode to the text itself.
+   */
   encodeCompletion(text: string): number[];
   /**
    * Encodes a chat with the generation prompt at its end; message contents are encoded as plain text.
@@ -65,10 +76,13 @@ export interface PackageTokenizer {
    * template; `PROMPT_TOO_LONG`
    */
   encodeChat(messages: readonly ChatMessage[], maxTokens?: number): number[];
-  /** Returns the text of the tokens without special tokens. */
-  decode(tokens: readonly number[]): string;
+  /**
+   * Returns the text of the tokens without special tokens.
+   * @param place default: `start`, of a whole text. A completion is `continued`: it keeps all of its spaces
+   */
+  decode(tokens: readonly number[], place?: TextPlace): string;
   /** Returns a decoder for one token at a time. Its pieces add up to {@link decode} and never cut a UTF-8 sequence. */
-  createDecoder(): TokenDecoder;
+  createDecoder(place?: TextPlace): TokenDecoder;
 }
 
 export interface TokenDecoder {

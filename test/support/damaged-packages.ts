@@ -318,6 +318,13 @@ const interfaces: Damage[] = [
   },
 ];
 
+/** Lists a token beside the vocabulary, behind all others. */
+async function addToken(directory: string, content: string): Promise<void> {
+  await edit('tokenizer.json', (json) => {
+    (json.added_tokens as Json[]).push({ id: 260, content, special: false });
+  })(directory);
+}
+
 const tokenizers: Damage[] = [
   {
     name: 'a tokenizer of another model',
@@ -327,18 +334,18 @@ const tokenizers: Damage[] = [
     mentions: ['tokenizer.json', '401 tokens', 'vocab_size 260', 'same model'],
   },
   {
-    name: 'a tokenizer that is not BPE',
+    name: 'a tokenizer of a kind that is not read',
     apply: edit('tokenizer.json', (json) => {
-      (json.model as Json).type = 'Unigram';
+      (json.model as Json).type = 'WordPiece';
     }),
-    mentions: ['tokenizer.json', 'model.type', 'serve a model with a byte-level BPE tokenizer'],
+    mentions: ['tokenizer.json', 'model.type', 'serve a model with another tokenizer'],
   },
   {
     name: 'a vocabulary that is not byte-level',
     apply: tokens((vocabulary) => {
-      vocabulary['▁the'] = 255;
+      vocabulary['▁the'] = 260;
     }),
-    mentions: ['tokenizer.json', '"▁the"', 'byte-level', 'serve a model with a byte-level BPE tokenizer'],
+    mentions: ['tokenizer.json', '"▁the"', 'not byte-level', 'serve a model with another tokenizer'],
   },
   {
     name: 'two tokens with the same id',
@@ -377,6 +384,14 @@ const tokenizers: Damage[] = [
     name: 'a beginning-of-sequence token beyond the vocabulary',
     apply: set('config.json', 'bos_token_id', 260),
     mentions: ['bos_token_id', '260'],
+  },
+  {
+    name: 'an end token that the tokenizer adds and the model does not have',
+    apply: async (directory) => {
+      await addToken(directory, '<|extra|>');
+      await set('generation_config.json', 'eos_token_id', 260)(directory);
+    },
+    mentions: ['config.json', 'ends with token 260', 'vocab_size 260'],
   },
   {
     name: 'a negative end token',

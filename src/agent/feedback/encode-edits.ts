@@ -5,6 +5,7 @@ import { HoneError } from '../../errors.js';
 import type { Package, TextEncoding } from '../../package/index.js';
 import type { EditWrite, Generation, ReplayStore } from '../../replay/index.js';
 import { generationNotFound } from '../explain.js';
+import { checkKnownTokens } from '../known-tokens.js';
 import { invalidRequest } from '../request-errors.js';
 import type { EditDraft } from './check-feedback.js';
 
@@ -63,6 +64,7 @@ async function encodeEdit(
   if (text.length > room * pkg.tokenizer.charactersPerToken) throw tooLong(`${text.length} characters`, room);
   const tokens = [...(await encoding.encode({ as: 'completion', text })), endOf(promptJson, pkg)];
   if (tokens.length > room) throw tooLong(`${tokens.length} tokens`, room);
+  checkKnownTokens(tokens, pkg.config, 'edit.text');
   return Uint32Array.from(tokens);
 }
 

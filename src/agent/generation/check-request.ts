@@ -10,6 +10,7 @@ import { HoneError } from '../../errors.js';
 import type { EncodingJob, Package, TextEncoding } from '../../package/index.js';
 import type { SamplingSettings } from '../../policy/index.js';
 import { groupKey } from '../../replay/index.js';
+import { checkKnownTokens } from '../known-tokens.js';
 import { check, invalidRequest, listUpTo, mapUpTo, numberBetween, textUpTo, wholeBetween } from '../request-errors.js';
 import type { StoreOutage } from '../store-outage.js';
 import { answerBytes as expectedAnswerBytes } from './answer-size.js';
@@ -169,6 +170,7 @@ async function tokenize(
   }
   const tokens = await encoding.encode(job, signal);
   if (tokens.length === 0) throw invalidRequest([{ field, description: 'holds no token' }]);
+  checkKnownTokens(tokens, pkg.config, field);
   if (tokens.length >= contextLength) {
     throw tooLong(field, `${tokens.length} tokens leave no room in a context of ${contextLength} tokens`);
   }

@@ -1,7 +1,7 @@
 /** One completion, from its first token to its end. */
 
 import type { TokenBytes, TokenDecoder } from '../../package/index.js';
-import { ByteLevelDecoder } from '../../package/token-decoder.js';
+import { ByteDecoder } from '../../package/token-decoder.js';
 import type { FinishReason } from '../completion-events.js';
 import type { StepLogits } from '../graph/decoder.js';
 import type { StepMessage } from '../messages.js';
@@ -48,7 +48,7 @@ export class Sequence {
     this.#limit = this.#forced?.length ?? Math.min(sampling.maxTokens, context.contextLength - promptTokens.length);
     this.#eos = context.eos;
     this.#sampler = new Sampler(sampling, promptTokens, completions[completion]?.seed ?? 0, context.scratch);
-    this.#decoder = new ByteLevelDecoder(context.tokenBytes);
+    this.#decoder = new ByteDecoder(context.tokenBytes);
     this.#text = new StopText(this.#forced === undefined ? sampling.stop : []);
   }
 

@@ -98,6 +98,16 @@ describe('loading a package', () => {
     await (await createSession(await readModel(path), { threads: 1 })).release();
   });
 
+  test('takes a tokenizer that lists added tokens which the model does not have', async () => {
+    const path = join(directory, 'tokenizer.json');
+    const json = JSON.parse(await readFile(path, 'utf8'));
+    json.added_tokens.push({ id: 260, content: '<|extra|>', special: false });
+    await writeFile(path, JSON.stringify(json));
+    const { config, tokenizer } = await loadPackage(directory);
+    expect([config.vocabularySize, tokenizer.ownVocabularySize, tokenizer.vocabularySize]).toEqual([260, 256, 261]);
+    expect(tokenizer.encodeText('<|extra|>')).toEqual([260]);
+  });
+
   test.each(damages)('refuses a package with $name', async ({ apply, mentions, code = 'PACKAGE_INVALID' }) => {
     await apply(directory);
     const error = await loadPackage(directory).then(

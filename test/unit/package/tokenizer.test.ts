@@ -3,9 +3,10 @@ import { dirname, join } from 'node:path';
 import fc from 'fast-check';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { loadTokenizer, type PackageTokenizer } from '../../../src/package/index.js';
-import { decodeTokens, packTokenBytes } from '../../../src/package/token-decoder.js';
+import { decodeTokens } from '../../../src/package/token-decoder.js';
 import { temporaryFolder } from '../../support/folders.js';
 import { tinyDirectory } from '../../support/tiny.js';
+import { packTokenBytes } from '../../support/token-bytes.js';
 
 const [end, user, assistant, system] = [256, 257, 258, 259];
 const firstSpecial = 256;

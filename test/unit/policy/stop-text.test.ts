@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { ByteLevelDecoder, packTokenBytes } from '../../../src/package/token-decoder.js';
+import { ByteDecoder } from '../../../src/package/token-decoder.js';
 import { StopText } from '../../../src/policy/sampling/stop-text.js';
+import { packTokenBytes } from '../../support/token-bytes.js';
 
 describe('text with stop strings', () => {
   const pieces = fc.array(fc.string({ unit: fc.constantFrom('a', 'b', 'c'), maxLength: 4 }), { maxLength: 20 });
@@ -51,7 +52,7 @@ describe('text with stop strings', () => {
           tokens.push(bytes.subarray(at, at + length));
           at += length;
         }
-        const decoder = new ByteLevelDecoder(packTokenBytes(tokens));
+        const decoder = new ByteDecoder(packTokenBytes(tokens));
         const text = new StopText(ends);
         let fed = '';
         const pieces: string[] = [];

@@ -13,7 +13,7 @@ import { finished, started, token } from '../../../support/agent/scripted-policy
 const id = '01920000-0000-7000-8000-00000000000a';
 const pkg = {
   digest: 'package',
-  config: { contextLength: 10, eosTokenIds: [90, 91], turnEndTokenId: 90, textEndTokenId: 91 },
+  config: { contextLength: 10, vocabularySize: 128, eosTokenIds: [90, 91], turnEndTokenId: 90, textEndTokenId: 91 },
   tokenizer: {
     charactersPerToken: 2,
     encodeText: () => [99],
@@ -50,6 +50,10 @@ it('refuses a text that, with its end of sequence, does not fit into the context
   expect(await encode('abcde')).toHaveLength(6);
   expect(await encode('abcdef')).toEqual(['edit.text']);
   expect(await encode('x'.repeat(1_000_000))).toEqual(['edit.text']);
+});
+
+it('refuses a text that holds an added token which the model does not have', async () => {
+  expect(await encode('a\u0080')).toEqual(['edit.text']);
 });
 
 const drafts = (count: number) =>

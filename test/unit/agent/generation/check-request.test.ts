@@ -176,6 +176,16 @@ describe('the check of requests', () => {
     expect((await ask(false, longest)).store).toBe(true);
   });
 
+  it('refuses a prompt that holds an added token which the model does not have', async () => {
+    const tokenizer = { ...pkg.tokenizer, encodeText: () => [3, 128] };
+    const encoding = encodeAtOnce(tokenizer);
+    const encoded = encodeRequest(checkGenerate({ prompt: 'a<image>' }), { ...parts, encoding });
+    await expect(encoded).rejects.toMatchObject({
+      code: 'INVALID_REQUEST',
+      violations: [{ field: 'prompt', description: expect.stringContaining('token 128') }],
+    });
+  });
+
   it('refuses a prompt that leaves no room for a token with PROMPT_TOO_LONG', async () => {
     for (const [prompt, counted] of [
       ['a'.repeat(32), 'tokens'],

@@ -1,0 +1,148 @@
+/** The tokens of a vocabulary as they are written in `tokenizer.json`, in UTF-8, and the ids of all of them. */
+
+import { closeBrace, closeBracket, colon, comma, JsonBytes, openBrace, openBracket } from './json-bytes.js';
+import { downloadAgain, unusable } from './refusal.js';
+
+export class Vocabulary {
+  /** All tokens, one behind the other. */
+  readonly bytes: Uint8Array;
+  readonly #ends: Uint32Array;
+  readonly #ids: Uint32Array;
+  /** Slots of an open hash table: 1 + the place of a token, 0 if free. */
+  readonly #slots: Uint32Array;
+  readonly #mask: number;
+
+  private constructor(bytes: Uint8Array, ends: Uint32Array, ids: Uint32Array) {
+    this.bytes = bytes;
+    this.#ends = ends;
+    this.#ids = ids;
+    const size = 1 << Math.ceil(Math.log2(Math.max(2, ids.length * 2)));
+    this.#slots = new Uint32Array(size);
+    this.#mask = size - 1;
+    for (let i = 0; i < ids.length; i++) {
+      const slot = this.#slotOf(bytes, this.start(i), ends[i] as number);
+      if (this.#slots[slot] !== 0) throw unusable(`has the token ${JSON.stringify(this.text(i))} twice`, downloadAgain);
+      this.#slots[slot] = i + 1;
+    }
+  }
+
+  /**
+   * Reads an object of ids by token.
+   * @param largest the first id that is too large
+   * @throws HoneError `PACKAGE_INVALID` if an id is none
+   */
+  static read(bytes: Uint8Array, start: number, largest: number): Vocabulary {
+    const json = new JsonBytes(bytes, start);
+    const written = new Uint8Array(bytes.length - start);
+    const [ends, ids] = [new NumberList(), new NumberList()];
+    let end = 0;
+    json.list(openBrace, closeBrace, () => {
+      const from = end;
+      end = json.string(written, end);
+      json.expect(colon);
+      const id = json.wholeNumber();
+      if (id < 0 || id >= largest) {
+        const token = Buffer.from(written.subarray(from, end)).toString('utf8');
+        throw unusable(`does not fit (model.vocab.${token}: must be a token id below ${largest})`, downloadAgain);
+      }
+      ends.push(end);
+      ids.push(id);
+    });
+    return new Vocabulary(written.slice(0, end), ends.numbers(), ids.numbers());
+  }
+
+  /** Reads an array of tokens, of which each has its place as id, with their scores. */
+  static readList(
+    bytes: Uint8Array,
+    start: number,
+  ): { readonly vocabulary: Vocabulary; readonly scores: Float64Array } {
+    const json = new JsonBytes(bytes, start);
+    const written = new Uint8Array(bytes.length - start);
+    const ends = new NumberList();
+    const scores: number[] = [];
+    let end = 0;
+    json.list(openBracket, closeBracket, () => {
+      json.expect(openBracket);
+      end = json.string(written, end);
+      json.expect(comma);
+      scores.push(json.number());
+      json.expect(closeBracket);
+      ends.push(end);
+    });
+    const ids = Uint32Array.from(scores, (_, id) => id);
+    const vocabulary = new Vocabulary(written.slice(0, end), ends.numbers(), ids);
+    return { vocabulary, scores: Float64Array.from(scores) };
+  }
+
+  get size(): number {
+    return this.#ids.length;
+  }
+
+  /** Returns the id of a token by its place in the file. */
+  id(place: number): number {
+    return this.#ids[place] as number;
+  }
+
+  /** Where a token begins in {@link bytes}, by its place in the file. */
+  start(place: number): number {
+    return place === 0 ? 0 : (this.#ends[place - 1] as number);
+  }
+
+  end(place: number): number {
+    return this.#ends[place] as number;
+  }
+
+  text(place: number): string {
+    return Buffer.from(this.bytes.subarray(this.start(place), this.end(place))).toString('utf8');
+  }
+
+  idOf(token: string): number | undefined {
+    const bytes = Buffer.from(token, 'utf8');
+    const id = this.idOfBytes(bytes, 0, bytes.length);
+    return id < 0 ? undefined : id;
+  }
+
+  /** Returns the id of the token that is written in a part of `bytes`, or -1. */
+  idOfBytes(bytes: Uint8Array, from: number, to: number): number {
+    const place = (this.#slots[this.#slotOf(bytes, from, to)] as number) - 1;
+    return place < 0 ? -1 : (this.#ids[place] as number);
+  }
+
+  /** Returns the slot of a token, or the free one in which it would be. */
+  #slotOf(bytes: Uint8Array, from: number, to: number): number {
+    let hash = 0x811c9dc5;
+    for (let i = from; i < to; i++) hash = Math.imul(hash ^ (bytes[i] as number), 0x01000193);
+    let slot = (hash ^ (hash >>> 15)) & this.#mask;
+    for (;;) {
+      const taken = this.#slots[slot] as number;
+      if (taken === 0 || this.#isAt(taken - 1, bytes, from, to)) return slot;
+      slot = (slot + 1) & this.#mask;
+    }
+  }
+
+  #isAt(place: number, bytes: Uint8Array, from: number, to: number): boolean {
+    const start = this.start(place);
+    if ((this.#ends[place] as number) - start !== to - from) return false;
+    for (let i = 0; i < to - from; i++) if (this.bytes[start + i] !== bytes[from + i]) return false;
+    return true;
+  }
+}
+
+/** Numbers of which it is not known how many will come. */
+class NumberList {
+  #numbers = new Uint32Array(1024);
+  #length = 0;
+
+  push(number: number): void {
+    if (this.#length === this.#numbers.length) {
+      const larger = new Uint32Array(this.#length * 2);
+      larger.set(this.#numbers);
+      this.#numbers = larger;
+    }
+    this.#numbers[this.#length++] = number;
+  }
+
+  numbers(): Uint32Array {
+    return this.#numbers.slice(0, this.#length);
+  }
+}
