@@ -73,6 +73,10 @@ export const tokenizerConfigSchema = z.looseObject({
   eos_token: tokenText.nullish(),
   pad_token: tokenText.nullish(),
   unk_token: tokenText.nullish(),
+  sep_token: tokenText.nullish(),
+  cls_token: tokenText.nullish(),
+  mask_token: tokenText.nullish(),
+  extra_special_tokens: z.union([z.record(z.string(), tokenText), z.array(z.unknown())]).nullish(),
 });
 
 type TokenizerJson = z.output<typeof tokenizerSchema>;
@@ -121,16 +125,22 @@ export async function loadTemplate(directory: string, config: TokenizerConfig): 
     ? { file: templateFile, text: await readText(directory, templateFile) }
     : templateSource(config);
   if (source === undefined) return null;
+  const remedy = 'correct it, or remove it and send prompts';
+  let template: ChatTemplate;
   try {
-    return new ChatTemplate(source.text, templateVariables(config));
+    template = new ChatTemplate(source.text, templateVariables(config));
   } catch (cause) {
     throw invalidPackage(
       directory,
       source.file,
-      `the chat template does not parse: ${reasonOf(cause)}; correct it, or remove it and send prompts`,
+      `the chat template does not parse: ${reasonOf(cause)}; ${remedy}`,
       cause,
     );
   }
+  const gap = template.findGap();
+  if (gap === null) return template;
+  const problem = `the template engine cannot render a chat with this chat template: ${gap}; ${remedy}`;
+  throw invalidPackage(directory, source.file, problem);
 }
 
 function reasonOf(cause: unknown): string {
@@ -155,9 +165,13 @@ function templateSource({ chat_template: template }: TokenizerConfig): { file: s
   return chosen === undefined ? undefined : { file: 'tokenizer_config.json', text: chosen.template };
 }
 
+/** Those that the files name, under the names by which transformers gives them to a template. */
 function templateVariables(config: TokenizerConfig): TemplateVariables {
-  const names = ['bos_token', 'eos_token', 'pad_token', 'unk_token'] as const;
-  return Object.fromEntries(names.map((name) => [name, config[name] ?? '']));
+  const names = ['bos', 'eos', 'pad', 'unk', 'sep', 'cls', 'mask'].map((name) => `${name}_token`);
+  const { extra_special_tokens: extra } = config;
+  const named = Object.entries(config).filter(([name, text]) => names.includes(name) && typeof text === 'string');
+  const extras = extra === null || extra === undefined || Array.isArray(extra) ? {} : extra;
+  return { ...(Object.fromEntries(named) as TemplateVariables), ...extras };
 }
 
 class LoadedTokenizer implements PackageTokenizer {

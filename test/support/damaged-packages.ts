@@ -404,6 +404,11 @@ const tokenizers: Damage[] = [
     mentions: ['tokenizer_config.json', 'template', 'remove it'],
   },
   {
+    name: 'a template that the engine cannot render',
+    apply: set('tokenizer_config.json', 'chat_template', '{{ messages[0].content | center(9) }}'),
+    mentions: ['tokenizer_config.json', 'cannot render a chat', 'center', 'remove it'],
+  },
+  {
     name: 'a template file that does not parse',
     apply: write('chat_template.jinja', '{{ messages'),
     mentions: ['chat_template.jinja', 'template'],
