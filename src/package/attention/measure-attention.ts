@@ -209,17 +209,17 @@ async function compare(twin: Graph, sites: readonly MeasuredAttention[]): Promis
     const { form, query } = siteOf(sites, name);
     return randomTensor(name, [probe.rows, name === query ? form.heads : form.kvHeads, probe.tokens, form.headSize]);
   };
-  const outputs = sites.flatMap(({ output, keyCache, valueCache }) => [
-    output,
-    keyCache.outputs[0] as string,
-    valueCache.outputs[0] as string,
-  ]);
+  const outputs = sites.flatMap((site) => [site.output, ...cachesOf(site).map(([, , cache]) => cache)]);
   const runs = await runOf(sites[0] as MeasuredAttention, evaluate(twin, outputs, probes, cutsOf(sites), feed));
   for (const [i, probe] of probes.entries()) {
     for (const site of sites) {
       const floatsOf = (name: string): Float32Array => runs[i]?.get(name)?.values as unknown as Float32Array;
       const query = feed(site.query, probe).data as Float32Array;
-      const [key, value] = [site.keyCache, site.valueCache].map((node) => floatsOf(node.outputs[0] as string));
+      const [key, value] = cachesOf(site).map(([past, added, cache]) => {
+        const joined = joinedCache(probe, site.form, past, feed(added, probe).data as Float32Array);
+        if (joined.every((number, at) => number === floatsOf(cache)[at])) return joined;
+        throw refuseNode(site.keyCache, `it does not append ${added} to ${past}`, remedy);
+      });
       const expected = attend(probe, site.form, query, key as Float32Array, value as Float32Array);
       const found = floatsOf(site.output);
       let largest = 0;
@@ -239,4 +239,27 @@ async function compare(twin: Graph, sites: readonly MeasuredAttention[]): Promis
       );
     }
   }
+}
+
+/** The names of what a cache was, of what a step adds, and of the cache then; for keys and for values. */
+const cachesOf = ({ layer, newKey, newValue, keyCache, valueCache }: SpelledAttention): [string, string, string][] => [
+  [`past_key_values.${layer}.key`, newKey, keyCache.outputs[0] as string],
+  [`past_key_values.${layer}.value`, newValue, valueCache.outputs[0] as string],
+];
+
+/** Returns [B, kvHeads, P + S, D]: what the probe feeds for the cache, and behind it what the step adds. */
+function joinedCache(
+  { rows, tokens, past }: Probe,
+  { kvHeads, headSize }: AttentionForm,
+  name: string,
+  added: Float32Array,
+): Float32Array {
+  const cached = randomTensor(name, [rows, kvHeads, past, headSize]).data as Float32Array;
+  const [before, behind] = [past * headSize, tokens * headSize];
+  const joined = new Float32Array(rows * kvHeads * (before + behind));
+  for (let head = 0; head < rows * kvHeads; head++) {
+    joined.set(cached.subarray(head * before, (head + 1) * before), head * (before + behind));
+    joined.set(added.subarray(head * behind, (head + 1) * behind), head * (before + behind) + before);
+  }
+  return joined;
 }
