@@ -5,6 +5,7 @@
  */
 
 import type { Graph, Node } from '../../onnx/index.js';
+import { constantIntsOf } from '../operators/constants.js';
 import { type Evaluated, evaluate, type Probe } from './probe-run.js';
 import { shapeTwin } from './shape-twin.js';
 
@@ -62,8 +63,10 @@ export async function foldShapes(
     if (value !== undefined) folded.set(name, value);
   }
   graph.nodes = graph.nodes.map((node) => ({ ...node, inputs: node.inputs.map((name) => folded.get(name) ?? name) }));
-  for (const node of reshapes(graph)) copyDims(graph, node, sizes, dims);
-  for (const node of reshapes(graph)) dropIdle(graph, node, dims);
+  const producers = graph.producers();
+  for (const node of reshapes(graph)) copyDims(graph, node, producers, sizes, dims);
+  graph.prune();
+  dropIdle(graph, dims);
   graph.prune();
   return { sizes, dims };
 }
@@ -77,7 +80,7 @@ function sizeNames(graph: Graph): SizeNames {
   return { rows, tokens, past, total: graph.add('Add', [past, tokens]) };
 }
 
-/** Values that are computed from shapes and constants only. */
+/** Values that are computed from shapes and constants only, and that an operator reads for which this is not true. */
 function sizeValues(graph: Graph): string[] {
   const sorted = graph.clone();
   sorted.prune();
@@ -92,7 +95,9 @@ function sizeValues(graph: Graph): string[] {
       for (const output of outputs) sizes.add(output);
     }
   }
-  return [...sizes];
+  const isSize = (node: Node): boolean => node.outputs.every((output) => sizes.has(output));
+  const read = new Set(sorted.nodes.filter((node) => !isSize(node)).flatMap(({ inputs }) => inputs));
+  return [...sizes].filter((name) => read.has(name));
 }
 
 /** Returns a value that has these sizes, or undefined if they are no sizes of the four or constants. */
@@ -126,14 +131,20 @@ function sizeAt(values: readonly number[], sizes: SizeNames): number | string | 
 }
 
 /** Makes a Reshape copy sizes from its input where it can: 0 stands for the input's size of the same axis. */
-function copyDims(graph: Graph, node: Node, sizes: SizeNames, dims: ProbedDims): void {
+function copyDims(
+  graph: Graph,
+  node: Node,
+  producers: ReadonlyMap<string, Node>,
+  sizes: SizeNames,
+  dims: ProbedDims,
+): void {
   const [data = '', shape = ''] = node.inputs;
-  const concat = graph.producers().get(shape);
+  const concat = producers.get(shape);
   const from = dims.get(data);
   if (concat?.op !== 'Concat' || from === undefined) return;
-  let hasRest = concat.inputs.some((part) => graph.constantInts(part)?.[0] === -1);
+  let hasRest = concat.inputs.some((part) => constantIntsOf(graph, producers, part)?.[0] === -1);
   const entries = concat.inputs.map((part, axis) => {
-    const constant = graph.constantInts(part);
+    const constant = constantIntsOf(graph, producers, part);
     if (constant?.length === 1 && constant[0] !== 0) return constant[0];
     const size = sizeOf(part, sizes);
     if (size === undefined) return undefined;
@@ -149,11 +160,18 @@ function copyDims(graph: Graph, node: Node, sizes: SizeNames, dims: ProbedDims):
 
 const reshapes = (graph: Graph): Node[] => graph.nodes.filter(({ op, domain }) => op === 'Reshape' && domain === '');
 
-/** Removes a Reshape that changes no shape. */
-function dropIdle(graph: Graph, { inputs, outputs }: Node, dims: ProbedDims): void {
-  const [from, to] = [dims.get(inputs[0] as string), dims.get(outputs[0] as string)];
-  const isIdle = from?.every((shape, i) => shape.join() === to?.[i]?.join()) ?? false;
-  if (isIdle) graph.replaceUses(outputs[0] as string, inputs[0] as string);
+/** Removes each Reshape that changes no shape. */
+function dropIdle(graph: Graph, dims: ProbedDims): void {
+  const kept = new Map<string, string>();
+  const source = (name: string): string => kept.get(name) ?? name;
+  // Sorted, so that a Reshape of what another leaves as it is reads the first value.
+  for (const { inputs, outputs } of reshapes(graph)) {
+    const [input, output] = [inputs[0] as string, outputs[0] as string];
+    const [from, to] = [dims.get(input), dims.get(output)];
+    const isIdle = from?.every((shape, i) => shape.join() === to?.[i]?.join()) ?? false;
+    if (isIdle && !graph.outputs.has(output)) kept.set(output, source(input));
+  }
+  graph.nodes = graph.nodes.map((node) => ({ ...node, inputs: node.inputs.map(source) }));
 }
 
 function sizeOf(name: string, sizes: SizeNames): ((probe: Probe) => number) | undefined {

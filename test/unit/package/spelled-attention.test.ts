@@ -92,7 +92,7 @@ describe('attention that computes something else', () => {
     ['adds distances to the scores', { ...plain, change: slope }, () => undefined, /its mask adds/],
     ['sees later tokens', { ...plain, seen: everything }, () => undefined, /its mask adds/],
     ['sees the tokens of a chunk', { ...plain, seen: inChunks }, () => undefined, /its mask adds/],
-    ['squares the scores', { ...plain, change: squared }, () => undefined, /scores of 1, 1e6 and 1e7 become/],
+    ['squares the scores', { ...plain, change: squared }, () => undefined, /become scores of/],
     [
       'mixes twice the values',
       plain,
