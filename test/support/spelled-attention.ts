@@ -17,7 +17,7 @@ export interface Spelling {
 }
 
 /** Numbers of columns of the cache: of all keys [T], and of the queries [S, 1]. */
-interface Positions {
+export interface Positions {
   readonly keys: string;
   readonly queries: string;
   /** Of the queries, [S]. */

@@ -4,7 +4,7 @@
  * are found by evaluation: two probes never have the same combination of sizes.
  */
 
-import type { Graph, Node } from '../../onnx/index.js';
+import { float32Tensor, type Graph, type Node } from '../../onnx/index.js';
 import { constantIntsOf } from '../operators/constants.js';
 import { type Evaluated, evaluate, type Probe } from './probe-run.js';
 import { shapeTwin } from './shape-twin.js';
@@ -103,8 +103,10 @@ function sizeValues(graph: Graph): string[] {
 /** Returns a value that has these sizes, or undefined if they are no sizes of the four or constants. */
 function foldOne(graph: Graph, sizes: SizeNames, runs: readonly Evaluated[]): string | undefined {
   const [first] = runs as [Evaluated];
-  if (first.type !== 'int64' || first.dims.length > 1 || first.values.length > mostSizes) return undefined;
+  if (first.dims.length > 1 || first.values.length > mostSizes) return undefined;
   if (runs.some((run) => run.dims.join() !== first.dims.join())) return undefined;
+  if (first.type === 'float32') return foldFloats(graph, runs);
+  if (first.type !== 'int64') return undefined;
   const entries = Array.from(first.values, (_, i) =>
     sizeAt(
       runs.map((run) => Number(run.values[i])),
@@ -118,6 +120,16 @@ function foldOne(graph: Graph, sizes: SizeNames, runs: readonly Evaluated[]): st
   const parts = known.map((entry) => (typeof entry === 'number' ? graph.int64([entry]) : entry));
   if (isScalar) return graph.add('Squeeze', [parts[0] as string, graph.int64([0])]);
   return parts.length === 1 ? parts[0] : graph.add('Concat', parts, { attributes: { axis: { i: 0 } } });
+}
+
+/** Returns a constant with the values of floats that are the same in each probe, such as the factor of a head's size. */
+function foldFloats(graph: Graph, runs: readonly Evaluated[]): string | undefined {
+  const [first] = runs as [Evaluated];
+  const values = Float32Array.from(first.values, Number);
+  if (runs.some((run) => !values.every((value, i) => value === run.values[i]))) return undefined;
+  const name = graph.freshName('size');
+  graph.initializers.set(name, float32Tensor(values, first.dims));
+  return name;
 }
 
 /** Returns a number, or the name of the size that has these values in the probes. */

@@ -54,21 +54,22 @@ export async function measureWindows(
   return windows;
 }
 
-/** Computes the masks for as many columns as there are: some files hold a table that ends. */
+/** Computes the masks for more and more columns, as far as there are: some files hold a table that ends. */
 async function longestMasks(
   masksOf: (probe: Probe) => Promise<Evaluated[]>,
   softmax: Node,
 ): Promise<[Probe, Evaluated[]]> {
-  const probeOf = (columns: number): Probe => ({ rows: 1, tokens: 1, past: columns - 1 });
-  let refusal: unknown;
-  for (let columns = longestWindow; columns >= shortestWindow; columns /= 2) {
+  let longest: [Probe, Evaluated[]] | undefined;
+  for (let columns = shortestWindow; columns <= longestWindow; columns *= 2) {
+    const probe: Probe = { rows: 1, tokens: 1, past: columns - 1 };
     try {
-      return [probeOf(columns), await masksOf(probeOf(columns))];
+      longest = [probe, await masksOf(probe)];
     } catch (cause) {
-      refusal = cause;
+      if (longest !== undefined) break;
+      throw refuseNode(softmax, `its mask cannot be computed: ${HoneError.from(cause).message}`, remedy);
     }
   }
-  throw refuseNode(softmax, `its mask cannot be computed: ${HoneError.from(refusal).message}`, remedy);
+  return longest as [Probe, Evaluated[]];
 }
 
 /** Returns how many keys the last token sees; `null` if it sees all. */

@@ -270,6 +270,20 @@ const cases: readonly Case[] = [
   { op: 'LogSoftmax', title: 'LogSoftmax over an inner axis', inputs: [[2, 'N', 4]], attributes: axis(1) },
   { op: 'Gather', inputs: [[5, 2]], constants: [{ values: [0, 3, 3, 1], dims: [2, 2] }] },
   {
+    op: 'Gather',
+    title: 'Gather along an inner axis',
+    inputs: [['N', 4, 3]],
+    constants: [{ values: [2, 0, 2, 1], dims: [2, 2] }],
+    attributes: { axis: { i: 1 } },
+  },
+  {
+    op: 'Gather',
+    title: 'Gather of one entry of an axis',
+    inputs: [[2, 3, 4]],
+    constants: [{ values: [-1], dims: [] }],
+    attributes: { axis: { i: -2 } },
+  },
+  {
     op: 'GatherElements',
     inputs: [['N', 4]],
     constants: [{ values: [0, 1, 3, 3, 2, 0], dims: [3, 2] }],

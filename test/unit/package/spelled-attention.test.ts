@@ -20,15 +20,27 @@ async function spelled(spelling: Spelling): Promise<Graph> {
   return graph;
 }
 
+/** Reads from a table of 64 tokens and keys which keys are seen: those of a window of 5. */
+const fromTable: Spelling['seen'] = (graph, { keys, counted }) => {
+  const size = 64;
+  const seen = Uint8Array.from({ length: size * size }, (_, i) => {
+    const [token, key] = [Math.floor(i / size), i % size];
+    return key <= token && token - key < 5 ? 1 : 0;
+  });
+  graph.initializers.set('seen', { type: 'bool', dims: [size, size], data: seen });
+  return graph.add('Gather', [graph.add('Gather', ['seen', counted]), keys], { attributes: { axis: { i: 1 } } });
+};
+
 describe('attention that is spelled out', () => {
-  test.each([
+  test.each<[string, Spelling, number | null, number | null]>([
+    ['a mask in a table that ends', { mask: 'added', factor: 'scores', seen: fromTable }, 5, null],
     ['a mask that is added', { mask: 'added', factor: 'scores' }, null, null],
     ['a mask that chooses', { mask: 'chosen', factor: 'roots' }, null, null],
     ['a window', { mask: 'chosen', factor: 'roots', window: 3 }, 3, null],
     ['a window of the own key only', { mask: 'added', factor: 'roots', window: 1 }, 1, null],
     ['a window longer than a probe', { mask: 'added', factor: 'roots', window: 4096 }, 4096, null],
     ['bounded scores', { mask: 'added', factor: 'scores', softcap: 50 }, null, 50],
-  ] as const)('with %s is measured', async (_, spelling, window, softcap) => {
+  ])('with %s is measured', async (_, spelling, window, softcap) => {
     const graph = normalizeDecoder(await fuseAttention(await spelled(spelling)));
     const fused = findAttention(await tiny());
     for (const [i, site] of findAttention(graph).entries()) {
