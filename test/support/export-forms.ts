@@ -240,7 +240,8 @@ function repeatWithinTokens(graph: Graph): void {
     const [output] = node.outputs as [string];
     const product = graph.freshName('product');
     graph.replaceNode(node, [{ ...node, outputs: [product] }]);
-    const repeated = graph.add('Expand', [graph.add('Unsqueeze', [product, graph.int64([-1])]), shape]);
+    const expanded = graph.add('Expand', [graph.add('Unsqueeze', [product, graph.int64([-1])]), shape]);
+    const repeated = graph.add('Tile', [expanded, graph.int64([1, 1, 1, 2])]);
     graph.add('ReduceMean', [repeated, graph.int64([-1])], { attributes: { keepdims: { i: 0 } }, outputs: [output] });
   }
 }

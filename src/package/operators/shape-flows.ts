@@ -60,6 +60,18 @@ export const expand: Flow = (site) => {
   return [site.result(result)];
 };
 
+/** Repeats the whole of an axis within a token. */
+export const tile: Flow = (site) => {
+  const { dims } = site.tokens(0);
+  const repeats = site.ints(1);
+  if (repeats.length !== dims.length) throw site.refuseShapes();
+  const result = dims.map((dim, axis) => {
+    const count = repeats[axis] as number;
+    return count === 1 ? dim : dimOf(count * (sizeOf(dims[site.withinToken(dims, axis)]) as number));
+  });
+  return [site.result(result)];
+};
+
 /** Splits along an axis within a token. */
 export const split: Flow = (site) => {
   const { dims } = site.tokens(0);

@@ -242,6 +242,18 @@ const cases: readonly Case[] = [
   { op: 'Slice', inputs: [['N', 5]], constants: [{ values: [1] }, { values: [4] }, { values: [1] }] },
   {
     op: 'Slice',
+    title: 'Slice of every second element',
+    inputs: [['N', 6]],
+    constants: [{ values: [1] }, { values: [6] }, { values: [-1] }, { values: [2] }],
+  },
+  {
+    op: 'Slice',
+    title: 'Slice in steps along two axes',
+    inputs: [[5, 'N', 7]],
+    constants: [{ values: [0, 1] }, { values: [5, 6] }, { values: [0, 2] }, { values: [2, 3] }],
+  },
+  {
+    op: 'Slice',
     title: 'Slice from the end',
     inputs: [['N', 5]],
     constants: [{ values: [-2] }, { values: [5] }, { values: [-1] }],
