@@ -1,7 +1,7 @@
 /** Rewrites the tiny decoder into the forms that other exporters write. */
 
 import { float32Tensor, float32Values, type Graph, microsoft, type Node, type Tensor } from '../../src/onnx/index.js';
-import { spellGemm, spellOut, spellRotation } from './spelled-attention.js';
+import { spellGemm, spellOut, spellRotation, useOperator } from './spelled-attention.js';
 
 interface ExportForm {
   readonly name: string;
@@ -407,5 +407,10 @@ export const exportForms: readonly ExportForm[] = [
       spellGemm(graph);
       spellOut({ mask: 'added', factor: 'roots' })(graph);
     },
+  },
+  { name: "with ai.onnx's Attention, which appends to the cache", apply: useOperator('appends') },
+  {
+    name: "with ai.onnx's Attention of a cache that is given, with bounded scores",
+    apply: useOperator('is given', 0.3),
   },
 ];

@@ -55,6 +55,19 @@ export const shapeRules: RuleTable = {
     const { x, y } = values(c.node);
     return [c.reduceTo(outputGradient(c), c.shape(y), x)];
   }),
+  // dx = sum of dy over the copies, which lie side by side: [r0 * d0, ..] is [r0, d0, ..]
+  Tile: rule(
+    (c) => {
+      const { x } = values(c.node);
+      const repeats = c.node.inputs[1] as string;
+      const columns = [repeats, emit(c, 'Shape', [x])].map((list) => emit(c, 'Unsqueeze', [list, c.graph.int64([1])]));
+      const pairs = emit(c, 'Reshape', [emit(c, 'Concat', columns, { axis: { i: 1 } }), c.graph.int64([-1])]);
+      const copies = c.graph.int64(c.shape(x).map((_, axis) => 2 * axis));
+      const apart = emit(c, 'Reshape', [outputGradient(c), pairs]);
+      return [emit(c, 'ReduceSum', [apart, copies], { keepdims: { i: 0 } })];
+    },
+    { inputs: 1 },
+  ),
   // dx_i = the part of dy that comes from x_i
   Concat: rule(
     (c) => {

@@ -12,6 +12,7 @@ import { measureAttention } from './measure-attention.js';
 import type { MeasuredAttention } from './measured-attention.js';
 import { multiplyOuter } from './outer-products.js';
 import { multiplyRows } from './row-products.js';
+import { spellOperators } from './spell-operator.js';
 import { findSpelledAttention } from './spelled-attention.js';
 
 /**
@@ -23,6 +24,7 @@ export async function fuseAttention(source: Graph): Promise<Graph> {
   const graph = source.clone();
   graph.prune();
   liftConstants(graph);
+  spellOperators(graph);
   const found = findSpelledAttention(graph);
   if (found.length === 0) return source;
   const wanted = found.flatMap(({ queries, newKey, newValue, outputs }) => [...queries, newKey, newValue, ...outputs]);

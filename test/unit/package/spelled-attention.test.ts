@@ -3,12 +3,12 @@
 import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { encodeModel, type Graph, type Node, readModel } from '../../../src/onnx/index.js';
+import { encodeModel, type Graph, int64Tensor, type Node, readModel } from '../../../src/onnx/index.js';
 import { fuseAttention } from '../../../src/package/attention/fuse-attention.js';
 import { findAttention, loadPackage } from '../../../src/package/index.js';
 import { normalizeDecoder } from '../../../src/package/normalize.js';
 import { temporaryFolder } from '../../support/folders.js';
-import { type Spelling, spellOut } from '../../support/spelled-attention.js';
+import { type Spelling, spellOut, useOperator } from '../../support/spelled-attention.js';
 import { tinyDirectory } from '../../support/tiny.js';
 
 const tiny = (): Promise<Graph> => readModel(join(tinyDirectory, 'onnx/model.onnx'));
@@ -127,4 +127,31 @@ describe('attention that computes something else', () => {
     expect((error as Error).message).toMatch(words);
     expect((error as Error).message).toContain(join(directory, 'onnx/model.onnx'));
   });
+
+  test.each<[string, (graph: Graph) => void, RegExp]>([
+    [
+      'a mask of its own',
+      (graph) => editOperators(graph, { is_causal: { i: 1 } }),
+      /is_causal \(1\) means a causal mask/,
+    ],
+    ['an output of the scores', (graph) => editOperators(graph, { qk_matmul_output_mode: { i: 1 } }), /output_mode/],
+    ['a cache of a fixed size', (graph) => editOperators(graph, {}, ['lengths']), /input 6 \(lengths\) means a cache/],
+  ])('the Attention operator with %s is refused by its name', async (_, edit, words) => {
+    const graph = await tiny();
+    useOperator('appends')(graph);
+    edit(graph);
+    graph.prune();
+    await expect(fuseAttention(graph)).rejects.toMatchObject({
+      code: 'OPERATOR_UNSUPPORTED',
+      message: expect.stringMatching(words),
+    });
+  });
 });
+
+function editOperators(graph: Graph, attributes: Node['attributes'], more: readonly string[] = []): void {
+  graph.initializers.set('lengths', int64Tensor([4]));
+  for (const node of graph.nodes.filter(({ op }) => op === 'Attention')) {
+    const edited = { inputs: [...node.inputs, ...more], attributes: { ...node.attributes, ...attributes } };
+    graph.replaceNode(node, [{ ...node, ...edited }]);
+  }
+}
