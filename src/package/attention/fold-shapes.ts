@@ -46,15 +46,19 @@ export async function foldShapes(
   graph: Graph,
   wanted: readonly string[],
 ): Promise<{ readonly sizes: SizeNames; readonly dims: ProbedDims }> {
+  graph.prune();
   const sizes = sizeNames(graph);
   const computed = sizeValues(graph);
   const reshaped = reshapes(graph).flatMap(({ inputs, outputs }) => [inputs[0] as string, outputs[0] as string]);
-  const measured = [...new Set([...wanted, ...reshaped])];
+  const compared = graph.nodes.filter(({ op, outputs }) => op === 'Equal' && computed.includes(outputs[0] as string));
+  const measured = [...new Set([...wanted, ...reshaped, ...compared.flatMap(({ inputs }) => inputs)])];
   const outputs = [...new Set([...computed, ...measured])];
   const runs = await evaluate(shapeTwin(graph), outputs, sizeProbes);
   const dims = new Map(outputs.map((name) => [name, runs.map((run) => (run.get(name) as Evaluated).dims)]));
   const folded = new Map<string, string>();
+  const leaps = leapingValues(graph, new Set(computed), runs);
   for (const name of computed) {
+    if (leaps.has(name)) continue;
     const value = foldOne(
       graph,
       sizes,
@@ -80,7 +84,7 @@ function sizeNames(graph: Graph): SizeNames {
   return { rows, tokens, past, total: graph.add('Add', [past, tokens]) };
 }
 
-/** Values that are computed from shapes and constants only, and that an operator reads for which this is not true. */
+/** Values that are computed from shapes and constants only. */
 function sizeValues(graph: Graph): string[] {
   const sorted = graph.clone();
   sorted.prune();
@@ -95,10 +99,42 @@ function sizeValues(graph: Graph): string[] {
       for (const output of outputs) sizes.add(output);
     }
   }
-  const isSize = (node: Node): boolean => node.outputs.every((output) => sizes.has(output));
-  const read = new Set(sorted.nodes.filter((node) => !isSize(node)).flatMap(({ inputs }) => inputs));
-  return [...sizes].filter((name) => read.has(name));
+  return [...sizes];
 }
+
+/** Operators whose result may follow one rule for the sizes of the probes and another for larger ones. */
+const leaping: ReadonlySet<string> = new Set(
+  'Div Mod Min Max Floor Ceil Less Greater LessOrEqual GreaterOrEqual Equal Where Slice Gather ReduceMax'.split(' '),
+);
+
+/** Returns the values for which three probes prove nothing: what comes from such an operator of sizes that vary. */
+function leapingValues(
+  graph: Graph,
+  computed: ReadonlySet<string>,
+  runs: readonly ReadonlyMap<string, Evaluated>[],
+): Set<string> {
+  const varies = (name: string): boolean => {
+    const texts = runs.map((run) => Array.from(run.get(name)?.values ?? [], String).join());
+    return computed.has(name) && texts.some((text) => text !== texts[0]);
+  };
+  const isMark = (name: string): boolean => isNegative(runs.map((run) => run.get(name)?.values ?? []));
+  const found = new Set<string>();
+  for (const { op, inputs, outputs } of graph.nodes) {
+    // Whatever comes of such a value is no better, and neither is its shape.
+    if (inputs.some((name) => found.has(name))) for (const output of outputs) found.add(output);
+    if (!leaping.has(op) || !outputs.some((output) => computed.has(output))) continue;
+    // Exporters mark an open size by -1, which no size equals: what is chosen then does not change. What is taken from a
+    // list is the same element as long as its place is.
+    const [first, ...others] = inputs as [string, ...string[]];
+    const decisive = op === 'Where' ? [first] : op === 'Slice' || op === 'Gather' ? others : inputs;
+    const isMarked = op === 'Equal' && inputs.some(isMark);
+    if (!isMarked && decisive.some(varies)) for (const output of outputs) found.add(output);
+  }
+  return found;
+}
+
+const isNegative = (lists: readonly ArrayLike<number | bigint>[]): boolean =>
+  lists.every((list) => list.length > 0 && Array.from(list, Number).every((value) => value < 0));
 
 /** Returns a value that has these sizes, or undefined if they are no sizes of the four or constants. */
 function foldOne(graph: Graph, sizes: SizeNames, runs: readonly Evaluated[]): string | undefined {

@@ -56,6 +56,13 @@ describe('attention that is spelled out', () => {
 
 const plain = { mask: 'added', factor: 'scores' } as const;
 
+/** Sees the first keys only, fewer than there are tokens in long rows: a bound that no short probe reaches. */
+const firstKeys: Spelling['seen'] = (graph, { keys, queries }) => {
+  const total = graph.add('Gather', [graph.add('Shape', ['attention_mask']), graph.int64(1)]);
+  const bound = graph.add('Min', [total, graph.int64(40)]);
+  return graph.add('And', [graph.add('LessOrEqual', [keys, queries]), graph.add('Less', [keys, bound])]);
+};
+
 /** Adds a value that grows with the distance of key and query, as ALiBi does. */
 const slope: Spelling['change'] = (graph, scores, { keys, queries }) => {
   const distance = graph.add('Cast', [graph.add('Sub', [keys, queries])], { attributes: { to: { i: 1 } } });
@@ -103,6 +110,7 @@ describe('attention that computes something else', () => {
   test.each<[string, Spelling, (graph: Graph) => void, RegExp]>([
     ['adds distances to the scores', { ...plain, change: slope }, () => undefined, /its mask adds/],
     ['sees later tokens', { ...plain, seen: everything }, () => undefined, /its mask adds/],
+    ['sees the first keys only', { ...plain, seen: firstKeys }, () => undefined, /its mask adds/],
     ['sees the tokens of a chunk', { ...plain, seen: inChunks }, () => undefined, /its mask adds/],
     ['squares the scores', { ...plain, change: squared }, () => undefined, /become scores of/],
     [
