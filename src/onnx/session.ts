@@ -23,6 +23,10 @@ interface SessionOptions {
   readonly prepack?: boolean;
   /** Whether buffers are planned ahead for each input shape, which costs memory in large graphs. Default false. */
   readonly memoryPattern?: boolean;
+  /** Whether the graph is rewritten at load, which pays if it runs more than a few times. Default true. */
+  readonly optimize?: boolean;
+  /** Whether errors of a run are left to whoever catches them, and not printed too. Default false. */
+  readonly quiet?: boolean;
   /** Execution providers in order of preference; the cpu computes the nodes that they lack. Default: the cpu only. */
   readonly providers?: readonly InferenceSession.ExecutionProviderConfig[];
 }
@@ -83,7 +87,8 @@ function toSessionOptions(options: SessionOptions): InferenceSession.SessionOpti
     intraOpNumThreads: options.threads,
     interOpNumThreads: 1,
     enableMemPattern: options.memoryPattern ?? false,
-    logSeverityLevel: 3,
+    graphOptimizationLevel: (options.optimize ?? true) ? 'all' : 'disabled',
+    logSeverityLevel: options.quiet ? 4 : 3,
     extra: {
       session: {
         intra_op: { allow_spinning: options.spin ? '1' : '0' },

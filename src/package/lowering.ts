@@ -108,9 +108,9 @@ export function checkHasAttention(graph: Graph): void {
   if (graph.nodes.some(({ op, domain }) => op === 'GroupQueryAttention' && domain === microsoft)) return;
   throw new HoneError(
     'OPERATOR_UNSUPPORTED',
-    'the decoder has no GroupQueryAttention operator, but Hone reads attention in that form only; take or make such an ' +
-      'export: the model builder of ONNX Runtime GenAI writes one for Llama, Qwen2 and Qwen3 (-p fp32 -e cpu). Put it ' +
-      "into onnx/ beside the model's config.json and tokenizer",
+    'the decoder has neither GroupQueryAttention operators nor attention that is spelled out with a Softmax and a cache ' +
+      '(past_key_values.<layer>.key, present.<layer>.key); take or make such an export: Optimum (text-generation-with-' +
+      'past) and the model builder of ONNX Runtime GenAI (-p fp32 -e cpu) write them',
   );
 }
 

@@ -1,7 +1,7 @@
 /** Rewrites the tiny decoder into the forms that other exporters write. */
 
 import { float32Tensor, float32Values, type Graph, microsoft, type Node, type Tensor } from '../../src/onnx/index.js';
-import { spellGemm, spellOut, spellRotation } from './spelled-attention.js';
+import { spellGemm, spellOut, spellRotation, useOperator } from './spelled-attention.js';
 
 interface ExportForm {
   readonly name: string;
@@ -228,6 +228,24 @@ function scaleWithAllAxes(graph: Graph): void {
   }
 }
 
+/** Repeats each feature and takes the mean of what is the same. */
+function repeatWithinTokens(graph: Graph): void {
+  const sizes = [0, 1].map((axis) =>
+    graph.add('Shape', ['input_ids'], { attributes: { start: { i: axis }, end: { i: axis + 1 } } }),
+  );
+  const shape = graph.add('Concat', [...sizes, graph.int64([48]), graph.int64([3])], {
+    attributes: { axis: { i: 0 } },
+  });
+  for (const node of graph.nodes.filter(({ inputs }) => inputs[1]?.endsWith('up_proj.weight'))) {
+    const [output] = node.outputs as [string];
+    const product = graph.freshName('product');
+    graph.replaceNode(node, [{ ...node, outputs: [product] }]);
+    const expanded = graph.add('Expand', [graph.add('Unsqueeze', [product, graph.int64([-1])]), shape]);
+    const repeated = graph.add('Tile', [expanded, graph.int64([1, 1, 1, 2])]);
+    graph.add('ReduceMean', [repeated, graph.int64([-1])], { attributes: { keepdims: { i: 0 } }, outputs: [output] });
+  }
+}
+
 /** Sets attributes of the attention of some layers. */
 const attend = (attributes: Node['attributes'], layers: readonly number[]) => (graph: Graph) => {
   for (const [layer, node] of attentions(graph).entries()) {
@@ -315,6 +333,7 @@ export const exportForms: readonly ExportForm[] = [
   { name: 'with learned positions', apply: learnPositions },
   { name: 'with rotations of a part of each head', apply: turnHalves },
   { name: 'with a factor of three axes', apply: scaleWithAllAxes },
+  { name: 'with features that are repeated within each token', apply: repeatWithinTokens },
   { name: 'with a head that is not tied to the embedding', apply: untie },
   { name: 'with biases on query, key and value', apply: addBiases },
   {
@@ -388,5 +407,10 @@ export const exportForms: readonly ExportForm[] = [
       spellGemm(graph);
       spellOut({ mask: 'added', factor: 'roots' })(graph);
     },
+  },
+  { name: "with ai.onnx's Attention, which appends to the cache", apply: useOperator('appends') },
+  {
+    name: "with ai.onnx's Attention of a cache that is given, with bounded scores",
+    apply: useOperator('is given', 0.3),
   },
 ];

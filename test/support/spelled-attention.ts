@@ -17,7 +17,7 @@ export interface Spelling {
 }
 
 /** Numbers of columns of the cache: of all keys [T], and of the queries [S, 1]. */
-interface Positions {
+export interface Positions {
   readonly keys: string;
   readonly queries: string;
   /** Of the queries, [S]. */
@@ -185,3 +185,44 @@ export function spellGemm(graph: Graph): void {
 }
 
 const oneInt = { type: 'int64', dims: [1], data: new Uint8Array(BigInt64Array.of(1n).buffer) } as const;
+
+/**
+ * Replaces each GroupQueryAttention by the Attention operator of ai.onnx 23, which appends to the cache itself, or is given
+ * the whole of it, split into heads.
+ */
+export const useOperator =
+  (cache: 'appends' | 'is given', softcap = 0) =>
+  (graph: Graph): void => {
+    graph.opsets.set('', 23);
+    const positions = addPositions(graph);
+    const seen = seenKeys(graph, { mask: 'chosen', factor: 'scores' }, positions);
+    const mask = graph.add('Where', [seen, graph.float(0), graph.float(Number.NEGATIVE_INFINITY)]);
+    const perm = { attributes: { perm: { is: [0, 2, 1, 3] } } };
+    for (const node of graph.nodes.filter(({ op }) => op === 'GroupQueryAttention')) {
+      graph.removeNodes(new Set([node]));
+      const [query, key, value, pastKey, pastValue] = node.inputs as [string, string, string, string, string];
+      const [output, presentKey, presentValue] = node.outputs as [string, string, string];
+      const heads = numberAttribute(node, 'num_heads', 0);
+      const kvHeads = numberAttribute(node, 'kv_num_heads', 0);
+      const bound = softcap === 0 ? {} : { softcap: { f: softcap } };
+      if (cache === 'appends') {
+        graph.add('Attention', [query, key, value, seen, pastKey, pastValue], {
+          name: node.name,
+          attributes: { q_num_heads: { i: heads }, kv_num_heads: { i: kvHeads }, ...bound },
+          outputs: [output, presentKey, presentValue],
+        });
+        continue;
+      }
+      const apart = (from: string, count: number): string =>
+        graph.add('Transpose', [graph.add('Reshape', [from, graph.int64([0, 0, count, headSizeOf(graph)])])], perm);
+      const [keys, values] = [
+        [pastKey, apart(key, kvHeads), presentKey],
+        [pastValue, apart(value, kvHeads), presentValue],
+      ].map(([past = '', added = '', present = '']) =>
+        graph.add('Concat', [past, added], { attributes: { axis: { i: 2 } }, outputs: [present] }),
+      ) as [string, string];
+      const attributes = { scale: { f: 1 / Math.sqrt(headSizeOf(graph)) }, ...bound };
+      const mixed = graph.add('Attention', [apart(query, heads), keys, values, mask], { name: node.name, attributes });
+      graph.add('Reshape', [graph.add('Transpose', [mixed], perm), graph.int64([0, 0, -1])], { outputs: [output] });
+    }
+  };

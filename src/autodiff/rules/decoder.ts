@@ -85,6 +85,12 @@ function rotaryGradients(c: RuleContext): (string | undefined)[] {
   ];
 }
 
+/** The same of the operator of ai.onnx, whose tables come before the positions, which may be absent. */
+function onnxRotaryGradients(c: RuleContext): (string | undefined)[] {
+  const [, cos, sin, ...positions] = c.node.inputs as [string, string, string, ...string[]];
+  return [emit(c, 'RotaryEmbedding', [outputGradient(c), cos, emit(c, 'Neg', [sin]), ...positions], c.node.attributes)];
+}
+
 /** y = log_softmax(logits)[target]:   dlogits = dy * (onehot(target) - softmax(logits)) */
 function tokenLogProbabilityGradients(c: RuleContext): (string | undefined)[] {
   const targets = c.node.inputs[1] as string;
@@ -106,6 +112,10 @@ export const decoderRules: RuleTable = {
   LayerNormalization: rule(layerNormGradients, norm),
   [`${microsoft}.RotaryEmbedding`]: rule(rotaryGradients, {
     attributes: ['interleaved', 'num_heads', 'rotary_embedding_dim', 'scale', 'is_packed_batching'],
+    inputs: 1,
+  }),
+  RotaryEmbedding: rule(onnxRotaryGradients, {
+    attributes: ['interleaved', 'num_heads', 'rotary_embedding_dim'],
     inputs: 1,
   }),
   [tokenLogProbability]: rule(tokenLogProbabilityGradients),

@@ -7,18 +7,30 @@ const add = { reduction: { s: 'add' } } as const;
 
 const zerosLike = (c: RuleContext, value: string): string => emit(c, 'ConstantOfShape', [emit(c, 'Shape', [value])]);
 
+/** The order of axes that has `count` of them from `axis` on at the front. */
+function toFront(rank: number, axis: number, count: number): number[] {
+  const all = Array.from({ length: rank }, (_, at) => at);
+  const isMoved = (at: number): boolean => at >= axis && at < axis + count;
+  return [...all.filter(isMoved), ...all.filter((at) => !isMoved(at))];
+}
+
 export const indexingRules: RuleTable = {
-  // dx[index] += dy, for rows of the first axis
+  // dx[.., index, ..] += dy, with the axis of the index moved to the front meanwhile
   Gather: rule(
     (c) => {
       const [x, indices] = c.node.inputs as [string, string];
+      const rank = c.shape(x).length;
+      const axis = (numberAttribute(c.node, 'axis', 0) + rank) % rank;
       const rows = emit(c, 'Unsqueeze', [indices, c.graph.int64([-1])]);
-      return [emit(c, 'ScatterND', [zerosLike(c, x), rows, outputGradient(c)], add)];
+      if (axis === 0) return [emit(c, 'ScatterND', [zerosLike(c, x), rows, outputGradient(c)], add)];
+      const front = toFront(rank, axis, 1);
+      const zeros = emit(c, 'ConstantOfShape', [emit(c, 'Gather', [emit(c, 'Shape', [x]), c.graph.int64(front)])]);
+      const indexRank = c.shape(indices).length;
+      const moved = { perm: { is: toFront(rank - 1 + indexRank, axis, indexRank) } };
+      const added = emit(c, 'ScatterND', [zeros, rows, emit(c, 'Transpose', [outputGradient(c)], moved)], add);
+      return [emit(c, 'Transpose', [added], { perm: { is: front.map((_, at) => front.indexOf(at)) } })];
     },
-    {
-      attributes: ['axis'],
-      refuses: (node) => (numberAttribute(node, 'axis', 0) === 0 ? undefined : 'only its axis 0 has a gradient rule'),
-    },
+    { attributes: ['axis'] },
   ),
   // dx[..., index, ...] += dy
   GatherElements: rule(

@@ -2,7 +2,7 @@
 
 import { HoneError } from '../../errors.js';
 import { type Graph, intsAttribute, type Node, numberAttribute } from '../../onnx/index.js';
-import { emit, noGradient, outputGradient, type RuleTable, rule, values } from '../rule.js';
+import { emit, noGradient, outputGradient, type RuleContext, type RuleTable, rule, values } from '../rule.js';
 
 /** dx = dy, in the shape of x */
 const reshapeBack = (...attributes: string[]) =>
@@ -17,10 +17,22 @@ function sliceBounds(node: Node, graph: Graph): { starts: number[]; axes: number
   return starts && axes && steps ? { starts, axes, steps } : undefined;
 }
 
+/** Puts zeros behind each element of a value of the shape of y, so that elements are a stride apart along each axis. */
+function spread(c: RuleContext, value: string, y: string, strides: readonly number[]): string {
+  return strides.reduce((spaced, stride, axis) => {
+    if (stride === 1) return spaced;
+    const apart = emit(c, 'Unsqueeze', [spaced, c.graph.int64([axis + 1])]);
+    const pads = new Array<number>(2 * (strides.length + 1)).fill(0).with(-(strides.length - axis), stride - 1);
+    const sizes = strides.map((one, at) => (at <= axis ? one : 1));
+    const shape = emit(c, 'Mul', [emit(c, 'Shape', [y]), c.graph.int64(sizes)]);
+    return emit(c, 'Reshape', [emit(c, 'Pad', [apart, c.graph.int64(pads)]), shape]);
+  }, value);
+}
+
 function slicesInSteps(node: Node, graph: Graph): string | undefined {
   const bounds = sliceBounds(node, graph);
   if (bounds === undefined) return 'its starts, axes or steps are not constant';
-  return bounds.steps.every((step) => step === 1) ? undefined : 'only steps of 1 have a gradient rule';
+  return bounds.steps.every((step) => step >= 1) ? undefined : 'only steps forward have a gradient rule';
 }
 
 export const shapeRules: RuleTable = {
@@ -43,6 +55,19 @@ export const shapeRules: RuleTable = {
     const { x, y } = values(c.node);
     return [c.reduceTo(outputGradient(c), c.shape(y), x)];
   }),
+  // dx = sum of dy over the copies, which lie side by side: [r0 * d0, ..] is [r0, d0, ..]
+  Tile: rule(
+    (c) => {
+      const { x } = values(c.node);
+      const repeats = c.node.inputs[1] as string;
+      const columns = [repeats, emit(c, 'Shape', [x])].map((list) => emit(c, 'Unsqueeze', [list, c.graph.int64([1])]));
+      const pairs = emit(c, 'Reshape', [emit(c, 'Concat', columns, { axis: { i: 1 } }), c.graph.int64([-1])]);
+      const copies = c.graph.int64(c.shape(x).map((_, axis) => 2 * axis));
+      const apart = emit(c, 'Reshape', [outputGradient(c), pairs]);
+      return [emit(c, 'ReduceSum', [apart, copies], { keepdims: { i: 0 } })];
+    },
+    { inputs: 1 },
+  ),
   // dx_i = the part of dy that comes from x_i
   Concat: rule(
     (c) => {
@@ -80,7 +105,7 @@ export const shapeRules: RuleTable = {
     (c) => {
       const { x, y } = values(c.node);
       const rank = c.shape(x).length;
-      const { starts, axes } = sliceBounds(c.node, c.graph) as { starts: number[]; axes: number[] };
+      const { starts, axes, steps } = sliceBounds(c.node, c.graph) as NonNullable<ReturnType<typeof sliceBounds>>;
       const begin = new Array<number>(rank).fill(0);
       for (const [i, start] of starts.entries()) {
         const axis = ((axes[i] as number) + rank) % rank;
@@ -93,9 +118,12 @@ export const shapeRules: RuleTable = {
         }
         begin[axis] = start < 0 ? start + (dim as number) : start;
       }
+      const strides = new Array<number>(rank).fill(1);
+      for (const [i, step] of steps.entries()) strides[((axes[i] as number) + rank) % rank] = step;
+      const spaced = spread(c, outputGradient(c), y, strides);
       const before = c.graph.int64(begin);
-      const after = emit(c, 'Sub', [emit(c, 'Sub', [emit(c, 'Shape', [x]), before]), emit(c, 'Shape', [y])]);
-      return [emit(c, 'Pad', [outputGradient(c), emit(c, 'Concat', [before, after], { axis: { i: 0 } })])];
+      const after = emit(c, 'Sub', [emit(c, 'Sub', [emit(c, 'Shape', [x]), before]), emit(c, 'Shape', [spaced])]);
+      return [emit(c, 'Pad', [spaced, emit(c, 'Concat', [before, after], { axis: { i: 0 } })])];
     },
     { refuses: slicesInSteps },
   ),

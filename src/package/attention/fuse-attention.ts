@@ -8,9 +8,11 @@
 import { type Graph, intsAttribute, microsoft, type Node } from '../../onnx/index.js';
 import { readPositions } from './counted-positions.js';
 import { foldShapes, type ProbedDims } from './fold-shapes.js';
-import { type MeasuredAttention, measureAttention } from './measure-attention.js';
+import { measureAttention } from './measure-attention.js';
+import type { MeasuredAttention } from './measured-attention.js';
 import { multiplyOuter } from './outer-products.js';
 import { multiplyRows } from './row-products.js';
+import { spellOperators } from './spell-operator.js';
 import { findSpelledAttention } from './spelled-attention.js';
 
 /**
@@ -21,6 +23,8 @@ export async function fuseAttention(source: Graph): Promise<Graph> {
   if (source.nodes.some(({ op, domain }) => op === 'GroupQueryAttention' && domain === microsoft)) return source;
   const graph = source.clone();
   graph.prune();
+  liftConstants(graph);
+  spellOperators(graph);
   const found = findSpelledAttention(graph);
   if (found.length === 0) return source;
   const wanted = found.flatMap(({ queries, newKey, newValue, outputs }) => [...queries, newKey, newValue, ...outputs]);
@@ -35,6 +39,15 @@ export async function fuseAttention(source: Graph): Promise<Graph> {
   multiplyOuter(graph, dims);
   graph.prune();
   return graph;
+}
+
+/** Makes constants initializers: a node of its own for each makes a graph slow to open. */
+function liftConstants(graph: Graph): void {
+  graph.nodes = graph.nodes.filter(({ op, domain, attributes: { value }, outputs }) => {
+    if (op !== 'Constant' || domain !== '' || value === undefined || !('t' in value)) return true;
+    graph.initializers.set(outputs[0] as string, value.t);
+    return false;
+  });
 }
 
 function productInputs(graph: Graph): string[] {

@@ -5,6 +5,7 @@
  */
 
 import type { Graph, Node } from '../../onnx/index.js';
+import { constantIntsOf } from '../operators/constants.js';
 import type { ProbedDims } from './fold-shapes.js';
 
 /** Replaces such products in place. @param dims of their inputs */
@@ -45,9 +46,9 @@ const isFloatCast = (node: Node): boolean => {
 
 /** Whether a target shape keeps the last axis of [1, n, 1]; it cannot change the one before, which is longer than 1. */
 function repeatsRows(graph: Graph, producers: ReadonlyMap<string, Node>, shape: string): boolean {
-  const constant = graph.constantInts(shape);
+  const constant = constantIntsOf(graph, producers, shape);
   if (constant !== undefined) return constant.length === 3 && constant[2] === 1;
   const node = producers.get(shape);
   if (node?.op !== 'Concat' || node.inputs.length !== 3) return false;
-  return graph.constantInts(node.inputs[2] ?? '')?.[0] === 1;
+  return constantIntsOf(graph, producers, node.inputs[2] ?? '')?.[0] === 1;
 }

@@ -3,7 +3,7 @@
  * operators: shapes, masks and positions.
  */
 
-import { Tensor as OrtTensor } from 'onnxruntime-node';
+import { type InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { HoneError } from '../../errors.js';
 import { createSession, elementCount, type Graph, type ValueInfo, zeros } from '../../onnx/index.js';
 
@@ -46,8 +46,12 @@ export function partOf(
 ): Graph {
   const part = graph.clone();
   part.outputs.clear();
-  // An output that is cut too, or an input, needs a node of its own.
-  for (const name of outputs) part.outputs.set(part.add('Identity', [name]), null);
+  const computed = part.producers();
+  for (const name of outputs) {
+    // What is no result of a node, or is cut too, needs a node of its own.
+    const isResult = computed.has(name) && !cuts.has(name);
+    part.outputs.set(isResult ? name : part.add('Identity', [name]), null);
+  }
   for (const [name, info] of cuts) {
     part.replaceUses(name, cutName(name));
     part.inputs.set(cutName(name), info);
@@ -61,46 +65,77 @@ export function partOf(
 /** The name of the input that stands for a value that was cut. */
 export const cutName = (value: string): string => `cut ${value}`;
 
-/**
- * Computes values of a graph for each of some probes.
- * @param feeds values of inputs that were cut, by their name in the graph
- * @throws HoneError `MODEL_INVALID` if onnxruntime does not run the graph
- */
+/** A part of a graph in onnxruntime, which computes some of its values for probes. */
+export class PartRun {
+  readonly #part: Graph;
+  readonly #session: InferenceSession;
+  readonly #outputs: readonly string[];
+  readonly #cuts: readonly string[];
+
+  private constructor(part: Graph, session: InferenceSession, outputs: readonly string[], cuts: readonly string[]) {
+    this.#part = part;
+    this.#session = session;
+    this.#outputs = outputs;
+    this.#cuts = cuts.filter((name) => part.inputs.has(cutName(name)));
+  }
+
+  /**
+   * @param cuts values of the graph that become inputs
+   * @throws HoneError `MODEL_INVALID` if onnxruntime refuses the part
+   */
+  static async open(
+    graph: Graph,
+    outputs: readonly string[],
+    cuts: ReadonlyMap<string, ValueInfo> = new Map(),
+  ): Promise<PartRun> {
+    const part = partOf(graph, outputs, cuts);
+    const session = await createSession(part, { threads: 1, prepack: false, optimize: false, quiet: true });
+    return new PartRun(part, session, outputs, [...cuts.keys()]);
+  }
+
+  /**
+   * Returns the values by name.
+   * @param feed returns the value of a cut
+   * @throws HoneError `MODEL_INVALID` if the part cannot be computed
+   */
+  async run(probe: Probe, feed?: (cut: string) => OrtTensor): Promise<Map<string, Evaluated>> {
+    const given: Record<string, OrtTensor> = {};
+    for (const [name, info] of this.#part.inputs) given[name] = feedOf(name, info, probe);
+    for (const name of this.#cuts) if (feed !== undefined) given[cutName(name)] = feed(name);
+    try {
+      const values = (await this.#session.run(given)) as Record<string, OrtTensor>;
+      const inOrder = [...this.#part.outputs.keys()];
+      return new Map(
+        this.#outputs.map((name, i): [string, Evaluated] => {
+          const { type, dims, data } = values[inOrder[i] as string] as OrtTensor;
+          return [name, { type, dims, values: data as unknown as Evaluated['values'] }];
+        }),
+      );
+    } catch (cause) {
+      const message = `onnxruntime does not run a part of the graph: ${(cause as Error).message}`;
+      throw new HoneError('MODEL_INVALID', message, { cause });
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#session.release();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+/** Computes values of a graph for each of some probes. @throws HoneError `MODEL_INVALID` */
 export async function evaluate(
   graph: Graph,
   outputs: readonly string[],
   probes: readonly Probe[],
-  cuts: ReadonlyMap<string, ValueInfo> = new Map(),
-  feeds: (value: string, probe: Probe) => OrtTensor = () => zeros('float32', []),
 ): Promise<Map<string, Evaluated>[]> {
-  const part = partOf(graph, outputs, cuts);
-  const session = await createSession(part, { threads: 1, prepack: false });
-  try {
-    const results: Map<string, Evaluated>[] = [];
-    for (const probe of probes) {
-      const given: Record<string, OrtTensor> = {};
-      for (const [name, info] of part.inputs) given[name] = feedOf(name, info, probe);
-      for (const name of cuts.keys()) if (part.inputs.has(cutName(name))) given[cutName(name)] = feeds(name, probe);
-      const values = (await session.run(given)) as Record<string, OrtTensor>;
-      const inOrder = [...part.outputs.keys()];
-      results.push(
-        new Map(
-          outputs.map((name, i): [string, Evaluated] => {
-            const { type, dims, data } = values[inOrder[i] as string] as OrtTensor;
-            return [name, { type, dims, values: data as unknown as ArrayLike<number | bigint> }];
-          }),
-        ),
-      );
-    }
-    return results;
-  } catch (cause) {
-    if (cause instanceof HoneError) throw cause;
-    throw new HoneError('MODEL_INVALID', `onnxruntime does not run a part of the graph: ${(cause as Error).message}`, {
-      cause,
-    });
-  } finally {
-    await session.release();
-  }
+  await using part = await PartRun.open(graph, outputs);
+  const results: Map<string, Evaluated>[] = [];
+  for (const probe of probes) results.push(await part.run(probe));
+  return results;
 }
 
 const cache = /^past_key_values\.\d+\.(?:key|value)$/;
@@ -138,3 +173,9 @@ export function randomTensor(seed: string, dims: readonly number[]): OrtTensor {
   };
   return new OrtTensor('float32', Float32Array.from({ length: elementCount(dims) }, next), dims);
 }
+
+/** Type and shape of a value of floats that is cut, of any size. */
+export const floatCut = (rank: number): ValueInfo => ({
+  type: 'float32',
+  dims: Array.from({ length: rank }, (_, axis) => `cut${axis}`),
+});

@@ -1,7 +1,6 @@
 /** Attention as Hone computes it, for the comparison with what a file spells out. */
 
 import type { Probe } from './probe-run.js';
-import { maskOf } from './probe-run.js';
 
 /** What GroupQueryAttention needs to know. */
 export interface AttentionForm {
@@ -14,11 +13,14 @@ export interface AttentionForm {
   readonly softcap: number | null;
 }
 
+/** Whether a column of a row is no padding. */
+const isReal = ({ mask }: Probe, row: number, column: number): boolean => (mask?.[row]?.[column] ?? 1) === 1;
+
 /** Whether a token of a row sees a column of the cache. */
 export function isSeen(probe: Probe, row: number, token: number, column: number, window: number | null): boolean {
   const own = probe.past + token;
   const isNear = window === null || own - column < window;
-  return column <= own && isNear && maskOf(probe)[row]?.[column] === 1;
+  return column <= own && isNear && isReal(probe, row, column);
 }
 
 /**
@@ -37,7 +39,7 @@ export function attend(
   const output = new Float32Array(rows * tokens * heads * headSize).fill(Number.NaN);
   for (let row = 0; row < rows; row++) {
     for (let token = 0; token < tokens; token++) {
-      if (maskOf(probe)[row]?.[past + token] !== 1) continue;
+      if (!isReal(probe, row, past + token)) continue;
       for (let head = 0; head < heads; head++) {
         const kv = row * kvHeads + Math.floor((head * kvHeads) / heads);
         const at = ((row * heads + head) * tokens + token) * headSize;

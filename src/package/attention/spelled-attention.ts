@@ -37,14 +37,14 @@ const moving: ReadonlySet<string> = new Set(
 /** Operators that compute a factor from constants. */
 const factorOperators: ReadonlySet<string> = new Set('Identity Cast Sqrt Reciprocal Mul Div Pow'.split(' '));
 
-/** Returns the attention of each layer; empty if the graph has no cache that a Concat fills. */
+/** Returns the attention of each layer; empty if the graph has no softmax or no cache. */
 export function findSpelledAttention(graph: Graph): SpelledAttention[] {
+  if (!graph.nodes.some(({ op, domain }) => op === 'Softmax' && domain === '')) return [];
   const walk = new Walk(graph);
   const found: SpelledAttention[] = [];
   for (let layer = 0; graph.outputs.has(`present.${layer}.key`); layer++) {
-    const keyCache = walk.cacheOf(`present.${layer}.key`, `past_key_values.${layer}.key`);
-    const valueCache = walk.cacheOf(`present.${layer}.value`, `past_key_values.${layer}.value`);
-    if (keyCache === undefined || valueCache === undefined) return [];
+    const keyCache = walk.cacheOf(`present.${layer}.key`);
+    const valueCache = walk.cacheOf(`present.${layer}.value`);
     const scores = walk.productOf(keyCache);
     const mixing = walk.productOf(valueCache);
     const queries = walk.multiplied(scores.inputs[0] as string);
@@ -55,8 +55,8 @@ export function findSpelledAttention(graph: Graph): SpelledAttention[] {
       mixing,
       query: walk.unscaled(queries),
       queries,
-      newKey: keyCache.inputs[1] as string,
-      newValue: valueCache.inputs[1] as string,
+      newKey: keyCache.inputs.at(-1) as string,
+      newValue: valueCache.inputs.at(-1) as string,
       keyCache,
       valueCache,
       outputs: walk.behind(mixing),
@@ -78,13 +78,15 @@ class Walk {
     this.#consumers = graph.consumers();
   }
 
-  /** Returns the Concat that appends to the cache of a layer. */
-  cacheOf(present: string, past: string): Node | undefined {
+  /** Returns the Concat that appends to the cache of a layer. Whether it appends to `past` is seen when it is run. */
+  cacheOf(present: string): Node {
     let node = this.#producers.get(present);
     while (node !== undefined && (node.op === 'Identity' || node.op === 'Cast')) {
       node = this.#producers.get(node.inputs[0] as string);
     }
-    return node?.op === 'Concat' && node.inputs.length === 2 && node.inputs[0] === past ? node : undefined;
+    if (node?.op === 'Concat' && node.inputs.length >= 2) return node;
+    const what = node ?? this.#graph.nodes.find(({ op }) => op === 'Softmax') ?? (this.#graph.nodes[0] as Node);
+    throw refuseNode(what, `it computes ${present}, which is no Concat of a cache and what a step adds`, again);
   }
 
   /** Returns the product that reads the values of a cache. */

@@ -1,7 +1,7 @@
 /** Flows of operators that move, split or join elements without changing them. */
 
 import { intsAttribute } from '../../onnx/index.js';
-import { type Dim, dimOf, normal, regroup, sameDims, sizeOf, type Target } from './dims.js';
+import { type Dim, dimOf, normal, regroup, sameDim, sameDims, sizeOf, type Target } from './dims.js';
 import type { Flow } from './flow-site.js';
 
 export const reshape: Flow = (site) => {
@@ -41,6 +41,35 @@ export const squeeze: Flow = (site) => {
   const { dims } = site.tokens(0);
   const named = site.given(1) ? new Set(site.ints(1).map((axis) => site.axis(axis, dims.length))) : undefined;
   return [site.result(dims.filter((dim, axis) => (named ? !named.has(axis) : dim.length > 0)))];
+};
+
+/** Repeats elements within a token. */
+export const expand: Flow = (site) => {
+  const { dims } = site.tokens(0);
+  const shape = site.input(1);
+  const targets: readonly Target[] = shape?.kind === 'sizes' ? shape.sizes : site.ints(1);
+  const rank = Math.max(dims.length, targets.length);
+  const result = Array.from({ length: rank }, (_, axis): Dim => {
+    const dim = dims[axis - rank + dims.length] ?? [];
+    const target = targets[axis - rank + targets.length] ?? 1;
+    const wanted = typeof target === 'number' ? dimOf(target) : target;
+    if (wanted.length === 0 || sameDim(dim, wanted)) return dim;
+    if (dim.length === 0 && typeof target === 'number') return wanted;
+    throw site.refuseShapes();
+  });
+  return [site.result(result)];
+};
+
+/** Repeats the whole of an axis within a token. */
+export const tile: Flow = (site) => {
+  const { dims } = site.tokens(0);
+  const repeats = site.ints(1);
+  if (repeats.length !== dims.length) throw site.refuseShapes();
+  const result = dims.map((dim, axis) => {
+    const count = repeats[axis] as number;
+    return count === 1 ? dim : dimOf(count * (sizeOf(dims[site.withinToken(dims, axis)]) as number));
+  });
+  return [site.result(result)];
 };
 
 /** Splits along an axis within a token. */

@@ -13,7 +13,19 @@ import { gather, gatherQuantized } from './lookup-flows.js';
 import { alongAxis, norm, reduce, skipNorm } from './norm-flows.js';
 import { gemm, product, quantizedProduct } from './product-flows.js';
 import { onnxRotary, rotary } from './rotary-flows.js';
-import { concat, flatten, reshape, shape, slice, split, squeeze, transpose, unsqueeze } from './shape-flows.js';
+import {
+  concat,
+  expand,
+  flatten,
+  reshape,
+  shape,
+  slice,
+  split,
+  squeeze,
+  tile,
+  transpose,
+  unsqueeze,
+} from './shape-flows.js';
 
 export interface Operator extends OperatorForm {
   /** Absent for attention, in which tokens may meet. */
@@ -225,6 +237,8 @@ const norms: Readonly<Record<string, Operator>> = {
 const shapes: Readonly<Record<string, Operator>> = {
   Shape: { inputs: ['data'], outputs: ['shape'], attributes: { start: int(), end: int() }, flow: shape },
   Reshape: { inputs: ['data', 'shape'], outputs: ['reshaped'], attributes: { allowzero: int() }, flow: reshape },
+  Tile: { inputs: ['input', 'repeats'], outputs: ['output'], attributes: {}, flow: tile },
+  Expand: { inputs: ['input', 'shape'], outputs: ['output'], attributes: {}, flow: expand },
   Flatten: { inputs: ['input'], outputs: ['output'], attributes: { axis: int() }, flow: flatten },
   Transpose: { inputs: ['data'], outputs: ['transposed'], attributes: { perm: ints }, flow: transpose },
   Unsqueeze: { inputs: ['data', 'axes'], outputs: ['expanded'], attributes: {}, flow: unsqueeze },

@@ -27,6 +27,8 @@ interface Case {
     readonly float?: boolean;
   }[];
   readonly attributes?: Attributes;
+  /** The operator set of ai.onnx; that of a new graph by default. */
+  readonly opset?: number;
   /** Number of outputs; 1 by default. */
   readonly outputs?: number;
   /** The outputs that the loss reads; all by default. */
@@ -209,6 +211,7 @@ const cases: readonly Case[] = [
   { op: 'Transpose', inputs: [[2, 'N', 4]], attributes: { perm: { is: [1, 2, 0] } } },
   { op: 'Transpose', title: 'Transpose that reverses the axes', inputs: [[2, 'N', 4]] },
   { op: 'Slice', title: 'Slice that names no axes', inputs: [[5, 4]], constants: [{ values: [1] }, { values: [4] }] },
+  { op: 'Tile', inputs: [['N', 4]], constants: [{ values: [2, 3] }] },
   { op: 'Expand', inputs: [[1, 4]], constants: [{ values: [3, 4] }] },
   {
     op: 'Concat',
@@ -242,6 +245,18 @@ const cases: readonly Case[] = [
   { op: 'Slice', inputs: [['N', 5]], constants: [{ values: [1] }, { values: [4] }, { values: [1] }] },
   {
     op: 'Slice',
+    title: 'Slice of every second element',
+    inputs: [['N', 6]],
+    constants: [{ values: [1] }, { values: [6] }, { values: [-1] }, { values: [2] }],
+  },
+  {
+    op: 'Slice',
+    title: 'Slice in steps along two axes',
+    inputs: [[5, 'N', 7]],
+    constants: [{ values: [0, 1] }, { values: [5, 6] }, { values: [0, 2] }, { values: [2, 3] }],
+  },
+  {
+    op: 'Slice',
     title: 'Slice from the end',
     inputs: [['N', 5]],
     constants: [{ values: [-2] }, { values: [5] }, { values: [-1] }],
@@ -269,6 +284,20 @@ const cases: readonly Case[] = [
   { op: 'LogSoftmax', inputs: [['N', 4]], attributes: axis(-1) },
   { op: 'LogSoftmax', title: 'LogSoftmax over an inner axis', inputs: [[2, 'N', 4]], attributes: axis(1) },
   { op: 'Gather', inputs: [[5, 2]], constants: [{ values: [0, 3, 3, 1], dims: [2, 2] }] },
+  {
+    op: 'Gather',
+    title: 'Gather along an inner axis',
+    inputs: [['N', 4, 3]],
+    constants: [{ values: [2, 0, 2, 1], dims: [2, 2] }],
+    attributes: { axis: { i: 1 } },
+  },
+  {
+    op: 'Gather',
+    title: 'Gather of one entry of an axis',
+    inputs: [[2, 3, 4]],
+    constants: [{ values: [-1], dims: [] }],
+    attributes: { axis: { i: -2 } },
+  },
   {
     op: 'GatherElements',
     inputs: [['N', 4]],
@@ -334,6 +363,19 @@ const cases: readonly Case[] = [
       attributes: { interleaved: { i: interleaved } },
     }),
   ),
+  ...[0, 1].map(
+    (interleaved): Case => ({
+      op: 'RotaryEmbedding',
+      title: `RotaryEmbedding of ai.onnx with computed tables, interleaved=${interleaved}`,
+      inputs: [[1, 2, 'N', 6]],
+      constants: [
+        { values: [1, 1, 0.5, 0.8, -0.4, 0.3], dims: [1, 3, 2], float: true },
+        { values: [0, 0, 0.87, 0.6, 0.92, 0.95], dims: [1, 3, 2], float: true },
+      ],
+      attributes: { interleaved: { i: interleaved }, rotary_embedding_dim: { i: 4 } },
+      opset: 23,
+    }),
+  ),
   {
     op: 'TokenLogProbability',
     domain: 'hone',
@@ -368,6 +410,7 @@ const tolerance = 2e-4;
 async function gradientsOf(test: Case): Promise<{ analytic: Float32Array; numeric: Float32Array }[]> {
   const next = createNumbers(11);
   const graph = new Graph();
+  if (test.opset !== undefined) graph.opsets.set('', test.opset);
   const names = test.inputs.map((dims, i) => {
     graph.inputs.set(`x${i}`, { type: 'float32', dims });
     return `x${i}`;
