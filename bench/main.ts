@@ -15,7 +15,7 @@ import { benchEdge } from './edge.js';
 import { benchFeedback } from './feedback.js';
 import { benchHostile } from './hostile.js';
 import { benchLearn } from './learn.js';
-import { type BenchModel, type ModelName, modelNames, openBenchModel } from './lib/models.js';
+import { type BenchModel, type ModelName, modelNames, openBenchModel, usualModelNames } from './lib/models.js';
 import type { BenchOptions } from './lib/options.js';
 import { say } from './lib/progress.js';
 import { kitFolder } from './lib/project.js';
@@ -53,7 +53,7 @@ interface Bench {
   readonly run: (models: readonly BenchModel[], options: BenchOptions) => Promise<BenchReport>;
   /** Models that the bench always runs on, whatever the flags say. */
   readonly models?: readonly ModelName[];
-  /** The model that it runs on without --model. Default: each of them. */
+  /** The model that it runs on without --model. Default: each of the usual ones. */
   readonly usualModel?: ModelName;
   /** Options that only this bench has. */
   readonly options: readonly Option[];
@@ -118,7 +118,7 @@ function parseCount(text: string): number {
 
 async function runBench(bench: Bench, flags: Flags): Promise<void> {
   const usual = flags.model ?? bench.usualModel;
-  const names: readonly ModelName[] = bench.models ?? (flags.quick ? ['tiny'] : usual ? [usual] : modelNames);
+  const names: readonly ModelName[] = bench.models ?? (flags.quick ? ['tiny'] : usual ? [usual] : usualModelNames);
   const models: BenchModel[] = [];
   for (const name of names) {
     const model = await openBenchModel(name);
@@ -158,7 +158,7 @@ for (const bench of benches) {
   const command = program
     .command(bench.name)
     .description(bench.description)
-    .addOption(new Option('--model <name>', 'run on one model instead of all').choices(modelNames))
+    .addOption(new Option('--model <name>', 'run on this model instead of the usual ones').choices(modelNames))
     .addOption(
       new Option('--threads <n>', 'threads of the engines (default: all cores, or fewer if that is faster)').argParser(
         parseCount,

@@ -5,9 +5,12 @@ import { join } from 'node:path';
 import { elementCount, readModel } from '../../src/onnx/index.js';
 import { say } from './progress.js';
 import { defaultPackage, tinyPackage } from './project.js';
-import { openRandomPackage, shape135M } from './random-package.js';
+import { openRandomPackage, shape05B, shape135M } from './random-package.js';
 
-export const modelNames = ['tldr', '135M'] as const;
+/** The models on which a bench runs if none is named. */
+export const usualModelNames = ['tldr', '135M'] as const;
+/** The models that can be named. 0.5B takes 2 GB of disk and minutes. */
+export const modelNames = [...usualModelNames, '0.5B'] as const;
 export type ModelName = (typeof modelNames)[number] | 'tiny';
 
 export interface BenchModel {
@@ -56,6 +59,7 @@ export async function openBenchModel(name: ModelName): Promise<BenchModel | unde
 async function modelDirectory(name: ModelName): Promise<string | undefined> {
   if (name === 'tiny') return tinyPackage;
   if (name === '135M') return openRandomPackage(name, shape135M);
+  if (name === '0.5B') return openRandomPackage(name, shape05B);
   if (existsSync(join(defaultPackage, 'onnx/model.onnx'))) return defaultPackage;
   say('leaving models/tldr out, because it is not built yet; npm run model:build builds it');
   return undefined;
