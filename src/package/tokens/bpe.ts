@@ -95,32 +95,42 @@ function readMerges(
 ): Uint32Array {
   const json = new JsonBytes(bytes, start);
   const written = new Uint8Array(bytes.length - start);
-  const triples: number[] = [];
+  let triples = new Uint32Array(1024 * 3);
+  let count = 0;
   json.list(openBracket, closeBracket, () => {
-    let [middle, end] = [0, 0];
-    if (json.take(openBracket)) {
-      middle = json.string(written, 0);
-      json.expect(comma);
-      end = json.string(written, middle);
-      json.expect(closeBracket);
-    } else {
-      const length = json.string(written, 0);
-      middle = written.subarray(0, length).indexOf(0x20, 1);
-      if (middle < 0) throw new UnexpectedJson(`merge ${triples.length / 3} is not two texts`);
-      written.copyWithin(middle, middle + 1, length);
-      end = length - 1;
-    }
-    const left = vocabulary.idOfBytes(written, 0, middle);
-    const right = vocabulary.idOfBytes(written, middle, end);
-    const both = vocabulary.idOfBytes(written, 0, end);
-    if (left < 0 || right < 0 || both < 0) {
+    const [middle, end] = readPair(json, written);
+    if (count * 3 === triples.length) triples = enlarged(triples);
+    if (!vocabulary.findMerge(written, middle, end, triples, count * 3)) {
       const text = (from: number, to: number) => JSON.stringify(Buffer.from(written.subarray(from, to)).toString());
       const parts = `${text(0, middle)} and ${text(middle, end)}`;
       throw unusable(`has a merge of ${parts} in which not all is a token`, downloadAgain);
     }
-    if (!leftOut.has(both)) triples.push(left, right, both);
+    if (!leftOut.has(triples[count * 3 + 2] as number)) count += 1;
   });
-  return Uint32Array.from(triples);
+  return triples.slice(0, count * 3);
+}
+
+/** Writes two texts one behind the other. @returns where the second begins, and where it ends */
+function readPair(json: JsonBytes, written: Uint8Array): readonly [middle: number, end: number] {
+  if (json.take(openBracket)) {
+    const middle = json.string(written, 0);
+    json.expect(comma);
+    const end = json.string(written, middle);
+    json.expect(closeBracket);
+    return [middle, end];
+  }
+  const length = json.string(written, 0);
+  let space = 1;
+  while (space < length && written[space] !== 0x20) space += 1;
+  if (space >= length) throw new UnexpectedJson('a merge is not two texts');
+  written.copyWithin(space, space + 1, length);
+  return [space, length - 1];
+}
+
+function enlarged(numbers: Uint32Array): Uint32Array<ArrayBuffer> {
+  const larger = new Uint32Array(numbers.length * 2);
+  larger.set(numbers);
+  return larger;
 }
 
 /**
