@@ -1,6 +1,6 @@
 /** The tokens of a vocabulary as they are written in `tokenizer.json`, in UTF-8, and the ids of all of them. */
 
-import { closeBrace, closeBracket, colon, comma, JsonBytes, openBrace, openBracket } from './json-bytes.js';
+import { closeBrace, closeBracket, colon, comma, type JsonBytes, openBrace, openBracket } from './json-bytes.js';
 import { downloadAgain, unusable } from './refusal.js';
 
 export class Vocabulary {
@@ -33,9 +33,8 @@ export class Vocabulary {
    * @param largest the first id that is too large
    * @throws HoneError `PACKAGE_INVALID` if an id is none
    */
-  static read(bytes: Uint8Array, start: number, largest: number): Vocabulary {
-    const json = new JsonBytes(bytes, start);
-    const written = new Uint8Array(bytes.length - start);
+  static read(json: JsonBytes, largest: number): Vocabulary {
+    const written = new Uint8Array(json.remaining);
     const [ends, ids] = [new NumberList(), new NumberList()];
     let end = 0;
     json.list(openBrace, closeBrace, () => {
@@ -54,12 +53,8 @@ export class Vocabulary {
   }
 
   /** Reads an array of tokens, of which each has its place as id, with their scores. */
-  static readList(
-    bytes: Uint8Array,
-    start: number,
-  ): { readonly vocabulary: Vocabulary; readonly scores: Float64Array } {
-    const json = new JsonBytes(bytes, start);
-    const written = new Uint8Array(bytes.length - start);
+  static readList(json: JsonBytes): { readonly vocabulary: Vocabulary; readonly scores: Float64Array } {
+    const written = new Uint8Array(json.remaining);
     const ends = new NumberList();
     const scores: number[] = [];
     let end = 0;
