@@ -97,7 +97,7 @@ const kindSchema = z.object({ model: z.object({ type: z.string() }) });
 
 /** Reads tokenizer and chat template of a package. @throws HoneError `PACKAGE_INVALID` */
 export async function loadTokenizer(directory: string): Promise<PackageTokenizer> {
-  const file = await readTokenizerFile(directory);
+  const file = await readTokenizerFile(directory, largestVocabulary);
   const json = checkJson(directory, 'tokenizer.json', file.rest, tokenizerSchema, remedyFor);
   const config = await readJson(directory, 'tokenizer_config.json', tokenizerConfigSchema);
   const template = await loadTemplate(directory, config);
@@ -209,7 +209,6 @@ class LoadedTokenizer implements PackageTokenizer {
       settings: json.model,
       addedTokens: json.added_tokens,
       form,
-      largest: largestVocabulary,
     });
     this.tokenBytes = model.table;
     this.ownVocabularySize = model.ownSize;

@@ -2,9 +2,7 @@
 
 import { z } from 'zod';
 import type { TokenBytes } from '../types.js';
-import { closeBracket, comma, JsonBytes, openBracket, UnexpectedJson } from './json-bytes.js';
 import { applyMerges, MergeTable } from './merges.js';
-import { downloadAgain, unusable } from './refusal.js';
 import type { Vocabulary } from './vocabulary.js';
 import { WordIndex } from './word-index.js';
 import type { WordModel } from './word-model.js';
@@ -45,26 +43,30 @@ export const bpeSchema = z.looseObject({
 interface BpeSource {
   readonly settings: z.output<typeof bpeSchema>;
   readonly vocabulary: Vocabulary;
-  /** `tokenizer.json`, and where its merges begin. */
-  readonly bytes: Uint8Array;
-  readonly merges: number;
+  /** As they are read from the file. */
+  readonly merges: Uint32Array;
   /** Tokens that must not come out of any text. */
   readonly leftOut: ReadonlySet<number>;
 }
 
-/** @throws HoneError `PACKAGE_INVALID` if a merge is not one of tokens */
-export function compileBpe({ settings, vocabulary, bytes, merges, leftOut }: BpeSource): BpeModel {
+export function compileBpe({ settings, vocabulary, merges, leftOut }: BpeSource): BpeModel {
   const single = singleCharacters(vocabulary).filter(([, id]) => !leftOut.has(id));
   const { unk_token: unknown } = settings;
   return {
     characters: Uint32Array.from(single, ([code]) => code),
     characterTokens: Uint32Array.from(single, ([, id]) => id),
-    merges: readMerges(bytes, merges, vocabulary, leftOut),
+    merges: withoutResults(merges, leftOut),
     byteTokens: readByteTokens(vocabulary, settings.byte_fallback),
     unknown: typeof unknown === 'string' ? (vocabulary.idOf(unknown) ?? null) : null,
     fuseUnknown: settings.fuse_unk ?? false,
     wholeWords: settings.ignore_merges ?? false,
   };
+}
+
+/** Leaves out the merges that make certain tokens. Most vocabularies have none. */
+function withoutResults(merges: Uint32Array, leftOut: ReadonlySet<number>): Uint32Array {
+  const isKept = (_: number, i: number) => !leftOut.has(merges[i - (i % 3) + 2] as number);
+  return merges.every(isKept) ? merges : merges.filter(isKept);
 }
 
 /** Returns the tokens of one character, with its code point. */
@@ -84,43 +86,6 @@ function lengthOfCharacter(first: number): number {
   if (first < 0x80) return 1;
   if (first < 0xe0) return 2;
   return first < 0xf0 ? 3 : 4;
-}
-
-/** A merge is written as two texts, or in older files as one text with a space between them. */
-function readMerges(
-  bytes: Uint8Array,
-  start: number,
-  vocabulary: Vocabulary,
-  leftOut: ReadonlySet<number>,
-): Uint32Array {
-  const json = new JsonBytes(bytes, start);
-  const written = new Uint8Array(bytes.length - start);
-  const triples: number[] = [];
-  json.list(openBracket, closeBracket, () => {
-    let [middle, end] = [0, 0];
-    if (json.take(openBracket)) {
-      middle = json.string(written, 0);
-      json.expect(comma);
-      end = json.string(written, middle);
-      json.expect(closeBracket);
-    } else {
-      const length = json.string(written, 0);
-      middle = written.subarray(0, length).indexOf(0x20, 1);
-      if (middle < 0) throw new UnexpectedJson(`merge ${triples.length / 3} is not two texts`);
-      written.copyWithin(middle, middle + 1, length);
-      end = length - 1;
-    }
-    const left = vocabulary.idOfBytes(written, 0, middle);
-    const right = vocabulary.idOfBytes(written, middle, end);
-    const both = vocabulary.idOfBytes(written, 0, end);
-    if (left < 0 || right < 0 || both < 0) {
-      const text = (from: number, to: number) => JSON.stringify(Buffer.from(written.subarray(from, to)).toString());
-      const parts = `${text(0, middle)} and ${text(middle, end)}`;
-      throw unusable(`has a merge of ${parts} in which not all is a token`, downloadAgain);
-    }
-    if (!leftOut.has(both)) triples.push(left, right, both);
-  });
-  return Uint32Array.from(triples);
 }
 
 /**

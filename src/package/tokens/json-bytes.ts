@@ -22,13 +22,18 @@ export class JsonBytes {
   readonly #bytes: Uint8Array;
   #at: number;
 
-  constructor(bytes: Uint8Array, start = 0) {
+  constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
-    this.#at = start;
+    this.#at = 0;
   }
 
   get position(): number {
     return this.#at;
+  }
+
+  /** Bytes that are left. No string that follows is longer. */
+  get remaining(): number {
+    return this.#bytes.length - this.#at;
   }
 
   /** Returns the next byte that is no white space, without taking it. */

@@ -3,12 +3,6 @@
  * table, which takes a tenth of what their texts would take.
  */
 
-/** What joining two tokens gives. */
-export interface Merges {
-  /** Three numbers for each merge, the one that comes first in front: left token, right token, token of both. */
-  readonly triples: Uint32Array;
-}
-
 /** Finds merges. */
 export class MergeTable {
   /** Slots of an open hash table: 1 + the index of a merge, 0 if free. */
@@ -16,6 +10,7 @@ export class MergeTable {
   readonly #triples: Uint32Array;
   readonly #mask: number;
 
+  /** @param triples three numbers for each merge, the one that comes first in front: left token, right token, both */
   constructor(triples: Uint32Array) {
     const count = triples.length / 3;
     // At most half of the slots are taken.

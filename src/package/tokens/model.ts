@@ -1,17 +1,17 @@
 /** Reads the `model` of `tokenizer.json`: its vocabulary, and what cuts words into tokens. */
 
 import { z } from 'zod';
+import type { HoneError } from '../../errors.js';
 import type { TokenBytes } from '../types.js';
 import type { AddedToken } from './added-tokens.js';
 import { BytePairEncoder, bpeSchema, compileBpe, expressesAll, readByteTokens } from './bpe.js';
 import { byteAlphabet } from './byte-alphabet.js';
 import type { TokenForm } from './decoder-steps.js';
-import { UnexpectedJson } from './json-bytes.js';
 import { downloadAgain, unknownStep, unusable } from './refusal.js';
 import { makeTokenTable } from './token-table.js';
 import type { TokenizerFile } from './tokenizer-json.js';
 import { UnigramEncoder, unigramSchema } from './unigram.js';
-import { Vocabulary } from './vocabulary.js';
+import type { Vocabulary } from './vocabulary.js';
 import { RememberedWords, type WordModel } from './word-model.js';
 
 export const modelSchema = z.discriminatedUnion('type', [bpeSchema, unigramSchema]);
@@ -32,8 +32,6 @@ interface ModelSource {
   readonly settings: z.output<typeof modelSchema>;
   readonly addedTokens: readonly AddedToken[];
   readonly form: TokenForm;
-  /** The first id that is too large. */
-  readonly largest: number;
 }
 
 /** @throws HoneError `PACKAGE_INVALID` */
@@ -44,21 +42,18 @@ export function readModel(source: ModelSource): Model {
 }
 
 function readBpe(
-  { file, addedTokens, form, largest }: ModelSource,
+  { file, addedTokens, form }: ModelSource,
   settings: z.output<typeof bpeSchema>,
   leftOut: ReadonlySet<number>,
 ): Model {
   if (settings.ignore_merges === true && !form.byteLevel) {
     throw unknownStep('model.ignore_merges', 'true in a vocabulary that is not byte-level');
   }
-  const { bytes, large } = file;
-  const vocabulary = within('model.vocab', 'must be an object of token ids', large, (start) =>
-    Vocabulary.read(bytes, start, largest),
-  );
+  const { vocabulary, scores, merges } = file;
+  if (vocabulary === null || scores !== null) throw unfit('vocab', 'must be an object of token ids');
+  if (merges === null) throw unfit('merges', 'must be an array of pairs of tokens');
   const table = makeTokenTable(vocabulary, addedTokens, form);
-  const bpe = within('model.merges', 'must be an array of pairs of tokens', large, (merges) =>
-    compileBpe({ settings, vocabulary, bytes, merges, leftOut }),
-  );
+  const bpe = compileBpe({ settings, vocabulary, merges, leftOut });
   return {
     words: new RememberedWords(new BytePairEncoder(bpe, table)),
     table,
@@ -71,17 +66,15 @@ function readBpe(
 }
 
 function readUnigram(
-  { file, addedTokens, form, largest }: ModelSource,
+  { file, addedTokens, form }: ModelSource,
   settings: z.output<typeof unigramSchema>,
   leftOut: ReadonlySet<number>,
 ): Model {
   if (form.byteLevel) throw unknownStep('decoder', 'ByteLevel with a Unigram model');
   const { unk_id: unknown } = settings;
   if (unknown === null || unknown === undefined) throw unknownStep('model.unk_id', 'missing in a Unigram model');
-  const { vocabulary, scores } = within('model.vocab', 'must be an array of tokens and scores', file.large, (start) =>
-    Vocabulary.readList(file.bytes, start),
-  );
-  if (vocabulary.size > largest) throw unusable(`has more than ${largest} tokens`);
+  const { vocabulary, scores } = file;
+  if (vocabulary === null || scores === null) throw unfit('vocab', 'must be an array of tokens and scores');
   const byteTokens = readByteTokens(vocabulary, settings.byte_fallback);
   return {
     words: new RememberedWords(new UnigramEncoder({ vocabulary, scores, unknown, byteTokens, leftOut })),
@@ -103,13 +96,6 @@ function ownSizeOf(vocabulary: Vocabulary, addedTokens: readonly AddedToken[]): 
   return size;
 }
 
-/** Reads a large field. */
-function within<T>(field: string, must: string, large: ReadonlyMap<string, number>, read: (start: number) => T): T {
-  const start = large.get(field.slice('model.'.length));
-  try {
-    if (start !== undefined) return read(start);
-  } catch (cause) {
-    if (!(cause instanceof UnexpectedJson)) throw cause;
-  }
-  throw unusable(`does not fit (${field}: ${must})`, downloadAgain);
+function unfit(field: string, must: string): HoneError {
+  return unusable(`does not fit (model.${field}: ${must})`, downloadAgain);
 }

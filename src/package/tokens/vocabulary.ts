@@ -1,6 +1,6 @@
 /** The tokens of a vocabulary as they are written in `tokenizer.json`, in UTF-8, and the ids of all of them. */
 
-import { closeBrace, closeBracket, colon, comma, JsonBytes, openBrace, openBracket } from './json-bytes.js';
+import { closeBrace, closeBracket, colon, comma, type JsonBytes, openBrace, openBracket } from './json-bytes.js';
 import { downloadAgain, unusable } from './refusal.js';
 
 export class Vocabulary {
@@ -8,7 +8,7 @@ export class Vocabulary {
   readonly bytes: Uint8Array;
   readonly #ends: Uint32Array;
   readonly #ids: Uint32Array;
-  /** Slots of an open hash table: 1 + the place of a token, 0 if free. */
+  /** Slots of an open hash table: 1 + the place of a token, below eight bits of its hash; 0 if free. */
   readonly #slots: Uint32Array;
   readonly #mask: number;
 
@@ -20,9 +20,11 @@ export class Vocabulary {
     this.#slots = new Uint32Array(size);
     this.#mask = size - 1;
     for (let i = 0; i < ids.length; i++) {
-      const slot = this.#slotOf(bytes, this.start(i), ends[i] as number);
+      const [start, end] = [this.start(i), ends[i] as number];
+      const hash = hashOf(bytes, start, end, hashStart);
+      const slot = this.#slotOf(hash, bytes, start, end);
       if (this.#slots[slot] !== 0) throw unusable(`has the token ${JSON.stringify(this.text(i))} twice`, downloadAgain);
-      this.#slots[slot] = i + 1;
+      this.#slots[slot] = tagOf(hash) | (i + 1);
     }
   }
 
@@ -31,9 +33,8 @@ export class Vocabulary {
    * @param largest the first id that is too large
    * @throws HoneError `PACKAGE_INVALID` if an id is none
    */
-  static read(bytes: Uint8Array, start: number, largest: number): Vocabulary {
-    const json = new JsonBytes(bytes, start);
-    const written = new Uint8Array(bytes.length - start);
+  static read(json: JsonBytes, largest: number): Vocabulary {
+    const written = new Uint8Array(json.remaining);
     const [ends, ids] = [new NumberList(), new NumberList()];
     let end = 0;
     json.list(openBrace, closeBrace, () => {
@@ -52,12 +53,8 @@ export class Vocabulary {
   }
 
   /** Reads an array of tokens, of which each has its place as id, with their scores. */
-  static readList(
-    bytes: Uint8Array,
-    start: number,
-  ): { readonly vocabulary: Vocabulary; readonly scores: Float64Array } {
-    const json = new JsonBytes(bytes, start);
-    const written = new Uint8Array(bytes.length - start);
+  static readList(json: JsonBytes): { readonly vocabulary: Vocabulary; readonly scores: Float64Array } {
+    const written = new Uint8Array(json.remaining);
     const ends = new NumberList();
     const scores: number[] = [];
     let end = 0;
@@ -104,18 +101,38 @@ export class Vocabulary {
 
   /** Returns the id of the token that is written in a part of `bytes`, or -1. */
   idOfBytes(bytes: Uint8Array, from: number, to: number): number {
-    const place = (this.#slots[this.#slotOf(bytes, from, to)] as number) - 1;
+    return this.#idAt(hashOf(bytes, from, to, hashStart), bytes, from, to);
+  }
+
+  /**
+   * Finds two tokens that are written one behind the other, and the token of both.
+   * @returns whether all three are tokens; `into` then has their ids at `at`
+   */
+  findMerge(bytes: Uint8Array, middle: number, end: number, into: Uint32Array, at: number): boolean {
+    const hash = hashOf(bytes, 0, middle, hashStart);
+    const left = this.#idAt(hash, bytes, 0, middle);
+    const right = this.idOfBytes(bytes, middle, end);
+    const both = this.#idAt(hashOf(bytes, middle, end, hash), bytes, 0, end);
+    into[at] = left;
+    into[at + 1] = right;
+    into[at + 2] = both;
+    return left >= 0 && right >= 0 && both >= 0;
+  }
+
+  #idAt(hash: number, bytes: Uint8Array, from: number, to: number): number {
+    const place = ((this.#slots[this.#slotOf(hash, bytes, from, to)] as number) & placeMask) - 1;
     return place < 0 ? -1 : (this.#ids[place] as number);
   }
 
   /** Returns the slot of a token, or the free one in which it would be. */
-  #slotOf(bytes: Uint8Array, from: number, to: number): number {
-    let hash = 0x811c9dc5;
-    for (let i = from; i < to; i++) hash = Math.imul(hash ^ (bytes[i] as number), 0x01000193);
+  #slotOf(hash: number, bytes: Uint8Array, from: number, to: number): number {
+    const tag = tagOf(hash);
     let slot = (hash ^ (hash >>> 15)) & this.#mask;
     for (;;) {
       const taken = this.#slots[slot] as number;
-      if (taken === 0 || this.#isAt(taken - 1, bytes, from, to)) return slot;
+      if (taken === 0) return slot;
+      const place = (taken & placeMask) - 1;
+      if (((taken ^ tag) & ~placeMask) === 0 && this.#isAt(place, bytes, from, to)) return slot;
       slot = (slot + 1) & this.#mask;
     }
   }
@@ -126,6 +143,22 @@ export class Vocabulary {
     for (let i = 0; i < to - from; i++) if (this.bytes[start + i] !== bytes[from + i]) return false;
     return true;
   }
+}
+
+const hashStart = 0x811c9dc5;
+
+/** The bits of a slot that hold a place. */
+const placeMask = 0xffffff;
+
+/** Returns the hash (FNV-1a) of bytes, or goes on with that of the bytes before them. */
+function hashOf(bytes: Uint8Array, from: number, to: number, before: number): number {
+  let hash = before;
+  for (let i = from; i < to; i++) hash = Math.imul(hash ^ (bytes[i] as number), 0x01000193);
+  return hash;
+}
+
+function tagOf(hash: number): number {
+  return hash & ~placeMask;
 }
 
 /** Numbers of which it is not known how many will come. */

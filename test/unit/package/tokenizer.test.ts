@@ -220,6 +220,22 @@ describe('the tokenizer of a package', () => {
     expect(tokenizer.decode([261, 260])).toBe('abcab');
   });
 
+  test('does not apply a merge that makes a special token', async () => {
+    const tokenizer = await variant('special-merge', {
+      tokenizer: (json: Record<string, unknown>) => {
+        const model = json.model as { merges: string[]; vocab: Record<string, number> };
+        model.merges = ['a b'];
+        model.vocab.ab = 260;
+        const settings = { single_word: false, lstrip: false, rstrip: false, normalized: false };
+        json.added_tokens = [
+          ...(json.added_tokens as object[]),
+          { id: 260, content: 'ab', special: true, ...settings },
+        ];
+      },
+    });
+    expect(tokenizer.encodeText('ab')).toEqual([...tiny.encodeText('a'), ...tiny.encodeText('b')]);
+  });
+
   test('refuses unknown roles, an empty chat, chats that the template refuses, and any chat without a template', async () => {
     const alien = { role: 'tool', content: 'x' } as unknown as { role: 'user'; content: string };
     expect(() => tiny.encodeChat([{ role: 'user', content: 'a' }, alien])).toThrowError(
