@@ -33,7 +33,7 @@ const files: Damage[] = [
   { name: 'no config.json', apply: remove('config.json'), mentions: ['config.json', 'cannot be read'] },
   { name: 'no tokenizer.json', apply: remove('tokenizer.json'), mentions: ['tokenizer.json', 'cannot be read'] },
   { name: 'no tokenizer_config.json', apply: remove('tokenizer_config.json'), mentions: ['tokenizer_config.json'] },
-  { name: 'no model', apply: remove(model), mentions: [model, 'cannot be read', 'export or copy it'] },
+  { name: 'no model', apply: remove(model), mentions: [model, 'export'] },
   {
     name: 'a folder instead of the model',
     apply: async (directory) => {

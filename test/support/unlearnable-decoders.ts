@@ -1,6 +1,6 @@
 /** Decoders that can serve but cannot be trained completely. Each row edits the graph of the tiny package. */
 
-import { type Graph, int64Tensor, type Node, type Tensor } from '../../src/onnx/index.js';
+import type { Graph, Node, Tensor } from '../../src/onnx/index.js';
 import { type OddDecoder, onTheWay } from './odd-graphs.js';
 
 /** Takes the module names away from the first linear layers. */
@@ -60,13 +60,4 @@ export const unlearnableDecoders: readonly OddDecoder[] = [
       code: 'OPERATOR_NOT_DIFFERENTIABLE',
     }),
   ),
-  {
-    name: 'a Gather within each token',
-    apply: (graph) => {
-      graph.initializers.set('odd.order', int64Tensor(Array.from({ length: 48 }, (_, i) => 47 - i)));
-      onTheWay('Gather', { attributes: { axis: { i: 2 } } }, 'odd.order')(graph);
-    },
-    mentions: ['Gather', 'axis 0', '--learner off'],
-    code: 'OPERATOR_NOT_DIFFERENTIABLE',
-  },
 ];
