@@ -1,8 +1,9 @@
 /** Finds the package that a command names: a folder, or `owner/name[:variant][@revision]` in the cache or on the hub. */
 
 import { existsSync } from 'node:fs';
-import { homedir, totalmem } from 'node:os';
+import { homedir } from 'node:os';
 import type { HubSettings, ResolvedPackage, ResolveOptions } from '../../src/hub/index.js';
+import { usableMemory } from '../../src/usable-memory.js';
 import { Interrupted } from '../failure.js';
 import { createPullDisplay } from './progress.js';
 
@@ -54,10 +55,4 @@ export async function withInterruption<T>(work: (signal: AbortSignal) => Promise
   } finally {
     for (const signal of signals) process.removeListener(signal, interrupt);
   }
-}
-
-/** The machine's memory, or the bound that a container sets. */
-function usableMemory(): number {
-  const bound = process.constrainedMemory();
-  return bound > 0 && bound < totalmem() ? bound : totalmem();
 }

@@ -1,12 +1,13 @@
 /** Prepares, reads and checks the model package. */
 
-import { availableParallelism, totalmem } from 'node:os';
+import { availableParallelism } from 'node:os';
 import type { Logger } from 'pino';
 import type { LearnerSettings } from '../../src/learner/index.js';
 import type { Package } from '../../src/package/index.js';
 import { openPackage } from '../../src/package/load.js';
 import { findLinears } from '../../src/package/lowering.js';
 import { type PreparedPackage, preparePackage } from '../../src/preparation/index.js';
+import { usableMemory } from '../../src/usable-memory.js';
 import type { AdapterTarget } from '../../src/versions/index.js';
 import type { ServerOptions } from '../options.js';
 
@@ -78,10 +79,4 @@ async function prove(
   });
   if (proof.outcome !== 'unjudged') return;
   log.warn(`the package is served without a comparison with its own file: ${proof.reason}`);
-}
-
-/** The machine's memory, or the bound that a container sets. */
-function usableMemory(): number {
-  const bound = process.constrainedMemory();
-  return bound > 0 && bound < totalmem() ? bound : totalmem();
 }
